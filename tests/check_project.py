@@ -1,0 +1,30 @@
+"""Facts about the tree that no linter checks; `./dev check` runs this and reads the exit status."""
+
+import sys
+import tomllib
+from pathlib import Path
+
+import django
+
+ROOT = Path(__file__).resolve().parent.parent
+DJANGO = (6, 1)
+OUTSIDE_THE_LAYERS = {"tests", "benchmarks"}
+
+
+def faults() -> list[str]:
+    """Return one line for each fact that does not hold."""
+    found = []
+    if django.VERSION[:2] != DJANGO:
+        found.append(f"Django is {django.get_version()}: a dependency has pulled it away from {DJANGO}")
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    packages = {init.parent.name for init in ROOT.glob("*/__init__.py")} - OUTSIDE_THE_LAYERS
+    layers = {name.strip(" ()") for layer in contracts["contracts"][0]["layers"] for name in layer.split("|")}
+    for name in sorted(packages - set(contracts["root_packages"])):
+        found.append(f"{name}/ is not among import-linter's root_packages")
+    for name in sorted(packages - layers):
+        found.append(f"{name}/ has no layer: every package has its place")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(faults()) or 0)
