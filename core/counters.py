@@ -1,0 +1,166 @@
+"""Exact limits over all processes: sliding-window counters whose only truth is the database.
+
+A denied call counts nothing, and all limits of one call count together or not at all.
+
+Danger: read the clock only after `lock_counters`. A reading from before the wait for a lock is stale.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import connection
+from django.db.transaction import TransactionManagementError
+
+from core.models import Counter
+from core.sliding_window import EPOCH, CounterRequest, LoadedCounter
+
+# One parameter for any number of keys, in key order. A row that nobody has counted in may be swept at once.
+_LOCK = """
+    INSERT INTO core_counter (key, slot, counts, expires_at)
+    SELECT {key}, 0, {nothing}, %s FROM {keys}
+    ON CONFLICT (key) DO UPDATE SET key = excluded.key
+    RETURNING key, slot, counts
+"""
+_LOCK_ON = {
+    "postgresql": _LOCK.format(
+        key="wanted.key",
+        nothing="''::bytea",
+        keys="unnest(%s::text[]) WITH ORDINALITY AS wanted(key, place) ORDER BY place",
+    ),
+    # Without "WHERE true" SQLite reads ON CONFLICT as a join condition.
+    "sqlite": _LOCK.format(key="value", nothing="x''", keys="json_each(%s) WHERE true"),
+}
+_SAVE_ON_POSTGRESQL = """
+    UPDATE core_counter SET slot = new.slot, counts = new.counts, expires_at = new.expires_at
+    FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::timestamptz[])
+        AS new(key, slot, counts, expires_at)
+    WHERE core_counter.key = new.key
+"""
+_SAVE_ON_SQLITE = "UPDATE core_counter SET slot = %s, counts = %s, expires_at = %s WHERE key = %s"
+
+# A sweep skips what a batch holds: it waits for nobody, so it cannot deadlock with key order.
+_SWEEP_ON = {
+    "postgresql": """
+        WITH idle AS MATERIALIZED (
+            SELECT key FROM core_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
+            FOR UPDATE SKIP LOCKED
+        )
+        DELETE FROM core_counter USING idle WHERE core_counter.key = idle.key
+    """,
+    "sqlite": """
+        DELETE FROM core_counter WHERE key IN (
+            SELECT key FROM core_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
+        )
+    """,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CounterDenial:
+    """A call did not fit. `index` is the first of its requests without room.
+
+    After `retry_after_seconds` all of them will have room, if nobody else takes it.
+    """
+
+    index: int
+    retry_after_seconds: int
+
+
+def take_all(
+    calls: Sequence[Sequence[CounterRequest]], read_clock: Callable[[], datetime]
+) -> list[CounterDenial | None]:
+    """Count a batch of calls; return, in their order, None for each that fits and a denial for each other.
+
+    Call it in the transaction that records the outcome: what is rolled back was never counted.
+    """
+    counters = lock_counters(request for call in calls for request in call)
+    now = read_clock()
+    denials = [take_call(call, counters, now) for call in calls]
+    save_counters(counters.values())
+    return denials
+
+
+def take_call(
+    call: Sequence[CounterRequest], counters: Mapping[str, LoadedCounter], now: datetime
+) -> CounterDenial | None:
+    """Count one call in counters that are locked. If any has no room, count nothing and return why.
+
+    A counter that is asked for twice counts once, under the lower limit.
+    """
+    waits = [counters[request.key].retry_after(request.limit, now) for request in call]
+    if any(waits):
+        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), max(waits))
+    for key in {request.key for request in call}:
+        counters[key].take(1, now)
+    return None
+
+
+def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
+    """Return the counters of `requests` by key, made if missing, and locked until the transaction ends.
+
+    One statement locks them in key order, so batches that overlap wait for each other and never deadlock:
+    lock once in a transaction. Raises `TransactionManagementError` outside one, and `ValueError` for one key
+    with two windows.
+    """
+    windows = _windows_by_key(requests)
+    if not windows:
+        return {}
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("Counters can be locked inside a transaction only")
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_ON[connection.vendor], [_stored(EPOCH), _key_list(sorted(windows))])
+        rows = cursor.fetchall()
+    return {key: LoadedCounter.unpack(key, windows[key], slot, bytes(packed)) for key, slot, packed in rows}
+
+
+def save_counters(counters: Iterable[LoadedCounter]) -> None:
+    """Write back the counters that `lock_counters` gave and that were counted in."""
+    rows = [
+        (counter.slot, counter.pack(), _stored(counter.expires_at), counter.key)
+        for counter in counters
+        if counter.changed
+    ]
+    if not rows:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.executemany(_SAVE_ON_SQLITE, rows)
+        else:
+            slots, counts, expiries, keys = map(list, zip(*rows, strict=True))
+            cursor.execute(_SAVE_ON_POSTGRESQL, [keys, slots, counts, expiries])
+
+
+def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
+    """Return the counters of `requests` by key as last committed, without a lock: a look, not a promise."""
+    windows = _windows_by_key(requests)
+    rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
+    stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
+    return {
+        key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()
+    }
+
+
+def delete_idle_counters(now: datetime, limit: int) -> int:
+    """Delete at most `limit` counters in which nothing counts at `now`, and return how many were deleted."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SWEEP_ON[connection.vendor], [_stored(now), limit])
+        return int(cursor.rowcount)
+
+
+def _windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
+    windows: dict[str, int] = {}
+    for request in requests:
+        if windows.setdefault(request.key, request.window_seconds) != request.window_seconds:
+            raise ValueError("A counter has one window: put it into the key")
+    return windows
+
+
+def _stored(moment: datetime) -> Any:
+    return connection.ops.adapt_datetimefield_value(moment)
+
+
+def _key_list(keys: list[str]) -> list[str] | str:
+    return json.dumps(keys) if connection.vendor == "sqlite" else keys

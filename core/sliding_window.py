@@ -1,0 +1,124 @@
+"""The arithmetic of an exact sliding window, without a database.
+
+A window of W seconds is cut into 64 slots, and 65 are kept: the current one and the 64 before it. What
+happened at time e therefore counts until at least e + W, so no window of length W ever holds more than the
+limit; and it counts at most W/64 longer, so that is the most by which a call can be refused early.
+All of it is whole microseconds.
+"""
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+SLOTS = 65
+SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, cut into 64
+KEY_LENGTH = 200
+EXPIRY_STEP_SECONDS = 3600
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_MICROSECOND = timedelta(microseconds=1)
+_RING = struct.Struct(f"<{SLOTS}I")
+
+
+def counter_key(*parts: object) -> str:
+    """Return a key for a counter, a digest where the parts are too long to be one."""
+    key = "|".join(str(part) for part in parts)
+    return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class CounterRequest:
+    """One limit that a call must pass: at most `limit` in any `window_seconds`, counted under `key`.
+
+    The key names the window, so that one row never mixes two, and holds no personal data in clear.
+    """
+
+    key: str
+    limit: int
+    window_seconds: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.key) <= KEY_LENGTH:
+            raise ValueError(f"A counter's key has 1 to {KEY_LENGTH} characters")
+        if self.limit < 1 or self.window_seconds < 1:
+            raise ValueError("A counter's limit and window are 1 or more")
+
+
+@dataclass(slots=True)
+class LoadedCounter:
+    """A counter in memory. `slot`, the number of the newest slot, never goes back; `counts` is a ring."""
+
+    key: str
+    window_seconds: int
+    slot: int = 0
+    counts: list[int] = field(default_factory=lambda: [0] * SLOTS)
+    changed: bool = False
+
+    @classmethod
+    def unpack(cls, key: str, window_seconds: int, slot: int, packed: bytes) -> "LoadedCounter":
+        """Return the counter as stored, a new one for no bytes. Raises `struct.error` for damaged ones."""
+        if not packed:
+            return cls(key, window_seconds)
+        return cls(key, window_seconds, slot, list(_RING.unpack(packed)))
+
+    def pack(self) -> bytes:
+        return _RING.pack(*self.counts)
+
+    def used(self, now: datetime) -> int:
+        """Return how many count at `now`."""
+        self._advance(now)
+        return sum(self.counts)
+
+    def room(self, limit: int, now: datetime) -> int:
+        """Return how many more fit at `now`, never below 0."""
+        return max(0, limit - self.used(now))
+
+    def take(self, number: int, now: datetime) -> None:
+        """Count `number` at `now`, whether or not they fit: ask `room` first."""
+        self._advance(now)
+        self.counts[self.slot % SLOTS] += number
+        self.changed = True
+
+    def retry_after(self, limit: int, now: datetime) -> int:
+        """Return the whole seconds, rounded up, until one more fits; 0 if it fits now."""
+        excess = self.used(now) - limit + 1
+        if excess <= 0:
+            return 0
+        slot = self.slot - SLOTS
+        while excess > 0:
+            slot += 1
+            excess -= self.counts[slot % SLOTS]
+        return _seconds_up(self._leaves_at(slot) - _microseconds(now))
+
+    @property
+    def expires_at(self) -> datetime:
+        """When nothing in it counts any more, rounded up to a step.
+
+        The column is indexed: a value that changed with every call would cost PostgreSQL its in-place
+        updates.
+        """
+        steps = -(-_seconds_up(self._leaves_at(self.slot)) // EXPIRY_STEP_SECONDS)
+        return EPOCH + timedelta(seconds=steps * EXPIRY_STEP_SECONDS)
+
+    @property
+    def _slot_microseconds(self) -> int:
+        return self.window_seconds * SLOT_MICROSECONDS_PER_SECOND
+
+    def _leaves_at(self, slot: int) -> int:
+        return (slot + SLOTS) * self._slot_microseconds
+
+    def _advance(self, now: datetime) -> None:
+        """Move to the slot of `now` and forget what left the window. A clock that went back moves nothing."""
+        target = _microseconds(now) // self._slot_microseconds
+        for slot in range(self.slot + 1, min(target, self.slot + SLOTS) + 1):
+            self.counts[slot % SLOTS] = 0
+        self.slot = max(self.slot, target)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - EPOCH) // _MICROSECOND
+
+
+def _seconds_up(microseconds: int) -> int:
+    return -(-microseconds // 1_000_000)

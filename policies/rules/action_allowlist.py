@@ -1,0 +1,25 @@
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.patterns import Patterns, asked_actions, matches_any
+
+
+@register("action_allowlist")
+class ActionAllowlist(Rule):
+    """Only listed actions: every required scope, and the action if given, must be listed."""
+
+    actions: Patterns
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        asked = asked_actions(ctx)
+        if not asked:
+            return Denial("The call names no action, and only listed ones are allowed.")
+        if not all(matches_any(self.actions, action) for action in asked):
+            return Denial("The call asks for an action that is not on the list of allowed ones.")
+        return None
+
+    def sentence(self) -> str:
+        if not self.actions:
+            return _("Nothing is allowed")
+        return _("Only %(actions)s") % {"actions": get_text_list(self.actions, _("and"))}

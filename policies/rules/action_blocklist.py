@@ -1,0 +1,22 @@
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.patterns import Patterns, asked_actions, matches_any
+
+
+@register("action_blocklist")
+class ActionBlocklist(Rule):
+    """No listed action: one listed among the required scopes and the action denies."""
+
+    actions: Patterns
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        if any(matches_any(self.actions, action) for action in asked_actions(ctx)):
+            return Denial("The call asks for a blocked action.")
+        return None
+
+    def sentence(self) -> str:
+        if not self.actions:
+            return _("Nothing is blocked")
+        return _("Never %(actions)s") % {"actions": get_text_list(self.actions, _("or"))}

@@ -1,0 +1,107 @@
+"""What a rule is, and the registry of rule types.
+
+To add a type, copy a module of this package: a class with its configuration as fields, a `check`, a
+`sentence`, and `@register("its_name")`. Nothing else needs to change.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from core.sliding_window import CounterRequest
+
+MAX_ENTRIES = 200
+MAX_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RuleContext:
+    """The facts of one call. `now` is aware UTC; `scopes` are the required ones.
+
+    `ip` is the address that the call is about, already resolved; None if nobody told. `user_id` is None when
+    no person is behind the call.
+    """
+
+    now: datetime
+    agent_id: str
+    scopes: tuple[str, ...] = ()
+    action: str | None = None
+    resource: str | None = None
+    ip: str | None = None
+    context: Mapping[str, object] = field(default_factory=dict)
+    user_id: str | None = None
+    organization_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a rule says no. `retry_after_seconds` is None where waiting does not help."""
+
+    detail: str
+    retry_after_seconds: int | None = None
+
+
+class Rule(BaseModel, ABC):
+    """One rule with its configuration, validated and immutable. On the wire a field is in camelCase."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", alias_generator=to_camel, serialize_by_alias=True
+    )
+
+    type: ClassVar[str]
+
+    @abstractmethod
+    def check(self, ctx: RuleContext) -> Denial | None:
+        """Return why `ctx` is denied, or None. Whatever is raised here denies too."""
+
+    def counters(self, policy_id: str, ctx: RuleContext) -> tuple[CounterRequest, ...]:
+        """Return the limits that the call must still pass, to be counted with the decision."""
+        return ()
+
+    @abstractmethod
+    def sentence(self) -> str:
+        """Return the rule in plain words, in the reader's language, without a full stop."""
+
+
+RULES: dict[str, type[Rule]] = {}
+
+
+class DuplicateRuleTypeError(Exception):
+    """Two rule types have one name."""
+
+
+def register[R: Rule](name: str) -> Callable[[type[R]], type[R]]:
+    """Return a class decorator that makes a rule type known as `name`. Raises `DuplicateRuleTypeError`."""
+
+    def add(rule: type[R]) -> type[R]:
+        if name in RULES:
+            raise DuplicateRuleTypeError(f"{name}: {RULES[name].__module__} and {rule.__module__}")
+        rule.type = name
+        RULES[name] = rule
+        return rule
+
+    return add
+
+
+def _require_plain(text: str) -> str:
+    if text != text.strip() or not text.isprintable():
+        raise PydanticCustomError(
+            "plain_text", "Remove spaces around it and characters that cannot be printed."
+        )
+    return text
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+# Text that is safe to store and to show: no control characters, no lone surrogates.
+Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS), AfterValidator(_require_plain)]
+
+type Listed[T] = Annotated[tuple[T, ...], Field(max_length=MAX_ENTRIES), BeforeValidator(_as_tuple)]

@@ -1,0 +1,70 @@
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from core.net import Network, parse_address
+from policies.rules.base import Denial, Listed, Rule, RuleContext, Text, register
+
+MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
+
+
+def parse_network(text: str) -> Network:
+    """Return the range, one of IPv4-mapped addresses as that IPv4 range. Raises `ValueError`."""
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    return IPv4Network((mapped, network.prefixlen - MAPPED_BITS))
+
+
+def _require_network(text: str) -> str:
+    length = text.partition("/")[2]
+    try:
+        # A mask such as /0.0.0.255 would be read as its opposite.
+        if "%" in text or ("/" in text and not length.isdecimal()):
+            raise ValueError(text)
+        parse_network(text)
+    except ValueError as error:
+        raise _explain(text) from error
+    return text
+
+
+def _explain(text: str) -> PydanticCustomError:
+    try:
+        nearest = str(ip_network(text, strict=False))
+    except ValueError:
+        return PydanticCustomError("cidr", "Give a range such as 203.0.113.0/24 or 2001:db8::/32.")
+    return PydanticCustomError(
+        "cidr_host_bits",
+        "The address has bits beyond the length; write {nearest}, or the single address without a length.",
+        {"nearest": nearest},
+    )
+
+
+@register("ip_allowlist")
+class IpAllowlist(Rule):
+    """Only calls from listed addresses. A call without an address is denied."""
+
+    cidrs: Listed[Annotated[Text, AfterValidator(_require_network)]]
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        return tuple(parse_network(cidr) for cidr in self.cidrs)
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        address = parse_address(ctx.ip)
+        if address is None:
+            return Denial("The call comes with no address, and only listed ones are allowed.")
+        if not any(address in network for network in self.networks):
+            return Denial("The address is not on the list of allowed ones.")
+        return None
+
+    def sentence(self) -> str:
+        if not self.cidrs:
+            return _("From no address")
+        return _("Only from %(addresses)s") % {"addresses": get_text_list(self.cidrs, _("or"))}

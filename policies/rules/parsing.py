@@ -1,0 +1,103 @@
+"""From JSON to rules, with errors that say where and what to do."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from core.errors import FieldError, Invalid
+from policies.rules.base import RULES, Rule
+
+MAX_RULES = 20
+MAX_ECHO = 100
+RULE_KEYS = ("type", "config")
+
+MESSAGES = {
+    "missing": "This field is required.",
+    "int_type": "Give a whole number.",
+    "string_type": "Give a text.",
+    "tuple_type": "Give a list.",
+    "model_type": "Give an object.",
+    "greater_than_equal": "Give {ge} or more.",
+    "less_than_equal": "Give {le} or less.",
+    "literal_error": "Give one of {expected}.",
+    "string_unicode": "It is not valid Unicode text.",
+    "string_too_short": "It is empty; give a text.",
+    "string_too_long": "Give at most {max_length} characters.",
+    "too_short": "It is empty; list at least {min_length}.",
+    "too_long": "Give at most {max_length} entries.",
+}
+
+
+class InvalidRules(Invalid):
+    """Rules that cannot be kept; `errors` names each wrong field (`rules.0.config.maxRequests`)."""
+
+    title = "The rules are not valid"
+
+
+def parse_rules(raw: Any) -> tuple[Rule, ...]:
+    """Return a policy's rules from a list of `{"type", "config"}`. Raises `InvalidRules` with all errors."""
+    if not isinstance(raw, list):
+        raise InvalidRules(errors=(FieldError("rules", "Give a list of rules."),))
+    if len(raw) > MAX_RULES:
+        raise InvalidRules(errors=(FieldError("rules", f"Give at most {MAX_RULES} rules."),))
+    rules: list[Rule] = []
+    errors: list[FieldError] = []
+    for index, item in enumerate(raw):
+        try:
+            rules.append(parse_rule(item, f"rules.{index}"))
+        except InvalidRules as error:
+            errors.extend(error.errors)
+    if errors:
+        raise InvalidRules(errors=tuple(errors))
+    return tuple(rules)
+
+
+def parse_rule(raw: Any, path: str = "rule") -> Rule:
+    """Return one rule. Raises `InvalidRules`, whose fields start with `path`."""
+    if not isinstance(raw, dict):
+        raise InvalidRules(errors=(FieldError(path, 'Give an object with "type" and "config".'),))
+    errors = [*_key_errors(raw, path), *_type_errors(raw, path)]
+    if errors:
+        raise InvalidRules(errors=tuple(errors))
+    rule_type = RULES[raw["type"]]
+    try:
+        return rule_type.model_validate(raw["config"])
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+        raise InvalidRules(errors=tuple(_explain(rule_type, path, detail) for detail in details)) from None
+
+
+def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
+    for key in RULE_KEYS:
+        if key not in raw:
+            yield FieldError(f"{path}.{key}", MESSAGES["missing"])
+    for key in raw:
+        if key not in RULE_KEYS:
+            yield FieldError(_path(path, key), 'Unknown field; a rule has "type" and "config".')
+
+
+def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
+    name = raw.get("type")
+    if "type" in raw and not (isinstance(name, str) and name in RULES):
+        wrong = f'Unknown rule type "{echo(name)}"' if isinstance(name, str) else "Not a rule type"
+        yield FieldError(f"{path}.type", f"{wrong}; give one of {', '.join(sorted(RULES))}.")
+
+
+def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:
+    field = _path(path, "config", *detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
+        return FieldError(field, f"Unknown field; {rule_type.type} has {known}.")
+    template = MESSAGES.get(detail["type"])
+    return FieldError(field, template.format(**detail.get("ctx", {})) if template else detail["msg"])
+
+
+def _path(*parts: object) -> str:
+    return ".".join(echo(str(part)) for part in parts)
+
+
+def echo(text: str) -> str:
+    """Return `text` short and in ASCII, so that any answer and any log can hold it."""
+    return text[:MAX_ECHO].encode("ascii", "backslashreplace").decode()

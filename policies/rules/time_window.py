@@ -1,0 +1,128 @@
+import re
+from datetime import UTC, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.utils.dates import WEEKDAYS
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from policies.rules.base import Denial, Listed, Rule, RuleContext, register
+
+SUNDAY = 7
+MIDNIGHT = time(0)
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _require_time_zone(name: str) -> str:
+    if name not in _time_zones():
+        raise PydanticCustomError("time_zone", "Give an IANA time zone such as Europe/Berlin or UTC.")
+    return name
+
+
+def _require_clock(text: str) -> str:
+    if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
+        raise PydanticCustomError("clock", "Give a time as HH:MM, from 00:00 to 23:59.")
+    return text
+
+
+Clock = Annotated[str, AfterValidator(_require_clock)]
+Day = Annotated[int, Field(ge=0, le=SUNDAY)]
+
+
+@register("time_window")
+class TimeWindow(Rule):
+    """Only on these days between these times, by the wall clock of the time zone, whatever it does.
+
+    A window whose start is after its end crosses midnight and belongs to the day on which it starts.
+    """
+
+    allowed_days: Annotated[Listed[Day], Field(min_length=1)]
+    start_time_utc: Clock
+    end_time_utc: Clock
+    timezone: Annotated[str, AfterValidator(_require_time_zone)] = "UTC"
+
+    @field_validator("end_time_utc")
+    @classmethod
+    def require_length(cls, end: str, info: ValidationInfo) -> str:
+        if end == info.data.get("start_time_utc"):
+            raise PydanticCustomError("empty_window", "It is the same as the start; make one of them later.")
+        return end
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        if self._is_open(ctx.now):
+            return None
+        return Denial("The call comes outside the allowed hours.", self._seconds_until_open(ctx.now))
+
+    def sentence(self) -> str:
+        words = {
+            "days": _days_in_words(sorted(self.days)),
+            "start": self.start_time_utc,
+            "end": self._end_in_words(),
+            "timezone": self.timezone,
+        }
+        if len(self.days) == len(WEEKDAYS):
+            return _("Only from %(start)s to %(end)s (%(timezone)s)") % words
+        return _("Only on %(days)s, from %(start)s to %(end)s (%(timezone)s)") % words
+
+    @cached_property
+    def days(self) -> frozenset[int]:
+        """The days as in ISO 8601: 1 is Monday, 7 is Sunday."""
+        return frozenset(day or SUNDAY for day in self.allowed_days)
+
+    @cached_property
+    def start(self) -> time:
+        return time.fromisoformat(self.start_time_utc)
+
+    @cached_property
+    def end(self) -> time:
+        return time.fromisoformat(self.end_time_utc)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def _is_open(self, moment: datetime) -> bool:
+        local = moment.astimezone(self.zone)
+        clock, today = local.time(), local.isoweekday()
+        if self.start < self.end:
+            return today in self.days and self.start <= clock < self.end
+        yesterday = (local.date() - timedelta(days=1)).isoweekday()
+        return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
+
+    def _seconds_until_open(self, now: datetime) -> int | None:
+        """Return the whole seconds, rounded up, until it is open; None if it is not within eight days.
+
+        Where the clock is changed just then, it may already open up to an hour earlier.
+        """
+        today = now.astimezone(self.zone).date()
+        starts = (
+            datetime.combine(today + timedelta(days=days), self.start, self.zone).replace(fold=fold)
+            for days in range(9)
+            for fold in (0, 1)
+        )
+        moments = (start.astimezone(UTC) for start in starts)
+        waits = [moment - now for moment in moments if moment > now and self._is_open(moment)]
+        return -(-min(waits) // timedelta(seconds=1)) if waits else None
+
+    def _end_in_words(self) -> str:
+        if self.end == MIDNIGHT:
+            return _("midnight")
+        if self.start < self.end:
+            return self.end_time_utc
+        return _("%(time)s the next day") % {"time": self.end_time_utc}
+
+
+def _days_in_words(days: list[int]) -> str:
+    """Return "Monday to Friday" for three days and more in a row, otherwise all of them."""
+    names = [str(WEEKDAYS[day - 1]) for day in days]
+    if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
+        return _("%(first)s to %(last)s") % {"first": names[0], "last": names[-1]}
+    return get_text_list(names, _("and"))
