@@ -1,0 +1,64 @@
+"""Who may see a page, and how a refusal of the domain looks there."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+
+from accounts.models import User
+from core.actor import Actor, visitor
+from core.errors import DomainError, NotFound
+from developers.models import Developer
+from developers.selectors import developer_for_user
+
+View = Callable[..., HttpResponse]
+
+
+def signed_in(request: HttpRequest) -> User:
+    """Return the person; only behind `person_page` and `developer_page`."""
+    return cast("User", request.user)
+
+
+def person_actor(request: HttpRequest) -> Actor:
+    return visitor(request).acting_as("user", signed_in(request).id)
+
+
+def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
+    return visitor(request).acting_as("developer", developer.id)
+
+
+def page(view: View) -> View:
+    """Show what the domain refuses: absent and somebody else's as the same 404, the rest with its reason."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as error:
+            raise Http404 from error
+        except DomainError as error:
+            return render(request, "web/refused.html", {"error": error}, status=error.status)
+
+    return wrapped
+
+
+def person_page(view: View) -> View:
+    """A page of the signed-in person; it is never kept in a cache."""
+    return never_cache(login_required(page(view)))
+
+
+def developer_page(view: View) -> View:
+    """A page of the portal. The view gets the `Developer`; whoever is none yet is led to becoming one."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        developer = developer_for_user(signed_in(request))
+        if developer is None:
+            return redirect("web:developer")
+        return view(request, developer, *args, **kwargs)
+
+    return person_page(wrapped)

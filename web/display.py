@@ -1,0 +1,57 @@
+"""How facts are put before a person: safe text, hosts, risk words."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_lazy as _
+
+RISKS = ("low", "standard", "high", "critical")
+RISK_WORDS = {
+    "low": _("Low risk"),
+    "standard": _("Standard risk"),
+    "high": _("High risk"),
+    "critical": _("Critical risk"),
+}
+
+
+def plain(text: object) -> str:
+    """Return `text` in one line without control, bidi or other invisible characters.
+
+    Names come from strangers: a right-to-left override could make one agent look like another.
+    """
+    kept = ("" if unicodedata.category(c)[0] == "C" else c for c in " ".join(str(text or "").split()))
+    return " ".join("".join(kept).split())
+
+
+def enforced(description: str) -> str:
+    """Return what a scope can do, less what no check holds it to: verify does not ask the person each time."""
+    return description.removesuffix(", asking you each time")
+
+
+def risk_level(risk: object) -> int:
+    """Return 1 for low to 4 for critical; an unknown risk counts as critical."""
+    return RISKS.index(str(risk)) + 1 if str(risk) in RISKS else len(RISKS)
+
+
+def highest_risk(risks: Iterable[object]) -> str | None:
+    """Return the worst of `risks`. None if there are none."""
+    levels = [risk_level(risk) for risk in risks]
+    return RISKS[max(levels) - 1] if levels else None
+
+
+def destination(uri: str) -> str:
+    """Return where a redirect URI leads, as a person reads it: its host, else its private-use scheme."""
+    parts = urlsplit(uri)
+    return plain(parts.netloc or f"{parts.scheme}:")
+
+
+def csp_source(uri: str) -> str:
+    """Return the CSP source that matches `uri`: its origin, or `scheme:` where a policy cannot name the host.
+
+    That is so for private-use schemes and for IPv6 addresses (CSP 3, section 2.3.1).
+    """
+    parts = urlsplit(uri)
+    is_plain = parts.scheme in ("http", "https") and re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc)
+    return f"{parts.scheme}://{parts.netloc}" if is_plain else f"{parts.scheme}:"

@@ -1,0 +1,71 @@
+"""What a developer fills in about an agent, and when a credential is rotated."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from core.errors import DomainError
+from web.forms.fields import LinesField
+
+OVERLAPS = (
+    (0, _("At once")),
+    (3600, _("After 1 hour")),
+    (86_400, _("After 24 hours")),
+    (604_800, _("After 7 days")),
+)
+FIELD_NAMES = {
+    "name": "name",
+    "description": "description",
+    "redirectUris": "redirect_uris",
+    "allowedScopes": "allowed_scopes",
+}
+
+
+class AgentForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("People read it on the consent screen.")
+    )
+    description = forms.CharField(
+        label=_("What it does"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    redirect_uris = LinesField(
+        label=_("Where people return to, one address a line"),
+        help_text=_("https, or http on localhost, or a scheme of your app. Compared byte for byte."),
+    )
+    allowed_scopes = forms.MultipleChoiceField(
+        label=_("Scopes it may ask for"), widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, scopes: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["allowed_scopes"].choices = list(scopes)  # type: ignore[attr-defined]
+
+    def show(self, error: DomainError) -> None:
+        """Put each of the error's messages beside the field that it is about."""
+        for one in error.errors:
+            name = FIELD_NAMES.get(one.field.partition(".")[0])
+            position = one.field.partition(".")[2]
+            line = _("Line %d: ") % (int(position) + 1) if position.isdecimal() else ""
+            self.add_error(name, f"{line}{one.message}")
+        if not error.errors:
+            self.add_error(None, error.detail)
+
+
+class RotateForm(forms.Form):
+    overlap_seconds = forms.TypedChoiceField(
+        label=_("When the old one stops working"),
+        choices=OVERLAPS,
+        coerce=int,
+        initial=3600,
+        widget=forms.RadioSelect,
+    )
+
+
+class DeveloperForm(forms.Form):
+    name = forms.CharField(
+        label=_("Your name, or your organization's"),
+        max_length=200,
+        help_text=_("People see it beside every agent of yours."),
+    )

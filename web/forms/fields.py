@@ -1,0 +1,46 @@
+"""Form fields that people can fill in where the API takes seconds and lists."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
+
+
+class LinesField(forms.CharField):
+    """A text with one item a line; the value is the list of lines that are not empty."""
+
+    widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(value) if isinstance(value, list | tuple) else value
+
+    def to_python(self, value: Any) -> Any:
+        return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+
+class DurationWidget(forms.MultiWidget):
+    def __init__(self) -> None:
+        number = forms.NumberInput(attrs={"min": 1, "aria-label": _("How many"), "inputmode": "numeric"})
+        super().__init__(
+            {"count": number, "unit": forms.Select(attrs={"aria-label": _("Unit")}, choices=UNITS)}
+        )
+
+    def decompress(self, value: Any) -> list[Any]:
+        """Return the number and its largest whole unit; an hour is the usual start."""
+        if not value:
+            return [None, 3600]
+        unit = max(size for size, _name in UNITS if value % size == 0)
+        return [value // unit, unit]
+
+
+class DurationField(forms.MultiValueField):
+    """A number and a unit; the value is in whole seconds."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        parts = (forms.IntegerField(min_value=1), forms.TypedChoiceField(choices=UNITS, coerce=int))
+        super().__init__(parts, widget=DurationWidget(), **kwargs)
+
+    def compress(self, data_list: list[Any]) -> int | None:
+        return data_list[0] * data_list[1] if data_list else None

@@ -1,0 +1,146 @@
+"""The policy editor: the policy's own fields and any number of rules, grown and shrunk without JavaScript."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import Agent
+from core.errors import DomainError, FieldError
+from policies.rules import RULES, InvalidRules, parse_rules
+from web.display import plain
+from web.forms.rules import RuleForm, form_class
+
+RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
+FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent"}
+
+
+class PolicyForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=200)
+    description = forms.CharField(
+        label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+    agent = forms.ChoiceField(label=_("Applies to"), required=False)
+    enabled = forms.BooleanField(label=_("In force"), required=False, initial=True)
+
+    def __init__(self, *args: Any, agents: Sequence[Agent], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", _("Every agent")), *((agent.id, plain(agent.name)) for agent in agents)]
+        self.fields["agent"].choices = choices  # type: ignore[attr-defined]
+
+
+class PolicyEditor:
+    """What the editing page shows. `fields` is the policy's own form, `rules` has one form a rule."""
+
+    def __init__(self, *, agents: Sequence[Agent], fields: PolicyForm, rules: list[RuleForm]) -> None:
+        self.agents, self.fields, self.rules = agents, fields, rules
+
+    @classmethod
+    def blank(cls, agents: Sequence[Agent]) -> "PolicyEditor":
+        return cls(agents=agents, fields=PolicyForm(agents=agents), rules=[])
+
+    @classmethod
+    def of_stored(
+        cls, agents: Sequence[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
+    ) -> "PolicyEditor":
+        """Return the editor of a policy as it is stored."""
+        rules = [
+            form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}")
+            for index, rule in enumerate(raw_rules)
+            if rule.get("type") in RULES
+        ]
+        return cls(agents=agents, fields=PolicyForm(initial=dict(initial), agents=agents), rules=rules)
+
+    @classmethod
+    def of_sent(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+        """Return the editor of what was sent, to be checked with `is_valid`."""
+        rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _sent_rules(data)]
+        return cls(agents=agents, fields=PolicyForm(data, agents=agents), rules=rules)
+
+    @classmethod
+    def of_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+        """Return the editor of what was sent so far, without complaints about what is still missing."""
+        sent, removed = _sent_rules(data), data.get("remove")
+        rules = [
+            _draft(form_class(name)(prefix=f"rules-{index}"), data)
+            for index, name in sent
+            if str(index) != removed
+        ]
+        if data.get("add") in RULES:
+            after = max((index for index, _name in sent), default=-1) + 1
+            rules.append(form_class(data["add"])(prefix=f"rules-{after}"))
+        editor = cls(agents=agents, fields=_draft(PolicyForm(agents=agents), data), rules=rules)
+        editor._say_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
+        return editor
+
+    @property
+    def forms(self) -> list[forms.Form]:
+        return [self.fields, *self.rules]
+
+    def is_valid(self) -> bool:
+        """Check every form, also after one has failed, so that the page shows all errors at once."""
+        checked = [form.is_valid() for form in self.forms]
+        return all(checked)
+
+    def raw_rules(self) -> list[dict[str, Any]]:
+        return [form.raw() for form in self.rules]
+
+    def has_errors(self) -> bool:
+        return any(form.is_bound and form.errors for form in self.forms)
+
+    def show(self, error: DomainError) -> None:
+        """Put each of the error's messages beside the field that it is about."""
+        for one in error.errors or (FieldError("", error.detail),):
+            self._show_one(one)
+
+    def _say_rules(self, twins: Iterable[RuleForm]) -> None:
+        """Put each rule that is complete into words; `twins` are the same forms, bound."""
+        for form, twin in zip(self.rules, twins, strict=True):
+            if twin.is_valid():
+                form.wording = sentence_or_nothing(twin.raw())
+
+    def _show_one(self, error: FieldError) -> None:
+        head, *rest = error.field.split(".")
+        if head == "rules" and rest and rest[0].isdecimal() and int(rest[0]) < len(self.rules):
+            form, names = self.rules[int(rest[0])], rest[2:]
+            name = names[0] if names and names[0] in form.fields else None
+            form.add_error(name, _at_line(names, error.message))
+            return
+        self.fields.add_error(FIELD_NAMES.get(head), error.message)
+
+
+def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return each rule in plain words; one that cannot be read says so, as it denies everything."""
+    unreadable = _("This rule cannot be read, so it denies everything")
+    return [sentence_or_nothing(rule) or str(unreadable) for rule in raw_rules]
+
+
+def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
+    """Return one rule in plain words. Empty if it cannot be read."""
+    try:
+        return parse_rules([raw])[0].sentence()
+    except InvalidRules:
+        return ""
+
+
+def _sent_rules(data: QueryDict) -> list[tuple[int, str]]:
+    """Return the number and type of each rule that was sent, in order; unknown types are left out."""
+    found = ((RULE_KEY.fullmatch(key), data[key]) for key in data)
+    return sorted((int(match[1]), name) for match, name in found if match and name in RULES)
+
+
+def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
+    form.initial = {
+        name: field.widget.value_from_datadict(data, {}, form.add_prefix(name))  # type: ignore[arg-type]
+        for name, field in form.fields.items()
+    }
+    return form
+
+
+def _at_line(names: Sequence[str], message: str) -> str:
+    if len(names) > 1 and names[1].isdecimal():
+        return _("Line %(number)d: %(message)s") % {"number": int(names[1]) + 1, "message": message}
+    return message

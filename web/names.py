@@ -1,0 +1,41 @@
+"""The names behind the ids that stand in the log."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+
+from agents.models import Agent
+from consent.catalogue import describe_scopes
+from policies.models import Policy
+from web.display import plain
+
+
+def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:
+    """Return the names, safe to show, of those of `rows` whose ids are given."""
+    found = rows.filter(pk__in={one for one in ids if one}).order_by().values_list("pk", "name")
+    return {pk: plain(name) for pk, name in found}
+
+
+def scope_titles(ids: Iterable[str]) -> dict[str, str]:
+    """Return each known scope's title, safe to show."""
+    return {scope.id: plain(scope.title) for scope in describe_scopes(ids)}
+
+
+def add_names(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the entries with `agentName`, `policyName`, `scopeTitles`; an id stands in for a lost name."""
+    agents = names_by_id(Agent.objects.all(), (entry["agentId"] for entry in entries))
+    policies = names_by_id(Policy.objects.all(), (entry["policyId"] for entry in entries))
+    titles = scope_titles(scope for entry in entries for scope in entry["scopes"])
+    return [_with_names(entry, agents, policies, titles) for entry in entries]
+
+
+def _with_names(
+    entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
+) -> dict[str, Any]:
+    return {
+        **entry,
+        "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
+        "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
+        "scopeTitles": [titles.get(scope, plain(scope)) for scope in entry["scopes"]],
+    }

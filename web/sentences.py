@@ -1,0 +1,73 @@
+"""The log as a person reads it: one sentence an entry."""
+
+from typing import Any
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from audit.events import Event, Outcome
+
+SENTENCES = {
+    Event.USER_REGISTERED: gettext_lazy("You created your account."),
+    Event.USER_SIGNED_IN: gettext_lazy("You signed in."),
+    Event.USER_SIGN_IN_FAILED: gettext_lazy("Somebody tried to sign in as you and failed."),
+    Event.USER_SIGNED_OUT: gettext_lazy("You signed out."),
+    Event.USER_SESSION_ENDED: gettext_lazy("You ended one of your sessions."),
+    Event.USER_PASSWORD_CHANGED: gettext_lazy("Your password was changed."),
+    Event.USER_DEACTIVATED: gettext_lazy("An administrator closed your account."),
+    Event.USER_REACTIVATED: gettext_lazy("An administrator opened your account again."),
+    Event.DEVELOPER_REGISTERED: gettext_lazy("You became a developer."),
+    Event.API_KEY_ROTATED: gettext_lazy("You rotated your API key."),
+    Event.API_KEY_REVOKED: gettext_lazy("An API key of yours was revoked."),
+    Event.CONSENT_APPROVED: gettext_lazy("You allowed %(agent)s: %(scopes)s."),
+    Event.CONSENT_DENIED: gettext_lazy("You refused %(agent)s."),
+    Event.CONSENT_REVOKED: gettext_lazy("You ended the access of %(agent)s."),
+    Event.CONSENT_EXPIRED: gettext_lazy("The access of %(agent)s ran out."),
+    Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
+    Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),
+    Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was ended."),
+    Event.TOKEN_REPLAYED: gettext_lazy(
+        "A used token of %(agent)s was tried again, so its tokens were ended."
+    ),
+    Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
+}
+VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
+VERIFY_DENIED = gettext_lazy("%(agent)s was stopped: %(scopes)s. %(reason)s")
+REASONS = {
+    "token_expired": gettext_lazy("Its token had run out."),
+    "token_revoked": gettext_lazy("Its token had been ended."),
+    "service_suspended": gettext_lazy("Everything is stopped at the moment."),
+    "organization_suspended": gettext_lazy("Its developer is suspended."),
+    "agent_suspended": gettext_lazy("The agent is suspended."),
+    "user_inactive": gettext_lazy("Your account was closed."),
+    "consent_revoked": gettext_lazy("You had ended its access."),
+    "consent_expired": gettext_lazy("The time you gave it was over."),
+    "consent_paused": gettext_lazy("You had paused it."),
+    "wrong_audience": gettext_lazy("Its token was meant for another service."),
+    "insufficient_scope": gettext_lazy("You had not allowed that."),
+    "approval_required": gettext_lazy("It has to ask you first."),
+}
+
+
+def sentence(entry: dict[str, Any]) -> str:
+    """Return what happened, for the person it happened to. `entry` carries names (`web.names.add_names`)."""
+    words = {
+        "agent": entry["agentName"] or _("An agent"),
+        "scopes": get_text_list(entry["scopeTitles"], _("and")) or _("nothing in particular"),
+        "reason": reason(entry),
+    }
+    return str(_template(entry)) % words
+
+
+def reason(entry: dict[str, Any]) -> str:
+    """Return why it was denied, in plain words; a policy is named."""
+    if entry["reason"] == "policy_denied":
+        return _("A rule of its developer said no: %(policy)s.") % {"policy": entry["policyName"]}
+    return str(REASONS.get(entry["reason"], ""))
+
+
+def _template(entry: dict[str, Any]) -> Any:
+    if entry["event"] == Event.TOKEN_VERIFY:
+        return VERIFY_DENIED if entry["outcome"] == Outcome.DENIED else VERIFY_ALLOWED
+    return SENTENCES.get(entry["event"], entry["event"].replace("%", "%%"))

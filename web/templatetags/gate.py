@@ -1,0 +1,70 @@
+"""Small pieces of every page."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms, template
+from django.forms.boundfield import BoundField
+from django.template.defaultfilters import date as format_date
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from web import display
+
+register = template.Library()
+
+
+@register.filter
+def plain(text: object) -> str:
+    return display.plain(text)
+
+
+@register.filter
+def enforced(description: str) -> str:
+    return display.enforced(description)
+
+
+@register.inclusion_tag("components/risk.html")
+def risk(level: str) -> dict[str, Any]:
+    """Render the four-bar gauge with its word; the word is never left out."""
+    height = display.risk_level(level)
+    name = display.RISKS[height - 1]
+    return {"level": name, "word": display.RISK_WORDS[name], "bars": [n < height for n in range(4)]}
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False) -> SafeString:
+    """Return a link that says so when the page, or one below it, is the current one."""
+    url, path = reverse(name), context["request"].path
+    is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
+    current = SafeString(' aria-current="page"') if is_current else ""
+    return format_html('<a class="menu__link" href="{}"{}>{}</a>', url, current, label)
+
+
+@register.filter
+def moment(value: datetime | None) -> SafeString | str:
+    """Return `<time>` to the minute in UTC; None becomes "never"."""
+    if value is None:
+        return _("never")
+    value = value.astimezone(UTC)
+    text = _("%(day)s, %(time)s UTC") % {
+        "day": format_date(value, "j M Y"),
+        "time": format_date(value, "H:i"),
+    }
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(timespec="seconds"), text)
+
+
+@register.filter
+def day(value: datetime) -> SafeString:
+    """Return `<time>` with the date alone."""
+    return format_html('<time datetime="{}">{}</time>', value.isoformat(), format_date(value, "j F Y"))
+
+
+@register.filter
+def widget_kind(field: BoundField) -> str:
+    """Return "choices" for radio buttons and lists of checkboxes, "checkbox" for a single one, else ""."""
+    if isinstance(field.field.widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
+        return "choices"
+    return "checkbox" if isinstance(field.field.widget, forms.CheckboxInput) else ""

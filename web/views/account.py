@@ -1,0 +1,29 @@
+"""The person's account: where they are signed in at the API."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts.selectors import sessions_for_user
+from accounts.services import end_session
+from web.access import person_actor, person_page, signed_in
+from web.paging import paginate
+from web.responses import SeeOther
+
+
+@require_safe
+@person_page
+def account(request: HttpRequest) -> HttpResponse:
+    page = paginate(request, sessions_for_user(signed_in(request)))
+    return render(request, "web/account.html", {"page": page})
+
+
+@require_POST
+@person_page
+def end(request: HttpRequest, session_id: str) -> HttpResponse:
+    end_session(actor=person_actor(request), user=signed_in(request), session_id=session_id)
+    messages.success(request, _("The session has ended; its token works no more."))
+    return SeeOther(reverse("web:account"))

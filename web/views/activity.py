@@ -1,0 +1,33 @@
+"""The person's own log, in sentences."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from accounts.models import User
+from audit.selectors import describe, entries_for_user
+from consent.selectors import consents_for_user
+from web.access import person_page, signed_in
+from web.display import plain
+from web.forms.filters import FilterForm
+from web.names import add_names
+from web.paging import paginate
+from web.sentences import sentence
+
+
+@require_safe
+@person_page
+def activity(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    form = FilterForm(request.GET, agents=_agents_of(user))
+    page = paginate(request, entries_for_user(user.id, form.filters()))
+    entries = [
+        {**entry, "row": row, "sentence": sentence(entry)}
+        for entry, row in zip(add_names(describe(page.items)), page.items, strict=True)
+    ]
+    return render(request, "web/activity.html", {"form": form, "page": page, "entries": entries})
+
+
+def _agents_of(user: User) -> list[tuple[str, str]]:
+    rows = consents_for_user(user).order_by("agent__name", "agent_id")
+    return [(pk, plain(name)) for pk, name in rows.values_list("agent_id", "agent__name").distinct()]

@@ -1,0 +1,107 @@
+"""What a person has allowed, and how they end it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.contrib import messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audit.selectors import last_uses
+from consent.catalogue import Scope, describe_scopes
+from consent.models import Consent
+from consent.selectors import consent_for_user, consents_for_user
+from consent.services import revoke_consent
+from core import clock
+from web.access import person_actor, person_page, signed_in
+from web.display import highest_risk, plain
+from web.paging import paginate
+from web.responses import SeeOther
+
+LIVE = Consent.Status.APPROVED
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A consent as a card: what the agent may do now, and what it was granted but may no longer do."""
+
+    consent: Consent
+    status: str
+    scopes: list[Scope]
+    withdrawn: list[Scope]
+    last_used: datetime | None
+
+    @property
+    def risk(self) -> str | None:
+        return highest_risk(scope.risk_level for scope in self.scopes)
+
+    @property
+    def is_live(self) -> bool:
+        return self.status == LIVE
+
+
+@require_safe
+@person_page
+def dashboard(request: HttpRequest) -> HttpResponse:
+    return redirect("web:connections")
+
+
+@require_safe
+@person_page
+def connections(request: HttpRequest) -> HttpResponse:
+    is_ended = request.GET.get("show") == "ended"
+    live = Q(status=LIVE, expires_at__gt=clock.now())
+    consents = consents_for_user(signed_in(request)).exclude(status=Consent.Status.PENDING)
+    page = paginate(request, consents.exclude(live) if is_ended else consents.filter(live))
+    context = {"page": page, "connections": _describe(page.items), "is_ended": is_ended}
+    return render(request, "web/connections.html", context)
+
+
+@require_safe
+@person_page
+def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
+    consent = consent_for_user(signed_in(request), consent_id)
+    return render(request, "web/connection.html", {"connection": _describe([consent])[0]})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@person_page
+def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
+    consent = consent_for_user(signed_in(request), consent_id)
+    if request.method == "POST":
+        revoke_consent(actor=person_actor(request), consent=consent)
+        said = _("%(agent)s can no longer act for you. It was stopped at once.")
+        messages.success(request, said % {"agent": plain(consent.agent.name)})
+        return SeeOther(reverse("web:connections"))
+    context = {
+        "connection": _describe([consent])[0],
+        "title": _("Revoke access of %(agent)s?") % {"agent": plain(consent.agent.name)},
+        "confirm_label": _("Revoke access"),
+        "back_url": reverse("web:connection", args=[consent.id]),
+    }
+    return render(request, "web/revoke.html", context)
+
+
+def _describe(consents: list[Consent]) -> list[Connection]:
+    used = last_uses(consent.id for consent in consents)
+    words = {
+        scope.id: scope
+        for scope in describe_scopes(s for consent in consents for s in consent.granted_scopes)
+    }
+    return [_connection(consent, words, used.get(consent.id)) for consent in consents]
+
+
+def _connection(consent: Consent, words: dict[str, Scope], last_used: datetime | None) -> Connection:
+    live = consent.live_scopes()
+    granted = [words[scope_id] for scope_id in consent.granted_scopes if scope_id in words]
+    return Connection(
+        consent=consent,
+        status=consent.status_at(clock.now()),
+        scopes=[scope for scope in granted if scope.id in live],
+        withdrawn=[scope for scope in granted if scope.id not in live],
+        last_used=last_used,
+    )

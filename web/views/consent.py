@@ -1,0 +1,117 @@
+"""The consent screen: it shows exactly what was asked, and takes one decision."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.csp import CSP
+from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_http_methods
+
+from agents.redirects import is_loopback
+from consent.catalogue import Scope, describe_scopes
+from consent.errors import ConsentAlreadyDecided, ConsentExpired
+from consent.models import Consent
+from consent.selectors import consent_by_id
+from core import clock
+from core.errors import Forbidden, NotFound
+from tokens.services import approve, deny
+from web.access import View, person_actor, person_page, signed_in
+from web.display import csp_source, destination
+from web.responses import LeaveTo
+
+TICKED_RISKS = ("low", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One scope with its checkbox."""
+
+    scope: Scope
+    ticked: bool
+
+
+def consent_page(view: View) -> View:
+    """Give every way a request can be over a page of its own, still with its status."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
+        try:
+            return view(request, consent_id)
+        except NotFound:
+            return render(request, "web/consent_absent.html", {"consent_id": consent_id}, status=404)
+        except ConsentExpired as error:
+            return render(request, "web/consent_expired.html", status=error.status)
+        except ConsentAlreadyDecided as error:
+            return render(
+                request, "web/consent_decided.html", {"consent_id": consent_id}, status=error.status
+            )
+
+    return person_page(wrapped)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@consent_page
+def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
+    asked = consent_by_id(consent_id)
+    decision = request.POST.get("decision")
+    if decision == "deny":
+        _, leave_to = deny(actor=person_actor(request), consent=asked, user=signed_in(request))
+        return LeaveTo(leave_to)
+    if decision == "allow" and request.POST.getlist("scopes"):
+        approval = approve(
+            actor=person_actor(request),
+            consent=asked,
+            user=signed_in(request),
+            scopes=request.POST.getlist("scopes"),
+        )
+        return LeaveTo(approval.redirect_url)
+    _require_open(asked, signed_in(request).id)
+    return _show(request, asked, is_refused=request.method == "POST")
+
+
+def _require_open(asked: Consent, user_id: str) -> None:
+    """Raise what deciding now would raise, so that nobody reads a page in vain."""
+    if (asked.user_id or asked.hinted_user_id) not in ("", user_id):
+        raise NotFound
+    status = asked.status_at(clock.now())
+    if status == Consent.Status.EXPIRED and asked.decided_at is None:
+        raise ConsentExpired
+    if status != Consent.Status.PENDING:
+        raise ConsentAlreadyDecided
+    if asked.agent.is_suspended:
+        raise Forbidden("The agent is suspended. Nothing was granted.")
+
+
+def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:
+    """Render the screen; after an "Allow" with nothing ticked, with that said first."""
+    ticked = () if is_refused else TICKED_RISKS
+    required = [one for one in asked.requested_scopes if one not in asked.optional_scopes]
+    context = {
+        "consent": asked,
+        "agent": asked.agent,
+        "organization": asked.agent.organization,
+        "required": _choices(required, ticked),
+        "optional": _choices(asked.optional_scopes, ()),
+        "is_refused": is_refused,
+        "ends_at": clock.now() + settings.CONSENT_LIFETIME,
+        "destination": destination(asked.redirect_uri),
+        "is_loopback": is_loopback(asked.redirect_uri),
+    }
+    return _allow_leaving_to(asked.redirect_uri)(render)(
+        request, "web/consent.html", context, status=422 if is_refused else 200
+    )
+
+
+def _choices(ids: Collection[str], ticked_risks: Collection[str]) -> list[Choice]:
+    return [Choice(scope, scope.risk_level in ticked_risks) for scope in describe_scopes(ids)]
+
+
+def _allow_leaving_to(redirect_uri: str) -> Any:
+    """Return a decorator: Chromium holds the redirect that answers a form to the page's `form-action`."""
+    form_action = [CSP.SELF, csp_source(redirect_uri)]
+    return csp_override({**settings.SECURE_CSP, "form-action": form_action})

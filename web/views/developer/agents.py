@@ -1,0 +1,146 @@
+"""Agents of the developer's organization."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from agents.models import Agent
+from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
+from agents.services import register_agent, rotate_client_secret, update_agent
+from consent.catalogue import catalogue, describe_scopes
+from core.errors import DomainError
+from developers.models import Developer
+from web import once
+from web.access import developer_actor, developer_page
+from web.forms.agents import AgentForm, RotateForm
+from web.paging import paginate
+from web.responses import SeeOther
+
+
+@require_safe
+@developer_page
+def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
+    page = paginate(request, agents_for_organization(developer.organization_id))
+    return render(request, "web/developer/agents.html", {"page": page})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    form = AgentForm(request.POST if request.method == "POST" else None, scopes=_scope_choices())
+    if form.is_valid():
+        try:
+            new = register_agent(
+                actor=developer_actor(request, developer),
+                organization=developer.organization,
+                **form.cleaned_data,
+            )
+        except DomainError as error:
+            form.show(error)
+        else:
+            once.put(request, new.agent.id, new.client_secret)
+            return SeeOther(_url(new.agent))
+    return _edit_page(request, form, {"title": _("New agent")})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    context = {
+        "agent": agent,
+        "scopes": describe_scopes(agent.allowed_scopes),
+        "secrets": live_secrets(agent),
+        "secret": once.take(request, agent.id),
+    }
+    return render(request, "web/developer/agent.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form = AgentForm(
+        request.POST if request.method == "POST" else None,
+        scopes=_scope_choices(agent),
+        initial={
+            "name": agent.name,
+            "description": agent.description,
+            "redirect_uris": agent.redirect_uri_list,
+            "allowed_scopes": agent.allowed_scopes,
+        },
+    )
+    if form.is_valid():
+        try:
+            update_agent(actor=developer_actor(request, developer), agent=agent, changes=form.cleaned_data)
+        except DomainError as error:
+            form.show(error)
+        else:
+            messages.success(request, _("Saved."))
+            return SeeOther(_url(agent))
+    return _edit_page(request, form, {"title": _("Edit agent"), "agent": agent})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def rotate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form = RotateForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        new = rotate_client_secret(
+            actor=developer_actor(request, developer), agent=agent, **form.cleaned_data
+        )
+        once.put(request, agent.id, new.value)
+        return SeeOther(_url(agent))
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/rotate.html", {"form": form, "agent": agent}, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    if request.method == "POST":
+        _set_status(request, developer, agent, Agent.Status.SUSPENDED)
+        messages.success(request, _("Suspended. No verify is answered with yes any more."))
+        return SeeOther(_url(agent))
+    context = {
+        "agent": agent,
+        "title": _("Suspend this agent?"),
+        "confirm_label": _("Suspend"),
+        "back_url": _url(agent),
+    }
+    return render(request, "web/developer/suspend.html", context)
+
+
+@require_POST
+@developer_page
+def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    _set_status(request, developer, agent, Agent.Status.ACTIVE)
+    messages.success(request, _("Active again. What people allowed, and did not revoke, works again."))
+    return SeeOther(_url(agent))
+
+
+def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str) -> None:
+    update_agent(actor=developer_actor(request, developer), agent=agent, changes={"status": status})
+
+
+def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -> HttpResponse:
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/agent_edit.html", {"form": form, **context}, status=status)
+
+
+def _scope_choices(agent: Agent | None = None) -> list[tuple[str, str]]:
+    """Return the catalogue, and what the agent has besides."""
+    ids = [*catalogue(), *(agent.allowed_scopes if agent else [])]
+    return [(scope.id, f"{scope.title} ({scope.id})") for scope in describe_scopes(ids)]
+
+
+def _url(agent: Agent) -> str:
+    return reverse("web:agent", args=[agent.id])

@@ -1,0 +1,54 @@
+"""The portal's first page, and becoming a developer."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from agents.selectors import agents_for_organization
+from audit.selectors import describe, entries_for_organization
+from developers.models import Developer
+from developers.selectors import developer_for_user
+from developers.services import become_developer
+from policies.selectors import policies_for_organization
+from web import once
+from web.access import person_actor, person_page, signed_in
+from web.forms.agents import DeveloperForm
+from web.names import add_names
+from web.responses import SeeOther
+
+RECENT = 8
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@person_page
+def overview(request: HttpRequest) -> HttpResponse:
+    developer = developer_for_user(signed_in(request))
+    return _join(request) if developer is None else _show(request, developer)
+
+
+def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
+    organization = developer.organization
+    recent = list(entries_for_organization(organization.id)[:RECENT])
+    context = {
+        "organization": organization,
+        "agent_count": agents_for_organization(organization.id).count(),
+        "policy_count": policies_for_organization(organization.id).count(),
+        "entries": [
+            {**entry, "row": row} for entry, row in zip(add_names(describe(recent)), recent, strict=True)
+        ],
+    }
+    return render(request, "web/developer/overview.html", context)
+
+
+def _join(request: HttpRequest) -> HttpResponse:
+    initial = {"name": signed_in(request).name}
+    form = DeveloperForm(request.POST if request.method == "POST" else None, initial=initial)
+    if not form.is_valid():
+        status = 422 if form.is_bound else 200
+        return render(request, "web/developer/join.html", {"form": form}, status=status)
+    new = become_developer(
+        actor=person_actor(request), user=signed_in(request), name=form.cleaned_data["name"]
+    )
+    once.put(request, new.developer.id, new.api_key)
+    return SeeOther(reverse("web:api-keys"))

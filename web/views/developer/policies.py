@@ -1,0 +1,134 @@
+"""Policies of the developer's organization."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from agents.selectors import agent_for_organization, agents_for_organization
+from core.errors import DomainError
+from developers.models import Developer
+from policies.models import Policy
+from policies.selectors import policies_for_organization, policy_for_organization
+from policies.services import create_policy, delete_policy, update_policy
+from web.access import developer_actor, developer_page
+from web.forms.policies import PolicyEditor, sentences
+from web.forms.rules import rule_titles, time_zones
+from web.paging import paginate
+from web.responses import SeeOther
+
+
+@require_safe
+@developer_page
+def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
+    rows = policies_for_organization(developer.organization_id).select_related("agent")
+    page = paginate(request, rows)
+    listed = [(policy, sentences(policy.rules)) for policy in page.items]
+    return render(request, "web/developer/policies.html", {"page": page, "policies": listed})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    context = {"policy": policy, "sentences": sentences(policy.rules)}
+    return render(request, "web/developer/policy.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    editor = _editor(request, developer)
+    if _is_save(request) and editor.is_valid():
+        try:
+            policy = create_policy(
+                actor=developer_actor(request, developer),
+                organization=developer.organization,
+                **_values(developer, editor),
+            )
+        except DomainError as error:
+            editor.show(error)
+        else:
+            return _saved(request, policy)
+    return _edit_page(request, editor, {"title": _("New policy"), "back_url": reverse("web:policies")})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    editor = _editor(request, developer, policy)
+    if _is_save(request) and editor.is_valid():
+        try:
+            changes = _values(developer, editor)
+            update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
+        except DomainError as error:
+            editor.show(error)
+        else:
+            return _saved(request, policy)
+    return _edit_page(request, editor, {"title": _("Edit policy"), "back_url": _url(policy)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    if request.method == "POST":
+        delete_policy(actor=developer_actor(request, developer), policy=policy)
+        messages.success(request, _("The policy is gone; what it denied is no longer denied by it."))
+        return SeeOther(reverse("web:policies"))
+    context = {
+        "policy": policy,
+        "sentences": sentences(policy.rules),
+        "title": _("Delete this policy?"),
+        "confirm_label": _("Delete policy"),
+        "back_url": _url(policy),
+    }
+    return render(request, "web/developer/policy_delete.html", context)
+
+
+def _is_save(request: HttpRequest) -> bool:
+    """Return whether the form is to be kept, not only to grow or lose a rule."""
+    return request.method == "POST" and not request.POST.keys() & {"add", "remove"}
+
+
+def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = None) -> PolicyEditor:
+    agents = list(agents_for_organization(developer.organization_id))
+    if request.method == "POST":
+        make = PolicyEditor.of_sent if _is_save(request) else PolicyEditor.of_draft
+        return make(agents, request.POST)
+    if policy is None:
+        return PolicyEditor.blank(agents)
+    initial = {
+        "name": policy.name,
+        "description": policy.description,
+        "agent": policy.agent_id or "",
+        "enabled": policy.enabled,
+    }
+    return PolicyEditor.of_stored(agents, initial, policy.rules)
+
+
+def _values(developer: Developer, editor: PolicyEditor) -> dict[str, Any]:
+    fields = dict(editor.fields.cleaned_data)
+    agent_id = fields.pop("agent")
+    agent = agent_for_organization(developer.organization_id, agent_id) if agent_id else None
+    return {**fields, "agent": agent, "rules": editor.raw_rules()}
+
+
+def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, Any]) -> HttpResponse:
+    status = 422 if editor.has_errors() else 200
+    context = {**context, "editor": editor, "rule_titles": rule_titles(), "time_zones": time_zones()}
+    return render(request, "web/developer/policy_edit.html", context, status=status)
+
+
+def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
+    messages.success(request, _("Saved. It counts for every verify from now on."))
+    return SeeOther(_url(policy))
+
+
+def _url(policy: Policy) -> str:
+    return reverse("web:policy", args=[policy.id])
