@@ -14,3 +14,15 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class IdempotencyRecord(models.Model):
+    """A POST that was answered, kept so that a retry gets the same answer. Only `core.idempotency` uses it."""
+
+    key = models.CharField(primary_key=True, max_length=64)
+    request_digest = models.CharField(max_length=64)
+    sealed_answer = models.BinaryField(null=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key

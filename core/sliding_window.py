@@ -80,6 +80,15 @@ class LoadedCounter:
         self.counts[self.slot % SLOTS] += number
         self.changed = True
 
+    def give_back(self, now: datetime) -> None:
+        """Uncount the newest one that still counts at `now`, if there is one."""
+        self._advance(now)
+        for slot in range(self.slot, self.slot - SLOTS, -1):
+            if self.counts[slot % SLOTS]:
+                self.counts[slot % SLOTS] -= 1
+                self.changed = True
+                return
+
     def retry_after(self, limit: int, now: datetime) -> int:
         """Return the whole seconds, rounded up, until one more fits; 0 if it fits now."""
         excess = self.used(now) - limit + 1

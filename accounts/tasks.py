@@ -1,0 +1,15 @@
+"""Sweeps of what has expired. Small batches, safe to repeat."""
+
+from celery import shared_task
+
+from accounts import services
+
+
+@shared_task
+def sweep_session_tokens() -> int:
+    return services.delete_expired_sessions()
+
+
+@shared_task
+def sweep_browser_sessions() -> int:
+    return services.delete_expired_browser_sessions()

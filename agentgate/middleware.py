@@ -1,0 +1,64 @@
+"""Request plumbing that comes before everything else."""
+
+import logging
+import re
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from core.ids import new_id
+from core.net import client_address, is_trusted, parse_address
+
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
+ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+FORWARDED_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
+FORWARDED_HEADERS += ("HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+class TrustedProxyMiddleware:
+    """Set `REMOTE_ADDR` and the scheme from what a trusted proxy says; drop those headers from all others."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        peer = request.META.get("REMOTE_ADDR", "")
+        trusted = is_trusted(parse_address(peer), settings.TRUSTED_PROXIES)
+        forwarded = {name: request.META.pop(name, "") for name in FORWARDED_HEADERS}
+        if trusted:
+            forwarded_for = forwarded["HTTP_X_FORWARDED_FOR"]
+            request.META["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+            if forwarded["HTTP_X_FORWARDED_PROTO"] in ("http", "https"):
+                request.META["wsgi.url_scheme"] = forwarded["HTTP_X_FORWARDED_PROTO"]
+        return self.get_response(request)
+
+
+class RequestIdMiddleware:
+    """Give every request an id, the caller's if it is well-formed, and send it back in `X-Request-Id`."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        offered = request.headers.get("X-Request-Id", "")
+        request.request_id = offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else new_id("req")  # type: ignore[attr-defined]
+        token = _request_id.set(request.request_id)  # type: ignore[attr-defined]
+        try:
+            response = self.get_response(request)
+        finally:
+            _request_id.reset(token)
+        response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
+        return response
+
+
+class RequestIdFilter(logging.Filter):
+    """Put the current request's id on every log record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = _request_id.get()
+        return True

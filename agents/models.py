@@ -1,0 +1,73 @@
+"""The agent: an OAuth client (RFC 6749 section 2) that a developer registers."""
+
+from django.db import models
+from oauth2_provider.models import AbstractApplication
+
+from core.ids import PrefixedIdField
+from core.secrets import new_secret
+from developers.models import Organization
+
+
+def new_client_id() -> str:
+    """Return a public client identifier, `agc_...`."""
+    return new_secret("agc")
+
+
+class Agent(AbstractApplication):
+    """An agent of an organization; of none when a stock client registered itself.
+
+    `redirect_uris` is one string, separated by spaces, as django-oauth-toolkit wants it; read `redirect_uri_list`.
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    id = PrefixedIdField(prefix="agt")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="agents")
+    client_id = models.CharField(max_length=255, unique=True, default=new_client_id)
+    description = models.CharField(max_length=500, blank=True)
+    allowed_scopes = models.JSONField(default=list)
+    require_pkce = models.BooleanField(default=False)
+    status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+
+    # What the toolkit's base has and we do not use: secrets are rows of their own, so that they can overlap.
+    user = None
+    client_secret = None
+    hash_client_secret = None
+    post_logout_redirect_uris = None
+    allowed_origins = None
+    algorithm = None
+    skip_authorization = False
+
+    class Meta:
+        ordering = ["-id"]
+
+    @property
+    def redirect_uri_list(self) -> list[str]:
+        return self.redirect_uris.split()
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.status == self.Status.SUSPENDED
+
+    @property
+    def is_confidential(self) -> bool:
+        return self.client_type == self.CLIENT_CONFIDENTIAL
+
+
+class ClientSecret(models.Model):
+    """An agent's `ags_...`, by digest. Several may be live at once while a rotation overlaps."""
+
+    id = PrefixedIdField(prefix="sec")
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.CharField(max_length=64, unique=True)
+    last_four = models.CharField(max_length=4)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"ags_…{self.last_four}"

@@ -1,0 +1,31 @@
+"""Reads of agents. A tenant's agents come only through `agents_for_organization`."""
+
+from django.db.models import Q, QuerySet
+
+from agents.models import Agent, ClientSecret
+from core import clock
+from core.errors import NotFound
+from core.rotation import live
+
+
+def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
+    """Return the organization's agents, newest first."""
+    return Agent.objects.filter(organization_id=organization_id).order_by("-id")
+
+
+def agent_for_organization(organization_id: str, reference: str) -> Agent:
+    """Return the organization's agent with this id or client id. Raises `NotFound`, also for somebody else's."""
+    agent = agents_for_organization(organization_id).filter(Q(id=reference) | Q(client_id=reference)).first()
+    if agent is None:
+        raise NotFound("No such agent.")
+    return agent
+
+
+def agent_for_client_id(client_id: str) -> Agent | None:
+    """Return the client. None when it is unknown."""
+    return Agent.objects.select_related("organization").filter(client_id=client_id).first()
+
+
+def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:
+    """Return the secrets that work now, newest first."""
+    return agent.secrets.filter(live(clock.now()))

@@ -1,0 +1,149 @@
+"""What an agent can go through."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from agents.errors import InvalidClient
+from agents.models import Agent, ClientSecret
+from agents.redirects import MAX_REDIRECT_URIS, problem_with
+from agents.selectors import agent_for_client_id
+from audit.events import Event
+from audit.services import Draft, record
+from core import clock
+from core.actor import Actor
+from core.errors import FieldError, Invalid
+from core.locks import revocation
+from core.secrets import digest
+from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.throttle import Throttle
+from developers.models import Organization
+
+EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredAgent:
+    """A new agent and its first secret, shown this once."""
+
+    agent: Agent
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"RegisteredAgent({self.agent.id})"
+
+
+@transaction.atomic
+def register_agent(
+    *,
+    actor: Actor,
+    organization: Organization,
+    name: str,
+    redirect_uris: Sequence[str],
+    allowed_scopes: Sequence[str],
+    description: str = "",
+    require_pkce: bool = False,
+) -> RegisteredAgent:
+    """Create a confidential agent. Raises `Invalid` for a redirect URI that may not be registered.
+
+    The caller has checked `allowed_scopes` against the catalogue, which stands a layer above.
+    """
+    _check_redirect_uris(redirect_uris)
+    agent = Agent.objects.create(
+        organization=organization,
+        name=name,
+        description=description,
+        redirect_uris=" ".join(redirect_uris),
+        allowed_scopes=_unique(allowed_scopes),
+        require_pkce=require_pkce,
+        client_type=Agent.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=Agent.GRANT_AUTHORIZATION_CODE,
+    )
+    secret = add_secret(agent.secrets, prefix="ags", now=clock.now())
+    record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": name})
+    return RegisteredAgent(agent, secret)
+
+
+def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
+    """Change the given fields of `EDITABLE`; return the agent anew. Raises `Invalid`.
+
+    Narrower scopes and a suspension count for every verify that starts after this has returned.
+    """
+    unknown = set(changes) - EDITABLE
+    if unknown:
+        raise Invalid.field(min(unknown), "cannot be changed")
+    if "redirect_uris" in changes:
+        _check_redirect_uris(changes["redirect_uris"])
+    with revocation():
+        agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+        before = agent.status
+        for field, value in changes.items():
+            setattr(agent, field, _stored(field, value))
+        agent.save(update_fields=[*changes, "updated"])
+        event = _update_event(before, agent.status)
+        metadata = {"changed": sorted(changes), **({"reason": reason} if reason else {})}
+        record_agent(event, actor=actor, agent=agent, metadata=metadata)
+    return agent
+
+
+def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:
+    """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    with revocation():
+        agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+        new = rotate_secret(agent.secrets, prefix="ags", now=clock.now(), overlap_seconds=overlap_seconds)
+        metadata = {"overlapSeconds": overlap_seconds}
+        record_agent(Event.AGENT_SECRET_ROTATED, actor=actor, agent=agent, metadata=metadata)
+    return new
+
+
+def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> Agent:
+    """Return the agent with these credentials. Raises `InvalidClient`, `Throttled` after too many failures.
+
+    Failures of others never stop the right secret: the account's limit is looked at only when the secret is wrong.
+    Suspension is not looked at here: whoever issues or decides does that with live facts.
+    """
+    throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
+    address, account = f"address:{actor.ip}", f"account:{digest(client_id)}"
+    throttle.check(address)
+    agent = agent_for_client_id(client_id)
+    if agent and find_live_secret(ClientSecret.objects.filter(agent=agent), client_secret, clock.now()):
+        return agent
+    throttle.check(account)
+    throttle.count(address, account)
+    raise InvalidClient("Check the client id and the secret.")
+
+
+def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> None:
+    """Log something that happened to an agent."""
+    draft = Draft(
+        event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata
+    )
+    record(draft)
+
+
+def _check_redirect_uris(uris: Sequence[str]) -> None:
+    if not 1 <= len(uris) <= MAX_REDIRECT_URIS:
+        raise Invalid.field("redirectUris", f"give 1 to {MAX_REDIRECT_URIS} redirect URIs")
+    problems = [(index, problem_with(uri)) for index, uri in enumerate(uris)]
+    errors = tuple(FieldError(f"redirectUris.{index}", problem) for index, problem in problems if problem)
+    if errors:
+        raise Invalid("A redirect URI cannot be registered.", errors=errors)
+
+
+def _stored(field: str, value: Any) -> Any:
+    if field == "redirect_uris":
+        return " ".join(value)
+    return _unique(value) if field == "allowed_scopes" else value
+
+
+def _unique(items: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+def _update_event(before: str, after: str) -> Event:
+    if before == after:
+        return Event.AGENT_UPDATED
+    return Event.AGENT_SUSPENDED if after == Agent.Status.SUSPENDED else Event.AGENT_REACTIVATED

@@ -1,0 +1,56 @@
+"""Every event that can stand in the log, by its name on the wire."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    USER_REGISTERED = "user.registered"
+    USER_SIGNED_IN = "user.signed_in"
+    USER_SIGN_IN_FAILED = "user.sign_in_failed"
+    USER_SIGNED_OUT = "user.signed_out"
+    USER_SESSION_ENDED = "user.session_ended"
+    USER_PASSWORD_CHANGED = "user.password_changed"
+    USER_DEACTIVATED = "user.deactivated"
+    USER_REACTIVATED = "user.reactivated"
+
+    DEVELOPER_REGISTERED = "developer.registered"
+    API_KEY_ROTATED = "api_key.rotated"
+    API_KEY_REVOKED = "api_key.revoked"
+    ORGANIZATION_SUSPENDED = "organization.suspended"
+    ORGANIZATION_REACTIVATED = "organization.reactivated"
+    ORGANIZATION_VERIFIED = "organization.verified"
+    RESOURCE_SERVER_CREATED = "resource_server.created"
+    RESOURCE_SERVER_UPDATED = "resource_server.updated"
+    RESOURCE_SERVER_DELETED = "resource_server.deleted"
+    RESOURCE_SERVER_SECRET_ROTATED = "resource_server.secret_rotated"
+
+    AGENT_CREATED = "agent.created"
+    AGENT_UPDATED = "agent.updated"
+    AGENT_SUSPENDED = "agent.suspended"
+    AGENT_REACTIVATED = "agent.reactivated"
+    AGENT_SECRET_ROTATED = "agent.secret_rotated"
+
+    POLICY_CREATED = "policy.created"
+    POLICY_UPDATED = "policy.updated"
+    POLICY_DELETED = "policy.deleted"
+
+    CONSENT_REQUESTED = "consent.requested"
+    CONSENT_APPROVED = "consent.approved"
+    CONSENT_DENIED = "consent.denied"
+    CONSENT_REVOKED = "consent.revoked"
+    CONSENT_EXPIRED = "consent.expired"
+
+    TOKEN_ISSUED = "token.issued"
+    TOKEN_REFRESHED = "token.refreshed"
+    TOKEN_REVOKED = "token.revoked"
+    TOKEN_REPLAYED = "token.replayed"
+    TOKEN_VERIFY = "token.verify"
+    TOKEN_INTROSPECTED = "token.introspected"
+
+    SIGNING_KEY_CREATED = "signing_key.created"
+
+
+class Outcome(StrEnum):
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    INFO = "info"

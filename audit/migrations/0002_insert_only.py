@@ -1,0 +1,20 @@
+"""Triggers: the log cannot be changed by an UPDATE, a DELETE or a TRUNCATE, from wherever it comes."""
+
+from django.db import migrations
+
+from audit.triggers import install_statements, remove_statements
+
+
+def install(apps, schema_editor):
+    for statement in install_statements(schema_editor.connection.vendor):
+        schema_editor.execute(statement)
+
+
+def remove(apps, schema_editor):
+    for statement in remove_statements(schema_editor.connection.vendor):
+        schema_editor.execute(statement)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0001_initial")]
+    operations = [migrations.RunPython(install, remove)]

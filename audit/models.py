@@ -1,0 +1,127 @@
+"""The log: three insert-only tables, and beside them the personal data that can be erased.
+
+Entries name people, agents and consents by id, never by foreign key: deleting a person cannot delete evidence.
+"""
+
+import json
+from typing import Any
+
+from django.db import models
+
+from audit.events import Event, Outcome
+from core.ids import PrefixedIdField
+
+
+class ImmutableError(Exception):
+    """Somebody tried to change or delete what is evidence."""
+
+
+class InsertOnlyQuerySet(models.QuerySet[Any]):
+    """Allows INSERT and SELECT. The database's triggers say the same to everybody else."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise ImmutableError("the audit log is insert-only")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise ImmutableError("the audit log is insert-only")
+
+
+class InsertOnly(models.Model):
+    objects = InsertOnlyQuerySet.as_manager()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise ImmutableError("the audit log is insert-only")
+        super().save(*args, **{**kwargs, "force_insert": True})
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise ImmutableError("the audit log is insert-only")
+
+
+class Entry(InsertOnly):
+    """What happened. `body` is the canonical JSON that is evidence; the columns beside it serve the filters."""
+
+    id = PrefixedIdField(prefix="log")
+    timestamp = models.DateTimeField()
+    event = models.CharField(max_length=64, choices=[(event.value, event.value) for event in Event])
+    outcome = models.CharField(max_length=8, choices=[(outcome.value, outcome.value) for outcome in Outcome])
+    organization_id = models.CharField(max_length=64, null=True)
+    user_id = models.CharField(max_length=64, null=True)
+    agent_id = models.CharField(max_length=64, null=True)
+    consent_id = models.CharField(max_length=64, null=True)
+    body = models.TextField()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "entries"
+        indexes = [
+            models.Index(fields=["organization_id", "id"]),
+            models.Index(fields=["user_id", "id"]),
+            models.Index(fields=["consent_id", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.event}"
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """Return `body`, parsed."""
+        content: dict[str, Any] = json.loads(self.body)
+        return content
+
+
+class PendingEntry(InsertOnly):
+    """The queue: an entry that has no index in the log's tree yet, with the digest of its body."""
+
+    entry_id = models.CharField(max_length=64, primary_key=True)
+    organization_id = models.CharField(max_length=64, null=True)
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "pending entries"
+
+    def __str__(self) -> str:
+        return self.entry_id
+
+
+class Leaf(InsertOnly):
+    """A sequenced entry: its index in the tree and its number within its organization."""
+
+    index = models.BigIntegerField(primary_key=True)
+    entry_id = models.CharField(max_length=64, unique=True)
+    organization_id = models.CharField(max_length=64, null=True)
+    number = models.BigIntegerField()
+    digest = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "leaves"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization_id", "number"], name="leaf_number_once", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.index} {self.entry_id}"
+
+
+class PersonalData(models.Model):
+    """Addresses, user agents, targets: committed to in the entry as SHA-256(salt ‖ data), erasable without breaking it."""
+
+    entry_id = models.CharField(max_length=64, primary_key=True)
+    salt = models.BinaryField(max_length=32)
+    data = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "personal data"
+
+    def __str__(self) -> str:
+        return self.entry_id
+
+    @property
+    def content(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.data)
+        return content

@@ -1,0 +1,20 @@
+"""What can be refused about a consent."""
+
+from core.errors import Conflict, DomainError, Gone
+
+
+class ConsentAlreadyDecided(Conflict):
+    code = "consent_already_decided"
+    title = "This request has been decided"
+
+
+class ConsentExpired(Gone):
+    code = "consent_expired"
+    title = "This request has expired"
+
+
+class InvalidTarget(DomainError):
+    """RFC 8707 section 2."""
+
+    code = "invalid_target"
+    title = "The resource is not a registered resource server"

@@ -1,0 +1,71 @@
+"""A consent, from the agent's request to the grant and its end."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+
+from agents.models import Agent
+from core.ids import PrefixedIdField
+from developers.models import Organization
+
+
+class Consent(models.Model):
+    """What an agent asked a person for, and what the person granted.
+
+    Everything the agent asked is fixed at the request. `granted_scopes` is a snapshot that is never added to.
+    `expires_at` is the end of the request while it is pending, and the end of the grant once approved.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        APPROVED = "approved"
+        DENIED = "denied"
+        EXPIRED = "expired"
+        REVOKED = "revoked"
+
+    id = PrefixedIdField(prefix="cns", unguessable=True)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
+    organization = models.ForeignKey(
+        Organization, on_delete=models.CASCADE, null=True, related_name="consents"
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="consents"
+    )
+    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
+
+    # The request. A hint that names nobody is kept all the same: an answer must not tell who exists.
+    hinted_user_id = models.CharField(max_length=64, blank=True)
+    requested_scopes = models.JSONField()
+    optional_scopes = models.JSONField(default=list)
+    redirect_uri = models.TextField()
+    state = models.TextField(blank=True)
+    code_challenge = models.CharField(max_length=128, blank=True)
+    resource = models.JSONField(default=list)
+    reason = models.CharField(max_length=200, blank=True)
+
+    granted_scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "id"]),
+            models.Index(fields=["status", "expires_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+    def status_at(self, now: datetime) -> str:
+        """Return the status at `now`: what has run out is expired before the sweep says so."""
+        if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
+            return self.Status.EXPIRED
+        return self.status
+
+    def live_scopes(self) -> list[str]:
+        """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""
+        return [scope for scope in self.granted_scopes if scope in self.agent.allowed_scopes]

@@ -1,0 +1,24 @@
+"""Sending the person back to the agent (RFC 6749 section 4.1.2, RFC 9207)."""
+
+from collections.abc import Mapping
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from django.conf import settings
+
+from consent.models import Consent
+
+
+def redirect_url(consent: Consent, answer: Mapping[str, str]) -> str:
+    """Return the consent's redirect URI with `answer`, the agent's `state` and our `iss` in its query."""
+    return add_to_query(consent.redirect_uri, {**answer, **_echo(consent), "iss": settings.JWT_ISSUER})
+
+
+def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
+    """Return `uri` with the parameters behind what its query already holds."""
+    parts = urlsplit(uri)
+    query = "&".join(piece for piece in (parts.query, urlencode(parameters)) if piece)
+    return urlunsplit(parts._replace(query=query))
+
+
+def _echo(consent: Consent) -> dict[str, str]:
+    return {"state": consent.state} if consent.state else {}

@@ -1,0 +1,223 @@
+"""The consent's state machine: pending, then approved, denied or expired; approved, then revoked or expired.
+
+Every transition is one conditional UPDATE whose row count decides who won.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from agents.errors import InvalidRedirectUri
+from agents.models import Agent
+from agents.redirects import matches_registered
+from audit.events import Event, Outcome
+from audit.services import Draft, append, record
+from consent.catalogue import InvalidScope, require_known
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
+from consent.models import Consent
+from core import clock
+from core.actor import SYSTEM, Actor
+from core.errors import FieldError, Forbidden, Invalid, NotFound
+from core.locks import revocation
+from developers.selectors import resource_server_for_identifier
+
+OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsentRequest:
+    """What an agent asks for, as parsed by a surface. `scopes` are all, `optional_scopes` those it can do without."""
+
+    scopes: Sequence[str]
+    redirect_uri: str
+    optional_scopes: Sequence[str] = ()
+    user_id: str = ""
+    state: str = ""
+    code_challenge: str = ""
+    resource: Sequence[str] = ()
+    reason: str = ""
+
+
+def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
+    """Create the pending consent that a person may decide within 10 minutes.
+
+    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `Forbidden` for a suspended agent.
+    """
+    _check_request(agent, request)
+    now = clock.now()
+    with transaction.atomic():
+        consent = Consent.objects.create(
+            agent=agent,
+            organization_id=agent.organization_id,
+            hinted_user_id=request.user_id,
+            requested_scopes=list(dict.fromkeys([*request.scopes, *request.optional_scopes])),
+            optional_scopes=list(dict.fromkeys(request.optional_scopes)),
+            redirect_uri=request.redirect_uri,
+            state=request.state,
+            code_challenge=request.code_challenge,
+            resource=list(request.resource),
+            reason=request.reason,
+            created_at=now,
+            expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
+        )
+        record_consent(
+            Event.CONSENT_REQUESTED, actor=actor, consent=consent, scopes=consent.requested_scopes, at=now
+        )
+    return consent
+
+
+def approve_consent(
+    *, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None, now: datetime
+) -> Consent:
+    """Grant `scopes`, or all that were requested, for 30 days; return the consent anew.
+
+    Runs in the caller's transaction, with the code it yields. Raises `NotFound`, `InvalidScope`,
+    `ConsentAlreadyDecided`, `ConsentExpired`, `Forbidden`.
+    """
+    _check_decider(consent, user)
+    granted = _check_subset(consent, scopes)
+    if consent.agent.is_suspended:
+        raise Forbidden("The agent is suspended.")
+    changes = {"granted_scopes": granted, "expires_at": now + settings.CONSENT_LIFETIME}
+    consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
+    record_consent(
+        Event.CONSENT_APPROVED,
+        actor=actor,
+        consent=consent,
+        outcome=Outcome.ALLOWED,
+        scopes=granted,
+        metadata={"notGranted": [scope for scope in consent.requested_scopes if scope not in granted]},
+        at=now,
+    )
+    return consent
+
+
+def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
+    """Refuse the request; return the consent anew. Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`."""
+    _check_decider(consent, user)
+    now = clock.now()
+    with transaction.atomic():
+        consent = _decide(consent, user=user, status=Consent.Status.DENIED, now=now, changes={})
+        record_consent(
+            Event.CONSENT_DENIED,
+            actor=actor,
+            consent=consent,
+            outcome=Outcome.DENIED,
+            scopes=consent.requested_scopes,
+            at=now,
+        )
+    return consent
+
+
+def revoke_consent(*, actor: Actor, consent: Consent) -> Consent:
+    """End a grant at once: no verify that starts after this has returned is allowed by it.
+
+    Revoking twice changes nothing. Raises `ConsentAlreadyDecided` for what was never granted.
+    """
+    now = clock.now()
+    with revocation():
+        approved = Consent.objects.filter(pk=consent.pk, status=Consent.Status.APPROVED)
+        changed = approved.update(status=Consent.Status.REVOKED, revoked_at=now)
+        if changed:
+            record_consent(
+                Event.CONSENT_REVOKED, actor=actor, consent=consent, scopes=consent.granted_scopes, at=now
+            )
+    consent.refresh_from_db()
+    if consent.status != Consent.Status.REVOKED:
+        raise ConsentAlreadyDecided(f"It is {consent.status}, so there is nothing to revoke.")
+    return consent
+
+
+def expire_consents(*, limit: int = 500) -> int:
+    """Mark up to `limit` consents whose time has run out; return how many."""
+    now = clock.now()
+    with transaction.atomic():
+        due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
+        consents = list(due.select_for_update(skip_locked=True)[:limit])
+        Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(
+            status=Consent.Status.EXPIRED
+        )
+        append([_draft(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
+    return len(consents)
+
+
+def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime, **fields: Any) -> None:
+    """Log something that happened to a consent."""
+    append([_draft(event, actor=actor, consent=consent, **fields)], at=at)
+
+
+def _decide(
+    consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]
+) -> Consent:
+    """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
+    pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
+    won = pending.update(status=status, user=user, decided_at=now, **changes)
+    consent.refresh_from_db()
+    if won:
+        return consent
+    _check_decider(consent, user)
+    if consent.decided_at is None:
+        raise ConsentExpired("Ask the agent to start again.")
+    raise ConsentAlreadyDecided(f"It is {consent.status}.")
+
+
+def _draft(event: Event, *, actor: Actor, consent: Consent, **fields: Any) -> Draft:
+    return Draft(
+        event=event,
+        actor=actor,
+        organization_id=consent.organization_id,
+        user_id=consent.user_id,
+        agent_id=consent.agent_id,
+        consent_id=consent.id,
+        **fields,
+    )
+
+
+def _check_request(agent: Agent, request: ConsentRequest) -> None:
+    if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
+        raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
+    if agent.is_suspended or (agent.organization and agent.organization.suspended_at):
+        raise Forbidden("The agent is suspended.")
+    _check_scopes(agent, request)
+    if agent.require_pkce and not request.code_challenge:
+        raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")
+    for identifier in request.resource:
+        if resource_server_for_identifier(identifier) is None and identifier != settings.API_URL:
+            raise InvalidTarget(
+                "Name a registered resource server, or leave it out.",
+                errors=(FieldError("resource", "is not a registered resource server"),),
+            )
+
+
+def _check_scopes(agent: Agent, request: ConsentRequest) -> None:
+    if not request.scopes and not request.optional_scopes:
+        raise InvalidScope("Ask for one scope at least.")
+    require_known(request.scopes, field="requestedScopes")
+    require_known(request.optional_scopes, field="optionalScopes")
+    beyond = [
+        scope for scope in [*request.scopes, *request.optional_scopes] if scope not in agent.allowed_scopes
+    ]
+    if beyond:
+        raise InvalidScope(f"The agent is not registered for {', '.join(beyond)}.")
+
+
+def _check_decider(consent: Consent, user: User) -> None:
+    """Raise `NotFound` for anybody but the person it is for: to others it looks absent."""
+    owner = consent.user_id or consent.hinted_user_id
+    if owner and owner != user.id:
+        raise NotFound("No such consent.")
+
+
+def _check_subset(consent: Consent, scopes: Sequence[str] | None) -> list[str]:
+    wanted = consent.requested_scopes if scopes is None else list(dict.fromkeys(scopes))
+    beyond = [scope for scope in wanted if scope not in consent.requested_scopes]
+    if beyond:
+        raise InvalidScope(f"{', '.join(beyond)} was not requested.")
+    if not wanted:
+        raise InvalidScope("Grant one scope at least, or deny the request.")
+    return wanted

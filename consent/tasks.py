@@ -1,0 +1,10 @@
+"""Sweeps of what has run out. Small batches, safe to repeat."""
+
+from celery import shared_task
+
+from consent import services
+
+
+@shared_task
+def sweep_consents() -> int:
+    return services.expire_consents()

@@ -1,0 +1,38 @@
+"""Who acts, and from where: every write is told, and the log records it."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from django.http import HttpRequest
+
+Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The one who acts. `id` is a prefixed id, None for anonymous callers and for the system."""
+
+    kind: Kind
+    id: str | None = None
+    ip: str | None = None
+    user_agent: str = ""
+    request_id: str = ""
+
+    def acting_as(self, kind: Kind, id: str) -> "Actor":
+        """Return the same origin under another identity, once a credential has been checked."""
+        return replace(self, kind=kind, id=id)
+
+
+SYSTEM = Actor("system")
+
+MAX_USER_AGENT_LENGTH = 300
+
+
+def visitor(request: HttpRequest) -> Actor:
+    """Return the not yet identified sender of `request`; the address is the one the proxy middleware settled."""
+    return Actor(
+        "anonymous",
+        ip=request.META.get("REMOTE_ADDR") or None,
+        user_agent=request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH],
+        request_id=getattr(request, "request_id", ""),
+    )

@@ -1,0 +1,15 @@
+"""Time: aware UTC everywhere, RFC 3339 on the wire."""
+
+from datetime import UTC, datetime
+
+from django.utils import timezone
+
+
+def now() -> datetime:
+    """Return the current time, aware, in UTC. Read it once in a service and pass it on."""
+    return timezone.now()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return `moment` as RFC 3339 in UTC with `Z` and microseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

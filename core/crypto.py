@@ -1,0 +1,48 @@
+"""Encryption at rest and keyed digests, with keys derived from `JWT_SECRET` (RFC 5869), one a purpose."""
+
+import hashlib
+import hmac
+import os
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+
+NONCE_BYTES = 12
+
+
+class SealBroken(Exception):
+    """The ciphertext is damaged, or was sealed under another `JWT_SECRET` or purpose."""
+
+
+def seal(purpose: str, plaintext: bytes) -> bytes:
+    """Return `plaintext` encrypted and authenticated (AES-256-GCM), bound to `purpose`."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + _cipher(purpose).encrypt(nonce, plaintext, purpose.encode())
+
+
+def open_sealed(purpose: str, sealed: bytes) -> bytes:
+    """Return what `seal` was given. Raises `SealBroken`."""
+    sealed = bytes(sealed)
+    try:
+        return _cipher(purpose).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
+    except (InvalidTag, ValueError) as error:
+        raise SealBroken(purpose) from error
+
+
+def keyed_digest(purpose: str, data: bytes) -> str:
+    """Return HMAC-SHA-256 in hexadecimal, for data that a plain digest would let somebody guess."""
+    return hmac.new(_key(purpose, settings.JWT_SECRET), data, hashlib.sha256).hexdigest()
+
+
+def _cipher(purpose: str) -> AESGCM:
+    return AESGCM(_key(purpose, settings.JWT_SECRET))
+
+
+@lru_cache(maxsize=64)
+def _key(purpose: str, secret: str) -> bytes:
+    hkdf = HKDF(algorithm=SHA256(), length=32, salt=b"agentgate", info=purpose.encode())
+    return hkdf.derive(secret.encode())

@@ -1,0 +1,122 @@
+"""`Idempotency-Key`: a POST repeated with the same key gets the stored answer, however many repeat it at once.
+
+The record is claimed in the transaction of the work: those who come meanwhile wait for its commit, and if it fails
+there is no record. Answers are kept sealed, for they may hold secrets.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from core import clock, crypto
+from core.canonical import canonical_json
+from core.errors import Conflict, DomainError, Invalid
+from core.models import IdempotencyRecord
+
+MAX_KEY_LENGTH = 255
+PURPOSE = "idempotency"
+
+# Taking over a record that has run out is the same statement as making one, so only one can win.
+_CLAIM = """
+    INSERT INTO core_idempotencyrecord (key, request_digest, sealed_answer, expires_at)
+    VALUES (%s, %s, NULL, %s)
+    ON CONFLICT (key) DO UPDATE
+    SET request_digest = excluded.request_digest, sealed_answer = NULL, expires_at = excluded.expires_at
+    WHERE core_idempotencyrecord.expires_at <= %s
+"""
+
+
+class IdempotencyKeyReused(Conflict):
+    code = "idempotency_key_reused"
+    title = "This Idempotency-Key was used for another request"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a JSON body. Only a success is stored."""
+
+    status: int
+    body: Any
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepeatableRequest:
+    """What makes a request the same: key, path, credential and body. `lifetime` is how long the answer is kept."""
+
+    key: str
+    path: str
+    credential: str
+    body: Any
+    lifetime: timedelta = timedelta(hours=24)
+
+    @property
+    def record_key(self) -> str:
+        return crypto.keyed_digest(PURPOSE, canonical_json([self.key, self.path, self.credential]))
+
+    @property
+    def request_digest(self) -> str:
+        return crypto.keyed_digest(PURPOSE, canonical_json(self.body))
+
+
+def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answer:
+    """Return what `work` answers, or what it answered before. Raises `IdempotencyKeyReused`, `Invalid`.
+
+    A `DomainError` of `work` is raised again after the commit, so that what it counted or ended stays so.
+    """
+    if not 0 < len(request.key) <= MAX_KEY_LENGTH or not request.key.isprintable():
+        raise Invalid.field("Idempotency-Key", f"must be 1 to {MAX_KEY_LENGTH} printable characters")
+    with transaction.atomic():
+        if not _claim(request):
+            return _stored(request)
+        outcome = _attempt(work)
+        _keep_or_forget(request, outcome)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+def delete_expired_records(*, limit: int = 500) -> int:
+    """Delete up to `limit` records that have run out; return how many."""
+    expired = IdempotencyRecord.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)
+    return IdempotencyRecord.objects.filter(pk__in=list(expired[:limit])).delete()[0]
+
+
+def _claim(request: RepeatableRequest) -> bool:
+    now = clock.now()
+    stored = connection.ops.adapt_datetimefield_value
+    values = [request.record_key, request.request_digest, stored(now + request.lifetime), stored(now)]
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM, values)
+        return bool(cursor.rowcount == 1)
+
+
+def _attempt(work: Callable[[], Answer]) -> Answer | DomainError:
+    try:
+        return work()
+    except DomainError as error:
+        return error
+
+
+def _keep_or_forget(request: RepeatableRequest, outcome: Answer | DomainError) -> None:
+    record = IdempotencyRecord.objects.filter(pk=request.record_key)
+    if isinstance(outcome, Answer) and outcome.is_success:
+        plain = json.dumps([outcome.status, outcome.body]).encode()
+        record.update(sealed_answer=crypto.seal(PURPOSE, plain))
+    else:
+        record.delete()
+
+
+def _stored(request: RepeatableRequest) -> Answer:
+    record = IdempotencyRecord.objects.get(pk=request.record_key)
+    if record.request_digest != request.request_digest:
+        raise IdempotencyKeyReused("Take a new key for a new request.")
+    status, body = json.loads(crypto.open_sealed(PURPOSE, record.sealed_answer or b""))
+    return Answer(status, body)

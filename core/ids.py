@@ -1,0 +1,50 @@
+"""Prefixed, time-ordered identifiers.
+
+The hexadecimal text of an id sorts by creation time in every collation, so an id doubles as a cursor.
+"""
+
+import secrets
+import time
+from typing import Any
+
+import uuid_utils
+from django.db import models
+
+
+def new_id(prefix: str) -> str:
+    """Return `<prefix>_` and a UUIDv7 (RFC 9562 section 5.7) as 32 hexadecimal digits."""
+    return f"{prefix}_{uuid_utils.uuid7().hex}"
+
+
+def new_unguessable_id(prefix: str) -> str:
+    """Return `<prefix>_`, 48 bits of milliseconds and 128 random bits, for ids that grant a look."""
+    milliseconds = time.time_ns() // 1_000_000
+    return f"{prefix}_{milliseconds:012x}{secrets.token_hex(16)}"
+
+
+class PrefixedIdField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
+    """A primary key that makes its own value: `PrefixedIdField("agt")`.
+
+    With `unguessable=True` it carries 128 random bits.
+    """
+
+    def __init__(self, prefix: str = "", *, unguessable: bool = False, **kwargs: Any) -> None:
+        self.prefix = prefix
+        self.unguessable = unguessable
+        kwargs.setdefault("max_length", 64)
+        kwargs.setdefault("primary_key", True)
+        kwargs.setdefault("editable", False)
+        super().__init__(**kwargs)
+
+    def get_default(self) -> str:
+        return new_unguessable_id(self.prefix) if self.unguessable else new_id(self.prefix)
+
+    def has_default(self) -> bool:
+        return True
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        name, path, args, kwargs = super().deconstruct()
+        kwargs["prefix"] = self.prefix
+        if self.unguessable:
+            kwargs["unguessable"] = True
+        return name, path, list(args), kwargs

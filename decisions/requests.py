@@ -1,0 +1,77 @@
+"""What an enforcement point asks, and what it is answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from core.actor import Actor
+from developers.models import ResourceServer
+from policies.engine import PolicyDenial
+
+
+class Reason(StrEnum):
+    """Why a call is denied: the first that applies, in this order."""
+
+    INVALID_TOKEN = "invalid_token"
+    TOKEN_EXPIRED = "token_expired"
+    TOKEN_REVOKED = "token_revoked"
+    ORGANIZATION_SUSPENDED = "organization_suspended"
+    AGENT_SUSPENDED = "agent_suspended"
+    USER_INACTIVE = "user_inactive"
+    CONSENT_REVOKED = "consent_revoked"
+    CONSENT_EXPIRED = "consent_expired"
+    WRONG_AUDIENCE = "wrong_audience"
+    INSUFFICIENT_SCOPE = "insufficient_scope"
+    POLICY_DENIED = "policy_denied"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRequest:
+    """One question: may the bearer of `token` do this now?
+
+    `resource_server` is the asking service once it has authenticated, None for an anonymous one. `context` may hold
+    `ip`, the address of whoever called the service.
+    """
+
+    token: str
+    required_scopes: Sequence[str]
+    actor: Actor
+    resource_server: ResourceServer | None = None
+    action: str | None = None
+    resource: str | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ip(self) -> str | None:
+        """Return the address that rules look at: the service's word, or an anonymous caller's own address."""
+        stated = self.context.get("ip")
+        if stated is not None:
+            return str(stated)
+        return None if self.resource_server else self.actor.ip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The answer. For a token that is not ours only `allowed` and `reason` are set."""
+
+    allowed: bool
+    reason: Reason | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    client_id: str | None = None
+    consent_id: str | None = None
+    granted_scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    audit_id: str | None = None
+    missing_scopes: tuple[str, ...] = ()
+    policy: PolicyDenial | None = None
+    is_known: bool = True
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        return self.policy.retry_after_seconds if self.policy else None
+
+
+UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)

@@ -1,0 +1,181 @@
+"""Verify: may this agent do this, for this person, now?
+
+A list in, a list out: the facts of all are read at once, all limits counted in one step, all entries written, one
+commit, and only then is anything answered. One question is a list of one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db import transaction
+
+from audit.events import Event, Outcome
+from audit.services import Draft, append
+from core import clock
+from core.counters import lock_counters, save_counters, take_call
+from core.locks import share_decision_lock
+from core.sliding_window import LoadedCounter
+from decisions.checks import first_reason, missing_scopes
+from decisions.facts import Facts, load_facts
+from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
+from policies.engine import Limit, PolicyDenial, evaluate
+from policies.rules import RuleContext
+from tokens.access_tokens import Claims, read_access_token
+
+
+@dataclass(slots=True)
+class Question:
+    """A request about a token of ours on its way to an answer. `limits` still have to be counted."""
+
+    request: VerifyRequest
+    claims: Claims
+    facts: Facts | None
+    decision: Decision
+    limits: tuple[Limit, ...] = ()
+
+
+def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
+    """Return a decision for each request, in their order, once all of them are in the log.
+
+    A token that we did not sign costs no query and leaves no entry. Whatever fails raises, and so allows nothing.
+    """
+    claims = [read_access_token(request.token) for request in requests]
+    known = [(request, claim) for request, claim in zip(requests, claims, strict=True) if claim is not None]
+    decided = iter(_decide_known(known) if known else ())
+    return [UNKNOWN_TOKEN if claim is None else next(decided) for claim in claims]
+
+
+@transaction.atomic
+def _decide_known(known: Sequence[tuple[VerifyRequest, Claims]]) -> list[Decision]:
+    share_decision_lock()
+    facts = load_facts(claims for _, claims in known)
+    now = clock.now()
+    questions = [_judge(request, claims, facts.get(claims.token_id), now) for request, claims in known]
+    _count(questions)
+    # Read again: an entry may have waited for a counter, and the log tells when it was decided.
+    return _record(questions, clock.now())
+
+
+def _judge(request: VerifyRequest, claims: Claims, facts: Facts | None, now: datetime) -> Question:
+    """Answer as far as no counter is needed."""
+    if facts is None:
+        return _gone(request, claims, now)
+    reason = first_reason(facts, request, now)
+    if reason is not None:
+        missing = missing_scopes(facts, request.required_scopes)
+        decision = _describe(
+            facts, reason=reason, missing=missing if reason is Reason.INSUFFICIENT_SCOPE else ()
+        )
+        return Question(request, claims, facts, decision)
+    evaluation = evaluate(facts.policies, _rule_context(request, facts, now))
+    if evaluation.denied_by is not None:
+        return Question(request, claims, facts, _describe(facts, policy=evaluation.denied_by))
+    return Question(request, claims, facts, _describe(facts), evaluation.limits)
+
+
+def _count(questions: Sequence[Question]) -> None:
+    """Count all limits of the batch in one step; whoever finds no room is denied and counts nothing."""
+    counters = lock_counters(limit.request for question in questions for limit in question.limits)
+    now = clock.now()
+    for question in questions:
+        _take(question, counters, now)
+    save_counters(counters.values())
+
+
+def _take(question: Question, counters: Mapping[str, LoadedCounter], now: datetime) -> None:
+    denial = take_call([limit.request for limit in question.limits], counters, now)
+    if denial is not None and question.facts is not None:
+        policy = question.limits[denial.index].denial(denial.retry_after_seconds)
+        question.decision = _describe(question.facts, policy=policy)
+
+
+def _record(questions: Sequence[Question], now: datetime) -> list[Decision]:
+    ids = append([_draft(question) for question in questions], at=now)
+    return [
+        replace(question.decision, audit_id=audit_id)
+        for question, audit_id in zip(questions, ids, strict=True)
+    ]
+
+
+def _gone(request: VerifyRequest, claims: Claims, now: datetime) -> Question:
+    """A token of ours whose row is no more: swept after it expired, or ended with its person or agent."""
+    reason = Reason.TOKEN_EXPIRED if claims.expires_at <= now else Reason.TOKEN_REVOKED
+    decision = Decision(
+        allowed=False,
+        reason=reason,
+        user_id=claims.user_id,
+        client_id=claims.client_id,
+        consent_id=claims.consent_id,
+        expires_at=claims.expires_at,
+    )
+    return Question(request, claims, None, decision)
+
+
+def _describe(
+    facts: Facts,
+    *,
+    reason: Reason | None = None,
+    missing: tuple[str, ...] = (),
+    policy: PolicyDenial | None = None,
+) -> Decision:
+    return Decision(
+        allowed=reason is None and policy is None,
+        reason=Reason.POLICY_DENIED if policy else reason,
+        user_id=facts.token.user_id,
+        agent_id=facts.token.application_id,
+        client_id=facts.token.application.client_id,
+        consent_id=facts.token.family.consent_id,
+        granted_scopes=facts.granted_scopes,
+        expires_at=facts.token.expires,
+        missing_scopes=missing,
+        policy=policy,
+    )
+
+
+def _rule_context(request: VerifyRequest, facts: Facts, now: datetime) -> RuleContext:
+    return RuleContext(
+        now=now,
+        agent_id=facts.token.application_id,
+        scopes=tuple(request.required_scopes),
+        action=request.action,
+        resource=request.resource,
+        ip=request.ip,
+        context=request.context,
+        user_id=facts.token.user_id,
+        organization_id=facts.organization_id,
+    )
+
+
+def _draft(question: Question) -> Draft:
+    request, decision = question.request, question.decision
+    server, policy = request.resource_server, decision.policy
+    return Draft(
+        event=Event.TOKEN_VERIFY,
+        outcome=Outcome.ALLOWED if decision.allowed else Outcome.DENIED,
+        actor=request.actor.acting_as("service", server.id) if server else request.actor,
+        organization_id=question.facts.organization_id if question.facts else None,
+        user_id=decision.user_id,
+        agent_id=decision.agent_id,
+        consent_id=decision.consent_id,
+        policy_id=policy.policy_id if policy else None,
+        reason=decision.reason,
+        action=request.action,
+        scopes=tuple(request.required_scopes),
+        resource=request.resource,
+        metadata=_metadata(question),
+        personal={"ip": request.ip, "callerIp": request.actor.ip, "context": dict(request.context)},
+    )
+
+
+def _metadata(question: Question) -> dict[str, object]:
+    decision, policy = question.decision, question.decision.policy
+    metadata: dict[str, object] = {"tokenId": question.claims.token_id}
+    if decision.missing_scopes:
+        metadata["missingScopes"] = list(decision.missing_scopes)
+    if policy is not None:
+        metadata["ruleType"] = policy.rule_type
+        metadata["ruleIndex"] = policy.rule_index
+        metadata["policyName"] = policy.policy_name
+        metadata["detail"] = policy.detail
+    return metadata

@@ -1,0 +1,123 @@
+"""Organizations and what belongs to them: developers, API keys, resource servers."""
+
+from django.conf import settings
+from django.db import models
+
+from core.ids import PrefixedIdField
+
+
+class Organization(models.Model):
+    """A tenant. `is_verified` is set by an administrator and shown on the consent screen."""
+
+    id = PrefixedIdField(prefix="org")
+    name = models.CharField(max_length=200)
+    is_verified = models.BooleanField(default=False)
+    suspended_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Developer(models.Model):
+    """A person who registers agents for an organization."""
+
+    id = PrefixedIdField(prefix="dev")
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="developer")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="developers")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return str(self.user)
+
+
+class ApiKey(models.Model):
+    """A developer's `ag_...`. Several may be live at once while a rotation overlaps."""
+
+    id = PrefixedIdField(prefix="key")
+    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="api_keys")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    digest = models.CharField(max_length=64, unique=True)
+    last_four = models.CharField(max_length=4)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"ag_…{self.last_four}"
+
+
+class ResourceServer(models.Model):
+    """A service that accepts our tokens. `identifier` is its audience, an absolute URI (RFC 8707 section 2)."""
+
+    id = PrefixedIdField(prefix="res")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="resource_servers")
+    name = models.CharField(max_length=200)
+    identifier = models.CharField(max_length=500, unique=True)
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ResourceServerSecret(models.Model):
+    """A resource server's `rs_...`, by digest; the old one lives on while a rotation overlaps."""
+
+    id = PrefixedIdField(prefix="rss")
+    resource_server = models.ForeignKey(ResourceServer, on_delete=models.CASCADE, related_name="secrets")
+    digest = models.CharField(max_length=64, unique=True)
+    last_four = models.CharField(max_length=4)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"rs_…{self.last_four}"
+
+
+class CustomScope(models.Model):
+    """A scope of a resource server's own. The organization that first uses the prefix owns it."""
+
+    id = models.CharField(max_length=100, primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="custom_scopes")
+    risk_level = models.CharField(
+        max_length=8, choices=[(risk, risk) for risk in ("low", "standard", "high", "critical")]
+    )
+    title = models.CharField(max_length=80)
+    description = models.CharField(max_length=200)
+    cannot = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class ScopePrefix(models.Model):
+    """Who owns a prefix of custom scopes: one organization, the first."""
+
+    prefix = models.CharField(max_length=40, primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="scope_prefixes")
+
+    class Meta:
+        verbose_name_plural = "scope prefixes"
+
+    def __str__(self) -> str:
+        return self.prefix

@@ -1,0 +1,30 @@
+"""Reads of developers and of what their organization owns."""
+
+from django.db.models import QuerySet
+
+from accounts.models import User
+from core import clock
+from core.rotation import find_live_secret, live
+from developers.models import ApiKey, Developer, ResourceServer
+
+
+def developer_for_api_key(api_key: str) -> Developer | None:
+    """Return the active developer whose live key this is. None for anything else."""
+    keys = ApiKey.objects.select_related("developer__user", "developer__organization")
+    row: ApiKey | None = find_live_secret(keys.filter(developer__user__is_active=True), api_key, clock.now())
+    return row.developer if row else None
+
+
+def developer_for_user(user: User) -> Developer | None:
+    """Return the person as a developer. None when they are not one."""
+    return Developer.objects.select_related("user", "organization").filter(user=user).first()
+
+
+def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
+    """Return the keys that work now, newest first."""
+    return developer.api_keys.filter(live(clock.now()))
+
+
+def resource_server_for_identifier(identifier: str) -> ResourceServer | None:
+    """Return the resource server whose audience this is, byte for byte. None when nobody registered it."""
+    return ResourceServer.objects.filter(identifier=identifier).first()

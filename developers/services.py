@@ -1,0 +1,153 @@
+"""What an organization and its developers can go through."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from accounts.errors import BadCredentials, EmailTaken
+from accounts.models import User
+from accounts.services import add_user, check_password, new_user
+from audit.events import Event
+from audit.services import Draft, record
+from core import clock
+from core.actor import Actor
+from core.locks import revocation
+from core.rotation import NewSecret, add_secret, rotate_secret
+from developers.models import Developer, Organization
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredDeveloper:
+    """A new developer and the first API key, shown this once."""
+
+    developer: Developer
+    api_key: str
+
+    def __repr__(self) -> str:
+        return f"RegisteredDeveloper({self.developer.id})"
+
+
+def register_developer(*, actor: Actor, name: str, email: str, password: str) -> RegisteredDeveloper:
+    """Create a person, their organization and a first API key.
+
+    A person who has an account becomes a developer with its password. Raises `EmailTaken`, and `Invalid` for a weak one.
+    """
+    if not User.objects.filter(email=email.lower()).exists():
+        user = new_user(email=email, password=password, name=name)
+        with transaction.atomic():
+            return become_developer(actor=actor, user=add_user(actor=actor, user=user), name=name)
+    try:
+        user = check_password(actor=actor, email=email, password=password)
+    except BadCredentials as error:
+        raise EmailTaken(f"{email} already has an account; sign in instead.") from error
+    return become_developer(actor=actor, user=user, name=name)
+
+
+def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:
+    """Give a person an organization of their own. Raises `EmailTaken` when they have one."""
+    now = clock.now()
+    try:
+        with transaction.atomic():
+            organization = Organization.objects.create(name=name)
+            developer = Developer.objects.create(user=user, organization=organization)
+            api_key = _add_api_key(developer, now)
+            _record(
+                Event.DEVELOPER_REGISTERED,
+                actor=actor.acting_as("developer", developer.id),
+                developer=developer,
+            )
+    except IntegrityError as error:
+        raise EmailTaken(f"{user.email} is a developer already; sign in instead.") from error
+    return RegisteredDeveloper(developer, api_key)
+
+
+def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int = 0) -> NewSecret:
+    """Make a new API key; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    with revocation():
+        developer = Developer.objects.select_for_update(of=("self",)).get(pk=developer.pk)
+        fields = {"organization_id": developer.organization_id}
+        new = rotate_secret(
+            developer.api_keys, prefix="ag", now=clock.now(), overlap_seconds=overlap_seconds, fields=fields
+        )
+        _record(
+            Event.API_KEY_ROTATED,
+            actor=actor,
+            developer=developer,
+            metadata={"overlapSeconds": overlap_seconds},
+        )
+    return new
+
+
+def suspend_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
+    """Stop every agent of the organization at once; return False if it was stopped already."""
+    with revocation():
+        live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
+        changed = bool(live.update(suspended_at=clock.now()))
+        if changed:
+            _record_organization(
+                Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason
+            )
+    return changed
+
+
+@transaction.atomic
+def reactivate_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
+    """Lift a suspension; return False if there was none."""
+    stopped = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False)
+    changed = bool(stopped.update(suspended_at=None))
+    if changed:
+        _record_organization(
+            Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason
+        )
+    return changed
+
+
+@transaction.atomic
+def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> None:
+    """Note that an administrator has, or has not, checked who the organization is."""
+    Organization.objects.filter(pk=organization.pk).update(is_verified=is_verified)
+    _record_organization(
+        Event.ORGANIZATION_VERIFIED,
+        actor=actor,
+        organization=organization,
+        reason=reason,
+        metadata={"verified": is_verified},
+    )
+
+
+def _add_api_key(developer: Developer, now: datetime) -> str:
+    return add_secret(
+        developer.api_keys, prefix="ag", now=now, fields={"organization_id": developer.organization_id}
+    )
+
+
+def _record(
+    event: Event, *, actor: Actor, developer: Developer, metadata: dict[str, Any] | None = None
+) -> None:
+    draft = Draft(
+        event=event,
+        actor=actor,
+        organization_id=developer.organization_id,
+        user_id=developer.user_id,
+        metadata={"developerId": developer.id, **(metadata or {})},
+    )
+    record(draft)
+
+
+def _record_organization(
+    event: Event,
+    *,
+    actor: Actor,
+    organization: Organization,
+    reason: str,
+    metadata: dict[str, Any] | None = None,
+) -> None:
+    draft = Draft(
+        event=event,
+        actor=actor,
+        organization_id=organization.id,
+        metadata={"reason": reason, **(metadata or {})},
+    )
+    record(draft)

@@ -1,0 +1,84 @@
+"""What a policy can go through. A change counts for every verify that starts after the service has returned."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.models import Agent
+from audit.events import Event
+from audit.services import Draft, record
+from core.actor import Actor
+from core.errors import Invalid
+from core.locks import revocation
+from developers.models import Organization
+from policies.models import Policy
+from policies.rules import parse_rules
+
+EDITABLE = frozenset({"name", "description", "agent", "enabled", "rules"})
+
+
+def create_policy(
+    *,
+    actor: Actor,
+    organization: Organization,
+    name: str,
+    rules: Sequence[Mapping[str, Any]],
+    agent: Agent | None = None,
+    description: str = "",
+    enabled: bool = True,
+) -> Policy:
+    """Create a policy. Raises `InvalidRules` naming the field, and `Invalid` for somebody else's agent."""
+    parse_rules(list(rules))
+    _check_agent(organization.id, agent)
+    with revocation():
+        policy = Policy.objects.create(
+            organization=organization,
+            agent=agent,
+            name=name,
+            description=description,
+            enabled=enabled,
+            rules=list(rules),
+        )
+        _record(Event.POLICY_CREATED, actor=actor, policy=policy)
+    return policy
+
+
+def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
+    """Change the given fields of `EDITABLE`; return the policy anew. Raises `InvalidRules`, `Invalid`."""
+    unknown = set(changes) - EDITABLE
+    if unknown:
+        raise Invalid.field(min(unknown), "cannot be changed")
+    if "rules" in changes:
+        parse_rules(list(changes["rules"]))
+    _check_agent(policy.organization_id, changes.get("agent"))
+    with revocation():
+        policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)
+        for field, value in changes.items():
+            setattr(policy, field, value)
+        policy.version += 1
+        policy.save()
+        _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata={"changed": sorted(changes)})
+    return policy
+
+
+def delete_policy(*, actor: Actor, policy: Policy) -> None:
+    """Delete a policy; what it denied is no longer denied by it."""
+    with revocation():
+        _record(Event.POLICY_DELETED, actor=actor, policy=policy)
+        policy.delete()
+
+
+def _check_agent(organization_id: str, agent: Agent | None) -> None:
+    if agent is not None and agent.organization_id != organization_id:
+        raise Invalid.field("agentId", "names no agent of your organization")
+
+
+def _record(event: Event, *, actor: Actor, policy: Policy, metadata: Mapping[str, Any] | None = None) -> None:
+    draft = Draft(
+        event=event,
+        actor=actor,
+        organization_id=policy.organization_id,
+        agent_id=policy.agent_id,
+        policy_id=policy.id,
+        metadata={"name": policy.name, "version": policy.version, **(metadata or {})},
+    )
+    record(draft)

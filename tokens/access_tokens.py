@@ -1,0 +1,114 @@
+"""The access token as a signed JWT (RFC 9068): writing one, and reading one without any I/O but its key.
+
+What a token says is only a claim until the live row of its `jti` has been read; `decisions` does that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+from django.conf import settings
+
+from tokens.keys import current_key, verification_key
+from tokens.models import AccessToken, TokenFamily
+
+TOKEN_TYPE = "at+jwt"
+ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
+# Ours are below 2 KB; anything much longer is refused before it is parsed.
+MAX_TOKEN_LENGTH = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims of a token whose signature is ours. `user_id` and `consent_id` are None for a client on its own."""
+
+    token_id: str
+    client_id: str
+    user_id: str | None
+    consent_id: str | None
+    scopes: tuple[str, ...]
+    audience: tuple[str, ...]
+    expires_at: datetime
+
+
+def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
+    """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key."""
+    key = current_key(issued_at)
+    agent, consent_id = token.application, token.family.consent_id
+    claims: dict[str, Any] = {
+        "iss": settings.JWT_ISSUER,
+        "sub": token.user_id or agent.client_id,
+        "aud": token.resource[0] if len(token.resource) == 1 else token.resource,
+        "client_id": agent.client_id,
+        "scope": token.scope,
+        "jti": token.id,
+        "iat": int(issued_at.timestamp()),
+        "exp": int(token.expires.timestamp()),
+    }
+    if consent_id:
+        claims["consent_id"] = consent_id
+    return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"typ": TOKEN_TYPE, "kid": key.kid})
+
+
+def read_access_token(token: str) -> Claims | None:
+    """Return the claims of a token that we signed, expired or not. None for anything else, whatever is wrong with it."""
+    if not token.isascii() or len(token) > MAX_TOKEN_LENGTH:
+        return None
+    try:
+        return _read(token)
+    except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        return None
+
+
+def _read(token: str) -> Claims | None:
+    header = jwt.get_unverified_header(token)
+    if set(header) != ALLOWED_HEADERS or header["typ"] != TOKEN_TYPE:
+        return None
+    key = verification_key(header["kid"])
+    if key is None or header["alg"] != key.algorithm:
+        return None
+    claims = jwt.decode(
+        token,
+        key.key,
+        algorithms=[key.algorithm],
+        issuer=settings.JWT_ISSUER,
+        options={
+            "require": ["iss", "sub", "aud", "client_id", "scope", "jti", "iat", "exp"],
+            "verify_aud": False,
+            "verify_exp": False,
+            "verify_iat": False,
+        },
+    )
+    return _parse(claims)
+
+
+def _parse(claims: dict[str, Any]) -> Claims:
+    consent_id = claims.get("consent_id")
+    audience = claims["aud"]
+    return Claims(
+        token_id=claims["jti"],
+        client_id=claims["client_id"],
+        user_id=claims["sub"] if consent_id else None,
+        consent_id=consent_id,
+        scopes=tuple(claims["scope"].split()),
+        audience=(audience,) if isinstance(audience, str) else tuple(audience),
+        expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
+    )
+
+
+def create_access_token(
+    *, family: TokenFamily, scopes: Sequence[str], now: datetime
+) -> tuple[AccessToken, str]:
+    """Store an access token of the family; return it and its JWT. It lives 15 minutes, counted in whole seconds."""
+    issued_at = now.replace(microsecond=0)
+    token = AccessToken.objects.create(
+        family=family,
+        application=family.application,
+        user=family.user,
+        scope=" ".join(scopes),
+        resource=family.resource,
+        expires=issued_at + settings.ACCESS_TOKEN_LIFETIME,
+    )
+    return token, sign_access_token(token, issued_at=issued_at)

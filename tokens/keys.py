@@ -1,0 +1,174 @@
+"""Signing keys: made at first need, rotated without an outage, published as a JWK set (RFC 7517).
+
+The algorithm is bound to the key id, so a token is only ever checked with the algorithm of the key it names.
+"""
+
+import base64
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from django.conf import settings
+from django.db import transaction
+from jwt import PyJWK
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from audit.events import Event
+from audit.services import Draft, record
+from core import clock, crypto
+from core.actor import Actor
+from core.canonical import canonical_json, sha256
+from core.errors import Conflict
+from core.locks import lock_signing_keys
+from tokens.models import SigningKey
+
+SEAL_PURPOSE = "signing-key"
+KEY_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+# How long a new key is published before it signs, so that those who cache the JWK set have it in time.
+PUBLISH_AHEAD = timedelta(minutes=10)
+CLOCK_SKEW = timedelta(minutes=1)
+
+_signing: dict[str, "SigningMaterial"] = {}
+_verifying: dict[str, "VerifyingKey"] = {}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningMaterial:
+    """What PyJWT signs with."""
+
+    kid: str
+    algorithm: str
+    key: Any
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class VerifyingKey:
+    """What PyJWT checks with: this algorithm and no other."""
+
+    algorithm: str
+    key: Any
+
+
+def current_key(now: datetime) -> SigningMaterial:
+    """Return the key that signs now, made if there is none for the configured algorithm and secret."""
+    row = _newest(now) or _make_first(now)
+    if row.kid not in _signing:
+        _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
+    return _signing[row.kid]
+
+
+def verification_key(kid: object) -> VerifyingKey | None:
+    """Return the key of this id. None when it is not ours; what cannot be one of our ids costs no query."""
+    if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
+        return None
+    if kid not in _verifying:
+        row = SigningKey.objects.filter(kid=kid).first()
+        if row is None or (row.public_jwk is None and row.secret_id != _secret_id()):
+            return None
+        _verifying[kid] = VerifyingKey(row.algorithm, _public(row))
+    return _verifying[kid]
+
+
+def rotate_keys(*, actor: Actor) -> SigningKey:
+    """Publish a new key that signs from 10 minutes on; those before it retire once their last tokens have expired.
+
+    Raises `Conflict` for HS256, whose key is `JWT_SECRET` itself.
+    """
+    if settings.JWT_ALGORITHM == "HS256":
+        raise Conflict("With HS256 the key is JWT_SECRET: change that instead.")
+    now = clock.now()
+    with transaction.atomic():
+        lock_signing_keys()
+        if _newest(now) is None:
+            return _make(actor=actor, now=now, activates_at=now)
+        row = _make(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD)
+        retires_at = row.activates_at + settings.ACCESS_TOKEN_LIFETIME + CLOCK_SKEW
+        older = SigningKey.objects.filter(retires_at__isnull=True, activates_at__lt=row.activates_at)
+        older.update(retires_at=retires_at)
+    return row
+
+
+def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
+    """Return the public keys as a JWK set. Symmetric keys are not in it."""
+    current_key(now)
+    rows = SigningKey.objects.filter(public_jwk__isnull=False).exclude(retires_at__lte=now)
+    return {"keys": [row.public_jwk for row in rows]}
+
+
+def _newest(now: datetime) -> SigningKey | None:
+    rows = SigningKey.objects.filter(
+        algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id(), activates_at__lte=now
+    )
+    return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
+
+
+def _make_first(now: datetime) -> SigningKey:
+    with transaction.atomic():
+        lock_signing_keys()
+        # Somebody may have made it while we waited: four first starts make one key.
+        return _newest(now) or _make(actor=Actor("system"), now=now, activates_at=now)
+
+
+def _make(*, actor: Actor, now: datetime, activates_at: datetime) -> SigningKey:
+    algorithm = settings.JWT_ALGORITHM
+    if algorithm == "HS256":
+        kid, public_jwk, private = _symmetric_kid(), None, settings.JWT_SECRET.encode()
+    else:
+        kid, public_jwk, private = _make_pair(algorithm)
+    row = SigningKey.objects.create(
+        kid=kid,
+        algorithm=algorithm,
+        public_jwk=public_jwk,
+        private_sealed=crypto.seal(SEAL_PURPOSE, private),
+        secret_id=_secret_id(),
+        created_at=now,
+        activates_at=activates_at,
+    )
+    metadata = {"kid": kid, "algorithm": algorithm}
+    record(Draft(event=Event.SIGNING_KEY_CREATED, actor=actor, metadata=metadata))
+    return row
+
+
+def _make_pair(algorithm: str) -> tuple[str, dict[str, Any], bytes]:
+    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+    if algorithm == "ES256":
+        private = ec.generate_private_key(ec.SECP256R1())
+        jwk = json.loads(ECAlgorithm.to_jwk(private.public_key()))
+    elif algorithm == "RS256":
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        jwk = json.loads(RSAAlgorithm.to_jwk(private.public_key()))
+    else:
+        private = ed25519.Ed25519PrivateKey.generate()
+        jwk = json.loads(OKPAlgorithm.to_jwk(private.public_key()))
+    jwk = {name: value for name, value in jwk.items() if name in ("kty", "crv", "x", "y", "n", "e")}
+    kid = _thumbprint(jwk)
+    pem = private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return kid, {**jwk, "kid": kid, "use": "sig", "alg": algorithm}, pem
+
+
+def _thumbprint(jwk: dict[str, Any]) -> str:
+    """Return the JWK thumbprint (RFC 7638), base64url of the SHA-256 of the required members."""
+    return base64.urlsafe_b64encode(bytes.fromhex(sha256(canonical_json(jwk)))).rstrip(b"=").decode()
+
+
+def _symmetric_kid() -> str:
+    return f"hs256-{_secret_id()}"
+
+
+def _secret_id() -> str:
+    return crypto.keyed_digest("secret-id", b"")[:32]
+
+
+def _open_private(row: SigningKey) -> Any:
+    private = crypto.open_sealed(SEAL_PURPOSE, row.private_sealed)
+    return private if row.public_jwk is None else serialization.load_pem_private_key(private, password=None)
+
+
+def _public(row: SigningKey) -> Any:
+    return _open_private(row) if row.public_jwk is None else PyJWK(row.public_jwk).key

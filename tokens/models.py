@@ -1,0 +1,113 @@
+"""Codes, families, access and refresh tokens, signing keys. Secrets are kept as digests, or sealed.
+
+django-oauth-toolkit's abstract models give the columns it needs; what it would leave readable is dropped.
+"""
+
+from django.conf import settings
+from django.db import models
+from oauth2_provider.models import AbstractAccessToken, AbstractGrant, AbstractRefreshToken
+
+from agents.models import Agent
+from consent.models import Consent
+from core.ids import PrefixedIdField
+
+
+class TokenFamily(models.Model):
+    """All that descends from one code. Ending the family ends every token in it: verify reads this row.
+
+    `scope` and `resource` are what the family may hold at most; no refresh adds to them.
+    """
+
+    id = PrefixedIdField(prefix="fam")
+    application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    consent = models.ForeignKey(
+        Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families"
+    )
+    scope = models.TextField()
+    resource = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "token families"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class AuthorizationCode(AbstractGrant):
+    """A code (RFC 6749 section 4.1.2): 60 seconds, once. `code` is its digest; a used one keeps its family."""
+
+    id = PrefixedIdField(prefix="cod")
+    code = models.CharField(max_length=64, unique=True)
+    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
+    family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, null=True, blank=True)
+    consumed_at = models.DateTimeField(null=True, blank=True)
+
+    nonce = None
+    claims = None
+    updated = None
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["expires"])]
+
+
+class AccessToken(AbstractAccessToken):
+    """What an access token says, by its `jti`. The token itself is a signed JWT and is not kept."""
+
+    id = PrefixedIdField(prefix="tok")
+    family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="access_tokens")
+
+    token = None
+    token_checksum = None
+    id_token = None
+    source_refresh_token = None
+    updated = None
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["expires"])]
+
+
+class RefreshToken(AbstractRefreshToken):
+    """A refresh token by its digest (`token_checksum`); used once, then `consumed_at` is set."""
+
+    id = PrefixedIdField(prefix="rft")
+    token_checksum = models.CharField(max_length=64, unique=True)
+    family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="refresh_tokens")
+    expires = models.DateTimeField()
+    consumed_at = models.DateTimeField(null=True, blank=True)
+
+    token = None
+    access_token = None
+    token_family = None
+    resource = None
+    revoked = None
+    updated = None
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["expires"])]
+
+
+class SigningKey(models.Model):
+    """A key for access tokens. It is published before it signs and stays published while its tokens live."""
+
+    kid = models.CharField(max_length=64, primary_key=True)
+    algorithm = models.CharField(max_length=8)
+    public_jwk = models.JSONField(null=True, blank=True)
+    private_sealed = models.BinaryField(editable=False)
+    # Which JWT_SECRET seals it: after a change of the secret it still verifies, and another one signs.
+    secret_id = models.CharField(max_length=32)
+    created_at = models.DateTimeField()
+    activates_at = models.DateTimeField()
+    retires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-activates_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kid} {self.algorithm}"
