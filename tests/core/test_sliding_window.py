@@ -1,0 +1,179 @@
+import struct
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.sliding_window import EPOCH, SLOTS, CounterRequest, LoadedCounter, counter_key
+
+START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+windows = st.one_of(st.integers(1, 120), st.integers(1, 2_592_000))
+starts = st.integers(0, 2_592_000_000_000).map(lambda offset: START + offset * MICROSECOND)
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> tuple[int, int, list[datetime]]:
+    """A limit, a window, and the times at which calls arrive, many of them around window and slot edges."""
+    limit, window = draw(st.integers(1, 6)), draw(windows)
+    length, slot = window * 1_000_000, window * 15_625
+    steps = st.one_of(
+        st.just(0),
+        st.integers(0, 3),
+        st.integers(0, 2 * length),
+        st.sampled_from([slot, length - slot, length, length + slot]).flatmap(
+            lambda edge: st.integers(max(0, edge - 2), edge + 2)
+        ),
+    )
+    moment, moments = draw(starts), []
+    for step in draw(st.lists(steps, min_size=1, max_size=60)):
+        moment += step * MICROSECOND
+        moments.append(moment)
+    return limit, window, moments
+
+
+def play(limit: int, window: int, moments: list[datetime]) -> list[tuple[datetime, bool]]:
+    """Return each arrival and whether it was allowed, with a counter that is stored and loaded in between."""
+    slot, packed = 0, b""
+    log = []
+    for moment in moments:
+        counter = LoadedCounter.unpack("key", window, slot, packed)
+        allowed = counter.room(limit, moment) > 0
+        if allowed:
+            counter.take(1, moment)
+        log.append((moment, allowed))
+        slot, packed = counter.slot, counter.pack()
+    return log
+
+
+@settings(max_examples=300, deadline=None)
+@given(arrivals())
+def test_no_window_of_that_length_ever_holds_more_than_the_limit(
+    case: tuple[int, int, list[datetime]],
+) -> None:
+    limit, window, moments = case
+    allowed = [moment for moment, was_allowed in play(limit, window, moments) if was_allowed]
+
+    for first, beyond in zip(allowed, allowed[limit:], strict=False):
+        assert beyond - first > timedelta(seconds=window)
+
+
+@settings(max_examples=300, deadline=None)
+@given(arrivals())
+def test_a_refusal_comes_at_most_one_sixty_fourth_of_the_window_early(
+    case: tuple[int, int, list[datetime]],
+) -> None:
+    limit, window, moments = case
+    log = play(limit, window, moments)
+    longest = timedelta(microseconds=window * 1_000_000 + window * 15_625)
+
+    for index, (moment, was_allowed) in enumerate(log):
+        if not was_allowed:
+            recent = [then for then, counted in log[:index] if counted and moment - then < longest]
+            assert len(recent) >= limit
+
+
+@settings(max_examples=200, deadline=None)
+@given(starts, windows, st.integers(1, 50), st.integers(1, 50))
+def test_a_fresh_window_holds_the_whole_limit_at_once_and_not_one_more(
+    start: datetime, window: int, limit: int, excess: int
+) -> None:
+    log = play(limit, window, [start] * (limit + excess))
+
+    assert [was_allowed for _, was_allowed in log] == [True] * limit + [False] * excess
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrivals())
+def test_waiting_as_long_as_told_is_enough_and_a_second_less_is_not(
+    case: tuple[int, int, list[datetime]],
+) -> None:
+    limit, window, moments = case
+    counter = LoadedCounter("key", window)
+    for moment in moments:
+        seconds = counter.retry_after(limit, moment)
+        assert (seconds == 0) == (counter.room(limit, moment) > 0)
+        if not seconds:
+            counter.take(1, moment)
+    seconds = counter.retry_after(limit, moments[-1])
+
+    if seconds:
+        early = LoadedCounter.unpack("key", window, counter.slot, counter.pack())
+        assert early.room(limit, moments[-1] + timedelta(seconds=seconds - 1)) == 0
+        assert counter.room(limit, moments[-1] + timedelta(seconds=seconds)) >= 1
+
+
+def test_an_event_counts_for_its_window_and_no_longer_than_one_slot_more() -> None:
+    counter = LoadedCounter("key", 64)
+    on_the_edge = EPOCH + timedelta(seconds=6400)
+    counter.take(1, on_the_edge)
+
+    assert counter.used(on_the_edge + timedelta(seconds=65) - MICROSECOND) == 1
+    assert counter.used(on_the_edge + timedelta(seconds=65)) == 0
+
+
+def test_a_clock_that_goes_back_hands_out_no_second_quota() -> None:
+    counter = LoadedCounter("key", 60)
+    counter.take(3, START)
+
+    assert counter.room(3, START - timedelta(days=1)) == 0
+    assert counter.room(4, START - timedelta(days=1)) == 1
+    assert counter.retry_after(3, START - timedelta(seconds=30)) >= 90
+    assert counter.retry_after(4, START - timedelta(days=1)) == 0
+
+
+def test_a_limit_that_was_lowered_below_what_is_used_leaves_no_room() -> None:
+    counter = LoadedCounter("key", 60)
+    counter.take(5, START)
+
+    assert counter.room(2, START) == 0
+    assert counter.retry_after(2, START) > 0
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    counter = LoadedCounter("key", 60)
+    counter.take(2, START)
+    counter.give_back(START + timedelta(seconds=5))
+
+    assert counter.room(2, START + timedelta(seconds=5)) == 1
+
+
+def test_nothing_to_give_back_changes_nothing() -> None:
+    counter = LoadedCounter("key", 60)
+    counter.give_back(START)
+
+    assert counter.used(START) == 0
+    assert not counter.changed
+
+
+def test_a_counter_expires_when_nothing_counts_any_more_on_a_full_hour() -> None:
+    counter = LoadedCounter("key", 2_592_000)
+    counter.take(1, START)
+    expires_at = counter.expires_at
+
+    assert START + timedelta(days=30) < expires_at < START + timedelta(days=31)
+    assert (expires_at - EPOCH) % timedelta(hours=1) == timedelta(0)
+    assert counter.used(expires_at) == 0
+
+
+def test_damaged_bytes_are_an_error_and_not_an_empty_counter() -> None:
+    with pytest.raises(struct.error):
+        LoadedCounter.unpack("key", 60, 1, b"\0" * (4 * SLOTS - 1))
+
+
+@pytest.mark.parametrize(
+    ("key", "limit", "window"), [("", 1, 1), ("k" * 201, 1, 1), ("k", 0, 1), ("k", 1, 0), ("k", -1, 1)]
+)
+def test_a_request_that_could_not_be_counted_is_refused(key: str, limit: int, window: int) -> None:
+    with pytest.raises(ValueError, match="counter"):
+        CounterRequest(key, limit, window)
+
+
+def test_long_keys_become_digests_that_differ() -> None:
+    one, other = counter_key("rate", "p" * 200, "a"), counter_key("rate", "p" * 200, "b")
+
+    assert one != other
+    assert len(one) == 64
+    assert counter_key("rate", "pol_1", 60) == "rate|pol_1|60"

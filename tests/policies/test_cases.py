@@ -1,0 +1,54 @@
+"""The rule types against the cases in `cases/`: what they allow, what they deny, and what they want counted."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from policies.engine import compile_policy, evaluate
+from policies.rules import RULES, RuleContext
+
+CASES = Path(__file__).parent / "cases"
+EXPECTATIONS = ("title", "denied_by", "retry_after", "counters")
+DEFAULTS: dict[str, Any] = {
+    "now": "2026-03-23T12:00:00Z",
+    "scopes": ["email:read"],
+    "agent_id": "agt_1",
+    "user_id": "usr_1",
+}
+
+
+def read_cases() -> Iterator[Any]:
+    for path in sorted(CASES.glob("*.yaml")):
+        for case in yaml.safe_load(path.read_text()):
+            for call in case["calls"]:
+                title = f"{path.stem}: {case['title']}: {call['title']}"
+                yield pytest.param(case["rules"], call, id=title)
+
+
+def context_of(call: dict[str, Any]) -> RuleContext:
+    facts = DEFAULTS | {key: value for key, value in call.items() if key not in EXPECTATIONS}
+    facts["now"] = datetime.fromisoformat(facts["now"]).astimezone(UTC)
+    facts["scopes"] = tuple(facts["scopes"])
+    return RuleContext(**facts)
+
+
+@pytest.mark.parametrize(("rules", "call"), list(read_cases()))
+def test_the_case_holds(rules: list[Any], call: dict[str, Any]) -> None:
+    evaluation = evaluate([compile_policy("pol_1", "A policy", rules)], context_of(call))
+
+    assert (evaluation.denied_by and evaluation.denied_by.rule_type) == call.get("denied_by")
+    if "retry_after" in call:
+        assert evaluation.denied_by
+        assert evaluation.denied_by.retry_after_seconds == call["retry_after"]
+    if "counters" in call:
+        assert [request.key for request in evaluation.counter_requests] == call["counters"]
+
+
+def test_every_rule_type_has_cases() -> None:
+    written = "".join(path.read_text() for path in CASES.glob("*.yaml"))
+
+    assert {name for name in RULES if f"type: {name}" in written} == set(RULES)
