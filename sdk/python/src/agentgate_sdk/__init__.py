@@ -1,0 +1,62 @@
+"""The Python SDK of AgentGate, OAuth for AI agents.
+
+Agents use `AgentGateClient`, developers `AgentGateAdmin`, services `AgentGateVerifier` or a guard from
+`agentgate_sdk.integrations`. Each has a twin whose name begins with `Async`.
+"""
+
+from . import rules
+from ._api.tokens import question
+from ._retry import RetryPolicy
+from ._version import VERSION as __version__
+from .admin import AgentGateAdmin, AsyncAgentGateAdmin
+from .client import AgentGateClient, AsyncAgentGateClient
+from .errors import (
+    AgentGateError,
+    ApiError,
+    ConnectionFailedError,
+    RateLimitedError,
+    SessionEndedError,
+    StoreError,
+    UnavailableError,
+    UnexpectedResponseError,
+)
+from .models import Agent, AuditEntry, Decision, Page, PendingConsent, Policy, Rule, Tokens
+from .session import AsyncSession, Session
+from .stores import FileStore, KeyringStore, MemoryStore, SessionRecord, SessionStore
+from .verifier import AgentGateVerifier, AsyncAgentGateVerifier
+
+__all__ = [
+    "Agent",
+    "AgentGateAdmin",
+    "AgentGateClient",
+    "AgentGateError",
+    "AgentGateVerifier",
+    "ApiError",
+    "AsyncAgentGateAdmin",
+    "AsyncAgentGateClient",
+    "AsyncAgentGateVerifier",
+    "AsyncSession",
+    "AuditEntry",
+    "ConnectionFailedError",
+    "Decision",
+    "FileStore",
+    "KeyringStore",
+    "MemoryStore",
+    "Page",
+    "PendingConsent",
+    "Policy",
+    "RateLimitedError",
+    "RetryPolicy",
+    "Rule",
+    "Session",
+    "SessionEndedError",
+    "SessionRecord",
+    "SessionStore",
+    "StoreError",
+    "Tokens",
+    "UnavailableError",
+    "UnexpectedResponseError",
+    "__version__",
+    "question",
+    "rules",
+]

@@ -1,0 +1,48 @@
+"""The organization's log, and the catalogue of scopes it speaks of."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from .._base import Api
+from .._call import get
+from .._effects import Flow
+from .._endpoint import endpoint, paged
+from .._lists import page_of
+from ..models import AuditEntry, Page, Scope
+
+
+class AuditApi(Api):
+    @endpoint
+    def get_audit_logs(
+        self,
+        *,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+        event: str | None = None,
+        outcome: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Flow[Page[AuditEntry]]:
+        """Return one page of the organization's log, newest first."""
+        filters = {"agent_id": agent_id, "user_id": user_id, "event": event, "outcome": outcome}
+        period = {"from": _rfc3339(since), "to": _rfc3339(until)}
+        return self._call(get("/audit", page_of(AuditEntry), **filters, **period, limit=limit, cursor=cursor))
+
+    iter_audit_logs = paged(get_audit_logs)
+
+    @endpoint
+    def list_scopes(self) -> Flow[Page[Scope]]:
+        """Return the whole catalogue of scopes."""
+        return self._call(get("/scopes", page_of(Scope)))
+
+
+def _rfc3339(moment: datetime | None) -> str | None:
+    """Return the moment in UTC. Raises ValueError for a naive one, whose zone would be a guess."""
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise ValueError("times must be aware, for example datetime.now(timezone.utc)")
+    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")

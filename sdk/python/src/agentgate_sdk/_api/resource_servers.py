@@ -1,0 +1,67 @@
+"""Resource servers: the services that AgentGate decides for, each with a credential of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._base import Api
+from .._call import UNSET, Unset, changed, create, delete, get, given, listed, patch, segment
+from .._decode import reader
+from .._effects import Flow
+from .._endpoint import endpoint, paged
+from .._lists import page_of
+from ..models import NewResourceServer, Page, ResourceServer, RotatedResourceSecret
+
+# The id of a scope in the catalogue, or a scope of the service's own given in full.
+AnyScope = str | Mapping[str, Any]
+
+
+class ResourceServersApi(Api):
+    @endpoint
+    def create_resource_server(
+        self, *, name: str, identifier: str, scopes: Sequence[AnyScope]
+    ) -> Flow[NewResourceServer]:
+        """Register a service by its audience, an absolute URI. Its `secret` is answered this once."""
+        body = given(name=name, identifier=identifier, scopes=list(scopes))
+        return self._call(create("/resource-servers", reader(NewResourceServer), body))
+
+    @endpoint
+    def list_resource_servers(
+        self, *, limit: int | None = None, cursor: str | None = None
+    ) -> Flow[Page[ResourceServer]]:
+        """Return one page of the organization's resource servers."""
+        return self._call(get("/resource-servers", page_of(ResourceServer), limit=limit, cursor=cursor))
+
+    iter_resource_servers = paged(list_resource_servers)
+
+    @endpoint
+    def get_resource_server(self, server_id: str) -> Flow[ResourceServer]:
+        """Return the resource server. Raises NotFoundError."""
+        return self._call(get(f"/resource-servers/{segment(server_id)}", reader(ResourceServer)))
+
+    @endpoint
+    def update_resource_server(
+        self,
+        server_id: str,
+        *,
+        name: str | Unset = UNSET,
+        identifier: str | Unset = UNSET,
+        scopes: Sequence[AnyScope] | Unset = UNSET,
+    ) -> Flow[ResourceServer]:
+        """Change the given fields."""
+        body = changed(name=name, identifier=identifier, scopes=listed(scopes))
+        return self._call(patch(f"/resource-servers/{segment(server_id)}", reader(ResourceServer), body))
+
+    @endpoint
+    def delete_resource_server(self, server_id: str) -> Flow[None]:
+        """Delete the resource server: its credential ends at once. Raises NotFoundError."""
+        return self._call(delete(f"/resource-servers/{segment(server_id)}"))
+
+    @endpoint
+    def rotate_resource_server_secret(
+        self, server_id: str, *, overlap_seconds: int | None = None
+    ) -> Flow[RotatedResourceSecret]:
+        """Replace the secret. The old one still works for `overlap_seconds`, where the server offers that."""
+        path = f"/resource-servers/{segment(server_id)}/rotate-secret"
+        return self._call(create(path, reader(RotatedResourceSecret), given(overlap_seconds=overlap_seconds)))

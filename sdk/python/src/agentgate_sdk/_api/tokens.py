@@ -1,0 +1,72 @@
+"""Asking for consent, and the life of tokens: exchange, refresh, verify, revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._call import Call, create, given
+from .._decode import reader
+from ..models import Decision, PendingConsent, Tokens
+
+
+class ClientCredential:
+    """An agent's client id and secret, on their way into a request's body."""
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        self.client_id = client_id
+        self._client_secret = client_secret
+
+    def body(self, **fields: object) -> dict[str, object]:
+        return given(client_id=self.client_id, client_secret=self._client_secret, **fields)
+
+
+def initiate_consent(**fields: object) -> Call[PendingConsent]:
+    return create("/consent/initiate", reader(PendingConsent), given(**fields))
+
+
+def exchange_code(credential: ClientCredential, **fields: object) -> Call[Tokens]:
+    # Asking again after a lost answer cannot make things worse: the first answer's tokens are out of reach.
+    return create("/tokens/exchange", reader(Tokens), credential.body(**fields))
+
+
+def refresh_tokens(credential: ClientCredential, refresh_token: str, idempotency_key: str) -> Call[Tokens]:
+    body = credential.body(refresh_token=refresh_token)
+    return create("/tokens/refresh", reader(Tokens), body, idempotency_key)
+
+
+def revoke_token(token: str) -> Call[None]:
+    # Revoking twice is revoking once, so a lost answer may be asked for again.
+    return Call("POST", "/tokens/revoke", lambda _: None, json={"token": token}, replayable=True)
+
+
+def verify_token(
+    token: str,
+    scopes: Sequence[str],
+    action: str | None,
+    resource: str | None,
+    context: Mapping[str, Any] | None,
+) -> Call[Decision]:
+    # Not replayable: every decision counts against rate limits and stands in the log.
+    return Call(
+        "POST", "/tokens/verify", reader(Decision), json=question(token, scopes, action, resource, context)
+    )
+
+
+def question(
+    token: str,
+    scopes: Sequence[str],
+    action: str | None = None,
+    resource: str | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> dict[str, object]:
+    """Return one verify request. Raises TypeError for a lone string, which would be read letter by letter."""
+    if isinstance(scopes, str):
+        raise TypeError("scopes must be a list of scope ids")
+    return given(
+        token=token,
+        required_scopes=list(scopes),
+        action=action,
+        resource=resource,
+        context=None if context is None else dict(context),
+    )

@@ -1,0 +1,106 @@
+"""What the clients of the API have in common: where it is, the credential, and how calls are sent."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from ._call import Call
+from ._drivers import AsyncDriver, SyncDriver
+from ._effects import Flow
+from ._retry import RetryPolicy, perform
+
+T = TypeVar("T")
+DEFAULT_TIMEOUT_SECONDS = 10.0
+
+
+class Api:
+    """Base of the classes that declare endpoints; a twin adds SyncApi or AsyncApi, which bring the driver."""
+
+    _driver_type: Any
+    _driver: Any
+
+    def __init__(
+        self,
+        base_url: str,
+        credential: Mapping[str, str],
+        *,
+        timeout: float,
+        retry: RetryPolicy | None,
+        http_client: Any,
+        allow_http: bool,
+    ) -> None:
+        self._base_url = checked_base_url(base_url, allow_http)
+        self._credential = credential
+        self._retry = retry or RetryPolicy()
+        self._driver = self._driver_type(self._base_url, timeout, http_client)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._base_url}>"
+
+    def _call(self, call: Call[T]) -> Flow[T]:
+        return perform(call, self._credential, self._retry)
+
+
+class Blocks:
+    """Marks a class whose endpoints block."""
+
+    _driver_type = SyncDriver
+    _driver: SyncDriver
+
+
+class Awaits:
+    """Marks a class whose endpoints are awaited."""
+
+    _driver_type = AsyncDriver
+    _driver: AsyncDriver
+
+
+class SyncApi(Blocks):
+    """Owns its connections: use it as a context manager, or call `close`."""
+
+    def __enter__(self: T) -> T:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+class AsyncApi(Awaits):
+    """Owns its connections: use it with `async with`, or call `aclose`."""
+
+    async def __aenter__(self: T) -> T:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._driver.close()
+
+
+def checked_base_url(base_url: str, allow_http: bool) -> str:
+    """Return the URL without a trailing slash.
+
+    Raises ValueError unless it is https, or http to this machine, or `allow_http` says the network is
+    trusted: every call carries a secret.
+    """
+    parts = urlsplit(base_url)
+    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("base_url must be an http or https URL")
+    if parts.username or parts.password:
+        raise ValueError("base_url must not hold a credential")
+    if parts.scheme == "http" and not loopback and not allow_http:
+        raise ValueError("base_url must be https; pass allow_http=True for a network you trust")
+    return base_url.rstrip("/")
+
+
+def basic_credential(username: str, password: str) -> dict[str, str]:
+    encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return {"Authorization": f"Basic {encoded}"}

@@ -1,0 +1,108 @@
+"""JSON answers to frozen dataclasses: camelCase to snake_case, unknown fields ignored, known ones checked."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from ._call import camel
+from .errors import UnexpectedResponseError
+
+T = TypeVar("T")
+Converter = Callable[[Any], Any]
+
+
+def reader(model: type[T]) -> Callable[[Any], T]:
+    """Return a function that reads one `model` from parsed JSON.
+
+    It raises `UnexpectedResponseError` naming the field, never its value: the value may be a secret.
+    """
+    return _converter(cast(Any, model))
+
+
+@cache
+def _converter(kind: Any) -> Converter:
+    if kind is Any:
+        return lambda value: value
+    if kind is datetime:
+        return parse_time
+    if is_dataclass(kind):
+        return _dataclass_converter(kind)
+    origin = get_origin(kind)
+    if origin in (Union, types.UnionType):
+        return _optional(_converter(next(arm for arm in get_args(kind) if arm is not type(None))))
+    if origin is tuple:
+        return _tuple_of(_converter(get_args(kind)[0]))
+    if origin is not None and issubclass(origin, Mapping):
+        return _exactly(dict)
+    return _exactly(kind)
+
+
+def _dataclass_converter(model: Any) -> Converter:
+    hints = get_type_hints(model)
+    plan = [(f.name, camel(f.name), _converter(hints[f.name]), _is_required(f)) for f in fields(model)]
+
+    def convert(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise UnexpectedResponseError(f"expected an object for {model.__name__}")
+        found: dict[str, Any] = {}
+        for name, key, read, required in plan:
+            if key in value:
+                found[name] = _read_field(f"{model.__name__}.{key}", read, value[key])
+            elif required:
+                raise UnexpectedResponseError(f"{model.__name__}.{key} is missing")
+        return model(**found)
+
+    return convert
+
+
+def _read_field(label: str, read: Converter, value: Any) -> Any:
+    try:
+        return read(value)
+    except (TypeError, ValueError):
+        problem = f"{label} has an unexpected type"
+    raise UnexpectedResponseError(problem)
+
+
+def _is_required(field: Any) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
+
+
+def _optional(read: Converter) -> Converter:
+    return lambda value: None if value is None else read(value)
+
+
+def _tuple_of(read: Converter) -> Converter:
+    def convert(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise TypeError
+        return tuple(read(item) for item in value)
+
+    return convert
+
+
+def _exactly(kind: Any) -> Converter:
+    def convert(value: Any) -> Any:
+        # A bool is an int to Python; an "allowed": 1 must not pass for True, nor true for a number.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise TypeError
+        return value
+
+    return convert
+
+
+def parse_time(text: Any) -> datetime:
+    """Return an aware datetime from RFC 3339. Raises ValueError or TypeError for anything else."""
+    if not isinstance(text, str):
+        raise TypeError
+    # Python 3.10 reads neither "Z" nor fractions of other than 3 or 6 digits.
+    padded = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), text)
+    moment = datetime.fromisoformat(padded.replace("Z", "+00:00").replace("z", "+00:00"))
+    if moment.tzinfo is None:
+        raise ValueError
+    return moment

@@ -1,0 +1,150 @@
+"""Perform the effects of a flow: one driver blocks, the other awaits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+import httpx
+
+from ._effects import Acquire, Effect, Flow, Mutex, NetworkFailure, Send, Sleep
+from ._version import USER_AGENT
+
+T = TypeVar("T")
+
+# Failures that come before the request has left: the server cannot have acted on it.
+_NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Driver(Protocol):
+    """What a flow's owner needs beside running it: mutexes of the driver's own kind."""
+
+    def new_mutex(self) -> Mutex: ...
+
+
+class _Steps(Generic[T]):
+    """Steps through a flow. Leaving the `with` block closes the flow, so that what it holds is released."""
+
+    effect: Effect
+    result: T
+
+    def __init__(self, flow: Flow[T]) -> None:
+        self._flow = flow
+        self._resume: Callable[[], Effect] = partial(flow.send, None)
+
+    def __enter__(self) -> _Steps[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._flow.close()
+
+    def advance(self) -> bool:
+        """Go to the next effect. Return False once the flow has its result."""
+        try:
+            self.effect = self._resume()
+        except StopIteration as end:
+            self.result = end.value
+            return False
+        return True
+
+    def answer(self, value: object) -> None:
+        self._resume = partial(self._flow.send, value)
+
+    def fail(self, error: Exception) -> None:
+        self._resume = partial(self._flow.throw, error)
+
+
+class SyncDriver:
+    """Runs flows in the calling thread. Safe to share between threads."""
+
+    def __init__(self, base_url: str, timeout: float, http_client: httpx.Client | None = None) -> None:
+        self._base_url = base_url
+        self._http = http_client or httpx.Client(timeout=timeout)
+
+    def new_mutex(self) -> Mutex:
+        return threading.Lock()
+
+    def run(self, flow: Flow[T]) -> T:
+        with _Steps(flow) as steps:
+            while steps.advance():
+                try:
+                    steps.answer(self._perform(steps.effect))
+                except Exception as error:
+                    steps.fail(error)
+            return steps.result
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Send):
+            return self._send(effect)
+        if isinstance(effect, Sleep):
+            return time.sleep(effect.seconds)
+        if isinstance(effect, Acquire):
+            return cast(threading.Lock, effect.mutex).acquire()
+        return effect.function()
+
+    def _send(self, effect: Send) -> httpx.Response | NetworkFailure:
+        try:
+            return self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
+        except httpx.RequestError as error:
+            return _failure(error)
+
+
+class AsyncDriver:
+    """Runs flows in the calling task. Belongs to the event loop it is first used in."""
+
+    def __init__(self, base_url: str, timeout: float, http_client: httpx.AsyncClient | None = None) -> None:
+        self._base_url = base_url
+        self._http = http_client or httpx.AsyncClient(timeout=timeout)
+
+    def new_mutex(self) -> Mutex:
+        return asyncio.Lock()
+
+    async def run(self, flow: Flow[T]) -> T:
+        with _Steps(flow) as steps:
+            while steps.advance():
+                try:
+                    steps.answer(await self._perform(steps.effect))
+                except Exception as error:
+                    steps.fail(error)
+            return steps.result
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def _perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Send):
+            return await self._send(effect)
+        if isinstance(effect, Sleep):
+            return await asyncio.sleep(effect.seconds)
+        if isinstance(effect, Acquire):
+            return await cast(asyncio.Lock, effect.mutex).acquire()
+        return await asyncio.to_thread(effect.function)
+
+    async def _send(self, effect: Send) -> httpx.Response | NetworkFailure:
+        try:
+            return await self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
+        except httpx.RequestError as error:
+            return _failure(error)
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, base_url: str, effect: Send) -> httpx.Request:
+    headers = {"User-Agent": USER_AGENT, "Accept": "application/json", **effect.headers}
+    return http.build_request(
+        effect.method,
+        base_url + effect.path,
+        headers=headers,
+        params=dict(effect.params),
+        json=effect.json,
+        data=effect.form and dict(effect.form),
+    )
+
+
+def _failure(error: httpx.RequestError) -> NetworkFailure:
+    return NetworkFailure(kind=type(error).__name__, maybe_received=not isinstance(error, _NEVER_SENT))

@@ -1,0 +1,112 @@
+"""Renewing a session's tokens: one refresh at a time over tasks, threads and processes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from ._api.tokens import ClientCredential, refresh_tokens
+from ._base import Api
+from ._effects import Acquire, Blocking, Flow, Sleep
+from .errors import AgentGateError, InvalidGrantError, SessionEndedError, StoreError
+from .stores.protocol import SessionRecord, SessionStore
+
+_LOCK_POLL_SECONDS = 0.02
+_LOCK_PATIENCE_SECONDS = 60.0
+
+
+class Renewal:
+    """Holds the newest tokens of one session and renews them when they are about to end."""
+
+    def __init__(
+        self, api: Api, credential: ClientCredential, store: SessionStore, key: str, record: SessionRecord
+    ) -> None:
+        self._api = api
+        self._credential = credential
+        self._store = store
+        self._key = key
+        self._mutex = api._driver.new_mutex()
+        self._failures = 0
+        self._last_failure: AgentGateError | None = None
+        self.record = record
+
+    def fresh(self) -> Flow[SessionRecord]:
+        """Return tokens that have not ended. Raises SessionEndedError when there are none to be had."""
+        record = self.record
+        if record.is_fresh:
+            return record
+        return (yield from self.renewed(record))
+
+    def renewed(self, stale: SessionRecord) -> Flow[SessionRecord]:
+        """Return tokens newer than `stale`. However many callers wait here, one of them refreshes.
+
+        Those who waited for an attempt that failed share its failure, instead of each repeating it in turn.
+        """
+        failures = self._failures
+        yield Acquire(self._mutex)
+        try:
+            if self.record is not stale:
+                return self.record
+            if self._failures != failures and self._last_failure is not None:
+                raise copy.copy(self._last_failure)
+            return (yield from self._renew(stale))
+        finally:
+            self._mutex.release()
+
+    def end(self, revoke: Callable[[SessionRecord], Flow[None]]) -> Flow[None]:
+        """Revoke the newest tokens there are, wherever they were renewed, then forget them in the store."""
+        unlock = yield from locked(self._store, self._key)
+        try:
+            stored: SessionRecord | None = yield Blocking(lambda: self._store.load(self._key))
+            yield from revoke(stored or self.record)
+            yield Blocking(lambda: self._store.delete(self._key))
+        finally:
+            unlock()
+
+    def _renew(self, stale: SessionRecord) -> Flow[SessionRecord]:
+        try:
+            unlock = yield from locked(self._store, self._key)
+            try:
+                self.record = yield from self._renew_locked(stale)
+            finally:
+                unlock()
+        except AgentGateError as error:
+            self._failures += 1
+            self._last_failure = error
+            raise
+        return self.record
+
+    def _renew_locked(self, stale: SessionRecord) -> Flow[SessionRecord]:
+        stored: SessionRecord | None = yield Blocking(lambda: self._store.load(self._key))
+        if stored is None:
+            raise SessionEndedError("the session was ended elsewhere: ask for consent again")
+        if stored.access_token != stale.access_token and stored.is_fresh:
+            return stored
+        record = yield from self._refresh(stored)
+        # Stored before it is used: used first and then lost, the next process would replay the old one.
+        yield Blocking(lambda: self._store.save(self._key, record))
+        return record
+
+    def _refresh(self, spent: SessionRecord) -> Flow[SessionRecord]:
+        call = refresh_tokens(self._credential, spent.refresh_token, spent.next_refresh_key)
+        try:
+            tokens = yield from self._api._call(call)
+        except InvalidGrantError:
+            yield Blocking(lambda: self._store.delete(self._key))
+            ended = SessionEndedError("the session yields no more tokens: ask for consent again")
+        else:
+            return SessionRecord.of(tokens)
+        raise ended
+
+
+def locked(store: SessionStore, key: str) -> Flow[Callable[[], None]]:
+    """Return what unlocks the key, once it is locked. Raises StoreError after waiting a minute."""
+    waited = 0.0
+    while True:
+        unlock: Callable[[], None] | None = yield Blocking(lambda: store.try_lock(key))
+        if unlock is not None:
+            return unlock
+        if waited >= _LOCK_PATIENCE_SECONDS:
+            raise StoreError("another process holds the session's lock")
+        yield Sleep(_LOCK_POLL_SECONDS)
+        waited += _LOCK_POLL_SECONDS

@@ -1,0 +1,137 @@
+"""Send a call and, where that is safe, send it again."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from ._call import Call
+from ._effects import Flow, NetworkFailure, Sleep
+from .errors import ApiError, ConnectionFailedError, FieldProblem, UnexpectedResponseError, error_class
+
+T = TypeVar("T")
+logger = logging.getLogger("agentgate_sdk")
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently to try. Waits are in seconds.
+
+    A pause is drawn evenly from zero to `base_seconds`, doubled by each try up to `cap_seconds`, and comes on
+    top of any `Retry-After`. Once the pauses of one call would add up to more than `max_wait_seconds`, the
+    error is raised at once and carries `retry_after`.
+    """
+
+    attempts: int = 4
+    base_seconds: float = 0.25
+    cap_seconds: float = 4.0
+    max_wait_seconds: float = 15.0
+
+
+def perform(call: Call[T], credential: Mapping[str, str], policy: RetryPolicy) -> Flow[T]:
+    """Return what the call's answer says.
+
+    429 and 503 mean the server did not act, and a failed connection that it never heard: any call is tried
+    again. When the answer was lost on the way, only a replayable call is. Raises `ApiError`,
+    `ConnectionFailedError` or `UnexpectedResponseError`.
+    """
+    waited = 0.0
+    attempt = 1
+    while True:
+        outcome = yield call.as_send(credential)
+        logger.debug("%s %s attempt %d: %s", call.method, call.path, attempt, _summary(outcome))
+        pause = _pause(outcome, attempt, policy)
+        patient = attempt < policy.attempts and waited + pause <= policy.max_wait_seconds
+        if not (patient and _may_retry(call, outcome)):
+            return _conclude(call, outcome)
+        yield Sleep(pause)
+        waited += pause
+        attempt += 1
+
+
+def _may_retry(call: Call[Any], outcome: httpx.Response | NetworkFailure) -> bool:
+    if isinstance(outcome, NetworkFailure):
+        return call.replayable or not outcome.maybe_received
+    if outcome.status_code in (429, 503):
+        return True
+    return call.replayable and outcome.status_code in (500, 502, 504)
+
+
+def _pause(outcome: httpx.Response | NetworkFailure, attempt: int, policy: RetryPolicy) -> float:
+    ceiling = min(policy.cap_seconds, policy.base_seconds * 2 ** (attempt - 1))
+    asked = None if isinstance(outcome, NetworkFailure) else retry_after(outcome)
+    # Jitter spreads the callers of one outage; it guards no secret.
+    return (asked or 0.0) + random.uniform(0, ceiling)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), None if unreadable."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdecimal():
+        return float(text)
+    try:
+        wait: timedelta = parsedate_to_datetime(text) - datetime.now(timezone.utc)
+        return max(0.0, wait.total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _conclude(call: Call[T], outcome: httpx.Response | NetworkFailure) -> T:
+    if isinstance(outcome, NetworkFailure):
+        raise ConnectionFailedError(outcome.kind, outcome.maybe_received)
+    if outcome.is_success:
+        return _parse(call, outcome)
+    raise _api_error(outcome)
+
+
+def _parse(call: Call[T], response: httpx.Response) -> T:
+    document = None if response.status_code == 204 else _json(response)
+    try:
+        return call.parse(document)
+    except UnexpectedResponseError as error:
+        problem = str(error)
+    # Raised anew, without the parser's frames: their variables hold the document, and that may hold secrets.
+    del document
+    raise UnexpectedResponseError(problem)
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        problem = f"status {response.status_code} without JSON"
+    # Raised outside the handler, because the decoder's exception holds the document.
+    raise UnexpectedResponseError(problem)
+
+
+def _api_error(response: httpx.Response) -> ApiError:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = None
+    problem = problem if isinstance(problem, dict) else {}
+    code = str(problem.get("code") or problem.get("error") or f"http_{response.status_code}")
+    return error_class(code, response.status_code)(
+        code,
+        response.status_code,
+        detail=str(problem.get("detail") or problem.get("error_description") or problem.get("title") or ""),
+        request_id=response.headers.get("X-Request-Id") or problem.get("requestId"),
+        errors=_field_problems(problem.get("errors")),
+        retry_after=retry_after(response),
+    )
+
+
+def _field_problems(errors: object) -> list[FieldProblem]:
+    rows = errors if isinstance(errors, list) else []
+    return [FieldProblem(str(r.get("field")), str(r.get("message"))) for r in rows if isinstance(r, dict)]
+
+
+def _summary(outcome: httpx.Response | NetworkFailure) -> str:
+    return outcome.kind if isinstance(outcome, NetworkFailure) else str(outcome.status_code)

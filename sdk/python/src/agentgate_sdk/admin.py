@@ -1,0 +1,45 @@
+"""`AgentGateAdmin`: what a developer manages (agents, policies, resource servers) and the audit log."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import httpx
+
+from ._api.agents import AgentsApi
+from ._api.audit import AuditApi
+from ._api.policies import PoliciesApi
+from ._api.resource_servers import ResourceServersApi
+from ._base import DEFAULT_TIMEOUT_SECONDS, AsyncApi, SyncApi
+from ._retry import RetryPolicy
+
+HttpT = TypeVar("HttpT")
+
+
+class AdminApi(AgentsApi, PoliciesApi, ResourceServersApi, AuditApi, Generic[HttpT]):
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str | None = None,
+        *,
+        session_token: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        retry: RetryPolicy | None = None,
+        http_client: HttpT | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        """Connect with a developer's API key, or with the session token that a sign-in returned."""
+        if bool(api_key) == bool(session_token):
+            raise ValueError("pass either api_key or session_token")
+        credential = {"X-Api-Key": api_key} if api_key else {"Authorization": f"Bearer {session_token}"}
+        super().__init__(
+            base_url, credential, timeout=timeout, retry=retry, http_client=http_client, allow_http=allow_http
+        )
+
+
+class AgentGateAdmin(AdminApi[httpx.Client], SyncApi):
+    """A developer's view of AgentGate. Safe to share between threads."""
+
+
+class AsyncAgentGateAdmin(AdminApi[httpx.AsyncClient], AsyncApi):
+    """The twin of `AgentGateAdmin` whose methods are awaited."""

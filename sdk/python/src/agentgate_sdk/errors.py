@@ -1,0 +1,174 @@
+"""Everything the SDK raises. A refusal by the API is an `ApiError`, of a class after its `code`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class AgentGateError(Exception):
+    """The base of every error of this package."""
+
+
+class ConnectionFailedError(AgentGateError):
+    """AgentGate gave no answer. `maybe_received`: it may have acted on the request all the same."""
+
+    def __init__(self, kind: str, maybe_received: bool) -> None:
+        super().__init__(kind, maybe_received)
+        self.kind = kind
+        self.maybe_received = maybe_received
+
+    def __str__(self) -> str:
+        return f"AgentGate could not be reached ({self.kind})"
+
+
+class UnexpectedResponseError(AgentGateError):
+    """The answer is not what the API promises, for example a proxy's page."""
+
+
+class SessionEndedError(AgentGateError):
+    """The session yields no more tokens (revoked, expired or replayed): ask the person for consent again."""
+
+
+class StoreError(AgentGateError):
+    """The session store failed, or another process held a session's lock for too long."""
+
+
+class MissingExtraError(AgentGateError):
+    """A part of the package was used without its optional dependency."""
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """What is wrong with one field of a request."""
+
+    field: str
+    message: str
+
+
+class ApiError(AgentGateError):
+    """A refusal by the API: RFC 9457 problem details, or an OAuth error of the `/oauth` endpoints."""
+
+    def __init__(
+        self,
+        code: str,
+        status: int,
+        detail: str = "",
+        request_id: str | None = None,
+        errors: Sequence[FieldProblem] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(code, status, detail)
+        self.code = code
+        self.status = status
+        self.detail = detail
+        self.request_id = request_id
+        self.errors = tuple(errors)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        fields = "; ".join(f"{problem.field}: {problem.message}" for problem in self.errors)
+        parts = [f"{self.status} {self.code}", self.detail, fields]
+        text = ": ".join(part for part in parts if part)
+        return f"{text} (request {self.request_id})" if self.request_id else text
+
+
+class InvalidRequestError(ApiError):
+    """400: the request is malformed or a value is not valid; `errors` names the fields."""
+
+
+class InvalidGrantError(InvalidRequestError):
+    """The code or refresh token is wrong, expired, used, or another agent's."""
+
+
+class InvalidScopeError(InvalidRequestError):
+    """A scope is unknown, or outside what the agent may ask for."""
+
+
+class InvalidRedirectUriError(InvalidRequestError):
+    """The redirect URI is not registered for the agent."""
+
+
+class AuthenticationError(ApiError):
+    """401: no credential, or a wrong one."""
+
+
+class InvalidClientError(AuthenticationError):
+    """The client id or client secret is wrong (status 400 when only the id was in question)."""
+
+
+class PermissionDeniedError(ApiError):
+    """403: the credential is known and not allowed to do this."""
+
+
+class ReauthenticationRequiredError(PermissionDeniedError):
+    """The person must sign in again before granting a critical scope."""
+
+
+class NotFoundError(ApiError):
+    """404: it does not exist, or belongs to somebody else; the two look alike."""
+
+
+class ConflictError(ApiError):
+    """409: the state of the thing does not allow this."""
+
+
+class EmailTakenError(ConflictError):
+    """The e-mail address is already registered."""
+
+
+class ConsentAlreadyDecidedError(ConflictError):
+    """The consent was approved or denied before."""
+
+
+class IdempotencyKeyReusedError(ConflictError):
+    """The same `Idempotency-Key` came with another body."""
+
+
+class GoneError(ApiError):
+    """410: too late."""
+
+
+class ConsentExpiredError(GoneError):
+    """The consent request expired before it was decided."""
+
+
+class RateLimitedError(ApiError):
+    """429: too many requests; `retry_after` says for how many seconds."""
+
+
+class ServerError(ApiError):
+    """5xx: AgentGate failed."""
+
+
+class UnavailableError(ServerError):
+    """503: AgentGate cannot decide at the moment, and therefore did not."""
+
+
+_BY_CODE: dict[str, type[ApiError]] = {
+    "invalid_grant": InvalidGrantError,
+    "invalid_client": InvalidClientError,
+    "invalid_scope": InvalidScopeError,
+    "invalid_redirect_uri": InvalidRedirectUriError,
+    "reauthentication_required": ReauthenticationRequiredError,
+    "email_taken": EmailTakenError,
+    "consent_already_decided": ConsentAlreadyDecidedError,
+    "idempotency_key_reused": IdempotencyKeyReusedError,
+    "consent_expired": ConsentExpiredError,
+}
+_BY_STATUS: dict[int, type[ApiError]] = {
+    400: InvalidRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    409: ConflictError,
+    410: GoneError,
+    429: RateLimitedError,
+    503: UnavailableError,
+}
+
+
+def error_class(code: str, status: int) -> type[ApiError]:
+    """Return the class for a problem: by its code, else by its status, else `ApiError`."""
+    fallback = ServerError if status >= 500 else ApiError
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, fallback)

@@ -1,0 +1,233 @@
+"""What the API answers, as frozen dataclasses.
+
+Names are the JSON's in snake_case. Fields unknown to this version are ignored; a missing or mistyped one
+raises `UnexpectedResponseError`. Secrets never show in a repr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of a list. `next_cursor` is None on the last one."""
+
+    items: tuple[T, ...]
+    next_cursor: str | None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> T:
+        return self.items[index]
+
+
+@dataclass(frozen=True)
+class Agent:
+    id: str
+    client_id: str
+    name: str
+    description: str | None
+    redirect_uris: tuple[str, ...]
+    allowed_scopes: tuple[str, ...]
+    status: str
+    created_at: datetime
+    updated_at: datetime
+    require_pkce: bool = False
+
+
+@dataclass(frozen=True)
+class NewAgent(Agent):
+    """An agent as it is answered once, at its creation: with its secret."""
+
+    client_secret: str = field(kw_only=True, repr=False)
+
+
+@dataclass(frozen=True)
+class RotatedSecret:
+    """A new client secret. The old one works until `previous_secret_expires_at`."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    previous_secret_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class RotatedApiKey:
+    """A new API key. The old one works until `previous_key_expires_at`."""
+
+    api_key: str = field(repr=False)
+    previous_key_expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DeveloperSession:
+    """A developer's sign-in. `session_token` is a credential of `AgentGateAdmin` until `expires_at`."""
+
+    id: str
+    name: str
+    email: str
+    session_token: str = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class PendingConsent:
+    """A consent request. Send the person to `consent_url`; whoever has it can see what is asked for."""
+
+    consent_id: str
+    consent_url: str
+    status: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What an exchange or a refresh yields. Durations are seconds from the answer."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+    refresh_expires_in: int
+    granted_scopes: tuple[str, ...]
+    user_id: str | None
+    agent_id: str
+    consent_id: str | None
+    token_type: str = "Bearer"
+
+
+@dataclass(frozen=True)
+class PolicyReference:
+    """The policy, and the type of its rule, that denied."""
+
+    id: str
+    name: str
+    rule_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """May the agent do this, for this person, now? A refusal is an answer, not an exception.
+
+    `reason` says why it was denied. `unknown` names what the answer could not take into account: empty for a
+    live decision, `("revocation", "policies", ...)` for an offline one.
+    """
+
+    allowed: bool
+    reason: str | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    consent_id: str | None = None
+    granted_scopes: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    audit_id: str | None = None
+    missing_scopes: tuple[str, ...] = ()
+    policy: PolicyReference | None = None
+    retry_after_seconds: int | None = None
+    approval_id: str | None = None
+    approval_url: str | None = None
+    unknown: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a policy; see `agentgate_sdk.rules` for constructors. `config` is the API's JSON."""
+
+    type: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Policy:
+    id: str
+    name: str
+    description: str | None
+    agent_id: str | None
+    enabled: bool
+    rules: tuple[Rule, ...]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    id: str
+    timestamp: datetime
+    event: str
+    outcome: str
+    reason: str | None = None
+    policy_id: str | None = None
+    agent_id: str | None = None
+    user_id: str | None = None
+    consent_id: str | None = None
+    action: str | None = None
+    scopes: tuple[str, ...] | None = None
+    resource: str | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ResourceServer:
+    """A service that AgentGate decides for. `identifier` is the audience of its tokens."""
+
+    id: str
+    name: str
+    identifier: str
+    scopes: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class NewResourceServer(ResourceServer):
+    """A resource server as it is answered once, at its creation: with its secret."""
+
+    secret: str = field(kw_only=True, repr=False)
+
+
+@dataclass(frozen=True)
+class RotatedResourceSecret:
+    id: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A scope of the catalogue: what it permits, and what it does not."""
+
+    id: str
+    category: str
+    risk_level: str
+    title: str
+    description: str
+    cannot: str | None = None
+
+
+@dataclass(frozen=True)
+class Introspection:
+    """What RFC 7662 introspection says of a token. It is live, but runs no policies and counts nothing."""
+
+    active: bool
+    scope: str = ""
+    sub: str | None = None
+    client_id: str | None = None
+    aud: Any = None
+    exp: int | None = None
+    consent_id: str | None = None
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        return tuple(self.scope.split())

@@ -1,0 +1,49 @@
+"""Constructors for the rules of a policy: `rules=[rate_limit(max_requests=10, window_seconds=3600)]`.
+
+A plain `{"type": ..., "config": {...}}` works as well, for rule types younger than this package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from ._call import given
+from .models import Rule
+
+
+def rate_limit(
+    *, max_requests: int, window_seconds: int, scope: Literal["per_user", "per_agent", "global"] = "per_user"
+) -> Rule:
+    """At most `max_requests` allowed decisions in any window of `window_seconds`."""
+    return Rule("rate_limit", given(max_requests=max_requests, window_seconds=window_seconds, scope=scope))
+
+
+def time_window(
+    *, allowed_days: Sequence[int], start_time: str, end_time: str, timezone: str = "UTC"
+) -> Rule:
+    """Only on these days (1 Monday to 7 Sunday), between two "HH:MM" in `timezone`, the end exclusive."""
+    return Rule(
+        "time_window",
+        given(
+            allowed_days=list(allowed_days),
+            start_time_utc=start_time,
+            end_time_utc=end_time,
+            timezone=timezone,
+        ),
+    )
+
+
+def action_allowlist(*actions: str) -> Rule:
+    """Only these scopes and actions; `payments:*` matches a prefix. None at all denies everything."""
+    return Rule("action_allowlist", given(actions=list(actions)))
+
+
+def action_blocklist(*actions: str) -> Rule:
+    """None of these scopes and actions; `payments:*` matches a prefix."""
+    return Rule("action_blocklist", given(actions=list(actions)))
+
+
+def ip_allowlist(*cidrs: str) -> Rule:
+    """Only when the caller's address (`context["ip"]`) is in one of these networks."""
+    return Rule("ip_allowlist", given(cidrs=list(cidrs)))

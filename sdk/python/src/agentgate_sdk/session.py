@@ -1,0 +1,112 @@
+"""`Session`: what an agent may do for one person, as long as that person agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._api.tokens import ClientCredential, revoke_token, verify_token
+from ._base import Api, Awaits, Blocks
+from ._effects import Flow
+from ._endpoint import endpoint
+from ._renewal import Renewal
+from .errors import SessionEndedError
+from .models import Decision
+from .stores.protocol import SessionRecord, SessionStore
+
+
+class SessionApi:
+    _driver: Any
+
+    def __init__(
+        self, api: Api, credential: ClientCredential, store: SessionStore, key: str, record: SessionRecord
+    ) -> None:
+        self._api = api
+        self._driver = api._driver
+        self._renewal = Renewal(api, credential, store, key, record)
+        self._ended = False
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key}>"
+
+    @property
+    def user_id(self) -> str | None:
+        return self._renewal.record.user_id
+
+    @property
+    def agent_id(self) -> str:
+        return self._renewal.record.agent_id
+
+    @property
+    def consent_id(self) -> str | None:
+        return self._renewal.record.consent_id
+
+    @property
+    def granted_scopes(self) -> tuple[str, ...]:
+        return self._renewal.record.granted_scopes
+
+    @endpoint
+    def verify(
+        self,
+        scopes: Sequence[str],
+        *,
+        action: str | None = None,
+        resource: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Flow[Decision]:
+        """Ask whether this may be done now, renewing the token first where it has ended.
+
+        A refusal is a `Decision` with a `reason`. Raises SessionEndedError when the session yields no more
+        tokens.
+        """
+        return self._verify(scopes, action, resource, context)
+
+    @endpoint
+    def access_token(self) -> Flow[str]:
+        """Return an access token that has not ended, for the `Authorization` header of calls to services."""
+        return self._access_token()
+
+    @endpoint
+    def revoke(self) -> Flow[None]:
+        """End the session, here and for every process that shares it. All its tokens stop working at once."""
+        return self._revoke()
+
+    def _verify(
+        self,
+        scopes: Sequence[str],
+        action: str | None,
+        resource: str | None,
+        context: Mapping[str, Any] | None,
+    ) -> Flow[Decision]:
+        record = yield from self._fresh()
+        decision = yield from self._ask(record, scopes, action, resource, context)
+        if decision.reason != "token_expired":
+            return decision
+        # This machine's clock is behind the server's: the server's word counts.
+        record = yield from self._renewal.renewed(record)
+        return (yield from self._ask(record, scopes, action, resource, context))
+
+    def _ask(self, record: SessionRecord, *question: Any) -> Flow[Decision]:
+        return self._api._call(verify_token(record.access_token, *question))
+
+    def _access_token(self) -> Flow[str]:
+        record = yield from self._fresh()
+        return record.access_token
+
+    def _revoke(self) -> Flow[None]:
+        yield from self._renewal.end(lambda record: self._api._call(revoke_token(record.refresh_token)))
+        self._ended = True
+
+    def _fresh(self) -> Flow[SessionRecord]:
+        if self._ended:
+            raise SessionEndedError("the session was revoked")
+        return (yield from self._renewal.fresh())
+
+
+class Session(SessionApi, Blocks):
+    """A session whose methods block. Safe to share between threads."""
+
+
+class AsyncSession(SessionApi, Awaits):
+    """The twin of `Session` whose methods are awaited. Share it between the tasks of one event loop."""

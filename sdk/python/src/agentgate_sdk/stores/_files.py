@@ -1,0 +1,60 @@
+"""Private files: readable by their owner only, replaced in one step."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+from ..errors import StoreError
+
+
+def make_private_directory(directory: Path) -> Path:
+    """Create the directory with mode 0700. Raises StoreError if others may write to an existing one."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32" and stat.S_IMODE(directory.stat().st_mode) & 0o022:
+        raise StoreError(f"others may write to {directory}: make it mode 0700")
+    return directory
+
+
+def read_private(path: Path) -> str | None:
+    """Return the text, None without a file. Raises StoreError if others may read the file."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            _require_private(path, os.fstat(file.fileno()).st_mode)
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file as a whole, mode 0600: after a crash it holds the old text or the new one."""
+    # mkstemp creates with mode 0600, and next to the target, so that the replacement is one rename.
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    _sync_directory(path.parent)
+
+
+def _require_private(path: Path, mode: int) -> None:
+    if sys.platform != "win32" and stat.S_IMODE(mode) & 0o077:
+        raise StoreError(f"others may read {path}: make it mode 0600")
+
+
+def _sync_directory(directory: Path) -> None:
+    # Without it a power cut can undo the rename, and bring a spent refresh token back.
+    if sys.platform != "win32":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,35 @@
+"""A lock between processes, on a file. The system lets go of it when the process dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock_now(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock_now(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def try_lock_file(path: Path) -> Callable[[], None] | None:
+    """Lock the file and return what unlocks it, or None when it is locked, also by this same process.
+
+    The file stays: removing it would let two processes lock two files of the same name.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _lock_now(descriptor)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return partial(os.close, descriptor)

@@ -1,0 +1,94 @@
+"""What a store keeps, and what it must be able to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from .._call import new_idempotency_key
+from ..errors import StoreError
+from ..models import Tokens
+
+# Refresh this long before the access token ends, so that it does not end on the way.
+_MARGIN_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """The newest tokens of a session.
+
+    `renew_after` is in seconds since the epoch. `next_refresh_key` is the `Idempotency-Key` of the refresh to
+    come: stored beforehand, so that whichever process finds an answer lost, even one that crashed in between,
+    asks again under the same key instead of ending the family by a second use.
+    """
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    next_refresh_key: str = field(repr=False)
+    renew_after: float
+    user_id: str | None
+    agent_id: str
+    consent_id: str | None
+    granted_scopes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tokens: Tokens) -> SessionRecord:
+        margin = min(_MARGIN_SECONDS, tokens.expires_in * 0.1)
+        return cls(
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            next_refresh_key=new_idempotency_key(),
+            renew_after=time.time() + tokens.expires_in - margin,
+            user_id=tokens.user_id,
+            agent_id=tokens.agent_id,
+            consent_id=tokens.consent_id,
+            granted_scopes=tokens.granted_scopes,
+        )
+
+    @property
+    def is_fresh(self) -> bool:
+        return time.time() < self.renew_after
+
+    def dump(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def load(cls, text: str) -> SessionRecord:
+        """Return the record from what `dump` wrote. Raises StoreError for anything else."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            return cls(**{**values, "granted_scopes": tuple(values["granted_scopes"])})
+        except (ValueError, TypeError, KeyError):
+            pass
+        # Raised outside the handler, because the parser's exception holds the text.
+        raise StoreError("a stored session cannot be read")
+
+
+class SessionStore(Protocol):
+    """Keeps records by key. Its methods may block; they are never called on an event loop's thread.
+
+    A store shared between processes must lock between processes too: a refresh token works once, and the lock
+    keeps two of them from spending the same one.
+    """
+
+    def load(self, key: str) -> SessionRecord | None:
+        """Return the newest record, None if there is none."""
+        ...
+
+    def save(self, key: str, record: SessionRecord) -> None:
+        """Replace the record. Once this returns, it must survive a crash."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget the record, if there is one."""
+        ...
+
+    def try_lock(self, key: str) -> Callable[[], None] | None:
+        """Lock the key and return what unlocks it, or None at once when somebody else has it.
+
+        Unlocking must not block. A lock whose process has died must not last.
+        """
+        ...

@@ -1,0 +1,87 @@
+"""`AgentGateVerifier`: what a service uses to decide about a token it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import httpx
+
+from ._api.tokens import verify_token
+from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, basic_credential
+from ._call import Call
+from ._decode import reader
+from ._effects import Flow
+from ._endpoint import endpoint
+from ._retry import RetryPolicy
+from .errors import UnexpectedResponseError
+from .models import Decision, Introspection
+
+HttpT = TypeVar("HttpT")
+
+
+class VerifierApi(Api, Generic[HttpT]):
+    def __init__(
+        self,
+        base_url: str,
+        resource_server_id: str | None = None,
+        resource_server_secret: str | None = None,
+        *,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
+        retry: RetryPolicy | None = None,
+        http_client: HttpT | None = None,
+        allow_http: bool = False,
+    ) -> None:
+        """Connect as a resource server (`res_...` and `rs_...`): then only tokens meant for it are good.
+
+        Without a credential only `verify` works, where the server answers anonymous callers.
+        """
+        credential = {}
+        if resource_server_id and resource_server_secret:
+            credential = basic_credential(resource_server_id, resource_server_secret)
+        super().__init__(
+            base_url, credential, timeout=timeout, retry=retry, http_client=http_client, allow_http=allow_http
+        )
+
+    @endpoint
+    def verify(
+        self,
+        token: str,
+        scopes: Sequence[str],
+        *,
+        action: str | None = None,
+        resource: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Flow[Decision]:
+        """Decide about one action: live state, scopes and policies. It counts, and stands in the log."""
+        return self._call(verify_token(token, scopes, action, resource, context))
+
+    @endpoint
+    def verify_batch(self, questions: Sequence[Mapping[str, Any]]) -> Flow[tuple[Decision, ...]]:
+        """Decide about at most 100 actions at once, in order. Make the questions with `question(...)`."""
+        body = {"requests": [dict(question) for question in questions]}
+        return self._call(Call("POST", "/tokens/verify/batch", _read_decisions, json=body))
+
+    @endpoint
+    def introspect(self, token: str) -> Flow[Introspection]:
+        """Return what RFC 7662 says of the token: live state, but no policies. Needs the credential."""
+        form = {"token": token}
+        return self._call(
+            Call("POST", "/oauth/introspect", reader(Introspection), form=form, replayable=True)
+        )
+
+
+class AgentGateVerifier(VerifierApi[httpx.Client], SyncApi):
+    """A service's connection to AgentGate. Safe to share between threads."""
+
+
+class AsyncAgentGateVerifier(VerifierApi[httpx.AsyncClient], AsyncApi):
+    """The twin of `AgentGateVerifier` whose methods are awaited."""
+
+
+def _read_decisions(document: Any) -> tuple[Decision, ...]:
+    rows = document.get("decisions") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise UnexpectedResponseError("expected a list of decisions")
+    read = reader(Decision)
+    return tuple(read(row) for row in rows)

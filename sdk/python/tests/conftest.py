@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import pytest
+from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate
+
+from agentgate_sdk import AgentGateClient, AsyncAgentGateClient
+
+
+@pytest.fixture
+def gate() -> FakeGate:
+    return FakeGate()
+
+
+@pytest.fixture
+def client(gate: FakeGate) -> AgentGateClient:
+    return AgentGateClient(BASE_URL, "agc_1", CLIENT_SECRET, http_client=gate.client(), retry=NO_PAUSES)
+
+
+@pytest.fixture
+def async_client(gate: FakeGate) -> AsyncAgentGateClient:
+    return AsyncAgentGateClient(
+        BASE_URL, "agc_1", CLIENT_SECRET, http_client=gate.async_client(), retry=NO_PAUSES
+    )
