@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ._call import Call
+from ._call import Call, Credential
 from ._drivers import AsyncDriver, SyncDriver
 from ._effects import Flow
 from ._retry import RetryPolicy, perform
@@ -25,7 +24,7 @@ class Api:
     def __init__(
         self,
         base_url: str,
-        credential: Mapping[str, str],
+        credential: Credential,
         *,
         timeout: float,
         retry: RetryPolicy | None,
@@ -101,6 +100,6 @@ def checked_base_url(base_url: str, allow_http: bool) -> str:
     return base_url.rstrip("/")
 
 
-def basic_credential(username: str, password: str) -> dict[str, str]:
+def basic_credential(username: str, password: str) -> Credential:
     encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
-    return {"Authorization": f"Basic {encoded}"}
+    return Credential({"Authorization": f"Basic {encoded}"})

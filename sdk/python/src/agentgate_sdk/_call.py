@@ -24,6 +24,13 @@ UNSET = Unset.UNSET
 
 
 @dataclass(frozen=True)
+class Credential:
+    """The headers that say who calls. Wrapped, so that a traceback that prints variables hides them."""
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
 class Call(Generic[T]):
     """An API call and how to read its answer.
 
@@ -40,11 +47,11 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     replayable: bool = False
 
-    def as_send(self, credential: Mapping[str, str]) -> Send:
+    def as_send(self, credential: Credential) -> Send:
         return Send(
             self.method,
             self.path if self.path.startswith("/oauth/") else f"/api/v1{self.path}",
-            headers={**credential, **self.headers},
+            headers={**credential.headers, **self.headers},
             params=self.params,
             json=self.json,
             form=self.form,

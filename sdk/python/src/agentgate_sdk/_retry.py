@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -12,7 +11,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from ._call import Call
+from ._call import Call, Credential
 from ._effects import Flow, NetworkFailure, Sleep
 from .errors import ApiError, ConnectionFailedError, FieldProblem, UnexpectedResponseError, error_class
 
@@ -35,7 +34,7 @@ class RetryPolicy:
     max_wait_seconds: float = 15.0
 
 
-def perform(call: Call[T], credential: Mapping[str, str], policy: RetryPolicy) -> Flow[T]:
+def perform(call: Call[T], credential: Credential, policy: RetryPolicy) -> Flow[T]:
     """Return what the call's answer says.
 
     429 and 503 mean the server did not act, and a failed connection that it never heard: any call is tried

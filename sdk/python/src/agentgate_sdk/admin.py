@@ -11,6 +11,7 @@ from ._api.audit import AuditApi
 from ._api.policies import PoliciesApi
 from ._api.resource_servers import ResourceServersApi
 from ._base import DEFAULT_TIMEOUT_SECONDS, AsyncApi, SyncApi
+from ._call import Credential
 from ._retry import RetryPolicy
 
 HttpT = TypeVar("HttpT")
@@ -31,9 +32,14 @@ class AdminApi(AgentsApi, PoliciesApi, ResourceServersApi, AuditApi, Generic[Htt
         """Connect with a developer's API key, or with the session token that a sign-in returned."""
         if bool(api_key) == bool(session_token):
             raise ValueError("pass either api_key or session_token")
-        credential = {"X-Api-Key": api_key} if api_key else {"Authorization": f"Bearer {session_token}"}
+        headers = {"X-Api-Key": api_key} if api_key else {"Authorization": f"Bearer {session_token}"}
         super().__init__(
-            base_url, credential, timeout=timeout, retry=retry, http_client=http_client, allow_http=allow_http
+            base_url,
+            Credential(headers),
+            timeout=timeout,
+            retry=retry,
+            http_client=http_client,
+            allow_http=allow_http,
         )
 
 

@@ -9,6 +9,7 @@ import httpx
 
 from ._api.tokens import ClientCredential, exchange_code, initiate_consent
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi
+from ._call import Credential
 from ._effects import Blocking, Flow
 from ._endpoint import endpoint
 from ._retry import RetryPolicy
@@ -37,7 +38,12 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
     ) -> None:
         """Connect as one agent. Sessions are kept in `store`, by default only as long as this object."""
         super().__init__(
-            base_url, {}, timeout=timeout, retry=retry, http_client=http_client, allow_http=allow_http
+            base_url,
+            Credential(),
+            timeout=timeout,
+            retry=retry,
+            http_client=http_client,
+            allow_http=allow_http,
         )
         self._client = ClientCredential(client_id, client_secret)
         self._store: SessionStore = MemoryStore() if store is None else store

@@ -9,7 +9,7 @@ import httpx
 
 from ._api.tokens import verify_token
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, basic_credential
-from ._call import Call
+from ._call import Call, Credential
 from ._decode import reader
 from ._effects import Flow
 from ._endpoint import endpoint
@@ -36,7 +36,7 @@ class VerifierApi(Api, Generic[HttpT]):
 
         Without a credential only `verify` works, where the server answers anonymous callers.
         """
-        credential = {}
+        credential = Credential()
         if resource_server_id and resource_server_secret:
             credential = basic_credential(resource_server_id, resource_server_secret)
         super().__init__(

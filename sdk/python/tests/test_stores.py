@@ -1,0 +1,244 @@
+"""Stores keep sessions privately, survive crashes, and let one process refresh at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import keyring
+import keyring.backend
+import pytest
+from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, tokens
+
+from agentgate_sdk import AgentGateClient, FileStore, KeyringStore, MemoryStore, SessionRecord, StoreError
+from agentgate_sdk._decode import reader
+from agentgate_sdk.models import Tokens
+
+
+class DictKeyring(keyring.backend.KeyringBackend):
+    priority = 1  # type: ignore[assignment] # a plain number is what keyring's own backends give
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passwords: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service, username):
+        return self.passwords.get((service, username))
+
+    def set_password(self, service, username, password):
+        self.passwords[service, username] = password
+
+    def delete_password(self, service, username):
+        del self.passwords[service, username]
+
+
+@pytest.fixture(params=["memory", "file", "keyring"])
+def store(request, tmp_path, monkeypatch):
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "file":
+        return FileStore(tmp_path / "sessions")
+    monkeypatch.setattr(keyring.core, "_keyring_backend", DictKeyring())
+    return KeyringStore(lock_directory=tmp_path / "locks")
+
+
+def record(generation: int = 1, expires_in: int = 900) -> SessionRecord:
+    return SessionRecord.of(reader(Tokens)(tokens(generation, expires_in)))
+
+
+def test_a_store_keeps_replaces_and_forgets(store):
+    first, second = record(1), record(2)
+    assert store.load("k") is None
+    store.save("k", first)
+    assert store.load("k") == first
+    store.save("k", second)
+    assert store.load("k") == second and store.load("other") is None
+    store.delete("k")
+    store.delete("k")
+    assert store.load("k") is None
+
+
+def test_a_lock_is_for_one_holder_and_one_key(store):
+    unlock = store.try_lock("k")
+    assert unlock is not None
+    assert store.try_lock("k") is None
+    other = store.try_lock("other")
+    assert other is not None
+    unlock()
+    again = store.try_lock("k")
+    assert again is not None
+    again()
+    other()
+
+
+def test_a_session_moves_between_clients_by_its_store(store):
+    gate = FakeGate()
+    make = lambda: AgentGateClient(  # noqa: E731 - two clients of one store
+        BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client(), retry=NO_PAUSES
+    )
+    make().create_session("code", key="person 42/é")
+    resumed = make().resume_session("person 42/é")
+    assert resumed is not None and resumed.verify(["email:send"]).allowed
+    assert make().resume_session("nobody") is None
+
+
+def test_several_sessions_of_one_store_refresh_once(store):
+    gate = FakeGate()
+    clients = [
+        AgentGateClient(BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client())
+        for _ in range(10)
+    ]
+    gate.expires_in = 0
+    clients[0].create_session("code")
+    gate.expires_in = 900
+    sessions = [client.resume_session("cns_1") for client in clients]
+    with ThreadPoolExecutor(10) as pool:
+        decisions = list(pool.map(lambda session: session.verify(["email:send"]), sessions))
+    assert all(decision.allowed for decision in decisions)
+    assert gate.calls["/tokens/refresh"] == 1
+
+
+def test_refreshed_tokens_are_stored_before_they_are_used(store):
+    gate = FakeGate(expires_in=0)
+    client = AgentGateClient(BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client())
+    session = client.create_session("code")
+    gate.expires_in = 900
+    stored_at_verify = []
+
+    def watch(request):
+        if request.url.path.endswith("/verify"):
+            stored_at_verify.append(store.load("cns_1").access_token)
+
+    gate.intercept = watch
+    session.verify(["email:send"])
+    assert stored_at_verify == ["access-2"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_files_are_private(tmp_path):
+    store = FileStore(tmp_path / "sessions")
+    store.save("k", record())
+    files = list((tmp_path / "sessions").glob("*.json"))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in files] == [0o600]
+    assert stat.S_IMODE((tmp_path / "sessions").stat().st_mode) == 0o700
+    files[0].chmod(0o644)
+    with pytest.raises(StoreError, match="0600"):
+        store.load("k")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
+def test_a_directory_others_may_write_to_is_refused(tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(StoreError, match="0700"):
+        FileStore(tmp_path / "open")
+
+
+def test_a_failed_write_leaves_the_old_record_and_no_rubbish(tmp_path, monkeypatch):
+    store = FileStore(tmp_path)
+    store.save("k", record(1))
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.save("k", record(2))
+    assert store.load("k").access_token == "access-1"
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_damaged_file_is_reported_without_its_contents(tmp_path):
+    store = FileStore(tmp_path)
+    store.save("k", record())
+    next(tmp_path.glob("*.json")).write_text('{"access_token": "secret-token"')
+    with pytest.raises(StoreError) as caught:
+        store.load("k")
+    assert "secret" not in str(caught.value) and caught.value.__context__ is None
+
+
+def test_keyring_trouble_is_a_store_error(tmp_path, monkeypatch):
+    class Locked(DictKeyring):
+        def get_password(self, service, username):
+            raise keyring.errors.KeyringLocked("no")
+
+    monkeypatch.setattr(keyring.core, "_keyring_backend", Locked())
+    with pytest.raises(StoreError, match="KeyringLocked"):
+        KeyringStore(lock_directory=tmp_path / "locks").load("k")
+
+
+def _hold_and_die(directory: Path, ready) -> None:
+    assert FileStore(directory).try_lock("k") is not None
+    ready.set()
+    os._exit(9)
+
+
+def test_the_lock_of_a_dead_process_does_not_last(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    ready = spawn.Event()
+    process = spawn.Process(target=_hold_and_die, args=(tmp_path, ready))
+    process.start()
+    assert ready.wait(30)
+    process.join()
+    unlock = FileStore(tmp_path).try_lock("k")
+    assert unlock is not None
+    unlock()
+
+
+@pytest.fixture
+def served_gate() -> Iterator[tuple[FakeGate, str]]:
+    """The fake on a socket, for clients in other processes."""
+    gate = FakeGate(expires_in=0)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            import httpx
+
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            answer = gate(
+                httpx.Request("POST", BASE_URL + self.path, headers=dict(self.headers), content=body)
+            )
+            self.send_response(answer.status_code)
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield gate, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _verify_in_process(url: str, directory: Path, barrier, results) -> None:
+    client = AgentGateClient(url, "agc_1", CLIENT_SECRET, store=FileStore(directory))
+    session = client.resume_session("cns_1")
+    barrier.wait(30)
+    results.put(session.verify(["email:send"]).allowed)
+
+
+def test_processes_that_share_a_file_store_refresh_once(served_gate, tmp_path):
+    gate, url = served_gate
+    AgentGateClient(url, "agc_1", CLIENT_SECRET, store=FileStore(tmp_path)).create_session("code")
+    gate.expires_in = 900
+    spawn = multiprocessing.get_context("spawn")
+    barrier, results = spawn.Barrier(3), spawn.Queue()
+    processes = [
+        spawn.Process(target=_verify_in_process, args=(url, tmp_path, barrier, results)) for _ in range(3)
+    ]
+    for process in processes:
+        process.start()
+    assert [results.get(timeout=60) for _ in processes] == [True] * 3
+    for process in processes:
+        process.join()
+    assert gate.calls["/tokens/refresh"] == 1 and not gate.family_ended
