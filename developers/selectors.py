@@ -4,6 +4,7 @@ from django.db.models import QuerySet
 
 from accounts.models import User
 from core import clock
+from core.errors import NotFound
 from core.rotation import find_live_secret, live
 from developers.models import ApiKey, Developer, ResourceServer
 
@@ -28,3 +29,16 @@ def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
 def resource_server_for_identifier(identifier: str) -> ResourceServer | None:
     """Return the resource server whose audience this is, byte for byte. None when nobody registered it."""
     return ResourceServer.objects.filter(identifier=identifier).first()
+
+
+def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:
+    """Return the organization's resource servers, newest first."""
+    return ResourceServer.objects.filter(organization_id=organization_id).order_by("-id")
+
+
+def resource_server_for_organization(organization_id: str, server_id: str) -> ResourceServer:
+    """Return the organization's resource server. Raises `NotFound`, also for somebody else's."""
+    server = resource_servers_for_organization(organization_id).filter(id=server_id).first()
+    if server is None:
+        raise NotFound("No such resource server.")
+    return server

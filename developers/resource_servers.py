@@ -1,0 +1,228 @@
+"""Resource servers and the scopes of their own (RFC 8707): services that accept our tokens."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from audit.events import Event
+from audit.services import Draft, record
+from core import clock
+from core.actor import Actor
+from core.errors import Conflict, FieldError, Invalid, NotAuthenticated
+from core.locks import revocation
+from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.secrets import digest
+from core.throttle import Throttle, address_subject
+from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
+
+MAX_SCOPES = 100
+MAX_IDENTIFIER_LENGTH = 500
+PRINTABLE = re.compile(r"[!-~]+")
+SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
+
+
+class IdentifierTaken(Conflict):
+    code = "identifier_taken"
+    title = "A resource server with this identifier is registered"
+
+
+class ScopePrefixTaken(Conflict):
+    code = "scope_prefix_taken"
+    title = "The prefix of this scope belongs to somebody else"
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeDefinition:
+    """A scope of a resource server's own, in the words of the consent screen."""
+
+    id: str
+    risk_level: str
+    title: str
+    description: str
+    cannot: str
+
+    @property
+    def prefix(self) -> str:
+        return self.id.split(":", 1)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredResourceServer:
+    """A new resource server and its first secret, shown this once."""
+
+    server: ResourceServer
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"RegisteredResourceServer({self.server.id})"
+
+
+def register_resource_server(
+    *,
+    actor: Actor,
+    organization: Organization,
+    name: str,
+    identifier: str,
+    scopes: Sequence[str | ScopeDefinition],
+    catalogue: Collection[str],
+) -> RegisteredResourceServer:
+    """Register a service as an audience. `catalogue` are the ids of the common scopes, whose prefixes are reserved.
+
+    Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for another organization's prefix.
+    """
+    problem = problem_with_identifier(identifier)
+    if problem:
+        raise Invalid.field("identifier", problem)
+    with transaction.atomic():
+        scope_ids = _settle_scopes(organization, scopes, catalogue)
+        server = _create(organization, name, identifier, scope_ids)
+        secret = add_secret(server.secrets, prefix="rs", now=clock.now())
+        _record(Event.RESOURCE_SERVER_CREATED, actor=actor, server=server, metadata={"identifier": identifier})
+    return RegisteredResourceServer(server, secret)
+
+
+def update_resource_server(
+    *,
+    actor: Actor,
+    server: ResourceServer,
+    catalogue: Collection[str],
+    name: str | None = None,
+    scopes: Sequence[str | ScopeDefinition] | None = None,
+) -> ResourceServer:
+    """Change what is given; return the resource server anew. The identifier never changes: tokens carry it.
+
+    Raises `Invalid`, `ScopePrefixTaken`.
+    """
+    with transaction.atomic():
+        server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
+        if name is not None:
+            server.name = name
+        if scopes is not None:
+            server.scopes = _settle_scopes(server.organization, scopes, catalogue)
+        server.save()
+        changed = [field for field, value in (("name", name), ("scopes", scopes)) if value is not None]
+        _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata={"changed": changed})
+    return server
+
+
+def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
+    """Remove it: nobody answers for its audience any more. Its scopes keep their words for those who granted them."""
+    with revocation():
+        _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})
+        ResourceServer.objects.filter(pk=server.pk).delete()
+
+
+def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
+    """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    with revocation():
+        server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
+        new = rotate_secret(server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds)
+        metadata = {"overlapSeconds": overlap_seconds}
+        _record(Event.RESOURCE_SERVER_SECRET_ROTATED, actor=actor, server=server, metadata=metadata)
+    return new
+
+
+def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:
+    """Return the resource server with this credential. Raises `NotAuthenticated`, `Throttled`.
+
+    Failures of others never stop the right secret: its own limit is looked at only when the secret is wrong.
+    """
+    throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
+    address, account = address_subject(actor.ip or ""), f"account:{digest(server_id)}"
+    throttle.check(address)
+    rows = ResourceServerSecret.objects.filter(resource_server_id=server_id)
+    row: ResourceServerSecret | None = find_live_secret(
+        rows.select_related("resource_server__organization"), secret, clock.now()
+    )
+    if row is not None:
+        return row.resource_server
+    throttle.check(account)
+    throttle.count(address, account)
+    raise NotAuthenticated("Check the id and the secret of the resource server.")
+
+
+def problem_with_identifier(identifier: str) -> str | None:
+    """Return why this cannot be an audience (RFC 8707 section 2). None when it can."""
+    if not PRINTABLE.fullmatch(identifier) or len(identifier) > MAX_IDENTIFIER_LENGTH:
+        return f"must be printable ASCII without spaces, at most {MAX_IDENTIFIER_LENGTH} characters"
+    try:
+        parts = urlsplit(identifier)
+        parts.port  # noqa: B018  raises ValueError for a bad port
+    except ValueError:
+        return "must be an absolute URI"
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.netloc != parts.netloc.lower():
+        return "must be an absolute https or http URI with a lower-case host"
+    if "#" in identifier or "@" in parts.netloc:
+        return "must have no fragment, user name or password"
+    if f"{parts.scheme}://{parts.netloc}" == settings.API_URL:
+        return "is this server's own address, the audience of tokens that name none"
+    return None
+
+
+def _create(organization: Organization, name: str, identifier: str, scope_ids: list[str]) -> ResourceServer:
+    try:
+        with transaction.atomic():
+            return ResourceServer.objects.create(
+                organization=organization, name=name, identifier=identifier, scopes=scope_ids
+            )
+    except IntegrityError as error:
+        raise IdentifierTaken(f"{identifier} is registered already.") from error
+
+
+def _settle_scopes(
+    organization: Organization, scopes: Sequence[str | ScopeDefinition], catalogue: Collection[str]
+) -> list[str]:
+    """Store the definitions among `scopes`; return the ids of all, in order."""
+    if not 1 <= len(scopes) <= MAX_SCOPES:
+        raise Invalid.field("scopes", f"give 1 to {MAX_SCOPES} scopes")
+    reserved = {scope_id.split(":", 1)[0] for scope_id in catalogue}
+    own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
+    problems = [(index, _problem_with_scope(scope, catalogue, reserved, own)) for index, scope in enumerate(scopes)]
+    errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
+    if errors:
+        raise Invalid("A scope cannot be used.", errors=errors)
+    for scope in scopes:
+        if isinstance(scope, ScopeDefinition):
+            _define(organization, scope)
+    return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
+
+
+def _problem_with_scope(
+    scope: str | ScopeDefinition, catalogue: Collection[str], reserved: Collection[str], own: Collection[str]
+) -> str | None:
+    if isinstance(scope, str):
+        return None if scope in catalogue or scope in own else f"{scope} is neither in the catalogue nor yours"
+    if not SCOPE_ID.fullmatch(scope.id):
+        return "an id is prefix:name, in lower case, such as tickets:read"
+    if scope.prefix in reserved:
+        return f"the prefix {scope.prefix} is reserved for the catalogue"
+    return None
+
+
+def _define(organization: Organization, scope: ScopeDefinition) -> None:
+    """Store the words of a scope; the first to use a prefix owns it. Raises `ScopePrefixTaken`."""
+    prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
+    if prefix.organization_id != organization.id:
+        raise ScopePrefixTaken(f"{scope.prefix} belongs to another organization.")
+    words = {
+        "risk_level": scope.risk_level,
+        "title": scope.title,
+        "description": scope.description,
+        "cannot": scope.cannot,
+    }
+    CustomScope.objects.update_or_create(id=scope.id, defaults={**words, "organization": organization})
+
+
+def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:
+    draft = Draft(
+        event=event,
+        actor=actor,
+        organization_id=server.organization_id,
+        metadata={"resourceServerId": server.id, **metadata},
+    )
+    record(draft)
