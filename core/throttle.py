@@ -1,10 +1,11 @@
 """Throttles for sign-in and the like, on the same exact counters in the database as policy limits.
 
-A throttle runs in a short transaction of its own, which stays committed when the caller fails afterwards. Call it
-outside any other transaction: inside one it raises `RuntimeError`, because a rollback would forget the attempt.
+A throttle runs in a short transaction of its own, which stays committed when the caller fails afterwards.
+Call it outside any other transaction: inside one it raises `RuntimeError`, because a rollback would forget
+the attempt.
 
-Where secrets can be guessed, `hit` before the attempt and `forgive` after a success: parallel attempts then count
-exactly. Where they cannot, `check` before and `count` a failure: a success costs one read.
+Where secrets can be guessed, `hit` before the attempt and `forgive` after a success: parallel attempts then
+count exactly. Where they cannot, `check` before and `count` a failure: a success costs one read.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ IPV6_SUBSCRIBER_BITS = 64
 
 
 def address_subject(ip: str) -> str:
-    """Return the subject for an address. IPv6 counts by /64, the least that one subscriber holds (RFC 6177)."""
+    """Return the subject for an address. IPv6 counts by /64, the least a subscriber holds (RFC 6177)."""
     address = parse_address(ip)
     if isinstance(address, IPv6Address):
         return f"address:{ip_network((int(address), IPV6_SUBSCRIBER_BITS), strict=False)}"
@@ -48,7 +49,7 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most `rate` attempts for each subject, such as `address_subject(ip)`; one full subject refuses all."""
+    """At most `rate` attempts for each subject, like `address_subject(ip)`; one full subject refuses all."""
 
     name: str
     rate: str

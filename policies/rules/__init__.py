@@ -4,11 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from policies.rules.base import RULES, Denial, DuplicateRuleTypeError, Rule, RuleContext, register
-
-for _module in iter_modules(__path__):
-    import_module(f"{__name__}.{_module.name}")
-
-from policies.rules.parsing import InvalidRules, parse_rules  # noqa: E402  (needs the registry filled)
+from policies.rules.parsing import InvalidRules, parse_rules
 
 __all__ = [
     "RULES",
@@ -20,3 +16,12 @@ __all__ = [
     "parse_rules",
     "register",
 ]
+
+
+def import_rule_types() -> None:
+    """Import every module of this package, which registers its rule type."""
+    for module in iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
+
+
+import_rule_types()

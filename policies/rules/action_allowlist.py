@@ -22,4 +22,4 @@ class ActionAllowlist(Rule):
     def sentence(self) -> str:
         if not self.actions:
             return _("Nothing is allowed")
-        return _("Only %(actions)s") % {"actions": get_text_list(self.actions, _("and"))}
+        return _("Only %(actions)s") % {"actions": get_text_list(list(self.actions), _("and"))}

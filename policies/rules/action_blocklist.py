@@ -19,4 +19,4 @@ class ActionBlocklist(Rule):
     def sentence(self) -> str:
         if not self.actions:
             return _("Nothing is blocked")
-        return _("Never %(actions)s") % {"actions": get_text_list(self.actions, _("or"))}
+        return _("Never %(actions)s") % {"actions": get_text_list(list(self.actions), _("or"))}

@@ -91,9 +91,7 @@ def register[R: Rule](name: str) -> Callable[[type[R]], type[R]]:
 
 def _require_plain(text: str) -> str:
     if text != text.strip() or not text.isprintable():
-        raise PydanticCustomError(
-            "plain_text", "Remove spaces around it and characters that cannot be printed."
-        )
+        raise PydanticCustomError("plain_text", "Remove spaces around it and characters that cannot be printed.")
     return text
 
 

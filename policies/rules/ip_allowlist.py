@@ -67,4 +67,4 @@ class IpAllowlist(Rule):
     def sentence(self) -> str:
         if not self.cidrs:
             return _("From no address")
-        return _("Only from %(addresses)s") % {"addresses": get_text_list(self.cidrs, _("or"))}
+        return _("Only from %(addresses)s") % {"addresses": get_text_list(list(self.cidrs), _("or"))}

@@ -20,10 +20,7 @@ Patterns = Listed[Annotated[Text, AfterValidator(_require_final_star)]]
 
 def matches_any(patterns: tuple[str, ...], action: str) -> bool:
     """Return whether `action` is listed. Case counts; `payments:*` is whatever starts with `payments:`."""
-    return any(
-        action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern
-        for pattern in patterns
-    )
+    return any(action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern for pattern in patterns)
 
 
 def asked_actions(ctx: RuleContext) -> tuple[str, ...]:

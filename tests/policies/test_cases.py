@@ -1,4 +1,4 @@
-"""The rule types against the cases in `cases/`: what they allow, what they deny, and what they want counted."""
+"""The rule types against `cases/`: what they allow, what they deny, and what they want counted."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

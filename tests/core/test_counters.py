@@ -1,0 +1,268 @@
+import random
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection, transaction
+from django.db.transaction import TransactionManagementError
+
+from core.counters import (
+    CounterDenial,
+    delete_idle_counters,
+    lock_counters,
+    read_counters,
+    save_counters,
+    take_all,
+)
+from core.models import Counter
+from core.sliding_window import CounterRequest
+
+NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
+THREADS = 4
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def request(key: str = "a", limit: int = 2, window_seconds: int = 60) -> CounterRequest:
+    return CounterRequest(key, limit, window_seconds)
+
+
+def take(*calls: list[CounterRequest], now: datetime = NOW) -> list[CounterDenial | None]:
+    with transaction.atomic():
+        return take_all(calls, lambda: now)
+
+
+def used(key: str, now: datetime = NOW) -> int:
+    return read_counters([request(key)])[key].used(now)
+
+
+def in_threads(work: Callable[[int], None]) -> None:
+    """Run `work(number)` in several threads at once, each with its own connection; raise what any raised."""
+    errors: list[BaseException] = []
+    start = threading.Barrier(THREADS)
+
+    def run(number: int) -> None:
+        try:
+            start.wait(10)
+            work(number)
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
+    if errors:
+        raise errors[0]
+
+
+def test_as_many_as_the_limit_pass_and_no_more() -> None:
+    assert [take([request(limit=3)])[0] is None for _ in range(5)] == [True, True, True, False, False]
+    assert used("a") == 3
+
+
+def test_a_batch_is_counted_in_its_order() -> None:
+    denials = take([request("a")], [request("b", limit=1)], [request("a")], [request("a")], [request("b")])
+
+    assert [denial is None for denial in denials] == [True, True, True, False, True]
+
+
+def test_all_limits_of_a_call_count_together_or_not_at_all() -> None:
+    take([request("b", limit=1)])
+
+    (denial,) = take([request("a"), request("b", limit=1), request("c")])
+
+    assert denial
+    assert denial.index == 1
+    assert (used("a"), used("b"), used("c")) == (0, 1, 0)
+
+
+def test_a_call_after_a_denied_one_finds_the_room_that_was_not_taken() -> None:
+    take([request("b", limit=1)])
+
+    denials = take([request("a", limit=1), request("b", limit=1)], [request("a", limit=1)])
+
+    assert [denial is None for denial in denials] == [False, True]
+
+
+def test_a_denial_names_the_first_full_counter_and_the_longest_wait() -> None:
+    hour = request("hour", limit=1, window_seconds=3600)
+    minute = request("minute", limit=1, window_seconds=60)
+    take([minute, hour])
+
+    (denial,) = take([request("free"), minute, hour])
+
+    assert denial
+    assert denial.index == 1
+    assert 3600 <= denial.retry_after_seconds <= 3600 + 3600 // 64 + 1
+
+
+def test_after_the_wait_the_call_fits() -> None:
+    take([request(limit=1)])
+    (denial,) = take([request(limit=1)], now=NOW + timedelta(seconds=10))
+    assert denial
+
+    later = NOW + timedelta(seconds=10 + denial.retry_after_seconds)
+
+    assert take([request(limit=1)], now=later) == [None]
+
+
+def test_one_counter_asked_for_twice_counts_once_under_the_lower_limit() -> None:
+    call = [request("a", limit=5), request("a", limit=2)]
+
+    assert [take(call)[0] is None for _ in range(3)] == [True, True, False]
+    assert used("a") == 2
+
+
+def test_a_raised_limit_hands_out_only_the_difference() -> None:
+    take(*[[request(limit=2)]] * 2)
+
+    assert [denial is None for denial in take(*[[request(limit=3)]] * 2)] == [True, False]
+
+
+def test_nothing_to_count_asks_the_database_nothing(django_assert_num_queries: Callable[[int], object]) -> None:
+    with transaction.atomic(), django_assert_num_queries(0):  # type: ignore[attr-defined]
+        assert take_all([[], []], lambda: NOW) == [None, None]
+
+
+def test_a_batch_of_any_size_takes_one_statement_to_lock(
+    django_assert_num_queries: Callable[[int], object],
+) -> None:
+    requests = [request(f"key {number}") for number in range(3000)]
+
+    with transaction.atomic():
+        with django_assert_num_queries(1):  # type: ignore[attr-defined]
+            counters = lock_counters(requests)
+        for counter in counters.values():
+            counter.take(1, NOW)
+        save_counters(counters.values())
+
+    assert len(counters) == Counter.objects.count() == 3000
+    assert used("key 2999") == 1
+
+
+def test_what_is_rolled_back_was_never_counted() -> None:
+    def take_and_fail() -> None:
+        with transaction.atomic():
+            take_all([[request()]], lambda: NOW)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        take_and_fail()
+
+    assert used("a") == 0
+
+
+def test_counters_are_locked_inside_a_transaction_only() -> None:
+    with pytest.raises(TransactionManagementError):
+        lock_counters([request()])
+
+
+def test_one_key_with_two_windows_is_an_error() -> None:
+    with pytest.raises(ValueError, match="one window"), transaction.atomic():
+        lock_counters([request(window_seconds=1), request(window_seconds=2)])
+
+
+def test_the_clock_is_read_after_the_lock() -> None:
+    def read_clock() -> datetime:
+        assert connection.in_atomic_block
+        assert Counter.objects.filter(key="a").exists()
+        return NOW
+
+    with transaction.atomic():
+        take_all([[request()]], read_clock)
+
+
+def test_a_stored_counter_ignores_a_clock_that_went_back() -> None:
+    take(*[[request(limit=2)]] * 2)
+
+    assert take([request(limit=2)], now=NOW - timedelta(hours=1))[0] is not None
+
+
+def test_calls_within_the_hour_leave_the_indexed_column_alone() -> None:
+    take([request()])
+    before = Counter.objects.get().expires_at
+    take([request()], now=NOW + timedelta(minutes=30))
+
+    assert Counter.objects.get().expires_at == before
+
+
+def test_only_counters_in_which_nothing_counts_are_swept() -> None:
+    take([request("old")], [request("long", window_seconds=864_000)])
+    later = NOW + timedelta(hours=3)
+    take([request("new")], now=later)
+
+    assert delete_idle_counters(later, 100) == 1
+    assert set(Counter.objects.values_list("key", flat=True)) == {"long", "new"}
+
+
+def test_a_counter_that_nobody_counted_in_is_swept() -> None:
+    take([request("full", limit=1)])
+    take([request("full", limit=1), request("untouched")])
+
+    assert delete_idle_counters(NOW, 100) == 1
+    assert not Counter.objects.filter(key="untouched").exists()
+
+
+def test_a_sweep_deletes_at_most_so_many() -> None:
+    take(*[[request(f"key {number}")] for number in range(5)])
+
+    assert delete_idle_counters(NOW + timedelta(days=1), 3) == 3
+    assert Counter.objects.count() == 2
+
+
+def test_parallel_calls_pass_exactly_as_often_as_the_limit() -> None:
+    passed: list[bool] = []
+
+    def work(number: int) -> None:
+        for _ in range(16):
+            passed.append(take([request(limit=20)])[0] is None)
+
+    in_threads(work)
+
+    assert len(passed) == 64
+    assert sum(passed) == used("a") == 20
+
+
+def test_parallel_batches_that_overlap_at_random_never_deadlock_and_lose_no_count() -> None:
+    keys = [f"key {number}" for number in range(8)]
+    taken: list[str] = []
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(16):
+            calls = [[request(key, limit=1000)] for key in chance.choices(keys, k=6)]
+            assert take(*calls) == [None] * len(calls)
+            taken.extend(call[0].key for call in calls)
+
+    in_threads(work)
+
+    assert {key: used(key) for key in keys} == {key: taken.count(key) for key in keys}
+
+
+def test_a_sweep_beside_parallel_calls_neither_deadlocks_nor_forgets() -> None:
+    keys = [f"key {number}" for number in range(4)]
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(16):
+            if number == 0:
+                with transaction.atomic():
+                    delete_idle_counters(NOW, 2)
+            else:
+                take([request(key, limit=1000) for key in chance.sample(keys, 3)])
+
+    in_threads(work)
+
+    assert sum(used(key) for key in keys) == (THREADS - 1) * 16 * 3
+
+
+@pytest.fixture(autouse=True)
+def _no_counters_left() -> Iterator[None]:
+    yield
+    Counter.objects.all().delete()

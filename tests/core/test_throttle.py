@@ -1,0 +1,183 @@
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from django.db import connection, transaction
+
+from core.errors import Throttled
+from core.models import Counter
+from core.throttle import Throttle, account_subject, address_subject, parse_rate
+
+THROTTLE = Throttle("sign_in", "2/minute")
+SUBJECT = "address:192.0.2.1"
+OTHER = "address:192.0.2.2"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(datetime(2026, 3, 23, 12, tzinfo=UTC), tick=False) as traveller:
+        yield traveller
+
+
+def is_throttled(*subjects: str) -> bool:
+    try:
+        THROTTLE.check(*subjects)
+    except Throttled:
+        return True
+    return False
+
+
+def test_failures_up_to_the_rate_are_let_through() -> None:
+    THROTTLE.count(SUBJECT)
+    assert not is_throttled(SUBJECT)
+
+    THROTTLE.count(SUBJECT)
+    assert is_throttled(SUBJECT)
+
+
+def test_the_refusal_tells_when_to_come_back(clock: time_machine.Traveller) -> None:
+    THROTTLE.count(SUBJECT)
+    THROTTLE.count(SUBJECT)
+    clock.shift(timedelta(seconds=20))
+    with pytest.raises(Throttled) as caught:
+        THROTTLE.check(SUBJECT)
+
+    assert 40 <= caught.value.retry_after <= 41
+    clock.shift(timedelta(seconds=caught.value.retry_after - 1))
+    assert is_throttled(SUBJECT)
+    clock.shift(timedelta(seconds=1))
+    assert not is_throttled(SUBJECT)
+
+
+def test_looking_counts_nothing() -> None:
+    for _ in range(5):
+        THROTTLE.check(SUBJECT)
+
+    assert not Counter.objects.exists()
+
+
+def test_one_full_subject_refuses_all_and_others_are_free() -> None:
+    THROTTLE.count(SUBJECT)
+    THROTTLE.count(SUBJECT)
+
+    assert is_throttled(OTHER, SUBJECT)
+    assert not is_throttled(OTHER)
+
+
+def test_throttles_of_other_names_count_apart() -> None:
+    THROTTLE.count(SUBJECT)
+    THROTTLE.count(SUBJECT)
+
+    Throttle("registration", "2/minute").check(SUBJECT)
+
+
+def test_a_hit_counts_and_refuses_in_one_step() -> None:
+    THROTTLE.hit(SUBJECT)
+    THROTTLE.hit(SUBJECT)
+
+    with pytest.raises(Throttled):
+        THROTTLE.hit(SUBJECT)
+
+
+def test_a_refused_hit_counts_for_no_subject() -> None:
+    THROTTLE.hit(SUBJECT)
+    THROTTLE.hit(SUBJECT)
+    for _ in range(5):
+        with pytest.raises(Throttled):
+            THROTTLE.hit(OTHER, SUBJECT)
+
+    THROTTLE.hit(OTHER)
+
+
+def test_a_success_that_is_forgiven_makes_room_again() -> None:
+    for _ in range(5):
+        THROTTLE.hit(SUBJECT)
+        THROTTLE.forgive(SUBJECT)
+
+    assert not is_throttled(SUBJECT)
+
+
+def test_failures_stay_counted_when_the_caller_fails_afterwards() -> None:
+    def hit_and_fail() -> None:
+        THROTTLE.hit(SUBJECT)
+        with transaction.atomic():
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            hit_and_fail()
+
+    assert is_throttled(SUBJECT)
+
+
+def test_a_throttle_inside_another_transaction_is_an_error() -> None:
+    for count in (THROTTLE.count, THROTTLE.hit, THROTTLE.forgive):
+        with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
+            count(SUBJECT)
+
+
+def test_parallel_hits_pass_exactly_as_often_as_the_rate() -> None:
+    outcomes: list[bool] = []
+
+    def work() -> None:
+        for _ in range(4):
+            try:
+                THROTTLE.hit(SUBJECT)
+                outcomes.append(True)
+            except Throttled:
+                outcomes.append(False)
+        connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert sorted(outcomes) == [False] * 14 + [True] * 2
+
+
+@pytest.mark.parametrize(
+    ("rate", "parsed"),
+    [("1/second", (1, 1)), ("10/minute", (10, 60)), ("20/hour", (20, 3600)), ("5000/day", (5000, 86_400))],
+)
+def test_a_rate_is_a_number_and_a_window(rate: str, parsed: tuple[int, int]) -> None:
+    assert parse_rate(rate) == parsed
+
+
+@pytest.mark.parametrize(
+    "rate", ["", "10", "10/", "/minute", "0/minute", "-1/minute", "10/minutes", "10 / minute", "10/minute\n"]
+)
+def test_what_is_no_rate_says_how_to_write_one(rate: str) -> None:
+    with pytest.raises(ValueError, match="write a number"):
+        parse_rate(rate)
+
+
+def test_no_subject_or_an_email_address_in_clear_is_an_error() -> None:
+    for subjects in ((), ("account:ada@example.org",)):
+        with pytest.raises(ValueError, match="subjects"):
+            THROTTLE.count(*subjects)
+
+
+def test_an_account_counts_under_a_digest_whatever_its_case() -> None:
+    assert account_subject(" Ada@Example.org") == account_subject("ada@example.org")
+    assert "ada" not in account_subject("ada@example.org").removeprefix("account:")
+    assert account_subject("\ud800@example.org")
+
+
+@pytest.mark.parametrize(
+    ("ip", "subject"),
+    [
+        ("192.0.2.1", "address:192.0.2.1"),
+        ("::ffff:192.0.2.1", "address:192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::/64"),
+        ("", "address:unknown"),
+        ("nonsense", "address:unknown"),
+    ],
+)
+def test_an_address_counts_as_itself_and_ipv6_as_its_network(ip: str, subject: str) -> None:
+    assert address_subject(ip) == subject

@@ -1,0 +1,231 @@
+from typing import Any
+
+import pytest
+
+from policies.rules import InvalidRules, parse_rules
+
+LIMIT = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
+HOURS = {"allowedDays": [1, 2], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
+
+
+def rejected(*rules: Any) -> dict[str, str]:
+    with pytest.raises(InvalidRules) as caught:
+        parse_rules(list(rules))
+    return {error.field: error.message for error in caught.value.errors}
+
+
+def rejected_field(rule_type: str, config: Any) -> str:
+    (field,) = rejected({"type": rule_type, "config": config})
+    return field.removeprefix("rules.0.config")
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "config"),
+    [
+        ("rate_limit", {"maxRequests": 1, "windowSeconds": 1, "scope": "global"}),
+        ("rate_limit", {"maxRequests": 1_000_000, "windowSeconds": 2_592_000, "scope": "per_agent"}),
+        ("time_window", HOURS),
+        ("time_window", HOURS | {"allowedDays": [0, 7], "timezone": "America/Argentina/Buenos_Aires"}),
+        ("time_window", HOURS | {"startTimeUtc": "23:59", "endTimeUtc": "00:00"}),
+        ("action_allowlist", {"actions": []}),
+        ("action_blocklist", {"actions": ["a" * 200] * 200}),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/8", "::/0", "192.0.2.1", "2001:db8::1/128"]}),
+    ],
+)
+def test_what_the_contract_describes_is_accepted(rule_type: str, config: dict[str, Any]) -> None:
+    (rule,) = parse_rules([{"type": rule_type, "config": config}])
+
+    assert rule.type == rule_type
+    assert config.items() <= rule.model_dump(mode="json").items()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"maxRequests": 0}, ".maxRequests"),
+        ({"maxRequests": 1_000_001}, ".maxRequests"),
+        ({"maxRequests": True}, ".maxRequests"),
+        ({"maxRequests": "10"}, ".maxRequests"),
+        ({"maxRequests": 10.0}, ".maxRequests"),
+        ({"maxRequests": None}, ".maxRequests"),
+        ({"windowSeconds": 0}, ".windowSeconds"),
+        ({"windowSeconds": 2_592_001}, ".windowSeconds"),
+        ({"scope": "per_planet"}, ".scope"),
+        ({"scope": ["global"]}, ".scope"),
+    ],
+)
+def test_a_wrong_rate_limit_names_its_field(change: dict[str, Any], field: str) -> None:
+    assert rejected_field("rate_limit", LIMIT | change) == field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"allowedDays": []}, ".allowedDays"),
+        ({"allowedDays": [1, 8]}, ".allowedDays.1"),
+        ({"allowedDays": [-1]}, ".allowedDays.0"),
+        ({"allowedDays": [True]}, ".allowedDays.0"),
+        ({"allowedDays": ["1"]}, ".allowedDays.0"),
+        ({"allowedDays": 1}, ".allowedDays"),
+        ({"allowedDays": [1] * 201}, ".allowedDays"),
+        ({"startTimeUtc": "9:00"}, ".startTimeUtc"),
+        ({"startTimeUtc": "24:00"}, ".startTimeUtc"),
+        ({"startTimeUtc": "09:60"}, ".startTimeUtc"),
+        ({"startTimeUtc": "09:00\n"}, ".startTimeUtc"),
+        ({"startTimeUtc": "\u0660\u0669:\u0660\u0660"}, ".startTimeUtc"),
+        ({"endTimeUtc": "09:00:00"}, ".endTimeUtc"),
+        ({"endTimeUtc": "09:00"}, ".endTimeUtc"),
+        ({"endTimeUtc": 900}, ".endTimeUtc"),
+        ({"timezone": "Mars/Olympus"}, ".timezone"),
+        ({"timezone": "Europe"}, ".timezone"),
+        ({"timezone": "../../etc/passwd"}, ".timezone"),
+        ({"timezone": "/etc/localtime"}, ".timezone"),
+        ({"timezone": "+01:00"}, ".timezone"),
+        ({"timezone": ""}, ".timezone"),
+        ({"timezone": None}, ".timezone"),
+    ],
+)
+def test_a_wrong_time_window_names_its_field(change: dict[str, Any], field: str) -> None:
+    assert rejected_field("time_window", HOURS | change) == field
+
+
+@pytest.mark.parametrize("rule_type", ["action_allowlist", "action_blocklist"])
+@pytest.mark.parametrize(
+    ("actions", "field"),
+    [
+        ("email:read", ".actions"),
+        ({}, ".actions"),
+        (["a"] * 201, ".actions"),
+        (["email:read", 1], ".actions.1"),
+        (["a" * 201], ".actions.0"),
+        ([""], ".actions.0"),
+        ([" email:read"], ".actions.0"),
+        (["email:read\x00"], ".actions.0"),
+        (["email:\ud800"], ".actions.0"),
+        (["email\u200b:read"], ".actions.0"),
+        (["*:read"], ".actions.0"),
+        (["email:**"], ".actions.0"),
+    ],
+)
+def test_a_wrong_list_of_actions_names_its_entry(rule_type: str, actions: Any, field: str) -> None:
+    assert rejected_field(rule_type, {"actions": actions}) == field
+
+
+@pytest.mark.parametrize(
+    "cidr",
+    [
+        "10.0.0.1/8",
+        "2001:db8::1/32",
+        "::ffff:10.0.0.1/104",
+        "10.0.0.0/33",
+        "10.0.0.0/-1",
+        "10.0.0.0/",
+        "10.0.0.0/255.0.0.0",
+        "10.0.0.0/0.255.255.255",
+        "10.0.0.0/٨",
+        "10.0.0",
+        "010.0.0.0/8",
+        "fe80::%eth0/64",
+        "localhost",
+        "",
+        167772160,
+        True,
+    ],
+)
+def test_a_wrong_address_range_names_its_entry(cidr: Any) -> None:
+    assert rejected_field("ip_allowlist", {"cidrs": ["10.0.0.0/8", cidr]}) == ".cidrs.1"
+
+
+def test_a_range_with_host_bits_is_told_the_right_one() -> None:
+    errors = rejected({"type": "ip_allowlist", "config": {"cidrs": ["10.1.2.3/8"]}})
+
+    assert "write 10.0.0.0/8" in errors["rules.0.config.cidrs.0"]
+
+
+def test_an_unknown_type_is_named_with_the_known_ones() -> None:
+    errors = rejected({"type": "moon_phase", "config": {}})
+
+    assert '"moon_phase"' in errors["rules.0.type"]
+    assert "rate_limit" in errors["rules.0.type"]
+
+
+@pytest.mark.parametrize("name", [None, 1, ["rate_limit"], {"a": 1}, True, "Rate_Limit", ""])
+def test_what_is_no_type_is_refused(name: Any) -> None:
+    assert list(rejected({"type": name, "config": LIMIT})) == ["rules.0.type"]
+
+
+def test_an_unknown_config_field_is_named_with_the_known_ones() -> None:
+    errors = rejected({"type": "rate_limit", "config": LIMIT | {"burst": 5, "max_requests": 5}})
+
+    assert set(errors) == {"rules.0.config.burst", "rules.0.config.max_requests"}
+    assert "maxRequests, windowSeconds, scope" in errors["rules.0.config.burst"]
+
+
+def test_an_unknown_field_beside_the_config_is_named() -> None:
+    assert list(rejected({"type": "rate_limit", "config": LIMIT, "enabled": True})) == ["rules.0.enabled"]
+
+
+def test_missing_fields_are_named() -> None:
+    assert set(rejected({})) == {"rules.0.type", "rules.0.config"}
+    assert set(rejected({"type": "rate_limit", "config": {}})) == {
+        "rules.0.config.maxRequests",
+        "rules.0.config.windowSeconds",
+        "rules.0.config.scope",
+    }
+    assert rejected_field("action_allowlist", {}) == ".actions"
+    assert rejected_field("ip_allowlist", {}) == ".cidrs"
+
+
+@pytest.mark.parametrize("config", [None, [], "x", 1])
+def test_a_config_that_is_not_an_object_is_refused(config: Any) -> None:
+    assert rejected_field("rate_limit", config) == ""
+
+
+@pytest.mark.parametrize("rule", [None, [], "rate_limit", 1])
+def test_a_rule_that_is_not_an_object_is_refused(rule: Any) -> None:
+    assert list(rejected(rule)) == ["rules.0"]
+
+
+@pytest.mark.parametrize("rules", [None, {}, "x", {"type": "rate_limit", "config": LIMIT}])
+def test_rules_that_are_not_a_list_are_refused(rules: Any) -> None:
+    with pytest.raises(InvalidRules) as caught:
+        parse_rules(rules)
+
+    assert caught.value.errors[0].field == "rules"
+
+
+def test_at_most_twenty_rules_are_accepted() -> None:
+    rule = {"type": "rate_limit", "config": LIMIT}
+
+    assert len(parse_rules([rule] * 20)) == 20
+    assert list(rejected(*[rule] * 21)) == ["rules"]
+
+
+def test_all_errors_are_told_at_once_by_their_place() -> None:
+    errors = rejected(
+        {"type": "rate_limit", "config": LIMIT},
+        {"type": "rate_limit", "config": LIMIT | {"maxRequests": 0, "scope": "x"}},
+        {"type": "nothing", "config": {}},
+    )
+
+    assert set(errors) == {"rules.1.config.maxRequests", "rules.1.config.scope", "rules.2.type"}
+
+
+def test_hostile_names_come_back_short_and_in_ascii() -> None:
+    errors = rejected(
+        {"type": "\ud800" + "x" * 10_000, "config": {}},
+        {"type": "rate_limit", "config": LIMIT | {"ü" * 10_000: 1}},
+        {"type": "rate_limit", "config": LIMIT | {"\ud800": 1}},
+    )
+
+    assert len(errors) == 3
+    for field, message in errors.items():
+        assert (field + message).isascii()
+        assert len(field + message) < 1000
+
+
+def test_a_parsed_rule_cannot_be_changed() -> None:
+    (rule,) = parse_rules([{"type": "rate_limit", "config": LIMIT}])
+
+    with pytest.raises(ValueError, match="frozen"):
+        rule.max_requests = 1_000_000  # type: ignore[attr-defined]  # the point of the test
