@@ -65,7 +65,7 @@ class SessionToken(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
 
 class KnownAddress(models.Model):

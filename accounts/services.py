@@ -46,9 +46,7 @@ def add_user(*, actor: Actor, user: User) -> User:
         with transaction.atomic():
             user.save(force_insert=True)
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False)
-            record(
-                Draft(event=Event.USER_REGISTERED, actor=actor.acting_as("user", user.id), user_id=user.id)
-            )
+            record(Draft(event=Event.USER_REGISTERED, actor=actor.acting_as("user", user.id), user_id=user.id))
     except IntegrityError as error:
         raise EmailTaken(f"{user.email} already has an account; sign in instead.") from error
     return user
@@ -117,11 +115,7 @@ def end_session(*, actor: Actor, user: User, session_id: str) -> None:
     deleted, _ = SessionToken.objects.filter(user=user, id=session_id).delete()
     if not deleted:
         raise NotFound("No such session.")
-    record(
-        Draft(
-            event=Event.USER_SESSION_ENDED, actor=actor, user_id=user.id, metadata={"sessionId": session_id}
-        )
-    )
+    record(Draft(event=Event.USER_SESSION_ENDED, actor=actor, user_id=user.id, metadata={"sessionId": session_id}))
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:

@@ -14,8 +14,13 @@ from core.net import client_address, is_trusted, parse_address
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-FORWARDED_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_HOST")
-FORWARDED_HEADERS += ("HTTP_X_FORWARDED_PORT", "HTTP_FORWARDED")
+FORWARDED_HEADERS = (
+    "HTTP_X_FORWARDED_FOR",
+    "HTTP_X_FORWARDED_PROTO",
+    "HTTP_X_FORWARDED_HOST",
+    "HTTP_X_FORWARDED_PORT",
+    "HTTP_FORWARDED",
+)
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 

@@ -99,9 +99,7 @@ class Leaf(InsertOnly):
     class Meta:
         verbose_name_plural = "leaves"
         constraints = [
-            models.UniqueConstraint(
-                fields=["organization_id", "number"], name="leaf_number_once", nulls_distinct=False
-            )
+            models.UniqueConstraint(fields=["organization_id", "number"], name="leaf_number_once", nulls_distinct=False)
         ]
 
     def __str__(self) -> str:
@@ -109,7 +107,7 @@ class Leaf(InsertOnly):
 
 
 class PersonalData(models.Model):
-    """Addresses, user agents, targets: committed to in the entry as SHA-256(salt ‖ data), erasable without breaking it."""
+    """Addresses, user agents, targets: the entry commits to SHA-256(salt ‖ data), so that they can be erased."""
 
     entry_id = models.CharField(max_length=64, primary_key=True)
     salt = models.BinaryField(max_length=32)

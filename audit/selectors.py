@@ -46,9 +46,7 @@ def last_uses(consent_ids: Iterable[str]) -> dict[str, datetime]:
     The log answers it: a verify that also wrote the consent's row could deadlock with whoever revokes it.
     """
     rows = (
-        Entry.objects.filter(
-            consent_id__in=list(consent_ids), event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED
-        )
+        Entry.objects.filter(consent_id__in=list(consent_ids), event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
         .order_by()
         .values("consent_id")
         .annotate(last=Max("timestamp"))
@@ -65,6 +63,4 @@ def _narrow(entries: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
         "timestamp__gte": filters.since,
         "timestamp__lt": filters.until,
     }
-    return entries.filter(**{name: value for name, value in wanted.items() if value is not None}).order_by(
-        "-id"
-    )
+    return entries.filter(**{name: value for name, value in wanted.items() if value is not None}).order_by("-id")

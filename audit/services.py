@@ -46,9 +46,7 @@ def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
     Raises `TransactionManagementError` outside a transaction: an entry must not outlive a rolled-back act.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError(
-            "audit.append needs the transaction of the act it records"
-        )
+        raise transaction.TransactionManagementError("audit.append needs the transaction of the act it records")
     if not drafts:
         return []
     moment = at or clock.now()
@@ -95,7 +93,7 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
         "scopes": list(draft.scopes),
         "requestId": draft.actor.request_id or None,
         "metadata": dict(draft.metadata),
-        "personal": hashlib.sha256(personal.salt + personal.data.encode()).hexdigest(),
+        "personal": hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest(),
     }
     return Entry(
         id=personal.entry_id,
@@ -111,6 +109,4 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
 
 
 def _make_pending(entry: Entry) -> PendingEntry:
-    return PendingEntry(
-        entry_id=entry.id, organization_id=entry.organization_id, digest=sha256(entry.body.encode())
-    )
+    return PendingEntry(entry_id=entry.id, organization_id=entry.organization_id, digest=sha256(entry.body.encode()))

@@ -26,9 +26,7 @@ class Consent(models.Model):
 
     id = PrefixedIdField(prefix="cns", unguessable=True)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
-    organization = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, null=True, related_name="consents"
-    )
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="consents"
     )
@@ -58,7 +56,7 @@ class Consent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
     def status_at(self, now: datetime) -> str:
         """Return the status at `now`: what has run out is expired before the sweep says so."""
@@ -68,4 +66,4 @@ class Consent(models.Model):
 
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""
-        return [scope for scope in self.granted_scopes if scope in self.agent.allowed_scopes]
+        return self.agent.allowed_among(self.granted_scopes)

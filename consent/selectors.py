@@ -1,10 +1,16 @@
 """Reads of consents."""
 
+from collections.abc import Sequence
+
 from django.db.models import QuerySet
 
 from accounts.models import User
+from agents.models import Agent
+from consent.catalogue import catalogue
 from consent.models import Consent
+from core import clock
 from core.errors import NotFound
+from developers.models import ResourceServer
 
 
 def consents_for_user(user: User) -> QuerySet[Consent]:
@@ -41,3 +47,24 @@ def visible_consent(consent_id: str, *, user: User | None, organization_id: str 
     if not is_owner and not is_own_agent:
         raise NotFound("No such consent.")
     return consent
+
+
+def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list[str]:
+    """Return what the agent can ask for at these resource servers.
+
+    For a registered agent that is its own list. A stock client has none: it can ask for what the resource servers
+    offer, and, when it names none, for the catalogue.
+    """
+    if not agent.is_stock:
+        return list(agent.allowed_scopes)
+    if not servers:
+        return list(catalogue())
+    return list(dict.fromkeys(scope for server in servers for scope in server.scopes))
+
+
+def scopes_already_granted(user: User, agent: Agent) -> set[str]:
+    """Return what the person has granted this agent and not taken back: a step-up shows only what is new as new."""
+    live = Consent.objects.filter(
+        user=user, agent=agent, status=Consent.Status.APPROVED, expires_at__gt=clock.now()
+    ).select_related("agent")
+    return {scope for consent in live for scope in consent.live_scopes()}

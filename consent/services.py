@@ -16,14 +16,16 @@ from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
 from audit.events import Event, Outcome
-from audit.services import Draft, append, record
+from audit.services import Draft, append
 from consent.catalogue import InvalidScope, require_known
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
 from consent.models import Consent
+from consent.selectors import scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import FieldError, Forbidden, Invalid, NotFound
 from core.locks import revocation
+from developers.models import ResourceServer
 from developers.selectors import resource_server_for_identifier
 
 OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
@@ -48,12 +50,12 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
 
     Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `Forbidden` for a suspended agent.
     """
-    _check_request(agent, request)
+    servers = _check_request(agent, request)
     now = clock.now()
     with transaction.atomic():
         consent = Consent.objects.create(
             agent=agent,
-            organization_id=agent.organization_id,
+            organization_id=agent.organization_id or (servers[0].organization_id if servers else None),
             hinted_user_id=request.user_id,
             requested_scopes=list(dict.fromkeys([*request.scopes, *request.optional_scopes])),
             optional_scopes=list(dict.fromkeys(request.optional_scopes)),
@@ -65,9 +67,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             created_at=now,
             expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
         )
-        record_consent(
-            Event.CONSENT_REQUESTED, actor=actor, consent=consent, scopes=consent.requested_scopes, at=now
-        )
+        record_consent(Event.CONSENT_REQUESTED, actor=actor, consent=consent, scopes=consent.requested_scopes, at=now)
     return consent
 
 
@@ -114,10 +114,11 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
     return consent
 
 
-def revoke_consent(*, actor: Actor, consent: Consent) -> Consent:
+def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
     """End a grant at once: no verify that starts after this has returned is allowed by it.
 
-    Revoking twice changes nothing. Raises `ConsentAlreadyDecided` for what was never granted.
+    An administrator gives a `reason`, a person need not. Revoking twice changes nothing. Raises `ConsentAlreadyDecided`
+    for what was never granted.
     """
     now = clock.now()
     with revocation():
@@ -125,7 +126,12 @@ def revoke_consent(*, actor: Actor, consent: Consent) -> Consent:
         changed = approved.update(status=Consent.Status.REVOKED, revoked_at=now)
         if changed:
             record_consent(
-                Event.CONSENT_REVOKED, actor=actor, consent=consent, scopes=consent.granted_scopes, at=now
+                Event.CONSENT_REVOKED,
+                actor=actor,
+                consent=consent,
+                scopes=consent.granted_scopes,
+                metadata={"reason": reason} if reason else {},
+                at=now,
             )
     consent.refresh_from_db()
     if consent.status != Consent.Status.REVOKED:
@@ -139,9 +145,7 @@ def expire_consents(*, limit: int = 500) -> int:
     with transaction.atomic():
         due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
         consents = list(due.select_for_update(skip_locked=True)[:limit])
-        Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(
-            status=Consent.Status.EXPIRED
-        )
+        Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(status=Consent.Status.EXPIRED)
         append([_draft(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
     return len(consents)
 
@@ -151,9 +155,7 @@ def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime
     append([_draft(event, actor=actor, consent=consent, **fields)], at=at)
 
 
-def _decide(
-    consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]
-) -> Consent:
+def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
     """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
     pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
     won = pending.update(status=status, user=user, decided_at=now, **changes)
@@ -178,32 +180,41 @@ def _draft(event: Event, *, actor: Actor, consent: Consent, **fields: Any) -> Dr
     )
 
 
-def _check_request(agent: Agent, request: ConsentRequest) -> None:
+def _check_request(agent: Agent, request: ConsentRequest) -> list[ResourceServer]:
+    """Return the resource servers that the request names, or raise why it cannot be made."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
     if agent.is_suspended or (agent.organization and agent.organization.suspended_at):
         raise Forbidden("The agent is suspended.")
-    _check_scopes(agent, request)
+    servers = _named_servers(request)
+    _check_scopes(agent, request, servers)
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")
-    for identifier in request.resource:
-        if resource_server_for_identifier(identifier) is None and identifier != settings.API_URL:
-            raise InvalidTarget(
-                "Name a registered resource server, or leave it out.",
-                errors=(FieldError("resource", "is not a registered resource server"),),
-            )
+    return servers
 
 
-def _check_scopes(agent: Agent, request: ConsentRequest) -> None:
-    if not request.scopes and not request.optional_scopes:
+def _named_servers(request: ConsentRequest) -> list[ResourceServer]:
+    """Return the resource servers named. Raises `InvalidTarget`; our own address is the default audience."""
+    found = [resource_server_for_identifier(one) for one in request.resource if one != settings.API_URL]
+    servers = [server for server in found if server is not None]
+    if len(servers) != len(found):
+        raise InvalidTarget(
+            "Name a registered resource server, or leave it out.",
+            errors=(FieldError("resource", "is not a registered resource server"),),
+        )
+    return servers
+
+
+def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:
+    wanted = [*request.scopes, *request.optional_scopes]
+    if not wanted:
         raise InvalidScope("Ask for one scope at least.")
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
-    beyond = [
-        scope for scope in [*request.scopes, *request.optional_scopes] if scope not in agent.allowed_scopes
-    ]
+    allowed = scopes_within_reach(agent, servers)
+    beyond = [scope for scope in wanted if scope not in allowed]
     if beyond:
-        raise InvalidScope(f"The agent is not registered for {', '.join(beyond)}.")
+        raise InvalidScope(f"The agent cannot ask for {', '.join(beyond)} here.")
 
 
 def _check_decider(consent: Consent, user: User) -> None:

@@ -18,9 +18,9 @@ class Actor:
     user_agent: str = ""
     request_id: str = ""
 
-    def acting_as(self, kind: Kind, id: str) -> "Actor":
+    def acting_as(self, kind: Kind, actor_id: str) -> "Actor":
         """Return the same origin under another identity, once a credential has been checked."""
-        return replace(self, kind=kind, id=id)
+        return replace(self, kind=kind, id=actor_id)
 
 
 SYSTEM = Actor("system")

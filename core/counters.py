@@ -138,9 +138,7 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     windows = _windows_by_key(requests)
     rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
     stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
-    return {
-        key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()
-    }
+    return {key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()}
 
 
 def delete_idle_counters(now: datetime, limit: int) -> int:

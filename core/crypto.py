@@ -24,7 +24,7 @@ def seal(purpose: str, plaintext: bytes) -> bytes:
     return nonce + _cipher(purpose).encrypt(nonce, plaintext, purpose.encode())
 
 
-def open_sealed(purpose: str, sealed: bytes) -> bytes:
+def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
     """Return what `seal` was given. Raises `SealBroken`."""
     sealed = bytes(sealed)
     try:

@@ -43,10 +43,8 @@ class Facts:
     def granted_scopes(self) -> tuple[str, ...]:
         """Return what the token holds that the consent and the agent still allow."""
         agent, consent = self.token.application, self.consent
-        live = set(agent.allowed_scopes)
-        if consent is not None:
-            live &= set(consent.granted_scopes)
-        return tuple(scope for scope in self.token.scope.split() if scope in live)
+        held = agent.allowed_among(self.token.scope.split())
+        return tuple(scope for scope in held if consent is None or scope in consent.granted_scopes)
 
     def is_expired(self, now: datetime) -> bool:
         return bool(self.token.expires <= now)
@@ -77,6 +75,4 @@ def _owners_by_resource(tokens: Sequence[AccessToken]) -> dict[str, str | None]:
     identifiers = {identifier for token in tokens for identifier in token.resource}
     servers = ResourceServer.objects.filter(identifier__in=identifiers)
     owners = dict(servers.values_list("identifier", "organization_id"))
-    return {
-        token.id: next((owners[one] for one in token.resource if one in owners), None) for token in tokens
-    }
+    return {token.id: next((owners[one] for one in token.resource if one in owners), None) for token in tokens}

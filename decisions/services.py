@@ -64,9 +64,7 @@ def _judge(request: VerifyRequest, claims: Claims, facts: Facts | None, now: dat
     reason = first_reason(facts, request, now)
     if reason is not None:
         missing = missing_scopes(facts, request.required_scopes)
-        decision = _describe(
-            facts, reason=reason, missing=missing if reason is Reason.INSUFFICIENT_SCOPE else ()
-        )
+        decision = _describe(facts, reason=reason, missing=missing if reason is Reason.INSUFFICIENT_SCOPE else ())
         return Question(request, claims, facts, decision)
     evaluation = evaluate(facts.policies, _rule_context(request, facts, now))
     if evaluation.denied_by is not None:
@@ -92,10 +90,7 @@ def _take(question: Question, counters: Mapping[str, LoadedCounter], now: dateti
 
 def _record(questions: Sequence[Question], now: datetime) -> list[Decision]:
     ids = append([_draft(question) for question in questions], at=now)
-    return [
-        replace(question.decision, audit_id=audit_id)
-        for question, audit_id in zip(questions, ids, strict=True)
-    ]
+    return [replace(question.decision, audit_id=audit_id) for question, audit_id in zip(questions, ids, strict=True)]
 
 
 def _gone(request: VerifyRequest, claims: Claims, now: datetime) -> Question:

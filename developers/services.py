@@ -32,7 +32,8 @@ class RegisteredDeveloper:
 def register_developer(*, actor: Actor, name: str, email: str, password: str) -> RegisteredDeveloper:
     """Create a person, their organization and a first API key.
 
-    A person who has an account becomes a developer with its password. Raises `EmailTaken`, and `Invalid` for a weak one.
+    A person who has an account becomes a developer with its password.
+    Raises `EmailTaken`, and `Invalid` when the password is weak.
     """
     if not User.objects.filter(email=email.lower()).exists():
         user = new_user(email=email, password=password, name=name)
@@ -86,9 +87,7 @@ def suspend_organization(*, actor: Actor, organization: Organization, reason: st
         live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
         changed = bool(live.update(suspended_at=clock.now()))
         if changed:
-            _record_organization(
-                Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason
-            )
+            _record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
     return changed
 
 
@@ -98,9 +97,7 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
     stopped = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False)
     changed = bool(stopped.update(suspended_at=None))
     if changed:
-        _record_organization(
-            Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason
-        )
+        _record_organization(Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason)
     return changed
 
 
@@ -118,14 +115,10 @@ def verify_organization(*, actor: Actor, organization: Organization, is_verified
 
 
 def _add_api_key(developer: Developer, now: datetime) -> str:
-    return add_secret(
-        developer.api_keys, prefix="ag", now=now, fields={"organization_id": developer.organization_id}
-    )
+    return add_secret(developer.api_keys, prefix="ag", now=now, fields={"organization_id": developer.organization_id})
 
 
-def _record(
-    event: Event, *, actor: Actor, developer: Developer, metadata: dict[str, Any] | None = None
-) -> None:
+def _record(event: Event, *, actor: Actor, developer: Developer, metadata: dict[str, Any] | None = None) -> None:
     draft = Draft(
         event=event,
         actor=actor,

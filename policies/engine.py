@@ -119,12 +119,8 @@ def _compile_rule(policy_id: str, index: int, raw: Any) -> CompiledRule:
 
 def _unreadable(index: int, raw: Any) -> CompiledRule:
     name = raw.get("type") if isinstance(raw, dict) else None
-    return CompiledRule(
-        echo(str(name or "unknown")), index, lambda ctx: UNREADABLE, lambda policy_id, ctx: ()
-    )
+    return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE, lambda policy_id, ctx: ())
 
 
 def _denial(policy: CompiledPolicy, rule: CompiledRule, denial: Denial) -> PolicyDenial:
-    return PolicyDenial(
-        policy.id, policy.name, rule.type, rule.index, denial.detail, denial.retry_after_seconds
-    )
+    return PolicyDenial(policy.id, policy.name, rule.type, rule.index, denial.detail, denial.retry_after_seconds)

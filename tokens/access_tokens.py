@@ -53,7 +53,7 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
 
 
 def read_access_token(token: str) -> Claims | None:
-    """Return the claims of a token that we signed, expired or not. None for anything else, whatever is wrong with it."""
+    """Return the claims of a token that we signed, expired or not. None for anything else."""
     if not token.isascii() or len(token) > MAX_TOKEN_LENGTH:
         return None
     try:
@@ -99,16 +99,19 @@ def _parse(claims: dict[str, Any]) -> Claims:
 
 
 def create_access_token(
-    *, family: TokenFamily, scopes: Sequence[str], now: datetime
+    *, family: TokenFamily, scopes: Sequence[str], now: datetime, resource: Sequence[str] = ()
 ) -> tuple[AccessToken, str]:
-    """Store an access token of the family; return it and its JWT. It lives 15 minutes, counted in whole seconds."""
+    """Store an access token of the family; return it and its JWT. It lives 15 minutes, counted in whole seconds.
+
+    Its audience is `resource`, or all that the family has.
+    """
     issued_at = now.replace(microsecond=0)
     token = AccessToken.objects.create(
         family=family,
         application=family.application,
         user=family.user,
         scope=" ".join(scopes),
-        resource=family.resource,
+        resource=list(resource) or family.resource,
         expires=issued_at + settings.ACCESS_TOKEN_LIFETIME,
     )
     return token, sign_access_token(token, issued_at=issued_at)

@@ -1,13 +1,109 @@
+"""Tokens in the admin site, without anything that could be used as one.
+
+django-oauth-toolkit registers the first three, through its `*_ADMIN_CLASS` settings.
+"""
+
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from core.actor import Actor
+from core.administration import ReadOnlyAdmin, counted, pretty, reasoned_action
+from tokens.keys import rotate_keys
+from tokens.models import SigningKey, TokenFamily
+from tokens.services import revoke_family
+
+OWNERS = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
 
 
-class AuthorizationCodeAdmin(admin.ModelAdmin):
-    pass
+class TokenAdmin(ReadOnlyAdmin):
+    list_select_related = ["application", "user"]
+    date_hierarchy = "created"
 
 
-class AccessTokenAdmin(admin.ModelAdmin):
-    pass
+class AuthorizationCodeAdmin(TokenAdmin):
+    list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["=id", "=consent__id", *OWNERS]
+    fields = [
+        "id",
+        "application",
+        "user",
+        "consent",
+        "family",
+        "redirect_uri",
+        "scope",
+        "resource",
+        "created",
+        "expires",
+        "consumed_at",
+    ]
 
 
-class RefreshTokenAdmin(admin.ModelAdmin):
-    pass
+class AccessTokenAdmin(TokenAdmin):
+    list_display = ["id", "application", "user", "scope", "created", "expires"]
+    list_filter = ["expires"]
+    search_fields = ["=id", "=family__id", *OWNERS]
+    fields = ["id", "application", "user", "family", "scope", "resource", "created", "expires"]
+
+
+class RefreshTokenAdmin(TokenAdmin):
+    list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "expires"]
+    search_fields = ["=id", "=family__id", *OWNERS]
+    fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
+
+
+def _families(rows: QuerySet[Any]) -> list[str]:
+    live = rows.filter(revoked_at=None)
+    return [
+        counted(live.count(), "live token family", "live token families"),
+        counted(live.exclude(user=None).values("user").distinct().count(), "person", "people"),
+        counted(live.values("application").distinct().count(), "agent", "agents"),
+    ]
+
+
+@reasoned_action("End selected token families", hits=_families)
+def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
+    return revoke_family(actor=actor, family=family, reason=reason)
+
+
+@admin.register(TokenFamily)
+class TokenFamilyAdmin(ReadOnlyAdmin):
+    list_display = ["id", "application", "user", "created_at", "revoked_at"]
+    list_select_related = ["application", "user"]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "=consent__id", *OWNERS]
+    fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at"]
+    actions = [revoke]
+
+
+def _keys(rows: QuerySet[Any]) -> list[str]:
+    return ["a new key is published now and signs in ten minutes", "no token stops working"]
+
+
+@reasoned_action("Rotate the signing keys", hits=_keys)
+def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:
+    """Rotate once, however many were chosen: the keys of today retire together."""
+    if not SigningKey.objects.filter(pk=key.pk, retires_at=None).exists():
+        return False
+    rotate_keys(actor=actor, reason=reason)
+    return True
+
+
+@admin.register(SigningKey)
+class SigningKeyAdmin(ReadOnlyAdmin):
+    list_display = ["kid", "algorithm", "created_at", "activates_at", "retires_at"]
+    list_filter = ["algorithm"]
+    search_fields = ["=kid"]
+    fields = ["kid", "algorithm", "public_key", "created_at", "activates_at", "retires_at"]
+    readonly_fields = ["public_key"]
+    actions = [rotate]
+
+    @admin.display(description="public key", empty_value="none: it is symmetric")
+    def public_key(self, key: SigningKey) -> SafeString | None:
+        return pretty(key.public_jwk) if key.public_jwk else None

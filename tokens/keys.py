@@ -73,7 +73,7 @@ def verification_key(kid: object) -> VerifyingKey | None:
     return _verifying[kid]
 
 
-def rotate_keys(*, actor: Actor) -> SigningKey:
+def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
     """Publish a new key that signs from 10 minutes on; those before it retire once their last tokens have expired.
 
     Raises `Conflict` for HS256, whose key is `JWT_SECRET` itself.
@@ -84,8 +84,8 @@ def rotate_keys(*, actor: Actor) -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
         if _newest(now) is None:
-            return _make(actor=actor, now=now, activates_at=now)
-        row = _make(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD)
+            return _make(actor=actor, now=now, activates_at=now, reason=reason)
+        row = _make(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD, reason=reason)
         retires_at = row.activates_at + settings.ACCESS_TOKEN_LIFETIME + CLOCK_SKEW
         older = SigningKey.objects.filter(retires_at__isnull=True, activates_at__lt=row.activates_at)
         older.update(retires_at=retires_at)
@@ -95,14 +95,12 @@ def rotate_keys(*, actor: Actor) -> SigningKey:
 def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the public keys as a JWK set. Symmetric keys are not in it."""
     current_key(now)
-    rows = SigningKey.objects.filter(public_jwk__isnull=False).exclude(retires_at__lte=now)
-    return {"keys": [row.public_jwk for row in rows]}
+    rows = SigningKey.objects.exclude(retires_at__lte=now)
+    return {"keys": [row.public_jwk for row in rows if row.public_jwk is not None]}
 
 
 def _newest(now: datetime) -> SigningKey | None:
-    rows = SigningKey.objects.filter(
-        algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id(), activates_at__lte=now
-    )
+    rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id(), activates_at__lte=now)
     return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
 
 
@@ -113,7 +111,7 @@ def _make_first(now: datetime) -> SigningKey:
         return _newest(now) or _make(actor=Actor("system"), now=now, activates_at=now)
 
 
-def _make(*, actor: Actor, now: datetime, activates_at: datetime) -> SigningKey:
+def _make(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = "") -> SigningKey:
     algorithm = settings.JWT_ALGORITHM
     if algorithm == "HS256":
         kid, public_jwk, private = _symmetric_kid(), None, settings.JWT_SECRET.encode()
@@ -128,7 +126,7 @@ def _make(*, actor: Actor, now: datetime, activates_at: datetime) -> SigningKey:
         created_at=now,
         activates_at=activates_at,
     )
-    metadata = {"kid": kid, "algorithm": algorithm}
+    metadata = {"kid": kid, "algorithm": algorithm, **({"reason": reason} if reason else {})}
     record(Draft(event=Event.SIGNING_KEY_CREATED, actor=actor, metadata=metadata))
     return row
 

@@ -21,9 +21,7 @@ class TokenFamily(models.Model):
     id = PrefixedIdField(prefix="fam")
     application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
-    consent = models.ForeignKey(
-        Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families"
-    )
+    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families")
     scope = models.TextField()
     resource = models.JSONField(default=list)
     created_at = models.DateTimeField()
@@ -34,7 +32,7 @@ class TokenFamily(models.Model):
         verbose_name_plural = "token families"
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
 
 class AuthorizationCode(AbstractGrant):
@@ -59,6 +57,7 @@ class AccessToken(AbstractAccessToken):
     """What an access token says, by its `jti`. The token itself is a signed JWT and is not kept."""
 
     id = PrefixedIdField(prefix="tok")
+    application = models.ForeignKey(Agent, on_delete=models.CASCADE)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="access_tokens")
 
     token = None

@@ -22,6 +22,8 @@ from consent.redirects import redirect_url
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
+from developers.models import Organization
+from developers.selectors import resource_server_for_identifier
 from tokens.access_tokens import create_access_token, read_access_token
 from tokens.models import AccessToken, AuthorizationCode, RefreshToken, TokenFamily
 from tokens.pkce import verifier_matches
@@ -67,9 +69,7 @@ class Refusal:
 def approve(*, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None = None) -> Approval:
     """Grant the scopes, all that were requested by default, and issue the code. Raises as `approve_consent` does."""
     now = clock.now()
-    consent = consent_services.approve_consent(
-        actor=actor, consent=consent, user=user, scopes=scopes, now=now
-    )
+    consent = consent_services.approve_consent(actor=actor, consent=consent, user=user, scopes=scopes, now=now)
     code = secrets.new_secret("agcode")
     AuthorizationCode.objects.create(
         code=secrets.digest(code),
@@ -94,11 +94,18 @@ def deny(*, actor: Actor, consent: Consent, user: User) -> tuple[Consent, str]:
 
 @transaction.atomic
 def exchange_code(
-    *, actor: Actor, agent: Agent, code: str, code_verifier: str = "", redirect_uri: str | None = None
+    *,
+    actor: Actor,
+    agent: Agent,
+    code: str,
+    code_verifier: str = "",
+    redirect_uri: str | None = None,
+    resource: Sequence[str] = (),
 ) -> IssuedTokens | Refusal:
     """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use ends what the first issued.
 
-    `redirect_uri=None` means it was left out, as OAuth 2.1 has it.
+    `redirect_uri=None` means it was left out, as OAuth 2.1 has it. `resource` may narrow the access token's audience
+    (RFC 8707 section 2.2).
     """
     rows = AuthorizationCode.objects.select_for_update(of=("self",)).select_related(
         "consent__agent__organization", "user", "family"
@@ -110,11 +117,11 @@ def exchange_code(
     if row.consumed_at is not None:
         _end_family(row.family, actor=actor, event=Event.TOKEN_REPLAYED, metadata={"kind": "code"}, now=now)
         return Refusal("invalid_grant", "The code is unknown, expired or used.")
-    problem = _problem_with_code(row, code_verifier, redirect_uri, now) or _problem_with_grant(
-        row.consent, now
-    )
+    problem = _problem_with_code(row, code_verifier, redirect_uri, now) or _problem_with_grant(row.consent, now)
     if problem:
         return Refusal("invalid_grant", problem)
+    if not set(resource) <= set(row.resource):
+        return Refusal("invalid_target", "The consent is for another resource.")
     family = TokenFamily.objects.create(
         application=row.application,
         user=row.user,
@@ -124,16 +131,30 @@ def exchange_code(
         created_at=now,
     )
     AuthorizationCode.objects.filter(pk=row.pk).update(consumed_at=now, family=family)
-    return _issue_pair(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=row.scope.split(), now=now)
+    return _issue_pair(
+        Event.TOKEN_ISSUED,
+        actor=actor,
+        family=family,
+        user=row.user,
+        scopes=row.scope.split(),
+        resource=resource,
+        now=now,
+    )
 
 
 @transaction.atomic
 def refresh_tokens(
-    *, actor: Actor, agent: Agent, refresh_token: str, scopes: Sequence[str] | None = None
+    *,
+    actor: Actor,
+    agent: Agent,
+    refresh_token: str,
+    scopes: Sequence[str] | None = None,
+    resource: Sequence[str] = (),
 ) -> IssuedTokens | Refusal:
     """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
 
-    `scopes` may narrow the new access token; the family keeps what it had. None asks for all of it.
+    `scopes` and `resource` may narrow the new access token; the family keeps what it had. None and nothing ask for
+    all of it.
     """
     found = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token)).first()
     if found is None or found.application_id != agent.id:
@@ -155,17 +176,27 @@ def refresh_tokens(
     wanted = family.scope.split() if scopes is None else list(scopes)
     if not set(wanted) <= set(family.scope.split()):
         return Refusal("invalid_scope", "A refresh can narrow the scope, not widen it.")
+    if not set(resource) <= set(family.resource):
+        return Refusal("invalid_target", "The consent is for another resource.")
     RefreshToken.objects.filter(pk=row.pk).update(consumed_at=now)
-    return _issue_pair(Event.TOKEN_REFRESHED, actor=actor, family=family, scopes=wanted, now=now)
+    return _issue_pair(
+        Event.TOKEN_REFRESHED, actor=actor, family=family, user=row.user, scopes=wanted, resource=resource, now=now
+    )
 
 
 @transaction.atomic
 def issue_client_token(
     *, actor: Actor, agent: Agent, scopes: Sequence[str], resource: Sequence[str] = ()
 ) -> IssuedTokens | Refusal:
-    """Issue an access token to a confidential agent of its own (RFC 6749 section 4.4), without a person."""
-    if agent.is_suspended or not agent.is_confidential:
+    """Issue an access token to a confidential agent of its own (RFC 6749 section 4.4), without a person.
+
+    It reaches its own organization only; a stock client has none, and so gets nothing.
+    """
+    organization = agent.organization
+    if agent.is_suspended or not agent.is_confidential or organization is None or organization.suspended_at:
         return Refusal("unauthorized_client", "This client may not act on its own.")
+    if not all(_is_own_resource(organization, identifier) for identifier in resource):
+        return Refusal("invalid_target", "A client on its own reaches the resource servers of its organization.")
     wanted = list(scopes) or list(agent.allowed_scopes)
     if not wanted or not set(wanted) <= set(agent.allowed_scopes):
         return Refusal("invalid_scope", "The agent is not registered for that scope.")
@@ -193,6 +224,12 @@ def revoke_token(*, actor: Actor, token: str, agent: Agent | None = None) -> boo
         return _end_family(family, actor=actor, event=Event.TOKEN_REVOKED, metadata={}, now=clock.now())
 
 
+def revoke_family(*, actor: Actor, family: TokenFamily, reason: str) -> bool:
+    """End a family by an administrator's hand; return False if it had ended before."""
+    with revocation():
+        return _end_family(family, actor=actor, event=Event.TOKEN_REVOKED, metadata={"reason": reason}, now=clock.now())
+
+
 def delete_expired_tokens(*, limit: int = 500) -> int:
     """Delete up to `limit` each of codes, tokens and families that nobody can use any more; return how many."""
     long_ago = clock.now() - KEEP_EXPIRED
@@ -208,24 +245,35 @@ def delete_expired_tokens(*, limit: int = 500) -> int:
 
 
 def _issue_pair(
-    event: Event, *, actor: Actor, family: TokenFamily, scopes: Sequence[str], now: datetime
+    event: Event,
+    *,
+    actor: Actor,
+    family: TokenFamily,
+    user: User,
+    scopes: Sequence[str],
+    resource: Sequence[str],
+    now: datetime,
 ) -> IssuedTokens | Refusal:
-    assert family.consent is not None
-    live = family.consent.live_scopes()
+    live = family.consent.live_scopes() if family.consent else []
     scopes = [scope for scope in scopes if scope in live]
     if not scopes:
         return Refusal("invalid_grant", "Nothing that was granted is allowed to this agent any more.")
-    _, access_token = create_access_token(family=family, scopes=scopes, now=now)
+    _, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")
     RefreshToken.objects.create(
         family=family,
         application=family.application,
-        user=family.user,
+        user=user,
         token_checksum=secrets.digest(refresh_token),
         expires=now + settings.REFRESH_TOKEN_LIFETIME,
     )
     _record(event, actor=actor, family=family, scopes=scopes, now=now)
     return IssuedTokens(access_token, refresh_token, tuple(scopes), family)
+
+
+def _is_own_resource(organization: Organization, identifier: str) -> bool:
+    server = resource_server_for_identifier(identifier)
+    return identifier == settings.API_URL or (server is not None and server.organization_id == organization.id)
 
 
 def _problem_with_code(
@@ -289,7 +337,7 @@ def _record(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
-        organization_id=family.application.organization_id,
+        organization_id=family.consent.organization_id if family.consent else family.application.organization_id,
         user_id=family.user_id,
         agent_id=family.application_id,
         consent_id=family.consent_id,

@@ -1,0 +1,51 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils.safestring import SafeString
+
+from consent.models import Consent
+from consent.services import revoke_consent
+from core.actor import Actor
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
+
+
+def _consents(rows: QuerySet[Any]) -> list[str]:
+    live = rows.filter(status=Consent.Status.APPROVED)
+    return [
+        counted(live.count(), "live consent", "live consents"),
+        counted(live.values("user").distinct().count(), "person", "people"),
+        counted(live.values("agent").distinct().count(), "agent", "agents"),
+    ]
+
+
+@reasoned_action("Revoke selected consents", hits=_consents)
+def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
+    if consent.status != Consent.Status.APPROVED:
+        return False
+    revoke_consent(actor=actor, consent=consent, reason=reason)
+    return True
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnlyAdmin):
+    list_display = ["id", "agent", "user", "status", "created_at", "decided_at", "expires_at"]
+    list_select_related = ["agent", "user"]
+    list_filter = ["status"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "=user__id", "=user__email", "=agent__id", "=agent__client_id", "agent__name"]
+    actions = [revoke]
+    readonly_fields = ["families"]
+    fieldsets = [
+        (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
+        (
+            "What was asked",
+            {"fields": ["requested_scopes", "optional_scopes", "redirect_uri", "resource", "reason", "created_at"]},
+        ),
+        ("What was granted", {"fields": ["granted_scopes", "decided_at", "revoked_at", "expires_at", "families"]}),
+    ]
+
+    @admin.display(description="tokens")
+    def families(self, consent: Consent) -> SafeString:
+        model: Any = Consent._meta.get_field("families").related_model
+        return link_to_rows(model, "token families", consent__id__exact=consent.id)

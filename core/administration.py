@@ -1,0 +1,142 @@
+"""What our admin pages share: whatever changes goes through a service, with a reason, in an administrator's name."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core.actor import Actor, visitor
+from core.errors import DomainError
+
+MAX_REASON_LENGTH = 300
+
+type Rows = QuerySet[Any]
+type Act = Callable[[Actor, Any, str], bool]
+type Hits = Callable[[Rows], Iterable[str]]
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+    """Rows to search and read. Nobody adds, changes or deletes one by hand, superusers included.
+
+    What a row can go through is an action: whoever may change the model in Django's sense may act on it.
+    """
+
+    show_full_result_count = False
+    list_per_page = 50
+    view_on_site = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return super().has_change_permission(request)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=MAX_REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text="It is kept in the audit log for good, so name no person in it.",
+    )
+
+
+def administrator(request: HttpRequest) -> Actor:
+    """Return the signed-in administrator as the one who acts."""
+    return visitor(request).acting_as("administrator", str(request.user.pk))
+
+
+def reasoned_action(description: str, *, hits: Hits) -> Callable[[Act], Any]:
+    """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
+
+    The action first shows a page that asks for the reason and says, in the sentences of `hits(rows)`, whom it hits.
+    Each row is a transaction of its own: a lock held over many rows would stall every decision.
+    """
+
+    def decorate(act: Act) -> Any:
+        def action(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Rows) -> TemplateResponse | None:
+            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+            if not form.is_valid():
+                return _ask(model_admin, request, rows, form=form, title=description, hits=hits)
+            actor, reason = administrator(request), form.cleaned_data["reason"]
+            _report(request, [_attempt(act, actor, row, reason) for row in list(rows)])
+            return None
+
+        action.__name__ = act.__name__
+        return admin.action(description=description, permissions=["act"])(action)
+
+    return decorate
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Return "1 agent" or "3 agents"."""
+    return f"{number} {one if number == 1 else many}"
+
+
+def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
+    """Return a link to the model's list, narrowed to `filters`."""
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
+
+
+def pretty(value: Any) -> SafeString:
+    """Return JSON to be read by people."""
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+
+
+def _ask(
+    model_admin: ReadOnlyAdmin,
+    request: HttpRequest,
+    rows: Rows,
+    *,
+    form: ReasonForm,
+    title: str,
+    hits: Hits,
+) -> TemplateResponse:
+    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": title,
+        "opts": model_admin.model._meta,
+        "form": form,
+        "hits": list(hits(rows)),
+        "rows": rows[:20],
+        "total": rows.count(),
+        "chosen": chosen,
+        "action": request.POST.getlist("action")[int(request.POST.get("index", 0))],
+        "select_across": request.POST.get("select_across", "0"),
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/reasoned_action.html", context, status=422 if form.errors else 200)
+
+
+def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
+    """Return whether the row changed, or why it could not."""
+    try:
+        return act(actor, row, reason)
+    except DomainError as error:
+        return f"{row}: {error.detail}"
+
+
+def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
+    done = outcomes.count(True)
+    unchanged = outcomes.count(False)
+    messages.success(request, f"Done: {done}." + (f" Already so: {unchanged}." if unchanged else ""))
+    for outcome in outcomes:
+        if isinstance(outcome, str):
+            messages.error(request, outcome)

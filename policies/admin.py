@@ -1,0 +1,79 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from core.administration import ReadOnlyAdmin, administrator
+from policies.models import Policy
+from policies.rules import InvalidRules, parse_rules
+from policies.services import create_policy, delete_policy, update_policy
+
+
+class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
+    """A policy whose rules are checked as the API checks them."""
+
+    class Meta:
+        model = Policy
+        fields = ["organization", "agent", "name", "description", "enabled", "rules"]
+        help_texts = {"rules": 'A list of {"type": ..., "config": {...}}.'}
+
+    def clean_rules(self) -> Any:
+        rules = self.cleaned_data["rules"]
+        try:
+            parse_rules(rules)
+        except InvalidRules as error:
+            raise forms.ValidationError([f"{one.field}: {one.message}" for one in error.errors]) from error
+        return rules
+
+    def clean(self) -> None:
+        """An agent of another organization is refused, here as in the service."""
+        organization = self.cleaned_data.get("organization") or getattr(self.instance, "organization", None)
+        agent = self.cleaned_data.get("agent")
+        if agent is not None and organization is not None and agent.organization_id != organization.id:
+            self.add_error("agent", "This agent belongs to another organization.")
+
+
+@admin.register(Policy)
+class PolicyAdmin(ReadOnlyAdmin):
+    """Changes go through the services, so that they count for the next verify and stand in the log."""
+
+    form = PolicyForm
+    list_display = ["name", "id", "organization", "agent", "enabled", "rule_types", "updated_at"]
+    list_select_related = ["organization", "agent"]
+    list_filter = ["enabled"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "name", "=organization__id", "organization__name", "=agent__id", "agent__name"]
+    raw_id_fields = ["organization", "agent"]
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("policies.add_policy")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_act_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("policies.delete_policy")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["id", "organization", "version", "created_at", "updated_at"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
+        actor, data = administrator(request), form.cleaned_data
+        if not change:
+            obj.pk = create_policy(actor=actor, **data).pk
+        elif form.changed_data:
+            changes = {name: data[name] for name in form.changed_data}
+            update_policy(actor=actor, policy=obj, changes=changes)
+
+    def delete_model(self, request: HttpRequest, obj: Policy) -> None:
+        delete_policy(actor=administrator(request), policy=obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Policy]) -> None:
+        for policy in list(queryset):
+            delete_policy(actor=administrator(request), policy=policy)
+
+    @admin.display(description="rules")
+    def rule_types(self, policy: Policy) -> str:
+        return ", ".join(rule.get("type", "?") for rule in policy.rules)
