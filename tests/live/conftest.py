@@ -1,0 +1,62 @@
+"""Servers under test: one a store for the whole run, and fresh ones for tests that break theirs."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import STORES, Servers
+from tests.live.gate import Gate
+from tests.live.server import Database, Databases, LiveServer
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(scope="session")
+def databases(servers: Servers) -> Databases:
+    return Databases(servers.folder)
+
+
+@pytest.fixture(scope="session", params=STORES)
+def live_store(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def live_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
+    """Four server processes on one database, shared by all tests that leave them whole."""
+    database = new_database(live_store, databases, servers)
+    with LiveServer(database, servers.folder) as server:
+        yield server
+    assert server.secrets_in_log() == [], "a secret was logged"
+    assert "Traceback (most recent call last)" not in server.log_text(), server.log_text()[-5000:]
+
+
+@pytest.fixture
+def start_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[Callable[..., LiveServer]]:
+    """Start a server on a database of its own; keyword arguments are those of `LiveServer`."""
+    with ExitStack() as stack:
+
+        def start(**options: object) -> LiveServer:
+            database = new_database(live_store, databases, servers)
+            return stack.enter_context(LiveServer(database, servers.folder, **options))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def gate(live_server: LiveServer) -> Gate:
+    return Gate(live_server.url)
+
+
+def new_database(store: str, databases: Databases, servers: Servers) -> Database:
+    if store == "sqlite":
+        return databases.sqlite()
+    return databases.postgresql(servers.postgres, servers.valkey)

@@ -1,0 +1,177 @@
+"""A server under test: `python -m agentgate.server` with a database, a port and secrets of its own."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+
+from tests.servers import Postgres, Valkey, die_with_parent, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60
+THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE")
+SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
+
+
+class Database:
+    """One migrated database that server processes share: an SQLite file or a PostgreSQL URL."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what `sql` selects, past the application."""
+        if "DATABASE_URL" in self.environment:
+            with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
+                return connection.execute(sql.encode()).fetchall()
+        with closing(sqlite3.connect(self.environment["DATABASE_PATH"], timeout=20)) as lite:
+            return lite.execute(sql).fetchall()
+
+    def count(self, table: str, where: str = "1=1") -> int:
+        return int(self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+
+def manage(environment: dict[str, str], *arguments: str) -> str:
+    """Run a management command to its end and return what it printed; raise CalledProcessError."""
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=full(environment), check=True, capture_output=True, text=True).stdout
+
+
+def full(environment: dict[str, str]) -> dict[str, str]:
+    """Add what every process needs; the caller's own configuration was dropped when the tests started."""
+    throttles = {f"THROTTLE_{name}": "1000000/minute" for name in THROTTLES}
+    return {**os.environ, **throttles, "LOG_LEVEL": "INFO", **environment}
+
+
+class Databases:
+    """Migrates once per store and copies that for every further database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._templates: dict[str, Database] = {}
+        self._made = 0
+
+    def sqlite(self) -> Database:
+        if "sqlite" not in self._templates:
+            self._templates["sqlite"] = self._migrated({"DATABASE_PATH": str(self._folder / "template.db")})
+        self._made += 1
+        path = self._folder / f"live-{self._made}.db"
+        # VACUUM INTO sees what is still in the write-ahead log; a copied file does not
+        with closing(sqlite3.connect(self._templates["sqlite"].environment["DATABASE_PATH"])) as template:
+            template.execute("VACUUM INTO ?", (str(path),))
+        return Database({"DATABASE_PATH": str(path)})
+
+    def postgresql(self, postgres: Postgres, valkey: Valkey) -> Database:
+        if "postgresql" not in self._templates:
+            self._templates["postgresql"] = self._migrated({"DATABASE_URL": postgres.create_database()})
+        template = self._templates["postgresql"].environment["DATABASE_URL"]
+        return Database({"DATABASE_URL": postgres.create_database(template), "REDIS_URL": valkey.url})
+
+    def _migrated(self, environment: dict[str, str]) -> Database:
+        manage(environment, "migrate", "--verbosity", "0")
+        return Database(environment)
+
+
+class LiveServer:
+    """The production server, `processes` strong, on a free port; ready once `start` returns."""
+
+    def __init__(self, database: Database, folder: Path, processes: int = 4, **environment: str) -> None:
+        self.database = database
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / f"server-{self.port}.log"
+        self.environment = {
+            **database.environment,
+            "API_URL": self.url,
+            "API_PORT": str(self.port),
+            "WEB_CONCURRENCY": str(processes),
+            "AUDIT_ANCHOR_DIR": str(folder / f"anchors-{self.port}"),
+            **environment,
+        }
+        self._processes = processes
+        self._master: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "LiveServer":
+        with self.log.open("ab") as log:
+            self._master = subprocess.Popen(
+                [sys.executable, "-m", "agentgate.server"],
+                cwd=ROOT,
+                env=full(self.environment),
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+        self._wait_until_healthy()
+        return self
+
+    def stop(self) -> None:
+        """End the server in good order, or without mercy when it does not go."""
+        if self._master is None:
+            return
+        family = self._children()
+        self._master.send_signal(signal.SIGTERM)
+        try:
+            self._master.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._master.kill()
+            self._master.wait()
+        for straggler in family:
+            if straggler.is_running():
+                straggler.kill()
+        self._master = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that answer requests."""
+        return [child for child in self._children() if "spawn_main" in " ".join(child.cmdline())]
+
+    def kill_a_worker(self) -> int:
+        """Kill -9 one of the processes that answer requests; return its process id."""
+        victim = self.workers()[0]
+        victim.kill()
+        return int(victim.pid)
+
+    def manage(self, *arguments: str) -> str:
+        return manage(self.environment, *arguments)
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def secrets_in_log(self) -> list[str]:
+        return SECRET_IN_LOG.findall(self.log_text())
+
+    def _children(self) -> list[psutil.Process]:
+        return psutil.Process(self._master.pid).children(recursive=True) if self._master else []
+
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._master and self._master.poll() is None:
+            if self._is_healthy() and len(self.workers()) >= self._processes:
+                return
+            time.sleep(0.1)
+        raise RuntimeError(f"the server did not become healthy:\n{self.log_text()[-3000:]}")
+
+    def _is_healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/api/v1/health", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def __enter__(self) -> "LiveServer":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

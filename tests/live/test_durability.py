@@ -1,0 +1,119 @@
+"""Nothing acknowledged is lost, and nothing opens when a part breaks."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.live.gate import Gate, Json, expect
+from tests.live.server import LiveServer
+from tests.servers import Valkey
+
+StartServer = Callable[..., LiveServer]
+VERIFIERS = 8
+
+
+class Burst:
+    """Verifiers that go on until told to stop; connection errors count as no answer."""
+
+    def __init__(self, gate: Gate, token: str, *scopes: str) -> None:
+        self.answers: list[httpx.Response] = []
+        self._gate, self._token, self._scopes = gate, token, list(scopes or ("email:read",))
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(VERIFIERS)]
+
+    def _run(self) -> None:
+        body = {"token": self._token, "requiredScopes": self._scopes}
+        while not self._done.is_set():
+            try:
+                self.answers.append(self._gate.post("/tokens/verify", body))
+            except httpx.TransportError:
+                time.sleep(0.01)
+
+    def decisions(self) -> list[Json]:
+        return [answer.json() for answer in self.answers if answer.status_code == 200]
+
+    def __enter__(self) -> "Burst":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def killed_in_a_burst(start_server: StartServer, kills: int) -> None:
+    """Kill server processes under load; every answered decision must be in the log."""
+    server = start_server(processes=4)
+    gate = Gate(server.url)
+    developer, person = gate.developer(), gate.person()
+    token = gate.tokens(gate.agent(developer), person)["accessToken"]
+
+    with Burst(gate, token) as burst:
+        for _ in range(kills):
+            time.sleep(0.7)
+            server.kill_a_worker()
+        time.sleep(1)
+
+    answered = {decision["auditId"] for decision in burst.decisions()}
+    logged = {entry["id"] for entry in gate.entries(developer, event="token.verify")}
+    assert len(answered) > 50
+    assert answered <= logged, f"{len(answered - logged)} of {len(answered)} answered decisions were lost"
+    assert {answer.status_code for answer in burst.answers} <= {200, 503}
+
+
+def test_kill_9_in_a_burst_of_verifies_loses_no_answered_decision(start_server: StartServer) -> None:
+    killed_in_a_burst(start_server, kills=2)
+
+
+@pytest.mark.soak
+def test_kill_9_again_and_again_loses_no_answered_decision(start_server: StartServer) -> None:
+    killed_in_a_burst(start_server, kills=20)
+
+
+def test_answers_survive_a_restart_of_everything(start_server: StartServer) -> None:
+    server = start_server(processes=1)
+    gate = Gate(server.url)
+    agent, person = gate.agent(gate.developer()), gate.person()
+    used = gate.tokens(agent, person)
+    fresh = expect(200, gate.refresh(agent, used["refreshToken"]))
+    revoked = gate.tokens(agent, gate.person())
+    expect(200, gate.post("/tokens/revoke", {"token": revoked["accessToken"]}))
+
+    server.restart()
+    gate = Gate(server.url)
+
+    assert gate.verify(fresh["accessToken"])["allowed"] is True
+    assert gate.verify(revoked["accessToken"])["reason"] == "token_revoked"
+    assert gate.refresh(agent, used["refreshToken"]).status_code == 400, "no restart revives a used token"
+
+
+@pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
+def test_losing_redis_under_load_opens_nothing(start_server: StartServer) -> None:
+    valkey = Valkey()
+    server = start_server(processes=2, REDIS_URL=valkey.url)
+    gate = Gate(server.url)
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    gate.policy(developer, "rate_limit", agent=agent, maxRequests=30, windowSeconds=3600, scope="per_agent")
+    tokens, other = gate.tokens(agent, person), gate.tokens(gate.agent(developer), person)
+    try:
+        with Burst(gate, tokens["accessToken"], "email:read") as burst:
+            time.sleep(0.3)
+            valkey.kill()
+            expect(200, gate.post("/tokens/revoke", {"token": other["accessToken"]}))
+            assert gate.verify(other["accessToken"])["allowed"] is False
+            time.sleep(1)
+            valkey.start()
+            time.sleep(0.5)
+    finally:
+        valkey.stop()
+
+    assert sum(decision["allowed"] for decision in burst.decisions()) == 30, "no second quota"
+    assert {answer.status_code for answer in burst.answers} <= {200, 503}
+    assert max(answer.elapsed.total_seconds() for answer in burst.answers) < 10
+    assert gate.verify(other["accessToken"])["allowed"] is False

@@ -1,0 +1,77 @@
+"""A limit is a promise about all processes together, and about every moment."""
+
+import time
+from collections import Counter
+
+import pytest
+
+from tests.live.gate import Gate, expect, race
+
+
+def test_64_parallel_verifies_over_four_processes_pass_a_limit_of_20_exactly_20_times(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    policy = gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=3600, scope="per_agent")
+    token = gate.tokens(agent, person)["accessToken"]
+
+    decisions = race(64, lambda _: gate.verify(token))
+
+    assert Counter(decision["allowed"] for decision in decisions) == {True: 20, False: 44}
+    denied = next(decision for decision in decisions if not decision["allowed"])
+    assert denied["reason"] == "policy_denied"
+    assert (denied["policy"]["id"], denied["policy"]["ruleType"]) == (policy, "rate_limit")
+    assert 0 < denied["retryAfterSeconds"] <= 3600 * 65 / 64 + 1
+
+
+def test_two_limits_of_one_call_count_together_or_not_at_all(gate: Gate) -> None:
+    developer = gate.developer()
+    agent = gate.agent(developer)
+    gate.policy(developer, "rate_limit", maxRequests=10, windowSeconds=3600, scope="per_user")
+    gate.policy(developer, "rate_limit", maxRequests=15, windowSeconds=3600, scope="global")
+    tokens = [gate.tokens(agent, gate.person())["accessToken"] for _ in range(2)]
+
+    decisions = race(48, lambda number: (number % 2, gate.verify(tokens[number % 2])["allowed"]))
+
+    allowed = Counter(who for who, was_allowed in decisions if was_allowed)
+    assert sum(allowed.values()) == 15
+    assert max(allowed.values()) <= 10
+
+
+def test_a_batch_is_held_to_the_same_limit(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    gate.policy(developer, "rate_limit", maxRequests=3, windowSeconds=3600, scope="global")
+    token = gate.tokens(agent, person)["accessToken"]
+    request = {"token": token, "requiredScopes": ["email:read"]}
+
+    answer = gate.post("/tokens/verify/batch", {"requests": [request] * 5})
+    if answer.status_code == 404:
+        pytest.skip("no batch endpoint yet")
+
+    allowed = [decision["allowed"] for decision in expect(200, answer)["decisions"]]
+    assert allowed == [True, True, True, False, False]
+
+
+@pytest.mark.soak
+def test_no_window_of_the_limit_s_length_holds_more_than_the_limit(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=2, scope="per_agent")
+    token = gate.tokens(agent, person)["accessToken"]
+    ends = time.monotonic() + 30
+
+    def hammer(_: int) -> list[tuple[float, float]]:
+        """Return start and end of each allowed call."""
+        passed = []
+        while time.monotonic() < ends:
+            began = time.monotonic()
+            if gate.verify(token)["allowed"]:
+                passed.append((began, time.monotonic()))
+        return passed
+
+    spans = sorted(span for each in race(16, hammer) for span in each)
+    assert len(spans) > 100
+    for index in range(len(spans) - 20):
+        # 21 calls that certainly all lay within two seconds would break the promise
+        together = spans[index : index + 21]
+        assert max(end for _, end in together) - min(start for start, _ in together) >= 2

@@ -1,0 +1,275 @@
+"""What the seed's API got wrong, tried at the seed's own paths."""
+
+import hashlib
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.live.gate import CALLBACK, PASSWORD, Gate, Person, base64url, code_of, decoded, expect
+from tests.live.server import LiveServer, full, manage
+
+VERIFIER = "a-code-verifier-that-is-long-enough-for-rfc-7636"
+CHALLENGE = base64url(hashlib.sha256(VERIFIER.encode()).digest())
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+def test_a_consent_is_not_decided_without_a_credential(gate: Gate, verb: str) -> None:
+    person = gate.person()
+    consent_id = gate.initiate(gate.agent(gate.developer()), userId=person.id)
+
+    for body in ({}, {"userId": person.id}, {"scopes": ["email:read"]}):
+        answer = gate.post(f"/consent/{consent_id}/{verb}", body)
+        assert answer.status_code in (400, 401)
+    assert gate.post(f"/consent/{consent_id}/{verb}").status_code == 401
+    assert expect(200, gate.get(f"/consent/{consent_id}"))["status"] == "pending"
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+def test_an_agent_or_a_developer_does_not_decide_for_the_person(gate: Gate, verb: str) -> None:
+    developer = gate.developer()
+    agent = gate.agent(developer)
+    token = gate.tokens(agent, gate.person())["accessToken"]
+    consent_id = gate.initiate(agent, userId=gate.person().id)
+
+    attempts: list[dict[str, str]] = [
+        {"Authorization": f"Bearer {token}"},
+        {"Authorization": httpx.BasicAuth(agent.client_id, agent.client_secret)._auth_header},
+        developer.headers,
+    ]
+    for headers in attempts:
+        assert gate.post(f"/consent/{consent_id}/{verb}", **headers).status_code in (401, 403, 404)
+    assert expect(200, gate.get(f"/consent/{consent_id}"))["status"] == "pending"
+
+
+def test_a_cookie_without_a_csrf_token_decides_nothing(gate: Gate) -> None:
+    person = gate.person()
+    consent_id = gate.initiate(gate.agent(gate.developer()), userId=person.id)
+    browser = signed_in_browser(gate, person)
+
+    answer = browser.post(f"/api/v1/consent/{consent_id}/approve", json={})
+
+    assert answer.status_code == 403
+    assert expect(200, gate.get(f"/consent/{consent_id}"))["status"] == "pending"
+
+
+def signed_in_browser(gate: Gate, person: Person) -> httpx.Client:
+    """Sign in by the form, as a browser without JavaScript would."""
+    browser = httpx.Client(base_url=gate.url, follow_redirects=True, timeout=30)
+    page = browser.get("/accounts/login/")
+    token = page.text.split('name="csrfmiddlewaretoken" value="', 1)[1].split('"', 1)[0]
+    form = {"csrfmiddlewaretoken": token, "login": person.email, "password": PASSWORD}
+    browser.post("/accounts/login/", data=form, headers={"Referer": f"{gate.url}/accounts/login/"})
+    assert "sessionid" in browser.cookies
+    return browser
+
+
+@pytest.mark.parametrize("path", ["consents", "audit-logs"])
+def test_a_person_s_pages_need_that_person(gate: Gate, path: str) -> None:
+    person, other = gate.person(), gate.person()
+    for identifier in (person.id, "me"):
+        assert gate.get(f"/users/{identifier}/{path}").status_code == 401
+    assert gate.get(f"/users/{person.id}/{path}", **other.headers).status_code == 404
+    expect(200, gate.get(f"/users/{person.id}/{path}", **person.headers))
+
+
+def test_a_consent_is_not_revoked_without_a_credential(gate: Gate) -> None:
+    person = gate.person()
+    tokens = gate.tokens(gate.agent(gate.developer()), person)
+    path = f"/users/{person.id}/consents/{tokens['consentId']}/revoke"
+    assert gate.post(path).status_code == 401
+    assert gate.verify(tokens["accessToken"])["allowed"] is True
+
+
+def test_verify_answers_resource_servers_only_where_the_setting_says_so(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    gate = Gate(start_server(processes=1, VERIFY_REQUIRES_CREDENTIAL="true").url)
+    token = gate.tokens(gate.agent(gate.developer()), gate.person())["accessToken"]
+    body = {"token": token, "requiredScopes": ["email:read"]}
+    assert gate.post("/tokens/verify", body).status_code == 401
+    assert gate.post("/tokens/verify", body, Authorization="Basic cmVzX3g6cnNfeA==").status_code == 401
+
+
+def test_a_token_is_signed_by_a_key_pair_and_says_whose_it_is(gate: Gate) -> None:
+    agent, person = gate.agent(gate.developer()), gate.person()
+    tokens = gate.tokens(agent, person)
+
+    header, claims = decoded(tokens["accessToken"])
+
+    assert (header["alg"], header["typ"]) == ("ES256", "at+jwt")
+    assert header["kid"]
+    assert claims["iss"] == f"{gate.url}/oauth"
+    assert claims["aud"] in (gate.url, [gate.url])
+    assert (claims["sub"], claims["client_id"]) == (person.id, agent.client_id)
+    assert set(claims["scope"].split()) == set(tokens["grantedScopes"])
+    assert claims["exp"] - claims["iat"] == tokens["expiresIn"] == 900
+
+
+@pytest.mark.parametrize("secret", ["", "short", "a" * 40, "secret" * 8])
+def test_a_missing_or_weak_secret_stops_the_start_with_one_line(live_server: LiveServer, secret: str) -> None:
+    environment = full({**live_server.database.environment, "JWT_SECRET": secret})
+    command = [sys.executable, "-m", "agentgate.server"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode != 0
+    assert "JWT_SECRET" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1
+    assert not secret or secret not in ended.stderr
+
+
+def test_state_and_issuer_come_back_and_a_challenge_binds_the_code(gate: Gate) -> None:
+    agent, person = gate.agent(gate.developer()), gate.person()
+    challenge = {"codeChallenge": CHALLENGE, "codeChallengeMethod": "S256"}
+    consent_id = gate.initiate(agent, state="s&t=a te", **challenge)
+    approved = expect(200, gate.post(f"/consent/{consent_id}/approve", **person.headers))
+
+    query = parse_qs(urlsplit(approved["redirectUrl"]).query)
+    assert query == {"code": [approved["code"]], "state": ["s&t=a te"], "iss": [f"{gate.url}/oauth"]}
+    assert approved["redirectUrl"].startswith(f"{CALLBACK}?")
+
+    body = {"code": approved["code"], **agent.credentials}
+    for wrong in ({}, {"codeVerifier": VERIFIER[:-1] + "X"}, {"codeVerifier": CHALLENGE}):
+        refused = gate.post("/tokens/exchange", {**body, **wrong})
+        assert (refused.status_code, code_of(refused)) == (400, "invalid_grant")
+
+
+def test_a_challenge_met_by_its_verifier_gives_tokens(gate: Gate) -> None:
+    agent, person = gate.agent(gate.developer()), gate.person()
+    consent_id = gate.initiate(agent, codeChallenge=CHALLENGE, codeChallengeMethod="S256")
+    code = gate.approve(consent_id, person)
+    expect(200, gate.post("/tokens/exchange", {"code": code, "codeVerifier": VERIFIER, **agent.credentials}))
+
+
+def test_a_verifier_without_a_challenge_is_a_downgrade_and_refused(gate: Gate) -> None:
+    agent, person = gate.agent(gate.developer()), gate.person()
+    body = {"code": gate.code(agent, person), "codeVerifier": VERIFIER, **agent.credentials}
+    assert code_of(gate.post("/tokens/exchange", body)) == "invalid_grant"
+
+
+def test_denial_returns_to_the_agent_with_an_error_and_no_code(gate: Gate) -> None:
+    consent_id = gate.initiate(gate.agent(gate.developer()), state="abc")
+    denied = expect(200, gate.post(f"/consent/{consent_id}/deny", **gate.person().headers))
+    query = parse_qs(urlsplit(denied["redirectUrl"]).query)
+    assert query["error"] == ["access_denied"]
+    assert query["state"] == ["abc"]
+    assert query["iss"] == [f"{gate.url}/oauth"]
+    assert "code" not in query
+
+
+def test_forwarded_headers_of_strangers_do_not_pass_an_ip_allowlist(gate: Gate) -> None:
+    developer = gate.developer()
+    agent = gate.agent(developer)
+    gate.policy(developer, "ip_allowlist", cidrs=["203.0.113.0/24"])
+    token = gate.tokens(agent, gate.person())["accessToken"]
+    body = {"token": token, "requiredScopes": ["email:read"]}
+
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP"):
+        value = "for=203.0.113.7" if header == "Forwarded" else "203.0.113.7"
+        answer = expect(200, gate.post("/tokens/verify", body, **{header: value}))
+        assert (answer["reason"], answer["policy"]["ruleType"]) == ("policy_denied", "ip_allowlist")
+    for address, allowed in (("203.0.113.7", True), ("::ffff:203.0.113.7", True), ("203.0.114.1", False)):
+        assert gate.verify(token, context={"ip": address})["allowed"] is allowed
+
+
+def test_the_old_secret_works_as_long_as_its_overlap_and_no_longer(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    path = f"/agents/{agent.id}/rotate-secret"
+
+    expect(200, gate.post(path, {"overlapSeconds": 600}, **developer.headers))
+    assert gate.exchange(agent, gate.code(agent, person)).status_code == 200
+    expect(200, gate.post(path, **developer.headers))
+    answer = gate.exchange(agent, gate.code(agent, person))
+
+    assert (answer.status_code, code_of(answer)) == (401, "invalid_client")
+
+
+def test_sign_in_does_not_tell_who_has_an_account(gate: Gate) -> None:
+    known = gate.person().email
+    seconds: dict[str, list[float]] = {known: [], "nobody@example.com": []}
+    texts = {}
+    for _ in range(5):
+        for email, taken in seconds.items():
+            began = time.perf_counter()
+            answer = gate.post("/users/login", {"email": email, "password": "wrong-password-1"})
+            taken.append(time.perf_counter() - began)
+            texts[email] = (answer.status_code, code_of(answer), answer.json().get("detail"))
+    assert texts[known] == texts["nobody@example.com"]
+    assert texts[known][0] == 401
+    slow, fast = (statistics.median(taken) for taken in seconds.values())
+    assert 0.4 < slow / fast < 2.5
+
+
+def test_failed_sign_ins_are_throttled_without_locking_the_owner_s_session_out(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    gate = Gate(start_server(processes=2, THROTTLE_SIGN_IN="5/minute").url)
+    person = gate.person()
+    wrong = {"email": person.email, "password": "wrong-password-1"}
+
+    answers = [gate.post("/users/login", wrong) for _ in range(8)]
+
+    assert [answer.status_code for answer in answers] == [401] * 5 + [429] * 3
+    assert int(answers[-1].headers["retry-after"]) > 0
+    expect(200, gate.get("/users/me/consents", **person.headers))
+
+
+def test_no_secret_is_shown_twice_and_answers_with_secrets_are_not_stored(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    shown = expect(200, gate.get(f"/agents/{agent.id}", **developer.headers))
+    assert "clientSecret" not in shown
+    answer = gate.exchange(agent, gate.code(agent, person))
+    assert "no-store" in answer.headers["cache-control"]
+    rotated = gate.post("/developers/api-keys/rotate", **developer.headers)
+    assert "no-store" in rotated.headers["cache-control"]
+    assert gate.get("/agents", **developer.headers).status_code == 401
+
+
+def test_the_database_holds_no_secret_in_clear(gate: Gate, live_server: LiveServer) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    tokens = gate.tokens(agent, person)
+    dump = manage(live_server.environment, "dumpdata", "--all")
+    for secret in (developer.api_key, agent.client_secret, person.session_token, PASSWORD):
+        assert secret not in dump
+    for secret in (tokens["accessToken"], tokens["refreshToken"]):
+        assert secret not in dump
+
+
+def test_a_shrunk_agent_s_old_grants_shrink_and_a_grown_one_s_do_not_grow(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer, ("email:read", "email:send"))
+    token = gate.tokens(agent, person, ("email:read",))["accessToken"]
+    path = f"/agents/{agent.id}"
+
+    grown = {"allowedScopes": ["email:read", "email:send", "files:read"]}
+    expect(200, gate.call("PATCH", path, grown, **developer.headers))
+    assert gate.verify(token, "files:read")["reason"] == "insufficient_scope"
+    expect(200, gate.call("PATCH", path, {"allowedScopes": ["email:send"]}, **developer.headers))
+    assert gate.verify(token, "email:read")["allowed"] is False
+    assert gate.verify(token, "email:send")["reason"] == "insufficient_scope"
+
+
+def test_the_host_header_is_not_believed(gate: Gate) -> None:
+    agent = gate.agent(gate.developer())
+    body = {"clientId": agent.client_id, "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
+    assert gate.post("/consent/initiate", body, Host="evil.example").status_code == 400
+    answer = gate.post("/consent/initiate", body, X_Forwarded_Host="evil.example")
+    assert expect(201, answer)["consentUrl"].startswith(f"{gate.url}/consent/")
+    assert "evil.example" not in answer.text
+
+
+def test_headers_of_a_page_forbid_frames_and_foreign_code(gate: Gate) -> None:
+    for path in ("/", "/scopes", "/accounts/login/"):
+        answer = httpx.get(f"{gate.url}{path}", timeout=30)
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in answer.headers
