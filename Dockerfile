@@ -1,0 +1,24 @@
+FROM python:3.13-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --require-hashes -r requirements.txt
+
+COPY . .
+# The settings ask for a secret even to collect files; this one is never used again.
+RUN STATIC_ROOT=/app/static-collected JWT_SECRET="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
+    python manage.py collectstatic --no-input
+
+RUN useradd --system --uid 10001 agentgate && install -d -o agentgate /app/var /data
+USER 10001
+ENV HOST=0.0.0.0 API_PORT=8000 DATABASE_PATH=/data/agentgate.db STATIC_ROOT=/app/static-collected \
+    AUDIT_ANCHOR_DIR=/data/anchors
+VOLUME /data
+EXPOSE 8000
+
+# The port is the container's own: whatever API_URL says, the server listens in plain HTTP behind a proxy.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", \
+    "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['API_PORT']}/api/v1/health\", timeout=4)"]
+CMD ["python", "-m", "agentgate.server"]
