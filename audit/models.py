@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db import models
 
-from audit.events import Event, Outcome
 from core.ids import PrefixedIdField
 
 
@@ -46,8 +45,8 @@ class Entry(InsertOnly):
 
     id = PrefixedIdField(prefix="log")
     timestamp = models.DateTimeField()
-    event = models.CharField(max_length=64, choices=[(event.value, event.value) for event in Event])
-    outcome = models.CharField(max_length=8, choices=[(outcome.value, outcome.value) for outcome in Outcome])
+    event = models.CharField(max_length=64)
+    outcome = models.CharField(max_length=8)
     organization_id = models.CharField(max_length=64, null=True)
     user_id = models.CharField(max_length=64, null=True)
     agent_id = models.CharField(max_length=64, null=True)

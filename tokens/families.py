@@ -1,0 +1,76 @@
+"""A family of tokens: found by any of its tokens, ended once, logged."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from audit.events import Event, Outcome
+from audit.services import Draft, append
+from consent.models import Consent
+from core import secrets
+from core.actor import Actor
+from core.locks import revocation
+from tokens.access_tokens import read_access_token
+from tokens.models import TokenFamily
+
+
+def family_of(token: str) -> TokenFamily | None:
+    """Return the family of an access or refresh token, live or not. None for what is neither."""
+    families = TokenFamily.objects.select_related("application", "consent")
+    claims = read_access_token(token)
+    if claims is not None:
+        return families.filter(access_tokens__id=claims.token_id).first()
+    return families.filter(refresh_tokens__token_checksum=secrets.digest(token)).first()
+
+
+def end_family(
+    family: TokenFamily, *, actor: Actor, event: Event, now: datetime, metadata: Mapping[str, Any] | None = None
+) -> bool:
+    """End every token of the family; return False if it had ended before.
+
+    Danger: call it last in a transaction, for a revocation takes a lock that stalls every verify.
+    """
+    with revocation():
+        ended = bool(TokenFamily.objects.filter(pk=family.pk, revoked_at__isnull=True).update(revoked_at=now))
+        if ended:
+            record_family(event, actor=actor, family=family, now=now, metadata=metadata)
+    return ended
+
+
+def problem_with_grant(consent: Consent | None, now: datetime) -> str | None:
+    """Return why a consent yields no tokens now. None when it does."""
+    if consent is None or consent.user is None or not consent.user.is_active:
+        return "The person is not active."
+    organization = consent.agent.organization
+    if consent.agent.is_suspended or (organization and organization.suspended_at):
+        return "The agent is suspended."
+    if consent.status_at(now) != Consent.Status.APPROVED:
+        return "The consent has ended."
+    if not consent.live_scopes():
+        return "Nothing that was granted is allowed to this agent any more."
+    return None
+
+
+def record_family(
+    event: Event,
+    *,
+    actor: Actor,
+    family: TokenFamily,
+    now: datetime,
+    scopes: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Log something that happened to a family, in the log of the consent's organization, or else the agent's."""
+    owner = family.consent or family.application
+    draft = Draft(
+        event=event,
+        actor=actor,
+        outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
+        organization_id=owner.organization_id,
+        user_id=family.user_id,
+        agent_id=family.application_id,
+        consent_id=family.consent_id,
+        scopes=tuple(scopes),
+        metadata={"familyId": family.id, **(metadata or {})},
+    )
+    append([draft], at=now)

@@ -1,0 +1,77 @@
+"""Issuing: from a family that may have tokens to the tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+
+from accounts.models import User
+from audit.events import Event
+from core import secrets
+from core.actor import Actor
+from tokens.access_tokens import create_access_token
+from tokens.families import record_family
+from tokens.models import RefreshToken, TokenFamily
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedTokens:
+    """A new pair. `refresh_token` is None for a client on its own (RFC 6749 section 4.4.3)."""
+
+    access_token: str
+    refresh_token: str | None
+    scopes: tuple[str, ...]
+    family: TokenFamily
+
+    def __repr__(self) -> str:
+        return f"IssuedTokens({self.family.id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there are no tokens (RFC 6749 section 5.2). `detail` is for the developer and tells no secret."""
+
+    code: str
+    detail: str
+
+
+UNUSABLE_CODE = Refusal("invalid_grant", "The code is unknown, expired or used.")
+UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
+WIDER_SCOPE = Refusal("invalid_scope", "A refresh can narrow the scope, not widen it.")
+OTHER_RESOURCE = Refusal("invalid_target", "The consent is for another resource.")
+
+
+def issue_pair(
+    event: Event,
+    *,
+    actor: Actor,
+    family: TokenFamily,
+    user: User,
+    scopes: Sequence[str],
+    resource: Sequence[str],
+    now: datetime,
+) -> IssuedTokens:
+    """Store and return an access and a refresh token: what is asked, as far as consent and agent still allow it."""
+    live = family.consent.live_scopes() if family.consent else []
+    granted = tuple(scope for scope in scopes if scope in live)
+    _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
+    refresh_token = secrets.new_secret("agr")
+    RefreshToken.objects.create(
+        family=family,
+        application=family.application,
+        user=user,
+        token_checksum=secrets.digest(refresh_token),
+        expires=now + settings.REFRESH_TOKEN_LIFETIME,
+    )
+    record_family(event, actor=actor, family=family, scopes=granted, now=now)
+    return IssuedTokens(access_token, refresh_token, granted, family)
+
+
+def issue_access_token(
+    *, actor: Actor, family: TokenFamily, scopes: Sequence[str], resource: Sequence[str], now: datetime
+) -> IssuedTokens:
+    """Store and return an access token alone, for a client that acts for nobody."""
+    _, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
+    record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, now=now)
+    return IssuedTokens(access_token, None, tuple(scopes), family)
