@@ -17,35 +17,38 @@ T = TypeVar("T")
 Converter = Callable[[Any], Any]
 
 
-def reader(model: type[T]) -> Callable[[Any], T]:
-    """Return a function that reads one `model` from parsed JSON.
+def reader(model: type[T], naming: Callable[[str], str] = camel) -> Callable[[Any], T]:
+    """Return a function that reads one `model` from parsed JSON, whose names are the fields' under `naming`.
 
     It raises `UnexpectedResponseError` naming the field, never its value: the value may be a secret.
     """
-    return _converter(cast(Any, model))
+    return _converter(cast(Any, model), naming)
 
 
 @cache
-def _converter(kind: Any) -> Converter:
+def _converter(kind: Any, naming: Callable[[str], str]) -> Converter:
     if kind is Any:
         return lambda value: value
     if kind is datetime:
         return parse_time
     if is_dataclass(kind):
-        return _dataclass_converter(kind)
+        return _dataclass_converter(kind, naming)
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
-        return _optional(_converter(next(arm for arm in get_args(kind) if arm is not type(None))))
+        present = next(arm for arm in get_args(kind) if arm is not type(None))
+        return _optional(_converter(present, naming))
     if origin is tuple:
-        return _tuple_of(_converter(get_args(kind)[0]))
+        return _tuple_of(_converter(get_args(kind)[0], naming))
     if origin is not None and issubclass(origin, Mapping):
         return _exactly(dict)
     return _exactly(kind)
 
 
-def _dataclass_converter(model: Any) -> Converter:
+def _dataclass_converter(model: Any, naming: Callable[[str], str]) -> Converter:
     hints = get_type_hints(model)
-    plan = [(f.name, camel(f.name), _converter(hints[f.name]), _is_required(f)) for f in fields(model)]
+    plan = [
+        (f.name, naming(f.name), _converter(hints[f.name], naming), _is_required(f)) for f in fields(model)
+    ]
 
     def convert(value: Any) -> Any:
         if not isinstance(value, dict):

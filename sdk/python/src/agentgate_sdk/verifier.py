@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from ._api.tokens import verify_token
+from ._api.tokens import introspect_token, verify_token
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, basic_credential
 from ._call import Call, Credential
 from ._decode import reader
@@ -65,10 +65,7 @@ class VerifierApi(Api, Generic[HttpT]):
     @endpoint
     def introspect(self, token: str) -> Flow[Introspection]:
         """Return what RFC 7662 says of the token: live state, but no policies. Needs the credential."""
-        form = {"token": token}
-        return self._call(
-            Call("POST", "/oauth/introspect", reader(Introspection), form=form, replayable=True)
-        )
+        return self._call(introspect_token(token))
 
 
 class AgentGateVerifier(VerifierApi[httpx.Client], SyncApi):

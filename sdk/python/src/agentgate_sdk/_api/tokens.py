@@ -7,7 +7,7 @@ from typing import Any
 
 from .._call import Call, create, given
 from .._decode import reader
-from ..models import Decision, PendingConsent, Tokens
+from ..models import Decision, Introspection, PendingConsent, Tokens
 
 
 class ClientCredential:
@@ -38,6 +38,12 @@ def refresh_tokens(credential: ClientCredential, refresh_token: str, idempotency
 def revoke_token(token: str) -> Call[None]:
     # Revoking twice is revoking once, so a lost answer may be asked for again.
     return Call("POST", "/tokens/revoke", lambda _: None, json={"token": token}, replayable=True)
+
+
+def introspect_token(token: str) -> Call[Introspection]:
+    # OAuth's own names are snake_case already.
+    parse = reader(Introspection, naming=str)
+    return Call("POST", "/oauth/introspect", parse, form={"token": token}, replayable=True)
 
 
 def verify_token(

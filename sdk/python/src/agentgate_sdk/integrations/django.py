@@ -1,0 +1,78 @@
+"""Django: `@require_scopes("email:send")` on a view, synchronous or not. The decision is `request.agentgate`.
+
+The guard comes from `guard=`, else from `settings.AGENTGATE` (the arguments of `Guard` as a dict), else from
+`agentgate_sdk.service.default_guard`. `context`, `action` and `resource` may be functions of the request.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from ..models import Decision
+from ..service import Guard, Refusal, Requirement, default_guard
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
+
+def require_scopes(
+    *scopes: str,
+    action: str | Callable[[HttpRequest], str | None] | None = None,
+    resource: str | Callable[[HttpRequest], str | None] | None = None,
+    context: Mapping[str, Any] | Callable[[HttpRequest], Any] | None = None,
+    guard: Guard | None = None,
+) -> Callable[[ViewT], ViewT]:
+    """Let only requests through that AgentGate allows; answer the others 401, 403, 429 or 503.
+
+    On a method of a class-based view use it with `django.utils.decorators.method_decorator`.
+    """
+    requirement = Requirement(scopes, action, resource, context)
+
+    def decorate(view: ViewT) -> ViewT:
+        @wraps(view)
+        def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            refused = _refused(request, requirement, guard)
+            return refused or view(request, *args, **kwargs)
+
+        @wraps(view)
+        async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            # In a thread: under WSGI each request has an event loop of its own, which no connection outlives.
+            refused = await sync_to_async(_refused, thread_sensitive=False)(request, requirement, guard)
+            return refused or await view(request, *args, **kwargs)
+
+        return cast(ViewT, async_view if inspect.iscoroutinefunction(view) else sync_view)
+
+    return decorate
+
+
+def check_request(
+    request: HttpRequest, requirement: Requirement[Any], guard: Guard | None
+) -> Decision | Refusal:
+    """Return the allowed Decision, which is also set as `request.agentgate`, or the Refusal."""
+    header = request.META.get("HTTP_AUTHORIZATION")
+    question = requirement.question(request, request.META.get("REMOTE_ADDR"))
+    outcome = (guard or _settings_guard() or default_guard()).check([header] if header else [], question)
+    if isinstance(outcome, Decision):
+        request.agentgate = outcome  # type: ignore[attr-defined] # Django's requests carry what layers add
+    return outcome
+
+
+def _refused(
+    request: HttpRequest, requirement: Requirement[HttpRequest], guard: Guard | None
+) -> HttpResponseBase | None:
+    outcome = check_request(request, requirement, guard)
+    if isinstance(outcome, Decision):
+        return None
+    return JsonResponse(dict(outcome.body), status=outcome.status, headers=dict(outcome.headers))
+
+
+@cache
+def _settings_guard() -> Guard | None:
+    options: dict[str, Any] | None = getattr(settings, "AGENTGATE", None)
+    return Guard(**options) if options else None

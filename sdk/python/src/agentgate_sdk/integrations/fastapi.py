@@ -1,0 +1,39 @@
+"""FastAPI and Starlette: `decision: Annotated[Decision, Depends(require_scopes("email:send"))]`.
+
+A refusal is an `HTTPException`, so its body stands under `detail`. `context` may be an `async def`, for
+instance to read the request's JSON.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import HTTPException, Request
+
+from ..models import Decision
+from ..service import Guard, Refusal, Requirement, default_guard
+
+
+def require_scopes(
+    *scopes: str,
+    action: str | Callable[[Request], str | None] | None = None,
+    resource: str | Callable[[Request], str | None] | None = None,
+    context: Mapping[str, Any] | Callable[[Request], Any] | None = None,
+    guard: Guard | None = None,
+) -> Callable[[Request], Awaitable[Decision]]:
+    """Return a dependency that yields the Decision, and answers 401, 403, 429 or 503 when it is a refusal."""
+    requirement = Requirement(scopes, action, resource, context)
+
+    async def decide(request: Request) -> Decision:
+        details = requirement.details(request)
+        if inspect.isawaitable(details):
+            details = await details
+        question = requirement.question_about(request, request.client and request.client.host, details)
+        outcome = await (guard or default_guard()).acheck(request.headers.getlist("Authorization"), question)
+        if isinstance(outcome, Refusal):
+            raise HTTPException(outcome.status, detail=dict(outcome.body), headers=dict(outcome.headers))
+        return outcome
+
+    return decide

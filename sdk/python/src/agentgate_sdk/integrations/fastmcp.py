@@ -1,0 +1,104 @@
+"""FastMCP: `AgentGateTokenVerifier` at the door of the server, `@require_scopes("email:send")` on each tool.
+
+The verifier answers HTTP: 401 without a good token, 403 without the scopes that every request needs. It
+introspects, so it counts nothing. `require_scopes` decides about one call of one tool, with its arguments,
+and refuses as a tool error that carries JSON. Inside the tool `current_decision()` is the decision.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from fastmcp.exceptions import ToolError
+from fastmcp.server.auth import AccessToken, TokenVerificationError, TokenVerifier
+from fastmcp.server.dependencies import get_http_request
+
+from ..errors import AgentGateError
+from ..models import Decision
+from ..service import Guard, Refusal, Requirement, default_guard
+from ..service.requirement import Question
+
+ToolT = TypeVar("ToolT", bound=Callable[..., Any])
+Arguments = Mapping[str, Any]
+_decision: ContextVar[Decision] = ContextVar("agentgate_decision")
+
+
+def current_decision() -> Decision:
+    """Return the decision that let the running tool begin. Raises LookupError outside a guarded tool."""
+    return _decision.get()
+
+
+class AgentGateTokenVerifier(TokenVerifier):
+    """Checks tokens for `FastMCP(auth=...)` or a `RemoteAuthProvider`, with a guard of mode "introspect"."""
+
+    def __init__(self, guard: Guard, required_scopes: list[str] | None = None, **options: Any) -> None:
+        super().__init__(required_scopes=required_scopes, **options)
+        self._guard = guard
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        try:
+            decision = await self._guard.adecide(token, Question((), None, None, {}))
+        except AgentGateError as error:
+            raise TokenVerificationError(str(error)) from None
+        if not decision.allowed:
+            return None
+        expires_at = decision.expires_at
+        return AccessToken(
+            token=token,
+            client_id=decision.agent_id or "",
+            scopes=list(decision.granted_scopes),
+            expires_at=None if expires_at is None else int(expires_at.timestamp()),
+            claims={"sub": decision.user_id, "consent_id": decision.consent_id},
+        )
+
+
+def require_scopes(
+    *scopes: str,
+    action: str | Callable[[Arguments], str | None] | None = None,
+    resource: str | Callable[[Arguments], str | None] | None = None,
+    context: Mapping[str, Any] | Callable[[Arguments], Any] | None = None,
+    guard: Guard | None = None,
+) -> Callable[[ToolT], ToolT]:
+    """Decide before each call of a tool; `action`, `resource`, `context` may be functions of its arguments.
+
+    Put it below `@mcp.tool`. Without an HTTP request, as over stdio, there is no token, so it is refused.
+    """
+    requirement = Requirement(scopes, action, resource, context)
+
+    def decorate(tool: ToolT) -> ToolT:
+        signature = inspect.signature(tool)
+
+        @wraps(tool)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            _decision.set(await _decide(requirement, bound.arguments, guard or default_guard()))
+            if inspect.iscoroutinefunction(tool):
+                return await tool(*args, **kwargs)
+            return await asyncio.to_thread(tool, *args, **kwargs)
+
+        return cast(ToolT, guarded)
+
+    return decorate
+
+
+async def _decide(requirement: Requirement[Arguments], arguments: Arguments, guard: Guard) -> Decision:
+    authorization, caller_ip = _caller()
+    outcome = await guard.acheck(authorization, requirement.question(arguments, caller_ip))
+    if isinstance(outcome, Refusal):
+        raise ToolError(json.dumps(outcome.body))
+    return outcome
+
+
+def _caller() -> tuple[list[str], str | None]:
+    try:
+        request = get_http_request()
+    except RuntimeError:
+        return [], None
+    return request.headers.getlist("Authorization"), request.client and request.client.host

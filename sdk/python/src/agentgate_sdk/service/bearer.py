@@ -1,0 +1,28 @@
+"""Reading the bearer token of a request: from the `Authorization` header, and from nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+# The b64token of RFC 6750 section 2.1, at a length that no real token reaches.
+_BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*) *")
+_MAX_HEADER_LENGTH = 16384
+
+
+class MalformedCredential(Exception):
+    """There is a bearer credential, but no readable token in it."""
+
+
+def read_bearer(authorization: Sequence[str]) -> str | None:
+    """Return the token of a request's `Authorization` headers. If none of them is a bearer, return None.
+
+    Raises MalformedCredential for one that cannot be read, and for several headers: which of them counts
+    would be anybody's guess.
+    """
+    if not any(value[:6].lower() == "bearer" for value in authorization):
+        return None
+    match = _BEARER.fullmatch(authorization[0]) if len(authorization[0]) <= _MAX_HEADER_LENGTH else None
+    if len(authorization) != 1 or match is None:
+        raise MalformedCredential
+    return match[1]

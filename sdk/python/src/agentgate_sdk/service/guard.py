@@ -1,0 +1,132 @@
+"""`Guard`: decides about requests, for every framework alike, and fails closed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Literal
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from .._base import basic_credential, checked_base_url
+from .._call import Credential
+from .._drivers import AsyncDriver, SyncDriver
+from .._effects import Flow
+from .._retry import RetryPolicy
+from ..errors import AgentGateError, ApiError
+from ..models import Decision
+from .bearer import MalformedCredential, read_bearer
+from .offline import OfflineSource
+from .refusals import Challenge, Refusal, bad_token, no_token, refusal, unavailable
+from .requirement import Question
+from .sources import DecisionSource, IntrospectionSource, VerifySource
+
+Mode = Literal["verify", "introspect", "offline"]
+logger = logging.getLogger("agentgate_sdk")
+
+# A request is waiting: better a quick 503 than a long doubt.
+_TIMEOUT_SECONDS = 5.0
+_RETRY = RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=0.5, max_wait_seconds=2.0)
+
+
+class Guard:
+    """A service's standing order about requests.
+
+    `mode` says where decisions come from: "verify" (the default: live state, policies, counted and logged),
+    "introspect" (live state, no policies) or "offline" (signature and claims only: revocation and policies
+    stay unknown; needs `audience`, the service's own identifier). `resource_metadata` is the URL of the
+    service's RFC 9728 document, named in challenges so that clients find where tokens come from.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        resource_server_id: str | None = None,
+        resource_server_secret: str | None = None,
+        *,
+        mode: Mode = "verify",
+        audience: str | None = None,
+        issuer: str | None = None,
+        realm: str | None = None,
+        resource_metadata: str | None = None,
+        timeout: float = _TIMEOUT_SECONDS,
+        retry: RetryPolicy = _RETRY,
+        allow_http: bool = False,
+        http_client: httpx.Client | None = None,
+        async_http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        self._base_url = checked_base_url(base_url, allow_http)
+        self._challenge = Challenge(realm, resource_metadata)
+        self._timeout = timeout
+        self._driver = SyncDriver(self._base_url, timeout, http_client)
+        self._async_http_client = async_http_client
+        self._async_drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = WeakKeyDictionary()
+        credential = _credential(mode, resource_server_id, resource_server_secret)
+        self._source = self._open_source(mode, credential, retry, audience, issuer)
+
+    def __repr__(self) -> str:
+        return f"<Guard {self._base_url}>"
+
+    def check(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
+        """Return the allowed Decision about a request with these `Authorization` headers, or the Refusal."""
+        return self._driver.run(self._judge(authorization, question))
+
+    async def acheck(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
+        """Do as `check` does, awaited. May be used in several event loops."""
+        return await self._async_driver().run(self._judge(authorization, question))
+
+    async def adecide(self, token: str, question: Question) -> Decision:
+        """Return the decision about a token. Raises AgentGateError when there is none to be had."""
+        return await self._async_driver().run(self._source.decide(token, question))
+
+    def _judge(self, authorization: Sequence[str], question: Question) -> Flow[Decision | Refusal]:
+        try:
+            token = read_bearer(authorization)
+        except MalformedCredential:
+            return bad_token(self._challenge, question.scopes)
+        if token is None:
+            return no_token(self._challenge, question.scopes)
+        try:
+            decision = yield from self._source.decide(token, question)
+        except AgentGateError as error:
+            logger.error("AgentGate gave no decision, refusing the request: %s", error)
+            return unavailable(error.retry_after if isinstance(error, ApiError) else None)
+        return refusal(decision, self._challenge, question.scopes) or decision
+
+    def _open_source(
+        self,
+        mode: Mode,
+        credential: Credential,
+        retry: RetryPolicy,
+        audience: str | None,
+        issuer: str | None,
+    ) -> DecisionSource:
+        if mode == "verify":
+            return VerifySource(credential, retry)
+        if mode == "introspect":
+            return IntrospectionSource(credential, retry)
+        if mode != "offline":
+            raise ValueError('mode must be "verify", "introspect" or "offline"')
+        if not audience:
+            raise ValueError("offline decisions need the audience: else another service's tokens pass")
+        return OfflineSource(issuer or f"{self._base_url}/oauth", audience, retry)
+
+    def _async_driver(self) -> AsyncDriver:
+        loop = asyncio.get_running_loop()
+        driver = self._async_drivers.get(loop)
+        if driver is None:
+            driver = AsyncDriver(self._base_url, self._timeout, self._async_http_client)
+            self._async_drivers[loop] = driver
+        return driver
+
+
+def _credential(mode: Mode, server_id: str | None, secret: str | None) -> Credential:
+    if bool(server_id) != bool(secret):
+        raise ValueError("pass both resource_server_id and resource_server_secret, or neither")
+    if server_id and secret:
+        return basic_credential(server_id, secret)
+    if mode == "introspect":
+        raise ValueError("introspection needs resource_server_id and resource_server_secret")
+    return Credential()

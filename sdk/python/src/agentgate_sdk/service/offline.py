@@ -1,0 +1,134 @@
+"""Deciding without asking: the token's signature and claims, by AgentGate's published keys.
+
+This cannot know whether the token, the consent, the agent or the person was stopped since (up to the token's
+15 minutes), nor any policy, limit or approval; its decisions say so in `unknown`, and stand in no log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+from .._call import Call, Credential
+from .._effects import Flow
+from .._retry import RetryPolicy, perform
+from ..errors import MissingExtraError, UnexpectedResponseError
+from ..models import Decision, Introspection
+from .requirement import Question
+from .sources import by_scopes
+
+UNKNOWN = ("revocation", "suspension", "policies", "approvals")
+# Never a symmetric one: with HS256 whoever can check a token can also make one.
+_ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
+_KEYS_LIVE_SECONDS = 300.0
+# However many unknown key ids callers make up, AgentGate is asked no more often than this.
+_KEYS_PAUSE_SECONDS = 10.0
+
+
+class OfflineSource:
+    """Checks the key id's algorithm, `typ`, `iss`, `aud`, `exp` and `scope` of a JWT (RFC 9068 section 4)."""
+
+    def __init__(self, issuer: str, audience: str, retry: RetryPolicy, leeway_seconds: float = 5.0) -> None:
+        self._jwt = _import_jwt()
+        self._issuer = issuer
+        self._audience = audience
+        self._retry = retry
+        self._leeway = leeway_seconds
+        self._keys: dict[str, Any] = {}
+        self._fetched_at = float("-inf")
+
+    def decide(self, token: str, question: Question) -> Flow[Decision]:
+        key = yield from self._key_of(token)
+        claims, reason = self._check(token, key)
+        if claims is None:
+            return Decision(allowed=False, reason=reason, unknown=UNKNOWN)
+        return by_scopes(claims, question, UNKNOWN)
+
+    def _key_of(self, token: str) -> Flow[Any]:
+        """Return the key that the token's header names, None for a header that is not one of AgentGate's."""
+        try:
+            header = self._jwt.get_unverified_header(token)
+        except (self._jwt.InvalidTokenError, ValueError, RecursionError):
+            return None
+        # RFC 7515 section 4.1.11: an extension that is not understood makes the token invalid.
+        if header.get("typ") != "at+jwt" or "crit" in header:
+            return None
+        key = yield from self._published_key(header.get("kid"))
+        return key if key is not None and key.algorithm_name == header.get("alg") else None
+
+    def _published_key(self, key_id: object) -> Flow[Any]:
+        age = time.monotonic() - self._fetched_at
+        if age > _KEYS_LIVE_SECONDS or (key_id not in self._keys and age > _KEYS_PAUSE_SECONDS):
+            self._keys = yield from self._fetch_keys()
+            self._fetched_at = time.monotonic()
+        return self._keys.get(key_id) if isinstance(key_id, str) else None
+
+    def _fetch_keys(self) -> Flow[dict[str, Any]]:
+        call = Call("GET", "/oauth/jwks", _rows, replayable=True)
+        rows = yield from perform(call, Credential(), self._retry)
+        keys = {str(row.get("kid")): self._read_key(row) for row in rows if _is_offered(row)}
+        if not keys:
+            raise UnexpectedResponseError("AgentGate publishes no keys, so tokens cannot be checked offline")
+        return keys
+
+    def _read_key(self, row: dict[str, Any]) -> Any:
+        try:
+            return self._jwt.PyJWK(row)
+        except (self._jwt.PyJWTError, ValueError, TypeError):
+            return None
+
+    def _check(self, token: str, key: Any) -> tuple[Introspection | None, str | None]:
+        if key is None:
+            return None, "invalid_token"
+        required = ["iss", "sub", "aud", "client_id", "exp", "iat"]
+        try:
+            claims = self._jwt.decode(
+                token,
+                key,
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=self._leeway,
+                options={"require": required},
+            )
+            return _as_introspection(claims), None
+        except self._jwt.ExpiredSignatureError:
+            return None, "token_expired"
+        except self._jwt.InvalidAudienceError:
+            return None, "wrong_audience"
+        except (self._jwt.InvalidTokenError, TypeError, ValueError):
+            return None, "invalid_token"
+
+
+def _is_offered(row: object) -> bool:
+    return isinstance(row, dict) and row.get("alg") in _ALGORITHMS
+
+
+def _rows(document: Any) -> list[Any]:
+    rows = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(rows, list):
+        raise UnexpectedResponseError("expected a JSON Web Key Set")
+    return rows
+
+
+def _as_introspection(claims: dict[str, Any]) -> Introspection:
+    scope = claims.get("scope", "")
+    if not isinstance(scope, str):
+        raise TypeError("scope")
+    return Introspection(
+        active=True,
+        scope=scope,
+        sub=claims["sub"],
+        client_id=claims["client_id"],
+        exp=int(claims["exp"]),
+        consent_id=claims.get("consent_id"),
+    )
+
+
+def _import_jwt() -> Any:
+    try:
+        importlib.import_module("cryptography")
+        return importlib.import_module("jwt")
+    except ImportError:
+        raise MissingExtraError("install agentgate-sdk[offline]") from None

@@ -1,0 +1,130 @@
+"""What a service answers when it refuses: RFC 6750 challenges, and JSON that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..models import Decision
+
+# The token itself is at fault, for good: another one is needed.
+_TOKEN_REASONS = frozenset(
+    {
+        "invalid_token",
+        "token_expired",
+        "token_revoked",
+        "organization_suspended",
+        "agent_suspended",
+        "user_inactive",
+        "consent_revoked",
+        "consent_expired",
+        "wrong_audience",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer to the caller: status, headers and a JSON body."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What `WWW-Authenticate` says beside the error: where tokens come from (RFC 9728) and the realm."""
+
+    realm: str | None = None
+    resource_metadata: str | None = None
+
+    def header(self, scopes: Sequence[str], error: str | None = None, description: str | None = None) -> str:
+        parameters = {
+            "realm": self.realm,
+            "error": error,
+            "error_description": description,
+            "scope": " ".join(scopes) or None,
+            "resource_metadata": self.resource_metadata,
+        }
+        listed = ", ".join(f'{name}="{_quoted(value)}"' for name, value in parameters.items() if value)
+        return f"Bearer {listed}".rstrip()
+
+
+def no_token(challenge: Challenge, scopes: Sequence[str]) -> Refusal:
+    """401 without an `error`: the caller has not tried yet (RFC 6750 section 3.1)."""
+    body = {"error": "unauthorized", "error_description": "a bearer token is required"}
+    return Refusal(401, body, {"WWW-Authenticate": challenge.header(scopes)})
+
+
+def bad_token(challenge: Challenge, scopes: Sequence[str], reason: str = "invalid_token") -> Refusal:
+    text = "the token is not valid"
+    body = {"error": "invalid_token", "error_description": text, "reason": reason}
+    return Refusal(401, body, {"WWW-Authenticate": challenge.header(scopes, "invalid_token", text)})
+
+
+def unavailable(retry_after: float | None) -> Refusal:
+    """503: without AgentGate nobody knows, so the answer is no."""
+    body = {
+        "error": "temporarily_unavailable",
+        "error_description": "authorization cannot be checked at the moment",
+    }
+    return Refusal(503, body, {"Retry-After": str(max(1, round(retry_after or 1)))})
+
+
+def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal | None:
+    """Return how to refuse, None for an allowed decision. A reason from a newer server refuses as well."""
+    if decision.allowed is True:
+        return None
+    reason = decision.reason or "denied"
+    if reason in _TOKEN_REASONS:
+        return bad_token(challenge, scopes, reason)
+    if reason == "insufficient_scope":
+        return _insufficient_scope(decision, challenge, scopes)
+    return _denied(decision, reason)
+
+
+def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal:
+    text = "the token does not carry every scope that this needs"
+    body = {
+        "error": "insufficient_scope",
+        "error_description": text,
+        "scope": " ".join(scopes),
+        **_details(decision, "insufficient_scope"),
+    }
+    return Refusal(403, body, {"WWW-Authenticate": challenge.header(scopes, "insufficient_scope", text)})
+
+
+def _denied(decision: Decision, reason: str) -> Refusal:
+    """429 for a rate limit; 403 where another token would not help: policies, approvals, pauses."""
+    rate_limited = decision.policy is not None and decision.policy.rule_type == "rate_limit"
+    body = {
+        "error": "rate_limited" if rate_limited else "access_denied",
+        "error_description": "the request is not allowed now",
+        **_details(decision, reason),
+    }
+    headers = {}
+    if decision.retry_after_seconds is not None:
+        headers["Retry-After"] = str(decision.retry_after_seconds)
+    return Refusal(429 if rate_limited else 403, body, headers)
+
+
+def _details(decision: Decision, reason: str) -> dict[str, Any]:
+    policy = decision.policy
+    details = {
+        "reason": reason,
+        "missingScopes": list(decision.missing_scopes) or None,
+        "policy": policy and {"id": policy.id, "name": policy.name, "ruleType": policy.rule_type},
+        "retryAfterSeconds": decision.retry_after_seconds,
+        "approvalId": decision.approval_id,
+        "approvalUrl": decision.approval_url,
+        "auditId": decision.audit_id,
+    }
+    return {name: value for name, value in details.items() if value is not None}
+
+
+def _quoted(text: str) -> str:
+    # A quoted-string of RFC 9110; what could end the header is dropped.
+    printable = "".join(character for character in text if " " <= character <= "~")
+    return printable.replace("\\", "\\\\").replace('"', '\\"')

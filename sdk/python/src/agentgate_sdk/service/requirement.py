@@ -1,0 +1,51 @@
+"""What a handler asks for: scopes, and what is about to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+SubjectT = TypeVar("SubjectT")
+Details = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to be decided about a token."""
+
+    scopes: tuple[str, ...]
+    action: str | None
+    resource: str | None
+    context: Details
+
+
+@dataclass(frozen=True)
+class Requirement(Generic[SubjectT]):
+    """What `require_scopes` was given. Each part is a value, or a function of the request."""
+
+    scopes: tuple[str, ...]
+    action: str | Callable[[SubjectT], str | None] | None = None
+    resource: str | Callable[[SubjectT], str | None] | None = None
+    context: Details | Callable[[SubjectT], Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scopes:
+            raise ValueError("require_scopes needs at least one scope")
+
+    def question(self, subject: SubjectT, caller_ip: str | None) -> Question:
+        """Return the question a request puts. `context["ip"]` is the caller's, unless `context` gives one."""
+        return self.question_about(subject, caller_ip, self.details(subject))
+
+    def details(self, subject: SubjectT) -> Any:
+        """Return what `context` yields for the request: a mapping, None, or something to await for it."""
+        return self.context(subject) if callable(self.context) else self.context
+
+    def question_about(self, subject: SubjectT, caller_ip: str | None, details: Details | None) -> Question:
+        address = {"ip": caller_ip} if caller_ip else {}
+        return Question(
+            scopes=self.scopes,
+            action=self.action(subject) if callable(self.action) else self.action,
+            resource=self.resource(subject) if callable(self.resource) else self.resource,
+            context={**address, **(details or {})},
+        )

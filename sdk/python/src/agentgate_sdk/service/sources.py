@@ -1,0 +1,61 @@
+"""Where a decision comes from: AgentGate's verify, or its introspection. `offline` has the third source."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Protocol
+
+from .._api.tokens import introspect_token, verify_token
+from .._call import Credential
+from .._effects import Flow
+from .._retry import RetryPolicy, perform
+from ..models import Decision, Introspection
+from .requirement import Question
+
+
+class DecisionSource(Protocol):
+    def decide(self, token: str, question: Question) -> Flow[Decision]:
+        """Return the decision. Raises AgentGateError when there is none to be had."""
+        ...
+
+
+class VerifySource:
+    """Live state, scopes and policies; every question counts against rate limits and stands in the log."""
+
+    def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
+        self._credential = credential
+        self._retry = retry
+
+    def decide(self, token: str, question: Question) -> Flow[Decision]:
+        call = verify_token(token, question.scopes, question.action, question.resource, question.context)
+        return perform(call, self._credential, self._retry)
+
+
+class IntrospectionSource:
+    """Live state and scopes (RFC 7662), but no policies."""
+
+    def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
+        self._credential = credential
+        self._retry = retry
+
+    def decide(self, token: str, question: Question) -> Flow[Decision]:
+        found = yield from perform(introspect_token(token), self._credential, self._retry)
+        if not found.active:
+            return Decision(allowed=False, reason="invalid_token", unknown=("policies",))
+        return by_scopes(found, question, unknown=("policies",))
+
+
+def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]) -> Decision:
+    """Return what follows from a good token's scopes alone."""
+    missing = tuple(scope for scope in question.scopes if scope not in found.scopes)
+    return Decision(
+        allowed=not missing,
+        reason="insufficient_scope" if missing else None,
+        user_id=found.sub if found.consent_id else None,
+        agent_id=found.client_id,
+        consent_id=found.consent_id,
+        granted_scopes=found.scopes,
+        expires_at=None if found.exp is None else datetime.fromtimestamp(found.exp, timezone.utc),
+        missing_scopes=missing,
+        unknown=unknown,
+    )
