@@ -8,7 +8,6 @@ Where secrets can be guessed, `hit` before the attempt and `forgive` after a suc
 count exactly. Where they cannot, `check` before and `count` a failure: a success costs one read.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,11 +31,6 @@ def address_subject(ip: str) -> str:
     if isinstance(address, IPv6Address):
         return f"address:{ip_network((int(address), IPV6_SUBSCRIBER_BITS), strict=False)}"
     return f"address:{address or 'unknown'}"
-
-
-def account_subject(email: str) -> str:
-    """Return the subject for an account, known or not: a digest, so that no address is kept in clear."""
-    return f"account:{hashlib.sha256(email.strip().lower().encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def parse_rate(rate: str) -> tuple[int, int]:
