@@ -1,5 +1,7 @@
 """The agent: an OAuth client (RFC 6749 section 2) that a developer registers."""
 
+from collections.abc import Iterable
+
 from django.db import models
 from oauth2_provider.models import AbstractApplication
 
@@ -14,7 +16,7 @@ def new_client_id() -> str:
 
 
 class Agent(AbstractApplication):
-    """An agent of an organization; of none when a stock client registered itself.
+    """An agent of an organization; of none when it is a stock client, which registered itself.
 
     `redirect_uris` is one string, separated by spaces, as django-oauth-toolkit wants it; read `redirect_uri_list`.
     """
@@ -23,6 +25,14 @@ class Agent(AbstractApplication):
         ACTIVE = "active"
         SUSPENDED = "suspended"
 
+    class AuthMethod(models.TextChoices):
+        """RFC 7591 section 2, `token_endpoint_auth_method`."""
+
+        NONE = "none"
+        BASIC = "client_secret_basic"
+        POST = "client_secret_post"
+        PRIVATE_KEY_JWT = "private_key_jwt"
+
     id = PrefixedIdField(prefix="agt")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="agents")
     client_id = models.CharField(max_length=255, unique=True, default=new_client_id)
@@ -30,6 +40,12 @@ class Agent(AbstractApplication):
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
+
+    # The keys of a client that signs (RFC 7523), given or last fetched from `jwks_uri`.
+    jwks = models.JSONField(null=True, blank=True)
+    jwks_uri = models.CharField(max_length=500, blank=True)
+    jwks_fetched_at = models.DateTimeField(null=True, blank=True)
 
     # What the toolkit's base has and we do not use: secrets are rows of their own, so that they can overlap.
     user = None
@@ -55,6 +71,18 @@ class Agent(AbstractApplication):
     def is_confidential(self) -> bool:
         return self.client_type == self.CLIENT_CONFIDENTIAL
 
+    @property
+    def is_stock(self) -> bool:
+        """Return whether nobody vouches for it: it registered itself, or is known by its metadata document."""
+        return self.registration_source != self.RegistrationSource.MANUAL
+
+    def allowed_among(self, scopes: Iterable[str]) -> list[str]:
+        """Return those of `scopes` that the agent may hold now.
+
+        A stock client has no list of its own: the resource server that it names bounds what it can ask for.
+        """
+        return [scope for scope in scopes if self.is_stock or scope in self.allowed_scopes]
+
 
 class ClientSecret(models.Model):
     """An agent's `ags_...`, by digest. Several may be live at once while a rotation overlaps."""
@@ -71,3 +99,13 @@ class ClientSecret(models.Model):
 
     def __str__(self) -> str:
         return f"ags_…{self.last_four}"
+
+
+class UsedAssertion(models.Model):
+    """A client assertion that has been used (RFC 7523 section 3, `jti`), kept until it has expired."""
+
+    digest = models.CharField(max_length=64, primary_key=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.digest[:8]

@@ -41,10 +41,8 @@ def is_loopback(uri: str) -> bool:
 
 
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:
-    """Return whether `uri` is a registered one; on a loopback host over http any port will do (RFC 8252 section 7.3)."""
-    return uri in registered or without_loopback_port(uri) in {
-        without_loopback_port(one) for one in registered
-    }
+    """Return whether `uri` is a registered one; on a loopback host any port will do (RFC 8252 section 7.3)."""
+    return uri in registered or without_loopback_port(uri) in {without_loopback_port(one) for one in registered}
 
 
 def without_loopback_port(uri: str) -> str:

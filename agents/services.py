@@ -1,6 +1,7 @@
 """What an agent can go through."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.locks import revocation
-from core.secrets import digest
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.secrets import digest
 from core.throttle import Throttle
 from developers.models import Organization
 
@@ -102,25 +103,35 @@ def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0
 def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> Agent:
     """Return the agent with these credentials. Raises `InvalidClient`, `Throttled` after too many failures.
 
-    Failures of others never stop the right secret: the account's limit is looked at only when the secret is wrong.
     Suspension is not looked at here: whoever issues or decides does that with live facts.
+    """
+    with client_auth_attempt(actor=actor, client_id=client_id):
+        agent = agent_for_client_id(client_id)
+        if agent and find_live_secret(ClientSecret.objects.filter(agent=agent), client_secret, clock.now()):
+            return agent
+        raise InvalidClient("Check the client id and the secret.")
+
+
+@contextmanager
+def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
+    """Count an `InvalidClient` raised inside against the address and the client. Raises `Throttled`.
+
+    Failures of others never stop the right credential: the client's limit is looked at only after a wrong one.
     """
     throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
     address, account = f"address:{actor.ip}", f"account:{digest(client_id)}"
     throttle.check(address)
-    agent = agent_for_client_id(client_id)
-    if agent and find_live_secret(ClientSecret.objects.filter(agent=agent), client_secret, clock.now()):
-        return agent
-    throttle.check(account)
-    throttle.count(address, account)
-    raise InvalidClient("Check the client id and the secret.")
+    try:
+        yield
+    except InvalidClient:
+        throttle.check(account)
+        throttle.count(address, account)
+        raise
 
 
 def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> None:
     """Log something that happened to an agent."""
-    draft = Draft(
-        event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata
-    )
+    draft = Draft(event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata)
     record(draft)
 
 

@@ -1,0 +1,104 @@
+"""Stock clients: those that register themselves (RFC 7591) or publish their metadata under their client id.
+
+Nobody vouches for them, so they belong to no organization, always use PKCE, and go again if nobody ever uses them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from agents.errors import InvalidClient
+from agents.models import Agent, UsedAssertion
+from agents.services import RegisteredAgent, record_agent
+from audit.events import Event
+from core import clock, secrets
+from core.actor import SYSTEM, Actor
+from core.locks import revocation
+from core.rotation import add_secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientMetadata:
+    """What a client says about itself, checked by the surface that received it."""
+
+    name: str
+    redirect_uris: Sequence[str]
+    auth_method: Agent.AuthMethod
+    jwks: Mapping[str, Any] | None = None
+    jwks_uri: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        is_public = self.auth_method == Agent.AuthMethod.NONE
+        return {
+            "name": self.name,
+            "redirect_uris": " ".join(self.redirect_uris),
+            "client_type": Agent.CLIENT_PUBLIC if is_public else Agent.CLIENT_CONFIDENTIAL,
+            "token_endpoint_auth_method": self.auth_method,
+            "jwks": self.jwks,
+            "jwks_uri": self.jwks_uri,
+            "jwks_fetched_at": None,
+            "require_pkce": True,
+            "authorization_grant_type": Agent.GRANT_AUTHORIZATION_CODE,
+        }
+
+
+@transaction.atomic
+def register_stock_client(*, actor: Actor, metadata: ClientMetadata) -> RegisteredAgent:
+    """Register a client at its own word; `client_secret` is empty for one that uses none."""
+    agent = Agent.objects.create(registration_source=Agent.RegistrationSource.DCR, **metadata.fields)
+    uses_secret = metadata.auth_method in (Agent.AuthMethod.BASIC, Agent.AuthMethod.POST)
+    secret = add_secret(agent.secrets, prefix="ags", now=clock.now()) if uses_secret else ""
+    record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": agent.name, "source": "dcr"})
+    return RegisteredAgent(agent, secret)
+
+
+def save_metadata_client(*, actor: Actor, client_id: str, metadata: ClientMetadata, fresh_until: datetime) -> Agent:
+    """Create or renew the client whose metadata document was just fetched from `client_id`."""
+    fields = {**metadata.fields, "cimd_expires_at": fresh_until}
+    source = Agent.RegistrationSource.CIMD
+    with transaction.atomic():
+        agent, is_new = Agent.objects.update_or_create(client_id=client_id, registration_source=source, defaults=fields)
+        if is_new:
+            details = {"name": agent.name, "source": "cimd"}
+            record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata=details)
+    return agent
+
+
+def save_client_keys(*, agent: Agent, jwks: Mapping[str, Any]) -> None:
+    """Keep the keys just fetched from the client's `jwks_uri`."""
+    agent.jwks, agent.jwks_fetched_at = jwks, clock.now()
+    agent.save(update_fields=["jwks", "jwks_fetched_at"])
+
+
+def spend_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
+    """Note that the client has used this assertion. Raises `InvalidClient` the second time (RFC 7523 section 3)."""
+    key = secrets.digest(f"{agent.client_id}\n{token_id}")
+    try:
+        with transaction.atomic():
+            UsedAssertion.objects.create(digest=key, expires_at=expires_at)
+    except IntegrityError as error:
+        raise InvalidClient("The assertion was used before.") from error
+
+
+def delete_unused_registrations(*, limit: int = 500) -> int:
+    """Delete up to `limit` stock clients on which nobody has decided in the first days; return how many."""
+    long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
+    stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
+    unused = stock.filter(created__lte=long_ago).exclude(consents__decided_at__isnull=False)
+    with revocation():
+        agents = list(unused.order_by("created")[:limit])
+        for agent in agents:
+            record_agent(Event.AGENT_EXPIRED, actor=SYSTEM, agent=agent, metadata={"name": agent.name})
+        Agent.objects.filter(pk__in=[agent.pk for agent in agents]).delete()
+    return len(agents)
+
+
+def delete_expired_assertions(*, limit: int = 500) -> int:
+    """Delete up to `limit` used assertions that nobody can use again; return how many."""
+    expired = UsedAssertion.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
+    return UsedAssertion.objects.filter(pk__in=list(expired)).delete()[0]

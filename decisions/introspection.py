@@ -1,0 +1,86 @@
+"""Introspection: is this token alive, for this resource server, now? It runs no rules and counts nothing.
+
+Whoever acts on a token asks `decide` instead.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.events import Event, Outcome
+from audit.services import Draft, append
+from core import clock
+from core.actor import Actor
+from core.locks import share_decision_lock
+from decisions.checks import first_reason
+from decisions.facts import Facts, load_facts
+from decisions.requests import Reason, VerifyRequest
+from developers.models import ResourceServer
+from tokens.access_tokens import Claims, read_access_token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Introspection:
+    """A live token. `user_id` and `consent_id` are None for a client on its own."""
+
+    token_id: str
+    client_id: str
+    agent_id: str
+    user_id: str | None
+    consent_id: str | None
+    scopes: tuple[str, ...]
+    audience: tuple[str, ...]
+    issued_at: datetime
+    expires_at: datetime
+
+
+def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Introspection | None:
+    """Return the live token. None for one that is dead, for somebody else, or not ours; the first two are logged."""
+    claims = read_access_token(token)
+    if claims is None:
+        return None
+    with transaction.atomic():
+        share_decision_lock()
+        facts = load_facts([claims]).get(claims.token_id)
+        now = clock.now()
+        reason = _reason(facts, server, actor, token, now)
+        append([_draft(claims, facts, reason, actor, server)], at=now)
+    return None if reason or facts is None else _describe(facts)
+
+
+def _reason(facts: Facts | None, server: ResourceServer, actor: Actor, token: str, now: datetime) -> Reason | None:
+    if facts is None:
+        return Reason.TOKEN_REVOKED
+    request = VerifyRequest(token=token, required_scopes=(), actor=actor, resource_server=server)
+    return first_reason(facts, request, now)
+
+
+def _describe(facts: Facts) -> Introspection:
+    token = facts.token
+    return Introspection(
+        token_id=token.id,
+        client_id=token.application.client_id,
+        agent_id=token.application_id,
+        user_id=token.user_id,
+        consent_id=token.family.consent_id,
+        scopes=facts.granted_scopes,
+        audience=tuple(facts.audience),
+        issued_at=token.expires - settings.ACCESS_TOKEN_LIFETIME,
+        expires_at=token.expires,
+    )
+
+
+def _draft(claims: Claims, facts: Facts | None, reason: Reason | None, actor: Actor, server: ResourceServer) -> Draft:
+    return Draft(
+        event=Event.TOKEN_INTROSPECTED,
+        outcome=Outcome.DENIED if reason else Outcome.ALLOWED,
+        actor=actor,
+        organization_id=facts.organization_id if facts else None,
+        user_id=claims.user_id,
+        agent_id=facts.token.application_id if facts else None,
+        consent_id=claims.consent_id,
+        reason=reason,
+        metadata={"tokenId": claims.token_id, "resourceServerId": server.id},
+    )

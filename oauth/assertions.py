@@ -1,0 +1,109 @@
+"""Clients that sign instead of sharing a secret: `private_key_jwt` (RFC 7521, RFC 7523)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+from django.conf import settings
+from jwt import PyJWK
+
+from agents.errors import InvalidClient
+from agents.models import Agent
+from agents.registration import save_client_keys, spend_assertion
+from agents.selectors import agent_for_client_id
+from agents.services import client_auth_attempt
+from core import clock
+from core.actor import Actor
+from oauth.client_metadata import public_jwks
+from oauth.documents import DocumentUnavailable, fetch_document
+from oauth.errors import OAuthError
+from oauth.metadata import SIGNING_ALGORITHMS
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+MAX_LENGTH = 8192
+MAX_LIFETIME = timedelta(hours=1)
+# A kid that we do not know may be a new one; asked for more often than this, it is a nuisance.
+MIN_REFETCH = timedelta(minutes=1)
+PROBLEMS = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError)
+
+
+def stated_client_id(assertion: str) -> str:
+    """Return the client that the assertion says it is from, unchecked; "" when it cannot be read."""
+    try:
+        subject = jwt.decode(assertion[:MAX_LENGTH], options={"verify_signature": False}).get("sub")
+    except PROBLEMS:
+        return ""
+    return subject if isinstance(subject, str) else ""
+
+
+def authenticate_by_assertion(*, actor: Actor, client_id: str, assertion: str) -> Agent:
+    """Return the client that signed the assertion, which works once. Raises `InvalidClient`, `Throttled`."""
+    with client_auth_attempt(actor=actor, client_id=client_id):
+        agent = agent_for_client_id(client_id)
+        if agent is None or agent.token_endpoint_auth_method != Agent.AuthMethod.PRIVATE_KEY_JWT:
+            raise InvalidClient("The client is unknown, or does not authenticate by assertion.")
+        claims = _check(agent, assertion)
+        expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)
+        if expires_at > clock.now() + MAX_LIFETIME:
+            raise InvalidClient("The assertion lives too long.")
+        spend_assertion(agent=agent, token_id=str(claims["jti"]), expires_at=expires_at)
+        return agent
+
+
+def _check(agent: Agent, assertion: str) -> dict[str, Any]:
+    """Return the claims of an assertion that is the client's, for us, and current (RFC 7523 section 3)."""
+    try:
+        header = jwt.get_unverified_header(assertion[:MAX_LENGTH])
+        key = _key(agent, header)
+        claims: dict[str, Any] = jwt.decode(
+            assertion,
+            key.key,
+            algorithms=[header["alg"]],
+            audience=[settings.JWT_ISSUER, f"{settings.JWT_ISSUER}/token"],
+            issuer=agent.client_id,
+            subject=agent.client_id,
+            options={"require": ["iss", "sub", "aud", "exp", "jti"]},
+            leeway=timedelta(seconds=30),
+        )
+    except PROBLEMS as error:
+        raise InvalidClient("The assertion is not valid.") from error
+    return claims
+
+
+def _key(agent: Agent, header: dict[str, Any]) -> PyJWK:
+    """Return the client's key that the header names. Raises `InvalidClient`, `KeyError`."""
+    if header["alg"] not in SIGNING_ALGORITHMS or "crit" in header:
+        raise InvalidClient("The assertion's algorithm is not one of ours.")
+    key = _find(_keys(agent, header), header)
+    if key is None:
+        raise InvalidClient("The client has no such key.")
+    return key
+
+
+def _find(jwks: Any, header: dict[str, Any]) -> PyJWK | None:
+    """Return the key with the header's `kid` that fits its algorithm; without a `kid` there must be just one."""
+    keys = [key for key in jwks.get("keys", ()) if isinstance(key, dict) and key.get("use", "sig") == "sig"]
+    named = [key for key in keys if key.get("kid") == header["kid"]] if "kid" in header else keys
+    # RSA keys serve RS256 and PS256; the others one algorithm each, which PyJWK reads off the key.
+    fitting = [PyJWK({**key, "alg": header["alg"]}) for key in named if _fits(key, header["alg"])]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _fits(key: dict[str, Any], algorithm: str) -> bool:
+    kinds = {"ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "RS256": ("RSA", None), "PS256": ("RSA", None)}
+    return key.get("alg", algorithm) == algorithm and kinds[algorithm] == (key.get("kty"), key.get("crv"))
+
+
+def _keys(agent: Agent, header: dict[str, Any]) -> Any:
+    """Return the client's JWK set, fetched anew when it is old or lacks the key that the header names."""
+    if not agent.jwks_uri:
+        return agent.jwks or {}
+    age = clock.now() - agent.jwks_fetched_at if agent.jwks_fetched_at else None
+    is_old = age is None or age > settings.CLIENT_KEYS_LIFETIME
+    if is_old or (age is not None and age > MIN_REFETCH and _find(agent.jwks or {}, header) is None):
+        try:
+            document, _ = fetch_document(agent.jwks_uri)
+            save_client_keys(agent=agent, jwks=public_jwks(document))
+        except (DocumentUnavailable, OAuthError) as error:
+            raise InvalidClient("The client's keys cannot be fetched.") from error
+    return agent.jwks or {}

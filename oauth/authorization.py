@@ -1,0 +1,146 @@
+"""Checking an authorization request (RFC 6749 section 4.1.1), whole, before anybody signs in.
+
+What is wrong with the client or its redirect URI is shown to the person; everything else is told to the client.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from django.conf import settings
+
+from agents.errors import InvalidRedirectUri, UnknownClient
+from agents.models import Agent
+from agents.redirects import is_loopback, matches_registered
+from consent.models import Consent
+from consent.redirects import add_to_query
+from consent.selectors import scopes_within_reach
+from consent.services import ConsentRequest, request_consent
+from core.actor import Actor
+from core.errors import DomainError
+from developers.models import ResourceServer
+from developers.selectors import resource_server_for_identifier
+from oauth.clients import find_client
+from oauth.errors import OAuthError, from_domain
+from oauth.parameters import Parameters, is_clean
+from tokens.pkce import is_challenge
+
+# A client may ask for it; refresh tokens are given all the same.
+OFFLINE = "offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAndReturn:
+    """The client, and the registered place to which the person goes back whatever happens."""
+
+    agent: Agent
+    redirect_uri: str
+    state: str
+
+    def refusal_url(self, error: OAuthError) -> str:
+        """Return where to send the person with the error, `state` and `iss` (RFC 9207)."""
+        state = {"state": self.state} if self.state else {}
+        return add_to_query(self.redirect_uri, {**error.parameters, **state, "iss": settings.JWT_ISSUER})
+
+
+def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndReturn:
+    """Return who asks and where the answer goes. Raises `UnknownClient`, `InvalidRedirectUri`: never redirect then."""
+    if {"client_id", "redirect_uri"} & set(parameters.repeated) or not is_clean(
+        [parameters.get("client_id"), parameters.get("redirect_uri")]
+    ):
+        raise UnknownClient("client_id and redirect_uri may come once only.")
+    agent = find_client(parameters.get("client_id"), actor)
+    redirect_uri = _redirect_uri(agent, parameters.get("redirect_uri"))
+    state = parameters.get("state")
+    return ClientAndReturn(agent, redirect_uri, state if is_clean([state]) else "")
+
+
+def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor) -> Consent:
+    """Create the pending consent. Raises `OAuthError` with a code for the client."""
+    parameters.check()
+    _check_response(parameters)
+    _check_challenge(parameters)
+    servers = resource_servers(parameters)
+    request = ConsentRequest(
+        scopes=_scopes(target.agent, [server for server in servers if server], parameters),
+        redirect_uri=target.redirect_uri,
+        state=target.state,
+        code_challenge=parameters.get("code_challenge"),
+        resource=_identifiers(servers),
+    )
+    try:
+        return request_consent(actor=actor, agent=target.agent, request=request)
+    except DomainError as error:
+        raise from_domain(error) from error
+
+
+def resource_servers(parameters: Parameters) -> list[ResourceServer | None]:
+    """Return the resource servers named (RFC 8707 section 2), None for ourselves. Raises `invalid_target`."""
+    return [_resource_server(identifier) for identifier in parameters.all("resource")]
+
+
+def resource_identifiers(parameters: Parameters) -> list[str]:
+    """Return the audiences named, as they are registered. Raises `invalid_target`."""
+    return _identifiers(resource_servers(parameters))
+
+
+def _identifiers(servers: Sequence[ResourceServer | None]) -> list[str]:
+    return list(dict.fromkeys(server.identifier if server else settings.API_URL for server in servers))
+
+
+def _redirect_uri(agent: Agent, asked: str) -> str:
+    """Return the URI to go back to; it may be left out only when one is registered, and that not on a loopback host."""
+    registered = agent.redirect_uri_list
+    if asked and matches_registered(asked, registered):
+        return asked
+    if not asked and len(registered) == 1 and not is_loopback(registered[0]):
+        return registered[0]
+    raise InvalidRedirectUri("The redirect URI is not one that is registered for this client, to the letter.")
+
+
+def _check_response(parameters: Parameters) -> None:
+    if parameters.get("request"):
+        _refuse("request_not_supported", "Request objects are not taken; push the request instead.")
+    response_type = parameters.require("response_type")
+    if response_type != "code":
+        _refuse("unsupported_response_type", "Only response_type=code is given.")
+    if parameters.get("response_mode") not in ("", "query"):
+        _refuse("invalid_request", "Only response_mode=query is given.")
+
+
+def _check_challenge(parameters: Parameters) -> None:
+    """PKCE is for every client here (OAuth 2.1 section 7.5.1), with S256."""
+    if not parameters.get("code_challenge"):
+        _refuse("invalid_request", "code_challenge is missing (RFC 7636).")
+    if parameters.get("code_challenge_method") != "S256":
+        _refuse("invalid_request", "code_challenge_method must be S256.")
+    if not is_challenge(parameters.get("code_challenge")):
+        _refuse("invalid_request", "code_challenge must be the 43 characters of a SHA-256 in base64url.")
+
+
+def _resource_server(identifier: str) -> ResourceServer | None:
+    """Return the resource server; None is ourselves, the default audience. Raises `invalid_target` (RFC 8707).
+
+    An empty path and "/" are one address (RFC 3986 section 6.2.3), and clients' URL libraries write the latter.
+    """
+    for spelling in (identifier, identifier.removesuffix("/"), f"{identifier}/"):
+        if spelling == settings.API_URL:
+            return None
+        server = resource_server_for_identifier(spelling)
+        if server is not None and (spelling == identifier or spelling.count("/") in (2, 3)):
+            return server
+    raise OAuthError("invalid_target", "The resource is not a registered resource server.")
+
+
+def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:
+    """Return the scopes asked for. Without any, all that the client can have here, unless that is the catalogue."""
+    asked = [scope for scope in parameters.words("scope") if scope != OFFLINE]
+    if "openid" in asked:
+        _refuse("invalid_scope", "openid is not offered: this server gives access, not identity.")
+    if not asked and (servers or not agent.is_stock):
+        return scopes_within_reach(agent, servers)
+    return asked
+
+
+def _refuse(code: str, description: str) -> NoReturn:
+    raise OAuthError(code, description)

@@ -1,0 +1,58 @@
+"""Finding the client that a request names, also one that is known only by its metadata document.
+
+A client id metadata document (draft-ietf-oauth-client-id-metadata-document) lies under the client id, an https URL.
+"""
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+
+from agents.errors import UnknownClient
+from agents.models import Agent
+from agents.registration import save_metadata_client
+from agents.selectors import agent_for_client_id
+from core import clock
+from core.actor import Actor
+from core.throttle import Throttle, address_subject
+from oauth.client_metadata import parse_client_metadata
+from oauth.documents import DocumentUnavailable, fetch_document
+from oauth.errors import OAuthError
+
+logger = logging.getLogger(__name__)
+
+DOCUMENT_METHODS = (Agent.AuthMethod.NONE, Agent.AuthMethod.PRIVATE_KEY_JWT)
+MAX_CLIENT_ID_LENGTH = 255
+FETCHES = "20/minute"
+
+
+def find_client(client_id: str, actor: Actor) -> Agent:
+    """Return the client, its document fetched if we have none or an old one. Raises `UnknownClient`, `Throttled`."""
+    agent = agent_for_client_id(client_id) if 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH else None
+    is_document = client_id.startswith("https://") and len(client_id) <= MAX_CLIENT_ID_LENGTH
+    if agent is not None and (not is_document or _is_fresh(agent)):
+        return agent
+    if not is_document or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
+        raise UnknownClient("No client has this id.")
+    return _fetch_client(client_id, actor)
+
+
+def _is_fresh(agent: Agent) -> bool:
+    return agent.cimd_expires_at is None or agent.cimd_expires_at > clock.now()
+
+
+def _fetch_client(client_id: str, actor: Actor) -> Agent:
+    """Fetch and save. One address makes us fetch this often only, whatever URLs it names."""
+    Throttle("client-metadata", FETCHES).hit(address_subject(actor.ip or ""))
+    try:
+        document, max_age = fetch_document(client_id)
+        if document.get("client_id") != client_id:
+            raise OAuthError("invalid_client_metadata", "The document names another client_id.")
+        if "client_secret" in document or "client_secret_expires_at" in document:
+            raise OAuthError("invalid_client_metadata", "The document holds a client secret.")
+        metadata = parse_client_metadata(document, DOCUMENT_METHODS, Agent.AuthMethod.NONE)
+    except (DocumentUnavailable, OAuthError) as error:
+        logger.info("no client metadata from %s: %s", client_id, error)
+        raise UnknownClient("The client's metadata document cannot be used.") from error
+    fresh_until = clock.now() + timedelta(seconds=max_age)
+    return save_metadata_client(actor=actor, client_id=client_id, metadata=metadata, fresh_until=fresh_until)

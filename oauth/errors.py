@@ -1,0 +1,76 @@
+"""What an OAuth endpoint refuses, as data (RFC 6749 sections 4.1.2.1 and 5.2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from agents.errors import InvalidClient
+from core.errors import DomainError, NotAuthenticated, Throttled
+from oauth.responses import View, uncached
+
+BASIC_CHALLENGE = 'Basic realm="AgentGate", charset="UTF-8"'
+
+# What a surface calls by another name than the domain does.
+CODES = {
+    "validation_failed": "invalid_request",
+    "forbidden": "unauthorized_client",
+    "throttled": "temporarily_unavailable",
+    "not_authenticated": "invalid_client",
+    "unavailable": "server_error",
+}
+
+
+@dataclass(eq=False)
+class OAuthError(Exception):
+    """A refusal with its registered error code. `description` is for the client's developer and tells no secret."""
+
+    code: str
+    description: str = ""
+    status: int = 400
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        description = {"error_description": _printable(self.description)} if self.description else {}
+        return {"error": self.code, **description}
+
+
+def from_domain(error: DomainError) -> OAuthError:
+    """Return what the domain refuses in the words of OAuth."""
+    code = CODES.get(error.code, error.code)
+    status = error.status if error.status in (401, 429, 503) else 400
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Throttled) else {}
+    detail = "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
+    return OAuthError(code, detail, status, headers)
+
+
+def answers_errors(view: View) -> View:
+    """Turn refusals into JSON that nobody keeps (RFC 6749 section 5.2); a failed Basic gets its challenge."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest) -> HttpResponse:
+        try:
+            return view(request)
+        except OAuthError as error:
+            return error_response(error)
+        except DomainError as error:
+            refusal = from_domain(error)
+            if isinstance(error, (InvalidClient, NotAuthenticated)) and "Authorization" in request.headers:
+                refusal = OAuthError(refusal.code, refusal.description, 401, {"WWW-Authenticate": BASIC_CHALLENGE})
+            return error_response(refusal)
+
+    return wrapped
+
+
+def error_response(error: OAuthError) -> HttpResponse:
+    response = uncached(JsonResponse(error.parameters, status=error.status))
+    for name, value in error.headers.items():
+        response[name] = value
+    return response
+
+
+def _printable(text: str) -> str:
+    """Return `text` in the characters that a description may hold (RFC 6749 appendix A.8)."""
+    return "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "'" for letter in text)

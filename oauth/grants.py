@@ -1,0 +1,92 @@
+"""The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6), each a call of the service that both doors share."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+
+from agents.models import Agent
+from core.actor import Actor
+from core.idempotency import Answer, RepeatableRequest, answer_once
+from oauth.authorization import OFFLINE, resource_identifiers
+from oauth.errors import OAuthError
+from oauth.parameters import Parameters
+from tokens.services import IssuedTokens, Refusal, exchange_code, issue_client_token, refresh_tokens
+
+Grant = Callable[[Parameters, Agent, Actor], IssuedTokens | Refusal]
+
+
+def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    """A left-out `redirect_uri` is no fault: the code is bound to the one it was sent to (OAuth 2.1 section 4.1.3)."""
+    return exchange_code(
+        actor=actor,
+        agent=agent,
+        code=form.require("code"),
+        code_verifier=form.get("code_verifier"),
+        redirect_uri=form.get("redirect_uri") or None,
+        resource=resource_identifiers(form),
+    )
+
+
+def refresh_token(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    return refresh_tokens(
+        actor=actor,
+        agent=agent,
+        refresh_token=form.require("refresh_token"),
+        scopes=_scopes(form) or None,
+        resource=resource_identifiers(form),
+    )
+
+
+def client_credentials(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    return issue_client_token(actor=actor, agent=agent, scopes=_scopes(form), resource=resource_identifiers(form))
+
+
+GRANTS: dict[str, Grant] = {
+    "authorization_code": authorization_code,
+    "refresh_token": refresh_token,
+    "client_credentials": client_credentials,
+}
+
+
+def find_grant(form: Parameters) -> Grant:
+    """Return the grant that the form asks for. Raises `unsupported_grant_type`, `invalid_request`."""
+    grant = GRANTS.get(form.require("grant_type"))
+    if grant is None:
+        raise OAuthError("unsupported_grant_type", f"Use one of {', '.join(GRANTS)}.")
+    return grant
+
+
+def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
+    """Return the token endpoint's answer. A refresh sent twice with one key has one answer, for 60 seconds."""
+
+    def work() -> Answer:
+        return _answer(grant(form, agent, actor))
+
+    if idempotency_key is None or grant is not refresh_token:
+        return work()
+    request = RepeatableRequest(
+        key=idempotency_key,
+        path="/oauth/token",
+        credential=agent.client_id,
+        body=form.fingerprint(),
+        lifetime=settings.REFRESH_ANSWER_LIFETIME,
+    )
+    return answer_once(request, work)
+
+
+def _answer(outcome: IssuedTokens | Refusal) -> Answer:
+    if isinstance(outcome, Refusal):
+        return Answer(400, OAuthError(outcome.code, outcome.detail).parameters)
+    body = {
+        "access_token": outcome.access_token,
+        "token_type": "Bearer",
+        "expires_in": int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        "scope": " ".join(outcome.scopes),
+    }
+    if outcome.refresh_token is not None:
+        body["refresh_token"] = outcome.refresh_token
+    return Answer(200, body)
+
+
+def _scopes(form: Parameters) -> list[str]:
+    return [scope for scope in form.words("scope") if scope != OFFLINE]

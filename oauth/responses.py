@@ -1,0 +1,50 @@
+"""Answers of the OAuth endpoints."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.views.decorators.csrf import csrf_exempt
+
+View = Callable[..., HttpResponse]
+
+
+class SeeOther(HttpResponseRedirect):
+    """303: whatever the method was, look there with GET (RFC 9700 section 4.12)."""
+
+    status_code = 303
+
+    def __init__(self, redirect_to: str) -> None:
+        self.allowed_schemes = [urlsplit(redirect_to).scheme]
+        super().__init__(redirect_to, max_length=None)
+
+
+def uncached[R: HttpResponse](response: R) -> R:
+    """Return `response` with what RFC 6749 section 5.1 wants on every answer of the token endpoint."""
+    response["Cache-Control"] = "no-store"
+    response["Pragma"] = "no-cache"
+    return response
+
+
+def endpoint(*methods: str) -> Callable[[View], View]:
+    """Make an endpoint for programs, in a browser or not: these methods, no cookie, and so any origin may call it."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method == "OPTIONS":
+                response = HttpResponse(status=204)
+                response["Access-Control-Allow-Methods"] = ", ".join(methods)
+                response["Access-Control-Allow-Headers"] = "Authorization, Content-Type, MCP-Protocol-Version"
+            elif request.method not in methods:
+                response = uncached(HttpResponseNotAllowed(methods))
+            else:
+                response = view(request, *args, **kwargs)
+            response["Access-Control-Allow-Origin"] = "*"
+            return response
+
+        return csrf_exempt(wrapped)
+
+    return decorate

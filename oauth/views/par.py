@@ -1,0 +1,35 @@
+"""Pushed authorization requests (RFC 9126). Pushing is the same act as `POST /api/v1/consent/initiate`."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from agents.errors import InvalidRedirectUri
+from core.throttle import Throttle, address_subject
+from oauth.authentication import authenticate
+from oauth.authorization import find_client_and_return, make_consent
+from oauth.errors import OAuthError, answers_errors
+from oauth.parameters import read_form
+from oauth.pushed import request_uri
+from oauth.responses import endpoint, uncached
+
+
+@endpoint("POST")
+@answers_errors
+def par(request: HttpRequest) -> HttpResponse:
+    form = read_form(request)
+    agent, actor = authenticate(request, form)
+    if form.get("request_uri"):
+        raise OAuthError("invalid_request", "request_uri cannot be pushed (RFC 9126 section 2.1).")
+    if "none" in form.words("prompt"):
+        raise OAuthError("invalid_request", "prompt=none cannot be met: the person is always asked.")
+    Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(actor.ip or ""))
+    try:
+        target = find_client_and_return(form.naming(agent.client_id), actor)
+    except InvalidRedirectUri as error:
+        raise OAuthError("invalid_request", error.detail) from error
+    consent = make_consent(target, form, actor)
+    body = {
+        "request_uri": request_uri(consent),
+        "expires_in": int(settings.CONSENT_REQUEST_LIFETIME.total_seconds()),
+    }
+    return uncached(JsonResponse(body, status=201))
