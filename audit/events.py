@@ -29,6 +29,7 @@ class Event(StrEnum):
     AGENT_SUSPENDED = "agent.suspended"
     AGENT_REACTIVATED = "agent.reactivated"
     AGENT_SECRET_ROTATED = "agent.secret_rotated"
+    AGENT_EXPIRED = "agent.expired"
 
     POLICY_CREATED = "policy.created"
     POLICY_UPDATED = "policy.updated"
