@@ -35,14 +35,27 @@ def register_developer(*, actor: Actor, name: str, email: str, password: str) ->
     A person who has an account becomes a developer with its password.
     Raises `EmailTaken`, and `Invalid` when the password is weak.
     """
+    registrant = find_registrant(actor=actor, name=name, email=email, password=password)
+    return create_developer(actor=actor, registrant=registrant, name=name)
+
+
+def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> User:
+    """Return the person with this password, or a new one not yet saved. Raises as `register_developer` does.
+
+    Hashing and throttling happen here: call it before a transaction opens.
+    """
     if not User.objects.filter(email=email.lower()).exists():
-        user = new_user(email=email, password=password, name=name)
-        with transaction.atomic():
-            return become_developer(actor=actor, user=add_user(actor=actor, user=user), name=name)
+        return new_user(email=email, password=password, name=name)
     try:
-        user = check_password(actor=actor, email=email, password=password)
+        return check_password(actor=actor, email=email, password=password)
     except BadCredentials as error:
         raise EmailTaken(f"{email} already has an account; sign in instead.") from error
+
+
+@transaction.atomic
+def create_developer(*, actor: Actor, registrant: User, name: str) -> RegisteredDeveloper:
+    """Make the person a developer, saving a new one first. Raises `EmailTaken`."""
+    user = add_user(actor=actor, user=registrant) if registrant._state.adding else registrant
     return become_developer(actor=actor, user=user, name=name)
 
 

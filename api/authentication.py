@@ -1,0 +1,101 @@
+"""Who asks: an API key, a session token, or the browser's session. A wrong credential is never as good as none."""
+
+from dataclasses import dataclass
+
+from django.contrib.auth.models import AnonymousUser
+from django.middleware.csrf import CsrfViewMiddleware
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts.models import SessionToken, User
+from accounts.selectors import session_for_token
+from core.errors import DomainError, Forbidden, NotAuthenticated
+from developers.models import Developer
+from developers.selectors import developer_for_api_key
+
+API_KEY_HEADER = "X-Api-Key"
+
+
+class MultipleCredentials(DomainError):
+    """Two credentials in one request leave open who asks."""
+
+    code = "multiple_credentials"
+    title = "Give one credential"
+
+
+class CsrfFailed(Forbidden):
+    code = "csrf_failed"
+    title = "A request with the browser's session needs its CSRF token"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyCredential:
+    """A developer by their key: it speaks for the organization, never for the person."""
+
+    developer: Developer
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCredential:
+    """A person by their session token."""
+
+    session: SessionToken
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserCredential:
+    """A person by the cookie of their browser, checked against CSRF."""
+
+
+Credential = ApiKeyCredential | SessionCredential | BrowserCredential
+
+
+class ApiKeyAuthentication(BaseAuthentication):
+    """`X-Api-Key: ag_...`. Raises `NotAuthenticated`, and `MultipleCredentials` beside `Authorization`."""
+
+    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+        api_key = request.headers.get(API_KEY_HEADER)
+        if api_key is None:
+            return None
+        if "Authorization" in request.headers:
+            raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
+        developer = developer_for_api_key(api_key)
+        if developer is None:
+            raise NotAuthenticated("The API key is unknown or has ended.")
+        return developer.user, ApiKeyCredential(developer)
+
+
+class SessionTokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer st_...` (RFC 6750 section 2.1). Raises `NotAuthenticated`, also for an agent's token."""
+
+    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+        header = request.headers.get("Authorization")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        session = session_for_token(token) if scheme.lower() == "bearer" and token.startswith("st_") else None
+        if session is None:
+            raise NotAuthenticated("Send a session token (st_...) of a login that has not ended.")
+        return session.user, SessionCredential(session)
+
+
+class BrowserSessionAuthentication(BaseAuthentication):
+    """The browser's session, looked at only without another credential. Raises `CsrfFailed` for an unsafe method."""
+
+    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+        user: User | AnonymousUser = request._request.user
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return None
+        check = _CsrfCheck(lambda _: None)
+        check.process_request(request._request)
+        reason = check.process_view(request._request, None, (), {})
+        if reason:
+            raise CsrfFailed("Send the token of the page in X-CSRFToken.")
+        return user, BrowserCredential()
+
+
+class _CsrfCheck(CsrfViewMiddleware):
+    """Django's check, which tells why instead of answering a page."""
+
+    def _reject(self, request: object, reason: str) -> str:  # type: ignore[override]
+        return reason

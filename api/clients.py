@@ -1,0 +1,84 @@
+"""Credentials of agents and resource servers: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from rest_framework.request import Request
+
+from agents.errors import InvalidClient
+from agents.models import Agent
+from agents.selectors import agent_for_client_id
+from agents.services import authenticate_client
+from api.authentication import MultipleCredentials
+from core.actor import Actor
+from core.errors import Invalid, NotAuthenticated
+from developers.models import ResourceServer
+from developers.resource_servers import authenticate_resource_server
+
+BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
+
+
+def client_of(request: Request, body: Mapping[str, Any], actor: Actor) -> Agent:
+    """Return the agent that asks. A public one has no secret to prove.
+
+    Raises `InvalidClient`, `Throttled`, `MultipleCredentials`, and `Invalid` when no client is named.
+    """
+    client_id, secret = _presented(request, body)
+    if not client_id:
+        raise Invalid.field("clientId", "This field is required.")
+    if secret is None:
+        agent = agent_for_client_id(client_id)
+        if agent is not None and not agent.is_confidential:
+            return agent
+    return authenticate_client(actor=actor, client_id=client_id, client_secret=secret or "")
+
+
+def is_client_presented(request: Request, body: Mapping[str, Any]) -> bool:
+    """Return whether the request holds client credentials, right or wrong."""
+    return "Authorization" in request.headers or "clientId" in body or "clientSecret" in body
+
+
+def is_secret_presented(request: Request, body: Mapping[str, Any]) -> bool:
+    """Return whether the request tries to prove who the client is, and does not merely name it."""
+    return "Authorization" in request.headers or "clientSecret" in body
+
+
+def resource_server_of(request: Request, actor: Actor) -> ResourceServer | None:
+    """Return the resource server that asks by HTTP Basic. None without a credential.
+
+    Raises `NotAuthenticated`, `Throttled`.
+    """
+    basic = _basic(request)
+    if basic is None:
+        return None
+    return authenticate_resource_server(actor=actor, server_id=basic[0], secret=basic[1])
+
+
+def _presented(request: Request, body: Mapping[str, Any]) -> tuple[str, str | None]:
+    try:
+        basic = _basic(request)
+    except NotAuthenticated as error:
+        raise InvalidClient(error.detail) from error
+    if basic is None:
+        return body.get("clientId", ""), body.get("clientSecret")
+    if "clientSecret" in body or body.get("clientId", basic[0]) != basic[0]:
+        raise MultipleCredentials("Send client credentials in the body or as HTTP Basic, not both.")
+    return basic
+
+
+def _basic(request: Request) -> tuple[str, str] | None:
+    """Return user and password of HTTP Basic. None without `Authorization`. Raises `NotAuthenticated`."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, encoded = header.partition(" ")
+    try:
+        decoded = b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
+    except ValueError:
+        decoded = ""
+    user, colon, password = decoded.partition(":")
+    if not colon:
+        raise NotAuthenticated("Only HTTP Basic with an id and a secret is understood here.")
+    return unquote_plus(user), unquote_plus(password)

@@ -1,0 +1,179 @@
+"""What every endpoint does the same: who may ask, reading the body, answering once."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from api.authentication import (
+    ApiKeyAuthentication,
+    ApiKeyCredential,
+    BrowserSessionAuthentication,
+    SessionTokenAuthentication,
+)
+from api.strict import StrictSerializer
+from core.actor import Actor, visitor
+from core.errors import Forbidden, NotAuthenticated, NotFound
+from core.idempotency import Answer, RepeatableRequest, answer_once
+from developers.models import Developer
+from developers.selectors import developer_for_user
+
+ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+DAY = timedelta(hours=24)
+CREDENTIALS = [ApiKeyAuthentication, SessionTokenAuthentication, BrowserSessionAuthentication]
+
+
+class OrganizationSuspended(Forbidden):
+    code = "organization_suspended"
+    title = "The organization is suspended"
+
+
+class AlwaysJson(BaseContentNegotiation):
+    """Answers in JSON whatever `Accept` says: a refusal must reach everybody."""
+
+    def select_parser(self, request: Any, parsers: Any) -> Any:
+        return next((parser for parser in parsers if parser.media_type == media_type(request)), None)
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class Endpoint(APIView):
+    """An endpoint for anybody: it looks at no credential of a person or developer."""
+
+    authentication_classes: ClassVar[Any] = []
+    permission_classes: ClassVar[Any] = [AllowAny]
+    content_negotiation_class = AlwaysJson
+    metadata_class = None
+    cache_control = "no-store"
+
+    actor: Actor
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a method before looking at who asks, and ids that cannot be ours before any query."""
+        if request.method not in self.allowed_methods:
+            raise exceptions.MethodNotAllowed(request.method or "")
+        if request.method == "OPTIONS":
+            return
+        _require_json(request)
+        super().initial(request, *args, **kwargs)
+        self.actor = visitor(request._request)
+        self.identify()
+        if not all(ID.fullmatch(value) for value in kwargs.values()):
+            raise NotFound("No such resource.")
+
+    def identify(self) -> None:
+        """Settle who acts. Raises `NotAuthenticated`, `Forbidden`."""
+
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return Response(status=204)
+
+    def read(self, body_type: type[StrictSerializer], *, partial: bool = False) -> dict[str, Any]:
+        """Return the body, checked; with `partial` only what was sent. Raises the framework's `ValidationError`."""
+        serializer = body_type(data=self.request.data, partial=partial)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+    def answer_once(self, credential: str, work: Callable[[], Answer], *, lifetime: timedelta = DAY) -> Response:
+        """Answer with what `work` returns; with an `Idempotency-Key`, with what it returned the first time.
+
+        Danger: with a key `work` runs in a transaction. Check passwords and throttles before.
+        """
+        key = self.request.headers.get("Idempotency-Key")
+        if key is None:
+            answer = work()
+        else:
+            repeatable = RepeatableRequest(
+                key=key, path=self.request.path, credential=credential, body=self.request.data, lifetime=lifetime
+            )
+            answer = answer_once(repeatable, work)
+        return Response(answer.body, status=answer.status)
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = self.cache_control if response.status_code < 400 else "no-store"
+        return response
+
+
+class OptionalCredentialEndpoint(Endpoint):
+    """Open to anybody; whoever shows a credential sees what is theirs. A wrong one is refused."""
+
+    authentication_classes: ClassVar[Any] = CREDENTIALS
+    person: User | None = None
+    developer: Developer | None = None
+
+    def identify(self) -> None:
+        credential = self.request.auth
+        if isinstance(credential, ApiKeyCredential):
+            self.developer = require_live(credential.developer)
+        elif credential is not None:
+            self.person = self.request.user
+            self.developer = developer_for_user(self.person)
+
+
+class PersonEndpoint(Endpoint):
+    """For a signed-in person: a session token or the browser's session. An API key is not a person."""
+
+    authentication_classes: ClassVar[Any] = CREDENTIALS
+    person: User
+
+    def identify(self) -> None:
+        credential = self.request.auth
+        if credential is None:
+            raise NotAuthenticated("Sign in, or send a session token.")
+        if isinstance(credential, ApiKeyCredential):
+            raise Forbidden("An API key speaks for an organization; this needs a person's session.")
+        self.person = self.request.user
+        self.actor = self.actor.acting_as("user", self.person.id)
+
+
+class DeveloperEndpoint(Endpoint):
+    """For a developer: the API key, or the session of a person who is one. Everything is their organization's."""
+
+    authentication_classes: ClassVar[Any] = CREDENTIALS
+    developer: Developer
+
+    def identify(self) -> None:
+        credential = self.request.auth
+        if credential is None:
+            raise NotAuthenticated("Send the API key in X-Api-Key, or a developer's session token.")
+        is_key = isinstance(credential, ApiKeyCredential)
+        developer = credential.developer if is_key else developer_for_user(self.request.user)
+        if developer is None:
+            raise Forbidden("This person is no developer; register as one first.")
+        self.developer = require_live(developer)
+        self.actor = self.actor.acting_as("developer", developer.id)
+
+
+def _require_json(request: Request) -> None:
+    """Raise 415 for any other body, before a form could be read as an empty one."""
+    has_body = request.META.get("CONTENT_LENGTH", "") not in ("", "0")
+    if request.method in ("POST", "PATCH") and has_body and media_type(request) != "application/json":
+        raise exceptions.UnsupportedMediaType(media_type(request))
+
+
+def media_type(request: Request) -> str:
+    """Return the body's media type without its parameters, in lower case."""
+    return (request.content_type or "").partition(";")[0].strip().lower()
+
+
+def require_live(developer: Developer) -> Developer:
+    """Return the developer. Raises `OrganizationSuspended`."""
+    if developer.organization.suspended_at is not None:
+        raise OrganizationSuspended("Ask the administrator of this server.")
+    return developer
+
+
+class UnknownPath(Endpoint):
+    """Whatever else is asked below /api/."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("No such resource.")

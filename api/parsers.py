@@ -1,0 +1,144 @@
+"""Reading a JSON body so that no two readers could understand it differently (RFC 8259, RFC 7493)."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rest_framework.parsers import BaseParser
+
+from core.errors import DomainError, FieldError, Invalid
+
+MAX_BODY_BYTES = 2 * 1024 * 1024
+MAX_DEPTH = 32
+# What a double holds exactly, and so what every JSON reader agrees on (RFC 7493 section 2.2).
+MAX_INTEGER = 2**53 - 1
+MAX_ECHO = 100
+# Possessive, so that hostile text costs linear time. An unterminated string runs to the end.
+BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class MalformedRequest(DomainError):
+    """The body is not a JSON object that everybody reads the same way."""
+
+    code = "malformed_request"
+    title = "The request cannot be read"
+
+
+class PayloadTooLarge(DomainError):
+    code = "payload_too_large"
+    status = 413
+    title = "The request is too large"
+
+
+class StrictJSONParser(BaseParser):
+    """Parses `application/json` into a dict. Raises `MalformedRequest`, `PayloadTooLarge`, `Invalid`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        body = stream.read(MAX_BODY_BYTES + 1)
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"A body has at most {MAX_BODY_BYTES} bytes.")
+        return parse_object(body)
+
+
+def parse_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in `body`. Raises `MalformedRequest`, and `Invalid` naming what is not Unicode."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MalformedRequest("The body is not UTF-8.") from error
+    _check_depth(text)
+    value = _load(text)
+    if not isinstance(value, dict):
+        raise MalformedRequest("The body must be a JSON object.")
+    if "\\u" in text:
+        _check_text(value)
+    return value
+
+
+def echo(text: object) -> str:
+    """Return a name from the request short and in ASCII, so that any answer can hold it."""
+    return str(text)[:MAX_ECHO].encode("ascii", "backslashreplace").decode()
+
+
+def _load(text: str) -> Any:
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_exact,
+        )
+    except ValueError as error:
+        raise MalformedRequest(_explain(error)) from error
+
+
+def _explain(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"The body is not JSON: line {error.lineno}, column {error.colno}."
+    return str(error)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse deep nesting before the parser recurses into it: a thread's stack is smaller than it believes."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for match in BRACKETS.finditer(text):
+        token = match[0]
+        depth += (token in "[{") - (token in "]}")
+        if depth > MAX_DEPTH:
+            raise MalformedRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"The body names {echo(twice)} twice.")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON.")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError("A number is out of range.")
+    return number
+
+
+def _exact(digits: str) -> int:
+    # Long runs of digits are refused by their length: converting them takes quadratic time.
+    if len(digits) > len(str(MAX_INTEGER)) + 1 or abs(int(digits)) > MAX_INTEGER:
+        raise ValueError(f"A whole number is beyond {MAX_INTEGER}; give it as a text.")
+    return int(digits)
+
+
+def _check_text(value: dict[str, Any]) -> None:
+    errors = tuple(FieldError(path, "is not valid Unicode text") for path in _surrogates(value, ""))
+    if errors:
+        raise Invalid("A text is not valid Unicode.", errors=errors[:20])
+
+
+def _surrogates(value: Any, path: str) -> Iterator[str]:
+    if isinstance(value, str):
+        if SURROGATE.search(value):
+            yield path
+        return
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        here = f"{path}.{echo(name)}" if path else echo(name)
+        if isinstance(name, str) and SURROGATE.search(name):
+            yield here
+        yield from _surrogates(item, here)

@@ -1,0 +1,130 @@
+"""Every refusal as problem details (RFC 9457). What went wrong inside is logged, never sent."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from api.parsers import MalformedRequest, PayloadTooLarge, echo
+from core.errors import DomainError, FieldError, Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_SECONDS = 1
+DEFAULT_CHALLENGE = 'Bearer realm="agentgate"'
+
+
+class MethodNotAllowed(DomainError):
+    code = "method_not_allowed"
+    status = 405
+    title = "This path does not know that method"
+
+
+class UnsupportedMediaType(DomainError):
+    code = "unsupported_media_type"
+    status = 415
+    title = "A request body must be application/json"
+
+
+class InternalError(DomainError):
+    code = "internal_error"
+    status = 500
+    title = "Something went wrong here"
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the problem details for `exc`, whatever it is."""
+    set_rollback()
+    request, view = context["request"], context["view"]
+    error = as_domain_error(exc)
+    if error.status >= 500:
+        logger.error("%s %s failed", request.method, request.path, exc_info=exc)
+    response = Response(describe(error, request), status=error.status, content_type=MEDIA_TYPE)
+    for name, value in _headers(error, view):
+        response[name] = value
+    return response
+
+
+def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
+    """Return the members of the problem details."""
+    problem: dict[str, Any] = {
+        "type": type_uri(error.code),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "requestId": getattr(request, "request_id", ""),
+    }
+    if error.errors:
+        problem["errors"] = [{"field": each.field, "message": each.message} for each in error.errors]
+    return problem
+
+
+def type_uri(code: str) -> str:
+    return f"{settings.API_URL}/api/docs/errors#{code}"
+
+
+def as_domain_error(exc: Exception) -> DomainError:
+    """Return what a caller may know of `exc`."""
+    if isinstance(exc, DomainError):
+        return exc
+    if isinstance(exc, exceptions.ValidationError):
+        return Invalid("A field is not valid.", errors=tuple(_flatten(exc.get_full_details())))
+    for kind, translate in _TRANSLATIONS:
+        if isinstance(exc, kind):
+            return translate(exc)
+    return InternalError("Try again; if it happens again, report the request id.")
+
+
+def _translate_database(exc: Exception) -> DomainError:
+    return Unavailable("Try again in a moment.")
+
+
+_TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
+    (OperationalError, _translate_database),
+    (InterfaceError, _translate_database),
+    (exceptions.MethodNotAllowed, lambda exc: MethodNotAllowed("The Allow header lists those it knows.")),
+    (exceptions.UnsupportedMediaType, lambda exc: UnsupportedMediaType("Send it as application/json.")),
+    ((exceptions.NotFound, Http404), lambda exc: NotFound("No such resource.")),
+    ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), lambda exc: NotAuthenticated()),
+    ((exceptions.PermissionDenied, PermissionDenied), lambda exc: Forbidden()),
+    (RequestDataTooBig, lambda exc: PayloadTooLarge()),
+    ((exceptions.ParseError, SuspiciousOperation), lambda exc: MalformedRequest()),
+)
+
+
+def _headers(error: DomainError, view: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(error, Throttled):
+        yield "Retry-After", str(error.retry_after)
+    if error.status == 503:
+        yield "Retry-After", str(RETRY_SECONDS)
+    if error.status == 401:
+        yield "WWW-Authenticate", getattr(view, "challenge", DEFAULT_CHALLENGE)
+
+
+def _flatten(details: Any, path: str = "") -> Iterator[FieldError]:
+    """Yield the leaves of the framework's nested errors, each by its dotted path."""
+    if _is_leaf(details):
+        yield FieldError(path, str(details["message"]))
+    elif isinstance(details, Mapping):
+        for name, item in details.items():
+            yield from _flatten(item, path if name == "non_field_errors" else _join(path, name))
+    else:
+        for index, item in enumerate(details):
+            yield from _flatten(item, path if _is_leaf(item) else _join(path, index))
+
+
+def _is_leaf(details: Any) -> bool:
+    return isinstance(details, Mapping) and set(details) == {"message", "code"}
+
+
+def _join(path: str, name: object) -> str:
+    return f"{path}.{echo(name)}" if path else echo(name)

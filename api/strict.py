@@ -1,0 +1,118 @@
+"""Serializers and fields that take what the contract names, in the type it names, and nothing else."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from api.parsers import echo
+from core import clock
+
+
+class StrictSerializer(serializers.Serializer):
+    """Refuses a field that it does not know, by its name."""
+
+    default_error_messages = {"invalid": "Give an object."}
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
+        if unknown:
+            raise serializers.ValidationError({echo(name): ["Unknown field."] for name in unknown})
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """A JSON string, kept as it is: never a number, never trimmed."""
+
+    default_error_messages = {"invalid": "Give a text."}
+
+    def __init__(self, *, max_length: int, **options: Any) -> None:
+        super().__init__(max_length=max_length, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class Line(Text):
+    """A text to show on one line: no control characters, not blank."""
+
+    default_error_messages = {"plain": "Remove characters that cannot be printed."}
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not text.isprintable():
+            self.fail("plain")
+        if not self.allow_blank and not text.strip():
+            self.fail("blank")
+        return text
+
+
+class Opaque(serializers.CharField):
+    """A token or code from anywhere: whatever it holds, it is only looked up, never stored."""
+
+    default_error_messages = {"invalid": "Give a text."}
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(trim_whitespace=False, **options)
+        self.validators = [each for each in self.validators if not isinstance(each, ProhibitNullCharactersValidator)]
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return data
+
+
+class Whole(serializers.IntegerField):
+    """A JSON number without a fraction: never a text, never true."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            self.fail("invalid")
+        return data
+
+
+class Flag(serializers.BooleanField):
+    """true or false, and nothing that merely looks like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=echo(data))
+        return data
+
+
+class TextList(serializers.ListField):
+    """A JSON list of texts."""
+
+    def __init__(self, *, max_items: int, item_length: int = 200, min_items: int = 0, **options: Any) -> None:
+        child = Text(max_length=item_length)
+        super().__init__(child=child, min_length=min_items, max_length=max_items, **options)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        return super().to_internal_value(data)
+
+
+class Moment(serializers.DateTimeField):
+    """RFC 3339; it goes out in UTC with `Z`, and comes in with its offset."""
+
+    default_error_messages = {"rfc3339": "Give a time as in RFC 3339, such as 2026-01-31T12:00:00Z."}
+
+    def to_representation(self, value: Any) -> str | None:
+        return clock.rfc3339(value) if isinstance(value, datetime) else value
+
+    def to_internal_value(self, value: Any) -> datetime:
+        try:
+            # In a query an unescaped "+" arrives as a space.
+            moment = parse_datetime(value.replace(" ", "+")) if isinstance(value, str) and "T" in value else None
+            if moment is not None and moment.tzinfo is not None:
+                clock.rfc3339(moment)
+                return moment
+        except (ValueError, OverflowError):
+            pass
+        return self.fail("rfc3339")

@@ -1,0 +1,16 @@
+"""The organization's log."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.endpoint import DeveloperEndpoint
+from api.pagination import paginate, read_query
+from api.v1.shapes.audit import AuditQuery, filters_of, show_entries
+from audit.selectors import entries_for_organization
+
+
+class Audit(DeveloperEndpoint):
+    def get(self, request: Request) -> Response:
+        query = read_query(request, AuditQuery)
+        rows = entries_for_organization(self.developer.organization_id, filters_of(query))
+        return paginate(rows, query, show_entries)

@@ -1,0 +1,112 @@
+"""Asking for consent, showing the request, deciding it."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.errors import UnknownClient
+from agents.models import Agent
+from agents.selectors import agent_for_client_id
+from api.clients import BASIC_CHALLENGE, client_of, is_secret_presented
+from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
+from api.v1.shapes.consent import (
+    ApproveBody,
+    EmptyBody,
+    InitiateBody,
+    PendingConsent,
+    show_consent,
+)
+from consent.models import Consent
+from consent.selectors import consent_by_id, visible_consent
+from consent.services import ConsentRequest, request_consent
+from core.errors import Invalid
+from core.idempotency import Answer
+from core.throttle import Throttle, address_subject
+from tokens.services import approve, deny
+
+
+class Initiate(Endpoint):
+    challenge = BASIC_CHALLENGE
+
+    def post(self, request: Request) -> Response:
+        body = self.read(InitiateBody)
+        Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(self.actor.ip or ""))
+        agent = self._client(body)
+
+        def work() -> Answer:
+            consent = request_consent(actor=self.actor, agent=agent, request=_consent_request(body))
+            return Answer(201, _show_pending(consent))
+
+        return self.answer_once(self.actor.id or self.actor.ip or "", work)
+
+    def _client(self, body: dict[str, Any]) -> Agent:
+        """Return the agent, which may prove itself but need not: it only makes a request."""
+        if is_secret_presented(self.request, body):
+            agent = client_of(self.request, body, self.actor)
+            self.actor = self.actor.acting_as("agent", agent.id)
+            return agent
+        if "clientId" not in body:
+            raise Invalid.field("clientId", "This field is required.")
+        found = agent_for_client_id(body["clientId"])
+        if found is None:
+            raise UnknownClient("Check the client id.")
+        return found
+
+
+class OneConsent(OptionalCredentialEndpoint):
+    def get(self, request: Request, consent_id: str) -> Response:
+        organization_id = self.developer.organization_id if self.developer else None
+        consent = visible_consent(consent_id, user=self.person, organization_id=organization_id)
+        is_owner = self.person is not None and self.person.id == consent.user_id
+        return Response(show_consent(consent, is_owner=is_owner))
+
+
+class Approve(PersonEndpoint):
+    def post(self, request: Request, consent_id: str) -> Response:
+        body = self.read(ApproveBody)
+        consent = consent_by_id(consent_id)
+
+        def work() -> Answer:
+            approval = approve(actor=self.actor, consent=consent, user=self.person, scopes=body.get("scopes"))
+            shown = {
+                "status": approval.consent.status,
+                "code": approval.code,
+                "redirectUrl": approval.redirect_url,
+                "grantedScopes": approval.consent.granted_scopes,
+            }
+            return Answer(200, shown)
+
+        return self.answer_once(self.person.id, work)
+
+
+class Deny(PersonEndpoint):
+    def post(self, request: Request, consent_id: str) -> Response:
+        self.read(EmptyBody)
+        consent = consent_by_id(consent_id)
+        denied, redirect_url = deny(actor=self.actor, consent=consent, user=self.person)
+        return Response({"status": denied.status, "redirectUrl": redirect_url})
+
+
+def _consent_request(body: dict[str, Any]) -> ConsentRequest:
+    return ConsentRequest(
+        scopes=body["requestedScopes"],
+        optional_scopes=body["optionalScopes"],
+        redirect_uri=body["redirectUri"],
+        user_id=body["userId"],
+        state=body["state"],
+        code_challenge=body.get("codeChallenge", ""),
+        resource=body["resource"],
+        reason=body["reason"],
+    )
+
+
+def _show_pending(consent: Consent) -> Any:
+    shown = {
+        "consentId": consent.id,
+        "consentUrl": f"{settings.API_URL}/consent/{consent.id}",
+        "status": consent.status,
+        "expiresAt": consent.expires_at,
+    }
+    return PendingConsent(shown).data

@@ -1,0 +1,52 @@
+"""Whether this server can decide."""
+
+import logging
+
+from django.conf import settings
+from django.core.cache import cache
+from django.db import DatabaseError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.endpoint import Endpoint
+from core.ids import new_id
+from tokens.models import AccessToken
+
+logger = logging.getLogger(__name__)
+
+CACHE_SECONDS = 10
+
+
+class Health(Endpoint):
+    """The database alone decides: without the cache we are only slower."""
+
+    def get(self, request: Request) -> Response:
+        database = _is_database_up()
+        checks = {"database": _word(database), "cache": _word(_is_cache_up())}
+        body = {"status": _word(database), "version": settings.VERSION, "checks": checks}
+        return Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
+
+
+def _is_database_up() -> bool:
+    """Read from a table that every decision reads; nothing is written."""
+    try:
+        AccessToken.objects.exists()
+    except DatabaseError:
+        logger.exception("The database does not answer")
+        return False
+    return True
+
+
+def _is_cache_up() -> bool:
+    """Write and read a value: a cache that swallows its errors answers None."""
+    token = new_id("chk")
+    try:
+        cache.set("health", token, CACHE_SECONDS)
+        return cache.get("health") is not None
+    except Exception:
+        logger.exception("The cache does not answer")
+        return False
+
+
+def _word(is_up: bool) -> str:
+    return "ok" if is_up else "unavailable"

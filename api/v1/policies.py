@@ -1,0 +1,68 @@
+"""The organization's policies."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.models import Agent
+from agents.selectors import agent_for_organization
+from api.endpoint import DeveloperEndpoint
+from api.pagination import PageQuery, paginate, read_query
+from api.v1.shapes.policies import NewPolicy, Policy, PolicyChanges
+from core.errors import Invalid, NotFound
+from core.idempotency import Answer
+from policies.models import Policy as PolicyRow
+from policies.selectors import policies_for_organization, policy_for_organization
+from policies.services import create_policy, delete_policy, update_policy
+
+
+class PolicyEndpoint(DeveloperEndpoint):
+    def policy(self, policy_id: str) -> PolicyRow:
+        return policy_for_organization(self.developer.organization_id, policy_id)
+
+    def agent(self, agent_id: str | None) -> Agent | None:
+        """Return the agent that a policy is for. Raises `Invalid`, the same for somebody else's and for none."""
+        if agent_id is None:
+            return None
+        try:
+            return agent_for_organization(self.developer.organization_id, agent_id)
+        except NotFound as error:
+            raise Invalid.field("agentId", "names no agent of your organization") from error
+
+
+class Policies(PolicyEndpoint):
+    def get(self, request: Request) -> Response:
+        query = read_query(request, PageQuery)
+        rows = policies_for_organization(self.developer.organization_id)
+        return paginate(rows, query, lambda policies: Policy(policies, many=True).data)
+
+    def post(self, request: Request) -> Response:
+        body = self.read(NewPolicy)
+        agent = self.agent(body.pop("agentId"))
+
+        def work() -> Answer:
+            organization = self.developer.organization
+            policy = create_policy(actor=self.actor, organization=organization, agent=agent, **body)
+            return Answer(201, Policy(policy).data)
+
+        return self.answer_once(self.developer.id, work)
+
+
+class OnePolicy(PolicyEndpoint):
+    def get(self, request: Request, policy_id: str) -> Response:
+        return Response(Policy(self.policy(policy_id)).data)
+
+    def patch(self, request: Request, policy_id: str) -> Response:
+        body = self.read(PolicyChanges, partial=True)
+        policy = self.policy(policy_id)
+        changes: dict[str, Any] = {name: value for name, value in body.items() if name != "agentId"}
+        if "agentId" in body:
+            changes["agent"] = self.agent(body["agentId"])
+        if changes:
+            policy = update_policy(actor=self.actor, policy=policy, changes=changes)
+        return Response(Policy(policy).data)
+
+    def delete(self, request: Request, policy_id: str) -> Response:
+        delete_policy(actor=self.actor, policy=self.policy(policy_id))
+        return Response(status=204)

@@ -1,0 +1,26 @@
+"""The scope catalogue."""
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.endpoint import Endpoint
+from api.v1.shapes.scopes import Scope
+from consent.catalogue import catalogue, scopes_in_category
+from core.errors import NotFound
+
+
+class CatalogueEndpoint(Endpoint):
+    cache_control = "public, max-age=300"
+
+
+class Scopes(CatalogueEndpoint):
+    def get(self, request: Request) -> Response:
+        return Response({"items": Scope(list(catalogue().values()), many=True).data})
+
+
+class ScopesInCategory(CatalogueEndpoint):
+    def get(self, request: Request, category: str) -> Response:
+        scopes = scopes_in_category(category)
+        if not scopes:
+            raise NotFound("No such category.")
+        return Response({"items": Scope(scopes, many=True).data})

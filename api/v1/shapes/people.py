@@ -1,0 +1,86 @@
+"""Developers and users, as they come in and go out."""
+
+from rest_framework import serializers
+
+from api.strict import Line, Moment, StrictSerializer, Text, Whole
+from core.rotation import MAX_OVERLAP_SECONDS
+
+MAX_NAME, MAX_EMAIL, MAX_PASSWORD = 200, 254, 1000
+
+
+class Email(serializers.EmailField):
+    """An address, kept as it is; it is compared in lower case."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(max_length=MAX_EMAIL, trim_whitespace=False, **options)
+
+    def to_internal_value(self, data: object) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(data)
+
+
+class DeveloperRegistration(StrictSerializer):
+    name = Line(max_length=MAX_NAME)
+    email = Email()
+    password = Text(max_length=MAX_PASSWORD)
+
+
+class UserRegistration(StrictSerializer):
+    email = Email()
+    password = Text(max_length=MAX_PASSWORD)
+    name = Line(max_length=MAX_NAME, required=False, allow_blank=True, default="")
+
+
+class Login(StrictSerializer):
+    email = Text(max_length=MAX_EMAIL)
+    password = Text(max_length=MAX_PASSWORD)
+
+
+class Rotation(StrictSerializer):
+    overlapSeconds = Whole(source="overlap_seconds", min_value=0, max_value=MAX_OVERLAP_SECONDS, default=0)
+
+
+class NewDeveloper(serializers.Serializer):
+    """A developer just registered, with the first API key, which is shown this once."""
+
+    id = serializers.CharField(source="developer.id")
+    name = serializers.CharField(source="developer.organization.name")
+    email = serializers.EmailField(source="developer.user.email")
+    organizationId = serializers.CharField(source="developer.organization_id")
+    apiKey = serializers.CharField(source="api_key")
+    createdAt = Moment(source="developer.created_at")
+
+
+class DeveloperSession(serializers.Serializer):
+    """A developer's sign-in. The session token is shown this once."""
+
+    id = serializers.CharField(source="developer.id")
+    name = serializers.CharField(source="developer.organization.name")
+    email = serializers.EmailField(source="session.user.email")
+    sessionToken = serializers.CharField(source="token")
+    expiresAt = Moment(source="session.expires_at")
+
+
+class NewUser(serializers.Serializer):
+    id = serializers.CharField()
+    email = serializers.EmailField()
+    name = serializers.CharField()
+    createdAt = Moment(source="created_at")
+
+
+class UserSession(serializers.Serializer):
+    """A person's sign-in. The session token is shown this once."""
+
+    id = serializers.CharField(source="session.user.id")
+    email = serializers.EmailField(source="session.user.email")
+    name = serializers.CharField(source="session.user.name")
+    sessionToken = serializers.CharField(source="token")
+    expiresAt = Moment(source="session.expires_at")
+
+
+class RotatedApiKey(serializers.Serializer):
+    """A new API key. Those before it work until `previousKeyExpiresAt`."""
+
+    apiKey = serializers.CharField(source="value")
+    previousKeyExpiresAt = Moment(source="previous_expires_at")

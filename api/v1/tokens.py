@@ -1,0 +1,132 @@
+"""Exchange, refresh, revoke, and verify: may this agent do this, for this person, now?"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.models import Agent
+from api.clients import BASIC_CHALLENGE, client_of, is_client_presented, resource_server_of
+from api.endpoint import Endpoint
+from api.v1.shapes.tokens import (
+    BatchBody,
+    ExchangeBody,
+    RefreshBody,
+    RevokeBody,
+    VerifyBody,
+    show_decision,
+    show_tokens,
+)
+from core.errors import DomainError, NotAuthenticated
+from core.idempotency import Answer
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from developers.models import ResourceServer
+from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
+
+# A retry of a refresh is a matter of seconds; later the same key means a thief.
+REFRESH_REPEATS = timedelta(seconds=60)
+
+
+class InvalidGrant(DomainError):
+    """RFC 6749 section 5.2."""
+
+    code = "invalid_grant"
+    title = "The code or the refresh token is not valid"
+
+
+class ClientEndpoint(Endpoint):
+    """For an agent by its client credentials."""
+
+    challenge = BASIC_CHALLENGE
+
+    def client(self, body: dict[str, Any]) -> Agent:
+        """Return the agent that asks; from here on it is who acts."""
+        agent = client_of(self.request, body, self.actor)
+        self.actor = self.actor.acting_as("agent", agent.id)
+        return agent
+
+
+class Exchange(ClientEndpoint):
+    def post(self, request: Request) -> Response:
+        body = self.read(ExchangeBody)
+        agent = self.client(body)
+
+        def work() -> Answer:
+            result = exchange_code(
+                actor=self.actor,
+                agent=agent,
+                code=body["code"],
+                code_verifier=body["codeVerifier"],
+                redirect_uri=body.get("redirectUri"),
+            )
+            return Answer(200, show_tokens(_issued(result)))
+
+        return self.answer_once(agent.client_id, work)
+
+
+class Refresh(ClientEndpoint):
+    def post(self, request: Request) -> Response:
+        body = self.read(RefreshBody)
+        agent = self.client(body)
+
+        def work() -> Answer:
+            result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body["refreshToken"])
+            return Answer(200, show_tokens(_issued(result)))
+
+        return self.answer_once(agent.client_id, work, lifetime=REFRESH_REPEATS)
+
+
+class Revoke(ClientEndpoint):
+    def post(self, request: Request) -> Response:
+        body = self.read(RevokeBody)
+        agent = self.client(body) if is_client_presented(request, body) else None
+        revoke_token(actor=self.actor, token=body["token"], agent=agent)
+        return Response({"revoked": True})
+
+
+class DecisionEndpoint(Endpoint):
+    """For whoever must decide; a resource server by its credential."""
+
+    challenge = BASIC_CHALLENGE
+
+    def asking(self) -> ResourceServer | None:
+        """Return the resource server that asks, None for an anonymous caller. Raises `NotAuthenticated`."""
+        server = resource_server_of(self.request, self.actor)
+        if server is None and settings.VERIFY_REQUIRES_CREDENTIAL:
+            raise NotAuthenticated("This server answers resource servers only: send res_...:rs_... as HTTP Basic.")
+        return server
+
+    def question(self, body: dict[str, Any], server: ResourceServer | None) -> VerifyRequest:
+        return VerifyRequest(
+            token=body["token"],
+            required_scopes=body["requiredScopes"],
+            actor=self.actor,
+            resource_server=server,
+            action=body.get("action"),
+            resource=body.get("resource"),
+            context=body["context"],
+        )
+
+
+class Verify(DecisionEndpoint):
+    def post(self, request: Request) -> Response:
+        body, server = self.read(VerifyBody), self.asking()
+        (decision,) = decide([self.question(body, server)])
+        return Response(show_decision(decision))
+
+
+class VerifyBatch(DecisionEndpoint):
+    def post(self, request: Request) -> Response:
+        body, server = self.read(BatchBody), self.asking()
+        decisions = decide([self.question(each, server) for each in body["requests"]])
+        return Response({"decisions": [show_decision(decision) for decision in decisions]})
+
+
+def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:
+    """Return the tokens. Raises `InvalidGrant` once the service has committed, so what a replay ended stays so."""
+    if isinstance(result, Refusal):
+        raise InvalidGrant(result.detail)
+    return result

@@ -1,0 +1,87 @@
+"""People: registering, signing in, their consents and their log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.services import add_user, check_password, new_user, open_session
+from accounts.throttles import throttle_registration
+from api.endpoint import Endpoint, PersonEndpoint
+from api.pagination import PageQuery, paginate, read_query
+from api.v1.shapes.audit import OwnAuditQuery, filters_of, show_entries
+from api.v1.shapes.consent import ConnectedConsent, EmptyBody, RevokedConsent, agent_facts
+from api.v1.shapes.people import Login, NewUser, UserRegistration, UserSession
+from audit.selectors import entries_for_user, last_uses
+from consent.models import Consent
+from consent.selectors import consent_for_user, consents_for_user
+from consent.services import revoke_consent
+from core import clock
+from core.errors import NotFound
+from core.idempotency import Answer
+
+
+class RegisterUser(Endpoint):
+    def post(self, request: Request) -> Response:
+        body = self.read(UserRegistration)
+        throttle_registration(self.actor)
+        user = new_user(**body)
+        return self.answer_once(
+            self.actor.ip or "", lambda: Answer(201, NewUser(add_user(actor=self.actor, user=user)).data)
+        )
+
+
+class LogInUser(Endpoint):
+    def post(self, request: Request) -> Response:
+        user = check_password(actor=self.actor, **self.read(Login))
+        return self.answer_once(
+            user.id, lambda: Answer(200, UserSession(open_session(actor=self.actor, user=user)).data)
+        )
+
+
+class OwnEndpoint(PersonEndpoint):
+    """Below `/users/:id`: that person only. Everybody else's looks absent."""
+
+    def identify(self) -> None:
+        super().identify()
+        if self.kwargs["user_id"] not in ("me", self.person.id):
+            raise NotFound("No such resource.")
+
+
+class Consents(OwnEndpoint):
+    def get(self, request: Request, user_id: str) -> Response:
+        query = read_query(request, PageQuery)
+        return paginate(consents_for_user(self.person), query, show_consents)
+
+
+class RevokeConsent(OwnEndpoint):
+    def post(self, request: Request, user_id: str, consent_id: str) -> Response:
+        self.read(EmptyBody)
+        consent = consent_for_user(self.person, consent_id)
+        return Response(RevokedConsent(revoke_consent(actor=self.actor, consent=consent)).data)
+
+
+class OwnAuditLogs(OwnEndpoint):
+    def get(self, request: Request, user_id: str) -> Response:
+        query = read_query(request, OwnAuditQuery)
+        return paginate(entries_for_user(self.person.id, filters_of(query)), query, show_entries)
+
+
+def show_consents(consents: Sequence[Consent]) -> list[dict[str, Any]]:
+    """Return the consents as JSON. When each was last used is read from the log."""
+    now, used = clock.now(), last_uses([consent.id for consent in consents])
+    rows = [
+        {
+            "id": consent.id,
+            "status": consent.status_at(now),
+            "agent": agent_facts(consent),
+            "grantedScopes": consent.granted_scopes,
+            "createdAt": consent.created_at,
+            "decidedAt": consent.decided_at,
+            "lastUsedAt": used.get(consent.id),
+            "expiresAt": consent.expires_at,
+        }
+        for consent in consents
+    ]
+    return ConnectedConsent(rows, many=True).data
