@@ -6,16 +6,15 @@ import multiprocessing
 import os
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import keyring
 import keyring.backend
 import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, tokens
+from served import served
 
 from agentgate_sdk import AgentGateClient, FileStore, KeyringStore, MemoryStore, SessionRecord, StoreError
 from agentgate_sdk._decode import reader
@@ -197,27 +196,8 @@ def served_gate() -> Iterator[tuple[FakeGate, str]]:
     """The fake on a socket, for clients in other processes."""
     gate = FakeGate(expires_in=0)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            import httpx
-
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            answer = gate(
-                httpx.Request("POST", BASE_URL + self.path, headers=dict(self.headers), content=body)
-            )
-            self.send_response(answer.status_code)
-            self.send_header("Content-Length", str(len(answer.content)))
-            self.end_headers()
-            self.wfile.write(answer.content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield gate, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    with served(gate) as url:
+        yield gate, url
 
 
 def _verify_in_process(url: str, directory: Path, barrier, results) -> None:

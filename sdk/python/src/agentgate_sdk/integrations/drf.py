@@ -26,7 +26,7 @@ class Refused(APIException):
         # Set here and not through the constructor, which would turn numbers into text.
         self.detail = dict(refusal.body)
         self.auth_header = refusal.headers.get("WWW-Authenticate")
-        self.wait = refusal.headers.get("Retry-After")
+        self.wait = int(refusal.headers.get("Retry-After", 0))
 
 
 def require_scopes(

@@ -18,10 +18,14 @@ from typing import Any, TypeVar, cast
 from fastmcp.exceptions import ToolError
 from fastmcp.server.auth import AccessToken, TokenVerificationError, TokenVerifier
 from fastmcp.server.dependencies import get_http_request
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import AgentGateError
 from ..models import Decision
 from ..service import Guard, Refusal, Requirement, default_guard
+from ..service.refusals import unavailable
 from ..service.requirement import Question
 
 ToolT = TypeVar("ToolT", bound=Callable[..., Any])
@@ -56,6 +60,24 @@ class AgentGateTokenVerifier(TokenVerifier):
             expires_at=None if expires_at is None else int(expires_at.timestamp()),
             claims={"sub": decision.user_id, "consent_id": decision.consent_id},
         )
+
+    def get_middleware(self) -> list[Any]:
+        return [Middleware(_AnswerUnavailable), *super().get_middleware()]
+
+
+class _AnswerUnavailable:
+    """Answers 503 when a token could not be checked, which FastMCP would let end in a 500."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self._app(scope, receive, send)
+        except TokenVerificationError:
+            refused = unavailable(None)
+            response = JSONResponse(refused.body, refused.status, dict(refused.headers))
+            await response(scope, receive, send)
 
 
 def require_scopes(

@@ -1,0 +1,126 @@
+"""The five frameworks, each really serving, refuse what must be refused and pass what may pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from served import served
+from service_processes import Service, running_service
+
+
+class Gate:
+    """Knows a good token and one of low scope; `stopped` makes it revoke the good one, or fail."""
+
+    def __init__(self) -> None:
+        self.stopped: str | None = None
+        self.verified: list[dict[str, Any]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.headers["Authorization"] != "Basic cmVzXzE6cnNfMQ==":
+            return httpx.Response(401, json={"error": "invalid_client"})
+        if self.stopped == "broken":
+            return httpx.Response(500, text="oops")
+        if request.url.path == "/oauth/introspect":
+            return httpx.Response(200, json=self._introspect(parse_qs(request.content.decode())["token"][0]))
+        body = json.loads(request.content)
+        self.verified.append(body)
+        return httpx.Response(200, json=self._decide(body["token"]))
+
+    def _introspect(self, token: str) -> dict[str, Any]:
+        if token not in ("good", "low") or self.stopped == "revoked":
+            return {"active": False}
+        return {
+            "active": True,
+            "scope": "email:send",
+            "client_id": "agc_1",
+            "sub": "usr_1",
+            "exp": 4102444800,
+        }
+
+    def _decide(self, token: str) -> dict[str, Any]:
+        if token not in ("good", "low"):
+            return {"allowed": False, "reason": "invalid_token"}
+        if self.stopped == "revoked":
+            return {"allowed": False, "reason": "consent_revoked"}
+        if self.stopped == "limited":
+            policy = {"id": "pol_1", "name": "Ten an hour", "ruleType": "rate_limit"}
+            return {"allowed": False, "reason": "policy_denied", "policy": policy, "retryAfterSeconds": 7}
+        if token == "low":
+            return {"allowed": False, "reason": "insufficient_scope", "missingScopes": ["email:send"]}
+        return {"allowed": True, "userId": "usr_1", "auditId": "log_1"}
+
+
+@pytest.fixture(scope="module")
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture(scope="module", params=["django", "drf", "flask", "fastapi", "fastmcp"])
+def service(request, gate) -> Iterator[Service]:
+    with served(gate) as url, running_service(request.param, url, "res_1", "rs_1") as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def working_gate(gate) -> None:
+    gate.stopped = None
+
+
+def test_a_good_token_passes_and_the_handler_has_the_decision(service, gate):
+    outcome = service.send("good")
+    assert (outcome.status, outcome.body["userId"], outcome.body["recipient"]) == (
+        200,
+        "usr_1",
+        "a@example.com",
+    )
+    asked = gate.verified[-1]
+    assert asked["requiredScopes"] == ["email:send"]
+    assert asked["context"] == {"ip": "127.0.0.1", "recipient": "a@example.com"}
+
+
+def test_no_token_is_401_without_an_error(service):
+    outcome = service.send(None)
+    assert outcome.status == 401
+    assert outcome.challenge.startswith("Bearer") and "error" not in outcome.challenge
+
+
+def test_a_bad_token_is_401_invalid_token(service):
+    outcome = service.send("forged")
+    assert outcome.status == 401 and 'error="invalid_token"' in outcome.challenge
+
+
+def test_a_low_scope_is_403_insufficient_scope(service):
+    outcome = service.send("low")
+    assert (outcome.status, outcome.body["error"]) == (403, "insufficient_scope")
+    assert outcome.body["missingScopes"] == ["email:send"]
+    if service.name != "fastmcp":
+        assert 'scope="email:send"' in outcome.challenge
+
+
+def test_a_revoked_consent_is_refused_at_the_next_request(service, gate):
+    assert service.send("good").status == 200
+    gate.stopped = "revoked"
+    assert service.send("good").status == 401
+
+
+def test_a_rate_limit_is_429_and_names_the_policy(service, gate):
+    gate.stopped = "limited"
+    outcome = service.send("good")
+    assert outcome.status == 429 and outcome.body["policy"]["name"] == "Ten an hour"
+    assert outcome.body["retryAfterSeconds"] == 7
+
+
+def test_a_broken_gate_refuses(service, gate):
+    gate.stopped = "broken"
+    assert service.send("good").status == 503
+
+
+def test_an_asynchronous_django_view_is_guarded_too(gate):
+    with served(gate) as url, running_service("django", url, "res_1", "rs_1") as django:
+        assert django.send("good", "/send-async").status == 200
+        assert django.send(None, "/send-async").status == 401
