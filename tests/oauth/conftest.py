@@ -1,0 +1,60 @@
+"""People, clients and resource servers for the OAuth tests; `world` is imported once Django is set up."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from developers.models import Developer
+    from tests.oauth.world import OAuthClient, RegisteredResourceServer
+
+
+@pytest.fixture
+def world(db: None) -> Any:
+    from tests.oauth import world
+
+    return world
+
+
+@pytest.fixture
+def ada(world: Any) -> "User":
+    return world.make_user("ada@example.com")
+
+
+@pytest.fixture
+def bob(world: Any) -> "User":
+    return world.make_user("bob@example.com")
+
+
+@pytest.fixture
+def developer(world: Any) -> "Developer":
+    return world.make_developer("dev@example.com")
+
+
+@pytest.fixture
+def rival(world: Any) -> "Developer":
+    return world.make_developer("rival@example.com")
+
+
+@pytest.fixture
+def client(world: Any, developer: "Developer") -> "OAuthClient":
+    """A confidential client that an organization registered."""
+    return world.make_client(developer)
+
+
+@pytest.fixture
+def other(world: Any, rival: "Developer") -> "OAuthClient":
+    """A confidential client of somebody else."""
+    return world.make_client(rival)
+
+
+@pytest.fixture
+def public(world: Any, developer: "Developer") -> "OAuthClient":
+    return world.make_public_client(developer, redirect_uris=["http://127.0.0.1/callback"])
+
+
+@pytest.fixture
+def service(world: Any, developer: "Developer") -> "RegisteredResourceServer":
+    """A resource server of the client's own organization."""
+    return world.make_resource_server(developer, "https://mail.example/api")

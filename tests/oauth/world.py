@@ -1,0 +1,182 @@
+"""People, clients and resource servers, and an OAuth client that speaks to the endpoints over HTTP."""
+
+import base64
+import hashlib
+import secrets
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import User
+from accounts.services import register_user
+from agents.models import Agent
+from agents.services import register_agent
+from consent.catalogue import catalogue
+from core.actor import Actor
+from developers.models import Developer
+from developers.resource_servers import RegisteredResourceServer, ScopeDefinition, register_resource_server
+from developers.services import become_developer
+
+PASSWORD = "a-long-enough-passphrase"
+CALLBACK = "https://smartmail.example/callback"
+SCOPES = ["email:read", "email:send", "calendar:freebusy"]
+ISSUER = "http://localhost:8000/oauth"
+ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
+TICKETS = ScopeDefinition("tickets:read", "low", "Read your tickets", "See tickets", "close tickets")
+FORM = "application/x-www-form-urlencoded"
+
+
+def make_user(email: str) -> User:
+    return register_user(actor=ANYBODY, email=email, password=PASSWORD, name="")
+
+
+def make_developer(email: str) -> Developer:
+    return become_developer(actor=ANYBODY, user=make_user(email), name="Acme").developer
+
+
+def make_client(developer: Developer, **fields: Any) -> "OAuthClient":
+    """Return a confidential client of the developer's organization."""
+    fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": SCOPES, **fields}
+    registered = register_agent(actor=ANYBODY, organization=developer.organization, **fields)
+    return OAuthClient(registered.agent, registered.client_secret)
+
+
+def make_public_client(developer: Developer, **fields: Any) -> "OAuthClient":
+    client = make_client(developer, **fields)
+    changes = {"client_type": Agent.CLIENT_PUBLIC, "token_endpoint_auth_method": Agent.AuthMethod.NONE}
+    Agent.objects.filter(pk=client.agent.pk).update(**changes)
+    client.agent.secrets.all().delete()
+    return OAuthClient(Agent.objects.get(pk=client.agent.pk), "")
+
+
+def make_resource_server(
+    developer: Developer, identifier: str, *scopes: str | ScopeDefinition
+) -> RegisteredResourceServer:
+    return register_resource_server(
+        actor=ANYBODY,
+        organization=developer.organization,
+        name="Service",
+        identifier=identifier,
+        scopes=scopes or SCOPES,
+        catalogue=catalogue(),
+    )
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def basic(name: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
+
+
+def challenge_for(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def query_of(response: HttpResponse) -> dict[str, str]:
+    """Return the parameters with which a redirect comes back; each must be there once."""
+    values = parse_qs(urlsplit(response["Location"]).query, keep_blank_values=True)
+    assert all(len(value) == 1 for value in values.values())
+    return {name: value[0] for name, value in values.items()}
+
+
+class OAuthClient:
+    """A client with its credential, one method a request. `None` as a parameter's value leaves it out."""
+
+    def __init__(self, agent: Agent, secret: str) -> None:
+        self.agent = agent
+        self.secret = secret
+        self.verifier = secrets.token_urlsafe(48)
+        self.http = Client()
+
+    @property
+    def authorization(self) -> str:
+        return basic(self.agent.client_id, self.secret)
+
+    def parameters(self, **changes: Any) -> dict[str, Any]:
+        parameters = {
+            "response_type": "code",
+            "client_id": self.agent.client_id,
+            "redirect_uri": self.agent.redirect_uri_list[0],
+            "scope": "email:read",
+            "state": "st4te",
+            "code_challenge": challenge_for(self.verifier),
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return {name: value for name, value in parameters.items() if value is not None}
+
+    def authorize(self, browser: Client | None = None, **changes: Any) -> HttpResponse:
+        """Send the person's browser, an anonymous one by default, to the authorization endpoint."""
+        query = urlencode(self.parameters(**changes), doseq=True)
+        return (browser or self.http).get(f"/oauth/authorize?{query}")
+
+    def answer(self, user: User, decision: str = "allow", **changes: Any) -> HttpResponse:
+        """Go through the consent page; return the redirect back to the client."""
+        browser = sign_in(user)
+        asked = self.authorize(browser, **changes)
+        assert asked.status_code == 303, asked.content
+        page = browser.get(asked["Location"])
+        assert page.status_code == 200, (page.status_code, asked["Location"])
+        scopes = page.context["consent"].requested_scopes
+        return browser.post(asked["Location"], {"decision": decision, "scopes": scopes})
+
+    def code(self, user: User, **changes: Any) -> str:
+        return query_of(self.answer(user, **changes))["code"]
+
+    def token(self, authorization: str | None = None, **form: Any) -> HttpResponse:
+        """Post to the token endpoint, with Basic if the client has a secret and nothing else is said."""
+        return self.post("/oauth/token", authorization, **form)
+
+    def post(self, path: str, authorization: str | None = None, **form: Any) -> HttpResponse:
+        given = {name: value for name, value in form.items() if value is not None}
+        if authorization is None and self.secret:
+            authorization = self.authorization
+        if not self.secret:
+            given.setdefault("client_id", self.agent.client_id)
+        headers = {"Authorization": authorization} if authorization else {}
+        return self.http.post(path, urlencode(given, doseq=True), content_type=FORM, headers=headers)
+
+    def redeem(self, code: str, **changes: Any) -> HttpResponse:
+        form = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.agent.redirect_uri_list[0],
+            "code_verifier": self.verifier,
+            **changes,
+        }
+        return self.token(**form)
+
+    def tokens(self, user: User, **changes: Any) -> dict[str, Any]:
+        answer = self.redeem(self.code(user, **changes))
+        assert answer.status_code == 200, answer.content
+        return answer.json()
+
+    def refresh(self, refresh_token: str, **form: Any) -> HttpResponse:
+        return self.token(grant_type="refresh_token", refresh_token=refresh_token, **form)
+
+
+def error_of(response: HttpResponse) -> str:
+    """Return the error code of a JSON answer, after checking that nobody may keep it."""
+    assert response["Cache-Control"] == "no-store"
+    return str(response.json()["error"])
+
+
+def introspect(server: RegisteredResourceServer, token: str) -> dict[str, Any]:
+    answer = Client().post(
+        "/oauth/introspect",
+        urlencode({"token": token}),
+        content_type=FORM,
+        headers={"Authorization": basic(server.server.id, server.secret)},
+    )
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def parameters_in(url: str) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(url).query)
