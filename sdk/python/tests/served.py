@@ -25,7 +25,7 @@ def served(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(response.content)
 
-        do_GET = do_POST
+        do_GET = do_PATCH = do_DELETE = do_POST
 
         def log_message(self, *_: object) -> None:
             pass
