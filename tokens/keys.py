@@ -20,7 +20,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock, crypto
-from core.actor import Actor
+from core.actor import SYSTEM, Actor
 from core.canonical import canonical_json, sha256
 from core.errors import Conflict
 from core.locks import lock_signing_keys
@@ -55,7 +55,7 @@ class VerifyingKey:
 
 def current_key(now: datetime) -> SigningMaterial:
     """Return the key that signs now, made if there is none for the configured algorithm and secret."""
-    row = _newest(now) or _make_first(now)
+    row = _newest(now) or _make_first()
     if row.kid not in _signing:
         _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
     return _signing[row.kid]
@@ -104,11 +104,12 @@ def _newest(now: datetime) -> SigningKey | None:
     return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
 
 
-def _make_first(now: datetime) -> SigningKey:
+def _make_first() -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
-        # Somebody may have made it while we waited: four first starts make one key.
-        return _newest(now) or _make(actor=Actor("system"), now=now, activates_at=now)
+        # Read only now: somebody may have made the key while we waited, and four first starts make one.
+        now = clock.now()
+        return _newest(now) or _make(actor=SYSTEM, now=now, activates_at=now)
 
 
 def _make(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = "") -> SigningKey:

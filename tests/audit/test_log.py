@@ -1,0 +1,98 @@
+"""The log is insert-only for everybody, and says what it has been told."""
+
+import hashlib
+import json
+
+import pytest
+import rfc8785
+from django.db import DatabaseError, connection, transaction
+
+from audit.events import Event, Outcome
+from audit.models import Entry, ImmutableError, Leaf, PendingEntry, PersonalData
+from audit.selectors import Filters, describe, entries_for_organization, entries_for_user
+from audit.services import Draft, append, record
+from core.actor import Actor
+
+ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
+
+pytestmark = pytest.mark.django_db
+
+
+def draft(event: Event = Event.CONSENT_APPROVED, **fields: object) -> Draft:
+    return Draft(event=event, actor=ACTOR, **{"organization_id": "org_1", "user_id": "usr_1", **fields})
+
+
+def test_an_entry_is_canonical_json_and_queued_with_its_digest() -> None:
+    entry_id = record(draft(scopes=("email:read",), metadata={"b": 1, "a": 2}))
+
+    entry = Entry.objects.get(pk=entry_id)
+    assert entry.body.encode() == rfc8785.dumps(json.loads(entry.body))
+    assert PendingEntry.objects.get(pk=entry_id).digest == hashlib.sha256(entry.body.encode()).hexdigest()
+    assert entry.content["actor"] == {"kind": "user", "id": "usr_1"}
+    assert entry.content["scopes"] == ["email:read"]
+
+
+def test_personal_data_stands_beside_the_entry_and_is_committed_to() -> None:
+    entry_id = record(draft(resource="mailbox of Ada"))
+
+    entry, personal = Entry.objects.get(pk=entry_id), PersonalData.objects.get(pk=entry_id)
+    commitment = hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest()
+    assert entry.content["personal"] == commitment
+    for text in ("203.0.113.7", "tests/1.0", "Ada"):
+        assert text not in entry.body
+        assert text in personal.data
+
+
+def test_erasing_personal_data_leaves_the_entry_readable() -> None:
+    entry_id = record(draft())
+    PersonalData.objects.filter(pk=entry_id).delete()
+
+    (content,) = describe([Entry.objects.get(pk=entry_id)])
+    assert content["personal"] == {}
+    assert content["event"] == "consent.approved"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_entry_needs_the_transaction_of_its_act() -> None:
+    with pytest.raises(transaction.TransactionManagementError):
+        append([draft()])
+    assert not Entry.objects.exists()
+
+
+def test_code_cannot_change_or_delete() -> None:
+    entry = Entry.objects.get(pk=record(draft()))
+    for attempt in (entry.save, entry.delete, Entry.objects.all().delete, lambda: Entry.objects.update(event="x")):
+        with pytest.raises(ImmutableError):
+            attempt()
+
+
+@pytest.mark.parametrize("table", ["audit_entry", "audit_pendingentry", "audit_leaf"])
+@pytest.mark.parametrize("act", ["update", "delete", "truncate"])
+def test_the_database_refuses_too(table: str, act: str, store: str) -> None:
+    record(draft())
+    Leaf.objects.create(index=0, entry_id="log_x", organization_id="org_1", number=0, digest="0" * 64)
+    statements = {
+        "update": f"UPDATE {table} SET organization_id = 'org_2'",
+        "delete": f"DELETE FROM {table}",
+        "truncate": f"TRUNCATE {table}" if store == "postgresql" else f"DELETE FROM {table} WHERE 1",
+    }
+    with pytest.raises(DatabaseError, match="insert-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statements[act])
+    assert PendingEntry.objects.filter(organization_id="org_1").count() == 1
+
+
+def test_tenants_and_people_see_their_own_entries_newest_first() -> None:
+    first, second = append([draft(), draft(Event.CONSENT_REVOKED)])
+    record(draft(organization_id="org_2", user_id="usr_2"))
+
+    assert [entry.id for entry in entries_for_organization("org_1")] == [second, first]
+    assert [entry.id for entry in entries_for_user("usr_1")] == [second, first]
+
+
+def test_filters_narrow_a_listing() -> None:
+    record(draft(outcome=Outcome.DENIED, agent_id="agt_1"))
+    wanted = record(draft(outcome=Outcome.ALLOWED, agent_id="agt_1"))
+    record(draft(outcome=Outcome.ALLOWED, agent_id="agt_2"))
+
+    filters = Filters(agent_id="agt_1", outcome="allowed", event="consent.approved", user_id="usr_1")
+    assert [entry.id for entry in entries_for_organization("org_1", filters)] == [wanted]

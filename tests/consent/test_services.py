@@ -1,0 +1,171 @@
+"""The consent's state machine: the right person, once, in time, in part or whole."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.db import connection
+
+from agents.errors import InvalidRedirectUri
+from agents.services import update_agent
+from audit.models import Entry
+from consent.catalogue import InvalidScope, catalogue
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
+from consent.models import Consent
+from consent.services import deny_consent, expire_consents, revoke_consent
+from core.actor import SYSTEM
+from core.errors import DomainError, Forbidden, Invalid, NotFound
+from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tokens.models import AuthorizationCode
+from tokens.services import approve, deny
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def agent() -> Any:
+    return make_agent(make_developer("dev@example.com", "Acme"))
+
+
+@pytest.fixture
+def ada() -> Any:
+    return make_user("ada@example.com")
+
+
+def test_the_catalogue_has_44_scopes_in_17_categories() -> None:
+    assert len(catalogue()) == 44
+    assert len({scope.category for scope in catalogue().values()}) == 17
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"redirect_uri": "https://evil.example/"}, InvalidRedirectUri),
+        ({"redirect_uri": "https://smartmail.example/callback/"}, InvalidRedirectUri),
+        ({"scopes": []}, InvalidScope),
+        ({"scopes": ["no:such"]}, InvalidScope),
+        ({"scopes": ["files:read"]}, InvalidScope),
+        ({"resource": ["https://nobody.example"]}, InvalidTarget),
+    ],
+)
+def test_a_request_that_cannot_be_shown_is_refused(agent: Any, fields: dict[str, Any], error: type) -> None:
+    with pytest.raises(error):
+        ask(agent, **fields)
+    assert not Consent.objects.exists()
+
+
+def test_an_agent_that_needs_pkce_cannot_ask_without(agent: Any) -> None:
+    agent = update_agent(actor=SYSTEM, agent=agent, changes={"require_pkce": True})
+    with pytest.raises(Invalid, match="required"):
+        ask(agent)
+
+
+def test_a_suspended_agent_cannot_ask_or_be_approved(agent: Any, ada: Any) -> None:
+    pending = ask(agent)
+    agent = update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
+    with pytest.raises(Forbidden):
+        ask(agent)
+    pending.refresh_from_db()
+    with pytest.raises(Forbidden):
+        allow(pending, ada)
+
+
+def test_a_part_can_be_granted_and_nothing_that_was_not_asked(agent: Any, ada: Any) -> None:
+    with pytest.raises(InvalidScope):
+        allow(ask(agent), ada, ["payments:charge"])
+    with pytest.raises(InvalidScope):
+        allow(ask(agent), ada, [])
+    assert allow(ask(agent), ada, ["email:send"]).granted_scopes == ["email:send"]
+
+
+def test_only_the_hinted_person_decides(agent: Any, ada: Any) -> None:
+    eve = make_user("eve@example.com")
+    pending = ask(agent, user_id=ada.id)
+    for decide in (allow, lambda consent, user: deny(actor=as_user(user), consent=consent, user=user)):
+        with pytest.raises(NotFound):
+            decide(pending, eve)
+    assert allow(pending, ada).user == ada
+
+
+def test_a_decision_is_final_and_to_others_it_is_absent(agent: Any, ada: Any) -> None:
+    pending = ask(agent)
+    stale = Consent.objects.get(pk=pending.pk)
+    allow(pending, ada)
+    with pytest.raises(ConsentAlreadyDecided):
+        deny_consent(actor=as_user(ada), consent=stale, user=ada)
+    with pytest.raises(NotFound):
+        allow(Consent.objects.get(pk=pending.pk), make_user("eve@example.com"))
+    assert AuthorizationCode.objects.count() == 1
+
+
+def test_a_request_runs_out_after_ten_minutes(agent: Any, ada: Any) -> None:
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        pending = ask(agent)
+        traveller.shift(timedelta(minutes=10))
+        with pytest.raises(ConsentExpired):
+            allow(pending, ada)
+        assert expire_consents() == 1
+        assert expire_consents() == 0
+        with pytest.raises(ConsentExpired):
+            allow(pending, ada)
+
+
+def test_revoking_twice_is_one_entry_and_pending_cannot_be_revoked(agent: Any, ada: Any) -> None:
+    pending = ask(agent)
+    with pytest.raises(ConsentAlreadyDecided):
+        revoke_consent(actor=SYSTEM, consent=pending)
+    granted = allow(pending, ada)
+    first = revoke_consent(actor=as_user(ada), consent=granted).revoked_at
+    assert revoke_consent(actor=as_user(ada), consent=granted).revoked_at == first
+    assert Entry.objects.filter(event="consent.revoked").count() == 1
+
+
+def test_the_answer_carries_code_state_and_issuer(agent: Any, ada: Any, settings: Any) -> None:
+    pending = ask(agent, state="s&s=1")
+    url = approve(actor=as_user(ada), consent=pending, user=ada).redirect_url
+    assert url.startswith("https://smartmail.example/callback?code=agcode_")
+    assert "&state=s%26s%3D1&iss=http%3A%2F%2Flocalhost%3A8000%2Foauth" in url
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approve_against_deny_has_one_outcome(agent: Any, ada: Any) -> None:
+    for _ in range(5):
+        pending = ask(agent)
+        acts: list[Callable[[Consent], Any]] = [
+            lambda consent: approve(actor=as_user(ada), consent=consent, user=ada),
+            lambda consent: deny(actor=as_user(ada), consent=consent, user=ada),
+        ]
+        outcomes = _race([partial(_decide, act, pending.pk) for act in acts])
+        refused = [outcome for outcome in outcomes if isinstance(outcome, DomainError)]
+        pending.refresh_from_db()
+        assert [type(one) for one in refused] == [ConsentAlreadyDecided]
+        codes = AuthorizationCode.objects.filter(consent=pending).count()
+        assert codes == (1 if pending.status == "approved" else 0)
+
+
+def _decide(act: Callable[[Consent], Any], consent_id: str) -> Any:
+    return act(Consent.objects.select_related("agent").get(pk=consent_id))
+
+
+def _race(acts: list[Callable[[], Any]]) -> list[Any]:
+    """Run the acts at once, each on a connection of its own; return what each returned or raised."""
+    start, outcomes = threading.Barrier(len(acts)), []
+
+    def run(act: Callable[[], Any]) -> None:
+        try:
+            start.wait(10)
+            outcomes.append(act())
+        except DomainError as error:
+            outcomes.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return outcomes

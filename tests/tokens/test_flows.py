@@ -1,0 +1,210 @@
+"""Codes and refresh tokens work once; what a replay or a revocation ends stays ended."""
+
+import base64
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from accounts.services import deactivate_user
+from agents.services import update_agent
+from audit.events import Event
+from audit.models import Entry
+from consent.services import revoke_consent
+from core.actor import SYSTEM
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANYBODY, Grant, make_grant
+from tokens.models import AccessToken, AuthorizationCode, RefreshToken, TokenFamily
+from tokens.services import (
+    IssuedTokens,
+    Refusal,
+    approve,
+    delete_expired_tokens,
+    exchange_code,
+    issue_client_token,
+    refresh_tokens,
+    revoke_token,
+)
+
+pytestmark = pytest.mark.django_db
+
+VERIFIER = "v" * 64
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+
+
+def make_code(**fields: Any) -> tuple[Any, str]:
+    agent, user = make_agent(make_developer("dev@example.com", "Acme")), make_user("ada@example.com")
+    consent = ask(agent, **fields)
+    return agent, approve(actor=as_user(user), consent=consent, user=user).code
+
+
+def exchange(agent: Any, code: str, **fields: Any) -> IssuedTokens | Refusal:
+    return exchange_code(actor=ANYBODY, agent=agent, code=code, **fields)
+
+
+def refresh(grant: Grant, token: str | None = None, **fields: Any) -> IssuedTokens | Refusal:
+    token = token or grant.refresh_token
+    return refresh_tokens(actor=ANYBODY, agent=grant.agent, refresh_token=token, **fields)
+
+
+def is_allowed(token: str) -> bool:
+    return decide([VerifyRequest(token=token, required_scopes=("email:read",), actor=ANYBODY)])[0].allowed
+
+
+def test_no_secret_is_stored_or_shown() -> None:
+    grant = make_grant()
+    rows = [*AuthorizationCode.objects.values_list(), *RefreshToken.objects.values_list()]
+    rows += [*AccessToken.objects.values_list(), *TokenFamily.objects.values_list()]
+    for secret in (grant.code, grant.refresh_token, grant.access_token):
+        assert secret not in repr(rows)
+        assert secret not in "".join(Entry.objects.values_list("body", flat=True))
+
+
+def test_a_replayed_code_ends_what_it_issued() -> None:
+    grant = make_grant()
+    assert is_allowed(grant.access_token)
+
+    assert isinstance(exchange(grant.agent, grant.code), Refusal)
+
+    assert not is_allowed(grant.access_token)
+    assert isinstance(refresh(grant), Refusal)
+    assert Entry.objects.filter(event=Event.TOKEN_REPLAYED).count() == 1
+
+
+def test_a_code_of_another_client_is_refused_and_stays_good() -> None:
+    agent, code = make_code()
+    other = make_agent(make_developer("other@example.com", "Other"))
+    assert isinstance(exchange(other, code), Refusal)
+    assert isinstance(exchange(agent, code), IssuedTokens)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "verifier", "works"),
+    [
+        ("", "", True),
+        ("", VERIFIER, False),
+        (CHALLENGE, VERIFIER, True),
+        (CHALLENGE, "", False),
+        (CHALLENGE, "w" * 64, False),
+        (CHALLENGE, CHALLENGE, False),
+    ],
+)
+def test_the_verifier_must_fit_the_challenge(challenge: str, verifier: str, works: bool) -> None:
+    agent, code = make_code(code_challenge=challenge)
+    assert isinstance(exchange(agent, code, code_verifier=verifier), IssuedTokens) is works
+
+
+@pytest.mark.parametrize(
+    ("uri", "works"), [(None, True), ("same", True), ("https://evil.example/", False), ("", False)]
+)
+def test_a_redirect_uri_that_is_given_must_be_the_one_of_the_request(uri: str | None, works: bool) -> None:
+    agent, code = make_code()
+    uri = AuthorizationCode.objects.get().redirect_uri if uri == "same" else uri
+    assert isinstance(exchange(agent, code, redirect_uri=uri), IssuedTokens) is works
+
+
+def test_a_code_expires_after_a_minute() -> None:
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        agent, code = make_code()
+        traveller.shift(timedelta(seconds=60))
+        assert isinstance(exchange(agent, code), Refusal)
+
+
+def test_refresh_rotates_and_a_second_use_ends_the_family() -> None:
+    grant = make_grant()
+    second = refresh(grant)
+    assert isinstance(second, IssuedTokens)
+    assert is_allowed(second.access_token)
+
+    assert isinstance(refresh(grant), Refusal)
+
+    assert not is_allowed(second.access_token)
+    assert not is_allowed(grant.access_token)
+    assert isinstance(refresh(grant, second.refresh_token), Refusal)
+
+
+def test_a_narrow_refresh_does_not_narrow_the_family() -> None:
+    grant = make_grant(scopes=["email:read", "email:send"])
+    narrow = refresh(grant, scopes=["email:read"])
+    assert isinstance(narrow, IssuedTokens)
+    assert narrow.scopes == ("email:read",)
+    full = refresh(grant, narrow.refresh_token)
+    assert isinstance(full, IssuedTokens)
+    assert set(full.scopes) == {"email:read", "email:send"}
+
+
+def test_a_wider_refresh_is_refused_and_costs_nothing() -> None:
+    grant = make_grant()
+    refusal = refresh(grant, scopes=["email:read", "payments:charge"])
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "invalid_scope"
+    assert isinstance(refresh(grant), IssuedTokens)
+
+
+@pytest.mark.parametrize("ending", ["consent", "user", "agent", "scopes", "family"])
+def test_nothing_is_issued_once_the_grant_has_ended(ending: str) -> None:
+    grant = make_grant()
+    endings = {
+        "consent": lambda: revoke_consent(actor=SYSTEM, consent=grant.consent),
+        "user": lambda: deactivate_user(actor=SYSTEM, user=grant.user, reason="test"),
+        "agent": lambda: update_agent(actor=SYSTEM, agent=grant.agent, changes={"status": "suspended"}),
+        "scopes": lambda: update_agent(actor=SYSTEM, agent=grant.agent, changes={"allowed_scopes": ["files:read"]}),
+        "family": lambda: revoke_token(actor=SYSTEM, token=grant.refresh_token),
+    }
+    endings[ending]()
+    refusal = refresh(grant)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "invalid_grant"
+
+
+def test_a_refresh_token_lives_thirty_days() -> None:
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        grant = make_grant()
+        traveller.shift(timedelta(days=30))
+        assert isinstance(refresh(grant), Refusal)
+
+
+def test_either_token_revokes_the_family_and_strangers_revoke_nothing() -> None:
+    grant = make_grant()
+    other = make_agent(make_developer("other@example.com", "Other"))
+
+    assert not revoke_token(actor=ANYBODY, token=grant.access_token, agent=other)
+    assert not revoke_token(actor=ANYBODY, token="unknown")
+    assert is_allowed(grant.access_token)
+
+    assert revoke_token(actor=ANYBODY, token=grant.access_token)
+    assert not is_allowed(grant.access_token)
+    assert isinstance(refresh(grant), Refusal)
+    assert not revoke_token(actor=ANYBODY, token=grant.refresh_token)
+
+
+def test_a_later_scope_of_the_agent_does_not_reach_an_old_consent() -> None:
+    agent, user = make_agent(make_developer("dev@example.com", "Acme")), make_user("ada@example.com")
+    consent = allow(ask(agent, scopes=["email:read", "email:send"]), user, ["email:read"])
+    assert consent.granted_scopes == ["email:read"]
+
+
+def test_a_client_on_its_own_gets_no_refresh_token_and_no_more_than_it_may() -> None:
+    agent = make_agent(make_developer("dev@example.com", "Acme"), allowed_scopes=["db:read"])
+    issued = issue_client_token(actor=ANYBODY, agent=agent, scopes=[])
+    assert isinstance(issued, IssuedTokens)
+    assert issued.refresh_token is None
+    decision = decide([VerifyRequest(token=issued.access_token, required_scopes=("db:read",), actor=ANYBODY)])[0]
+    assert (decision.allowed, decision.user_id, decision.consent_id) == (True, None, None)
+
+    refusal = issue_client_token(actor=ANYBODY, agent=agent, scopes=["db:write"])
+    assert isinstance(refusal, Refusal)
+
+
+def test_the_sweep_deletes_what_nobody_can_use_and_is_repeatable() -> None:
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        make_grant()
+        assert delete_expired_tokens() == 0
+        traveller.shift(timedelta(days=32))
+        assert delete_expired_tokens() > 0
+        assert delete_expired_tokens() == 0
+        assert not TokenFamily.objects.exists()

@@ -1,0 +1,122 @@
+"""Signing keys: one at first, rotated without an outage, bound to their algorithm, sealed."""
+
+import threading
+from datetime import datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+import time_machine
+from django.db import connection
+from django.test import override_settings
+
+from core import clock
+from core.actor import SYSTEM
+from core.errors import Conflict
+from tests.world import make_grant
+from tokens import keys
+from tokens.access_tokens import read_access_token
+from tokens.models import SigningKey
+
+pytestmark = pytest.mark.django_db
+ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
+
+
+@pytest.fixture(autouse=True)
+def _cold_process() -> None:
+    """Start as a new process does: knowing no key."""
+    keys._signing.clear()
+    keys._verifying.clear()
+
+
+def issue() -> str:
+    """Return a new access token."""
+    return make_grant().access_token
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_signs_what_it_reads(algorithm: str) -> None:
+    with override_settings(JWT_ALGORITHM=algorithm):
+        token = issue()
+    header = jwt.get_unverified_header(token)
+    assert header == {"alg": algorithm, "typ": "at+jwt", "kid": header["kid"]}
+    assert read_access_token(token) is not None
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_only_public_keys_are_published(algorithm: str) -> None:
+    with override_settings(JWT_ALGORITHM=algorithm):
+        published = keys.published_jwks(clock.now())["keys"]
+    assert len(published) == (0 if algorithm == "HS256" else 1)
+    for key in published:
+        assert not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key)
+        assert key["alg"] == algorithm
+
+
+def test_a_switch_of_algorithm_keeps_live_tokens() -> None:
+    with override_settings(JWT_ALGORITHM="HS256"):
+        token = issue()
+    keys.current_key(clock.now())
+    assert read_access_token(token) is not None
+    assert SigningKey.objects.count() == 2
+
+
+def test_a_key_is_stored_sealed() -> None:
+    keys.current_key(clock.now())
+    assert b"PRIVATE KEY" not in bytes(SigningKey.objects.get().private_sealed)
+
+
+def test_a_new_secret_signs_with_a_new_key_and_still_reads_the_old_one() -> None:
+    token = issue()
+    with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
+        assert keys.current_key(clock.now()).kid != jwt.get_unverified_header(token)["kid"]
+        assert read_access_token(token) is not None
+
+
+def test_rotation_publishes_before_it_signs_and_retires_after_the_last_token() -> None:
+    start = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
+    with time_machine.travel(start, tick=False) as traveller:
+        old = keys.current_key(clock.now()).kid
+        new = keys.rotate_keys(actor=SYSTEM).kid
+        assert {key["kid"] for key in keys.published_jwks(clock.now())["keys"]} == {old, new}
+        assert keys.current_key(clock.now()).kid == old
+
+        traveller.move_to(start + timedelta(minutes=10))
+        assert keys.current_key(clock.now()).kid == new
+        assert len(keys.published_jwks(clock.now())["keys"]) == 2
+
+        traveller.move_to(start + timedelta(minutes=27))
+        assert {key["kid"] for key in keys.published_jwks(clock.now())["keys"]} == {new}
+
+
+@override_settings(JWT_ALGORITHM="HS256")
+def test_the_shared_secret_cannot_be_rotated_here() -> None:
+    with pytest.raises(Conflict, match="JWT_SECRET"):
+        keys.rotate_keys(actor=SYSTEM)
+
+
+@pytest.mark.parametrize("kid", [None, 7, "", "x" * 5, "../../etc/passwd", "a" * 65, ["a"]])
+def test_what_cannot_be_our_key_id_costs_no_query(kid: Any, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        assert keys.verification_key(kid) is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_four_first_starts_make_one_key() -> None:
+    start, kids = threading.Barrier(4), []
+
+    def first_start() -> None:
+        try:
+            start.wait(10)
+            kids.append(keys.current_key(clock.now()).kid)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=first_start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(kids) == 4
+    assert len(set(kids)) == 1
+    assert SigningKey.objects.count() == 1
