@@ -19,12 +19,12 @@ class Page:
     next_cursor: str
 
 
-def paginate(request: HttpRequest, rows: QuerySet[Any], *, size: int = PAGE_SIZE) -> Page:
+def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
     """Return the page that `?cursor=` asks for of rows that are sorted by falling id."""
     cursor = request.GET.get("cursor", "")[:MAX_CURSOR_LENGTH]
     if not cursor.isascii() or not cursor.isprintable():
         cursor = ""
     if cursor:
         rows = rows.filter(pk__lt=cursor)
-    items = list(rows[: size + 1])
-    return Page(items[:size], cursor, items[size - 1].pk if len(items) > size else "")
+    items = list(rows[: PAGE_SIZE + 1])
+    return Page(items[:PAGE_SIZE], cursor, items[PAGE_SIZE - 1].pk if len(items) > PAGE_SIZE else "")

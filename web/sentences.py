@@ -27,9 +27,7 @@ SENTENCES = {
     Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
     Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was ended."),
-    Event.TOKEN_REPLAYED: gettext_lazy(
-        "A used token of %(agent)s was tried again, so its tokens were ended."
-    ),
+    Event.TOKEN_REPLAYED: gettext_lazy("A used token of %(agent)s was tried again, so its tokens were ended."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
 }
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")

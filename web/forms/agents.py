@@ -24,9 +24,7 @@ FIELD_NAMES = {
 
 
 class AgentForm(forms.Form):
-    name = forms.CharField(
-        label=_("Name"), max_length=100, help_text=_("People read it on the consent screen.")
-    )
+    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("People read it on the consent screen."))
     description = forms.CharField(
         label=_("What it does"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
@@ -34,9 +32,7 @@ class AgentForm(forms.Form):
         label=_("Where people return to, one address a line"),
         help_text=_("https, or http on localhost, or a scheme of your app. Compared byte for byte."),
     )
-    allowed_scopes = forms.MultipleChoiceField(
-        label=_("Scopes it may ask for"), widget=forms.CheckboxSelectMultiple
-    )
+    allowed_scopes = forms.MultipleChoiceField(label=_("Scopes it may ask for"), widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, scopes: Iterable[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -3,8 +3,10 @@
 from typing import Any
 
 from django import forms
+from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
+SUNDAY = 7
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
 
 
@@ -20,12 +22,23 @@ class LinesField(forms.CharField):
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
 
 
+class DaysField(forms.TypedMultipleChoiceField):
+    """Days of the week as in ISO 8601: 1 is Monday, 7 is Sunday. A stored 0 is Sunday too."""
+
+    widget = forms.CheckboxSelectMultiple
+
+    def __init__(self, **kwargs: Any) -> None:
+        days = [(number + 1, name) for number, name in WEEKDAYS.items()]
+        super().__init__(choices=days, coerce=int, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return [SUNDAY if day == 0 else day for day in value] if value else value
+
+
 class DurationWidget(forms.MultiWidget):
     def __init__(self) -> None:
         number = forms.NumberInput(attrs={"min": 1, "aria-label": _("How many"), "inputmode": "numeric"})
-        super().__init__(
-            {"count": number, "unit": forms.Select(attrs={"aria-label": _("Unit")}, choices=UNITS)}
-        )
+        super().__init__({"count": number, "unit": forms.Select(attrs={"aria-label": _("Unit")}, choices=UNITS)})
 
     def decompress(self, value: Any) -> list[Any]:
         """Return the number and its largest whole unit; an hour is the usual start."""

@@ -65,9 +65,7 @@ class PolicyEditor:
         """Return the editor of what was sent so far, without complaints about what is still missing."""
         sent, removed = _sent_rules(data), data.get("remove")
         rules = [
-            _draft(form_class(name)(prefix=f"rules-{index}"), data)
-            for index, name in sent
-            if str(index) != removed
+            _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
         ]
         if data.get("add") in RULES:
             after = max((index for index, _name in sent), default=-1) + 1

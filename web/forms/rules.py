@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
-from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
-from web.forms.fields import DurationField, LinesField
+from web.forms.fields import DaysField, DurationField, LinesField
 
 TITLES = {
     "rate_limit": _("A limit on how often"),
@@ -40,7 +39,6 @@ CHOICE_WORDS = {
     "per_agent": _("each agent, all people together"),
     "global": _("all agents and people together"),
 }
-DAYS = [(number + 1, name) for number, name in WEEKDAYS.items()]
 
 
 class RuleForm(forms.Form):
@@ -80,10 +78,16 @@ def form_class(rule_type: str) -> type[RuleForm]:
     schema = RULES[rule_type].model_json_schema()
     required = schema.get("required", ())
     fields: dict[str, Any] = {
-        name: _make_field(name, part, is_required=name in required)
+        name: _make_field(name, _resolve(part, schema), is_required=name in required)
         for name, part in schema["properties"].items()
     }
     return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type})
+
+
+def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a property's schema; a named type stands in it as a reference."""
+    name = part.get("$ref", "").rpartition("/")[2]
+    return {**schema["$defs"][name], **part} if name else part
 
 
 def _make_field(name: str, schema: dict[str, Any], *, is_required: bool) -> forms.Field:
@@ -95,15 +99,11 @@ def _make_field(name: str, schema: dict[str, Any], *, is_required: bool) -> form
     if name == "windowSeconds":
         return DurationField(required=is_required, **words)
     if name == "allowedDays":
-        return forms.TypedMultipleChoiceField(
-            choices=DAYS, coerce=int, required=False, widget=forms.CheckboxSelectMultiple, **words
-        )
+        return DaysField(required=False, **words)
     if name in ("startTimeUtc", "endTimeUtc"):
         return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"type": "time"}), **words)
     if name == "timezone":
-        return forms.CharField(
-            required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words
-        )
+        return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words)
     return _make_plain_field(schema, is_required=is_required, words=words)
 
 

@@ -15,6 +15,14 @@ from web import display
 
 register = template.Library()
 
+# The first that fits; a list of choices is a kind of select to Django.
+WIDGET_KINDS = (
+    ("choices", (forms.RadioSelect, forms.CheckboxSelectMultiple)),
+    ("checkbox", (forms.CheckboxInput,)),
+    ("select", (forms.Select,)),
+    ("joined", (forms.MultiWidget,)),
+)
+
 
 @register.filter
 def plain(text: object) -> str:
@@ -64,7 +72,6 @@ def day(value: datetime) -> SafeString:
 
 @register.filter
 def widget_kind(field: BoundField) -> str:
-    """Return "choices" for radio buttons and lists of checkboxes, "checkbox" for a single one, else ""."""
-    if isinstance(field.field.widget, forms.RadioSelect | forms.CheckboxSelectMultiple):
-        return "choices"
-    return "checkbox" if isinstance(field.field.widget, forms.CheckboxInput) else ""
+    """Return which markup the field needs; "" for one input with a label above."""
+    kinds = [(kind, types) for kind, types in WIDGET_KINDS if isinstance(field.field.widget, types)]
+    return kinds[0][0] if kinds else ""

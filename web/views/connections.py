@@ -88,10 +88,7 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 def _describe(consents: list[Consent]) -> list[Connection]:
     used = last_uses(consent.id for consent in consents)
-    words = {
-        scope.id: scope
-        for scope in describe_scopes(s for consent in consents for s in consent.granted_scopes)
-    }
+    words = {scope.id: scope for scope in describe_scopes(s for consent in consents for s in consent.granted_scopes)}
     return [_connection(consent, words, used.get(consent.id)) for consent in consents]
 
 

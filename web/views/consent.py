@@ -47,9 +47,7 @@ def consent_page(view: View) -> View:
         except ConsentExpired as error:
             return render(request, "web/consent_expired.html", status=error.status)
         except ConsentAlreadyDecided as error:
-            return render(
-                request, "web/consent_decided.html", {"consent_id": consent_id}, status=error.status
-            )
+            return render(request, "web/consent_decided.html", {"consent_id": consent_id}, status=error.status)
 
     return person_page(wrapped)
 

@@ -92,9 +92,7 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     agent = agent_for_organization(developer.organization_id, agent_id)
     form = RotateForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        new = rotate_client_secret(
-            actor=developer_actor(request, developer), agent=agent, **form.cleaned_data
-        )
+        new = rotate_client_secret(actor=developer_actor(request, developer), agent=agent, **form.cleaned_data)
         once.put(request, agent.id, new.value)
         return SeeOther(_url(agent))
     status = 422 if form.is_bound else 200

@@ -20,7 +20,5 @@ def audit(request: HttpRequest, developer: Developer) -> HttpResponse:
     agents = [(agent.id, plain(agent.name)) for agent in agents_for_organization(developer.organization_id)]
     form = AuditFilterForm(request.GET, agents=agents)
     page = paginate(request, entries_for_organization(developer.organization_id, form.filters()))
-    entries = [
-        {**entry, "row": row} for entry, row in zip(add_names(describe(page.items)), page.items, strict=True)
-    ]
+    entries = [{**entry, "row": row} for entry, row in zip(add_names(describe(page.items)), page.items, strict=True)]
     return render(request, "web/developer/audit.html", {"form": form, "page": page, "entries": entries})

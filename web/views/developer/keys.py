@@ -20,9 +20,7 @@ def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the keys, a new one in full this once; a POST makes a new one."""
     form = RotateForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        new = rotate_api_key(
-            actor=developer_actor(request, developer), developer=developer, **form.cleaned_data
-        )
+        new = rotate_api_key(actor=developer_actor(request, developer), developer=developer, **form.cleaned_data)
         once.put(request, developer.id, new.value)
         return SeeOther(reverse("web:api-keys"))
     context = {

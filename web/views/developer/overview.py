@@ -34,9 +34,7 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "organization": organization,
         "agent_count": agents_for_organization(organization.id).count(),
         "policy_count": policies_for_organization(organization.id).count(),
-        "entries": [
-            {**entry, "row": row} for entry, row in zip(add_names(describe(recent)), recent, strict=True)
-        ],
+        "entries": [{**entry, "row": row} for entry, row in zip(add_names(describe(recent)), recent, strict=True)],
     }
     return render(request, "web/developer/overview.html", context)
 
@@ -47,8 +45,6 @@ def _join(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "web/developer/join.html", {"form": form}, status=status)
-    new = become_developer(
-        actor=person_actor(request), user=signed_in(request), name=form.cleaned_data["name"]
-    )
+    new = become_developer(actor=person_actor(request), user=signed_in(request), name=form.cleaned_data["name"])
     once.put(request, new.developer.id, new.api_key)
     return SeeOther(reverse("web:api-keys"))

@@ -1,0 +1,67 @@
+"""API sessions on the account page, and allauth's pages in our frame."""
+
+import pytest
+
+from accounts.services import open_session
+from tests.web.world import PASSWORD, as_user
+
+
+def test_lists_sessions_without_their_tokens(as_ada, ada):
+    opened = open_session(actor=as_user(ada), user=ada)
+    text = as_ada.get("/account").content.decode()
+    assert "tests/1.0" in text
+    assert opened.session.id in text
+    assert opened.token not in text
+
+
+def test_ending_a_session_deletes_it(as_ada, ada):
+    opened = open_session(actor=as_user(ada), user=ada)
+    response = as_ada.post(f"/account/sessions/{opened.session.id}/end")
+    assert (response.status_code, response["Location"]) == (303, "/account")
+    assert not ada.session_tokens.exists()
+
+
+def test_nobody_else_can_end_it(as_bob, ada):
+    opened = open_session(actor=as_user(ada), user=ada)
+    theirs = as_bob.post(f"/account/sessions/{opened.session.id}/end")
+    none = as_bob.post("/account/sessions/ses_0000/end")
+    assert theirs.status_code == none.status_code == 404
+    assert theirs.content == none.content
+    assert ada.session_tokens.exists()
+
+
+def test_looking_at_the_address_ends_nothing(as_ada, ada):
+    opened = open_session(actor=as_user(ada), user=ada)
+    assert as_ada.get(f"/account/sessions/{opened.session.id}/end").status_code == 405
+    assert ada.session_tokens.exists()
+
+
+@pytest.mark.parametrize("path", ["login", "signup", "password/reset"])
+def test_entrance_pages_have_no_script(client, db, path):
+    response = client.get(f"/accounts/{path}/")
+    assert response.status_code == 200
+    assert b"<script" not in response.content
+    assert b'href="/static/css/tokens.css"' in response.content
+
+
+@pytest.mark.parametrize("path", ["email", "password/change", "logout"])
+def test_account_pages_have_no_script(as_ada, path):
+    response = as_ada.get(f"/accounts/{path}/")
+    assert response.status_code == 200
+    assert b"<script" not in response.content
+
+
+def test_sign_in_comes_back_to_the_consent(client, ada, ask):
+    url = f"/consent/{ask().id}"
+    response = client.post("/accounts/login/", {"login": ada.email, "password": PASSWORD, "next": url})
+    assert (response.status_code, response["Location"]) == (302, url)
+
+
+def test_sign_in_goes_nowhere_else(client, ada):
+    form = {"login": ada.email, "password": PASSWORD, "next": "https://evil.example/"}
+    assert client.post("/accounts/login/", form)["Location"] == "/dashboard"
+
+
+def test_a_wrong_password_is_said_in_the_error_summary(client, ada):
+    response = client.post("/accounts/login/", {"login": ada.email, "password": "wrong"})
+    assert b'id="errors" tabindex="-1" autofocus' in response.content

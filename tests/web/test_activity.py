@@ -1,0 +1,120 @@
+"""The person's own log: whole sentences, filters in the URL, nobody else's."""
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+import time_machine
+from django.db import transaction
+
+from audit.events import Event, Outcome
+from audit.services import Draft, record
+from core import clock
+from core.actor import Actor
+from decisions.requests import Reason
+from policies.services import create_policy
+from tests.web.world import ANYBODY, make_agent
+from web.sentences import REASONS, SENTENCES, sentence
+
+
+@pytest.fixture
+def say(agent, ada):
+    """Write an entry about Ada and the agent."""
+
+    def write(event=Event.TOKEN_VERIFY, **fields):
+        with transaction.atomic():
+            fields = {"agent_id": agent.id, "user_id": ada.id, **fields}
+            return record(Draft(event=event, actor=Actor("service"), **fields))
+
+    return write
+
+
+def text_of(client, **query) -> str:
+    response = client.get("/activity", query)
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def test_tells_what_was_allowed(as_ada, say):
+    say(outcome=Outcome.ALLOWED, scopes=["email:read", "email:send"])
+    assert "SmartMail was allowed: Read your email and Send email as you." in text_of(as_ada)
+
+
+def test_a_denial_says_why_in_plain_words(as_ada, say):
+    say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
+    assert "SmartMail was stopped: Send email as you. You had not allowed that." in text_of(as_ada)
+
+
+def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
+    actor = ANYBODY.acting_as("developer", developer.id)
+    rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
+    policy = create_policy(actor=actor, organization=developer.organization, name="No mail", rules=rules)
+    say(outcome=Outcome.DENIED, reason="policy_denied", policy_id=policy.id, scopes=["email:send"])
+    assert "A rule of its developer said no: No mail." in text_of(as_ada)
+
+
+def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
+    as_ada.post(f"/connections/{granted.id}/revoke")
+    text = text_of(as_ada)
+    assert "You created your account." in text
+    assert "You allowed SmartMail: Read your email and Send email as you." in text
+    assert "You ended the access of SmartMail." in text
+
+
+def test_shows_nothing_about_another_person(as_bob, granted):
+    assert "SmartMail" not in text_of(as_bob)
+
+
+def test_filters_narrow_and_stay_in_the_url(as_ada, granted, say, world, ask, developer, ada):
+    other = make_agent(developer, name="Ledgerbot")
+    world.allow(world.ask(other), ada)
+    say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
+    assert "You allowed Ledgerbot" not in text_of(as_ada, agent=granted.agent_id)
+    assert "You allowed" not in text_of(as_ada, outcome="denied")
+    assert "was stopped" in text_of(as_ada, outcome="denied")
+
+
+def test_days_are_whole_days_in_utc(as_ada, say):
+    with time_machine.travel("2026-03-10T23:59:59Z", tick=False):
+        say(outcome=Outcome.ALLOWED, scopes=["email:read"])
+    assert "was allowed" in text_of(as_ada, since="2026-03-10", until="2026-03-10")
+    assert "was allowed" not in text_of(as_ada, since="2026-03-11", until="2026-03-12")
+
+
+@pytest.mark.parametrize(
+    "query", [{"since": "yesterday"}, {"outcome": "maybe"}, {"agent": "agt_0000"}, {"until": "9999-12-31"}]
+)
+def test_a_filter_that_makes_no_sense_is_no_error(as_ada, granted, query):
+    text_of(as_ada, **query)
+
+
+def test_older_entries_are_a_page_away_and_keep_the_filters(as_ada, say, monkeypatch):
+    monkeypatch.setattr("web.paging.PAGE_SIZE", 2)
+    for _ in range(3):
+        say(outcome=Outcome.ALLOWED, scopes=["email:read"])
+    assert "?outcome=allowed&cursor=log_" in text_of(as_ada, outcome="allowed")
+
+
+def test_needs_few_queries_however_much_happened(as_ada, say, django_assert_max_num_queries):
+    for _ in range(20):
+        say(outcome=Outcome.ALLOWED, scopes=["email:read"])
+    with django_assert_max_num_queries(12):
+        text_of(as_ada)
+
+
+def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
+    with time_machine.travel(clock.now() + timedelta(minutes=1)):
+        text = text_of(as_ada)
+    assert not [event for event in Event if f"<bdi>{event}</bdi>" in text]
+
+
+def test_a_name_with_a_percent_sign_is_no_template():
+    entry = {"event": "made.up%(x)s", "outcome": "info", "reason": None, "agentName": "50%s", "scopeTitles": []}
+    assert sentence({**entry, "policyName": ""}) == "made.up%(x)s"
+    entry["event"] = Event.CONSENT_DENIED
+    assert sentence({**entry, "policyName": ""}) == "You refused 50%s."
+
+
+def test_every_reason_of_a_denial_has_words():
+    assert set(Reason) - {"invalid_token", "policy_denied"} <= set(REASONS)
+    assert all(str(words) for words in SENTENCES.values())

@@ -1,0 +1,133 @@
+"""What a person has allowed: the list, one of it, and its end."""
+
+from datetime import timedelta
+from html import unescape
+
+import pytest
+import time_machine
+from django.test import Client
+
+from agents.services import update_agent
+from core import clock
+from core.actor import SYSTEM
+
+
+@pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
+def test_pages_of_a_person_ask_for_sign_in(client, db, path):
+    response = client.get(path)
+    assert response.status_code == 302
+    assert response["Location"] == f"/accounts/login/?next={path}"
+
+
+def test_the_dashboard_is_the_connections(as_ada):
+    assert as_ada.get("/dashboard")["Location"] == "/connections"
+
+
+def test_without_connections_the_page_says_what_will_be_there(as_ada):
+    assert "No agent may act for you" in as_ada.get("/connections").content.decode()
+
+
+def test_a_card_tells_developer_highest_risk_and_times(as_ada, granted):
+    text = as_ada.get("/connections").content.decode()
+    assert "SmartMail" in text
+    assert "Acme Robotics" in text
+    assert "High risk" in text
+    assert "never" in text
+    assert granted.expires_at.strftime("%Y-%m-%dT%H:%M:%S") in text
+
+
+def test_lists_nothing_of_another_person(as_bob, granted):
+    assert "SmartMail" not in as_bob.get("/connections").content.decode()
+
+
+def test_pending_requests_are_no_connections(as_ada, ask, ada):
+    ask(user_id=ada.id)
+    assert "SmartMail" not in as_ada.get("/connections").content.decode()
+
+
+def test_an_expired_connection_moves_to_the_past_ones(world, ada, granted):
+    with time_machine.travel(clock.now() + timedelta(days=31)):
+        client = world.sign_in(ada)
+        assert "SmartMail" not in client.get("/connections").content.decode()
+        assert "Expired" in client.get("/connections?show=ended").content.decode()
+
+
+def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
+    update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": ["email:read"]})
+    text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
+    assert text.index("What it may do for you") < text.index("Read your email")
+    assert text.index("No longer in use") < text.index("Send email as you")
+
+
+@pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])
+def test_somebody_elses_connection_looks_like_none(as_bob, granted, path):
+    theirs, none = as_bob.get(path.format(granted.id)), as_bob.get(path.format("cns_0000"))
+    assert theirs.status_code == none.status_code == 404
+    assert theirs.content == none.content
+
+
+def test_revoking_takes_one_confirmation(as_ada, granted):
+    url = f"/connections/{granted.id}/revoke"
+    assert "Revoke access of SmartMail?" in as_ada.get(url).content.decode()
+    granted.refresh_from_db()
+    assert granted.status == "approved"
+    response = as_ada.post(url)
+    assert (response.status_code, response["Location"]) == (303, "/connections")
+    granted.refresh_from_db()
+    assert granted.status == "revoked"
+    assert "can no longer act for you" in as_ada.get("/connections").content.decode()
+
+
+def test_revoking_twice_is_no_error(as_ada, granted):
+    url = f"/connections/{granted.id}/revoke"
+    assert [as_ada.post(url).status_code for _ in range(2)] == [303, 303]
+
+
+def test_nobody_else_can_revoke(as_bob, granted):
+    assert as_bob.post(f"/connections/{granted.id}/revoke").status_code == 404
+    granted.refresh_from_db()
+    assert granted.status == "approved"
+
+
+def test_revoking_needs_a_csrf_token(ada, granted):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada)
+    assert browser.post(f"/connections/{granted.id}/revoke").status_code == 403
+    granted.refresh_from_db()
+    assert granted.status == "approved"
+
+
+def test_a_refused_request_cannot_be_revoked(as_ada, ask):
+    consent = ask()
+    as_ada.post(f"/consent/{consent.id}", {"decision": "deny"})
+    assert as_ada.post(f"/connections/{consent.id}/revoke").status_code == 409
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_other_methods_are_refused(as_ada, granted, method):
+    for path in ("/connections", f"/connections/{granted.id}", f"/connections/{granted.id}/revoke"):
+        assert getattr(as_ada, method)(path).status_code == 405
+
+
+def test_long_lists_are_paged_without_gaps(as_ada, ada, ask, world, monkeypatch):
+    monkeypatch.setattr("web.paging.PAGE_SIZE", 2)
+    ids = [world.allow(ask(), ada).id for _ in range(3)]
+    first = as_ada.get("/connections")
+    cursor = first.context["page"].next_cursor
+    second = as_ada.get("/connections", {"cursor": cursor})
+    shown = [one.consent.id for page in (first, second) for one in page.context["connections"]]
+    assert shown == sorted(ids, reverse=True)
+    assert second.context["page"].next_cursor == ""
+    assert "Newest" in second.content.decode()
+
+
+@pytest.mark.parametrize("cursor", ["\x00", "é", "x" * 500, "%", "' OR 1=1"])
+def test_a_strange_cursor_is_no_error(as_ada, granted, cursor):
+    assert as_ada.get("/connections", {"cursor": cursor}).status_code == 200
+
+
+def test_needs_few_queries_however_many_connections(as_ada, ada, ask, world, django_assert_max_num_queries):
+    for _ in range(5):
+        world.allow(ask(), ada)
+    with django_assert_max_num_queries(12):
+        as_ada.get("/connections")

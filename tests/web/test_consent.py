@@ -1,0 +1,261 @@
+"""The consent page: what it shows, who may decide, and each way in which it can be over."""
+
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import time_machine
+from django.test import Client
+
+from agents.services import update_agent
+from consent.models import Consent
+from core import clock
+from core.actor import SYSTEM
+from tests.web import world
+from tests.web.world import allow, make_agent, make_developer
+from tokens.models import AuthorizationCode
+
+RIGHT_TO_LEFT_OVERRIDE = "\u202e"
+
+
+def url(consent) -> str:
+    return f"/consent/{consent.id}"
+
+
+def page(client: Client, consent) -> str:
+    response = client.get(url(consent))
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def test_asks_for_sign_in_and_comes_back(client, ask):
+    consent = ask()
+    response = client.get(url(consent))
+    assert response.status_code == 302
+    assert urlsplit(response["Location"]).path == "/accounts/login/"
+    assert parse_qs(urlsplit(response["Location"]).query)["next"] == [url(consent)]
+
+
+def test_names_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
+    text = page(as_ada, ask())
+    assert "<bdi>SmartMail</bdi>, an AI agent, asks to act for you" in text
+    assert "By <bdi>Acme Robotics</bdi>" in text
+    assert "Developer not verified" in text
+    assert "ada@example.com" in text
+    assert "Not you?" in text
+    assert "smartmail.example" in text
+
+
+def test_a_verified_developer_is_called_verified(as_ada, ask, developer):
+    developer.organization.is_verified = True
+    developer.organization.save()
+    assert "Verified developer" in page(as_ada, ask())
+
+
+def test_invisible_and_bidi_characters_of_names_never_reach_the_page(as_ada, ask, developer):
+    name = f"Safe{RIGHT_TO_LEFT_OVERRIDE}\u200bMail\u0007"
+    consent = world.ask(make_agent(developer, name=name), reason=f"Please{RIGHT_TO_LEFT_OVERRIDE} trust me")
+    text = page(as_ada, consent)
+    assert "<bdi>SafeMail</bdi>" in text
+    assert "Please trust me" in text
+    assert not {RIGHT_TO_LEFT_OVERRIDE, "\u200b", "\u0007"} & set(text)
+
+
+def test_markup_in_names_is_text(as_ada, ask, developer):
+    consent = world.ask(make_agent(developer, name="<script>alert(1)</script>"))
+    assert b"<script" not in as_ada.get(url(consent)).content
+
+
+def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
+    text = page(as_ada, ask(reason="To sort your inbox"))
+    assert "To sort your inbox" in text
+    assert "We have not checked them" in text
+
+
+def test_says_what_happens_when_you_are_away_and_when_it_ends_before_the_scopes(as_ada, ask):
+    with time_machine.travel("2026-11-01T12:00:00Z", tick=False):
+        text = page(as_ada, ask())
+    assert text.index("When you are away") < text.index("1 December 2026") < text.index("Read your email")
+
+
+def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask):
+    text = page(as_ada, ask(scopes=["email:read", "email:send"], optional_scopes=["calendar:freebusy"]))
+    assert 'value="email:read" checked' in text
+    assert 'value="email:send" checked' not in text
+    assert 'value="calendar:freebusy" checked' not in text
+    assert text.index("It says it needs") < text.index("It can do without") < text.index("busy and free")
+
+
+def test_each_scope_says_what_it_can_and_cannot_do_and_its_risk_in_words(as_ada, ask):
+    text = page(as_ada, ask(scopes=["email:send"]))
+    assert "Send new mail and replies from your address." in text
+    assert "Cannot read or delete mail." in text
+    assert "High risk" in text
+
+
+def test_promises_no_question_each_time_because_verify_asks_none(as_ada, ask):
+    text = page(as_ada, ask(scopes=["payments:charge"]))
+    assert "Charge your card." in text
+    assert "asking you each time" not in text
+
+
+def test_a_loopback_address_carries_a_warning(as_ada, ask, developer):
+    local = make_agent(developer, redirect_uris=["http://localhost/callback"])
+    assert "a program on this computer" in page(as_ada, world.ask(local, redirect_uri="http://localhost:4444/callback"))
+    assert "a program on this computer" not in page(as_ada, ask())
+
+
+def test_allowing_a_part_leaves_to_the_agent_with_a_code(as_ada, ask, ada):
+    consent = ask(state="a b")
+    response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
+    assert response.status_code == 303
+    query = parse_qs(urlsplit(response["Location"]).query)
+    assert response["Location"].startswith("https://smartmail.example/callback?")
+    assert query["state"] == ["a b"]
+    assert query["iss"] == ["http://localhost:8000/oauth"]
+    assert query["code"]
+    consent.refresh_from_db()
+    assert (consent.status, consent.granted_scopes, consent.user) == ("approved", ["email:read"], ada)
+
+
+def test_refusing_leaves_to_the_agent_with_access_denied(as_ada, ask):
+    consent = ask()
+    response = as_ada.post(url(consent), {"decision": "deny"})
+    assert response.status_code == 303
+    assert parse_qs(urlsplit(response["Location"]).query)["error"] == ["access_denied"]
+    consent.refresh_from_db()
+    assert consent.status == "denied"
+
+
+def test_a_private_use_scheme_is_left_to_as_well(as_ada, ask, developer):
+    app = make_agent(developer, redirect_uris=["com.example.app:/done"])
+    consent = world.ask(app, redirect_uri="com.example.app:/done", state="s" * 3000)
+    assert "form-action 'self' com.example.app:;" in as_ada.get(url(consent))["Content-Security-Policy"]
+    response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
+    assert response["Location"].startswith("com.example.app:/done?code=")
+
+
+def test_allowing_nothing_shows_the_page_again_with_a_focused_summary(as_ada, ask):
+    consent = ask()
+    response = as_ada.post(url(consent), {"decision": "allow"})
+    assert response.status_code == 422
+    text = unescape(response.content.decode())
+    assert 'id="errors" tabindex="-1" autofocus' in text
+    assert "Nothing is ticked" in text
+    assert 'aria-invalid="true"' in text
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+def test_a_scope_that_was_not_requested_is_refused(as_ada, ask):
+    consent = ask()
+    response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read", "profile:read"]})
+    assert response.status_code == 400
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+def test_a_post_without_a_csrf_token_decides_nothing(ada, ask):
+    consent = ask()
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(ada)
+    response = browser.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
+    assert response.status_code == 403
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+def test_other_methods_are_refused(as_ada, ask, method):
+    assert getattr(as_ada, method)(url(ask())).status_code == 405
+
+
+def test_looking_decides_nothing(as_ada, ask):
+    consent = ask()
+    as_ada.get(url(consent), {"decision": "allow", "scopes": "email:read"})
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+    assert not AuthorizationCode.objects.exists()
+
+
+def test_a_request_for_somebody_else_looks_like_one_that_does_not_exist(as_ada, ask, bob):
+    for_bob = ask(user_id=bob.id)
+    absent = Consent(id="cns_0000")
+    for decision in ({}, {"decision": "deny"}, {"decision": "allow", "scopes": ["email:read"]}):
+        answers = [as_ada.post(url(one), decision) if decision else as_ada.get(url(one)) for one in (for_bob, absent)]
+        assert [answer.status_code for answer in answers] == [404, 404]
+        bodies = [
+            _without_what_differs(answer.content.decode(), one)
+            for answer, one in zip(answers, (for_bob, absent), strict=True)
+        ]
+        assert bodies[0] == bodies[1]
+    for_bob.refresh_from_db()
+    assert for_bob.status == "pending"
+
+
+def _without_what_differs(body: str, consent) -> str:
+    lines = body.replace(consent.id, "").splitlines()
+    return "\n".join(line for line in lines if "csrfmiddlewaretoken" not in line)
+
+
+def test_what_another_person_decided_looks_absent(as_ada, ask, bob):
+    consent = ask()
+    allow(consent, bob)
+    assert as_ada.get(url(consent)).status_code == 404
+    assert as_ada.post(url(consent), {"decision": "deny"}).status_code == 404
+
+
+def test_a_decided_request_says_so(as_ada, granted):
+    for response in (as_ada.get(url(granted)), as_ada.post(url(granted), {"decision": "deny"})):
+        assert response.status_code == 409
+        assert "You have already decided this" in response.content.decode()
+    granted.refresh_from_db()
+    assert granted.status == "approved"
+
+
+def test_an_expired_request_says_so_and_grants_nothing(as_ada, ask):
+    consent = ask()
+    with time_machine.travel(clock.now() + timedelta(minutes=11)):
+        form = {"decision": "allow", "scopes": ["email:read"]}
+        for response in (as_ada.get(url(consent)), as_ada.post(url(consent), form)):
+            assert response.status_code == 410
+            assert "This request has expired" in response.content.decode()
+    assert not AuthorizationCode.objects.exists()
+
+
+def test_a_suspended_agent_cannot_be_allowed(as_ada, ask, agent):
+    consent = ask()
+    update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
+    form = {"decision": "allow", "scopes": ["email:read"]}
+    for response in (as_ada.get(url(consent)), as_ada.post(url(consent), form)):
+        assert response.status_code == 403
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+def test_is_not_kept_framed_or_scripted(as_ada, ask):
+    response = as_ada.get(url(ask()))
+    assert "no-store" in response["Cache-Control"]
+    assert response["X-Frame-Options"] == "DENY"
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "form-action 'self' https://smartmail.example;" in f"{policy};"
+    assert "unsafe" not in policy
+    body = response.content.decode()
+    assert "<script" not in body
+    assert " style=" not in body
+
+
+def test_only_this_page_lets_a_form_leave_the_site(as_ada, granted):
+    assert "form-action 'self';" in f"{as_ada.get('/connections')['Content-Security-Policy']};"
+
+
+def test_weighs_at_most_80_kilobytes_with_every_scope(as_ada, ask):
+    from consent.catalogue import catalogue
+
+    everything = list(catalogue())
+    demanding = make_agent(make_developer("much@example.com", "Much"), allowed_scopes=everything)
+    response = as_ada.get(url(world.ask(demanding, scopes=everything)))
+    assert len(response.content) < 80_000

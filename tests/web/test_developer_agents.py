@@ -1,0 +1,177 @@
+"""The portal: becoming a developer, agents, their secrets and the API keys."""
+
+from html import unescape
+
+import pytest
+from django.test import Client
+
+from agents.models import Agent
+from core.secrets import digest
+from developers.models import ApiKey, Developer
+
+NEW_AGENT = {
+    "name": "Ledgerbot",
+    "description": "Keeps the books.",
+    "redirect_uris": "https://ledger.example/cb\nhttp://localhost/callback\n\n",
+    "allowed_scopes": ["payments:read", "crm:deals:read"],
+}
+
+
+def shown_secret(response) -> str:
+    text = response.content.decode()
+    assert response.status_code == 200
+    assert "no-store" in response["Cache-Control"]
+    return text.split('<code class="secret__value" tabindex="0">')[1].split("</code>")[0]
+
+
+def test_a_person_becomes_a_developer_and_sees_the_key_once(as_ada, ada):
+    assert "Become a developer" in as_ada.get("/developer/").content.decode()
+    response = as_ada.post("/developer/", {"name": "Ada's Engines"})
+    assert (response.status_code, response["Location"]) == (303, "/developer/api-keys")
+    key = shown_secret(as_ada.get("/developer/api-keys"))
+    assert ApiKey.objects.get(developer__user=ada).digest == digest(key)
+    assert key not in as_ada.get("/developer/api-keys").content.decode()
+    assert "Ada&#x27;s Engines" in as_ada.get("/developer/").content.decode()
+
+
+def test_a_developer_needs_a_name(as_ada, ada):
+    assert as_ada.post("/developer/", {"name": " "}).status_code == 422
+    assert not Developer.objects.filter(user=ada).exists()
+
+
+@pytest.mark.parametrize(
+    "path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "audit", "api-keys"]
+)
+def test_whoever_is_no_developer_is_led_to_becoming_one(as_ada, path):
+    response = as_ada.get(f"/developer/{path}")
+    assert (response.status_code, response["Location"]) == (302, "/developer/")
+
+
+def test_a_new_agent_shows_its_secret_a_single_time(as_developer, developer):
+    response = as_developer.post("/developer/agents/new", NEW_AGENT)
+    agent = Agent.objects.get(name="Ledgerbot")
+    assert (response.status_code, response["Location"]) == (303, f"/developer/agents/{agent.id}")
+    secret = shown_secret(as_developer.get(response["Location"]))
+    assert secret.startswith("ags_")
+    assert agent.secrets.get().digest == digest(secret)
+    assert secret not in as_developer.get(response["Location"]).content.decode()
+    assert agent.organization == developer.organization
+    assert agent.redirect_uri_list == ["https://ledger.example/cb", "http://localhost/callback"]
+    assert agent.allowed_scopes == ["payments:read", "crm:deals:read"]
+
+
+def test_the_secret_lies_sealed_between_the_two_requests(as_developer):
+    as_developer.post("/developer/agents/new", NEW_AGENT)
+    assert "ags_" not in str(dict(as_developer.session.items()))
+
+
+def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
+    as_developer.post("/developer/agents/new", NEW_AGENT)
+    assert "secret__value" not in as_developer.get(f"/developer/agents/{agent.id}").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("name", "", "Name: This field is required."),
+        ("allowed_scopes", [], "Scopes it may ask for: This field is required."),
+        ("allowed_scopes", ["made:up"], "made:up is not one of the available choices"),
+        ("redirect_uris", "", "one address a line: This field is required."),
+        ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must be https"),
+        ("redirect_uris", "https://a.example/#x", "Line 1: must have no fragment"),
+    ],
+)
+def test_what_is_wrong_is_said_first_and_nothing_is_made(as_developer, field, value, message):
+    response = as_developer.post("/developer/agents/new", {**NEW_AGENT, field: value})
+    assert response.status_code == 422
+    text = unescape(response.content.decode())
+    assert text.index('id="errors"') < text.index(message) < text.index("<label")
+    assert not Agent.objects.filter(name="Ledgerbot").exists()
+
+
+def test_editing_keeps_what_was_sent(as_developer, agent):
+    url = f"/developer/agents/{agent.id}/edit"
+    assert 'value="email:read" id="id_allowed_scopes_0" checked' in _tidy(as_developer.get(url))
+    response = as_developer.post(url, {**NEW_AGENT, "allowed_scopes": ["email:read"]})
+    assert (response.status_code, response["Location"]) == (303, f"/developer/agents/{agent.id}")
+    agent.refresh_from_db()
+    assert (agent.name, agent.allowed_scopes) == ("Ledgerbot", ["email:read"])
+
+
+def _tidy(response) -> str:
+    return " ".join(response.content.decode().split())
+
+
+@pytest.mark.parametrize(("overlap", "live"), [("0", 1), ("3600", 2), ("86400", 2), ("604800", 2)])
+def test_rotation_shows_the_new_secret_and_keeps_the_old_as_long_as_chosen(as_developer, agent, overlap, live):
+    url = f"/developer/agents/{agent.id}"
+    response = as_developer.post(f"{url}/rotate", {"overlap_seconds": overlap})
+    assert (response.status_code, response["Location"]) == (303, url)
+    page = as_developer.get(url)
+    assert digest(shown_secret(page)) == agent.secrets.first().digest
+    assert len(page.context["secrets"]) == live
+
+
+@pytest.mark.parametrize("overlap", ["", "1", "604801", "x"])
+def test_another_overlap_is_refused(as_developer, agent, overlap):
+    response = as_developer.post(f"/developer/agents/{agent.id}/rotate", {"overlap_seconds": overlap})
+    assert response.status_code == 422
+    assert agent.secrets.count() == 1
+
+
+def test_suspending_takes_a_confirmation_and_can_be_undone(as_developer, agent):
+    url = f"/developer/agents/{agent.id}"
+    assert "Suspend this agent?" in as_developer.get(f"{url}/suspend").content.decode()
+    agent.refresh_from_db()
+    assert agent.status == "active"
+    assert as_developer.post(f"{url}/suspend").status_code == 303
+    agent.refresh_from_db()
+    assert agent.status == "suspended"
+    assert "Reactivate" in as_developer.get(url).content.decode()
+    assert as_developer.get(f"{url}/reactivate").status_code == 405
+    assert as_developer.post(f"{url}/reactivate").status_code == 303
+    agent.refresh_from_db()
+    assert agent.status == "active"
+
+
+@pytest.mark.parametrize("page", ["", "/edit", "/rotate", "/suspend"])
+def test_another_organizations_agent_looks_like_none(as_rival, agent, page):
+    theirs, none = (as_rival.get(f"/developer/agents/{one}{page}") for one in (agent.id, "agt_0000"))
+    assert theirs.status_code == none.status_code == 404
+    assert theirs.content == none.content
+
+
+@pytest.mark.parametrize("page", ["/edit", "/rotate", "/suspend", "/reactivate"])
+def test_another_organization_changes_nothing(as_rival, agent, page):
+    before = Agent.objects.values().get(pk=agent.pk)
+    form = {**NEW_AGENT, "overlap_seconds": "0"}
+    assert as_rival.post(f"/developer/agents/{agent.id}{page}", form).status_code == 404
+    assert Agent.objects.values().get(pk=agent.pk) == before
+    assert agent.secrets.get().expires_at is None
+
+
+def test_lists_only_the_organizations_own_agents(as_developer, as_rival, agent):
+    assert "SmartMail" in as_developer.get("/developer/agents").content.decode()
+    assert "No agents yet" in as_rival.get("/developer/agents").content.decode()
+
+
+@pytest.mark.parametrize("page", ["/edit", "/rotate", "/suspend", "/reactivate"])
+def test_changes_need_a_csrf_token(developer, agent, page):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(developer.user)
+    assert browser.post(f"/developer/agents/{agent.id}{page}", NEW_AGENT).status_code == 403
+
+
+def test_rotating_the_api_key_shows_the_new_one_once(as_developer, developer):
+    response = as_developer.post("/developer/api-keys", {"overlap_seconds": "0"})
+    assert (response.status_code, response["Location"]) == (303, "/developer/api-keys")
+    page = as_developer.get("/developer/api-keys")
+    assert digest(shown_secret(page)) == developer.api_keys.first().digest
+    assert len(page.context["keys"]) == 1
+    assert "secret__value" not in as_developer.get("/developer/api-keys").content.decode()
+
+
+def test_the_overview_counts_and_shows_the_end_of_the_log(as_developer, agent):
+    text = as_developer.get("/developer/").content.decode()
+    assert "Acme Robotics" in text
+    assert "agent.created" in text

@@ -1,0 +1,240 @@
+"""The policy editor: typed fields for every rule type, several rules, and the sentence of each."""
+
+from html import unescape
+
+import pytest
+
+from policies.models import Policy
+from policies.rules import RULES
+from policies.services import create_policy
+from tests.web.world import ANYBODY, make_agent
+from web.forms.rules import form_class
+
+RATE_LIMIT = {
+    "type": "rate_limit",
+    "maxRequests": "20",
+    "windowSeconds_count": "2",
+    "windowSeconds_unit": "3600",
+    "scope": "per_user",
+}
+TIME_WINDOW = {
+    "type": "time_window",
+    "allowedDays": ["1", "2", "3", "4", "5"],
+    "startTimeUtc": "08:00",
+    "endTimeUtc": "18:00",
+    "timezone": "Europe/Berlin",
+}
+ALLOWLIST = {"type": "action_allowlist", "actions": "email:read\r\n payments:* \r\n\r\n"}
+BLOCKLIST = {"type": "action_blocklist", "actions": "email:send"}
+ADDRESSES = {"type": "ip_allowlist", "cidrs": "203.0.113.0/24\n2001:db8::/32"}
+
+CASES = [
+    (
+        RATE_LIMIT,
+        {"maxRequests": 20, "windowSeconds": 7200, "scope": "per_user"},
+        "At most 20 calls in any 2 hours",
+    ),
+    (
+        TIME_WINDOW,
+        {
+            "allowedDays": [1, 2, 3, 4, 5],
+            "startTimeUtc": "08:00",
+            "endTimeUtc": "18:00",
+            "timezone": "Europe/Berlin",
+        },
+        "Only on Monday to Friday, from 08:00 to 18:00",
+    ),
+    (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
+    (BLOCKLIST, {"actions": ["email:send"]}, "Never email:send"),
+    (ADDRESSES, {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}, "Only from 203.0.113.0/24 or 2001:db8::/32"),
+]
+
+
+def form_of(*rules, **fields):
+    """Return what the browser would send for these rules."""
+    sent = {"name": "Mine", "description": "", "agent": "", "enabled": "on", **fields}
+    for index, rule in enumerate(rules):
+        sent |= {f"rules-{index}-{name}": value for name, value in rule.items()}
+    return sent
+
+
+def text_of(response) -> str:
+    return " ".join(unescape(response.content.decode()).split())
+
+
+@pytest.fixture
+def policy(developer):
+    return make_policy(developer)
+
+
+def make_policy(developer, **fields):
+    rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+    actor = ANYBODY.acting_as("developer", developer.id)
+    fields = {"name": "No mail", "rules": rules, **fields}
+    return create_policy(actor=actor, organization=developer.organization, **fields)
+
+
+def test_every_rule_type_has_a_case_here():
+    assert {sent["type"] for sent, _config, _sentence in CASES} == set(RULES)
+
+
+@pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
+def test_each_type_is_saved_from_its_fields_and_reads_back_as_a_sentence(as_developer, sent, config, sentence):
+    response = as_developer.post("/developer/policies/new", form_of(sent))
+    policy = Policy.objects.get(name="Mine")
+    assert (response.status_code, response["Location"]) == (303, f"/developer/policies/{policy.id}")
+    assert policy.rules == [{"type": sent["type"], "config": config}]
+    assert sentence in text_of(as_developer.get(response["Location"]))
+    assert sentence in text_of(as_developer.get("/developer/policies"))
+
+
+@pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
+def test_editing_shows_each_type_as_it_was_saved(as_developer, developer, sent, config, sentence):
+    policy = make_policy(developer, rules=[{"type": sent["type"], "config": config}])
+    page = as_developer.get(f"/developer/policies/{policy.id}/edit")
+    form = page.context["editor"].rules[0]
+    again = {
+        name: form.fields[name].prepare_value(form.get_initial_for_field(form.fields[name], name))
+        for name in form.fields
+    }
+    assert again == {
+        name: "\n".join(value) if name in ("actions", "cidrs") else value for name, value in config.items()
+    }
+
+
+def test_a_sunday_stored_as_0_is_ticked(as_developer, developer):
+    config = {**CASES[1][1], "allowedDays": [0, 6]}
+    policy = make_policy(developer, rules=[{"type": "time_window", "config": config}])
+    page = as_developer.get(f"/developer/policies/{policy.id}/edit")
+    form = page.context["editor"].rules[0]
+    assert form["allowedDays"].value() == [7, 6]
+
+
+def test_several_rules_are_kept_in_order(as_developer):
+    as_developer.post("/developer/policies/new", form_of(RATE_LIMIT, BLOCKLIST, RATE_LIMIT))
+    types = [rule["type"] for rule in Policy.objects.get(name="Mine").rules]
+    assert types == ["rate_limit", "action_blocklist", "rate_limit"]
+
+
+def test_adding_a_rule_keeps_what_was_typed_and_saves_nothing(as_developer):
+    sent = form_of(BLOCKLIST, add="rate_limit", name="")
+    response = as_developer.post("/developer/policies/new", sent)
+    assert response.status_code == 200
+    text = text_of(response)
+    assert 'name="rules-1-type" value="rate_limit"' in text
+    assert "email:send</textarea>" in text
+    assert "This field is required" not in text
+    assert "Never email:send." in text
+    assert not Policy.objects.exists()
+
+
+def test_removing_a_rule_keeps_the_others(as_developer):
+    sent = form_of(BLOCKLIST, ALLOWLIST, ADDRESSES, remove="1")
+    response = as_developer.post("/developer/policies/new", sent)
+    assert [form.rule_type for form in response.context["editor"].rules] == ["action_blocklist", "ip_allowlist"]
+    assert not Policy.objects.exists()
+
+
+def test_a_number_freed_by_removing_is_not_given_twice(as_developer):
+    sent = {key.replace("rules-0", "rules-5"): value for key, value in form_of(BLOCKLIST).items()}
+    response = as_developer.post("/developer/policies/new", {**sent, "add": "rate_limit"})
+    assert [form.number for form in response.context["editor"].rules] == ["5", "6"]
+
+
+@pytest.mark.parametrize("sent", [{"add": "made_up"}, {"remove": "x"}, {"rules-0-type": "made_up"}])
+def test_what_does_not_exist_is_neither_added_nor_removed(as_developer, sent):
+    response = as_developer.post("/developer/policies/new", {**form_of(name=""), **sent})
+    assert response.status_code in (200, 422)
+    assert response.context["editor"].rules == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({**RATE_LIMIT, "maxRequests": "0"}, "Calls at most: "),
+        ({**RATE_LIMIT, "windowSeconds_count": ""}, "In any: "),
+        ({**RATE_LIMIT, "windowSeconds_count": "31", "windowSeconds_unit": "86400"}, "In any: "),
+        ({**TIME_WINDOW, "allowedDays": []}, "Days: "),
+        ({**TIME_WINDOW, "endTimeUtc": "08:00"}, "Only at certain hours, Until: "),
+        ({**TIME_WINDOW, "startTimeUtc": "25:00"}, "From: "),
+        ({**TIME_WINDOW, "timezone": "Mars/Base"}, "Time zone: "),
+        ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "Address ranges, one a line: Line 2: "),
+        ({**BLOCKLIST, "actions": "a*b"}, "Actions, one a line: Line 1: "),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(as_developer, sent, message):
+    response = as_developer.post("/developer/policies/new", form_of(sent))
+    assert response.status_code == 422
+    text = text_of(response)
+    assert text.index('id="errors"') < text.index(message)
+    assert not Policy.objects.exists()
+
+
+def test_a_policy_can_be_for_one_agent_of_ones_own(as_developer, agent, rival):
+    as_developer.post("/developer/policies/new", form_of(BLOCKLIST, agent=agent.id))
+    assert Policy.objects.get(name="Mine").agent == agent
+    foreign = make_agent(rival)
+    response = as_developer.post("/developer/policies/new", form_of(BLOCKLIST, agent=foreign.id, name="Other"))
+    assert response.status_code == 422
+    assert not Policy.objects.filter(name="Other").exists()
+
+
+def test_editing_changes_and_switches_off(as_developer, policy):
+    sent = form_of(ADDRESSES, name="Renamed")
+    del sent["enabled"]
+    response = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
+    assert response.status_code == 303
+    policy.refresh_from_db()
+    assert (policy.name, policy.enabled, policy.rules[0]["type"]) == ("Renamed", False, "ip_allowlist")
+
+
+def test_deleting_takes_a_confirmation(as_developer, policy):
+    url = f"/developer/policies/{policy.id}/delete"
+    assert "Delete this policy?" in text_of(as_developer.get(url))
+    assert Policy.objects.exists()
+    response = as_developer.post(url)
+    assert (response.status_code, response["Location"]) == (303, "/developer/policies")
+    assert not Policy.objects.exists()
+
+
+@pytest.mark.parametrize("page", ["", "/edit", "/delete"])
+def test_another_organizations_policy_looks_like_none(as_rival, policy, page):
+    theirs, none = (as_rival.get(f"/developer/policies/{one}{page}") for one in (policy.id, "pol_0000"))
+    assert theirs.status_code == none.status_code == 404
+    assert theirs.content == none.content
+
+
+@pytest.mark.parametrize("page", ["/edit", "/delete"])
+def test_another_organization_changes_nothing(as_rival, policy, page):
+    response = as_rival.post(f"/developer/policies/{policy.id}{page}", form_of(ADDRESSES))
+    assert response.status_code == 404
+    policy.refresh_from_db()
+    assert policy.name == "No mail"
+
+
+def test_a_rule_that_cannot_be_read_is_said_to_deny(as_developer, developer):
+    policy = make_policy(developer)
+    Policy.objects.filter(pk=policy.pk).update(rules=[{"type": "made_up", "config": {}}])
+    assert "denies everything" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
+    assert as_developer.get(f"/developer/policies/{policy.id}/edit").status_code == 200
+
+
+def test_a_new_rule_type_gets_a_form_from_its_schema(monkeypatch):
+    from policies.rules.base import Rule
+
+    class Budget(Rule):
+        type = "budget"
+        currency: str
+        cents: int = 5
+        tags: tuple[str, ...] = ()
+
+        def check(self, ctx):
+            return None
+
+        def sentence(self):
+            return "a budget"
+
+    monkeypatch.setitem(RULES, "budget", Budget)
+    form = form_class("budget")({"currency": "EUR", "cents": "7", "tags": "a\nb"})
+    assert form.is_valid()
+    assert form.raw() == {"type": "budget", "config": {"currency": "EUR", "cents": 7, "tags": ["a", "b"]}}

@@ -1,0 +1,42 @@
+"""What strangers' text becomes before a person reads it."""
+
+import pytest
+
+from web.display import csp_source, destination, highest_risk, plain, risk_level
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("  Smart \n Mail ", "Smart Mail"),
+        ("\u202eliaM\u2066\u200b\ufeff\u00ad", "liaM"),
+        ("a\x00b\x1b[31m\x85c", "ab[31m c"),
+        ("\ud800lone", "lone"),
+        ("日本語 ñ 🙂", "日本語 ñ 🙂"),
+        (None, ""),
+    ],
+)
+def test_text_is_one_line_without_invisible_characters(text, shown):
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown", "source"),
+    [
+        ("https://app.example/cb?a=1", "app.example", "https://app.example"),
+        ("https://app.example:8443/cb", "app.example:8443", "https://app.example:8443"),
+        ("http://localhost:3000/cb", "localhost:3000", "http://localhost:3000"),
+        ("http://[::1]:3000/cb", "[::1]:3000", "http:"),
+        ("com.example.app:/done", "com.example.app:", "com.example.app:"),
+        ("https://app.example;script-src/x", "app.example;script-src", "https:"),
+    ],
+)
+def test_a_redirect_uri_tells_where_it_leads_and_what_the_policy_must_name(uri, shown, source):
+    assert destination(uri) == shown
+    assert csp_source(uri) == source
+
+
+def test_the_worst_risk_counts_and_an_unknown_one_is_the_worst():
+    assert highest_risk(["low", "high", "standard"]) == "high"
+    assert highest_risk([]) is None
+    assert risk_level("made up") == 4

@@ -1,0 +1,52 @@
+"""Pages for everybody, and the pages of errors."""
+
+import pytest
+from django.test import Client, RequestFactory
+from django.views.defaults import bad_request, server_error
+
+from consent.catalogue import catalogue
+
+
+def test_the_landing_page_has_two_doors(client, db):
+    text = client.get("/").content.decode()
+    assert "You use agents" in text
+    assert "You build agents" in text
+    assert 'href="/developer/"' in text
+
+
+def test_scopes_come_from_the_catalogue(client, db):
+    text = client.get("/scopes").content.decode()
+    assert all(f'id="{scope_id}"' in text for scope_id in catalogue())
+
+
+@pytest.mark.parametrize("path", ["/", "/scopes", "/accounts/login/", "/nowhere"])
+def test_the_content_policy_is_strict_everywhere(client, db, path):
+    response = client.get(path)
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert "unsafe" not in policy
+    assert " style=" not in response.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/scopes"])
+def test_public_pages_only_answer_to_reading(client, db, path):
+    assert client.post(path).status_code == 405
+
+
+def test_a_missing_page_says_so(client, db):
+    response = client.get("/nowhere")
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
+
+
+def test_a_form_without_its_token_gets_a_page(db):
+    response = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "a", "password": "b"})
+    assert response.status_code == 403
+    assert "Not allowed" in response.content.decode()
+
+
+def test_the_pages_for_400_and_500_need_no_context():
+    request = RequestFactory().get("/")
+    assert "does not fit" in bad_request(request, ValueError()).content.decode()
+    assert "broke on our side" in server_error(request).content.decode()
