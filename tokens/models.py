@@ -40,6 +40,7 @@ class AuthorizationCode(AbstractGrant):
 
     id = PrefixedIdField(prefix="cod")
     code = models.CharField(max_length=64, unique=True)
+    resource = models.JSONField(default=list)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, null=True, blank=True)
     consumed_at = models.DateTimeField(null=True, blank=True)
@@ -58,6 +59,7 @@ class AccessToken(AbstractAccessToken):
 
     id = PrefixedIdField(prefix="tok")
     application = models.ForeignKey(Agent, on_delete=models.CASCADE)
+    resource = models.JSONField(default=list)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="access_tokens")
 
     token = None
