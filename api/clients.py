@@ -71,14 +71,19 @@ def _presented(request: Request, body: Mapping[str, Any]) -> tuple[str, str | No
 def _basic(request: Request) -> tuple[str, str] | None:
     """Return user and password of HTTP Basic. None without `Authorization`. Raises `NotAuthenticated`."""
     header = request.headers.get("Authorization")
-    if header is None:
-        return None
+    return None if header is None else basic_credential(header)
+
+
+def basic_credential(header: str) -> tuple[str, str]:
+    """Return user and password of a Basic credential. Raises `NotAuthenticated`."""
     scheme, _, encoded = header.partition(" ")
     try:
         decoded = b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
     except ValueError:
         decoded = ""
     user, colon, password = decoded.partition(":")
-    if not colon:
+    user, password = unquote_plus(user), unquote_plus(password)
+    # PostgreSQL takes no NUL, not even to look it up.
+    if not colon or "\0" in user + password:
         raise NotAuthenticated("Only HTTP Basic with an id and a secret is understood here.")
-    return unquote_plus(user), unquote_plus(password)
+    return user, password

@@ -1,8 +1,20 @@
 """Paths below /api/v1/. None ends in a slash."""
 
-from django.urls import path
+from django.urls import path, re_path
 
-from api.v1 import agents, audit, consent, developers, health, policies, scopes, tokens, users
+from api.v1 import (
+    agents,
+    audit,
+    consent,
+    developers,
+    forward_auth,
+    health,
+    policies,
+    resource_servers,
+    scopes,
+    tokens,
+    users,
+)
 
 urlpatterns = [
     path("developers/register", developers.RegisterDeveloper.as_view()),
@@ -29,6 +41,11 @@ urlpatterns = [
     path("users/<str:user_id>/audit-logs", users.OwnAuditLogs.as_view()),
     path("policies", policies.Policies.as_view()),
     path("policies/<str:policy_id>", policies.OnePolicy.as_view()),
+    path("resource-servers", resource_servers.ResourceServers.as_view()),
+    path("resource-servers/<str:server_id>", resource_servers.OneResourceServer.as_view()),
+    path("resource-servers/<str:server_id>/rotate-secret", resource_servers.RotateResourceServerSecret.as_view()),
+    path("forward-auth", forward_auth.ForwardAuth.as_view()),
+    re_path(r"^forward-auth/", forward_auth.ForwardAuthBelow.as_view()),
     path("scopes", scopes.Scopes.as_view()),
     path("scopes/<str:category>", scopes.ScopesInCategory.as_view()),
     path("audit", audit.Audit.as_view()),

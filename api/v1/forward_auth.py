@@ -1,0 +1,149 @@
+"""Forward authorization: a proxy asks before it passes a request on (nginx, Traefik, Caddy, Envoy).
+
+It answers 200 or refuses. Anything unforeseen is no 200, and so the proxy passes nothing on.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from api.clients import basic_credential
+from api.endpoint import Endpoint
+from core.actor import visitor
+from core.errors import Forbidden, Invalid, NotAuthenticated
+from decisions.requests import Decision, Reason, VerifyRequest
+from decisions.services import decide
+from developers.models import ResourceServer
+from developers.resource_servers import authenticate_resource_server
+
+# The b64token of RFC 6750 section 2.1.
+BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")
+SCOPES_HEADER = "X-Required-Scopes"
+CREDENTIAL_HEADER = "X-Resource-Server"
+MAX_SCOPES = 100
+MAX_QUERY_VALUE = 2000
+# Another token would not help: no challenge, and 403.
+NOT_THE_TOKEN = (Reason.POLICY_DENIED, Reason.INSUFFICIENT_SCOPE)
+
+
+class ForwardAuth(Endpoint):
+    """Reads the bearer of the request that the proxy holds; what is required the proxy's own configuration says.
+
+    Danger: with `reads_query` the query is the proxy's. Where the proxy appends the caller's own path, it is not.
+    """
+
+    reads_query = True
+
+    def get(self, request: Request) -> Response:
+        scopes = self._required_scopes()
+        server = self._asking()
+        token = self._bearer()
+        if token is None:
+            return self._refuse(401, self._challenge(scopes))
+        (decision,) = decide([self._question(token, scopes, server)])
+        if decision.allowed:
+            return Response(status=200, headers=dict(_identity(decision)))
+        return self._deny(decision, scopes)
+
+    # Envoy and some Traefik set-ups ask with the method of the request that they hold.
+    head = post = put = patch = delete = options = get
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Look at nothing but headers: the body, if any, is not ours; and no method is answered unasked."""
+        self.actor = visitor(request._request)
+
+    def _required_scopes(self) -> list[str]:
+        """Return the union of what header and query require. Raises `Invalid` for none: nothing must mean "no"."""
+        given = f"{self.request.headers.get(SCOPES_HEADER, '')} {self._query('scopes')}"
+        scopes = list(dict.fromkeys(given.replace(",", " ").split()))
+        if not 1 <= len(scopes) <= MAX_SCOPES:
+            raise Invalid.field("scopes", f"name 1 to {MAX_SCOPES} scopes in the query or in {SCOPES_HEADER}")
+        return scopes
+
+    def _asking(self) -> ResourceServer | None:
+        """Return the resource server that the proxy stands for, None for none.
+
+        Raises `Forbidden` for a wrong credential: a 401 would send the caller for another token, which cannot help.
+        """
+        header = self.request.headers.get(CREDENTIAL_HEADER)
+        if header is None:
+            if settings.VERIFY_REQUIRES_CREDENTIAL:
+                raise Forbidden(f"This server answers resource servers only: send {CREDENTIAL_HEADER}.")
+            return None
+        try:
+            server_id, secret = basic_credential(header)
+            return authenticate_resource_server(actor=self.actor, server_id=server_id, secret=secret)
+        except NotAuthenticated as error:
+            raise Forbidden(error.detail) from error
+
+    def _bearer(self) -> str | None:
+        match = BEARER.fullmatch(self.request.headers.get("Authorization", ""))
+        return match[1] if match else None
+
+    def _question(self, token: str, scopes: list[str], server: ResourceServer | None) -> VerifyRequest:
+        context = {"ip": self.actor.ip} if self.actor.ip else {}
+        return VerifyRequest(
+            token=token,
+            required_scopes=scopes,
+            actor=self.actor,
+            resource_server=server,
+            action=self._query("action") or None,
+            resource=self._query("resource") or None,
+            context=context,
+        )
+
+    def _deny(self, decision: Decision, scopes: list[str]) -> Response:
+        if decision.reason is Reason.INSUFFICIENT_SCOPE:
+            response = self._refuse(403, self._challenge(scopes, "insufficient_scope"))
+        elif decision.reason in NOT_THE_TOKEN:
+            response = self._refuse(403)
+        else:
+            response = self._refuse(401, self._challenge(scopes, "invalid_token"))
+        response["X-AgentGate-Reason"] = decision.reason or ""
+        if decision.audit_id:
+            response["X-AgentGate-Decision"] = decision.audit_id
+        if decision.retry_after_seconds:
+            response["Retry-After"] = str(decision.retry_after_seconds)
+        return response
+
+    def _challenge(self, scopes: list[str], error: str = "") -> str:
+        """Return the challenge with everything that a client needs to come back (RFC 6750 section 3, RFC 9728)."""
+        parameters = {"error": error, "scope": " ".join(scopes), "resource_metadata": self._query("resource_metadata")}
+        return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in parameters.items() if value)
+
+    def _refuse(self, status: int, challenge: str = "") -> Response:
+        return Response(status=status, headers={"WWW-Authenticate": challenge} if challenge else {})
+
+    def _query(self, name: str) -> str:
+        values = self.request.query_params.getlist(name) if self.reads_query else []
+        if len(values) > 1 or any(len(value) > MAX_QUERY_VALUE or "\0" in value for value in values):
+            raise Invalid.field(name, f"give it once, with at most {MAX_QUERY_VALUE} characters")
+        return values[0] if values else ""
+
+
+class ForwardAuthBelow(ForwardAuth):
+    """The same below any path: Envoy appends the caller's path and query to the prefix it is given."""
+
+    reads_query = False
+
+
+def _identity(decision: Decision) -> Iterator[tuple[str, str]]:
+    """Yield the headers that name who acts for whom, for the proxy to hand on."""
+    headers = {
+        "User": decision.user_id,
+        "Agent": decision.agent_id,
+        "Consent": decision.consent_id,
+        "Decision": decision.audit_id,
+        "Scopes": " ".join(decision.granted_scopes),
+    }
+    for name, value in headers.items():
+        yield f"X-AgentGate-{name}", value or ""
+
+
+def _quotable(text: str) -> str:
+    """Return `text` as it may stand in a quoted string (RFC 9110 section 5.6.4), without what could end it."""
+    return "".join(letter for letter in text if " " <= letter <= "~" and letter not in '"\\')
