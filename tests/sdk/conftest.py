@@ -1,0 +1,72 @@
+"""The Python SDK against a running server, which knows nothing of it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+from tests.live.gate import Agent, Developer, Gate, Person
+from tests.live.server import ROOT, Databases, LiveServer
+
+SDK = ROOT / "sdk" / "python"
+HERE = Path(__file__).parent
+sys.path[:0] = [str(SDK / "src"), str(SDK / "tests")]
+
+from agentgate_sdk import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
+from agentgate_sdk.models import NewResourceServer  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(scope="session")
+def sdk_server(servers: Servers) -> Iterator[LiveServer]:
+    """Two server processes on SQLite; what differs between the stores is not the SDK's to test."""
+    with LiveServer(Databases(servers.folder).sqlite(), servers.folder, processes=2) as server:
+        yield server
+    assert server.secrets_in_log() == [], "a secret was logged"
+    assert "Traceback (most recent call last)" not in server.log_text(), server.log_text()[-5000:]
+
+
+@pytest.fixture(scope="session")
+def gate(sdk_server: LiveServer) -> Gate:
+    return Gate(sdk_server.url)
+
+
+@pytest.fixture(scope="session")
+def developer(gate: Gate) -> Developer:
+    return gate.developer()
+
+
+@pytest.fixture(scope="session")
+def admin(gate: Gate, developer: Developer) -> Iterator[AgentGateAdmin]:
+    with AgentGateAdmin(gate.url, developer.api_key) as admin:
+        yield admin
+
+
+@pytest.fixture(scope="session")
+def mail_service(admin: AgentGateAdmin) -> NewResourceServer:
+    return admin.create_resource_server(
+        name="Mail", identifier="https://mail.example", scopes=["email:read", "email:send"]
+    )
+
+
+@pytest.fixture
+def agent(gate: Gate, developer: Developer) -> Agent:
+    return gate.agent(developer)
+
+
+@pytest.fixture
+def person(gate: Gate) -> Person:
+    return gate.person()
+
+
+@pytest.fixture
+def client(gate: Gate, agent: Agent) -> Iterator[AgentGateClient]:
+    with AgentGateClient(gate.url, agent.client_id, agent.client_secret) as client:
+        yield client
