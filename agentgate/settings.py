@@ -31,6 +31,9 @@ THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
+# Two doors for clients that nobody has registered; either can be closed.
+OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
+OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
 
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
@@ -38,6 +41,9 @@ AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
 CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
 CONSENT_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
+UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
+CLIENT_KEYS_LIFETIME = timedelta(hours=1)
+REFRESH_ANSWER_LIFETIME = timedelta(seconds=60)
 
 # Django
 
@@ -64,6 +70,7 @@ INSTALLED_APPS = [
     "tokens",
     "decisions",
     "api",
+    "oauth",
     "web",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -186,6 +193,8 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
     "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},
+    "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": 3600.0},
+    "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},
     "sweep-session-tokens": {"task": "accounts.tasks.sweep_session_tokens", "schedule": 600.0},
     "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": 3600.0},
     "sweep-counters": {"task": "core.tasks.sweep_counters", "schedule": 600.0},
@@ -246,6 +255,12 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_EXPIRE_SECONDS": int(REFRESH_TOKEN_LIFETIME.total_seconds()),
     "AUTHORIZATION_CODE_EXPIRE_SECONDS": int(AUTHORIZATION_CODE_LIFETIME.total_seconds()),
     "PKCE_REQUIRED": True,
+    # Loopback hosts aside, which the agents app checks itself.
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    # Where tests and egress proxies put their own; the default one refuses what is not a public address.
+    "CIMD_METADATA_FETCHER": ENVIRONMENT.text(
+        "OAUTH_CLIENT_METADATA_FETCHER", "oauth2_provider.cimd.SafeMetadataFetcher"
+    ),
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ROTATE_REFRESH_TOKEN": True,
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,

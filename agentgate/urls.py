@@ -7,5 +7,6 @@ urlpatterns = [
     path("api/", include("api.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
+    path("", include("oauth.urls")),
     path("", include("web.urls")),
 ]
