@@ -1,0 +1,108 @@
+"""A real Chromium in front of the live pages. Without one these tests are skipped loudly, and fail in CI."""
+
+import os
+import shutil
+import threading
+import warnings
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ARGUMENTS += ["--disable-component-update", "--no-first-run"]
+ABSENT = "NO CHROMIUM FOUND: the pages are not tested in a browser. Install your system's chromium package."
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, NAMES)), None)
+    if path is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(ABSENT)
+        warnings.warn(ABSENT, stacklevel=1)
+        pytest.skip(ABSENT)
+    # Playwright's loop runs in this thread, where the fixtures use the database.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+class Tab:
+    """A page of the site, with what it complained about in the console."""
+
+    def __init__(self, page: Page, base_url: str) -> None:
+        self.page, self.base_url = page, base_url
+        self.complaints: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def goto(self, path: str) -> Any:
+        return self.page.goto(f"{self.base_url}{path}")
+
+    def sign_in(self, email: str, password: str) -> None:
+        """Fill in the sign-in page that is open."""
+        self.page.get_by_label("Email").fill(email)
+        self.page.get_by_label("Password").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+
+    def focused(self) -> str:
+        """Return the id, name or text of the focused element."""
+        return str(
+            self.page.evaluate("(e => e.id || e.name || e.textContent.trim())(document.activeElement ?? document.body)")
+        )
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # The browser notes every 4xx document there; those are asked for on purpose.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def open_tab(chromium: Browser, live_server: Any) -> Iterator[Any]:
+    """Return a function that opens a fresh browser profile; JavaScript is off unless asked for."""
+    contexts, tabs = [], []
+
+    def open_one(*, width: int = 1280, scheme: str = "light", javascript: bool = False, **options: Any) -> Tab:
+        context = chromium.new_context(
+            viewport={"width": width, "height": 800},
+            color_scheme=scheme,
+            java_script_enabled=javascript,
+            **options,
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        tabs.append(Tab(context.new_page(), live_server.url))
+        return tabs[-1]
+
+    yield open_one
+    complaints = [complaint for tab in tabs for complaint in tab.complaints]
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+class _Callback(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>Agent</title><link rel=icon href='data:,'><p>Back at the agent")
+
+    def log_message(self, *args: Any) -> None:
+        """Keep the test output clean."""
+
+
+@pytest.fixture(scope="session")
+def callback() -> Iterator[str]:
+    """The agent's own page, on another origin."""
+    server = HTTPServer(("127.0.0.1", 0), _Callback)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/callback"
+    server.shutdown()

@@ -1,0 +1,167 @@
+"""What people come to do, with JavaScript off, by mouse and by keyboard."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LOOK = """e => {
+    const style = getComputedStyle(e);
+    return [style.color, style.backgroundColor, style.borderColor, style.fontWeight, style.fontSize].join();
+}"""
+
+
+@pytest.fixture
+def request_of_agent(world, developer, callback):
+    """A request of an agent whose page is on another origin."""
+    agent = world.make_agent(developer, redirect_uris=["http://127.0.0.1/callback"])
+
+    def ask(**fields):
+        return world.ask(agent, redirect_uri=callback, state="xyz", **fields)
+
+    return ask
+
+
+def answer_at(tab, callback) -> dict[str, list[str]]:
+    tab.page.wait_for_url(f"{callback}?**")
+    return parse_qs(urlsplit(tab.page.url).query)
+
+
+def press_until(tab, key: str, wanted: str) -> None:
+    """Press `key` until `wanted` has the focus."""
+    for _ in range(60):
+        tab.page.keyboard.press(key)
+        if tab.focused() == wanted:
+            return
+    raise AssertionError(f"{wanted} cannot be reached by {key}")
+
+
+def test_consent_by_mouse_from_sign_in_to_the_agent(open_tab, world, ada, request_of_agent, callback):
+    consent = request_of_agent()
+    tab = open_tab()
+    tab.goto(f"/consent/{consent.id}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    tab.page.get_by_role("heading", name="SmartMail, an AI agent, asks to act for you").wait_for()
+    assert tab.page.get_by_role("checkbox", name="Read your email").is_checked()
+    assert not tab.page.get_by_role("checkbox", name="Send email as you").is_checked()
+    tab.page.get_by_text("Send email as you").click()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    answer = answer_at(tab, callback)
+    assert answer["code"]
+    assert answer["state"] == ["xyz"]
+    consent.refresh_from_db()
+    assert consent.granted_scopes == ["email:read", "email:send"]
+
+
+def test_consent_by_keyboard_alone(open_tab, world, ada, request_of_agent, callback):
+    consent = request_of_agent()
+    tab = open_tab(width=320)
+    tab.goto(f"/consent/{consent.id}")
+    for _ in range(20):
+        if tab.focused() == "id_login":
+            break
+        tab.page.keyboard.press("Tab")
+    tab.page.keyboard.type(ada.email)
+    press_until(tab, "Tab", "id_password")
+    tab.page.keyboard.type(world.PASSWORD)
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_role("button", name="Not you?").wait_for()
+    press_until(tab, "Tab", "scopes")
+    tab.page.keyboard.press("Space")
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Space")
+    press_until(tab, "Tab", "decision")
+    tab.page.keyboard.press("Enter")
+    assert answer_at(tab, callback)["code"]
+    consent.refresh_from_db()
+    assert consent.granted_scopes == ["email:send"]
+
+
+def test_refusing_takes_one_press_as_well(open_tab, world, ada, request_of_agent, callback):
+    tab = open_tab()
+    tab.goto(f"/consent/{request_of_agent().id}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    tab.page.get_by_role("button", name="t allow").click()
+    assert answer_at(tab, callback)["error"] == ["access_denied"]
+
+
+def test_both_decisions_have_the_same_size_and_look(open_tab, world, ada, request_of_agent):
+    for width in (320, 1280):
+        tab = open_tab(width=width)
+        tab.goto(f"/consent/{request_of_agent().id}")
+        tab.sign_in(ada.email, world.PASSWORD)
+        allow, refuse = tab.page.get_by_role("button", name="llow").all()
+        boxes = [allow.bounding_box(), refuse.bounding_box()]
+        assert {box["width"] for box in boxes} == {boxes[0]["width"]}
+        assert {box["height"] for box in boxes} == {boxes[0]["height"]}
+        assert boxes[0]["height"] >= 44
+        assert allow.evaluate(LOOK) == refuse.evaluate(LOOK)
+
+
+def test_allowing_nothing_moves_the_focus_to_what_is_wrong(open_tab, world, ada, request_of_agent):
+    tab = open_tab()
+    tab.goto(f"/consent/{request_of_agent().id}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    tab.page.get_by_role("checkbox", name="Read your email").uncheck()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    tab.page.get_by_role("heading", name="Nothing is ticked").wait_for()
+    assert tab.focused() == "errors"
+    tab.page.keyboard.press("Tab")
+    tab.page.keyboard.press("Enter")
+    assert tab.focused() == "scopes"
+
+
+def test_not_you_leads_to_sign_in_and_back_to_the_request(open_tab, world, ada, bob, request_of_agent):
+    path = f"/consent/{request_of_agent().id}"
+    tab = open_tab()
+    tab.goto(path)
+    tab.sign_in(bob.email, world.PASSWORD)
+    tab.page.get_by_role("button", name="Not you?").click()
+    tab.sign_in(ada.email, world.PASSWORD)
+    assert urlsplit(tab.page.url).path == path
+    assert tab.page.get_by_text(ada.email, exact=True).is_visible()
+
+
+def test_revoking_takes_one_click_and_one_confirmation(open_tab, world, ada, granted):
+    tab = open_tab()
+    tab.goto("/connections")
+    tab.sign_in(ada.email, world.PASSWORD)
+    tab.page.get_by_role("link", name="Revoke SmartMail").click()
+    tab.page.get_by_role("button", name="Revoke access").click()
+    tab.page.get_by_text("SmartMail can no longer act for you").wait_for()
+    granted.refresh_from_db()
+    assert granted.status == "revoked"
+
+
+def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
+    tab = open_tab()
+    page = tab.page
+    tab.goto("/accounts/signup/")
+    page.get_by_label("Email").fill("new@example.com")
+    page.get_by_label("Password").fill(world.PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_text("No agent may act for you").wait_for()
+    page.get_by_role("link", name="Developer", exact=True).click()
+    page.get_by_label("Your name, or your organization's").fill("New Robotics")
+    page.get_by_role("button", name="Become a developer").click()
+    assert page.locator(".secret__value").inner_text().startswith("ag_")
+    page.get_by_role("link", name="Agents").click()
+    page.get_by_role("link", name="New agent").click()
+    page.get_by_label("Name").fill("Ledgerbot")
+    page.get_by_label("Where people return to").fill("https://ledger.example/cb")
+    page.get_by_label("Read your email").check()
+    page.get_by_role("button", name="Register agent").click()
+    assert page.locator(".secret__value").inner_text().startswith("ags_")
+    page.get_by_role("link", name="Policies").click()
+    page.get_by_role("link", name="New policy").click()
+    page.get_by_role("button", name="A limit on how often").click()
+    page.get_by_label("Name").fill("Slowly")
+    page.get_by_label("Calls at most").fill("10")
+    page.get_by_label("How many").fill("1")
+    page.get_by_role("button", name="Never these actions").click()
+    page.get_by_label("Actions, one a line").fill("payments:*")
+    # Return must save; the first button that shows removes a rule.
+    page.get_by_label("Name").press("Enter")
+    page.get_by_text("At most 10 calls in any hour").wait_for()
+    assert page.get_by_text("Never payments:*").is_visible()

@@ -1,0 +1,129 @@
+"""Every page in light and dark, narrow and wide: accessible, within its width, silent, light."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from policies.services import create_policy
+from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+LONG = "Averyveryverylongnamewithoutanyspace" * 2
+RULES = [
+    {"type": "rate_limit", "config": {"maxRequests": 20, "windowSeconds": 3600, "scope": "per_user"}},
+    {
+        "type": "time_window",
+        "config": {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "08:00", "endTimeUtc": "18:00"},
+    },
+    {"type": "action_blocklist", "config": {"actions": ["payments:*"]}},
+]
+PUBLIC = ["/", "/scopes", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nowhere"]
+OF_PERSON = ["/connections", "/connections?show=ended", "/activity", "/activity?outcome=denied", "/account"]
+OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logout/", "/developer/"]
+OF_PERSON += ["/consent/cns_0000", "/consent/{pending}", "/consent/{decided}"]
+OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
+OF_DEVELOPER = ["", "agents", "agents/new", "agents/{agent}", "agents/{agent}/edit", "agents/{agent}/rotate"]
+OF_DEVELOPER += ["agents/{agent}/suspend", "policies", "policies/new", "policies/{policy}"]
+OF_DEVELOPER += ["policies/{policy}/edit", "policies/{policy}/delete", "audit", "audit?event=x", "api-keys"]
+
+
+@pytest.fixture
+def places(db):
+    """Return the pages, by who may open them, with something to see on each."""
+    ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
+    agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
+    local = make_agent(developer, redirect_uris=["http://localhost/cb"])
+    actor = ANYBODY.acting_as("developer", developer.id)
+    policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
+    pending = ask(
+        local,
+        redirect_uri="http://localhost:4444/cb",
+        scopes=["email:read", "email:send", "calendar:freebusy"],
+        optional_scopes=["payments:charge"],
+        reason="w" * 200,
+    )
+    names = {"pending": pending.id, "decided": allow(ask(agent), ada).id, "agent": agent.id, "policy": policy.id}
+    return {
+        None: PUBLIC,
+        ada.email: [path.format(**names) for path in OF_PERSON],
+        developer.user.email: [f"/developer/{path.format(**names)}" for path in OF_DEVELOPER],
+    }
+
+
+def problems_on(tab, path: str, width: int) -> list[str]:
+    """Return what is wrong with the page, in words."""
+    answer = tab.goto(path)
+    if answer.status >= 500:
+        return [f"{path}: status {answer.status}"]
+    found = []
+    scroll = tab.page.evaluate("document.documentElement.scrollWidth")
+    if scroll > width:
+        found.append(f"{path}: {scroll} px wide in {width}")
+    for violation in Axe().run(tab.page).response["violations"]:
+        found.append(f"{path}: {violation['id']}: {violation['nodes'][0]['html']}")
+    small = tab.page.evaluate(
+        """[...document.querySelectorAll("a, button, input, select, textarea, summary")].filter(e => {
+            const box = e.getBoundingClientRect(), line = getComputedStyle(e).display === "inline";
+            return box.width && !line && !e.matches(".skip, [tabindex='-1']") && Math.min(box.width, box.height) < 24;
+        }).map(e => e.outerHTML.slice(0, 120))"""
+    )
+    return [*found, *(f"{path}: target below 24 px: {html}" for html in small)]
+
+
+def visit_all(open_tab, places, width: int, **options) -> list[str]:
+    found = []
+    for email, paths in places.items():
+        tab = open_tab(width=width, javascript=True, **options)
+        if email:
+            tab.goto("/accounts/login/")
+            tab.sign_in(email, PASSWORD)
+        for path in paths:
+            found += problems_on(tab, path, width)
+    return found
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_an_accessibility_violation_or_scrolls_sideways(open_tab, places, width, scheme):
+    assert visit_all(open_tab, places, width, scheme=scheme) == []
+
+
+def test_no_page_breaks_from_right_to_left(open_tab, places, settings):
+    settings.LANGUAGES = [("ar", "Arabic")]
+    settings.LANGUAGE_CODE = "ar"
+    found = []
+    for width in (320, 1280):
+        tab = open_tab(width=width, javascript=True, locale="ar")
+        for path in reversed(PUBLIC):
+            found += problems_on(tab, path, width)
+        assert tab.page.evaluate("document.dir") == "rtl"
+    assert found == []
+
+
+def test_the_consent_page_weighs_at_most_80_kilobytes_with_all_that_it_loads(open_tab, places):
+    tab = open_tab()
+    weights = []
+    (email, paths) = list(places.items())[1]
+    tab.goto("/accounts/login/")
+    tab.sign_in(email, PASSWORD)
+    tab.page.on("response", lambda response: weights.append(len(response.body())))
+    tab.goto(next(path for path in paths if path.startswith("/consent/cns_0") and path != "/consent/cns_0000"))
+    tab.page.wait_for_load_state("networkidle")
+    assert len(weights) > 5
+    assert sum(weights) < 80_000
+
+
+def test_the_gauge_can_be_read_in_forced_colours(open_tab, db):
+    tab = open_tab(javascript=True, forced_colors="active")
+    tab.goto("/scopes")
+    colour = "e => getComputedStyle(e).backgroundColor"
+    lit = tab.page.locator(".gauge__bar--on").first.evaluate(colour)
+    assert lit != tab.page.locator(".gauge__bar:not(.gauge__bar--on)").first.evaluate(colour)
+
+
+def test_text_at_twice_its_size_does_not_scroll_sideways(open_tab, db):
+    tab = open_tab(width=640, javascript=True)
+    for path in PUBLIC:
+        tab.goto(path)
+        tab.page.evaluate("document.documentElement.style.setProperty('font-size', '200%')")
+        assert tab.page.evaluate("document.documentElement.scrollWidth") <= 640
