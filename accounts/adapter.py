@@ -21,12 +21,17 @@ from core.errors import Throttled
 class AccountAdapter(DefaultAccountAdapter):
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
         try:
-            _throttle(request, credentials).check()
+            _throttle(request, credentials).attempt()
         except Throttled as error:
             raise ValidationError(error.detail) from error
 
+    def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
+        user = super().authenticate(request, **credentials)
+        if user is not None:
+            _throttle(request, credentials).succeed()
+        return user
+
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
-        _throttle(request, credentials).count_failure()
         user = User.objects.filter(email=_email(credentials)).first()
         if user is not None:
             record_failed_sign_in(actor=visitor(request), user=user)

@@ -63,13 +63,13 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
     An unknown account costs the same work as a wrong password, so time tells nothing.
     """
     throttle = SignInThrottle(email=email, actor=actor)
-    throttle.check()
+    throttle.attempt()
     user = User.objects.filter(email=email.lower()).first()
     if user is None:
         make_password(password)
     elif user.check_password(password) and user.is_active:
+        throttle.succeed()
         return user
-    throttle.count_failure()
     if user is not None:
         record_failed_sign_in(actor=actor, user=user)
     raise BadCredentials("Check both and try again.")

@@ -6,12 +6,13 @@ from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
-from core.throttle import Throttle
+from core.throttle import Throttle, address_subject
 
 
 class SignInThrottle:
     """Counts failed sign-ins by address and by account.
 
+    Guesses made at once count exactly: each counts before it is looked at and is given back when it was right.
     An address that the person has signed in from before is counted on its own, so that a stranger's guesses slow the
     stranger and not the owner.
     """
@@ -20,18 +21,18 @@ class SignInThrottle:
         self.throttle = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
         self.subjects = _sign_in_subjects(email.lower(), actor)
 
-    def check(self) -> None:
-        """Raise `Throttled` when there have been too many failures."""
-        self.throttle.check(*self.subjects)
+    def attempt(self) -> None:
+        """Count an attempt before its password is looked at. Raises `Throttled` when there were too many failures."""
+        self.throttle.hit(*self.subjects)
 
-    def count_failure(self) -> None:
-        """Danger: call outside a transaction that may roll back, or the guess goes uncounted."""
-        self.throttle.count(*self.subjects)
+    def succeed(self) -> None:
+        """Take the attempt back: the password was right."""
+        self.throttle.forgive(*self.subjects)
 
 
 def throttle_registration(actor: Actor) -> None:
     """Count a registration from this address. Raises `Throttled`."""
-    Throttle("registration", settings.THROTTLE_REGISTRATION).hit(f"address:{actor.ip}")
+    Throttle("registration", settings.THROTTLE_REGISTRATION).hit(address_subject(actor.ip or ""))
 
 
 def remember_address(*, user: User, actor: Actor) -> None:
@@ -42,10 +43,10 @@ def remember_address(*, user: User, actor: Actor) -> None:
 
 
 def _sign_in_subjects(email: str, actor: Actor) -> tuple[str, ...]:
-    account = keyed_digest("throttle-account", email.encode())
+    address, account = address_subject(actor.ip or ""), keyed_digest("throttle-account", email.encode())
     if KnownAddress.objects.filter(user__email=email, digest=_address_digest(actor)).exists():
-        return (f"owner:{account}:{actor.ip}",)
-    return (f"address:{actor.ip}", f"account:{account}")
+        return (f"owner:{account}:{address}",)
+    return (address, f"account:{account}")
 
 
 def _address_digest(actor: Actor) -> str:

@@ -20,7 +20,7 @@ from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.secrets import digest
-from core.throttle import Throttle
+from core.throttle import Throttle, address_subject
 from developers.models import Organization
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
@@ -119,7 +119,7 @@ def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
     Failures of others never stop the right credential: the client's limit is looked at only after a wrong one.
     """
     throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
-    address, account = f"address:{actor.ip}", f"account:{digest(client_id)}"
+    address, account = address_subject(actor.ip or ""), f"account:{digest(client_id)}"
     throttle.check(address)
     try:
         yield

@@ -1,0 +1,127 @@
+"""Guessing a password is slow for whoever guesses, tells nothing, and does not lock the owner out."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts import services
+from accounts.errors import BadCredentials
+from accounts.selectors import session_for_token
+from accounts.services import check_password, deactivate_user, delete_expired_sessions, open_session, reactivate_user
+from audit.models import Entry
+from core.actor import SYSTEM, Actor
+from core.errors import Throttled
+from tests.web.world import PASSWORD, make_user
+
+HOME = Actor("anonymous", ip="203.0.113.7")
+ELSEWHERE = Actor("anonymous", ip="198.51.100.9")
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _three_a_minute(settings: Any) -> None:
+    settings.THROTTLE_SIGN_IN = "3/minute"
+
+
+def guess(actor: Actor = ELSEWHERE, password: str = "wrong", email: str = "ada@example.com") -> type | None:
+    try:
+        check_password(actor=actor, email=email, password=password)
+    except (BadCredentials, Throttled) as error:
+        return type(error)
+    return None
+
+
+def test_an_unknown_account_is_answered_like_a_wrong_password_after_the_same_work(monkeypatch: Any) -> None:
+    make_user("ada@example.com")
+    hashed: list[str] = []
+    monkeypatch.setattr(services, "make_password", hashed.append)
+    with pytest.raises(BadCredentials) as unknown:
+        check_password(actor=HOME, email="nobody@example.com", password="wrong")
+    with pytest.raises(BadCredentials) as wrong:
+        check_password(actor=HOME, email="ada@example.com", password="wrong")
+    assert (str(unknown.value), unknown.value.code) == (str(wrong.value), wrong.value.code)
+    assert hashed == ["wrong"]
+
+
+def test_failures_are_limited_by_address_and_by_account() -> None:
+    make_user("ada@example.com")
+    assert [guess() for _ in range(4)] == [BadCredentials] * 3 + [Throttled]
+    assert guess(email="eve@example.com") is Throttled
+    assert guess(HOME, PASSWORD) is Throttled
+
+
+def test_sign_ins_that_succeed_do_not_count() -> None:
+    make_user("ada@example.com")
+    assert [guess(password=PASSWORD) for _ in range(10)] == [None] * 10
+
+
+def test_a_strangers_guesses_do_not_lock_the_owner_out() -> None:
+    user = make_user("ada@example.com")
+    open_session(actor=HOME, user=user)
+    for _ in range(5):
+        guess()
+    assert guess(ELSEWHERE, PASSWORD) is Throttled
+    assert guess(HOME, PASSWORD) is None
+
+
+def test_the_browser_is_under_the_same_limit() -> None:
+    make_user("ada@example.com")
+    client = Client()
+    for _ in range(4):
+        page = client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
+    assert b"Too many attempts" in page.content
+    assert guess(Actor("anonymous", ip="127.0.0.1"), PASSWORD) is Throttled
+
+
+@pytest.mark.django_db(transaction=True)
+def test_guesses_made_at_once_count_exactly() -> None:
+    make_user("ada@example.com")
+    outcomes: list[Any] = []
+    start = threading.Barrier(8)
+
+    def run() -> None:
+        try:
+            start.wait(10)
+            outcomes.append(guess())
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcome.__name__ for outcome in outcomes) == ["BadCredentials"] * 3 + ["Throttled"] * 5
+
+
+def test_a_deactivated_person_is_shut_out_everywhere_and_can_come_back() -> None:
+    user = make_user("ada@example.com")
+    token = open_session(actor=HOME, user=user).token
+    assert session_for_token(token) is not None
+
+    deactivate_user(actor=SYSTEM, user=user, reason="left")
+    assert session_for_token(token) is None
+    assert guess(HOME, PASSWORD) is BadCredentials
+
+    reactivate_user(actor=SYSTEM, user=user, reason="back")
+    assert guess(HOME, PASSWORD) is None
+    events = list(Entry.objects.values_list("event", flat=True))
+    assert events.count("user.deactivated") == events.count("user.reactivated") == 1
+
+
+def test_a_session_ends_after_twelve_hours(settings: Any) -> None:
+    from datetime import datetime, timedelta
+
+    import time_machine
+
+    user = make_user("ada@example.com")
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        token = open_session(actor=HOME, user=user).token
+        traveller.shift(timedelta(hours=12))
+        assert session_for_token(token) is None
+        assert delete_expired_sessions() == 1
+        assert delete_expired_sessions() == 0
