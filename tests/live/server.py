@@ -135,8 +135,8 @@ class LiveServer:
         self.start()
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that answer requests."""
-        return [child for child in self._children() if "spawn_main" in " ".join(child.cmdline())]
+        """Return the processes that answer requests: forked or spawned, all children but spawning's own helper."""
+        return [child for child in self._children() if "resource_tracker" not in " ".join(child.cmdline())]
 
     def kill_a_worker(self) -> int:
         """Kill -9 one of the processes that answer requests; return its process id."""
