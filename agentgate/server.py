@@ -1,8 +1,9 @@
 """The production server: granian in front of Django's WSGI application. `./dev serve` runs this module."""
 
 import django
-from django.core.management import call_command
-from django.core.management.base import SystemCheckError
+from django.conf import settings
+from django.core.checks import run_checks
+from django.db import connections
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
@@ -20,11 +21,12 @@ def default_processes() -> int:
 
 def serve() -> None:
     """Serve until a signal says stop. Unsafe settings end the start instead; nothing is migrated."""
-    try:
-        django.setup(set_prefix=False)
-        call_command("check")
-    except SystemCheckError as error:
-        stop(str(error))
+    django.setup(set_prefix=False)
+    faults = [str(fault) for fault in run_checks() if fault.is_serious()]
+    if faults:
+        stop("\n".join(faults))
+    settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    connections.close_all()  # the processes are forks, and a connection cannot be shared
     Granian(
         "agentgate.wsgi:application",
         address=ENVIRONMENT.text("HOST", "127.0.0.1"),

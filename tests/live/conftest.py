@@ -1,5 +1,6 @@
 """Servers under test: one a store for the whole run, and fresh ones for tests that break theirs."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_client() -> None:
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
 @pytest.fixture(scope="session")
 def databases(servers: Servers) -> Databases:
     return Databases(servers.folder)
@@ -30,7 +36,7 @@ def live_store(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def live_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
+def shared_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
     """Four server processes on one database, shared by all tests that leave them whole."""
     database = new_database(live_store, databases, servers)
     with LiveServer(database, servers.folder) as server:
@@ -52,8 +58,8 @@ def start_server(live_store: str, databases: Databases, servers: Servers) -> Ite
 
 
 @pytest.fixture
-def gate(live_server: LiveServer) -> Gate:
-    return Gate(live_server.url)
+def gate(shared_server: LiveServer) -> Gate:
+    return Gate(shared_server.url)
 
 
 def new_database(store: str, databases: Databases, servers: Servers) -> Database:

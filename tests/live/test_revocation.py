@@ -76,10 +76,10 @@ WAYS: dict[str, tuple[Callable[[Scene], None], str]] = {
 
 
 @pytest.fixture
-def scene(gate: Gate, live_server: LiveServer) -> Scene:
+def scene(gate: Gate, shared_server: LiveServer) -> Scene:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
-    return Scene(gate, live_server, developer, agent, person, gate.tokens(agent, person))
+    return Scene(gate, shared_server, developer, agent, person, gate.tokens(agent, person))
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -112,8 +112,8 @@ def test_a_token_is_signed_by_a_key_pair_and_says_whose_it_is(gate: Gate) -> Non
 
 
 @pytest.mark.parametrize("secret", ["", "short", "a" * 40, "secret" * 8])
-def test_a_missing_or_weak_secret_stops_the_start_with_one_line(live_server: LiveServer, secret: str) -> None:
-    environment = full({**live_server.database.environment, "JWT_SECRET": secret})
+def test_a_missing_or_weak_secret_stops_the_start_with_one_line(shared_server: LiveServer, secret: str) -> None:
+    environment = full({**shared_server.database.environment, "JWT_SECRET": secret})
     command = [sys.executable, "-m", "agentgate.server"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode != 0
@@ -231,11 +231,11 @@ def test_no_secret_is_shown_twice_and_answers_with_secrets_are_not_stored(gate: 
     assert gate.get("/agents", **developer.headers).status_code == 401
 
 
-def test_the_database_holds_no_secret_in_clear(gate: Gate, live_server: LiveServer) -> None:
+def test_the_database_holds_no_secret_in_clear(gate: Gate, shared_server: LiveServer) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     tokens = gate.tokens(agent, person)
-    dump = manage(live_server.environment, "dumpdata", "--all")
+    dump = manage(shared_server.environment, "dumpdata", "--all")
     for secret in (developer.api_key, agent.client_secret, person.session_token, PASSWORD):
         assert secret not in dump
     for secret in (tokens["accessToken"], tokens["refreshToken"]):

@@ -17,15 +17,15 @@ def the_one_success(responses: list[httpx.Response]) -> Json:
     return next(dict(answer.json()) for answer in responses if answer.status_code == 200)
 
 
-def test_of_100_parallel_exchanges_of_one_code_one_succeeds(gate: Gate, live_server: LiveServer) -> None:
+def test_of_100_parallel_exchanges_of_one_code_one_succeeds(gate: Gate, shared_server: LiveServer) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     code = gate.code(agent, person)
-    families = live_server.database.count("tokens_tokenfamily")
+    families = shared_server.database.count("tokens_tokenfamily")
 
     answers = race(100, lambda _: gate.exchange(agent, code))
 
     assert outcomes(answers) == {"200": 1, "invalid_grant": 99}
-    assert live_server.database.count("tokens_tokenfamily") == families + 1
+    assert shared_server.database.count("tokens_tokenfamily") == families + 1
     tokens = the_one_success(answers)
     assert gate.verify(tokens["accessToken"])["reason"] == "token_revoked", "a replay ends what was issued"
     assert code_of(gate.refresh(agent, tokens["refreshToken"])) == "invalid_grant"
