@@ -72,7 +72,7 @@ INSTALLED_APPS = [
     "api",
     "oauth",
     "web",
-    "django.contrib.admin",
+    "agentgate.apps.AgentGateAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -85,6 +85,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "agentgate.apps.AgentGateConfig",
 ]
 
 MIDDLEWARE = [
@@ -175,7 +176,7 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CELERY_BROKER_URL = "filesystem://"
-    CELERY_FOLDER = BASE_DIR / "var" / "celery"
+    CELERY_FOLDER = ENVIRONMENT.path("CELERY_FOLDER", "var/celery")
     for name in ("queue", "processed", "control"):
         (CELERY_FOLDER / name).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -331,6 +332,7 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = ENVIRONMENT.path("STATIC_ROOT", "var/static")
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
 IS_COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
 STORAGES = {

@@ -1,5 +1,110 @@
+"""Agents in the admin site. django-oauth-toolkit registers `AgentAdmin`, through `APPLICATION_ADMIN_CLASS`."""
+
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from agents.models import Agent, ClientSecret, UsedAssertion
+from agents.services import update_agent
+from core.actor import Actor
+from core.administration import (
+    ReadOnlyAdmin,
+    UnopenedAdmin,
+    administrator,
+    counted,
+    link_to_rows,
+    reasoned_action,
+)
 
 
-class AgentAdmin(admin.ModelAdmin):
-    pass
+def _agents(rows: QuerySet[Any]) -> list[str]:
+    people = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
+    return [
+        counted(rows.count(), "agent", "agents"),
+        f"{counted(people.distinct().count(), 'person', 'people')} connected to them",
+    ]
+
+
+@reasoned_action("Suspend selected agents", hits=_agents)
+def suspend(actor: Actor, agent: Agent, reason: str) -> bool:
+    return _set_status(actor, agent, reason, Agent.Status.SUSPENDED)
+
+
+@reasoned_action("Reactivate selected agents", hits=_agents)
+def reactivate(actor: Actor, agent: Agent, reason: str) -> bool:
+    return _set_status(actor, agent, reason, Agent.Status.ACTIVE)
+
+
+def _set_status(actor: Actor, agent: Agent, reason: str, status: str) -> bool:
+    if agent.status == status:
+        return False
+    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
+    return True
+
+
+class AgentAdmin(ReadOnlyAdmin):
+    """The words that people read can be corrected; what an agent may do is its developer's to say."""
+
+    list_display = ["name", "id", "organization", "status", "created"]
+    list_select_related = ["organization"]
+    list_filter = ["status", "client_type", "require_pkce", "registration_source"]
+    date_hierarchy = "created"
+    search_fields = ["=id", "=client_id", "name", "=organization__id", "organization__name"]
+    actions = [suspend, reactivate]
+    readonly_fields = [
+        "id",
+        "client_id",
+        "organization",
+        "status",
+        "redirect_uris",
+        "allowed_scopes",
+        "client_type",
+        "require_pkce",
+        "registration_source",
+        "created",
+        "updated",
+        "belongings",
+    ]
+    fields = ["name", "description", *readonly_fields]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_act_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
+        changes = {name: form.cleaned_data[name] for name in form.changed_data}
+        if changes:
+            update_agent(actor=administrator(request), agent=obj, changes=changes)
+
+    @admin.display(description="what it has")
+    def belongings(self, agent: Agent) -> SafeString:
+        relations = {"consents": "agent", "policies": "agent", "families": "application", "secrets": "agent"}
+        links = [
+            (link_to_rows(_model_of(name), name, **{f"{field}__id__exact": agent.id}),)
+            for name, field in relations.items()
+        ]
+        return format_html_join(" · ", "{}", links)
+
+
+def _model_of(relation: str) -> Any:
+    return Agent._meta.get_field(relation).related_model
+
+
+@admin.register(ClientSecret)
+class ClientSecretAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "agent", "created_at", "expires_at"]
+    list_select_related = ["agent"]
+    list_filter = [("expires_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "=agent__id", "=agent__client_id", "agent__name"]
+    fields = ["id", "agent", "last_four", "created_at", "expires_at"]
+
+
+@admin.register(UsedAssertion)
+class UsedAssertionAdmin(UnopenedAdmin):
+    list_display = ["expires_at"]
+    list_filter = ["expires_at"]

@@ -1,7 +1,6 @@
 from django.contrib import admin
-from django.http import HttpRequest
 
-from core.administration import ReadOnlyAdmin
+from core.administration import ReadOnlyAdmin, UnopenedAdmin
 from core.models import Counter, IdempotencyRecord
 
 
@@ -14,17 +13,10 @@ class CounterAdmin(ReadOnlyAdmin):
 
 
 @admin.register(IdempotencyRecord)
-class IdempotencyRecordAdmin(ReadOnlyAdmin):
-    """A list to see how many there are; a record holds digests and a sealed answer, so there is nothing to open."""
-
+class IdempotencyRecordAdmin(UnopenedAdmin):
     list_display = ["expires_at", "is_answered"]
-    list_display_links = None
     list_filter = ["expires_at"]
     date_hierarchy = "expires_at"
-    actions = None
-
-    def has_view_permission(self, request: HttpRequest, obj: IdempotencyRecord | None = None) -> bool:
-        return obj is None and super().has_view_permission(request)
 
     @admin.display(boolean=True, description="answered")
     def is_answered(self, record: IdempotencyRecord) -> bool:

@@ -48,6 +48,16 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
         return super().has_change_permission(request)
 
 
+class UnopenedAdmin(ReadOnlyAdmin):
+    """Rows that are known by a digest: a list to see how many there are, and nothing to open."""
+
+    list_display_links = None
+    actions = None
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_view_permission(request)
+
+
 class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,

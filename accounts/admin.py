@@ -1,0 +1,85 @@
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import Permission
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.models import KnownAddress, SessionToken, User
+from accounts.services import deactivate_user, reactivate_user
+from core.actor import Actor
+from core.administration import ReadOnlyAdmin, counted, reasoned_action
+
+
+def _people(users: QuerySet[Any]) -> list[str]:
+    ids = users.values("pk")
+    agents = users.filter(consents__status="approved").values("consents__agent").distinct().count()
+    sessions = SessionToken.objects.filter(user__in=ids).count()
+    return [
+        counted(users.count(), "person", "people"),
+        f"{counted(agents, 'agent', 'agents')} acting for them, by consent",
+        f"{counted(sessions, 'session', 'sessions')} at the API",
+    ]
+
+
+@reasoned_action("Deactivate selected people", hits=_people)
+def deactivate(actor: Actor, user: User, reason: str) -> bool:
+    """Nobody shuts themselves out by mistake: the administrator's own row stays as it is."""
+    if not user.is_active or user.id == actor.id:
+        return False
+    deactivate_user(actor=actor, user=user, reason=reason)
+    return True
+
+
+@reasoned_action("Reactivate selected people", hits=_people)
+def reactivate(actor: Actor, user: User, reason: str) -> bool:
+    if user.is_active:
+        return False
+    reactivate_user(actor=actor, user=user, reason=reason)
+    return True
+
+
+@admin.register(User)
+class UserAdmin(ReadOnlyAdmin):
+    """People register themselves and keep their own passwords; here only the access to this site is given."""
+
+    list_display = ["email", "name", "is_active", "is_staff", "created_at", "last_login"]
+    list_filter = ["is_active", "is_staff", "is_superuser"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "email", "name"]
+    readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
+    filter_horizontal = ["groups", "user_permissions"]
+    fieldsets = [
+        (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login"]}),
+        ("This site", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
+    ]
+    actions = [deactivate, reactivate]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Only a superuser may hand out access: anybody else could raise themselves."""
+        return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A permission is shown with its content type: read them together, or it is one query each."""
+        if db_field.name == "user_permissions":
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+@admin.register(SessionToken)
+class SessionTokenAdmin(ReadOnlyAdmin):
+    list_display = ["id", "user", "user_agent", "created_at", "expires_at"]
+    list_select_related = ["user"]
+    list_filter = ["expires_at"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "=user__id", "user__email"]
+    fields = ["id", "user", "user_agent", "created_at", "expires_at"]
+
+
+@admin.register(KnownAddress)
+class KnownAddressAdmin(ReadOnlyAdmin):
+    list_display = ["user", "last_seen_at"]
+    list_select_related = ["user"]
+    date_hierarchy = "last_seen_at"
+    search_fields = ["=user__id", "user__email"]
+    fields = ["user", "last_seen_at"]

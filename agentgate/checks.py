@@ -1,0 +1,77 @@
+"""System checks for settings that would make the gate unsafe. An error stops the server's start.
+
+What the environment alone can tell is stopped before, in `agentgate/environment.py`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Tags, register
+
+from core.throttle import parse_rate
+
+THROTTLES = ("THROTTLE_REGISTRATION", "THROTTLE_SIGN_IN", "THROTTLE_CLIENT_AUTH", "THROTTLE_INITIATE")
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+
+@register(Tags.security)
+def check_exposure(**kwargs: Any) -> list[CheckMessage]:
+    """What is fine on one's own machine and not in front of the world."""
+    return list(_exposure())
+
+
+@register(Tags.security)
+def check_proxies(**kwargs: Any) -> list[CheckMessage]:
+    if all(network.prefixlen for network in settings.TRUSTED_PROXIES):
+        return []
+    message = "TRUSTED_PROXIES holds every address, so anybody can claim to come from any other."
+    return [Error(message, hint="List your proxies' own networks.", id="agentgate.E003")]
+
+
+@register(Tags.security)
+def check_throttles(**kwargs: Any) -> list[CheckMessage]:
+    return [problem for name in THROTTLES if (problem := _problem_with_rate(name))]
+
+
+@register(Tags.compatibility)
+def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
+    """Losing what was answered, or two writers that start as readers, would both break a promise."""
+    database = settings.DATABASES["default"]
+    if not database["ENGINE"].endswith("sqlite3"):
+        return []
+    options = database.get("OPTIONS", {})
+    if options.get("transaction_mode") == "IMMEDIATE" and "synchronous=FULL" in options.get("init_command", ""):
+        return []
+    message = "SQLite must run with transaction_mode IMMEDIATE and synchronous=FULL."
+    return [Error(message, hint="See `sqlite()` in agentgate/settings.py.", id="agentgate.E005")]
+
+
+def _exposure() -> Iterator[CheckMessage]:
+    if settings.DEBUG and settings.IS_HTTPS:
+        yield Error(
+            "DEBUG is on behind an https API_URL: error pages would show secrets.",
+            hint="Unset DEBUG.",
+            id="agentgate.E001",
+        )
+    if "*" in settings.ALLOWED_HOSTS and settings.IS_HTTPS:
+        yield Error(
+            "ALLOWED_HOSTS is '*': links in mails could be made to lead elsewhere.",
+            hint="List the names under which this server is reached.",
+            id="agentgate.E002",
+        )
+    if not settings.IS_HTTPS and settings.HOSTNAME not in LOOPBACK_HOSTS:
+        yield checks.Warning(
+            f"API_URL is http on {settings.HOSTNAME}: passwords and tokens cross the network in clear.",
+            hint="Put TLS in front and set API_URL to the https address.",
+            id="agentgate.W001",
+        )
+
+
+def _problem_with_rate(name: str) -> CheckMessage | None:
+    try:
+        parse_rate(getattr(settings, name))
+    except ValueError as error:
+        return Error(f"{name}: {error}", id="agentgate.E004")
+    return None

@@ -1,0 +1,97 @@
+"""The log, to be read. There is no form that writes it, for anybody."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from audit.models import Entry, Leaf, PendingEntry, PersonalData
+from core.administration import ReadOnlyAdmin, pretty
+
+
+class EvidenceAdmin(ReadOnlyAdmin):
+    """No actions at all."""
+
+    actions = None
+
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+def _from_body(name: str, *, description: str) -> Any:
+    """Return a column that shows one member of the entry's canonical JSON."""
+
+    @admin.display(description=description, empty_value="-")
+    def column(entry: Entry) -> Any:
+        return entry.content.get(name) or None
+
+    return column
+
+
+@admin.register(Entry)
+class EntryAdmin(EvidenceAdmin):
+    list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organization_id"]
+    list_display_links = ["timestamp"]
+    list_filter = ["outcome", "event"]
+    date_hierarchy = "timestamp"
+    search_fields = ["=id", "=organization_id", "=user_id", "=agent_id", "=consent_id"]
+    search_help_text = "The full id of an entry, organization, person, agent or consent."
+    readonly_fields = ["actor", "reason", "action", "scopes", "policy", "request_id", "metadata", "personal"]
+    fieldsets = [
+        (None, {"fields": ["id", "timestamp", "event", "outcome", "reason", "actor"]}),
+        ("What", {"fields": ["action", "scopes", "policy", "metadata"]}),
+        ("Whom", {"fields": ["organization_id", "agent_id", "user_id", "consent_id"]}),
+        ("Where from", {"fields": ["request_id", "personal"]}),
+    ]
+
+    reason = staticmethod(_from_body("reason", description="reason"))
+    action = staticmethod(_from_body("action", description="action"))
+    policy = staticmethod(_from_body("policyId", description="policy"))
+    request_id = staticmethod(_from_body("requestId", description="request"))
+
+    @admin.display(description="by")
+    def actor(self, entry: Entry) -> str:
+        actor = entry.content["actor"]
+        return f"{actor['kind']} {actor['id'] or ''}".strip()
+
+    @admin.display(description="scopes")
+    def scopes(self, entry: Entry) -> str:
+        return " ".join(entry.content["scopes"])
+
+    @admin.display(description="details")
+    def metadata(self, entry: Entry) -> SafeString:
+        return pretty(entry.content["metadata"])
+
+    @admin.display(description="personal data", empty_value="erased")
+    def personal(self, entry: Entry) -> SafeString | None:
+        data = PersonalData.objects.filter(pk=entry.pk).first()
+        return pretty(data.content) if data else None
+
+
+@admin.register(PendingEntry)
+class PendingEntryAdmin(EvidenceAdmin):
+    list_display = ["entry_id", "organization_id"]
+    search_fields = ["=entry_id", "=organization_id"]
+    fields = ["entry_id", "organization_id"]
+
+
+@admin.register(Leaf)
+class LeafAdmin(EvidenceAdmin):
+    list_display = ["index", "entry_id", "organization_id", "number"]
+    search_fields = ["=entry_id", "=organization_id"]
+    fields = ["index", "entry_id", "organization_id", "number"]
+
+
+@admin.register(PersonalData)
+class PersonalDataAdmin(EvidenceAdmin):
+    """What stands beside the log. It is erased by a service, which leaves an entry behind, and by nothing else."""
+
+    list_display = ["entry_id"]
+    search_fields = ["=entry_id"]
+    fields = ["entry_id", "shown"]
+    readonly_fields = ["shown"]
+
+    @admin.display(description="data")
+    def shown(self, personal: PersonalData) -> SafeString:
+        return pretty(personal.content)

@@ -1,0 +1,135 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+
+from accounts.models import User
+from core.actor import Actor
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
+from developers.models import (
+    ApiKey,
+    CustomScope,
+    Developer,
+    Organization,
+    ResourceServer,
+    ResourceServerSecret,
+    ScopePrefix,
+)
+from developers.services import reactivate_organization, suspend_organization, verify_organization
+
+
+def _organizations(rows: QuerySet[Any]) -> list[str]:
+    people = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
+    return [
+        counted(rows.count(), "organization", "organizations"),
+        counted(rows.exclude(agents=None).values("agents").count(), "agent", "agents"),
+        f"{counted(people.distinct().count(), 'person', 'people')} connected to them",
+    ]
+
+
+@reasoned_action("Suspend selected organizations", hits=_organizations)
+def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
+    return suspend_organization(actor=actor, organization=organization, reason=reason)
+
+
+@reasoned_action("Reactivate selected organizations", hits=_organizations)
+def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
+    return reactivate_organization(actor=actor, organization=organization, reason=reason)
+
+
+@reasoned_action("Mark selected organizations as verified", hits=_organizations)
+def verify(actor: Actor, organization: Organization, reason: str) -> bool:
+    return _set_verified(actor, organization, reason, is_verified=True)
+
+
+@reasoned_action("Mark selected organizations as not verified", hits=_organizations)
+def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
+    return _set_verified(actor, organization, reason, is_verified=False)
+
+
+def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_verified: bool) -> bool:
+    if organization.is_verified is is_verified:
+        return False
+    verify_organization(actor=actor, organization=organization, is_verified=is_verified, reason=reason)
+    return True
+
+
+@admin.register(Organization)
+class OrganizationAdmin(ReadOnlyAdmin):
+    list_display = ["name", "id", "is_verified", "suspended_at", "created_at"]
+    list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "name"]
+    fields = ["id", "name", "is_verified", "suspended_at", "created_at", "belongings"]
+    readonly_fields = ["belongings"]
+    actions = [suspend, reactivate, verify, unverify]
+
+    @admin.display(description="what it has")
+    def belongings(self, organization: Organization) -> SafeString:
+        relations = ("developers", "agents", "policies", "resource_servers", "consents")
+        models = [(name, Organization._meta.get_field(name).related_model) for name in relations]
+        links = [
+            (link_to_rows(model, name.replace("_", " "), organization__id__exact=organization.id),)  # type: ignore[arg-type]
+            for name, model in models
+        ]
+        return format_html_join(" · ", "{}", links)
+
+
+@admin.register(Developer)
+class DeveloperAdmin(ReadOnlyAdmin):
+    list_display = ["user", "id", "organization", "created_at"]
+    list_select_related = ["user", "organization"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "=user__id", "user__email", "=organization__id", "organization__name"]
+    fields = ["id", "user", "organization", "created_at"]
+
+
+class SecretAdmin(ReadOnlyAdmin):
+    """A secret by its last four characters: enough to tell two apart, of no use to anybody else."""
+
+    list_filter = [("expires_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "created_at"
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(SecretAdmin):
+    list_display = ["__str__", "developer", "organization", "created_at", "expires_at"]
+    list_select_related = ["developer__user", "organization"]
+    search_fields = ["=id", "=developer__id", "developer__user__email", "organization__name"]
+    fields = ["id", "developer", "organization", "last_four", "created_at", "expires_at"]
+
+
+@admin.register(ResourceServer)
+class ResourceServerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "identifier", "organization", "created_at"]
+    list_select_related = ["organization"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "name", "identifier", "=organization__id", "organization__name"]
+    fields = ["id", "name", "identifier", "organization", "scopes", "created_at", "updated_at"]
+
+
+@admin.register(ResourceServerSecret)
+class ResourceServerSecretAdmin(SecretAdmin):
+    list_display = ["__str__", "resource_server", "created_at", "expires_at"]
+    list_select_related = ["resource_server"]
+    search_fields = ["=id", "=resource_server__id", "resource_server__name"]
+    fields = ["id", "resource_server", "last_four", "created_at", "expires_at"]
+
+
+@admin.register(CustomScope)
+class CustomScopeAdmin(ReadOnlyAdmin):
+    list_display = ["id", "risk_level", "title", "organization"]
+    list_select_related = ["organization"]
+    list_filter = ["risk_level"]
+    search_fields = ["id", "title", "organization__name"]
+    fields = ["id", "organization", "risk_level", "title", "description", "cannot"]
+
+
+@admin.register(ScopePrefix)
+class ScopePrefixAdmin(ReadOnlyAdmin):
+    list_display = ["prefix", "organization"]
+    list_select_related = ["organization"]
+    search_fields = ["prefix", "organization__name"]
+    fields = ["prefix", "organization"]

@@ -1,0 +1,210 @@
+"""What an administrator does to many rows at once: a reason, a page that says whom it hits, the log."""
+
+from typing import Any
+
+import pytest
+from django.db.models import Model
+from django.http import HttpResponse
+from django.test import Client
+
+from accounts.models import User
+from accounts.services import deactivate_user
+from agents.models import Agent
+from audit.models import Entry
+from consent.models import Consent
+from core.actor import SYSTEM
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from developers.models import Organization
+from developers.services import suspend_organization
+from tests.admin.test_pages import list_url
+from tests.admin.world import World, sign_in, staff
+from tokens.models import SigningKey, TokenFamily
+
+REASON = "It sent mail to everybody."
+
+
+def ask(site: Client, row: Model, action: str, **more: str) -> HttpResponse:
+    """Choose the action for one row and return the page that asks for the reason."""
+    data = {"action": action, "_selected_action": row.pk, "index": "0", "select_across": "0", **more}
+    return site.post(list_url(type(row)), data)
+
+
+def confirm(site: Client, row: Model, action: str, reason: str = REASON) -> HttpResponse:
+    """Send the reason as that page does, and return the list again."""
+    data = {"action": action, "_selected_action": row.pk, "select_across": "0", "confirmed": "yes", "reason": reason}
+    return site.post(list_url(type(row)), data, follow=True)
+
+
+def newest_entry() -> Entry:
+    entry = Entry.objects.first()
+    assert entry is not None
+    return entry
+
+
+def verify(world: World) -> str | None:
+    """Return why the agent's newest token is denied. None when it is allowed."""
+    token = world.tokens.access_token
+    (decision,) = decide([VerifyRequest(token=token, required_scopes=["email:read"], actor=SYSTEM)])
+    return decision.reason
+
+
+def target(world: World, name: str) -> Any:
+    return {
+        "agent": world.agent,
+        "organization": world.developer.organization,
+        "user": world.ada,
+        "consent": world.consent,
+        "family": world.tokens.family,
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("row", "action", "sentences"),
+    [
+        ("agent", "suspend", ["1 agent", "1 person connected"]),
+        ("organization", "suspend", ["1 organization", "1 agent", "1 person connected"]),
+        ("user", "deactivate", ["1 person", "1 agent acting for them", "1 session"]),
+        ("consent", "revoke", ["1 live consent", "1 person", "1 agent"]),
+        ("family", "revoke", ["1 live token family", "1 person", "1 agent"]),
+    ],
+)
+def test_the_page_says_whom_it_hits_and_changes_nothing(
+    row: str, action: str, sentences: list[str], site: Client, world: World
+) -> None:
+    answer = ask(site, target(world, row), action)
+
+    assert answer.status_code == 200
+    for sentence in sentences:
+        assert f"<li>{sentence}" in answer.content.decode()
+    assert verify(world) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "action", "event", "verdict"),
+    [
+        ("agent", "suspend", "agent.suspended", "agent_suspended"),
+        ("organization", "suspend", "organization.suspended", "organization_suspended"),
+        ("user", "deactivate", "user.deactivated", "user_inactive"),
+        ("consent", "revoke", "consent.revoked", "consent_revoked"),
+        ("family", "revoke", "token.revoked", "token_revoked"),
+    ],
+)
+def test_stopping_counts_for_the_next_verify_and_is_logged_with_its_reason(
+    row: str, action: str, event: str, verdict: str, site: Client, world: World
+) -> None:
+    answer = confirm(site, target(world, row), action)
+
+    entry = newest_entry()
+    assert "Done: 1." in answer.content.decode()
+    assert entry.event == event
+    assert entry.content["actor"] == {"kind": "administrator", "id": world.administrator.id}
+    assert entry.content["metadata"]["reason"] == REASON
+    assert verify(world) == verdict
+
+
+def test_lifting_a_suspension_lets_the_agent_work_again(site: Client, world: World) -> None:
+    confirm(site, world.agent, "suspend")
+    confirm(site, world.agent, "reactivate", "It was a mistake.")
+
+    assert newest_entry().event == "agent.reactivated"
+    assert verify(world) is None
+
+
+def test_an_organization_and_a_person_come_back_too(site: Client, world: World) -> None:
+    suspend_organization(actor=SYSTEM, organization=world.developer.organization, reason="test")
+    deactivate_user(actor=SYSTEM, user=world.ada, reason="test")
+
+    confirm(site, world.developer.organization, "reactivate")
+    confirm(site, world.ada, "reactivate")
+
+    assert verify(world) is None
+
+
+def test_an_organization_is_verified_and_not(site: Client, world: World) -> None:
+    organization = world.developer.organization
+    for action, verified in (("verify", True), ("unverify", False)):
+        confirm(site, organization, action)
+        assert Organization.objects.get(pk=organization.pk).is_verified is verified
+        assert newest_entry().content["metadata"] == {"verified": verified, "reason": REASON}
+
+
+@pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
+def test_without_a_proper_reason_nothing_happens(reason: str, site: Client, world: World) -> None:
+    answer = confirm(site, world.agent, "suspend", reason)
+
+    assert answer.status_code == 422
+    assert verify(world) is None
+
+
+def test_doing_it_twice_changes_and_logs_nothing_more(site: Client, world: World) -> None:
+    confirm(site, world.agent, "suspend")
+    logged = Entry.objects.count()
+
+    answer = confirm(site, world.agent, "suspend")
+
+    assert "Already so: 1." in answer.content.decode()
+    assert Entry.objects.count() == logged
+
+
+def test_all_rows_of_all_pages_can_be_chosen(site: Client, world: World) -> None:
+    fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}
+    Agent.objects.bulk_create(
+        Agent(name=f"Agent {n}", authorization_grant_type="authorization-code", **fields) for n in range(60)
+    )
+    page = ask(site, world.agent, "suspend", select_across="1").content.decode()
+    data = {"action": "suspend", "_selected_action": world.agent.pk, "select_across": "1"}
+
+    site.post(list_url(Agent), {**data, "confirmed": "yes", "reason": REASON})
+
+    assert "<li>61 agents" in page
+    assert not Agent.objects.filter(status="active").exists()
+
+
+def test_administrators_do_not_shut_themselves_out(site: Client, world: World) -> None:
+    confirm(site, world.administrator, "deactivate")
+
+    assert User.objects.get(pk=world.administrator.pk).is_active
+
+
+def test_a_consent_that_has_ended_is_left_as_it_is(site: Client, world: World) -> None:
+    Consent.objects.filter(pk=world.consent.pk).update(status="denied")
+
+    answer = confirm(site, world.consent, "revoke")
+
+    assert "Already so: 1." in answer.content.decode()
+    assert Consent.objects.get(pk=world.consent.pk).status == "denied"
+
+
+def test_rotating_the_keys_once_retires_those_of_today(site: Client, world: World) -> None:
+    (old,) = SigningKey.objects.all()
+
+    confirm(site, old, "rotate")
+    confirm(site, old, "rotate")
+
+    old.refresh_from_db()
+    assert SigningKey.objects.count() == 2
+    assert old.retires_at is not None
+    assert newest_entry().event == "signing_key.created"
+    assert verify(world) is None
+
+
+def test_whoever_may_only_look_cannot_act_by_hand_either(world: World) -> None:
+    confirm(sign_in(staff("agents.view_agent")), world.agent, "suspend")
+
+    assert Agent.objects.get(pk=world.agent.pk).status == "active"
+
+
+def test_whoever_may_change_agents_may_suspend_them(world: World) -> None:
+    confirm(sign_in(staff("agents.view_agent", "agents.change_agent")), world.agent, "suspend")
+
+    assert verify(world) == "agent_suspended"
+
+
+def test_ending_families_leaves_others_alive(site: Client, world: World) -> None:
+    ended = world.tokens.family
+    other = TokenFamily.objects.create(application=world.agent, scope="", created_at=ended.created_at)
+
+    confirm(site, ended, "revoke")
+
+    assert TokenFamily.objects.get(pk=other.pk).revoked_at is None

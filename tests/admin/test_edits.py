@@ -1,0 +1,123 @@
+"""The few things that can be edited, each through its service; everything else cannot."""
+
+import json
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from agents.models import Agent
+from audit.models import Entry
+from policies.models import Policy
+from tests.admin.test_pages import MODELS, form_url, name_of
+from tests.admin.world import World, sign_in, staff
+
+ADDABLE = {Policy}
+EDITABLE = {Policy, Agent, User}
+RULES = [{"type": "rate_limit", "config": {"maxRequests": 5, "windowSeconds": 60, "scope": "per_user"}}]
+
+
+def page_url(model: type[Model], page: str) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}")
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in ADDABLE], ids=name_of)
+def test_nothing_is_added_by_hand(model: type[Model], site: Client, world: World) -> None:
+    assert site.get(page_url(model, "add")).status_code == 403
+    assert site.post(page_url(model, "add"), {}).status_code == 403
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in ADDABLE], ids=name_of)
+def test_nothing_is_deleted_by_hand(model: type[Model], site: Client, world: World) -> None:
+    row = model._default_manager.all()[0]
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_delete", args=[row.pk])
+
+    assert site.post(url, {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in admin.site._registry[model].get_actions(site.get("/admin/").wsgi_request)
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in EDITABLE], ids=name_of)
+def test_nothing_else_is_edited_by_hand(model: type[Model], site: Client, world: World) -> None:
+    assert site.post(form_url(model._default_manager.all()[0]), {}).status_code == 403
+
+
+def test_an_agent_s_words_are_corrected_through_the_service(site: Client, world: World) -> None:
+    data = {"name": "SmartMail (test)", "description": "", "status": "suspended", "allowed_scopes": "[]"}
+
+    site.post(form_url(world.agent), data)
+
+    agent, entry = Agent.objects.get(pk=world.agent.pk), Entry.objects.all()[0]
+    assert (agent.name, agent.status) == ("SmartMail (test)", "active")
+    assert agent.allowed_scopes == ["email:read", "email:send"]
+    assert (entry.event, entry.content["actor"]["kind"]) == ("agent.updated", "administrator")
+
+
+def test_a_person_is_given_access_to_the_site_and_nothing_else_changes(site: Client, world: World) -> None:
+    data = {"name": "Ada L.", "is_staff": "on", "is_active": "", "email": "mallory@example.com"}
+
+    site.post(form_url(world.ada), data)
+
+    ada = User.objects.get(pk=world.ada.pk)
+    assert (ada.name, ada.is_staff, ada.is_active, ada.email) == ("Ada L.", True, True, "ada@example.com")
+
+
+def test_an_administrator_cannot_raise_themselves(world: World) -> None:
+    user = staff("accounts.view_user", "accounts.change_user")
+
+    answer = sign_in(user).post(form_url(user), {"name": "", "is_staff": "on", "is_superuser": "on"})
+
+    assert answer.status_code == 403
+    assert not User.objects.get(pk=user.pk).is_superuser
+
+
+def policy_data(world: World, **fields: str) -> dict[str, str]:
+    organization = world.developer.organization_id
+    return {"organization": organization, "name": "Five", "enabled": "on", "rules": json.dumps(RULES), **fields}
+
+
+def test_a_policy_is_added_changed_and_deleted_through_the_services(site: Client, world: World) -> None:
+    site.post(page_url(Policy, "add"), policy_data(world))
+    policy = Policy.objects.get(name="Five")
+    assert policy.organization_id == world.developer.organization_id
+
+    site.post(form_url(policy), policy_data(world, name="Six"))
+    policy.refresh_from_db()
+    assert (policy.name, policy.version) == ("Six", 2)
+
+    site.post(reverse("admin:policies_policy_delete", args=[policy.pk]), {"post": "yes"})
+    entries = list(Entry.objects.all()[:3])
+    assert [entry.event for entry in entries] == ["policy.deleted", "policy.updated", "policy.created"]
+    assert {entry.content["actor"]["kind"] for entry in entries} == {"administrator"}
+
+
+def test_several_policies_are_deleted_through_the_service(site: Client, world: World) -> None:
+    policy = Policy.objects.all()[0]
+
+    site.post(
+        reverse("admin:policies_policy_changelist"),
+        {"action": "delete_selected", "_selected_action": policy.pk, "post": "yes"},
+    )
+
+    assert not Policy.objects.exists()
+    assert Entry.objects.all()[0].event == "policy.deleted"
+
+
+def test_rules_that_the_api_would_refuse_are_refused_with_their_field(site: Client, world: World) -> None:
+    rules = json.dumps([{"type": "rate_limit", "config": {"maxRequests": 0, "windowSeconds": 60, "scope": "x"}}])
+
+    html = site.post(page_url(Policy, "add"), policy_data(world, rules=rules)).content.decode()
+
+    assert "rules.0.config.maxRequests" in html
+    assert not Policy.objects.filter(name="Five").exists()
+
+
+def test_an_agent_of_another_organization_is_refused(site: Client, world: World) -> None:
+    stranger = Agent.objects.create(name="Other", client_type="public", authorization_grant_type="authorization-code")
+
+    html = site.post(page_url(Policy, "add"), policy_data(world, agent=stranger.pk)).content.decode()
+
+    assert "belongs to another organization" in html
+    assert not Policy.objects.filter(name="Five").exists()

@@ -1,0 +1,140 @@
+"""Every page of the admin site opens, shows no secret, and stays cheap."""
+
+import re
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.db.models import BinaryField, Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from agents.models import Agent, UsedAssertion
+from core.models import IdempotencyRecord
+from tests.admin.world import World, sign_in, staff
+
+MAX_QUERIES = 12
+OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
+UNOPENED = (IdempotencyRecord, UsedAssertion)
+MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+SECRET_FIELDS = {"digest", "token_checksum", "code", "password", "salt", "private_sealed", "sealed_answer"}
+SECRET_FIELDS |= {"request_digest", "secret_id", "counts"}
+INLINE = re.compile(r"<script(?![^>]*(?:src=|type=.application/json))|<style|\sstyle=|\son\w+=")
+
+
+def name_of(model: type[Model]) -> str:
+    return model._meta.label
+
+
+def list_url(model: type[Model]) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def form_url(row: Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def secrets_of(row: Model) -> set[str]:
+    """Return what of the row must never be shown."""
+    found = set()
+    for field in row._meta.get_fields():
+        if field.name in SECRET_FIELDS:
+            value: Any = getattr(row, field.name)
+            is_binary = isinstance(field, BinaryField)
+            found.add(bytes(value or b"").hex() if is_binary else str(value))
+    return found - {"", "None"}
+
+
+def assert_hides(html: str, world: World, row: Model) -> None:
+    for secret in world.shown | secrets_of(row):
+        assert secret not in html
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_every_model_has_a_list_that_is_searched_cheaply_and_shows_no_secret(
+    model: type[Model], site: Client, world: World
+) -> None:
+    assert model in admin.site._registry
+    row = model._default_manager.all()[0]
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = site.get(list_url(model), {"q": str(row.pk)} if admin.site._registry[model].search_fields else {})
+
+    assert answer.status_code == 200
+    assert len(queries) <= MAX_QUERIES
+    assert_hides(answer.content.decode(), world, row)
+    assert not INLINE.search(answer.content.decode())
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in UNOPENED], ids=name_of)
+def test_every_row_opens_cheaply_and_shows_no_secret(model: type[Model], site: Client, world: World) -> None:
+    row = model._default_manager.all()[0]
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = site.get(form_url(row))
+
+    assert answer.status_code == 200
+    assert len(queries) <= MAX_QUERIES
+    assert_hides(answer.content.decode(), world, row)
+    assert not INLINE.search(answer.content.decode())
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_a_secret_cannot_be_searched_for(model: type[Model]) -> None:
+    for path in admin.site._registry[model].search_fields:
+        assert path.lstrip("=^@").split("__")[-1] not in SECRET_FIELDS
+
+
+@pytest.mark.parametrize("model", UNOPENED, ids=name_of)
+def test_a_row_that_is_known_by_a_digest_cannot_be_opened(model: type[Model], site: Client, world: World) -> None:
+    assert site.get(form_url(model._default_manager.all()[0])).status_code == 403
+
+
+def test_the_number_of_queries_does_not_grow_with_the_rows(site: Client, world: World) -> None:
+    fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}
+    Agent.objects.bulk_create(
+        Agent(name=f"Agent {n}", authorization_grant_type="authorization-code", **fields) for n in range(60)
+    )
+
+    with CaptureQueriesContext(connection) as queries:
+        assert site.get(list_url(Agent)).status_code == 200
+
+    assert len(queries) <= MAX_QUERIES
+
+
+def test_what_the_toolkit_has_and_we_do_not_use_is_not_offered(site: Client, world: World) -> None:
+    html = site.get(reverse("admin:index")).content.decode()
+
+    assert "/admin/agents/agent/" in html
+    assert "/admin/oauth2_provider/" not in html
+
+
+def test_signing_in_goes_through_the_throttled_and_logged_door(world: World, client: Client) -> None:
+    answer = client.get("/admin/")
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/admin/login/")
+
+    answer = client.get(answer["Location"])
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/accounts/login/?next=")
+
+
+def test_a_person_who_is_no_administrator_is_refused(world: World) -> None:
+    answer = sign_in(world.ada).get("/admin/", follow=True)
+
+    assert answer.status_code == 403
+
+
+def test_an_administrator_who_may_only_look_is_offered_no_action(world: World) -> None:
+    html = sign_in(staff("agents.view_agent")).get(list_url(Agent)).content.decode()
+
+    assert "SmartMail" in html
+    assert "Suspend selected" not in html
+
+
+def test_the_password_is_changed_where_it_is_logged(site: Client, world: World) -> None:
+    assert site.get("/admin/password_change/")["Location"] == "/accounts/password/change/"

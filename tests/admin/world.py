@@ -1,0 +1,116 @@
+"""A site with a row of every model, all but one made by the services, and the secrets that were shown on the way."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts.models import User
+from accounts.services import open_session, register_user
+from agents.models import Agent, UsedAssertion
+from agents.services import register_agent
+from audit.models import Leaf, PendingEntry
+from consent.catalogue import catalogue
+from consent.models import Consent
+from consent.services import ConsentRequest, request_consent
+from core import clock
+from core.actor import SYSTEM, Actor
+from core.idempotency import Answer, RepeatableRequest, answer_once
+from core.secrets import digest
+from core.throttle import Throttle
+from developers.models import Developer
+from developers.resource_servers import ScopeDefinition, register_resource_server
+from developers.services import register_developer
+from policies.services import create_policy
+from tokens.issuing import IssuedTokens
+from tokens.services import approve, exchange_code, refresh_tokens
+
+PASSWORD = "a-long-enough-passphrase"
+CALLBACK = "https://smartmail.example/callback"
+ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
+OWN_SCOPE = ScopeDefinition("acme:books", "low", "See your books", "See titles", "change them")
+
+
+@dataclass
+class World:
+    administrator: User
+    ada: User
+    developer: Developer
+    agent: Agent
+    consent: Consent
+    tokens: IssuedTokens
+    shown: set[str] = field(default_factory=set)
+    """Every secret that was handed out."""
+
+
+def make_world() -> World:
+    """Make people, an agent with a live grant, and one row at least of everything else."""
+    administrator = User.objects.create_superuser("root@example.com", PASSWORD)
+    ada = register_user(actor=ANYBODY, email="ada@example.com", password=PASSWORD, name="Ada")
+    registered = register_developer(actor=ANYBODY, name="Acme", email="dev@example.com", password=PASSWORD)
+    developer = registered.developer
+    actor = ANYBODY.acting_as("developer", developer.id)
+    made = register_agent(
+        actor=actor,
+        organization=developer.organization,
+        name="SmartMail",
+        redirect_uris=[CALLBACK],
+        allowed_scopes=["email:read", "email:send"],
+    )
+    rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
+    create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
+    consent, code, tokens, spent = make_grant(made.agent, ada)
+    world = World(administrator, ada, developer, made.agent, consent, tokens)
+    world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}
+    world.shown |= {tokens.access_token, str(tokens.refresh_token)}
+    _fill_the_rest(world)
+    return world
+
+
+def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, str]:
+    """Return an approved consent, its spent code, the newest tokens and the spent refresh token."""
+    request = ConsentRequest(scopes=["email:read", "email:send"], redirect_uri=CALLBACK)
+    pending = request_consent(actor=ANYBODY, agent=agent, request=request)
+    approval = approve(actor=ANYBODY.acting_as("user", user.id), consent=pending, user=user)
+    first = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
+    assert isinstance(first, IssuedTokens)
+    assert first.refresh_token
+    second = refresh_tokens(actor=ANYBODY, agent=agent, refresh_token=first.refresh_token)
+    assert isinstance(second, IssuedTokens)
+    return approval.consent, approval.code, second, first.refresh_token
+
+
+def _fill_the_rest(world: World) -> None:
+    world.shown.add(open_session(actor=ANYBODY, user=world.ada).token)
+    server = register_resource_server(
+        actor=SYSTEM,
+        organization=world.developer.organization,
+        name="Books",
+        identifier="https://books.example",
+        scopes=[OWN_SCOPE],
+        catalogue=catalogue(),
+    )
+    world.shown.add(server.secret)
+    Throttle("sign-in", "10/minute").count("address:203.0.113.7")
+    retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
+    answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
+    UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
+    pending = PendingEntry.objects.order_by("entry_id").first()
+    assert pending is not None
+    Leaf.objects.create(index=0, entry_id=pending.entry_id, number=0, digest=pending.digest)
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def staff(*permissions: str) -> User:
+    """Return an administrator who is no superuser and has these permissions ("agents.view_agent")."""
+    user = User.objects.create_user("staff@example.com", PASSWORD, is_staff=True)
+    for name in permissions:
+        app, codename = name.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return user
