@@ -1,0 +1,54 @@
+"""The worker does what beat would ask it: on the embedded broker, and on a real Valkey."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+from tests.live.conftest import new_database
+from tests.live.server import ROOT, Database, Databases, full, manage
+from tests.servers import die_with_parent
+
+SWEEP = "from consent.tasks import sweep_consents; sweep_consents.delay()"
+MAKE_ONE = """
+from datetime import timedelta
+from django.utils import timezone
+from tests.web.world import ask, make_agent, make_developer
+consent = ask(make_agent(make_developer("dev@example.com", "Acme")))
+type(consent).objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+"""
+
+
+@pytest.fixture
+def database(live_store: str, databases: Databases, servers: Servers, tmp_path: Path) -> Database:
+    database = new_database(live_store, databases, servers)
+    database.environment["CELERY_FOLDER"] = str(tmp_path / "celery")
+    return database
+
+
+@pytest.fixture
+def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
+    """Run a worker; return its log."""
+    log = tmp_path / "worker.log"
+    command = [sys.executable, "-m", "celery", "-A", "agentgate", "worker", "-P", "threads", "-c", "2", "-l", "INFO"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=full(database.environment), stdout=output, stderr=output, preexec_fn=die_with_parent
+        )
+    yield log
+    process.terminate()
+    process.wait(30)
+
+
+def test_a_sweep_that_is_asked_for_is_done(database: Database, worker: Path) -> None:
+    manage(database.environment, "shell", "-c", MAKE_ONE)
+    manage(database.environment, "shell", "-c", SWEEP)
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and not database.count("consent_consent", "status = 'expired'"):
+        time.sleep(0.2)
+    assert database.count("consent_consent", "status = 'expired'") == 1, worker.read_text()
+    assert database.count("audit_entry", "event = 'consent.expired'") == 1
