@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 sys.path[:0] = [str(SDK / "src"), str(SDK / "tests")]
 
 from agentgate_sdk import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
-from agentgate_sdk.models import NewResourceServer  # noqa: E402
+from agentgate_sdk.models import AuditEntry, NewResourceServer  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -70,3 +70,8 @@ def person(gate: Gate) -> Person:
 def client(gate: Gate, agent: Agent) -> Iterator[AgentGateClient]:
     with AgentGateClient(gate.url, agent.client_id, agent.client_secret) as client:
         yield client
+
+
+def verified(admin: AgentGateAdmin, audit_id: str) -> AuditEntry:
+    """Return the log's entry of a decision."""
+    return next(entry for entry in admin.iter_audit_logs(event="token.verify") if entry.id == audit_id)

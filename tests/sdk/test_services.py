@@ -1,0 +1,83 @@
+"""The five integrations, each on its real framework in a process of its own, asking a live server."""
+
+from collections.abc import Iterator
+
+import pytest
+from agentgate_sdk import AgentGateAdmin
+from agentgate_sdk.models import NewResourceServer
+from service_processes import Service, running_service
+
+from tests.live.gate import Agent, Gate, Person, expect
+from tests.sdk.conftest import verified
+
+
+@pytest.fixture(scope="module", params=["django", "drf", "flask", "fastapi", "fastmcp"])
+def service(request: pytest.FixtureRequest, gate: Gate, mail_service: NewResourceServer) -> Iterator[Service]:
+    with running_service(request.param, gate.url, mail_service.id, mail_service.secret) as running:
+        yield running
+
+
+def test_a_good_token_passes_and_the_log_has_the_details(
+    service: Service, gate: Gate, admin: AgentGateAdmin, agent: Agent, person: Person
+):
+    outcome = service.send(gate.tokens(agent, person)["accessToken"])
+    assert (outcome.status, outcome.body["userId"]) == (200, person.id)
+    entry = verified(admin, outcome.body["auditId"])
+    assert (entry.outcome, entry.user_id, entry.scopes) == ("allowed", person.id, ("email:send",))
+    assert entry.ip == "127.0.0.1"
+
+
+def test_no_token_is_401_without_an_error(service: Service):
+    outcome = service.send(None)
+    assert outcome.status == 401
+    assert outcome.challenge is not None
+    assert outcome.challenge.startswith("Bearer")
+    assert "error" not in outcome.challenge
+
+
+@pytest.mark.parametrize("token", ["garbage", "eyJhbGciOiJub25lIn0.e30.", "ag_not_a_token"])
+def test_a_bad_token_is_401_invalid_token(service: Service, token: str):
+    outcome = service.send(token)
+    assert outcome.status == 401
+    assert 'error="invalid_token"' in str(outcome.challenge)
+
+
+def test_a_low_scope_is_403_insufficient_scope(service: Service, gate: Gate, agent: Agent, person: Person):
+    outcome = service.send(gate.tokens(agent, person, ("email:read",))["accessToken"])
+    assert (outcome.status, outcome.body["error"]) == (403, "insufficient_scope")
+    assert outcome.body["missingScopes"] == ["email:send"]
+
+
+def test_a_revoked_consent_is_refused_at_the_very_next_request(
+    service: Service, gate: Gate, agent: Agent, person: Person
+):
+    tokens = gate.tokens(agent, person)
+    assert service.send(tokens["accessToken"]).status == 200
+    expect(200, gate.post(f"/users/me/consents/{tokens['consentId']}/revoke", **person.headers))
+    assert service.send(tokens["accessToken"]).status == 401
+
+
+def test_a_token_for_another_service_is_refused(
+    service: Service, gate: Gate, admin: AgentGateAdmin, agent: Agent, person: Person
+):
+    calendar = next(
+        (server for server in admin.iter_resource_servers() if server.identifier == "https://calendar.example"), None
+    ) or admin.create_resource_server(
+        name="Calendar", identifier="https://calendar.example", scopes=["email:read", "email:send"]
+    )
+    consent = gate.initiate(agent, ("email:send",), resource=calendar.identifier)
+    tokens = expect(200, gate.exchange(agent, gate.approve(consent, person)))
+    assert service.send(tokens["accessToken"]).status == 401
+
+
+def test_a_policy_refuses_and_is_named(
+    service: Service, gate: Gate, admin: AgentGateAdmin, agent: Agent, person: Person
+):
+    token = gate.tokens(agent, person)["accessToken"]
+    limit = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 3600, "scope": "per_agent"}}
+    policy = admin.create_policy(name="One an hour", agent_id=agent.id, rules=[limit])
+    assert service.send(token).status == 200
+    outcome = service.send(token)
+    assert outcome.status == 429
+    assert outcome.body["policy"] == {"id": policy.id, "name": "One an hour", "ruleType": "rate_limit"}
+    assert outcome.body["retryAfterSeconds"] > 0
