@@ -58,3 +58,33 @@ def public(world: Any, developer: "Developer") -> "OAuthClient":
 def service(world: Any, developer: "Developer") -> "RegisteredResourceServer":
     """A resource server of the client's own organization."""
     return world.make_resource_server(developer, "https://mail.example/api")
+
+
+@pytest.fixture
+def published(settings: Any) -> Any:
+    """What the web holds, by address; nothing leaves this process."""
+    from tests.oauth.documents import StubFetcher
+
+    settings.OAUTH2_PROVIDER = {
+        **settings.OAUTH2_PROVIDER,
+        "CIMD_METADATA_FETCHER": "tests.oauth.documents.StubFetcher",
+    }
+    StubFetcher.published, StubFetcher.asked = {}, []
+    return StubFetcher.published
+
+
+@pytest.fixture
+def register(world: Any) -> Any:
+    """Return the function that registers a client at /oauth/register and returns it."""
+    from django.test import Client
+
+    def register(**metadata: Any) -> "OAuthClient":
+        body = {"client_name": "Stock", "redirect_uris": ["http://127.0.0.1/callback"], **metadata}
+        answer = Client().post("/oauth/register", body, content_type="application/json")
+        assert answer.status_code == 201, answer.content
+        from agents.models import Agent
+
+        agent = Agent.objects.get(client_id=answer.json()["client_id"])
+        return world.OAuthClient(agent, answer.json().get("client_secret", ""))
+
+    return register

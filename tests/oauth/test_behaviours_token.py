@@ -36,7 +36,9 @@ def test_24_a_wrong_or_missing_verifier_is_invalid_grant(
     assert world.error_of(client.redeem(client.code(ada), code_verifier=verifier)) == "invalid_grant"
 
 
-def test_25_a_replayed_code_ends_all_that_it_issued(client: "OAuthClient", world: Any, ada: "User", service: Any) -> None:
+def test_25_a_replayed_code_ends_all_that_it_issued(
+    client: "OAuthClient", world: Any, ada: "User", service: Any
+) -> None:
     code = client.code(ada)
     first = client.redeem(code).json()
     renewed = client.refresh(first["refresh_token"]).json()
@@ -71,7 +73,9 @@ def test_30_an_expired_code_is_invalid_grant(client: "OAuthClient", world: Any, 
         assert world.error_of(client.redeem(code)) == "invalid_grant"
 
 
-@pytest.mark.parametrize("header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"])
+@pytest.mark.parametrize(
+    "header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"]
+)
 def test_31_a_bad_basic_is_401_with_a_challenge(client: "OAuthClient", world: Any, header: str) -> None:
     authorization = world.basic(client.agent.client_id, "wrong") if header == "wrong" else header
     answer = client.token(authorization, grant_type="client_credentials")
@@ -147,9 +151,7 @@ def test_36_get_is_405(db: None, path: str) -> None:
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 
-def test_37_brute_force_is_429_with_retry_after(
-    client: "OAuthClient", world: Any, settings: "SettingsWrapper"
-) -> None:
+def test_37_brute_force_is_429_with_retry_after(client: "OAuthClient", world: Any, settings: "SettingsWrapper") -> None:
     settings.THROTTLE_CLIENT_AUTH = "3/minute"
     wrong = world.basic(client.agent.client_id, "ags_wrong")
     answers = [client.token(wrong, grant_type="client_credentials") for _ in range(4)]
@@ -157,8 +159,6 @@ def test_37_brute_force_is_429_with_retry_after(
     assert int(answers[-1]["Retry-After"]) > 0
 
 
-def test_37_a_bad_code_never_counts_as_a_guess(
-    client: "OAuthClient", world: Any, settings: "SettingsWrapper"
-) -> None:
+def test_37_a_bad_code_never_counts_as_a_guess(client: "OAuthClient", world: Any, settings: "SettingsWrapper") -> None:
     settings.THROTTLE_CLIENT_AUTH = "3/minute"
     assert {world.error_of(client.redeem("agcode_wrong")) for _ in range(5)} == {"invalid_grant"}

@@ -1,0 +1,131 @@
+"""Clients that are known by the document under their client id."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+
+    from accounts.models import User
+
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+
+
+def client_of(world: Any, document: dict[str, Any]) -> Any:
+    """Return a client that we do not know yet."""
+    from agents.models import Agent
+
+    return world.OAuthClient(
+        Agent(client_id=document["client_id"], redirect_uris=" ".join(document["redirect_uris"])), ""
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "redirect_uri"),
+    [
+        ("VS_CODE", "http://127.0.0.1:33418/"),
+        ("VS_CODE", "http://127.0.0.1:61234/"),
+        ("VS_CODE", "https://vscode.example/redirect"),
+        ("CLAUDE_CODE", "http://localhost:3118/callback"),
+        ("CLAUDE_CODE", "http://127.0.0.1:50000/callback"),
+    ],
+)
+def test_real_documents_of_public_clients_pass(
+    world: Any, published: Any, ada: "User", name: str, redirect_uri: str
+) -> None:
+    from tests.oauth import documents
+
+    document = getattr(documents, name)
+    published[document["client_id"]] = document
+    client = client_of(world, document)
+    answer = client.redeem(client.code(ada, redirect_uri=redirect_uri), redirect_uri=redirect_uri)
+    assert answer.status_code == 200
+    assert client.refresh(answer.json()["refresh_token"]).status_code == 200
+
+
+def test_an_origin_is_the_host_of_the_document(world: Any, published: Any) -> None:
+    from agents.models import Agent
+    from agents.selectors import Origin, agent_origin
+    from tests.oauth.documents import CLAUDE_CODE
+
+    published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
+    client_of(world, CLAUDE_CODE).authorize(redirect_uri="http://localhost:1/callback")
+    assert agent_origin(Agent.objects.get()) == Origin("cimd", "claude.example")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"client_id": "https://other.example/client"},
+        {"client_secret": "s"},
+        {"client_secret_expires_at": 0},
+        {"token_endpoint_auth_method": "client_secret_post"},
+        {"redirect_uris": ["http://evil.example/cb"]},
+        {"redirect_uris": []},
+    ],
+)
+def test_a_document_that_breaks_the_rules_is_no_client(world: Any, published: Any, change: dict[str, Any]) -> None:
+    from tests.oauth.documents import CLAUDE_CODE
+
+    published[CLAUDE_CODE["client_id"]] = {**CLAUDE_CODE, **change}
+    response = client_of(world, CLAUDE_CODE).authorize(redirect_uri="http://localhost/callback")
+    assert response.status_code == 400
+    assert "Location" not in response
+
+
+def test_a_document_that_cannot_be_had_is_no_client(world: Any, published: Any) -> None:
+    from tests.oauth.documents import CLAUDE_CODE
+
+    assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.1/c",
+        "https://169.254.169.254/c",
+        "https://[::1]/c",
+        "https://localhost/c",
+        "https://10.0.0.1/c",
+    ],
+)
+def test_the_real_fetcher_goes_to_no_inner_address(world: Any, ada: "User", url: str) -> None:
+    from oauth.documents import DocumentUnavailable, fetch_document
+
+    with pytest.raises(DocumentUnavailable, match="non-public"):
+        fetch_document(url)
+
+
+def test_the_door_can_be_closed(world: Any, published: Any, settings: "SettingsWrapper") -> None:
+    from tests.oauth.documents import CLAUDE_CODE
+
+    settings.OAUTH_CLIENT_METADATA_DOCUMENTS = False
+    published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
+    assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
+
+
+def test_a_document_is_fetched_again_when_it_is_old_and_its_changes_count(world: Any, published: Any) -> None:
+    from tests.oauth.documents import CLAUDE_CODE, StubFetcher
+
+    client = client_of(world, CLAUDE_CODE)
+    with time_machine.travel(NOON, tick=False) as time:
+        published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
+        assert [client.authorize().status_code for _ in range(3)] == [303, 303, 303]
+        assert len(StubFetcher.asked) == 1
+        published[CLAUDE_CODE["client_id"]] = {**CLAUDE_CODE, "redirect_uris": ["https://claude.example/cb"]}
+        time.shift(timedelta(seconds=601))
+        assert client.authorize().status_code == 400
+        assert client.authorize(redirect_uri="https://claude.example/cb").status_code == 303
+
+
+def test_a_document_never_takes_over_a_client_that_was_registered(world: Any, published: Any, client: Any) -> None:
+    from agents.models import Agent
+    from tests.oauth.documents import CLAUDE_CODE
+
+    Agent.objects.filter(pk=client.agent.pk).update(client_id=CLAUDE_CODE["client_id"])
+    published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
+    assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
+    assert Agent.objects.get().redirect_uris == world.CALLBACK

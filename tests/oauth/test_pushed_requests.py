@@ -1,0 +1,81 @@
+"""Pushed authorization requests (RFC 9126): the same act as `consent/initiate`."""
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from tests.oauth.world import OAuthClient
+
+
+def push(client: "OAuthClient", **changes: Any) -> Any:
+    parameters = client.parameters(**changes)
+    if client.secret:
+        parameters.pop("client_id", None)
+    return client.post("/oauth/par", **parameters)
+
+
+def visit(client: "OAuthClient", browser: Any, request_uri: str) -> Any:
+    query = {"client_id": client.agent.client_id, "request_uri": request_uri}
+    return browser.get("/oauth/authorize", query)
+
+
+@pytest.mark.parametrize("kind", ["client", "public"])
+def test_a_pushed_request_goes_the_whole_way(
+    kind: str, request: pytest.FixtureRequest, world: Any, ada: "User"
+) -> None:
+    client = request.getfixturevalue(kind)
+    pushed = push(client)
+    assert (pushed.status_code, pushed["Cache-Control"]) == (201, "no-store")
+    assert pushed.json()["expires_in"] == 600
+    browser = world.sign_in(ada)
+    location = visit(client, browser, pushed.json()["request_uri"])["Location"]
+    answer = world.query_of(browser.post(location, {"decision": "allow", "scopes": ["email:read"]}))
+    assert answer["state"] == "st4te"
+    assert client.redeem(answer["code"]).status_code == 200
+
+
+def test_a_reference_works_for_its_own_client_only(
+    client: "OAuthClient", other: "OAuthClient", world: Any, ada: "User"
+) -> None:
+    uri = push(client).json()["request_uri"]
+    assert visit(other, world.sign_in(ada), uri).status_code == 400
+
+
+@pytest.mark.parametrize("uri", ["urn:ietf:params:oauth:request_uri:cns_unknown", "https://evil.example/r", "x\0y"])
+def test_an_unknown_reference_is_a_page(client: "OAuthClient", world: Any, ada: "User", uri: str) -> None:
+    assert visit(client, world.sign_in(ada), uri).status_code == 400
+
+
+def test_a_reference_is_for_one_decision(client: "OAuthClient", world: Any, ada: "User") -> None:
+    uri = push(client).json()["request_uri"]
+    browser = world.sign_in(ada)
+    location = visit(client, browser, uri)["Location"]
+    browser.post(location, {"decision": "deny"})
+    assert browser.get(visit(client, browser, uri)["Location"]).status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"redirect_uri": "https://evil.example/"}, "invalid_request"),
+        ({"scope": "no:such"}, "invalid_scope"),
+        ({"resource": "https://unknown.example/"}, "invalid_target"),
+        ({"code_challenge": None}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"request_uri": "urn:x"}, "invalid_request"),
+        ({"prompt": "none"}, "invalid_request"),
+        ({"state": ["a", "b"]}, "invalid_request"),
+    ],
+)
+def test_what_authorize_refuses_is_refused_at_the_push(
+    client: "OAuthClient", world: Any, change: dict[str, Any], error: str
+) -> None:
+    answer = push(client, **change)
+    assert (answer.status_code, world.error_of(answer)) == (400, error)
+
+
+def test_a_confidential_client_must_prove_itself(client: "OAuthClient", world: Any) -> None:
+    answer = client.post("/oauth/par", world.basic(client.agent.client_id, "wrong"), **client.parameters())
+    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")

@@ -1,0 +1,168 @@
+"""Stock clients that register themselves (RFC 7591): what they may be, what they may ask for, and their end."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import time_machine
+from django.test import Client
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import SettingsWrapper
+
+    from accounts.models import User
+
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+PUBLIC = {"token_endpoint_auth_method": "none"}
+
+
+def post(body: Any, content_type: str = "application/json") -> Any:
+    return Client().post("/oauth/register", body, content_type=content_type)
+
+
+def test_the_answer_tells_what_was_registered(db: None) -> None:
+    body = {"redirect_uris": ["https://app.example/cb"], "client_name": "App", "scope": "email:read", "x": 1}
+    answer = post(body)
+    assert answer.status_code == 201
+    said = answer.json()
+    assert said.pop("client_id").startswith("agc_")
+    assert said.pop("client_secret").startswith("ags_")
+    assert said.pop("client_id_issued_at") > 0
+    assert said == {
+        "client_secret_expires_at": 0,
+        "client_name": "App",
+        "redirect_uris": ["https://app.example/cb"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+
+
+def test_a_public_client_gets_no_secret(db: None) -> None:
+    said = post({"redirect_uris": ["http://localhost/callback"], **PUBLIC}).json()
+    assert "client_secret" not in said
+    assert "client_secret_expires_at" not in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grant_types": ["client_credentials"]},
+        {"grant_types": "authorization_code"},
+        {"response_types": ["token"]},
+        {"token_endpoint_auth_method": "tls_client_auth"},
+        {"client_name": "x" * 201},
+        {"client_name": "a\u0000b"},
+        {"client_name": 7},
+        {"token_endpoint_auth_method": "private_key_jwt"},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": []}},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [{"kty": "oct", "k": "AA"}]}},
+        {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "http://app.example/jwks"},
+    ],
+)
+def test_metadata_that_cannot_be_is_refused(world: Any, db: None, change: dict[str, Any]) -> None:
+    answer = post({"redirect_uris": ["https://app.example/cb"], **change})
+    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}'])
+def test_a_body_that_is_no_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
+    answer = post(body)
+    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize("uris", [[], None, "https://app.example/cb", ["https://a.example/"] * 21])
+def test_redirect_uris_are_a_list_of_1_to_20(world: Any, db: None, uris: Any) -> None:
+    assert world.error_of(post({"redirect_uris": uris})) == "invalid_redirect_uri"
+
+
+def test_the_door_can_be_closed(world: Any, settings: "SettingsWrapper", db: None) -> None:
+    settings.OAUTH_DYNAMIC_REGISTRATION = False
+    answer = post({"redirect_uris": ["https://app.example/cb"]})
+    assert (answer.status_code, world.error_of(answer)) == (403, "access_denied")
+
+
+def test_registrations_are_throttled_by_address(world: Any, settings: "SettingsWrapper", db: None) -> None:
+    settings.THROTTLE_REGISTRATION = "2/hour"
+    statuses = [post({"redirect_uris": ["https://app.example/cb"]}).status_code for _ in range(3)]
+    assert statuses == [201, 201, 429]
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
+def test_a_registered_client_goes_the_whole_way(register: Any, ada: "User", method: str) -> None:
+    client = register(token_endpoint_auth_method=method)
+    tokens = client.tokens(ada)
+    assert client.refresh(tokens["refresh_token"]).status_code == 200
+
+
+def test_a_stock_client_may_ask_for_what_the_resource_server_offers(
+    register: Any, world: Any, ada: "User", developer: Any
+) -> None:
+    server = world.make_resource_server(developer, "https://tickets.example/mcp", world.TICKETS, "email:read")
+    client = register(**PUBLIC)
+    resource = server.server.identifier
+
+    refused = world.query_of(client.authorize(scope="email:send", resource=resource))
+    assert refused["error"] == "invalid_scope"
+    tokens = client.tokens(ada, scope=None, resource=resource)
+    assert tokens["scope"] == "tickets:read email:read"
+    found = world.introspect(server, tokens["access_token"])
+    assert (found["active"], found["aud"]) == (True, resource)
+
+
+def test_a_stock_client_without_a_resource_must_say_what_it_wants(register: Any, world: Any) -> None:
+    assert world.query_of(register(**PUBLIC).authorize(scope=None))["error"] == "invalid_scope"
+
+
+def test_a_stock_client_may_not_act_on_its_own(register: Any, world: Any) -> None:
+    client = register()
+    assert world.error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
+
+
+def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organization(
+    register: Any, world: Any, ada: "User", developer: Any, service: Any
+) -> None:
+    from audit.selectors import entries_for_organization
+
+    register(**PUBLIC).tokens(ada, resource=service.server.identifier)
+    events = [entry.event for entry in entries_for_organization(developer.organization_id)]
+    assert events[:3] == ["token.issued", "consent.approved", "consent.requested"]
+
+
+def test_where_a_client_comes_from_is_told_and_unverified(register: Any, client: Any) -> None:
+    from agents.selectors import agent_origin
+
+    web = register(redirect_uris=["http://localhost/cb", "https://app.example/cb"])
+    local = register(redirect_uris=["http://localhost/cb"])
+    assert [(agent_origin(one.agent).source, agent_origin(one.agent).host) for one in (web, local)] == [
+        ("dcr", "app.example"),
+        ("dcr", "this computer"),
+    ]
+    assert agent_origin(client.agent) is None
+
+
+def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: "User") -> None:
+    from agents.models import Agent
+    from agents.tasks import sweep_unused_registrations
+
+    with time_machine.travel(NOON, tick=False) as time:
+        used, unused = register(**PUBLIC), register(**PUBLIC)
+        used.tokens(ada)
+        unused.authorize()
+        time.shift(timedelta(days=6))
+        assert sweep_unused_registrations() == 0
+        time.shift(timedelta(days=2))
+        assert sweep_unused_registrations() == 1
+    assert list(Agent.objects.all()) == [used.agent]
+
+
+def test_a_public_client_needs_pkce_at_the_other_door_too(register: Any) -> None:
+    client = register(**PUBLIC)
+    body = {
+        "clientId": client.agent.client_id,
+        "requestedScopes": ["email:read"],
+        "redirectUri": client.agent.redirect_uri_list[0],
+    }
+    answer = Client().post("/api/v1/consent/initiate", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "codeChallenge"
