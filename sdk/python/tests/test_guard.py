@@ -191,6 +191,20 @@ def test_introspection_compares_scopes_and_says_what_it_did_not_ask():
     assert isinstance(dead, Refusal) and dead.status == 401
 
 
+@pytest.mark.parametrize(
+    ("caller", "context"),
+    [
+        ("203.0.113.9", {"ip": "203.0.113.9"}),
+        ("fe80::1%eth0", {"ip": "fe80::1"}),
+        ("testclient", {}),
+        ("", {}),
+        (None, {}),
+    ],
+)
+def test_only_addresses_go_along_as_addresses(caller, context):
+    assert Requirement[None](("a:b",)).question(None, caller).context == context
+
+
 def test_requirements_may_depend_on_the_request():
     requirement = Requirement[str](
         ("a:b",), action=lambda s: s + "!", resource=lambda s: s, context=lambda s: {"ip": "::1", "text": s}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Generic, TypeVar
 
 SubjectT = TypeVar("SubjectT")
@@ -42,10 +43,18 @@ class Requirement(Generic[SubjectT]):
         return self.context(subject) if callable(self.context) else self.context
 
     def question_about(self, subject: SubjectT, caller_ip: str | None, details: Details | None) -> Question:
-        address = {"ip": caller_ip} if caller_ip else {}
+        address = _address(caller_ip)
         return Question(
             scopes=self.scopes,
             action=self.action(subject) if callable(self.action) else self.action,
             resource=self.resource(subject) if callable(self.resource) else self.resource,
-            context={**address, **(details or {})},
+            context={**({"ip": address} if address else {}), **(details or {})},
         )
+
+
+def _address(caller: str | None) -> str | None:
+    """Return an IP address without its zone; None for what a Unix socket or a test client is called."""
+    try:
+        return str(ip_address((caller or "").partition("%")[0]))
+    except ValueError:
+        return None
