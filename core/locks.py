@@ -5,8 +5,9 @@ the lock exclusively as its last statement, so its answer comes after every deci
 SQLite needs no lock: its transactions are IMMEDIATE, one writer at a time.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from django.db import connection, transaction
 
@@ -14,9 +15,16 @@ DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
 
 
-def share_decision_lock() -> None:
-    """Hold off revocations until this transaction ends. Call before reading any live fact."""
-    _execute("SELECT pg_advisory_xact_lock_shared(%s)", DECISIONS)
+# Threads that wait for SQLite's one writer sleep and guess when to look again; here they queue instead.
+_turn = threading.Lock()
+
+
+@contextmanager
+def deciding() -> Iterator[None]:
+    """A transaction that no revocation can overtake. Read every live fact inside it."""
+    with _queue_of_writers(), transaction.atomic():
+        _execute("SELECT pg_advisory_xact_lock_shared(%s)", DECISIONS)
+        yield
 
 
 @contextmanager
@@ -33,6 +41,10 @@ def revocation() -> Iterator[None]:
 def lock_signing_keys() -> None:
     """Let one process at a time make keys, until this transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)", SIGNING_KEYS)
+
+
+def _queue_of_writers() -> AbstractContextManager[object]:
+    return _turn if connection.vendor == "sqlite" else nullcontext()
 
 
 def _execute(sql: str, key: int) -> None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
-from django.db import transaction
 
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from core import clock
 from core.actor import Actor
-from core.locks import share_decision_lock
+from core.locks import deciding
 from decisions.checks import first_reason
 from decisions.facts import Facts, load_facts
 from decisions.requests import Reason, VerifyRequest
@@ -41,8 +40,7 @@ def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Int
     claims = read_access_token(token)
     if claims is None:
         return None
-    with transaction.atomic():
-        share_decision_lock()
+    with deciding():
         facts = load_facts([claims]).get(claims.token_id)
         now = clock.now()
         reason = _reason(facts, server, actor, token, now)

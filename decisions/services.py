@@ -8,13 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db import transaction
-
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from core import clock
 from core.counters import lock_counters, save_counters, take_call
-from core.locks import share_decision_lock
+from core.locks import deciding
 from core.sliding_window import LoadedCounter
 from decisions.checks import first_reason, missing_scopes
 from decisions.facts import Facts, load_facts
@@ -46,15 +44,14 @@ def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
     return [UNKNOWN_TOKEN if claim is None else next(decided) for claim in claims]
 
 
-@transaction.atomic
 def _decide_known(known: Sequence[tuple[VerifyRequest, Claims]]) -> list[Decision]:
-    share_decision_lock()
-    facts = load_facts(claims for _, claims in known)
-    now = clock.now()
-    questions = [_judge(request, claims, facts.get(claims.token_id), now) for request, claims in known]
-    _count(questions)
-    # Read again: an entry may have waited for a counter, and the log tells when it was decided.
-    return _record(questions, clock.now())
+    with deciding():
+        facts = load_facts(claims for _, claims in known)
+        now = clock.now()
+        questions = [_judge(request, claims, facts.get(claims.token_id), now) for request, claims in known]
+        _count(questions)
+        # Read again: an entry may have waited for a counter, and the log tells when it was decided.
+        return _record(questions, clock.now())
 
 
 def _judge(request: VerifyRequest, claims: Claims, facts: Facts | None, now: datetime) -> Question:
