@@ -1,0 +1,70 @@
+"""The OAuth door of a running server, as a client and the person's browser see it. It knows nothing of the code."""
+
+import base64
+import hashlib
+import secrets
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+
+from tests.live.gate import CALLBACK, Agent, Gate, Json, Person, expect
+
+
+def challenge_for(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+def decide(gate: Gate, person: Person, authorization_url: str, verb: str = "approve") -> str:
+    """Open the URL, decide as the person, and return the URL that the browser would be sent to."""
+    asked = httpx.get(authorization_url, timeout=60)
+    assert asked.status_code == 303, asked.text
+    consent_id = asked.headers["Location"].rpartition("/")[2]
+    assert consent_id.startswith("cns_"), asked.headers["Location"]
+    answer = expect(200, gate.post(f"/consent/{consent_id}/{verb}", {}, **person.headers))
+    return str(answer["redirectUrl"])
+
+
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+class Door:
+    """An agent at /oauth/authorize and /oauth/token."""
+
+    def __init__(self, gate: Gate, agent: Agent) -> None:
+        self.gate, self.agent = gate, agent
+        self.verifier = secrets.token_urlsafe(48)
+        limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+        self.http = httpx.Client(timeout=60, limits=limits, auth=(agent.client_id, agent.client_secret))
+
+    def authorization_url(self, **changes: Any) -> str:
+        parameters = {
+            "response_type": "code",
+            "client_id": self.agent.client_id,
+            "redirect_uri": CALLBACK,
+            "scope": "email:read email:send",
+            "state": "st4te",
+            "code_challenge": challenge_for(self.verifier),
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return f"{self.gate.url}/oauth/authorize?{urlencode(parameters)}"
+
+    def code(self, person: Person) -> str:
+        return query_of(decide(self.gate, person, self.authorization_url()))["code"]
+
+    def token(self, **form: str) -> httpx.Response:
+        return self.http.post(f"{self.gate.url}/oauth/token", data=form)
+
+    def redeem(self, code: str) -> httpx.Response:
+        return self.token(grant_type="authorization_code", code=code, code_verifier=self.verifier)
+
+    def refresh(self, refresh_token: str) -> httpx.Response:
+        return self.token(grant_type="refresh_token", refresh_token=refresh_token)
+
+    def tokens(self, person: Person) -> Json:
+        return expect(200, self.redeem(self.code(person)))
+
+    def revoke(self, token: str) -> httpx.Response:
+        return self.http.post(f"{self.gate.url}/oauth/revoke", data={"token": token})

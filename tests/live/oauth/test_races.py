@@ -1,0 +1,95 @@
+"""Behaviours 26 and 39, and what must hold when codes and tokens are used at the same moment, at the OAuth door."""
+
+from collections import Counter
+
+import httpx
+import pytest
+
+from tests.live.gate import Gate, race
+from tests.live.oauth.door import Door
+from tests.live.server import LiveServer
+
+
+@pytest.fixture
+def door(gate: Gate) -> Door:
+    return Door(gate, gate.agent(gate.developer()))
+
+
+def outcomes(answers: list[httpx.Response]) -> Counter[str]:
+    """Count the answers: "200" or status and error."""
+    return Counter(
+        "200" if answer.status_code == 200 else f"{answer.status_code} {answer.json()['error']}" for answer in answers
+    )
+
+
+def test_26_of_100_parallel_redemptions_one_succeeds(gate: Gate, door: Door, shared_server: LiveServer) -> None:
+    code = door.code(gate.person())
+    families = shared_server.database.count("tokens_tokenfamily")
+    tokens = shared_server.database.count("tokens_accesstoken")
+
+    answers = race(100, lambda _: door.redeem(code))
+
+    assert outcomes(answers) == {"200": 1, "400 invalid_grant": 99}
+    assert shared_server.database.count("tokens_tokenfamily") == families + 1
+    assert shared_server.database.count("tokens_accesstoken") == tokens + 1
+    issued = next(answer.json() for answer in answers if answer.status_code == 200)
+    assert gate.verify(issued["access_token"])["reason"] == "token_revoked", "a replay ends what was issued"
+
+
+def test_39_of_100_parallel_refreshes_at_most_one_succeeds_and_the_family_dies(gate: Gate, door: Door) -> None:
+    first = door.tokens(gate.person())
+
+    answers = race(100, lambda _: door.refresh(first["refresh_token"]))
+
+    assert set(outcomes(answers)) <= {"200", "400 invalid_grant"}
+    assert outcomes(answers)["200"] <= 1
+    for pair in [first, *(answer.json() for answer in answers if answer.status_code == 200)]:
+        assert gate.verify(pair["access_token"])["reason"] == "token_revoked"
+        assert door.refresh(pair["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_the_two_doors_race_for_one_code_and_one_wins(gate: Gate, door: Door) -> None:
+    code = door.code(gate.person())
+
+    def redeem(number: int) -> httpx.Response:
+        if number % 2:
+            return door.redeem(code)
+        body = {"code": code, "codeVerifier": door.verifier, **door.agent.credentials}
+        return gate.post("/tokens/exchange", body)
+
+    answers = race(40, redeem)
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 400: 39}
+
+
+def test_a_refresh_against_a_revocation_leaves_nothing_alive(gate: Gate, door: Door) -> None:
+    first = door.tokens(gate.person())
+
+    def contest(number: int) -> httpx.Response:
+        return door.revoke(first["access_token"]) if number == 0 else door.refresh(first["refresh_token"])
+
+    answers = race(8, contest)
+
+    assert answers[0].status_code == 200
+    for answer in answers[1:]:
+        assert answer.status_code in (200, 400)
+        if answer.status_code == 200:
+            assert gate.verify(answer.json()["access_token"])["allowed"] is False
+            assert door.refresh(answer.json()["refresh_token"]).status_code == 400
+
+
+def test_both_doors_leave_the_same_trace(gate: Gate, door: Door) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    by_json = gate.tokens(agent, person)
+    by_oauth = Door(gate, agent).tokens(person)
+
+    consents = gate.get("/users/me/consents", **person.headers).json()["items"]
+    assert [consent["status"] for consent in consents] == ["approved", "approved"]
+    events = Counter(entry["event"] for entry in gate.entries(developer))
+    assert {events[name] for name in ("consent.requested", "consent.approved", "token.issued")} == {2}
+
+    for consent, token in zip(consents, (by_oauth["access_token"], by_json["accessToken"]), strict=True):
+        assert gate.verify(token)["allowed"] is True
+        gate.post(f"/users/me/consents/{consent['id']}/revoke", **person.headers)
+        assert gate.verify(token)["reason"] == "consent_revoked"
