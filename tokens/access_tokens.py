@@ -3,6 +3,7 @@
 What a token says is only a claim until the live row of its `jti` has been read; `decisions` does that.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
 # Ours are below 2 KB; anything much longer is refused before it is parsed.
 MAX_TOKEN_LENGTH = 8192
+# Decoders overlook padding and white space; a token with them would be another spelling of the same (RFC 7515 section 2).
+COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
 
 def read_access_token(token: str) -> Claims | None:
     """Return the claims of a token that we signed, expired or not. None for anything else."""
-    if not token.isascii() or len(token) > MAX_TOKEN_LENGTH:
+    if len(token) > MAX_TOKEN_LENGTH or not COMPACT_JWS.fullmatch(token):
         return None
     try:
         return _read(token)
