@@ -91,15 +91,14 @@ class Leaf(InsertOnly):
 
     index = models.BigIntegerField(primary_key=True)
     entry_id = models.CharField(max_length=64, unique=True)
-    organization_id = models.CharField(max_length=64, null=True)
+    # Empty for what belongs to no organization: a null would escape the constraint.
+    organization_id = models.CharField(max_length=64, blank=True)
     number = models.BigIntegerField()
     digest = models.CharField(max_length=64)
 
     class Meta:
         verbose_name_plural = "leaves"
-        constraints = [
-            models.UniqueConstraint(fields=["organization_id", "number"], name="leaf_number_once", nulls_distinct=False)
-        ]
+        constraints = [models.UniqueConstraint(fields=["organization_id", "number"], name="leaf_number_once")]
 
     def __str__(self) -> str:
         return f"{self.index} {self.entry_id}"

@@ -72,17 +72,13 @@ class Migration(migrations.Migration):
             fields=[
                 ("index", models.BigIntegerField(primary_key=True, serialize=False)),
                 ("entry_id", models.CharField(max_length=64, unique=True)),
-                ("organization_id", models.CharField(max_length=64, null=True)),
+                ("organization_id", models.CharField(blank=True, max_length=64)),
                 ("number", models.BigIntegerField()),
                 ("digest", models.CharField(max_length=64)),
             ],
             options={
                 "verbose_name_plural": "leaves",
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("organization_id", "number"), name="leaf_number_once", nulls_distinct=False
-                    )
-                ],
+                "constraints": [models.UniqueConstraint(fields=("organization_id", "number"), name="leaf_number_once")],
             },
         ),
     ]
