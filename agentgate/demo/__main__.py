@@ -1,0 +1,100 @@
+"""`./dev demo`: set everything up, start everything, say where to look, and stop everything on Ctrl-C."""
+
+import os
+import signal
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from agentgate.demo.environment import FOLDER, free_port, prepare
+from agentgate.demo.processes import PYTHON, WORKER, Processes, wait_until_healthy
+
+if TYPE_CHECKING:
+    from agentgate.demo.people import People
+
+say = partial(print, flush=True)
+
+WELCOME = """
+AgentGate is up: {url}
+
+  sign in at {url}/accounts/login/
+    the person         {person:<20} {person_password:<16} {url}/connections
+    the developer      {developer:<20} {developer_password:<16} {url}/developer/
+    the administrator  {administrator:<20} {administrator_password:<16} {url}/admin/
+
+  the API: {url}/api/docs      logs: {logs}      Ctrl-C stops everything
+"""
+
+
+def main() -> None:
+    """Run until the person stops it. Whatever fails on the way stops all that was started."""
+    prepare()
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: sys.exit(0))
+    processes = Processes()
+    try:
+        run(processes)
+    except RuntimeError as error:
+        sys.exit(f"demo: {error}")
+    except KeyboardInterrupt:
+        say("\ndemo: stopping")
+    finally:
+        processes.stop()
+
+
+def run(processes: Processes) -> None:
+    people = set_up()
+    url = os.environ["API_URL"]
+    say("demo: starting")
+    server = processes.start(PYTHON, "-m", "agentgate.server", log="server")
+    processes.start(*WORKER, log="worker")
+    wait_until_healthy(f"http://127.0.0.1:{os.environ['API_PORT']}", server)
+    welcome(people, url)
+    act(processes, people, url)
+    if server.wait():
+        raise RuntimeError(f"the server ended; see {os.path.relpath(FOLDER)}/server.log")
+
+
+def set_up() -> "People":
+    """Migrate the database and give it people and a history, if it has none."""
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    say("demo: preparing the database")
+    call_command("migrate", verbosity=0, skip_checks=True)
+
+    from agentgate.demo.history import make_history
+
+    return make_history()
+
+
+def welcome(people: "People", url: str) -> None:
+    from agentgate.demo.people import ADMINISTRATOR, DEVELOPER, PERSON
+
+    words = {"person": PERSON, "developer": DEVELOPER, "administrator": ADMINISTRATOR}
+    passwords = {f"{word}_password": people.passwords[email] for word, email in words.items()}
+    say(WELCOME.format(url=url, logs=f"{os.path.relpath(FOLDER)}/*.log", **words, **passwords))
+
+
+def act(processes: Processes, people: "People", url: str) -> None:
+    """Start the demo's service and its agent, who talk to the gate over HTTP like anybody else."""
+    port = str(free_port())
+    processes.start(
+        *(PYTHON, "-m", "agentgate.demo.service"),
+        AGENTGATE_URL=url,
+        SERVICE_PORT=port,
+        SERVICE_ID=people.service_id,
+        SERVICE_SECRET=people.service_secret,
+    )
+    processes.start(
+        *(PYTHON, "-m", "agentgate.demo.agent"),
+        AGENTGATE_URL=url,
+        SERVICE_URL=f"http://127.0.0.1:{port}",
+        CLIENT_ID=people.client_id,
+        CLIENT_SECRET=people.client_secret,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""A demo agent: it asks a person for access, works with what it is given, and stops when that is taken away.
+
+It is told where AgentGate and the service are and its own credential in the environment, and knows nothing but HTTP.
+"""
+
+import base64
+import hashlib
+import os
+import secrets
+import time
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import cycle
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+SCOPES = ["email:read", "email:send", "calendar:freebusy"]
+ACTS = ["read-mail", "free-times", "send-mail"]
+PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "4"))
+WAIT_SECONDS = 580  # a request is good for ten minutes
+# After these the agent goes on: another call may be fine.
+PASSING = ("insufficient_scope", "policy_denied")
+
+gate = httpx.Client(base_url=os.environ["AGENTGATE_URL"] + "/api/v1", timeout=10)
+service = httpx.Client(base_url=os.environ["SERVICE_URL"], timeout=15)
+credentials = {"clientId": os.environ["CLIENT_ID"], "clientSecret": os.environ["CLIENT_SECRET"]}
+say = partial(print, flush=True)
+
+
+class Listener(HTTPServer):
+    """Where the browser comes back to (RFC 8252 section 7.3), on any free port."""
+
+    answer: dict[str, str] | None = None
+    timeout = 1
+
+    @property
+    def redirect_uri(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/callback"
+
+
+class Callback(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_GET(self) -> None:
+        query = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>SmartMail</title><p>Thank you. Look at the terminal.")
+        if "state" in query:
+            self.server.answer = query
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing: the query holds the code."""
+
+
+def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    return dict(gate.post(path, json=body).raise_for_status().json())
+
+
+def ask() -> dict[str, Any] | None:
+    """Ask for consent until somebody answers. Return the tokens, or None for a no."""
+    with Listener(("127.0.0.1", 0), Callback) as listener:
+        while True:
+            verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
+            request_consent(listener, verifier, state)
+            answer = wait_for_answer(listener, state)
+            if answer is None:
+                say("agent: nobody answered in time, so it asks again.")
+            elif "code" in answer:
+                return post("/tokens/exchange", {**credentials, "code": answer["code"], "codeVerifier": verifier})
+            else:
+                return None
+
+
+def request_consent(listener: Listener, verifier: str, state: str) -> None:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    request = {
+        "clientId": credentials["clientId"],
+        "requestedScopes": SCOPES,
+        "redirectUri": listener.redirect_uri,
+        "state": state,
+        "codeChallenge": challenge,
+        "codeChallengeMethod": "S256",
+        "reason": "To sort your mail and answer invitations.",
+    }
+    say(f"agent: SmartMail asks for {', '.join(SCOPES)}.")
+    say("agent: Open this link, sign in, and allow all of it, a part, or nothing:\n")
+    say(f"    {post('/consent/initiate', request)['consentUrl']}\n")
+
+
+def wait_for_answer(listener: Listener, state: str) -> dict[str, str] | None:
+    """Return what the browser brought; None when the request has run out. Another's `state` is not our answer."""
+    end = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < end:
+        listener.handle_request()
+        if listener.answer and secrets.compare_digest(listener.answer["state"], state):
+            return listener.answer
+    return None
+
+
+def work(tokens: dict[str, Any]) -> str:
+    """Act until AgentGate says that it is over; return why."""
+    say(f"agent: it was given {', '.join(tokens['grantedScopes'])}. End it whenever you like, under Connections.")
+    for act in cycle(ACTS):
+        headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+        answer = service.post(f"/{act}", headers=headers).json()
+        reason = answer.get("reason")
+        if reason == "token_expired":
+            tokens = post("/tokens/refresh", {**credentials, "refreshToken": tokens["refreshToken"]})
+            continue
+        say(f"agent: {act:<10}  {describe(answer)}")
+        if reason and reason not in PASSING:
+            return str(reason)
+        time.sleep(PAUSE_SECONDS)
+    return ""
+
+
+def describe(answer: dict[str, Any]) -> str:
+    if "done" in answer:
+        return "allowed"
+    policy = answer.get("policy")
+    return f"denied: {answer['reason']}" + (f", by the policy “{policy['name']}”" if policy else "")
+
+
+def main() -> None:
+    tokens = ask()
+    if tokens is None:
+        say("agent: the answer was no, so it stops.")
+        return
+    say(f"agent: refused for good ({work(tokens)}), so it stops.")
+
+
+if __name__ == "__main__":
+    main()

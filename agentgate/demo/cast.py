@@ -1,0 +1,127 @@
+"""The people, agents, policies and the service of the demo, made by the services that everybody uses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from accounts.models import User
+from accounts.services import register_user
+from agentgate.demo.people import ADMINISTRATOR, DEVELOPER, PERSON
+from agents.models import Agent
+from agents.services import RegisteredAgent, register_agent
+from consent.catalogue import catalogue
+from core import clock
+from core.actor import Actor
+from developers.models import Developer
+from developers.resource_servers import RegisteredResourceServer, register_resource_server
+from developers.services import register_developer, verify_organization
+from policies.services import create_policy
+
+BROWSER = Actor("anonymous", ip="127.0.0.1", user_agent="AgentGate demo")
+CALLBACK = "http://127.0.0.1/callback"
+OFFICE = "203.0.113.0/24"
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Everybody who acts in the history."""
+
+    ada: User
+    bob: User
+    administrator: User
+    developer: Developer
+    smart_mail: RegisteredAgent
+    ledger: Agent
+    planner: Agent
+    night_owl: Agent
+    scout: Agent
+    service: RegisteredResourceServer
+
+
+def make_cast(passwords: dict[str, str]) -> Cast:
+    """Register everybody and everything; the administrator vouches for the developer's organization."""
+    developer = register_developer(
+        actor=BROWSER, name="Acme Robotics", email=DEVELOPER, password=passwords[DEVELOPER]
+    ).developer
+    administrator = _make_administrator(passwords[ADMINISTRATOR])
+    verify_organization(
+        actor=BROWSER.acting_as("administrator", administrator.id),
+        organization=developer.organization,
+        is_verified=True,
+        reason="Checked the company register.",
+    )
+    cast = Cast(
+        ada=register_user(actor=BROWSER, email=PERSON, password=passwords[PERSON], name="Ada"),
+        bob=register_user(actor=BROWSER, email="bob@example.com", password=passwords[PERSON] + "-bob", name="Bob"),
+        administrator=administrator,
+        developer=developer,
+        smart_mail=_agent(developer, "SmartMail", "Sorts your mail", "email:read", "email:send", "calendar:freebusy"),
+        ledger=_agent(developer, "Ledger", "Keeps your books", "payments:read", "payments:charge").agent,
+        planner=_agent(developer, "Planner", "Finds time for meetings", "calendar:read", "calendar:write").agent,
+        night_owl=_agent(developer, "Night Owl", "Copies your files at night", "files:read").agent,
+        scout=_agent(developer, "Scout", "Reads the web for you", "browser:read", "social:post").agent,
+        service=register_resource_server(
+            actor=as_developer(developer),
+            organization=developer.organization,
+            name="Acme Mail",
+            identifier="https://mail.example",
+            scopes=["email:read", "email:send", "calendar:freebusy"],
+            catalogue=catalogue(),
+        ),
+    )
+    _make_policies(cast, clock.now())
+    return cast
+
+
+def as_developer(developer: Developer) -> Actor:
+    return BROWSER.acting_as("developer", developer.id)
+
+
+def _make_administrator(password: str) -> User:
+    user = register_user(actor=BROWSER, email=ADMINISTRATOR, password=password, name="Administrator")
+    user.is_staff = user.is_superuser = True
+    user.save(update_fields=["is_staff", "is_superuser"])
+    return user
+
+
+def _agent(developer: Developer, name: str, description: str, *scopes: str) -> RegisteredAgent:
+    return register_agent(
+        actor=as_developer(developer),
+        organization=developer.organization,
+        name=name,
+        description=description,
+        redirect_uris=[CALLBACK],
+        allowed_scopes=scopes,
+    )
+
+
+def _make_policies(cast: Cast, now: datetime) -> None:
+    """One policy of each rule type."""
+    limit = {"maxRequests": 10, "windowSeconds": 60, "scope": "per_user"}
+    _policy(cast, cast.smart_mail.agent, "Ten a minute", "rate_limit", limit)
+    _policy(cast, cast.ledger, "From the office only", "ip_allowlist", {"cidrs": [OFFICE]})
+    _policy(cast, cast.planner, "Calendar and nothing else", "action_allowlist", {"actions": ["calendar:*"]})
+    _policy(cast, cast.night_owl, "While everybody sleeps", "time_window", _hours_from(now + timedelta(hours=6)))
+    _policy(cast, None, "No agent spends money", "action_blocklist", {"actions": ["payments:charge", "shopping:buy"]})
+
+
+def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[str, Any]) -> None:
+    rules: Sequence[dict[str, Any]] = [{"type": rule, "config": config}]
+    create_policy(
+        actor=as_developer(cast.developer),
+        organization=cast.developer.organization,
+        agent=agent,
+        name=name,
+        rules=rules,
+    )
+
+
+def _hours_from(start: datetime) -> dict[str, Any]:
+    """Return four hours of every day that do not hold the present."""
+    return {
+        "allowedDays": [1, 2, 3, 4, 5, 6, 7],
+        "startTimeUtc": f"{start:%H}:00",
+        "endTimeUtc": f"{start + timedelta(hours=4):%H}:00",
+        "timezone": "UTC",
+    }

@@ -1,0 +1,61 @@
+"""Secrets, folders and addresses of the demo. Nothing here reads Django's settings: it comes before them."""
+
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
+DEFAULT_PORT = "8000"
+# A demo never touches somebody's servers, whatever their shell has set.
+FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
+
+
+def prepare() -> None:
+    """Set the environment variables that settings and children read; end with one line when the port is taken."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    port = os.environ.setdefault("API_PORT", DEFAULT_PORT)
+    if not is_free(int(port)):
+        sys.exit(f"demo: port {port} is in use; choose another: API_PORT=8080 ./dev demo")
+    for name in FOREIGN:
+        os.environ.pop(name, None)
+    for name in ("JWT_SECRET", "SECRET_KEY"):
+        if not os.environ.get(f"{name}_FILE"):
+            os.environ.setdefault(name, kept_secret(name))
+    os.environ.setdefault("API_URL", f"http://localhost:{port}")
+    os.environ.setdefault("DATABASE_PATH", str(FOLDER / "agentgate.db"))
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
+
+
+def kept_secret(name: str) -> str:
+    """Return the secret of this name, made at the first start and kept for the next."""
+    path = FOLDER / name.lower()
+    if not path.exists():
+        write_private(path, secrets.token_hex(32))
+    return path.read_text().strip()
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,133 @@
+"""A history to look at, made by living it: consents given, refused and taken back, calls allowed and denied."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from agentgate.demo import people
+from agentgate.demo.cast import BROWSER, CALLBACK, Cast, make_cast
+from agentgate.demo.people import People
+from agents.models import Agent
+from agents.services import update_agent
+from consent.models import Consent
+from consent.services import ConsentRequest, request_consent, revoke_consent
+from core.actor import Actor
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from tokens.issuing import IssuedTokens
+from tokens.services import approve, deny, exchange_code, refresh_tokens
+
+OFFICE, ELSEWHERE = "203.0.113.20", "198.51.100.7"
+
+
+def make_history() -> People:
+    """Return who is in the demo, made at the first start. Raises `RuntimeError` in a database of somebody else's."""
+    found, anybody = people.kept(), User.objects.exists()
+    if found and anybody:
+        return found
+    if anybody:
+        raise RuntimeError("the database holds other people already; set DATABASE_PATH to a file of its own")
+    passwords = people.new_passwords()
+    with transaction.atomic():
+        cast = make_cast(passwords)
+        _live(cast)
+        made = People(
+            passwords,
+            client_id=cast.smart_mail.agent.client_id,
+            client_secret=cast.smart_mail.client_secret,
+            service_id=cast.service.server.id,
+            service_secret=cast.service.secret,
+        )
+        people.keep(made)
+    return made
+
+
+def _live(cast: Cast) -> None:
+    _mail_runs_into_its_limit(cast)
+    _ledger_reads_but_does_not_pay(cast)
+    _planner_keeps_to_the_calendar(cast)
+    _night_owl_is_awake_by_day_and_dismissed(cast)
+    _scout_is_refused_and_suspended(cast)
+
+
+def _mail_runs_into_its_limit(cast: Cast) -> None:
+    agent = cast.smart_mail.agent
+    _, tokens = _grant(agent, cast.bob, ["email:read", "email:send"], granted=["email:read"])
+    _use(cast, tokens, "email:send", context={"recipient": "all@example.com"})  # was not granted
+    for _ in range(11):  # the eleventh is one too many
+        _use(cast, tokens, "email:read")
+
+
+def _ledger_reads_but_does_not_pay(cast: Cast) -> None:
+    scopes = ["payments:read", "payments:charge"]
+    _, tokens = _grant(cast.ledger, cast.ada, scopes)
+    _use(cast, tokens, "payments:read", context={"ip": OFFICE})
+    _use(cast, tokens, "payments:read", context={"ip": ELSEWHERE})
+    amount = {"value": "12.50", "currency": "EUR"}
+    _use(cast, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount})
+
+
+def _planner_keeps_to_the_calendar(cast: Cast) -> None:
+    _, tokens = _grant(cast.planner, cast.ada, ["calendar:read", "calendar:write"])
+    _use(cast, tokens, "calendar:read")
+    _use(cast, tokens, "calendar:write", action="calendar:invite")
+    _use(cast, tokens, "calendar:read", action="contacts:export")
+    # Somebody has stolen the first refresh token: its second use ends the family.
+    for _ in range(2):
+        refresh_tokens(actor=_as(cast.planner), agent=cast.planner, refresh_token=str(tokens.refresh_token))
+    _use(cast, tokens, "calendar:read")
+
+
+def _night_owl_is_awake_by_day_and_dismissed(cast: Cast) -> None:
+    consent, tokens = _grant(cast.night_owl, cast.ada, ["files:read"])
+    _use(cast, tokens, "files:read")
+    revoke_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=consent)
+    _use(cast, tokens, "files:read")
+
+
+def _scout_is_refused_and_suspended(cast: Cast) -> None:
+    asked = _ask(cast.scout, ["browser:read", "social:post"])
+    deny(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
+    _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
+    _use(cast, tokens, "browser:read")
+    administrator = BROWSER.acting_as("administrator", cast.administrator.id)
+    changes = {"status": Agent.Status.SUSPENDED}
+    update_agent(actor=administrator, agent=cast.scout, changes=changes, reason="Complaints about spam.")
+    _use(cast, tokens, "browser:read")
+
+
+def _ask(agent: Agent, scopes: Sequence[str]) -> Consent:
+    request = ConsentRequest(scopes=scopes, redirect_uri=CALLBACK, reason=f"{agent.description}.")
+    return request_consent(actor=_as(agent), agent=agent, request=request)
+
+
+def _grant(
+    agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
+) -> tuple[Consent, IssuedTokens]:
+    actor = BROWSER.acting_as("user", user.id)
+    approval = approve(actor=actor, consent=_ask(agent, scopes), user=user, scopes=granted)
+    tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
+    if not isinstance(tokens, IssuedTokens):
+        raise RuntimeError(tokens.detail)
+    return approval.consent, tokens
+
+
+def _use(
+    cast: Cast, tokens: IssuedTokens, scope: str, action: str | None = None, context: dict[str, Any] | None = None
+) -> None:
+    """Let the service ask whether the agent may do this."""
+    request = VerifyRequest(
+        token=tokens.access_token,
+        required_scopes=[scope],
+        actor=BROWSER,
+        resource_server=cast.service.server,
+        action=action,
+        context=context or {},
+    )
+    decide([request])
+
+
+def _as(agent: Agent) -> Actor:
+    return BROWSER.acting_as("agent", agent.id)

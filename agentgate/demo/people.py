@@ -1,0 +1,37 @@
+"""Who is in the demo, and the credentials that its programs need. Kept in one private file beside the database."""
+
+import json
+import secrets
+from dataclasses import asdict, dataclass
+
+from agentgate.demo.environment import FOLDER, write_private
+
+FILE = FOLDER / "people.json"
+PERSON, DEVELOPER, ADMINISTRATOR = "ada@example.com", "dev@example.com", "admin@example.com"
+
+
+@dataclass(frozen=True)
+class People:
+    """Passwords by e-mail address, and what was shown once when agent and service were registered."""
+
+    passwords: dict[str, str]
+    client_id: str = ""
+    client_secret: str = ""
+    service_id: str = ""
+    service_secret: str = ""
+
+    def __repr__(self) -> str:
+        return "People(...)"
+
+
+def new_passwords() -> dict[str, str]:
+    return {email: secrets.token_urlsafe(9) for email in (PERSON, DEVELOPER, ADMINISTRATOR)}
+
+
+def keep(people: People) -> None:
+    write_private(FILE, json.dumps(asdict(people), indent=2))
+
+
+def kept() -> People | None:
+    """Return what an earlier start kept. None at the first."""
+    return People(**json.loads(FILE.read_text())) if FILE.exists() else None

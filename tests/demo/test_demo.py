@@ -1,0 +1,114 @@
+"""`./dev demo`, from the first start to Ctrl-C, as a newcomer meets it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.live.server import ROOT
+from tests.servers import die_with_parent, free_port
+
+pytestmark = pytest.mark.live
+PATIENCE_SECONDS = 60
+
+
+class Demo:
+    """A running demo, and what it has printed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path, url: str) -> None:
+        self.process, self.output, self.url = process, output, url
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Return the first match in what was printed."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if found := re.search(pattern, self.text()):
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"{pattern} was not printed:\n{self.text()}")
+
+    def call(self, path: str, body: object, token: str = "") -> dict[str, str]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        answer = httpx.post(f"{self.url}/api/v1{path}", json=body, headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Return whether it still does something; one that nobody has buried yet does not."""
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
+    """Return what starts the demo in a folder of this test's own; it is stopped with Ctrl-C."""
+
+    @contextmanager
+    def started() -> Iterator[Demo]:
+        port, output = free_port(), tmp_path / "output"
+        environment = {name: value for name, value in os.environ.items() if "SECRET" not in name}
+        environment |= {"DEMO_FOLDER": str(tmp_path / "demo"), "DATABASE_PATH": str(tmp_path / "demo.db")}
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "agentgate.demo"],
+                cwd=ROOT,
+                env={**environment, "API_PORT": str(port), "PAUSE_SECONDS": "0.2"},
+                stdout=file,
+                stderr=file,
+                preexec_fn=die_with_parent,
+            )
+        try:
+            yield Demo(process, output, f"http://localhost:{port}")
+        finally:
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE_SECONDS) == 0
+            assert [child for child in children if is_alive(child)] == []
+
+    return started
+
+
+def test_a_newcomer_sees_an_agent_ask_work_and_end(start: Callable[[], AbstractContextManager[Demo]]) -> None:
+    with start() as demo:
+        password = demo.wait_for(r"ada@example\.com +(\S+)")[1]
+        consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
+        ada = demo.call("/users/login", {"email": "ada@example.com", "password": password})["sessionToken"]
+
+        approved = demo.call(f"/consent/{consent}/approve", {"scopes": ["email:read", "calendar:freebusy"]}, ada)
+        httpx.get(approved["redirectUrl"])
+
+        demo.wait_for(r"read-mail +allowed")
+        demo.wait_for(r"send-mail +denied: insufficient_scope")
+        demo.wait_for(r"denied: policy_denied, by the policy “Ten a minute”")
+        demo.call(f"/users/me/consents/{consent}/revoke", {}, ada)
+        demo.wait_for(r"refused for good \(consent_revoked\), so it stops")
+        assert demo.process.poll() is None
+
+
+def test_a_no_is_taken_as_one_and_a_second_start_changes_nothing(
+    start: Callable[[], AbstractContextManager[Demo]],
+) -> None:
+    with start() as demo:
+        first = demo.wait_for(r"ada@example\.com +(\S+)")[1]
+        demo.wait_for(r"/consent/cns_\w+")
+    with start() as demo:
+        assert demo.wait_for(r"ada@example\.com +(\S+)")[1] == first
+        consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
+        ada = demo.call("/users/login", {"email": "ada@example.com", "password": first})["sessionToken"]
+
+        httpx.get(demo.call(f"/consent/{consent}/deny", {}, ada)["redirectUrl"])
+
+        demo.wait_for("the answer was no, so it stops")
+        assert "Traceback" not in demo.text()

@@ -1,0 +1,57 @@
+"""The demo's history shows everything that can happen, and is made once."""
+
+from pathlib import Path
+
+import pytest
+
+from agentgate.demo import people
+from agentgate.demo.history import make_history
+from audit.models import Entry
+from policies.rules.base import RULES
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> None:
+    monkeypatch.setattr(people, "FILE", tmp_path / "people.json")
+
+
+def denials() -> list[Entry]:
+    return list(Entry.objects.filter(event="token.verify", outcome="denied"))
+
+
+def test_every_kind_of_rule_has_denied_something() -> None:
+    make_history()
+
+    assert {entry.content["metadata"].get("ruleType") for entry in denials()} - {None} == set(RULES)
+
+
+def test_consents_were_given_refused_and_taken_back_and_an_agent_was_stopped() -> None:
+    make_history()
+
+    events = set(Entry.objects.values_list("event", flat=True))
+    reasons = {entry.content["reason"] for entry in denials()}
+    assert {"consent.approved", "consent.denied", "consent.revoked", "agent.suspended", "token.replayed"} <= events
+    assert {"insufficient_scope", "consent_revoked", "agent_suspended", "token_revoked"} <= reasons
+
+
+def test_a_second_start_adds_nothing() -> None:
+    first = make_history()
+    logged = Entry.objects.count()
+
+    assert make_history() == first
+    assert Entry.objects.count() == logged
+
+
+def test_credentials_are_kept_for_their_owner_alone() -> None:
+    made = make_history()
+
+    assert people.FILE.stat().st_mode & 0o077 == 0
+    assert made.client_secret not in repr(made)
+
+
+def test_somebody_else_s_database_is_left_alone() -> None:
+    make_history()
+    people.FILE.unlink()
+
+    with pytest.raises(RuntimeError, match="holds other people"):
+        make_history()
