@@ -11,6 +11,12 @@ from tests.live.server import LiveServer
 
 
 @pytest.fixture
+def gate(shared_server: LiveServer) -> Gate:
+    """Four processes, on each store in turn."""
+    return Gate(shared_server.url)
+
+
+@pytest.fixture
 def door(gate: Gate) -> Door:
     return Door(gate, gate.agent(gate.developer()))
 

@@ -1,0 +1,54 @@
+"""One more server for clients of other people's making: it finds metadata documents in a file, not on the web."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Servers
+from tests.live.gate import Developer, Gate, Person
+from tests.live.server import Databases, LiveServer
+
+
+@pytest.fixture(scope="session")
+def documents(servers: Servers) -> Path:
+    """The file of what clients publish, by address."""
+    path = servers.folder / "client-documents.json"
+    path.write_text("{}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(databases: Databases, servers: Servers, documents: Path) -> Iterator[LiveServer]:
+    environment = {
+        "TEST_CLIENT_DOCUMENTS": str(documents),
+        "OAUTH_CLIENT_METADATA_FETCHER": "tests.oauth.documents.FolderFetcher",
+    }
+    with LiveServer(databases.sqlite(), servers.folder, 1, **environment) as server:
+        yield server
+    assert server.secrets_in_log() == [], "a secret was logged"
+    assert "Traceback (most recent call last)" not in server.log_text(), server.log_text()[-5000:]
+
+
+@pytest.fixture
+def gate(server: LiveServer) -> Gate:
+    return Gate(server.url)
+
+
+@pytest.fixture
+def person(gate: Gate) -> Person:
+    return gate.person()
+
+
+@pytest.fixture
+def developer(gate: Gate) -> Developer:
+    return gate.developer()
+
+
+def publish(documents: Path, document: dict[str, object]) -> str:
+    """Put a client's document where the server finds it; return its address, the client id."""
+    held = json.loads(documents.read_text())
+    url = str(document["client_id"])
+    documents.write_text(json.dumps({**held, url: document}))
+    return url

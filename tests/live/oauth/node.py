@@ -1,0 +1,64 @@
+"""Node programs under test: a Node that is new enough and the packages, installed by name below `var/`."""
+
+import json
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.live.server import ROOT
+
+PROGRAMS = Path(__file__).with_name("programs")
+FOLDER = ROOT / "var" / "node"
+PACKAGES = {
+    "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
+    "@modelcontextprotocol/sdk": "1",
+    "openid-client": "6.9",
+}
+INSTALL_SECONDS = 300
+RUN_SECONDS = 120
+
+
+def node_package() -> str:
+    """Return the name of the package that holds Node for this machine."""
+    machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}.get(platform.machine().lower(), "arm64")
+    return f"node-{platform.system().lower()}-{machine}"
+
+
+def install() -> Path:
+    """Install what is missing; return the node program. Skips where there is no npm or no network."""
+    node = FOLDER / "node_modules" / node_package() / "bin" / "node"
+    modules = [FOLDER / "node_modules" / name for name in PACKAGES]
+    if node.exists() and all(module.exists() for module in modules):
+        return node
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
+    wanted = [f"{node_package()}@22", *(f"{name}@{version}" for name, version in PACKAGES.items())]
+    command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *wanted]
+    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    if done.returncode or not node.exists():
+        pytest.skip(f"the packages cannot be installed: {done.stderr[-500:]}")
+    return node
+
+
+def start(node: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Start a Node program with the packages in reach; its output is one stream."""
+    return subprocess.Popen(
+        [node, *arguments],
+        cwd=FOLDER,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def program(name: str) -> str:
+    """Return the path of one of our programs, copied to where Node finds the packages."""
+    copy = FOLDER / name
+    shutil.copy(PROGRAMS / name, copy)
+    return str(copy)
