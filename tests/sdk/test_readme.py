@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +79,7 @@ def reader(
     readers_agent: Agent,
     mail_service: NewResourceServer,
     tmp_path: Path,
-) -> Iterator[Reader]:
+) -> Reader:
     placeholders = {
         "agc_...": readers_agent.client_id,
         "ags_...": readers_agent.client_secret,
@@ -93,7 +92,7 @@ def reader(
         # Tokens asked for without a resource have the server's own address for audience.
         'audience="https://mail.example"': f'audience="{gate.url}"',
     }
-    yield Reader(gate, person, readers_agent, placeholders, tmp_path)
+    return Reader(gate, person, readers_agent, placeholders, tmp_path)
 
 
 def test_the_examples_run_in_order(reader: Reader, admin: AgentGateAdmin, capsys: pytest.CaptureFixture[str]):

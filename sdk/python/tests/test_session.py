@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from fake_gate import FakeGate, problem
+from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, problem
 
-from agentgate_sdk import AgentGateClient, AsyncAgentGateClient, SessionEndedError, UnavailableError
+from agentgate_sdk import (
+    AgentGateClient,
+    AsyncAgentGateClient,
+    MemoryStore,
+    SessionEndedError,
+    UnavailableError,
+)
 
 
 def expire(session) -> None:
@@ -102,17 +109,34 @@ def _die_after_sending(session, gate: FakeGate) -> None:
     session.verify(["email:send"])
 
 
-def test_cancelled_task_does_not_break_the_session(async_client: AsyncAgentGateClient, gate: FakeGate):
-    async def scenario() -> None:
-        session = await async_client.create_session("code")
-        expire(session)
-        cancelled = asyncio.ensure_future(session.verify(["email:send"]))
-        await asyncio.sleep(0)
-        cancelled.cancel()
-        await asyncio.gather(cancelled, return_exceptions=True)
-        assert (await session.verify(["email:send"])).allowed
+class SlowStore(MemoryStore):
+    """Takes its time, so that a task can be cancelled in the middle of each step."""
 
-    asyncio.run(scenario())
+    def try_lock(self, key):
+        unlock = super().try_lock(key)
+        time.sleep(0.03)
+        return unlock
+
+    def save(self, key, record):
+        time.sleep(0.03)
+        super().save(key, record)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.01, 0.02, 0.04, 0.05, 0.06])
+async def test_a_task_cancelled_at_any_moment_does_not_break_the_session(gate: FakeGate, after: float):
+    client = AsyncAgentGateClient(
+        BASE_URL, "agc_1", CLIENT_SECRET, store=SlowStore(), http_client=gate.async_client(), retry=NO_PAUSES
+    )
+    session = await client.create_session("code")
+    expire(session)
+    cancelled = asyncio.ensure_future(session.verify(["email:send"]))
+    await asyncio.sleep(after)
+    cancelled.cancel()
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    outcome = await asyncio.gather(cancelled, return_exceptions=True)
+    assert isinstance(outcome[0], asyncio.CancelledError)
+    assert (await asyncio.wait_for(session.verify(["email:send"]), 5)).allowed
     assert not gate.family_ended
 
 

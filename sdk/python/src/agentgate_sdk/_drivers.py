@@ -6,12 +6,13 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 import httpx
 
-from ._effects import Acquire, Effect, Flow, Mutex, NetworkFailure, Send, Sleep
+from ._effects import Acquire, Blocking, Effect, Flow, Mutex, NetworkFailure, Send, Sleep
 from ._version import USER_AGENT
 
 T = TypeVar("T")
@@ -125,13 +126,27 @@ class AsyncDriver:
             return await asyncio.sleep(effect.seconds)
         if isinstance(effect, Acquire):
             return await cast(asyncio.Lock, effect.mutex).acquire()
-        return await asyncio.to_thread(effect.function)
+        return await _run_in_thread(effect)
 
     async def _send(self, effect: Send) -> httpx.Response | NetworkFailure:
         try:
             return await self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
         except httpx.RequestError as error:
             return _failure(error)
+
+
+async def _run_in_thread(effect: Blocking) -> Any:
+    running = asyncio.ensure_future(asyncio.to_thread(effect.function))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        # A second cancellation must not get ahead of the thread either.
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([running])
+        if running.exception() is None:
+            effect.undo(running.result())
+        raise
 
 
 def _request(http: httpx.Client | httpx.AsyncClient, base_url: str, effect: Send) -> httpx.Request:

@@ -41,9 +41,14 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Blocking:
-    """Run a function that may block on files or other processes. The result is what it returns."""
+    """Run a function that may block on files or other processes. The result is what it returns.
+
+    It is never left running: a task cancelled meanwhile first waits for its end. `undo` then takes back
+    a result that nobody is there to receive, such as a lock.
+    """
 
     function: Callable[[], Any] = field(repr=False)
+    undo: Callable[[Any], None] = field(default=lambda _: None, repr=False)
 
 
 class Mutex(Protocol):

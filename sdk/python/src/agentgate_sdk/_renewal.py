@@ -99,11 +99,16 @@ class Renewal:
         raise ended
 
 
+def _unlock(unlock: Callable[[], None] | None) -> None:
+    if unlock is not None:
+        unlock()
+
+
 def locked(store: SessionStore, key: str) -> Flow[Callable[[], None]]:
     """Return what unlocks the key, once it is locked. Raises StoreError after waiting a minute."""
     waited = 0.0
     while True:
-        unlock: Callable[[], None] | None = yield Blocking(lambda: store.try_lock(key))
+        unlock: Callable[[], None] | None = yield Blocking(lambda: store.try_lock(key), undo=_unlock)
         if unlock is not None:
             return unlock
         if waited >= _LOCK_PATIENCE_SECONDS:
