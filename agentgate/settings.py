@@ -327,6 +327,8 @@ SECURE_CSP = {
 # Language, time, static files
 
 LANGUAGE_CODE = "en"
+# What our own texts exist in: in any other language a page would be a mixture with Django's.
+LANGUAGES = [("en", "English")]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"

@@ -50,3 +50,8 @@ def test_the_pages_for_400_and_500_need_no_context():
     request = RequestFactory().get("/")
     assert "does not fit" in bad_request(request, ValueError()).content.decode()
     assert "broke on our side" in server_error(request).content.decode()
+
+
+def test_a_page_is_in_the_language_that_it_says(client, db):
+    response = client.get("/accounts/login/", headers={"Accept-Language": "de"})
+    assert '<html lang="en" dir="ltr">' in response.content.decode()

@@ -63,13 +63,13 @@ class PolicyEditor:
     @classmethod
     def of_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
         """Return the editor of what was sent so far, without complaints about what is still missing."""
-        sent, removed = _sent_rules(data), data.get("remove")
+        sent, removed, added = _sent_rules(data), data.get("remove"), str(data.get("add", ""))
         rules = [
             _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
         ]
-        if data.get("add") in RULES:
+        if added in RULES:
             after = max((index for index, _name in sent), default=-1) + 1
-            rules.append(form_class(data["add"])(prefix=f"rules-{after}"))
+            rules.append(form_class(added)(prefix=f"rules-{after}"))
         editor = cls(agents=agents, fields=_draft(PolicyForm(agents=agents), data), rules=rules)
         editor._say_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
         return editor
@@ -126,14 +126,13 @@ def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
 
 def _sent_rules(data: QueryDict) -> list[tuple[int, str]]:
     """Return the number and type of each rule that was sent, in order; unknown types are left out."""
-    found = ((RULE_KEY.fullmatch(key), data[key]) for key in data)
+    found = ((RULE_KEY.fullmatch(key), str(data.get(key))) for key in data)
     return sorted((int(match[1]), name) for match, name in found if match and name in RULES)
 
 
 def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
     form.initial = {
-        name: field.widget.value_from_datadict(data, {}, form.add_prefix(name))  # type: ignore[arg-type]
-        for name, field in form.fields.items()
+        name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
     }
     return form
 

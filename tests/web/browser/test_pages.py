@@ -18,8 +18,10 @@ RULES = [
     {"type": "action_blocklist", "config": {"actions": ["payments:*"]}},
 ]
 PUBLIC = ["/", "/scopes", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nowhere"]
+PUBLIC += ["/accounts/password/reset/done/", "/accounts/confirm-email/", "/accounts/inactive/"]
 OF_PERSON = ["/connections", "/connections?show=ended", "/activity", "/activity?outcome=denied", "/account"]
 OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logout/", "/developer/"]
+OF_PERSON += ["/accounts/reauthenticate/"]
 OF_PERSON += ["/consent/cns_0000", "/consent/{pending}", "/consent/{decided}"]
 OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
 OF_DEVELOPER = ["", "agents", "agents/new", "agents/{agent}", "agents/{agent}/edit", "agents/{agent}/rotate"]
