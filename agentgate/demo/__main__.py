@@ -29,6 +29,7 @@ AgentGate is up: {url}
 def main() -> None:
     """Run until the person stops it. Whatever fails on the way stops all that was started."""
     prepare()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job comes with it ignored
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit(0))
     processes = Processes()
