@@ -1,0 +1,174 @@
+"""The mcp and fastmcp clients log in to a FastMCP server that AgentGate protects, as they come from the index."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import httpx2
+import pytest
+from fastmcp import Client
+from fastmcp.client.auth import OAuth
+from fastmcp.client.transports import StreamableHttpTransport
+from mcp.client.auth import OAuthClientProvider
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
+
+from tests.conftest import Servers
+from tests.live.gate import Gate, Person
+from tests.live.oauth.conftest import publish
+from tests.live.oauth.door import decide, query_of
+from tests.live.oauth.services import tickets_over_mcp
+from tests.live.server import LiveServer
+
+CALLBACK = "http://127.0.0.1:3117/callback"
+
+
+@pytest.fixture(scope="module")
+def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
+    """The service's address; it belongs to an organization of its own."""
+    gate = Gate(server.url)
+    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
+        yield url
+
+
+class Memory:
+    """What a client keeps between its runs."""
+
+    def __init__(self) -> None:
+        self.tokens: OAuthToken | None = None
+        self.client: OAuthClientInformationFull | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+class McpClient:
+    """A client made of the mcp package, whose browser belongs to `person`."""
+
+    def __init__(self, gate: Gate, person: Person, url: str, metadata_url: str | None = None) -> None:
+        self.memory, self.asked = Memory(), list[str]()
+        self.answer = ""
+
+        async def open_browser(authorization_url: str) -> None:
+            self.asked.append(query_of(authorization_url)["scope"])
+            self.answer = await asyncio.to_thread(decide, gate, person, authorization_url)
+
+        async def wait_for_callback() -> AuthorizationCodeResult:
+            answer = query_of(self.answer)
+            return AuthorizationCodeResult(code=answer["code"], state=answer["state"], iss=answer["iss"])
+
+        self.provider = OAuthClientProvider(
+            server_url=url,
+            client_metadata=OAuthClientMetadata(
+                client_name="mcp client",
+                redirect_uris=[CALLBACK],
+                grant_types=["authorization_code", "refresh_token"],
+                token_endpoint_auth_method="none",
+            ),
+            storage=self.memory,
+            redirect_handler=open_browser,
+            callback_handler=wait_for_callback,
+            client_metadata_url=metadata_url,
+        )
+        self.client: Client[Any] = Client(StreamableHttpTransport(url, auth=self.provider))
+
+    async def call(self, tool: str, **arguments: str) -> Any:
+        async with self.client as session:
+            return (await session.call_tool(tool, arguments)).data
+
+
+@pytest.fixture
+def client(gate: Gate, person: Person, tickets: str) -> McpClient:
+    return McpClient(gate, person, tickets)
+
+
+async def test_the_mcp_client_registers_logs_in_and_calls_a_tool(client: McpClient) -> None:
+    assert await client.call("list_tickets") == ["The printer is on fire"]
+    assert client.asked == ["tickets:read"]
+    assert client.memory.client is not None
+    assert str(client.memory.client.client_id).startswith("agc_")
+
+
+async def test_the_mcp_client_is_known_by_its_metadata_document(
+    gate: Gate, person: Person, tickets: str, documents: Path
+) -> None:
+    document = {
+        "client_id": "https://client.example/mcp.json",
+        "client_name": "mcp client",
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
+    client = McpClient(gate, person, tickets, publish(documents, document))
+    assert await client.call("list_tickets") == ["The printer is on fire"]
+    assert client.memory.client is not None
+    assert str(client.memory.client.client_id) == document["client_id"]
+
+
+async def test_the_mcp_client_refreshes_what_has_expired_without_asking_again(client: McpClient) -> None:
+    await client.call("list_tickets")
+    first = client.memory.tokens
+    client.provider.context.token_expiry_time = 1.0
+
+    assert await client.call("list_tickets") == ["The printer is on fire"]
+
+    assert client.memory.tokens is not None
+    assert first is not None
+    assert client.memory.tokens.access_token != first.access_token
+    assert client.memory.tokens.refresh_token != first.refresh_token
+    assert client.asked == ["tickets:read"]
+
+
+async def test_the_mcp_client_steps_up_when_a_tool_needs_more(client: McpClient) -> None:
+    await client.call("list_tickets")
+    assert await client.call("close_ticket", title="printer") == "closed: printer"
+    assert client.asked == ["tickets:read", "tickets:read tickets:close"]
+    assert client.memory.tokens is not None
+    assert client.memory.tokens.scope == "tickets:read tickets:close"
+
+
+async def test_a_revocation_is_seen_by_the_next_call(client: McpClient, gate: Gate, person: Person) -> None:
+    await client.call("list_tickets")
+    (consent,) = gate.get("/users/me/consents", **person.headers).json()["items"]
+    gate.post(f"/users/me/consents/{consent['id']}/revoke", **person.headers)
+
+    await client.call("list_tickets")
+
+    assert len(client.asked) == 2, "the old token was refused, so the person was asked again"
+
+
+async def test_the_fastmcp_client_logs_in_through_its_own_callback_server(
+    gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def browse(url: str) -> bool:
+        threading.Thread(target=lambda: httpx.get(decide(gate, person, url), timeout=30)).start()
+        return True
+
+    monkeypatch.setattr("webbrowser.open", browse)
+    async with Client(tickets, auth=OAuth()) as session:
+        assert (await session.call_tool("list_tickets", {})).data == ["The printer is on fire"]
+
+
+async def test_the_service_says_what_a_client_needs_to_know(tickets: str, gate: Gate) -> None:
+    message = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"})
+    async with httpx2.AsyncClient() as http:
+        refused = await http.post(tickets, content=message, headers={"Content-Type": "application/json"})
+        challenge = refused.headers["WWW-Authenticate"]
+        assert refused.status_code == 401
+        assert "error" not in challenge
+        metadata = (await http.get(challenge.split('resource_metadata="')[1].split('"')[0])).json()
+    assert metadata["resource"] == tickets
+    assert metadata["authorization_servers"] == [f"{gate.url}/oauth"]
