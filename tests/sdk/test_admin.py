@@ -1,0 +1,142 @@
+"""Every endpoint of `AgentGateAdmin` against the server, and its twin."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from agentgate_sdk import AgentGateAdmin, AgentGateVerifier, AsyncAgentGateAdmin, AsyncAgentGateVerifier, rules
+from agentgate_sdk.errors import (
+    AuthenticationError,
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    NotFoundError,
+)
+
+from tests.live.gate import CALLBACK, Agent, Developer, Gate, Person
+
+
+@pytest.fixture
+def own(gate: Gate) -> AgentGateAdmin:
+    """A developer whose organization holds nothing yet."""
+    return AgentGateAdmin(gate.url, gate.developer().api_key)
+
+
+def test_agents(own: AgentGateAdmin):
+    agent = own.create_agent(name="One", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
+    assert agent.client_secret.startswith("ags_")
+    assert own.get_agent(agent.id) == own.get_agent(agent.client_id)
+    changed = own.update_agent(agent.id, name="Two", description=None, status="suspended")
+    assert (changed.name, changed.description, changed.status) == ("Two", changed.description, "suspended")
+    rotated = own.rotate_agent_secret(agent.id, overlap_seconds=60)
+    assert rotated.client_secret != agent.client_secret
+    assert rotated.previous_secret_expires_at is not None
+    assert [found.id for found in own.iter_agents()] == [agent.id]
+
+
+def test_lists_are_paged(own: AgentGateAdmin):
+    for number in range(5):
+        own.create_agent(name=f"Agent {number}", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
+    first = own.list_agents(limit=2)
+    assert len(first) == 2
+    assert first.next_cursor is not None
+    second = own.list_agents(limit=2, cursor=first.next_cursor)
+    assert not {agent.id for agent in first} & {agent.id for agent in second}
+    assert len({agent.id for agent in own.iter_agents(limit=2)}) == 5
+
+
+def test_policies(own: AgentGateAdmin):
+    made = own.create_policy(
+        name="All of them",
+        description="one rule of each type",
+        rules=[
+            rules.rate_limit(max_requests=10, window_seconds=3600, scope="per_agent"),
+            rules.time_window(allowed_days=[1, 7], start_time="22:00", end_time="06:00", timezone="Europe/Vienna"),
+            rules.action_allowlist("email:*"),
+            rules.action_blocklist("payments:charge"),
+            rules.ip_allowlist("10.0.0.0/8", "2001:db8::/32"),
+        ],
+    )
+    assert own.get_policy(made.id) == made
+    assert [rule.type for rule in made.rules][:2] == ["rate_limit", "time_window"]
+    assert own.update_policy(made.id, enabled=False, rules=[rules.action_allowlist()]).enabled is False
+    assert [policy.id for policy in own.iter_policies()] == [made.id]
+    own.delete_policy(made.id)
+    with pytest.raises(NotFoundError):
+        own.get_policy(made.id)
+
+
+def test_an_invalid_rule_names_its_field(own: AgentGateAdmin):
+    with pytest.raises(InvalidRequestError) as caught:
+        own.create_policy(name="x", rules=[{"type": "rate_limit", "config": {"maxRequests": 0}}])
+    assert caught.value.errors
+    assert any("rules" in problem.field for problem in caught.value.errors)
+    assert caught.value.request_id
+
+
+def test_resource_servers(own: AgentGateAdmin):
+    made = own.create_resource_server(name="A", identifier="https://a.example", scopes=["email:read"])
+    assert made.secret.startswith("rs_")
+    assert own.get_resource_server(made.id).identifier == "https://a.example"
+    assert own.update_resource_server(made.id, name="B").name == "B"
+    rotated = own.rotate_resource_server_secret(made.id)
+    assert rotated.secret not in ("", made.secret)
+    assert [server.id for server in own.iter_resource_servers()] == [made.id]
+    own.delete_resource_server(made.id)
+    with pytest.raises(NotFoundError):
+        own.get_resource_server(made.id)
+
+
+def test_a_rotated_api_key_replaces_the_old_one(own: AgentGateAdmin, gate: Gate):
+    rotated = own.rotate_api_key()
+    assert AgentGateAdmin(gate.url, rotated.api_key).list_agents().items == ()
+    with pytest.raises(AuthenticationError):
+        own.list_agents()
+
+
+def test_the_log_is_filtered_by_what_is_asked(own: AgentGateAdmin):
+    own.create_agent(name="x", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    assert own.get_audit_logs().items
+    assert not own.get_audit_logs(since=tomorrow).items
+    assert own.get_audit_logs(until=tomorrow, limit=1).items
+    assert {entry.outcome for entry in own.iter_audit_logs(outcome="denied")} <= {"denied"}
+
+
+def test_the_catalogue_of_scopes(own: AgentGateAdmin):
+    catalogue = {scope.id: scope for scope in own.list_scopes()}
+    assert len(catalogue) >= 44
+    assert catalogue["payments:charge"].risk_level == "critical"
+
+
+def test_other_developers_things_look_absent(own: AgentGateAdmin, agent: Agent):
+    with pytest.raises(NotFoundError):
+        own.get_agent(agent.id)
+
+
+def test_a_scope_that_does_not_exist_has_a_class_of_its_own(own: AgentGateAdmin):
+    with pytest.raises(InvalidRequestError) as caught:
+        own.create_agent(name="x", redirect_uris=[CALLBACK], allowed_scopes=["no:such"])
+    assert isinstance(caught.value, InvalidScopeError) or caught.value.errors
+
+
+async def test_the_twin_does_the_same(gate: Gate, developer: Developer, agent: Agent, person: Person):
+    async with AsyncAgentGateAdmin(gate.url, developer.api_key) as admin:
+        assert (await admin.get_agent(agent.id)).client_id == agent.client_id
+        assert agent.id in [found.id async for found in admin.iter_agents()]
+        service = await admin.create_resource_server(
+            name="Twin", identifier=f"https://{person.id}.example", scopes=["email:read"]
+        )
+    token = gate.tokens(agent, person)["accessToken"]
+    async with AsyncAgentGateVerifier(gate.url, service.id, service.secret) as verifier:
+        assert (await verifier.verify(token, ["email:read"])).user_id == person.id
+        found = await verifier.introspect(token)
+        assert (found.active, found.sub, found.client_id) == (True, person.id, agent.client_id)
+        assert not (await verifier.introspect("garbage")).active
+
+
+def test_a_wrong_resource_server_credential_is_an_error_and_not_a_decision(gate: Gate, agent: Agent, person: Person):
+    token = gate.tokens(agent, person)["accessToken"]
+    verifier = AgentGateVerifier(gate.url, "res_0", "rs_wrong")
+    for ask in (lambda: verifier.verify(token, ["email:read"]), lambda: verifier.introspect(token)):
+        with pytest.raises((AuthenticationError, InvalidClientError)):
+            ask()
