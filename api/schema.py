@@ -1,7 +1,258 @@
-"""The OpenAPI document."""
+"""The OpenAPI document, from what each endpoint says of itself and from what all have in common."""
 
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
+from drf_spectacular.plumbing import ResolvedComponent, append_meta
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_serializer
+from rest_framework import serializers
+
+from api.authentication import CsrfFailed, MultipleCredentials
+from api.clients import BASIC_CHALLENGE
+from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, OrganizationSuspended, PersonEndpoint
+from api.operations import ErrorType, Operation
+from api.parsers import MalformedRequest, PayloadTooLarge
+from api.problems import MEDIA_TYPE, InternalError, UnsupportedMediaType, type_uri
+from api.strict import Opaque, StrictSerializer, Text
+from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
+
+PATH_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "pattern": "^[ -~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+    OpenApiParameter.HEADER,
+    description="Repeat the request with the same key to get the same answer instead of a second effect.",
+)
+REQUEST_ID = OpenApiParameter(
+    "X-Request-Id", str, OpenApiParameter.HEADER, response=True, required=True, description="Names this request."
+)
+RETRY_AFTER = OpenApiParameter(
+    "Retry-After",
+    int,
+    OpenApiParameter.HEADER,
+    response=[429, 503],
+    required=True,
+    description="Seconds until it is worth trying again.",
+)
+NO_STORE = OpenApiParameter(
+    "Cache-Control", str, OpenApiParameter.HEADER, response=True, required=True, description="no-store for secrets."
+)
+
+
+class ProblemField(serializers.Serializer):
+    """One wrong field, by its name in the request: `rules.0.config.timezone`."""
+
+    field = serializers.CharField()
+    message = serializers.CharField()
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "validation_failed",
+            value={
+                "type": type_uri("validation_failed"),
+                "title": "The request is not valid",
+                "status": 400,
+                "detail": "A field is not valid.",
+                "code": "validation_failed",
+                "requestId": "req_019a1b2c3d4e7f8091a2b3c4d5e6f708",
+                "errors": [{"field": "name", "message": "This field is required."}],
+            },
+            status_codes=["400"],
+        )
+    ]
+)
+class Problem(serializers.Serializer):
+    """Why a request was refused (RFC 9457). `code` is stable; the texts are for people."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField()
+    requestId = serializers.CharField()
+    errors = ProblemField(many=True, required=False)
 
 
 class AutoSchema(SpectacularSchema):
-    pass
+    """Describes endpoints whose handlers bear an `Operation`; all others are left out."""
+
+    @property
+    def operation(self) -> Operation:
+        return getattr(self.view, self.method.lower()).operation
+
+    def is_excluded(self) -> bool:
+        return not hasattr(getattr(self.view, self.method.lower(), None), "operation")
+
+    def get_operation_id(self) -> str:
+        return self.operation.name
+
+    def get_summary(self) -> str:
+        return self.operation.summary
+
+    def get_description(self) -> str:
+        return self.operation.description
+
+    def get_tags(self) -> list[str]:
+        return [self.path.removeprefix("/api/v1/").split("/")[0]]
+
+    def get_request_serializer(self) -> Any:
+        return self.operation.body
+
+    def get_override_parameters(self) -> list[Any]:
+        """Name path, query and headers, those of answers too."""
+        found: list[Any] = [
+            OpenApiParameter(name, PATH_ID, OpenApiParameter.PATH, description=PATH_WORDS.get(name, ""))
+            for name in self._path_names()
+        ]
+        if self.operation.query:
+            found.append(self.operation.query)
+        if self.operation.repeatable:
+            found.append(IDEMPOTENCY_KEY)
+        return [*found, REQUEST_ID, RETRY_AFTER, NO_STORE]
+
+    def get_examples(self) -> list[OpenApiExample]:
+        if self.operation.request_example is None:
+            return []
+        return [OpenApiExample("request", value=self.operation.request_example, request_only=True)]
+
+    def get_response_serializers(self) -> Any:
+        answers: dict[Any, Any] = {self.operation.status: self._success()}
+        for status, errors in sorted(_by_status(self._errors()).items()):
+            answers[(status, MEDIA_TYPE)] = _refusal(status, errors)
+        return answers
+
+    def get_auth(self) -> list[dict[str, list[str]]]:
+        """Name the credentials: those of the endpoint's kind, or of a client that may use HTTP Basic."""
+        if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
+            self._register_basic()
+            return [{"basic": []}, {}]
+        found = super().get_auth()
+        required = isinstance(self.view, (DeveloperEndpoint, PersonEndpoint))
+        kinds = [each for each in found if each and not (isinstance(self.view, PersonEndpoint) and "apiKey" in each)]
+        return kinds if required else [*kinds, {}]
+
+    def _success(self) -> OpenApiResponse:
+        words = HTTPStatus(self.operation.status).phrase
+        example = self.operation.example
+        examples = [] if example is None else [OpenApiExample("answer", value=example)]
+        return OpenApiResponse(response=self.operation.answer, description=words, examples=examples)
+
+    def _errors(self) -> Iterator[ErrorType]:
+        """Yield everything that can be refused here."""
+        yield from self.operation.errors
+        yield from (InternalError, Unavailable)
+        if self.operation.body or self.operation.query:
+            yield Invalid
+        if self.operation.body:
+            yield from (MalformedRequest, PayloadTooLarge, UnsupportedMediaType)
+        if self._path_names():
+            yield NotFound
+        if self.operation.repeatable:
+            yield from (Invalid, IdempotencyKeyReused)
+        if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
+            yield Throttled
+        yield from self._credential_errors()
+
+    def _credential_errors(self) -> Iterator[ErrorType]:
+        if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint, OptionalCredentialEndpoint)):
+            yield from (MultipleCredentials, NotAuthenticated)
+        if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
+            yield OrganizationSuspended
+        if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint)):
+            yield Forbidden
+            if self.method not in ("GET", "HEAD"):
+                yield CsrfFailed
+
+    def _path_names(self) -> list[str]:
+        return [piece[1:-1] for piece in self.path.split("/") if piece.startswith("{")]
+
+    def _register_basic(self) -> None:
+        definition = {"type": "http", "scheme": "basic", "description": BASIC_WORDS}
+        self.registry.register_on_missing(_security_scheme("basic", definition))
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """Lists are pages, described as such."""
+        return False
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
+        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
+        if isinstance(serializer, StrictSerializer):
+            schema["additionalProperties"] = False
+        return schema
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
+        if not isinstance(field, (Text, Opaque)):
+            return super()._map_serializer_field(field, direction, bypass_extensions)
+        schema: dict[str, Any] = {"type": "string", **({} if field.allow_blank else {"minLength": 1})}
+        if field.max_length:
+            schema["maxLength"] = field.max_length
+        if isinstance(field, Text):
+            schema["pattern"] = field.pattern
+        return append_meta(schema, self._get_serializer_field_meta(field, direction))
+
+
+PATH_WORDS = {
+    "agent_id": "The agent's id (`agt_`) or client id (`agc_`).",
+    "user_id": "`me`, or the person's own id (`usr_`).",
+    "consent_id": "The consent's id (`cns_`).",
+    "policy_id": "The policy's id (`pol_`).",
+    "server_id": "The resource server's id (`res_`).",
+    "category": "A category of the catalogue.",
+}
+BASIC_WORDS = (
+    "An agent's client id and secret (`agc_...:ags_...`), or a resource server's id and secret (`res_...:rs_...`). "
+    "An agent may send its credentials in the body instead, but not in both places."
+)
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):
+    target_class = "api.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A developer's key, `ag_...`."}
+
+
+class SessionTokenScheme(OpenApiAuthenticationExtension):
+    target_class = "api.authentication.SessionTokenAuthentication"
+    name = "sessionToken"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        words = "The session token of a login, `st_...`. An agent's access token is never one."
+        return {"type": "http", "scheme": "bearer", "description": words}
+
+
+class BrowserSessionScheme(OpenApiAuthenticationExtension):
+    target_class = "api.authentication.BrowserSessionAuthentication"
+    name = "browserSession"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        words = "The session of the pages. Every unsafe method needs the CSRF token in `X-CSRFToken`."
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME, "description": words}
+
+
+def _security_scheme(name: str, definition: dict[str, Any]) -> Any:
+    kind = ResolvedComponent.SECURITY_SCHEMA
+    return ResolvedComponent(name=name, type=kind, object=name, schema=definition)
+
+
+def _by_status(errors: Iterator[ErrorType]) -> dict[int, list[ErrorType]]:
+    found: dict[int, list[ErrorType]] = {}
+    for error in errors:
+        if error not in found.setdefault(error.status, []):
+            found[error.status].append(error)
+    return found
+
+
+def _refusal(status: int, errors: list[ErrorType]) -> OpenApiResponse:
+    """Return the refusals of one status, with the codes that tell them apart."""
+    errors = sorted(errors, key=lambda error: error.code)
+    words = "; ".join(f"`{error.code}`: {error.title}" for error in errors)
+    return OpenApiResponse(response=Problem, description=words)

@@ -1,5 +1,6 @@
 """Serializers and fields that take what the contract names, in the type it names, and nothing else."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,9 @@ from rest_framework import serializers
 
 from api.parsers import echo
 from core import clock
+
+# Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
+UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
 
 
 class StrictSerializer(serializers.Serializer):
@@ -28,6 +32,7 @@ class Text(serializers.CharField):
     """A JSON string, kept as it is: never a number, never trimmed."""
 
     default_error_messages = {"invalid": "Give a text."}
+    pattern = r"^[^\u0000]*$"
 
     def __init__(self, *, max_length: int, **options: Any) -> None:
         super().__init__(max_length=max_length, trim_whitespace=False, **options)
@@ -39,16 +44,18 @@ class Text(serializers.CharField):
 
 
 class Line(Text):
-    """A text to show on one line: no control characters, not blank."""
+    """A text to show on one line: not blank, no control characters, nothing that turns the direction of reading."""
 
-    default_error_messages = {"plain": "Remove characters that cannot be printed."}
+    default_error_messages = {"plain": "Remove control characters, and say something."}
+
+    @property
+    def pattern(self) -> str:  # type: ignore[override]  # it depends on allow_blank
+        return rf"^[^{UNSHOWABLE}]*$" if self.allow_blank else rf"^[^{UNSHOWABLE}]*[^ {UNSHOWABLE}][^{UNSHOWABLE}]*$"
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not text.isprintable():
+        if not re.fullmatch(self.pattern[1:-1], text):
             self.fail("plain")
-        if not self.allow_blank and not text.strip():
-            self.fail("blank")
         return text
 
 

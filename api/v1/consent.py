@@ -6,22 +6,29 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.errors import UnknownClient
+from agents.errors import InvalidClient, InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
+from api.authentication import MultipleCredentials
 from api.clients import BASIC_CHALLENGE, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
+from api.operations import operation
 from api.v1.shapes.consent import (
     ApproveBody,
+    ApprovedConsent,
+    DeniedConsent,
     EmptyBody,
     InitiateBody,
     PendingConsent,
     show_consent,
 )
+from api.v1.shapes.consent import Consent as ShownConsent
+from consent.catalogue import InvalidScope
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
 from consent.models import Consent
 from consent.selectors import consent_by_id, visible_consent
 from consent.services import ConsentRequest, request_consent
-from core.errors import Invalid
+from core.errors import Forbidden, Invalid
 from core.idempotency import Answer
 from core.throttle import Throttle, address_subject
 from tokens.services import approve, deny
@@ -30,6 +37,31 @@ from tokens.services import approve, deny
 class Initiate(Endpoint):
     challenge = BASIC_CHALLENGE
 
+    @operation(
+        "initiateConsent",
+        "Ask a person for consent",
+        description="Makes a pending request that lives ten minutes, and says nothing about who exists: `userId` is a "
+        "hint, after which only that person can decide. The client may prove itself, but need not.",
+        body=InitiateBody,
+        answer=PendingConsent,
+        status=201,
+        errors=(
+            UnknownClient,
+            InvalidClient,
+            InvalidRedirectUri,
+            InvalidScope,
+            InvalidTarget,
+            Forbidden,
+            MultipleCredentials,
+        ),
+        repeatable=True,
+        request_example={
+            "clientId": "agc_...",
+            "requestedScopes": ["email:read"],
+            "redirectUri": "https://agent.example/callback",
+            "state": "af0ifjsldkj",
+        },
+    )
     def post(self, request: Request) -> Response:
         body = self.read(InitiateBody)
         Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(self.actor.ip or ""))
@@ -56,6 +88,13 @@ class Initiate(Endpoint):
 
 
 class OneConsent(OptionalCredentialEndpoint):
+    @operation(
+        "getConsent",
+        "Show a request for consent",
+        description="While it is undecided its id is enough. Once decided it is absent to all but its owner and the "
+        "agent's organization.",
+        answer=ShownConsent,
+    )
     def get(self, request: Request, consent_id: str) -> Response:
         organization_id = self.developer.organization_id if self.developer else None
         consent = visible_consent(consent_id, user=self.person, organization_id=organization_id)
@@ -64,6 +103,15 @@ class OneConsent(OptionalCredentialEndpoint):
 
 
 class Approve(PersonEndpoint):
+    @operation(
+        "approveConsent",
+        "Grant what was asked, or a part of it",
+        description="The code lives 60 seconds and works once. Send the person to `redirectUrl`.",
+        body=ApproveBody,
+        answer=ApprovedConsent,
+        errors=(InvalidScope, ConsentAlreadyDecided, ConsentExpired),
+        repeatable=True,
+    )
     def post(self, request: Request, consent_id: str) -> Response:
         body = self.read(ApproveBody)
         consent = consent_by_id(consent_id)
@@ -82,6 +130,13 @@ class Approve(PersonEndpoint):
 
 
 class Deny(PersonEndpoint):
+    @operation(
+        "denyConsent",
+        "Refuse what was asked",
+        body=EmptyBody,
+        answer=DeniedConsent,
+        errors=(ConsentAlreadyDecided, ConsentExpired),
+    )
     def post(self, request: Request, consent_id: str) -> Response:
         self.read(EmptyBody)
         consent = consent_by_id(consent_id)

@@ -3,10 +3,12 @@
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import BadCredentials, EmailTaken
 from accounts.services import check_password, end_session, open_session
 from accounts.throttles import throttle_registration
 from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, Endpoint, PersonEndpoint
+from api.operations import operation
 from api.v1.shapes.consent import EmptyBody
 from api.v1.shapes.people import (
     DeveloperRegistration,
@@ -16,13 +18,24 @@ from api.v1.shapes.people import (
     RotatedApiKey,
     Rotation,
 )
-from core.errors import Forbidden
+from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
 from developers.selectors import developer_for_user
 from developers.services import create_developer, find_registrant, rotate_api_key
 
 
 class RegisterDeveloper(Endpoint):
+    @operation(
+        "registerDeveloper",
+        "Register a developer and their organization",
+        description="A person who has an account already becomes a developer with its password.",
+        body=DeveloperRegistration,
+        answer=NewDeveloper,
+        status=201,
+        errors=(EmailTaken, Throttled),
+        repeatable=True,
+        request_example={"name": "Acme AI", "email": "dev@acme.example", "password": "correct-horse-battery"},
+    )
     def post(self, request: Request) -> Response:
         body = self.read(DeveloperRegistration)
         throttle_registration(self.actor)
@@ -36,6 +49,15 @@ class RegisterDeveloper(Endpoint):
 
 
 class LogInDeveloper(Endpoint):
+    @operation(
+        "logInDeveloper",
+        "Sign a developer in for twelve hours",
+        body=Login,
+        answer=DeveloperSession,
+        errors=(BadCredentials, Forbidden, Throttled),
+        repeatable=True,
+        request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
+    )
     def post(self, request: Request) -> Response:
         user = check_password(actor=self.actor, **self.read(Login))
         developer = developer_for_user(user)
@@ -53,7 +75,7 @@ class LogInDeveloper(Endpoint):
 class LogOut(PersonEndpoint):
     """Ends the session token that it is asked with."""
 
-    def post(self, request: Request) -> Response:
+    def log_out(self, request: Request) -> Response:
         self.read(EmptyBody)
         if not isinstance(request.auth, SessionCredential):
             raise Forbidden("Only a session token ends here; the browser's session ends on its page.")
@@ -61,7 +83,27 @@ class LogOut(PersonEndpoint):
         return Response(status=204)
 
 
+class LogOutDeveloper(LogOut):
+    @operation("logOutDeveloper", "End the session token", body=EmptyBody, status=204)
+    def post(self, request: Request) -> Response:
+        return self.log_out(request)
+
+
+class LogOutUser(LogOut):
+    @operation("logOutUser", "End the session token", body=EmptyBody, status=204)
+    def post(self, request: Request) -> Response:
+        return self.log_out(request)
+
+
 class RotateApiKey(DeveloperEndpoint):
+    @operation(
+        "rotateApiKey",
+        "Replace the API key",
+        description="The keys before it go on for `overlapSeconds`, by default not at all.",
+        body=Rotation,
+        answer=RotatedApiKey,
+        repeatable=True,
+    )
     def post(self, request: Request) -> Response:
         body = self.read(Rotation)
 

@@ -5,10 +5,12 @@ import logging
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.endpoint import Endpoint
+from api.operations import operation
 from core.ids import new_id
 from tokens.models import AccessToken
 
@@ -17,9 +19,23 @@ logger = logging.getLogger(__name__)
 CACHE_SECONDS = 10
 
 
+class Checks(serializers.Serializer):
+    database = serializers.ChoiceField(choices=["ok", "unavailable"])
+    cache = serializers.ChoiceField(choices=["ok", "unavailable"])
+
+
+class HealthReport(serializers.Serializer):
+    """`status` is `ok` with 200 and `unavailable` with 503; without the cache we are only slower."""
+
+    status = serializers.ChoiceField(choices=["ok", "unavailable"])
+    version = serializers.CharField()
+    checks = Checks()
+
+
 class Health(Endpoint):
     """The database alone decides: without the cache we are only slower."""
 
+    @operation("getHealth", "Whether this server can decide", answer=HealthReport)
     def get(self, request: Request) -> Response:
         database = _is_database_up()
         checks = {"database": _word(database), "cache": _word(_is_cache_up())}

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 from agents.models import Agent
 from agents.selectors import agent_for_organization
 from api.endpoint import DeveloperEndpoint
+from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.policies import NewPolicy, Policy, PolicyChanges
 from core.errors import Invalid, NotFound
@@ -32,11 +33,27 @@ class PolicyEndpoint(DeveloperEndpoint):
 
 
 class Policies(PolicyEndpoint):
+    @operation("listPolicies", "List the organization's policies", query=PageQuery, answer=page_of(Policy))
     def get(self, request: Request) -> Response:
         query = read_query(request, PageQuery)
         rows = policies_for_organization(self.developer.organization_id)
         return paginate(rows, query, lambda policies: Policy(policies, many=True).data)
 
+    @operation(
+        "createPolicy",
+        "Create a policy",
+        description="A rule that denies wins. It counts for every verify that starts after the answer.",
+        body=NewPolicy,
+        answer=Policy,
+        status=201,
+        repeatable=True,
+        request_example={
+            "name": "Not too often",
+            "rules": [
+                {"type": "rate_limit", "config": {"maxRequests": 100, "windowSeconds": 3600, "scope": "per_user"}}
+            ],
+        },
+    )
     def post(self, request: Request) -> Response:
         body = self.read(NewPolicy)
         agent = self.agent(body.pop("agentId"))
@@ -50,9 +67,11 @@ class Policies(PolicyEndpoint):
 
 
 class OnePolicy(PolicyEndpoint):
+    @operation("getPolicy", "Show a policy", answer=Policy)
     def get(self, request: Request, policy_id: str) -> Response:
         return Response(Policy(self.policy(policy_id)).data)
 
+    @operation("updatePolicy", "Change a policy", body=PolicyChanges, answer=Policy)
     def patch(self, request: Request, policy_id: str) -> Response:
         body = self.read(PolicyChanges, partial=True)
         policy = self.policy(policy_id)
@@ -63,6 +82,7 @@ class OnePolicy(PolicyEndpoint):
             policy = update_policy(actor=self.actor, policy=policy, changes=changes)
         return Response(Policy(policy).data)
 
+    @operation("deletePolicy", "Delete a policy", status=204)
     def delete(self, request: Request, policy_id: str) -> Response:
         delete_policy(actor=self.actor, policy=self.policy(policy_id))
         return Response(status=204)

@@ -4,7 +4,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.endpoint import Endpoint
-from api.v1.shapes.scopes import Scope
+from api.operations import operation
+from api.v1.shapes.scopes import Scope, ScopeList
 from consent.catalogue import catalogue, scopes_in_category
 from core.errors import NotFound
 
@@ -14,11 +15,13 @@ class CatalogueEndpoint(Endpoint):
 
 
 class Scopes(CatalogueEndpoint):
+    @operation("listScopes", "List the scope catalogue", answer=ScopeList)
     def get(self, request: Request) -> Response:
         return Response({"items": Scope(list(catalogue().values()), many=True).data})
 
 
 class ScopesInCategory(CatalogueEndpoint):
+    @operation("listScopesInCategory", "List one category of the catalogue", answer=ScopeList)
     def get(self, request: Request, category: str) -> Response:
         scopes = scopes_in_category(category)
         if not scopes:

@@ -7,27 +7,39 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.errors import InvalidClient
 from agents.models import Agent
+from api.authentication import MultipleCredentials
 from api.clients import BASIC_CHALLENGE, client_of, is_client_presented, resource_server_of
 from api.endpoint import Endpoint
+from api.operations import operation
 from api.v1.shapes.tokens import (
     BatchBody,
+    Decision,
+    Decisions,
     ExchangeBody,
     RefreshBody,
     RevokeBody,
+    Revoked,
+    Tokens,
     VerifyBody,
     show_decision,
     show_tokens,
 )
 from core.errors import DomainError, NotAuthenticated
 from core.idempotency import Answer
-from decisions.requests import VerifyRequest
+from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide
 from developers.models import ResourceServer
 from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
 
 # A retry of a refresh is a matter of seconds; later the same key means a thief.
 REFRESH_REPEATS = timedelta(seconds=60)
+
+VERIFY_WORDS = (
+    "Always 200 for a well-formed question, and logged before it is answered when the token is ours. `reason` is the "
+    "first that applies of " + ", ".join(f"`{reason.value}`" for reason in Reason) + "."
+)
 
 
 class InvalidGrant(DomainError):
@@ -50,6 +62,15 @@ class ClientEndpoint(Endpoint):
 
 
 class Exchange(ClientEndpoint):
+    @operation(
+        "exchangeCode",
+        "Redeem an authorization code",
+        description="A code works once; using it again also ends what it had issued.",
+        body=ExchangeBody,
+        answer=Tokens,
+        errors=(InvalidGrant, InvalidClient, MultipleCredentials),
+        repeatable=True,
+    )
     def post(self, request: Request) -> Response:
         body = self.read(ExchangeBody)
         agent = self.client(body)
@@ -68,6 +89,16 @@ class Exchange(ClientEndpoint):
 
 
 class Refresh(ClientEndpoint):
+    @operation(
+        "refreshTokens",
+        "Rotate a refresh token",
+        description="A refresh token works once; using it again ends its whole family. Whoever lost the answer repeats "
+        "the request with the same `Idempotency-Key` within 60 seconds.",
+        body=RefreshBody,
+        answer=Tokens,
+        errors=(InvalidGrant, InvalidClient, MultipleCredentials),
+        repeatable=True,
+    )
     def post(self, request: Request) -> Response:
         body = self.read(RefreshBody)
         agent = self.client(body)
@@ -80,6 +111,15 @@ class Refresh(ClientEndpoint):
 
 
 class Revoke(ClientEndpoint):
+    @operation(
+        "revokeToken",
+        "End a token and its whole family",
+        description="Answers the same for an unknown token. With client credentials only that client's tokens end.",
+        body=RevokeBody,
+        answer=Revoked,
+        errors=(InvalidClient, MultipleCredentials),
+        request_example={"token": "eyJhbGciOi..."},
+    )
     def post(self, request: Request) -> Response:
         body = self.read(RevokeBody)
         agent = self.client(body) if is_client_presented(request, body) else None
@@ -112,6 +152,19 @@ class DecisionEndpoint(Endpoint):
 
 
 class Verify(DecisionEndpoint):
+    @operation(
+        "verifyToken",
+        "May this agent do this, for this person, now?",
+        description=VERIFY_WORDS,
+        body=VerifyBody,
+        answer=Decision,
+        errors=(NotAuthenticated,),
+        request_example={
+            "token": "eyJhbGciOi...",
+            "requiredScopes": ["email:send"],
+            "context": {"ip": "203.0.113.7"},
+        },
+    )
     def post(self, request: Request) -> Response:
         body, server = self.read(VerifyBody), self.asking()
         (decision,) = decide([self.question(body, server)])
@@ -119,6 +172,14 @@ class Verify(DecisionEndpoint):
 
 
 class VerifyBatch(DecisionEndpoint):
+    @operation(
+        "verifyTokens",
+        "Decide up to 100 questions at once",
+        description="Decisions come in the order of the questions; a malformed one is a 400 that names its index.",
+        body=BatchBody,
+        answer=Decisions,
+        errors=(NotAuthenticated,),
+    )
     def post(self, request: Request) -> Response:
         body, server = self.read(BatchBody), self.asking()
         decisions = decide([self.question(each, server) for each in body["requests"]])

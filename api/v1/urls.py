@@ -19,7 +19,7 @@ from api.v1 import (
 urlpatterns = [
     path("developers/register", developers.RegisterDeveloper.as_view()),
     path("developers/login", developers.LogInDeveloper.as_view()),
-    path("developers/logout", developers.LogOut.as_view()),
+    path("developers/logout", developers.LogOutDeveloper.as_view()),
     path("developers/api-keys/rotate", developers.RotateApiKey.as_view()),
     path("agents", agents.Agents.as_view()),
     path("agents/<str:agent_id>", agents.OneAgent.as_view()),
@@ -35,7 +35,7 @@ urlpatterns = [
     path("tokens/verify/batch", tokens.VerifyBatch.as_view()),
     path("users/register", users.RegisterUser.as_view()),
     path("users/login", users.LogInUser.as_view()),
-    path("users/logout", developers.LogOut.as_view()),
+    path("users/logout", developers.LogOutUser.as_view()),
     path("users/<str:user_id>/consents", users.Consents.as_view()),
     path("users/<str:user_id>/consents/<str:consent_id>/revoke", users.RevokeConsent.as_view()),
     path("users/<str:user_id>/audit-logs", users.OwnAuditLogs.as_view()),

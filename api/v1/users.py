@@ -6,23 +6,36 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import BadCredentials, EmailTaken
 from accounts.services import add_user, check_password, new_user, open_session
 from accounts.throttles import throttle_registration
 from api.endpoint import Endpoint, PersonEndpoint
+from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
-from api.v1.shapes.audit import OwnAuditQuery, filters_of, show_entries
+from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries
 from api.v1.shapes.consent import ConnectedConsent, EmptyBody, RevokedConsent, agent_facts
 from api.v1.shapes.people import Login, NewUser, UserRegistration, UserSession
 from audit.selectors import entries_for_user, last_uses
+from consent.errors import ConsentAlreadyDecided
 from consent.models import Consent
 from consent.selectors import consent_for_user, consents_for_user
 from consent.services import revoke_consent
 from core import clock
-from core.errors import NotFound
+from core.errors import NotFound, Throttled
 from core.idempotency import Answer
 
 
 class RegisterUser(Endpoint):
+    @operation(
+        "registerUser",
+        "Register a person",
+        body=UserRegistration,
+        answer=NewUser,
+        status=201,
+        errors=(EmailTaken, Throttled),
+        repeatable=True,
+        request_example={"email": "ada@example.com", "password": "correct-horse-battery", "name": "Ada"},
+    )
     def post(self, request: Request) -> Response:
         body = self.read(UserRegistration)
         throttle_registration(self.actor)
@@ -33,6 +46,15 @@ class RegisterUser(Endpoint):
 
 
 class LogInUser(Endpoint):
+    @operation(
+        "logInUser",
+        "Sign a person in for twelve hours",
+        body=Login,
+        answer=UserSession,
+        errors=(BadCredentials, Throttled),
+        repeatable=True,
+        request_example={"email": "ada@example.com", "password": "correct-horse-battery"},
+    )
     def post(self, request: Request) -> Response:
         user = check_password(actor=self.actor, **self.read(Login))
         return self.answer_once(
@@ -50,12 +72,27 @@ class OwnEndpoint(PersonEndpoint):
 
 
 class Consents(OwnEndpoint):
+    @operation(
+        "listUserConsents",
+        "List a person's own consents",
+        description="`lastUsedAt` is when the agent was last allowed something under it.",
+        query=PageQuery,
+        answer=page_of(ConnectedConsent),
+    )
     def get(self, request: Request, user_id: str) -> Response:
         query = read_query(request, PageQuery)
         return paginate(consents_for_user(self.person), query, show_consents)
 
 
 class RevokeConsent(OwnEndpoint):
+    @operation(
+        "revokeUserConsent",
+        "Take a consent back, at once",
+        description="No verify that starts after the answer is allowed by it. Revoking twice changes nothing.",
+        body=EmptyBody,
+        answer=RevokedConsent,
+        errors=(ConsentAlreadyDecided,),
+    )
     def post(self, request: Request, user_id: str, consent_id: str) -> Response:
         self.read(EmptyBody)
         consent = consent_for_user(self.person, consent_id)
@@ -63,6 +100,12 @@ class RevokeConsent(OwnEndpoint):
 
 
 class OwnAuditLogs(OwnEndpoint):
+    @operation(
+        "listUserAuditLogs",
+        "List what happened about a person, newest first",
+        query=OwnAuditQuery,
+        answer=page_of(AuditEntry),
+    )
     def get(self, request: Request, user_id: str) -> Response:
         query = read_query(request, OwnAuditQuery)
         return paginate(entries_for_user(self.person.id, filters_of(query)), query, show_entries)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.selectors import agent_origin
@@ -16,6 +17,19 @@ MAX_SCOPES, MAX_URI, MAX_STATE, MAX_RESOURCES = 100, 2000, 2000, 20
 STATUSES = ConsentRow.Status.values
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "string", "minLength": 1, "maxLength": MAX_URI},
+            {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": MAX_URI},
+                "minItems": 1,
+                "maxItems": MAX_RESOURCES,
+            },
+        ]
+    }
+)
 class Resource(serializers.Field):
     """One identifier of a resource server, or a list of them (RFC 8707 section 2)."""
 

@@ -2,13 +2,46 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.strict import Flag, Line, Moment, StrictSerializer, Text
+from policies.rules import RULES, Rule
+from policies.rules.parsing import MAX_RULES
 
 MAX_NAME, MAX_DESCRIPTION = 200, 500
 
 
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a JSON schema without titles and without references, which lead nowhere inside another document."""
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    merged = {**definitions.get(name, {}), **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {
+        key: _inline(value, definitions)
+        for key, value in merged.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+
+
+def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
+    config = rule.model_json_schema()
+    config = _inline(config, config.pop("$defs", {}))
+    return {
+        "type": "object",
+        "description": (rule.__doc__ or "").strip(),
+        "properties": {"type": {"type": "string", "enum": [rule.type]}, "config": config},
+        "required": ["type", "config"],
+        "additionalProperties": False,
+    }
+
+
+@extend_schema_field(
+    {"type": "array", "maxItems": MAX_RULES, "items": {"oneOf": [_rule_schema(RULES[name]) for name in sorted(RULES)]}}
+)
 class Rules(serializers.Field):
     """A list of `{"type", "config"}`; the rules themselves say what is wrong with them."""
 

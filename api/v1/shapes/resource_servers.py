@@ -3,14 +3,28 @@
 from collections.abc import Sequence
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.strict import Line, Moment, StrictSerializer, Text
 from consent.catalogue import RISK_LEVELS, catalogue, describe_scopes
 from developers.models import ResourceServer as ResourceServerRow
-from developers.resource_servers import MAX_IDENTIFIER_LENGTH, MAX_SCOPES, ScopeDefinition
+from developers.resource_servers import MAX_IDENTIFIER_LENGTH, MAX_SCOPES, SCOPE_ID, ScopeDefinition
 
 MAX_NAME, MAX_SCOPE_ID, MAX_TITLE, MAX_WORDS = 200, 100, 80, 200
+OWN_SCOPE_SCHEMA = {
+    "type": "object",
+    "description": "A scope of the service's own, in the words of the consent screen.",
+    "properties": {
+        "id": {"type": "string", "pattern": f"^{SCOPE_ID.pattern}$"},
+        "riskLevel": {"type": "string", "enum": list(RISK_LEVELS)},
+        "title": {"type": "string", "minLength": 1, "maxLength": MAX_TITLE},
+        "description": {"type": "string", "minLength": 1, "maxLength": MAX_WORDS},
+        "cannot": {"type": "string", "minLength": 1, "maxLength": MAX_WORDS},
+    },
+    "required": ["id", "riskLevel", "title", "description", "cannot"],
+    "additionalProperties": False,
+}
 
 
 class OwnScope(StrictSerializer):
@@ -26,6 +40,7 @@ class OwnScope(StrictSerializer):
         return ScopeDefinition(**super().to_internal_value(data))
 
 
+@extend_schema_field({"oneOf": [{"type": "string", "minLength": 1, "maxLength": MAX_SCOPE_ID}, OWN_SCOPE_SCHEMA]})
 class AnyScope(serializers.Field):
     """The id of a scope, or a scope of the service's own in full."""
 

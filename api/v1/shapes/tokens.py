@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.strict import Opaque, StrictSerializer, Text, TextList
@@ -37,6 +38,21 @@ class RevokeBody(ClientBody):
     token = Opaque()
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "properties": {
+            "verb": {},
+            "recipient": {},
+            "target": {},
+            "amount": {},
+            "text": {},
+            "diff": {},
+            "ip": {"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
+        },
+        "additionalProperties": True,
+    }
+)
 class Context(serializers.Field):
     """What the call is about, free-form: verb, recipient, target, amount, text, diff, ip."""
 
