@@ -1,6 +1,7 @@
 """Node programs under test: a Node that is new enough and the packages, installed by name below `var/`."""
 
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -45,11 +46,12 @@ def install() -> Path:
     return node
 
 
-def start(node: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(node: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start a Node program with the packages in reach; its output is one stream."""
     return subprocess.Popen(
         [node, *arguments],
         cwd=FOLDER,
+        env={**os.environ, **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
