@@ -25,9 +25,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def sdk_server(servers: Servers) -> Iterator[LiveServer]:
-    """Two server processes on SQLite; what differs between the stores is not the SDK's to test."""
-    with LiveServer(Databases(servers.folder).sqlite(), servers.folder, processes=2) as server:
+def sdk_databases(servers: Servers) -> Databases:
+    """SQLite alone, in a folder of its own: what differs between the stores is not the SDK's to test."""
+    folder = servers.folder / "sdk"
+    folder.mkdir()
+    return Databases(folder)
+
+
+@pytest.fixture(scope="session")
+def sdk_server(sdk_databases: Databases, servers: Servers) -> Iterator[LiveServer]:
+    with LiveServer(sdk_databases.sqlite(), servers.folder, processes=2) as server:
         yield server
     assert server.secrets_in_log() == [], "a secret was logged"
     assert "Traceback (most recent call last)" not in server.log_text(), server.log_text()[-5000:]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ from agentgate_sdk.models import Tokens
 
 
 class DictKeyring(keyring.backend.KeyringBackend):
-    priority = 1  # type: ignore[assignment] # a plain number is what keyring's own backends give
+    priority = 1
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,13 +78,16 @@ def test_a_lock_is_for_one_holder_and_one_key(store):
 
 def test_a_session_moves_between_clients_by_its_store(store):
     gate = FakeGate()
-    make = lambda: AgentGateClient(  # noqa: E731 - two clients of one store
-        BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client(), retry=NO_PAUSES
+    one, other = (
+        AgentGateClient(
+            BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client(), retry=NO_PAUSES
+        )
+        for _ in range(2)
     )
-    make().create_session("code", key="person 42/é")
-    resumed = make().resume_session("person 42/é")
+    one.create_session("code", key="person 42/é")
+    resumed = other.resume_session("person 42/é")
     assert resumed is not None and resumed.verify(["email:send"]).allowed
-    assert make().resume_session("nobody") is None
+    assert other.resume_session("nobody") is None
 
 
 def test_several_sessions_of_one_store_refresh_once(store):
@@ -120,7 +122,6 @@ def test_refreshed_tokens_are_stored_before_they_are_used(store):
     assert stored_at_verify == ["access-2"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 def test_files_are_private(tmp_path):
     store = FileStore(tmp_path / "sessions")
     store.save("k", record())
@@ -132,7 +133,6 @@ def test_files_are_private(tmp_path):
         store.load("k")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 def test_a_directory_others_may_write_to_is_refused(tmp_path):
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
 
 from .protocol import SessionRecord
@@ -14,7 +13,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._records: dict[str, SessionRecord] = {}
-        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[str, threading.Lock] = {}
 
     def load(self, key: str) -> SessionRecord | None:
         return self._records.get(key)
@@ -26,5 +25,6 @@ class MemoryStore:
         self._records.pop(key, None)
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
-        lock = self._locks[key]
+        # setdefault is one step also on Pythons without a global lock.
+        lock = self._locks.setdefault(key, threading.Lock())
         return lock.release if lock.acquire(blocking=False) else None
