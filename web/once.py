@@ -23,9 +23,12 @@ def put(request: HttpRequest, subject: str, secret: str) -> None:
 
 
 def take(request: HttpRequest, subject: str) -> str | None:
-    """Return the secret kept for `subject` and forget it. None if there is none, or it waited too long."""
+    """Return the secret kept for `subject` and forget it. None if there is none, or it waited too long.
+
+    A HEAD leaves it: its answer has no body in which anybody could read the secret.
+    """
     sealed = request.session.get(SESSION_KEY)
-    if sealed is None:
+    if sealed is None or request.method == "HEAD":
         return None
     try:
         kept_for, secret, until = json.loads(open_sealed(PURPOSE, b64decode(sealed)))

@@ -1,5 +1,7 @@
 """API sessions on the account page, and allauth's pages in our frame."""
 
+import re
+
 import pytest
 
 from accounts.services import open_session
@@ -65,3 +67,28 @@ def test_sign_in_goes_nowhere_else(client, ada):
 def test_a_wrong_password_is_said_in_the_error_summary(client, ada):
     response = client.post("/accounts/login/", {"login": ada.email, "password": "wrong"})
     assert b'id="errors" tabindex="-1" autofocus' in response.content
+
+
+def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada, mailoutbox):
+    client.post("/accounts/password/reset/", {"email": ada.email})
+    (mail,) = mailoutbox
+    assert "Choose a new password" in mail.subject
+    link = re.search(r"http://testserver(/\S+)", mail.body)
+    page = client.get(link[1], follow=True)
+    assert b"<script" not in page.content
+    address = page.request["PATH_INFO"]
+    assert client.post(address, {"password1": "short", "password2": "short"}).status_code == 200
+    form = {"password1": "another-passphrase-9", "password2": "another-passphrase-9"}
+    done = client.post(address, form, follow=True)
+    assert "password is now changed" in done.content.decode()
+    ada.refresh_from_db()
+    assert ada.check_password("another-passphrase-9")
+
+
+def test_an_address_is_confirmed_through_the_link_in_a_mail(as_ada, ada, mailoutbox):
+    as_ada.post("/accounts/email/", {"email": ada.email, "action_send": ""})
+    (mail,) = mailoutbox
+    page = as_ada.get(re.search(r"http://testserver(/\S+)", mail.body)[1])
+    assert b"<script" not in page.content
+    as_ada.post(page.request["PATH_INFO"])
+    assert "Confirmed" in as_ada.get("/accounts/email/").content.decode()

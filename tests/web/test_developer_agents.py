@@ -3,9 +3,11 @@
 from html import unescape
 
 import pytest
+import time_machine
 from django.test import Client
 
 from agents.models import Agent
+from core import clock
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 
@@ -63,6 +65,19 @@ def test_a_new_agent_shows_its_secret_a_single_time(as_developer, developer):
 def test_the_secret_lies_sealed_between_the_two_requests(as_developer):
     as_developer.post("/developer/agents/new", NEW_AGENT)
     assert "ags_" not in str(dict(as_developer.session.items()))
+
+
+def test_a_head_request_does_not_use_up_the_secret(as_developer):
+    url = as_developer.post("/developer/agents/new", NEW_AGENT)["Location"]
+    as_developer.head(url)
+    assert shown_secret(as_developer.get(url)).startswith("ags_")
+
+
+def test_a_secret_that_was_not_fetched_for_five_minutes_is_gone(as_developer):
+    with time_machine.travel(clock.now(), tick=False) as now:
+        url = as_developer.post("/developer/agents/new", NEW_AGENT)["Location"]
+        now.shift(301)
+        assert "secret__value" not in as_developer.get(url).content.decode()
 
 
 def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
