@@ -1,0 +1,133 @@
+"""What README says is run and compared with the code, so that it cannot go wrong unnoticed."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.urls import URLPattern
+
+from api.v1.urls import urlpatterns
+from consent.catalogue import catalogue
+from policies.rules import RULES
+from tests.live.gate import Gate
+from tests.live.server import ROOT, Databases, LiveServer
+
+README = (ROOT / "README.md").read_text()
+
+
+def section(title: str) -> str:
+    return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def blocks(language: str, title: str) -> str:
+    """Return the section's code in this language as one program."""
+    return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", section(title), re.M | re.S))
+
+
+def first_cells(title: str) -> list[str]:
+    """Return what stands in backquotes in the first column of the section's tables."""
+    cells = re.findall(r"^\| (.*?) \|", section(title), re.M)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    folder = tmp_path_factory.mktemp("readme")
+    with LiveServer(Databases(folder).sqlite(), folder, processes=1) as running:
+        yield running
+
+
+@pytest.mark.live
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_eight_steps_with_curl_work_as_they_stand(server: LiveServer) -> None:
+    script = "set -eu\n" + blocks("sh", "The eight steps, with curl")
+
+    done = subprocess.run(
+        ["sh", "-c", script], env={**os.environ, "GATE": server.url}, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    decisions = [answer for answer in json_values(done.stdout) if "allowed" in answer]
+    assert [(decision["allowed"], decision.get("reason")) for decision in decisions] == [
+        (True, None),
+        (False, "insufficient_scope"),
+        (False, "consent_revoked"),
+    ]
+    (log,) = [answer for answer in json_values(done.stdout) if "items" in answer]
+    assert [entry["outcome"] for entry in log["items"]] == ["denied", "allowed"]
+    assert f"{server.url}/consent/cns_" in done.stdout
+
+
+@pytest.mark.live
+def test_the_same_in_python_works_as_it_stands(server: LiveServer) -> None:
+    gate = Gate(server.url)
+    developer, person = gate.developer(), gate.person()
+    environment = {"GATE": server.url, "API_KEY": developer.api_key, "PYTHONPATH": str(ROOT / "sdk/python/src")}
+    program = subprocess.Popen(
+        [sys.executable, "-u", "-c", blocks("python", "The same in Python")],
+        env={**os.environ, **environment},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    link = program.stdout.readline()
+
+    code = gate.approve(link.rsplit("/", 1)[1].strip(), person)
+    output, _ = program.communicate(f"{code}\n", timeout=60)
+
+    assert program.returncode == 0
+    assert output.endswith("True None\n")
+    assert next(gate.entries(developer, event="token.revoked"))["outcome"] == "info"
+
+
+def test_the_scopes_are_those_of_the_catalogue() -> None:
+    rows = re.findall(r"^\| `(\S+)` \| (\S+) \| (\S+) \|", section("Scopes"), re.M)
+
+    assert rows == [(scope.id, scope.category, scope.risk_level) for scope in catalogue().values()]
+    categories = {scope.category for scope in catalogue().values()}
+    assert f"{len(catalogue())} permissions in {len(categories)} categories" in README
+
+
+def test_the_endpoints_are_those_that_are_served() -> None:
+    served = {re.sub(r"<str:\w+>", ":id", str(path.pattern)) for path in urlpatterns if isinstance(path, URLPattern)}
+    listed = {path.removeprefix("/").replace(":category", ":id") for path in cells_with_paths()}
+
+    assert {path for path in served if "^" not in path} == listed
+
+
+def cells_with_paths() -> list[str]:
+    return re.findall(r"^\| [A-Za-z, ]+ \| `(/[^`]*)` \|", section("The API"), re.M)
+
+
+def test_the_rule_types_are_those_that_are_registered() -> None:
+    assert sorted(first_cells("Rules of policies")) == sorted(RULES)
+
+
+def test_the_environment_variables_are_those_that_are_read() -> None:
+    files = ("settings.py", "server.py", "environment.py")
+    source = "".join((ROOT / "agentgate" / name).read_text() for name in files)
+    read = set(re.findall(r"nvironment\.\w+\(\s*\"([A-Z_]+)\"|NVIRONMENT\.\w+\(\s*\"([A-Z_]+)\"", source))
+
+    assert {first or second for first, second in read} == set(first_cells("Running it"))
+
+
+def test_every_file_that_is_named_exists() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def json_values(text: str) -> list[dict[str, Any]]:
+    """Return the objects in `text`, which follow each other without a break."""
+    decoder, found = json.JSONDecoder(), []
+    while (start := text.find("{")) >= 0:
+        value, end = decoder.raw_decode(text[start:])
+        found.append(value)
+        text = text[start + end :]
+    return found
