@@ -1,0 +1,44 @@
+"""Every link of every page leads somewhere."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from policies.services import create_policy
+
+LINK = re.compile(r'<a [^>]*href="([^"#]+)"')
+
+
+def crawl(client: Client, start: str) -> dict[str, int]:
+    """Return the status of every page of ours that can be reached from `start` by links alone."""
+    found: dict[str, int] = {}
+    waiting = [start]
+    while waiting:
+        url = waiting.pop().replace("&amp;", "&")
+        if url in found or not url.startswith("/") or url.startswith("/api/"):
+            continue
+        response = client.get(url)
+        found[url] = response.status_code
+        if response.get("Content-Type", "").startswith("text/html"):
+            base = url.partition("?")[0]
+            links = LINK.findall(response.content.decode())
+            waiting += [f"{base}{link}" if link.startswith("?") else link for link in links]
+    return found
+
+
+@pytest.fixture
+def everything(granted, developer, world):
+    actor = world.ANYBODY.acting_as("developer", developer.id)
+    create_policy(actor=actor, organization=developer.organization, name="Empty", rules=[])
+
+
+@pytest.mark.parametrize("who", ["client", "as_ada", "as_developer"])
+def test_no_link_is_broken(request, everything, who):
+    found = crawl(request.getfixturevalue(who), "/")
+    assert len(found) > 4
+    assert {url: status for url, status in found.items() if status not in (200, 302)} == {}
+
+
+def test_the_api_reference_is_where_the_pages_say(client, db):
+    assert client.get("/api/docs").status_code == 200
