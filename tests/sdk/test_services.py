@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from agentgate_sdk import AgentGateAdmin
 from agentgate_sdk.models import NewResourceServer
+from fastmcp import Client
 from service_processes import Service, running_service
 
 from tests.live.gate import Agent, Gate, Person, expect
@@ -81,3 +82,15 @@ def test_a_policy_refuses_and_is_named(
     assert outcome.status == 429
     assert outcome.body["policy"] == {"id": policy.id, "name": "One an hour", "ruleType": "rate_limit"}
     assert outcome.body["retryAfterSeconds"] > 0
+
+
+@pytest.mark.parametrize("service", ["fastmcp"], indirect=True)
+async def test_the_real_mcp_client_calls_the_guarded_tool(service: Service, gate: Gate, agent: Agent, person: Person):
+    token = gate.tokens(agent, person)["accessToken"]
+    async with Client(f"{service.url}/mcp", auth=token) as client:
+        (tool,) = await client.list_tools()
+        assert list(tool.inputSchema["properties"]) == ["recipient"]
+        assert (await client.call_tool("send", {"recipient": "a@example.com"})).data["userId"] == person.id
+        expect(200, gate.post("/tokens/revoke", {"token": token}))
+        with pytest.raises(Exception, match="error response"):
+            await client.call_tool("send", {"recipient": "a@example.com"})

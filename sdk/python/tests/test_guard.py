@@ -11,7 +11,7 @@ import pytest
 from fake_gate import BASE_URL, problem
 
 from agentgate_sdk import Decision, RetryPolicy
-from agentgate_sdk.service import Guard, Refusal, Requirement, configure, default_guard
+from agentgate_sdk.service import Guard, Refusal, Requirement, configure, default_guard, defaults
 from agentgate_sdk.service.bearer import MalformedCredential, read_bearer
 
 METADATA = "https://api.example/.well-known/oauth-protected-resource"
@@ -231,10 +231,37 @@ def test_unsafe_or_incomplete_guards_are_refused(options):
         Guard(**{"base_url": BASE_URL, **options})
 
 
-def test_the_default_guard_is_the_configured_one():
+def test_the_default_guard_is_the_configured_one(fresh_defaults):
     guard = Gate({"allowed": True}).guard()
     configure(guard)
     assert default_guard() is guard
+
+
+@pytest.fixture
+def fresh_defaults(monkeypatch):
+    monkeypatch.setattr(defaults, "_configured", [])
+    defaults._guard_of_environment.cache_clear()
+    yield
+    defaults._guard_of_environment.cache_clear()
+
+
+def test_the_environment_describes_the_default_guard(fresh_defaults, monkeypatch, tmp_path):
+    (tmp_path / "secret").write_text("rs_1\n")
+    monkeypatch.setenv("AGENTGATE_URL", "http://gate.internal:8000")
+    monkeypatch.setenv("AGENTGATE_RESOURCE_SERVER_ID", "res_1")
+    monkeypatch.setenv("AGENTGATE_RESOURCE_SERVER_SECRET_FILE", str(tmp_path / "secret"))
+    with pytest.raises(ValueError, match="https"):
+        default_guard()
+    monkeypatch.setenv("AGENTGATE_ALLOW_HTTP", "1")
+    guard = default_guard()
+    assert guard._source._credential.headers == {"Authorization": "Basic cmVzXzE6cnNfMQ=="}
+    assert default_guard() is guard
+
+
+def test_no_guard_at_all_is_said_plainly(fresh_defaults, monkeypatch):
+    monkeypatch.delenv("AGENTGATE_URL", raising=False)
+    with pytest.raises(RuntimeError, match="AGENTGATE_URL"):
+        default_guard()
 
 
 def test_challenges_cannot_be_broken_out_of():

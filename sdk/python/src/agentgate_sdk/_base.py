@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -81,6 +82,11 @@ class AsyncApi(Awaits):
 
     async def aclose(self) -> None:
         await self._driver.close()
+
+
+def http_allowed_by_environment() -> bool:
+    """Return whether `AGENTGATE_ALLOW_HTTP=1` says that the network to AgentGate is trusted."""
+    return os.environ.get("AGENTGATE_ALLOW_HTTP") == "1"
 
 
 def checked_base_url(base_url: str, allow_http: bool) -> str:

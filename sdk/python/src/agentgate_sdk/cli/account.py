@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .._base import Api, Blocks, checked_base_url
+from .._base import DEFAULT_TIMEOUT_SECONDS, Api, Blocks, http_allowed_by_environment
 from .._call import Call, Credential
 from .._decode import parse_time, reader
 from .._effects import Flow
@@ -63,11 +63,11 @@ def admin() -> AgentGateAdmin:
     """Return a connection with `AGENTGATE_API_KEY`, else with the kept session. Raises AgentGateError."""
     api_key = os.environ.get("AGENTGATE_API_KEY")
     if api_key:
-        return AgentGateAdmin(base_url(), api_key)
+        return AgentGateAdmin(base_url(), api_key, allow_http=http_allowed_by_environment())
     kept = _kept()
     if kept is None or parse_time(kept["expires"]) <= datetime.now(timezone.utc):
         raise AgentGateError("not signed in: use agentgate login, or set AGENTGATE_API_KEY")
-    return AgentGateAdmin(kept["url"], session_token=kept["token"])
+    return AgentGateAdmin(kept["url"], session_token=kept["token"], allow_http=http_allowed_by_environment())
 
 
 def base_url() -> str:
@@ -76,8 +76,15 @@ def base_url() -> str:
 
 
 def _sign_in(url: str, credential: Credential) -> SignIn:
-    checked_base_url(url, allow_http=False)
-    return SignIn(url, credential, timeout=10.0, retry=None, http_client=None, allow_http=False)
+    allow_http = http_allowed_by_environment()
+    return SignIn(
+        url,
+        credential,
+        timeout=DEFAULT_TIMEOUT_SECONDS,
+        retry=None,
+        http_client=None,
+        allow_http=allow_http,
+    )
 
 
 def _kept() -> dict[str, Any] | None:

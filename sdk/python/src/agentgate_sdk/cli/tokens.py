@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from .._base import http_allowed_by_environment
 from ..models import Decision
 from ..verifier import AgentGateVerifier
 from .account import base_url
@@ -30,6 +31,7 @@ def verify(
         base_url(),
         os.environ.get("AGENTGATE_RESOURCE_SERVER_ID"),
         os.environ.get("AGENTGATE_RESOURCE_SERVER_SECRET"),
+        allow_http=http_allowed_by_environment(),
     ) as verifier:
         context = {"ip": ip} if ip else None
         decision = verifier.verify(_read_token(), scope, action=action, resource=resource, context=context)

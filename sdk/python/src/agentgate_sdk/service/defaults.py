@@ -6,6 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from .._base import http_allowed_by_environment
 from .guard import Guard
 
 _configured: list[Guard] = []
@@ -20,7 +21,8 @@ def default_guard() -> Guard:
     """Return the configured guard, else the one that the environment describes.
 
     `AGENTGATE_URL`, `AGENTGATE_RESOURCE_SERVER_ID`, `AGENTGATE_RESOURCE_SERVER_SECRET` (or that name with
-    `_FILE`) and `AGENTGATE_RESOURCE_METADATA`. Raises RuntimeError when there is neither.
+    `_FILE`), `AGENTGATE_RESOURCE_METADATA` and `AGENTGATE_ALLOW_HTTP`. Raises RuntimeError when there is
+    neither.
     """
     return _configured[0] if _configured else _guard_of_environment()
 
@@ -37,6 +39,7 @@ def _guard_of_environment() -> Guard:
         os.environ.get("AGENTGATE_RESOURCE_SERVER_ID"),
         _secret("AGENTGATE_RESOURCE_SERVER_SECRET"),
         resource_metadata=os.environ.get("AGENTGATE_RESOURCE_METADATA"),
+        allow_http=http_allowed_by_environment(),
     )
 
 
