@@ -9,15 +9,15 @@ from rest_framework.request import Request
 
 from accounts.models import SessionToken, User
 from accounts.selectors import session_for_token
-from core.errors import DomainError, Forbidden, NotAuthenticated
+from core.errors import Forbidden, NotAuthenticated
 from developers.models import Developer
 from developers.selectors import developer_for_api_key
 
 API_KEY_HEADER = "X-Api-Key"
 
 
-class MultipleCredentials(DomainError):
-    """Two credentials in one request leave open who asks."""
+class MultipleCredentials(NotAuthenticated):
+    """Two credentials in one request leave open who asks, so nobody does."""
 
     code = "multiple_credentials"
     title = "Give one credential"

@@ -11,23 +11,29 @@ from agents.errors import InvalidClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
-from api.authentication import MultipleCredentials
 from core.actor import Actor
-from core.errors import Invalid, NotAuthenticated
+from core.errors import DomainError, NotAuthenticated
 from developers.models import ResourceServer
 from developers.resource_servers import authenticate_resource_server
 
 BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
 
 
+class CredentialsTwice(DomainError):
+    """RFC 6749 section 2.3: a client uses one method of authentication in a request."""
+
+    code = "invalid_request"
+    title = "Client credentials come in one place"
+
+
 def client_of(request: Request, body: Mapping[str, Any], actor: Actor) -> Agent:
     """Return the agent that asks. A public one has no secret to prove.
 
-    Raises `InvalidClient`, `Throttled`, `MultipleCredentials`, and `Invalid` when no client is named.
+    Raises `InvalidClient`, also when no client is named, `Throttled`, `CredentialsTwice`.
     """
     client_id, secret = _presented(request, body)
     if not client_id:
-        raise Invalid.field("clientId", "This field is required.")
+        raise InvalidClient("Send clientId and clientSecret, or HTTP Basic.")
     if secret is None:
         agent = agent_for_client_id(client_id)
         if agent is not None and not agent.is_confidential:
@@ -64,7 +70,7 @@ def _presented(request: Request, body: Mapping[str, Any]) -> tuple[str, str | No
     if basic is None:
         return body.get("clientId", ""), body.get("clientSecret")
     if "clientSecret" in body or body.get("clientId", basic[0]) != basic[0]:
-        raise MultipleCredentials("Send client credentials in the body or as HTTP Basic, not both.")
+        raise CredentialsTwice("Send client credentials in the body or as HTTP Basic, not both.")
     return basic
 
 

@@ -9,11 +9,14 @@ from django.shortcuts import render
 from django.utils.csp import CSP
 from django.utils.decorators import method_decorator
 from django.views.decorators.csp import csp_override
+from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
 from api.endpoint import AlwaysJson
 from api.operations import ErrorType
+from api.parsers import MAX_INTEGER
+from api.strict import Text
 from audit.events import Event
 from core.errors import DomainError
 from decisions.requests import Reason
@@ -29,8 +32,8 @@ is at most 2^53-1, a body at most 2 MiB and 32 levels deep, and no name stands i
 **Credentials.** A developer sends `X-Api-Key`; a person, who may be a developer too, a session token as
 `Authorization: Bearer st_...`, or the browser's session with its CSRF token in `X-CSRFToken`; an agent its client
 credentials in the body or as HTTP Basic; a resource server HTTP Basic. A wrong credential is a 401 even where none is
-needed. `X-Api-Key` together with `Authorization`, or client credentials in two places, are a 400
-(`multiple_credentials`). Beside either header the browser's cookie is not looked at. A credential in a query string is
+needed. So is `X-Api-Key` together with `Authorization` (`multiple_credentials`); client credentials in two places are
+a 400 (`invalid_request`). Beside either header the browser's cookie is not looked at. A credential in a query string is
 never read. Endpoints that ask for no credential do not look at one.
 
 **Refusals** are problem details (RFC 9457). What is absent and what is somebody else's look alike: 404.
@@ -40,6 +43,22 @@ within 24 hours (60 seconds for a refresh, 12 hours are what a login's token liv
 key with another body is a 409. Only a success is stored.
 """
 
+# Whole numbers that every reader keeps, and text without NUL: what a context may hold at any depth.
+JSON_VALUE = {
+    "anyOf": [
+        {"type": "null"},
+        {"type": "boolean"},
+        {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
+        {"type": "number", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
+        {"type": "string", "pattern": Text.pattern},
+        {"type": "array", "items": {"$ref": "#/components/schemas/JsonValue"}},
+        {
+            "type": "object",
+            "propertyNames": {"pattern": Text.pattern},
+            "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
+        },
+    ]
+}
 BLANK = {"type": "string", "maxLength": 0}
 
 DOCUMENT_CSP = {
@@ -56,6 +75,7 @@ class OpenApiDocument(SpectacularJSONAPIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     content_negotiation_class = AlwaysJson
+    renderer_classes = (OpenApiJsonRenderer2,)
 
 
 @method_decorator(csp_override(DOCUMENT_CSP), name="dispatch")
@@ -77,6 +97,7 @@ def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     _tidy(result)
     result["info"]["description"] = CONVENTIONS.strip() + "\n\n" + "\n\n".join(_lists())
     names = sorted({operation["tags"][0] for path in result["paths"].values() for operation in path.values()})
+    result["components"]["schemas"]["JsonValue"] = JSON_VALUE
     result["tags"] = [{"name": name} for name in names]
     return result
 

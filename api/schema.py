@@ -190,7 +190,10 @@ class AutoSchema(SpectacularSchema):
     def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
         if not isinstance(field, (Text, Opaque)):
             return super()._map_serializer_field(field, direction, bypass_extensions)
-        schema: dict[str, Any] = {"type": "string", **({} if field.allow_blank else {"minLength": 1})}
+        schema: dict[str, Any] = {
+            "type": "string",
+            **({} if field.allow_blank else {"minLength": field.min_length or 1}),
+        }
         if field.max_length:
             schema["maxLength"] = field.max_length
         if isinstance(field, Text):

@@ -9,8 +9,7 @@ from rest_framework.response import Response
 from agents.errors import InvalidClient, InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
-from api.authentication import MultipleCredentials
-from api.clients import BASIC_CHALLENGE, client_of, is_secret_presented
+from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import operation
 from api.v1.shapes.consent import (
@@ -28,7 +27,7 @@ from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
 from consent.models import Consent
 from consent.selectors import consent_by_id, visible_consent
 from consent.services import ConsentRequest, request_consent
-from core.errors import Forbidden, Invalid
+from core.errors import Forbidden
 from core.idempotency import Answer
 from core.throttle import Throttle, address_subject
 from tokens.services import approve, deny
@@ -52,7 +51,7 @@ class Initiate(Endpoint):
             InvalidScope,
             InvalidTarget,
             Forbidden,
-            MultipleCredentials,
+            CredentialsTwice,
         ),
         repeatable=True,
         request_example={
@@ -79,8 +78,6 @@ class Initiate(Endpoint):
             agent = client_of(self.request, body, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
             return agent
-        if "clientId" not in body:
-            raise Invalid.field("clientId", "This field is required.")
         found = agent_for_client_id(body["clientId"])
         if found is None:
             raise UnknownClient("Check the client id.")

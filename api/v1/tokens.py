@@ -9,8 +9,7 @@ from rest_framework.response import Response
 
 from agents.errors import InvalidClient
 from agents.models import Agent
-from api.authentication import MultipleCredentials
-from api.clients import BASIC_CHALLENGE, client_of, is_client_presented, resource_server_of
+from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_client_presented, resource_server_of
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.shapes.tokens import (
@@ -68,7 +67,7 @@ class Exchange(ClientEndpoint):
         description="A code works once; using it again also ends what it had issued.",
         body=ExchangeBody,
         answer=Tokens,
-        errors=(InvalidGrant, InvalidClient, MultipleCredentials),
+        errors=(InvalidGrant, InvalidClient, CredentialsTwice),
         repeatable=True,
     )
     def post(self, request: Request) -> Response:
@@ -96,7 +95,7 @@ class Refresh(ClientEndpoint):
         "the request with the same `Idempotency-Key` within 60 seconds.",
         body=RefreshBody,
         answer=Tokens,
-        errors=(InvalidGrant, InvalidClient, MultipleCredentials),
+        errors=(InvalidGrant, InvalidClient, CredentialsTwice),
         repeatable=True,
     )
     def post(self, request: Request) -> Response:
@@ -117,7 +116,7 @@ class Revoke(ClientEndpoint):
         description="Answers the same for an unknown token. With client credentials only that client's tokens end.",
         body=RevokeBody,
         answer=Revoked,
-        errors=(InvalidClient, MultipleCredentials),
+        errors=(InvalidClient, CredentialsTwice),
         request_example={"token": "eyJhbGciOi..."},
     )
     def post(self, request: Request) -> Response:

@@ -39,9 +39,9 @@ class Resource(serializers.Field):
 
 
 class InitiateBody(StrictSerializer):
-    """What an agent asks for. The client is named here or by HTTP Basic."""
+    """What an agent asks for."""
 
-    clientId = Text(max_length=2000, required=False)
+    clientId = Text(max_length=2000)
     clientSecret = Text(max_length=500, required=False)
     requestedScopes = TextList(min_items=1, max_items=MAX_SCOPES)
     optionalScopes = TextList(max_items=MAX_SCOPES, default=list)

@@ -5,7 +5,7 @@ from rest_framework import serializers
 from api.strict import Line, Moment, StrictSerializer, Text, Whole
 from core.rotation import MAX_OVERLAP_SECONDS
 
-MAX_NAME, MAX_EMAIL, MAX_PASSWORD = 200, 254, 1000
+MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
 
 
 class Email(serializers.EmailField):
@@ -23,12 +23,12 @@ class Email(serializers.EmailField):
 class DeveloperRegistration(StrictSerializer):
     name = Line(max_length=MAX_NAME)
     email = Email()
-    password = Text(max_length=MAX_PASSWORD)
+    password = Text(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)
 
 
 class UserRegistration(StrictSerializer):
     email = Email()
-    password = Text(max_length=MAX_PASSWORD)
+    password = Text(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)
     name = Line(max_length=MAX_NAME, required=False, allow_blank=True, default="")
 
 

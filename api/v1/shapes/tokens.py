@@ -42,15 +42,10 @@ class RevokeBody(ClientBody):
     {
         "type": "object",
         "properties": {
-            "verb": {},
-            "recipient": {},
-            "target": {},
-            "amount": {},
-            "text": {},
-            "diff": {},
             "ip": {"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
         },
-        "additionalProperties": True,
+        "propertyNames": {"pattern": Text.pattern},
+        "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
     }
 )
 class Context(serializers.Field):
