@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from agentgate_sdk import AgentGateClient, AsyncAgentGateClient, FileStore, SessionEndedError
+from agentgate_sdk import AgentGateAdmin, AgentGateClient, AsyncAgentGateClient, FileStore, SessionEndedError
 from agentgate_sdk.errors import InvalidGrantError
 
 from tests.live.gate import Agent, Gate, Person
@@ -116,6 +116,19 @@ def test_a_revoked_consent_denies_and_then_ends_the_session(gate: Gate, client: 
     expire(session)
     with pytest.raises(SessionEndedError):
         session.verify(["email:send"])
+
+
+def test_a_session_outlives_a_suspension_of_its_agent(
+    gate: Gate, client: AgentGateClient, admin: AgentGateAdmin, agent: Agent, person: Person
+):
+    session = client.create_session(gate.code(agent, person))
+    admin.update_agent(agent.id, status="suspended")
+    assert session.verify(["email:send"]).reason == "agent_suspended"
+    expire(session)
+    with pytest.raises(SessionEndedError):
+        session.verify(["email:send"])
+    admin.update_agent(agent.id, status="active")
+    assert session.verify(["email:send"]).allowed
 
 
 def test_a_code_works_once(gate: Gate, client: AgentGateClient, agent: Agent, person: Person):

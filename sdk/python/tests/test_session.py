@@ -140,15 +140,24 @@ async def test_a_task_cancelled_at_any_moment_does_not_break_the_session(gate: F
     assert not gate.family_ended
 
 
-def test_ended_family_raises_and_is_forgotten(client: AgentGateClient, gate: FakeGate):
+def test_ended_family_raises(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     expire(session)
     gate.family_ended = True
-    for _ in range(3):
-        with pytest.raises(SessionEndedError):
-            session.verify(["email:send"])
-    assert gate.calls["/tokens/refresh"] == 1
-    assert client.resume_session("cns_1") is None
+    with pytest.raises(SessionEndedError, match="invalid_grant"):
+        session.verify(["email:send"])
+
+
+def test_session_outlives_a_suspension_of_its_agent(client: AgentGateClient, gate: FakeGate):
+    session = client.create_session("code")
+    expire(session)
+    gate.intercept = lambda request: (
+        problem(400, "invalid_grant") if request.url.path.endswith("/refresh") else None
+    )
+    with pytest.raises(SessionEndedError):
+        session.verify(["email:send"])
+    gate.intercept = lambda request: None
+    assert session.verify(["email:send"]).allowed
 
 
 def test_waiters_share_a_failed_refresh(client: AgentGateClient, gate: FakeGate):

@@ -47,6 +47,10 @@ def store(request, tmp_path, monkeypatch):
     return KeyringStore(lock_directory=tmp_path / "locks")
 
 
+def fail(*_):
+    raise OSError("disk full")
+
+
 def record(generation: int = 1, expires_in: int = 900) -> SessionRecord:
     return SessionRecord.of(reader(Tokens)(tokens(generation, expires_in)))
 
@@ -143,15 +147,26 @@ def test_a_directory_others_may_write_to_is_refused(tmp_path):
 def test_a_failed_write_leaves_the_old_record_and_no_rubbish(tmp_path, monkeypatch):
     store = FileStore(tmp_path)
     store.save("k", record(1))
-
-    def fail(*_):
-        raise OSError("disk full")
-
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(StoreError, match="disk full"):
         store.save("k", record(2))
     assert store.load("k").access_token == "access-1"
     assert not list(tmp_path.glob(".tmp-*"))
+
+
+def test_a_refresh_that_could_not_be_stored_is_recovered(tmp_path, monkeypatch):
+    gate = FakeGate(expires_in=0)
+    store = FileStore(tmp_path)
+    client = AgentGateClient(BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client())
+    session = client.create_session("code")
+    gate.expires_in = 900
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fail)
+        with pytest.raises(StoreError, match="disk full"):
+            session.verify(["email:send"])
+        assert gate.calls["/tokens/verify"] == 0
+    assert session.verify(["email:send"]).allowed
+    assert gate.calls["/tokens/refresh"] == 2 and not gate.family_ended
 
 
 def test_a_damaged_file_is_reported_without_its_contents(tmp_path):

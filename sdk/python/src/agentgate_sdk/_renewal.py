@@ -91,12 +91,11 @@ class Renewal:
         call = refresh_tokens(self._credential, spent.refresh_token, spent.next_refresh_key)
         try:
             tokens = yield from self._api._call(call)
-        except InvalidGrantError:
-            yield Blocking(lambda: self._store.delete(self._key))
-            ended = SessionEndedError("the session yields no more tokens: ask for consent again")
-        else:
             return SessionRecord.of(tokens)
-        raise ended
+        except InvalidGrantError as error:
+            problem = error.detail
+        # The record stays: a suspension answers the same as the end does, and may be lifted.
+        raise SessionEndedError(f"the session yields no tokens: {problem}")
 
 
 def _unlock(unlock: Callable[[], None] | None) -> None:

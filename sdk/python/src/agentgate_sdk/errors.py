@@ -27,7 +27,10 @@ class UnexpectedResponseError(AgentGateError):
 
 
 class SessionEndedError(AgentGateError):
-    """The session yields no more tokens (revoked, expired or replayed): ask the person for consent again."""
+    """The session yields no tokens: it was revoked, expired or replayed, or the agent is suspended.
+
+    Unless a suspension is lifted, the person must be asked for consent again.
+    """
 
 
 class StoreError(AgentGateError):

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import StoreError
+
+
+@contextlib.contextmanager
+def reported() -> Iterator[None]:
+    """Turn what the file system raises, such as a full disk, into StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"the session store failed: {error}") from error
 
 
 def make_private_directory(directory: Path) -> Path:

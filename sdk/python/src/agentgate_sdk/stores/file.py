@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ._files import make_private_directory, read_private, write_private
+from ._files import make_private_directory, read_private, reported, write_private
 from ._locks import try_lock_file
 from .protocol import SessionRecord
 
@@ -19,17 +19,21 @@ class FileStore:
         self._directory = make_private_directory(Path(directory).expanduser())
 
     def load(self, key: str) -> SessionRecord | None:
-        text = read_private(self._path(key, "json"))
+        with reported():
+            text = read_private(self._path(key, "json"))
         return None if text is None else SessionRecord.load(text)
 
     def save(self, key: str, record: SessionRecord) -> None:
-        write_private(self._path(key, "json"), record.dump())
+        with reported():
+            write_private(self._path(key, "json"), record.dump())
 
     def delete(self, key: str) -> None:
-        self._path(key, "json").unlink(missing_ok=True)
+        with reported():
+            self._path(key, "json").unlink(missing_ok=True)
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
-        return try_lock_file(self._path(key, "lock"))
+        with reported():
+            return try_lock_file(self._path(key, "lock"))
 
     def _path(self, key: str, kind: str) -> Path:
         # Hashed, because a key may hold characters that mean something in a path.
