@@ -48,7 +48,7 @@ def _describe(registered: RegisteredAgent) -> dict[str, Any]:
     """Return what was registered (section 3.2.1), which is not always what was asked for."""
     agent = registered.agent
     secret = {"client_secret": registered.client_secret, "client_secret_expires_at": 0}
-    keys = {"jwks_uri": agent.jwks_uri} if agent.jwks_uri else {"jwks": agent.jwks}
+    keys: dict[str, Any] = {"jwks_uri": agent.jwks_uri} if agent.jwks_uri else {"jwks": agent.jwks}
     return {
         "client_id": agent.client_id,
         "client_id_issued_at": int(agent.created.timestamp()),

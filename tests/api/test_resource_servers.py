@@ -1,0 +1,151 @@
+"""Resource servers: registering, changing, rotating, deleting; scopes of their own; walls between tenants."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem
+
+IDENTIFIER = "https://tickets.example/api"
+OWN = {
+    "id": "tickets:read",
+    "riskLevel": "low",
+    "title": "Read your tickets",
+    "description": "See your tickets",
+    "cannot": "close them",
+}
+
+
+def body(**changes: Any) -> Json:
+    return {"name": "Tickets", "identifier": IDENTIFIER, "scopes": ["email:read", OWN], **changes}
+
+
+@pytest.fixture
+def server(developer: Api) -> Json:
+    return expect(201, developer.post("/resource-servers", body()))
+
+
+def basic(server: Json) -> Json:
+    pair = f"{server['id']}:{server['secret']}".encode()
+    return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+def ask(server: Json) -> Any:
+    return Api(**basic(server)).post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
+
+
+def test_a_new_one_shows_its_secret_once(developer: Api, server: Json) -> None:
+    assert server["id"].startswith("res_")
+    assert server["secret"].startswith("rs_")
+    assert (server["identifier"], server["scopes"]) == (IDENTIFIER, ["email:read", OWN])
+    shown = expect(200, developer.get(f"/resource-servers/{server['id']}"))
+    assert {**shown, "secret": server["secret"]} == server
+    assert expect(200, developer.get("/resource-servers"))["items"] == [shown]
+
+
+def test_its_credential_is_good_at_verify(server: Json) -> None:
+    assert expect(200, ask(server))["reason"] == "invalid_token"
+    problem(ask({**server, "secret": "rs_wrong"}), 401, "not_authenticated")
+
+
+def test_an_agent_may_ask_for_its_scopes_and_the_token_is_for_it(developer: Api, server: Json, ada: Any) -> None:
+    agent = new_agent(developer, allowedScopes=["tickets:read"])
+    consent = initiate(agent, requestedScopes=["tickets:read"], resource=IDENTIFIER)
+    shown = expect(200, Api().get(f"/consent/{consent}"))
+    assert shown["requestedScopes"][0]["title"] == OWN["title"]
+    code = expect(200, ada.post(f"/consent/{consent}/approve"))["code"]
+    tokens = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))
+    question = {"token": tokens["accessToken"], "requiredScopes": ["tickets:read"]}
+    assert expect(200, Api(**basic(server)).post("/tokens/verify", question))["allowed"] is True
+    assert expect(200, Api().post("/tokens/verify", question))["reason"] == "wrong_audience"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"identifier": "tickets"}, "identifier"),
+        ({"identifier": "https://tickets.example/api#part"}, "identifier"),
+        ({"identifier": "https://user@tickets.example/api"}, "identifier"),
+        ({"identifier": "https://Tickets.example/api"}, "identifier"),
+        ({"identifier": "http://localhost:8000"}, "identifier"),
+        ({"identifier": "http://localhost:8000/"}, "identifier"),
+        ({"scopes": []}, "scopes"),
+        ({"scopes": ["no:such"]}, "scopes.0"),
+        ({"scopes": [{**OWN, "id": "email:all"}]}, "scopes.0"),
+        ({"scopes": [{**OWN, "id": "Tickets"}]}, "scopes.0"),
+        ({"scopes": [{**OWN, "riskLevel": "none"}]}, "scopes.0.riskLevel"),
+        ({"scopes": [{**OWN, "cannot": ""}]}, "scopes.0.cannot"),
+        ({"secret": "rs_mine"}, "secret"),
+    ],
+)
+def test_what_cannot_be_registered_is_named(developer: Api, changes: Json, field: str) -> None:
+    problem(developer.post("/resource-servers", body(**changes)), 400, "validation_failed", field)
+
+
+def test_an_identifier_belongs_to_the_first(rival: Api, server: Json) -> None:
+    problem(rival.post("/resource-servers", body(scopes=["email:read"])), 409, "identifier_taken")
+
+
+def test_a_prefix_belongs_to_the_organization_that_first_used_it(developer: Api, rival: Api, server: Json) -> None:
+    other = {**OWN, "id": "tickets:close"}
+    taken = rival.post("/resource-servers", body(identifier="https://rival.example/", scopes=[other]))
+    problem(taken, 409, "scope_prefix_taken")
+    own = body(identifier="https://tickets.example/two", scopes=["tickets:read", other])
+    expect(201, developer.post("/resource-servers", own))
+
+
+def test_nobody_uses_anothers_scope(rival: Api, server: Json) -> None:
+    used = rival.post("/resource-servers", body(identifier="https://rival.example/", scopes=["tickets:read"]))
+    problem(used, 400, "validation_failed", "scopes.0")
+
+
+def test_name_and_scopes_can_change_and_the_identifier_stays(developer: Api, server: Json) -> None:
+    path = f"/resource-servers/{server['id']}"
+    changed = expect(200, developer.patch(path, {"name": "Desk", "scopes": [{**OWN, "title": "See tickets"}]}))
+    assert (changed["name"], changed["scopes"]) == ("Desk", [{**OWN, "title": "See tickets"}])
+    problem(developer.patch(path, {"identifier": "https://else.example/"}), 400, "validation_failed", "identifier")
+
+
+def test_a_rotated_secret_overlaps_as_long_as_asked(developer: Api, server: Json) -> None:
+    path = f"/resource-servers/{server['id']}/rotate-secret"
+    second = expect(200, developer.post(path, {"overlapSeconds": 60}))
+    assert [ask(one).status_code for one in (server, {**server, **second})] == [200, 200]
+    third = expect(200, developer.post(path))
+    assert [ask({**server, **one}).status_code for one in ({}, second, third)] == [401, 401, 200]
+
+
+def test_a_deleted_one_is_nobodys_any_more(developer: Api, rival: Api, server: Json) -> None:
+    path = f"/resource-servers/{server['id']}"
+    assert developer.delete(path).status_code == 204
+    problem(developer.get(path), 404, "not_found")
+    problem(ask(server), 401, "not_authenticated")
+
+
+@pytest.mark.parametrize(("verb", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret")])
+def test_anothers_looks_absent(rival: Api, server: Json, verb: str, path: str) -> None:
+    content = None if verb in ("GET", "DELETE") else {}
+    foreign = problem(rival.call(verb, f"/resource-servers/{server['id']}{path}", content), 404, "not_found")
+    absent = problem(rival.call(verb, f"/resource-servers/res_{'0' * 32}{path}", content), 404, "not_found")
+    assert {**foreign, "requestId": ""} == {**absent, "requestId": ""}
+
+
+def test_a_registration_repeated_with_its_key_is_one(developer: Api) -> None:
+    answers = [developer.post("/resource-servers", body(), Idempotency_Key="one") for _ in range(2)]
+    assert expect(201, answers[0]) == expect(201, answers[1])
+
+
+def test_every_change_is_in_the_log_and_no_secret(developer: Api, server: Json) -> None:
+    path = f"/resource-servers/{server['id']}"
+    developer.patch(path, {"name": "Desk"})
+    developer.post(f"{path}/rotate-secret")
+    developer.delete(path)
+    answer = developer.get("/audit")
+    events = [entry["event"] for entry in expect(200, answer)["items"]]
+    assert events[:4] == [
+        "resource_server.deleted",
+        "resource_server.secret_rotated",
+        "resource_server.updated",
+        "resource_server.created",
+    ]
+    assert server["secret"] not in answer.content.decode()
