@@ -27,7 +27,7 @@ def create_policy(
     enabled: bool = True,
 ) -> Policy:
     """Create a policy. Raises `InvalidRules` naming the field, and `Invalid` for somebody else's agent."""
-    parse_rules(list(rules))
+    parse_rules(rules)
     _check_agent(organization.id, agent)
     with revocation():
         policy = Policy.objects.create(
@@ -36,7 +36,7 @@ def create_policy(
             name=name,
             description=description,
             enabled=enabled,
-            rules=list(rules),
+            rules=rules,
         )
         _record(Event.POLICY_CREATED, actor=actor, policy=policy)
     return policy
@@ -48,7 +48,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
     if unknown:
         raise Invalid.field(min(unknown), "cannot be changed")
     if "rules" in changes:
-        parse_rules(list(changes["rules"]))
+        parse_rules(changes["rules"])
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
         policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)

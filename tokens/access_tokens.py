@@ -19,7 +19,7 @@ TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
 # Ours are below 2 KB; anything much longer is refused before it is parsed.
 MAX_TOKEN_LENGTH = 8192
-# Decoders overlook padding and white space; a token with them would be another spelling of the same (RFC 7515 section 2).
+# Decoders overlook padding and white space: another spelling of the same token (RFC 7515 section 2).
 COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
