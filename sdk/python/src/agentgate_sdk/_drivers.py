@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import httpx
 
@@ -19,12 +19,6 @@ T = TypeVar("T")
 
 # Failures that come before the request has left: the server cannot have acted on it.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
-
-
-class Driver(Protocol):
-    """What a flow's owner needs beside running it: mutexes of the driver's own kind."""
-
-    def new_mutex(self) -> Mutex: ...
 
 
 class _Steps(Generic[T]):
