@@ -1,0 +1,115 @@
+"""What the environment may say, and what ends the start with one line."""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from agentgate.environment import (
+    Environment,
+    read_algorithm,
+    read_api_url,
+    read_issuer,
+    read_jwt_secret,
+)
+
+GOOD_SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
+
+
+def stops(exit_: pytest.ExceptionInfo[SystemExit]) -> str:
+    """Return the one line with which the start ended."""
+    message = str(exit_.value)
+    assert message.startswith("agentgate: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("secret", "says"),
+    [
+        ("", "is not set"),
+        ("s3cret", "too short: 6 characters"),
+        ("x" * 64, "too easy"),
+        ("abcabcabc" * 5, "too easy"),
+        ("changemechangemechangemechangeme", "too easy"),
+        ("your-production-secret-hereyour-production-secret-here"[:40], "too easy"),
+    ],
+)
+def test_a_missing_or_weak_jwt_secret_stops_the_start(secret: str, says: str) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        read_jwt_secret(Environment({"JWT_SECRET": secret}))
+
+    message = stops(exit_)
+    assert "JWT_SECRET" in message
+    assert says in message
+    assert not secret or secret not in message
+
+
+def test_a_random_jwt_secret_is_taken() -> None:
+    assert read_jwt_secret(Environment({"JWT_SECRET": GOOD_SECRET})) == GOOD_SECRET
+
+
+def test_a_secret_is_read_from_a_file_without_its_line_end(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(f"{GOOD_SECRET}\n")
+
+    assert read_jwt_secret(Environment({"JWT_SECRET_FILE": str(tmp_path / "secret")})) == GOOD_SECRET
+
+
+def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        Environment({"REDIS_URL_FILE": str(tmp_path / "absent")}).text("REDIS_URL")
+
+    assert "REDIS_URL_FILE cannot be read" in stops(exit_)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "RS512", "es256", "HS512"])
+def test_another_algorithm_stops_the_start(algorithm: str) -> None:
+    with pytest.raises(SystemExit, match="JWT_ALGORITHM must be one of ES256, RS256, EdDSA, HS256"):
+        read_algorithm(Environment({"JWT_ALGORITHM": algorithm}))
+
+
+def test_es256_is_the_default_algorithm() -> None:
+    assert read_algorithm(Environment({})) == "ES256"
+
+
+@pytest.mark.parametrize(
+    "url", ["gate.example.com", "ftp://gate.example.com", "https://gate.example.com/api", "https://"]
+)
+def test_an_api_url_that_is_no_origin_stops_the_start(url: str) -> None:
+    with pytest.raises(SystemExit, match="API_URL must be an origin"):
+        read_api_url(Environment({"API_URL": url}))
+
+
+def test_a_closing_slash_of_the_api_url_does_not_matter() -> None:
+    assert read_api_url(Environment({"API_URL": "https://gate.example.com/"})) == "https://gate.example.com"
+
+
+def test_only_the_issuer_whose_metadata_is_served_is_taken() -> None:
+    url = "https://gate.example.com"
+    assert read_issuer(Environment({}), url) == f"{url}/oauth"
+    assert read_issuer(Environment({"JWT_ISSUER": f"{url}/oauth"}), url) == f"{url}/oauth"
+    with pytest.raises(SystemExit, match="JWT_ISSUER must be "):
+        read_issuer(Environment({"JWT_ISSUER": "agentgate"}), url)
+
+
+@pytest.mark.parametrize(("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("no", False), ("0", False)])
+def test_a_flag_is_read_in_every_usual_spelling(text: str, value: bool) -> None:
+    assert Environment({"DEBUG": text}).flag("DEBUG", default=not value) is value
+
+
+def test_a_flag_that_is_neither_stops_the_start() -> None:
+    with pytest.raises(SystemExit, match="DEBUG must be true or false"):
+        Environment({"DEBUG": "maybe"}).flag("DEBUG")
+
+
+@pytest.mark.parametrize("text", ["-1", "8000.0", "eight"])
+def test_a_number_that_is_none_stops_the_start(text: str) -> None:
+    with pytest.raises(SystemExit, match="API_PORT must be a whole number"):
+        Environment({"API_PORT": text}).number("API_PORT", 8000)
+
+
+def test_networks_are_read_and_a_host_with_bits_set_stops_the_start() -> None:
+    networks = Environment({"TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32,"}).networks("TRUSTED_PROXIES")
+    assert networks == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
+    with pytest.raises(SystemExit, match="TRUSTED_PROXIES"):
+        Environment({"TRUSTED_PROXIES": "10.0.0.1/8"}).networks("TRUSTED_PROXIES")
