@@ -55,3 +55,9 @@ def test_the_pages_for_400_and_500_need_no_context():
 def test_a_page_is_in_the_language_that_it_says(client, db):
     response = client.get("/accounts/login/", headers={"Accept-Language": "de"})
     assert '<html lang="en" dir="ltr">' in response.content.decode()
+
+
+@pytest.mark.parametrize("text", ["%00", "a%00b", "%ED%A0%80", "x" * 500, "..%2F..", "'"])
+@pytest.mark.parametrize("path", ["consent", "connections", "developer/agents", "developer/policies"])
+def test_what_cannot_be_an_id_is_a_missing_page(as_developer, path, text):
+    assert as_developer.get(f"/{path}/{text}").status_code == 404
