@@ -1,0 +1,172 @@
+"""The organization's agents."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import CALLBACK, SCOPES, Api, Json, credentials, expect, new_agent, problem, tokens_for, verify
+
+BODY = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
+FIELDS = {
+    "id",
+    "clientId",
+    "name",
+    "description",
+    "redirectUris",
+    "allowedScopes",
+    "requirePkce",
+    "status",
+    "createdAt",
+    "updatedAt",
+}
+ABSENT = "agt_019a1b2c3d4e7f8091a2b3c4d5e6f708"
+
+
+def test_an_agent_is_registered_with_a_secret_shown_once(developer: Api) -> None:
+    answer = developer.post("/agents", {**BODY, "description": "Reads mail"})
+    created = expect(201, answer)
+    assert set(created) == FIELDS | {"clientSecret"}
+    assert created["id"].startswith("agt_")
+    assert created["clientId"].startswith("agc_")
+    assert created["clientSecret"].startswith("ags_")
+    assert created["status"] == "active"
+    assert answer["Cache-Control"] == "no-store"
+    del created["clientSecret"]
+    assert expect(200, developer.get(f"/agents/{created['id']}")) == created
+    assert expect(200, developer.get(f"/agents/{created['clientId']}")) == created
+    assert expect(200, developer.get("/agents")) == {"items": [created], "nextCursor": None}
+
+
+@pytest.mark.parametrize("field", BODY)
+def test_a_missing_field_is_named(developer: Api, field: str) -> None:
+    rest = {name: value for name, value in BODY.items() if name != field}
+    problem(developer.post("/agents", rest), 400, "validation_failed", field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", " "),
+        ("name", 7),
+        ("description", "x" * 501),
+        ("description", "\u0000"),
+        ("redirectUris", []),
+        ("redirectUris", CALLBACK),
+        ("redirectUris", [CALLBACK] * 21),
+        ("redirectUris.0", ["http://service.example/callback"]),
+        ("redirectUris.0", [7]),
+        ("allowedScopes", []),
+        ("allowedScopes", "email:read"),
+        ("requirePkce", "true"),
+        ("clientId", "agc_mine"),
+        ("status", "active"),
+    ],
+)
+def test_a_wrong_field_is_named(developer: Api, field: str, value: Any) -> None:
+    body = {**BODY, field.split(".")[0]: value}
+    problem(developer.post("/agents", body), 400, "validation_failed", field)
+
+
+def test_an_unknown_scope_is_named(developer: Api) -> None:
+    body = {**BODY, "allowedScopes": ["email:read", "mind:read"]}
+    problem(developer.post("/agents", body), 400, "invalid_scope", "allowedScopes.1")
+
+
+def test_an_agent_changes_only_what_is_given(developer: Api, agent: Json) -> None:
+    changed = expect(200, developer.patch(f"/agents/{agent['id']}", {"name": "Mailer", "requirePkce": True}))
+    assert (changed["name"], changed["requirePkce"]) == ("Mailer", True)
+    assert changed["redirectUris"] == agent["redirectUris"]
+    assert changed["updatedAt"] > agent["updatedAt"]
+    assert expect(200, developer.patch(f"/agents/{agent['id']}", {})) == changed
+
+
+def test_a_description_is_cleared_by_null(developer: Api) -> None:
+    agent = new_agent(developer, description="Reads mail")
+    assert expect(200, developer.patch(f"/agents/{agent['id']}", {"description": None}))["description"] == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("status", "deleted"), ("redirectUris.0", ["javascript:alert(1)"]), ("id", ABSENT), ("clientId", "agc_mine")],
+)
+def test_a_wrong_change_is_named(developer: Api, agent: Json, field: str, value: Any) -> None:
+    body = {field.split(".")[0]: value}
+    problem(developer.patch(f"/agents/{agent['id']}", body), 400, "validation_failed", field)
+
+
+def test_a_suspension_and_its_end_count_at_once(developer: Api, agent: Json, tokens: Json) -> None:
+    expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
+    assert verify(tokens["accessToken"])["reason"] == "agent_suspended"
+    expect(200, developer.patch(f"/agents/{agent['clientId']}", {"status": "active"}))
+    assert verify(tokens["accessToken"])["allowed"] is True
+
+
+def test_narrower_scopes_count_at_once(developer: Api, agent: Json, tokens: Json) -> None:
+    expect(200, developer.patch(f"/agents/{agent['id']}", {"allowedScopes": ["email:send"]}))
+    denied = verify(tokens["accessToken"])
+    assert (denied["reason"], denied["missingScopes"]) == ("insufficient_scope", ["email:read"])
+
+
+def test_a_secret_rotates_with_the_overlap_asked_for(developer: Api, agent: Json, ada: Api) -> None:
+    new = expect(200, developer.post(f"/agents/{agent['id']}/rotate-secret", {"overlapSeconds": 60}))
+    assert set(new) == {"clientId", "clientSecret", "previousSecretExpiresAt"}
+    tokens_for(agent, ada)
+    tokens_for({**agent, **new}, ada)
+
+
+def test_without_an_overlap_the_secret_before_ends(developer: Api, agent: Json) -> None:
+    expect(200, developer.post(f"/agents/{agent['id']}/rotate-secret"))
+    body = {"code": "x", **credentials(agent)}
+    problem(Api().post("/tokens/exchange", body), 401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/agents/{}", None),
+        ("PATCH", "/agents/{}", {"name": "mine"}),
+        ("PATCH", "/agents/{}", {}),
+        ("POST", "/agents/{}/rotate-secret", {}),
+    ],
+)
+def test_another_organization_s_agent_is_like_none(
+    rival: Api, agent: Json, method: str, path: str, body: Json | None
+) -> None:
+    for identifier in (agent["id"], agent["clientId"]):
+        found = problem(rival.call(method, path.format(identifier), body), 404, "not_found")
+        absent = problem(rival.call(method, path.format(ABSENT), body), 404, "not_found")
+        assert {**found, "requestId": ""} == {**absent, "requestId": ""}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/agents"), ("POST", "/agents"), ("GET", f"/agents/{ABSENT}")])
+def test_a_person_is_no_developer(anybody: Api, ada: Api, method: str, path: str) -> None:
+    problem(anybody.call(method, path), 401, "not_authenticated")
+    problem(ada.call(method, path), 403, "forbidden")
+
+
+def test_pages_follow_each_other_newest_first(developer: Api) -> None:
+    ids = [new_agent(developer)["id"] for _ in range(3)]
+    first = expect(200, developer.get("/agents?limit=2"))
+    second = expect(200, developer.get(f"/agents?limit=2&cursor={first['nextCursor']}"))
+    assert [item["id"] for item in first["items"] + second["items"]] == ids[::-1]
+    assert second["nextCursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("limit=", "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("cursor=x", "cursor"),
+        ("cursor=%00", "cursor"),
+        ("cursor=", "cursor"),
+        ("cursor=" + "A" * 4000, "cursor"),
+        ("page=2", "page"),
+        ("api_key=ag_x", "api_key"),
+    ],
+)
+def test_a_wrong_query_parameter_is_named(developer: Api, query: str, field: str) -> None:
+    problem(developer.get(f"/agents?{query}"), 400, "validation_failed", field)

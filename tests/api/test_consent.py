@@ -1,0 +1,203 @@
+"""Asking, showing, deciding."""
+
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.utils import timezone
+
+from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, problem
+
+ABSENT = "cns_019a1b2c3d4e00112233445566778899aabbccddeeff"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+
+def body_for(agent: Json, **fields: Any) -> Json:
+    body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
+    return {**body, **fields}
+
+
+def query_of(url: str) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+def test_a_request_is_pending_and_has_a_link(anybody: Api, agent: Json) -> None:
+    answer = anybody.post("/consent/initiate", body_for(agent))
+    made = expect(201, answer)
+    assert set(made) == {"consentId", "consentUrl", "status", "expiresAt"}
+    assert made["status"] == "pending"
+    assert made["consentUrl"] == f"{settings.API_URL}/consent/{made['consentId']}"
+    assert answer["Cache-Control"] == "no-store"
+
+
+def test_a_request_is_shown_to_whoever_has_its_id(anybody: Api, agent: Json) -> None:
+    consent_id = initiate(agent, reason="to read", optionalScopes=["calendar:read"], requestedScopes=["email:read"])
+    shown = expect(200, anybody.get(f"/consent/{consent_id}"))
+    assert set(shown) == {"id", "status", "agent", "requestedScopes", "redirectUri", "reason", "expiresAt"}
+    assert shown["agent"] == {
+        "name": "SmartMail",
+        "description": "",
+        "developer": {"name": "acme", "verified": False},
+    }
+    assert [scope["id"] for scope in shown["requestedScopes"]] == ["email:read", "calendar:read"]
+    assert set(shown["requestedScopes"][0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+    assert shown["reason"] == "to read"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("requestedScopes", []),
+        ("requestedScopes", "email:read"),
+        ("redirectUri", 7),
+        ("userId", 7),
+        ("optionalScopes", "x"),
+        ("state", {}),
+        ("codeChallenge", "short"),
+        ("codeChallengeMethod", "plain"),
+        ("reason", "x" * 201),
+        ("reason", "a\u0000b"),
+        ("resource", 7),
+        ("resource", []),
+        ("scope", "email:read"),
+    ],
+)
+def test_a_wrong_field_is_named(anybody: Api, agent: Json, field: str, value: Any) -> None:
+    answer = anybody.post("/consent/initiate", body_for(agent, **{field: value}))
+    problem(answer, 400, "validation_failed", field)
+
+
+@pytest.mark.parametrize("field", ["clientId", "requestedScopes", "redirectUri"])
+def test_a_missing_field_is_named(anybody: Api, agent: Json, field: str) -> None:
+    body = body_for(agent)
+    del body[field]
+    problem(anybody.post("/consent/initiate", body), 400, "validation_failed", field)
+
+
+def test_a_method_without_a_challenge_is_refused(anybody: Api, agent: Json) -> None:
+    answer = anybody.post("/consent/initiate", body_for(agent, codeChallengeMethod="S256"))
+    problem(answer, 400, "validation_failed", "codeChallenge")
+
+
+def test_a_challenge_may_be_required(anybody: Api, developer: Api) -> None:
+    agent = new_agent(developer, requirePkce=True)
+    problem(anybody.post("/consent/initiate", body_for(agent)), 400, "validation_failed", "codeChallenge")
+    expect(201, anybody.post("/consent/initiate", body_for(agent, codeChallenge=CHALLENGE)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"clientId": "agc_nobody"}, "invalid_client"),
+        ({"redirectUri": CALLBACK + "/"}, "invalid_redirect_uri"),
+        ({"requestedScopes": ["payments:charge"]}, "invalid_scope"),
+        ({"requestedScopes": ["mind:read"]}, "invalid_scope"),
+        ({"resource": "https://nobody.example"}, "invalid_target"),
+    ],
+)
+def test_what_an_agent_may_not_ask_is_a_400(anybody: Api, agent: Json, fields: Json, code: str) -> None:
+    answer = anybody.post("/consent/initiate", body_for(agent, **fields))
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_a_suspended_agent_may_not_ask(anybody: Api, developer: Api, agent: Json) -> None:
+    expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
+    problem(anybody.post("/consent/initiate", body_for(agent)), 403, "forbidden")
+
+
+def test_credentials_are_accepted_and_then_must_be_right(anybody: Api, agent: Json) -> None:
+    expect(201, anybody.post("/consent/initiate", body_for(agent, **credentials(agent))))
+    wrong = anybody.post("/consent/initiate", body_for(agent, clientSecret="ags_wrong"))
+    problem(wrong, 401, "invalid_client")
+    assert wrong["WWW-Authenticate"].startswith("Basic")
+
+
+def test_a_hint_tells_nothing(anybody: Api, agent: Json, ada: Any) -> None:
+    shapes = [
+        sorted(expect(201, anybody.post("/consent/initiate", body_for(agent, userId=hint))))
+        for hint in (ada.id, "usr_nobody", "%&?")
+    ]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_requests_are_throttled_by_address(anybody: Api, agent: Json, settings: Any) -> None:
+    settings.THROTTLE_INITIATE = "2/minute"
+    codes = [anybody.post("/consent/initiate", body_for(agent)).status_code for _ in range(3)]
+    assert codes == [201, 201, 429]
+
+
+def test_the_person_grants_a_part(agent: Json, ada: Api) -> None:
+    consent_id = initiate(agent, state="xyz")
+    answer = ada.post(f"/consent/{consent_id}/approve", {"scopes": ["email:read"]})
+    approved = expect(200, answer)
+    assert set(approved) == {"status", "code", "redirectUrl", "grantedScopes"}
+    assert (approved["status"], approved["grantedScopes"]) == ("approved", ["email:read"])
+    assert query_of(approved["redirectUrl"]) == {
+        "code": approved["code"],
+        "state": "xyz",
+        "iss": settings.JWT_ISSUER,
+    }
+    assert answer["Cache-Control"] == "no-store"
+    shown = expect(200, ada.get(f"/consent/{consent_id}"))
+    assert (shown["status"], shown["grantedScopes"]) == ("approved", ["email:read"])
+
+
+def test_the_person_says_no(agent: Json, ada: Api) -> None:
+    denied = expect(200, ada.post(f"/consent/{initiate(agent, state='xyz')}/deny"))
+    assert denied["status"] == "denied"
+    assert query_of(denied["redirectUrl"]) == {"error": "access_denied", "state": "xyz", "iss": settings.JWT_ISSUER}
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+class TestDeciding:
+    def test_needs_a_person(self, anybody: Api, developer: Api, agent: Json, verb: str) -> None:
+        path = f"/consent/{initiate(agent)}/{verb}"
+        problem(anybody.post(path), 401, "not_authenticated")
+        problem(developer.post(path), 403, "forbidden")
+
+    def test_is_for_the_person_named_only(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
+        consent_id = initiate(agent, userId=ada.id)
+        theirs = problem(bob.post(f"/consent/{consent_id}/{verb}"), 404, "not_found")
+        absent = problem(bob.post(f"/consent/{ABSENT}/{verb}"), 404, "not_found")
+        assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
+
+    def test_happens_once(self, agent: Json, ada: Api, bob: Api, verb: str) -> None:
+        path = f"/consent/{initiate(agent)}/{verb}"
+        expect(200, ada.post(path))
+        problem(ada.post(path), 409, "consent_already_decided")
+        problem(bob.post(path), 404, "not_found")
+
+    def test_comes_too_late_after_ten_minutes(self, agent: Json, ada: Api, verb: str) -> None:
+        consent_id = initiate(agent)
+        with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+            problem(ada.post(f"/consent/{consent_id}/{verb}"), 410, "consent_expired")
+            assert expect(200, ada.get(f"/consent/{consent_id}"))["status"] == "expired"
+
+    def test_names_an_unknown_field(self, agent: Json, ada: Api, verb: str) -> None:
+        body = {"scope": "email:read"}
+        problem(ada.post(f"/consent/{initiate(agent)}/{verb}", body), 400, "validation_failed", "scope")
+
+
+@pytest.mark.parametrize("scopes", [[], ["payments:charge"], ["email:read", "files:read"]])
+def test_what_was_not_asked_cannot_be_granted(agent: Json, ada: Api, scopes: list[str]) -> None:
+    path = f"/consent/{initiate(agent)}/approve"
+    problem(ada.post(path, {"scopes": scopes}), 400, "invalid_scope")
+    expect(200, ada.post(path))
+
+
+def test_a_decided_consent_is_absent_to_all_but_its_own(
+    anybody: Api, agent: Json, ada: Api, bob: Api, rival: Api, developer: Api
+) -> None:
+    consent_id = initiate(agent)
+    expect(200, ada.post(f"/consent/{consent_id}/approve"))
+    for other in (anybody, bob, rival):
+        problem(other.get(f"/consent/{consent_id}"), 404, "not_found")
+    assert "grantedScopes" not in expect(200, developer.get(f"/consent/{consent_id}"))
+
+
+@pytest.mark.parametrize("header", [{"X_Api_Key": "ag_wrong"}, {"Authorization": "Bearer st_wrong"}])
+def test_a_wrong_credential_is_refused_where_none_is_needed(agent: Json, header: dict[str, str]) -> None:
+    problem(Api(**header).get(f"/consent/{initiate(agent)}"), 401, "not_authenticated")
