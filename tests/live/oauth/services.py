@@ -85,8 +85,10 @@ def tickets_over_mcp(gate: Gate, developer: Developer, folder: Path) -> Iterator
         yield url
 
 
-def register(gate: Gate, developer: Developer, identifier: str) -> Json:
-    body = {"name": "Tickets", "identifier": identifier, "scopes": TICKETS}
+def register(gate: Gate, developer: Developer, identifier: str, prefix: str = "tickets") -> Json:
+    """Register the service with its scopes, under a prefix that no other organization has."""
+    scopes = [{**scope, "id": scope["id"].replace("tickets", prefix)} for scope in TICKETS]
+    body = {"name": "Tickets", "identifier": identifier, "scopes": scopes}
     return expect(201, gate.post("/resource-servers", body, **developer.headers))
 
 
