@@ -1,5 +1,6 @@
 """Django's settings, made from the environment (`agentgate/environment.py`)."""
 
+import sys
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -347,7 +348,8 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = ENVIRONMENT.path("STATIC_ROOT", "var/static")
 STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
-IS_COLLECTED = (STATIC_ROOT / "staticfiles.json").exists()
+# `collectstatic` writes the list of names with digests, so it must itself already use the storage that does.
+IS_COLLECTED = "collectstatic" in sys.argv or (STATIC_ROOT / "staticfiles.json").exists()
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
