@@ -22,9 +22,9 @@ class EvidenceAdmin(ReadOnlyAdmin):
 def _from_body(name: str, *, description: str) -> Any:
     """Return a column that shows one member of the entry's canonical JSON."""
 
-    @admin.display(description=description, empty_value="-")
-    def column(entry: Entry) -> Any:
-        return entry.content.get(name) or None
+    @admin.display(description=description)
+    def column(entry: Entry) -> str:
+        return entry.content.get(name) or "-"
 
     return column
 
@@ -63,10 +63,10 @@ class EntryAdmin(EvidenceAdmin):
     def metadata(self, entry: Entry) -> SafeString:
         return pretty(entry.content["metadata"])
 
-    @admin.display(description="personal data", empty_value="erased")
-    def personal(self, entry: Entry) -> SafeString | None:
+    @admin.display(description="personal data")
+    def personal(self, entry: Entry) -> SafeString | str:
         data = PersonalData.objects.filter(pk=entry.pk).first()
-        return pretty(data.content) if data else None
+        return pretty(data.content) if data else "erased"
 
 
 @admin.register(PendingEntry)

@@ -103,6 +103,6 @@ class SigningKeyAdmin(ReadOnlyAdmin):
     readonly_fields = ["public_key"]
     actions = [rotate]
 
-    @admin.display(description="public key", empty_value="none: it is symmetric")
-    def public_key(self, key: SigningKey) -> SafeString | None:
-        return pretty(key.public_jwk) if key.public_jwk else None
+    @admin.display(description="public key")
+    def public_key(self, key: SigningKey) -> SafeString | str:
+        return pretty(key.public_jwk) if key.public_jwk else "none: it is symmetric"

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib import admin
 from django.db import connection
@@ -20,6 +21,7 @@ MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
 UNOPENED = (IdempotencyRecord, UsedAssertion)
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+MODELS.append(EmailAddress)
 SECRET_FIELDS = {"digest", "token_checksum", "code", "password", "salt", "private_sealed", "sealed_answer"}
 SECRET_FIELDS |= {"request_digest", "secret_id", "counts"}
 INLINE = re.compile(r"<script(?![^>]*(?:src=|type=.application/json))|<style|\sstyle=|\son\w+=")
