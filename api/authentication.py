@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.contrib.auth.models import AnonymousUser
+from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -86,9 +87,9 @@ class BrowserSessionAuthentication(BaseAuthentication):
         user: User | AnonymousUser = request._request.user
         if isinstance(user, AnonymousUser) or not user.is_active:
             return None
-        check = _CsrfCheck(lambda _: None)
+        check = _CsrfCheck(HttpResponse)
         check.process_request(request._request)
-        reason = check.process_view(request._request, None, (), {})
+        reason = check.process_view(request._request, HttpResponse, (), {})
         if reason:
             raise CsrfFailed("Send the token of the page in X-CSRFToken.")
         return user, BrowserCredential()
@@ -97,5 +98,5 @@ class BrowserSessionAuthentication(BaseAuthentication):
 class _CsrfCheck(CsrfViewMiddleware):
     """Django's check, which tells why instead of answering a page."""
 
-    def _reject(self, request: object, reason: str) -> str:  # type: ignore[override]
+    def _reject(self, request: object, reason: str) -> str:
         return reason

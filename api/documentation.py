@@ -15,8 +15,6 @@ from rest_framework.permissions import AllowAny
 
 from api.endpoint import AlwaysJson
 from api.operations import ErrorType
-from api.parsers import MAX_INTEGER
-from api.strict import Text
 from audit.events import Event
 from core.errors import DomainError
 from decisions.requests import Reason
@@ -43,22 +41,6 @@ within 24 hours (60 seconds for a refresh, 12 hours are what a login's token liv
 key with another body is a 409. Only a success is stored.
 """
 
-# Whole numbers that every reader keeps, and text without NUL: what a context may hold at any depth.
-JSON_VALUE = {
-    "anyOf": [
-        {"type": "null"},
-        {"type": "boolean"},
-        {"type": "integer", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
-        {"type": "number", "minimum": -MAX_INTEGER, "maximum": MAX_INTEGER},
-        {"type": "string", "pattern": Text.pattern},
-        {"type": "array", "items": {"$ref": "#/components/schemas/JsonValue"}},
-        {
-            "type": "object",
-            "propertyNames": {"pattern": Text.pattern},
-            "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
-        },
-    ]
-}
 BLANK = {"type": "string", "maxLength": 0}
 
 DOCUMENT_CSP = {
@@ -97,7 +79,6 @@ def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     _tidy(result)
     result["info"]["description"] = CONVENTIONS.strip() + "\n\n" + "\n\n".join(_lists())
     names = sorted({operation["tags"][0] for path in result["paths"].values() for operation in path.values()})
-    result["components"]["schemas"]["JsonValue"] = JSON_VALUE
     result["tags"] = [{"name": name} for name in names]
     return result
 

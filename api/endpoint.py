@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
@@ -115,8 +115,8 @@ class OptionalCredentialEndpoint(Endpoint):
         if isinstance(credential, ApiKeyCredential):
             self.developer = require_live(credential.developer)
         elif credential is not None:
-            self.person = self.request.user
-            self.developer = developer_for_user(self.person)
+            self.person = person = cast("User", self.request.user)
+            self.developer = developer_for_user(person)
 
 
 class PersonEndpoint(Endpoint):
@@ -145,8 +145,10 @@ class DeveloperEndpoint(Endpoint):
         credential = self.request.auth
         if credential is None:
             raise NotAuthenticated("Send the API key in X-Api-Key, or a developer's session token.")
-        is_key = isinstance(credential, ApiKeyCredential)
-        developer = credential.developer if is_key else developer_for_user(self.request.user)
+        if isinstance(credential, ApiKeyCredential):
+            developer: Developer | None = credential.developer
+        else:
+            developer = developer_for_user(cast("User", self.request.user))
         if developer is None:
             raise Forbidden("This person is no developer; register as one first.")
         self.developer = require_live(developer)

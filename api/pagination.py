@@ -41,9 +41,7 @@ def read_query(request: Request, query_type: type[StrictSerializer]) -> dict[str
     return dict(serializer.validated_data)
 
 
-def paginate(
-    rows: QuerySet[Any], query: dict[str, Any], render: Callable[[Sequence[Any]], list[dict[str, Any]]]
-) -> Response:
+def paginate(rows: QuerySet[Any], query: dict[str, Any], render: Callable[[Sequence[Any]], Any]) -> Response:
     """Return the page of `rows`, which are sorted by falling id, that `query` asks for."""
     limit, last_id = query["limit"], query.get("cursor")
     if last_id:

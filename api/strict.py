@@ -49,7 +49,7 @@ class Line(Text):
     default_error_messages = {"plain": "Remove control characters, and say something."}
 
     @property
-    def pattern(self) -> str:  # type: ignore[override]  # it depends on allow_blank
+    def pattern(self) -> str:
         return rf"^[^{UNSHOWABLE}]*$" if self.allow_blank else rf"^[^{UNSHOWABLE}]*[^ {UNSHOWABLE}][^{UNSHOWABLE}]*$"
 
     def to_internal_value(self, data: Any) -> str:

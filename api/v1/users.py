@@ -127,4 +127,4 @@ def show_consents(consents: Sequence[Consent]) -> list[dict[str, Any]]:
         }
         for consent in consents
     ]
-    return ConnectedConsent(rows, many=True).data
+    return list(ConnectedConsent(rows, many=True).data)

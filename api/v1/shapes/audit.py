@@ -57,7 +57,7 @@ class AuditEntry(serializers.Serializer):
 
 
 ERASABLE = ("resource", "ip", "userAgent")
-EVIDENT = tuple(name for name in AuditEntry().fields if name not in ERASABLE)
+EVIDENT = tuple(name for name in map(str, AuditEntry().fields) if name not in ERASABLE)
 
 
 def show_entries(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -1,5 +1,7 @@
 """Developers and users, as they come in and go out."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from api.strict import Line, Moment, StrictSerializer, Text, Whole
@@ -11,7 +13,7 @@ MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
 class Email(serializers.EmailField):
     """An address, kept as it is; it is compared in lower case."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_EMAIL, trim_whitespace=False, **options)
 
     def to_internal_value(self, data: object) -> str:

@@ -44,8 +44,7 @@ class RevokeBody(ClientBody):
         "properties": {
             "ip": {"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]},
         },
-        "propertyNames": {"pattern": Text.pattern},
-        "additionalProperties": {"$ref": "#/components/schemas/JsonValue"},
+        "additionalProperties": True,
     }
 )
 class Context(serializers.Field):
