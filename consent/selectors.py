@@ -20,7 +20,7 @@ def consents_for_user(user: User) -> QuerySet[Consent]:
 
 def consent_for_user(user: User, consent_id: str) -> Consent:
     """Return the person's own consent. Raises `NotFound`, also for somebody else's."""
-    consent = consents_for_user(user).filter(id=consent_id).first()
+    consent: Consent | None = consents_for_user(user).filter(id=consent_id).first()
     if consent is None:
         raise NotFound("No such consent.")
     return consent
