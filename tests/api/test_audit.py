@@ -1,0 +1,113 @@
+"""The organization's log."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.api.conftest import Api, Json, expect, problem, verify
+
+FIELDS = {
+    "id",
+    "timestamp",
+    "event",
+    "outcome",
+    "reason",
+    "policyId",
+    "agentId",
+    "userId",
+    "consentId",
+    "action",
+    "scopes",
+    "resource",
+    "ip",
+    "userAgent",
+    "requestId",
+    "metadata",
+}
+
+
+@pytest.fixture
+def decision(tokens: Json) -> Json:
+    verify(tokens["accessToken"], "files:read")
+    return verify(tokens["accessToken"], action="send", resource="inbox/7", context={"ip": "203.0.113.7"})
+
+
+def entries(developer: Api, **filters: str) -> list[Json]:
+    return expect(200, developer.get(f"/audit?{urlencode(filters)}"))["items"]
+
+
+def test_an_entry_tells_who_did_what_to_whom(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
+    entry = entries(developer)[0]
+    assert set(entry) == FIELDS
+    assert entry["id"] == decision["auditId"]
+    assert (entry["event"], entry["outcome"], entry["reason"]) == ("token.verify", "allowed", None)
+    assert (entry["agentId"], entry["userId"]) == (agent["id"], ada.id)
+    assert (entry["action"], entry["scopes"], entry["resource"]) == ("send", ["email:read"], "inbox/7")
+    assert entry["ip"] == "203.0.113.7"
+    assert entry["timestamp"].endswith("Z")
+
+
+def test_the_newest_comes_first(developer: Api, decision: Json) -> None:
+    times = [entry["timestamp"] for entry in entries(developer)]
+    assert times == sorted(times, reverse=True)
+
+
+def test_filters_all_hold(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
+    assert len(entries(developer, event="token.verify")) == 2
+    assert len(entries(developer, event="token.verify", outcome="denied")) == 1
+    assert len(entries(developer, event="token.verify", agentId=agent["id"], userId=ada.id)) == 2
+    assert entries(developer, agentId="agt_nobody") == []
+    assert entries(developer, userId="usr_nobody") == []
+
+
+def test_from_is_inclusive_and_to_exclusive(developer: Api, decision: Json) -> None:
+    newest, before = entries(developer, event="token.verify")
+    moments = {"from": before["timestamp"], "to": newest["timestamp"]}
+    assert [entry["id"] for entry in entries(developer, event="token.verify", **moments)] == [before["id"]]
+
+
+def test_an_offset_is_understood(developer: Api, decision: Json) -> None:
+    assert entries(developer, **{"from": "2000-01-01T00:00:00+02:00"})
+    assert expect(200, developer.get("/audit?from=2000-01-01T00:00:00+02:00"))["items"]
+    assert entries(developer, to="2000-01-01T00:00:00Z") == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("event=token.mint", "event"),
+        ("outcome=maybe", "outcome"),
+        ("from=yesterday", "from"),
+        ("from=2026-01-01", "from"),
+        ("from=2026-01-01T00:00:00", "from"),
+        ("to=2026-13-01T00:00:00Z", "to"),
+        ("to=0001-01-01T00:00:00%2B14:00", "to"),
+        ("agentId=%00", "agentId"),
+        ("userId=" + "x" * 129, "userId"),
+        ("organizationId=org_1", "organizationId"),
+        ("event=token.verify&event=token.issued", "event"),
+    ],
+)
+def test_a_wrong_filter_is_named(developer: Api, query: str, field: str) -> None:
+    problem(developer.get(f"/audit?{query}"), 400, "validation_failed", field)
+
+
+def test_another_organization_sees_nothing(rival: Api, agent: Json, ada: Any, decision: Json) -> None:
+    assert entries(rival, agentId=agent["id"]) == []
+    assert entries(rival, userId=ada.id) == []
+    assert decision["auditId"] not in {entry["id"] for entry in entries(rival)}
+
+
+def test_pages_hold_every_entry_once(developer: Api, decision: Json) -> None:
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = expect(200, developer.get(f"/audit?limit=2{cursor and '&cursor='}{cursor}"))
+        seen += [entry["id"] for entry in page["items"]]
+        cursor = page["nextCursor"]
+    assert seen == [entry["id"] for entry in entries(developer)]
+
+
+def test_the_log_needs_a_developer(anybody: Api, ada: Api) -> None:
+    problem(anybody.get("/audit"), 401, "not_authenticated")
+    problem(ada.get("/audit"), 403, "forbidden")

@@ -1,0 +1,92 @@
+"""A person's own consents and log."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import SCOPES, Api, Json, expect, initiate, problem, verify
+
+PATHS = ["/users/{}/consents", "/users/{}/audit-logs"]
+ABSENT = "usr_019a1b2c3d4e7f8091a2b3c4d5e6f708"
+NO_CONSENT = "cns_019a1b2c3d4e00112233445566778899aabbccddeeff"
+
+
+@pytest.fixture
+def connection(agent: Json, ada: Api, tokens: Json) -> Json:
+    (connection,) = expect(200, ada.get("/users/me/consents"))["items"]
+    return connection
+
+
+def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Json, connection: Json) -> None:
+    assert set(connection) == {
+        "id",
+        "status",
+        "agent",
+        "grantedScopes",
+        "createdAt",
+        "decidedAt",
+        "lastUsedAt",
+        "expiresAt",
+    }
+    assert (connection["status"], connection["grantedScopes"]) == ("approved", SCOPES)
+    assert (connection["agent"]["id"], connection["agent"]["developer"]["name"]) == (agent["id"], "acme")
+    assert connection["lastUsedAt"] is None
+    verify(tokens["accessToken"])
+    (again,) = expect(200, ada.get(f"/users/{ada.id}/consents"))["items"]
+    assert again["lastUsedAt"] > again["decidedAt"]
+
+
+def test_a_refusal_is_listed_too(ada: Api, agent: Json) -> None:
+    expect(200, ada.post(f"/consent/{initiate(agent)}/deny"))
+    assert [item["status"] for item in expect(200, ada.get("/users/me/consents"))["items"]] == ["denied"]
+
+
+def test_a_revocation_counts_at_once_and_can_be_repeated(ada: Api, tokens: Json, connection: Json) -> None:
+    path = f"/users/me/consents/{connection['id']}/revoke"
+    revoked = expect(200, ada.post(path))
+    assert (set(revoked), revoked["status"]) == ({"id", "status", "revokedAt"}, "revoked")
+    assert verify(tokens["accessToken"])["reason"] == "consent_revoked"
+    assert expect(200, ada.post(path)) == revoked
+
+
+def test_what_was_refused_cannot_be_revoked(ada: Api, agent: Json) -> None:
+    consent_id = initiate(agent)
+    expect(200, ada.post(f"/consent/{consent_id}/deny"))
+    problem(ada.post(f"/users/me/consents/{consent_id}/revoke"), 409, "consent_already_decided")
+
+
+@pytest.mark.parametrize("template", PATHS)
+def test_another_person_is_like_none(ada: Any, bob: Any, anybody: Api, developer: Api, template: str) -> None:
+    theirs = problem(bob.get(template.format(ada.id)), 404, "not_found")
+    absent = problem(bob.get(template.format(ABSENT)), 404, "not_found")
+    assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
+    problem(anybody.get(template.format(ada.id)), 401, "not_authenticated")
+    problem(developer.get(template.format("me")), 403, "forbidden")
+
+
+def test_another_person_s_consent_is_like_none(ada: Any, bob: Any, connection: Json, tokens: Json) -> None:
+    for owner in ("me", bob.id, ada.id):
+        theirs = problem(bob.post(f"/users/{owner}/consents/{connection['id']}/revoke"), 404, "not_found")
+        absent = problem(bob.post(f"/users/{owner}/consents/{NO_CONSENT}/revoke"), 404, "not_found")
+        assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
+    assert verify(tokens["accessToken"])["allowed"] is True
+
+
+def test_a_person_reads_their_own_log(ada: Any, tokens: Json) -> None:
+    verify(tokens["accessToken"])
+    items = expect(200, ada.get("/users/me/audit-logs"))["items"]
+    assert items[0]["event"] == "token.verify"
+    assert {item["userId"] for item in items} == {ada.id}
+    (found,) = expect(200, ada.get("/users/me/audit-logs?event=consent.approved"))["items"]
+    assert found["outcome"] == "allowed"
+
+
+@pytest.mark.parametrize("template", PATHS)
+@pytest.mark.parametrize(("query", "field"), [("limit=0", "limit"), ("cursor=x", "cursor"), ("userId=x", "userId")])
+def test_a_wrong_query_parameter_is_named(ada: Api, template: str, query: str, field: str) -> None:
+    problem(ada.get(f"{template.format('me')}?{query}"), 400, "validation_failed", field)
+
+
+def test_a_revocation_takes_no_fields(ada: Api, connection: Json) -> None:
+    path = f"/users/me/consents/{connection['id']}/revoke"
+    problem(ada.post(path, {"reason": "x"}), 400, "validation_failed", "reason")
