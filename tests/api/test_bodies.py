@@ -1,0 +1,151 @@
+"""Whatever arrives: a refusal in the API's own words."""
+
+import json
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+
+from api.parsers import MAX_BODY_BYTES, parse_object
+from core.errors import DomainError
+from tests.api.conftest import Api, expect, problem
+
+VERIFY = "/api/v1/tokens/verify"
+
+
+def send(api: Api, content: bytes, content_type: str = "application/json", **headers: str) -> Any:
+    return api.client.generic("POST", VERIFY, content, content_type=content_type, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b" ",
+        b"{",
+        b"{} {}",
+        b"[]",
+        b'"x"',
+        b"null",
+        b"7",
+        b'{"token": "\xff"}',
+        b"\xef\xbb\xbf{}",
+        '{"token": "x"}'.encode("utf-16"),
+        b'{"token": NaN}',
+        b'{"token": Infinity}',
+        b'{"token": 1e999}',
+        b'{"token": 9007199254740992}',
+        b'{"token": ' + b"9" * 10_000 + b"}",
+        b'{"token": "a", "token": "b"}',
+        b'{"token": "a", "\\u0074oken": "b"}',
+        b'{"context": {"a": 1, "a": 1}}',
+        b"[" * 100_000,
+        b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
+        b'{"context":' + b"[" * 33 + b"]" * 33 + b"}",
+        b'{"a": "' + b"[" * 100 + b"\n",
+    ],
+)
+def test_what_is_not_one_plain_object_is_malformed(anybody: Api, content: bytes) -> None:
+    problem(send(anybody, content), 400, "malformed_request")
+
+
+def test_brackets_in_a_text_are_no_depth() -> None:
+    body = {"token": '[{"' * 1000, "other": '\\"[' * 1000}
+    assert parse_object(json.dumps(body).encode()) == body
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [
+        (b'{"token": "\\ud800", "requiredScopes": ["x"]}', "token"),
+        (b'{"token": "x", "requiredScopes": ["a", "\\udfff"]}', "requiredScopes.1"),
+        (b'{"token": "x", "requiredScopes": ["x"], "context": {"a": {"b": "\\ud800x"}}}', "context.a.b"),
+        (b'{"\\ud800": 1}', "\\ud800"),
+    ],
+)
+def test_a_lone_surrogate_is_named(anybody: Api, content: bytes, field: str) -> None:
+    problem(send(anybody, content), 400, "validation_failed", field)
+
+
+def test_a_surrogate_pair_is_a_letter() -> None:
+    assert parse_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
+
+
+def test_at_most_two_mebibytes_are_read(anybody: Api) -> None:
+    problem(send(anybody, b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "a", "text/json"])
+def test_another_content_type_is_refused(anybody: Api, content_type: str) -> None:
+    problem(send(anybody, b"{}", content_type), 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
+def test_json_under_its_other_names_is_read(anybody: Api, content_type: str) -> None:
+    expect(200, send(anybody, b'{"token": "x", "requiredScopes": ["x"]}', content_type))
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "x"])
+def test_the_answer_is_json_whatever_is_accepted(anybody: Api, accept: str) -> None:
+    problem(send(anybody, b"", Accept=accept), 400, "validation_failed", "token", "requiredScopes")
+
+
+@pytest.mark.parametrize("path", ["", "/", "/nothing", "/agents/", "/tokens/verify/", "/agents/a/b/c"])
+def test_an_unknown_path_is_a_problem(anybody: Api, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        problem(anybody.call(method, path), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/tokens/verify", {"POST", "OPTIONS"}),
+        ("DELETE", "/agents", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("PUT", "/policies/pol_1", {"GET", "HEAD", "PATCH", "DELETE", "OPTIONS"}),
+        ("TRACE", "/health", {"GET", "HEAD", "OPTIONS"}),
+    ],
+)
+def test_a_wrong_method_is_a_problem_that_names_the_right_ones(
+    anybody: Api, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = anybody.call(method, path)
+    problem(answer, 405, "method_not_allowed")
+    assert set(answer["Allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize("identifier", ["%00", "%ff", "..%2f..", "'%20OR%201=1", "a" * 5000, "%F0%9F%92%A9"])
+def test_a_hostile_id_is_absent(ada: Api, developer: Api, identifier: str) -> None:
+    for api, path in ((ada, f"/consent/{identifier}"), (developer, f"/agents/{identifier}")):
+        problem(api.get(path), 404, "not_found")
+
+
+def test_what_fails_inside_is_not_told(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(requests: Any) -> Any:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr("api.v1.tokens.decide", fail)
+    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["x"]})
+    problem(answer, 500, "internal_error")
+    assert "secret" not in answer.content.decode()
+
+
+def test_a_database_that_is_gone_is_a_503(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(requests: Any) -> Any:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("api.v1.tokens.decide", fail)
+    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["x"]})
+    problem(answer, 503, "unavailable")
+    assert answer["Retry-After"] == "1"
+
+
+def test_a_problem_leads_to_its_explanation(anybody: Api) -> None:
+    body = problem(anybody.get("/nothing"), 404, "not_found")
+    page = anybody.client.get("/api/docs/errors").content.decode()
+    assert body["type"].endswith("/api/docs/errors#not_found")
+    assert 'id="not_found"' in page
+    assert 'id="invalid_grant"' in page
+
+
+def test_a_parser_raises_nothing_else() -> None:
+    with pytest.raises(DomainError):
+        parse_object(b'{"a":' * 10_000)

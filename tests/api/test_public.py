@@ -1,0 +1,83 @@
+"""What anybody may read: scopes, health, the document."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.db import OperationalError
+
+from api.documentation import known_errors
+from audit.events import Event
+from decisions.requests import Reason
+from tests.api.conftest import Api, expect, problem
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+
+def test_the_catalogue_has_44_scopes_in_17_categories(anybody: Api) -> None:
+    scopes = expect(200, anybody.get("/scopes"))["items"]
+    assert len(scopes) == 44
+    assert len({scope["category"] for scope in scopes}) == 17
+    assert set(scopes[0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+
+
+def test_a_category_is_a_part_of_it(anybody: Api) -> None:
+    scopes = expect(200, anybody.get("/scopes/email"))["items"]
+    assert {scope["category"] for scope in scopes} == {"email"}
+    problem(anybody.get("/scopes/mind"), 404, "not_found")
+
+
+def test_health_is_ok(anybody: Api) -> None:
+    body = expect(200, anybody.get("/health"))
+    assert (body["status"], body["checks"]) == ("ok", {"database": "ok", "cache": "ok"})
+    assert body["version"]
+
+
+def test_without_the_cache_we_are_only_slower(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "get", lambda name: None)
+    assert expect(200, anybody.get("/health"))["checks"] == {"database": "ok", "cache": "unavailable"}
+
+
+def test_without_the_database_we_cannot_decide(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> bool:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("django.db.models.query.QuerySet.exists", fail)
+    answer = anybody.get("/health")
+    body = expect(503, answer)
+    assert (body["status"], body["checks"]["database"]) == ("unavailable", "unavailable")
+    assert answer["Retry-After"] == "1"
+
+
+def test_the_document_is_served_as_it_is_kept(anybody: Api) -> None:
+    answer = anybody.get("/openapi.json")
+    assert answer["Content-Type"] == "application/json"
+    assert expect(200, answer) == json.loads(DOCUMENT.read_text())
+
+
+def test_the_document_lists_every_code_event_and_reason() -> None:
+    words = json.loads(DOCUMENT.read_text())["info"]["description"]
+    for value in [*(error.code for error in known_errors()), *(each.value for each in (*Event, *Reason))]:
+        assert f"`{value}`" in words
+
+
+def test_the_document_is_valid(tmp_path: Path) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", tmp_path / "x")
+
+
+def test_the_documentation_relaxes_the_policy_for_styles_alone(anybody: Api) -> None:
+    page = anybody.client.get("/api/docs")
+    assert page.status_code == 200
+    policy = page["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+    assert "<script>" not in page.content.decode()
+    assert "'unsafe-inline'" not in anybody.get("/health")["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/scopes", "/openapi.json"])
+def test_everything_carries_its_request_id(anybody: Api, path: str) -> None:
+    assert anybody.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"
