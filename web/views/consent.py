@@ -13,10 +13,11 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
 from agents.redirects import is_loopback
-from consent.catalogue import Scope, describe_scopes
+from agents.selectors import agent_origin
+from consent.catalogue import RISK_LEVELS, Scope, describe_scopes
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import Consent
-from consent.selectors import consent_by_id
+from consent.selectors import consent_by_id, scopes_already_granted
 from core import clock
 from core.errors import Forbidden, NotFound
 from tokens.services import approve, deny
@@ -88,13 +89,16 @@ def _require_open(asked: Consent, user_id: str) -> None:
 def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:
     """Render the screen; after an "Allow" with nothing ticked, with that said first."""
     ticked = () if is_refused else TICKED_RISKS
-    required = [one for one in asked.requested_scopes if one not in asked.optional_scopes]
+    known = scopes_already_granted(signed_in(request), asked.agent)
+    new = [one for one in asked.requested_scopes if one not in known]
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
-        "required": _choices(required, ticked),
-        "optional": _choices(asked.optional_scopes, ()),
+        "origin": agent_origin(asked.agent),
+        "required": _choices([one for one in new if one not in asked.optional_scopes], ticked),
+        "optional": _choices([one for one in new if one in asked.optional_scopes], ()),
+        "known": _choices([one for one in asked.requested_scopes if one in known], () if is_refused else RISK_LEVELS),
         "is_refused": is_refused,
         "ends_at": clock.now() + settings.CONSENT_LIFETIME,
         "destination": destination(asked.redirect_uri),

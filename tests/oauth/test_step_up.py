@@ -1,0 +1,59 @@
+"""A client that comes back for more: the person sees what is new, and who asks."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accounts.models import User
+    from tests.oauth.world import OAuthClient
+
+
+def screen(client: "OAuthClient", world: Any, person: "User", scope: str) -> Any:
+    browser = world.sign_in(person)
+    return browser.get(client.authorize(browser, scope=scope)["Location"])
+
+
+def shown(page: Any, group: str) -> list[tuple[str, bool]]:
+    return [(choice.scope.id, choice.ticked) for choice in page.context[group]]
+
+
+def test_what_was_granted_before_stands_apart_from_what_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+    client.tokens(ada, scope="email:send")
+    page = screen(client, world, ada, "email:read email:send")
+    assert shown(page, "required") == [("email:read", True)]
+    assert shown(page, "known") == [("email:send", True)]
+    assert "New: it says it now needs" in page.content.decode()
+
+
+def test_the_first_time_everything_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+    page = screen(client, world, ada, "email:read email:send")
+    assert shown(page, "known") == []
+    assert "You allowed it these before" not in page.content.decode()
+
+
+def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
+    client: "OAuthClient", world: Any, ada: "User", bob: "User"
+) -> None:
+    from consent.services import revoke_consent
+
+    client.tokens(bob, scope="email:read")
+    client.tokens(ada, scope="email:read")
+    revoke_consent(actor=world.ANYBODY, consent=ada.consents.get())
+    assert shown(screen(client, world, ada, "email:read"), "known") == []
+
+
+def test_a_stepped_up_grant_holds_the_union_and_the_earlier_one_stays_as_it_was(
+    client: "OAuthClient", ada: "User"
+) -> None:
+    first = client.tokens(ada, scope="email:read")
+    second = client.tokens(ada, scope="email:read email:send")
+    assert second["scope"] == "email:read email:send"
+    assert client.refresh(first["refresh_token"]).json()["scope"] == "email:read"
+
+
+def test_a_client_of_unknown_origin_is_shown_with_its_host_and_as_unverified(
+    register: Any, world: Any, ada: "User"
+) -> None:
+    client = register(redirect_uris=["https://tool.example/cb"], token_endpoint_auth_method="none")
+    text = screen(client, world, ada, "email:read").content.decode()
+    assert "Registered itself, from <bdi>tool.example</bdi>" in text
+    assert "Developer not verified" in text
