@@ -26,7 +26,7 @@ class Operation:
     status: int
     errors: tuple[ErrorType, ...]
     repeatable: bool
-    example: Any
+    unavailable: SerializerType | None
     request_example: Any
 
 
@@ -41,12 +41,12 @@ def operation(
     errors: tuple[ErrorType, ...] = (),
     repeatable: bool = False,
     description: str = "",
-    example: Any = None,
+    unavailable: SerializerType | None = None,
     request_example: Any = None,
 ) -> Callable[[Any], Any]:
     """Return a decorator that gives a handler its place in the OpenAPI document.
 
-    `repeatable` says that it honours `Idempotency-Key`.
+    `repeatable` says that it honours `Idempotency-Key`; `unavailable` is what it answers with 503 instead of a problem.
     """
     described = Operation(
         name=name,
@@ -58,7 +58,7 @@ def operation(
         status=status,
         errors=errors,
         repeatable=repeatable,
-        example=example,
+        unavailable=unavailable,
         request_example=request_example,
     )
 

@@ -126,6 +126,9 @@ class AutoSchema(SpectacularSchema):
         answers: dict[Any, Any] = {self.operation.status: self._success()}
         for status, errors in sorted(_by_status(self._errors()).items()):
             answers[(status, MEDIA_TYPE)] = _refusal(status, errors)
+        if self.operation.unavailable:
+            del answers[(503, MEDIA_TYPE)]
+            answers[503] = OpenApiResponse(response=self.operation.unavailable, description="It cannot.")
         return answers
 
     def get_auth(self) -> list[dict[str, list[str]]]:
@@ -140,9 +143,7 @@ class AutoSchema(SpectacularSchema):
 
     def _success(self) -> OpenApiResponse:
         words = HTTPStatus(self.operation.status).phrase
-        example = self.operation.example
-        examples = [] if example is None else [OpenApiExample("answer", value=example)]
-        return OpenApiResponse(response=self.operation.answer, description=words, examples=examples)
+        return OpenApiResponse(response=self.operation.answer, description=words)
 
     def _errors(self) -> Iterator[ErrorType]:
         """Yield everything that can be refused here."""

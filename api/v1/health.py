@@ -35,7 +35,7 @@ class HealthReport(serializers.Serializer):
 class Health(Endpoint):
     """The database alone decides: without the cache we are only slower."""
 
-    @operation("getHealth", "Whether this server can decide", answer=HealthReport)
+    @operation("getHealth", "Whether this server can decide", answer=HealthReport, unavailable=HealthReport)
     def get(self, request: Request) -> Response:
         database = _is_database_up()
         checks = {"database": _word(database), "cache": _word(_is_cache_up())}
