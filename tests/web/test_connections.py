@@ -10,6 +10,7 @@ from django.test import Client
 from agents.services import update_agent
 from core import clock
 from core.actor import SYSTEM
+from developers.services import suspend_organization
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
@@ -57,6 +58,16 @@ def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
     text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
     assert text.index("What it may do for you") < text.index("Read your email")
     assert text.index("No longer in use") < text.index("Send email as you")
+
+
+@pytest.mark.parametrize("who", ["agent", "organization"])
+def test_a_suspension_is_told(as_ada, granted, agent, who):
+    if who == "agent":
+        update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
+    else:
+        suspend_organization(actor=SYSTEM, organization=agent.organization, reason="abuse")
+    assert "Suspended for now" in as_ada.get("/connections").content.decode()
+    assert "refused everything for now" in as_ada.get(f"/connections/{granted.id}").content.decode()
 
 
 @pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])

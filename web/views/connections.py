@@ -43,6 +43,12 @@ class Connection:
     def is_live(self) -> bool:
         return self.status == LIVE
 
+    @property
+    def is_suspended(self) -> bool:
+        """Whether the agent is refused everything for now, though it is still allowed."""
+        organization = self.consent.agent.organization
+        return self.consent.agent.is_suspended or bool(organization and organization.suspended_at)
+
 
 @require_safe
 @person_page

@@ -17,15 +17,16 @@ ARGUMENTS += ["--disable-component-update", "--no-first-run"]
 ABSENT = "NO CHROMIUM FOUND: the pages are not tested in a browser. Install your system's chromium package."
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """Not for the whole session: while Playwright's loop runs, no asynchronous test can run in this thread."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail(ABSENT)
         warnings.warn(ABSENT, stacklevel=1)
         pytest.skip(ABSENT)
-    # Playwright's loop runs in this thread, where the fixtures use the database.
+    # The fixtures of these tests use the database in the same thread.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
