@@ -33,7 +33,7 @@ def policies_for_organization(organization_id: str) -> QuerySet[Policy]:
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
     """Return the organization's policy. Raises `NotFound`, also for somebody else's."""
-    policy = policies_for_organization(organization_id).filter(id=policy_id).first()
+    policy: Policy | None = policies_for_organization(organization_id).filter(id=policy_id).first()
     if policy is None:
         raise NotFound("No such policy.")
     return policy
