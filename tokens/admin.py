@@ -19,13 +19,14 @@ OWNERS = ["=user__id", "=user__email", "=application__id", "=application__client
 
 
 class TokenAdmin(ReadOnlyAdmin):
+    """By far the most rows after the log, so no date hierarchy: it would read them all for every page."""
+
     list_select_related = ["application", "user"]
-    date_hierarchy = "created"
 
 
 class AuthorizationCodeAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter)]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created"]
     search_fields = ["=id", "=consent__id", *OWNERS]
     fields = [
         "id",
@@ -44,14 +45,14 @@ class AuthorizationCodeAdmin(TokenAdmin):
 
 class AccessTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "scope", "created", "expires"]
-    list_filter = ["expires"]
+    list_filter = ["created", "expires"]
     search_fields = ["=id", "=family__id", *OWNERS]
     fields = ["id", "application", "user", "family", "scope", "resource", "created", "expires"]
 
 
 class RefreshTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "expires"]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created", "expires"]
     search_fields = ["=id", "=family__id", *OWNERS]
     fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
 
