@@ -1,5 +1,7 @@
 """The production server: granian in front of Django's WSGI application. `./dev serve` runs this module."""
 
+import time
+
 import django
 from django.conf import settings
 from django.core.checks import run_checks
@@ -12,6 +14,7 @@ from agentgate.environment import ENVIRONMENT, stop
 
 THREADS_PER_PROCESS = 8
 SHUTDOWN_SECONDS = 20
+RESTART_SECONDS = 0.5
 
 
 def default_processes() -> int:
@@ -27,7 +30,18 @@ def serve() -> None:
         stop("\n".join(faults))
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     connections.close_all()  # the processes are forks, and a connection cannot be shared
-    Granian(
+    server = make_server()
+    server.serve()
+    while not server.interrupt_signal:
+        # It gives up when one process dies twice within seconds, whoever killed it; a gate comes back.
+        time.sleep(RESTART_SECONDS)
+        if not server.interrupt_signal:
+            server = make_server()
+            server.serve()
+
+
+def make_server() -> Granian:
+    return Granian(
         "agentgate.wsgi:application",
         address=ENVIRONMENT.text("HOST", "127.0.0.1"),
         port=ENVIRONMENT.number("API_PORT", 8000),
@@ -39,7 +53,7 @@ def serve() -> None:
         respawn_interval=0.1,
         workers_kill_timeout=SHUTDOWN_SECONDS,
         log_level=LogLevels.warning,
-    ).serve()
+    )
 
 
 if __name__ == "__main__":

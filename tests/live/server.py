@@ -111,7 +111,7 @@ class LiveServer:
                 stderr=log,
                 preexec_fn=die_with_parent,
             )
-        self._wait_until_healthy()
+        self.wait_until_healthy()
         return self
 
     def stop(self) -> None:
@@ -156,7 +156,7 @@ class LiveServer:
     def _children(self) -> list[psutil.Process]:
         return psutil.Process(self._master.pid).children(recursive=True) if self._master else []
 
-    def _wait_until_healthy(self) -> None:
+    def wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._master and self._master.poll() is None:
             if self._is_healthy() and len(self.workers()) >= self._processes:

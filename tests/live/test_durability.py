@@ -58,12 +58,21 @@ def killed_in_a_burst(start_server: StartServer, kills: int) -> None:
             time.sleep(0.7)
             server.kill_a_worker()
         time.sleep(1)
+    server.wait_until_healthy()
 
     answered = {decision["auditId"] for decision in burst.decisions()}
     logged = {entry["id"] for entry in gate.entries(developer, event="token.verify")}
     assert len(answered) > 50
     assert answered <= logged, f"{len(answered - logged)} of {len(answered)} answered decisions were lost"
     assert {answer.status_code for answer in burst.answers} <= {200, 503}
+
+
+def test_a_process_that_is_killed_again_and_again_comes_back(start_server: StartServer) -> None:
+    server = start_server(processes=1)
+    for _ in range(3):
+        server.kill_a_worker()
+        server.wait_until_healthy()
+    assert Gate(server.url).get("/health").status_code == 200
 
 
 def test_kill_9_in_a_burst_of_verifies_loses_no_answered_decision(start_server: StartServer) -> None:

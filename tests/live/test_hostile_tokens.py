@@ -155,15 +155,20 @@ def test_a_mutant_is_an_invalid_token_and_leaves_no_row(
 ) -> None:
     mutant = MUTANTS[name](token)
     entries = shared_server.database.count("audit_entry")
-    seconds = []
 
-    for _ in range(3):
-        began = time.perf_counter()
-        answer = gate.verify(mutant)
-        seconds.append(time.perf_counter() - began)
-        assert answer == {"allowed": False, "reason": "invalid_token"}
+    assert gate.verify(mutant) == {"allowed": False, "reason": "invalid_token"}
 
     assert shared_server.database.count("audit_entry") == entries
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_costs_little_time(gate: Gate, token: str, name: str) -> None:
+    mutant, seconds = MUTANTS[name](token), []
+    for _ in range(9):
+        began = time.perf_counter()
+        gate.verify(mutant)
+        seconds.append(time.perf_counter() - began)
     assert statistics.median(seconds) < MEDIAN_SECONDS
 
 
