@@ -1,0 +1,87 @@
+"""The fastmcp client as a person meets it: it opens a browser, the person signs in and clicks."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastmcp import Client
+from fastmcp.client.auth import OAuth
+from playwright.sync_api import Page, sync_playwright
+
+from tests.conftest import Servers
+from tests.live.gate import PASSWORD, Gate, Person
+from tests.live.oauth.services import tickets_over_mcp
+from tests.live.server import LiveServer
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+
+
+@pytest.fixture
+def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
+    gate = Gate(server.url)
+    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
+        yield url
+
+
+class Browser:
+    """A Chromium of the person's, in a thread of its own; `headings` are those of the screens it came to."""
+
+    def __init__(self, person: Person) -> None:
+        self.person, self.screens, self.failures = person, list[str](), list[BaseException]()
+        self.threads: list[threading.Thread] = []
+
+    def open(self, url: str) -> bool:
+        self.threads.append(threading.Thread(target=self._run, args=(url,)))
+        self.threads[-1].start()
+        return True
+
+    def close(self) -> None:
+        for thread in self.threads:
+            thread.join(30)
+        assert self.failures == []
+
+    def _run(self, url: str) -> None:
+        try:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+                page = browser.new_context(java_script_enabled=False).new_page()
+                page.set_default_timeout(15_000)
+                self._decide(page, url)
+                browser.close()
+        except BaseException as failure:
+            self.failures.append(failure)
+
+    def _decide(self, page: Page, url: str) -> None:
+        page.goto(url)
+        page.get_by_label("Email").fill(self.person.email)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Allow", exact=True).wait_for()
+        self.screens.append(page.inner_text("main"))
+        for box in page.get_by_role("checkbox").all():
+            box.check()
+        page.get_by_role("button", name="Allow", exact=True).click()
+        page.wait_for_url("**/callback?**")
+
+
+async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected(
+    gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(person)
+    monkeypatch.setattr("webbrowser.open", browser.open)
+    auth: Any = OAuth(client_name="Desk helper")
+    async with Client(tickets, auth=auth) as session:
+        assert (await session.call_tool("list_tickets", {})).data == ["The printer is on fire"]
+        assert (await session.call_tool("close_ticket", {"title": "printer"})).data == "closed: printer"
+    browser.close()
+
+    first, second = browser.screens
+    assert "Desk helper, an AI agent, asks to act for you" in first
+    assert "Developer not verified" in first
+    assert "Read your tickets" in first
+    assert "Close your tickets" not in first
+    assert second.index("New: it says it now needs") < second.index("Close your tickets")
+    assert second.index("You allowed it these before") < second.rindex("Read your tickets")
