@@ -1,6 +1,7 @@
 """The production server: granian in front of Django's WSGI application. `./dev serve` runs this module."""
 
 import time
+from contextlib import suppress
 
 import django
 from django.conf import settings
@@ -30,14 +31,20 @@ def serve() -> None:
         stop("\n".join(faults))
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     connections.close_all()  # the processes are forks, and a connection cannot be shared
-    server = make_server()
-    server.serve()
+    server = run()
     while not server.interrupt_signal:
-        # It gives up when one process dies twice within seconds, whoever killed it; a gate comes back.
         time.sleep(RESTART_SECONDS)
         if not server.interrupt_signal:
-            server = make_server()
-            server.serve()
+            server = run()
+
+
+def run() -> Granian:
+    """Serve until told to stop, or until one process has died twice within seconds, whoever killed it."""
+    server = make_server()
+    # granian gives up then and exits; a gate comes back.
+    with suppress(SystemExit):
+        server.serve()
+    return server
 
 
 def make_server() -> Granian:
