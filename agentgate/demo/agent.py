@@ -126,11 +126,14 @@ def describe(answer: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    tokens = ask()
-    if tokens is None:
-        say("agent: the answer was no, so it stops.")
-        return
-    say(f"agent: refused for good ({work(tokens)}), so it stops.")
+    try:
+        tokens = ask()
+        if tokens is None:
+            say("agent: the answer was no, so it stops.")
+        else:
+            say(f"agent: refused for good ({work(tokens)}), so it stops.")
+    except httpx.HTTPError as error:
+        say(f"agent: it cannot go on, so it stops: {error}")
 
 
 if __name__ == "__main__":

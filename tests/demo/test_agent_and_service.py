@@ -1,0 +1,127 @@
+"""What the demo's agent and service do when something is not as it should be."""
+
+import importlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import ThreadingHTTPServer
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+ENVIRONMENT = {
+    "AGENTGATE_URL": "http://gate.invalid",
+    "SERVICE_URL": "http://service.invalid",
+    "CLIENT_ID": "agc_x",
+    "CLIENT_SECRET": "ags_x",
+    "SERVICE_ID": "res_x",
+    "SERVICE_SECRET": "rs_x",
+    "PAUSE_SECONDS": "0",
+}
+TOKENS = {"accessToken": "first", "refreshToken": "r1", "grantedScopes": ["email:read"]}
+
+
+def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
+    return httpx.Client(base_url="http://fake.invalid", transport=httpx.MockTransport(answer))
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def agent() -> ModuleType:
+    return importlib.reload(importlib.import_module("agentgate.demo.agent"))
+
+
+@pytest.fixture
+def service() -> Iterator[ModuleType]:
+    module: Any = importlib.reload(importlib.import_module("agentgate.demo.service"))
+    module.server = ThreadingHTTPServer(("127.0.0.1", 0), module.Service)
+    threading.Thread(target=module.server.serve_forever, daemon=True).start()
+    yield module
+    module.server.shutdown()
+
+
+def act(service: Any, path: str = "/read-mail") -> httpx.Response:
+    headers = {"Authorization": "Bearer some.token"}
+    return httpx.post(f"http://127.0.0.1:{service.server.server_port}{path}", headers=headers)
+
+
+def test_an_expired_token_is_renewed_and_the_new_one_used(agent: Any) -> None:
+    used: list[str] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        used.append(request.headers["Authorization"])
+        reasons = {"Bearer first": "token_expired", "Bearer second": "consent_revoked"}
+        return httpx.Response(401, json={"reason": reasons[used[-1]]})
+
+    def renew(request: httpx.Request) -> httpx.Response:
+        assert json.loads(request.content)["refreshToken"] == "r1"
+        return httpx.Response(200, json={**TOKENS, "accessToken": "second"})
+
+    agent.service, agent.gate = client(serve), client(renew)
+
+    assert agent.work(TOKENS) == "consent_revoked"
+    assert used == ["Bearer first", "Bearer second"]
+
+
+def test_when_nothing_is_renewed_the_agent_stops_without_a_traceback(
+    agent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    agent.service = client(lambda _: httpx.Response(401, json={"reason": "token_expired"}))
+    agent.gate = client(lambda _: httpx.Response(400, json={"code": "invalid_grant"}))
+    monkeypatch.setattr(agent, "ask", lambda: TOKENS)
+
+    agent.main()
+
+    assert "it cannot go on" in capsys.readouterr().out
+
+
+def test_denials_that_may_pass_do_not_stop_the_agent(agent: Any) -> None:
+    reasons = iter(["insufficient_scope", "policy_denied", "insufficient_scope", "agent_suspended"])
+    agent.service = client(lambda _: httpx.Response(403, json={"reason": next(reasons)}))
+
+    assert agent.work(TOKENS) == "agent_suspended"
+
+
+def test_the_service_asks_before_it_acts(service: Any) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def decide(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, json={"allowed": True})
+
+    service.gate = client(decide)
+
+    assert act(service).json() == {"done": "read-mail"}
+    assert asked[0] == {
+        "token": "some.token",
+        "requiredScopes": ["email:read"],
+        "action": "read-mail",
+        "context": {"ip": "127.0.0.1"},
+    }
+
+
+@pytest.mark.parametrize(("reason", "status"), [("token_expired", 401), ("policy_denied", 403)])
+def test_the_service_passes_a_denial_on(service: Any, reason: str, status: int) -> None:
+    service.gate = client(lambda _: httpx.Response(200, json={"allowed": False, "reason": reason}))
+
+    answer = act(service)
+
+    assert (answer.status_code, answer.json()["reason"]) == (status, reason)
+
+
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_the_service_does_nothing_when_the_gate_does_not_answer(service: Any, status: int) -> None:
+    service.gate = client(lambda _: httpx.Response(status))
+
+    assert act(service).status_code == 403
+
+
+def test_the_service_does_nothing_that_it_does_not_know(service: Any) -> None:
+    assert act(service, "/pay").status_code == 404
