@@ -119,6 +119,17 @@ def test_allowing_a_part_leaves_to_the_agent_with_a_code(as_ada, ask, ada):
     assert (consent.status, consent.granted_scopes, consent.user) == ("approved", ["email:read"], ada)
 
 
+def test_a_double_click_is_answered_with_the_same_code(as_ada, ask):
+    url = f"/consent/{ask().id}"
+    click = {"decision": "allow", "scopes": ["email:read"]}
+
+    first, second = as_ada.post(url, click), as_ada.post(url, click)
+
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first["Location"] == second["Location"]
+    assert as_ada.post(url, {"decision": "deny"}).status_code == 409
+
+
 def test_refusing_leaves_to_the_agent_with_access_denied(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "deny"})

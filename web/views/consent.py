@@ -1,6 +1,6 @@
 """The consent screen: it shows exactly what was asked, and takes one decision."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -19,7 +19,9 @@ from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import Consent
 from consent.selectors import consent_by_id, scopes_already_granted
 from core import clock
+from core.canonical import canonical_json, sha256
 from core.errors import Forbidden, NotFound
+from core.idempotency import Answer, RepeatableRequest, answer_once
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
 from web.display import csp_source, destination
@@ -58,19 +60,33 @@ def consent_page(view: View) -> View:
 def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
     asked = consent_by_id(consent_id)
     decision = request.POST.get("decision")
-    if decision == "deny":
-        _, leave_to = deny(actor=person_actor(request), consent=asked, user=signed_in(request))
-        return LeaveTo(leave_to)
-    if decision == "allow" and request.POST.getlist("scopes"):
-        approval = approve(
-            actor=person_actor(request),
-            consent=asked,
-            user=signed_in(request),
-            scopes=request.POST.getlist("scopes"),
-        )
-        return LeaveTo(approval.redirect_url)
+    scopes = request.POST.getlist("scopes") if decision == "allow" else []
+    if decision == "deny" or scopes:
+        return LeaveTo(_decide_once(request, asked, scopes))
     _require_open(asked, signed_in(request).id)
     return _show(request, asked, is_refused=request.method == "POST")
+
+
+def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
+    """Allow the scopes, or with none refuse; return where to send the person.
+
+    Of a double click the browser drops the first answer, and the code with it: the second is given the same.
+    """
+    actor, user = person_actor(request), signed_in(request)
+
+    def work() -> Answer:
+        if scopes:
+            return Answer(200, approve(actor=actor, consent=asked, user=user, scopes=scopes).redirect_url)
+        return Answer(200, deny(actor=actor, consent=asked, user=user)[1])
+
+    click = RepeatableRequest(
+        key=sha256(canonical_json(sorted(scopes))),
+        path=request.path,
+        credential=user.id,
+        body=None,
+        lifetime=settings.AUTHORIZATION_CODE_LIFETIME,
+    )
+    return str(answer_once(click, work).body)
 
 
 def _require_open(asked: Consent, user_id: str) -> None:
