@@ -9,7 +9,7 @@ RUN pip install --require-hashes -r requirements.txt
 COPY . .
 # The settings ask for a secret even to collect files; this one is never used again.
 RUN STATIC_ROOT=/app/static-collected JWT_SECRET="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
-    python manage.py collectstatic --no-input
+    python manage.py collectstatic --no-input && rm -rf var
 
 RUN useradd --system --uid 10001 agentgate && install -d -o agentgate /app/var /data
 USER 10001
