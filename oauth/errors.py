@@ -1,14 +1,18 @@
 """What an OAuth endpoint refuses, as data (RFC 6749 sections 4.1.2.1 and 5.2)."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
 from core.errors import DomainError, NotAuthenticated, Throttled
 from oauth.responses import View, uncached
+
+logger = logging.getLogger(__name__)
 
 BASIC_CHALLENGE = 'Basic realm="AgentGate", charset="UTF-8"'
 
@@ -37,6 +41,9 @@ class OAuthError(Exception):
         return {"error": self.code, **description}
 
 
+UNAVAILABLE = OAuthError("temporarily_unavailable", "Try again in a moment.", 503, {"Retry-After": "1"})
+
+
 def from_domain(error: DomainError) -> OAuthError:
     """Return what the domain refuses in the words of OAuth."""
     code = CODES.get(error.code, error.code)
@@ -55,6 +62,9 @@ def answers_errors(view: View) -> View:
             return view(request)
         except OAuthError as error:
             return error_response(error)
+        except (OperationalError, InterfaceError):
+            logger.exception("%s %s failed", request.method, request.path)
+            return error_response(UNAVAILABLE)
         except DomainError as error:
             refusal = from_domain(error)
             if isinstance(error, (InvalidClient, NotAuthenticated)) and "Authorization" in request.headers:

@@ -72,13 +72,13 @@ def is_clean(values: Iterable[str]) -> bool:
 
 def read_form(request: HttpRequest) -> Parameters:
     """Return the form in the body. Raises `invalid_request` for another body, or for credentials in the URL."""
-    if CREDENTIALS & set(request.GET):
-        raise OAuthError("invalid_request", "Credentials belong in the body, never in the URL.")
     if request.content_type != FORM:
         raise OAuthError("invalid_request", f"The body must be {FORM}.")
     try:
-        parameters = Parameters(request.POST)
+        in_url, parameters = set(request.GET), Parameters(request.POST)
     except (RequestDataTooBig, SuspiciousOperation, UnicodeError) as error:
-        raise OAuthError("invalid_request", "The body cannot be read.") from error
+        raise OAuthError("invalid_request", "The request cannot be read.") from error
+    if CREDENTIALS & in_url:
+        raise OAuthError("invalid_request", "Credentials belong in the body, never in the URL.")
     parameters.check()
     return parameters
