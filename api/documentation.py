@@ -1,17 +1,22 @@
 """The document itself, the page that shows it, and the words that stand above all endpoints."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import translation
 from django.utils.csp import CSP
 from django.utils.decorators import method_decorator
 from django.views.decorators.csp import csp_override
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from api.endpoint import AlwaysJson
 from api.operations import ErrorType
@@ -24,8 +29,8 @@ AgentGate answers one question: may this agent do this, for this person, now?
 
 **Conventions.** JSON in and out, camelCase, UTF-8; a body is `application/json`. Times are RFC 3339 in UTC with `Z`,
 durations whole seconds. Ids are opaque and carry their type as a prefix. Lists take `limit` and `cursor` and answer
-`items` and `nextCursor`. An unknown field, or an unknown query parameter of a list, is a 400 that names it. A number
-is at most 2^53-1, a body at most 2 MiB and 32 levels deep, and no name stands in an object twice.
+`items` and `nextCursor`. An unknown field, or an unknown query parameter of a list, is a 400 that names it. A whole
+number is at most 2^53-1, a body at most 2 MiB and 32 levels deep, and no name stands in an object twice.
 
 **Credentials.** A developer sends `X-Api-Key`; a person, who may be a developer too, a session token as
 `Authorization: Bearer st_...`, or the browser's session with its CSRF token in `X-CSRFToken`; an agent its client
@@ -37,8 +42,8 @@ never read. Endpoints that ask for no credential do not look at one.
 **Refusals** are problem details (RFC 9457). What is absent and what is somebody else's look alike: 404.
 
 **Repeating.** Every POST that creates or rotates takes an `Idempotency-Key`: the same key, path, credential and body
-within 24 hours (60 seconds for a refresh, 12 hours are what a login's token lives) give the stored answer. The same
-key with another body is a 409. Only a success is stored.
+give the stored answer, for 24 hours, or 60 seconds for a refresh, or as long as the session that a login opened. The
+same key with another body is a 409. Only a success is stored.
 """
 
 BLANK = {"type": "string", "maxLength": 0}
@@ -52,12 +57,15 @@ DOCUMENT_CSP = {
 
 
 class OpenApiDocument(SpectacularJSONAPIView):
-    """Serves the document to anybody."""
+    """Serves the document to anybody. It is made once a process: making it takes a second."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     content_negotiation_class = AlwaysJson
     renderer_classes = (OpenApiJsonRenderer2,)
+
+    def _get_schema_response(self, request: Request) -> Response:
+        return Response(_document(), headers={"Cache-Control": "public, max-age=300"})
 
 
 @method_decorator(csp_override(DOCUMENT_CSP), name="dispatch")
@@ -97,6 +105,12 @@ def known_errors() -> list[ErrorType]:
     """Return every error that can be answered, by code and status."""
     found = {(error.code, error.status): error for error in _descend(DomainError)}
     return [found[key] for key in sorted(found)]
+
+
+@cache
+def _document() -> Any:
+    with translation.override("en"):
+        return SchemaGenerator().get_schema(request=None, public=True)
 
 
 def _descend(error: ErrorType) -> Iterator[ErrorType]:

@@ -15,6 +15,9 @@ from core import clock
 # Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
 UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
 
+# A body can hold a hundred thousand; naming them all would be work for us and no help to anybody.
+MAX_UNKNOWN = 20
+
 
 class StrictSerializer(serializers.Serializer):
     """Refuses a field that it does not know, by its name."""
@@ -24,7 +27,7 @@ class StrictSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> Any:
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
         if unknown:
-            raise serializers.ValidationError({echo(name): ["Unknown field."] for name in unknown})
+            raise serializers.ValidationError({echo(name): ["Unknown field."] for name in unknown[:MAX_UNKNOWN]})
         return super().to_internal_value(data)
 
 
@@ -75,9 +78,11 @@ class Opaque(serializers.CharField):
 
 
 class Whole(serializers.IntegerField):
-    """A JSON number without a fraction: never a text, never true."""
+    """A JSON number without a fraction, `60` or `60.0`: never a text, never true."""
 
     def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, float) and data.is_integer():
+            return int(data)
         if isinstance(data, bool) or not isinstance(data, int):
             self.fail("invalid")
         return data

@@ -1,5 +1,6 @@
 """Developers: registering, signing in and out, the API key."""
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -69,7 +70,7 @@ class LogInDeveloper(Endpoint):
             shown = {"developer": developer, "session": opened.session, "token": opened.token}
             return Answer(200, DeveloperSession(shown).data)
 
-        return self.answer_once(user.id, work)
+        return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
 
 
 class LogOut(PersonEndpoint):

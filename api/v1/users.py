@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -57,9 +58,11 @@ class LogInUser(Endpoint):
     )
     def post(self, request: Request) -> Response:
         user = check_password(actor=self.actor, **self.read(Login))
-        return self.answer_once(
-            user.id, lambda: Answer(200, UserSession(open_session(actor=self.actor, user=user)).data)
-        )
+
+        def work() -> Answer:
+            return Answer(200, UserSession(open_session(actor=self.actor, user=user)).data)
+
+        return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
 
 
 class OwnEndpoint(PersonEndpoint):
