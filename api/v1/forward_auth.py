@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.clients import basic_credential
 from api.endpoint import Endpoint
+from api.operations import operation
+from api.problems import MEDIA_TYPE, describe
+from api.strict import StrictSerializer
 from core.actor import visitor
-from core.errors import Forbidden, Invalid, NotAuthenticated
+from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
 from developers.models import ResourceServer
@@ -26,8 +30,38 @@ SCOPES_HEADER = "X-Required-Scopes"
 CREDENTIAL_HEADER = "X-Resource-Server"
 MAX_SCOPES = 100
 MAX_QUERY_VALUE = 2000
-# Another token would not help: no challenge, and 403.
-NOT_THE_TOKEN = (Reason.POLICY_DENIED, Reason.INSUFFICIENT_SCOPE)
+
+
+class InvalidToken(NotAuthenticated):
+    """RFC 6750 section 3.1: the token itself is at fault."""
+
+    code = "invalid_token"
+    title = "The token is not good here"
+
+
+class InsufficientScope(Forbidden):
+    """RFC 6750 section 3.1."""
+
+    code = "insufficient_scope"
+    title = "The token does not hold every scope that this needs"
+
+
+class PolicyDenied(Forbidden):
+    """Another token would not help, so there is no challenge."""
+
+    code = "policy_denied"
+    title = "A policy does not allow this now"
+
+
+class ForwardAuthQuery(StrictSerializer):
+    """What the proxy's configuration says about the request that it holds."""
+
+    scopes = serializers.CharField(required=False, help_text="Separated by spaces; X-Required-Scopes adds more.")
+    action = serializers.CharField(required=False, max_length=MAX_QUERY_VALUE)
+    resource = serializers.CharField(required=False, max_length=MAX_QUERY_VALUE)
+    resource_metadata = serializers.CharField(
+        required=False, max_length=MAX_QUERY_VALUE, help_text="The URL that challenges name (RFC 9728)."
+    )
 
 
 class ForwardAuth(Endpoint):
@@ -38,19 +72,30 @@ class ForwardAuth(Endpoint):
 
     reads_query = True
 
+    @operation(
+        "forwardAuth",
+        "Decide about the request that a proxy holds",
+        description="For nginx `auth_request`, Traefik, Caddy and Envoy. 200 names who acts in `X-AgentGate-User`, "
+        "`-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
+        query=ForwardAuthQuery,
+        errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
+    )
     def get(self, request: Request) -> Response:
         scopes = self._required_scopes()
         server = self._asking()
         token = self._bearer()
         if token is None:
-            return self._refuse(401, self._challenge(scopes))
+            return self._refuse(NotAuthenticated("Send a bearer token."), self._challenge(scopes))
         (decision,) = decide([self._question(token, scopes, server)])
         if decision.allowed:
             return Response(status=200, headers=dict(_identity(decision)))
         return self._deny(decision, scopes)
 
-    # Envoy and some Traefik set-ups ask with the method of the request that they hold.
-    head = post = put = patch = delete = options = get
+    def _as_get(self, request: Request) -> Response:
+        return self.get(request)
+
+    # Envoy asks with the method of the request that it holds.
+    head = post = put = patch = delete = options = _as_get
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Look at nothing but headers: the body, if any, is not ours; and no method is answered unasked."""
@@ -98,11 +143,11 @@ class ForwardAuth(Endpoint):
 
     def _deny(self, decision: Decision, scopes: list[str]) -> Response:
         if decision.reason is Reason.INSUFFICIENT_SCOPE:
-            response = self._refuse(403, self._challenge(scopes, "insufficient_scope"))
-        elif decision.reason in NOT_THE_TOKEN:
-            response = self._refuse(403)
+            response = self._refuse(InsufficientScope(), self._challenge(scopes, "insufficient_scope"))
+        elif decision.reason is Reason.POLICY_DENIED:
+            response = self._refuse(PolicyDenied())
         else:
-            response = self._refuse(401, self._challenge(scopes, "invalid_token"))
+            response = self._refuse(InvalidToken(), self._challenge(scopes, "invalid_token"))
         response["X-AgentGate-Reason"] = decision.reason or ""
         if decision.audit_id:
             response["X-AgentGate-Decision"] = decision.audit_id
@@ -115,8 +160,10 @@ class ForwardAuth(Endpoint):
         parameters = {"error": error, "scope": " ".join(scopes), "resource_metadata": self._query("resource_metadata")}
         return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in parameters.items() if value)
 
-    def _refuse(self, status: int, challenge: str = "") -> Response:
-        return Response(status=status, headers={"WWW-Authenticate": challenge} if challenge else {})
+    def _refuse(self, error: DomainError, challenge: str = "") -> Response:
+        headers = {"WWW-Authenticate": challenge} if challenge else {}
+        problem = describe(error, self.request)
+        return Response(problem, status=error.status, headers=headers, content_type=MEDIA_TYPE)
 
     def _query(self, name: str) -> str:
         values = self.request.query_params.getlist(name) if self.reads_query else []
@@ -129,6 +176,9 @@ class ForwardAuthBelow(ForwardAuth):
     """The same below any path: Envoy appends the caller's path and query to the prefix it is given."""
 
     reads_query = False
+
+    def get(self, request: Request) -> Response:
+        return super().get(request)
 
 
 def _identity(decision: Decision) -> Iterator[tuple[str, str]]:
