@@ -2,6 +2,7 @@
 
 import time
 from contextlib import suppress
+from typing import Any
 
 import django
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.db import connections
 from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels
+from granian.server.common import AbstractServer
 
 from agentgate.environment import ENVIRONMENT, stop
 
@@ -38,7 +40,7 @@ def serve() -> None:
             server = run()
 
 
-def run() -> Granian:
+def run() -> AbstractServer[Any]:
     """Serve until told to stop, or until one process has died twice within seconds, whoever killed it."""
     server = make_server()
     # granian gives up then and exits; a gate comes back.
@@ -47,7 +49,7 @@ def run() -> Granian:
     return server
 
 
-def make_server() -> Granian:
+def make_server() -> AbstractServer[Any]:
     return Granian(
         "agentgate.wsgi:application",
         address=ENVIRONMENT.text("HOST", "127.0.0.1"),

@@ -19,6 +19,8 @@ import httpx
 SCOPES = ["email:read", "email:send", "calendar:freebusy"]
 ACTS = ["read-mail", "free-times", "send-mail"]
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "4"))
+PAGE = f"""<!doctype html><html lang="en"><title>SmartMail</title>
+<p>Thank you. Watch the terminal, and end it in <a href="{os.environ["AGENTGATE_URL"]}/connections">Connections</a>."""
 WAIT_SECONDS = 580  # a request is good for ten minutes
 # After these the agent goes on: another call may be fine.
 PASSING = ("insufficient_scope", "policy_denied")
@@ -48,7 +50,7 @@ class Callback(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>SmartMail</title><p>Thank you. Look at the terminal.")
+        self.wfile.write(PAGE.encode())
         if "state" in query:
             self.server.answer = query
 
