@@ -29,12 +29,16 @@ FETCHES = "20/minute"
 def find_client(client_id: str, actor: Actor) -> Agent:
     """Return the client, its document fetched if we have none or an old one. Raises `UnknownClient`, `Throttled`."""
     agent = agent_for_client_id(client_id) if 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH else None
-    is_document = client_id.startswith("https://") and len(client_id) <= MAX_CLIENT_ID_LENGTH
-    if agent is not None and (not is_document or _is_fresh(agent)):
+    if agent is not None and (not is_document_address(client_id) or _is_fresh(agent)):
         return agent
-    if not is_document or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
+    if not is_document_address(client_id) or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
         raise UnknownClient("No client has this id.")
     return _fetch_client(client_id, actor)
+
+
+def is_document_address(client_id: str) -> bool:
+    """Return whether a client id is one under which a document may lie."""
+    return client_id.startswith("https://") and len(client_id) <= MAX_CLIENT_ID_LENGTH
 
 
 def _is_fresh(agent: Agent) -> bool:

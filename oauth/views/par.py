@@ -4,9 +4,12 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidRedirectUri
+from core.actor import visitor
 from core.throttle import Throttle, address_subject
+from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate
 from oauth.authorization import find_client_and_return, make_consent
+from oauth.clients import find_client, is_document_address
 from oauth.errors import OAuthError, answers_errors
 from oauth.parameters import read_form
 from oauth.pushed import request_uri
@@ -17,6 +20,10 @@ from oauth.responses import endpoint, uncached
 @answers_errors
 def par(request: HttpRequest) -> HttpResponse:
     form = read_form(request)
+    client_id = form.get("client_id") or stated_client_id(form.get("client_assertion"))
+    if is_document_address(client_id):
+        # Pushing may be the first that we hear of it.
+        find_client(client_id, visitor(request))
     agent, actor = authenticate(request, form)
     if form.get("request_uri"):
         raise OAuthError("invalid_request", "request_uri cannot be pushed (RFC 9126 section 2.1).")

@@ -79,3 +79,21 @@ def test_what_authorize_refuses_is_refused_at_the_push(
 def test_a_confidential_client_must_prove_itself(client: "OAuthClient", world: Any) -> None:
     answer = client.post("/oauth/par", world.basic(client.agent.client_id, "wrong"), **client.parameters())
     assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+
+
+def test_a_client_known_by_its_document_may_push_before_it_is_met(world: Any, published: Any, ada: "User") -> None:
+    from tests.oauth.documents import CLAUDE_CODE
+    from tests.oauth.test_metadata_documents import client_of
+
+    published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
+    client = client_of(world, CLAUDE_CODE)
+    pushed = push(client)
+    assert pushed.status_code == 201
+    assert visit(client, world.sign_in(ada), pushed.json()["request_uri"]).status_code == 303
+
+
+def test_a_document_that_cannot_be_had_cannot_push(world: Any, published: Any) -> None:
+    from tests.oauth.documents import CLAUDE_CODE
+    from tests.oauth.test_metadata_documents import client_of
+
+    assert world.error_of(push(client_of(world, CLAUDE_CODE))) == "invalid_client"
