@@ -166,3 +166,38 @@ def test_a_public_client_needs_pkce_at_the_other_door_too(register: Any) -> None
     answer = Client().post("/api/v1/consent/initiate", body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "codeChallenge"
+
+
+def test_the_resource_servers_organization_rules_over_stock_clients(
+    register: Any, world: Any, ada: "User", developer: Any, service: Any
+) -> None:
+    from policies.services import create_policy
+
+    tokens = register(**PUBLIC).tokens(ada, resource=service.server.identifier)
+    headers = {"Authorization": world.basic(service.server.id, service.secret)}
+    question = {"token": tokens["access_token"], "requiredScopes": ["email:read"]}
+
+    def decision() -> dict[str, Any]:
+        path = "/api/v1/tokens/verify"
+        return Client().post(path, question, content_type="application/json", headers=headers).json()
+
+    assert decision()["allowed"] is True
+    create_policy(
+        actor=world.ANYBODY,
+        organization=developer.organization,
+        agent=None,
+        name="No reading",
+        rules=[{"type": "action_blocklist", "config": {"actions": ["email:read"]}}],
+    )
+    assert (decision()["allowed"], decision()["reason"]) == (False, "policy_denied")
+
+
+def test_a_suspended_stock_client_gets_nothing_more(register: Any, world: Any, ada: "User", service: Any) -> None:
+    from agents.services import update_agent
+
+    client = register(**PUBLIC)
+    tokens = client.tokens(ada, resource=service.server.identifier)
+    update_agent(actor=world.ANYBODY, agent=client.agent, changes={"status": "suspended"}, reason="phishing")
+    assert world.query_of(client.authorize())["error"] == "unauthorized_client"
+    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert world.introspect(service, tokens["access_token"]) == {"active": False}

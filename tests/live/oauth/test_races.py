@@ -54,6 +54,18 @@ def test_39_of_100_parallel_refreshes_at_most_one_succeeds_and_the_family_dies(g
         assert door.refresh(pair["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_100_refreshes_with_one_idempotency_key_get_one_answer(gate: Gate, door: Door) -> None:
+    first = door.tokens(gate.person())
+    form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
+    headers = {"Idempotency-Key": "attempt-1"}
+
+    answers = race(100, lambda _: door.http.post(f"{gate.url}/oauth/token", data=form, headers=headers))
+
+    assert outcomes(answers) == {"200": 100}
+    assert len({answer.text for answer in answers}) == 1
+    assert gate.verify(answers[0].json()["access_token"])["allowed"] is True
+
+
 def test_the_two_doors_race_for_one_code_and_one_wins(gate: Gate, door: Door) -> None:
     code = door.code(gate.person())
 
