@@ -119,17 +119,21 @@ def _check_challenge(parameters: Parameters) -> None:
 
 
 def _resource_server(identifier: str) -> ResourceServer | None:
-    """Return the resource server; None is ourselves, the default audience. Raises `invalid_target` (RFC 8707).
-
-    An empty path and "/" are one address (RFC 3986 section 6.2.3), and clients' URL libraries write the latter.
-    """
-    for spelling in (identifier, identifier.removesuffix("/"), f"{identifier}/"):
+    """Return the resource server; None is ourselves, the default audience. Raises `invalid_target` (RFC 8707)."""
+    for spelling in _spellings(identifier):
         if spelling == settings.API_URL:
             return None
         server = resource_server_for_identifier(spelling)
-        if server is not None and (spelling == identifier or spelling.count("/") in (2, 3)):
+        if server is not None:
             return server
     raise OAuthError("invalid_target", "The resource is not a registered resource server.")
+
+
+def _spellings(identifier: str) -> tuple[str, ...]:
+    """Return the spellings of one address: an empty path is "/" (RFC 3986 section 6.2.3), as URL libraries write it."""
+    origin = identifier.removesuffix("/")
+    has_path = "/" in origin.partition("://")[2]
+    return (identifier,) if has_path else (identifier, origin, f"{origin}/")
 
 
 def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:

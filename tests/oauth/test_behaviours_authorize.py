@@ -174,3 +174,29 @@ def test_22_an_unknown_or_malformed_resource_is_invalid_target(
     client: "OAuthClient", world: Any, service: Any, resource: str
 ) -> None:
     assert refusal(world, client.authorize(resource=resource))["error"] == "invalid_target"
+
+
+@pytest.mark.parametrize(
+    ("registered", "asked", "is_good"),
+    [
+        ("https://one.example", "https://one.example/", True),
+        ("https://one.example/", "https://one.example", True),
+        ("https://one.example/api", "https://one.example/api/", False),
+        ("https://one.example/api/", "https://one.example/api", False),
+        ("https://one.example/api", "https://one.example/API", False),
+        ("https://one.example", "https://one.example//", False),
+    ],
+)
+def test_22_only_an_empty_path_has_two_spellings(
+    client: "OAuthClient", world: Any, developer: Any, registered: str, asked: str, is_good: bool
+) -> None:
+    world.make_resource_server(developer, registered)
+    location = client.authorize(resource=asked)["Location"]
+    assert bool(CONSENT_PAGE.fullmatch(location)) is is_good
+
+
+def test_22_our_own_address_is_the_default_audience(
+    client: "OAuthClient", ada: "User", service: Any, world: Any
+) -> None:
+    token = client.tokens(ada, resource="http://localhost:8000/")["access_token"]
+    assert world.introspect(service, token)["aud"] == "http://localhost:8000"

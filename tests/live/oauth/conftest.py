@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Servers
 from tests.live.gate import Developer, Gate, Person
+from tests.live.oauth.services import tickets_over_mcp
 from tests.live.server import Databases, LiveServer
 
 
@@ -29,6 +30,14 @@ def server(databases: Databases, servers: Servers, documents: Path) -> Iterator[
         yield server
     assert server.secrets_in_log() == [], "a secret was logged"
     assert "Traceback (most recent call last)" not in server.log_text(), server.log_text()[-5000:]
+
+
+@pytest.fixture(scope="session")
+def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
+    """The address of the FastMCP page's service: one for all, for its prefix belongs to one organization."""
+    gate = Gate(server.url)
+    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
+        yield url
 
 
 @pytest.fixture

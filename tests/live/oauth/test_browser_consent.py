@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,20 +9,10 @@ from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import Servers
 from tests.live.gate import PASSWORD, Gate, Person
-from tests.live.oauth.services import tickets_over_mcp
-from tests.live.server import LiveServer
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
-
-
-@pytest.fixture
-def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
-    gate = Gate(server.url)
-    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
-        yield url
 
 
 class Browser:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,11 @@ from fastmcp.client.transports import StreamableHttpTransport
 from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-from tests.conftest import Servers
 from tests.live.gate import Gate, Person
 from tests.live.oauth.conftest import publish
 from tests.live.oauth.door import decide, query_of
-from tests.live.oauth.services import tickets_over_mcp
-from tests.live.server import LiveServer
 
 CALLBACK = "http://127.0.0.1:3117/callback"
-
-
-@pytest.fixture(scope="module")
-def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
-    """The service's address; it belongs to an organization of its own."""
-    gate = Gate(server.url)
-    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
-        yield url
 
 
 class Memory:

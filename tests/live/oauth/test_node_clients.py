@@ -2,18 +2,14 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Servers
 from tests.live.gate import CALLBACK, SCOPES, Developer, Gate, Json, Person, expect
 from tests.live.oauth import node
 from tests.live.oauth.conftest import publish
 from tests.live.oauth.door import decide
-from tests.live.oauth.services import tickets_over_mcp
-from tests.live.server import LiveServer
 
 pytestmark = pytest.mark.node
 
@@ -21,13 +17,6 @@ pytestmark = pytest.mark.node
 @pytest.fixture(scope="module")
 def node_program() -> Path:
     return node.install()
-
-
-@pytest.fixture(scope="module")
-def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
-    gate = Gate(server.url)
-    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
-        yield url
 
 
 def run(node_program: Path, gate: Gate, person: Person, name: str, *arguments: str, **environment: str) -> Json:

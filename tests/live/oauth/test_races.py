@@ -1,11 +1,14 @@
 """Behaviours 26 and 39, and what must hold when codes and tokens are used at the same moment, at the OAuth door."""
 
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.live.gate import Gate, race
+from tests.live.gate import Agent, Gate, race
+from tests.live.oauth.conftest import publish
 from tests.live.oauth.door import Door
 from tests.live.server import LiveServer
 
@@ -111,3 +114,29 @@ def test_both_doors_leave_the_same_trace(gate: Gate, door: Door) -> None:
         assert gate.verify(token)["allowed"] is True
         gate.post(f"/users/me/consents/{consent['id']}/revoke", **person.headers)
         assert gate.verify(token)["reason"] == "consent_revoked"
+
+
+def test_many_who_bring_a_new_document_at_once_bring_one_client(
+    start_server: Callable[..., LiveServer], documents: Path
+) -> None:
+    document = {
+        "client_id": "https://client.example/new.json",
+        "client_name": "New",
+        "redirect_uris": ["http://127.0.0.1/callback"],
+        "token_endpoint_auth_method": "none",
+    }
+    environment = {
+        "TEST_CLIENT_DOCUMENTS": str(documents),
+        "OAUTH_CLIENT_METADATA_FETCHER": "tests.oauth.documents.FolderFetcher",
+    }
+    server = start_server(**environment)
+    publish(documents, document)
+    newcomer = Agent("", str(document["client_id"]), "")
+    url = Door(Gate(server.url), newcomer).authorization_url(redirect_uri="http://127.0.0.1:5000/callback")
+
+    answers = race(16, lambda _: httpx.get(url, timeout=60))
+
+    # Too many fetches at once are refused, with a page; nothing breaks, and whoever asks again is served.
+    assert {answer.status_code for answer in answers} <= {303, 400}
+    assert httpx.get(url, timeout=60).status_code == 303
+    assert server.database.count("agents_agent") == 1
