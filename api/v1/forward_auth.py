@@ -64,6 +64,25 @@ class ForwardAuthQuery(StrictSerializer):
     )
 
 
+def _described(name: str) -> Any:
+    """Return the decorator that puts a method into the OpenAPI document; all do the same."""
+    return operation(
+        name,
+        "Decide about the request that a proxy holds",
+        description="For nginx `auth_request`, Traefik, Caddy and Envoy. 200 names who acts in `X-AgentGate-User`, "
+        "`-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
+        query=ForwardAuthQuery,
+        errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
+    )
+
+
+def _as_get(name: str) -> Any:
+    def handle(self: "ForwardAuth", request: Request) -> Response:
+        return self.get(request)
+
+    return _described(name)(handle)
+
+
 class ForwardAuth(Endpoint):
     """Reads the bearer of the request that the proxy holds; what is required the proxy's own configuration says.
 
@@ -72,14 +91,7 @@ class ForwardAuth(Endpoint):
 
     reads_query = True
 
-    @operation(
-        "forwardAuth",
-        "Decide about the request that a proxy holds",
-        description="For nginx `auth_request`, Traefik, Caddy and Envoy. 200 names who acts in `X-AgentGate-User`, "
-        "`-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
-        query=ForwardAuthQuery,
-        errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
-    )
+    @_described("forwardAuth")
     def get(self, request: Request) -> Response:
         scopes = self._required_scopes()
         server = self._asking()
@@ -91,11 +103,9 @@ class ForwardAuth(Endpoint):
             return Response(status=200, headers=dict(_identity(decision)))
         return self._deny(decision, scopes)
 
-    def _as_get(self, request: Request) -> Response:
-        return self.get(request)
-
     # Envoy asks with the method of the request that it holds.
-    head = post = put = patch = delete = options = _as_get
+    post, put, patch, delete = (_as_get(f"forwardAuth{method}") for method in ("Post", "Put", "Patch", "Delete"))
+    head = options = _as_get("forwardAuthHeaders")
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Look at nothing but headers: the body, if any, is not ours; and no method is answered unasked."""
@@ -179,6 +189,9 @@ class ForwardAuthBelow(ForwardAuth):
 
     def get(self, request: Request) -> Response:
         return super().get(request)
+
+    # Undescribed: the document knows the one path.
+    post = put = patch = delete = get
 
 
 def _identity(decision: Decision) -> Iterator[tuple[str, str]]:
