@@ -11,6 +11,8 @@ import pytest
 
 from tests.servers import Postgres, Valkey
 
+HERE = Path(__file__).parent
+LIVE_FOLDERS = ("demo", "live", "sdk")
 STORES = ("sqlite", "postgresql")
 AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
 AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL")
@@ -74,6 +76,13 @@ def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts servers of its own: such tests choose their store themselves."""
+    for item in items:
+        if item.path.relative_to(HERE).parts[0] in LIVE_FOLDERS:
+            item.add_marker(pytest.mark.live)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

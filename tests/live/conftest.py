@@ -3,21 +3,12 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import STORES, Servers
 from tests.live.gate import Gate
 from tests.live.server import Database, Databases, LiveServer
-
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.live)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,17 +11,10 @@ from tests.live.gate import Agent, Developer, Gate, Person
 from tests.live.server import ROOT, Databases, LiveServer
 
 SDK = ROOT / "sdk" / "python"
-HERE = Path(__file__).parent
 sys.path[:0] = [str(SDK / "src"), str(SDK / "tests")]
 
 from agentgate_sdk import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
 from agentgate_sdk.models import AuditEntry, NewResourceServer  # noqa: E402
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.live)
 
 
 @pytest.fixture(scope="session")
