@@ -35,7 +35,18 @@ def revocation() -> Iterator[None]:
     """
     with transaction.atomic():
         yield
+        _check_foreign_keys()
         _execute("SELECT pg_advisory_xact_lock(%s)", DECISIONS)
+
+
+def _check_foreign_keys() -> None:
+    """Check them now instead of at the commit: the check locks the rows referred to, and the advisory lock comes last.
+
+    Otherwise whoever adds a policy and whoever changes its agent at the same time wait for each other.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
 def lock_signing_keys() -> None:
