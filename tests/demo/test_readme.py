@@ -99,7 +99,7 @@ def test_the_endpoints_are_those_of_the_openapi_document() -> None:
         (method, re.sub(r"{\w+}", ":id", path.removeprefix("/api/v1")))
         for path, methods in paths.items()
         for method in methods
-        if method in ("get", "post", "patch", "delete")
+        if method in ("get", "post", "put", "patch", "delete")
     }
     rows = re.findall(r"^\| ([A-Z, ]+) \| `(/[^`]*)` \|", section("The API"), re.M)
     listed = {
