@@ -46,11 +46,10 @@ class ResourceServersApi(Api):
         server_id: str,
         *,
         name: str | Unset = UNSET,
-        identifier: str | Unset = UNSET,
         scopes: Sequence[AnyScope] | Unset = UNSET,
     ) -> Flow[ResourceServer]:
-        """Change the given fields."""
-        body = changed(name=name, identifier=identifier, scopes=listed(scopes))
+        """Change the given fields. The identifier stays: tokens carry it."""
+        body = changed(name=name, scopes=listed(scopes))
         return self._call(patch(f"/resource-servers/{segment(server_id)}", reader(ResourceServer), body))
 
     @endpoint
