@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
@@ -93,6 +93,8 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (InterfaceError, _translate_database),
     (exceptions.MethodNotAllowed, lambda exc: MethodNotAllowed("The Allow header lists those it knows.")),
     (exceptions.UnsupportedMediaType, lambda exc: UnsupportedMediaType("Send it as application/json.")),
+    # Somebody deleted it between our look and our lock.
+    (ObjectDoesNotExist, lambda exc: NotFound("No such resource.")),
     ((exceptions.NotFound, Http404), lambda exc: NotFound("No such resource.")),
     ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), lambda exc: NotAuthenticated()),
     ((exceptions.PermissionDenied, PermissionDenied), lambda exc: Forbidden()),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from policies.models import Policy
 from tests.api.conftest import Api, Json, expect, new_agent, problem, verify
 
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:*"]}}
@@ -97,3 +98,10 @@ def test_another_organization_s_policy_is_like_none(rival: Api, policy: Json, me
 def test_policies_need_a_developer(anybody: Api, ada: Api, method: str) -> None:
     problem(anybody.call(method, "/policies"), 401, "not_authenticated")
     problem(ada.call(method, "/policies"), 403, "forbidden")
+
+
+def test_a_policy_deleted_meanwhile_is_absent(developer: Api, policy: Json, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = Policy.objects.get(id=policy["id"])
+    expect(204, developer.delete(f"/policies/{policy['id']}"))
+    monkeypatch.setattr("api.v1.policies.policy_for_organization", lambda *args: stale)
+    problem(developer.patch(f"/policies/{policy['id']}", {"enabled": False}), 404, "not_found")
