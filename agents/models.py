@@ -6,6 +6,7 @@ from django.db import models
 from oauth2_provider.models import AbstractApplication
 
 from core.ids import PrefixedIdField
+from core.rotation import RotatableSecret
 from core.secrets import new_secret
 from developers.models import Organization
 
@@ -87,21 +88,13 @@ class Agent(AbstractApplication):
         return [scope for scope in scopes if self.is_stock or scope in self.allowed_scopes]
 
 
-class ClientSecret(models.Model):
+class ClientSecret(RotatableSecret):
     """An agent's `ags_...`, by digest. Several may be live at once while a rotation overlaps."""
+
+    kind = "ags"
 
     id = PrefixedIdField(prefix="sec")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
-    digest = models.CharField(max_length=64, unique=True)
-    last_four = models.CharField(max_length=4)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"ags_…{self.last_four}"
 
 
 class UsedAssertion(models.Model):

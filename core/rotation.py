@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -11,6 +11,24 @@ from django.db.models import Q
 from core import secrets
 
 MAX_OVERLAP_SECONDS = 604_800
+
+
+class RotatableSecret(models.Model):
+    """A secret by its digest, with the last characters to know it by and, once rotated, an end."""
+
+    kind: ClassVar[str]
+
+    digest = models.CharField(max_length=64, unique=True)
+    last_four = models.CharField(max_length=4)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind}_…{self.last_four}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 
 from core.ids import PrefixedIdField
+from core.rotation import RotatableSecret
 
 
 class Organization(models.Model):
@@ -37,23 +38,17 @@ class Developer(models.Model):
         return str(self.user)
 
 
-class ApiKey(models.Model):
+class ApiKey(RotatableSecret):
     """A developer's `ag_...`. Several may be live at once while a rotation overlaps."""
+
+    kind = "ag"
 
     id = PrefixedIdField(prefix="key")
     developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="api_keys")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
-    digest = models.CharField(max_length=64, unique=True)
-    last_four = models.CharField(max_length=4)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta:
-        ordering = ["-id"]
+    class Meta(RotatableSecret.Meta):
         verbose_name = "API key"
-
-    def __str__(self) -> str:
-        return f"ag_…{self.last_four}"
 
 
 class ResourceServer(models.Model):
@@ -74,21 +69,13 @@ class ResourceServer(models.Model):
         return self.name
 
 
-class ResourceServerSecret(models.Model):
+class ResourceServerSecret(RotatableSecret):
     """A resource server's `rs_...`, by digest; the old one lives on while a rotation overlaps."""
+
+    kind = "rs"
 
     id = PrefixedIdField(prefix="rss")
     resource_server = models.ForeignKey(ResourceServer, on_delete=models.CASCADE, related_name="secrets")
-    digest = models.CharField(max_length=64, unique=True)
-    last_four = models.CharField(max_length=4)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"rs_…{self.last_four}"
 
 
 class CustomScope(models.Model):
