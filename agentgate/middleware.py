@@ -62,8 +62,9 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Put the current request's id on every log record."""
+    """Put the request's id on every log record, also on those that Django writes once the request is over."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _request_id.get()
+        request = getattr(record, "request", None)
+        record.request_id = getattr(request, "request_id", _request_id.get())
         return True

@@ -101,3 +101,11 @@ def test_log_lines_carry_the_id_of_their_request() -> None:
 
     assert seen == ["trace-12345"]
     assert outside.__dict__["request_id"] == "-"
+
+
+def test_what_django_logs_after_a_refusal_carries_its_id(caplog: pytest.LogCaptureFixture, db: None) -> None:
+    Client().get("/nowhere", headers={"X-Request-Id": "trace-67890"})
+
+    (record,) = [record for record in caplog.records if record.name == "django.request"]
+    RequestIdFilter().filter(record)
+    assert record.__dict__["request_id"] == "trace-67890"
