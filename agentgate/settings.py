@@ -368,6 +368,9 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
+        "nowhere": {"class": "logging.NullHandler"},
     },
+    # A stranger's Host header is answered 400; a traceback for each would let strangers fill the disk.
+    "loggers": {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}},
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.text("LOG_LEVEL", "INFO")},
 }
