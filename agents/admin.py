@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import User
 from agents.models import Agent, ClientSecret, UsedAssertion
-from agents.services import update_agent
+from agents.services import lift_agent_stop, stop_agent, update_agent
 from core.actor import Actor
 from core.administration import (
     ReadOnlyAdmin,
@@ -30,37 +30,39 @@ def _agents(rows: QuerySet[Any]) -> list[str]:
     ]
 
 
-@reasoned_action("Suspend selected agents", hits=_agents)
-def suspend(actor: Actor, agent: Agent, reason: str) -> bool:
-    return _set_status(actor, agent, reason, Agent.Status.SUSPENDED)
+@reasoned_action("Stop selected agents", hits=_agents)
+def stop(actor: Actor, agent: Agent, reason: str) -> bool:
+    return stop_agent(actor=actor, agent=agent, reason=reason)
 
 
-@reasoned_action("Reactivate selected agents", hits=_agents)
-def reactivate(actor: Actor, agent: Agent, reason: str) -> bool:
-    return _set_status(actor, agent, reason, Agent.Status.ACTIVE)
-
-
-def _set_status(actor: Actor, agent: Agent, reason: str, status: str) -> bool:
-    if agent.status == status:
-        return False
-    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
-    return True
+@reasoned_action("Lift the stop of selected agents", hits=_agents)
+def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:
+    """A suspension by the developer stays: only the developer ends that."""
+    return lift_agent_stop(actor=actor, agent=agent, reason=reason)
 
 
 class AgentAdmin(ReadOnlyAdmin):
     """The words that people read can be corrected; what an agent may do is its developer's to say."""
 
-    list_display = ["name", "id", "organization", "status", "created"]
+    list_display = ["name", "id", "organization", "status", "stopped_at", "created"]
     list_select_related = ["organization"]
-    list_filter = ["status", "client_type", "require_pkce", "registration_source"]
+    list_filter = [
+        "status",
+        ("stopped_at", admin.EmptyFieldListFilter),
+        "client_type",
+        "require_pkce",
+        "registration_source",
+    ]
     date_hierarchy = "created"
     search_fields = ["=id", "=client_id", "name", "=organization__id", "organization__name"]
-    actions = [suspend, reactivate]
+    actions = [stop, lift_stop]
     readonly_fields = [
         "id",
         "client_id",
         "organization",
         "status",
+        "stopped_at",
+        "stop_reason",
         "redirect_uris",
         "allowed_scopes",
         "client_type",

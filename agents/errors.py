@@ -1,6 +1,6 @@
 """What can be refused to a client."""
 
-from core.errors import DomainError, NotAuthenticated
+from core.errors import DomainError, Forbidden, NotAuthenticated
 
 
 class InvalidClient(NotAuthenticated):
@@ -15,6 +15,13 @@ class UnknownClient(DomainError):
 
     code = "invalid_client"
     title = "There is no such client"
+
+
+class AgentSuspended(Forbidden):
+    """Its developer has suspended the agent, or an administrator has stopped it."""
+
+    code = "agent_suspended"
+    title = "The agent is suspended"
 
 
 class InvalidRedirectUri(DomainError):

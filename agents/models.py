@@ -40,7 +40,10 @@ class Agent(AbstractApplication):
     description = models.CharField(max_length=500, blank=True)
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
+    # Two facts that never overwrite each other: the developer's own switch, and an administrator's stop.
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = models.CharField(max_length=300, blank=True)
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
 
     # The keys of a client that signs (RFC 7523), given or last fetched from `jwks_uri`.
@@ -68,8 +71,25 @@ class Agent(AbstractApplication):
         return self.redirect_uris.split()
 
     @property
-    def is_suspended(self) -> bool:
-        return self.status == self.Status.SUSPENDED
+    def may_act(self) -> bool:
+        """Return whether the agent may do anything at all: nothing has stopped it or its organization."""
+        return not self.why_stopped()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether an administrator has stopped it. Ask `may_act` before letting it do something."""
+        return self.stopped_at is not None
+
+    def why_stopped(self) -> str:
+        """Return why it may not act, in a sentence for anyone concerned. Empty when it may.
+
+        Danger: add a new way to stop an agent here, and every surface obeys it.
+        """
+        if self.organization is not None and not self.organization.may_act:
+            return "The agent's organization is suspended."
+        if self.is_stopped:
+            return "An administrator has stopped the agent."
+        return "" if self.status == self.Status.ACTIVE else "The agent's developer has suspended it."
 
     @property
     def is_confidential(self) -> bool:

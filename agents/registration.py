@@ -89,7 +89,8 @@ def delete_unused_registrations(*, limit: int = 500) -> int:
     """Delete up to `limit` stock clients on which nobody has decided in the first days; return how many."""
     long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
     stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
-    unused = stock.filter(created__lte=long_ago).exclude(consents__decided_at__isnull=False)
+    # A stopped client stays: deleted, it would come back under the same document without its stop.
+    unused = stock.filter(created__lte=long_ago, stopped_at=None).exclude(consents__decided_at__isnull=False)
     with revocation():
         agents = list(unused.order_by("created")[:limit])
         for agent in agents:

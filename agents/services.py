@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from agents.errors import InvalidClient
+from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.selectors import agent_for_client_id
@@ -21,6 +21,7 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.secrets import digest
 from core.throttle import Throttle, address_subject
+from developers.errors import OrganizationSuspended
 from developers.models import Organization
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
@@ -68,10 +69,11 @@ def register_agent(
     return RegisteredAgent(agent, secret)
 
 
-def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
-    """Change the given fields of `EDITABLE`; return the agent anew. Raises `Invalid`.
+def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> Agent:
+    """Change the given fields of `EDITABLE` and return the updated agent. Raises `Invalid`.
 
-    Narrower scopes and a suspension count for every verify that starts after this has returned.
+    Narrower scopes and a suspension count for every verify that starts after this has returned. `status` is the
+    developer's switch and leaves an administrator's stop alone.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -85,9 +87,39 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
             setattr(agent, field, _stored(field, value))
         agent.save(update_fields=[*changes, "updated"])
         event = _update_event(before, agent.status)
-        metadata = {"changed": sorted(changes), **({"reason": reason} if reason else {})}
-        record_agent(event, actor=actor, agent=agent, metadata=metadata)
+        record_agent(event, actor=actor, agent=agent, metadata={"changed": sorted(changes)})
     return agent
+
+
+def stop_agent(*, actor: Actor, agent: Agent, reason: str) -> bool:
+    """Stop the agent in an administrator's name; return False if it was stopped before.
+
+    Every verify that starts after this has returned is denied. Only `lift_agent_stop` ends the stop.
+    """
+    with revocation():
+        running = Agent.objects.filter(pk=agent.pk, stopped_at__isnull=True)
+        changed = bool(running.update(stopped_at=clock.now(), stop_reason=reason))
+        if changed:
+            record_agent(Event.AGENT_STOPPED, actor=actor, agent=agent, metadata={"reason": reason})
+    return changed
+
+
+@transaction.atomic
+def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
+    """Lift an administrator's stop; return False if there was none. The developer's own switch stays as it is."""
+    stopped = Agent.objects.filter(pk=agent.pk, stopped_at__isnull=False)
+    changed = bool(stopped.update(stopped_at=None, stop_reason=""))
+    if changed:
+        record_agent(Event.AGENT_STOP_LIFTED, actor=actor, agent=agent, metadata={"reason": reason})
+    return changed
+
+
+def require_may_act(agent: Agent) -> None:
+    """Raise `OrganizationSuspended` or `AgentSuspended` for an agent that may not act now."""
+    if agent.may_act:
+        return
+    is_organization = agent.organization is not None and not agent.organization.may_act
+    raise (OrganizationSuspended if is_organization else AgentSuspended)(agent.why_stopped())
 
 
 def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:

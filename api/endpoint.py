@@ -25,15 +25,11 @@ from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.models import Developer
 from developers.selectors import developer_for_user
+from developers.services import require_organization
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 DAY = timedelta(hours=24)
 CREDENTIALS = [ApiKeyAuthentication, SessionTokenAuthentication, BrowserSessionAuthentication]
-
-
-class OrganizationSuspended(Forbidden):
-    code = "organization_suspended"
-    title = "The organization is suspended"
 
 
 class AlwaysJson(BaseContentNegotiation):
@@ -169,8 +165,7 @@ def media_type(request: Request) -> str:
 
 def require_live(developer: Developer) -> Developer:
     """Return the developer. Raises `OrganizationSuspended`."""
-    if developer.organization.suspended_at is not None:
-        raise OrganizationSuspended("Ask the administrator of this server.")
+    require_organization(developer.organization)
     return developer
 
 

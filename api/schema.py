@@ -13,13 +13,14 @@ from rest_framework import serializers
 
 from api.authentication import CsrfFailed, MultipleCredentials
 from api.clients import BASIC_CHALLENGE
-from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, OrganizationSuspended, PersonEndpoint
+from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import ErrorType, Operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import MEDIA_TYPE, InternalError, UnsupportedMediaType, type_uri
 from api.strict import Opaque, StrictSerializer, Text
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
+from developers.errors import OrganizationSuspended
 
 PATH_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 IDEMPOTENCY_KEY = OpenApiParameter(

@@ -28,6 +28,8 @@ class Event(StrEnum):
     AGENT_UPDATED = "agent.updated"
     AGENT_SUSPENDED = "agent.suspended"
     AGENT_REACTIVATED = "agent.reactivated"
+    AGENT_STOPPED = "agent.stopped"
+    AGENT_STOP_LIFTED = "agent.stop_lifted"
     AGENT_SECRET_ROTATED = "agent.secret_rotated"
     AGENT_EXPIRED = "agent.expired"
 

@@ -15,6 +15,7 @@ from accounts.models import User
 from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
+from agents.services import require_may_act
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from consent.catalogue import InvalidScope, require_known
@@ -23,7 +24,7 @@ from consent.models import Consent
 from consent.selectors import scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
-from core.errors import FieldError, Forbidden, Invalid, NotFound
+from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
 from developers.models import ResourceServer
 from developers.selectors import resource_server_for_identifier
@@ -48,7 +49,8 @@ class ConsentRequest:
 def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
     """Create the pending consent that a person may decide within 10 minutes.
 
-    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `Forbidden` for a suspended agent.
+    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended` or
+    `AgentSuspended` for an agent that may not act.
     """
     servers = _check_request(agent, request)
     now = clock.now()
@@ -77,12 +79,11 @@ def approve_consent(
     """Grant `scopes`, or all that were requested, for 30 days; return the consent anew.
 
     Runs in the caller's transaction, with the code it yields. Raises `NotFound`, `InvalidScope`,
-    `ConsentAlreadyDecided`, `ConsentExpired`, `Forbidden`.
+    `ConsentAlreadyDecided`, `ConsentExpired`, `OrganizationSuspended`, `AgentSuspended`.
     """
     _check_decider(consent, user)
     granted = _check_subset(consent, scopes)
-    if consent.agent.is_suspended:
-        raise Forbidden("The agent is suspended.")
+    require_may_act(consent.agent)
     changes = {"granted_scopes": granted, "expires_at": now + settings.CONSENT_LIFETIME}
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
     record_consent(
@@ -184,8 +185,7 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[ResourceServer
     """Return the resource servers that the request names, or raise why it cannot be made."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
-    if agent.is_suspended or (agent.organization and agent.organization.suspended_at):
-        raise Forbidden("The agent is suspended.")
+    require_may_act(agent)
     servers = _named_servers(request)
     _check_scopes(agent, request, servers)
     if agent.require_pkce and not request.code_challenge:

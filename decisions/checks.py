@@ -34,13 +34,18 @@ def _is_revoked(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
     return facts.token.family.revoked_at is not None
 
 
+def _service_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
+    """A suspended organization gets no decisions for its services, neither asked by them nor in their name."""
+    return request.service is not None and not request.service.may_act
+
+
 def _organization_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
     organization = facts.token.application.organization
-    return organization is not None and organization.suspended_at is not None
+    return organization is not None and not organization.may_act
 
 
 def _agent_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
-    return bool(facts.token.application.is_suspended)
+    return not facts.token.application.may_act
 
 
 def _user_is_inactive(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
@@ -75,6 +80,7 @@ def _scope_is_insufficient(facts: Facts, request: VerifyRequest, now: datetime) 
 CHECKS: tuple[tuple[Reason, Check], ...] = (
     (Reason.TOKEN_EXPIRED, _is_expired),
     (Reason.TOKEN_REVOKED, _is_revoked),
+    (Reason.SERVICE_SUSPENDED, _service_is_suspended),
     (Reason.ORGANIZATION_SUSPENDED, _organization_is_suspended),
     (Reason.AGENT_SUSPENDED, _agent_is_suspended),
     (Reason.USER_INACTIVE, _user_is_inactive),

@@ -1,10 +1,13 @@
 """The live facts of a batch: one query for the tokens and all they hang on, one for the policies."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.db.models import Q
+
 from consent.models import Consent
+from decisions.requests import VerifyRequest
 from developers.models import ResourceServer
 from policies.engine import CompiledPolicy
 from policies.selectors import PolicySet, enabled_policies
@@ -62,6 +65,25 @@ def load_facts(claims: Iterable[Claims]) -> dict[str, Facts]:
     owners |= _owners_by_resource([token for token in tokens if owners[token.id] is None])
     policies = enabled_policies(owner for owner in owners.values() if owner)
     return {token.id: _facts(token, owners[token.id], policies) for token in tokens}
+
+
+def with_services(requests: Sequence[VerifyRequest]) -> list[VerifyRequest]:
+    """Return the requests with the organization of the service that asks or that is named, as it is now.
+
+    Danger: call it inside the decision's transaction. A credential was checked before it, and its organization may
+    have been suspended since.
+    """
+    ids = {request.resource_server.id for request in requests if request.resource_server}
+    named = {request.resource for request in requests if request.resource and not request.resource_server}
+    if not ids and not named:
+        return list(requests)
+    rows = ResourceServer.objects.filter(Q(id__in=ids) | Q(identifier__in=named)).select_related("organization")
+    found = {key: row.organization for row in rows for key in (row.id, row.identifier)}
+    return [replace(request, service=found.get(_service_key(request))) for request in requests]
+
+
+def _service_key(request: VerifyRequest) -> str:
+    return request.resource_server.id if request.resource_server else request.resource or ""
 
 
 def _facts(token: AccessToken, organization_id: str | None, policies: PolicySet) -> Facts:

@@ -14,7 +14,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import deciding
 from decisions.checks import first_reason
-from decisions.facts import Facts, load_facts
+from decisions.facts import Facts, load_facts, with_services
 from decisions.requests import Reason, VerifyRequest
 from developers.models import ResourceServer
 from tokens.access_tokens import Claims, read_access_token
@@ -51,7 +51,8 @@ def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Int
 def _reason(facts: Facts | None, server: ResourceServer, actor: Actor, token: str, now: datetime) -> Reason | None:
     if facts is None:
         return Reason.TOKEN_REVOKED
-    request = VerifyRequest(token=token, required_scopes=(), actor=actor, resource_server=server)
+    asked = VerifyRequest(token=token, required_scopes=(), actor=actor, resource_server=server)
+    (request,) = with_services([asked])
     return first_reason(facts, request, now)
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.actor import Actor
-from developers.models import ResourceServer
+from developers.models import Organization, ResourceServer
 from policies.engine import PolicyDenial
 
 
@@ -17,6 +17,7 @@ class Reason(StrEnum):
     INVALID_TOKEN = "invalid_token"
     TOKEN_EXPIRED = "token_expired"
     TOKEN_REVOKED = "token_revoked"
+    SERVICE_SUSPENDED = "service_suspended"
     ORGANIZATION_SUSPENDED = "organization_suspended"
     AGENT_SUSPENDED = "agent_suspended"
     USER_INACTIVE = "user_inactive"
@@ -31,8 +32,8 @@ class Reason(StrEnum):
 class VerifyRequest:
     """One question: may the bearer of `token` do this now?
 
-    `resource_server` is the asking service once it has authenticated, None for an anonymous one. `context` may hold
-    `ip`, the address of whoever called the service.
+    `resource_server` is the asking service once it has authenticated, None for an anonymous one. `service` is the
+    organization of the service, read by `decide` itself. `context` may hold `ip`, the address of the service's caller.
     """
 
     token: str
@@ -41,6 +42,7 @@ class VerifyRequest:
     resource_server: ResourceServer | None = None
     action: str | None = None
     resource: str | None = None
+    service: Organization | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -15,7 +15,7 @@ from core.counters import lock_counters, save_counters, take_call
 from core.locks import deciding
 from core.sliding_window import LoadedCounter
 from decisions.checks import first_reason, missing_scopes
-from decisions.facts import Facts, load_facts
+from decisions.facts import Facts, load_facts, with_services
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
@@ -48,7 +48,11 @@ def _decide_known(known: Sequence[tuple[VerifyRequest, Claims]]) -> list[Decisio
     with deciding():
         facts = load_facts(claims for _, claims in known)
         now = clock.now()
-        questions = [_judge(request, claims, facts.get(claims.token_id), now) for request, claims in known]
+        requests = with_services([request for request, _ in known])
+        questions = [
+            _judge(request, claims, facts.get(claims.token_id), now)
+            for request, (_, claims) in zip(requests, known, strict=True)
+        ]
         _count(questions)
         # Read again: an entry may have waited for a counter, and the log tells when it was decided.
         return _record(questions, clock.now())

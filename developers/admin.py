@@ -62,7 +62,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"
     search_fields = ["=id", "name"]
-    fields = ["id", "name", "is_verified", "suspended_at", "created_at", "belongings"]
+    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "created_at", "belongings"]
     readonly_fields = ["belongings"]
     actions = [suspend, reactivate, verify, unverify]
 

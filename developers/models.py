@@ -14,6 +14,7 @@ class Organization(models.Model):
     name = models.CharField(max_length=200)
     is_verified = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
+    suspension_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -21,6 +22,21 @@ class Organization(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def may_act(self) -> bool:
+        """Return whether the organization, its developers, agents and resource servers may do anything at all."""
+        return self.suspended_at is None
+
+    def why_stopped(self) -> str:
+        """Return why it may not act, in a sentence for anyone concerned. Empty when it may."""
+        return "" if self.may_act else "The organization is suspended."
+
+    def suspension_notice(self) -> str:
+        """Return when and why an administrator suspended it, for its own developers."""
+        when = f" on {self.suspended_at:%Y-%m-%d at %H:%M} UTC" if self.suspended_at else ""
+        reason = f" Reason: {self.suspension_reason}" if self.suspension_reason else ""
+        return f"An administrator suspended your organization{when}.{reason}"
 
 
 class Developer(models.Model):

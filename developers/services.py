@@ -15,6 +15,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
+from developers.errors import OrganizationSuspended
 from developers.models import Developer, Organization
 
 
@@ -98,7 +99,7 @@ def suspend_organization(*, actor: Actor, organization: Organization, reason: st
     """Stop every agent of the organization at once; return False if it was stopped already."""
     with revocation():
         live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
-        changed = bool(live.update(suspended_at=clock.now()))
+        changed = bool(live.update(suspended_at=clock.now(), suspension_reason=reason))
         if changed:
             _record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
     return changed
@@ -108,7 +109,7 @@ def suspend_organization(*, actor: Actor, organization: Organization, reason: st
 def reactivate_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
     """Lift a suspension; return False if there was none."""
     stopped = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False)
-    changed = bool(stopped.update(suspended_at=None))
+    changed = bool(stopped.update(suspended_at=None, suspension_reason=""))
     if changed:
         _record_organization(Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason)
     return changed
@@ -125,6 +126,12 @@ def verify_organization(*, actor: Actor, organization: Organization, is_verified
         reason=reason,
         metadata={"verified": is_verified},
     )
+
+
+def require_organization(organization: Organization) -> None:
+    """Raise `OrganizationSuspended`, with the time and the administrator's reason, for one that may not act now."""
+    if not organization.may_act:
+        raise OrganizationSuspended(organization.suspension_notice())
 
 
 def _add_api_key(developer: Developer, now: datetime) -> str:

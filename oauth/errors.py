@@ -20,6 +20,9 @@ BASIC_CHALLENGE = 'Basic realm="AgentGate", charset="UTF-8"'
 CODES = {
     "validation_failed": "invalid_request",
     "forbidden": "unauthorized_client",
+    "agent_suspended": "unauthorized_client",
+    "organization_suspended": "unauthorized_client",
+    "service_suspended": "invalid_target",
     "throttled": "temporarily_unavailable",
     "not_authenticated": "invalid_client",
     "unavailable": "server_error",

@@ -41,9 +41,8 @@ def problem_with_grant(consent: Consent | None, now: datetime) -> str | None:
     """Return why a consent yields no tokens now. None when it does."""
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The person is not active."
-    organization = consent.agent.organization
-    if consent.agent.is_suspended or (organization and organization.suspended_at):
-        return "The agent is suspended."
+    if not consent.agent.may_act:
+        return consent.agent.why_stopped()
     if consent.status_at(now) != Consent.Status.APPROVED:
         return "The consent has ended."
     if not consent.live_scopes():

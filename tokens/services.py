@@ -171,7 +171,7 @@ def issue_client_token(
     It reaches its own organization only; a stock client has none, and so gets nothing.
     """
     organization = agent.organization
-    if agent.is_suspended or not agent.is_confidential or organization is None or organization.suspended_at:
+    if not agent.may_act or not agent.is_confidential or organization is None:
         return Refusal("unauthorized_client", "This client may not act on its own.")
     if not all(_is_own_resource(organization, identifier) for identifier in resource):
         return Refusal("invalid_target", "A client on its own reaches the resource servers of its organization.")

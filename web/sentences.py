@@ -35,7 +35,7 @@ VERIFY_DENIED = gettext_lazy("%(agent)s was stopped: %(scopes)s. %(reason)s")
 REASONS = {
     "token_expired": gettext_lazy("Its token had run out."),
     "token_revoked": gettext_lazy("Its token had been ended."),
-    "service_suspended": gettext_lazy("Everything is stopped at the moment."),
+    "service_suspended": gettext_lazy("The service is suspended."),
     "organization_suspended": gettext_lazy("Its developer is suspended."),
     "agent_suspended": gettext_lazy("The agent is suspended."),
     "user_inactive": gettext_lazy("Your account was closed."),

@@ -6,7 +6,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.errors import InvalidClient, InvalidRedirectUri, UnknownClient
+from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
@@ -27,9 +27,9 @@ from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
 from consent.models import Consent
 from consent.selectors import consent_by_id, visible_consent
 from consent.services import ConsentRequest, request_consent
-from core.errors import Forbidden
 from core.idempotency import Answer
 from core.throttle import Throttle, address_subject
+from developers.errors import OrganizationSuspended
 from tokens.services import approve, deny
 
 
@@ -50,7 +50,8 @@ class Initiate(Endpoint):
             InvalidRedirectUri,
             InvalidScope,
             InvalidTarget,
-            Forbidden,
+            AgentSuspended,
+            OrganizationSuspended,
             CredentialsTwice,
         ),
         repeatable=True,
@@ -106,7 +107,7 @@ class Approve(PersonEndpoint):
         description="The code lives 60 seconds and works once. Send the person to `redirectUrl`.",
         body=ApproveBody,
         answer=ApprovedConsent,
-        errors=(InvalidScope, ConsentAlreadyDecided, ConsentExpired),
+        errors=(InvalidScope, ConsentAlreadyDecided, ConsentExpired, AgentSuspended, OrganizationSuspended),
         repeatable=True,
     )
     def post(self, request: Request, consent_id: str) -> Response:

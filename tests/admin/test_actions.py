@@ -62,7 +62,7 @@ def target(world: World, name: str) -> Any:
 @pytest.mark.parametrize(
     ("row", "action", "sentences"),
     [
-        ("agent", "suspend", ["1 agent", "1 person connected"]),
+        ("agent", "stop", ["1 agent", "1 person connected"]),
         ("organization", "suspend", ["1 organization", "1 agent", "1 person connected"]),
         ("user", "deactivate", ["1 person", "1 agent acting for them", "1 session"]),
         ("consent", "revoke", ["1 live consent", "1 person", "1 agent"]),
@@ -83,7 +83,7 @@ def test_the_page_says_whom_it_hits_and_changes_nothing(
 @pytest.mark.parametrize(
     ("row", "action", "event", "verdict"),
     [
-        ("agent", "suspend", "agent.suspended", "agent_suspended"),
+        ("agent", "stop", "agent.stopped", "agent_suspended"),
         ("organization", "suspend", "organization.suspended", "organization_suspended"),
         ("user", "deactivate", "user.deactivated", "user_inactive"),
         ("consent", "revoke", "consent.revoked", "consent_revoked"),
@@ -103,11 +103,11 @@ def test_stopping_counts_for_the_next_verify_and_is_logged_with_its_reason(
     assert verify(world) == verdict
 
 
-def test_lifting_a_suspension_lets_the_agent_work_again(site: Client, world: World) -> None:
-    confirm(site, world.agent, "suspend")
-    confirm(site, world.agent, "reactivate", "It was a mistake.")
+def test_lifting_a_stop_lets_the_agent_work_again(site: Client, world: World) -> None:
+    confirm(site, world.agent, "stop")
+    confirm(site, world.agent, "lift_stop", "It was a mistake.")
 
-    assert newest_entry().event == "agent.reactivated"
+    assert newest_entry().event == "agent.stop_lifted"
     assert verify(world) is None
 
 
@@ -131,17 +131,17 @@ def test_an_organization_is_verified_and_not(site: Client, world: World) -> None
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
 def test_without_a_proper_reason_nothing_happens(reason: str, site: Client, world: World) -> None:
-    answer = confirm(site, world.agent, "suspend", reason)
+    answer = confirm(site, world.agent, "stop", reason)
 
     assert answer.status_code == 422
     assert verify(world) is None
 
 
 def test_doing_it_twice_changes_and_logs_nothing_more(site: Client, world: World) -> None:
-    confirm(site, world.agent, "suspend")
+    confirm(site, world.agent, "stop")
     logged = Entry.objects.count()
 
-    answer = confirm(site, world.agent, "suspend")
+    answer = confirm(site, world.agent, "stop")
 
     assert "Already so: 1." in answer.content.decode()
     assert Entry.objects.count() == logged
@@ -152,13 +152,13 @@ def test_all_rows_of_all_pages_can_be_chosen(site: Client, world: World) -> None
     Agent.objects.bulk_create(
         Agent(name=f"Agent {n}", authorization_grant_type="authorization-code", **fields) for n in range(60)
     )
-    page = ask(site, world.agent, "suspend", select_across="1").content.decode()
-    data = {"action": "suspend", "_selected_action": world.agent.pk, "select_across": "1"}
+    page = ask(site, world.agent, "stop", select_across="1").content.decode()
+    data = {"action": "stop", "_selected_action": world.agent.pk, "select_across": "1"}
 
     site.post(list_url(Agent), {**data, "confirmed": "yes", "reason": REASON})
 
     assert "<li>61 agents" in page
-    assert not Agent.objects.filter(status="active").exists()
+    assert not Agent.objects.filter(stopped_at=None).exists()
 
 
 def test_administrators_do_not_shut_themselves_out(site: Client, world: World) -> None:
@@ -190,13 +190,13 @@ def test_rotating_the_keys_once_retires_those_of_today(site: Client, world: Worl
 
 
 def test_whoever_may_only_look_cannot_act_by_hand_either(world: World) -> None:
-    confirm(sign_in(staff("agents.view_agent")), world.agent, "suspend")
+    confirm(sign_in(staff("agents.view_agent")), world.agent, "stop")
 
-    assert Agent.objects.get(pk=world.agent.pk).status == "active"
+    assert not Agent.objects.get(pk=world.agent.pk).is_stopped
 
 
-def test_whoever_may_change_agents_may_suspend_them(world: World) -> None:
-    confirm(sign_in(staff("agents.view_agent", "agents.change_agent")), world.agent, "suspend")
+def test_whoever_may_change_agents_may_stop_them(world: World) -> None:
+    confirm(sign_in(staff("agents.view_agent", "agents.change_agent")), world.agent, "stop")
 
     assert verify(world) == "agent_suspended"
 

@@ -135,7 +135,7 @@ def test_an_administrator_who_may_only_look_is_offered_no_action(world: World) -
     html = sign_in(staff("agents.view_agent")).get(list_url(Agent)).content.decode()
 
     assert "SmartMail" in html
-    assert "Suspend selected" not in html
+    assert "Stop selected" not in html
 
 
 def test_the_password_is_changed_where_it_is_logged(site: Client, world: World) -> None:

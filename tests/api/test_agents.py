@@ -16,6 +16,7 @@ FIELDS = {
     "allowedScopes",
     "requirePkce",
     "status",
+    "stop",
     "createdAt",
     "updatedAt",
 }

@@ -105,7 +105,7 @@ def test_what_an_agent_may_not_ask_is_a_400(anybody: Api, agent: Json, fields: J
 
 def test_a_suspended_agent_may_not_ask(anybody: Api, developer: Api, agent: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
-    problem(anybody.post("/consent/initiate", body_for(agent)), 403, "forbidden")
+    problem(anybody.post("/consent/initiate", body_for(agent)), 403, "agent_suspended")
 
 
 def test_credentials_are_accepted_and_then_must_be_right(anybody: Api, agent: Json) -> None:
@@ -156,7 +156,7 @@ class TestDeciding:
     def test_needs_a_person(self, anybody: Api, developer: Api, agent: Json, verb: str) -> None:
         path = f"/consent/{initiate(agent)}/{verb}"
         problem(anybody.post(path), 401, "not_authenticated")
-        problem(developer.post(path), 403, "forbidden")
+        problem(developer.post(path), 403, "agent_suspended")
 
     def test_is_for_the_person_named_only(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
         consent_id = initiate(agent, userId=ada.id)

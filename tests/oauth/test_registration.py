@@ -192,12 +192,12 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
     assert (decision()["allowed"], decision()["reason"]) == (False, "policy_denied")
 
 
-def test_a_suspended_stock_client_gets_nothing_more(register: Any, world: Any, ada: "User", service: Any) -> None:
-    from agents.services import update_agent
+def test_a_stopped_stock_client_gets_nothing_more(register: Any, world: Any, ada: "User", service: Any) -> None:
+    from agents.services import stop_agent
 
     client = register(**PUBLIC)
     tokens = client.tokens(ada, resource=service.server.identifier)
-    update_agent(actor=world.ANYBODY, agent=client.agent, changes={"status": "suspended"}, reason="phishing")
+    stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
     assert world.query_of(client.authorize())["error"] == "unauthorized_client"
     assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
     assert world.introspect(service, tokens["access_token"]) == {"active": False}

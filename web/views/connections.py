@@ -46,8 +46,7 @@ class Connection:
     @property
     def is_suspended(self) -> bool:
         """Whether the agent is refused everything for now, though it is still allowed."""
-        organization = self.consent.agent.organization
-        return self.consent.agent.is_suspended or bool(organization and organization.suspended_at)
+        return not self.consent.agent.may_act
 
 
 @require_safe

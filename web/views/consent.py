@@ -14,13 +14,14 @@ from django.views.decorators.http import require_http_methods
 
 from agents.redirects import is_loopback
 from agents.selectors import agent_origin
+from agents.services import require_may_act
 from consent.catalogue import RISK_LEVELS, Scope, describe_scopes
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import Consent
 from consent.selectors import consent_by_id, scopes_already_granted
 from core import clock
 from core.canonical import canonical_json, sha256
-from core.errors import Forbidden, NotFound
+from core.errors import NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
@@ -98,8 +99,7 @@ def _require_open(asked: Consent, user_id: str) -> None:
         raise ConsentExpired
     if status != Consent.Status.PENDING:
         raise ConsentAlreadyDecided
-    if asked.agent.is_suspended:
-        raise Forbidden("The agent is suspended. Nothing was granted.")
+    require_may_act(asked.agent)
 
 
 def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:

@@ -1,5 +1,8 @@
 """Agents, as they come in and go out."""
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agents.models import Agent as AgentRow
@@ -32,6 +35,13 @@ class NewAgentBody(AgentChanges):
     status = None
 
 
+class Stop(serializers.Serializer):
+    """An administrator's stop. It stands beside the developer's own `status`, and only an administrator lifts it."""
+
+    at = Moment(source="stopped_at")
+    reason = serializers.CharField(source="stop_reason")
+
+
 class Agent(serializers.Serializer):
     """An agent: an OAuth client that an organization registered."""
 
@@ -43,8 +53,13 @@ class Agent(serializers.Serializer):
     allowedScopes = serializers.ListField(child=serializers.CharField(), source="allowed_scopes")
     requirePkce = serializers.BooleanField(source="require_pkce")
     status = serializers.ChoiceField(choices=STATUSES)
+    stop = serializers.SerializerMethodField()
     createdAt = Moment(source="created")
     updatedAt = Moment(source="updated")
+
+    @extend_schema_field(Stop(allow_null=True))
+    def get_stop(self, agent: AgentRow) -> Any:
+        return Stop(agent).data if agent.is_stopped else None
 
 
 class NewAgent(Agent):

@@ -8,7 +8,10 @@ _REASONS = {
     "invalid_token": ("the token was not one of AgentGate's", "Ask for consent and exchange the code."),
     "token_expired": ("the access token had ended", "Refresh it; the SDK's sessions do so by themselves."),
     "token_revoked": ("the token had been revoked", "Ask the person for consent again."),
-    "service_suspended": ("all of AgentGate was stopped", "An administrator must lift the stop."),
+    "service_suspended": (
+        "the service's organization was suspended",
+        "An administrator must lift the suspension.",
+    ),
     "organization_suspended": (
         "the agent's organization was suspended",
         "An administrator must lift the suspension.",
