@@ -10,7 +10,7 @@ from agentgate.demo import people
 from agentgate.demo.cast import BROWSER, CALLBACK, Cast, make_cast
 from agentgate.demo.people import People
 from agents.models import Agent
-from agents.services import update_agent
+from agents.services import stop_agent
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
 from core.actor import Actor
@@ -49,7 +49,7 @@ def _live(cast: Cast) -> None:
     _ledger_reads_but_does_not_pay(cast)
     _planner_keeps_to_the_calendar(cast)
     _night_owl_is_awake_by_day_and_dismissed(cast)
-    _scout_is_refused_and_suspended(cast)
+    _scout_is_refused_and_stopped(cast)
 
 
 def _mail_runs_into_its_limit(cast: Cast) -> None:
@@ -87,14 +87,13 @@ def _night_owl_is_awake_by_day_and_dismissed(cast: Cast) -> None:
     _use(cast, tokens, "files:read")
 
 
-def _scout_is_refused_and_suspended(cast: Cast) -> None:
+def _scout_is_refused_and_stopped(cast: Cast) -> None:
     asked = _ask(cast.scout, ["browser:read", "social:post"])
     deny(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
     _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
     _use(cast, tokens, "browser:read")
     administrator = BROWSER.acting_as("administrator", cast.administrator.id)
-    changes = {"status": Agent.Status.SUSPENDED}
-    update_agent(actor=administrator, agent=cast.scout, changes=changes, reason="Complaints about spam.")
+    stop_agent(actor=administrator, agent=cast.scout, reason="Complaints about spam.")
     _use(cast, tokens, "browser:read")
 
 
