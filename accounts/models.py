@@ -7,6 +7,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
 from core.ids import PrefixedIdField
+from core.text import PlainTextField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -28,7 +29,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     id = PrefixedIdField(prefix="usr")
     email = models.EmailField(unique=True)
-    name = models.CharField(max_length=200, blank=True)
+    name = PlainTextField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -57,7 +58,7 @@ class SessionToken(models.Model):
     id = PrefixedIdField(prefix="ses")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="session_tokens")
     digest = models.CharField(max_length=64, unique=True)
-    user_agent = models.CharField(max_length=300, blank=True)
+    user_agent = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 

@@ -8,6 +8,7 @@ from oauth2_provider.models import AbstractApplication
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.secrets import new_secret
+from core.text import PlainTextField
 from developers.models import Organization
 
 
@@ -37,7 +38,8 @@ class Agent(AbstractApplication):
     id = PrefixedIdField(prefix="agt")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="agents")
     client_id = models.CharField(max_length=255, unique=True, default=new_client_id)
-    description = models.CharField(max_length=500, blank=True)
+    name = PlainTextField("name", max_length=255, blank=True)
+    description = PlainTextField(max_length=500, blank=True)
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
     # Two facts that never overwrite each other: the developer's own switch, and an administrator's stop.

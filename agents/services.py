@@ -65,7 +65,7 @@ def register_agent(
         authorization_grant_type=Agent.GRANT_AUTHORIZATION_CODE,
     )
     secret = add_secret(agent.secrets, prefix="ags", now=clock.now())
-    record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": name})
+    record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": agent.name})
     return RegisteredAgent(agent, secret)
 
 

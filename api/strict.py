@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from api.parsers import echo
 from core import clock
+from core.text import plain_text
 
 # Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
 UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
@@ -47,9 +48,16 @@ class Text(serializers.CharField):
 
 
 class Line(Text):
-    """A text to show on one line: not blank, no control characters, nothing that turns the direction of reading."""
+    """A text to show on one line.
 
-    default_error_messages = {"plain": "Remove control characters, and say something."}
+    Control and bidi characters are refused, and so is a text that shows nothing. The other invisible characters occur
+    in ordinary emoji, so they are stripped.
+    """
+
+    default_error_messages = {
+        "plain": "Must be one line without control or bidirectional formatting characters.",
+        "blank": "Must have a visible character.",
+    }
 
     @property
     def pattern(self) -> str:
@@ -59,7 +67,10 @@ class Line(Text):
         text = super().to_internal_value(data)
         if not re.fullmatch(self.pattern[1:-1], text):
             self.fail("plain")
-        return text
+        shown = plain_text(text)
+        if not shown and not self.allow_blank:
+            self.fail("blank")
+        return shown
 
 
 class Opaque(serializers.CharField):

@@ -7,6 +7,7 @@ from django.db import models
 
 from agents.models import Agent
 from core.ids import PrefixedIdField
+from core.text import PlainTextField
 from developers.models import Organization
 
 
@@ -40,7 +41,7 @@ class Consent(models.Model):
     state = models.TextField(blank=True)
     code_challenge = models.CharField(max_length=128, blank=True)
     resource = models.JSONField(default=list)
-    reason = models.CharField(max_length=200, blank=True)
+    reason = PlainTextField(max_length=200, blank=True)
 
     granted_scopes = models.JSONField(default=list)
     created_at = models.DateTimeField()

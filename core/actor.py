@@ -5,6 +5,8 @@ from typing import Literal
 
 from django.http import HttpRequest
 
+from core.text import plain_text
+
 Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
 
 
@@ -33,6 +35,6 @@ def visitor(request: HttpRequest) -> Actor:
     return Actor(
         "anonymous",
         ip=request.META.get("REMOTE_ADDR") or None,
-        user_agent=request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH],
+        user_agent=plain_text(request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH]),
         request_id=getattr(request, "request_id", ""),
     )

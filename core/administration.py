@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from core.actor import Actor, visitor
 from core.errors import DomainError
+from core.text import escape_invisible
 
 MAX_REASON_LENGTH = 300
 
@@ -105,8 +106,9 @@ def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
 
 
 def pretty(value: Any) -> SafeString:
-    """Return JSON to be read by people."""
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    """Return JSON to be read by people. Evidence stays whole: an invisible character is written as its escape."""
+    lines = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
+    return format_html("<pre>{}</pre>", "\n".join(map(escape_invisible, lines)))
 
 
 def _ask(

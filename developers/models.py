@@ -5,13 +5,14 @@ from django.db import models
 
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
+from core.text import PlainTextField
 
 
 class Organization(models.Model):
     """A tenant. `is_verified` is set by an administrator and shown on the consent screen."""
 
     id = PrefixedIdField(prefix="org")
-    name = models.CharField(max_length=200)
+    name = PlainTextField(max_length=200)
     is_verified = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = models.CharField(max_length=300, blank=True)
@@ -21,7 +22,7 @@ class Organization(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
     @property
     def may_act(self) -> bool:
@@ -72,7 +73,7 @@ class ResourceServer(models.Model):
 
     id = PrefixedIdField(prefix="res")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="resource_servers")
-    name = models.CharField(max_length=200)
+    name = PlainTextField(max_length=200)
     identifier = models.CharField(max_length=500, unique=True)
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -82,7 +83,7 @@ class ResourceServer(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)
 
 
 class ResourceServerSecret(RotatableSecret):
@@ -102,9 +103,9 @@ class CustomScope(models.Model):
     risk_level = models.CharField(
         max_length=8, choices=[(risk, risk) for risk in ("low", "standard", "high", "critical")]
     )
-    title = models.CharField(max_length=80)
-    description = models.CharField(max_length=200)
-    cannot = models.CharField(max_length=200)
+    title = PlainTextField(max_length=80)
+    description = PlainTextField(max_length=200)
+    cannot = PlainTextField(max_length=200)
 
     class Meta:
         ordering = ["id"]

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from agents.models import Agent
 from agents.redirects import MAX_REDIRECT_URIS, is_loopback, problem_with
 from agents.registration import ClientMetadata
+from core.text import plain_text
 from oauth.errors import OAuthError
 from oauth.parameters import is_clean
 
@@ -27,7 +28,7 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
     method = _text(document, "token_endpoint_auth_method") or default_method
     if method not in methods:
         raise _invalid(f"token_endpoint_auth_method must be one of {', '.join(methods)}")
-    name = _text(document, "client_name")
+    name = plain_text(_text(document, "client_name"))
     if len(name) > MAX_NAME_LENGTH:
         raise _invalid(f"client_name has more than {MAX_NAME_LENGTH} characters")
     jwks, jwks_uri = _keys(document) if method == Agent.AuthMethod.PRIVATE_KEY_JWT else (None, "")

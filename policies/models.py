@@ -4,6 +4,7 @@ from django.db import models
 
 from agents.models import Agent
 from core.ids import PrefixedIdField
+from core.text import PlainTextField
 from developers.models import Organization
 
 
@@ -13,8 +14,8 @@ class Policy(models.Model):
     id = PrefixedIdField(prefix="pol")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="policies")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, blank=True, related_name="policies")
-    name = models.CharField(max_length=200)
-    description = models.CharField(max_length=500, blank=True)
+    name = PlainTextField(max_length=200)
+    description = PlainTextField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
     rules = models.JSONField(default=list)
     version = models.PositiveIntegerField(default=1, editable=False)
@@ -26,4 +27,4 @@ class Policy(models.Model):
         verbose_name_plural = "policies"
 
     def __str__(self) -> str:
-        return self.name
+        return str(self.name)

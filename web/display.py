@@ -1,11 +1,12 @@
 """How facts are put before a person: safe text, hosts, risk words."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
+
+from core.text import plain_text
 
 RISKS = ("low", "standard", "high", "critical")
 RISK_WORDS = {
@@ -14,15 +15,6 @@ RISK_WORDS = {
     "high": _("High risk"),
     "critical": _("Critical risk"),
 }
-
-
-def plain(text: object) -> str:
-    """Return `text` in one line without control, bidi or other invisible characters.
-
-    Names come from strangers: a right-to-left override could make one agent look like another.
-    """
-    kept = ("" if unicodedata.category(c)[0] == "C" else c for c in " ".join(str(text or "").split()))
-    return " ".join("".join(kept).split())
 
 
 def enforced(description: str) -> str:
@@ -44,7 +36,7 @@ def highest_risk(risks: Iterable[object]) -> str | None:
 def destination(uri: str) -> str:
     """Return where a redirect URI leads, as a person reads it: its host, else its private-use scheme."""
     parts = urlsplit(uri)
-    return plain(parts.netloc or f"{parts.scheme}:")
+    return plain_text(parts.netloc or f"{parts.scheme}:")
 
 
 def csp_source(uri: str) -> str:

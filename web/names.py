@@ -7,19 +7,19 @@ from django.db.models import QuerySet
 
 from agents.models import Agent
 from consent.catalogue import describe_scopes
+from core.text import plain_text
 from policies.models import Policy
-from web.display import plain
 
 
 def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:
     """Return the names, safe to show, of those of `rows` whose ids are given."""
     found = rows.filter(pk__in={one for one in ids if one}).order_by().values_list("pk", "name")
-    return {pk: plain(name) for pk, name in found}
+    return {pk: plain_text(name) for pk, name in found}
 
 
 def scope_titles(ids: Iterable[str]) -> dict[str, str]:
     """Return each known scope's title, safe to show."""
-    return {scope.id: plain(scope.title) for scope in describe_scopes(ids)}
+    return {scope.id: plain_text(scope.title) for scope in describe_scopes(ids)}
 
 
 def add_names(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -37,5 +37,5 @@ def _with_names(
         **entry,
         "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
         "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
-        "scopeTitles": [titles.get(scope, plain(scope)) for scope in entry["scopes"]],
+        "scopeTitles": [titles.get(scope, plain_text(scope)) for scope in entry["scopes"]],
     }

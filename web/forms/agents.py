@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
-from web.forms.fields import LinesField
+from web.forms.fields import LinesField, PlainField
 
 OVERLAPS = (
     (0, _("At once")),
@@ -24,8 +24,8 @@ FIELD_NAMES = {
 
 
 class AgentForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=100, help_text=_("People read it on the consent screen."))
-    description = forms.CharField(
+    name = PlainField(label=_("Name"), max_length=100, help_text=_("People read it on the consent screen."))
+    description = PlainField(
         label=_("What it does"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
     redirect_uris = LinesField(
@@ -60,7 +60,7 @@ class RotateForm(forms.Form):
 
 
 class DeveloperForm(forms.Form):
-    name = forms.CharField(
+    name = PlainField(
         label=_("Your name, or your organization's"),
         max_length=200,
         help_text=_("People see it beside every agent of yours."),

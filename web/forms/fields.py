@@ -6,8 +6,17 @@ from django import forms
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
+from core.text import plain_text
+
 SUNDAY = 7
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
+
+
+class PlainField(forms.CharField):
+    """A text as `plain_text` leaves it: one of invisible characters alone counts as empty."""
+
+    def to_python(self, value: Any) -> str:
+        return plain_text(super().to_python(value))
 
 
 class LinesField(forms.CharField):

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core.errors import DomainError, FieldError
+from core.text import plain_text
 from policies.rules import RULES, InvalidRules, parse_rules
-from web.display import plain
+from web.forms.fields import PlainField
 from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
@@ -19,8 +20,8 @@ FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent"}
 
 
 class PolicyForm(forms.Form):
-    name = forms.CharField(label=_("Name"), max_length=200)
-    description = forms.CharField(
+    name = PlainField(label=_("Name"), max_length=200)
+    description = PlainField(
         label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
     agent = forms.ChoiceField(label=_("Applies to"), required=False)
@@ -28,7 +29,7 @@ class PolicyForm(forms.Form):
 
     def __init__(self, *args: Any, agents: Sequence[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", _("Every agent")), *((agent.id, plain(agent.name)) for agent in agents)]
+        choices = [("", _("Every agent")), *((agent.id, plain_text(agent.name)) for agent in agents)]
         self.fields["agent"].choices = choices  # type: ignore[attr-defined]
 
 

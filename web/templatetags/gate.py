@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from core.text import plain_text
 from web import display
 
 register = template.Library()
@@ -24,9 +25,7 @@ WIDGET_KINDS = (
 )
 
 
-@register.filter
-def plain(text: object) -> str:
-    return display.plain(text)
+register.filter("plain", plain_text)
 
 
 @register.filter

@@ -7,8 +7,8 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from audit.selectors import describe, entries_for_user
 from consent.selectors import consents_for_user
+from core.text import plain_text
 from web.access import person_page, signed_in
-from web.display import plain
 from web.forms.filters import FilterForm
 from web.names import add_names
 from web.paging import paginate
@@ -30,4 +30,4 @@ def activity(request: HttpRequest) -> HttpResponse:
 
 def _agents_of(user: User) -> list[tuple[str, str]]:
     rows = consents_for_user(user).order_by("agent__name", "agent_id")
-    return [(pk, plain(name)) for pk, name in rows.values_list("agent_id", "agent__name").distinct()]
+    return [(pk, plain_text(name)) for pk, name in rows.values_list("agent_id", "agent__name").distinct()]

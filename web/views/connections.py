@@ -17,8 +17,9 @@ from consent.models import Consent
 from consent.selectors import consent_for_user, consents_for_user
 from consent.services import revoke_consent
 from core import clock
+from core.text import plain_text
 from web.access import person_actor, person_page, signed_in
-from web.display import highest_risk, plain
+from web.display import highest_risk
 from web.paging import paginate
 from web.responses import SeeOther
 
@@ -80,11 +81,11 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
     if request.method == "POST":
         revoke_consent(actor=person_actor(request), consent=consent)
         said = _("%(agent)s can no longer act for you. It was stopped at once.")
-        messages.success(request, said % {"agent": plain(consent.agent.name)})
+        messages.success(request, said % {"agent": plain_text(consent.agent.name)})
         return SeeOther(reverse("web:connections"))
     context = {
         "connection": _describe([consent])[0],
-        "title": _("Revoke access of %(agent)s?") % {"agent": plain(consent.agent.name)},
+        "title": _("Revoke access of %(agent)s?") % {"agent": plain_text(consent.agent.name)},
         "confirm_label": _("Revoke access"),
         "back_url": reverse("web:connection", args=[consent.id]),
     }

@@ -1,0 +1,103 @@
+"""Characters that nobody sees never come out: not in JSON, not on a page, not in the admin site, not in the log."""
+
+import json
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from accounts.models import User
+from agents.models import Agent
+from consent.models import Consent
+from tests.web import world
+
+TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")
+HIDDEN = f"\u202e\u2066\u200b\u200d\ufe0f\u061c\u034f\U000e0001{TAGS}"
+UNSEEN = {*HIDDEN, "\x07", "\x85", "\u2028"}
+
+
+def register_stock_client(**metadata):
+    body = {"client_name": f"Quick{HIDDEN}Bots", "redirect_uris": ["https://quick.example/cb"], **metadata}
+    return Client().post("/oauth/register", body, content_type="application/json")
+
+
+def is_clean(response) -> bool:
+    text = response.content.decode()
+    escaped = any(json.dumps(character)[1:-1] in text for character in UNSEEN)
+    return response.status_code < 400 and not UNSEEN & set(text) and not escaped
+
+
+def test_a_client_that_registers_itself(db):
+    answer = register_stock_client()
+    assert answer.status_code == 201
+    assert answer.json()["client_name"] == "QuickBots"
+    assert register_stock_client(client_name=HIDDEN).json()["client_name"] == "quick.example"
+
+
+def test_everywhere_where_its_name_stands(as_ada, ada):
+    client_id = register_stock_client().json()["client_id"]
+    asked = {
+        "clientId": client_id,
+        "requestedScopes": ["email:read"],
+        "redirectUri": "https://quick.example/cb",
+        "codeChallenge": "x" * 43,
+        "codeChallengeMethod": "S256",
+        "reason": f"To{TAGS} help",
+    }
+    consent_id = Client().post("/api/v1/consent/initiate", asked, content_type="application/json").json()["consentId"]
+    shown = as_ada.get(f"/api/v1/consent/{consent_id}")
+    assert (shown.json()["agent"]["name"], shown.json()["reason"]) == ("QuickBots", "To help")
+    pages = [as_ada.get(f"/consent/{consent_id}"), shown]
+    world.allow(Consent.objects.get(id=consent_id), ada)
+    pages += [as_ada.get(path) for path in ("/connections", f"/connections/{consent_id}", "/activity")]
+    pages += [as_ada.get("/api/v1/users/me/consents"), as_ada.get("/api/v1/users/me/audit-logs")]
+    assert [is_clean(page) for page in pages] == [True] * len(pages)
+
+
+def test_the_admin_site(db):
+    register_stock_client()
+    agent = Agent.objects.get()
+    site = world.sign_in(User.objects.create_superuser("root@example.com", "x"))
+    paths = ["agents/agent/", f"agents/agent/{agent.id}/change/", "audit/entry/"]
+    assert all(is_clean(site.get(f"/admin/{path}")) for path in paths)
+
+
+def test_the_words_of_a_developer_and_of_a_scope(as_developer, developer):
+    fields = {
+        "name": f"Smart{TAGS}Mail",
+        "description": f"Sorts\n mail{HIDDEN}",
+        "redirectUris": [world.CALLBACK],
+        "allowedScopes": ["email:read"],
+    }
+    agent = as_developer.post("/api/v1/agents", fields, content_type="application/json")
+    assert (agent.json()["name"], agent.json()["description"]) == ("SmartMail", "Sorts mail")
+    words = {"title": f"Read{TAGS} it", "description": "See\u200d it", "cannot": "break\ufe0f it"}
+    scope = {"id": "acme:read", "riskLevel": "low", **words}
+    body = {"name": f"Acme{TAGS}", "identifier": "https://acme.example", "scopes": [scope]}
+    server = as_developer.post("/api/v1/resource-servers", body, content_type="application/json")
+    assert server.json()["name"] == "Acme"
+    assert server.json()["scopes"][0]["title"] == "Read it"
+    assert is_clean(agent)
+    assert is_clean(server)
+
+
+@pytest.mark.parametrize("name", ["\u200b\u2060", TAGS, "\u202eSmartMail", "Smart\x07Mail", "Smart\nMail"])
+def test_the_api_refuses_control_and_bidi_characters_and_a_name_that_shows_nothing(as_developer, name):
+    fields = {"name": name, "redirectUris": [world.CALLBACK], "allowedScopes": ["email:read"]}
+    answer = as_developer.post("/api/v1/agents", fields, content_type="application/json")
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == ["name"]
+
+
+def test_a_form_counts_a_name_that_shows_nothing_as_empty(as_developer):
+    fields = {"name": HIDDEN, "redirect_uris": world.CALLBACK, "allowed_scopes": ["email:read"]}
+    assert "This field is required" in as_developer.post("/developer/agents/new", fields).content.decode()
+    assert not Agent.objects.exists()
+
+
+def test_a_row_that_was_written_past_the_models_is_shown_clean(as_ada, ask, agent):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE agents_agent SET name = %s WHERE id = %s", [f"Smart{HIDDEN}Mail", agent.id])
+    consent = ask()
+    assert is_clean(as_ada.get(f"/consent/{consent.id}"))
+    assert as_ada.get(f"/api/v1/consent/{consent.id}").json()["agent"]["name"] == "SmartMail"
