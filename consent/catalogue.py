@@ -4,17 +4,27 @@ To add a scope to the catalogue, add a row.
 """
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from core.errors import DomainError, FieldError
+from core.text import plain_text
 from developers.models import CustomScope
 
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
 RISK_LEVELS = ("low", "standard", "high", "critical")
+COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
+YES_NO = {"yes": True, "no": False}
+# Reads private data; brings in what others wrote; can send data out.
+LABELS = frozenset({"private", "untrusted", "outbound"})
+
+
+class CatalogueError(ValueError):
+    """The file of scopes is wrong, so nothing may start: what a scope promises must be known."""
 
 
 class InvalidScope(DomainError):
@@ -26,7 +36,11 @@ class InvalidScope(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One permission in plain words. `description` says what it can do, `cannot` what it cannot."""
+    """One permission in plain words. `description` says what it can do, `cannot` what it cannot.
+
+    `labels`, `is_reversible` and `asks` are known of the catalogue's scopes only. `asks` marks a scope of which the
+    person is to be asked at each use. Verify does not ask yet, so no text may promise it.
+    """
 
     id: str
     category: str
@@ -34,6 +48,9 @@ class Scope:
     title: str
     description: str
     cannot: str
+    labels: frozenset[str] = frozenset()
+    is_reversible: bool = False
+    asks: bool = False
 
     @property
     def risk_rank(self) -> int:
@@ -45,11 +62,21 @@ class Scope:
 def catalogue() -> Mapping[str, Scope]:
     """Return the catalogue by scope id, in the order of the file."""
     with CATALOGUE_FILE.open(encoding="utf-8", newline="") as file:
-        scopes = [
-            Scope(row["id"], row["category"], row["risk"], row["title"], row["can"], row["cannot"])
-            for row in csv.DictReader(file)
-        ]
-    return MappingProxyType({scope.id: scope for scope in scopes})
+        return read_catalogue(file)
+
+
+def read_catalogue(file: Iterable[str]) -> Mapping[str, Scope]:
+    """Return the scopes in a CSV file, by id. Raises `CatalogueError` for a row that does not fit."""
+    rows = csv.DictReader(file)
+    if tuple(rows.fieldnames or ()) != COLUMNS:
+        raise CatalogueError(f"the columns must be {', '.join(COLUMNS)}")
+    scopes: dict[str, Scope] = {}
+    for row in rows:
+        problem = _problem_with_row(row, scopes)
+        if problem:
+            raise CatalogueError(f"line {rows.line_num}: {problem}")
+        scopes[row["id"]] = _from_csv(row)
+    return MappingProxyType(scopes)
 
 
 def scopes_in_category(category: str) -> list[Scope]:
@@ -77,6 +104,35 @@ def require_known(ids: Sequence[str], *, field: str) -> None:
     )
     if errors:
         raise InvalidScope("A scope is unknown.", errors=errors)
+
+
+def _problem_with_row(row: Mapping[Any, Any], earlier: Container[str]) -> str | None:
+    """Return why a row of the file is no scope. None when it is one."""
+    if None in row or None in row.values():
+        return f"must have {len(COLUMNS)} columns"
+    if any(row[name] != plain_text(row[name]) or (not row[name] and name != "labels") for name in COLUMNS):
+        return "every column but labels must be a text in one line, without spaces around it"
+    if row["id"] in earlier or not row["id"].startswith(f"{row['id'].partition(':')[0]}:"):
+        return "id must be unique and have a prefix"
+    if row["risk"] not in RISK_LEVELS or not set(row["labels"].split()) <= LABELS:
+        return f"risk must be one of {', '.join(RISK_LEVELS)}, labels of {', '.join(sorted(LABELS))}"
+    if row["reversible"] not in YES_NO or row["asks"] not in YES_NO:
+        return "reversible and asks must be yes or no"
+    return None
+
+
+def _from_csv(row: Mapping[str, str]) -> Scope:
+    return Scope(
+        row["id"],
+        row["category"],
+        row["risk"],
+        row["title"],
+        row["can"],
+        row["cannot"],
+        labels=frozenset(row["labels"].split()),
+        is_reversible=YES_NO[row["reversible"]],
+        asks=YES_NO[row["asks"]],
+    )
 
 
 def _from_row(row: CustomScope) -> Scope:

@@ -17,11 +17,6 @@ RISK_WORDS = {
 }
 
 
-def enforced(description: str) -> str:
-    """Return what a scope can do, less what no check holds it to: verify does not ask the person each time."""
-    return description.removesuffix(", asking you each time")
-
-
 def risk_level(risk: object) -> int:
     """Return 1 for low to 4 for critical; an unknown risk counts as critical."""
     return RISKS.index(str(risk)) + 1 if str(risk) in RISKS else len(RISKS)

@@ -28,11 +28,6 @@ WIDGET_KINDS = (
 register.filter("plain", plain_text)
 
 
-@register.filter
-def enforced(description: str) -> str:
-    return display.enforced(description)
-
-
 @register.inclusion_tag("components/risk.html")
 def risk(level: str) -> dict[str, Any]:
     """Render the four-bar gauge with its word; the word is never left out."""

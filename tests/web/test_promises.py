@@ -1,0 +1,27 @@
+"""What a scope promises is the same everywhere, and nothing is promised that no check holds."""
+
+import re
+
+from django.utils.html import escape
+
+from consent.catalogue import catalogue
+from tests.web import world
+
+ASKING = re.compile(r"\bask", re.IGNORECASE)
+
+
+def test_the_api_and_the_pages_make_the_same_promises_and_none_of_asking_each_time(as_ada, ada, developer, client):
+    scopes = client.get("/api/v1/scopes").json()["items"]
+    public = client.get("/scopes").content.decode()
+    agent = world.make_agent(developer, allowed_scopes=list(catalogue()))
+    consent = world.ask(agent, scopes=list(catalogue()))
+    screen = as_ada.get(f"/consent/{consent.id}").content.decode()
+    world.allow(consent, ada)
+    connection = as_ada.get(f"/connections/{consent.id}").content.decode()
+    for scope in scopes:
+        words = f"{scope['title']} {scope['description']} {scope['cannot']}"
+        assert not ASKING.search(words), scope
+        for page in (public, screen, connection):
+            assert f">{escape(scope['description'])}.<" in page, scope["id"]
+            assert f">Cannot {escape(scope['cannot'])}.<" in page, scope["id"]
+    assert all("each time" not in page for page in (public, screen, connection))
