@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from core.uris import find_canonical_uri
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 WEAK_SECRETS = ("changeme", "secret", "password", "your-production-secret-here", "agentgate")
@@ -93,10 +95,9 @@ def read_algorithm(environment: Environment) -> str:
 
 
 def read_api_url(environment: Environment) -> str:
-    """Return the public base URL without a trailing slash; stop when it is not an http(s) origin."""
-    url = environment.text("API_URL", "http://localhost:8000").rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+    """Return the public base URL in canonical form, without a slash at the end; stop when it is not an origin."""
+    url = find_canonical_uri(environment.text("API_URL", "http://localhost:8000").rstrip("/"))
+    if url is None or urlsplit(url).path or urlsplit(url).query:
         stop("API_URL must be an origin such as https://gate.example.com, without a path")
     return url
 

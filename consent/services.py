@@ -27,7 +27,7 @@ from core.actor import SYSTEM, Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
 from developers.models import ResourceServer
-from developers.selectors import resource_server_for_identifier
+from developers.selectors import Audience, audience_for_identifier
 
 OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
@@ -52,7 +52,8 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
     Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended` or
     `AgentSuspended` for an agent that may not act.
     """
-    servers = _check_request(agent, request)
+    audiences = _check_request(agent, request)
+    servers = [audience.server for audience in audiences if audience.server]
     now = clock.now()
     with transaction.atomic():
         consent = Consent.objects.create(
@@ -64,7 +65,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             redirect_uri=request.redirect_uri,
             state=request.state,
             code_challenge=request.code_challenge,
-            resource=list(request.resource),
+            resource=list(dict.fromkeys(audience.identifier for audience in audiences)),
             reason=request.reason,
             created_at=now,
             expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
@@ -181,28 +182,27 @@ def _draft(event: Event, *, actor: Actor, consent: Consent, **fields: Any) -> Dr
     )
 
 
-def _check_request(agent: Agent, request: ConsentRequest) -> list[ResourceServer]:
-    """Return the resource servers that the request names, or raise why it cannot be made."""
+def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
+    """Return the audiences that the request names, or raise why it cannot be made."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
     require_may_act(agent)
-    servers = _named_servers(request)
-    _check_scopes(agent, request, servers)
+    audiences = _named_audiences(request)
+    _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")
-    return servers
+    return audiences
 
 
-def _named_servers(request: ConsentRequest) -> list[ResourceServer]:
-    """Return the resource servers named. Raises `InvalidTarget`; our own address is the default audience."""
-    found = [resource_server_for_identifier(one) for one in request.resource if one != settings.API_URL]
-    servers = [server for server in found if server is not None]
-    if len(servers) != len(found):
+def _named_audiences(request: ConsentRequest) -> list[Audience]:
+    found = [audience_for_identifier(identifier) for identifier in request.resource]
+    audiences = [audience for audience in found if audience is not None]
+    if len(audiences) != len(found):
         raise InvalidTarget(
             "Name a registered resource server, or leave it out.",
             errors=(FieldError("resource", "is not a registered resource server"),),
         )
-    return servers
+    return audiences
 
 
 def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:

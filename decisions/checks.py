@@ -66,7 +66,7 @@ def _audience_is_wrong(facts: Facts, request: VerifyRequest, now: datetime) -> b
     """RFC 8707: a token is for its audience. The default one is good within the agent's own organization."""
     server = request.resource_server
     if server is None:
-        return settings.API_URL not in facts.audience and request.resource not in facts.audience
+        return settings.API_URL not in facts.audience and request.named_audience not in facts.audience
     if server.identifier in facts.audience:
         return False
     is_at_home = facts.token.application.organization_id == server.organization_id

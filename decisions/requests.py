@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.actor import Actor
+from core.uris import find_canonical_uri
 from developers.models import Organization, ResourceServer
 from policies.engine import PolicyDenial
 
@@ -52,6 +53,11 @@ class VerifyRequest:
         if stated is not None:
             return str(stated)
         return None if self.resource_server else self.actor.ip
+
+    @property
+    def named_audience(self) -> str | None:
+        """Return the audience that `resource` may name, in its canonical form. None for text of any other kind."""
+        return find_canonical_uri(self.resource) if self.resource else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

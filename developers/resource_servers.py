@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,11 +17,11 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.secrets import digest
 from core.throttle import Throttle, address_subject
+from core.uris import UnusableUri, canonical_uri
 from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
 
 MAX_SCOPES = 100
 MAX_IDENTIFIER_LENGTH = 500
-PRINTABLE = re.compile(r"[!-~]+")
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 
 
@@ -73,11 +72,10 @@ def register_resource_server(
 ) -> RegisteredResourceServer:
     """Register a service as an audience. `catalogue` are the ids of the common scopes, whose prefixes are reserved.
 
-    Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for another organization's prefix.
+    The identifier is stored in its canonical form. Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for
+    another organization's prefix.
     """
-    problem = problem_with_identifier(identifier)
-    if problem:
-        raise Invalid.field("identifier", problem)
+    identifier = canonical_identifier(identifier)
     with transaction.atomic():
         scope_ids = _settle_scopes(organization, scopes, catalogue)
         server = _create(organization, name, identifier, scope_ids)
@@ -146,22 +144,17 @@ def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -
     raise NotAuthenticated("Check the id and the secret of the resource server.")
 
 
-def problem_with_identifier(identifier: str) -> str | None:
-    """Return why this cannot be an audience (RFC 8707 section 2). None when it can."""
-    if not PRINTABLE.fullmatch(identifier) or len(identifier) > MAX_IDENTIFIER_LENGTH:
-        return f"must be printable ASCII without spaces, at most {MAX_IDENTIFIER_LENGTH} characters"
+def canonical_identifier(identifier: str) -> str:
+    """Return the audience in the one form in which it is stored, compared and signed. Raises `Invalid`."""
     try:
-        parts = urlsplit(identifier)
-        parts.port  # noqa: B018  raises ValueError for a bad port
-    except ValueError:
-        return "must be an absolute URI"
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.netloc != parts.netloc.lower():
-        return "must be an absolute https or http URI with a lower-case host"
-    if "#" in identifier or "@" in parts.netloc:
-        return "must have no fragment, user name or password"
-    if f"{parts.scheme}://{parts.netloc}" == settings.API_URL:
-        return "is this server's own address, the audience of tokens that name none"
-    return None
+        canonical = canonical_uri(identifier)
+    except UnusableUri as error:
+        raise Invalid.field("identifier", str(error)) from error
+    if len(canonical) > MAX_IDENTIFIER_LENGTH:
+        raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters long once escaped.")
+    if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
+        raise Invalid.field("identifier", "Must not be AgentGate's own address, the audience of tokens that name none.")
+    return canonical
 
 
 def _create(organization: Organization, name: str, identifier: str, scope_ids: list[str]) -> ResourceServer:

@@ -1,12 +1,24 @@
 """Reads of developers and of what their organization owns."""
 
+from dataclasses import dataclass
+
+from django.conf import settings
 from django.db.models import QuerySet
 
 from accounts.models import User
 from core import clock
 from core.errors import NotFound
 from core.rotation import find_live_secret, live
+from core.uris import find_canonical_uri
 from developers.models import ApiKey, Developer, ResourceServer
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What a `resource` names (RFC 8707). `server` is None for the default audience, which is AgentGate itself."""
+
+    identifier: str
+    server: ResourceServer | None
 
 
 def developer_for_api_key(api_key: str) -> Developer | None:
@@ -26,9 +38,15 @@ def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
     return developer.api_keys.filter(live(clock.now()))
 
 
-def resource_server_for_identifier(identifier: str) -> ResourceServer | None:
-    """Return the resource server whose audience this is, byte for byte. None when nobody registered it."""
-    return ResourceServer.objects.filter(identifier=identifier).first()
+def audience_for_identifier(identifier: str) -> Audience | None:
+    """Return the audience that `identifier` names, in any spelling. None when no resource server has it."""
+    canonical = find_canonical_uri(identifier)
+    if canonical is None:
+        return None
+    if canonical == settings.API_URL:
+        return Audience(canonical, None)
+    server = ResourceServer.objects.filter(identifier=canonical).first()
+    return Audience(canonical, server) if server else None
 
 
 def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:

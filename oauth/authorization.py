@@ -3,7 +3,6 @@
 What is wrong with the client or its redirect URI is shown to the person; everything else is told to the client.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -19,7 +18,7 @@ from consent.services import ConsentRequest, request_consent
 from core.actor import Actor
 from core.errors import DomainError
 from developers.models import ResourceServer
-from developers.selectors import resource_server_for_identifier
+from developers.selectors import Audience, audience_for_identifier
 from oauth.clients import find_client
 from oauth.errors import OAuthError, from_domain
 from oauth.parameters import Parameters, is_clean
@@ -60,13 +59,14 @@ def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor) 
     parameters.check()
     _check_response(parameters)
     _check_challenge(parameters)
-    servers = resource_servers(parameters)
+    audiences = _audiences(parameters)
+    servers = [audience.server for audience in audiences if audience.server]
     request = ConsentRequest(
-        scopes=_scopes(target.agent, [server for server in servers if server], parameters),
+        scopes=_scopes(target.agent, servers, parameters),
         redirect_uri=target.redirect_uri,
         state=target.state,
         code_challenge=parameters.get("code_challenge"),
-        resource=_identifiers(servers),
+        resource=[audience.identifier for audience in audiences],
     )
     try:
         return request_consent(actor=actor, agent=target.agent, request=request)
@@ -74,18 +74,9 @@ def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor) 
         raise from_domain(error) from error
 
 
-def resource_servers(parameters: Parameters) -> list[ResourceServer | None]:
-    """Return the resource servers named (RFC 8707 section 2), None for ourselves. Raises `invalid_target`."""
-    return [_resource_server(identifier) for identifier in parameters.all("resource")]
-
-
 def resource_identifiers(parameters: Parameters) -> list[str]:
-    """Return the audiences named, as they are registered. Raises `invalid_target`."""
-    return _identifiers(resource_servers(parameters))
-
-
-def _identifiers(servers: Sequence[ResourceServer | None]) -> list[str]:
-    return list(dict.fromkeys(server.identifier if server else settings.API_URL for server in servers))
+    """Return the audiences named (RFC 8707 section 2), in canonical form. Raises `invalid_target`."""
+    return list(dict.fromkeys(audience.identifier for audience in _audiences(parameters)))
 
 
 def _redirect_uri(agent: Agent, asked: str) -> str:
@@ -118,22 +109,15 @@ def _check_challenge(parameters: Parameters) -> None:
         _refuse("invalid_request", "code_challenge must be the 43 characters of a SHA-256 in base64url.")
 
 
-def _resource_server(identifier: str) -> ResourceServer | None:
-    """Return the resource server; None is ourselves, the default audience. Raises `invalid_target` (RFC 8707)."""
-    for spelling in _spellings(identifier):
-        if spelling == settings.API_URL:
-            return None
-        server = resource_server_for_identifier(spelling)
-        if server is not None:
-            return server
-    raise OAuthError("invalid_target", "The resource is not a registered resource server.")
+def _audiences(parameters: Parameters) -> list[Audience]:
+    return [_audience(identifier) for identifier in parameters.all("resource")]
 
 
-def _spellings(identifier: str) -> tuple[str, ...]:
-    """Return the spellings of one address: an empty path is "/" (RFC 3986 section 6.2.3), as URL libraries write it."""
-    origin = identifier.removesuffix("/")
-    has_path = "/" in origin.partition("://")[2]
-    return (identifier,) if has_path else (identifier, origin, f"{origin}/")
+def _audience(identifier: str) -> Audience:
+    audience = audience_for_identifier(identifier)
+    if audience is None:
+        raise OAuthError("invalid_target", "The resource is not a registered resource server.")
+    return audience
 
 
 def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:

@@ -20,7 +20,7 @@ from consent.redirects import redirect_url
 from core import clock, secrets
 from core.actor import Actor
 from developers.models import Organization
-from developers.selectors import resource_server_for_identifier
+from developers.selectors import audience_for_identifier
 from tokens.families import end_family, family_of, problem_with_grant
 from tokens.issuing import (
     OTHER_RESOURCE,
@@ -256,8 +256,10 @@ def _replayed(family: TokenFamily | None, refusal: Refusal, *, actor: Actor, kin
 
 
 def _is_own_resource(organization: Organization, identifier: str) -> bool:
-    server = resource_server_for_identifier(identifier)
-    return identifier == settings.API_URL or (server is not None and server.organization_id == organization.id)
+    audience = audience_for_identifier(identifier)
+    if audience is None:
+        return False
+    return audience.server is None or audience.server.organization_id == organization.id
 
 
 def _problem_with_code(

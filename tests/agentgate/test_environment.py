@@ -84,6 +84,11 @@ def test_a_closing_slash_of_the_api_url_does_not_matter() -> None:
     assert read_api_url(Environment({"API_URL": "https://gate.example.com/"})) == "https://gate.example.com"
 
 
+def test_the_api_url_is_kept_in_its_canonical_form() -> None:
+    """It is the default audience of tokens, and audiences are compared in that form."""
+    assert read_api_url(Environment({"API_URL": "HTTPS://Gate.Example.com.:443"})) == "https://gate.example.com"
+
+
 def test_only_the_issuer_whose_metadata_is_served_is_taken() -> None:
     url = "https://gate.example.com"
     assert read_issuer(Environment({}), url) == f"{url}/oauth"

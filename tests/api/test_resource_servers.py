@@ -3,9 +3,20 @@
 import base64
 from typing import Any
 
+import jwt
 import pytest
 
-from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem
+from tests.api.conftest import (
+    Api,
+    Json,
+    credentials,
+    expect,
+    initiate,
+    new_agent,
+    problem,
+    tokens_for,
+    verify,
+)
 
 IDENTIFIER = "https://tickets.example/api"
 OWN = {
@@ -67,7 +78,11 @@ def test_an_agent_may_ask_for_its_scopes_and_the_token_is_for_it(developer: Api,
         ({"identifier": "tickets"}, "identifier"),
         ({"identifier": "https://tickets.example/api#part"}, "identifier"),
         ({"identifier": "https://user@tickets.example/api"}, "identifier"),
-        ({"identifier": "https://Tickets.example/api"}, "identifier"),
+        ({"identifier": "https://tickets.example/%zz"}, "identifier"),
+        ({"identifier": "https://tickets..example/api"}, "identifier"),
+        ({"identifier": "https://127.1/api"}, "identifier"),
+        ({"identifier": "https://tickets.example/" + "é" * 160}, "identifier"),
+        ({"identifier": "HTTP://LOCALHOST.:8000/x"}, "identifier"),
         ({"identifier": "http://localhost:8000"}, "identifier"),
         ({"identifier": "http://localhost:8000/"}, "identifier"),
         ({"scopes": []}, "scopes"),
@@ -85,6 +100,55 @@ def test_what_cannot_be_registered_is_named(developer: Api, changes: Json, field
 
 def test_an_identifier_belongs_to_the_first(rival: Api, server: Json) -> None:
     problem(rival.post("/resource-servers", body(scopes=["email:read"])), 409, "identifier_taken")
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://TICKETS.example/api",
+        "HTTPS://tickets.example:443/api",
+        "https://tickets.example./x/../api",
+        "https://tickets.example/%61pi",
+        "https://tickets.example/api?",
+    ],
+)
+def test_another_spelling_of_an_identifier_is_the_same_one(rival: Api, server: Json, spelling: str) -> None:
+    """Otherwise an attacker registers a spelling and receives the tokens that are meant for the service."""
+    problem(rival.post("/resource-servers", body(identifier=spelling, scopes=["email:read"])), 409, "identifier_taken")
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("https://Desk.Example:443/", "https://desk.example"),
+        ("https://desk.example", "https://desk.example"),
+        ("http://LOCALHOST.:80/mcp", "http://localhost/mcp"),
+        ("https://b\u00fcro.example/a%20b", "https://xn--bro-hoa.example/a%20b"),
+    ],
+)
+def test_an_identifier_is_answered_in_its_canonical_form(developer: Api, given: str, stored: str) -> None:
+    registered = expect(201, developer.post("/resource-servers", body(identifier=given)))
+    assert registered["identifier"] == stored
+
+
+def test_a_resource_is_found_in_any_spelling_and_signed_in_the_canonical_one(
+    developer: Api, server: Json, ada: Any
+) -> None:
+    agent = new_agent(developer, allowedScopes=["email:read"])
+    spelled = ["https://TICKETS.example:443/./api", IDENTIFIER, "HTTP://localhost:8000/"]
+    consent = initiate(agent, requestedScopes=["email:read"], resource=spelled)
+    code = expect(200, ada.post(f"/consent/{consent}/approve"))["code"]
+    token = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))["accessToken"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["aud"] == [IDENTIFIER, "http://localhost:8000"]
+
+
+def test_verify_understands_any_spelling_of_the_resource(developer: Api, server: Json, ada: Any) -> None:
+    agent = new_agent(developer, allowedScopes=["email:read"])
+    token = tokens_for(agent, ada, requestedScopes=["email:read"], resource=IDENTIFIER)["accessToken"]
+    assert verify(token, resource="https://Tickets.EXAMPLE:443/x/../api")["allowed"] is True
+    assert verify(token, resource="https://tickets.example/api/")["reason"] == "wrong_audience"
+    assert verify(token, resource="not a uri")["reason"] == "wrong_audience"
 
 
 def test_a_prefix_belongs_to_the_organization_that_first_used_it(developer: Api, rival: Api, server: Json) -> None:

@@ -185,9 +185,12 @@ def test_22_an_unknown_or_malformed_resource_is_invalid_target(
         ("https://one.example/api/", "https://one.example/api", False),
         ("https://one.example/api", "https://one.example/API", False),
         ("https://one.example", "https://one.example//", False),
+        ("https://one.example/api", "HTTPS://One.Example.:443/api", True),
+        ("https://ONE.example:443/", "https://one.example", True),
+        ("https://one.example/api", "https://one.example:8443/api", False),
     ],
 )
-def test_22_only_an_empty_path_has_two_spellings(
+def test_22_a_resource_is_one_in_every_spelling(
     client: "OAuthClient", world: Any, developer: Any, registered: str, asked: str, is_good: bool
 ) -> None:
     world.make_resource_server(developer, registered)

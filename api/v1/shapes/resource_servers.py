@@ -61,7 +61,12 @@ class ResourceServerChanges(StrictSerializer):
 
 
 class NewResourceServerBody(ResourceServerChanges):
-    identifier = Text(max_length=MAX_IDENTIFIER_LENGTH)
+    identifier = Text(
+        max_length=MAX_IDENTIFIER_LENGTH,
+        help_text="The service's audience: an absolute https or http URI without user name or fragment. The answer "
+        "has it in its canonical form: scheme and host in lower case, an international host in ASCII, no dot after the "
+        "host, no default port, no slash alone as path, no dot segments, no needless escapes.",
+    )
 
 
 class ResourceServer(serializers.Serializer):

@@ -1,0 +1,150 @@
+"""The canonical form of an http(s) URI, so that two spellings of one address are one audience.
+
+RFC 3986 section 6 without what depends on the server: "/api" and "/api/" are two, and so are two cases of a path.
+A path of "/" is left out, as in the canonical server URI of MCP and in our default audience, `API_URL`.
+"""
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+from urllib.parse import quote
+
+import idna
+
+URI = re.compile(r"([A-Za-z]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
+AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?")
+LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+ESCAPE_OR_LETTER = re.compile(r"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
+NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+DEFAULT_PORTS = {"https": 443, "http": 80}
+MAX_LENGTH = 2000
+MAX_HOST_LENGTH = 253
+UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+IN_PATH = UNRESERVED | frozenset("!$&'()*+,;=:@/")
+IN_QUERY = IN_PATH | frozenset("?")
+
+
+class UnusableUri(ValueError):
+    """The text is not a URI that can name a service. The message is a sentence that says what it must be."""
+
+
+def canonical_uri(text: str) -> str:
+    """Return the one form of an absolute http(s) URI. An empty path and "/" are the same and are left out.
+
+    Raises `UnusableUri`, also for a user name, a password or a fragment (RFC 8707 section 2).
+    """
+    _check_letters(text)
+    match = URI.fullmatch(text)
+    if match is None or match[1].lower() not in DEFAULT_PORTS:
+        raise UnusableUri("Must be an absolute https or http URI without a fragment.")
+    scheme = match[1].lower()
+    path = _without_dot_segments(_escaped(match[3], IN_PATH))
+    query = _escaped(match[4] or "", IN_QUERY)
+    return f"{scheme}://{_authority(scheme, match[2])}{'' if path == '/' else path}{query and '?'}{query}"
+
+
+def find_canonical_uri(text: str) -> str | None:
+    """Return the canonical form. None for what cannot name a service."""
+    try:
+        return canonical_uri(text)
+    except UnusableUri:
+        return None
+
+
+def _check_letters(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        raise UnusableUri(f"Must be at most {MAX_LENGTH} characters long.")
+    # Some parsers drop white space, and some read a backslash as a slash: two readers would see two addresses.
+    if any(letter <= " " or letter in "\\\x7f" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise UnusableUri("Must not contain spaces, control characters or backslashes.")
+
+
+def _authority(scheme: str, text: str) -> str:
+    if "@" in text:
+        raise UnusableUri("Must not contain a user name or a password.")
+    match = AUTHORITY.fullmatch(text)
+    if match is None:
+        raise UnusableUri("Must have a valid host and port.")
+    host = _address(match[1][1:-1]) if match[1].startswith("[") else _host(match[1])
+    return host + _port(scheme, match[2] or "")
+
+
+def _port(scheme: str, digits: str) -> str:
+    if not digits:
+        return ""
+    port = int(digits) if len(digits) <= 10 else 0
+    if not 1 <= port <= 65535:
+        raise UnusableUri("Must have a port from 1 to 65535, or none.")
+    return "" if port == DEFAULT_PORTS[scheme] else f":{port}"
+
+
+def _address(text: str) -> str:
+    try:
+        address = IPv6Address(text)
+    except ValueError:
+        raise UnusableUri("Must have a valid IPv6 address between brackets.") from None
+    if address.scope_id is not None:
+        raise UnusableUri("Must have an IPv6 address without a zone.")
+    return f"[{address}]"
+
+
+def _host(text: str) -> str:
+    host = _mapped(text).lower().removesuffix(".")
+    labels = host.split(".")
+    if len(host) > MAX_HOST_LENGTH or not all(LABEL.fullmatch(label) for label in labels):
+        raise UnusableUri("Must have a valid host name.")
+    if NUMBER.fullmatch(labels[-1]):
+        return _dotted(host)
+    return host
+
+
+def _mapped(text: str) -> str:
+    """Return the host in ASCII (UTS 46). A label that claims to be encoded must decode to what it encodes."""
+    if text.isascii() and "xn--" not in text.lower():
+        return text
+    if len(text) > MAX_HOST_LENGTH:
+        raise UnusableUri("Must have a valid host name.")
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        raise UnusableUri("Must have a valid international host name (IDNA).") from None
+
+
+def _dotted(host: str) -> str:
+    """Return the IPv4 address. Other notations, such as 127.1 or 0x7f000001, would be another spelling of one."""
+    try:
+        return str(IPv4Address(host))
+    except ValueError:
+        raise UnusableUri("Must have an IPv4 address in four decimal parts.") from None
+
+
+def _escaped(text: str, allowed: frozenset[str]) -> str:
+    """Return `text` with each character escaped that has to be, and no other (RFC 3986 section 6.2.2)."""
+
+    def settle(match: re.Match[str]) -> str:
+        if match[1] is None:
+            return match[2] if match[2] in allowed else _escape(match[2])
+        letter = chr(int(match[1], 16))
+        return letter if letter in UNRESERVED else f"%{match[1].upper()}"
+
+    return ESCAPE_OR_LETTER.sub(settle, text)
+
+
+def _escape(letter: str) -> str:
+    if letter == "%":
+        raise UnusableUri("Must have two hexadecimal digits after each percent sign.")
+    return quote(letter, safe="")
+
+
+def _without_dot_segments(path: str) -> str:
+    """Return the path as RFC 3986 section 5.2.4 resolves it; an empty one is "/"."""
+    segments = path.split("/")[1:]
+    kept: list[str] = []
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    if segments and segments[-1] in (".", ".."):
+        kept.append("")
+    return "/" + "/".join(kept)
