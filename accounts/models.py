@@ -74,7 +74,7 @@ class KnownAddress(models.Model):
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
     digest = models.CharField(max_length=64)
-    last_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField(db_index=True)
 
     class Meta:
         verbose_name_plural = "known addresses"

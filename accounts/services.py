@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.errors import BadCredentials, EmailTaken
-from accounts.models import SessionToken, User
+from accounts.models import KnownAddress, SessionToken, User
 from accounts.throttles import SignInThrottle, remember_address
 from audit.events import Event, Outcome
 from audit.services import Draft, record
@@ -138,6 +138,12 @@ def delete_expired_sessions(*, limit: int = 500) -> int:
     """Delete up to `limit` expired API sessions; return how many."""
     expired = SessionToken.objects.filter(expires_at__lte=clock.now()).values("pk")[:limit]
     return SessionToken.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()[0]
+
+
+def delete_unused_addresses(*, limit: int = 500) -> int:
+    """Delete up to `limit` addresses from which their person has not signed in for long; return how many."""
+    unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_ADDRESS_LIFETIME)
+    return KnownAddress.objects.filter(pk__in=list(unused.values_list("pk", flat=True)[:limit])).delete()[0]
 
 
 def delete_expired_browser_sessions(*, limit: int = 500) -> int:

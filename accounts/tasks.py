@@ -11,5 +11,10 @@ def sweep_session_tokens() -> int:
 
 
 @shared_task
+def sweep_known_addresses() -> int:
+    return services.delete_unused_addresses()
+
+
+@shared_task
 def sweep_browser_sessions() -> int:
     return services.delete_expired_browser_sessions()

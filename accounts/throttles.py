@@ -6,33 +6,41 @@ from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
-from core.throttle import Throttle, address_subject
+from core.throttle import ACCOUNT_TIMES, Subject, Throttle, address_group, address_subject, address_subjects
+
+SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 
 
 class SignInThrottle:
-    """Counts failed sign-ins by address and by account.
+    """Limits failed sign-ins by address and account, and those that succeed, because hashing a password is expensive.
 
-    Guesses made at once count exactly: each counts before it is looked at and is given back when it was right.
-    An address that the person has signed in from before is counted on its own, so that a stranger's guesses slow the
-    stranger and not the owner.
+    Failures made at once count exactly: each counts before the password is looked at and is given back when it was
+    right. At an address from which the person has signed in before, only the failures of this account made there
+    count, so strangers' guesses never stop the owner there. Sign-ins that succeed count afterwards: several under way
+    at once may go beyond the limit by as many.
     """
 
     def __init__(self, *, email: str, actor: Actor) -> None:
-        self.throttle = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
-        self.subjects = _sign_in_subjects(email.lower(), actor)
+        self.failures = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
+        self.successes = Throttle("signed-in", settings.THROTTLE_SIGN_IN)
+        account = keyed_digest("throttle-account", email.lower().encode())
+        self.failing = _failing(email.lower(), account, actor)
+        self.succeeding = _succeeding(account, actor)
 
     def attempt(self) -> None:
-        """Count an attempt before its password is looked at. Raises `Throttled` when there were too many failures."""
-        self.throttle.hit(*self.subjects)
+        """Count a failure until the password proves right. Raises `Throttled`."""
+        self.successes.check(*self.succeeding)
+        self.failures.hit(*self.failing)
 
     def succeed(self) -> None:
-        """Take the attempt back: the password was right."""
-        self.throttle.forgive(*self.subjects)
+        """Count a success instead of the failure: the password was right."""
+        self.failures.forgive(*self.failing)
+        self.successes.count(*self.succeeding)
 
 
 def throttle_registration(actor: Actor) -> None:
     """Count a registration from this address. Raises `Throttled`."""
-    Throttle("registration", settings.THROTTLE_REGISTRATION).hit(address_subject(actor.ip or ""))
+    Throttle("registration", settings.THROTTLE_REGISTRATION).hit(*address_subjects(actor.ip or ""))
 
 
 def remember_address(*, user: User, actor: Actor) -> None:
@@ -42,12 +50,16 @@ def remember_address(*, user: User, actor: Actor) -> None:
     )
 
 
-def _sign_in_subjects(email: str, actor: Actor) -> tuple[str, ...]:
-    address, account = address_subject(actor.ip or ""), keyed_digest("throttle-account", email.encode())
+def _failing(email: str, account: str, actor: Actor) -> tuple[Subject, ...]:
     if KnownAddress.objects.filter(user__email=email, digest=_address_digest(actor)).exists():
-        return (f"owner:{account}:{address}",)
-    return (address, f"account:{account}")
+        return (Subject(f"owner:{account}:{address_group(actor.ip or '')}"),)
+    return (*address_subjects(actor.ip or ""), Subject(f"account:{account}", ACCOUNT_TIMES))
+
+
+def _succeeding(account: str, actor: Actor) -> tuple[Subject, ...]:
+    address = address_subject(actor.ip or "").name
+    return (Subject(address, SUCCESSES_TIMES), Subject(f"account:{account}", SUCCESSES_TIMES))
 
 
 def _address_digest(actor: Actor) -> str:
-    return keyed_digest("known-address", (actor.ip or "").encode())
+    return keyed_digest("known-address", address_group(actor.ip or "").encode())

@@ -42,6 +42,7 @@ AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
 CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
 CONSENT_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
+KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
 REFRESH_ANSWER_LIFETIME = timedelta(seconds=60)
@@ -199,6 +200,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},
     "sweep-session-tokens": {"task": "accounts.tasks.sweep_session_tokens", "schedule": 600.0},
     "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": 3600.0},
+    "sweep-known-addresses": {"task": "accounts.tasks.sweep_known_addresses", "schedule": 3600.0},
     "sweep-counters": {"task": "core.tasks.sweep_counters", "schedule": 600.0},
     "sweep-idempotency-records": {"task": "core.tasks.sweep_idempotency_records", "schedule": 600.0},
 }

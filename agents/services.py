@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 
 from agents.errors import AgentSuspended, InvalidClient
@@ -19,8 +18,7 @@ from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
-from core.secrets import digest
-from core.throttle import Throttle, address_subject
+from core.throttle import throttle_client_failure
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
 
@@ -146,18 +144,11 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
 
 @contextmanager
 def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
-    """Count an `InvalidClient` raised inside against the address and the client. Raises `Throttled`.
-
-    Failures of others never stop the right credential: the client's limit is looked at only after a wrong one.
-    """
-    throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
-    address, account = address_subject(actor.ip or ""), f"account:{digest(client_id)}"
-    throttle.check(address)
+    """Count an `InvalidClient` raised inside. After too many, raise `Throttled` instead."""
     try:
         yield
     except InvalidClient:
-        throttle.check(account)
-        throttle.count(address, account)
+        throttle_client_failure(ip=actor.ip or "", credential_id=client_id)
         raise
 
 

@@ -15,8 +15,7 @@ from core.actor import Actor
 from core.errors import Conflict, FieldError, Invalid, NotAuthenticated
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
-from core.secrets import digest
-from core.throttle import Throttle, address_subject
+from core.throttle import throttle_client_failure
 from core.uris import UnusableUri, canonical_uri
 from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
 
@@ -126,21 +125,17 @@ def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overl
 
 
 def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:
-    """Return the resource server with this credential. Raises `NotAuthenticated`, `Throttled`.
+    """Return the resource server with this credential. Raises `NotAuthenticated`, and `Throttled` after many failures.
 
-    Failures of others never stop the right secret: its own limit is looked at only when the secret is wrong.
+    The right secret is never throttled.
     """
-    throttle = Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH)
-    address, account = address_subject(actor.ip or ""), f"account:{digest(server_id)}"
-    throttle.check(address)
     rows = ResourceServerSecret.objects.filter(resource_server_id=server_id)
     row: ResourceServerSecret | None = find_live_secret(
         rows.select_related("resource_server__organization"), secret, clock.now()
     )
     if row is not None:
         return row.resource_server
-    throttle.check(account)
-    throttle.count(address, account)
+    throttle_client_failure(ip=actor.ip or "", credential_id=server_id)
     raise NotAuthenticated("Check the id and the secret of the resource server.")
 
 

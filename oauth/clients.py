@@ -14,7 +14,7 @@ from agents.registration import save_metadata_client
 from agents.selectors import agent_for_client_id
 from core import clock
 from core.actor import Actor
-from core.throttle import Throttle, address_subject
+from core.throttle import Throttle, address_subjects
 from oauth.client_metadata import parse_client_metadata
 from oauth.documents import DocumentUnavailable, fetch_document
 from oauth.errors import OAuthError
@@ -47,7 +47,7 @@ def _is_fresh(agent: Agent) -> bool:
 
 def _fetch_client(client_id: str, actor: Actor) -> Agent:
     """Fetch and save. One address makes us fetch this often only, whatever URLs it names."""
-    Throttle("client-metadata", FETCHES).hit(address_subject(actor.ip or ""))
+    Throttle("client-metadata", FETCHES).hit(*address_subjects(actor.ip or ""))
     try:
         document, max_age = fetch_document(client_id)
         if document.get("client_id") != client_id:

@@ -28,7 +28,7 @@ from consent.models import Consent
 from consent.selectors import consent_by_id, visible_consent
 from consent.services import ConsentRequest, request_consent
 from core.idempotency import Answer
-from core.throttle import Throttle, address_subject
+from core.throttle import Throttle, address_subjects
 from developers.errors import OrganizationSuspended
 from tokens.services import approve, deny
 
@@ -64,7 +64,7 @@ class Initiate(Endpoint):
     )
     def post(self, request: Request) -> Response:
         body = self.read(InitiateBody)
-        Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(self.actor.ip or ""))
+        Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(self.actor.ip or ""))
         agent = self._client(body)
 
         def work() -> Answer:

@@ -11,7 +11,7 @@ from agents.errors import InvalidRedirectUri, UnknownClient
 from consent.models import Consent
 from core.actor import visitor
 from core.errors import DomainError, Throttled
-from core.throttle import Throttle, address_subject
+from core.throttle import Throttle, address_subjects
 from oauth.authorization import find_client_and_return, make_consent
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
@@ -46,7 +46,7 @@ def _next_stop(request: HttpRequest) -> str:
     target = find_client_and_return(parameters, actor)
     try:
         _check_prompt(request, parameters)
-        Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(actor.ip or ""))
+        Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))
         return _consent_page(make_consent(target, parameters, actor))
     except OAuthError as error:
         return target.refusal_url(error)

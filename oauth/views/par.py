@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidRedirectUri
 from core.actor import visitor
-from core.throttle import Throttle, address_subject
+from core.throttle import Throttle, address_subjects
 from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate
 from oauth.authorization import find_client_and_return, make_consent
@@ -29,7 +29,7 @@ def par(request: HttpRequest) -> HttpResponse:
         raise OAuthError("invalid_request", "request_uri cannot be pushed (RFC 9126 section 2.1).")
     if "none" in form.words("prompt"):
         raise OAuthError("invalid_request", "prompt=none cannot be met: the person is always asked.")
-    Throttle("initiate", settings.THROTTLE_INITIATE).hit(address_subject(actor.ip or ""))
+    Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))
     try:
         target = find_client_and_return(form.naming(agent.client_id), actor)
     except InvalidRedirectUri as error:

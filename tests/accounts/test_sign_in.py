@@ -10,7 +10,14 @@ from django.test import Client
 from accounts import services
 from accounts.errors import BadCredentials
 from accounts.selectors import session_for_token
-from accounts.services import check_password, deactivate_user, delete_expired_sessions, open_session, reactivate_user
+from accounts.services import (
+    check_password,
+    deactivate_user,
+    delete_expired_sessions,
+    delete_unused_addresses,
+    open_session,
+    reactivate_user,
+)
 from audit.models import Entry
 from core.actor import SYSTEM, Actor
 from core.errors import Throttled
@@ -48,10 +55,14 @@ def test_an_unknown_account_is_answered_like_a_wrong_password_after_the_same_wor
 
 
 def test_failures_are_limited_by_address_and_by_account() -> None:
-    make_user("ada@example.com")
+    user = make_user("ada@example.com")
     assert [guess() for _ in range(4)] == [BadCredentials] * 3 + [Throttled]
     assert guess(email="eve@example.com") is Throttled
-    assert guess(HOME, PASSWORD) is Throttled
+    assert guess(HOME, PASSWORD) is None
+    open_session(actor=HOME, user=user)
+    assert [guess(Actor("anonymous", ip=f"192.0.2.{number}")) for number in range(27)] == [BadCredentials] * 27
+    assert guess(Actor("anonymous", ip="192.0.2.99"), PASSWORD) is Throttled
+    assert guess(HOME, PASSWORD) is None
 
 
 def test_sign_ins_that_succeed_do_not_count() -> None:
@@ -125,3 +136,19 @@ def test_a_session_ends_after_twelve_hours(settings: Any) -> None:
         assert session_for_token(token) is None
         assert delete_expired_sessions() == 1
         assert delete_expired_sessions() == 0
+
+
+def test_an_address_that_is_not_used_for_half_a_year_is_forgotten() -> None:
+    from datetime import datetime, timedelta
+
+    import time_machine
+
+    user = make_user("ada@example.com")
+    with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
+        open_session(actor=HOME, user=user)
+        traveller.shift(timedelta(days=100))
+        open_session(actor=ELSEWHERE, user=user)
+        assert delete_unused_addresses() == 0
+        traveller.shift(timedelta(days=80))
+        assert delete_unused_addresses() == 1
+        assert user.known_addresses.count() == 1

@@ -18,7 +18,7 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
-from core.throttle import Throttle
+from core.throttle import Subject, Throttle
 from developers.models import Developer
 from developers.resource_servers import ScopeDefinition, register_resource_server
 from developers.services import register_developer
@@ -92,7 +92,7 @@ def _fill_the_rest(world: World) -> None:
         catalogue=catalogue(),
     )
     world.shown.add(server.secret)
-    Throttle("sign-in", "10/minute").count("address:203.0.113.7")
+    Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())

@@ -8,11 +8,11 @@ from django.db import connection, transaction
 
 from core.errors import Throttled
 from core.models import Counter
-from core.throttle import Throttle, address_subject, parse_rate
+from core.throttle import Subject, Throttle, address_subjects, parse_rate
 
 THROTTLE = Throttle("sign_in", "2/minute")
-SUBJECT = "address:192.0.2.1"
-OTHER = "address:192.0.2.2"
+SUBJECT = Subject("address:192.0.2.1")
+OTHER = Subject("address:192.0.2.2")
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +23,7 @@ def clock() -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
-def is_throttled(*subjects: str) -> bool:
+def is_throttled(*subjects: Subject) -> bool:
     try:
         THROTTLE.check(*subjects)
     except Throttled:
@@ -158,20 +158,30 @@ def test_what_is_no_rate_says_how_to_write_one(rate: str) -> None:
 
 
 def test_no_subject_or_an_email_address_in_clear_is_an_error() -> None:
-    for subjects in ((), ("account:ada@example.org",)):
+    for subjects in ((), (Subject("account:ada@example.org"),)):
         with pytest.raises(ValueError, match="subjects"):
             THROTTLE.count(*subjects)
 
 
 @pytest.mark.parametrize(
-    ("ip", "subject"),
+    ("ip", "groups"),
     [
-        ("192.0.2.1", "address:192.0.2.1"),
-        ("::ffff:192.0.2.1", "address:192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "address:2001:db8:1:2::/64"),
-        ("", "address:unknown"),
-        ("nonsense", "address:unknown"),
+        ("192.0.2.1", {"192.0.2.1": 1}),
+        ("::ffff:192.0.2.1", {"192.0.2.1": 1}),
+        ("2001:db8:1:2:3:4:5:6", {"2001:db8:1:2::/64": 1, "2001:db8:1::/48": 4}),
+        ("fe80::1%eth0", {"fe80::/64": 1, "fe80::/48": 4}),
+        ("", {"unknown": 1}),
+        ("nonsense", {"unknown": 1}),
     ],
 )
-def test_an_address_counts_as_itself_and_ipv6_as_its_network(ip: str, subject: str) -> None:
-    assert address_subject(ip) == subject
+def test_an_ipv4_address_counts_as_itself_and_an_ipv6_one_by_its_networks(ip: str, groups: dict[str, int]) -> None:
+    assert address_subjects(ip) == tuple(Subject(f"address:{name}", times) for name, times in groups.items())
+
+
+def test_a_subject_may_have_a_multiple_of_the_rate() -> None:
+    site = Subject("address:2001:db8::/48", 2)
+    for _ in range(4):
+        THROTTLE.hit(site)
+
+    with pytest.raises(Throttled):
+        THROTTLE.hit(site)
