@@ -1,14 +1,19 @@
 """allauth's hooks: the browser's sign-in obeys the same throttle and writes the same log as the API's."""
 
 from typing import Any
+from urllib.parse import quote
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.signals import password_changed, password_reset, user_logged_in
+from allauth.account.signals import user_logged_in
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.urls import reverse
 
+from accounts.addresses import normalize_email
+from accounts.mails import send_mail
 from accounts.models import User
 from accounts.services import record_failed_sign_in, record_sign_in
 from accounts.throttles import SignInThrottle
@@ -36,6 +41,15 @@ class AccountAdapter(DefaultAccountAdapter):
         if user is not None:
             record_failed_sign_in(actor=visitor(request), user=user)
 
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        send_mail(
+            template_prefix.removeprefix("account/email/"), to=email, actor=visitor(self.request), context=context
+        )
+
+    def get_reset_password_from_key_url(self, key: str) -> str:
+        path = reverse("account_reset_password_from_key", kwargs={"uidb36": "UID", "key": "KEY"})
+        return settings.API_URL + path.replace("UID-KEY", quote(key))
+
     def save_user(self, request: HttpRequest, user: Any, form: Any, commit: bool = True) -> Any:
         with transaction.atomic():
             user = super().save_user(request, user, form, commit)
@@ -53,16 +67,8 @@ def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     record_sign_in(actor=visitor(request), user=user, method="browser")
 
 
-@receiver(password_changed)
-@receiver(password_reset)
-def log_password_change(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    with transaction.atomic():
-        actor = visitor(request).acting_as("user", user.id)
-        record(Draft(event=Event.USER_PASSWORD_CHANGED, actor=actor, user_id=user.id))
-
-
 def _email(credentials: dict[str, Any]) -> str:
-    return str(credentials.get("email") or credentials.get("username") or "").lower()
+    return normalize_email(str(credentials.get("email") or credentials.get("username") or ""))
 
 
 def _throttle(request: HttpRequest, credentials: dict[str, Any]) -> SignInThrottle:

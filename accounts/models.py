@@ -6,13 +6,14 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 
+from accounts.addresses import normalize_email
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        user = self.model(email=email.lower(), **fields)
+        user = self.model(email=normalize_email(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -21,11 +22,14 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").lower())
+        return self.get(email=normalize_email(username or ""))
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, known by e-mail address (kept in lower case). `is_active=False` stops every agent of theirs."""
+    """A person, known by a normalized e-mail address. `is_active=False` stops every agent of theirs.
+
+    `email` is the primary one of allauth's `EmailAddress` rows, which say whether an address is verified.
+    """
 
     id = PrefixedIdField(prefix="usr")
     email = models.EmailField(unique=True)
@@ -53,11 +57,15 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class SessionToken(models.Model):
-    """A signed-in person at the API: `st_...`, of which the digest is kept."""
+    """A signed-in person at the API: `st_...`, of which the digest is kept.
+
+    `auth_hash` is Django's session auth hash: the token ends with the password it was opened under.
+    """
 
     id = PrefixedIdField(prefix="ses")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="session_tokens")
     digest = models.CharField(max_length=64, unique=True)
+    auth_hash = models.CharField(max_length=64)
     user_agent = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)

@@ -1,20 +1,27 @@
 """Reads of people and their sessions."""
 
+from allauth.account.models import EmailAddress
 from django.db.models import QuerySet
+from django.utils.crypto import constant_time_compare
 
 from accounts.models import SessionToken, User
 from core import clock, secrets
 
 
 def session_for_token(token: str) -> SessionToken | None:
-    """Return the live session of an active person. None for anything else."""
-    return (
-        SessionToken.objects.select_related("user")
-        .filter(digest=secrets.digest(token), expires_at__gt=clock.now(), user__is_active=True)
-        .first()
-    )
+    """Return the live session of an active person whose password is still the same. None for anything else."""
+    live = SessionToken.objects.select_related("user").filter(expires_at__gt=clock.now(), user__is_active=True)
+    session = live.filter(digest=secrets.digest(token)).first()
+    if session is None or not constant_time_compare(session.auth_hash, session.user.get_session_auth_hash()):
+        return None
+    return session
 
 
 def sessions_for_user(user: User) -> QuerySet[SessionToken]:
     """Return the person's live API sessions, newest first."""
     return SessionToken.objects.filter(user=user, expires_at__gt=clock.now())
+
+
+def has_verified_address(user: User) -> bool:
+    """Return whether the person has ever proved that their primary address is theirs."""
+    return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())

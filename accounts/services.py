@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
+from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.throttles import SignInThrottle, remember_address
@@ -17,7 +18,7 @@ from audit.events import Event, Outcome
 from audit.services import Draft, record
 from core import clock, secrets
 from core.actor import Actor
-from core.errors import FieldError, Invalid, NotFound
+from core.errors import FieldError, Invalid, NotAuthenticated, NotFound
 from core.locks import revocation
 
 
@@ -34,7 +35,7 @@ def new_user(*, email: str, password: str, name: str = "") -> User:
 
     Hashing takes a tenth of a second: do it before a transaction opens, for SQLite has one writer.
     """
-    user = User(email=email.lower(), name=name)
+    user = User(email=normalize_email(email), name=name)
     _check_password(password, user)
     user.set_password(password)
     return user
@@ -64,7 +65,7 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
     """
     throttle = SignInThrottle(email=email, actor=actor)
     throttle.attempt()
-    user = User.objects.filter(email=email.lower()).first()
+    user = User.objects.filter(email=normalize_email(email)).first()
     if user is None:
         make_password(password)
     elif user.check_password(password) and user.is_active:
@@ -82,6 +83,7 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
         session = SessionToken.objects.create(
             user=user,
             digest=secrets.digest(token),
+            auth_hash=user.get_session_auth_hash(),
             user_agent=actor.user_agent,
             created_at=now,
             expires_at=now + settings.SESSION_TOKEN_LIFETIME,
@@ -116,6 +118,18 @@ def end_session(*, actor: Actor, user: User, session_id: str) -> None:
     if not deleted:
         raise NotFound("No such session.")
     record(Draft(event=Event.USER_SESSION_ENDED, actor=actor, user_id=user.id, metadata={"sessionId": session_id}))
+
+
+def hold_account(user: User) -> User:
+    """Lock the person's row until the transaction ends; return it as it is now.
+
+    Raises `NotAuthenticated` when the password has changed, or the person was deactivated, since `user` was read: what
+    a reset or a deactivation ends must not be made a moment later by a request that had signed in before.
+    """
+    held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
+    if held.password != user.password or not held.is_active:
+        raise NotAuthenticated("Sign in again: the account has changed since.")
+    return held
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:

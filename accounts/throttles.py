@@ -2,6 +2,7 @@
 
 from django.conf import settings
 
+from accounts.addresses import normalize_email
 from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
@@ -23,8 +24,9 @@ class SignInThrottle:
     def __init__(self, *, email: str, actor: Actor) -> None:
         self.failures = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
         self.successes = Throttle("signed-in", settings.THROTTLE_SIGN_IN)
-        account = keyed_digest("throttle-account", email.lower().encode())
-        self.failing = _failing(email.lower(), account, actor)
+        email = normalize_email(email)
+        account = keyed_digest("throttle-account", email.encode())
+        self.failing = _failing(email, account, actor)
         self.succeeding = _succeeding(account, actor)
 
     def attempt(self) -> None:

@@ -10,6 +10,11 @@ class Event(StrEnum):
     USER_SIGNED_OUT = "user.signed_out"
     USER_SESSION_ENDED = "user.session_ended"
     USER_PASSWORD_CHANGED = "user.password_changed"
+    USER_ACCOUNT_RECLAIMED = "user.account_reclaimed"
+    USER_EMAIL_VERIFIED = "user.email_verified"
+    USER_EMAIL_ADDED = "user.email_added"
+    USER_EMAIL_REMOVED = "user.email_removed"
+    USER_EMAIL_CHANGED = "user.email_changed"
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import User
 from core import clock
 from core.errors import NotFound
 from core.rotation import find_live_secret, live
 from core.uris import find_canonical_uri
-from developers.models import ApiKey, Developer, ResourceServer
+from developers.models import ApiKey, Developer, Organization, ResourceServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,12 @@ def developer_for_api_key(api_key: str) -> Developer | None:
 def developer_for_user(user: User) -> Developer | None:
     """Return the person as a developer. None when they are not one."""
     return Developer.objects.select_related("user", "organization").filter(user=user).first()
+
+
+def sole_organization(user: User) -> Organization | None:
+    """Return the organization whose only developer the person is. None when there is none, or others work in it."""
+    others = Developer.objects.filter(organization=OuterRef("pk")).exclude(user=user)
+    return Organization.objects.filter(~Exists(others), developers__user=user).first()
 
 
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:

@@ -6,9 +6,10 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
+from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import User
-from accounts.services import add_user, check_password, new_user
+from accounts.services import add_user, check_password, hold_account, new_user
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock
@@ -45,7 +46,7 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
 
     Hashing and throttling happen here: call it before a transaction opens.
     """
-    if not User.objects.filter(email=email.lower()).exists():
+    if not User.objects.filter(email=normalize_email(email)).exists():
         return new_user(email=email, password=password, name=name)
     try:
         return check_password(actor=actor, email=email, password=password)
@@ -65,6 +66,7 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
     now = clock.now()
     try:
         with transaction.atomic():
+            hold_account(user)
             organization = Organization.objects.create(name=name)
             developer = Developer.objects.create(user=user, organization=organization)
             api_key = _add_api_key(developer, now)
@@ -81,6 +83,7 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
 def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int = 0) -> NewSecret:
     """Make a new API key; the ones before it work for `overlap_seconds` more, 0 to 604800."""
     with revocation():
+        hold_account(developer.user)
         developer = Developer.objects.select_for_update(of=("self",)).get(pk=developer.pk)
         fields = {"organization_id": developer.organization_id}
         new = rotate_secret(

@@ -110,6 +110,15 @@ def store(pytestconfig: pytest.Config) -> str:
     return str(pytestconfig.getoption("--store"))
 
 
+@pytest.fixture
+def mails(mailoutbox: list[object], monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Return the mails sent so far; what waits for a commit is sent at once."""
+    from django.db import transaction
+
+    monkeypatch.setattr(transaction, "on_commit", lambda work, using=None, robust=False: work())
+    return mailoutbox
+
+
 @pytest.fixture(autouse=True)
 def _empty_cache() -> Iterator[None]:
     from django.core.cache import cache

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
+from accounts.services import hold_account
 from agents.models import Agent
 from audit.events import Event
 from consent import services as consent_services
@@ -69,6 +70,7 @@ class Approval:
 def approve(*, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None = None) -> Approval:
     """Grant the scopes, all that were requested by default, and issue the code. Raises as `approve_consent` does."""
     now = clock.now()
+    user = hold_account(user)
     consent = consent_services.approve_consent(actor=actor, consent=consent, user=user, scopes=scopes, now=now)
     code = secrets.new_secret("agcode")
     AuthorizationCode.objects.create(

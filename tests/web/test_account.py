@@ -5,6 +5,7 @@ import re
 import pytest
 
 from accounts.services import open_session
+from tests.mails import link_in
 from tests.web.world import PASSWORD, as_user
 
 
@@ -69,12 +70,11 @@ def test_a_wrong_password_is_said_in_the_error_summary(client, ada):
     assert b'id="errors" tabindex="-1" autofocus' in response.content
 
 
-def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada, mailoutbox):
+def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada, mails):
     client.post("/accounts/password/reset/", {"email": ada.email})
-    (mail,) = mailoutbox
+    mail = mails[0]
     assert "Choose a new password" in mail.subject
-    link = re.search(r"http://testserver(/\S+)", mail.body)
-    page = client.get(link[1], follow=True)
+    page = client.get(link_in(mail), follow=True)
     assert b"<script" not in page.content
     address = page.request["PATH_INFO"]
     assert client.post(address, {"password1": "short", "password2": "short"}).status_code == 200
@@ -85,9 +85,9 @@ def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada
     assert ada.check_password("another-passphrase-9")
 
 
-def test_an_address_is_confirmed_through_the_link_in_a_mail(as_ada, ada, mailoutbox):
+def test_an_address_is_confirmed_through_the_link_in_a_mail(as_ada, ada, mails):
     as_ada.post("/accounts/email/", {"email": ada.email, "action_send": ""})
-    (mail,) = mailoutbox
+    (mail,) = mails
     page = as_ada.get(re.search(r"http://testserver(/\S+)", mail.body)[1])
     assert b"<script" not in page.content
     as_ada.post(page.request["PATH_INFO"])

@@ -1,0 +1,61 @@
+"""Choosing a new password, and what ends with the old one.
+
+Browser sessions carry a hash of the password (Django's session auth hash), and so do API sessions: both end with it,
+also those that a sign-in with the old password opens a moment later.
+"""
+
+from datetime import datetime
+
+from allauth.account.models import EmailAddress
+from django.db import transaction
+
+from accounts.mails import send_mail
+from accounts.models import KnownAddress, SessionToken, User
+from accounts.selectors import has_verified_address
+from accounts.signals import account_reclaimed
+from audit.events import Event
+from audit.services import Draft, record
+from core import clock
+from core.actor import Actor
+from core.locks import revocation
+
+
+def change_password(*, actor: Actor, user: User, password: str) -> None:
+    """Set the password of a person who gave the old one; end every API session."""
+    user.set_password(password)
+    with transaction.atomic():
+        _replace_password(actor, user, "change")
+
+
+def reset_password(*, actor: Actor, user: User, password: str) -> None:
+    """Set the password of a person who read the mail sent to their primary address; end every session.
+
+    When this proves an address that was never verified before, everything made before ends in the same transaction.
+    """
+    user.set_password(password)
+    with revocation():
+        _replace_password(actor, user, "reset")
+        if not has_verified_address(user):
+            _reclaim_account(actor, user, clock.now())
+
+
+def _replace_password(actor: Actor, user: User, method: str) -> None:
+    User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
+    user.save(update_fields=["password"])
+    SessionToken.objects.filter(user=user).delete()
+    actor = actor.acting_as("user", user.id)
+    record(Draft(event=Event.USER_PASSWORD_CHANGED, actor=actor, user_id=user.id, metadata={"method": method}))
+    send_mail("password_changed", to=user.email, actor=actor)
+
+
+def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:
+    """End what was made before the address was proved: a stranger may have registered it and waited."""
+    actor = actor.acting_as("user", user.id)
+    removed, _ = EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
+    # Another account may hold the address as a secondary one; the mailbox has decided for this account.
+    EmailAddress.objects.filter(email=user.email, primary=False).exclude(user=user).delete()
+    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    KnownAddress.objects.filter(user=user).delete()
+    account_reclaimed.send(sender=User, user=user, actor=actor, now=now)
+    metadata = {"removedAddresses": removed}
+    record(Draft(event=Event.USER_ACCOUNT_RECLAIMED, actor=actor, user_id=user.id, metadata=metadata))

@@ -1,0 +1,29 @@
+"""The agents of a person alone in their organization stop when the owner of the address takes the account back."""
+
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import account_reclaimed
+from agents.models import Agent, ClientSecret
+from agents.selectors import agents_for_organization
+from agents.services import record_agent
+from audit.events import Event
+from core.actor import Actor
+from core.rotation import live
+from developers.selectors import sole_organization
+
+
+@receiver(account_reclaimed)
+def suspend_agents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """Suspend every agent and end its secrets; the owner may switch it on again, with a secret of their own."""
+    organization = sole_organization(user)
+    if organization is None:
+        return
+    agents = list(agents_for_organization(organization.id).select_for_update(of=("self",)).order_by("pk"))
+    for agent in agents:
+        Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, updated=now)
+        ClientSecret.objects.filter(live(now), agent=agent).update(expires_at=now)
+        record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": "account_reclaimed"})

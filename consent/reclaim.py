@@ -1,0 +1,29 @@
+"""What a person has granted ends when the owner of the address takes the account back."""
+
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import account_reclaimed
+from audit.events import Event
+from consent.models import Consent
+from consent.services import record_consent
+from core.actor import Actor
+
+
+@receiver(account_reclaimed)
+def revoke_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """Revoke every live consent of the person."""
+    approved = Consent.objects.filter(user=user, status=Consent.Status.APPROVED)
+    for consent in approved.select_for_update(of=("self",)).order_by("pk"):
+        Consent.objects.filter(pk=consent.pk).update(status=Consent.Status.REVOKED, revoked_at=now)
+        record_consent(
+            Event.CONSENT_REVOKED,
+            actor=actor,
+            consent=consent,
+            scopes=consent.granted_scopes,
+            metadata={"reason": "account_reclaimed"},
+            at=now,
+        )

@@ -1,0 +1,35 @@
+"""What a developer holds ends when the owner of the address takes the account back."""
+
+from datetime import datetime
+from typing import Any
+
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import account_reclaimed
+from audit.events import Event
+from audit.services import Draft, record
+from core.actor import Actor
+from core.rotation import live
+from developers.models import Developer, ResourceServerSecret
+from developers.selectors import sole_organization
+
+
+@receiver(account_reclaimed)
+def end_credentials(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """End the person's API keys, and the secrets of their organization's resource servers."""
+    developer = Developer.objects.select_for_update(of=("self",)).filter(user=user).first()
+    if developer is None:
+        return
+    developer.api_keys.filter(live(now)).update(expires_at=now)
+    organization = sole_organization(user)
+    servers = ResourceServerSecret.objects.filter(live(now), resource_server__organization=organization)
+    ended = servers.update(expires_at=now) if organization else 0
+    draft = Draft(
+        event=Event.API_KEY_REVOKED,
+        actor=actor,
+        organization_id=developer.organization_id,
+        user_id=user.id,
+        metadata={"developerId": developer.id, "reason": "account_reclaimed", "resourceServerSecrets": ended},
+    )
+    record(draft)

@@ -1,0 +1,203 @@
+"""A stranger registers somebody's address and waits; the owner's password reset ends all that the stranger made."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.db import connection
+from django.test import Client
+
+from accounts import passwords
+from accounts.models import KnownAddress, SessionToken, User
+from accounts.services import open_session
+from agents.models import Agent
+from audit.models import Entry
+from consent.models import Consent
+from core.actor import Actor
+from core.errors import DomainError
+from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
+from tests.web.world import allow, ask, make_agent, make_developer
+from tokens.models import TokenFamily
+from tokens.services import approve
+
+VICTIM, MINE = "victim@example.com", "stranger@evil.example"
+NEW_PASSWORD = "the-owner's-own-passphrase-9"
+OWNER = Actor("anonymous", ip="203.0.113.7")
+
+pytestmark = pytest.mark.django_db
+
+
+@dataclass
+class Stranger:
+    """What the stranger holds on the victim's address."""
+
+    key: Api
+    session: Api
+    browser: Client
+    agent: Json
+    tokens: Json
+    resource_server: str
+
+
+@pytest.fixture
+def stranger(db: None, rival: Api) -> Stranger:
+    anybody = Api()
+    registered = anybody.post("/developers/register", {"name": "Mine", "email": VICTIM, "password": PASSWORD})
+    key = Api(X_Api_Key=expect(201, registered)["apiKey"])
+    login = expect(200, anybody.post("/users/login", {"email": VICTIM, "password": PASSWORD}))
+    session = Api(Authorization=f"Bearer {login['sessionToken']}")
+    browser = Client()
+    browser.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
+    user = User.objects.get(email=VICTIM)
+    EmailAddress.objects.create(user=user, email=MINE, verified=True, primary=False)
+    theirs = new_agent(rival)
+    code = expect(200, session.post(f"/consent/{initiate(theirs)}/approve"))["code"]
+    tokens = expect(200, anybody.post("/tokens/exchange", {"code": code, **credentials(theirs)}))
+    agent = new_agent(key)
+    server = {"name": "Mine", "identifier": "https://mine.example", "scopes": ["email:read"]}
+    secret = expect(201, key.post("/resource-servers", server))
+    return Stranger(key, session, browser, agent, tokens, f"{secret['id']}:{secret['secret']}")
+
+
+@pytest.fixture
+def rival(new_developer: Callable[[str], Json]) -> Api:
+    return Api(X_Api_Key=new_developer("rival@example.com")["apiKey"])
+
+
+@pytest.fixture
+def new_developer() -> Callable[[str], Json]:
+    def register(email: str) -> Json:
+        body = {"name": email.split("@")[0], "email": email, "password": PASSWORD}
+        return expect(201, Api().post("/developers/register", body))
+
+    return register
+
+
+def test_the_owners_reset_ends_everything_that_was_made_before(stranger: Stranger, reset: Any) -> None:
+    assert stranger.browser.get("/connections").status_code == 200
+    assert verify(stranger.tokens["accessToken"])["allowed"] is True
+
+    reset(VICTIM, NEW_PASSWORD)
+
+    problem(stranger.session.get("/users/me/consents"), 401, "not_authenticated")
+    problem(stranger.key.get("/agents"), 401, "not_authenticated")
+    assert stranger.browser.get("/connections").status_code == 302
+    assert verify(stranger.tokens["accessToken"])["reason"] in ("consent_revoked", "token_revoked")
+    assert not EmailAddress.objects.filter(email=MINE).exists()
+    agent = Agent.objects.get(id=stranger.agent["id"])
+    assert agent.is_suspended
+    assert not agent.secrets.filter(expires_at=None).exists()
+    assert Api().post("/users/login", {"email": VICTIM, "password": PASSWORD}).status_code == 401
+    expect(200, Api().post("/users/login", {"email": VICTIM, "password": NEW_PASSWORD}))
+
+
+def test_refresh_tokens_and_the_service_s_credential_end_too(stranger: Stranger, reset: Any) -> None:
+    import base64
+
+    reset(VICTIM, NEW_PASSWORD)
+    assert not TokenFamily.objects.filter(user__email=VICTIM, revoked_at=None).exists()
+    basic = base64.b64encode(stranger.resource_server.encode()).decode()
+    body = {"token": stranger.tokens["accessToken"], "requiredScopes": SCOPES[:1]}
+    problem(Api(Authorization=f"Basic {basic}").post("/tokens/verify", body), 401, "not_authenticated")
+
+
+def test_the_second_address_cannot_take_the_account_back(stranger: Stranger, reset: Any, mails: Any) -> None:
+    reset(VICTIM, NEW_PASSWORD)
+    mails.clear()
+    Client().post("/accounts/password/reset/", {"email": MINE})
+    assert "/password/reset/key/" not in mails[-1].body
+
+
+def test_the_log_says_so_and_the_address_is_proved(stranger: Stranger, reset: Any) -> None:
+    reset(VICTIM, NEW_PASSWORD)
+    user = User.objects.get(email=VICTIM)
+    events = list(Entry.objects.filter(user_id=user.id).values_list("event", flat=True))
+    for event in ("user.account_reclaimed", "user.password_changed", "api_key.revoked", "consent.revoked"):
+        assert event in events
+    assert Entry.objects.filter(event="agent.suspended", agent_id=stranger.agent["id"]).exists()
+    assert list(EmailAddress.objects.filter(user=user).values_list("email", "primary", "verified")) == [
+        (VICTIM, True, True)
+    ]
+
+
+def test_a_reset_of_a_proved_address_leaves_keys_and_consents(stranger: Stranger, reset: Any) -> None:
+    EmailAddress.objects.filter(email=VICTIM).update(verified=True)
+    reset(VICTIM, NEW_PASSWORD)
+    expect(200, stranger.key.get("/agents"))
+    assert verify(stranger.tokens["accessToken"])["allowed"] is True
+    problem(stranger.session.get("/users/me/consents"), 401, "not_authenticated")
+    assert stranger.browser.get("/connections").status_code == 302
+    assert EmailAddress.objects.filter(email=MINE).exists()
+
+
+def test_only_the_primary_address_can_reset(stranger: Stranger, mails: Any) -> None:
+    Client().post("/accounts/password/reset/", {"email": MINE})
+    assert [mail.to for mail in mails] == [[MINE]]
+    assert "/password/reset/key/" not in mails[-1].body
+
+
+def test_a_change_of_password_ends_all_other_sessions(stranger: Stranger) -> None:
+    user = User.objects.get(email=VICTIM)
+    other = open_session(actor=OWNER, user=user).token
+    form = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
+    here = Client()
+    here.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
+    assert here.post("/accounts/password/change/", form).status_code == 302
+    assert here.get("/connections").status_code == 200
+    assert stranger.browser.get("/connections").status_code == 302
+    problem(Api(Authorization=f"Bearer {other}").get("/users/me/consents"), 401, "not_authenticated")
+    problem(stranger.session.get("/users/me/consents"), 401, "not_authenticated")
+    assert not SessionToken.objects.filter(user=user).exists()
+
+
+def test_addresses_from_which_the_stranger_signed_in_are_forgotten(stranger: Stranger, reset: Any) -> None:
+    assert KnownAddress.objects.filter(user__email=VICTIM).exists()
+    reset(VICTIM, NEW_PASSWORD)
+    assert not KnownAddress.objects.filter(user__email=VICTIM).exists()
+
+
+def test_a_sign_in_begun_with_the_old_password_opens_nothing(stranger: Stranger, reset: Any) -> None:
+    before = User.objects.get(email=VICTIM)
+    reset(VICTIM, NEW_PASSWORD)
+    late = open_session(actor=OWNER, user=before).token
+    problem(Api(Authorization=f"Bearer {late}").get("/users/me/consents"), 401, "not_authenticated")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
+    agent = make_agent(make_developer("dev@example.com", "Acme"))
+    Api().post("/users/register", {"email": VICTIM, "password": PASSWORD})
+    stale = User.objects.get(email=VICTIM)
+    asked = [ask(agent) for _ in range(8)]
+    allow(ask(agent), stale)
+    start = threading.Barrier(9)
+    unexpected: list[Exception] = []
+
+    def run(work: Callable[[], Any]) -> None:
+        try:
+            start.wait(10)
+            work()
+        except DomainError:
+            pass
+        except Exception as error:
+            unexpected.append(error)
+        finally:
+            connection.close()
+
+    def decide(consent: Consent) -> Callable[[], Any]:
+        return lambda: approve(actor=OWNER, consent=consent, user=stale)
+
+    def take_back() -> None:
+        passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=NEW_PASSWORD)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in [take_back, *map(decide, asked)]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert unexpected == []
+    assert not Consent.objects.filter(user=stale, status=Consent.Status.APPROVED).exists()

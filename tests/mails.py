@@ -1,0 +1,20 @@
+"""What mails bring: codes to type and links to open."""
+
+import re
+from typing import Any
+
+CODE = re.compile(r"^\s*([0-9A-Z]{5}-[0-9A-Z]{5})\s*$", re.M)
+
+
+def code_in(mail: Any) -> str:
+    """Return the code that the mail brings; fail when there is none."""
+    found = CODE.search(mail.body)
+    assert found, mail.body
+    return found[1]
+
+
+def link_in(mail: Any) -> str:
+    """Return the path of the link in the mail."""
+    found = re.search(r"https?://[^/\s]+(/\S+)", mail.body)
+    assert found, mail.body
+    return found[1]
