@@ -88,7 +88,7 @@ def test_the_owners_reset_ends_everything_that_was_made_before(stranger: Strange
     assert verify(stranger.tokens["accessToken"])["reason"] in ("consent_revoked", "token_revoked")
     assert not EmailAddress.objects.filter(email=MINE).exists()
     agent = Agent.objects.get(id=stranger.agent["id"])
-    assert agent.is_suspended
+    assert agent.status == Agent.Status.SUSPENDED
     assert not agent.secrets.filter(expires_at=None).exists()
     assert Api().post("/users/login", {"email": VICTIM, "password": PASSWORD}).status_code == 401
     expect(200, Api().post("/users/login", {"email": VICTIM, "password": NEW_PASSWORD}))
