@@ -38,6 +38,7 @@ class InvalidScope(DomainError):
 class Scope:
     """One permission in plain words. `description` says what it can do, `cannot` what it cannot.
 
+    `defined_by` names the organization whose words these are, its risk level too; it is empty for the catalogue.
     `labels`, `is_reversible` and `asks` are known of the catalogue's scopes only. `asks` marks a scope of which the
     person is to be asked at each use. Verify does not ask yet, so no text may promise it.
     """
@@ -48,6 +49,7 @@ class Scope:
     title: str
     description: str
     cannot: str
+    defined_by: str = ""
     labels: frozenset[str] = frozenset()
     is_reversible: bool = False
     asks: bool = False
@@ -89,9 +91,42 @@ def describe_scopes(ids: Iterable[str]) -> list[Scope]:
     wanted = list(dict.fromkeys(ids))
     known = catalogue()
     others = [scope_id for scope_id in wanted if scope_id not in known]
-    custom = {row.id: _from_row(row) for row in CustomScope.objects.filter(id__in=others)} if others else {}
+    rows = CustomScope.objects.select_related("organization").filter(id__in=others) if others else ()
+    custom = {row.id: _from_row(row) for row in rows}
     found = [known.get(scope_id) or custom.get(scope_id) for scope_id in wanted]
     return [scope for scope in found if scope is not None]
+
+
+def snapshot(scopes: Iterable[Scope]) -> list[dict[str, str]]:
+    """Return the words of the scopes as they are stored with a consent and in the log, named as on the wire."""
+    return [
+        {
+            "id": scope.id,
+            "category": scope.category,
+            "riskLevel": scope.risk_level,
+            "title": scope.title,
+            "description": scope.description,
+            "cannot": scope.cannot,
+            "definedBy": scope.defined_by,
+        }
+        for scope in scopes
+    ]
+
+
+def read_snapshot(words: Iterable[Mapping[str, str]]) -> list[Scope]:
+    """Return the scopes of a stored snapshot, as they were shown then."""
+    return [
+        Scope(
+            one["id"],
+            one["category"],
+            one["riskLevel"],
+            one["title"],
+            one["description"],
+            one["cannot"],
+            defined_by=one["definedBy"],
+        )
+        for one in words
+    ]
 
 
 def require_known(ids: Sequence[str], *, field: str) -> None:
@@ -137,4 +172,12 @@ def _from_csv(row: Mapping[str, str]) -> Scope:
 
 def _from_row(row: CustomScope) -> Scope:
     category = row.id.split(":", 1)[0]
-    return Scope(row.id, category, row.risk_level, row.title, row.description, row.cannot)
+    return Scope(
+        row.id,
+        category,
+        row.risk_level,
+        row.title,
+        row.description,
+        row.cannot,
+        defined_by=row.organization.name,
+    )

@@ -1,6 +1,6 @@
 """What can be refused about a consent."""
 
-from core.errors import Conflict, DomainError, Gone
+from core.errors import Conflict, DomainError, Forbidden, Gone
 
 
 class ConsentAlreadyDecided(Conflict):
@@ -11,6 +11,13 @@ class ConsentAlreadyDecided(Conflict):
 class ConsentExpired(Gone):
     code = "consent_expired"
     title = "This request has expired"
+
+
+class OtherBrowser(Forbidden):
+    """The request was started in another browser: whoever sent the link here may be waiting for the code there."""
+
+    code = "other_browser"
+    title = "This request was started in another browser"
 
 
 class InvalidTarget(DomainError):

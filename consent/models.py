@@ -1,6 +1,7 @@
 """A consent, from the agent's request to the grant and its end."""
 
 from datetime import datetime
+from hmac import compare_digest
 
 from django.conf import settings
 from django.db import models
@@ -25,6 +26,12 @@ class Consent(models.Model):
         EXPIRED = "expired"
         REVOKED = "revoked"
 
+    class Door(models.TextChoices):
+        """How the person arrives: by a link that any browser may open, or in the one browser that the agent sent."""
+
+        LINK = "link"
+        BROWSER = "browser"
+
     id = PrefixedIdField(prefix="cns", unguessable=True)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
@@ -42,6 +49,13 @@ class Consent(models.Model):
     code_challenge = models.CharField(max_length=128, blank=True)
     resource = models.JSONField(default=list)
     reason = PlainTextField(max_length=200, blank=True)
+    # Whether the request came with the agent's own credentials; otherwise anyone may have written the reason.
+    is_authenticated = models.BooleanField(default=False)
+    # The words of every scope on the screen, as they were at the request: the page shows these, whatever changes since.
+    shown_scopes = models.JSONField(default=list)
+    door = models.CharField(max_length=8, choices=Door, default=Door.LINK)
+    # The digest of the browser's cookie. Empty at the browser's door: a pushed request that no browser has opened yet.
+    browser_digest = models.CharField(max_length=64, blank=True)
 
     granted_scopes = models.JSONField(default=list)
     created_at = models.DateTimeField()
@@ -64,6 +78,12 @@ class Consent(models.Model):
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return self.status
+
+    def is_open_in(self, browser_digest: str) -> bool:
+        """Return whether the browser with this cookie may show and decide the request."""
+        if self.door == self.Door.LINK:
+            return True
+        return bool(self.browser_digest) and compare_digest(self.browser_digest, browser_digest)
 
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""

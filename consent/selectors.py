@@ -34,6 +34,14 @@ def consent_by_id(consent_id: str) -> Consent:
     return consent
 
 
+def consent_to_decide(user: User, consent_id: str) -> Consent:
+    """Return the consent to the person who may decide it, or has. Raises `NotFound` for anyone else."""
+    consent = consent_by_id(consent_id)
+    if (consent.user_id or consent.hinted_user_id) not in ("", user.id):
+        raise NotFound("No such consent.")
+    return consent
+
+
 def visible_consent(consent_id: str, *, user: User | None, organization_id: str | None) -> Consent:
     """Return the consent to whoever may see it. Raises `NotFound`.
 

@@ -18,8 +18,8 @@ from agents.redirects import matches_registered
 from agents.services import require_may_act
 from audit.events import Event, Outcome
 from audit.services import Draft, append
-from consent.catalogue import InvalidScope, require_known
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
+from consent.catalogue import InvalidScope, describe_scopes, require_known, snapshot
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
 from consent.models import Consent
 from consent.selectors import scopes_within_reach
 from core import clock
@@ -44,6 +44,8 @@ class ConsentRequest:
     code_challenge: str = ""
     resource: Sequence[str] = ()
     reason: str = ""
+    door: Consent.Door = Consent.Door.LINK
+    browser_digest: str = ""
 
 
 def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
@@ -54,24 +56,43 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
     """
     audiences = _check_request(agent, request)
     servers = [audience.server for audience in audiences if audience.server]
+    wanted = list(dict.fromkeys([*request.scopes, *request.optional_scopes]))
     now = clock.now()
     with transaction.atomic():
         consent = Consent.objects.create(
             agent=agent,
             organization_id=agent.organization_id or (servers[0].organization_id if servers else None),
             hinted_user_id=request.user_id,
-            requested_scopes=list(dict.fromkeys([*request.scopes, *request.optional_scopes])),
+            requested_scopes=wanted,
             optional_scopes=list(dict.fromkeys(request.optional_scopes)),
             redirect_uri=request.redirect_uri,
             state=request.state,
             code_challenge=request.code_challenge,
             resource=list(dict.fromkeys(audience.identifier for audience in audiences)),
             reason=request.reason,
+            is_authenticated=agent.is_confidential and (actor.kind, actor.id) == ("agent", agent.id),
+            shown_scopes=snapshot(describe_scopes(wanted)),
+            door=request.door,
+            browser_digest=request.browser_digest,
             created_at=now,
             expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
         )
         record_consent(Event.CONSENT_REQUESTED, actor=actor, consent=consent, scopes=consent.requested_scopes, at=now)
     return consent
+
+
+def open_in_browser(*, consent: Consent, browser_digest: str) -> None:
+    """Bind a pushed request to the first browser that opens it. Raises `OtherBrowser` for any other (RFC 9126)."""
+    unopened = Consent.objects.filter(pk=consent.pk, door=Consent.Door.BROWSER, browser_digest="")
+    unopened.update(browser_digest=browser_digest)
+    consent.refresh_from_db(fields=["browser_digest"])
+    require_same_browser(consent, browser_digest)
+
+
+def require_same_browser(consent: Consent, browser_digest: str) -> None:
+    """Raise `OtherBrowser` where a request that belongs to one browser is opened or decided in another."""
+    if not consent.is_open_in(browser_digest):
+        raise OtherBrowser("Nothing was granted. Go back to the agent in this browser and start again.")
 
 
 def approve_consent(

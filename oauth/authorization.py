@@ -54,8 +54,11 @@ def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndRet
     return ClientAndReturn(agent, redirect_uri, state if is_clean([state]) else "")
 
 
-def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor) -> Consent:
-    """Create the pending consent. Raises `OAuthError` with a code for the client."""
+def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor, *, browser_digest: str = "") -> Consent:
+    """Create the pending consent for one browser: this one, or the first that opens what was pushed.
+
+    Raises `OAuthError` with a code for the client.
+    """
     parameters.check()
     _check_response(parameters)
     _check_challenge(parameters)
@@ -67,6 +70,8 @@ def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor) 
         state=target.state,
         code_challenge=parameters.get("code_challenge"),
         resource=[audience.identifier for audience in audiences],
+        door=Consent.Door.BROWSER,
+        browser_digest=browser_digest,
     )
     try:
         return request_consent(actor=actor, agent=target.agent, request=request)

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
+from api.authentication import BrowserCredential
 from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import operation
@@ -23,10 +24,11 @@ from api.v1.shapes.consent import (
 )
 from api.v1.shapes.consent import Consent as ShownConsent
 from consent.catalogue import InvalidScope
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
 from consent.models import Consent
-from consent.selectors import consent_by_id, visible_consent
-from consent.services import ConsentRequest, request_consent
+from consent.selectors import consent_to_decide, visible_consent
+from consent.services import ConsentRequest, request_consent, require_same_browser
+from core.browser import browser_digest
 from core.idempotency import Answer
 from core.throttle import Throttle, address_subjects
 from developers.errors import OrganizationSuspended
@@ -100,19 +102,35 @@ class OneConsent(OptionalCredentialEndpoint):
         return Response(show_consent(consent, is_owner=is_owner))
 
 
-class Approve(PersonEndpoint):
+class Decision(PersonEndpoint):
+    def consent(self, consent_id: str) -> Consent:
+        """Return the consent to decide. Raises `OtherBrowser` for a browser's session in the wrong browser."""
+        consent = consent_to_decide(self.person, consent_id)
+        if isinstance(self.request.auth, BrowserCredential):
+            require_same_browser(consent, browser_digest(self.request._request))
+        return consent
+
+
+class Approve(Decision):
     @operation(
         "approveConsent",
         "Grant what was asked, or a part of it",
         description="The code lives 60 seconds and works once. Send the person to `redirectUrl`.",
         body=ApproveBody,
         answer=ApprovedConsent,
-        errors=(InvalidScope, ConsentAlreadyDecided, ConsentExpired, AgentSuspended, OrganizationSuspended),
+        errors=(
+            InvalidScope,
+            ConsentAlreadyDecided,
+            ConsentExpired,
+            OtherBrowser,
+            AgentSuspended,
+            OrganizationSuspended,
+        ),
         repeatable=True,
     )
     def post(self, request: Request, consent_id: str) -> Response:
         body = self.read(ApproveBody)
-        consent = consent_by_id(consent_id)
+        consent = self.consent(consent_id)
 
         def work() -> Answer:
             approval = approve(actor=self.actor, consent=consent, user=self.person, scopes=body.get("scopes"))
@@ -127,17 +145,17 @@ class Approve(PersonEndpoint):
         return self.answer_once(self.person.id, work)
 
 
-class Deny(PersonEndpoint):
+class Deny(Decision):
     @operation(
         "denyConsent",
         "Refuse what was asked",
         body=EmptyBody,
         answer=DeniedConsent,
-        errors=(ConsentAlreadyDecided, ConsentExpired),
+        errors=(ConsentAlreadyDecided, ConsentExpired, OtherBrowser),
     )
     def post(self, request: Request, consent_id: str) -> Response:
         self.read(EmptyBody)
-        consent = consent_by_id(consent_id)
+        consent = self.consent(consent_id)
         denied, redirect_url = deny(actor=self.actor, consent=consent, user=self.person)
         return Response({"status": denied.status, "redirectUrl": redirect_url})
 

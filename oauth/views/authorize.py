@@ -9,8 +9,11 @@ from django.views.decorators.http import require_http_methods
 
 from agents.errors import InvalidRedirectUri, UnknownClient
 from consent.models import Consent
+from consent.services import open_in_browser
 from core.actor import visitor
+from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled
+from core.secrets import digest
 from core.throttle import Throttle, address_subjects
 from oauth.authorization import find_client_and_return, make_consent
 from oauth.errors import OAuthError
@@ -29,25 +32,29 @@ TITLES = {
 @never_cache
 def authorize(request: HttpRequest) -> HttpResponse:
     """Lead to the consent page, or back to the client with what is wrong, or, where neither is safe, nowhere."""
+    browser = browser_secret(request)
     try:
-        return SeeOther(_next_stop(request))
+        response: HttpResponse = SeeOther(_next_stop(request, digest(browser)))
+        remember_browser(response, browser)
     except DomainError as error:
         title = TITLES.get(type(error), error.title)
         response = render(request, "oauth/refused.html", {"title": title, "error": error}, status=error.status)
         if isinstance(error, Throttled):
             response["Retry-After"] = str(error.retry_after)
-        return response
+    return response
 
 
-def _next_stop(request: HttpRequest) -> str:
+def _next_stop(request: HttpRequest, browser_digest: str) -> str:
     parameters, actor = Parameters(request.GET), visitor(request)
     if parameters.get("request_uri"):
-        return _consent_page(pushed_consent(parameters))
+        consent = pushed_consent(parameters)
+        open_in_browser(consent=consent, browser_digest=browser_digest)
+        return _consent_page(consent)
     target = find_client_and_return(parameters, actor)
     try:
         _check_prompt(request, parameters)
         Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))
-        return _consent_page(make_consent(target, parameters, actor))
+        return _consent_page(make_consent(target, parameters, actor, browser_digest=browser_digest))
     except OAuthError as error:
         return target.refusal_url(error)
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.csp import CSP
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
@@ -16,10 +17,12 @@ from agents.redirects import is_loopback
 from agents.selectors import agent_origin
 from agents.services import require_may_act
 from consent.catalogue import RISK_LEVELS, Scope, describe_scopes
-from consent.errors import ConsentAlreadyDecided, ConsentExpired
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
-from consent.selectors import consent_by_id, scopes_already_granted
+from consent.selectors import consent_to_decide, scopes_already_granted
+from consent.services import require_same_browser
 from core import clock
+from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
 from core.errors import NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
@@ -48,23 +51,44 @@ def consent_page(view: View) -> View:
             return view(request, consent_id)
         except NotFound:
             return render(request, "web/consent_absent.html", {"consent_id": consent_id}, status=404)
+        except OtherBrowser as error:
+            return _elsewhere(request, error)
         except ConsentExpired as error:
             return render(request, "web/consent_expired.html", status=error.status)
         except ConsentAlreadyDecided as error:
             return render(request, "web/consent_decided.html", {"consent_id": consent_id}, status=error.status)
 
-    return person_page(wrapped)
+    return _in_its_browser(person_page(wrapped))
+
+
+def _in_its_browser(view: View) -> View:
+    """Turn another browser away before it is asked to sign in: it has nothing to decide here."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
+        pending = Consent.objects.filter(id=consent_id, status=Consent.Status.PENDING).first()
+        if pending is not None and not pending.is_open_in(browser_digest(request)):
+            return _elsewhere(request, OtherBrowser())
+        return view(request, consent_id)
+
+    return never_cache(wrapped)
+
+
+def _elsewhere(request: HttpRequest, error: OtherBrowser) -> HttpResponse:
+    return render(request, "web/consent_elsewhere.html", status=error.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @consent_page
 def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
-    asked = consent_by_id(consent_id)
+    asked = consent_to_decide(signed_in(request), consent_id)
+    if request.method == "POST":
+        require_same_browser(asked, browser_digest(request))
     decision = request.POST.get("decision")
     scopes = request.POST.getlist("scopes") if decision == "allow" else []
     if decision == "deny" or scopes:
         return LeaveTo(_decide_once(request, asked, scopes))
-    _require_open(asked, signed_in(request).id)
+    _require_open(asked)
     return _show(request, asked, is_refused=request.method == "POST")
 
 
@@ -90,10 +114,8 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
     return str(answer_once(click, work).body)
 
 
-def _require_open(asked: Consent, user_id: str) -> None:
+def _require_open(asked: Consent) -> None:
     """Raise what deciding now would raise, so that nobody reads a page in vain."""
-    if (asked.user_id or asked.hinted_user_id) not in ("", user_id):
-        raise NotFound
     status = asked.status_at(clock.now())
     if status == Consent.Status.EXPIRED and asked.decided_at is None:
         raise ConsentExpired

@@ -1,0 +1,38 @@
+"""Recognise a browser by a cookie, so that a flow started in it is finished in it and nowhere else.
+
+One cookie serves every flow of the browser: a request stores its digest, and several can be open at once.
+"""
+
+import re
+import secrets
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from core.secrets import digest
+
+SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def browser_secret(request: HttpRequest) -> str:
+    """Return the secret that the browser's cookie holds, or a new one to be set with `remember_browser`."""
+    secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
+    return secret if SECRET.fullmatch(secret) else secrets.token_urlsafe(32)
+
+
+def browser_digest(request: HttpRequest) -> str:
+    """Return the digest of the browser's secret. Empty if it has none."""
+    secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
+    return digest(secret) if SECRET.fullmatch(secret) else ""
+
+
+def remember_browser(response: HttpResponse, secret: str) -> None:
+    """Set the cookie for as long as a request for consent lives; each new request renews it."""
+    response.set_cookie(
+        settings.BROWSER_COOKIE_NAME,
+        secret,
+        max_age=settings.CONSENT_REQUEST_LIFETIME,
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )

@@ -1,0 +1,163 @@
+"""A request that was started at /oauth/authorize belongs to one browser; a link of the JSON door to any."""
+
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import time_machine
+from django.test import Client
+from django.urls import reverse
+
+from accounts.services import open_session
+from consent.models import Consent
+from core import clock
+from tests.oauth.test_pushed_requests import push
+from tests.oauth.world import make_client, make_public_client
+from tests.web import world
+
+COOKIE = "browser"
+ALLOW = {"decision": "allow", "scopes": ["email:read"]}
+
+
+@pytest.fixture
+def oauth_client(developer):
+    return make_client(developer)
+
+
+def start(oauth_client, browser, **changes) -> Consent:
+    """Let the agent send the browser to the authorization endpoint."""
+    answer = oauth_client.authorize(browser, **changes)
+    assert answer.status_code == 303, answer.content
+    return Consent.objects.get(id=answer["Location"].rpartition("/")[2])
+
+
+def assert_is_turned_away(response) -> None:
+    text = response.content.decode()
+    assert response.status_code == 403
+    assert "This request was started in another browser" in text
+    assert "go back to the agent in this browser and start again" in text
+    assert "SmartMail" not in text
+    assert "no-store" in response["Cache-Control"]
+
+
+def test_the_browser_that_started_it_decides_it(oauth_client, as_ada):
+    consent = start(oauth_client, as_ada)
+    assert as_ada.get(f"/consent/{consent.id}").status_code == 200
+    assert "code=" in as_ada.post(f"/consent/{consent.id}", ALLOW)["Location"]
+
+
+def test_another_browser_of_the_same_person_is_told_to_start_again(oauth_client, as_ada, ada):
+    consent = start(oauth_client, as_ada)
+    other = world.sign_in(ada)
+    assert_is_turned_away(other.get(f"/consent/{consent.id}"))
+    for decision in (ALLOW, {"decision": "deny"}, {"decision": "allow"}):
+        assert_is_turned_away(other.post(f"/consent/{consent.id}", decision))
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+def test_it_is_told_before_anyone_signs_in(oauth_client, as_ada):
+    consent = start(oauth_client, as_ada)
+    assert_is_turned_away(Client().get(f"/consent/{consent.id}"))
+
+
+def test_a_victim_who_is_sent_the_attackers_request_cannot_allow_it(oauth_client, as_bob, as_ada):
+    consent = start(oauth_client, as_bob)
+    start(oauth_client, as_ada)
+    assert_is_turned_away(as_ada.get(f"/consent/{consent.id}"))
+    assert_is_turned_away(as_ada.post(f"/consent/{consent.id}", ALLOW))
+
+
+def test_a_stolen_click_is_not_answered_in_another_browser(oauth_client, as_ada, ada):
+    consent = start(oauth_client, as_ada)
+    assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
+    assert world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW).status_code == 403
+
+
+def test_several_requests_in_one_browser_stay_open(oauth_client, as_ada):
+    first, second = start(oauth_client, as_ada), start(oauth_client, as_ada)
+    for consent in (first, second):
+        assert as_ada.get(f"/consent/{consent.id}").status_code == 200
+
+
+def test_signing_in_on_the_way_keeps_the_browser(oauth_client, ada):
+    browser = Client()
+    consent = start(oauth_client, browser)
+    assert urlsplit(browser.get(f"/consent/{consent.id}")["Location"]).path == reverse("account_login")
+    browser.post(reverse("account_login"), {"login": ada.email, "password": world.PASSWORD})
+    assert browser.get(f"/consent/{consent.id}").status_code == 200
+
+
+def test_the_cookie_is_for_this_host_and_for_no_script(oauth_client, as_ada, settings):
+    settings.SESSION_COOKIE_SECURE, settings.BROWSER_COOKIE_NAME = True, "__Host-browser"
+    cookie = oauth_client.authorize(as_ada).cookies["__Host-browser"]
+    assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/", "", "Lax")
+    assert (cookie["secure"], cookie["httponly"], cookie["max-age"]) == (True, True, 600)
+    assert len(cookie.value) == 43
+
+
+def test_the_database_holds_only_its_digest(oauth_client, as_ada):
+    consent = start(oauth_client, as_ada)
+    value = as_ada.cookies[COOKIE].value
+    assert len(consent.browser_digest) == 64
+    assert value not in consent.browser_digest
+
+
+@pytest.mark.parametrize("value", ["", "x", "x" * 43, "\u00e9" * 43, "x" * 5000])
+def test_a_made_up_cookie_opens_nothing(oauth_client, as_ada, value):
+    consent = start(oauth_client, as_ada)
+    as_ada.cookies[COOKIE] = value
+    assert_is_turned_away(as_ada.get(f"/consent/{consent.id}"))
+
+
+def test_a_link_of_the_json_door_opens_in_any_browser(as_ada, ask):
+    consent = ask()
+    assert as_ada.get(f"/consent/{consent.id}").status_code == 200
+    assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+def test_the_api_decides_with_a_session_token_but_not_with_another_browsers_session(oauth_client, as_bob, ada, verb):
+    path = f"/api/v1/consent/{start(oauth_client, as_bob).id}/{verb}"
+    refused = world.sign_in(ada).post(path, {}, content_type="application/json")
+    assert (refused.status_code, refused.json()["code"]) == (403, "other_browser")
+    token = open_session(actor=world.ANYBODY, user=ada).token
+    headers = {"Authorization": f"Bearer {token}"}
+    assert Client().post(path, {}, content_type="application/json", headers=headers).status_code == 200
+
+
+def test_the_api_with_the_session_of_the_right_browser(oauth_client, as_ada):
+    path = f"/api/v1/consent/{start(oauth_client, as_ada).id}/approve"
+    assert as_ada.post(path, {}, content_type="application/json").status_code == 200
+
+
+def visit(oauth_client, browser, request_uri):
+    return browser.get("/oauth/authorize", {"client_id": oauth_client.agent.client_id, "request_uri": request_uri})
+
+
+@pytest.fixture(params=["confidential", "public"])
+def pushing_client(request, developer):
+    return make_client(developer) if request.param == "confidential" else make_public_client(developer)
+
+
+def test_a_pushed_request_belongs_to_the_first_browser_that_opens_it(pushing_client, as_ada, as_bob):
+    uri = push(pushing_client).json()["request_uri"]
+    location = visit(pushing_client, as_ada, uri)["Location"]
+    refused = visit(pushing_client, as_bob, uri)
+    assert refused.status_code == 403
+    assert "started in another browser" in refused.content.decode()
+    assert_is_turned_away(as_bob.get(location))
+    assert visit(pushing_client, as_ada, uri)["Location"] == location
+    assert parse_qs(urlsplit(as_ada.post(location, ALLOW)["Location"]).query)["code"]
+
+
+def test_a_pushed_request_that_no_browser_has_opened_is_no_link(oauth_client, as_ada):
+    consent_id = push(oauth_client).json()["request_uri"].rpartition(":")[2]
+    assert_is_turned_away(as_ada.get(f"/consent/{consent_id}"))
+    assert_is_turned_away(as_ada.post(f"/consent/{consent_id}", ALLOW))
+
+
+def test_an_expired_request_of_another_browser_is_still_turned_away(oauth_client, as_ada, ada):
+    consent = start(oauth_client, as_ada)
+    with time_machine.travel(clock.now() + timedelta(minutes=11)):
+        assert_is_turned_away(world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW))
