@@ -112,6 +112,11 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
     return changed
 
 
+def lock_agent(agent_id: str) -> Agent:
+    """Return the agent as it is now, and keep it so until the transaction ends: no change overtakes a decision."""
+    return Agent.objects.select_for_update(of=("self",)).select_related("organization").get(pk=agent_id)
+
+
 def require_may_act(agent: Agent) -> None:
     """Raise `OrganizationSuspended` or `AgentSuspended` for an agent that may not act now."""
     if agent.may_act:

@@ -5,12 +5,20 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
 
+from agents.errors import InvalidRedirectUri
+from agents.redirects import matches_registered
 from consent.models import Consent
 
 
 def redirect_url(consent: Consent, answer: Mapping[str, str]) -> str:
     """Return the consent's redirect URI with `answer`, the agent's `state` and our `iss` in its query."""
     return add_to_query(consent.redirect_uri, {**answer, **_echo(consent), "iss": settings.JWT_ISSUER})
+
+
+def require_registered_redirect(consent: Consent) -> None:
+    """Raise `InvalidRedirectUri` if the agent no longer has the address to which the request would send the person."""
+    if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):
+        raise InvalidRedirectUri("The agent no longer has this redirect URI. Nothing was granted; start again there.")
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:

@@ -28,7 +28,7 @@ def consent_for_user(user: User, consent_id: str) -> Consent:
 
 def consent_by_id(consent_id: str) -> Consent:
     """Return the consent, whoever asks. Raises `NotFound`."""
-    consent = Consent.objects.select_related("agent__organization").filter(id=consent_id).first()
+    consent = Consent.objects.select_related("agent__organization", "organization").filter(id=consent_id).first()
     if consent is None:
         raise NotFound("No such consent.")
     return consent

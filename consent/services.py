@@ -15,17 +15,19 @@ from accounts.models import User
 from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
-from agents.services import require_may_act
+from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from consent.catalogue import InvalidScope, describe_scopes, require_known, snapshot
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
 from consent.models import Consent
+from consent.redirects import require_registered_redirect
 from consent.selectors import scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
+from developers.errors import ServiceSuspended
 from developers.models import ResourceServer
 from developers.selectors import Audience, audience_for_identifier
 
@@ -95,17 +97,29 @@ def require_same_browser(consent: Consent, browser_digest: str) -> None:
         raise OtherBrowser("Nothing was granted. Go back to the agent in this browser and start again.")
 
 
+def require_grantable(consent: Consent) -> None:
+    """Raise what keeps a pending request from being granted now.
+
+    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a stock client's service, `InvalidRedirectUri`.
+    """
+    require_may_act(consent.agent)
+    if consent.organization is not None and not consent.organization.may_act:
+        raise ServiceSuspended("The organization of the service is suspended.")
+    require_registered_redirect(consent)
+
+
 def approve_consent(
     *, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None, now: datetime
 ) -> Consent:
     """Grant `scopes`, or all that were requested, for 30 days; return the consent anew.
 
     Runs in the caller's transaction, with the code it yields. Raises `NotFound`, `InvalidScope`,
-    `ConsentAlreadyDecided`, `ConsentExpired`, `OrganizationSuspended`, `AgentSuspended`.
+    `ConsentAlreadyDecided`, `ConsentExpired`, and as `require_grantable` does.
     """
     _check_decider(consent, user)
     granted = _check_subset(consent, scopes)
-    require_may_act(consent.agent)
+    consent.agent = lock_agent(consent.agent_id)
+    require_grantable(consent)
     changes = {"granted_scopes": granted, "expires_at": now + settings.CONSENT_LIFETIME}
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
     record_consent(
@@ -121,10 +135,15 @@ def approve_consent(
 
 
 def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
-    """Refuse the request; return the consent anew. Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`."""
+    """Refuse the request; return the consent anew. An agent that is suspended can still be refused.
+
+    Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`, and `InvalidRedirectUri`: the person is sent nowhere.
+    """
     _check_decider(consent, user)
     now = clock.now()
     with transaction.atomic():
+        consent.agent = lock_agent(consent.agent_id)
+        require_registered_redirect(consent)
         consent = _decide(consent, user=user, status=Consent.Status.DENIED, now=now, changes={})
         record_consent(
             Event.CONSENT_DENIED,

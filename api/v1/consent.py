@@ -31,7 +31,7 @@ from consent.services import ConsentRequest, request_consent, require_same_brows
 from core.browser import browser_digest
 from core.idempotency import Answer
 from core.throttle import Throttle, address_subjects
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationSuspended, ServiceSuspended
 from tokens.services import approve, deny
 
 
@@ -123,8 +123,10 @@ class Approve(Decision):
             ConsentAlreadyDecided,
             ConsentExpired,
             OtherBrowser,
+            InvalidRedirectUri,
             AgentSuspended,
             OrganizationSuspended,
+            ServiceSuspended,
         ),
         repeatable=True,
     )
@@ -151,7 +153,7 @@ class Deny(Decision):
         "Refuse what was asked",
         body=EmptyBody,
         answer=DeniedConsent,
-        errors=(ConsentAlreadyDecided, ConsentExpired, OtherBrowser),
+        errors=(ConsentAlreadyDecided, ConsentExpired, OtherBrowser, InvalidRedirectUri),
     )
     def post(self, request: Request, consent_id: str) -> Response:
         self.read(EmptyBody)

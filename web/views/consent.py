@@ -13,19 +13,20 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
+from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.redirects import is_loopback
 from agents.selectors import agent_origin
-from agents.services import require_may_act
 from consent.catalogue import RISK_LEVELS, Scope, describe_scopes
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.selectors import consent_to_decide, scopes_already_granted
-from consent.services import require_same_browser
+from consent.services import require_grantable, require_same_browser
 from core import clock
 from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
 from core.errors import NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
+from developers.errors import OrganizationSuspended, ServiceSuspended
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
 from web.display import csp_source, destination
@@ -53,6 +54,10 @@ def consent_page(view: View) -> View:
             return render(request, "web/consent_absent.html", {"consent_id": consent_id}, status=404)
         except OtherBrowser as error:
             return _elsewhere(request, error)
+        except (AgentSuspended, OrganizationSuspended, ServiceSuspended) as error:
+            return render(request, "web/consent_suspended.html", {"error": error}, status=error.status)
+        except InvalidRedirectUri as error:
+            return render(request, "web/consent_withdrawn.html", status=error.status)
         except ConsentExpired as error:
             return render(request, "web/consent_expired.html", status=error.status)
         except ConsentAlreadyDecided as error:
@@ -82,6 +87,8 @@ def _elsewhere(request: HttpRequest, error: OtherBrowser) -> HttpResponse:
 @consent_page
 def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
     asked = consent_to_decide(signed_in(request), consent_id)
+    if asked.decided_at is None and asked.status_at(clock.now()) == Consent.Status.PENDING:
+        require_grantable(asked)
     if request.method == "POST":
         require_same_browser(asked, browser_digest(request))
     decision = request.POST.get("decision")
@@ -121,7 +128,6 @@ def _require_open(asked: Consent) -> None:
         raise ConsentExpired
     if status != Consent.Status.PENDING:
         raise ConsentAlreadyDecided
-    require_may_act(asked.agent)
 
 
 def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:

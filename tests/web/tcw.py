@@ -1,0 +1,151 @@
+"""A request that was fine when it was made and is no longer: a withdrawn address, a suspended agent or organization."""
+
+import threading
+import time
+
+import pytest
+from django.db import connection, transaction
+from django.test import Client
+
+from accounts.services import open_session
+from agents.errors import InvalidRedirectUri
+from agents.services import lift_agent_stop, stop_agent, update_agent
+from core.actor import SYSTEM
+from developers.services import suspend_organization
+from tests.oauth.world import make_resource_server
+from tests.web import world
+from tokens.models import AuthorizationCode
+from tokens.services import approve
+
+ALLOW = {"decision": "allow", "scopes": ["email:read"]}
+OTHER = "https://smartmail.example/other"
+
+
+def as_flow(response) -> str:
+    """Return the page, after checking that it is in the flow's own layout and leads nowhere."""
+    text = response.content.decode()
+    assert '<body class="flow">' in text
+    assert "Location" not in response
+    return text
+
+
+def withdraw(agent) -> None:
+    update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": [OTHER]})
+
+
+@pytest.mark.parametrize("form", [None, ALLOW, {"decision": "deny"}, {"decision": "allow"}])
+def test_a_withdrawn_redirect_uri_receives_nothing(as_ada, ask, agent, form):
+    consent = ask()
+    withdraw(agent)
+    path = f"/consent/{consent.id}"
+    response = as_ada.post(path, form) if form else as_ada.get(path)
+    assert response.status_code == 400
+    assert "has withdrawn the address" in as_flow(response)
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+    assert not AuthorizationCode.objects.exists()
+
+
+@pytest.mark.parametrize("verb", ["approve", "deny"])
+def test_nor_through_the_api(ask, agent, ada, verb):
+    consent = ask()
+    withdraw(agent)
+    headers = {"Authorization": f"Bearer {open_session(actor=world.ANYBODY, user=ada).token}"}
+    path = f"/api/v1/consent/{consent.id}/{verb}"
+    answer = Client().post(path, {}, content_type="application/json", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_redirect_uri")
+    assert "redirectUrl" not in answer.json()
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+
+
+def test_the_port_of_a_loopback_address_is_still_free(as_ada, developer):
+    agent = world.make_agent(developer, redirect_uris=["http://127.0.0.1/callback"])
+    consent = world.ask(agent, redirect_uri="http://127.0.0.1:49152/callback")
+    update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": ["http://127.0.0.1:8000/callback", OTHER]})
+    answer = as_ada.post(f"/consent/{consent.id}", ALLOW)
+    assert answer["Location"].startswith("http://127.0.0.1:49152/callback?code=")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_withdrawal_and_an_approval_at_once_end_with_no_code_for_the_withdrawn_address():
+    """The approval waits for a withdrawal under way and then sees it."""
+    agent = world.make_agent(world.make_developer("dev@example.com", "Acme"))
+    ada, consent = world.make_user("ada@example.com"), world.ask(agent)
+    withdrawn, outcomes = threading.Event(), []
+
+    def change() -> None:
+        with transaction.atomic():
+            withdraw(agent)
+            withdrawn.set()
+            time.sleep(0.5)
+        connection.close()
+
+    def decide() -> None:
+        withdrawn.wait(10)
+        try:
+            outcomes.append(approve(actor=SYSTEM, consent=consent, user=ada))
+        except InvalidRedirectUri as error:
+            outcomes.append(error.code)
+        connection.close()
+
+    threads = [threading.Thread(target=change), threading.Thread(target=decide)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert outcomes == ["invalid_redirect_uri"]
+
+
+STOPS = [
+    (lambda agent: update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"}), "developer has suspended"),
+    (lambda agent: stop_agent(actor=SYSTEM, agent=agent, reason="spam"), "administrator has stopped"),
+    (
+        lambda agent: suspend_organization(actor=SYSTEM, organization=agent.organization, reason="fraud"),
+        "organization is suspended",
+    ),
+]
+
+
+@pytest.mark.parametrize(("stop", "words"), STOPS)
+def test_a_pending_request_of_what_is_suspended_says_why_in_the_flows_own_layout(as_ada, ask, agent, stop, words):
+    consent = ask()
+    stop(agent)
+    path = f"/consent/{consent.id}"
+    for response in (as_ada.get(path), as_ada.post(path, ALLOW), as_ada.post(path, {"decision": "deny"})):
+        assert response.status_code == 403
+        assert words in as_flow(response)
+    consent.refresh_from_db()
+    assert consent.status == "pending"
+    assert not AuthorizationCode.objects.exists()
+
+
+def test_a_stop_that_is_lifted_in_time_leaves_the_request_open(as_ada, ask, agent):
+    consent = ask()
+    stop_agent(actor=SYSTEM, agent=agent, reason="spam")
+    lift_agent_stop(actor=SYSTEM, agent=agent, reason="a mistake")
+    assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
+
+
+def test_the_service_of_a_stock_client_counts_as_well(as_ada, developer):
+    from agents.models import Agent
+
+    service = make_resource_server(developer, "https://mail.example")
+    metadata = {"client_name": "Stock", "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
+    client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
+    stock = Agent.objects.get(client_id=client_id)
+    consent = world.ask(stock, resource=[service.server.identifier], scopes=["email:read"], code_challenge="x" * 43)
+    suspend_organization(actor=SYSTEM, organization=developer.organization, reason="fraud")
+    for response in (as_ada.get(f"/consent/{consent.id}"), as_ada.post(f"/consent/{consent.id}", ALLOW)):
+        assert response.status_code == 403
+        assert "organization of the service is suspended" in as_flow(response)
+
+
+def test_through_the_api_a_suspended_agent_can_be_refused_but_not_allowed(ask, agent, ada):
+    consent = ask()
+    stop_agent(actor=SYSTEM, agent=agent, reason="spam")
+    headers = {"Authorization": f"Bearer {open_session(actor=world.ANYBODY, user=ada).token}"}
+    path = f"/api/v1/consent/{consent.id}"
+    refused = Client().post(f"{path}/approve", {}, content_type="application/json", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "agent_suspended")
+    assert Client().post(f"{path}/deny", {}, content_type="application/json", headers=headers).status_code == 200
