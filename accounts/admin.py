@@ -5,10 +5,10 @@ from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import KnownAddress, SessionToken, User
+from accounts.models import AddressCode, KnownAddress, PendingRegistration, SessionToken, User
 from accounts.services import deactivate_user, reactivate_user
 from core.actor import Actor
-from core.administration import ReadOnlyAdmin, counted, reasoned_action
+from core.administration import ReadOnlyAdmin, UnopenedAdmin, counted, reasoned_action
 
 
 def _people(users: QuerySet[Any]) -> list[str]:
@@ -83,3 +83,17 @@ class KnownAddressAdmin(ReadOnlyAdmin):
     date_hierarchy = "last_seen_at"
     search_fields = ["=user__id", "user__email"]
     fields = ["user", "last_seen_at"]
+
+
+@admin.register(PendingRegistration)
+class PendingRegistrationAdmin(UnopenedAdmin):
+    list_display = ["kind", "email", "created_at", "expires_at"]
+    date_hierarchy = "created_at"
+    search_fields = ["=id", "email"]
+
+
+@admin.register(AddressCode)
+class AddressCodeAdmin(UnopenedAdmin):
+    list_display = ["user", "email", "expires_at"]
+    list_select_related = ["user"]
+    search_fields = ["=id", "=user__id", "email"]

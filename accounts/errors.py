@@ -1,6 +1,6 @@
 """What can be refused to a person."""
 
-from core.errors import Conflict, NotAuthenticated
+from core.errors import Conflict, DomainError, Forbidden, NotAuthenticated
 
 
 class EmailTaken(Conflict):
@@ -13,3 +13,22 @@ class BadCredentials(NotAuthenticated):
 
     code = "invalid_credentials"
     title = "The e-mail address or the password is wrong"
+
+
+class InvalidCode(DomainError):
+    """The same for a wrong, an expired and a used code."""
+
+    code = "invalid_code"
+    title = "The code is wrong or has expired"
+
+
+class EmailUnverified(Forbidden):
+    """The server demands proved addresses, and the account is older than that."""
+
+    code = "email_unverified"
+    title = "Confirm your email address first"
+
+
+class AddressInUse(Conflict):
+    code = "address_in_use"
+    title = "This is the primary address"

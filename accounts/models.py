@@ -90,3 +90,48 @@ class KnownAddress(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.digest[:8]}"
+
+
+class PendingRegistration(models.Model):
+    """A registration whose address is not proved yet, for 15 minutes. No account exists before.
+
+    `digest` is that of the mailed code; `password` is hashed. A taken address gets a row too, whose code goes nowhere.
+    """
+
+    class Kind(models.TextChoices):
+        """Where it is confirmed."""
+
+        USER = "user"
+        DEVELOPER = "developer"
+        BROWSER = "browser"
+
+    id = PrefixedIdField(prefix="reg", unguessable=True)
+    kind = models.CharField(max_length=9, choices=Kind)
+    email = models.EmailField(db_index=True)
+    name = PlainTextField(max_length=200, blank=True)
+    password = models.CharField(max_length=128)
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class AddressCode(models.Model):
+    """A code on its way to an address that a person wants to prove, by its digest."""
+
+    id = PrefixedIdField(prefix="adc")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="address_codes")
+    email = models.EmailField()
+    digest = models.CharField(max_length=64, unique=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -10,9 +10,10 @@ from allauth.account.models import EmailAddress
 from django.db import transaction
 
 from accounts.mails import send_mail
-from accounts.models import KnownAddress, SessionToken, User
+from accounts.models import AddressCode, KnownAddress, SessionToken, User
 from accounts.selectors import has_verified_address
 from accounts.signals import account_reclaimed
+from accounts.verification import prove_primary_address
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock
@@ -43,6 +44,7 @@ def _replace_password(actor: Actor, user: User, method: str) -> None:
     User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
     user.save(update_fields=["password"])
     SessionToken.objects.filter(user=user).delete()
+    AddressCode.objects.filter(user=user).delete()
     actor = actor.acting_as("user", user.id)
     record(Draft(event=Event.USER_PASSWORD_CHANGED, actor=actor, user_id=user.id, metadata={"method": method}))
     send_mail("password_changed", to=user.email, actor=actor)
@@ -52,9 +54,7 @@ def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:
     """End what was made before the address was proved: a stranger may have registered it and waited."""
     actor = actor.acting_as("user", user.id)
     removed, _ = EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
-    # Another account may hold the address as a secondary one; the mailbox has decided for this account.
-    EmailAddress.objects.filter(email=user.email, primary=False).exclude(user=user).delete()
-    EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
+    prove_primary_address(user)
     KnownAddress.objects.filter(user=user).delete()
     account_reclaimed.send(sender=User, user=user, actor=actor, now=now)
     metadata = {"removedAddresses": removed}

@@ -1,9 +1,11 @@
 """Reads of people and their sessions."""
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
 
+from accounts.errors import EmailUnverified
 from accounts.models import SessionToken, User
 from core import clock, secrets
 
@@ -25,3 +27,16 @@ def sessions_for_user(user: User) -> QuerySet[SessionToken]:
 def has_verified_address(user: User) -> bool:
     """Return whether the person has ever proved that their primary address is theirs."""
     return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
+
+
+def address_is_taken(email: str) -> bool:
+    """Return whether a normalized address is an account's primary one, or a proved one of any account."""
+    primary = User.objects.filter(email=email)
+    proved = EmailAddress.objects.filter(email=email, verified=True)
+    return any([primary.exists(), proved.exists()])
+
+
+def require_verified_address(user: User) -> None:
+    """Raise `EmailUnverified` where addresses must be proved and this person's never was."""
+    if settings.REQUIRE_VERIFIED_EMAIL and not has_verified_address(user):
+        raise EmailUnverified("Prove that the address is yours with the code that we mail to it.")

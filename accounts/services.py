@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import KnownAddress, SessionToken, User
+from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, remember_address
 from audit.events import Event, Outcome
 from audit.services import Draft, record
@@ -41,15 +42,20 @@ def new_user(*, email: str, password: str, name: str = "") -> User:
     return user
 
 
-def add_user(*, actor: Actor, user: User) -> User:
-    """Save a new person. Raises `EmailTaken`."""
+def add_user(*, actor: Actor, user: User, is_verified: bool = False) -> User:
+    """Save a new person, with a proved address or not. Raises `EmailTaken`."""
+    taken = EmailTaken(f"{user.email} already has an account. Sign in instead.")
+    if address_is_taken(user.email):
+        raise taken
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=False)
-            record(Draft(event=Event.USER_REGISTERED, actor=actor.acting_as("user", user.id), user_id=user.id))
+            EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=is_verified)
+            actor = actor.acting_as("user", user.id)
+            metadata = {"emailVerified": is_verified}
+            record(Draft(event=Event.USER_REGISTERED, actor=actor, user_id=user.id, metadata=metadata))
     except IntegrityError as error:
-        raise EmailTaken(f"{user.email} already has an account; sign in instead.") from error
+        raise taken from error
     return user
 
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from accounts import services
+from accounts import registration, services, verification
 
 
 @shared_task
@@ -18,3 +18,8 @@ def sweep_known_addresses() -> int:
 @shared_task
 def sweep_browser_sessions() -> int:
     return services.delete_expired_browser_sessions()
+
+
+@shared_task
+def sweep_registrations() -> int:
+    return registration.delete_expired_registrations() + verification.delete_expired_address_codes()

@@ -199,6 +199,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": 3600.0},
     "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},
     "sweep-session-tokens": {"task": "accounts.tasks.sweep_session_tokens", "schedule": 600.0},
+    "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 600.0},
     "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": 3600.0},
     "sweep-known-addresses": {"task": "accounts.tasks.sweep_known_addresses", "schedule": 3600.0},
     "sweep-counters": {"task": "core.tasks.sweep_counters", "schedule": 600.0},
@@ -207,6 +208,8 @@ CELERY_BEAT_SCHEDULE = {
 
 # People
 
+# No account exists before its address is proved. Off on loopback, where there is no mail and nobody to impersonate.
+REQUIRE_VERIFIED_EMAIL = ENVIRONMENT.flag("REQUIRE_VERIFIED_EMAIL", default=IS_HTTPS)
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]

@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.models import SessionToken, User
-from accounts.selectors import session_for_token
+from accounts.selectors import require_verified_address, session_for_token
 from core.errors import Forbidden, NotAuthenticated
 from developers.models import Developer
 from developers.selectors import developer_for_api_key
@@ -52,7 +52,7 @@ Credential = ApiKeyCredential | SessionCredential | BrowserCredential
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`X-Api-Key: ag_...`. Raises `NotAuthenticated`, and `MultipleCredentials` beside `Authorization`."""
+    """`X-Api-Key: ag_...`. Raises `NotAuthenticated`, `EmailUnverified`, `MultipleCredentials`."""
 
     def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         api_key = request.headers.get(API_KEY_HEADER)
@@ -63,6 +63,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         developer = developer_for_api_key(api_key)
         if developer is None:
             raise NotAuthenticated("The API key is unknown or has ended.")
+        require_verified_address(developer.user)
         return developer.user, ApiKeyCredential(developer)
 
 

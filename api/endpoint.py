@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from accounts.selectors import require_verified_address
 from api.authentication import (
     ApiKeyAuthentication,
     ApiKeyCredential,
@@ -147,6 +148,7 @@ class DeveloperEndpoint(Endpoint):
             developer = developer_for_user(cast("User", self.request.user))
         if developer is None:
             raise Forbidden("This person is no developer; register as one first.")
+        require_verified_address(developer.user)
         self.developer = require_live(developer)
         self.actor = self.actor.acting_as("developer", developer.id)
 

@@ -24,6 +24,7 @@ class Operation:
     query: SerializerType | None
     answer: SerializerType | None
     status: int
+    accepted: SerializerType | None
     errors: tuple[ErrorType, ...]
     repeatable: bool
     unavailable: SerializerType | None
@@ -38,6 +39,7 @@ def operation(
     query: SerializerType | None = None,
     answer: SerializerType | None = None,
     status: int = 200,
+    accepted: SerializerType | None = None,
     errors: tuple[ErrorType, ...] = (),
     repeatable: bool = False,
     description: str = "",
@@ -46,7 +48,8 @@ def operation(
 ) -> Callable[[Any], Any]:
     """Return a decorator that gives a handler its place in the OpenAPI document.
 
-    `repeatable` says that it honours `Idempotency-Key`; `unavailable` is what it answers with 503 instead of a problem.
+    `repeatable` says that it honours `Idempotency-Key`; `unavailable` is what it answers with 503 instead of a problem;
+    `accepted` is what it may answer with 202 instead.
     """
     described = Operation(
         name=name,
@@ -56,6 +59,7 @@ def operation(
         query=query,
         answer=answer,
         status=status,
+        accepted=accepted,
         errors=errors,
         repeatable=repeatable,
         unavailable=unavailable,

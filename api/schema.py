@@ -11,6 +11,7 @@ from drf_spectacular.plumbing import ResolvedComponent, append_meta
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
 from api.clients import BASIC_CHALLENGE
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
@@ -125,6 +126,8 @@ class AutoSchema(SpectacularSchema):
 
     def get_response_serializers(self) -> Any:
         answers: dict[Any, Any] = {self.operation.status: self._success()}
+        if self.operation.accepted:
+            answers[202] = OpenApiResponse(response=self.operation.accepted, description=HTTPStatus(202).phrase)
         for status, errors in sorted(_by_status(self._errors()).items()):
             answers[(status, MEDIA_TYPE)] = _refusal(status, errors)
         if self.operation.unavailable:
@@ -166,7 +169,7 @@ class AutoSchema(SpectacularSchema):
         if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint, OptionalCredentialEndpoint)):
             yield from (MultipleCredentials, NotAuthenticated)
         if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
-            yield OrganizationSuspended
+            yield from (OrganizationSuspended, EmailUnverified)
         if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint)):
             yield Forbidden
             if self.method not in ("GET", "HEAD"):

@@ -8,7 +8,8 @@ from django.db import IntegrityError, transaction
 
 from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
-from accounts.models import User
+from accounts.models import PendingRegistration, User
+from accounts.registration import take_registration
 from accounts.services import add_user, check_password, hold_account, new_user
 from audit.events import Event
 from audit.services import Draft, record
@@ -59,6 +60,14 @@ def create_developer(*, actor: Actor, registrant: User, name: str) -> Registered
     """Make the person a developer, saving a new one first. Raises `EmailTaken`."""
     user = add_user(actor=actor, user=registrant) if registrant._state.adding else registrant
     return become_developer(actor=actor, user=user, name=name)
+
+
+@transaction.atomic
+def confirm_developer(*, actor: Actor, email: str, code: str) -> RegisteredDeveloper:
+    """Create the developer whose registration this code proves. Raises `InvalidCode`, `EmailTaken`."""
+    user = take_registration(kind=PendingRegistration.Kind.DEVELOPER, email=email, code=code)
+    add_user(actor=actor, user=user, is_verified=True)
+    return become_developer(actor=actor, user=user, name=user.name)
 
 
 def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
+from accounts.selectors import require_verified_address
 from accounts.services import hold_account
 from agents.models import Agent
 from audit.events import Event
@@ -71,6 +72,7 @@ def approve(*, actor: Actor, consent: Consent, user: User, scopes: Sequence[str]
     """Grant the scopes, all that were requested by default, and issue the code. Raises as `approve_consent` does."""
     now = clock.now()
     user = hold_account(user)
+    require_verified_address(user)
     consent = consent_services.approve_consent(actor=actor, consent=consent, user=user, scopes=scopes, now=now)
     code = secrets.new_secret("agcode")
     AuthorizationCode.objects.create(

@@ -6,6 +6,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.errors import EmailUnverified
 from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
@@ -127,6 +128,7 @@ class Approve(Decision):
             AgentSuspended,
             OrganizationSuspended,
             ServiceSuspended,
+            EmailUnverified,
         ),
         repeatable=True,
     )

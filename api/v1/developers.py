@@ -1,52 +1,25 @@
-"""Developers: registering, signing in and out, the API key."""
+"""Developers: signing in and out, the API key."""
 
 from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import BadCredentials, EmailTaken
+from accounts.errors import BadCredentials
 from accounts.services import check_password, end_session, open_session
-from accounts.throttles import throttle_registration
 from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, Endpoint, PersonEndpoint
 from api.operations import operation
 from api.v1.shapes.consent import EmptyBody
 from api.v1.shapes.people import (
-    DeveloperRegistration,
     DeveloperSession,
     Login,
-    NewDeveloper,
     RotatedApiKey,
     Rotation,
 )
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
 from developers.selectors import developer_for_user
-from developers.services import create_developer, find_registrant, rotate_api_key
-
-
-class RegisterDeveloper(Endpoint):
-    @operation(
-        "registerDeveloper",
-        "Register a developer and their organization",
-        description="A person who has an account already becomes a developer with its password.",
-        body=DeveloperRegistration,
-        answer=NewDeveloper,
-        status=201,
-        errors=(EmailTaken, Throttled),
-        repeatable=True,
-        request_example={"name": "Acme AI", "email": "dev@acme.example", "password": "correct-horse-battery"},
-    )
-    def post(self, request: Request) -> Response:
-        body = self.read(DeveloperRegistration)
-        throttle_registration(self.actor)
-        registrant = find_registrant(actor=self.actor, **body)
-
-        def work() -> Answer:
-            registered = create_developer(actor=self.actor, registrant=registrant, name=body["name"])
-            return Answer(201, NewDeveloper(registered).data)
-
-        return self.answer_once(self.actor.ip or "", work)
+from developers.services import rotate_api_key
 
 
 class LogInDeveloper(Endpoint):

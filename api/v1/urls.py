@@ -10,6 +10,7 @@ from api.v1 import (
     forward_auth,
     health,
     policies,
+    registration,
     resource_servers,
     scopes,
     tokens,
@@ -17,7 +18,8 @@ from api.v1 import (
 )
 
 urlpatterns = [
-    path("developers/register", developers.RegisterDeveloper.as_view()),
+    path("developers/register", registration.RegisterDeveloper.as_view()),
+    path("developers/register/confirm", registration.ConfirmDeveloper.as_view()),
     path("developers/login", developers.LogInDeveloper.as_view()),
     path("developers/logout", developers.LogOutDeveloper.as_view()),
     path("developers/api-keys/rotate", developers.RotateApiKey.as_view()),
@@ -33,7 +35,10 @@ urlpatterns = [
     path("tokens/revoke", tokens.Revoke.as_view()),
     path("tokens/verify", tokens.Verify.as_view()),
     path("tokens/verify/batch", tokens.VerifyBatch.as_view()),
-    path("users/register", users.RegisterUser.as_view()),
+    path("users/register", registration.RegisterUser.as_view()),
+    path("users/register/confirm", registration.ConfirmUser.as_view()),
+    path("users/<str:user_id>/email/verification", registration.VerifyEmail.as_view()),
+    path("users/<str:user_id>/email/verification/confirm", registration.ConfirmEmail.as_view()),
     path("users/login", users.LogInUser.as_view()),
     path("users/logout", developers.LogOutUser.as_view()),
     path("users/<str:user_id>/consents", users.Consents.as_view()),

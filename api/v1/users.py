@@ -1,4 +1,4 @@
-"""People: registering, signing in, their consents and their log."""
+"""People: signing in, their consents and their log."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,15 +7,14 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import BadCredentials, EmailTaken
-from accounts.services import add_user, check_password, new_user, open_session
-from accounts.throttles import throttle_registration
+from accounts.errors import BadCredentials
+from accounts.services import check_password, open_session
 from api.endpoint import Endpoint, PersonEndpoint
 from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries
 from api.v1.shapes.consent import ConnectedConsent, EmptyBody, RevokedConsent, agent_facts
-from api.v1.shapes.people import Login, NewUser, UserRegistration, UserSession
+from api.v1.shapes.people import Login, UserSession
 from audit.selectors import entries_for_user, last_uses
 from consent.errors import ConsentAlreadyDecided
 from consent.models import Consent
@@ -24,26 +23,6 @@ from consent.services import revoke_consent
 from core import clock
 from core.errors import NotFound, Throttled
 from core.idempotency import Answer
-
-
-class RegisterUser(Endpoint):
-    @operation(
-        "registerUser",
-        "Register a person",
-        body=UserRegistration,
-        answer=NewUser,
-        status=201,
-        errors=(EmailTaken, Throttled),
-        repeatable=True,
-        request_example={"email": "ada@example.com", "password": "correct-horse-battery", "name": "Ada"},
-    )
-    def post(self, request: Request) -> Response:
-        body = self.read(UserRegistration)
-        throttle_registration(self.actor)
-        user = new_user(**body)
-        return self.answer_once(
-            self.actor.ip or "", lambda: Answer(201, NewUser(add_user(actor=self.actor, user=user)).data)
-        )
 
 
 class LogInUser(Endpoint):

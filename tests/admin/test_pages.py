@@ -13,13 +13,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from core.models import IdempotencyRecord
 from tests.admin.world import World, sign_in, staff
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
-UNOPENED = (IdempotencyRecord, UsedAssertion)
+UNOPENED = (AddressCode, IdempotencyRecord, PendingRegistration, UsedAssertion)
 MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 MODELS.append(EmailAddress)
 SECRET_FIELDS = {"digest", "token_checksum", "code", "password", "salt", "private_sealed", "sealed_answer"}

@@ -6,8 +6,10 @@ from datetime import timedelta
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from accounts.models import User
-from accounts.services import open_session, register_user
+from accounts.models import PendingRegistration, User
+from accounts.registration import start_registration
+from accounts.services import new_user, open_session, register_user
+from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.models import Leaf, PendingEntry
@@ -83,6 +85,9 @@ def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, st
 
 def _fill_the_rest(world: World) -> None:
     world.shown.add(open_session(actor=ANYBODY, user=world.ada).token)
+    send_address_code(actor=ANYBODY, user=world.ada, email="ada@work.example")
+    pending = new_user(email="eve@example.com", password=PASSWORD)
+    start_registration(actor=ANYBODY, kind=PendingRegistration.Kind.USER, user=pending)
     server = register_resource_server(
         actor=SYSTEM,
         organization=world.developer.organization,
@@ -96,9 +101,9 @@ def _fill_the_rest(world: World) -> None:
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
-    pending = PendingEntry.objects.order_by("entry_id").first()
-    assert pending is not None
-    Leaf.objects.create(index=0, entry_id=pending.entry_id, number=0, digest=pending.digest)
+    entry = PendingEntry.objects.order_by("entry_id").first()
+    assert entry is not None
+    Leaf.objects.create(index=0, entry_id=entry.entry_id, number=0, digest=entry.digest)
 
 
 def sign_in(user: User) -> Client:

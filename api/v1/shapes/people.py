@@ -4,14 +4,16 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.addresses import normalize_email
 from api.strict import Line, Moment, StrictSerializer, Text, Whole
 from core.rotation import MAX_OVERLAP_SECONDS
 
 MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
+MAX_CODE = 40
 
 
 class Email(serializers.EmailField):
-    """An address, kept as it is; it is compared in lower case."""
+    """An address, which is checked, kept and compared in its normalized form."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_EMAIL, trim_whitespace=False, **options)
@@ -19,7 +21,7 @@ class Email(serializers.EmailField):
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return str(data)
+        return normalize_email(str(data))
 
 
 class DeveloperRegistration(StrictSerializer):
@@ -37,6 +39,15 @@ class UserRegistration(StrictSerializer):
 class Login(StrictSerializer):
     email = Text(max_length=MAX_EMAIL)
     password = Text(max_length=MAX_PASSWORD)
+
+
+class Confirmation(StrictSerializer):
+    email = Text(max_length=MAX_EMAIL)
+    code = Text(max_length=MAX_CODE)
+
+
+class AddressConfirmation(StrictSerializer):
+    code = Text(max_length=MAX_CODE)
 
 
 class Rotation(StrictSerializer):
@@ -79,6 +90,18 @@ class UserSession(serializers.Serializer):
     name = serializers.CharField(source="session.user.name")
     sessionToken = serializers.CharField(source="token")
     expiresAt = Moment(source="session.expires_at")
+
+
+class VerificationRequired(serializers.Serializer):
+    """A code is on its way to the address. The answer is the same for a taken address, to which a notice goes."""
+
+    status = serializers.ChoiceField(choices=["verification_required"])
+
+
+class Verified(serializers.Serializer):
+    """The person's primary address is proved."""
+
+    status = serializers.ChoiceField(choices=["verified"])
 
 
 class RotatedApiKey(serializers.Serializer):

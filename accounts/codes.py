@@ -1,0 +1,54 @@
+"""Codes that prove an address: mailed, typed, kept as keyed digests.
+
+A code has 50 random bits, so that guesses need no counter per row: a stranger could use such a counter up and so cancel
+the owner's code. Guesses are limited by the sender's address instead.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.conf import settings
+
+from accounts.errors import InvalidCode
+from core.actor import Actor
+from core.canonical import canonical_json
+from core.crypto import keyed_digest
+from core.throttle import Throttle, address_subjects
+
+LIFETIME = timedelta(minutes=15)
+# Crockford's Base32: nothing looks like something else in it.
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+LENGTH = 10
+_MISREAD = str.maketrans("OIL", "011", "- \t")
+
+
+def new_code() -> str:
+    """Return a code such as `7KQ2M-XX04Z`."""
+    code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    return f"{code[:5]}-{code[5:]}"
+
+
+def code_digest(code: str, *context: str) -> str:
+    """Return the digest of a code as typed, good only in this context (what it proves, and to whom).
+
+    It is an HMAC, so how long its lookup takes tells nothing about the code.
+    """
+    typed = code.upper().translate(_MISREAD)
+    return keyed_digest("address-code", canonical_json([*context, typed]))
+
+
+@contextmanager
+def code_attempt(actor: Actor) -> Iterator[None]:
+    """Count an `InvalidCode` raised inside against the address. Raises `Throttled`. Open no transaction before."""
+    throttle, subjects = Throttle("address-code", settings.THROTTLE_SIGN_IN), address_subjects(actor.ip or "")
+    throttle.hit(*subjects)
+    try:
+        yield
+    except InvalidCode:
+        raise
+    except Exception:
+        throttle.forgive(*subjects)
+        raise
+    throttle.forgive(*subjects)

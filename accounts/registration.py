@@ -1,0 +1,83 @@
+"""Registering where addresses must be proved first: until then there is no account, only a pending registration.
+
+Every registration of an address has a row and a code of its own. A code proves its own row only: nobody's password is
+confirmed by somebody else's code, and nobody can cancel another's registration.
+"""
+
+from django.db import transaction
+
+from accounts import codes
+from accounts.addresses import normalize_email
+from accounts.errors import InvalidCode
+from accounts.mails import send_mail
+from accounts.models import PendingRegistration, User
+from accounts.selectors import address_is_taken
+from accounts.services import add_user
+from core import clock
+from core.actor import Actor
+
+Kind = PendingRegistration.Kind
+
+# So many wait for one address at most; a stranger needs several addresses of his own to get there.
+MAX_WAITING = 50
+
+
+@transaction.atomic
+def start_registration(*, actor: Actor, kind: Kind, user: User) -> PendingRegistration:
+    """Keep the registration of a person not yet saved, and mail a code; to a taken address mail a notice.
+
+    New and taken addresses cost the same work and get the same answer. Beyond `MAX_WAITING` nothing is kept or sent.
+    """
+    now, code = clock.now(), codes.new_code()
+    pending = PendingRegistration(
+        kind=kind,
+        email=user.email,
+        name=user.name,
+        password=user.password,
+        created_at=now,
+        expires_at=now + codes.LIFETIME,
+    )
+    pending.digest = _digest(pending, code)
+    if PendingRegistration.objects.filter(email=user.email, expires_at__gt=now).count() < MAX_WAITING:
+        pending.save(force_insert=True)
+        name = "address_taken" if address_is_taken(user.email) else "registration_code"
+        send_mail(name, to=user.email, actor=actor, context={"code": code})
+    return pending
+
+
+@transaction.atomic
+def confirm_registration(*, actor: Actor, email: str, code: str) -> User:
+    """Create the person whose registration at the API this code proves. Raises `InvalidCode`, `EmailTaken`."""
+    return add_user(actor=actor, user=take_registration(kind=Kind.USER, email=email, code=code), is_verified=True)
+
+
+@transaction.atomic
+def confirm_sign_up(*, actor: Actor, pending_id: str, email: str, code: str) -> User:
+    """Create the person who signed up in this browser. Raises `InvalidCode`, `EmailTaken`."""
+    user = take_registration(kind=Kind.BROWSER, email=email, code=code, pending_id=pending_id)
+    return add_user(actor=actor, user=user, is_verified=True)
+
+
+def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = "") -> User:
+    """Use up the registration that this code proves; return the person, not yet saved. Raises `InvalidCode`.
+
+    Call it in the transaction that saves the person: of several confirmations at once one deletes the row.
+    """
+    wanted = PendingRegistration(kind=kind, email=normalize_email(email), id=pending_id)
+    rows = PendingRegistration.objects.filter(digest=_digest(wanted, code), expires_at__gt=clock.now())
+    pending = rows.first()
+    if pending is None or not rows.delete()[0]:
+        raise InvalidCode("Check the code, or register again to get another.")
+    return User(email=pending.email, name=pending.name, password=pending.password)
+
+
+def delete_expired_registrations(*, limit: int = 500) -> int:
+    """Delete up to `limit` registrations that were not confirmed in time; return how many."""
+    expired = PendingRegistration.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
+    return PendingRegistration.objects.filter(pk__in=list(expired)).delete()[0]
+
+
+def _digest(pending: PendingRegistration, code: str) -> str:
+    """Bind the code to what it proves; in a browser also to the row that its session names."""
+    row = pending.id if pending.kind == Kind.BROWSER else ""
+    return codes.code_digest(code, pending.kind, pending.email, row)

@@ -1,0 +1,290 @@
+"""Where addresses must be proved, nothing exists before the mailed code, and nothing tells who has an account."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import connection
+from django.utils import timezone
+
+from accounts.models import PendingRegistration, User
+from accounts.registration import MAX_WAITING
+from audit.models import Entry
+from developers.models import Developer
+from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
+from tests.mails import code_in
+
+ADA = "ada@example.com"
+PERSON = {"email": ADA, "password": PASSWORD, "name": "Ada"}
+DEVELOPER = {"email": ADA, "password": PASSWORD, "name": "Acme AI"}
+DOORS = [("/users", PERSON), ("/developers", DEVELOPER)]
+REQUIRED = {"status": "verification_required"}
+STRANGER = {"password": "a-stranger's-passphrase", "name": "Mallory"}
+
+
+@pytest.fixture
+def required(settings: Any) -> None:
+    settings.REQUIRE_VERIFIED_EMAIL = True
+
+
+@pytest.fixture
+def register(anybody: Api, required: None, mails: list[Any]) -> Callable[..., str]:
+    """Return a function that registers and returns the code from the mail."""
+
+    def run(door: str, body: Json) -> str:
+        assert expect(202, anybody.post(f"{door}/register", body)) == REQUIRED
+        assert mails[-1].to == [body["email"]]
+        return code_in(mails[-1])
+
+    return run
+
+
+def confirm(door: str, email: str, code: str) -> Any:
+    return Api().post(f"{door}/register/confirm", {"email": email, "code": code})
+
+
+@pytest.mark.parametrize(("door", "body"), DOORS)
+def test_no_account_exists_before_its_address_is_proved(register: Any, door: str, body: Json) -> None:
+    code = register(door, body)
+    assert not User.objects.exists()
+    assert not Entry.objects.exists()
+    problem(Api().post(f"{door}/login", {"email": ADA, "password": PASSWORD}), 401, "invalid_credentials")
+
+    created = expect(201, confirm(door, ADA, code))
+
+    assert created["email"] == ADA
+    assert list(EmailAddress.objects.values_list("email", "primary", "verified")) == [(ADA, True, True)]
+    expect(200, Api().post(f"{door}/login", {"email": ADA, "password": PASSWORD}))
+
+
+def test_confirming_answers_what_registering_answers_otherwise(register: Any) -> None:
+    person = expect(201, confirm("/users", ADA, register("/users", PERSON)))
+    assert (set(person), person["name"]) == ({"id", "email", "name", "createdAt"}, "Ada")
+    body = {**DEVELOPER, "email": "dev@example.com"}
+    developer = expect(201, confirm("/developers", "dev@example.com", register("/developers", body)))
+    assert set(developer) == {"id", "name", "email", "organizationId", "apiKey", "createdAt"}
+    assert developer["name"] == "Acme AI"
+    expect(200, Api(X_Api_Key=developer["apiKey"]).get("/agents"))
+
+
+@pytest.mark.parametrize(("door", "body"), DOORS)
+def test_a_taken_address_gets_the_same_answer_after_the_same_work(
+    register: Any, mails: list[Any], monkeypatch: Any, door: str, body: Json
+) -> None:
+    expect(201, confirm("/users", ADA, register("/users", PERSON)))
+    hashed: list[str] = []
+    encode = Argon2PasswordHasher.encode
+    monkeypatch.setattr(Argon2PasswordHasher, "encode", lambda *args: hashed.append("x") or encode(*args))
+    mails.clear()
+
+    fresh = Api().post(f"{door}/register", {**body, "email": "new@example.com"})
+    after_fresh = len(hashed)
+    taken = Api().post(f"{door}/register", {**body, **STRANGER})
+
+    assert (fresh.status_code, fresh.content) == (taken.status_code, taken.content) == (202, taken.content)
+    ours = ("X-Request-Id", "Content-Length")
+    kept = [{k: v for k, v in each.headers.items() if k not in ours} for each in (fresh, taken)]
+    assert kept[0] == kept[1]
+    assert (after_fresh, len(hashed)) == (1, 2)
+    assert [mail.to for mail in mails] == [["new@example.com"], [ADA]]
+    assert "already have an account" in mails[1].subject
+    assert PendingRegistration.objects.count() == 2
+    assert User.objects.get().check_password(PASSWORD)
+
+
+def test_a_code_proves_its_own_registration_only(register: Any, mails: list[Any]) -> None:
+    strangers = register("/users", {"email": ADA, **STRANGER})
+    own = register("/users", PERSON)
+    again = register("/users", {"email": ADA, **STRANGER})
+    expect(201, confirm("/users", ADA, own))
+    assert User.objects.get().check_password(PASSWORD)
+    for code in (strangers, again):
+        problem(confirm("/users", ADA, code), 409, "email_taken")
+    assert User.objects.get().check_password(PASSWORD)
+
+
+def test_wrong_guesses_do_not_cancel_the_owner_s_code(register: Any, settings: Any) -> None:
+    settings.THROTTLE_SIGN_IN = "1000/minute"
+    code = register("/users", PERSON)
+    for number in range(20):
+        problem(confirm("/users", ADA, f"00000-{number:05}"), 400, "invalid_code")
+    expect(201, confirm("/users", ADA, code))
+
+
+@pytest.mark.parametrize("change", ["kind", "email", "used", "late", "unknown"])
+def test_a_wrong_code_is_one_uniform_error(register: Any, change: str) -> None:
+    door, email, code = "/users", ADA, register("/users", PERSON)
+    moment = timezone.now()
+    if change == "kind":
+        door = "/developers"
+    elif change == "email":
+        email = "eve@example.com"
+    elif change == "used":
+        expect(201, confirm(door, email, code))
+    elif change == "late":
+        moment += timedelta(minutes=15, seconds=1)
+    else:
+        code = "00000-00000"
+    with time_machine.travel(moment):
+        body = problem(confirm(door, email, code), 400, "invalid_code")
+    assert body["detail"] == "Check the code, or register again to get another."
+
+
+def test_a_code_is_forgiving_about_how_it_is_typed(register: Any) -> None:
+    code = register("/users", PERSON)
+    expect(201, confirm("/users", " Ada@EXAMPLE.com", f" {code.lower().replace('-', ' ').replace('0', 'o')} "))
+
+
+def test_guesses_are_throttled_by_address(register: Any, settings: Any) -> None:
+    settings.THROTTLE_SIGN_IN = "3/minute"
+    register("/users", PERSON)
+    codes = [confirm("/users", ADA, "00000-00000").status_code for _ in range(4)]
+    assert codes == [400, 400, 400, 429]
+
+
+def test_a_mailbox_is_not_flooded(register: Any, mails: list[Any], settings: Any) -> None:
+    settings.THROTTLE_REGISTRATION = "1000/hour"
+    for _ in range(MAX_WAITING):
+        register("/users", PERSON)
+    mails.clear()
+    assert expect(202, Api().post("/users/register", PERSON)) == REQUIRED
+    assert mails == []
+    assert PendingRegistration.objects.count() == MAX_WAITING
+
+
+def test_a_repeated_registration_sends_one_mail(register: Any, anybody: Api, mails: list[Any]) -> None:
+    for _ in range(2):
+        expect(202, anybody.post("/users/register", PERSON, Idempotency_Key="one"))
+    assert len(mails) == 1
+
+
+def test_the_mail_leads_to_api_url_and_holds_no_text_of_the_sender(
+    register: Any, mails: list[Any], anybody: Api, settings: Any
+) -> None:
+    settings.API_URL = "https://gate.example.com"
+    anybody.post("/users/register", {**PERSON, "name": "Call 555-0100"}, Host="127.0.0.1")
+    assert "https://gate.example.com" in mails[-1].body
+    assert "127.0.0.1:" not in mails[-1].body
+    assert "localhost" not in mails[-1].body
+    assert "555" not in mails[-1].body
+
+
+@pytest.mark.parametrize("spelling", ["ADA@EXAMPLE.COM", "\uff41da@example.com", "ada@\uff45xample.com"])
+def test_spellings_of_one_address_are_one_account(anybody: Api, spelling: str) -> None:
+    expect(201, anybody.post("/users/register", PERSON))
+    problem(anybody.post("/users/register", {**PERSON, "email": spelling}), 409, "email_taken")
+    expect(200, anybody.post("/users/login", {"email": spelling, "password": PASSWORD}))
+
+
+def test_a_domain_in_unicode_is_the_one_in_ascii(anybody: Api) -> None:
+    created = expect(201, anybody.post("/users/register", {**PERSON, "email": "ada@B\u00fccher.example"}))
+    assert created["email"] == "ada@xn--bcher-kva.example"
+    body = {**PERSON, "email": "ada@xn--bcher-kva.example"}
+    problem(anybody.post("/users/register", body), 409, "email_taken")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("door", "body"), DOORS)
+def test_of_confirmations_at_once_one_succeeds(register: Any, settings: Any, door: str, body: Json) -> None:
+    settings.THROTTLE_SIGN_IN = "1000/minute"
+    code = register(door, body)
+    statuses: list[int] = []
+    start = threading.Barrier(8)
+
+    def run() -> None:
+        try:
+            start.wait(10)
+            statuses.append(confirm(door, ADA, code).status_code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(statuses) == [201] + [400] * 7
+    assert User.objects.count() == 1
+    assert Developer.objects.count() == (door == "/developers")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_codes_confirmed_at_once_one_makes_the_account(register: Any, settings: Any) -> None:
+    settings.THROTTLE_SIGN_IN = "1000/minute"
+    codes = [register("/users", PERSON) for _ in range(6)]
+    statuses: list[int] = []
+    start = threading.Barrier(6)
+
+    def run(code: str) -> None:
+        try:
+            start.wait(10)
+            statuses.append(confirm("/users", ADA, code).status_code)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(code,)) for code in codes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(statuses) == [201] + [409] * 5
+    assert User.objects.count() == 1
+
+
+class TestAnAccountOlderThanTheSwitch:
+    """It was made without proof; then `REQUIRE_VERIFIED_EMAIL` went on."""
+
+    @pytest.fixture
+    def old(self, ada: Api, bob: Api, agent: Json, developer: Api, settings: Any) -> Api:
+        settings.REQUIRE_VERIFIED_EMAIL = True
+        return ada
+
+    def test_approves_no_consent(self, agent: Json, ada: Api, settings: Any) -> None:
+        consent = initiate(agent)
+        settings.REQUIRE_VERIFIED_EMAIL = True
+        problem(ada.post(f"/consent/{consent}/approve"), 403, "email_unverified")
+        expect(200, ada.post(f"/consent/{consent}/deny"))
+
+    def test_uses_no_api_key(self, old: Api, developer: Api) -> None:
+        problem(developer.get("/agents"), 403, "email_unverified")
+        problem(developer.post("/developers/api-keys/rotate"), 403, "email_unverified")
+
+    def test_has_no_developer_s_session_either(self, old: Api, anybody: Api) -> None:
+        body = {"email": "acme@example.com", "password": PASSWORD}
+        session = expect(200, anybody.post("/developers/login", body))["sessionToken"]
+        problem(Api(Authorization=f"Bearer {session}").get("/agents"), 403, "email_unverified")
+
+    def test_reads_and_ends_what_it_has(self, old: Api) -> None:
+        expect(200, old.get("/users/me/consents"))
+        expect(200, old.get("/users/me/audit-logs"))
+
+    def test_works_again_once_its_address_is_proved(
+        self, old: Api, agent: Json, mails: list[Any], settings: Any
+    ) -> None:
+        assert expect(202, old.post("/users/me/email/verification")) == REQUIRED
+        path, code = "/users/me/email/verification/confirm", code_in(mails[-1])
+        problem(old.post(path, {"code": "00000-00000"}), 400, "invalid_code")
+        assert expect(200, old.post(path, {"code": code})) == {"status": "verified"}
+        problem(old.post(path, {"code": code}), 400, "invalid_code")
+        assert expect(200, old.post("/users/me/email/verification")) == {"status": "verified"}
+        settings.REQUIRE_VERIFIED_EMAIL = False
+        consent = initiate(agent)
+        settings.REQUIRE_VERIFIED_EMAIL = True
+        expect(200, old.post(f"/consent/{consent}/approve", {"scopes": SCOPES[:1]}))
+        assert Entry.objects.filter(event="user.email_verified").count() == 1
+
+    def test_is_not_proved_by_another_person_s_code(self, old: Api, bob: Any, mails: list[Any]) -> None:
+        bob.post("/users/me/email/verification")
+        code = code_in(mails[-1])
+        problem(old.post("/users/me/email/verification/confirm", {"code": code}), 400, "invalid_code")
+
+    def test_of_another_is_out_of_reach(self, old: Any, bob: Any, anybody: Api) -> None:
+        for path in ("email/verification", "email/verification/confirm"):
+            body = {"code": "x"} if path.endswith("confirm") else {}
+            problem(bob.post(f"/users/{old.id}/{path}", body), 404, "not_found")
+            problem(anybody.post(f"/users/{old.id}/{path}", body), 401, "not_authenticated")
