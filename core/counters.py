@@ -6,7 +6,7 @@ Danger: read the clock only after `lock_counters`. A reading from before the wai
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -90,7 +90,7 @@ def take_call(
 
     A counter that is asked for twice counts once, under the lower limit.
     """
-    waits = [counters[request.key].retry_after(request.limit, now) for request in call]
+    waits = [_wait(request, counters, now) for request in call]
     if any(waits):
         return CounterDenial(next(index for index, wait in enumerate(waits) if wait), max(waits))
     for key in {request.key for request in call}:
@@ -141,6 +141,20 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     return {key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()}
 
 
+def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
+    """Yield the stored counters whose key starts with `prefix`, all of one window, without a lock."""
+    rows = Counter.objects.filter(key__startswith=prefix).exclude(counts=b"").values_list("key", "slot", "counts")
+    for key, slot, packed in rows.iterator():
+        yield LoadedCounter.unpack(key, window_seconds, slot, bytes(packed))
+
+
+def put_counters(counters: Iterable[LoadedCounter]) -> None:
+    """Store counters in the place of those with the same keys. Nobody else may count in them meanwhile."""
+    rows = [Counter(key=one.key, slot=one.slot, counts=one.pack(), expires_at=one.expires_at) for one in counters]
+    fields = ["slot", "counts", "expires_at"]
+    Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
+
+
 def delete_idle_counters(now: datetime, limit: int) -> int:
     """Delete at most `limit` counters in which nothing counts at `now`, and return how many were deleted."""
     with connection.cursor() as cursor:
@@ -148,11 +162,21 @@ def delete_idle_counters(now: datetime, limit: int) -> int:
         return int(cursor.rowcount)
 
 
+def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
+    counter = counters[request.key]
+    if request.also:
+        counter = LoadedCounter(request.key, request.window_seconds)
+        counter.add(counters[request.key], now)
+        counter.add(counters[request.also], now)
+    return counter.retry_after(request.limit, now)
+
+
 def _windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     windows: dict[str, int] = {}
     for request in requests:
-        if windows.setdefault(request.key, request.window_seconds) != request.window_seconds:
-            raise ValueError("A counter has one window: put it into the key")
+        for key in filter(None, (request.key, request.also)):
+            if windows.setdefault(key, request.window_seconds) != request.window_seconds:
+                raise ValueError("A counter has one window: put it into the key")
     return windows
 
 

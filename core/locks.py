@@ -35,8 +35,17 @@ def revocation() -> Iterator[None]:
     """
     with transaction.atomic():
         yield
-        _check_foreign_keys()
-        _execute("SELECT pg_advisory_xact_lock(%s)", DECISIONS)
+        hold_decisions()
+
+
+def hold_decisions() -> None:
+    """Wait for the decisions under way, and hold up new ones until this transaction ends.
+
+    For a revoker that must rewrite what decisions write, such as counters. Danger: it must have locked and changed all
+    its other rows before, or it can deadlock; and what it does from here on stalls every verify.
+    """
+    _check_foreign_keys()
+    _execute("SELECT pg_advisory_xact_lock(%s)", DECISIONS)
 
 
 def _check_foreign_keys() -> None:

@@ -8,12 +8,14 @@ All of it is whole microseconds.
 
 import hashlib
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 SLOTS = 65
 SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, cut into 64
 KEY_LENGTH = 200
+MAX_COUNT = 2**32 - 1  # what a slot can hold
 EXPIRY_STEP_SECONDS = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -31,16 +33,20 @@ def counter_key(*parts: object) -> str:
 class CounterRequest:
     """One limit that a call must pass: at most `limit` in any `window_seconds`, counted under `key`.
 
-    The key names the window, so that one row never mixes two, and holds no personal data in clear.
+    The key names the window, so that one row never mixes two, and holds no personal data in clear. What the counter
+    `also` holds, of the same window, weighs in; the call is not counted there.
     """
 
     key: str
     limit: int
     window_seconds: int
+    also: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.key) <= KEY_LENGTH:
             raise ValueError(f"A counter's key has 1 to {KEY_LENGTH} characters")
+        if len(self.also) > KEY_LENGTH or self.also == self.key:
+            raise ValueError("A counter weighs in another one")
         if self.limit < 1 or self.window_seconds < 1:
             raise ValueError("A counter's limit and window are 1 or more")
 
@@ -78,6 +84,19 @@ class LoadedCounter:
         """Count `number` at `now`, whether or not they fit: ask `room` first."""
         self._advance(now)
         self.counts[self.slot % SLOTS] += number
+        self.changed = True
+
+    def add(self, other: "LoadedCounter", now: datetime) -> None:
+        """Add the calls in `other`, whose window may be another, as late as each can have been made.
+
+        That is the end of its slot, or `now`: so none is forgotten before its window has passed.
+        """
+        self._advance(now)
+        for latest, count in other._counted(_microseconds(now)):
+            slot = latest // self._slot_microseconds
+            self._move_to(slot)
+            if slot > self.slot - SLOTS:
+                self.counts[slot % SLOTS] = min(MAX_COUNT, self.counts[slot % SLOTS] + count)
         self.changed = True
 
     def give_back(self, now: datetime) -> None:
@@ -119,10 +138,19 @@ class LoadedCounter:
 
     def _advance(self, now: datetime) -> None:
         """Move to the slot of `now` and forget what left the window. A clock that went back moves nothing."""
-        target = _microseconds(now) // self._slot_microseconds
+        self._move_to(_microseconds(now) // self._slot_microseconds)
+
+    def _move_to(self, target: int) -> None:
         for slot in range(self.slot + 1, min(target, self.slot + SLOTS) + 1):
             self.counts[slot % SLOTS] = 0
         self.slot = max(self.slot, target)
+
+    def _counted(self, now: int) -> Iterator[tuple[int, int]]:
+        """Yield the latest moment of each slot in which something counts, and how many."""
+        for slot in range(self.slot - SLOTS + 1, self.slot + 1):
+            if count := self.counts[slot % SLOTS]:
+                start = slot * self._slot_microseconds
+                yield min(start + self._slot_microseconds - 1, max(now, start)), count
 
 
 def _microseconds(moment: datetime) -> int:

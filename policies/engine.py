@@ -4,18 +4,22 @@ Any rule that denies, denies the call. A rule that cannot be read or that fails 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from core.sliding_window import CounterRequest
 from policies.rules import Denial, RuleContext
+from policies.rules.ledger import Ledger, LimitKind, subject_of
 from policies.rules.parsing import echo, parse_rule
 
 logger = logging.getLogger(__name__)
 
 UNREADABLE = Denial("The rule cannot be read, so nothing passes it.")
 FAILED = Denial("The rule failed, so nothing passes it.")
+NO_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class CompiledRule:
     type: str
     index: int
     check: Callable[[RuleContext], Denial | None]
-    counters: Callable[[str, RuleContext], tuple[CounterRequest, ...]]
+    counters: Callable[[RuleContext], tuple[CounterRequest, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +79,18 @@ class Evaluation:
         return tuple(limit.request for limit in self.limits)
 
 
-def compile_policy(policy_id: str, name: str, raw_rules: Any) -> CompiledPolicy:
+def compile_policy(
+    policy_id: str, name: str, raw_rules: Any, limit_history: Mapping[str, Any] | None = None
+) -> CompiledPolicy:
     """Return a stored policy ready to be asked. What cannot be read in it becomes a rule that denies."""
     items = raw_rules if isinstance(raw_rules, list) else [raw_rules]
-    rules = (_compile_rule(policy_id, index, item) for index, item in enumerate(items))
-    return CompiledPolicy(policy_id, name, tuple(rules))
+    try:
+        ledger = Ledger.read(policy_id, limit_history or {})
+    except Exception:
+        logger.exception("The limits of policy %s cannot be read and deny", policy_id)
+        return CompiledPolicy(policy_id, name, (_unreadable(0, None),))
+    rules = (_compile_rule(ledger, index, item) for index, item in enumerate(items))
+    return CompiledPolicy(policy_id, name, (*rules, *_retired_limits(ledger, len(items))))
 
 
 def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation:
@@ -99,7 +110,7 @@ def _ask(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial
     try:
         answer = rule.check(ctx)
         if answer is None:
-            return tuple(rule.counters(policy.id, ctx))
+            return tuple(rule.counters(ctx))
         if isinstance(answer, Denial):
             return answer
         raise TypeError(f"A rule answered {type(answer).__name__}")
@@ -108,18 +119,31 @@ def _ask(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial
         return FAILED
 
 
-def _compile_rule(policy_id: str, index: int, raw: Any) -> CompiledRule:
+def _compile_rule(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
     try:
         rule = parse_rule(raw)
     except Exception:
-        logger.exception("Rule %d of policy %s cannot be read and denies", index, policy_id)
+        logger.exception("Rule %d of policy %s cannot be read and denies", index, ledger.policy_id)
         return _unreadable(index, raw)
-    return CompiledRule(rule.type, index, rule.check, rule.counters)
+    return CompiledRule(rule.type, index, rule.check, partial(rule.counters, ledger))
+
+
+def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
+    """Yield what an edit has removed and what still counts, so that putting it back hands out no second quota."""
+    for kind, until in ledger.retired.items():
+        yield CompiledRule("rate_limit", index, lambda ctx: None, partial(_count_retired, ledger, kind, until))
+
+
+def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleContext) -> tuple[CounterRequest, ...]:
+    if ctx.now >= until:
+        return ()
+    subject = subject_of(kind.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
+    return (ledger.request(kind, subject, NO_LIMIT, ctx.now),)
 
 
 def _unreadable(index: int, raw: Any) -> CompiledRule:
     name = raw.get("type") if isinstance(raw, dict) else None
-    return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE, lambda policy_id, ctx: ())
+    return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE, lambda ctx: ())
 
 
 def _denial(policy: CompiledPolicy, rule: CompiledRule, denial: Denial) -> PolicyDenial:

@@ -18,6 +18,8 @@ class Policy(models.Model):
     description = PlainTextField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
     rules = models.JSONField(default=list)
+    # A `Ledger`, written by `policies.limits` only.
+    limit_history = models.JSONField(default=dict, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

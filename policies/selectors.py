@@ -56,5 +56,5 @@ def _compile(policy: Policy) -> CompiledPolicy:
     if key not in _compiled:
         if len(_compiled) >= MAX_COMPILED:
             _compiled.clear()
-        _compiled[key] = compile_policy(policy.id, policy.name, policy.rules)
+        _compiled[key] = compile_policy(policy.id, policy.name, policy.rules, policy.limit_history)
     return _compiled[key]

@@ -6,12 +6,15 @@ from typing import Any
 from agents.models import Agent
 from audit.events import Event
 from audit.services import Draft, record
+from core import clock
 from core.actor import Actor
 from core.errors import Invalid
-from core.locks import revocation
+from core.locks import hold_decisions, revocation
 from developers.models import Organization
+from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.models import Policy
 from policies.rules import parse_rules
+from policies.rules.ledger import Ledger
 
 EDITABLE = frozenset({"name", "description", "agent", "enabled", "rules"})
 
@@ -43,7 +46,10 @@ def create_policy(
 
 
 def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
-    """Change the given fields of `EDITABLE`; return the policy anew. Raises `InvalidRules`, `Invalid`."""
+    """Change the given fields of `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
+
+    A changed limit starts from what has been counted: an edit hands out no second quota.
+    """
     unknown = set(changes) - EDITABLE
     if unknown:
         raise Invalid.field(min(unknown), "cannot be changed")
@@ -52,11 +58,16 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
         policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)
+        plan = _plan(policy, changes.get("rules", policy.rules))
         for field, value in changes.items():
             setattr(policy, field, value)
+        policy.limit_history = plan.ledger.stored()
         policy.version += 1
         policy.save()
         _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata={"changed": sorted(changes)})
+        if plan.sources:
+            hold_decisions()
+            carry_counters(plan)
     return policy
 
 
@@ -65,6 +76,11 @@ def delete_policy(*, actor: Actor, policy: Policy) -> None:
     with revocation():
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)
         policy.delete()
+
+
+def _plan(policy: Policy, rules: Any) -> LimitPlan:
+    ledger = Ledger.read(policy.id, policy.limit_history)
+    return plan_limits(ledger, limit_kinds(policy.rules), limit_kinds(rules), clock.now())
 
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:

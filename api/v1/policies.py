@@ -71,7 +71,14 @@ class OnePolicy(PolicyEndpoint):
     def get(self, request: Request, policy_id: str) -> Response:
         return Response(Policy(self.policy(policy_id)).data)
 
-    @operation("updatePolicy", "Change a policy", body=PolicyChanges, answer=Policy)
+    @operation(
+        "updatePolicy",
+        "Change a policy",
+        description="A limit whose `windowSeconds` or `scope` changes starts from what was counted before. After a "
+        "change of `scope` the total is charged to every person or agent, until the window has passed.",
+        body=PolicyChanges,
+        answer=Policy,
+    )
     def patch(self, request: Request, policy_id: str) -> Response:
         body = self.read(PolicyChanges, partial=True)
         policy = self.policy(policy_id)

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from core.sliding_window import CounterRequest
+from policies.rules.ledger import Ledger
 
 MAX_ENTRIES = 200
 MAX_CHARACTERS = 200
@@ -60,7 +61,7 @@ class Rule(BaseModel, ABC):
     def check(self, ctx: RuleContext) -> Denial | None:
         """Return why `ctx` is denied, or None. Whatever is raised here denies too."""
 
-    def counters(self, policy_id: str, ctx: RuleContext) -> tuple[CounterRequest, ...]:
+    def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
         """Return the limits that the call must still pass, to be counted with the decision."""
         return ()
 

@@ -4,8 +4,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import Field
 
-from core.sliding_window import CounterRequest, counter_key
+from core.sliding_window import CounterRequest
 from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.ledger import Ledger, LimitKind, subject_of
 
 MAX_REQUESTS = 1_000_000
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
@@ -23,13 +24,15 @@ class RateLimit(Rule):
         """Return None: the limit is exact only where it is counted, in the decision's transaction."""
         return None
 
-    def counters(self, policy_id: str, ctx: RuleContext) -> tuple[CounterRequest, ...]:
-        """Return the one counter of this limit for the call.
+    @property
+    def kind(self) -> LimitKind:
+        """What tells its counters apart. Not the size or the rule's place: changing these hands out no second quota."""
+        return LimitKind(self.window_seconds, self.scope)
 
-        The key leaves out the limit and the rule's place: editing or moving a rule hands out no second quota.
-        """
-        key = counter_key("rate", policy_id, self.window_seconds, self.scope, self._subject(ctx))
-        return (CounterRequest(key, self.max_requests, self.window_seconds),)
+    def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
+        """Return the one counter of this limit for the call."""
+        subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
+        return (ledger.request(self.kind, subject, self.max_requests, ctx.now),)
 
     def sentence(self) -> str:
         calls = ngettext("At most %(count)d call", "At most %(count)d calls", self.max_requests)
@@ -38,14 +41,6 @@ class RateLimit(Rule):
             "window": _window(self.window_seconds),
             "whom": self._whom(),
         }
-
-    def _subject(self, ctx: RuleContext) -> str:
-        """Return whose calls are counted together. A call without a person counts for its agent."""
-        if self.scope == "global":
-            return "all"
-        if self.scope == "per_agent" or ctx.user_id is None:
-            return ctx.agent_id
-        return ctx.user_id
 
     def _whom(self) -> str:
         words = {

@@ -177,3 +177,49 @@ def test_long_keys_become_digests_that_differ() -> None:
     assert one != other
     assert len(one) == 64
     assert counter_key("rate", "pol_1", 60) == "rate|pol_1|60"
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrivals(), windows, st.lists(st.integers(0, 3_000_000), max_size=5))
+def test_calls_moved_to_another_window_count_at_least_that_long_and_little_longer(
+    case: tuple[int, int, list[datetime]], window: int, later: list[int]
+) -> None:
+    _, old_window, moments = case
+    old = LoadedCounter("old", old_window)
+    for moment in moments:
+        old.take(1, moment)
+    moved_at = moments[-1]
+    known = [moment for moment in moments if old_window >= (moved_at - moment).total_seconds()]
+    new = LoadedCounter("new", window)
+    new.add(old, moved_at)
+    for seconds in sorted(later):
+        now = moved_at + timedelta(seconds=seconds)
+        used, slack = new.used(now), timedelta(seconds=(window + old_window) / 64)
+        assert used >= sum(now - moment < timedelta(seconds=window) for moment in known)
+        assert used <= sum(now - moment < timedelta(seconds=window) + slack for moment in moments)
+
+
+def test_counters_of_one_window_add_up_exactly() -> None:
+    one, other = LoadedCounter("a", 64), LoadedCounter("b", 64)
+    for seconds in range(0, 64, 3):
+        one.take(1, START + timedelta(seconds=seconds))
+        other.take(2, START + timedelta(seconds=seconds + 1))
+    now = START + timedelta(seconds=64)
+    both = LoadedCounter("c", 64)
+    both.add(one, now)
+    both.add(other, now)
+    for seconds in range(64, 140):
+        moment = START + timedelta(seconds=seconds)
+        assert both.used(moment) == one.used(moment) + other.used(moment)
+
+
+def test_a_slot_never_overflows() -> None:
+    full = LoadedCounter("a", 60)
+    full.take(2**32 - 1, START)
+    full.add(full, START)
+    assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == 2**32 - 1
+
+
+def test_a_counter_cannot_weigh_in_itself() -> None:
+    with pytest.raises(ValueError, match="weighs in"):
+        CounterRequest("a", 1, 60, "a")

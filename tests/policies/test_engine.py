@@ -27,7 +27,7 @@ def rule(answer: Any = None, counters: Any = ()) -> CompiledRule:
             raise value
         return value
 
-    return CompiledRule("made_up", 0, lambda ctx: give(answer), lambda policy_id, ctx: give(counters))
+    return CompiledRule("made_up", 0, lambda ctx: give(answer), lambda ctx: give(counters))
 
 
 def test_the_denial_names_policy_and_rule() -> None:

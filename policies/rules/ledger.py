@@ -1,0 +1,69 @@
+"""What a policy's limits have counted, across edits of the policy.
+
+Every limit of a policy counts the same calls, so a limit that an edit adds can start from what another one knows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from core.sliding_window import CounterRequest, counter_key
+
+EVERYONE = "*"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LimitKind:
+    """What tells the counters of one policy apart. Limits of one kind share theirs: the size is not part of it."""
+
+    window_seconds: int
+    scope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Which counters a policy has besides those of its rules.
+
+    `retired` kinds were removed by an edit and still count, without refusing, until that time. The counters of
+    `charged` kinds weigh in until that time what an edit charged to every subject.
+    """
+
+    policy_id: str
+    retired: Mapping[LimitKind, datetime] = field(default_factory=dict)
+    charged: Mapping[LimitKind, datetime] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, policy_id: str, stored: Mapping[str, Any]) -> "Ledger":
+        """Return the ledger as a policy stores it. Raises `ValueError`, `LookupError`, `TypeError` for damage."""
+        return cls(policy_id, _read(stored.get("retired", ())), _read(stored.get("charged", ())))
+
+    def stored(self) -> dict[str, Any]:
+        return {"retired": _write(self.retired), "charged": _write(self.charged)}
+
+    def key(self, kind: LimitKind, subject: str) -> str:
+        return counter_key("rate", self.policy_id, kind.window_seconds, kind.scope, subject)
+
+    def request(self, kind: LimitKind, subject: str, limit: int, now: datetime) -> CounterRequest:
+        """Return the counter of this limit for the subject."""
+        is_charged = kind in self.charged and now < self.charged[kind]
+        also = self.key(kind, EVERYONE) if is_charged else ""
+        return CounterRequest(self.key(kind, subject), limit, kind.window_seconds, also)
+
+
+def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
+    """Return whose calls are counted together. A call without a person counts for its agent."""
+    if scope == "global":
+        return "all"
+    return agent_id if scope == "per_agent" or user_id is None else user_id
+
+
+def _read(stored: Any) -> dict[LimitKind, datetime]:
+    return {LimitKind(one["windowSeconds"], one["scope"]): datetime.fromisoformat(one["until"]) for one in stored}
+
+
+def _write(kinds: Mapping[LimitKind, datetime]) -> list[dict[str, Any]]:
+    return [
+        {"windowSeconds": kind.window_seconds, "scope": kind.scope, "until": until.isoformat()}
+        for kind, until in sorted(kinds.items())
+    ]

@@ -1,0 +1,205 @@
+"""Editing a limit hands out no second quota: what was counted before the edit counts after it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from tests.api.conftest import Api, Json, expect, new_agent, tokens_for, verify
+
+HOUR, DAY = 3600, 86_400
+START = datetime(2026, 3, 23, 12, tzinfo=UTC)
+
+Clock = time_machine.Traveller
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[Clock]:
+    with time_machine.travel(START, tick=False) as traveller:
+        yield traveller
+
+
+def limit(window: int, scope: str = "per_user", most: int = 3) -> Json:
+    return {"type": "rate_limit", "config": {"maxRequests": most, "windowSeconds": window, "scope": scope}}
+
+
+class World:
+    """A developer whose agent acts for two people, under one policy."""
+
+    def __init__(self, developer: Api, people: list[Api]) -> None:
+        self.developer = developer
+        self.agent = new_agent(developer)
+        self.people = people
+        self.renew()
+        self.path = ""
+
+    def renew(self) -> None:
+        self.tokens = [tokens_for(self.agent, person)["accessToken"] for person in self.people]
+
+    def start(self, *rules: Json) -> None:
+        self.path = f"/policies/{expect(201, self.developer.post('/policies', {'name': 'P', 'rules': rules}))['id']}"
+
+    def edit(self, *rules: Json, **changes: Any) -> None:
+        expect(200, self.developer.patch(self.path, {"rules": rules, **changes} if rules or not changes else changes))
+
+    def use(self, times: int, person: int = 0) -> int:
+        """Return how many of so many calls were allowed."""
+        return sum(verify(self.tokens[person])["allowed"] for _ in range(times))
+
+
+@pytest.fixture
+def world(developer: Api, ada: Api, bob: Api) -> World:
+    return World(developer, [ada, bob])
+
+
+@pytest.mark.parametrize("window", [60, 3599, 3601, 2 * DAY])
+@pytest.mark.parametrize("scope", ["per_user", "per_agent", "global"])
+def test_another_window_is_as_full_as_the_old_one(world: World, window: int, scope: str) -> None:
+    world.start(limit(HOUR, scope))
+    assert world.use(5) == 3
+    world.edit(limit(window, scope))
+    assert world.use(2) == 0
+
+
+@pytest.mark.parametrize("before", ["per_user", "per_agent", "global"])
+@pytest.mark.parametrize("after", ["per_user", "per_agent", "global"])
+def test_another_scope_is_as_full_as_the_old_one(world: World, before: str, after: str) -> None:
+    world.start(limit(HOUR, before))
+    assert world.use(5) == 3
+    world.edit(limit(HOUR, after))
+    assert world.use(2) == 0
+
+
+def test_people_who_were_counted_apart_are_counted_together(world: World) -> None:
+    world.start(limit(HOUR, "per_user", 2))
+    assert (world.use(1, 0), world.use(2, 1)) == (1, 2)
+    world.edit(limit(HOUR, "global", 5))
+    assert world.use(5) == 2
+
+
+def test_what_was_counted_together_is_charged_to_each(world: World) -> None:
+    world.start(limit(HOUR, "global", 4))
+    assert (world.use(1, 0), world.use(2, 1)) == (1, 2)
+    world.edit(limit(HOUR, "per_user", 4))
+    assert (world.use(3, 0), world.use(3, 1)) == (1, 1)
+
+
+def test_what_is_charged_to_each_runs_out_with_the_window(world: World, clock: Clock) -> None:
+    world.start(limit(60, "global", 2))
+    assert world.use(2) == 2
+    world.edit(limit(60, "per_user", 2))
+    clock.shift(timedelta(seconds=59))
+    assert (world.use(1, 0), world.use(1, 1)) == (0, 0)
+    clock.shift(timedelta(seconds=3))
+    assert (world.use(3, 0), world.use(3, 1)) == (2, 2)
+    assert verify(world.tokens[0])["retryAfterSeconds"] <= 61
+
+
+def test_a_refusal_after_an_edit_says_when_to_come_back(world: World, clock: Clock) -> None:
+    world.start(limit(60, "global", 2))
+    world.use(1)
+    clock.shift(timedelta(seconds=30))
+    world.use(1)
+    world.edit(limit(60, "per_user", 1))
+    wait = verify(world.tokens[0])["retryAfterSeconds"]
+    assert 60 <= wait <= 61
+    clock.shift(timedelta(seconds=wait))
+    assert world.use(1) == 1
+
+
+def test_a_shorter_window_keeps_only_what_is_recent(world: World, clock: Clock) -> None:
+    world.start(limit(HOUR, most=2))
+    assert world.use(2) == 2
+    clock.shift(timedelta(minutes=10))
+    world.edit(limit(60, most=2))
+    assert world.use(3) == 2
+
+
+def test_a_longer_window_keeps_all_that_the_old_one_held(world: World, clock: Clock) -> None:
+    world.start(limit(60, most=3))
+    world.use(1)
+    clock.shift(timedelta(seconds=50))
+    world.use(1)
+    world.edit(limit(600, most=3))
+    assert world.use(3) == 1
+    clock.shift(timedelta(seconds=500))
+    assert world.use(1) == 0
+    clock.shift(timedelta(seconds=120))
+    assert world.use(5) == 3
+
+
+def test_there_and_back_forgets_nothing(world: World, clock: Clock) -> None:
+    world.start(limit(HOUR, most=3))
+    assert world.use(3) == 3
+    world.edit(limit(1, most=3))
+    clock.shift(timedelta(seconds=10))
+    assert world.use(2) == 2
+    world.edit(limit(HOUR, most=7))
+    assert world.use(5) == 2
+
+
+def test_another_scope_and_back_charges_each_with_their_own(world: World) -> None:
+    world.start(limit(HOUR, "per_user", 3))
+    assert world.use(3, 0) == 3
+    world.edit(limit(HOUR, "global", 5))
+    assert world.use(1, 1) == 1
+    world.edit(limit(HOUR, "per_user", 3))
+    assert (world.use(3, 0), world.use(3, 1)) == (0, 2)
+
+
+def test_adding_the_new_limit_before_the_old_one_is_removed_changes_nothing(world: World) -> None:
+    world.start(limit(HOUR))
+    assert world.use(3) == 3
+    world.edit(limit(HOUR), limit(DAY))
+    world.edit(limit(DAY))
+    assert world.use(1) == 0
+
+
+def test_a_limit_that_is_removed_and_added_again_has_counted_meanwhile(world: World) -> None:
+    world.start(limit(HOUR, most=4))
+    assert world.use(2) == 2
+    world.edit()
+    assert world.use(1) == 1
+    world.edit(limit(HOUR, most=4))
+    assert world.use(3) == 1
+    world.edit()
+    world.edit(limit(DAY, most=5))
+    assert world.use(3) == 1
+
+
+def test_removing_one_of_two_leaves_the_other_as_it_was(world: World) -> None:
+    world.start(limit(60, "per_user", 2), limit(HOUR, "global", 4))
+    assert (world.use(3, 0), world.use(1, 1)) == (2, 1)
+    world.edit(limit(HOUR, "global", 4))
+    assert world.use(4) == 1
+
+
+def test_order_switch_and_size_change_no_count(world: World) -> None:
+    block = {"type": "action_blocklist", "config": {"actions": ["files:*"]}}
+    world.start(limit(HOUR), limit(DAY, "global", 10), block)
+    assert world.use(3) == 3
+    world.edit(block, limit(DAY, "global", 10), limit(HOUR))
+    assert world.use(1) == 0
+    world.edit(enabled=False)
+    assert world.use(1) == 1
+    world.edit(enabled=True)
+    assert world.use(1) == 0
+    world.edit(limit(HOUR, most=5))
+    assert world.use(4) == 2
+
+
+def test_a_loosened_limit_is_loose_at_once(world: World) -> None:
+    world.start(limit(DAY, most=3))
+    assert world.use(3) == 3
+    world.edit(limit(HOUR, most=10))
+    assert world.use(10) == 7
+
+
+def test_a_new_policy_starts_empty(world: World) -> None:
+    world.start(limit(HOUR, most=2))
+    assert world.use(2) == 2
+    expect(204, world.developer.delete(world.path))
+    world.start(limit(HOUR, most=2))
+    assert world.use(3) == 2
