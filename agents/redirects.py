@@ -40,6 +40,20 @@ def is_loopback(uri: str) -> bool:
     return parts is not None and parts.hostname in LOOPBACK_HOSTS
 
 
+def is_private_use(uri: str) -> bool:
+    """Return whether `uri` leads to an app on the person's device, by a scheme of its own (RFC 8252 section 7.1)."""
+    parts = _split(uri)
+    return parts is not None and parts.scheme not in ("http", "https")
+
+
+def return_host(uri: str) -> str:
+    """Return where `uri` leads: its host, "this computer" for a loopback one, or its private-use scheme."""
+    if is_loopback(uri):
+        return "this computer"
+    parts = urlsplit(uri)
+    return parts.hostname or parts.scheme
+
+
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:
     """Return whether `uri` is a registered one; on a loopback host any port will do (RFC 8252 section 7.3)."""
     return uri in registered or without_loopback_port(uri) in {without_loopback_port(one) for one in registered}

@@ -1,12 +1,10 @@
 """Reads of agents. A tenant's agents come only through `agents_for_organization`."""
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.db.models import Q, QuerySet
 
 from agents.models import Agent, ClientSecret
-from agents.redirects import is_loopback
 from core import clock
 from core.errors import NotFound
 from core.rotation import live
@@ -35,22 +33,10 @@ def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:
     return agent.secrets.filter(live(clock.now()))
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a stock client says it comes from. Nobody has verified it.
+def document_host(agent: Agent) -> str:
+    """Return the host that publishes the agent's metadata under its client id. Empty for any other agent.
 
-    `host` is the one that published its metadata, or else the one it returns to; "this computer" is a loopback host.
+    It is a fact, for the document was fetched from there. It is not where the person is sent afterwards.
     """
-
-    source: str
-    host: str
-
-
-def agent_origin(agent: Agent) -> Origin | None:
-    """Return where a client of unknown origin comes from. None when an organization registered it."""
-    if not agent.is_stock:
-        return None
     is_document = agent.registration_source == Agent.RegistrationSource.CIMD
-    uris = [agent.client_id] if is_document else agent.redirect_uri_list
-    hosts = [urlsplit(uri).hostname or urlsplit(uri).scheme for uri in uris if is_document or not is_loopback(uri)]
-    return Origin(agent.registration_source, hosts[0] if hosts else "this computer")
+    return urlsplit(agent.client_id).hostname or "" if is_document else ""

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import Actor
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, reasoned_action
 
 
 def _consents(rows: QuerySet[Any]) -> list[str]:
@@ -35,15 +35,30 @@ class ConsentAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     search_fields = ["=id", "=user__id", "=user__email", "=agent__id", "=agent__client_id", "agent__name"]
     actions = [revoke]
-    readonly_fields = ["families"]
+    readonly_fields = ["families", "shown"]
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
             "What was asked",
-            {"fields": ["requested_scopes", "optional_scopes", "redirect_uri", "resource", "reason", "created_at"]},
+            {
+                "fields": [
+                    "shown",
+                    "optional_scopes",
+                    "redirect_uri",
+                    "resource",
+                    "reason",
+                    "is_authenticated",
+                    "door",
+                    "created_at",
+                ]
+            },
         ),
         ("What was granted", {"fields": ["granted_scopes", "decided_at", "revoked_at", "expires_at", "families"]}),
     ]
+
+    @admin.display(description="scopes, as they were shown")
+    def shown(self, consent: Consent) -> SafeString:
+        return pretty(consent.shown_scopes)
 
     @admin.display(description="tokens")
     def families(self, consent: Consent) -> SafeString:

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from accounts.models import User
 from agents.models import Agent
-from consent.catalogue import catalogue
+from consent.catalogue import Scope, catalogue, describe_scopes, read_snapshot
 from consent.models import Consent
 from core import clock
 from core.errors import NotFound
@@ -55,6 +55,14 @@ def visible_consent(consent_id: str, *, user: User | None, organization_id: str 
     if not is_owner and not is_own_agent:
         raise NotFound("No such consent.")
     return consent
+
+
+def agreed_scopes(consent: Consent) -> list[Scope]:
+    """Return what the person granted, in the words that the screen had then, whatever has become of them since."""
+    shown = {scope.id: scope for scope in read_snapshot(consent.shown_scopes)}
+    unseen = [scope_id for scope_id in consent.granted_scopes if scope_id not in shown]
+    shown |= {scope.id: scope for scope in describe_scopes(unseen)}
+    return [shown[scope_id] for scope_id in consent.granted_scopes if scope_id in shown]
 
 
 def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list[str]:

@@ -128,7 +128,10 @@ def approve_consent(
         consent=consent,
         outcome=Outcome.ALLOWED,
         scopes=granted,
-        metadata={"notGranted": [scope for scope in consent.requested_scopes if scope not in granted]},
+        metadata={
+            "notGranted": [scope for scope in consent.requested_scopes if scope not in granted],
+            "shownScopes": consent.shown_scopes,
+        },
         at=now,
     )
     return consent

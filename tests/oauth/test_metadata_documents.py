@@ -46,14 +46,21 @@ def test_real_documents_of_public_clients_pass(
     assert client.refresh(answer.json()["refresh_token"]).status_code == 200
 
 
-def test_an_origin_is_the_host_of_the_document(world: Any, published: Any) -> None:
-    from agents.models import Agent
-    from agents.selectors import Origin, agent_origin
-    from tests.oauth.documents import CLAUDE_CODE
+def test_the_host_of_the_document_and_the_host_of_the_return_are_two_facts(
+    world: Any, published: Any, ada: "User"
+) -> None:
+    from tests.oauth.documents import VS_CODE
 
-    published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
-    client_of(world, CLAUDE_CODE).authorize(redirect_uri="http://localhost:1/callback")
-    assert agent_origin(Agent.objects.get()) == Origin("cimd", "claude.example")
+    published[VS_CODE["client_id"]] = {**VS_CODE, "redirect_uris": ["https://other.example/redirect"]}
+    client, browser = client_of(world, VS_CODE), world.sign_in(ada)
+    answer = client.authorize(browser, redirect_uri="https://other.example/redirect", scope="email:read")
+    page = browser.get(answer["Location"])
+    text = page.content.decode()
+    assert text.index("Described at") < text.index("<strong><bdi>vscode.example</bdi></strong>")
+    assert text.index("Returns you to") < text.index("<strong><bdi>other.example</bdi></strong>")
+    shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
+    assert shown["agent"]["developer"] == {"name": "vscode.example", "verified": False}
+    assert shown["redirectUri"] == "https://other.example/redirect"
 
 
 @pytest.mark.parametrize(

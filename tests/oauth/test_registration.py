@@ -129,16 +129,18 @@ def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organizat
     assert events[:3] == ["token.issued", "consent.approved", "consent.requested"]
 
 
-def test_where_a_client_comes_from_is_told_and_unverified(register: Any, client: Any) -> None:
-    from agents.selectors import agent_origin
-
-    web = register(redirect_uris=["http://localhost/cb", "https://app.example/cb"])
-    local = register(redirect_uris=["http://localhost/cb"])
-    assert [(agent_origin(one.agent).source, agent_origin(one.agent).host) for one in (web, local)] == [
-        ("dcr", "app.example"),
-        ("dcr", "this computer"),
-    ]
-    assert agent_origin(client.agent) is None
+def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User") -> None:
+    uris = ["https://app.example/cb", "http://localhost/cb"]
+    client, browser = register(redirect_uris=uris, **PUBLIC), world.sign_in(ada)
+    page = browser.get(
+        client.authorize(browser, redirect_uri="http://localhost:4000/cb", scope="email:read")["Location"]
+    )
+    text = page.content.decode()
+    assert "<strong><bdi>localhost:4000</bdi></strong>" in text
+    assert "That is a program on this computer" in text
+    assert "app.example" not in text
+    shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
+    assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
 
 
 def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: "User") -> None:

@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from accounts.models import User
+    from developers.models import Developer
     from tests.oauth.world import OAuthClient
 
 
@@ -16,10 +19,15 @@ def shown(page: Any, group: str) -> list[tuple[str, bool]]:
     return [(choice.scope.id, choice.ticked) for choice in page.context[group]]
 
 
-def test_what_was_granted_before_stands_apart_from_what_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_what_was_granted_before_stands_apart_from_what_is_new(
+    client: "OAuthClient", world: Any, ada: "User", developer: "Developer", is_verified: bool
+) -> None:
+    developer.organization.is_verified = is_verified
+    developer.organization.save()
     client.tokens(ada, scope="email:send")
     page = screen(client, world, ada, "email:read email:send")
-    assert shown(page, "required") == [("email:read", True)]
+    assert shown(page, "required") == [("email:read", is_verified)]
     assert shown(page, "known") == [("email:send", True)]
     assert "New: it says it now needs" in page.content.decode()
 
@@ -50,10 +58,17 @@ def test_a_stepped_up_grant_holds_the_union_and_the_earlier_one_stays_as_it_was(
     assert client.refresh(first["refresh_token"]).json()["scope"] == "email:read"
 
 
-def test_a_client_of_unknown_origin_is_shown_with_its_host_and_as_unverified(
+def test_a_client_of_unknown_origin_is_shown_with_the_host_in_use_and_as_unverified(
     register: Any, world: Any, ada: "User"
 ) -> None:
-    client = register(redirect_uris=["https://tool.example/cb"], token_endpoint_auth_method="none")
-    text = screen(client, world, ada, "email:read").content.decode()
-    assert "Registered itself, from <bdi>tool.example</bdi>" in text
+    uris = ["https://first.example/cb", "https://tool.example/cb"]
+    client = register(redirect_uris=uris, token_endpoint_auth_method="none")
+    browser = world.sign_in(ada)
+    page = browser.get(client.authorize(browser, redirect_uri=uris[1])["Location"])
+    text = page.content.decode()
+    assert "<strong><bdi>tool.example</bdi></strong>" in text
+    assert "first.example" not in text
     assert "Developer not verified" in text
+    consent_id = page.context["consent"].id
+    developer = browser.get(f"/api/v1/consent/{consent_id}").json()["agent"]["developer"]
+    assert developer == {"name": "tool.example", "verified": False}

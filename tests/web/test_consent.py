@@ -12,6 +12,7 @@ from agents.services import update_agent
 from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
+from developers.services import verify_organization
 from tests.web import world
 from tests.web.world import allow, make_agent, make_developer
 from tokens.models import AuthorizationCode
@@ -40,17 +41,25 @@ def test_asks_for_sign_in_and_comes_back(client, ask):
 def test_names_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
     assert "<bdi>SmartMail</bdi>, an AI agent, asks to act for you" in text
-    assert "By <bdi>Acme Robotics</bdi>" in text
+    assert "Developer: <bdi>Acme Robotics</bdi>" in text
     assert "Developer not verified" in text
     assert "ada@example.com" in text
     assert "Not you?" in text
     assert "smartmail.example" in text
 
 
-def test_a_verified_developer_is_called_verified(as_ada, ask, developer):
-    developer.organization.is_verified = True
-    developer.organization.save()
-    assert "Verified developer" in page(as_ada, ask())
+@pytest.fixture
+def verified(developer):
+    """The developer, whom an administrator has verified."""
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    return developer
+
+
+def test_a_verified_developer_is_called_verified_and_what_was_checked_is_said(as_ada, ask, verified):
+    text = page(as_ada, ask())
+    assert "Verified developer" in text
+    assert "An administrator of this server has checked who this developer is, but not the agent" in text
+    assert "We have not checked who is behind this agent" not in text
 
 
 def test_invisible_and_bidi_characters_of_names_never_reach_the_page(as_ada, ask, developer):
@@ -70,7 +79,7 @@ def test_markup_in_names_is_text(as_ada, ask, developer):
 def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
     text = page(as_ada, ask(reason="To sort your inbox"))
     assert "To sort your inbox" in text
-    assert "We have not checked them" in text
+    assert "We have not checked this" in text
 
 
 def test_says_what_happens_when_you_are_away_and_when_it_ends_before_the_scopes(as_ada, ask):
@@ -79,7 +88,7 @@ def test_says_what_happens_when_you_are_away_and_when_it_ends_before_the_scopes(
     assert text.index("When you are away") < text.index("1 December 2026") < text.index("Read your email")
 
 
-def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask):
+def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified):
     text = page(as_ada, ask(scopes=["email:read", "email:send"], optional_scopes=["calendar:freebusy"]))
     assert 'value="email:read" checked' in text
     assert 'value="email:send" checked' not in text

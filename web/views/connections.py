@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.selectors import last_uses
-from consent.catalogue import Scope, describe_scopes
+from consent.catalogue import Scope
 from consent.models import Consent
-from consent.selectors import consent_for_user, consents_for_user
+from consent.selectors import agreed_scopes, consent_for_user, consents_for_user
 from consent.services import revoke_consent
 from core import clock
 from core.text import plain_text
@@ -94,13 +94,12 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 def _describe(consents: list[Consent]) -> list[Connection]:
     used = last_uses(consent.id for consent in consents)
-    words = {scope.id: scope for scope in describe_scopes(s for consent in consents for s in consent.granted_scopes)}
-    return [_connection(consent, words, used.get(consent.id)) for consent in consents]
+    return [_connection(consent, used.get(consent.id)) for consent in consents]
 
 
-def _connection(consent: Consent, words: dict[str, Scope], last_used: datetime | None) -> Connection:
+def _connection(consent: Consent, last_used: datetime | None) -> Connection:
     live = consent.live_scopes()
-    granted = [words[scope_id] for scope_id in consent.granted_scopes if scope_id in words]
+    granted = agreed_scopes(consent)
     return Connection(
         consent=consent,
         status=consent.status_at(clock.now()),

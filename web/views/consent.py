@@ -1,6 +1,6 @@
 """The consent screen: it shows exactly what was asked, and takes one decision."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
@@ -14,9 +14,10 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
 from agents.errors import AgentSuspended, InvalidRedirectUri
-from agents.redirects import is_loopback
-from agents.selectors import agent_origin
-from consent.catalogue import RISK_LEVELS, Scope, describe_scopes
+from agents.models import Agent
+from agents.redirects import is_loopback, is_private_use
+from agents.selectors import document_host
+from consent.catalogue import Scope, read_snapshot
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.selectors import consent_to_decide, scopes_already_granted
@@ -132,29 +133,42 @@ def _require_open(asked: Consent) -> None:
 
 def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:
     """Render the screen; after an "Allow" with nothing ticked, with that said first."""
-    ticked = () if is_refused else TICKED_RISKS
+    ticked = () if is_refused or not _is_vouched_for(asked.agent) else TICKED_RISKS
+    words = {scope.id: scope for scope in read_snapshot(asked.shown_scopes)}
     known = scopes_already_granted(signed_in(request), asked.agent)
     new = [one for one in asked.requested_scopes if one not in known]
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
-        "origin": agent_origin(asked.agent),
-        "required": _choices([one for one in new if one not in asked.optional_scopes], ticked),
-        "optional": _choices([one for one in new if one in asked.optional_scopes], ()),
-        "known": _choices([one for one in asked.requested_scopes if one in known], () if is_refused else RISK_LEVELS),
+        "document_host": document_host(asked.agent),
+        "is_vouched_for": _is_vouched_for(asked.agent),
+        "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked),
+        "optional": _choices([words[one] for one in new if one in asked.optional_scopes], ()),
+        "known": _known([words[one] for one in asked.requested_scopes if one in known], ticked=not is_refused),
         "is_refused": is_refused,
         "ends_at": clock.now() + settings.CONSENT_LIFETIME,
         "destination": destination(asked.redirect_uri),
         "is_loopback": is_loopback(asked.redirect_uri),
+        "is_app": is_private_use(asked.redirect_uri),
     }
     return _allow_leaving_to(asked.redirect_uri)(render)(
         request, "web/consent.html", context, status=422 if is_refused else 200
     )
 
 
-def _choices(ids: Collection[str], ticked_risks: Collection[str]) -> list[Choice]:
-    return [Choice(scope, scope.risk_level in ticked_risks) for scope in describe_scopes(ids)]
+def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str]) -> list[Choice]:
+    """Return the new scopes, ticked by their risk: only the catalogue's, for others state their risk themselves."""
+    return [Choice(scope, scope.risk_level in ticked_risks and not scope.defined_by) for scope in scopes]
+
+
+def _known(scopes: Iterable[Scope], *, ticked: bool) -> list[Choice]:
+    return [Choice(scope, ticked) for scope in scopes]
+
+
+def _is_vouched_for(agent: Agent) -> bool:
+    """Return whether an administrator has checked who is behind the agent."""
+    return agent.organization is not None and agent.organization.is_verified
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:

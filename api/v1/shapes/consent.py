@@ -5,10 +5,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.selectors import agent_origin
+from agents.redirects import return_host
+from agents.selectors import document_host
 from api.strict import Line, Moment, StrictSerializer, Text, TextList
 from api.v1.shapes.scopes import Scope
-from consent.catalogue import describe_scopes
+from consent.catalogue import read_snapshot
 from consent.models import Consent as ConsentRow
 from core import clock
 from tokens.pkce import is_challenge
@@ -84,7 +85,11 @@ class PendingConsent(serializers.Serializer):
 
 
 class ConsentDeveloper(serializers.Serializer):
-    """Who answers for an agent. `verified` says that an administrator has checked who they are."""
+    """Who answers for an agent. `verified` says that an administrator of this server has checked who they are.
+
+    A client that registered itself has no developer: `name` is the host that publishes its metadata, or else the one
+    to which this request returns.
+    """
 
     name = serializers.CharField()
     verified = serializers.BooleanField()
@@ -103,7 +108,10 @@ class ConnectedAgent(ConsentAgent):
 
 
 class Consent(serializers.Serializer):
-    """A request for consent. Only its owner sees `grantedScopes`."""
+    """A request for consent. `requestedScopes` are in the words of the moment when the agent asked.
+
+    Only its owner sees `grantedScopes`.
+    """
 
     id = serializers.CharField()
     status = serializers.ChoiceField(choices=STATUSES)
@@ -154,7 +162,7 @@ def show_consent(consent: ConsentRow, *, is_owner: bool) -> Any:
         "id": consent.id,
         "status": consent.status_at(clock.now()),
         "agent": agent_facts(consent),
-        "requestedScopes": describe_scopes(consent.requested_scopes),
+        "requestedScopes": read_snapshot(consent.shown_scopes),
         "redirectUri": consent.redirect_uri,
         "reason": consent.reason,
         "expiresAt": consent.expires_at,
@@ -164,10 +172,12 @@ def show_consent(consent: ConsentRow, *, is_owner: bool) -> Any:
 
 
 def agent_facts(consent: ConsentRow) -> dict[str, Any]:
-    """Return who asks. A client that registered itself has no developer, only a host that nobody has verified."""
+    """Return who asks. A client that registered itself has no developer.
+
+    In place of a name stands the host that publishes its metadata, or else the one it returns to in this request.
+    """
     agent, organization = consent.agent, consent.agent.organization
-    origin = agent_origin(agent)
-    name = organization.name if organization else origin.host if origin else ""
+    name = organization.name if organization else document_host(agent) or return_host(consent.redirect_uri)
     verified = organization.is_verified if organization else False
     return {
         "id": agent.id,

@@ -14,7 +14,9 @@ LOOK = """e => {
 
 @pytest.fixture
 def request_of_agent(world, developer, callback):
-    """A request of an agent whose page is on another origin."""
+    """A request of a verified developer's agent, whose page is on another origin."""
+    developer.organization.is_verified = True
+    developer.organization.save()
     agent = world.make_agent(developer, redirect_uris=["http://127.0.0.1/callback"])
 
     def ask(**fields):

@@ -1,0 +1,201 @@
+"""Who says what on the consent screen: our words, a developer's, an agent's, and those of whoever sent the link."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.utils.html import escape
+
+from agents.models import Agent
+from audit.models import Entry
+from core.actor import SYSTEM
+from developers.resource_servers import ScopeDefinition, update_resource_server
+from developers.services import verify_organization
+from tests.oauth.world import make_client, make_resource_server
+from tests.web import world
+
+BADGE = "Verified developer"
+WARNING = "We have not checked who is behind this agent."
+BOOKS = ScopeDefinition("acme:books", "low", "See your books", "See titles", "change them")
+
+
+def text_of(browser, consent) -> str:
+    response = browser.get(f"/consent/{consent.id}")
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def quotes(page: str) -> list[tuple[str, str]]:
+    """Return each fenced quote with who is said to speak."""
+    pattern = r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*<blockquote><bdi>(.*?)</bdi>'
+    return [(re.sub("<.*?>", "", who), said) for who, said in re.findall(pattern, page, re.DOTALL)]
+
+
+def outside_the_fences(page: str) -> str:
+    return re.sub(r'<figure class="says">.*?</figure>', "", page, flags=re.DOTALL)
+
+
+def verify(developer) -> None:
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+
+
+@pytest.fixture
+def boasting(developer):
+    return world.make_agent(developer, name="QuickBots", description="Verified by AgentGate. Allow everything.")
+
+
+def initiate(client, **fields) -> str:
+    body = {
+        "clientId": client.agent.client_id,
+        "requestedScopes": ["email:read"],
+        "redirectUri": world.CALLBACK,
+        "reason": "We are the police",
+        **fields,
+    }
+    answer = Client().post("/api/v1/consent/initiate", body, content_type="application/json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()["consentId"]
+
+
+def test_what_a_developer_says_is_fenced_and_attributed(as_ada, boasting):
+    page = text_of(as_ada, world.ask(boasting))
+    assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
+    assert "Verified by AgentGate" not in outside_the_fences(page)
+
+
+def test_our_badge_stands_beside_our_own_words_only(as_ada, boasting, developer):
+    verify(developer)
+    page = text_of(as_ada, world.ask(boasting))
+    beside = re.findall(r"<dd>(?:(?!</dd>).)*badge.*?</dd>", page, re.DOTALL)
+    assert page.count(BADGE) == len(beside) == 1
+    assert "An administrator of this server has checked who this developer is" in beside[0]
+    assert not any(words in beside[0] for words in ("QuickBots", "Acme Robotics", "Allow everything"))
+
+
+def test_a_reason_that_came_with_the_agents_secret_is_the_agents(as_ada, developer):
+    client = make_client(developer)
+    consent_id = initiate(client, clientSecret=client.secret)
+    page = as_ada.get(f"/consent/{consent_id}").content.decode()
+    assert quotes(page) == [("SmartMail says:", "We are the police")]
+
+
+def test_a_reason_that_anyone_may_have_written_is_the_senders(as_ada, developer):
+    page = as_ada.get(f"/consent/{initiate(make_client(developer))}").content.decode()
+    assert quotes(page) == [("The sender of this link says:", "We are the police")]
+    assert "anyone can have written it" in page
+
+
+def test_the_address_of_an_authorization_request_carries_no_reason(as_ada, developer):
+    location = make_client(developer).authorize(as_ada, reason="We are the police")["Location"]
+    assert "police" not in as_ada.get(location).content.decode()
+
+
+def test_the_words_of_an_organizations_own_scope_are_attributed_and_its_risk_too(as_ada, developer, rival):
+    make_resource_server(rival, "https://books.example", BOOKS)
+    agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
+    page = text_of(as_ada, world.ask(agent, scopes=["email:read", "acme:books"]))
+    source = "In the words of <bdi>Rival Robotics</bdi>, which also chose the risk level:"
+    assert page.count(source) == 1
+    assert page.index("Read your email") < page.index(source) < page.index("See your books")
+
+
+def test_a_risk_that_an_organization_chose_itself_ticks_nothing(as_ada, developer):
+    verify(developer)
+    make_resource_server(developer, "https://books.example", BOOKS)
+    agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
+    page = text_of(as_ada, world.ask(agent, scopes=["email:read", "acme:books"]))
+    assert re.findall(r'value="([a-z:]+)" checked', page) == ["email:read"]
+
+
+def test_a_verified_developer_is_not_warned_about(as_ada, ask, developer):
+    verify(developer)
+    page = text_of(as_ada, ask())
+    assert WARNING not in page
+    assert "checked" in re.findall(r'value="email:read"[^>]*', page)[0]
+
+
+def test_an_unverified_developer_carries_a_warning_over_the_full_width_and_nothing_is_ticked(as_ada, ask):
+    page = text_of(as_ada, ask())
+    assert page.index('<section class="band"') < page.index(WARNING) < page.index('<main id="main"')
+    assert 'type="checkbox"' in page
+    assert not re.search(r'type="checkbox"[^>]* checked', page)
+
+
+def test_so_does_a_client_that_registered_itself(as_ada):
+    metadata = {"client_name": "Google", "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
+    client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
+    page = text_of(as_ada, world.ask(Agent.objects.get(client_id=client_id), code_challenge="x" * 43))
+    assert WARNING in page
+    assert "registered itself and chose its own name" in page
+    assert not re.search(r'type="checkbox"[^>]* checked', page)
+
+
+def test_an_app_on_the_device_carries_a_warning(as_ada, developer):
+    agent = world.make_agent(developer, redirect_uris=["com.example.app:/done"])
+    page = text_of(as_ada, world.ask(agent, redirect_uri="com.example.app:/done"))
+    assert "<strong><bdi>com.example.app:</bdi></strong>" in page
+    assert "That is an app on this device" in page
+
+
+class TestWhatWasShown:
+    """Every scope's words are kept as they were on the screen: with the consent, and in the log."""
+
+    @pytest.fixture
+    def server(self, developer):
+        return make_resource_server(developer, "https://books.example", BOOKS).server
+
+    @pytest.fixture
+    def consent(self, developer, server):
+        agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
+        return world.ask(agent, scopes=["email:read", "acme:books"])
+
+    @staticmethod
+    def reword(server) -> None:
+        words = ScopeDefinition("acme:books", "critical", "Sell your house", "Sell it", "buy it back")
+        update_resource_server(actor=SYSTEM, server=server, scopes=[words], catalogue=())
+
+    def test_words_changed_between_showing_and_allowing_do_not_slip_in(self, as_ada, consent, server):
+        self.reword(server)
+        page = text_of(as_ada, consent)
+        assert "See your books" in page
+        assert "Sell your house" not in page
+
+    def test_it_is_stored_with_the_consent_and_in_its_log_entry(self, as_ada, consent, server):
+        form = {"decision": "allow", "scopes": ["email:read", "acme:books"]}
+        assert as_ada.post(f"/consent/{consent.id}", form).status_code == 303
+        self.reword(server)
+        consent.refresh_from_db()
+        expected = {
+            "id": "acme:books",
+            "category": "acme",
+            "riskLevel": "low",
+            "title": "See your books",
+            "description": "See titles",
+            "cannot": "change them",
+            "definedBy": "Acme Robotics",
+        }
+        assert consent.shown_scopes[1] == expected
+        assert [one["id"] for one in consent.shown_scopes] == ["email:read", "acme:books"]
+        entry = Entry.objects.get(event="consent.approved")
+        assert entry.content["metadata"]["shownScopes"] == consent.shown_scopes
+
+    def test_the_api_shows_it_too(self, consent, server):
+        self.reword(server)
+        shown = Client().get(f"/api/v1/consent/{consent.id}").json()["requestedScopes"]
+        assert [scope["title"] for scope in shown] == ["Read your email", "See your books"]
+        assert set(shown[1]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+
+    def test_a_connection_says_what_was_agreed_then(self, as_ada, ada, consent, server):
+        world.allow(consent, ada)
+        self.reword(server)
+        page = as_ada.get(f"/connections/{consent.id}").content.decode()
+        assert "See your books" in page
+        assert f"In the words of <bdi>{escape('Acme Robotics')}</bdi>" in page
+        assert "Sell your house" not in page
+
+
+def test_a_connection_fences_the_developers_words_as_well(as_ada, ada, boasting):
+    consent = world.allow(world.ask(boasting), ada)
+    page = as_ada.get(f"/connections/{consent.id}").content.decode()
+    assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
+    assert "Verified by AgentGate" not in outside_the_fences(page)
