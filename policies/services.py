@@ -1,6 +1,6 @@
 """What a policy can go through. A change counts for every verify that starts after the service has returned."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from agents.models import Agent
@@ -11,6 +11,7 @@ from core.actor import Actor
 from core.errors import Invalid
 from core.locks import hold_decisions, revocation
 from developers.models import Organization
+from policies.actions import require_known_actions
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.models import Policy
 from policies.rules import parse_rules
@@ -25,12 +26,16 @@ def create_policy(
     organization: Organization,
     name: str,
     rules: Sequence[Mapping[str, Any]],
+    catalogue: Collection[str],
     agent: Agent | None = None,
     description: str = "",
     enabled: bool = True,
 ) -> Policy:
-    """Create a policy. Raises `InvalidRules` naming the field, and `Invalid` for somebody else's agent."""
-    parse_rules(rules)
+    """Create a policy. `catalogue` are the ids of the common scopes, which rules may name besides the organization's.
+
+    Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent.
+    """
+    require_known_actions(parse_rules(rules), organization_id=organization.id, catalogue=catalogue)
     _check_agent(organization.id, agent)
     with revocation():
         policy = Policy.objects.create(
@@ -45,7 +50,7 @@ def create_policy(
     return policy
 
 
-def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
+def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any], catalogue: Collection[str]) -> Policy:
     """Change the given fields of `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
 
     A changed limit starts from what has been counted: an edit hands out no second quota.
@@ -54,7 +59,8 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
     if unknown:
         raise Invalid.field(min(unknown), "cannot be changed")
     if "rules" in changes:
-        parse_rules(changes["rules"])
+        rules = parse_rules(changes["rules"])
+        require_known_actions(rules, organization_id=policy.organization_id, catalogue=catalogue)
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
         policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)

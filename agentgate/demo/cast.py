@@ -114,6 +114,7 @@ def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[
         agent=agent,
         name=name,
         rules=rules,
+        catalogue=catalogue(),
     )
 
 

@@ -11,6 +11,7 @@ from api.endpoint import DeveloperEndpoint
 from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.policies import NewPolicy, Policy, PolicyChanges
+from consent.catalogue import catalogue
 from core.errors import Invalid, NotFound
 from core.idempotency import Answer
 from policies.models import Policy as PolicyRow
@@ -42,7 +43,8 @@ class Policies(PolicyEndpoint):
     @operation(
         "createPolicy",
         "Create a policy",
-        description="A rule that denies wins. It counts for every verify that starts after the answer.",
+        description="A rule that denies wins. It counts for every verify that starts after the answer. `actions` name "
+        "scopes of the catalogue or of the organization, or a beginning of such scopes and `*`.",
         body=NewPolicy,
         answer=Policy,
         status=201,
@@ -60,7 +62,9 @@ class Policies(PolicyEndpoint):
 
         def work() -> Answer:
             organization = self.developer.organization
-            policy = create_policy(actor=self.actor, organization=organization, agent=agent, **body)
+            policy = create_policy(
+                actor=self.actor, organization=organization, agent=agent, catalogue=catalogue(), **body
+            )
             return Answer(201, Policy(policy).data)
 
         return self.answer_once(self.developer.id, work)
@@ -86,7 +90,7 @@ class OnePolicy(PolicyEndpoint):
         if "agentId" in body:
             changes["agent"] = self.agent(body["agentId"])
         if changes:
-            policy = update_policy(actor=self.actor, policy=policy, changes=changes)
+            policy = update_policy(actor=self.actor, policy=policy, changes=changes, catalogue=catalogue())
         return Response(Policy(policy).data)
 
     @operation("deletePolicy", "Delete a policy", status=204)

@@ -114,6 +114,16 @@ def test_rules_that_the_api_would_refuse_are_refused_with_their_field(site: Clie
     assert not Policy.objects.filter(name="Five").exists()
 
 
+def test_an_action_that_does_not_exist_is_refused_with_its_field(site: Client, world: World) -> None:
+    rules = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payment:charge"]}}])
+
+    html = site.post(page_url(Policy, "add"), policy_data(world, rules=rules)).content.decode()
+
+    assert "rules.0.config.actions.0" in html
+    assert "payments:charge" in html
+    assert not Policy.objects.filter(name="Five").exists()
+
+
 def test_an_agent_of_another_organization_is_refused(site: Client, world: World) -> None:
     stranger = Agent.objects.create(name="Other", client_type="public", authorization_grant_type="authorization-code")
 

@@ -61,7 +61,9 @@ def make_world() -> World:
         allowed_scopes=["email:read", "email:send"],
     )
     rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
-    create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
+    create_policy(
+        catalogue=catalogue(), actor=actor, organization=developer.organization, name="No payments", rules=rules
+    )
     consent, code, tokens, spent = make_grant(made.agent, ada)
     world = World(administrator, ada, developer, made.agent, consent, tokens)
     world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}

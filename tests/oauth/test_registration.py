@@ -173,6 +173,7 @@ def test_a_public_client_needs_pkce_at_the_other_door_too(register: Any) -> None
 def test_the_resource_servers_organization_rules_over_stock_clients(
     register: Any, world: Any, ada: "User", developer: Any, service: Any
 ) -> None:
+    from consent.catalogue import catalogue
     from policies.services import create_policy
 
     tokens = register(**PUBLIC).tokens(ada, resource=service.server.identifier)
@@ -185,6 +186,7 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
 
     assert decision()["allowed"] is True
     create_policy(
+        catalogue=catalogue(),
         actor=world.ANYBODY,
         organization=developer.organization,
         agent=None,

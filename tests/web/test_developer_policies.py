@@ -4,6 +4,7 @@ from html import unescape
 
 import pytest
 
+from consent.catalogue import catalogue
 from policies.models import Policy
 from policies.rules import RULES
 from policies.services import create_policy
@@ -71,7 +72,7 @@ def make_policy(developer, **fields):
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
     actor = ANYBODY.acting_as("developer", developer.id)
     fields = {"name": "No mail", "rules": rules, **fields}
-    return create_policy(actor=actor, organization=developer.organization, **fields)
+    return create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, **fields)
 
 
 def test_every_rule_type_has_a_case_here():
@@ -238,3 +239,11 @@ def test_a_new_rule_type_gets_a_form_from_its_schema(monkeypatch):
     form = form_class("budget")({"currency": "EUR", "cents": "7", "tags": "a\nb"})
     assert form.is_valid()
     assert form.raw() == {"type": "budget", "config": {"currency": "EUR", "cents": 7, "tags": ["a", "b"]}}
+
+
+def test_an_action_that_does_not_exist_is_shown_beside_its_line(as_developer):
+    sent = form_of({**BLOCKLIST, "actions": "email:read\nemial:send"})
+    text = text_of(as_developer.post("/developer/policies/new", sent))
+    assert 'Line 2: "emial:send" is neither in the catalogue' in text
+    assert 'Did you mean "email:send"?' in text
+    assert not Policy.objects.exists()

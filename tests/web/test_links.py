@@ -5,6 +5,7 @@ import re
 import pytest
 from django.test import Client
 
+from consent.catalogue import catalogue
 from policies.services import create_policy
 
 LINK = re.compile(r'<a [^>]*href="([^"#]+)"')
@@ -30,7 +31,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 @pytest.fixture
 def everything(granted, developer, world):
     actor = world.ANYBODY.acting_as("developer", developer.id)
-    create_policy(actor=actor, organization=developer.organization, name="Empty", rules=[])
+    create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, name="Empty", rules=[])
 
 
 @pytest.mark.parametrize("who", ["client", "as_ada", "as_developer"])

@@ -3,6 +3,7 @@
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from consent.catalogue import catalogue
 from policies.services import create_policy
 from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
 
@@ -36,7 +37,9 @@ def places(db):
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     local = make_agent(developer, redirect_uris=["http://localhost/cb"])
     actor = ANYBODY.acting_as("developer", developer.id)
-    policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
+    policy = create_policy(
+        catalogue=catalogue(), actor=actor, organization=developer.organization, name=LONG, rules=RULES
+    )
     pending = ask(
         local,
         redirect_uri="http://localhost:4444/cb",

@@ -1,3 +1,5 @@
+"""Policies are administered here, above the catalogue against which their actions are checked."""
+
 from typing import Any
 
 from django import forms
@@ -5,7 +7,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from consent.catalogue import catalogue
 from core.administration import ReadOnlyAdmin, administrator
+from policies.actions import require_known_actions
 from policies.models import Policy
 from policies.rules import InvalidRules, parse_rules
 from policies.services import create_policy, delete_policy, update_policy
@@ -19,20 +23,21 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
         fields = ["organization", "agent", "name", "description", "enabled", "rules"]
         help_texts = {"rules": 'A list of {"type": ..., "config": {...}}.'}
 
-    def clean_rules(self) -> Any:
-        rules = self.cleaned_data["rules"]
-        try:
-            parse_rules(rules)
-        except InvalidRules as error:
-            raise forms.ValidationError([f"{one.field}: {one.message}" for one in error.errors]) from error
-        return rules
-
     def clean(self) -> None:
-        """An agent of another organization is refused, here as in the service."""
+        """Refuse what the service refuses: unusable rules, and an agent of another organization."""
         organization = self.cleaned_data.get("organization") or getattr(self.instance, "organization", None)
         agent = self.cleaned_data.get("agent")
+        if organization is not None and "rules" in self.cleaned_data and "rules" in self.changed_data:
+            self._check_rules(organization.id)
         if agent is not None and organization is not None and agent.organization_id != organization.id:
             self.add_error("agent", "This agent belongs to another organization.")
+
+    def _check_rules(self, organization_id: str) -> None:
+        try:
+            rules = parse_rules(self.cleaned_data["rules"])
+            require_known_actions(rules, organization_id=organization_id, catalogue=catalogue())
+        except InvalidRules as error:
+            self.add_error("rules", [f"{one.field}: {one.message}" for one in error.errors])
 
 
 @admin.register(Policy)
@@ -62,10 +67,10 @@ class PolicyAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         actor, data = administrator(request), form.cleaned_data
         if not change:
-            obj.pk = create_policy(actor=actor, **data).pk
+            obj.pk = create_policy(actor=actor, catalogue=catalogue(), **data).pk
         elif form.changed_data:
             changes = {name: data[name] for name in form.changed_data}
-            update_policy(actor=actor, policy=obj, changes=changes)
+            update_policy(actor=actor, policy=obj, changes=changes, catalogue=catalogue())
 
     def delete_model(self, request: HttpRequest, obj: Policy) -> None:
         delete_policy(actor=administrator(request), policy=obj)

@@ -1,0 +1,83 @@
+"""A policy's actions are scopes that exist: a typing error in a blocklist must not block nothing."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api, Json, expect, problem
+
+SERVER = {
+    "name": "Tickets",
+    "identifier": "https://tickets.example",
+    "scopes": [
+        {
+            "id": "tickets:read",
+            "riskLevel": "low",
+            "title": "see tickets",
+            "description": "Read tickets.",
+            "cannot": "Change them.",
+        }
+    ],
+}
+
+
+def rules(*actions: str, kind: str = "action_allowlist") -> list[Json]:
+    limit = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 60, "scope": "global"}}
+    return [limit, {"type": kind, "config": {"actions": list(actions)}}]
+
+
+def create(api: Api, *actions: str, **more: Any) -> Any:
+    return api.post("/policies", {"name": "P", "rules": rules(*actions, **more)})
+
+
+@pytest.mark.parametrize("kind", ["action_allowlist", "action_blocklist"])
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [
+        ("emial:send", "email:send"),
+        ("email:sent", "email:send"),
+        ("Email:send", "email:send"),
+        ("payment:*", "payments:*"),
+        ("github:pull:*", "github:pr:*"),
+    ],
+)
+def test_an_unknown_action_is_named_with_the_nearest_known_one(
+    developer: Api, kind: str, wrong: str, nearest: str
+) -> None:
+    answer = problem(
+        create(developer, "email:read", wrong, kind=kind), 400, "validation_failed", "rules.1.config.actions.1"
+    )
+    message = answer["errors"][0]["message"]
+    assert f'"{wrong}"' in message
+    assert f'Did you mean "{nearest}"?' in message
+
+
+def test_an_action_like_no_other_says_where_the_known_ones_are(developer: Api) -> None:
+    answer = problem(create(developer, "zzzzzzzz", "x" * 200), 400, "validation_failed", *_fields(0, 1))
+    assert "/api/v1/scopes" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("known", ["email:send", "payments:*", "github:pr:*", "email:re*", "*"])
+def test_scopes_of_the_catalogue_and_their_beginnings_are_known(developer: Api, known: str) -> None:
+    expect(201, create(developer, known))
+
+
+def test_an_organization_s_own_scopes_are_known_to_it_alone(developer: Api, rival: Api) -> None:
+    problem(create(developer, "tickets:read", "tickets:*"), 400, "validation_failed", *_fields(0, 1))
+    expect(201, developer.post("/resource-servers", SERVER))
+    expect(201, create(developer, "tickets:read", "tickets:*"))
+    answer = problem(create(developer, "ticket:read"), 400, "validation_failed", *_fields(0))
+    assert 'Did you mean "tickets:read"?' in answer["errors"][0]["message"]
+    answer = problem(create(rival, "tickets:read", "tickets:*"), 400, "validation_failed", *_fields(0, 1))
+    assert "tickets" not in answer["errors"][0]["message"].partition("Did you mean")[2]
+
+
+def test_a_change_is_checked_like_a_new_policy(developer: Api) -> None:
+    path = f"/policies/{expect(201, create(developer, 'email:read'))['id']}"
+    problem(developer.patch(path, {"rules": rules("email:raed")}), 400, "validation_failed", *_fields(0))
+    expect(200, developer.patch(path, {"rules": rules("email:send")}))
+    expect(200, developer.patch(path, {"name": "Q"}))
+
+
+def _fields(*places: int) -> list[str]:
+    return [f"rules.1.config.actions.{place}" for place in places]
