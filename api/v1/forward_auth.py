@@ -1,4 +1,4 @@
-"""Forward authorization: a proxy asks before it passes a request on (nginx, Traefik, Caddy, Envoy).
+"""Forward authorization: a proxy asks before it passes a request on (nginx, Caddy, HAProxy, Traefik, Envoy).
 
 It answers 200 or refuses. Anything unforeseen is no 200, and so the proxy passes nothing on.
 """
@@ -69,8 +69,8 @@ def _described(name: str) -> Any:
     return operation(
         name,
         "Decide about the request that a proxy holds",
-        description="For nginx `auth_request`, Traefik, Caddy and Envoy. 200 names who acts in `X-AgentGate-User`, "
-        "`-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
+        description="For nginx `auth_request`, Caddy, HAProxy, Traefik and Envoy. 200 names who acts in "
+        "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
         query=ForwardAuthQuery,
         errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
     )

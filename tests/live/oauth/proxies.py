@@ -1,0 +1,157 @@
+"""Real proxies, configured with exactly what `docs/forward-auth.md` says, but for addresses and the credential."""
+
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from tests.live.oauth.services import running
+from tests.live.server import ROOT
+from tests.servers import free_port
+
+PAGE = ROOT / "docs" / "forward-auth.md"
+MODULES = Path("/usr/lib/nginx/modules")
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a documented configuration is told about its surroundings."""
+
+    folder: Path
+    gate: int
+    service: int
+    credential: str = "Basic cmVzX3Rlc3Q6cnNfdGVzdA=="
+    port: int = field(default_factory=free_port)
+
+    def block(self, language: str) -> str:
+        """Return the page's block in this language with our addresses for those of the page."""
+        found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+        assert found, f"{PAGE.name} has no {language} block"
+        places = {
+            "127.0.0.1:8080": f"127.0.0.1:{self.port}",
+            "127.0.0.1:8000": f"127.0.0.1:{self.gate}",
+            "127.0.0.1:9000": f"127.0.0.1:{self.service}",
+            "/etc/haproxy/": f"{self.folder}/",
+            "Basic cmVzXy4uLjpyc18uLi4=": self.credential,
+        }
+        text = found[1]
+        for written, ours in places.items():
+            text = text.replace(written, ours)
+        return text
+
+    def write(self, name: str, text: str) -> str:
+        path = self.folder / name
+        path.write_text(text)
+        return str(path)
+
+
+def nginx(setting: Setting) -> list[str]:
+    folder = setting.folder
+    user = "user root;" if os.geteuid() == 0 else ""
+    module = f"load_module {MODULES}/ngx_http_headers_more_filter_module.so;"
+    temporary = " ".join(
+        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    text = f"{module} {user} pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
+    config = setting.write("nginx.conf", f"{text}http {{ access_log off; {temporary}\n{setting.block('nginx')} }}\n")
+    return [program("nginx"), "-p", str(folder), "-c", config, "-g", "daemon off;"]
+
+
+def caddy(setting: Setting) -> list[str]:
+    config = setting.write("Caddyfile", f"{{\n    admin off\n}}\n{setting.block('caddyfile')}")
+    return [program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
+
+
+def haproxy(setting: Setting) -> list[str]:
+    setting.write("agentgate.lua", setting.block("lua"))
+    return [program("haproxy"), "-db", "-f", setting.write("haproxy.cfg", setting.block("haproxy"))]
+
+
+PROXIES: dict[str, Callable[[Setting], list[str]]] = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
+
+
+def program(name: str) -> str:
+    """Return where a program is, also in a folder that only root has on its path."""
+    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    assert found, f"{name} is not installed: .ci/run names the packages"
+    return found
+
+
+@contextmanager
+def proxied(name: str, parent: Path, **places: int | str) -> Iterator[str]:
+    """Run the proxy between `gate` and `service`; yield the address of a protected page."""
+    folder = parent / f"{name}-{free_port()}"
+    folder.mkdir(mode=0o755)
+    setting = Setting(folder, **places)  # type: ignore[arg-type]
+    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    url = f"http://127.0.0.1:{setting.port}/"
+    with running(PROXIES[name](setting), home, url, folder / "log"):
+        yield f"{url}mail/inbox"
+
+
+@dataclass
+class Request:
+    """What a server received, header by header."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes
+
+    def named(self, *parts: str) -> Headers:
+        """Return the headers with one of the `parts` in their name, however it is spelled."""
+        return [(name, value) for name, value in self.headers if any(part in name.lower() for part in parts)]
+
+
+class Recorder(ThreadingHTTPServer):
+    """A server that keeps what it receives and answers what it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.seen: list[Request] = []
+        self.answer: tuple[int, dict[str, str]] = (200, {})
+        self.delay = 0.0
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Recorder
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        seen = Request(self.command, self.path, self.headers.items(), self.rfile.read(length))
+        if seen.path != "/":  # asked by `running` alone, to see whether the proxy is up
+            self.server.seen.append(seen)
+        time.sleep(self.server.delay)
+        status, headers = self.server.answer
+        with suppress(ConnectionError):  # the proxy has given up
+            self._send(status, headers)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def _send(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "5"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def recorder() -> Iterator[Recorder]:
+    with Recorder() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
