@@ -70,7 +70,8 @@ def _described(name: str) -> Any:
         name,
         "Decide about the request that a proxy holds",
         description="For nginx `auth_request`, Caddy, HAProxy, Traefik and Envoy. 200 names who acts in "
-        "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` (RFC 6750).",
+        "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` "
+        "(RFC 6750).",
         query=ForwardAuthQuery,
         errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
     )
