@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.db import connections
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
 
@@ -55,6 +55,8 @@ def make_server() -> AbstractServer[Any]:
         address=ENVIRONMENT.text("HOST", "127.0.0.1"),
         port=ENVIRONMENT.number("API_PORT", 8000),
         interface=Interfaces.WSGI,
+        # HTTP/2 allows a body without a length, which WSGI cannot tell from an empty one.
+        http=HTTPModes.http1,
         workers=max(1, ENVIRONMENT.number("WEB_CONCURRENCY", default_processes())),
         blocking_threads=THREADS_PER_PROCESS,
         websockets=False,

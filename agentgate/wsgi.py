@@ -4,6 +4,8 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
+from agentgate.draining import drained
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
 
-application = get_wsgi_application()
+application = drained(get_wsgi_application())

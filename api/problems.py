@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -26,6 +26,12 @@ class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
     title = "This path does not know that method"
+
+
+class LengthRequired(DomainError):
+    code = "length_required"
+    status = 411
+    title = "A request body needs a Content-Length"
 
 
 class UnsupportedMediaType(DomainError):
@@ -99,6 +105,7 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), lambda exc: NotAuthenticated()),
     ((exceptions.PermissionDenied, PermissionDenied), lambda exc: Forbidden()),
     (RequestDataTooBig, lambda exc: PayloadTooLarge()),
+    (UnreadablePostError, lambda exc: MalformedRequest("The body ended before its declared length.")),
     ((exceptions.ParseError, SuspiciousOperation), lambda exc: MalformedRequest()),
 )
 

@@ -17,7 +17,7 @@ from api.clients import BASIC_CHALLENGE
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import ErrorType, Operation
 from api.parsers import MalformedRequest, PayloadTooLarge
-from api.problems import MEDIA_TYPE, InternalError, UnsupportedMediaType, type_uri
+from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType, type_uri
 from api.strict import Opaque, StrictSerializer, Text
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
@@ -156,7 +156,7 @@ class AutoSchema(SpectacularSchema):
         if self.operation.body or self.operation.query:
             yield Invalid
         if self.operation.body:
-            yield from (MalformedRequest, PayloadTooLarge, UnsupportedMediaType)
+            yield from (MalformedRequest, LengthRequired, PayloadTooLarge, UnsupportedMediaType)
         if self._path_names():
             yield NotFound
         if self.operation.repeatable:

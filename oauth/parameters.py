@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, QueryDict, UnreadablePostError
 
 from oauth.errors import OAuthError
 
@@ -76,7 +76,7 @@ def read_form(request: HttpRequest) -> Parameters:
         raise OAuthError("invalid_request", f"The body must be {FORM}.")
     try:
         in_url, parameters = set(request.GET), Parameters(request.POST)
-    except (RequestDataTooBig, SuspiciousOperation, UnicodeError) as error:
+    except (RequestDataTooBig, SuspiciousOperation, UnicodeError, UnreadablePostError) as error:
         raise OAuthError("invalid_request", "The request cannot be read.") from error
     if CREDENTIALS & in_url:
         raise OAuthError("invalid_request", "Credentials belong in the body, never in the URL.")
