@@ -30,7 +30,7 @@ def test_consents_were_given_refused_and_taken_back_and_an_agent_was_stopped() -
 
     events = set(Entry.objects.values_list("event", flat=True))
     reasons = {entry.content["reason"] for entry in denials()}
-    assert {"consent.approved", "consent.denied", "consent.revoked", "agent.suspended", "token.replayed"} <= events
+    assert {"consent.approved", "consent.denied", "consent.revoked", "agent.stopped", "token.replayed"} <= events
     assert {"insufficient_scope", "consent_revoked", "agent_suspended", "token_revoked"} <= reasons
 
 
