@@ -101,7 +101,10 @@ class Endpoint(APIView):
 
 
 class OptionalCredentialEndpoint(Endpoint):
-    """Open to anybody; whoever shows a credential sees what is theirs. A wrong one is refused."""
+    """Open to anybody; a caller with a credential sees what is theirs. A wrong credential is refused.
+
+    A person whose organization is suspended is a person still.
+    """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
     person: User | None = None
@@ -113,7 +116,8 @@ class OptionalCredentialEndpoint(Endpoint):
             self.developer = require_live(credential.developer)
         elif credential is not None:
             self.person = person = cast("User", self.request.user)
-            self.developer = developer_for_user(person)
+            developer = developer_for_user(person)
+            self.developer = developer if developer and developer.organization.may_act else None
 
 
 class PersonEndpoint(Endpoint):
@@ -133,7 +137,10 @@ class PersonEndpoint(Endpoint):
 
 
 class DeveloperEndpoint(Endpoint):
-    """For a developer: the API key, or the session of a person who is one. Everything is their organization's."""
+    """For a developer: the API key, or the session of a person who is one. Everything is their organization's.
+
+    A suspended organization is refused whatever it asks, reading included.
+    """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
     developer: Developer

@@ -27,9 +27,9 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
-from developers.errors import ServiceSuspended
 from developers.models import ResourceServer
 from developers.selectors import Audience, audience_for_identifier
+from developers.services import require_services
 
 OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
@@ -53,8 +53,8 @@ class ConsentRequest:
 def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
     """Create the pending consent that a person may decide within 10 minutes.
 
-    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended` or
-    `AgentSuspended` for an agent that may not act.
+    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended`,
+    `AgentSuspended` or `ServiceSuspended` for an agent or a service that may not act.
     """
     audiences = _check_request(agent, request)
     servers = [audience.server for audience in audiences if audience.server]
@@ -100,11 +100,10 @@ def require_same_browser(consent: Consent, browser_digest: str) -> None:
 def require_grantable(consent: Consent) -> None:
     """Raise what keeps a pending request from being granted now.
 
-    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a stock client's service, `InvalidRedirectUri`.
+    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidRedirectUri`.
     """
     require_may_act(consent.agent)
-    if consent.organization is not None and not consent.organization.may_act:
-        raise ServiceSuspended("The organization of the service is suspended.")
+    require_services(consent.resource)
     require_registered_redirect(consent)
 
 
@@ -231,6 +230,7 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
         raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
     require_may_act(agent)
     audiences = _named_audiences(request)
+    require_services([audience.identifier for audience in audiences])
     _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")

@@ -1,5 +1,6 @@
 """Reads of developers and of what their organization owns."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -51,8 +52,14 @@ def audience_for_identifier(identifier: str) -> Audience | None:
         return None
     if canonical == settings.API_URL:
         return Audience(canonical, None)
-    server = ResourceServer.objects.filter(identifier=canonical).first()
+    server = ResourceServer.objects.select_related("organization").filter(identifier=canonical).first()
     return Audience(canonical, server) if server else None
+
+
+def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
+    """Return the organizations that own these audiences, each audience's once; unregistered ones have none."""
+    servers = ResourceServer.objects.filter(identifier__in=list(identifiers)).select_related("organization")
+    return [server.organization for server in servers]
 
 
 def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:

@@ -1,5 +1,6 @@
 """What an organization and its developers can go through."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,8 +18,9 @@ from core import clock
 from core.actor import Actor
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationSuspended, ServiceSuspended
 from developers.models import Developer, Organization
+from developers.selectors import organizations_of_services
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,12 @@ def require_organization(organization: Organization) -> None:
     """Raise `OrganizationSuspended`, with the time and the administrator's reason, for one that may not act now."""
     if not organization.may_act:
         raise OrganizationSuspended(organization.suspension_notice())
+
+
+def require_services(identifiers: Iterable[str]) -> None:
+    """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
+    if any(not organization.may_act for organization in organizations_of_services(identifiers)):
+        raise ServiceSuspended("The organization of the resource server is suspended.")
 
 
 def _add_api_key(developer: Developer, now: datetime) -> str:

@@ -122,6 +122,8 @@ def _audience(identifier: str) -> Audience:
     audience = audience_for_identifier(identifier)
     if audience is None:
         raise OAuthError("invalid_target", "The resource is not a registered resource server.")
+    if audience.server is not None and not audience.server.organization.may_act:
+        raise OAuthError("invalid_target", "The organization of the resource server is suspended.")
     return audience
 
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from consent.models import Consent
 from core import secrets
 from core.actor import Actor
 from core.locks import revocation
+from developers.selectors import organizations_of_services
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
 
@@ -37,17 +40,27 @@ def end_family(
     return ended
 
 
-def problem_with_grant(consent: Consent | None, now: datetime) -> str | None:
-    """Return why a consent yields no tokens now. None when it does."""
+def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:
+    """Return why a consent yields no tokens for this audience now. None when it does."""
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The person is not active."
     if not consent.agent.may_act:
         return consent.agent.why_stopped()
+    if not _is_any_service_live(audience):
+        return "The service that the tokens are for is suspended."
     if consent.status_at(now) != Consent.Status.APPROVED:
         return "The consent has ended."
     if not consent.live_scopes():
         return "Nothing that was granted is allowed to this agent any more."
     return None
+
+
+def _is_any_service_live(audience: Sequence[str]) -> bool:
+    """Return whether a token for this audience is good anywhere. The default audience is ourselves."""
+    if settings.API_URL in audience:
+        return True
+    services = organizations_of_services(audience)
+    return not services or any(organization.may_act for organization in services)
 
 
 def record_family(

@@ -117,7 +117,9 @@ def exchange_code(
         return UNUSABLE_CODE
     if row.consumed_at is not None:
         return _replayed(row.family, UNUSABLE_CODE, actor=actor, kind="code", now=now)
-    problem = _problem_with_code(row, code_verifier, redirect_uri, now) or problem_with_grant(row.consent, now)
+    problem = _problem_with_code(row, code_verifier, redirect_uri, now) or problem_with_grant(
+        row.consent, row.resource, now
+    )
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(row.resource):
@@ -152,7 +154,7 @@ def refresh_tokens(
         return _replayed(family, UNUSABLE_REFRESH_TOKEN, actor=actor, kind="refresh", now=now)
     if family.revoked_at is not None or row.expires <= now:
         return UNUSABLE_REFRESH_TOKEN
-    problem = problem_with_grant(family.consent, now)
+    problem = problem_with_grant(family.consent, family.resource, now)
     if problem:
         return Refusal("invalid_grant", problem)
     wanted = family.scope.split() if scopes is None else list(scopes)

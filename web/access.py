@@ -51,14 +51,25 @@ def person_page(view: View) -> View:
     return never_cache(login_required(page(view)))
 
 
+def suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Answer with why the organization may not use the portal, in place of any of its pages."""
+    context = {"organization": developer.organization}
+    return render(request, "web/developer/suspended.html", context, status=403)
+
+
 def developer_page(view: View) -> View:
-    """A page of the portal. The view gets the `Developer`; whoever is none yet is led to becoming one."""
+    """A page of the portal. The view gets the `Developer`; a person who is not one yet is led to becoming one.
+
+    A suspended organization gets none of them, neither to read nor to write.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         developer = developer_for_user(signed_in(request))
         if developer is None:
             return redirect("web:developer")
+        if not developer.organization.may_act:
+            return suspended(request, developer)
         return view(request, developer, *args, **kwargs)
 
     return person_page(wrapped)

@@ -55,6 +55,7 @@ class Initiate(Endpoint):
             InvalidTarget,
             AgentSuspended,
             OrganizationSuspended,
+            ServiceSuspended,
             CredentialsTwice,
         ),
         repeatable=True,

@@ -18,8 +18,9 @@ from api.v1.shapes.people import (
 )
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
+from developers.errors import OrganizationSuspended
 from developers.selectors import developer_for_user
-from developers.services import rotate_api_key
+from developers.services import require_organization, rotate_api_key
 
 
 class LogInDeveloper(Endpoint):
@@ -28,7 +29,7 @@ class LogInDeveloper(Endpoint):
         "Sign a developer in for twelve hours",
         body=Login,
         answer=DeveloperSession,
-        errors=(BadCredentials, Forbidden, Throttled),
+        errors=(BadCredentials, Forbidden, OrganizationSuspended, Throttled),
         repeatable=True,
         request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
     )
@@ -36,7 +37,8 @@ class LogInDeveloper(Endpoint):
         user = check_password(actor=self.actor, **self.read(Login))
         developer = developer_for_user(user)
         if developer is None:
-            raise Forbidden("This person is no developer; register as one first.")
+            raise Forbidden("This account is not a developer account. Register as a developer first.")
+        require_organization(developer.organization)
 
         def work() -> Answer:
             opened = open_session(actor=self.actor, user=user)

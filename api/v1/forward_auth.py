@@ -21,6 +21,7 @@ from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
+from developers.errors import ServiceSuspended
 from developers.models import ResourceServer
 from developers.resource_servers import authenticate_resource_server
 
@@ -73,7 +74,7 @@ def _described(name: str) -> Any:
         "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` "
         "(RFC 6750).",
         query=ForwardAuthQuery,
-        errors=(InvalidToken, InsufficientScope, PolicyDenied, Throttled),
+        errors=(InvalidToken, InsufficientScope, PolicyDenied, ServiceSuspended, Throttled),
     )
 
 
@@ -157,6 +158,9 @@ class ForwardAuth(Endpoint):
             response = self._refuse(InsufficientScope(), self._challenge(scopes, "insufficient_scope"))
         elif decision.reason is Reason.POLICY_DENIED:
             response = self._refuse(PolicyDenied())
+        elif decision.reason is Reason.SERVICE_SUSPENDED:
+            # Another token would not help either.
+            response = self._refuse(ServiceSuspended())
         else:
             response = self._refuse(InvalidToken(), self._challenge(scopes, "invalid_token"))
         response["X-AgentGate-Reason"] = decision.reason or ""

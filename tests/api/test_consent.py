@@ -156,7 +156,7 @@ class TestDeciding:
     def test_needs_a_person(self, anybody: Api, developer: Api, agent: Json, verb: str) -> None:
         path = f"/consent/{initiate(agent)}/{verb}"
         problem(anybody.post(path), 401, "not_authenticated")
-        problem(developer.post(path), 403, "agent_suspended")
+        problem(developer.post(path), 403, "forbidden")
 
     def test_is_for_the_person_named_only(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
         consent_id = initiate(agent, userId=ada.id)

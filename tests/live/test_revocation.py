@@ -1,5 +1,7 @@
 """What is revoked is revoked for every verify that starts after the answer, whichever process answers it."""
 
+import base64
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -54,14 +56,28 @@ def add_policy(scene: Scene) -> None:
     scene.gate.policy(scene.developer, "action_blocklist", actions=["email:*"])
 
 
-def deactivate_person(scene: Scene) -> None:
+def administer(scene: Scene, model: str, service: str, row: str) -> None:
+    """Call an administrator's service `package.function(actor, row, reason)` in a process of its own."""
+    (app, name), (package, function) = model.split("."), service.split(".")
     scene.server.manage(
         "shell",
         "-c",
-        "from accounts.models import User; from accounts.services import deactivate_user;"
+        f"from {app}.models import {name}; from {package}.services import {function};"
         "from core.actor import SYSTEM;"
-        f"deactivate_user(actor=SYSTEM, user=User.objects.get(pk='{scene.person.id}'), reason='test')",
+        f"{function}(actor=SYSTEM, {name.lower()}={name}.objects.get(pk='{row}'), reason='test')",
     )
+
+
+def deactivate_person(scene: Scene) -> None:
+    administer(scene, "accounts.User", "accounts.deactivate_user", scene.person.id)
+
+
+def stop_agent(scene: Scene) -> None:
+    administer(scene, "agents.Agent", "agents.stop_agent", scene.agent.id)
+
+
+def suspend_organization(scene: Scene) -> None:
+    administer(scene, "developers.Organization", "developers.suspend_organization", scene.developer.organization_id)
 
 
 WAYS: dict[str, tuple[Callable[[Scene], None], str]] = {
@@ -72,6 +88,8 @@ WAYS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "allowed scopes": (shrink_scopes, "insufficient_scope"),
     "policy": (add_policy, "policy_denied"),
     "person": (deactivate_person, "user_inactive"),
+    "stop": (stop_agent, "agent_suspended"),
+    "organization": (suspend_organization, "organization_suspended"),
 }
 
 
@@ -84,14 +102,37 @@ def scene(gate: Gate, shared_server: LiveServer) -> Scene:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_no_verify_that_started_after_the_answer_is_allowed(scene: Scene, way: str) -> None:
-    revoke, reason = WAYS[way]
+    assert_linearizable(scene, scene.tokens["accessToken"], *WAYS[way])
+
+
+def test_suspending_a_service_s_organization_counts_at_once_for_a_foreign_agent(scene: Scene) -> None:
+    gate, resource = scene.gate, f"https://{secrets.token_hex(8)}.example/api"
+    body = {"name": "Mail", "identifier": resource, "scopes": ["email:read"]}
+    server = expect(201, gate.post("/resource-servers", body, **scene.developer.headers))
+    foreign = gate.agent(gate.developer("Other"))
+    consent = gate.initiate(foreign, ("email:read",), resource=resource)
+    tokens = expect(200, gate.exchange(foreign, gate.approve(consent, scene.person)))
+    credential = base64.b64encode(f"{server['id']}:{server['secret']}".encode()).decode()
+
+    assert_linearizable(
+        scene,
+        tokens["accessToken"],
+        suspend_organization,
+        "service_suspended",
+        Authorization=f"Basic {credential}",
+    )
+
+
+def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None], reason: str, **headers: str) -> None:
+    """Verify in many threads while it is revoked; no verify that began after the answer may be allowed."""
+    body = {"token": token, "requiredScopes": ["email:read"]}
     done = threading.Event()
     seen: list[tuple[float, Json]] = []
 
     def verify_in_a_loop() -> None:
         while not done.is_set():
             began = time.monotonic()
-            seen.append((began, scene.gate.verify(scene.tokens["accessToken"])))
+            seen.append((began, expect(200, scene.gate.post("/tokens/verify", body, **headers))))
 
     verifiers = [threading.Thread(target=verify_in_a_loop) for _ in range(VERIFIERS)]
     for verifier in verifiers:

@@ -158,6 +158,18 @@ def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: An
     assert list(Agent.objects.all()) == [used.agent]
 
 
+def test_a_stopped_client_is_not_swept_away_with_its_stop(register: Any, world: Any) -> None:
+    from agents.services import stop_agent
+    from agents.tasks import sweep_unused_registrations
+
+    with time_machine.travel(NOON, tick=False) as time:
+        client = register(**PUBLIC)
+        stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
+        time.shift(timedelta(days=30))
+        assert sweep_unused_registrations() == 0
+    assert world.query_of(client.authorize())["error"] == "unauthorized_client"
+
+
 def test_a_public_client_needs_pkce_at_the_other_door_too(register: Any) -> None:
     client = register(**PUBLIC)
     body = {

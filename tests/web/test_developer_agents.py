@@ -190,3 +190,23 @@ def test_the_overview_counts_and_shows_the_end_of_the_log(as_developer, agent):
     text = as_developer.get("/developer/").content.decode()
     assert "Acme Robotics" in text
     assert "agent.created" in text
+
+
+def test_an_administrator_s_stop_is_shown_and_the_portal_cannot_lift_it(as_developer, agent):
+    from agents.services import stop_agent
+    from core.actor import SYSTEM
+
+    stop_agent(actor=SYSTEM, agent=agent, reason="It sent mail to everybody.")
+    url = f"/developer/agents/{agent.id}"
+    page = as_developer.get(url).content.decode()
+    assert "An administrator stopped this agent on <time" in page
+    assert "It sent mail to everybody." in page
+    assert "Stopped by an administrator" in as_developer.get("/developer/agents").content.decode()
+
+    as_developer.post(f"{url}/suspend")
+    answer = as_developer.post(f"{url}/reactivate", follow=True).content.decode()
+
+    agent.refresh_from_db()
+    assert (agent.status, agent.may_act) == ("active", False)
+    assert "The administrator&#x27;s stop remains in force." in answer
+    assert "works again" not in answer

@@ -105,7 +105,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     agent = agent_for_organization(developer.organization_id, agent_id)
     if request.method == "POST":
         _set_status(request, developer, agent, Agent.Status.SUSPENDED)
-        messages.success(request, _("Suspended. No verify is answered with yes any more."))
+        messages.success(request, _("Suspended. All requests from this agent are now denied."))
         return SeeOther(_url(agent))
     context = {
         "agent": agent,
@@ -121,7 +121,10 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     _set_status(request, developer, agent, Agent.Status.ACTIVE)
-    messages.success(request, _("Active again. What people allowed, and did not revoke, works again."))
+    if agent.is_stopped:
+        messages.warning(request, _("Your own suspension is lifted. The administrator's stop remains in force."))
+    else:
+        messages.success(request, _("Active again. What people allowed, and did not revoke, works again."))
     return SeeOther(_url(agent))
 
 

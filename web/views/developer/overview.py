@@ -12,7 +12,7 @@ from developers.selectors import developer_for_user
 from developers.services import become_developer
 from policies.selectors import policies_for_organization
 from web import once
-from web.access import person_actor, person_page, signed_in
+from web.access import person_actor, person_page, signed_in, suspended
 from web.forms.agents import DeveloperForm
 from web.names import add_names
 from web.responses import SeeOther
@@ -24,7 +24,9 @@ RECENT = 8
 @person_page
 def overview(request: HttpRequest) -> HttpResponse:
     developer = developer_for_user(signed_in(request))
-    return _join(request) if developer is None else _show(request, developer)
+    if developer is None:
+        return _join(request)
+    return _show(request, developer) if developer.organization.may_act else suspended(request, developer)
 
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:

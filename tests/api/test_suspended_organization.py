@@ -1,0 +1,331 @@
+"""A suspended organization is suspended everywhere: API, pages, services, consents, tokens."""
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from agents.models import Agent
+from api.v1.urls import urlpatterns as endpoints
+from audit.models import Entry
+from core.actor import SYSTEM
+from developers.models import ApiKey, Developer, Organization, ResourceServer
+from developers.services import reactivate_organization, suspend_organization
+from policies.models import Policy
+from tests.api.conftest import (
+    CALLBACK,
+    PASSWORD,
+    Api,
+    Json,
+    code_for,
+    credentials,
+    expect,
+    initiate,
+    new_agent,
+    problem,
+    tokens_for,
+    verify,
+)
+from web.urls import urlpatterns as pages
+
+REASON = "Fraud reports."
+MAIL = "https://mail.example/api"
+FORM = "application/x-www-form-urlencoded"
+RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
+
+# What is not the organization's own. Whoever adds an endpoint says here on which side it stands.
+OPEN_TO_OTHERS = {
+    "POST developers/register",
+    "POST developers/login",  # refused too, once the password is right: see below
+    "POST developers/logout",
+    "POST consent/initiate",
+    "GET consent/*",
+    "POST consent/*/approve",
+    "POST consent/*/deny",
+    "POST tokens/exchange",
+    "POST tokens/refresh",
+    "POST tokens/revoke",
+    "POST tokens/verify",
+    "POST tokens/verify/batch",
+    "POST users/register",
+    "POST users/login",
+    "POST users/logout",
+    "GET users/*/consents",
+    "POST users/*/consents/*/revoke",
+    "GET users/*/audit-logs",
+    "GET scopes",
+    "GET scopes/*",
+    "GET health",
+}
+
+
+def own_endpoints() -> list[str]:
+    """Return every "METHOD path" below /api/v1 that is neither open to others nor for proxies."""
+    found = []
+    for pattern in endpoints:
+        path = re.sub("<[^>]+>", "*", str(pattern.pattern))
+        view: Any = pattern.callback.cls
+        methods = [name.upper() for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)]
+        found += [f"{method} {path}" for method in methods if "forward-auth" not in path]
+    assert set(found) >= OPEN_TO_OTHERS
+    return [each for each in found if each not in OPEN_TO_OTHERS]
+
+
+def own_pages() -> list[str]:
+    """Return every path of the portal."""
+    paths = [re.sub("<[^>]+>", "*", str(pattern.pattern)) for pattern in pages]
+    return [path for path in paths if path.startswith("developer/")]
+
+
+@pytest.fixture
+def server(developer: Api) -> Json:
+    """The resource server of the organization that will be suspended."""
+    body = {"name": "Mail", "identifier": MAIL, "scopes": ["email:read", "email:send"]}
+    return expect(201, developer.post("/resource-servers", body))
+
+
+@pytest.fixture
+def policy(developer: Api) -> Json:
+    return expect(201, developer.post("/policies", {"name": "No payments", "rules": RULES}))
+
+
+@pytest.fixture
+def session(developer: Api) -> Api:
+    """The developer by their session token."""
+    return Api(Authorization=f"Bearer {log_in('acme@example.com')}")
+
+
+@pytest.fixture
+def foreign(rival: Api) -> Json:
+    """An agent of another organization."""
+    return new_agent(rival, name="Foreign")
+
+
+@pytest.fixture
+def suspend(agent: Json) -> Callable[[], Organization]:
+    organization = Organization.objects.get(agents__id=agent["id"])
+
+    def suspend() -> Organization:
+        assert suspend_organization(actor=SYSTEM, organization=organization, reason=REASON)
+        return organization
+
+    return suspend
+
+
+def log_in(email: str) -> str:
+    answer = Api().post("/developers/login", {"email": email, "password": PASSWORD})
+    return str(expect(200, answer)["sessionToken"])
+
+
+def with_ids(path: str, agent: Json, policy: Json, server: Json) -> str:
+    owned = {"agents": agent["id"], "policies": policy["id"], "resource-servers": server["id"]}
+    return path.replace("*", owned.get(path.split("/")[0], "x"))
+
+
+def contents() -> list[Any]:
+    models = (Organization, Developer, Agent, Policy, ResourceServer, ApiKey)
+    return [list(model.objects.order_by("pk").values()) for model in models] + [Entry.objects.count()]
+
+
+def basic(server: Json) -> str:
+    return "Basic " + base64.b64encode(f"{server['id']}:{server['secret']}".encode()).decode()
+
+
+@pytest.mark.parametrize("endpoint", own_endpoints())
+def test_every_endpoint_of_the_organization_refuses_key_and_session(
+    endpoint: str,
+    developer: Api,
+    session: Api,
+    agent: Json,
+    policy: Json,
+    server: Json,
+    suspend: Callable[[], Organization],
+) -> None:
+    method, path = endpoint.split()
+    path = "/" + with_ids(path, agent, policy, server)
+    suspend()
+    before = contents()
+
+    for caller in (developer, session):
+        answer = problem(caller.call(method, path, {}), 403, "organization_suspended")
+        assert REASON in answer["detail"]
+
+    assert contents() == before
+
+
+@pytest.mark.parametrize("path", own_pages())
+def test_every_page_of_the_portal_says_so_and_changes_nothing(
+    path: str, agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    browser = Client()
+    browser.force_login(User.objects.get(email="acme@example.com"))
+    path = "/" + re.sub(r"\*", agent["id"] if "agents" in path else policy["id"], path)
+    suspend()
+    before = contents()
+
+    for answer in (browser.get(path), browser.post(path, {"overlap_seconds": "0"})):
+        if answer.status_code == 405:
+            continue
+        html = answer.content.decode()
+        assert answer.status_code == 403
+        assert "Organization suspended" in html
+        assert REASON in html
+        assert "<time" in html
+
+    assert contents() == before
+
+
+def test_lifting_the_suspension_opens_everything_again(
+    developer: Api, agent: Json, tokens: Json, suspend: Callable[[], Organization]
+) -> None:
+    organization = suspend()
+    problem(developer.get("/agents"), 403, "organization_suspended")
+
+    reactivate_organization(actor=SYSTEM, organization=organization, reason="Cleared.")
+
+    assert expect(200, developer.get("/agents"))["items"]
+    assert verify(tokens["accessToken"])["allowed"] is True
+
+
+def test_a_developer_cannot_sign_in_as_one_but_stays_a_person(
+    developer: Api, suspend: Callable[[], Organization]
+) -> None:
+    suspend()
+    login = {"email": "acme@example.com", "password": PASSWORD}
+
+    problem(Api().post("/developers/login", login), 403, "organization_suspended")
+    problem(Api().post("/developers/login", {**login, "password": "wrong"}), 401, "invalid_credentials")
+
+    person = Api(Authorization=f"Bearer {expect(200, Api().post('/users/login', login))['sessionToken']}")
+    assert expect(200, person.get("/users/me/consents"))["items"] == []
+
+
+def test_a_decided_consent_is_no_longer_the_organization_s_to_read(
+    developer: Api, session: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
+) -> None:
+    path = f"/consent/{tokens['consentId']}"
+    assert expect(200, session.get(path))["status"] == "approved"
+    suspend()
+
+    problem(developer.get(path), 403, "organization_suspended")
+    problem(session.get(path), 404, "not_found")
+    assert expect(200, ada.get(path))["status"] == "approved"
+
+
+def test_its_agents_get_nothing_more(
+    anybody: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
+) -> None:
+    code, pending = code_for(agent, ada), initiate(agent)
+    suspend()
+
+    body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
+    problem(anybody.post("/consent/initiate", body), 403, "organization_suspended")
+    problem(ada.post(f"/consent/{pending}/approve"), 403, "organization_suspended")
+    problem(anybody.post("/tokens/exchange", {"code": code, **credentials(agent)}), 400, "invalid_grant")
+    refresh = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
+    problem(anybody.post("/tokens/refresh", refresh), 400, "invalid_grant")
+    assert verify(tokens["accessToken"])["reason"] == "organization_suspended"
+    assert expect(200, ada.post(f"/consent/{pending}/deny"))["status"] == "denied"
+
+
+def test_its_service_is_denied_every_decision_and_each_is_logged_once(
+    developer: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
+    service = Api(Authorization=basic(server))
+    question = {"token": token, "requiredScopes": ["email:read"]}
+    assert expect(200, service.post("/tokens/verify", question))["allowed"] is True
+    suspend()
+    logged = Entry.objects.count()
+
+    decision = expect(200, service.post("/tokens/verify", question))
+
+    assert (decision["allowed"], decision["reason"]) == (False, "service_suspended")
+    assert Entry.objects.count() == logged + 1
+    assert Entry.objects.get(pk=decision["auditId"]).content["reason"] == "service_suspended"
+    batch = expect(200, service.post("/tokens/verify/batch", {"requests": [question, question]}))
+    assert [each["reason"] for each in batch["decisions"]] == ["service_suspended"] * 2
+
+
+def test_nobody_is_answered_in_the_name_of_its_service(
+    foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
+    assert verify(token, resource=MAIL)["allowed"] is True
+    suspend()
+
+    assert verify(token, resource=MAIL)["reason"] == "service_suspended"
+    assert verify(token)["reason"] == "wrong_audience"
+
+
+def test_the_reasons_keep_their_order(
+    agent: Json, tokens: Json, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    """The token's own end comes before the service's suspension, and that before the agent's organization's."""
+    token = tokens["accessToken"]
+    suspend()
+    assert verify(token, resource=MAIL)["reason"] == "service_suspended"
+    assert verify(token)["reason"] == "organization_suspended"
+
+    Agent.objects.update(status="suspended")
+    assert verify(token)["reason"] == "organization_suspended"
+
+    expect(200, Api().post("/tokens/revoke", {"token": token}))
+    assert verify(token, resource=MAIL)["reason"] == "token_revoked"
+
+
+def test_introspection_and_forward_auth_let_nothing_through(
+    foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
+    headers = {"Authorization": f"Bearer {token}", "X-Resource-Server": basic(server)}
+    path = "/api/v1/forward-auth?scopes=email:read"
+
+    def introspect() -> Json:
+        headers = {"Authorization": basic(server)}
+        return expect(200, Client().post("/oauth/introspect", f"token={token}", content_type=FORM, headers=headers))
+
+    assert introspect()["active"] is True
+    assert Client().get(path, headers=headers).status_code == 200
+    suspend()
+
+    assert introspect() == {"active": False}
+    refused = Client().get(path, headers=headers)
+    problem(refused, 403, "service_suspended")
+    assert refused["X-AgentGate-Reason"] == "service_suspended"
+    assert "WWW-Authenticate" not in refused
+    named = Client().get(f"{path}&resource={MAIL}", headers={"Authorization": f"Bearer {token}"})
+    problem(named, 403, "service_suspended")
+
+
+def test_no_consent_is_asked_or_given_for_its_service(
+    anybody: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    asked = {"requestedScopes": ["email:read"], "resource": MAIL}
+    pending, code = initiate(foreign, **asked), code_for(foreign, ada, **asked)
+    tokens = tokens_for(foreign, ada, **asked)
+    organization = suspend()
+
+    body = {"clientId": foreign["clientId"], "redirectUri": CALLBACK, **asked}
+    problem(anybody.post("/consent/initiate", body), 403, "service_suspended")
+    problem(ada.post(f"/consent/{pending}/approve"), 403, "service_suspended")
+    problem(anybody.post("/tokens/exchange", {"code": code, **credentials(foreign)}), 400, "invalid_grant")
+    refresh = {"refreshToken": tokens["refreshToken"], **credentials(foreign)}
+    problem(anybody.post("/tokens/refresh", refresh), 400, "invalid_grant")
+
+    reactivate_organization(actor=SYSTEM, organization=organization, reason="Cleared.")
+    assert expect(200, anybody.post("/tokens/refresh", refresh))["accessToken"]
+    assert expect(200, ada.post(f"/consent/{pending}/approve"))["status"] == "approved"
+
+
+def test_a_foreign_agent_works_elsewhere_as_before(
+    foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+) -> None:
+    token = tokens_for(foreign, ada)["accessToken"]
+    suspend()
+
+    assert verify(token)["allowed"] is True
