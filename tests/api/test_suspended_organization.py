@@ -40,6 +40,7 @@ RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
 # What is not the organization's own. Whoever adds an endpoint says here on which side it stands.
 OPEN_TO_OTHERS = {
     "POST developers/register",
+    "POST developers/register/confirm",
     "POST developers/login",  # refused too, once the password is right: see below
     "POST developers/logout",
     "POST consent/initiate",
@@ -52,6 +53,9 @@ OPEN_TO_OTHERS = {
     "POST tokens/verify",
     "POST tokens/verify/batch",
     "POST users/register",
+    "POST users/register/confirm",
+    "POST users/*/email/verification",
+    "POST users/*/email/verification/confirm",
     "POST users/login",
     "POST users/logout",
     "GET users/*/consents",
