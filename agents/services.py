@@ -113,8 +113,11 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
 
 
 def lock_agent(agent_id: str) -> Agent:
-    """Return the agent as it is now, and keep it so until the transaction ends: no change overtakes a decision."""
-    return Agent.objects.select_for_update(of=("self",)).select_related("organization").get(pk=agent_id)
+    """Return the agent as it is now, and keep it so until the transaction ends: no change overtakes a decision.
+
+    Danger: `no_key`, for a code that is exchanged meanwhile refers to the agent, and the two would wait for each other.
+    """
+    return Agent.objects.select_for_update(of=("self",), no_key=True).select_related("organization").get(pk=agent_id)
 
 
 def require_may_act(agent: Agent) -> None:

@@ -47,6 +47,7 @@ class Event(StrEnum):
     CONSENT_DENIED = "consent.denied"
     CONSENT_REVOKED = "consent.revoked"
     CONSENT_EXPIRED = "consent.expired"
+    CONSENT_REPLACED = "consent.replaced"
 
     TOKEN_ISSUED = "token.issued"
     TOKEN_REFRESHED = "token.refreshed"

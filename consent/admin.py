@@ -53,7 +53,20 @@ class ConsentAdmin(ReadOnlyAdmin):
                 ]
             },
         ),
-        ("What was granted", {"fields": ["granted_scopes", "decided_at", "revoked_at", "expires_at", "families"]}),
+        (
+            "What was granted",
+            {
+                "fields": [
+                    "granted_scopes",
+                    "decided_at",
+                    "revoked_at",
+                    "replaced_at",
+                    "replaced_by",
+                    "expires_at",
+                    "families",
+                ]
+            },
+        ),
     ]
 
     @admin.display(description="scopes, as they were shown")

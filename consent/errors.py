@@ -8,6 +8,11 @@ class ConsentAlreadyDecided(Conflict):
     title = "This request has been decided"
 
 
+class ConnectionChanged(Conflict):
+    code = "connection_changed"
+    title = "What this agent may do has changed since it was shown"
+
+
 class ConsentExpired(Gone):
     code = "consent_expired"
     title = "This request has expired"

@@ -17,6 +17,9 @@ class Consent(models.Model):
 
     Everything the agent asked is fixed at the request. `granted_scopes` is a snapshot that is never added to.
     `expires_at` is the end of the request while it is pending, and the end of the grant once approved.
+
+    A person has at most one approved consent per agent and organization: their connection. Approving a later request
+    replaces it; `replaced_by` of every earlier one then points to the latest.
     """
 
     class Status(models.TextChoices):
@@ -25,6 +28,7 @@ class Consent(models.Model):
         DENIED = "denied"
         EXPIRED = "expired"
         REVOKED = "revoked"
+        REPLACED = "replaced"
 
     class Door(models.TextChoices):
         """How the person arrives: by a link that any browser may open, or in the one browser that the agent sent."""
@@ -61,6 +65,10 @@ class Consent(models.Model):
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    replaced_at = models.DateTimeField(null=True, blank=True)
+    replaced_by = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="predecessors"
+    )
     expires_at = models.DateTimeField()
 
     class Meta:
@@ -68,6 +76,19 @@ class Consent(models.Model):
         indexes = [
             models.Index(fields=["user", "id"]),
             models.Index(fields=["status", "expires_at"]),
+        ]
+        # Two constraints, because NULLs are distinct: a stock client that names no resource has no organization.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "agent", "organization"],
+                condition=models.Q(status="approved"),
+                name="one_approved_consent",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "agent"],
+                condition=models.Q(status="approved", organization=None),
+                name="one_approved_consent_without_organization",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from accounts.models import User
 from accounts.signals import account_reclaimed
 from audit.events import Event
 from consent.models import Consent
-from consent.services import record_consent
+from consent.records import record_consent
 from core.actor import Actor
 
 

@@ -1,11 +1,13 @@
 """Reads of consents."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db.models import QuerySet
 
 from accounts.models import User
 from agents.models import Agent
+from audit.selectors import last_uses
 from consent.catalogue import Scope, catalogue, describe_scopes, read_snapshot
 from consent.models import Consent
 from core import clock
@@ -24,6 +26,12 @@ def consent_for_user(user: User, consent_id: str) -> Consent:
     if consent is None:
         raise NotFound("No such consent.")
     return consent
+
+
+def current_consent(user: User, consent_id: str) -> Consent:
+    """Return the person's own consent, or the latest one that replaced it. Raises `NotFound`."""
+    consent = consent_for_user(user, consent_id)
+    return consent_for_user(user, consent.replaced_by_id) if consent.replaced_by_id else consent
 
 
 def consent_by_id(consent_id: str) -> Consent:
@@ -65,6 +73,14 @@ def agreed_scopes(consent: Consent) -> list[Scope]:
     return [shown[scope_id] for scope_id in consent.granted_scopes if scope_id in shown]
 
 
+def carried_scopes(asked: Consent, live: Consent | None) -> list[Scope]:
+    """Return the live scopes that `asked` does not request, in the words that the screen had when they were granted."""
+    if live is None:
+        return []
+    carried = [scope for scope in live.live_scopes() if scope not in asked.requested_scopes]
+    return [scope for scope in agreed_scopes(live) if scope.id in carried]
+
+
 def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list[str]:
     """Return what the agent can ask for at these resource servers.
 
@@ -78,9 +94,28 @@ def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list
     return list(dict.fromkeys(scope for server in servers for scope in server.scopes))
 
 
-def scopes_already_granted(user: User, agent: Agent) -> set[str]:
-    """Return what the person has granted this agent and not taken back: a step-up shows only what is new as new."""
-    live = Consent.objects.filter(
-        user=user, agent=agent, status=Consent.Status.APPROVED, expires_at__gt=clock.now()
-    ).select_related("agent")
-    return {scope for consent in live for scope in consent.live_scopes()}
+def approved_consents(user: User, asked: Consent) -> QuerySet[Consent]:
+    """Return the approved consents of the connection that `asked` belongs to: one at most, run out or not."""
+    rows = Consent.objects.select_related("agent__organization")
+    return rows.filter(
+        user=user, agent=asked.agent_id, organization=asked.organization_id, status=Consent.Status.APPROVED
+    )
+
+
+def live_consent(user: User, asked: Consent) -> Consent | None:
+    """Return the live consent that approving `asked` would replace. None when the agent is not connected."""
+    return approved_consents(user, asked).filter(expires_at__gt=clock.now()).first()
+
+
+def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
+    """Return when each consent, or one that it replaced, last let its agent act; those never used are left out."""
+    chains = {consent.id: [consent.id] for consent in consents}
+    replaced = Consent.objects.filter(replaced_by__in=chains).order_by()
+    for consent_id, latest_id in replaced.values_list("id", "replaced_by_id"):
+        chains[latest_id].append(consent_id)
+    used = last_uses(one for chain in chains.values() for one in chain)
+    return {
+        latest: max(used[one] for one in chain if one in used)
+        for latest, chain in chains.items()
+        if not used.keys().isdisjoint(chain)
+    }

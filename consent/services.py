@@ -1,4 +1,4 @@
-"""The consent's state machine: pending, then approved, denied or expired; approved, then revoked or expired.
+"""The consent's state machine: pending, then approved, denied or expired; approved, then revoked, replaced or expired.
 
 Every transition is one conditional UPDATE whose row count decides who won.
 """
@@ -17,10 +17,12 @@ from agents.models import Agent
 from agents.redirects import matches_registered
 from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
-from audit.services import Draft, append
+from audit.services import append
 from consent.catalogue import InvalidScope, describe_scopes, require_known, snapshot
+from consent.connections import Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
 from consent.models import Consent
+from consent.records import draft_consent, record_consent
 from consent.redirects import require_registered_redirect
 from consent.selectors import scopes_within_reach
 from core import clock
@@ -108,32 +110,35 @@ def require_grantable(consent: Consent) -> None:
 
 
 def approve_consent(
-    *, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None, now: datetime
-) -> Consent:
-    """Grant `scopes`, or all that were requested, for 30 days; return the consent anew.
+    *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
+) -> tuple[Consent, Consent | None]:
+    """Grant what the person chose, for 30 days; return the updated consent and the one that it replaces, if any.
 
-    Runs in the caller's transaction, with the code it yields. Raises `NotFound`, `InvalidScope`,
-    `ConsentAlreadyDecided`, `ConsentExpired`, and as `require_grantable` does.
+    Runs in the caller's transaction, with the code it yields and the tokens that move. Raises `NotFound`,
+    `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`, `ConsentExpired`, and as `require_grantable` does.
     """
     _check_decider(consent, user)
-    granted = _check_subset(consent, scopes)
     consent.agent = lock_agent(consent.agent_id)
     require_grantable(consent)
-    changes = {"granted_scopes": granted, "expires_at": now + settings.CONSENT_LIFETIME}
+    change = plan_change(consent, user, choice, now)
+    if change.replaced:
+        replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now)
+    changes = {
+        "granted_scopes": change.granted,
+        "shown_scopes": change.shown,
+        "expires_at": now + settings.CONSENT_LIFETIME,
+    }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
     record_consent(
         Event.CONSENT_APPROVED,
         actor=actor,
         consent=consent,
         outcome=Outcome.ALLOWED,
-        scopes=granted,
-        metadata={
-            "notGranted": [scope for scope in consent.requested_scopes if scope not in granted],
-            "shownScopes": consent.shown_scopes,
-        },
+        scopes=change.granted,
+        metadata=change.describe(consent.requested_scopes),
         at=now,
     )
-    return consent
+    return consent, change.replaced
 
 
 def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
@@ -178,6 +183,8 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
                 at=now,
             )
     consent.refresh_from_db()
+    if consent.status == Consent.Status.REPLACED:
+        raise ConsentAlreadyDecided(f"It was replaced by {consent.replaced_by_id}; revoke that one.")
     if consent.status != Consent.Status.REVOKED:
         raise ConsentAlreadyDecided(f"It is {consent.status}, so there is nothing to revoke.")
     return consent
@@ -190,13 +197,8 @@ def expire_consents(*, limit: int = 500) -> int:
         due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
         consents = list(due.select_for_update(skip_locked=True)[:limit])
         Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(status=Consent.Status.EXPIRED)
-        append([_draft(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
+        append([draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
     return len(consents)
-
-
-def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime, **fields: Any) -> None:
-    """Log something that happened to a consent."""
-    append([_draft(event, actor=actor, consent=consent, **fields)], at=at)
 
 
 def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
@@ -210,18 +212,6 @@ def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes
     if consent.decided_at is None:
         raise ConsentExpired("Ask the agent to start again.")
     raise ConsentAlreadyDecided(f"It is {consent.status}.")
-
-
-def _draft(event: Event, *, actor: Actor, consent: Consent, **fields: Any) -> Draft:
-    return Draft(
-        event=event,
-        actor=actor,
-        organization_id=consent.organization_id,
-        user_id=consent.user_id,
-        agent_id=consent.agent_id,
-        consent_id=consent.id,
-        **fields,
-    )
 
 
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
@@ -265,13 +255,3 @@ def _check_decider(consent: Consent, user: User) -> None:
     owner = consent.user_id or consent.hinted_user_id
     if owner and owner != user.id:
         raise NotFound("No such consent.")
-
-
-def _check_subset(consent: Consent, scopes: Sequence[str] | None) -> list[str]:
-    wanted = consent.requested_scopes if scopes is None else list(dict.fromkeys(scopes))
-    beyond = [scope for scope in wanted if scope not in consent.requested_scopes]
-    if beyond:
-        raise InvalidScope(f"{', '.join(beyond)} was not requested.")
-    if not wanted:
-        raise InvalidScope("Grant one scope at least, or deny the request.")
-    return wanted

@@ -45,9 +45,8 @@ class Facts:
     @property
     def granted_scopes(self) -> tuple[str, ...]:
         """Return what the token holds that the consent and the agent still allow."""
-        agent, consent = self.token.application, self.consent
-        held = agent.allowed_among(self.token.scope.split())
-        return tuple(scope for scope in held if consent is None or scope in consent.granted_scopes)
+        held = self.token.application.allowed_among(self.token.scope.split())
+        return tuple(self.token.family.granted_among(held))
 
     def is_expired(self, now: datetime) -> bool:
         return bool(self.token.expires <= now)

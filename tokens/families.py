@@ -14,7 +14,7 @@ from core.actor import Actor
 from core.locks import revocation
 from developers.selectors import organizations_of_services
 from tokens.access_tokens import read_access_token
-from tokens.models import TokenFamily
+from tokens.models import AuthorizationCode, TokenFamily
 
 
 def family_of(token: str) -> TokenFamily | None:
@@ -38,6 +38,23 @@ def end_family(
         if ended:
             record_family(event, actor=actor, family=family, now=now, metadata=metadata)
     return ended
+
+
+def move_tokens(*, source: Consent, target: Consent) -> None:
+    """Put the codes and families of a replaced consent under the one that replaces it.
+
+    Each keeps the scopes of its own request, less what the person has taken back. Danger: codes go first. An exchange
+    that holds its code's row is waited for, and the family that it makes is then among those that move.
+    """
+    for code in AuthorizationCode.objects.filter(consent=source).select_for_update(no_key=True).order_by("id"):
+        kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
+        AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
+    families = list(TokenFamily.objects.filter(consent=source).select_for_update(no_key=True).order_by("id"))
+    for family in families:
+        gone = {scope for scope in family.scope.split() if scope not in target.granted_scopes}
+        family.consent = target
+        family.removed_scopes = sorted({*family.removed_scopes, *gone})
+    TokenFamily.objects.bulk_update(families, ["consent", "removed_scopes"])
 
 
 def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:

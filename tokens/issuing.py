@@ -53,8 +53,7 @@ def issue_pair(
     now: datetime,
 ) -> IssuedTokens:
     """Store and return an access and a refresh token: what is asked, as far as consent and agent still allow it."""
-    live = family.consent.live_scopes() if family.consent else []
-    granted = tuple(scope for scope in scopes if scope in live)
+    granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
     _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")
     RefreshToken.objects.create(

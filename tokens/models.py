@@ -3,6 +3,8 @@
 django-oauth-toolkit's abstract models give the columns it needs; what it would leave readable is dropped.
 """
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from django.db import models
 from oauth2_provider.models import AbstractAccessToken, AbstractGrant, AbstractRefreshToken
@@ -15,7 +17,8 @@ from core.ids import PrefixedIdField
 class TokenFamily(models.Model):
     """All that descends from one code. Ending the family ends every token in it: verify reads this row.
 
-    `scope` and `resource` are what the family may hold at most; no refresh adds to them.
+    `scope` and `resource` are what the family may hold at most; no refresh adds to them. `removed_scopes` are those
+    that the person took back since: granted again to another device, they do not return to this one.
     """
 
     id = PrefixedIdField(prefix="fam")
@@ -23,6 +26,7 @@ class TokenFamily(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families")
     scope = models.TextField()
+    removed_scopes = models.JSONField(default=list)
     resource = models.JSONField(default=list)
     created_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -33,6 +37,13 @@ class TokenFamily(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def granted_among(self, scopes: Iterable[str]) -> list[str]:
+        """Return those of `scopes` that the person still grants it; all of them where there is no person."""
+        if self.consent is None:
+            return list(scopes)
+        granted = self.consent.granted_scopes
+        return [scope for scope in scopes if scope in granted and scope not in self.removed_scopes]
 
 
 class AuthorizationCode(AbstractGrant):

@@ -17,13 +17,15 @@ from accounts.services import hold_account
 from agents.models import Agent
 from audit.events import Event
 from consent import services as consent_services
+from consent.connections import ALL_REQUESTED, Choice
 from consent.models import Consent
 from consent.redirects import redirect_url
 from core import clock, secrets
 from core.actor import Actor
+from core.locks import revocation
 from developers.models import Organization
 from developers.selectors import audience_for_identifier
-from tokens.families import end_family, family_of, problem_with_grant
+from tokens.families import end_family, family_of, move_tokens, problem_with_grant
 from tokens.issuing import (
     OTHER_RESOURCE,
     UNUSABLE_CODE,
@@ -68,25 +70,22 @@ class Approval:
 
 
 @transaction.atomic
-def approve(*, actor: Actor, consent: Consent, user: User, scopes: Sequence[str] | None = None) -> Approval:
-    """Grant the scopes, all that were requested by default, and issue the code. Raises as `approve_consent` does."""
+def approve(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Approval:
+    """Grant what the person chose and issue the code. Raises as `approve_consent` does.
+
+    The code yields what was requested and granted; it gets nothing of what other devices asked for. When a consent is
+    replaced, something may be taken away: then no verify that starts after this rests on the earlier one.
+    """
     now = clock.now()
     user = hold_account(user)
     require_verified_address(user)
-    consent = consent_services.approve_consent(actor=actor, consent=consent, user=user, scopes=scopes, now=now)
-    code = secrets.new_secret("agcode")
-    AuthorizationCode.objects.create(
-        code=secrets.digest(code),
-        application=consent.agent,
-        user=user,
-        consent=consent,
-        expires=now + settings.AUTHORIZATION_CODE_LIFETIME,
-        redirect_uri=consent.redirect_uri,
-        scope=" ".join(consent.granted_scopes),
-        code_challenge=consent.code_challenge,
-        code_challenge_method="S256" if consent.code_challenge else "",
-        resource=consent.resource or [settings.API_URL],
+    consent, replaced = consent_services.approve_consent(
+        actor=actor, consent=consent, user=user, choice=choice, now=now
     )
+    code = _issue_code(consent, user, now)
+    if replaced is not None:
+        with revocation():
+            move_tokens(source=replaced, target=consent)
     return Approval(consent, code, redirect_url(consent, {"code": code}))
 
 
@@ -221,10 +220,33 @@ def delete_expired_tokens(*, limit: int = 500) -> int:
     return total + TokenFamily.objects.filter(pk__in=pks).delete()[0]
 
 
+def _issue_code(consent: Consent, user: User, now: datetime) -> str:
+    code = secrets.new_secret("agcode")
+    AuthorizationCode.objects.create(
+        code=secrets.digest(code),
+        application=consent.agent,
+        user=user,
+        consent=consent,
+        expires=now + settings.AUTHORIZATION_CODE_LIFETIME,
+        redirect_uri=consent.redirect_uri,
+        scope=" ".join(scope for scope in consent.requested_scopes if scope in consent.granted_scopes),
+        code_challenge=consent.code_challenge,
+        code_challenge_method="S256" if consent.code_challenge else "",
+        resource=consent.resource or [settings.API_URL],
+    )
+    return code
+
+
 def _lock_code(code: str) -> AuthorizationCode | None:
-    rows = AuthorizationCode.objects.select_for_update(of=("self",))
-    related = rows.select_related("consent__agent__organization", "consent__user", "user", "family__consent")
-    return related.filter(code=secrets.digest(code)).first()
+    """Return the code as it is once it is locked, with the consent that it belongs to then.
+
+    Danger: two queries, for an approval may move the code meanwhile. PostgreSQL would try the moved row against the
+    earlier consent's, and find nothing.
+    """
+    if AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first() is None:
+        return None
+    related = ("application", "consent__agent__organization", "consent__user", "user", "family__consent")
+    return AuthorizationCode.objects.select_related(*related).filter(code=secrets.digest(code)).first()
 
 
 def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:

@@ -11,6 +11,7 @@ from agentgate.demo.cast import BROWSER, CALLBACK, Cast, make_cast
 from agentgate.demo.people import People
 from agents.models import Agent
 from agents.services import stop_agent
+from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
 from core.actor import Actor
@@ -106,7 +107,7 @@ def _grant(
     agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
 ) -> tuple[Consent, IssuedTokens]:
     actor = BROWSER.acting_as("user", user.id)
-    approval = approve(actor=actor, consent=_ask(agent, scopes), user=user, scopes=granted)
+    approval = approve(actor=actor, consent=_ask(agent, scopes), user=user, choice=Choice(scopes=granted))
     tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
     if not isinstance(tokens, IssuedTokens):
         raise RuntimeError(tokens.detail)

@@ -25,6 +25,7 @@ from api.v1.shapes.consent import (
 )
 from api.v1.shapes.consent import Consent as ShownConsent
 from consent.catalogue import InvalidScope
+from consent.connections import Choice
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
 from consent.models import Consent
 from consent.selectors import consent_to_decide, visible_consent
@@ -117,7 +118,11 @@ class Approve(Decision):
     @operation(
         "approveConsent",
         "Grant what was asked, or a part of it",
-        description="The code lives 60 seconds and works once. Send the person to `redirectUrl`.",
+        description="The code lives 60 seconds and works once. Send the person to `redirectUrl`. A person has one live "
+        "consent per agent and organization: approving a later request replaces the earlier consent (its status "
+        "becomes `replaced`) and moves its tokens to this one. `scopes` may name requested and currently live scopes; "
+        "the default is all requested ones. Live scopes that the request does not mention stay; requested ones that "
+        "are left out go at once, even where they were live. The code yields what was requested and granted.",
         body=ApproveBody,
         answer=ApprovedConsent,
         errors=(
@@ -138,7 +143,8 @@ class Approve(Decision):
         consent = self.consent(consent_id)
 
         def work() -> Answer:
-            approval = approve(actor=self.actor, consent=consent, user=self.person, scopes=body.get("scopes"))
+            choice = Choice(scopes=body.get("scopes"))
+            approval = approve(actor=self.actor, consent=consent, user=self.person, choice=choice)
             shown = {
                 "status": approval.consent.status,
                 "code": approval.code,

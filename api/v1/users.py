@@ -15,10 +15,10 @@ from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries
 from api.v1.shapes.consent import ConnectedConsent, EmptyBody, RevokedConsent, agent_facts
 from api.v1.shapes.people import Login, UserSession
-from audit.selectors import entries_for_user, last_uses
+from audit.selectors import entries_for_user
 from consent.errors import ConsentAlreadyDecided
 from consent.models import Consent
-from consent.selectors import consent_for_user, consents_for_user
+from consent.selectors import consent_for_user, consents_for_user, last_uses_of
 from consent.services import revoke_consent
 from core import clock
 from core.errors import NotFound, Throttled
@@ -95,7 +95,7 @@ class OwnAuditLogs(OwnEndpoint):
 
 def show_consents(consents: Sequence[Consent]) -> list[dict[str, Any]]:
     """Return the consents as JSON. When each was last used is read from the log."""
-    now, used = clock.now(), last_uses([consent.id for consent in consents])
+    now, used = clock.now(), last_uses_of(consents)
     rows = [
         {
             "id": consent.id,

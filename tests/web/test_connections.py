@@ -120,9 +120,9 @@ def test_other_methods_are_refused(as_ada, granted, method):
         assert getattr(as_ada, method)(path).status_code == 405
 
 
-def test_long_lists_are_paged_without_gaps(as_ada, ada, ask, world, monkeypatch):
+def test_long_lists_are_paged_without_gaps(as_ada, ada, developer, world, monkeypatch):
     monkeypatch.setattr("web.paging.PAGE_SIZE", 2)
-    ids = [world.allow(ask(), ada).id for _ in range(3)]
+    ids = [world.allow(world.ask(world.make_agent(developer)), ada).id for _ in range(3)]
     first = as_ada.get("/connections")
     cursor = first.context["page"].next_cursor
     second = as_ada.get("/connections", {"cursor": cursor})
@@ -137,8 +137,8 @@ def test_a_strange_cursor_is_no_error(as_ada, granted, cursor):
     assert as_ada.get("/connections", {"cursor": cursor}).status_code == 200
 
 
-def test_needs_few_queries_however_many_connections(as_ada, ada, ask, world, django_assert_max_num_queries):
+def test_needs_few_queries_however_many_connections(as_ada, ada, developer, world, django_assert_max_num_queries):
     for _ in range(5):
-        world.allow(ask(), ada)
+        world.allow(world.ask(world.make_agent(developer)), ada)
     with django_assert_max_num_queries(12):
         as_ada.get("/connections")

@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
+from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
 from core.actor import Actor
@@ -44,7 +45,7 @@ def ask(agent: Agent, **fields: Any) -> Consent:
 
 def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
     """Let the person allow it."""
-    return approve(actor=as_user(user), consent=consent, user=user, scopes=scopes).consent
+    return approve(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
 
 
 def make_user(email: str, name: str = "") -> User:

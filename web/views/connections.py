@@ -11,10 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audit.selectors import last_uses
 from consent.catalogue import Scope
 from consent.models import Consent
-from consent.selectors import agreed_scopes, consent_for_user, consents_for_user
+from consent.selectors import agreed_scopes, consents_for_user, current_consent, last_uses_of
 from consent.services import revoke_consent
 from core import clock
 from core.text import plain_text
@@ -24,6 +23,8 @@ from web.paging import paginate
 from web.responses import SeeOther
 
 LIVE = Consent.Status.APPROVED
+# A replaced consent is part of the connection that replaced it.
+NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def connections(request: HttpRequest) -> HttpResponse:
     is_ended = request.GET.get("show") == "ended"
     live = Q(status=LIVE, expires_at__gt=clock.now())
-    consents = consents_for_user(signed_in(request)).exclude(status=Consent.Status.PENDING)
+    consents = consents_for_user(signed_in(request)).exclude(status__in=NOT_LISTED)
     page = paginate(request, consents.exclude(live) if is_ended else consents.filter(live))
     context = {"page": page, "connections": _describe(page.items), "is_ended": is_ended}
     return render(request, "web/connections.html", context)
@@ -70,14 +71,16 @@ def connections(request: HttpRequest) -> HttpResponse:
 @require_safe
 @person_page
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
-    consent = consent_for_user(signed_in(request), consent_id)
+    consent = current_consent(signed_in(request), consent_id)
+    if consent.id != consent_id:
+        return redirect("web:connection", consent.id)
     return render(request, "web/connection.html", {"connection": _describe([consent])[0]})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @person_page
 def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
-    consent = consent_for_user(signed_in(request), consent_id)
+    consent = current_consent(signed_in(request), consent_id)
     if request.method == "POST":
         revoke_consent(actor=person_actor(request), consent=consent)
         said = _("%(agent)s can no longer act for you. It was stopped at once.")
@@ -93,7 +96,7 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 def _describe(consents: list[Consent]) -> list[Connection]:
-    used = last_uses(consent.id for consent in consents)
+    used = last_uses_of(consents)
     return [_connection(consent, used.get(consent.id)) for consent in consents]
 
 

@@ -18,9 +18,10 @@ from agents.models import Agent
 from agents.redirects import is_loopback, is_private_use
 from agents.selectors import document_host
 from consent.catalogue import Scope, read_snapshot
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.connections import Choice as Decision
+from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
-from consent.selectors import consent_to_decide, scopes_already_granted
+from consent.selectors import carried_scopes, consent_to_decide, live_consent
 from consent.services import require_grantable, require_same_browser
 from core import clock
 from core.browser import browser_digest
@@ -95,13 +96,17 @@ def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
     decision = request.POST.get("decision")
     scopes = request.POST.getlist("scopes") if decision == "allow" else []
     if decision == "deny" or scopes:
-        return LeaveTo(_decide_once(request, asked, scopes))
+        try:
+            return LeaveTo(_decide_once(request, asked, scopes))
+        except ConnectionChanged as error:
+            _require_open(asked)
+            return _show(request, asked, status=error.status)
     _require_open(asked)
-    return _show(request, asked, is_refused=request.method == "POST")
+    return _show(request, asked, status=422 if request.method == "POST" else 200)
 
 
 def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
-    """Allow the scopes, or with none refuse; return where to send the person.
+    """Allow exactly the scopes, or with none refuse; return where to send the person.
 
     Of a double click the browser drops the first answer, and the code with it: the second is given the same.
     """
@@ -109,7 +114,8 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
 
     def work() -> Answer:
         if scopes:
-            return Answer(200, approve(actor=actor, consent=asked, user=user, scopes=scopes).redirect_url)
+            choice = Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
+            return Answer(200, approve(actor=actor, consent=asked, user=user, choice=choice).redirect_url)
         return Answer(200, deny(actor=actor, consent=asked, user=user)[1])
 
     click = RepeatableRequest(
@@ -131,11 +137,16 @@ def _require_open(asked: Consent) -> None:
         raise ConsentAlreadyDecided
 
 
-def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResponse:
-    """Render the screen; after an "Allow" with nothing ticked, with that said first."""
+def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
+    """Render the screen: what is new and what the agent may do already, for Allow results in exactly what is ticked.
+
+    A 422 says first that nothing was ticked, a 409 that the connection has changed since it was shown.
+    """
+    is_refused = status == 422
     ticked = () if is_refused or not _is_vouched_for(asked.agent) else TICKED_RISKS
-    words = {scope.id: scope for scope in read_snapshot(asked.shown_scopes)}
-    known = scopes_already_granted(signed_in(request), asked.agent)
+    live = live_consent(signed_in(request), asked)
+    known = live.live_scopes() if live else []
+    words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
     new = [one for one in asked.requested_scopes if one not in known]
     context = {
         "consent": asked,
@@ -145,16 +156,16 @@ def _show(request: HttpRequest, asked: Consent, *, is_refused: bool) -> HttpResp
         "is_vouched_for": _is_vouched_for(asked.agent),
         "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked),
         "optional": _choices([words[one] for one in new if one in asked.optional_scopes], ()),
-        "known": _known([words[one] for one in asked.requested_scopes if one in known], ticked=not is_refused),
+        "known": _known([words[one] for one in known if one in words], ticked=not is_refused),
+        "connection_id": live.id if live else "",
         "is_refused": is_refused,
+        "is_changed": status == 409,
         "ends_at": clock.now() + settings.CONSENT_LIFETIME,
         "destination": destination(asked.redirect_uri),
         "is_loopback": is_loopback(asked.redirect_uri),
         "is_app": is_private_use(asked.redirect_uri),
     }
-    return _allow_leaving_to(asked.redirect_uri)(render)(
-        request, "web/consent.html", context, status=422 if is_refused else 200
-    )
+    return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent.html", context, status=status)
 
 
 def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str]) -> list[Choice]:

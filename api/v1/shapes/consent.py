@@ -66,7 +66,7 @@ class InitiateBody(StrictSerializer):
 
 
 class ApproveBody(StrictSerializer):
-    """Which of the requested scopes to grant; all of them by default."""
+    """Which scopes to grant: requested or currently live ones. All requested ones by default."""
 
     scopes = TextList(max_items=MAX_SCOPES, required=False)
 
@@ -124,7 +124,7 @@ class Consent(serializers.Serializer):
 
 
 class ApprovedConsent(serializers.Serializer):
-    """The code is shown this once, lives 60 seconds and works once."""
+    """The code appears here once, lives 60 seconds and works once. `grantedScopes` is all that the agent may do now."""
 
     status = serializers.ChoiceField(choices=["approved"])
     code = serializers.CharField()

@@ -1,0 +1,156 @@
+"""One live consent per person, agent and organization, whatever happens at the same moment."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from consent.connections import Choice
+from consent.errors import ConnectionChanged, ConsentAlreadyDecided
+from consent.models import Consent
+from consent.services import revoke_consent
+from core import clock
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from tests.threads import race
+from tests.web.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
+from tokens.models import TokenFamily
+from tokens.services import IssuedTokens, approve, exchange_code, refresh_tokens
+
+ROUNDS = 8
+STATUS = Consent.Status
+
+
+@pytest.fixture
+def agent(db: None) -> Any:
+    return make_agent(make_developer("dev@example.com", "Acme"))
+
+
+@pytest.fixture
+def ada(db: None) -> Any:
+    return make_user("ada@example.com")
+
+
+def code_for(agent: Any, user: Any, *scopes: str) -> str:
+    return approve(actor=as_user(user), consent=ask(agent, scopes=list(scopes)), user=user).code
+
+
+def exchange(agent: Any, code: str) -> Any:
+    return exchange_code(actor=ANYBODY, agent=agent, code=code)
+
+
+def refresh(agent: Any, token: IssuedTokens) -> Any:
+    return refresh_tokens(actor=ANYBODY, agent=agent, refresh_token=str(token.refresh_token))
+
+
+def approving(pending: Consent, user: Any) -> Callable[[], Any]:
+    def act() -> Any:
+        fresh = Consent.objects.select_related("agent__organization").get(pk=pending.pk)
+        return approve(actor=as_user(user), consent=fresh, user=user)
+
+    return act
+
+
+def the_live_one(user: Any) -> Consent:
+    return Consent.objects.get(user=user, status=STATUS.APPROVED)
+
+
+def decision_on(token: IssuedTokens, scope: str = "email:read") -> Any:
+    return decide([VerifyRequest(token=token.access_token, required_scopes=(scope,), actor=ANYBODY)])[0]
+
+
+@pytest.mark.parametrize("has_organization", [True, False])
+def test_the_database_holds_the_number_to_one(agent: Any, ada: Any, has_organization: bool) -> None:
+    organization = agent.organization if has_organization else None
+    now = clock.now()
+
+    def insert() -> None:
+        Consent.objects.create(
+            agent=agent,
+            organization=organization,
+            user=ada,
+            status=STATUS.APPROVED,
+            requested_scopes=[],
+            redirect_uri="",
+            created_at=now,
+            expires_at=now,
+        )
+
+    insert()
+    with pytest.raises(IntegrityError), transaction.atomic():
+        insert()
+
+
+def test_what_was_not_shown_as_live_is_not_granted_with_the_page(agent: Any, ada: Any) -> None:
+    """The connection is revoked between the page and Allow: what it showed as live must not come back."""
+    shown = allow(ask(agent, scopes=["email:send"]), ada)
+    pending = ask(agent, scopes=["email:read"])
+    revoke_consent(actor=as_user(ada), consent=shown)
+    choice = Choice(scopes=["email:read", "email:send"], is_whole=True, shown_id=shown.id)
+    with pytest.raises(ConnectionChanged):
+        approve(actor=as_user(ada), consent=pending, user=ada, choice=choice)
+    pending.refresh_from_db()
+    assert pending.status == STATUS.PENDING
+
+
+@pytest.mark.django_db(transaction=True)
+def test_parallel_approvals_leave_one_live_consent(agent: Any, ada: Any) -> None:
+    for _ in range(ROUNDS):
+        pending = [ask(agent, scopes=[scope]) for scope in ("email:read", "email:send", "profile:read")]
+        approvals = race([approving(one, ada) for one in pending])
+        live = the_live_one(ada)
+        assert {approval.consent.id for approval in approvals} == {one.id for one in pending}
+        assert set(live.granted_scopes) == {"email:read", "email:send", "profile:read"}
+        replaced = Consent.objects.filter(user=ada, status=STATUS.REPLACED)
+        assert set(replaced.values_list("replaced_by", flat=True)) == {live.id}
+        tokens = [exchange(agent, approval.code) for approval in approvals]
+        assert {one.family.consent_id for one in tokens} == {live.id}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_first_two_approvals_in_parallel_leave_one_live_consent(agent: Any) -> None:
+    for number in range(ROUNDS):
+        user = make_user(f"person-{number}@example.com")
+        race([approving(ask(agent), user), approving(ask(agent), user)])
+        assert the_live_one(user).predecessors.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_against_a_revocation_of_the_earlier_consent(agent: Any, ada: Any) -> None:
+    """Revoked first, nothing of it lives on; replaced first, the revocation says that it ended nothing."""
+    for _ in range(ROUNDS):
+        token = exchange(agent, code_for(agent, ada, "email:read"))
+        earlier = the_live_one(ada)
+        pending = ask(agent, scopes=["profile:read"])
+        _, revoked = race([approving(pending, ada), lambda one=earlier: revoke_consent(actor=ANYBODY, consent=one)])
+        earlier.refresh_from_db()
+        is_revoked = earlier.status == STATUS.REVOKED
+        assert is_revoked is not isinstance(revoked, ConsentAlreadyDecided)
+        assert ("email:read" in the_live_one(ada).granted_scopes) is not is_revoked
+        assert decision_on(token).allowed is not is_revoked
+        revoke_consent(actor=ANYBODY, consent=the_live_one(ada))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_against_a_refresh_signs_nobody_out(agent: Any, ada: Any) -> None:
+    token = exchange(agent, code_for(agent, ada, "email:read"))
+    for _ in range(ROUNDS):
+        pending = ask(agent, scopes=["email:read"])
+        _, renewed = race([approving(pending, ada), lambda one=token: refresh(agent, one)])
+        assert isinstance(renewed, IssuedTokens)
+        decision = decision_on(renewed)
+        assert (decision.allowed, decision.consent_id) == (True, pending.id)
+        token = renewed
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_against_an_exchange_of_an_earlier_code(agent: Any, ada: Any) -> None:
+    for _ in range(ROUNDS):
+        code = code_for(agent, ada, "email:read")
+        pending = ask(agent, scopes=["profile:read"])
+        _, token = race([approving(pending, ada), lambda one=code: exchange(agent, one)])
+        assert isinstance(token, IssuedTokens), token
+        decision = decision_on(token)
+        assert (decision.allowed, decision.consent_id) == (True, pending.id)
+        assert set(TokenFamily.objects.values_list("consent", flat=True)) == {pending.id}

@@ -1,0 +1,39 @@
+"""Services at the same moment, in threads with a database connection each."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection
+
+from core.errors import DomainError
+
+
+def race(acts: list[Callable[[], Any]]) -> list[Any]:
+    """Run the acts at once; return what each returned, or the `DomainError` that it raised, in their order.
+
+    Anything else that is raised in a thread, a deadlock for one, fails the test.
+    """
+    start = threading.Barrier(len(acts))
+    outcomes: list[Any] = [None] * len(acts)
+    failures: list[BaseException] = []
+
+    def run(number: int) -> None:
+        try:
+            start.wait(10)
+            outcomes[number] = acts[number]()
+        except DomainError as error:
+            outcomes[number] = error
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(acts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if failures:
+        raise failures[0]
+    return outcomes
