@@ -29,13 +29,13 @@ def test_what_was_granted_before_stands_apart_from_what_is_new(
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "required") == [("email:read", is_verified)]
     assert shown(page, "known") == [("email:send", True)]
-    assert "New: it says it now needs" in page.content.decode()
+    assert "New: it says it also needs" in page.content.decode()
 
 
 def test_the_first_time_everything_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "known") == []
-    assert "You allowed it these before" not in page.content.decode()
+    assert "Already allowed" not in page.content.decode()
 
 
 def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
@@ -49,13 +49,81 @@ def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
     assert shown(screen(client, world, ada, "email:read"), "known") == []
 
 
-def test_a_stepped_up_grant_holds_the_union_and_the_earlier_one_stays_as_it_was(
+def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(
     client: "OAuthClient", ada: "User"
 ) -> None:
     first = client.tokens(ada, scope="email:read")
     second = client.tokens(ada, scope="email:read email:send")
     assert second["scope"] == "email:read email:send"
     assert client.refresh(first["refresh_token"]).json()["scope"] == "email:read"
+    assert [one.status for one in ada.consents.all()] == ["approved", "replaced"]
+
+
+def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_mention(
+    client: "OAuthClient", world: Any, ada: "User"
+) -> None:
+    client.tokens(ada, scope="email:send calendar:freebusy")
+    page = screen(client, world, ada, "email:read email:send")
+    assert shown(page, "known") == [("email:send", True), ("calendar:freebusy", True)]
+    text = page.content.decode()
+    assert "Untick to remove" in text
+    assert "exactly what is ticked" in text
+
+
+def test_allow_results_in_exactly_what_is_ticked(client: "OAuthClient", world: Any, ada: "User") -> None:
+    first = client.tokens(ada, scope="email:send calendar:freebusy")
+    browser = world.sign_in(ada)
+    url = client.authorize(browser, scope="email:read email:send")["Location"]
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
+    assert client.redeem(world.query_of(answer)["code"]).json()["scope"] == "email:read email:send"
+    assert ada.consents.get(status="approved").granted_scopes == ["email:read", "email:send"]
+    assert client.refresh(first["refresh_token"]).json()["scope"] == "email:send"
+
+
+def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow(
+    client: "OAuthClient", world: Any, ada: "User"
+) -> None:
+    from consent.services import revoke_consent
+
+    client.tokens(ada, scope="email:send")
+    browser = world.sign_in(ada)
+    url = client.authorize(browser, scope="email:read email:send")["Location"]
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    revoke_consent(actor=world.ANYBODY, consent=ada.consents.get(status="approved"))
+
+    answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
+
+    assert answer.status_code == 409
+    assert "has changed since you opened this page" in answer.content.decode()
+    assert shown(answer, "known") == []
+    assert not ada.consents.filter(status="approved").exists()
+    form["connection"] = answer.context["connection_id"]
+    assert browser.post(url, {**form, "scopes": ["email:read"]}).status_code == 303
+    assert ada.consents.get(status="approved").granted_scopes == ["email:read"]
+
+
+def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_again(
+    client: "OAuthClient", world: Any, ada: "User"
+) -> None:
+    from agents.services import update_agent
+
+    client.tokens(ada, scope="email:send")
+    browser = world.sign_in(ada)
+    url = client.authorize(browser, scope="email:read")["Location"]
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    update_agent(actor=world.ANYBODY, agent=client.agent, changes={"allowed_scopes": ["email:read"]})
+    assert browser.post(url, {**form, "scopes": ["email:read", "email:send"]}).status_code == 409
+
+
+def test_unticking_everything_says_where_the_connection_ends(client: "OAuthClient", world: Any, ada: "User") -> None:
+    client.tokens(ada, scope="email:send")
+    browser = world.sign_in(ada)
+    url = client.authorize(browser, scope="email:read")["Location"]
+    page = browser.post(url, {"decision": "allow"})
+    assert page.status_code == 422
+    assert shown(page, "known") == [("email:send", False)]
+    assert "To end it all, revoke it under Connections" in page.content.decode()
 
 
 def test_a_client_of_unknown_origin_is_shown_with_the_host_in_use_and_as_unverified(

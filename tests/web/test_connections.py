@@ -41,6 +41,26 @@ def test_lists_nothing_of_another_person(as_bob, granted):
     assert "SmartMail" not in as_bob.get("/connections").content.decode()
 
 
+def test_an_agent_that_was_allowed_twice_is_listed_once(as_ada, ada, ask, world, granted):
+    latest = world.allow(ask(scopes=["profile:read"]), ada)
+    for path in ("/connections", "/connections?show=ended"):
+        shown = [one.consent.id for one in as_ada.get(path).context["connections"]]
+        assert shown == ([latest.id] if path == "/connections" else [])
+    text = unescape(as_ada.get(f"/connections/{latest.id}").content.decode())
+    assert "Read your email" in text
+    assert latest.decided_at.strftime("%Y-%m-%dT%H:%M:%S") in text
+
+
+def test_a_link_to_a_replaced_consent_leads_to_the_connection_and_revokes_all_of_it(as_ada, ada, ask, world, granted):
+    world.allow(ask(), ada)
+    latest = world.allow(ask(), ada)
+    answer = as_ada.get(f"/connections/{granted.id}")
+    assert (answer.status_code, answer["Location"]) == (302, f"/connections/{latest.id}")
+    assert as_ada.post(f"/connections/{granted.id}/revoke").status_code == 303
+    latest.refresh_from_db()
+    assert latest.status == "revoked"
+
+
 def test_pending_requests_are_no_connections(as_ada, ask, ada):
     ask(user_id=ada.id)
     assert "SmartMail" not in as_ada.get("/connections").content.decode()
