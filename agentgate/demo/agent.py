@@ -80,7 +80,7 @@ def ask() -> dict[str, Any] | None:
 def request_consent(listener: Listener, verifier: str, state: str) -> None:
     challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     request = {
-        "clientId": credentials["clientId"],
+        **credentials,
         "requestedScopes": SCOPES,
         "redirectUri": listener.redirect_uri,
         "state": state,

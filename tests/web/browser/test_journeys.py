@@ -1,6 +1,6 @@
 """What people come to do, with JavaScript off, by mouse and by keyboard."""
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -167,3 +167,25 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Name").press("Enter")
     page.get_by_text("At most 10 calls in any hour").wait_for()
     assert page.get_by_text("Never payments:*").is_visible()
+
+
+def test_a_request_goes_through_in_the_browser_that_started_it_and_in_no_other(
+    open_tab, world, ada, developer, callback
+):
+    from tests.oauth.world import make_client
+
+    client = make_client(developer, redirect_uris=["http://127.0.0.1/callback"])
+    tab, other = open_tab(), open_tab()
+    query = urlencode(client.parameters(redirect_uri=callback))
+    tab.goto(f"/oauth/authorize?{query}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    heading = tab.page.get_by_role("heading", name="SmartMail, an AI agent, asks to act for you")
+    heading.wait_for()
+    other.goto("/accounts/login/")
+    other.sign_in(ada.email, world.PASSWORD)
+    other.page.get_by_text("No agent may act for you").wait_for()
+    assert other.goto(urlsplit(tab.page.url).path).status == 403
+    other.page.get_by_role("heading", name="This request was started in another browser").wait_for()
+    tab.page.get_by_role("checkbox", name="Read your email").check()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    assert answer_at(tab, callback)["code"]

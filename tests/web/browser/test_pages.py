@@ -2,9 +2,16 @@
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
 
+from agents.models import Agent
+from agents.services import stop_agent, update_agent
 from consent.catalogue import catalogue
+from core.actor import SYSTEM
+from developers.resource_servers import ScopeDefinition
+from developers.services import verify_organization
 from policies.services import create_policy
+from tests.oauth.world import make_client, make_resource_server
 from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -25,9 +32,40 @@ OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logou
 OF_PERSON += ["/accounts/reauthenticate/"]
 OF_PERSON += ["/consent/cns_0000", "/consent/{pending}", "/consent/{decided}"]
 OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
+OF_PERSON += [f"/consent/{{{name}}}" for name in ("verified", "again", "stock", "suspended", "withdrawn", "elsewhere")]
 OF_DEVELOPER = ["", "agents", "agents/new", "agents/{agent}", "agents/{agent}/edit", "agents/{agent}/rotate"]
 OF_DEVELOPER += ["agents/{agent}/suspend", "policies", "policies/new", "policies/{policy}"]
 OF_DEVELOPER += ["policies/{policy}/edit", "policies/{policy}/delete", "audit", "audit?event=x", "api-keys"]
+
+
+def screens(ada) -> dict[str, str]:
+    """Return a request for each face of the consent screen, and for each way in which it says no."""
+    developer = make_developer("books@example.com", "Books and Company")
+    organization = developer.organization
+    verify_organization(actor=SYSTEM, organization=organization, is_verified=True, reason="papers seen")
+    make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "low", LONG, "See", "sell"))
+    scopes = ["email:read", "email:send", "books:read"]
+    agents = {name: make_agent(developer, name=name, allowed_scopes=scopes) for name in ("again", "suspended", "moved")}
+    allow(ask(agents["again"], scopes=["email:send"]), ada)
+    metadata = {
+        "client_name": LONG,
+        "redirect_uris": ["http://localhost/callback"],
+        "token_endpoint_auth_method": "none",
+    }
+    client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
+    stock = Agent.objects.get(client_id=client_id)
+    started = make_client(developer).authorize(Client())["Location"]
+    found = {
+        "verified": ask(make_agent(developer, description=LONG, allowed_scopes=scopes), scopes=scopes, reason=LONG).id,
+        "again": ask(agents["again"], scopes=scopes).id,
+        "stock": ask(stock, redirect_uri="http://localhost:4444/callback", code_challenge="x" * 43).id,
+        "suspended": ask(agents["suspended"]).id,
+        "withdrawn": ask(agents["moved"]).id,
+        "elsewhere": started.rpartition("/")[2],
+    }
+    stop_agent(actor=SYSTEM, agent=agents["suspended"], reason="spam")
+    update_agent(actor=SYSTEM, agent=agents["moved"], changes={"redirect_uris": ["https://moved.example/"]})
+    return found
 
 
 @pytest.fixture
@@ -47,7 +85,13 @@ def places(db):
         optional_scopes=["payments:charge"],
         reason="w" * 200,
     )
-    names = {"pending": pending.id, "decided": allow(ask(agent), ada).id, "agent": agent.id, "policy": policy.id}
+    names = {
+        **screens(ada),
+        "pending": pending.id,
+        "decided": allow(ask(agent), ada).id,
+        "agent": agent.id,
+        "policy": policy.id,
+    }
     return {
         None: PUBLIC,
         ada.email: [path.format(**names) for path in OF_PERSON],

@@ -63,11 +63,11 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
     ) -> Flow[PendingConsent]:
         """Ask for consent. Send the person to the answer's `consent_url`; they come back with a code.
 
-        With `user_id` only that person can decide. `reason` (at most 200 characters) is shown to them. A
-        `code_challenge` is S256 (RFC 7636); pass its verifier to `create_session`.
+        With `user_id` only that person can decide. `reason` (at most 200 characters) is shown to them as the
+        agent's words. A `code_challenge` is S256 (RFC 7636); pass its verifier to `create_session`.
         """
         call = initiate_consent(
-            client_id=self._client.client_id,
+            self._client,
             requested_scopes=list(scopes),
             redirect_uri=redirect_uri,
             user_id=user_id,

@@ -21,8 +21,9 @@ class ClientCredential:
         return given(client_id=self.client_id, client_secret=self._client_secret, **fields)
 
 
-def initiate_consent(**fields: object) -> Call[PendingConsent]:
-    return create("/consent/initiate", reader(PendingConsent), given(**fields))
+def initiate_consent(credential: ClientCredential, **fields: object) -> Call[PendingConsent]:
+    # Optional to the server, but it shows a reason without credentials as the words of whoever sent the link.
+    return create("/consent/initiate", reader(PendingConsent), credential.body(**fields))
 
 
 def exchange_code(credential: ClientCredential, **fields: object) -> Call[Tokens]:
