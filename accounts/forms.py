@@ -1,12 +1,12 @@
-"""allauth's forms for passwords, led through our services."""
+"""allauth's forms, led through our services and in our words; fields that pages share."""
 
 from typing import Any
 
 from allauth.account import forms as allauth_forms
-from allauth.account.forms import SignupForm as AllauthSignupForm
 from allauth.core import context
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from accounts import passwords
 from accounts.addresses import normalize_email
@@ -15,13 +15,12 @@ from accounts.throttles import throttle_registration
 from core.actor import visitor
 from core.errors import Throttled
 
-
-class SignupForm(AllauthSignupForm):
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean()
-        if not self.errors:
-            _throttle()
-        return data
+LABELS = {
+    "oldpassword": _("Current password"),
+    "password": _("Password"),
+    "password1": _("New password"),
+    "password2": _("New password, once more"),
+}
 
 
 class EmailField(forms.EmailField):
@@ -29,10 +28,31 @@ class EmailField(forms.EmailField):
 
     def __init__(self, **options: Any) -> None:
         widget = forms.EmailInput(attrs={"autocomplete": "email"})
-        super().__init__(**{"label": "Email", "max_length": 254, "widget": widget, **options})
+        super().__init__(**{"label": _("Email"), "max_length": 254, "widget": widget, **options})
 
     def to_python(self, value: Any) -> str:
         return normalize_email(super().to_python(value) or "")
+
+
+class CodeField(forms.CharField):
+    """A code from a mail."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.TextInput(attrs={"autocomplete": "one-time-code", "autocapitalize": "characters"})
+        super().__init__(**{"label": _("Code"), "max_length": 40, "widget": widget, **options})
+
+
+class LoginForm(allauth_forms.LoginForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"] = EmailField()
+        _use_plain_words(self)
+
+
+class ReauthenticateForm(allauth_forms.ReauthenticateForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _use_plain_words(self)
 
 
 class ResetPasswordForm(allauth_forms.ResetPasswordForm):
@@ -53,15 +73,32 @@ class ResetPasswordForm(allauth_forms.ResetPasswordForm):
 
 
 class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _use_plain_words(self)
+
     def save(self) -> None:
         actor = visitor(context.request)
         passwords.reset_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
 
 
 class ChangePasswordForm(allauth_forms.ChangePasswordForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _use_plain_words(self)
+
     def save(self) -> None:
         actor = visitor(context.request)
         passwords.change_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
+
+
+def _use_plain_words(form: forms.Form) -> None:
+    """Replace allauth's labels by ours; drop placeholders, which vanish, and links, which the pages have."""
+    for name, field in form.fields.items():
+        field.widget.attrs.pop("placeholder", None)
+        if name in ("password", "oldpassword"):
+            field.help_text = ""
+        field.label = LABELS.get(name, field.label)
 
 
 def _throttle() -> None:

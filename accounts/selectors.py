@@ -40,3 +40,11 @@ def require_verified_address(user: User) -> None:
     """Raise `EmailUnverified` where addresses must be proved and this person's never was."""
     if settings.REQUIRE_VERIFIED_EMAIL and not has_verified_address(user):
         raise EmailUnverified("Prove that the address is yours with the code that we mail to it.")
+
+
+def addresses_of(user: User) -> list[EmailAddress]:
+    """Return the person's addresses, the primary one first, also when no row was made for it yet."""
+    rows = list(EmailAddress.objects.filter(user=user).order_by("-primary", "email"))
+    if all(row.email != user.email for row in rows):
+        rows.insert(0, EmailAddress(user=user, email=user.email, primary=True))
+    return rows

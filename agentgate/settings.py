@@ -42,6 +42,7 @@ AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
 CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
 CONSENT_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
+RECENT_SIGN_IN = timedelta(minutes=5)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
@@ -212,7 +213,8 @@ CELERY_BEAT_SCHEDULE = {
 # No account exists before its address is proved. Off on loopback, where there is no mail and nobody to impersonate.
 REQUIRE_VERIFIED_EMAIL = ENVIRONMENT.flag("REQUIRE_VERIFIED_EMAIL", default=IS_HTTPS)
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+# It only loads the person of a session: signing in goes through `accounts.services.check_password`.
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -224,7 +226,8 @@ LOGIN_REDIRECT_URL = "/dashboard"
 ACCOUNT_LOGOUT_REDIRECT_URL = "/"
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_FORMS = {
-    "signup": "accounts.forms.SignupForm",
+    "login": "accounts.forms.LoginForm",
+    "reauthenticate": "accounts.forms.ReauthenticateForm",
     "reset_password": "accounts.forms.ResetPasswordForm",
     "reset_password_from_key": "accounts.forms.ResetPasswordKeyForm",
     "change_password": "accounts.forms.ChangePasswordForm",
@@ -232,15 +235,22 @@ ACCOUNT_FORMS = {
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
-ACCOUNT_EMAIL_VERIFICATION = "optional"
+# Addresses are proved by our own codes (`accounts/registration.py`, `accounts/verification.py`), never by a link.
+ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
 # allauth's own limits live in the cache; ours, in the database, are applied by the adapter.
-ACCOUNT_RATE_LIMITS = {"login": False, "login_failed": False, "signup": False, "reset_password": False}
+ACCOUNT_RATE_LIMITS = {
+    "login": False,
+    "login_failed": False,
+    "reauthenticate": False,
+    "reset_password": False,
+    "reset_password_from_key": False,
+}
 MAILERS = {
     "default": {
-        "BACKEND": ENVIRONMENT.text("EMAIL_BACKEND", "django.core.mail.backends.console.EmailBackend"),
+        "BACKEND": ENVIRONMENT.text("EMAIL_BACKEND", "accounts.console_mail.EmailBackend"),
         "OPTIONS": {},
     }
 }

@@ -3,17 +3,23 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
+from urllib.parse import quote
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 
+from accounts.errors import EmailUnverified
 from accounts.models import User
+from accounts.selectors import require_verified_address
 from core.actor import Actor, visitor
 from core.errors import DomainError, NotFound
 from developers.models import Developer
 from developers.selectors import developer_for_user
+from web.responses import SeeOther
 
 View = Callable[..., HttpResponse]
 
@@ -32,7 +38,10 @@ def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
 
 
 def page(view: View) -> View:
-    """Show what the domain refuses: absent and somebody else's as the same 404, the rest with its reason."""
+    """Show what the domain refuses: absent and somebody else's as the same 404, the rest with its reason.
+
+    Where the address must be proved first, that page comes first and leads back.
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -40,6 +49,9 @@ def page(view: View) -> View:
             return view(request, *args, **kwargs)
         except NotFound as error:
             raise Http404 from error
+        except EmailUnverified as error:
+            messages.warning(request, f"{error.title}. {error.detail}")
+            return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except DomainError as error:
             return render(request, "web/refused.html", {"error": error}, status=error.status)
 
@@ -68,6 +80,7 @@ def developer_page(view: View) -> View:
         developer = developer_for_user(signed_in(request))
         if developer is None:
             return redirect("web:developer")
+        require_verified_address(developer.user)
         if not developer.organization.may_act:
             return suspended(request, developer)
         return view(request, developer, *args, **kwargs)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,35 @@ def test_the_eight_steps_with_curl_work_as_they_stand(server: LiveServer) -> Non
     (log,) = [answer for answer in json_values(done.stdout) if "items" in answer]
     assert [entry["outcome"] for entry in log["items"]] == ["denied", "allowed"]
     assert f"{server.url}/consent/cns_" in done.stdout
+
+
+@pytest.mark.live
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Path) -> None:
+    """The proxy that would end TLS is played by curl: it sends the header that the server believes from loopback."""
+    (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')
+    steps = blocks("sh", "The eight steps, with curl")
+    functions = "".join(re.findall(r"^(?:GATE=|field\(|send\().*\n", steps, re.M))
+    (developer,) = re.findall(r"API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
+    (person,) = re.findall(r"^PERSON=.*\nsend .*?/users/register.*\n", steps, re.M)
+    outside = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}
+    with LiveServer(Databases(tmp_path).sqlite(), tmp_path, processes=1, **outside) as server:
+        environment = {**os.environ, "GATE": server.url, "HOME": str(tmp_path), "CURL_HOME": str(tmp_path)}
+
+        def run(script: str) -> list[dict[str, Any]]:
+            command = ["sh", "-c", f"set -eu\n{functions}{script}"]
+            return json_values(
+                subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+            )
+
+        assert run(developer) + run(person) == [{"status": "verification_required"}] * 2
+        codes = re.findall(r"^ +([0-9A-Z]{5}-[0-9A-Z]{5})$", server.log_text(), re.M)
+        confirmed = run(
+            f"""send "$GATE/developers/register/confirm" -d '{{"email": "dev@acme.example", "code": "{codes[0]}"}}'
+            send "$GATE/users/register/confirm" -d '{{"email": "ada@acme.example", "code": "{codes[1]}"}}'"""
+        )
+    assert confirmed[0]["apiKey"].startswith("ag_")
+    assert confirmed[1]["id"].startswith("usr_")
 
 
 @pytest.mark.live

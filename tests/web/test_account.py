@@ -1,7 +1,5 @@
 """API sessions on the account page, and allauth's pages in our frame."""
 
-import re
-
 import pytest
 
 from accounts.services import open_session
@@ -80,15 +78,6 @@ def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada
     assert client.post(address, {"password1": "short", "password2": "short"}).status_code == 200
     form = {"password1": "another-passphrase-9", "password2": "another-passphrase-9"}
     done = client.post(address, form, follow=True)
-    assert "password is now changed" in done.content.decode()
+    assert "You can now sign in with your new password" in done.content.decode()
     ada.refresh_from_db()
     assert ada.check_password("another-passphrase-9")
-
-
-def test_an_address_is_confirmed_through_the_link_in_a_mail(as_ada, ada, mails):
-    as_ada.post("/accounts/email/", {"email": ada.email, "action_send": ""})
-    (mail,) = mails
-    page = as_ada.get(re.search(r"http://testserver(/\S+)", mail.body)[1])
-    assert b"<script" not in page.content
-    as_ada.post(page.request["PATH_INFO"])
-    assert "Confirmed" in as_ada.get("/accounts/email/").content.decode()

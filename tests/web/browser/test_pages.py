@@ -26,7 +26,8 @@ RULES = [
     {"type": "action_blocklist", "config": {"actions": ["payments:*"]}},
 ]
 PUBLIC = ["/", "/scopes", "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nowhere"]
-PUBLIC += ["/accounts/password/reset/done/", "/accounts/confirm-email/", "/accounts/inactive/"]
+PUBLIC += ["/accounts/password/reset/done/", "/accounts/password/reset/key/done/", "/accounts/inactive/"]
+PUBLIC += ["/accounts/password/reset/key/usr_0-x/"]
 OF_PERSON = ["/connections", "/connections?show=ended", "/activity", "/activity?outcome=denied", "/account"]
 OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logout/", "/developer/"]
 OF_PERSON += ["/accounts/reauthenticate/"]

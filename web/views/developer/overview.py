@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from accounts.selectors import require_verified_address
 from agents.selectors import agents_for_organization
 from audit.selectors import describe, entries_for_organization
 from developers.models import Developer
@@ -26,6 +27,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     developer = developer_for_user(signed_in(request))
     if developer is None:
         return _join(request)
+    require_verified_address(developer.user)
     return _show(request, developer) if developer.organization.may_act else suspended(request, developer)
 
 

@@ -1,0 +1,61 @@
+"""What mails say and where they go when there is no mail server."""
+
+import re
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMessage
+from django.test import Client
+from django.urls import reverse
+
+from accounts.console_mail import EmailBackend
+from tests.web.world import make_user
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_log_shows_a_long_link_in_one_piece() -> None:
+    stream, link = StringIO(), "https://gate.example.com/" + "x" * 200
+    EmailBackend(stream=stream).send_messages([EmailMessage("Hello", f"Open:\n\n{link}\n", to=["ada@example.com"])])
+    assert link in stream.getvalue()
+    assert "To: ada@example.com\nSubject: Hello\n" in stream.getvalue()
+
+
+@pytest.mark.parametrize("email", ["ada@example.com", "unknown@example.com"])
+def test_links_start_with_api_url_whatever_the_host_header_says(mails: list[Any], settings: Any, email: str) -> None:
+    settings.API_URL, settings.ALLOWED_HOSTS = "https://gate.example.com", ["*"]
+    make_user("ada@example.com")
+    Client().post("/accounts/password/reset/", {"email": email}, headers={"Host": "evil.example"})
+    (mail,) = mails
+    assert mail.to == [email]
+    found = re.findall(r"https?://([^/\s]+)", mail.body)
+    assert set(found) == {"gate.example.com"}
+    assert "evil" not in mail.subject
+
+
+def test_a_reset_is_answered_alike_for_known_and_unknown(mails: list[Any]) -> None:
+    make_user("ada@example.com")
+    seen = []
+    for email in ("ada@example.com", "unknown@example.com", "\uff41da@example.com"):
+        answer = Client().post("/accounts/password/reset/", {"email": email}, follow=True)
+        page = re.sub(r'value="\w{64}"', "", answer.content.decode())
+        seen.append((answer.status_code, answer.redirect_chain, page))
+    assert seen[0] == seen[1] == seen[2]
+    assert [mail.to for mail in mails] == [["ada@example.com"], ["unknown@example.com"], ["ada@example.com"]]
+    assert reverse("account_signup") in mails[1].body
+
+
+def test_a_mail_server_that_fails_changes_no_answer(settings: Any, django_capture_on_commit_callbacks: Any) -> None:
+    settings.MAILERS = {"default": {"BACKEND": "tests.accounts.test_mails.Broken", "OPTIONS": {}}}
+    make_user("ada@example.com")
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = Client().post("/accounts/password/reset/", {"email": "ada@example.com"})
+    assert answer.status_code == 302
+
+
+class Broken:
+    """A mail server that is away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise OSError("away")

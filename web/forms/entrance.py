@@ -1,0 +1,37 @@
+"""What a person fills in to sign up and to prove an address."""
+
+from django import forms
+from django.contrib.auth.password_validation import password_validators_help_text_html
+from django.utils.functional import lazystr
+from django.utils.translation import gettext_lazy as _
+
+from accounts.forms import CodeField, EmailField
+from core.errors import DomainError
+
+
+class SignUpForm(forms.Form):
+    email = EmailField()
+    password1 = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=lazystr(password_validators_help_text_html()),
+    )
+
+
+class CodeForm(forms.Form):
+    code = CodeField()
+
+
+class AddressForm(forms.Form):
+    email = EmailField()
+
+
+def show_error(form: forms.Form, error: DomainError, **fields: str) -> None:
+    """Show a refusal: at the form's field where the domain's field has one, else above the form."""
+    for each in error.errors:
+        name = fields.get(each.field, each.field)
+        form.add_error(name if name in form.fields else None, each.message)
+    if not error.errors:
+        form.add_error(None, error.detail)

@@ -1,0 +1,98 @@
+"""Signing up: an account is made once the code from the mail is typed into the browser that asked for it."""
+
+from typing import Any
+
+from allauth.account.utils import get_next_redirect_url, perform_login
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods
+
+from accounts.codes import code_attempt
+from accounts.models import PendingRegistration, User
+from accounts.registration import confirm_sign_up, start_registration
+from accounts.services import add_user, new_user
+from accounts.throttles import throttle_registration
+from core.actor import visitor
+from core.errors import DomainError
+from web.forms.entrance import CodeForm, SignUpForm, show_error
+from web.responses import SeeOther
+
+_SIGNING_UP = "signing_up"
+
+
+@sensitive_post_parameters("password1")
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def sign_up(request: HttpRequest) -> HttpResponse:
+    """Register a person. Where addresses must be proved, new and taken ones are answered alike."""
+    if request.user.is_authenticated:
+        return redirect(_next(request) or settings.LOGIN_REDIRECT_URL)
+    form = SignUpForm(request.POST or None)
+    if form.is_valid():
+        try:
+            return _register(request, form.cleaned_data["email"], form.cleaned_data["password1"])
+        except DomainError as error:
+            show_error(form, error, password="password1")  # noqa: S106  the field's name
+    return render(request, "account/signup.html", _context(request, form), status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def confirm(request: HttpRequest) -> HttpResponse:
+    """Take the code for the registration that this browser's session names."""
+    waiting: dict[str, str] | None = request.session.get(_SIGNING_UP)
+    if waiting is None or request.user.is_authenticated:
+        return redirect("account_signup")
+    form = CodeForm(request.POST or None)
+    if form.is_valid():
+        try:
+            user = _confirm(request, waiting, form.cleaned_data["code"])
+        except DomainError as error:
+            show_error(form, error)
+        else:
+            del request.session[_SIGNING_UP]
+            return _sign_in(request, user, waiting["next"])
+    context = {"form": form, "email": waiting["email"], "again_url": _with_next("account_signup", waiting["next"])}
+    return render(request, "account/signup_code.html", context, status=422 if form.is_bound else 200)
+
+
+def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:
+    actor, wanted = visitor(request), _next(request)
+    throttle_registration(actor)
+    user = new_user(email=email, password=password)
+    if not settings.REQUIRE_VERIFIED_EMAIL:
+        return _sign_in(request, add_user(actor=actor, user=user), wanted)
+    pending = start_registration(actor=actor, kind=PendingRegistration.Kind.BROWSER, user=user)
+    request.session[_SIGNING_UP] = {"id": pending.id, "email": pending.email, "next": wanted}
+    return SeeOther(reverse("account_confirm_signup"))
+
+
+def _confirm(request: HttpRequest, waiting: dict[str, str], code: str) -> User:
+    actor = visitor(request)
+    with code_attempt(actor):
+        return confirm_sign_up(actor=actor, pending_id=waiting["id"], email=waiting["email"], code=code)
+
+
+def _sign_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
+    response: HttpResponse = perform_login(request, user, redirect_url=wanted or None, signup=True)
+    return response
+
+
+def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
+    wanted = _next(request)
+    return {"form": form, "next": wanted, "login_url": _with_next("account_login", wanted)}
+
+
+def _next(request: HttpRequest) -> str:
+    """Return where the person wants to go afterwards, if that is a place on this site."""
+    return get_next_redirect_url(request) or ""
+
+
+def _with_next(name: str, wanted: str) -> str:
+    query = f"?{urlencode({'next': wanted})}" if wanted else ""
+    return f"{reverse(name)}{query}"
