@@ -4,6 +4,7 @@ A client id metadata document (draft-ietf-oauth-client-id-metadata-document) lie
 """
 
 import logging
+import re
 from datetime import timedelta
 
 from django.conf import settings
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 DOCUMENT_METHODS = (Agent.AuthMethod.NONE, Agent.AuthMethod.PRIVATE_KEY_JWT)
 MAX_CLIENT_ID_LENGTH = 255
+DOCUMENT_ADDRESS = re.compile(r"https://[!-~]+")
 FETCHES = "20/minute"
 
 
@@ -37,8 +39,11 @@ def find_client(client_id: str, actor: Actor) -> Agent:
 
 
 def is_document_address(client_id: str) -> bool:
-    """Return whether a client id is one under which a document may lie."""
-    return client_id.startswith("https://") and len(client_id) <= MAX_CLIENT_ID_LENGTH
+    """Return whether a client id is one under which a document may lie.
+
+    It is printable ASCII: its host is shown to people, and letters of another script can look like another host.
+    """
+    return DOCUMENT_ADDRESS.fullmatch(client_id) is not None and len(client_id) <= MAX_CLIENT_ID_LENGTH
 
 
 def _is_fresh(agent: Agent) -> bool:

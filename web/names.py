@@ -33,9 +33,11 @@ def add_names(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _with_names(
     entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
 ) -> dict[str, Any]:
+    # An approval says what the screen said, whatever its scopes are called now.
+    shown = {one["id"]: plain_text(one["title"]) for one in entry["metadata"].get("shownScopes", ())}
     return {
         **entry,
         "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
         "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
-        "scopeTitles": [titles.get(scope, plain_text(scope)) for scope in entry["scopes"]],
+        "scopeTitles": [shown.get(scope) or titles.get(scope, plain_text(scope)) for scope in entry["scopes"]],
     }

@@ -44,7 +44,8 @@ class Initiate(Endpoint):
         "initiateConsent",
         "Ask a person for consent",
         description="Makes a pending request that lives ten minutes, and says nothing about who exists: `userId` is a "
-        "hint, after which only that person can decide. The client may prove itself, but need not.",
+        "hint, after which only that person can decide. The client may prove itself, but need not: without its "
+        "credentials the screen attributes `reason` to whoever sent the link. `consentUrl` opens in any browser.",
         body=InitiateBody,
         answer=PendingConsent,
         status=201,

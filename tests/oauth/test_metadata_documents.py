@@ -136,3 +136,14 @@ def test_a_document_never_takes_over_a_client_that_was_registered(world: Any, pu
     published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
     assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
     assert Agent.objects.get().redirect_uris == world.CALLBACK
+
+
+@pytest.mark.parametrize("letter", ["\u0430", "\u202e", "\U000e0041", " "])
+def test_a_document_lies_at_an_address_of_plain_letters(world: Any, published: Any, letter: str) -> None:
+    from tests.oauth.documents import CLAUDE_CODE, StubFetcher
+
+    address = CLAUDE_CODE["client_id"].replace("a", letter, 1)
+    published[address] = {**CLAUDE_CODE, "client_id": address}
+    client = client_of(world, published[address])
+    assert client.authorize(redirect_uri="http://localhost:1/callback").status_code == 400
+    assert StubFetcher.asked == []

@@ -172,6 +172,7 @@ def test_a_scope_that_was_not_requested_is_refused(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read", "profile:read"]})
     assert response.status_code == 400
+    assert '<body class="flow">' in response.content.decode()
     consent.refresh_from_db()
     assert consent.status == "pending"
 

@@ -1,16 +1,21 @@
 """A request that was started at /oauth/authorize belongs to one browser; a link of the JSON door to any."""
 
+import threading
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from accounts.services import open_session
+from consent.errors import OtherBrowser
 from consent.models import Consent
+from consent.services import open_in_browser
 from core import clock
+from core.secrets import digest
 from tests.oauth.test_pushed_requests import push
 from tests.oauth.world import make_client, make_public_client
 from tests.web import world
@@ -146,6 +151,7 @@ def test_a_pushed_request_belongs_to_the_first_browser_that_opens_it(pushing_cli
     refused = visit(pushing_client, as_bob, uri)
     assert refused.status_code == 403
     assert "started in another browser" in refused.content.decode()
+    assert '<body class="flow">' in refused.content.decode()
     assert_is_turned_away(as_bob.get(location))
     assert visit(pushing_client, as_ada, uri)["Location"] == location
     assert parse_qs(urlsplit(as_ada.post(location, ALLOW)["Location"]).query)["code"]
@@ -161,3 +167,27 @@ def test_an_expired_request_of_another_browser_is_still_turned_away(oauth_client
     consent = start(oauth_client, as_ada)
     with time_machine.travel(clock.now() + timedelta(minutes=11)):
         assert_is_turned_away(world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_browsers_that_open_a_pushed_request_at_once_one_gets_it():
+    oauth_client = make_client(world.make_developer("dev@example.com", "Acme"))
+    consent_id = push(oauth_client).json()["request_uri"].rpartition(":")[2]
+    start_together, outcomes = threading.Barrier(8), []
+
+    def open_it(number: int) -> None:
+        consent = Consent.objects.get(id=consent_id)
+        start_together.wait(10)
+        try:
+            open_in_browser(consent=consent, browser_digest=digest(str(number)))
+            outcomes.append("opened")
+        except OtherBrowser as error:
+            outcomes.append(error.code)
+        connection.close()
+
+    threads = [threading.Thread(target=open_it, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(outcomes) == ["opened", *["other_browser"] * 7]

@@ -192,6 +192,8 @@ class TestWhatWasShown:
         assert "See your books" in page
         assert f"In the words of <bdi>{escape('Acme Robotics')}</bdi>" in page
         assert "Sell your house" not in page
+        activity = as_ada.get("/activity").content.decode()
+        assert "You allowed SmartMail: Read your email and See your books." in activity
 
 
 def test_a_connection_fences_the_developers_words_as_well(as_ada, ada, boasting):

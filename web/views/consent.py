@@ -26,7 +26,7 @@ from consent.services import require_grantable, require_same_browser
 from core import clock
 from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
-from core.errors import NotFound
+from core.errors import DomainError, NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended, ServiceSuspended
 from tokens.services import approve, deny
@@ -35,6 +35,16 @@ from web.display import csp_source, destination
 from web.responses import LeaveTo
 
 TICKED_RISKS = ("low", "standard")
+PAGES: dict[type[DomainError], str] = {
+    NotFound: "web/consent_absent.html",
+    OtherBrowser: "web/consent_elsewhere.html",
+    AgentSuspended: "web/consent_suspended.html",
+    OrganizationSuspended: "web/consent_suspended.html",
+    ServiceSuspended: "web/consent_suspended.html",
+    InvalidRedirectUri: "web/consent_withdrawn.html",
+    ConsentExpired: "web/consent_expired.html",
+    ConsentAlreadyDecided: "web/consent_decided.html",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +62,8 @@ def consent_page(view: View) -> View:
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
         try:
             return view(request, consent_id)
-        except NotFound:
-            return render(request, "web/consent_absent.html", {"consent_id": consent_id}, status=404)
-        except OtherBrowser as error:
-            return _elsewhere(request, error)
-        except (AgentSuspended, OrganizationSuspended, ServiceSuspended) as error:
-            return render(request, "web/consent_suspended.html", {"error": error}, status=error.status)
-        except InvalidRedirectUri as error:
-            return render(request, "web/consent_withdrawn.html", status=error.status)
-        except ConsentExpired as error:
-            return render(request, "web/consent_expired.html", status=error.status)
-        except ConsentAlreadyDecided as error:
-            return render(request, "web/consent_decided.html", {"consent_id": consent_id}, status=error.status)
+        except DomainError as error:
+            return _over(request, error, consent_id)
 
     return _in_its_browser(person_page(wrapped))
 
@@ -75,14 +75,16 @@ def _in_its_browser(view: View) -> View:
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
         pending = Consent.objects.filter(id=consent_id, status=Consent.Status.PENDING).first()
         if pending is not None and not pending.is_open_in(browser_digest(request)):
-            return _elsewhere(request, OtherBrowser())
+            return _over(request, OtherBrowser(), consent_id)
         return view(request, consent_id)
 
     return never_cache(wrapped)
 
 
-def _elsewhere(request: HttpRequest, error: OtherBrowser) -> HttpResponse:
-    return render(request, "web/consent_elsewhere.html", status=error.status)
+def _over(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
+    """Return the page of a request that cannot be decided now, in the flow's own layout."""
+    context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
+    return render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
