@@ -138,7 +138,7 @@ def test_the_service_of_a_stock_client_counts_as_well(as_ada, developer):
     suspend_organization(actor=SYSTEM, organization=developer.organization, reason="fraud")
     for response in (as_ada.get(f"/consent/{consent.id}"), as_ada.post(f"/consent/{consent.id}", ALLOW)):
         assert response.status_code == 403
-        assert "organization of the service is suspended" in as_flow(response)
+        assert "organization of the resource server is suspended" in as_flow(response)
 
 
 def test_through_the_api_a_suspended_agent_can_be_refused_but_not_allowed(ask, agent, ada):
