@@ -12,7 +12,13 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 from core.throttle import parse_rate
 
-THROTTLES = ("THROTTLE_REGISTRATION", "THROTTLE_SIGN_IN", "THROTTLE_CLIENT_AUTH", "THROTTLE_INITIATE")
+THROTTLES = (
+    "THROTTLE_REGISTRATION",
+    "THROTTLE_SIGN_IN",
+    "THROTTLE_CLIENT_AUTH",
+    "THROTTLE_INITIATE",
+    "THROTTLE_VERIFY",
+)
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from django.utils.csp import CSP
 from psycopg.conninfo import conninfo_to_dict
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from agentgate.environment import (
     BASE_DIR,
@@ -32,6 +34,7 @@ THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
+THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
 # Two doors for clients that nobody has registered; either can be closed.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
@@ -40,6 +43,7 @@ ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
 CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
+UNDECIDED_CONSENT_LIFETIME = timedelta(days=1)
 CONSENT_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
 RECENT_SIGN_IN = timedelta(minutes=5)
@@ -172,7 +176,12 @@ if REDIS_URL:
         "default": {
             "BACKEND": "django_redis.cache.RedisCache",
             "LOCATION": REDIS_URL,
-            "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5},
+            "OPTIONS": {
+                "SOCKET_CONNECT_TIMEOUT": 0.5,
+                "SOCKET_TIMEOUT": 0.5,
+                # The driver's own three retries would hold a request for seconds while Redis is away.
+                "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
+            },
         }
     }
     DJANGO_REDIS_IGNORE_EXCEPTIONS = True
@@ -197,6 +206,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
+    "sweep-undecided-consents": {"task": "consent.tasks.sweep_undecided_consents", "schedule": 300.0},
     "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},
     "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": 3600.0},
     "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},

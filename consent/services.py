@@ -201,6 +201,17 @@ def expire_consents(*, limit: int = 500) -> int:
     return len(consents)
 
 
+def delete_undecided_consents(*, limit: int = 500) -> int:
+    """Delete up to `limit` requests on which nobody decided in time, a day after they ended; return how many.
+
+    The log keeps that they were made and that they ran out.
+    """
+    long_ago = clock.now() - settings.UNDECIDED_CONSENT_LIFETIME
+    undecided = Consent.objects.filter(status=Consent.Status.EXPIRED, decided_at__isnull=True, expires_at__lte=long_ago)
+    ids = list(undecided.order_by("expires_at").values_list("pk", flat=True)[:limit])
+    return Consent.objects.filter(pk__in=ids).delete()[0]
+
+
 def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
     """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
     pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)

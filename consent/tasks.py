@@ -8,3 +8,8 @@ from consent import services
 @shared_task
 def sweep_consents() -> int:
     return services.expire_consents()
+
+
+@shared_task
+def sweep_undecided_consents() -> int:
+    return services.delete_undecided_consents()

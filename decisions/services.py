@@ -15,6 +15,7 @@ from core.counters import lock_counters, save_counters, take_call
 from core.locks import deciding
 from core.sliding_window import LoadedCounter
 from decisions.checks import first_reason, missing_scopes
+from decisions.contexts import context_for_log
 from decisions.facts import Facts, load_facts, with_services
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from policies.engine import Limit, PolicyDenial, evaluate
@@ -160,7 +161,7 @@ def _draft(question: Question) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(question),
-        personal={"ip": request.ip, "callerIp": request.actor.ip, "context": dict(request.context)},
+        personal={"ip": request.ip, "callerIp": request.actor.ip, "context": context_for_log(request.context)},
     )
 
 

@@ -123,8 +123,12 @@ def mails(mailoutbox: list[object], monkeypatch: pytest.MonkeyPatch) -> list[obj
 def _empty_cache() -> Iterator[None]:
     from django.core.cache import cache
 
+    from core import quick_throttle
+
     yield
     cache.clear()
+    quick_throttle._memories.clear()
+    quick_throttle._redis_rests_until = 0.0
 
 
 @pytest.fixture(scope="session", autouse=True)

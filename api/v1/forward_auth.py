@@ -21,6 +21,7 @@ from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
+from decisions.throttles import throttle_anonymous
 from developers.errors import ServiceSuspended
 from developers.models import ResourceServer
 from developers.resource_servers import authenticate_resource_server
@@ -124,12 +125,14 @@ class ForwardAuth(Endpoint):
     def _asking(self) -> ResourceServer | None:
         """Return the resource server that the proxy stands for, None for none.
 
-        Raises `Forbidden` for a wrong credential: a 401 would send the caller for another token, which cannot help.
+        Raises `Throttled` for too many anonymous questions, and `Forbidden` for a wrong credential: a 401 would send
+        the caller for another token, which cannot help.
         """
         header = self.request.headers.get(CREDENTIAL_HEADER)
         if header is None:
             if settings.VERIFY_REQUIRES_CREDENTIAL:
                 raise Forbidden(f"This server answers resource servers only: send {CREDENTIAL_HEADER}.")
+            throttle_anonymous(actor=self.actor)
             return None
         try:
             server_id, secret = basic_credential(header)

@@ -29,6 +29,7 @@ from core.errors import DomainError, NotAuthenticated
 from core.idempotency import Answer
 from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide
+from decisions.throttles import throttle_anonymous
 from developers.models import ResourceServer
 from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
 
@@ -37,7 +38,11 @@ REFRESH_REPEATS = timedelta(seconds=60)
 
 VERIFY_WORDS = (
     "Always 200 for a well-formed question, and logged before it is answered when the token is ours. `reason` is the "
-    "first that applies of " + ", ".join(f"`{reason.value}`" for reason in Reason) + "."
+    "first that applies of "
+    + ", ".join(f"`{reason.value}`" for reason in Reason)
+    + ". Callers without a credential are "
+    "throttled by address (`THROTTLE_VERIFY`, each question of a batch counts); a resource server is not. Rules see "
+    "the whole `context`; of one longer than 4096 bytes the log keeps the digest, the size and the beginning."
 )
 
 
@@ -131,11 +136,16 @@ class DecisionEndpoint(Endpoint):
 
     challenge = BASIC_CHALLENGE
 
-    def asking(self) -> ResourceServer | None:
-        """Return the resource server that asks, None for an anonymous caller. Raises `NotAuthenticated`."""
+    def asking(self, questions: int = 1) -> ResourceServer | None:
+        """Return the resource server that asks, None for an anonymous caller.
+
+        Raises `NotAuthenticated`, and `Throttled` for an anonymous caller with too many questions.
+        """
         server = resource_server_of(self.request, self.actor)
         if server is None and settings.VERIFY_REQUIRES_CREDENTIAL:
             raise NotAuthenticated("This server answers resource servers only: send res_...:rs_... as HTTP Basic.")
+        if server is None:
+            throttle_anonymous(actor=self.actor, questions=questions)
         return server
 
     def question(self, body: dict[str, Any], server: ResourceServer | None) -> VerifyRequest:
@@ -180,7 +190,8 @@ class VerifyBatch(DecisionEndpoint):
         errors=(NotAuthenticated,),
     )
     def post(self, request: Request) -> Response:
-        body, server = self.read(BatchBody), self.asking()
+        body = self.read(BatchBody)
+        server = self.asking(len(body["requests"]))
         decisions = decide([self.question(each, server) for each in body["requests"]])
         return Response({"decisions": [show_decision(decision) for decision in decisions]})
 

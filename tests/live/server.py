@@ -19,7 +19,7 @@ from tests.servers import Postgres, Valkey, die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE")
+THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY")
 SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 

@@ -36,7 +36,11 @@ class OwnAuditQuery(AuditQuery):
 
 
 class AuditEntry(serializers.Serializer):
-    """One thing that happened. `ip`, `userAgent` and `resource` are null once they have been erased."""
+    """One thing that happened. `ip`, `userAgent` and `resource` are null once they have been erased.
+
+    The log keeps the `context` of a verify as personal data; of one whose canonical JSON exceeds 4096 bytes only
+    `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
+    """
 
     id = serializers.CharField()
     timestamp = serializers.DateTimeField()

@@ -1,0 +1,55 @@
+"""A long `context` is judged whole, and logged by its digest and its beginning."""
+
+import hashlib
+import json
+from typing import Any
+
+from audit.models import PersonalData
+from tests.api.conftest import Api, Json, expect, verify
+
+
+def logged(tokens: Json, context: Json) -> Any:
+    audit_id = verify(tokens["accessToken"], context=context)["auditId"]
+    return PersonalData.objects.get(pk=audit_id).content["context"]
+
+
+def canonical(context: Json) -> bytes:
+    return json.dumps(context, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def context_of(size: int) -> Json:
+    context = {"ip": "203.0.113.7", "text": ""}
+    return {**context, "text": "x" * (size - len(canonical(context)))}
+
+
+def test_a_context_of_4_kb_is_logged_whole(tokens: Json) -> None:
+    context = context_of(4096)
+    assert logged(tokens, context) == context
+
+
+def test_a_longer_one_is_logged_by_digest_size_and_beginning(tokens: Json) -> None:
+    context = context_of(4097)
+    encoded = canonical(context)
+    assert logged(tokens, context) == {
+        "truncated": True,
+        "size": 4097,
+        "sha256": hashlib.sha256(encoded).hexdigest(),
+        "beginning": encoded[:1024].decode(),
+    }
+
+
+def test_the_beginning_is_cut_between_characters(tokens: Json) -> None:
+    assert logged(tokens, {"text": "é" * 4000})["beginning"] == '{"text":"' + "é" * 507
+
+
+def test_the_longest_one_leaves_little_in_the_log(tokens: Json) -> None:
+    audit_id = verify(tokens["accessToken"], context={"text": "x" * 16_000})["auditId"]
+    assert len(PersonalData.objects.get(pk=audit_id).data) < 3000
+
+
+def test_rules_see_the_whole_context(developer: Api, tokens: Json) -> None:
+    rules = [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]
+    expect(201, developer.post("/policies", {"name": "Office", "rules": rules}))
+    long = {"a": "x" * 16_000}
+    assert verify(tokens["accessToken"], context={**long, "ip": "203.0.113.7"})["allowed"] is True
+    assert verify(tokens["accessToken"], context={**long, "ip": "198.51.100.9"})["allowed"] is False

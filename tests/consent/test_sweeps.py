@@ -1,0 +1,68 @@
+"""Requests on which nobody decides go a day after they have run out. Decisions and the log stay."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.conf import settings
+from django.test import Client
+
+from audit.models import Entry
+from consent.models import Consent
+from consent.services import delete_undecided_consents, deny_consent, expire_consents
+from consent.tasks import sweep_undecided_consents
+from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
+
+pytestmark = pytest.mark.django_db
+START = datetime(2026, 3, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def agent() -> Any:
+    return make_agent(make_developer("dev@example.com", "Acme"))
+
+
+def test_an_undecided_request_is_deleted_a_day_after_its_end_and_its_entries_stay(agent: Any) -> None:
+    with time_machine.travel(START, tick=False) as traveller:
+        pending = ask(agent)
+        traveller.shift(timedelta(minutes=10))
+        assert sweep_undecided_consents() == 0
+        expire_consents()
+        traveller.shift(timedelta(days=1) - timedelta(seconds=1))
+        assert sweep_undecided_consents() == 0
+        traveller.shift(timedelta(seconds=1))
+        assert sweep_undecided_consents() == 1
+    assert not Consent.objects.exists()
+    events = Entry.objects.filter(consent_id=pending.id).order_by("id").values_list("event", flat=True)
+    assert list(events) == ["consent.requested", "consent.expired"]
+    assert Client().get(f"/api/v1/consent/{pending.id}").status_code == 404
+    assert Client().get(f"/consent/{pending.id}").status_code in (302, 404)
+
+
+def test_what_was_decided_is_kept(agent: Any) -> None:
+    ada = make_user("ada@example.com")
+    with time_machine.travel(START, tick=False) as traveller:
+        granted, denied = allow(ask(agent), ada), ask(agent)
+        deny_consent(actor=as_user(ada), consent=denied, user=ada)
+        traveller.shift(timedelta(days=40))
+        assert expire_consents() == 1
+        assert delete_undecided_consents() == 0
+    assert set(Consent.objects.values_list("id", "status")) == {(granted.id, "expired"), (denied.id, "denied")}
+
+
+def test_a_sweep_deletes_at_most_so_many_oldest_first(agent: Any) -> None:
+    with time_machine.travel(START, tick=False) as traveller:
+        consents = []
+        for _ in range(5):
+            consents.append(ask(agent))
+            traveller.shift(timedelta(seconds=1))
+        traveller.shift(timedelta(days=2))
+        expire_consents()
+        assert delete_undecided_consents(limit=2) == 2
+        assert set(Consent.objects.values_list("id", flat=True)) == {consent.id for consent in consents[2:]}
+        assert delete_undecided_consents() == 3
+
+
+def test_beat_asks_for_it() -> None:
+    assert "consent.tasks.sweep_undecided_consents" in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}

@@ -1,0 +1,125 @@
+"""The throttle that costs no database write, with Redis, without it, and while it is away."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+import time_machine
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from core import quick_throttle
+from core.errors import Throttled
+from core.quick_throttle import QuickThrottle
+from core.throttle import Subject
+from tests.servers import free_port
+
+THROTTLE = QuickThrottle("test", "3/minute")
+SUBJECT, OTHER = Subject("address:192.0.2.1"), Subject("address:192.0.2.2", 2)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(datetime(2026, 3, 23, 12, tzinfo=UTC), tick=False) as traveller:
+        yield traveller
+
+
+def passed(times: int, *subjects: Subject, number: int = 1) -> int:
+    """Return how many of so many hits passed."""
+    count = 0
+    for _ in range(times):
+        try:
+            THROTTLE.hit(*(subjects or [SUBJECT]), number=number)
+        except Throttled:
+            continue
+        count += 1
+    return count
+
+
+@pytest.fixture
+def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let Redis refuse connections; return the times at which it was asked."""
+    asked: list[float] = []
+    away = redis.Redis(port=free_port(), socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
+
+    def connect() -> redis.Redis:
+        asked.append(time.monotonic())
+        return away
+
+    settings.REDIS_URL = "redis://away"
+    monkeypatch.setattr(quick_throttle, "get_redis_connection", connect)
+    return asked
+
+
+def test_a_subject_may_have_a_multiple_and_one_full_subject_refuses_all() -> None:
+    assert passed(2, SUBJECT, OTHER) == 2
+    assert passed(4, OTHER) == 4
+    assert passed(1, SUBJECT, OTHER) == 0
+    assert passed(2, SUBJECT) == 1
+
+
+def test_several_count_together_or_not_at_all() -> None:
+    assert passed(1, number=2) == 1
+    assert passed(1, number=2) == 0
+    assert passed(2, number=1) == 1
+
+
+def test_more_than_the_limit_never_fits() -> None:
+    with pytest.raises(Throttled) as caught:
+        THROTTLE.hit(SUBJECT, number=4)
+    assert caught.value.retry_after == 60
+
+
+def test_the_refusal_tells_when_it_will_fit(clock: time_machine.Traveller) -> None:
+    for _ in range(3):
+        THROTTLE.hit(SUBJECT)
+        clock.shift(timedelta(seconds=10))
+    with pytest.raises(Throttled) as caught:
+        THROTTLE.hit(SUBJECT, number=2)
+    clock.shift(timedelta(seconds=caught.value.retry_after - 1))
+    assert passed(1, number=2) == 0
+    clock.shift(timedelta(seconds=1))
+    assert passed(1, number=2) == 1
+
+
+def test_without_redis_the_process_counts(no_redis: list[float]) -> None:
+    assert passed(10) == 3
+
+
+def test_while_redis_is_away_it_is_asked_rarely(no_redis: list[float]) -> None:
+    passed(50)
+    assert len(no_redis) == 1
+
+
+def test_redis_is_asked_again_after_some_seconds(no_redis: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    passed(1)
+    later = time.monotonic() + quick_throttle.REDIS_REST_SECONDS
+    monkeypatch.setattr(quick_throttle.time, "monotonic", lambda: later)
+    passed(1)
+    assert len(no_redis) == 2
+
+
+def test_a_flood_of_subjects_is_counted_together_instead_of_filling_the_memory(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(quick_throttle, "MAX_SUBJECTS", 10)
+    assert sum(passed(1, Subject(f"address:{number}")) for number in range(100)) == 13
+    assert passed(3, Subject("address:0")) == 2
+
+
+def test_what_is_past_is_forgotten(settings: Any, clock: time_machine.Traveller) -> None:
+    settings.REDIS_URL = ""
+    for number in range(20):
+        passed(1, Subject(f"address:{number}"))
+        clock.shift(timedelta(seconds=30))
+    assert sum(map(len, quick_throttle.memory_of(THROTTLE.name, 60).slices.values())) <= 3
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_nothing_cannot_be_counted(number: int) -> None:
+    with pytest.raises(ValueError, match="one or more"):
+        THROTTLE.hit(SUBJECT, number=number)
