@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from agents.models import Agent
+from audit.events import Event
 from consent.catalogue import describe_scopes
 from core.text import plain_text
 from policies.models import Policy
@@ -23,10 +24,10 @@ def scope_titles(ids: Iterable[str]) -> dict[str, str]:
 
 
 def add_names(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries with `agentName`, `policyName`, `scopeTitles`; an id stands in for a lost name."""
+    """Return the entries with `agentName`, `policyName` and titles of scopes; an id stands in for a lost name."""
     agents = names_by_id(Agent.objects.all(), (entry["agentId"] for entry in entries))
     policies = names_by_id(Policy.objects.all(), (entry["policyId"] for entry in entries))
-    titles = scope_titles(scope for entry in entries for scope in entry["scopes"])
+    titles = scope_titles(scope for entry in entries for scope in _scopes_in(entry))
     return [_with_names(entry, agents, policies, titles) for entry in entries]
 
 
@@ -34,10 +35,25 @@ def _with_names(
     entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
 ) -> dict[str, Any]:
     # An approval says what the screen said, whatever its scopes are called now.
-    shown = {one["id"]: plain_text(one["title"]) for one in entry["metadata"].get("shownScopes", ())}
+    titles = {**titles, **{one["id"]: plain_text(one["title"]) for one in entry["metadata"].get("shownScopes", ())}}
     return {
         **entry,
         "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
         "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
-        "scopeTitles": [shown.get(scope) or titles.get(scope, plain_text(scope)) for scope in entry["scopes"]],
+        "scopeTitles": _titled(entry["scopes"], titles),
+        "addedTitles": _titled(_changed(entry, "added"), titles),
+        "removedTitles": _titled(_changed(entry, "removed"), titles),
     }
+
+
+def _scopes_in(entry: dict[str, Any]) -> list[str]:
+    return [*entry["scopes"], *_changed(entry, "added"), *_changed(entry, "removed")]
+
+
+def _changed(entry: dict[str, Any], how: str) -> list[str]:
+    """Return the scopes that a decision of a person added to a connection, or removed."""
+    return list(entry["metadata"].get(how, ())) if entry["event"] == Event.CONSENT_APPROVED else []
+
+
+def _titled(ids: Iterable[str], titles: Mapping[str, str]) -> list[str]:
+    return [titles.get(scope, plain_text(scope)) for scope in ids]

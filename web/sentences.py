@@ -24,12 +24,18 @@ SENTENCES = {
     Event.CONSENT_DENIED: gettext_lazy("You refused %(agent)s."),
     Event.CONSENT_REVOKED: gettext_lazy("You ended the access of %(agent)s."),
     Event.CONSENT_EXPIRED: gettext_lazy("The access of %(agent)s ran out."),
+    Event.CONSENT_REPLACED: gettext_lazy("What you had allowed %(agent)s before became part of your new decision."),
     Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
     Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was ended."),
     Event.TOKEN_REPLAYED: gettext_lazy("A used token of %(agent)s was tried again, so its tokens were ended."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
 }
+# A later decision about an agent that was connected already: what it changed.
+CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
+CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s the same as before: %(scopes)s.")
+ADDED = gettext_lazy("New: %(scopes)s.")
+REMOVED = gettext_lazy("Removed: %(scopes)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was stopped: %(scopes)s. %(reason)s")
 REASONS = {
@@ -50,12 +56,27 @@ REASONS = {
 
 def sentence(entry: dict[str, Any]) -> str:
     """Return what happened, for the person it happened to. `entry` carries names (`web.names.add_names`)."""
+    if entry["event"] == Event.CONSENT_APPROVED and entry["metadata"].get("replacedConsentId"):
+        return _change(entry)
     words = {
         "agent": entry["agentName"] or _("An agent"),
-        "scopes": get_text_list(entry["scopeTitles"], _("and")) or _("nothing in particular"),
+        "scopes": _listed(entry["scopeTitles"]) or _("nothing in particular"),
         "reason": reason(entry),
     }
     return str(_template(entry)) % words
+
+
+def _change(entry: dict[str, Any]) -> str:
+    """Return what a later decision added to a connection and removed from it."""
+    changes = ((ADDED, entry["addedTitles"]), (REMOVED, entry["removedTitles"]))
+    parts = [str(template) % {"scopes": _listed(titles)} for template, titles in changes if titles]
+    opening = CONNECTION_CHANGED if parts else CONNECTION_CONFIRMED
+    first = str(opening) % {"agent": entry["agentName"] or _("An agent"), "scopes": _listed(entry["scopeTitles"])}
+    return " ".join([first, *parts])
+
+
+def _listed(titles: list[str]) -> str:
+    return get_text_list(titles, _("and"))
 
 
 def reason(entry: dict[str, Any]) -> str:

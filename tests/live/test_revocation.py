@@ -47,6 +47,12 @@ def suspend_agent(scene: Scene) -> None:
     expect(200, scene.gate.call("PATCH", path, body, **scene.developer.headers))
 
 
+def remove_scope(scene: Scene) -> None:
+    """Leave out on a later request what was live before."""
+    consent = scene.gate.initiate(scene.agent, ("email:read", "email:send"))
+    scene.gate.approve(consent, scene.person, scopes=["email:send"])
+
+
 def shrink_scopes(scene: Scene) -> None:
     path, body = f"/agents/{scene.agent.id}", {"allowedScopes": ["calendar:read"]}
     expect(200, scene.gate.call("PATCH", path, body, **scene.developer.headers))
@@ -84,6 +90,7 @@ WAYS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "token": (revoke_token, "token_revoked"),
     "refresh token": (revoke_refresh_token, "token_revoked"),
     "consent": (revoke_consent, "consent_revoked"),
+    "removed scope": (remove_scope, "insufficient_scope"),
     "agent": (suspend_agent, "agent_suspended"),
     "allowed scopes": (shrink_scopes, "insufficient_scope"),
     "policy": (add_policy, "policy_denied"),

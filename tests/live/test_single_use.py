@@ -104,6 +104,26 @@ def test_approving_against_denying_has_one_outcome(gate: Gate) -> None:
     assert [item["status"] for item in seen if item["id"] == consent_id] == [outcome]
 
 
+def test_parallel_approvals_of_as_many_requests_leave_one_live_consent(gate: Gate) -> None:
+    agent, person = gate.agent(gate.developer()), gate.person()
+    first = gate.tokens(agent, person, ("email:read",))
+    pending = [gate.initiate(agent, (("email:send", "calendar:read")[number % 2],)) for number in range(16)]
+
+    answers = race(16, lambda number: gate.post(f"/consent/{pending[number]}/approve", **person.headers))
+
+    assert outcomes(answers) == {"200": 16}
+    seen = expect(200, gate.get("/users/me/consents", **person.headers))["items"]
+    live = [item for item in seen if item["status"] == "approved"]
+    assert Counter(item["status"] for item in seen) == {"approved": 1, "replaced": 16}
+    assert sorted(live[0]["grantedScopes"]) == ["calendar:read", "email:read", "email:send"]
+    tokens = [expect(200, gate.exchange(agent, answer.json()["code"])) for answer in answers]
+    assert {one["consentId"] for one in tokens} == {live[0]["id"]}
+    assert gate.verify(first["accessToken"])["consentId"] == live[0]["id"]
+    expect(200, gate.post(f"/users/me/consents/{live[0]['id']}/revoke", **person.headers))
+    for token in (first, *tokens):
+        assert gate.verify(token["accessToken"])["reason"] == "consent_revoked"
+
+
 def test_refresh_against_revoke_leaves_nothing_alive(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     first = gate.tokens(agent, person)

@@ -70,6 +70,13 @@ def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_m
     assert "exactly what is ticked" in text
 
 
+def test_a_second_device_asks_for_nothing_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+    client.tokens(ada, scope="email:send")
+    page = screen(client, world, ada, "email:send")
+    assert (shown(page, "required"), shown(page, "known")) == ([], [("email:send", True)])
+    assert "It asks for nothing new." in page.content.decode()
+
+
 def test_allow_results_in_exactly_what_is_ticked(client: "OAuthClient", world: Any, ada: "User") -> None:
     first = client.tokens(ada, scope="email:send calendar:freebusy")
     browser = world.sign_in(ada)

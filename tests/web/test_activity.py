@@ -64,6 +64,18 @@ def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
     assert "You ended the access of SmartMail." in text
 
 
+def test_a_later_decision_says_what_it_changed(as_ada, ada, ask, world, granted):
+    world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
+    text = text_of(as_ada)
+    assert "You changed what SmartMail may do. New: See your profile. Removed: Send email as you." in text
+    assert "What you had allowed SmartMail before became part of your new decision." in text
+
+
+def test_a_second_device_reads_as_the_same_as_before(as_ada, ada, ask, world, granted):
+    world.allow(ask(), ada)
+    assert "You allowed SmartMail the same as before: Read your email and Send email as you." in text_of(as_ada)
+
+
 def test_shows_nothing_about_another_person(as_bob, granted):
     assert "SmartMail" not in text_of(as_bob)
 

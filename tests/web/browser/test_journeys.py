@@ -56,6 +56,24 @@ def test_consent_by_mouse_from_sign_in_to_the_agent(open_tab, world, ada, reques
     assert consent.granted_scopes == ["email:read", "email:send"]
 
 
+def test_a_later_request_removes_what_is_unticked_and_keeps_the_rest(open_tab, world, ada, request_of_agent, callback):
+    earlier = world.allow(request_of_agent(scopes=["email:send", "calendar:freebusy"]), ada)
+    consent = request_of_agent(scopes=["email:read"])
+    tab = open_tab()
+    tab.goto(f"/consent/{consent.id}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    allowed = tab.page.get_by_role("group", name="Already allowed").get_by_role("checkbox")
+    assert [allowed.nth(number).is_checked() for number in range(allowed.count())] == [True, True]
+    tab.page.get_by_text("Send email as you").click()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    assert answer_at(tab, callback)["code"]
+    consent.refresh_from_db()
+    earlier.refresh_from_db()
+    assert (consent.granted_scopes, earlier.status) == (["email:read", "calendar:freebusy"], "replaced")
+    tab.goto("/connections")
+    assert tab.page.get_by_role("heading", name="SmartMail").count() == 1
+
+
 def test_consent_by_keyboard_alone(open_tab, world, ada, request_of_agent, callback):
     consent = request_of_agent()
     tab = open_tab(width=320)

@@ -47,7 +47,8 @@ def screens(ada) -> dict[str, str]:
     make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "low", LONG, "See", "sell"))
     scopes = ["email:read", "email:send", "books:read"]
     agents = {name: make_agent(developer, name=name, allowed_scopes=scopes) for name in ("again", "suspended", "moved")}
-    allow(ask(agents["again"], scopes=["email:send"]), ada)
+    update_agent(actor=SYSTEM, agent=agents["again"], changes={"allowed_scopes": [*scopes, "calendar:freebusy"]})
+    allow(ask(agents["again"], scopes=["email:send", "calendar:freebusy"]), ada)
     metadata = {
         "client_name": LONG,
         "redirect_uris": ["http://localhost/callback"],
