@@ -3,14 +3,18 @@
 from typing import Any
 
 from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter
 from allauth.core import context
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from accounts import passwords
 from accounts.addresses import normalize_email
+from accounts.mails import send_mail
 from accounts.models import User
+from accounts.reset_tokens import ResetTokens
 from accounts.throttles import throttle_registration
 from core.actor import visitor
 from core.errors import Throttled
@@ -55,21 +59,24 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
         _use_plain_words(self)
 
 
-class ResetPasswordForm(allauth_forms.ResetPasswordForm):
-    """Only a person's primary address brings a link; any other gets a mail that says that it is nobody's."""
+class ResetPasswordForm(forms.Form):
+    """Only a person's primary address brings a link; any other gets a mail that says so, after the same work."""
 
     email = EmailField()
-
-    def clean_email(self) -> str:
-        email = str(self.cleaned_data["email"])
-        self.users = list(User.objects.filter(email=email, is_active=True))
-        return email
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
             _throttle()
         return data
+
+    def save(self, request: HttpRequest) -> None:
+        email = self.cleaned_data["email"]
+        found = User.objects.filter(email=email, is_active=True).first()
+        user = found or User(email=email)
+        url = get_adapter(request).get_reset_password_from_key_url(f"{user.id}-{ResetTokens().make_token(user)}")
+        name = "unknown_account" if found is None else "password_reset_key"
+        send_mail(name, to=email, actor=visitor(request), context={"password_reset_url": url})
 
 
 class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):

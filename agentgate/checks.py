@@ -19,6 +19,7 @@ THROTTLES = (
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",
 )
+LOG_MAILS = "accounts.console_mail.EmailBackend"
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
@@ -63,9 +64,15 @@ def _exposure() -> Iterator[CheckMessage]:
         )
     if "*" in settings.ALLOWED_HOSTS and settings.IS_HTTPS:
         yield Error(
-            "ALLOWED_HOSTS is '*': links in mails could be made to lead elsewhere.",
+            "ALLOWED_HOSTS is '*': the server answers for every host name that a sender invents.",
             hint="List the names under which this server is reached.",
             id="agentgate.E002",
+        )
+    if settings.REQUIRE_VERIFIED_EMAIL and settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
+        yield checks.Warning(
+            "Addresses must be proved by a mailed code, and mails go to the log: nobody can register.",
+            hint="Set EMAIL_HOST, or REQUIRE_VERIFIED_EMAIL=false.",
+            id="agentgate.W002",
         )
     if not settings.IS_HTTPS and settings.HOSTNAME not in LOOPBACK_HOSTS:
         yield checks.Warning(

@@ -249,6 +249,8 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_UNIQUE_EMAIL = True
 ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_tokens.ResetTokens"
+PASSWORD_RESET_TIMEOUT = 3600
 ACCOUNT_SESSION_REMEMBER = True
 # allauth's own limits live in the cache; ours, in the database, are applied by the adapter.
 ACCOUNT_RATE_LIMITS = {

@@ -39,6 +39,11 @@ needed. So is `X-Api-Key` together with `Authorization` (`multiple_credentials`)
 a 400 (`invalid_request`). Beside either header the browser's cookie is not looked at. A credential in a query string is
 never read. Endpoints that ask for no credential do not look at one.
 
+**Addresses.** E-mail addresses are compared after NFKC, in lower case, their domain in A-labels. Where the server
+demands proof (`REQUIRE_VERIFIED_EMAIL`), registering answers 202 and no account exists before the mailed code has come
+back. An account older than that gets 403 `email_unverified` from what needs an API key or a developer's session, and
+where it would approve a consent.
+
 **Refusals** are problem details (RFC 9457). What is absent and what is somebody else's look alike: 404.
 
 **Repeating.** Every POST that creates or rotates takes an `Idempotency-Key`: the same key, path, credential and body

@@ -1,15 +1,21 @@
 """What mails say and where they go when there is no mail server."""
 
 import re
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.mail import EmailMessage
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts.console_mail import EmailBackend
+from tests.mails import link_in
 from tests.web.world import make_user
 
 pytestmark = pytest.mark.django_db
@@ -44,6 +50,27 @@ def test_a_reset_is_answered_alike_for_known_and_unknown(mails: list[Any]) -> No
     assert seen[0] == seen[1] == seen[2]
     assert [mail.to for mail in mails] == [["ada@example.com"], ["unknown@example.com"], ["ada@example.com"]]
     assert reverse("account_signup") in mails[1].body
+
+
+def test_a_reset_costs_the_same_for_known_and_unknown(mails: list[Any]) -> None:
+    make_user("ada@example.com")
+    counts = []
+    for email in ("ada@example.com", "unknown@example.com"):
+        with CaptureQueriesContext(connection) as queries:
+            Client().post("/accounts/password/reset/", {"email": email})
+        counts.append([query["sql"].split()[0] for query in queries])
+    assert counts[0] == counts[1]
+
+
+def test_a_link_works_once_and_for_an_hour(mails: list[Any], reset: Any) -> None:
+    make_user("ada@example.com")
+    reset("ada@example.com", "the-first-new-passphrase")
+    link = link_in(next(mail for mail in mails if "/key/" in mail.body))
+    assert "This link no longer works" in Client().get(link, follow=True).content.decode()
+    Client().post("/accounts/password/reset/", {"email": "ada@example.com"})
+    with time_machine.travel(timezone.now() + timedelta(seconds=3602)):
+        page = Client().get(link_in(mails[-1]), follow=True).content.decode()
+    assert "This link no longer works" in page
 
 
 def test_a_mail_server_that_fails_changes_no_answer(settings: Any, django_capture_on_commit_callbacks: Any) -> None:

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
+from accounts.errors import EmailUnverified
 from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import is_loopback, is_private_use
@@ -62,6 +63,8 @@ def consent_page(view: View) -> View:
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
         try:
             return view(request, consent_id)
+        except EmailUnverified:
+            raise  # `page` leads to the person's addresses and back
         except DomainError as error:
             return _over(request, error, consent_id)
 
