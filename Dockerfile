@@ -13,8 +13,9 @@ RUN STATIC_ROOT=/app/static-collected JWT_SECRET="$(python -c 'import secrets; p
 
 RUN useradd --system --uid 10001 agentgate && install -d -o agentgate /app/var /data
 USER 10001
+# Everything that is written goes to /data or /tmp: the rest may be read-only.
 ENV HOST=0.0.0.0 API_PORT=8000 DATABASE_PATH=/data/agentgate.db STATIC_ROOT=/app/static-collected \
-    AUDIT_ANCHOR_DIR=/data/anchors
+    AUDIT_ANCHOR_DIR=/data/anchors HEARTBEAT_PATH=/tmp/heartbeat
 VOLUME /data
 EXPOSE 8000
 
@@ -22,3 +23,11 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", \
     "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['API_PORT']}/api/v1/health\", timeout=4)"]
 CMD ["python", "-m", "agentgate.server"]
+
+# Last, so that a new revision does not build everything again: docker build --build-arg REVISION=$(git rev-parse HEAD)
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="AgentGate" \
+      org.opencontainers.image.description="OAuth for AI agents: scoped permissions, consent, policies and an audit trail" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"

@@ -19,6 +19,7 @@ from agentgate.environment import (
     read_jwt_secret,
     stop,
 )
+from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
 VERSION = "0.1.0"
 
@@ -60,7 +61,8 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 DEBUG = ENVIRONMENT.flag("DEBUG")
 SECRET_KEY = ENVIRONMENT.text("SECRET_KEY", f"django:{JWT_SECRET}")
-ALLOWED_HOSTS = ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME, *LOOPBACK_NAMES]
+# Always with the loopback names: health checks ask from inside.
+ALLOWED_HOSTS = [*(ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME]), *LOOPBACK_NAMES]
 CSRF_TRUSTED_ORIGINS = [API_URL] if IS_HTTPS else []
 ROOT_URLCONF = "agentgate.urls"
 WSGI_APPLICATION = "agentgate.wsgi.application"
@@ -205,6 +207,12 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
+    # One that waited too long says nothing about now.
+    "record-heartbeat": {
+        "task": "agentgate.tasks.record_heartbeat",
+        "schedule": float(HEARTBEAT_SECONDS),
+        "options": {"expires": HEARTBEAT_SECONDS},
+    },
     "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
     "sweep-undecided-consents": {"task": "consent.tasks.sweep_undecided_consents", "schedule": 300.0},
     "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},

@@ -40,15 +40,18 @@ class Health(Endpoint):
         database = _is_database_up()
         checks = {"database": _word(database), "cache": _word(_is_cache_up())}
         body = {"status": _word(database), "version": settings.VERSION, "checks": checks}
-        return Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
+        response = Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
+        # Health checks ask every few seconds: what is wrong is in the log already, in one line.
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
 
 
 def _is_database_up() -> bool:
     """Read from a table that every decision reads; nothing is written."""
     try:
         AccessToken.objects.exists()
-    except DatabaseError:
-        logger.exception("The database does not answer")
+    except DatabaseError as error:
+        logger.error("The database does not answer: %s", _first_line(error))
         return False
     return True
 
@@ -59,9 +62,13 @@ def _is_cache_up() -> bool:
     try:
         cache.set("health", token, CACHE_SECONDS)
         return cache.get("health") is not None
-    except Exception:
-        logger.exception("The cache does not answer")
+    except Exception as error:
+        logger.warning("The cache does not answer: %s", _first_line(error))
         return False
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
 def _word(is_up: bool) -> str:

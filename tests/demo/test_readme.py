@@ -144,7 +144,7 @@ def test_the_rule_types_are_those_that_are_registered() -> None:
 
 
 def test_the_environment_variables_are_those_that_are_read() -> None:
-    files = ("settings.py", "server.py", "environment.py")
+    files = ("settings.py", "server.py", "environment.py", "heartbeat.py")
     source = "".join((ROOT / "agentgate" / name).read_text() for name in files)
     read = set(re.findall(r"nvironment\.\w+\(\s*\"([A-Z_]+)\"|NVIRONMENT\.\w+\(\s*\"([A-Z_]+)\"", source))
 

@@ -37,6 +37,11 @@ class Database:
         with closing(sqlite3.connect(self.environment["DATABASE_PATH"], timeout=20)) as lite:
             return lite.execute(sql).fetchall()
 
+    def execute(self, sql: str) -> None:
+        """Change the SQLite file, past the application."""
+        with closing(sqlite3.connect(self.environment["DATABASE_PATH"], timeout=20)) as lite, lite:
+            lite.execute(sql)
+
     def count(self, table: str, where: str = "1=1") -> int:
         return int(self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
 

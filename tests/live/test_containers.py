@@ -1,0 +1,169 @@
+"""The commands of `compose.yaml` and the `Dockerfile`, run as they stand against real processes."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from agentgate.heartbeat import INTERVAL_SECONDS, MAX_AGE_SECONDS
+from tests.conftest import Servers
+from tests.containers import COMPOSE, ENVIRONMENT, health_check
+from tests.live.gate import Gate
+from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
+from tests.live.test_worker import MAKE_ONE
+from tests.servers import die_with_parent
+
+USER = 10001
+START_SECONDS = 60
+SWEEP_SECONDS = 60
+
+
+def is_healthy(service: str, environment: dict[str, str]) -> bool:
+    """Run the service's health check as the engine does: by its exit status."""
+    command = [sys.executable if word == "python" else word for word in health_check(service)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_the_health_check_holds_with_hosts_of_the_operator_s_choice(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    """It asks from inside, by the loopback address; seen: a custom ALLOWED_HOSTS answered it 400."""
+    hosts = {"API_URL": "https://gate.example.com", "ALLOWED_HOSTS": "gate.example.com,gate.internal"}
+    server = start_server(processes=1, **hosts)
+    environment = {"API_PORT": str(server.port)}
+    assert is_healthy("web", environment)
+    server.stop()
+    assert not is_healthy("web", environment)
+
+
+def test_health_without_the_database_is_one_line_in_the_log(
+    start_server: Callable[..., LiveServer], servers: Servers
+) -> None:
+    server = start_server(processes=1)
+    gate = Gate(server.url)
+    before = len(server.log_text())
+    take_away(server.database, servers)
+    answers = [gate.get("/health") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert answers[0].json()["checks"]["database"] == "unavailable"
+    lines = server.log_text()[before:].splitlines()
+    assert len(lines) == 3, lines
+    assert all("ERROR api.v1.health" in line and "The database does not answer" in line for line in lines)
+
+
+def take_away(database: Database, servers: Servers) -> None:
+    """Drop the database under its server; an SQLite file that is open stays, so it loses a table."""
+    if "DATABASE_URL" in database.environment:
+        servers.postgres.drop_database(database.environment["DATABASE_URL"])
+    else:
+        database.execute("ALTER TABLE tokens_accesstoken RENAME TO gone")
+
+
+class Worker:
+    """The worker of `compose.yaml`, with a folder of its own for /tmp, where the application's cannot be written."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        self.environment = {
+            **database.environment,
+            "HEARTBEAT_PATH": self._own(ENVIRONMENT["HEARTBEAT_PATH"]),
+            "STATIC_ROOT": str(folder / "static"),
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*unprivileged(folder), *self._command()],
+                cwd=ROOT,
+                env=full(self.environment),
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+
+    def is_healthy(self) -> bool:
+        return is_healthy("worker", self.environment)
+
+    def heartbeat(self) -> Path:
+        return Path(self.environment["HEARTBEAT_PATH"])
+
+    def beat(self) -> psutil.Process:
+        """Return beat's process: the one that holds the schedule."""
+        children = psutil.Process(self.process.pid).children(recursive=True)
+        (beat,) = [child for child in children if any("celerybeat" in file.path for file in child.open_files())]
+        return beat
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(START_SECONDS)
+
+    def _command(self) -> list[str]:
+        words = [self._own(word) for word in COMPOSE["services"]["worker"]["command"]]
+        assert words[0] == "celery"
+        return [sys.executable, "-m", *words]
+
+    def _own(self, path: str) -> str:
+        return str(self.folder / path.removeprefix("/tmp/")) if path.startswith("/tmp/") else path
+
+
+def unprivileged(folder: Path) -> list[str]:
+    """Give the folder to the image's user and return what runs a command as that user, if we are root.
+
+    The tree may lie where only root can look, so the user may read everything; it can write nothing but its own.
+    """
+    if os.geteuid() != 0:
+        return []
+    os.chown(folder, USER, USER)
+    reading = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+    user = (f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs")
+    return ["setpriv", *user, *reading, "--bounding-set=-all,+dac_read_search", "--"]
+
+
+@pytest.fixture
+def database(databases: Databases, servers: Servers) -> Database:
+    """What compose has: PostgreSQL and Valkey."""
+    database = databases.postgresql(servers.postgres, servers.valkey)
+    manage(database.environment, "shell", "-c", MAKE_ONE)
+    return database
+
+
+@pytest.fixture
+def worker(database: Database, servers: Servers) -> Iterator[Worker]:
+    folder = servers.folder / "worker"
+    folder.mkdir()
+    servers.folder.chmod(0o755)
+    worker = Worker(database, folder)
+    yield worker
+    worker.stop()
+
+
+def test_beat_sweeps_as_the_image_s_user_and_the_health_check_notices_when_it_dies(
+    worker: Worker, database: Database
+) -> None:
+    """Seen: beat could not write its schedule, no sweep ever ran, and the worker looked healthy."""
+    assert not worker.is_healthy()
+    wait_for(worker.heartbeat().exists, worker, START_SECONDS + INTERVAL_SECONDS)
+    assert worker.is_healthy()
+
+    wait_for(lambda: database.count("consent_consent", "status = 'expired'") == 1, worker, SWEEP_SECONDS * 2)
+
+    worker.beat().kill()
+    last = worker.heartbeat().stat().st_mtime
+    time.sleep(INTERVAL_SECONDS + 5)
+    assert worker.heartbeat().stat().st_mtime <= last + 1, "nothing else asks for a heartbeat"
+    assert worker.process.poll() is None, "the worker itself lives on"
+    os.utime(worker.heartbeat(), (last - MAX_AGE_SECONDS,) * 2)  # let the time pass
+    assert not worker.is_healthy()
+
+
+def wait_for(happens: Callable[[], bool], worker: Worker, limit: float) -> None:
+    deadline = time.monotonic() + limit
+    while not happens():
+        assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
+        assert worker.process.poll() is None, worker.log.read_text()[-3000:]
+        time.sleep(0.5)
