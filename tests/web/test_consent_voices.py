@@ -195,6 +195,29 @@ class TestWhatWasShown:
         activity = as_ada.get("/activity").content.decode()
         assert "You allowed SmartMail: Read your email and See your books." in activity
 
+    def test_a_later_request_shows_and_keeps_the_words_of_what_was_agreed_before(self, as_ada, ada, consent, server):
+        world.allow(consent, ada)
+        self.reword(server)
+        later = world.ask(consent.agent, scopes=["email:read"])
+        page = text_of(as_ada, later)
+        assert "See your books" in page
+        assert "Sell your house" not in page
+        connection = re.findall(r'name="connection" value="(\w+)"', page)[0]
+        form = {"decision": "allow", "scopes": ["email:read", "acme:books"], "connection": connection}
+        assert as_ada.post(f"/consent/{later.id}", form).status_code == 303
+        later.refresh_from_db()
+        assert {one["id"]: one["title"] for one in later.shown_scopes} == {
+            "email:read": "Read your email",
+            "acme:books": "See your books",
+        }
+        entry = Entry.objects.filter(event="consent.approved").first()
+        assert entry.content["metadata"]["shownScopes"] == later.shown_scopes
+
+    def test_what_is_live_stays_ticked_though_nobody_has_checked_the_developer(self, as_ada, ada, consent):
+        world.allow(consent, ada, scopes=["acme:books"])
+        page = text_of(as_ada, world.ask(consent.agent, scopes=["email:read"]))
+        assert re.findall(r'value="([a-z:]+)" checked', page) == ["acme:books"]
+
 
 def test_a_connection_fences_the_developers_words_as_well(as_ada, ada, boasting):
     consent = world.allow(world.ask(boasting), ada)
