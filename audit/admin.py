@@ -31,16 +31,26 @@ def _from_body(name: str, *, description: str) -> Any:
 
 @admin.register(Entry)
 class EntryAdmin(EvidenceAdmin):
-    list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organization_id"]
+    list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
     list_filter = ["outcome", "timestamp", "event"]  # a date hierarchy would read the whole log for every page
-    search_fields = ["=id", "=organization_id", "=user_id", "=agent_id", "=consent_id"]
+    search_fields = ["=id", "=concerns__organization_id", "=user_id", "=agent_id", "=consent_id"]
     search_help_text = "The full id of an entry, organization, person, agent or consent."
-    readonly_fields = ["actor", "reason", "action", "scopes", "policy", "request_id", "metadata", "personal"]
+    readonly_fields = [
+        "actor",
+        "reason",
+        "action",
+        "scopes",
+        "policy",
+        "organizations",
+        "request_id",
+        "metadata",
+        "personal",
+    ]
     fieldsets = [
         (None, {"fields": ["id", "timestamp", "event", "outcome", "reason", "actor"]}),
         ("What", {"fields": ["action", "scopes", "policy", "metadata"]}),
-        ("Whom", {"fields": ["organization_id", "agent_id", "user_id", "consent_id"]}),
+        ("Whom", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
         ("Where from", {"fields": ["request_id", "personal"]}),
     ]
 
@@ -53,6 +63,10 @@ class EntryAdmin(EvidenceAdmin):
     def actor(self, entry: Entry) -> str:
         actor = entry.content["actor"]
         return f"{actor['kind']} {actor['id'] or ''}".strip()
+
+    @admin.display(description="organizations")
+    def organizations(self, entry: Entry) -> str:
+        return " ".join(entry.organization_ids) or "-"
 
     @admin.display(description="scopes")
     def scopes(self, entry: Entry) -> str:
@@ -70,9 +84,9 @@ class EntryAdmin(EvidenceAdmin):
 
 @admin.register(PendingEntry)
 class PendingEntryAdmin(EvidenceAdmin):
-    list_display = ["entry_id", "organization_id"]
-    search_fields = ["=entry_id", "=organization_id"]
-    fields = ["entry_id", "organization_id"]
+    list_display = ["entry_id"]
+    search_fields = ["=entry_id"]
+    fields = ["entry_id"]
 
 
 @admin.register(Leaf)

@@ -1,4 +1,4 @@
-"""The log: three insert-only tables, and beside them the personal data that can be erased.
+"""The log: four insert-only tables, and beside them the personal data that can be erased.
 
 Entries name people, agents and consents by id, never by foreign key: deleting a person cannot delete evidence.
 """
@@ -41,13 +41,15 @@ class InsertOnly(models.Model):
 
 
 class Entry(InsertOnly):
-    """What happened. `body` is the canonical JSON that is evidence; the columns beside it serve the filters."""
+    """What happened. `body` is the canonical JSON that is evidence; the columns beside it serve the filters.
+
+    The organizations that it concerns stand in `body` and, for their listings, in `Concern`.
+    """
 
     id = PrefixedIdField(prefix="log")
     timestamp = models.DateTimeField()
     event = models.CharField(max_length=64)
     outcome = models.CharField(max_length=8)
-    organization_id = models.CharField(max_length=64, null=True)
     user_id = models.CharField(max_length=64, null=True)
     agent_id = models.CharField(max_length=64, null=True)
     consent_id = models.CharField(max_length=64, null=True)
@@ -57,7 +59,6 @@ class Entry(InsertOnly):
         ordering = ["-id"]
         verbose_name_plural = "entries"
         indexes = [
-            models.Index(fields=["organization_id", "id"]),
             models.Index(fields=["user_id", "id"]),
             models.Index(fields=["consent_id", "id"]),
         ]
@@ -71,12 +72,32 @@ class Entry(InsertOnly):
         content: dict[str, Any] = json.loads(self.body)
         return content
 
+    @property
+    def organization_ids(self) -> list[str]:
+        """Return the organizations whose log holds the entry, the one that acted or whose agent acted first."""
+        content = self.content
+        found = [content["organizationId"], *content["serviceOrganizationIds"]]
+        return list(dict.fromkeys(one for one in found if one))
+
+
+class Concern(InsertOnly):
+    """An entry in an organization's log. One entry may concern several: the agent's and the asking service's."""
+
+    pk = models.CompositePrimaryKey("organization_id", "entry_id")
+    organization_id = models.CharField(max_length=64)
+    # The primary key serves the listings, and nothing looks from an entry to its organizations.
+    entry = models.ForeignKey(
+        Entry, on_delete=models.DO_NOTHING, related_name="concerns", db_constraint=False, db_index=False
+    )
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} {self.entry_id}"
+
 
 class PendingEntry(InsertOnly):
     """The queue: an entry that has no index in the log's tree yet, with the digest of its body."""
 
     entry_id = models.CharField(max_length=64, primary_key=True)
-    organization_id = models.CharField(max_length=64, null=True)
     digest = models.CharField(max_length=64)
 
     class Meta:

@@ -7,13 +7,17 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
+from audit.disclosure import disclose
 from audit.events import Event, Outcome
 from audit.models import Entry, PersonalData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What to narrow a listing to; None leaves a field open. `since` is inclusive, `until` exclusive."""
+    """What to narrow a listing to; None leaves a field open. `since` is inclusive, `until` exclusive.
+
+    `before` is the id of an entry: only older ones follow. It lets a listing begin deep in the log at no cost.
+    """
 
     agent_id: str | None = None
     user_id: str | None = None
@@ -21,11 +25,17 @@ class Filters:
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    before: str | None = None
 
 
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
-    """Return the organization's entries, newest first."""
-    return _narrow(Entry.objects.filter(organization_id=organization_id), filters or Filters())
+    """Return the entries that concern the organization, newest first."""
+    filters = filters or Filters()
+    # Both in one call, and ordered by the same column: the primary key of `Concern` then yields the page by itself.
+    concerned = {"concerns__organization_id": organization_id}
+    if filters.before:
+        concerned["concerns__entry_id__lt"] = filters.before
+    return _narrow(Entry.objects.filter(**concerned), filters).order_by("-concerns__entry_id")
 
 
 def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
@@ -38,6 +48,11 @@ def describe(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     rows = PersonalData.objects.filter(entry_id__in=[entry.id for entry in entries])
     personal = {row.entry_id: row.content for row in rows}
     return [{**entry.content, "personal": personal.get(entry.id, {})} for entry in entries]
+
+
+def describe_for_organization(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
+    """Return what `describe` does, as far as the organization may read it."""
+    return [disclose(content, organization_id) for content in describe(entries)]
 
 
 def last_uses(consent_ids: Iterable[str]) -> dict[str, datetime]:
@@ -62,5 +77,6 @@ def _narrow(entries: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
         "outcome": filters.outcome,
         "timestamp__gte": filters.since,
         "timestamp__lt": filters.until,
+        "pk__lt": filters.before,
     }
     return entries.filter(**{name: value for name, value in wanted.items() if value is not None}).order_by("-id")

@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from audit.events import Event, Outcome
-from audit.models import Entry, PendingEntry, PersonalData
+from audit.models import Concern, Entry, PendingEntry, PersonalData
 from core import clock
 from core.actor import Actor
 from core.canonical import canonical_json, sha256
@@ -22,22 +22,33 @@ SALT_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry to be. `resource`, `personal` and the actor's address and user agent stay erasable."""
+    """An entry to be. `resource`, `personal` and the actor's address and user agent stay erasable.
+
+    `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
+    services the act concerns. The entry stands in the log of each.
+    """
 
     event: Event
     actor: Actor
     outcome: Outcome = Outcome.INFO
     organization_id: str | None = None
+    service_organization_ids: Sequence[str] = ()
     user_id: str | None = None
     agent_id: str | None = None
     consent_id: str | None = None
     policy_id: str | None = None
+    policy_organization_id: str | None = None
     reason: str | None = None
     action: str | None = None
     scopes: Sequence[str] = ()
     resource: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     personal: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def concerned(self) -> list[str]:
+        """Return the organizations whose log holds the entry, each once."""
+        return list(dict.fromkeys(one for one in (self.organization_id, *self.service_organization_ids) if one))
 
 
 def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
@@ -53,6 +64,11 @@ def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
     personal = [_make_personal_data(draft) for draft in drafts]
     entries = [_make_entry(draft, data, moment) for draft, data in zip(drafts, personal, strict=True)]
     Entry.objects.bulk_create(entries)
+    Concern.objects.bulk_create(
+        Concern(organization_id=one, entry_id=entry.id)
+        for draft, entry in zip(drafts, entries, strict=True)
+        for one in draft.concerned
+    )
     PersonalData.objects.bulk_create(personal)
     PendingEntry.objects.bulk_create([_make_pending(entry) for entry in entries])
     return [entry.id for entry in entries]
@@ -84,11 +100,13 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
         "outcome": draft.outcome.value,
         "reason": draft.reason,
         "organizationId": draft.organization_id,
+        "serviceOrganizationIds": sorted(set(draft.service_organization_ids)),
         "actor": {"kind": draft.actor.kind, "id": draft.actor.id},
         "userId": draft.user_id,
         "agentId": draft.agent_id,
         "consentId": draft.consent_id,
         "policyId": draft.policy_id,
+        "policyOrganizationId": draft.policy_organization_id,
         "action": draft.action,
         "scopes": list(draft.scopes),
         "requestId": draft.actor.request_id or None,
@@ -100,7 +118,6 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
         timestamp=moment,
         event=draft.event.value,
         outcome=draft.outcome.value,
-        organization_id=draft.organization_id,
         user_id=draft.user_id,
         agent_id=draft.agent_id,
         consent_id=draft.consent_id,
@@ -109,4 +126,4 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
 
 
 def _make_pending(entry: Entry) -> PendingEntry:
-    return PendingEntry(entry_id=entry.id, organization_id=entry.organization_id, digest=sha256(entry.body.encode()))
+    return PendingEntry(entry_id=entry.id, digest=sha256(entry.body.encode()))

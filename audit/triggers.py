@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-TABLES = ("audit_entry", "audit_pendingentry", "audit_leaf")
+TABLES = ("audit_entry", "audit_concern", "audit_pendingentry", "audit_leaf")
 
 POSTGRESQL_FUNCTION = """
 CREATE OR REPLACE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -12,18 +12,18 @@ END $$
 """
 
 
-def install_statements(vendor: str) -> Sequence[str]:
+def install_statements(vendor: str, tables: Sequence[str] = TABLES) -> Sequence[str]:
     """Return the SQL that protects the tables on this database."""
     if vendor == "postgresql":
-        return [POSTGRESQL_FUNCTION, *(_postgresql_trigger(table) for table in TABLES)]
-    return [_sqlite_trigger(table, act) for table in TABLES for act in ("UPDATE", "DELETE")]
+        return [POSTGRESQL_FUNCTION, *(_postgresql_trigger(table) for table in tables)]
+    return [_sqlite_trigger(table, act) for table in tables for act in ("UPDATE", "DELETE")]
 
 
-def remove_statements(vendor: str) -> Sequence[str]:
+def remove_statements(vendor: str, tables: Sequence[str] = TABLES) -> Sequence[str]:
     """Return the SQL that takes the protection away; only the owner of the tables may run it."""
     if vendor == "postgresql":
-        return [f"DROP TRIGGER IF EXISTS {table}_insert_only ON {table}" for table in TABLES]
-    return [f"DROP TRIGGER IF EXISTS {table}_no_{act}" for table in TABLES for act in ("update", "delete")]
+        return [f"DROP TRIGGER IF EXISTS {table}_insert_only ON {table}" for table in tables]
+    return [f"DROP TRIGGER IF EXISTS {table}_no_{act}" for table in tables for act in ("update", "delete")]
 
 
 def _postgresql_trigger(table: str) -> str:

@@ -7,6 +7,9 @@ from audit.events import Event
 from audit.services import Draft, append
 from consent.models import Consent
 from core.actor import Actor
+from developers.selectors import organizations_of_services
+
+WITHOUT_A_GRANT = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED})
 
 
 def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime, **fields: Any) -> None:
@@ -18,9 +21,21 @@ def draft_consent(event: Event, *, actor: Actor, consent: Consent, **fields: Any
     return Draft(
         event=event,
         actor=actor,
-        organization_id=consent.organization_id,
+        organization_id=consent.agent.organization_id,
+        service_organization_ids=_services_affected(event, consent),
         user_id=consent.user_id,
         agent_id=consent.agent_id,
         consent_id=consent.id,
         **fields,
     )
+
+
+def _services_affected(event: Event, consent: Consent) -> list[str]:
+    """Return the organizations whose services the event affects.
+
+    Anyone can ask for access to anything, so a mere request stands in the log of no service but a stock client's first.
+    """
+    first = [consent.organization_id] if consent.agent.is_stock and consent.organization_id else []
+    if event in WITHOUT_A_GRANT:
+        return first
+    return [*first, *(organization.id for organization in organizations_of_services(consent.resource))]

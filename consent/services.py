@@ -195,7 +195,8 @@ def expire_consents(*, limit: int = 500) -> int:
     now = clock.now()
     with transaction.atomic():
         due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
-        consents = list(due.select_for_update(skip_locked=True)[:limit])
+        locked = due.select_related("agent").select_for_update(skip_locked=True, of=("self",))
+        consents = list(locked[:limit])
         Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(status=Consent.Status.EXPIRED)
         append([draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
     return len(consents)

@@ -36,16 +36,16 @@ def _is_revoked(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
 
 def _service_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
     """A suspended organization gets no decisions for its services, neither asked by them nor in their name."""
-    return request.service is not None and not request.service.may_act
+    return facts.service is not None and not facts.service.organization.may_act
 
 
 def _organization_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
-    organization = facts.token.application.organization
+    organization = facts.agent.organization
     return organization is not None and not organization.may_act
 
 
 def _agent_is_suspended(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
-    return not facts.token.application.may_act
+    return not facts.agent.may_act
 
 
 def _user_is_inactive(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
@@ -63,14 +63,10 @@ def _consent_is_expired(facts: Facts, request: VerifyRequest, now: datetime) -> 
 
 
 def _audience_is_wrong(facts: Facts, request: VerifyRequest, now: datetime) -> bool:
-    """RFC 8707: a token is for its audience. The default one is good within the agent's own organization."""
-    server = request.resource_server
-    if server is None:
-        return settings.API_URL not in facts.audience and request.named_audience not in facts.audience
-    if server.identifier in facts.audience:
-        return False
-    is_at_home = facts.token.application.organization_id == server.organization_id
-    return not (settings.API_URL in facts.audience and is_at_home)
+    """RFC 8707: a token is for its audience. Whoever names no registered service asks about the default one."""
+    if facts.service is None:
+        return settings.API_URL not in facts.audience
+    return not facts.service.is_meant(facts.audience, facts.organization_id)
 
 
 def _scope_is_insufficient(facts: Facts, request: VerifyRequest, now: datetime) -> bool:

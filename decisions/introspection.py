@@ -14,7 +14,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import deciding
 from decisions.checks import first_reason
-from decisions.facts import Facts, load_facts, with_services
+from decisions.facts import Facts, Gone, load_facts
 from decisions.requests import Reason, VerifyRequest
 from developers.models import ResourceServer
 from tokens.access_tokens import Claims, read_access_token
@@ -41,19 +41,12 @@ def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Int
     if claims is None:
         return None
     with deciding():
-        facts = load_facts([claims]).get(claims.token_id)
+        request = VerifyRequest(token=token, required_scopes=(), actor=actor, resource_server=server)
+        (facts,) = load_facts([(request, claims)])
         now = clock.now()
-        reason = _reason(facts, server, actor, token, now)
+        reason = first_reason(facts, request, now) if isinstance(facts, Facts) else Reason.TOKEN_REVOKED
         append([_draft(claims, facts, reason, actor, server)], at=now)
-    return None if reason or facts is None else _describe(facts)
-
-
-def _reason(facts: Facts | None, server: ResourceServer, actor: Actor, token: str, now: datetime) -> Reason | None:
-    if facts is None:
-        return Reason.TOKEN_REVOKED
-    asked = VerifyRequest(token=token, required_scopes=(), actor=actor, resource_server=server)
-    (request,) = with_services([asked])
-    return first_reason(facts, request, now)
+    return None if reason or isinstance(facts, Gone) else _describe(facts)
 
 
 def _describe(facts: Facts) -> Introspection:
@@ -71,14 +64,15 @@ def _describe(facts: Facts) -> Introspection:
     )
 
 
-def _draft(claims: Claims, facts: Facts | None, reason: Reason | None, actor: Actor, server: ResourceServer) -> Draft:
+def _draft(claims: Claims, facts: Facts | Gone, reason: Reason | None, actor: Actor, server: ResourceServer) -> Draft:
     return Draft(
         event=Event.TOKEN_INTROSPECTED,
         outcome=Outcome.DENIED if reason else Outcome.ALLOWED,
         actor=actor,
-        organization_id=facts.organization_id if facts else None,
+        organization_id=facts.organization_id,
+        service_organization_ids=[server.organization_id],
         user_id=claims.user_id,
-        agent_id=facts.token.application_id if facts else None,
+        agent_id=facts.agent.id if facts.agent else None,
         consent_id=claims.consent_id,
         reason=reason,
         metadata={"tokenId": claims.token_id, "resourceServerId": server.id},

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.actor import Actor
 from core.uris import find_canonical_uri
-from developers.models import Organization, ResourceServer
+from developers.models import ResourceServer
 from policies.engine import PolicyDenial
 
 
@@ -33,8 +33,8 @@ class Reason(StrEnum):
 class VerifyRequest:
     """One question: may the bearer of `token` do this now?
 
-    `resource_server` is the asking service once it has authenticated, None for an anonymous one. `service` is the
-    organization of the service, read by `decide` itself. `context` may hold `ip`, the address of the service's caller.
+    `resource_server` is the asking service once it has authenticated, None for an anonymous one, which may name a
+    service by `resource`. `context` may hold `ip`, the address of the service's caller.
     """
 
     token: str
@@ -43,7 +43,6 @@ class VerifyRequest:
     resource_server: ResourceServer | None = None
     action: str | None = None
     resource: str | None = None
-    service: Organization | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
 
     @property

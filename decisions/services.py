@@ -16,7 +16,7 @@ from core.locks import deciding
 from core.sliding_window import LoadedCounter
 from decisions.checks import first_reason, missing_scopes
 from decisions.contexts import context_for_log
-from decisions.facts import Facts, load_facts, with_services
+from decisions.facts import Asked, Facts, Gone, load_facts
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
@@ -29,7 +29,7 @@ class Question:
 
     request: VerifyRequest
     claims: Claims
-    facts: Facts | None
+    facts: Facts | Gone
     decision: Decision
     limits: tuple[Limit, ...] = ()
 
@@ -45,24 +45,20 @@ def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
     return [UNKNOWN_TOKEN if claim is None else next(decided) for claim in claims]
 
 
-def _decide_known(known: Sequence[tuple[VerifyRequest, Claims]]) -> list[Decision]:
+def _decide_known(known: Sequence[Asked]) -> list[Decision]:
     with deciding():
-        facts = load_facts(claims for _, claims in known)
+        facts = load_facts(known)
         now = clock.now()
-        requests = with_services([request for request, _ in known])
-        questions = [
-            _judge(request, claims, facts.get(claims.token_id), now)
-            for request, (_, claims) in zip(requests, known, strict=True)
-        ]
+        questions = [_judge(*asked, facts_, now) for asked, facts_ in zip(known, facts, strict=True)]
         _count(questions)
         # Read again: an entry may have waited for a counter, and the log tells when it was decided.
         return _record(questions, clock.now())
 
 
-def _judge(request: VerifyRequest, claims: Claims, facts: Facts | None, now: datetime) -> Question:
+def _judge(request: VerifyRequest, claims: Claims, facts: Facts | Gone, now: datetime) -> Question:
     """Answer as far as no counter is needed."""
-    if facts is None:
-        return _gone(request, claims, now)
+    if isinstance(facts, Gone):
+        return _gone(request, claims, facts, now)
     reason = first_reason(facts, request, now)
     if reason is not None:
         missing = missing_scopes(facts, request.required_scopes)
@@ -85,7 +81,7 @@ def _count(questions: Sequence[Question]) -> None:
 
 def _take(question: Question, counters: Mapping[str, LoadedCounter], now: datetime) -> None:
     denial = take_call([limit.request for limit in question.limits], counters, now)
-    if denial is not None and question.facts is not None:
+    if denial is not None and isinstance(question.facts, Facts):
         policy = question.limits[denial.index].denial(denial.retry_after_seconds)
         question.decision = _describe(question.facts, policy=policy)
 
@@ -95,18 +91,18 @@ def _record(questions: Sequence[Question], now: datetime) -> list[Decision]:
     return [replace(question.decision, audit_id=audit_id) for question, audit_id in zip(questions, ids, strict=True)]
 
 
-def _gone(request: VerifyRequest, claims: Claims, now: datetime) -> Question:
-    """A token of ours whose row is no more: swept after it expired, or ended with its person or agent."""
+def _gone(request: VerifyRequest, claims: Claims, facts: Gone, now: datetime) -> Question:
     reason = Reason.TOKEN_EXPIRED if claims.expires_at <= now else Reason.TOKEN_REVOKED
     decision = Decision(
         allowed=False,
         reason=reason,
         user_id=claims.user_id,
+        agent_id=facts.agent.id if facts.agent else None,
         client_id=claims.client_id,
         consent_id=claims.consent_id,
         expires_at=claims.expires_at,
     )
-    return Question(request, claims, None, decision)
+    return Question(request, claims, facts, decision)
 
 
 def _describe(
@@ -146,16 +142,18 @@ def _rule_context(request: VerifyRequest, facts: Facts, now: datetime) -> RuleCo
 
 def _draft(question: Question) -> Draft:
     request, decision = question.request, question.decision
-    server, policy = request.resource_server, decision.policy
+    facts, server, policy = question.facts, request.resource_server, decision.policy
     return Draft(
         event=Event.TOKEN_VERIFY,
         outcome=Outcome.ALLOWED if decision.allowed else Outcome.DENIED,
         actor=request.actor.acting_as("service", server.id) if server else request.actor,
-        organization_id=question.facts.organization_id if question.facts else None,
+        organization_id=facts.organization_id,
+        service_organization_ids=(facts.service_organization_id,) if facts.service_organization_id else (),
         user_id=decision.user_id,
         agent_id=decision.agent_id,
         consent_id=decision.consent_id,
         policy_id=policy.policy_id if policy else None,
+        policy_organization_id=facts.owner_of(policy) if isinstance(facts, Facts) else None,
         reason=decision.reason,
         action=request.action,
         scopes=tuple(request.required_scopes),

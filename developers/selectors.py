@@ -58,7 +58,10 @@ def audience_for_identifier(identifier: str) -> Audience | None:
 
 def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
     """Return the organizations that own these audiences, each audience's once; unregistered ones have none."""
-    servers = ResourceServer.objects.filter(identifier__in=list(identifiers)).select_related("organization")
+    named = [identifier for identifier in identifiers if identifier != settings.API_URL]
+    if not named:
+        return []
+    servers = ResourceServer.objects.filter(identifier__in=named).select_related("organization")
     return [server.organization for server in servers]
 
 

@@ -89,13 +89,13 @@ def record_family(
     scopes: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log something that happened to a family, in the log of the consent's organization, or else the agent's."""
-    owner = family.consent or family.application
+    """Log something that happened to a family, for the agent's organization and those that its tokens reach."""
     draft = Draft(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
-        organization_id=owner.organization_id,
+        organization_id=family.application.organization_id,
+        service_organization_ids=[one.id for one in organizations_of_services(family.resource)],
         user_id=family.user_id,
         agent_id=family.application_id,
         consent_id=family.consent_id,

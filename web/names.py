@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from agents.models import Agent
 from audit.events import Event
@@ -23,12 +23,21 @@ def scope_titles(ids: Iterable[str]) -> dict[str, str]:
     return {scope.id: plain_text(scope.title) for scope in describe_scopes(ids)}
 
 
-def add_names(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entries with `agentName`, `policyName` and titles of scopes; an id stands in for a lost name."""
-    agents = names_by_id(Agent.objects.all(), (entry["agentId"] for entry in entries))
+def add_names(entries: list[dict[str, Any]], *, organization_id: str | None = None) -> list[dict[str, Any]]:
+    """Return the entries with `agentName`, `policyName` and titles of scopes; an id stands in for a lost name.
+
+    An organization, if given, is told the names of its own agents and of stock clients, not of another's agents.
+    """
+    agents = names_by_id(_agents_known_to(organization_id), (entry["agentId"] for entry in entries))
     policies = names_by_id(Policy.objects.all(), (entry["policyId"] for entry in entries))
     titles = scope_titles(scope for entry in entries for scope in _scopes_in(entry))
     return [_with_names(entry, agents, policies, titles) for entry in entries]
+
+
+def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
+    if organization_id is None:
+        return Agent.objects.all()
+    return Agent.objects.filter(Q(organization_id=organization_id) | Q(organization=None))
 
 
 def _with_names(

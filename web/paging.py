@@ -19,11 +19,15 @@ class Page:
     next_cursor: str
 
 
+def read_cursor(request: HttpRequest) -> str:
+    """Return the id after which the page starts. Empty for the first page, also when the parameter makes no sense."""
+    cursor = request.GET.get("cursor", "")[:MAX_CURSOR_LENGTH]
+    return cursor if cursor.isascii() and cursor.isprintable() else ""
+
+
 def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
     """Return the page that `?cursor=` asks for of rows that are sorted by falling id."""
-    cursor = request.GET.get("cursor", "")[:MAX_CURSOR_LENGTH]
-    if not cursor.isascii() or not cursor.isprintable():
-        cursor = ""
+    cursor = read_cursor(request)
     if cursor:
         rows = rows.filter(pk__lt=cursor)
     items = list(rows[: PAGE_SIZE + 1])

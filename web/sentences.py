@@ -82,8 +82,14 @@ def _listed(titles: list[str]) -> str:
 def reason(entry: dict[str, Any]) -> str:
     """Return why it was denied, in plain words; a policy is named."""
     if entry["reason"] == "policy_denied":
-        return _("A rule of its developer said no: %(policy)s.") % {"policy": entry["policyName"]}
+        return _rule_of(entry) % {"policy": entry["policyName"]}
     return str(REASONS.get(entry["reason"], ""))
+
+
+def _rule_of(entry: dict[str, Any]) -> str:
+    if entry["policyOrganizationId"] in (None, entry["organizationId"]):
+        return _("A rule of its developer said no: %(policy)s.")
+    return _("A rule of the service said no: %(policy)s.")
 
 
 def _template(entry: dict[str, Any]) -> Any:

@@ -9,22 +9,30 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
 from django.test import RequestFactory
 
-from audit.models import Entry, ImmutableError, Leaf, PendingEntry, PersonalData
+from audit.models import Concern, Entry, ImmutableError, Leaf, PendingEntry, PersonalData
 from tests.admin.world import World
 
-EVIDENCE = [Entry, PendingEntry, Leaf]
+# What the tests try to change in each table.
+COLUMNS: dict[Any, str] = {
+    Entry: "event",
+    Concern: "organization_id",
+    PendingEntry: "digest",
+    Leaf: "digest",
+}
+EVIDENCE = list(COLUMNS)
 ORM: dict[str, Callable[[Any], Any]] = {
     "save": lambda row: row.save(),
     "delete": lambda row: row.delete(),
-    "update of many": lambda row: type(row).objects.update(organization_id="org_x"),
+    "update of many": lambda row: type(row).objects.update(**{COLUMNS[type(row)]: "x"}),
     "delete of many": lambda row: type(row).objects.all().delete(),
-    "bulk update": lambda row: type(row).objects.bulk_update([row], ["organization_id"]),
+    "bulk update": lambda row: type(row).objects.bulk_update([row], [COLUMNS[type(row)]]),
 }
-SQL = ["UPDATE {} SET organization_id = 'org_x'", "DELETE FROM {}"]
+SQL = ["UPDATE {} SET {} = 'x'", "DELETE FROM {}"]
+# The organization is part of the key of `Concern`, and Django's bulk update refuses keys by itself.
+WAYS = [(model, way) for model in EVIDENCE for way in ORM if (model, way) != (Concern, "bulk update")]
 
 
-@pytest.mark.parametrize("way", ORM)
-@pytest.mark.parametrize("model", EVIDENCE)
+@pytest.mark.parametrize(("model", "way"), WAYS)
 def test_the_orm_refuses(model: type[Model], way: str, world: World) -> None:
     row = model._default_manager.all()[0]
 
@@ -38,12 +46,12 @@ def test_the_database_refuses(model: type[Model], statement: str, world: World) 
     table, before = model._meta.db_table, list(model._default_manager.values_list())
 
     with pytest.raises(DatabaseError, match="insert-only"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement.format(table))
+        cursor.execute(statement.format(table, COLUMNS[model]))
 
     assert list(model._default_manager.values_list()) == before
 
 
-@pytest.mark.parametrize("model", [*EVIDENCE, PersonalData])
+@pytest.mark.parametrize("model", [Entry, PendingEntry, Leaf, PersonalData])
 def test_the_admin_site_lets_nobody_write_it(model: type[Model], world: World) -> None:
     request, page = RequestFactory().get("/"), admin.site._registry[model]
     request.user = world.administrator

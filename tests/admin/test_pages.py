@@ -15,13 +15,16 @@ from django.urls import reverse
 
 from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
+from audit.models import Concern
 from core.models import IdempotencyRecord
 from tests.admin.world import World, sign_in, staff
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
 UNOPENED = (AddressCode, IdempotencyRecord, PendingRegistration, UsedAssertion)
-MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models()]
+# The entries show it as "organizations"; the admin site takes no composite key.
+WITHOUT_PAGES = (Concern,)
+MODELS = [model for app in OURS for model in apps.get_app_config(app).get_models() if model not in WITHOUT_PAGES]
 MODELS.append(EmailAddress)
 SECRET_FIELDS = {"digest", "token_checksum", "code", "password", "salt", "private_sealed", "sealed_answer"}
 SECRET_FIELDS |= {"request_digest", "secret_id", "counts"}

@@ -66,19 +66,28 @@ def test_code_cannot_change_or_delete() -> None:
             attempt()
 
 
-@pytest.mark.parametrize("table", ["audit_entry", "audit_pendingentry", "audit_leaf"])
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [
+        ("audit_entry", "event"),
+        ("audit_concern", "organization_id"),
+        ("audit_pendingentry", "digest"),
+        ("audit_leaf", "digest"),
+    ],
+)
 @pytest.mark.parametrize("act", ["update", "delete", "truncate"])
-def test_the_database_refuses_too(table: str, act: str, store: str) -> None:
-    record(draft())
+def test_the_database_refuses_too(table: str, column: str, act: str, store: str) -> None:
+    entry_id = record(draft())
     Leaf.objects.create(index=0, entry_id="log_x", organization_id="org_1", number=0, digest="0" * 64)
     statements = {
-        "update": f"UPDATE {table} SET organization_id = 'org_2'",
+        "update": f"UPDATE {table} SET {column} = 'x'",
         "delete": f"DELETE FROM {table}",
         "truncate": f"TRUNCATE {table}" if store == "postgresql" else f"DELETE FROM {table} WHERE 1",
     }
     with pytest.raises(DatabaseError, match="insert-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statements[act])
-    assert PendingEntry.objects.filter(organization_id="org_1").count() == 1
+    assert PendingEntry.objects.filter(pk=entry_id).exists()
+    assert [entry.id for entry in entries_for_organization("org_1")] == [entry_id]
 
 
 def test_tenants_and_people_see_their_own_entries_newest_first() -> None:
@@ -87,6 +96,26 @@ def test_tenants_and_people_see_their_own_entries_newest_first() -> None:
 
     assert [entry.id for entry in entries_for_organization("org_1")] == [second, first]
     assert [entry.id for entry in entries_for_user("usr_1")] == [second, first]
+
+
+def test_an_entry_stands_once_in_the_log_of_each_organization_it_concerns() -> None:
+    both = record(draft(service_organization_ids=["org_2", "org_2", "org_1"]))
+    service = record(draft(organization_id=None, service_organization_ids=["org_2"]))
+    nobody = record(draft(organization_id=None))
+
+    assert [entry.id for entry in entries_for_organization("org_1")] == [both]
+    assert [entry.id for entry in entries_for_organization("org_2")] == [service, both]
+    assert Entry.objects.get(pk=both).organization_ids == ["org_1", "org_2"]
+    assert Entry.objects.get(pk=nobody).organization_ids == []
+    assert Entry.objects.get(pk=both).content["serviceOrganizationIds"] == ["org_1", "org_2"]
+
+
+def test_a_listing_can_begin_anywhere() -> None:
+    ids = append([draft(service_organization_ids=["org_2"]) for _ in range(5)])
+    for organization_id in ("org_1", "org_2"):
+        found = entries_for_organization(organization_id, Filters(before=ids[3]))
+        assert [entry.id for entry in found] == [ids[2], ids[1], ids[0]]
+    assert [entry.id for entry in entries_for_user("usr_1", Filters(before=ids[1]))] == [ids[0]]
 
 
 def test_filters_narrow_a_listing() -> None:

@@ -144,6 +144,8 @@ def test_a_narrowed_agent_narrows_the_grant_and_a_widened_one_does_not(grant: Gr
     [
         (None, None, None, True),
         (None, None, "anything", True),
+        (None, None, "own", True),
+        (None, None, "foreign", False),
         (None, "own", None, True),
         (None, "foreign", None, False),
         ("own", "own", None, True),

@@ -1,6 +1,6 @@
 """Entries of the log, and what to narrow a listing to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rest_framework import serializers
@@ -9,7 +9,7 @@ from api.pagination import PageQuery
 from api.strict import Moment, Text
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.selectors import Filters, describe
+from audit.selectors import Filters, describe, describe_for_organization
 
 EVENTS = [(event.value, event.value) for event in Event]
 OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
@@ -40,6 +40,10 @@ class AuditEntry(serializers.Serializer):
 
     The log keeps the `context` of a verify as personal data; of one whose canonical JSON exceeds 4096 bytes only
     `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
+
+    A developer sees `ip` for the calls of the organization's own agents, and both `ip` and `userAgent` for what its
+    agents, services and developers did; never a person's. Of another organization's policy a developer sees only
+    `metadata.ruleType`; `policyId` is null.
     """
 
     id = serializers.CharField()
@@ -65,12 +69,22 @@ EVIDENT = tuple(name for name in map(str, AuditEntry().fields) if name not in ER
 
 
 def show_entries(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return the entries as JSON, in the same order."""
+    """Return a person's own entries as JSON, in the same order."""
     return [_show(described) for described in describe(entries)]
 
 
+def show_entries_to(organization_id: str) -> Callable[[Sequence[Entry]], list[dict[str, Any]]]:
+    """Return the function that shows entries as far as the organization may read them."""
+
+    def show(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+        return [_show(described) for described in describe_for_organization(entries, organization_id)]
+
+    return show
+
+
 def filters_of(query: dict[str, Any]) -> Filters:
-    return Filters(**{name: value for name, value in query.items() if name not in ("limit", "cursor")})
+    narrowing = {name: value for name, value in query.items() if name not in ("limit", "cursor")}
+    return Filters(**narrowing, before=query.get("cursor"))
 
 
 def _show(described: dict[str, Any]) -> dict[str, Any]:

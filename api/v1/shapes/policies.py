@@ -72,7 +72,9 @@ class NewPolicy(PolicyChanges):
 
 
 class Policy(serializers.Serializer):
-    """Rules that must all hold, for one agent or, without `agentId`, for every agent of the organization."""
+    """Rules that must all hold, for one of the organization's agents or, without `agentId`, for every one of them and
+    for every agent that calls its resource servers.
+    """
 
     id = serializers.CharField()
     name = serializers.CharField()

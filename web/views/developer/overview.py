@@ -7,15 +7,15 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.selectors import require_verified_address
 from agents.selectors import agents_for_organization
-from audit.selectors import describe, entries_for_organization
+from audit.selectors import entries_for_organization
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import become_developer
 from policies.selectors import policies_for_organization
 from web import once
 from web.access import person_actor, person_page, signed_in, suspended
+from web.developer_log import log_rows
 from web.forms.agents import DeveloperForm
-from web.names import add_names
 from web.responses import SeeOther
 
 RECENT = 8
@@ -38,7 +38,7 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "organization": organization,
         "agent_count": agents_for_organization(organization.id).count(),
         "policy_count": policies_for_organization(organization.id).count(),
-        "entries": [{**entry, "row": row} for entry, row in zip(add_names(describe(recent)), recent, strict=True)],
+        "entries": log_rows(recent, organization.id),
     }
     return render(request, "web/developer/overview.html", context)
 

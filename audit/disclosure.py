@@ -1,0 +1,53 @@
+"""What an organization may read of an entry: its own side of it, and never where a person was.
+
+One entry may stand in two organizations' logs. Each sees what was asked and decided, and by id for whom; of the
+other's policies neither sees more than the type of the rule.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from audit.events import Event
+
+OF_THE_POLICY = frozenset({"policyName", "ruleIndex", "detail"})
+OWN_KINDS = frozenset({"agent", "developer", "service"})
+
+
+def disclose(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+    """Return an entry's content, personal data included, as far as the organization may read it."""
+    personal = content["personal"]
+    shown = {
+        "resource": personal.get("resource"),
+        "ip": personal.get("ip") if _may_see_address(content, organization_id) else None,
+        "userAgent": personal.get("userAgent") if _is_own_act(content, organization_id) else None,
+    }
+    return {**_without_foreign_policy(content, organization_id), "personal": shown}
+
+
+def _may_see_address(content: Mapping[str, Any], organization_id: str) -> bool:
+    """Return whether the address is that of the organization's own act, or of a call by its own agent.
+
+    Verify records where the agent called from, as the service told it; the user agent is that of the service.
+    """
+    is_own_agent = content["event"] == Event.TOKEN_VERIFY and content["organizationId"] == organization_id
+    return is_own_agent or _is_own_act(content, organization_id)
+
+
+def _is_own_act(content: Mapping[str, Any], organization_id: str) -> bool:
+    """Return whether the organization's own agent, developer or service acted.
+
+    Anonymous callers may be a person's browser, and stock clients run on a person's machine: they are nobody's own.
+    """
+    kind = content["actor"]["kind"]
+    if kind not in OWN_KINDS:
+        return False
+    if kind == "service":
+        return organization_id in content["serviceOrganizationIds"]
+    return bool(content["organizationId"] == organization_id)
+
+
+def _without_foreign_policy(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+    if content["policyOrganizationId"] in (None, organization_id):
+        return dict(content)
+    metadata = {name: value for name, value in content["metadata"].items() if name not in OF_THE_POLICY}
+    return {**content, "policyId": None, "metadata": metadata}

@@ -1,0 +1,14 @@
+"""Rows of an organization's log, as the developer portal shows them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from audit.models import Entry
+from audit.selectors import describe_for_organization
+from web.names import add_names
+
+
+def log_rows(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
+    """Return the entries with names, as far as the organization may read them, in the same order."""
+    described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
+    return [{**content, "row": entry} for content, entry in zip(described, entries, strict=True)]
