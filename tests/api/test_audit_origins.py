@@ -1,0 +1,159 @@
+"""Where a person was is not told to developers: addresses and user agents in the organization's log, event by event."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+
+from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, verify
+from tests.api.test_tokens import basic
+from tests.oauth.world import challenge_for
+
+PERSON = {"User_Agent": "Ada's browser/1.0"}
+AGENT = {"User_Agent": "SmartMail/2.0"}
+DEVELOPER = {"User_Agent": "Terminal/3.0"}
+SERVICE = {"User_Agent": "Mail service/4.0"}
+SERVER = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
+
+
+@pytest.fixture
+def log(developer: Api) -> Any:
+    """Return the function that reads the newest entry of an event as the developer."""
+
+    def read(event: str) -> Json:
+        return expect(200, developer.get(f"/audit?event={event}&limit=1"))["items"][0]
+
+    return read
+
+
+def origin(entry: Json) -> tuple[str | None, str | None]:
+    return entry["ip"], entry["userAgent"]
+
+
+def approved(agent: Json, person: Any) -> Json:
+    consent = initiate(agent)
+    return {**expect(200, person.post(f"/consent/{consent}/approve", **PERSON)), "id": consent}
+
+
+def test_a_persons_decisions_come_from_nowhere(agent: Json, ada: Any, log: Any) -> None:
+    consent = approved(agent, ada)
+    expect(200, ada.post(f"/consent/{initiate(agent)}/deny", **PERSON))
+    expect(200, ada.post(f"/users/me/consents/{consent['id']}/revoke", **PERSON))
+
+    for event in ("consent.approved", "consent.denied", "consent.revoked"):
+        assert origin(log(event)) == (None, None), event
+        assert log(event)["userId"] == ada.id
+
+
+def test_a_request_may_come_from_a_persons_browser(agent: Json, log: Any) -> None:
+    query = {
+        "response_type": "code",
+        "client_id": agent["clientId"],
+        "redirect_uri": CALLBACK,
+        "scope": "email:read",
+        "code_challenge": challenge_for("x" * 43),
+        "code_challenge_method": "S256",
+    }
+    answer = Client().get(f"/oauth/authorize?{urlencode(query)}", headers={"User-Agent": PERSON["User_Agent"]})
+    assert answer.status_code == 303
+    assert origin(log("consent.requested")) == (None, None)
+
+
+def test_an_agents_own_acts_are_told(agent: Json, ada: Any, log: Any) -> None:
+    body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
+    expect(201, Api(**AGENT).post("/consent/initiate", {**body, "clientSecret": agent["clientSecret"]}))
+    assert origin(log("consent.requested")) == ("127.0.0.1", AGENT["User_Agent"])
+
+    grant = {"code": approved(agent, ada)["code"], **credentials(agent)}
+    tokens = expect(200, Api(**AGENT).post("/tokens/exchange", grant))
+    refresh = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
+    expect(200, Api(**AGENT).post("/tokens/refresh", refresh))
+    for event in ("token.issued", "token.refreshed"):
+        assert origin(log(event)) == ("127.0.0.1", AGENT["User_Agent"]), event
+
+
+def test_an_unknown_holder_of_a_token_is_nobodys_own(tokens: Json, log: Any) -> None:
+    expect(200, Api(**PERSON).post("/tokens/revoke", {"token": tokens["accessToken"]}))
+    assert origin(log("token.revoked")) == (None, None)
+
+
+def test_what_developers_of_the_organization_do_is_told(developer: Api, log: Any) -> None:
+    new = new_agent(Api(**developer.headers, **DEVELOPER))
+    expect(200, developer.patch(f"/agents/{new['id']}", {"name": "Other"}, **DEVELOPER))
+    for event in ("agent.created", "agent.updated"):
+        assert origin(log(event)) == ("127.0.0.1", DEVELOPER["User_Agent"]), event
+
+
+def test_an_administrators_acts_come_from_nowhere(agent: Json, log: Any) -> None:
+    from agents.models import Agent
+    from agents.services import stop_agent
+    from core.actor import Actor
+
+    administrator = Actor("administrator", "usr_admin", ip="198.51.100.1", user_agent="Admin/1.0")
+    stop_agent(actor=administrator, agent=Agent.objects.get(pk=agent["id"]), reason="test")
+    assert origin(log("agent.stopped")) == (None, None)
+
+
+class TestVerify:
+    def test_where_an_own_agent_called_from_is_told(self, tokens: Json, log: Any) -> None:
+        verify(tokens["accessToken"], context={"ip": "203.0.113.7"})
+        assert origin(log("token.verify")) == ("203.0.113.7", None)
+
+    def test_an_own_service_is_told_what_it_reported(self, developer: Api, tokens: Json, log: Any) -> None:
+        server = expect(201, developer.post("/resource-servers", SERVER))
+        service = Api(Authorization=basic(server["id"], server["secret"]), **SERVICE)
+        question = {"token": tokens["accessToken"], "requiredScopes": ["email:read"]}
+        expect(200, service.post("/tokens/verify", {**question, "context": {"ip": "203.0.113.7"}}))
+        assert origin(log("token.verify")) == ("203.0.113.7", SERVICE["User_Agent"])
+
+    def test_between_organizations_the_service_sees_its_report_and_the_agents_side_its_agent(
+        self, developer: Api, rival: Api, agent: Json, ada: Any, log: Any
+    ) -> None:
+        server = expect(201, rival.post("/resource-servers", SERVER))
+        consent = initiate(agent, requestedScopes=["email:read"], resource=SERVER["identifier"])
+        code = expect(200, ada.post(f"/consent/{consent}/approve", **PERSON))["code"]
+        token = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}, **AGENT))
+        service = Api(Authorization=basic(server["id"], server["secret"]), **SERVICE)
+        question = {"token": token["accessToken"], "requiredScopes": ["email:read"], "context": {"ip": "203.0.113.7"}}
+        expect(200, service.post("/tokens/verify", question))
+
+        theirs = {entry["event"]: origin(entry) for entry in expect(200, rival.get("/audit"))["items"]}
+
+        assert theirs["token.verify"] == ("203.0.113.7", SERVICE["User_Agent"])
+        assert theirs["token.issued"] == theirs["consent.approved"] == (None, None)
+        assert origin(log("token.verify")) == ("203.0.113.7", None)
+        assert origin(log("token.issued")) == ("127.0.0.1", AGENT["User_Agent"])
+
+    def test_a_stock_client_runs_on_a_persons_machine(self, rival: Api, ada: Any) -> None:
+        from accounts.models import User
+        from agents.models import Agent
+        from tests.oauth.world import OAuthClient
+
+        expect(201, rival.post("/resource-servers", SERVER))
+        body = {"client_name": "Stock", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
+        answer = Client().post("/oauth/register", body, content_type="application/json")
+        client = OAuthClient(Agent.objects.get(client_id=answer.json()["client_id"]), "")
+        tokens = client.tokens(User.objects.get(pk=ada.id), resource=SERVER["identifier"])
+        verify(tokens["access_token"], resource=SERVER["identifier"])
+
+        entries = expect(200, rival.get(f"/audit?agentId={client.agent.id}"))["items"]
+        assert {"token.verify", "token.issued", "consent.approved"} <= {entry["event"] for entry in entries}
+        assert {origin(entry) for entry in entries} == {(None, None)}
+
+
+def test_a_person_sees_where_they_were(agent: Json, ada: Any) -> None:
+    approved(agent, ada)
+    entries = expect(200, ada.get("/users/me/audit-logs?event=consent.approved"))["items"]
+    assert [origin(entry) for entry in entries] == [("127.0.0.1", PERSON["User_Agent"])]
+
+
+def test_the_portal_shows_no_address_of_a_person(agent: Json, ada: Any) -> None:
+    from accounts.models import User
+
+    approved(agent, ada)
+    browser = Client()
+    browser.force_login(User.objects.get(email="acme@example.com"))
+    page = browser.get("/developer/audit?event=consent.approved").content.decode()
+    assert agent["name"] in page
+    assert "127.0.0.1" not in page
