@@ -1,5 +1,7 @@
 """One live consent per person, agent and organization, whatever happens at the same moment."""
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -154,3 +156,28 @@ def test_an_approval_against_an_exchange_of_an_earlier_code(agent: Any, ada: Any
         decision = decision_on(token)
         assert (decision.allowed, decision.consent_id) == (True, pending.id)
         assert set(TokenFamily.objects.values_list("consent", flat=True)) == {pending.id}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["exchange", "refresh"])
+def test_what_waits_for_an_approval_to_commit_goes_on_under_the_new_consent(agent: Any, ada: Any, what: str) -> None:
+    code = code_for(agent, ada, "email:read")
+    token = exchange(agent, code) if what == "refresh" else None
+    approve_now = approving(ask(agent, scopes=["profile:read"]), ada)
+    is_moved = threading.Event()
+
+    def approve_slowly() -> Any:
+        with transaction.atomic():
+            approval = approve_now()
+            is_moved.set()
+            time.sleep(0.5)
+        return approval
+
+    def go_on() -> Any:
+        is_moved.wait(30)
+        return refresh(agent, token) if token else exchange(agent, code)
+
+    approval, issued = race([approve_slowly, go_on])
+    assert isinstance(issued, IssuedTokens), issued
+    decision = decision_on(issued)
+    assert (decision.allowed, decision.consent_id) == (True, approval.consent.id)
