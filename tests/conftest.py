@@ -76,6 +76,20 @@ def pytest_configure(config: pytest.Config) -> None:
     import django
 
     django.setup()
+    if config.getoption("--store") == "postgresql":
+        _use_own_cache(servers.valkey.url)
+
+
+def _use_own_cache(url: str) -> None:
+    """Keep parallel workers from emptying each other's cache: they read the first process's environment too early.
+
+    A busy machine may answer late, which must not change what a test counts.
+    """
+    from django.conf import settings
+
+    cache = settings.CACHES["default"]
+    settings.REDIS_URL = cache["LOCATION"] = url
+    cache["OPTIONS"] |= {"SOCKET_TIMEOUT": 10, "SOCKET_CONNECT_TIMEOUT": 10}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
