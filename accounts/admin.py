@@ -5,10 +5,10 @@ from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.models import AddressCode, KnownAddress, PendingRegistration, SessionToken, User
+from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import deactivate_user, reactivate_user
 from core.actor import Actor
-from core.administration import ReadOnlyAdmin, UnopenedAdmin, counted, reasoned_action
+from core.administration import ReadOnlyAdmin, counted, is_superuser, reasoned_action
 
 
 def _people(users: QuerySet[Any]) -> list[str]:
@@ -56,8 +56,13 @@ class UserAdmin(ReadOnlyAdmin):
     actions = [deactivate, reactivate]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only a superuser may hand out access: anybody else could raise themselves."""
-        return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
+        """Only a superuser hands out access: other administrators could promote themselves."""
+        return is_superuser(request)
+
+    def problem_with_acting_on(self, request: HttpRequest, row: User) -> str | None:
+        if row.is_superuser and not is_superuser(request):
+            return f"{row}: only a superuser may act on a superuser."
+        return None
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A permission is shown with its content type: read them together, or it is one query each."""
@@ -83,17 +88,3 @@ class KnownAddressAdmin(ReadOnlyAdmin):
     date_hierarchy = "last_seen_at"
     search_fields = ["=user__id", "user__email"]
     fields = ["user", "last_seen_at"]
-
-
-@admin.register(PendingRegistration)
-class PendingRegistrationAdmin(UnopenedAdmin):
-    list_display = ["kind", "email", "created_at", "expires_at"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "email"]
-
-
-@admin.register(AddressCode)
-class AddressCodeAdmin(UnopenedAdmin):
-    list_display = ["user", "email", "expires_at"]
-    list_select_related = ["user"]
-    search_fields = ["=id", "=user__id", "email"]

@@ -1,9 +1,14 @@
 """Last touches to other apps' pages. This app stands last, so all others have registered theirs."""
 
+from typing import Any
+
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.http import HttpRequest
 
-from core.administration import ReadOnlyAdmin
+from core.administration import ReadOnlyAdmin, is_superuser
+from core.guarded_admin import GuardedAdmin
 
 EMAIL_ADDRESS = apps.get_model("account", "EmailAddress")
 
@@ -18,5 +23,34 @@ class EmailAddressAdmin(ReadOnlyAdmin):
     actions = None
 
 
-admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EMAIL_ADDRESS])
+class GroupAdmin(GuardedAdmin):
+    """Only superusers: an administrator who could edit their own group could promote themselves."""
+
+    search_fields = ["name"]
+    filter_horizontal = ["permissions"]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_superuser(request)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A permission is shown with its content type: read them together, or it is one query each."""
+        if db_field.name == "permissions":
+            kwargs["queryset"] = Permission.objects.select_related("content_type")
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EMAIL_ADDRESS, Group])
 admin.site.register(EMAIL_ADDRESS, EmailAddressAdmin)
+admin.site.register(Group, GroupAdmin)

@@ -1,17 +1,34 @@
 """The admin site: who is let in comes through the same door as everybody else."""
 
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+
+type View = Callable[..., HttpResponse]
 
 
 class AgentGateAdminSite(AdminSite):
     site_header = "AgentGate administration"
     site_title = "AgentGate"
     index_title = "What there is"
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Refuse a NUL before any page looks it up: PostgreSQL takes none, and Django's pages do not expect that."""
+
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if _has_nul(request):
+                raise BadRequest("No value may hold a NUL character.")
+            return view(request, *args, **kwargs)
+
+        guarded: View = super().admin_view(wrapped, cacheable)
+        return guarded
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send people to the site's own sign-in, which is throttled and logged; Django's is neither."""
@@ -23,3 +40,14 @@ class AgentGateAdminSite(AdminSite):
     ) -> HttpResponse:
         """Send people to the page that logs the change."""
         return redirect("account_change_password")
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    sent = [request.path, *(value for form in (request.GET, request.POST) for value in _words(form))]
+    return any("\0" in word for word in sent)
+
+
+def _words(form: QueryDict) -> Iterator[str]:
+    for name, values in form.lists():
+        yield name
+        yield from map(str, values)

@@ -9,12 +9,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from agents.models import Agent, ClientSecret, UsedAssertion
+from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from core.actor import Actor
 from core.administration import (
     ReadOnlyAdmin,
-    UnopenedAdmin,
     administrator,
     counted,
     link_to_rows,
@@ -104,9 +103,3 @@ class ClientSecretAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     search_fields = ["=id", "=agent__id", "=agent__client_id", "agent__name"]
     fields = ["id", "agent", "last_four", "created_at", "expires_at"]
-
-
-@admin.register(UsedAssertion)
-class UsedAssertionAdmin(UnopenedAdmin):
-    list_display = ["expires_at"]
-    list_filter = ["expires_at"]

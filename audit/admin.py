@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from audit.models import Entry, Leaf, PendingEntry, PersonalData
+from audit.models import Entry, PersonalData
 from core.administration import ReadOnlyAdmin, pretty
 
 
@@ -80,31 +80,3 @@ class EntryAdmin(EvidenceAdmin):
     def personal(self, entry: Entry) -> SafeString | str:
         data = PersonalData.objects.filter(pk=entry.pk).first()
         return pretty(data.content) if data else "erased"
-
-
-@admin.register(PendingEntry)
-class PendingEntryAdmin(EvidenceAdmin):
-    list_display = ["entry_id"]
-    search_fields = ["=entry_id"]
-    fields = ["entry_id"]
-
-
-@admin.register(Leaf)
-class LeafAdmin(EvidenceAdmin):
-    list_display = ["index", "entry_id", "organization_id", "number"]
-    search_fields = ["=entry_id", "=organization_id"]
-    fields = ["index", "entry_id", "organization_id", "number"]
-
-
-@admin.register(PersonalData)
-class PersonalDataAdmin(EvidenceAdmin):
-    """What stands beside the log. It is erased by a service, which leaves an entry behind, and by nothing else."""
-
-    list_display = ["entry_id"]
-    search_fields = ["=entry_id"]
-    fields = ["entry_id", "shown"]
-    readonly_fields = ["shown"]
-
-    @admin.display(description="data")
-    def shown(self, personal: PersonalData) -> SafeString:
-        return pretty(personal.content)

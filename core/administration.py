@@ -17,6 +17,7 @@ from django.utils.safestring import SafeString
 
 from core.actor import Actor, visitor
 from core.errors import DomainError
+from core.guarded_admin import GuardedAdmin
 from core.text import escape_invisible
 
 MAX_REASON_LENGTH = 300
@@ -26,7 +27,7 @@ type Act = Callable[[Actor, Any, str], bool]
 type Hits = Callable[[Rows], Iterable[str]]
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class ReadOnlyAdmin(GuardedAdmin):
     """Rows to search and read. Nobody adds, changes or deletes one by hand, superusers included.
 
     What a row can go through is an action: whoever may change the model in Django's sense may act on it.
@@ -48,15 +49,9 @@ class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only
     def has_act_permission(self, request: HttpRequest) -> bool:
         return super().has_change_permission(request)
 
-
-class UnopenedAdmin(ReadOnlyAdmin):
-    """Rows that are known by a digest: a list to see how many there are, and nothing to open."""
-
-    list_display_links = None
-    actions = None
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return obj is None and super().has_view_permission(request)
+    def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
+        """Return why the administrator may not act on this row. None when `has_act_permission` is enough."""
+        return None
 
 
 class ReasonForm(forms.Form):
@@ -65,6 +60,10 @@ class ReasonForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
         help_text="It is kept in the audit log for good, so name no person in it.",
     )
+
+
+def is_superuser(request: HttpRequest) -> bool:
+    return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
 
 def administrator(request: HttpRequest) -> Actor:
@@ -83,9 +82,10 @@ def reasoned_action(description: str, *, hits: Hits) -> Callable[[Act], Any]:
         def action(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Rows) -> TemplateResponse | None:
             form = ReasonForm(request.POST if "confirmed" in request.POST else None)
             if not form.is_valid():
-                return _ask(model_admin, request, rows, form=form, title=description, hits=hits)
+                return _ask(model_admin, request, rows, form=form, title=description, action=act.__name__, hits=hits)
             actor, reason = administrator(request), form.cleaned_data["reason"]
-            _report(request, [_attempt(act, actor, row, reason) for row in list(rows)])
+            problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
+            _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
             return None
 
         action.__name__ = act.__name__
@@ -118,6 +118,7 @@ def _ask(
     *,
     form: ReasonForm,
     title: str,
+    action: str,
     hits: Hits,
 ) -> TemplateResponse:
     chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
@@ -130,7 +131,7 @@ def _ask(
         "rows": rows[:20],
         "total": rows.count(),
         "chosen": chosen,
-        "action": request.POST.getlist("action")[int(request.POST.get("index", 0))],
+        "action": action,
         "select_across": request.POST.get("select_across", "0"),
         "checkbox_name": ACTION_CHECKBOX_NAME,
     }

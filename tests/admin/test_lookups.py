@@ -1,0 +1,201 @@
+"""Nothing can be read through the address of a list: not a secret letter by letter, not a crash."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from agents.models import Agent
+from tests.admin.test_pages import SECRET_FIELDS, list_url, name_of
+from tests.admin.world import World, sign_in, staff
+
+REGISTERED = list(admin.site._registry)
+HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}
+ODD_QUERIES = [
+    "o=999",
+    "o=x.-.1",
+    "p=-1",
+    "p=99999999999999999999",
+    "p=x",
+    "all=",
+    "all=x&p=1",
+    "e=1",
+    "e=1&p=-1",
+    "q=%00",
+    "q=" + "x" * 5000,
+    "id__exact=%00",
+    "id__exact=" + "9" * 400,
+    "%00=1",
+    "pk=x",
+    "_to_field=password",
+    "_to_field=digest",
+    "_to_field=%00",
+    "_popup=x",
+    "_popup=1&_to_field=id",
+    "_facets=x",
+    "_changelist_filters=%00",
+    "_changelist_filters=a%3Db%26%26",
+    "nothing__exact=1",
+    "__exact=1",
+    "__=1",
+    "id__exact__exact__exact=1",
+]
+ODD_VALUES = ["garbage", "%00", "", "9" * 30, "2026-13-45", "%F0%9F"]
+ODD_IDS = ["_00", "%00", "9" * 300, "x", "_", "_5F_00", "None", "..", "%20", "%F0%9F%98%80", "-1", "0"]
+DATE_PARTS = [
+    ("9999", "12", "31"),
+    ("9999", None, None),
+    ("0", None, None),
+    ("2026", "13", "1"),
+    ("2026", "2", "30"),
+    ("1", "1", "1"),
+    ("-5", None, None),
+    ("x", None, None),
+    ("9" * 30, None, None),
+]
+
+
+def secret_paths(model: type[Model], hops: int = 2) -> Iterator[str]:
+    """Yield the paths to every secret column of the model and of those it hangs together with."""
+    for field in model._meta.get_fields():
+        if field.name in HIDDEN and not field.is_relation:
+            yield field.name
+        elif field.is_relation and field.related_model and hops:
+            related: Any = field.related_model
+            yield from (f"{field.name}__{path}" for path in secret_paths(related, hops - 1))
+
+
+def fine(status: int) -> bool:
+    """Return whether it is a page, a redirect to one, or a refusal, and no crash."""
+    return status in (200, 302, 400, 403, 404)
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=name_of)
+def test_no_secret_column_narrows_a_list(model: type[Model], site: Client, world: World) -> None:
+    paths = set(secret_paths(model))
+    assert model is not User or {"password", "session_tokens__digest", "developer__api_keys__digest"} <= paths
+
+    for path in paths:
+        for lookup in ("", "__startswith"):
+            answer = site.get(list_url(model), {f"{path}{lookup}": "a"})
+            assert answer.status_code == 400, path
+
+
+@pytest.mark.parametrize("lookup", ["", "__exact", "__startswith", "__gte", "__lt", "__regex", "__in", "__isnull"])
+@pytest.mark.parametrize(
+    ("path", "prefix"),
+    [
+        ("accounts_user", "password"),
+        ("developers_developer", "user__password"),
+        ("developers_apikey", "developer__user__password"),
+        ("developers_apikey", "digest"),
+        ("agents_clientsecret", "digest"),
+        ("agents_agent", "secrets__digest"),
+        ("account_emailaddress", "user__password"),
+        ("tokens_refreshtoken", "token_checksum"),
+        ("tokens_signingkey", "private_sealed"),
+        ("consent_consent", "user__password"),
+        ("auth_group", "user__password"),
+    ],
+)
+def test_a_staff_member_cannot_guess_a_hash(path: str, prefix: str, lookup: str, world: World) -> None:
+    app, model = path.split("_")
+    browser = sign_in(world.administrator if app == "auth" else staff(f"{app}.view_{model}"))
+    url = reverse(f"admin:{path}_changelist")
+
+    assert browser.get(url).status_code == 200
+    assert browser.get(url, {f"{prefix}{lookup}": "argon2"}).status_code == 400
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=name_of)
+def test_what_a_list_offers_still_narrows_it(model: type[Model], site: Client, world: World) -> None:
+    page = site.get(list_url(model))
+    for spec in page.context["cl"].filter_specs:
+        for choice in spec.choices(page.context["cl"]):
+            assert site.get(list_url(model) + choice["query_string"]).status_code == 200
+
+
+def test_the_links_between_lists_still_work(site: Client, world: World) -> None:
+    html = site.get(reverse("admin:agents_agent_change", args=[world.agent.pk])).content.decode()
+    links = [part.split('"')[0].replace("&amp;", "&") for part in html.split('href="')[1:] if "__id__exact" in part]
+
+    assert len(links) >= 4
+    for link in links:
+        assert site.get(link).status_code == 200
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=name_of)
+def test_an_odd_address_of_a_list_is_no_crash(model: type[Model], site: Client, world: World) -> None:
+    site.raise_request_exception = False
+    model_admin = admin.site._registry[model]
+    queries = list(ODD_QUERIES)
+    for spec in model_admin.list_filter:
+        name = spec if isinstance(spec, str) else spec[0]
+        queries += [f"{name}{lookup}={value}" for lookup in ("__exact", "__gte", "__isempty") for value in ODD_VALUES]
+    for year, month, day in DATE_PARTS if model_admin.date_hierarchy else ():
+        parts = {"year": year, "month": month, "day": day}
+        queries.append("&".join(f"{model_admin.date_hierarchy}__{k}={v}" for k, v in parts.items() if v is not None))
+
+    answers = {query: site.get(f"{list_url(model)}?{query}").status_code for query in queries}
+
+    assert {query: status for query, status in answers.items() if not fine(status)} == {}
+    wrong = ("p=-1", "p=x", "o=999", "o=x.-.1", "id__exact=%00", "q=%00", "_to_field=password", "nothing__exact=1")
+    refused = {query: answers[query] for query in wrong}
+    assert set(refused.values()) == {400}, refused
+
+
+@pytest.mark.parametrize("model", REGISTERED, ids=name_of)
+@pytest.mark.parametrize("page", ["change/", "history/", "delete/", ""])
+def test_an_odd_id_is_no_crash(page: str, model: type[Model], site: Client, world: World) -> None:
+    site.raise_request_exception = False
+    answers = {one: site.get(f"{list_url(model)}{one}/{page}").status_code for one in ODD_IDS}
+
+    assert {one: status for one, status in answers.items() if not fine(status)} == {}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/admin/%00/",
+        "/admin/nothing/",
+        "/admin/accounts/%00",
+        "/admin/r/x/y/",
+        "/admin/r/999999999999999999999/x/",
+        "/admin/r/1/%00/",
+        "/admin/autocomplete/",
+        "/admin/autocomplete/?app_label=accounts&model_name=user&field_name=password&term=a",
+        "/admin/autocomplete/?app_label=%00&model_name=x&field_name=y",
+        "/admin/jsi18n/?x=%00",
+        "/admin/password_change/done/",
+    ],
+)
+def test_the_site_s_other_addresses_do_not_crash(path: str, site: Client, world: World) -> None:
+    site.raise_request_exception = False
+
+    assert fine(site.get(path).status_code)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"action": "stop", "index": "x"},
+        {"action": "stop", "index": "99"},
+        {"action": "stop", "index": "-99"},
+        {"action": "nothing", "index": "0"},
+        {"action": "stop", "index": "0", "select_across": "x"},
+        {"action": "stop", "_selected_action": "\0"},
+        {"action": "stop", "confirmed": "yes", "reason": "\0"},
+    ],
+)
+def test_an_odd_action_is_no_crash_and_does_nothing(sent: dict[str, str], site: Client, world: World) -> None:
+    site.raise_request_exception = False
+
+    answer = site.post(list_url(Agent), {"_selected_action": world.agent.pk, **sent})
+
+    assert answer.status_code in (200, 302, 400)
+    assert not Agent.objects.get(pk=world.agent.pk).is_stopped
