@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import wraps
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib.admin import AdminSite
@@ -10,15 +10,13 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 
-type View = Callable[..., HttpResponse]
-
 
 class AgentGateAdminSite(AdminSite):
     site_header = "AgentGate administration"
     site_title = "AgentGate"
     index_title = "What there is"
 
-    def admin_view(self, view: View, cacheable: bool = False) -> View:
+    def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
         """Refuse a NUL before any page looks it up: PostgreSQL takes none, and Django's pages do not expect that."""
 
         @wraps(view)
@@ -27,8 +25,7 @@ class AgentGateAdminSite(AdminSite):
                 raise BadRequest("No value may hold a NUL character.")
             return view(request, *args, **kwargs)
 
-        guarded: View = super().admin_view(wrapped, cacheable)
-        return guarded
+        return cast("View", super().admin_view(wrapped, cacheable))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Send people to the site's own sign-in, which is throttled and logged; Django's is neither."""
