@@ -11,6 +11,7 @@ from core.actor import SYSTEM
 from developers.resource_servers import ScopeDefinition
 from developers.services import verify_organization
 from policies.services import create_policy
+from tests.mails import code_in
 from tests.oauth.world import make_client, make_resource_server
 from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
 
@@ -137,6 +138,33 @@ def visit_all(open_tab, places, width: int, **options) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_has_an_accessibility_violation_or_scrolls_sideways(open_tab, places, width, scheme):
     assert visit_all(open_tab, places, width, scheme=scheme) == []
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_that_take_a_code_are_accessible(open_tab, mails, settings, width, scheme):
+    settings.REQUIRE_VERIFIED_EMAIL = True
+    tab = open_tab(width=width, javascript=True, scheme=scheme)
+    tab.goto("/accounts/signup/")
+    tab.page.get_by_label("Email").fill("new@example.com")
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.page.get_by_role("button", name="Create account").click()
+    tab.page.get_by_role("heading", name="Check your email").wait_for()
+    found = problems_on(tab, "/accounts/signup/confirm/", width)
+    tab.page.get_by_label("Code").fill("00000-00000")
+    tab.page.get_by_role("button", name="Create account").click()
+    tab.page.get_by_text("Please check this").wait_for()
+    tab.page.get_by_label("Code").fill(code_in(mails[-1]))
+    tab.page.get_by_role("button", name="Create account").click()
+    tab.page.get_by_text("No agent may act for you").wait_for()
+    tab.goto("/accounts/email/")
+    tab.page.get_by_label("Email").fill("second@example.com")
+    tab.page.get_by_role("button", name="Send a code").click()
+    found += problems_on(tab, "/accounts/email/confirm/", width)
+    tab.page.get_by_label("Code").fill(code_in(mails[-1]))
+    tab.page.get_by_role("button", name="Confirm address").click()
+    tab.page.get_by_text("second@example.com is confirmed.").wait_for()
+    assert found + problems_on(tab, "/accounts/email/", width) == []
 
 
 def test_no_page_breaks_from_right_to_left(open_tab, places, settings):
