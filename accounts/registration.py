@@ -1,7 +1,7 @@
 """Registering where addresses must be proved first: until then there is no account, only a pending registration.
 
-Every registration of an address has a row and a code of its own. A code proves its own row only: nobody's password is
-confirmed by somebody else's code, and nobody can cancel another's registration.
+Every registration of an address has a row and a code of its own. A code proves its own row only: the owner's code never
+confirms a stranger's password, and a stranger cannot cancel the owner's registration.
 """
 
 from django.db import transaction

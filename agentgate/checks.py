@@ -70,7 +70,7 @@ def _exposure() -> Iterator[CheckMessage]:
         )
     if settings.REQUIRE_VERIFIED_EMAIL and settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
         yield checks.Warning(
-            "Addresses must be proved by a mailed code, and mails go to the log: nobody can register.",
+            "Addresses must be proved by a mailed code, and mails go to the log: people cannot register.",
             hint="Set EMAIL_HOST, or REQUIRE_VERIFIED_EMAIL=false.",
             id="agentgate.W002",
         )

@@ -228,7 +228,7 @@ CELERY_BEAT_SCHEDULE = {
 
 # People
 
-# No account exists before its address is proved. Off on loopback, where there is no mail and nobody to impersonate.
+# No account exists before its address is proved. Off on loopback, where there is no mail server.
 REQUIRE_VERIFIED_EMAIL = ENVIRONMENT.flag("REQUIRE_VERIFIED_EMAIL", default=IS_HTTPS)
 AUTH_USER_MODEL = "accounts.User"
 # It only loads the person of a session: signing in goes through `accounts.services.check_password`.

@@ -1,4 +1,4 @@
-"""A stranger registers somebody's address and waits; the owner's password reset ends all that the stranger made."""
+"""A stranger registers a victim's address and waits; the owner's password reset ends all that the stranger made."""
 
 import threading
 from collections.abc import Callable
