@@ -52,6 +52,8 @@ KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
 REFRESH_ANSWER_LIFETIME = timedelta(seconds=60)
+# Without an Idempotency-Key, and for public clients at /oauth/token only.
+REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 # Django
 

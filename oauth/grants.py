@@ -28,12 +28,14 @@ def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTo
 
 
 def refresh_token(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    """Public clients race and lose answers, so theirs may be repeated. Others have an `Idempotency-Key` (ADR 7)."""
     return refresh_tokens(
         actor=actor,
         agent=agent,
         refresh_token=form.require("refresh_token"),
         scopes=_scopes(form) or None,
         resource=resource_identifiers(form),
+        is_repeatable=not agent.is_confidential,
     )
 
 

@@ -85,13 +85,17 @@ class AccessToken(AbstractAccessToken):
 
 
 class RefreshToken(AbstractRefreshToken):
-    """A refresh token by its digest (`token_checksum`); used once, then `consumed_at` is set."""
+    """A refresh token by its digest (`token_checksum`); used once, then `consumed_at` is set.
+
+    `sealed_answer` is what it yielded, while a public client may ask again (`tokens/repeats.py`).
+    """
 
     id = PrefixedIdField(prefix="rft")
     token_checksum = models.CharField(max_length=64, unique=True)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="refresh_tokens")
     expires = models.DateTimeField()
     consumed_at = models.DateTimeField(null=True, blank=True)
+    sealed_answer = models.BinaryField(null=True)
 
     token = None
     access_token = None
@@ -102,7 +106,12 @@ class RefreshToken(AbstractRefreshToken):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["expires"])]
+        indexes = [
+            models.Index(fields=["expires"]),
+            models.Index(
+                fields=["consumed_at"], condition=models.Q(sealed_answer__isnull=False), name="tokens_kept_answers_idx"
+            ),
+        ]
 
 
 class SigningKey(models.Model):

@@ -38,6 +38,7 @@ from tokens.issuing import (
 )
 from tokens.models import AccessToken, AuthorizationCode, RefreshToken, TokenFamily
 from tokens.pkce import verifier_matches
+from tokens.repeats import RefreshRequest, delete_old_answers, forget_answers, keep_answer, kept_answer
 
 __all__ = [
     "Approval",
@@ -138,33 +139,34 @@ def refresh_tokens(
     refresh_token: str,
     scopes: Sequence[str] | None = None,
     resource: Sequence[str] = (),
+    is_repeatable: bool = False,
 ) -> IssuedTokens | Refusal:
     """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
 
     `scopes` and `resource` may narrow the new access token; the family keeps what it had. None and nothing ask for
-    all of it.
+    all of it. With `is_repeatable` the same request gets the same answer for `REFRESH_REPEAT_LIFETIME`, as long as
+    what it yielded is unused (ADR 7).
     """
     row = _lock_refresh_token(refresh_token)
     now = clock.now()
     if row is None or row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
-    family = row.family
+    request = RefreshRequest(scopes, resource)
     if row.consumed_at is not None:
-        return _replayed(family, UNUSABLE_REFRESH_TOKEN, actor=actor, kind="refresh", now=now)
-    if family.revoked_at is not None or row.expires <= now:
-        return UNUSABLE_REFRESH_TOKEN
-    problem = problem_with_grant(family.consent, family.resource, now)
+        return _repeat(row, request, actor=actor, is_repeatable=is_repeatable, now=now)
+    problem = _problem_with_refresh(row, request, now)
     if problem:
-        return Refusal("invalid_grant", problem)
-    wanted = family.scope.split() if scopes is None else list(scopes)
-    if not set(wanted) <= set(family.scope.split()):
-        return WIDER_SCOPE
-    if not set(resource) <= set(family.resource):
-        return OTHER_RESOURCE
+        return problem
+    family = row.family
+    forget_answers(family)
     RefreshToken.objects.filter(pk=row.pk).update(consumed_at=now)
-    return issue_pair(
+    wanted = family.scope.split() if scopes is None else list(scopes)
+    issued = issue_pair(
         Event.TOKEN_REFRESHED, actor=actor, family=family, user=row.user, scopes=wanted, resource=resource, now=now
     )
+    if is_repeatable:
+        keep_answer(row, request, issued)
+    return issued
 
 
 @transaction.atomic
@@ -207,9 +209,10 @@ def revoke_family(*, actor: Actor, family: TokenFamily, reason: str) -> bool:
 
 
 def delete_expired_tokens(*, limit: int = 500) -> int:
-    """Delete up to `limit` each of codes, tokens and families that nobody can use any more; return how many."""
-    long_ago = clock.now() - KEEP_EXPIRED
-    total = 0
+    """Delete up to `limit` each of codes, tokens, families and kept answers that are of no use; return how many."""
+    now = clock.now()
+    long_ago = now - KEEP_EXPIRED
+    total = delete_old_answers(now=now, limit=limit)
     for model in (AuthorizationCode, AccessToken, RefreshToken):
         expired = model.objects.filter(expires__lte=long_ago).values_list("pk", flat=True)[:limit]
         total += model.objects.filter(pk__in=list(expired)).delete()[0]
@@ -260,6 +263,36 @@ def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
         "user", "family__application", "family__consent__agent__organization", "family__consent__user"
     )
     return rows.filter(pk=found.pk).first()
+
+
+def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datetime) -> Refusal | None:
+    """Return why an unused refresh token yields nothing for the request. None when it does."""
+    family = row.family
+    if family.revoked_at is not None or row.expires <= now:
+        return UNUSABLE_REFRESH_TOKEN
+    problem = problem_with_grant(family.consent, family.resource, now)
+    if problem:
+        return Refusal("invalid_grant", problem)
+    if not set(request.scopes or ()) <= set(family.scope.split()):
+        return WIDER_SCOPE
+    if not set(request.resource) <= set(family.resource):
+        return OTHER_RESOURCE
+    return None
+
+
+def _repeat(
+    row: RefreshToken, request: RefreshRequest, *, actor: Actor, is_repeatable: bool, now: datetime
+) -> IssuedTokens | Refusal:
+    """Answer the second use of a refresh token: what the first got if that may be repeated, else the family ends."""
+    kept = kept_answer(row, request, now) if is_repeatable else None
+    if kept is None:
+        return _replayed(row.family, UNUSABLE_REFRESH_TOKEN, actor=actor, kind="refresh", now=now)
+    problem = _problem_with_refresh(row, request, now)
+    if problem:
+        return problem
+    family = row.family
+    still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
+    return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN
 
 
 def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:

@@ -1,8 +1,10 @@
 """Behaviours 38 to 42: refreshing. The races of 26 and 39 are in `test_races.py`, against running servers."""
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import time_machine
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -75,6 +77,128 @@ def test_42_a_refresh_for_another_resource_is_invalid_target(
 ) -> None:
     tokens = client.tokens(ada)
     assert world.error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
+
+
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+
+
+class TestPublicClients:
+    """They race and lose answers, and cannot send an `Idempotency-Key` (ADR 7)."""
+
+    def test_the_direct_predecessor_gets_the_same_answer_again(
+        self, public: "OAuthClient", world: Any, ada: "User", service: Any
+    ) -> None:
+        first = public.tokens(ada)
+        answers = [public.refresh(first["refresh_token"]) for _ in range(3)]
+
+        assert [answer.status_code for answer in answers] == [200, 200, 200]
+        assert len({answer.content for answer in answers}) == 1
+        assert world.introspect(service, answers[0].json()["access_token"])["active"] is True
+        assert public.refresh(answers[0].json()["refresh_token"]).status_code == 200
+
+    @pytest.mark.parametrize(("seconds", "status"), [(30, 200), (31, 400)])
+    def test_it_does_so_for_thirty_seconds(
+        self, public: "OAuthClient", world: Any, ada: "User", service: Any, seconds: int, status: int
+    ) -> None:
+        with time_machine.travel(NOON, tick=False) as time:
+            first = public.tokens(ada)
+            second = public.refresh(first["refresh_token"]).json()
+            time.shift(timedelta(seconds=seconds))
+            assert public.refresh(first["refresh_token"]).status_code == status
+            assert world.introspect(service, second["access_token"])["active"] is (status == 200)
+
+    def test_a_grandparent_ends_the_family(self, public: "OAuthClient", world: Any, ada: "User", service: Any) -> None:
+        first = public.tokens(ada)
+        second = public.refresh(first["refresh_token"]).json()
+        third = public.refresh(second["refresh_token"]).json()
+
+        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+
+        assert world.introspect(service, third["access_token"]) == {"active": False}
+        assert world.error_of(public.refresh(second["refresh_token"])) == "invalid_grant"
+        assert world.error_of(public.refresh(third["refresh_token"])) == "invalid_grant"
+
+    @pytest.mark.parametrize("change", [{"scope": "email:read"}, {"resource": "https://mail.example/api"}])
+    def test_another_request_is_no_repeat_and_ends_the_family(
+        self, public: "OAuthClient", world: Any, ada: "User", service: Any, change: dict[str, str]
+    ) -> None:
+        first = public.tokens(ada, scope="email:read email:send", resource="https://mail.example/api")
+        second = public.refresh(first["refresh_token"]).json()
+
+        assert world.error_of(public.refresh(first["refresh_token"], **change)) == "invalid_grant"
+        assert world.introspect(service, second["access_token"]) == {"active": False}
+
+    @pytest.mark.parametrize("ending", ["consent", "token", "agent", "person"])
+    def test_no_answer_outlives_a_revocation(self, public: "OAuthClient", world: Any, ada: "User", ending: str) -> None:
+        first = public.tokens(ada)
+        second = public.refresh(first["refresh_token"]).json()
+        end(world, ending, public, ada, second["access_token"])
+
+        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+
+    def test_a_scope_that_was_taken_away_is_not_handed_out_again(
+        self, public: "OAuthClient", world: Any, ada: "User"
+    ) -> None:
+        from consent.models import Consent
+
+        first = public.tokens(ada, scope="email:read email:send")
+        public.refresh(first["refresh_token"])
+        Consent.objects.update(granted_scopes=["email:read"])
+
+        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+
+    def test_another_client_gets_nothing_and_ends_nothing(
+        self, public: "OAuthClient", client: "OAuthClient", world: Any, ada: "User"
+    ) -> None:
+        first = public.tokens(ada)
+        second = public.refresh(first["refresh_token"])
+
+        assert world.error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
+        assert public.refresh(first["refresh_token"]).content == second.content
+
+    def test_the_answer_is_sealed_and_forgotten(self, public: "OAuthClient", ada: "User") -> None:
+        from tokens.models import RefreshToken
+        from tokens.tasks import sweep_tokens
+
+        with time_machine.travel(NOON, tick=False) as time:
+            first = public.tokens(ada)
+            second = public.refresh(first["refresh_token"]).json()
+            (kept,) = RefreshToken.objects.filter(sealed_answer__isnull=False)
+            assert second["refresh_token"].encode() not in bytes(kept.sealed_answer)
+            assert sweep_tokens() == 0
+            time.shift(timedelta(seconds=30))
+            assert sweep_tokens() == 1
+        assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
+
+    def test_a_confidential_client_leaves_no_answer(self, client: "OAuthClient", ada: "User") -> None:
+        from tokens.models import RefreshToken
+
+        client.refresh(client.tokens(ada)["refresh_token"])
+        assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
+
+    def test_a_replayed_code_still_ends_everything(self, public: "OAuthClient", world: Any, ada: "User") -> None:
+        code = public.code(ada)
+        first = public.redeem(code).json()
+        public.refresh(first["refresh_token"])
+
+        assert world.error_of(public.redeem(code)) == "invalid_grant"
+        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+
+
+def end(world: Any, what: str, client: "OAuthClient", person: "User", access_token: str) -> None:
+    """End what the person granted, in one of the ways there are."""
+    from accounts.services import deactivate_user
+    from agents.services import update_agent
+    from consent.services import revoke_consent
+
+    if what == "consent":
+        revoke_consent(actor=world.ANYBODY, consent=person.consents.get())
+    elif what == "token":
+        assert client.post("/oauth/revoke", token=access_token).status_code == 200
+    elif what == "agent":
+        update_agent(actor=world.ANYBODY, agent=client.agent, changes={"status": "suspended"})
+    else:
+        deactivate_user(actor=world.ANYBODY, user=person, reason="left")
 
 
 def _encoded(form: dict[str, str]) -> str:

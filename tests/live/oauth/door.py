@@ -68,3 +68,16 @@ class Door:
 
     def revoke(self, token: str) -> httpx.Response:
         return self.http.post(f"{self.gate.url}/oauth/revoke", data={"token": token})
+
+
+class PublicDoor(Door):
+    """A stock client that has registered itself: it has no secret, and says only who it is."""
+
+    def __init__(self, gate: Gate) -> None:
+        metadata = {"client_name": "Stock", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
+        answer = expect(201, httpx.post(f"{gate.url}/oauth/register", json=metadata))
+        super().__init__(gate, Agent("", answer["client_id"], ""))
+        self.http.auth = None
+
+    def token(self, **form: str) -> httpx.Response:
+        return super().token(client_id=self.agent.client_id, **form)

@@ -120,6 +120,27 @@ async def test_the_mcp_client_refreshes_what_has_expired_without_asking_again(cl
     assert client.asked == ["tickets:read"]
 
 
+async def test_two_tasks_that_refresh_at_once_are_not_signed_out(
+    gate: Gate, person: Person, tickets: str, client: McpClient
+) -> None:
+    """Each task has its own client and the same stored tokens, as two windows of one program have."""
+    await client.call("list_tickets")
+    twin = McpClient(gate, person, tickets)
+    twin.memory.tokens, twin.memory.client = client.memory.tokens, client.memory.client
+    await twin.call("list_tickets")
+    twin.provider.context.oauth_metadata = client.provider.context.oauth_metadata
+    twin.provider.context.protected_resource_metadata = client.provider.context.protected_resource_metadata
+    for each in (client, twin):
+        each.provider.context.token_expiry_time = 1.0
+
+    answers = await asyncio.gather(client.call("list_tickets"), twin.call("list_tickets"))
+
+    assert answers == [["The printer is on fire"]] * 2
+    assert client.memory.tokens is not None
+    assert client.memory.tokens == twin.memory.tokens
+    assert len(client.asked + twin.asked) == 1, "the person was asked once, at the beginning"
+
+
 async def test_the_mcp_client_steps_up_when_a_tool_needs_more(client: McpClient) -> None:
     await client.call("list_tickets")
     assert await client.call("close_ticket", title="printer") == "closed: printer"

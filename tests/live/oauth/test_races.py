@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.live.gate import Agent, Gate, race
+from tests.live.gate import Agent, Gate, expect, race
 from tests.live.oauth.conftest import publish
-from tests.live.oauth.door import Door
+from tests.live.oauth.door import Door, PublicDoor
 from tests.live.server import LiveServer
 
 
@@ -55,6 +55,46 @@ def test_39_of_100_parallel_refreshes_at_most_one_succeeds_and_the_family_dies(g
     for pair in [first, *(answer.json() for answer in answers if answer.status_code == 200)]:
         assert gate.verify(pair["access_token"])["reason"] == "token_revoked"
         assert door.refresh(pair["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_of_50_parallel_refreshes_of_a_public_client_all_get_the_one_answer(
+    gate: Gate, shared_server: LiveServer
+) -> None:
+    door = PublicDoor(gate)
+    first = door.tokens(gate.person())
+    tokens = shared_server.database.count("tokens_refreshtoken")
+
+    answers = race(50, lambda _: door.refresh(first["refresh_token"]))
+
+    assert outcomes(answers) == {"200": 50}
+    assert len({answer.content for answer in answers}) == 1
+    assert shared_server.database.count("tokens_refreshtoken") == tokens + 1
+    second = answers[0].json()
+    assert gate.verify(second["access_token"])["allowed"] is True
+    third = expect(200, door.refresh(second["refresh_token"]))
+    assert door.refresh(first["refresh_token"]).json()["error"] == "invalid_grant"
+    assert gate.verify(third["access_token"])["reason"] == "token_revoked", "what is older than that is a replay"
+
+
+def test_a_public_client_s_refreshes_against_a_revocation_leave_nothing_alive(gate: Gate) -> None:
+    door = PublicDoor(gate)
+    first = door.tokens(gate.person())
+
+    def contest(number: int) -> httpx.Response:
+        if number == 0:
+            form = {"client_id": door.agent.client_id, "token": first["access_token"]}
+            return door.http.post(f"{gate.url}/oauth/revoke", data=form)
+        return door.refresh(first["refresh_token"])
+
+    answers = race(12, contest)
+
+    assert answers[0].status_code == 200
+    assert set(outcomes(answers[1:])) <= {"200", "400 invalid_grant"}
+    for answer in answers[1:]:
+        if answer.status_code == 200:
+            assert gate.verify(answer.json()["access_token"])["allowed"] is False
+            assert door.refresh(answer.json()["refresh_token"]).status_code == 400
+    assert door.refresh(first["refresh_token"]).status_code == 400
 
 
 def test_100_refreshes_with_one_idempotency_key_get_one_answer(gate: Gate, door: Door) -> None:
