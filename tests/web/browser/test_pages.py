@@ -48,7 +48,8 @@ def screens(ada) -> dict[str, str]:
     make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "low", LONG, "See", "sell"))
     scopes = ["email:read", "email:send", "books:read"]
     agents = {name: make_agent(developer, name=name, allowed_scopes=scopes) for name in ("again", "suspended", "moved")}
-    update_agent(actor=SYSTEM, agent=agents["again"], changes={"allowed_scopes": [*scopes, "calendar:freebusy"]})
+    wider = {"allowed_scopes": [*scopes, "calendar:freebusy"]}
+    agents["again"] = update_agent(actor=SYSTEM, agent=agents["again"], changes=wider)
     allow(ask(agents["again"], scopes=["email:send", "calendar:freebusy"]), ada)
     metadata = {
         "client_name": LONG,
