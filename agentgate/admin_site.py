@@ -14,7 +14,7 @@ from django.shortcuts import redirect
 class AgentGateAdminSite(AdminSite):
     site_header = "AgentGate administration"
     site_title = "AgentGate"
-    index_title = "What there is"
+    index_title = "Site administration"
 
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
         """Refuse a NUL before any page looks it up: PostgreSQL takes none, and Django's pages do not expect that."""

@@ -17,7 +17,7 @@ from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from audit.models import Concern, Leaf, PendingEntry, PersonalData
 from core.models import Counter, IdempotencyRecord
-from tests.admin.world import World, sign_in, staff
+from tests.admin.world import PASSWORD, World, sign_in, staff
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
@@ -141,6 +141,25 @@ def test_signing_in_goes_through_the_throttled_and_logged_door(world: World, cli
 
     assert answer.status_code == 302
     assert answer["Location"].startswith("/accounts/login/?next=")
+
+
+def test_django_s_own_sign_in_form_is_not_answered(world: World, client: Client) -> None:
+    answer = client.post("/admin/login/", {"username": world.administrator.email, "password": PASSWORD})
+
+    assert answer["Location"].startswith("/accounts/login/?next=")
+    assert "_auth_user_id" not in client.session
+
+
+def test_guessing_an_administrator_s_password_is_throttled(world: World, client: Client, settings: Any) -> None:
+    settings.THROTTLE_SIGN_IN = "3/minute"
+    door = "/accounts/login/?next=/admin/"
+    guesses = [*(f"wrong {n}" for n in range(4)), PASSWORD]
+
+    answers = [client.post(door, {"login": world.administrator.email, "password": guess}) for guess in guesses]
+
+    assert "Too many attempts" not in answers[0].content.decode()
+    assert "Too many attempts" in answers[-1].content.decode()
+    assert "_auth_user_id" not in client.session
 
 
 def test_a_person_who_is_no_administrator_is_refused(world: World) -> None:

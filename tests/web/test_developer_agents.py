@@ -201,6 +201,7 @@ def test_an_administrator_s_stop_is_shown_and_the_portal_cannot_lift_it(as_devel
     page = as_developer.get(url).content.decode()
     assert "An administrator stopped this agent on <time" in page
     assert "It sent mail to everybody." in page
+    assert "<dt>Your own switch</dt><dd>Active</dd>" in page
     assert "Stopped by an administrator" in as_developer.get("/developer/agents").content.decode()
 
     as_developer.post(f"{url}/suspend")

@@ -127,6 +127,13 @@ def test_refusals_are_one_line_and_not_a_traceback(api, monkeypatch, capsys):
     assert "404 not_found" in errors and "Traceback" not in errors
 
 
+def test_an_administrator_s_stop_is_shown(api):
+    stop = {"at": "2026-11-25T01:39:00Z", "reason": "Spam."}
+    api.answers["PATCH /agents/agt_1"] = {**AGENT, "stop": stop}
+    shown = " ".join(agentgate("agents", "activate", "agt_1").split())
+    assert "active, but stopped by an administrator on 2026-11-25 01:39 UTC: Spam." in shown
+
+
 def test_agents(api):
     assert "agc_1" in agentgate("agents", "list")
     created = agentgate("agents", "create", "Mail", "--redirect-uri", "https://x/cb", "--scope", "email:read")

@@ -32,7 +32,17 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True)
+class Stop:
+    """An administrator's stop of an agent. Only an administrator lifts it."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
 class Agent:
+    """An agent. `status` is the developer's own switch; `stop` is in force whatever `status` says."""
+
     id: str
     client_id: str
     name: str
@@ -43,6 +53,7 @@ class Agent:
     created_at: datetime
     updated_at: datetime
     require_pkce: bool = False
+    stop: Stop | None = None
 
 
 @dataclass(frozen=True)

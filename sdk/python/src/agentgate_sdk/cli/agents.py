@@ -18,7 +18,7 @@ def list_agents() -> None:
     """List all agents."""
     columns = ("id", "client id", "name", "status", "allowed scopes")
     agents = admin().iter_agents()
-    print_table(columns, ((a.id, a.client_id, a.name, a.status, a.allowed_scopes) for a in agents))
+    print_table(columns, ((a.id, a.client_id, a.name, _state(a), a.allowed_scopes) for a in agents))
 
 
 @app.command()
@@ -50,7 +50,7 @@ def suspend(agent_id: str) -> None:
 
 @app.command()
 def activate(agent_id: str) -> None:
-    """Lift a suspension."""
+    """Lift your own suspension. An administrator's stop stays."""
     _print_status(admin().update_agent(agent_id, status="active"))
 
 
@@ -70,11 +70,19 @@ def _print_agent(agent: Agent) -> None:
         client_id=agent.client_id,
         name=agent.name,
         description=agent.description,
-        status=agent.status,
+        status=_state(agent),
         redirect_uris=agent.redirect_uris,
         allowed_scopes=agent.allowed_scopes,
     )
 
 
 def _print_status(agent: Agent) -> None:
-    out.print(f"{plain(agent.name)} is {agent.status}.")
+    out.print(f"{plain(agent.name)} is {_state(agent)}.")
+
+
+def _state(agent: Agent) -> str:
+    """Return the developer's switch, and beside it the administrator's stop."""
+    if agent.stop is None:
+        return agent.status
+    when = f"{agent.stop.at:%Y-%m-%d %H:%M} UTC"
+    return f"{agent.status}, but stopped by an administrator on {when}: {plain(agent.stop.reason)}"

@@ -16,7 +16,10 @@ _REASONS = {
         "the agent's organization was suspended",
         "An administrator must lift the suspension.",
     ),
-    "agent_suspended": ("the agent was suspended", "Lift it with: agentgate agents activate AGENT_ID"),
+    "agent_suspended": (
+        "the agent was suspended",
+        "See who stopped it with: agentgate agents show AGENT_ID",
+    ),
     "user_inactive": ("the person's account is not active", "Nothing that an agent could do."),
     "consent_revoked": ("the person had revoked the consent", "Ask for consent again, and say why."),
     "consent_expired": ("the consent had ended", "Ask the person for consent again."),
