@@ -52,6 +52,26 @@ def test_a_batch_is_held_to_the_same_limit(gate: Gate) -> None:
     assert allowed == [True, True, True, False, False]
 
 
+def test_edits_of_the_window_and_the_scope_during_calls_hand_out_no_second_quota(gate: Gate) -> None:
+    developer, person = gate.developer(), gate.person()
+    agent = gate.agent(developer)
+    policy = gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=3600, scope="per_user")
+    token = gate.tokens(agent, person)["accessToken"]
+    edits = [(7200, "per_user"), (7200, "global"), (1800, "per_agent"), (3600, "per_user")]
+
+    def act(number: int) -> int:
+        """Edit the limit again and again, or return how many calls were allowed."""
+        if number:
+            return sum(gate.verify(token)["allowed"] for _ in range(12))
+        for window, scope in edits * 2:
+            config = {"maxRequests": 20, "windowSeconds": window, "scope": scope}
+            body = {"rules": [{"type": "rate_limit", "config": config}]}
+            expect(200, gate.call("PATCH", f"/policies/{policy}", body, **developer.headers))
+        return 0
+
+    assert sum(race(9, act)) == 20
+
+
 @pytest.mark.soak
 def test_no_window_of_the_limit_s_length_holds_more_than_the_limit(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
