@@ -120,7 +120,7 @@ class ClientSecret(RotatableSecret):
 
 
 class UsedAssertion(models.Model):
-    """A client assertion that has been used (RFC 7523 section 3, `jti`), kept until it has expired."""
+    """A client assertion that has been used (RFC 7523 section 3, `jti`), kept until it would no longer be accepted."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)

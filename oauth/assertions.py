@@ -1,5 +1,6 @@
 """Clients that sign instead of sharing a secret: `private_key_jwt` (RFC 7521, RFC 7523)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,43 +19,48 @@ from oauth.client_metadata import public_jwks
 from oauth.documents import DocumentUnavailable, fetch_document
 from oauth.errors import OAuthError
 from oauth.metadata import SIGNING_ALGORITHMS
+from oauth.parameters import is_clean
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_LENGTH = 8192
 MAX_LIFETIME = timedelta(hours=1)
 # A kid that we do not know may be a new one; asked for more often than this, it is a nuisance.
 MIN_REFETCH = timedelta(minutes=1)
-PROBLEMS = (jwt.PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError)
+# What two clocks may differ by. A used assertion is remembered for as long as it would be accepted.
+LEEWAY = timedelta(seconds=30)
+LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+UNREADABLE = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
 
 
 def stated_client_id(assertion: str) -> str:
     """Return the client that the assertion says it is from, unchecked; "" when it cannot be read."""
     try:
         subject = jwt.decode(assertion[:MAX_LENGTH], options={"verify_signature": False}).get("sub")
-    except PROBLEMS:
+    except (jwt.PyJWTError, *UNREADABLE):
         return ""
-    return subject if isinstance(subject, str) else ""
+    return subject if isinstance(subject, str) and is_clean([subject]) else ""
 
 
 def authenticate_by_assertion(*, actor: Actor, client_id: str, assertion: str) -> Agent:
-    """Return the client that signed the assertion, which works once. Raises `InvalidClient`, `Throttled`."""
+    """Return the client that signed the assertion, which works once.
+
+    Raises `InvalidClient`, `Throttled`, and `OAuthError` for an assertion that is malformed.
+    """
     with client_auth_attempt(actor=actor, client_id=client_id):
         agent = agent_for_client_id(client_id)
         if agent is None or agent.token_endpoint_auth_method != Agent.AuthMethod.PRIVATE_KEY_JWT:
             raise InvalidClient("The client is unknown, or does not authenticate by assertion.")
-        claims = _check(agent, assertion)
-        expires_at = datetime.fromtimestamp(claims["exp"], tz=UTC)
-        if expires_at > clock.now() + MAX_LIFETIME:
-            raise InvalidClient("The assertion lives too long.")
-        spend_assertion(agent=agent, token_id=str(claims["jti"]), expires_at=expires_at)
+        claims = _check(agent, assertion, actor)
+        expires_at = _check_times(claims, clock.now())
+        spend_assertion(agent=agent, token_id=_token_id(claims), expires_at=expires_at + LEEWAY)
         return agent
 
 
-def _check(agent: Agent, assertion: str) -> dict[str, Any]:
-    """Return the claims of an assertion that is the client's, for us, and current (RFC 7523 section 3)."""
+def _check(agent: Agent, assertion: str, actor: Actor) -> dict[str, Any]:
+    """Return the claims of an assertion that is the client's and for us (RFC 7523 section 3), its times unchecked."""
     try:
         header = jwt.get_unverified_header(assertion[:MAX_LENGTH])
-        key = _key(agent, header)
+        key = _key(agent, header, actor)
         claims: dict[str, Any] = jwt.decode(
             assertion,
             key.key,
@@ -62,19 +68,66 @@ def _check(agent: Agent, assertion: str) -> dict[str, Any]:
             audience=[settings.JWT_ISSUER, f"{settings.JWT_ISSUER}/token"],
             issuer=agent.client_id,
             subject=agent.client_id,
-            options={"require": ["iss", "sub", "aud", "exp", "jti"]},
-            leeway=timedelta(seconds=30),
+            options={
+                "require": ["iss", "sub", "aud"],
+                "verify_exp": False,
+                "verify_iat": False,
+                "verify_nbf": False,
+                "verify_jti": False,
+            },
         )
-    except PROBLEMS as error:
+    except (jwt.InvalidSignatureError, jwt.InvalidKeyError) as error:
+        raise InvalidClient("The assertion is not valid.") from error
+    except (jwt.DecodeError, *UNREADABLE) as error:
+        raise _malformed("The assertion cannot be read.") from error
+    except jwt.PyJWTError as error:
         raise InvalidClient("The assertion is not valid.") from error
     return claims
 
 
-def _key(agent: Agent, header: dict[str, Any]) -> PyJWK:
+def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
+    """Return when the assertion expires. Raises `InvalidClient` unless it is current and lives for a bounded time."""
+    expires_at, earliest = _moment(claims, "exp"), now + LEEWAY
+    if expires_at is None:
+        raise InvalidClient("The assertion has no exp.")
+    if expires_at <= now - LEEWAY:
+        raise InvalidClient("The assertion has expired.")
+    if expires_at > now + MAX_LIFETIME:
+        raise InvalidClient("The assertion lives too long.")
+    if any(moment > earliest for name in ("iat", "nbf") if (moment := _moment(claims, name))):
+        raise InvalidClient("The assertion is not valid yet.")
+    return expires_at
+
+
+def _moment(claims: Mapping[str, Any], name: str) -> datetime | None:
+    """Return a NumericDate (RFC 7519 section 2), None where there is none. Raises for what is no moment."""
+    if name not in claims:
+        return None
+    value = claims[name]
+    # A comparison with NaN is false, so the range refuses it as well.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= LATEST:
+        raise _malformed(f"{name} must be a number of seconds since 1970.")
+    return datetime.fromtimestamp(value, tz=UTC)
+
+
+def _token_id(claims: Mapping[str, Any]) -> str:
+    if "jti" not in claims:
+        raise InvalidClient("The assertion has no jti.")
+    token_id = claims["jti"]
+    if not isinstance(token_id, str) or not token_id or not is_clean([token_id]):
+        raise _malformed("jti must be a string without control characters.")
+    return token_id
+
+
+def _malformed(description: str) -> OAuthError:
+    return OAuthError("invalid_client", description)
+
+
+def _key(agent: Agent, header: dict[str, Any], actor: Actor) -> PyJWK:
     """Return the client's key that the header names. Raises `InvalidClient`, `KeyError`."""
     if header["alg"] not in SIGNING_ALGORITHMS or "crit" in header:
         raise InvalidClient("The assertion's algorithm is not one of ours.")
-    key = _find(_keys(agent, header), header)
+    key = _find(_keys(agent, header, actor), header)
     if key is None:
         raise InvalidClient("The client has no such key.")
     return key
@@ -94,15 +147,15 @@ def _fits(key: dict[str, Any], algorithm: str) -> bool:
     return key.get("alg", algorithm) == algorithm and kinds[algorithm] == (key.get("kty"), key.get("crv"))
 
 
-def _keys(agent: Agent, header: dict[str, Any]) -> Any:
-    """Return the client's JWK set, fetched anew when it is old or lacks the key that the header names."""
+def _keys(agent: Agent, header: dict[str, Any], actor: Actor) -> Any:
+    """Return the client's JWK set, fetched again when it is old or lacks the key that the header names."""
     if not agent.jwks_uri:
         return agent.jwks or {}
     age = clock.now() - agent.jwks_fetched_at if agent.jwks_fetched_at else None
     is_old = age is None or age > settings.CLIENT_KEYS_LIFETIME
     if is_old or (age is not None and age > MIN_REFETCH and _find(agent.jwks or {}, header) is None):
         try:
-            document, _ = fetch_document(agent.jwks_uri)
+            document, _ = fetch_document(agent.jwks_uri, actor)
             save_client_keys(agent=agent, jwks=public_jwks(document))
         except (DocumentUnavailable, OAuthError) as error:
             raise InvalidClient("The client's keys cannot be fetched.") from error

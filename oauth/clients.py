@@ -15,7 +15,6 @@ from agents.registration import save_metadata_client
 from agents.selectors import agent_for_client_id
 from core import clock
 from core.actor import Actor
-from core.throttle import Throttle, address_subjects
 from oauth.client_metadata import parse_client_metadata
 from oauth.documents import DocumentUnavailable, fetch_document
 from oauth.errors import OAuthError
@@ -25,11 +24,13 @@ logger = logging.getLogger(__name__)
 DOCUMENT_METHODS = (Agent.AuthMethod.NONE, Agent.AuthMethod.PRIVATE_KEY_JWT)
 MAX_CLIENT_ID_LENGTH = 255
 DOCUMENT_ADDRESS = re.compile(r"https://[!-~]+")
-FETCHES = "20/minute"
 
 
 def find_client(client_id: str, actor: Actor) -> Agent:
-    """Return the client, its document fetched if we have none or an old one. Raises `UnknownClient`, `Throttled`."""
+    """Return the client, its document fetched if we have none or an old one.
+
+    Raises `UnknownClient`, `Throttled`, and `TooManyFetches` when the document cannot be fetched just now.
+    """
     agent = agent_for_client_id(client_id) if 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH else None
     if agent is not None and (not is_document_address(client_id) or _is_fresh(agent)):
         return agent
@@ -51,10 +52,9 @@ def _is_fresh(agent: Agent) -> bool:
 
 
 def _fetch_client(client_id: str, actor: Actor) -> Agent:
-    """Fetch and save. One address makes us fetch this often only, whatever URLs it names."""
-    Throttle("client-metadata", FETCHES).hit(*address_subjects(actor.ip or ""))
+    """Fetch and save."""
     try:
-        document, max_age = fetch_document(client_id)
+        document, max_age = fetch_document(client_id, actor)
         if document.get("client_id") != client_id:
             raise OAuthError("invalid_client_metadata", "The document names another client_id.")
         if "client_secret" in document or "client_secret_expires_at" in document:

@@ -9,7 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
-from core.errors import DomainError, NotAuthenticated, Throttled
+from core.errors import DomainError, NotAuthenticated, Throttled, Unavailable
 from oauth.responses import View, uncached
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ CODES = {
     "service_suspended": "invalid_target",
     "throttled": "temporarily_unavailable",
     "not_authenticated": "invalid_client",
-    "unavailable": "server_error",
+    "unavailable": "temporarily_unavailable",
 }
 
 
@@ -44,16 +44,25 @@ class OAuthError(Exception):
         return {"error": self.code, **description}
 
 
-UNAVAILABLE = OAuthError("temporarily_unavailable", "Try again in a moment.", 503, {"Retry-After": "1"})
+RETRY_SECONDS = 1
+UNAVAILABLE = OAuthError("temporarily_unavailable", "Try again in a moment.", 503, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def from_domain(error: DomainError) -> OAuthError:
     """Return what the domain refuses in the words of OAuth."""
     code = CODES.get(error.code, error.code)
     status = error.status if error.status in (401, 429, 503) else 400
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, Throttled) else {}
+    wait = retry_after(error)
+    headers = {} if wait is None else {"Retry-After": str(wait)}
     detail = "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
     return OAuthError(code, detail, status, headers)
+
+
+def retry_after(error: DomainError) -> int | None:
+    """Return in how many seconds it is worth trying again. None when that does not help."""
+    if isinstance(error, Throttled):
+        return error.retry_after
+    return RETRY_SECONDS if isinstance(error, Unavailable) else None
 
 
 def answers_errors(view: View) -> View:

@@ -16,7 +16,7 @@ from core.errors import DomainError, Throttled
 from core.secrets import digest
 from core.throttle import Throttle, address_subjects
 from oauth.authorization import find_client_and_return, make_consent
-from oauth.errors import OAuthError
+from oauth.errors import OAuthError, retry_after
 from oauth.parameters import Parameters
 from oauth.pushed import pushed_consent
 from oauth.responses import SeeOther
@@ -39,8 +39,9 @@ def authorize(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         title = TITLES.get(type(error), error.title)
         response = render(request, "oauth/refused.html", {"title": title, "error": error}, status=error.status)
-        if isinstance(error, Throttled):
-            response["Retry-After"] = str(error.retry_after)
+        wait = retry_after(error)
+        if wait is not None:
+            response["Retry-After"] = str(wait)
     return response
 
 

@@ -5,6 +5,7 @@ The three documents have the shapes of those that VS Code, Claude Code and ChatG
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +62,11 @@ class FolderFetcher:
         if url not in documents:
             raise CIMDError("nothing is published there")
         return documents[url], 600
+
+
+class HangingFetcher:
+    """Takes as long as a name server that never answers."""
+
+    def fetch(self, url: str) -> tuple[dict[str, Any], int]:
+        time.sleep(30)
+        raise CIMDError("nothing came")

@@ -2,16 +2,21 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt import api_jws
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 if TYPE_CHECKING:
     from accounts.models import User
 
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+UNCHECKED: Any = {"options": {"verify_signature": False}}
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -55,6 +60,13 @@ def assertion(client: Any, *, key: Any = EC_KEY, algorithm: str = "ES256", kid: 
     }
     claims = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else {})
+
+
+def signed(client: Any, **raw: str) -> str:
+    """Return an assertion of which some claims are written in JSON by hand."""
+    claims = {name: json.dumps(value) for name, value in jwt.decode(assertion(client), **UNCHECKED).items()}
+    content = "{" + ", ".join(f'"{name}": {value}' for name, value in {**claims, **raw}.items()) + "}"
+    return api_jws.encode(content.encode(), EC_KEY, "ES256")
 
 
 def redeem(client: Any, code: str, token: str, **form: Any) -> Any:
@@ -102,6 +114,70 @@ def test_an_assertion_that_is_not_the_clients_for_us_now_is_refused(
 ) -> None:
     answer = redeem(signer, signer.code(ada), assertion(signer, **changes))
     assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+
+
+TIMES = {
+    "a string": '"1900000000"',
+    "an empty string": '""',
+    "true": "true",
+    "null": "null",
+    "a list": "[1900000000]",
+    "an object": '{"a": 1}',
+    "NaN": "NaN",
+    "Infinity": "Infinity",
+    "minus Infinity": "-Infinity",
+    "beyond a float": "1e400",
+    "a huge float": "1e300",
+    "a huge whole number": "9" * 400,
+    "more digits than are converted": "9" * 4400,
+    "the year 10000": "253402300800",
+    "negative": "-1",
+    "hugely negative": "-" + "9" * 400,
+}
+
+
+@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
+@pytest.mark.parametrize("kind", TIMES)
+def test_a_time_that_is_none_is_400(signer: Any, world: Any, ada: "User", name: str, kind: str) -> None:
+    answer = redeem(signer, signer.code(ada), signed(signer, **{name: TIMES[kind]}))
+    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client")
+
+
+@pytest.mark.parametrize("jti", ["7", "null", '""', '"\\u0000"', '"\\ud800"', '["a"]', "1e400"])
+def test_an_id_that_is_none_is_400(signer: Any, world: Any, ada: "User", jti: str) -> None:
+    answer = redeem(signer, signer.code(ada), signed(signer, jti=jti))
+    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client")
+
+
+@pytest.mark.parametrize("subject", ['"\\u0000"', '"\\ud800"', "7", "null", "[]"])
+def test_a_subject_that_cannot_be_one_is_refused(signer: Any, world: Any, subject: str) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": ""}
+    token = signed(signer, sub=subject)
+    answer = signer.token(client_assertion=token, client_assertion_type=TYPE, **form)
+    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+
+
+def test_a_fraction_of_a_second_is_a_time(signer: Any, ada: "User") -> None:
+    token = assertion(signer, exp=time.time() + 60.5, iat=time.time() - 0.5, nbf=time.time() + 20.5)
+    assert redeem(signer, signer.code(ada), token).status_code == 200
+
+
+def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(
+    signer: Any, world: Any, ada: "User"
+) -> None:
+    from agents.tasks import sweep_client_assertions
+
+    with time_machine.travel(NOON, tick=False) as clock:
+        token = assertion(signer, exp=int(NOON.timestamp()) + 60, iat=None)
+        assert redeem(signer, signer.code(ada), token).status_code == 200
+        for seconds in (60, 29):  # expired by then, but within the leeway
+            clock.shift(timedelta(seconds=seconds))
+            assert sweep_client_assertions() == 0
+            again = redeem(signer, signer.code(ada), token)
+            assert (again.status_code, "used before" in again.json()["error_description"]) == (401, True)
+        clock.shift(timedelta(seconds=1))
+        assert sweep_client_assertions() == 1
+        assert "expired" in redeem(signer, signer.code(ada), token).json()["error_description"]
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."])

@@ -1,0 +1,85 @@
+"""Fetching what clients publish takes two workers at most, however slow their name servers are."""
+
+import socket
+import time
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """A name server that answers when the event is set."""
+    from oauth import documents
+
+    answering = Event()
+
+    def look_up(*args: Any, **kwargs: Any) -> Any:
+        answering.wait(30)
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr(documents, "FETCH_SECONDS", 0.2)
+    monkeypatch.setattr("oauth2_provider.cimd.socket.getaddrinfo", look_up)
+    yield answering
+    answering.set()
+    for _ in range(documents.MAX_FETCHES):  # the threads give their slots back
+        assert documents._slots.acquire(timeout=5)
+    documents._slots.release(documents.MAX_FETCHES)
+
+
+def test_a_name_server_that_hangs_costs_a_bounded_time_and_two_slots(world: Any, name_server: Event) -> None:
+    from oauth.documents import DocumentUnavailable, TooManyFetches, fetch_document
+
+    started = time.monotonic()
+    for number in (1, 2):
+        with pytest.raises(DocumentUnavailable):
+            fetch_document(f"https://slow-{number}.example/c", world.ANYBODY)
+    assert 0.4 <= time.monotonic() - started < 2
+
+    started = time.monotonic()
+    with pytest.raises(TooManyFetches):
+        fetch_document("https://slow-3.example/c", world.ANYBODY)
+    assert time.monotonic() - started < 0.1
+
+
+def test_a_slot_is_free_again_once_the_name_server_has_answered(world: Any, name_server: Event) -> None:
+    from oauth import documents
+
+    name_server.set()
+    for number in range(6):
+        with pytest.raises(documents.DocumentUnavailable, match="resolve"):
+            documents.fetch_document(f"https://gone-{number}.example/c", world.ANYBODY)
+        assert documents._slots.acquire(timeout=5), "the thread gave its slot back"
+        documents._slots.release()
+
+
+def test_a_busy_server_says_when_to_come_back(world: Any, name_server: Event, published: Any) -> None:
+    from oauth import documents
+    from tests.oauth.documents import CLAUDE_CODE
+    from tests.oauth.test_metadata_documents import client_of
+
+    client = client_of(world, CLAUDE_CODE)
+    slots = [documents._slots.acquire(blocking=False) for _ in range(documents.MAX_FETCHES)]
+    assert all(slots)
+    try:
+        page = client.authorize(redirect_uri="http://localhost:1/callback")
+        pushed = client.post("/oauth/par", **client.parameters(redirect_uri="http://localhost:1/callback"))
+    finally:
+        documents._slots.release(documents.MAX_FETCHES)
+
+    assert (page.status_code, page["Retry-After"]) == (503, "1")
+    assert (pushed.status_code, pushed["Retry-After"]) == (503, "1")
+    assert world.error_of(pushed) == "temporarily_unavailable"
+
+
+def test_one_address_cannot_make_us_fetch_without_end(world: Any, published: Any) -> None:
+    from core.errors import Throttled
+    from oauth.documents import DocumentUnavailable, fetch_document
+
+    for number in range(20):
+        with pytest.raises(DocumentUnavailable):
+            fetch_document(f"https://{number}.example/c", world.ANYBODY)
+    with pytest.raises(Throttled):
+        fetch_document("https://last.example/c", world.ANYBODY)
