@@ -9,7 +9,7 @@ from django.conf import settings
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from consent.models import Consent
-from core import secrets
+from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
 from developers.selectors import organizations_of_services
@@ -38,6 +38,19 @@ def end_family(
         if ended:
             record_family(event, actor=actor, family=family, now=now, metadata=metadata)
     return ended
+
+
+def end_all_families(*, actor: Actor, reason: str) -> int:
+    """End every token; return how many families that were. A restored database revives what was revoked since."""
+    live = TokenFamily.objects.filter(revoked_at__isnull=True).values_list("pk", flat=True)
+    families = TokenFamily.objects.select_related("application", "consent")
+    metadata = {"reason": reason}
+    return sum(
+        end_family(
+            families.get(pk=family_id), actor=actor, event=Event.TOKEN_REVOKED, now=clock.now(), metadata=metadata
+        )
+        for family_id in list(live)
+    )
 
 
 def move_tokens(*, source: Consent, target: Consent) -> None:

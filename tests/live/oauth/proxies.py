@@ -29,11 +29,12 @@ class Setting:
     service: int
     credential: str = "Basic cmVzX3Rlc3Q6cnNfdGVzdA=="
     port: int = field(default_factory=free_port)
+    page: Path = PAGE
 
     def block(self, language: str) -> str:
         """Return the page's block in this language with our addresses for those of the page."""
-        found = re.search(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
-        assert found, f"{PAGE.name} has no {language} block"
+        found = re.search(rf"^```{language}\n(.*?)^```", self.page.read_text(), re.DOTALL | re.MULTILINE)
+        assert found, f"{self.page.name} has no {language} block"
         places = {
             "127.0.0.1:8080": f"127.0.0.1:{self.port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.gate}",
@@ -51,17 +52,19 @@ class Setting:
         path.write_text(text)
         return str(path)
 
+    def nginx(self, servers: str) -> list[str]:
+        """Return the command of an nginx with these server blocks and nothing else."""
+        user = "user root;" if os.geteuid() == 0 else ""
+        module = f"load_module {MODULES}/ngx_http_headers_more_filter_module.so;"
+        names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        temporary = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in names)
+        head = f"{module} {user} pid {self.folder}/pid; error_log {self.folder}/error.log; events {{}}"
+        config = self.write("nginx.conf", f"{head}\nhttp {{ access_log off; {temporary}\n{servers} }}\n")
+        return [program("nginx"), "-p", str(self.folder), "-c", config, "-g", "daemon off;"]
+
 
 def nginx(setting: Setting) -> list[str]:
-    folder = setting.folder
-    user = "user root;" if os.geteuid() == 0 else ""
-    module = f"load_module {MODULES}/ngx_http_headers_more_filter_module.so;"
-    temporary = " ".join(
-        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    text = f"{module} {user} pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
-    config = setting.write("nginx.conf", f"{text}http {{ access_log off; {temporary}\n{setting.block('nginx')} }}\n")
-    return [program("nginx"), "-p", str(folder), "-c", config, "-g", "daemon off;"]
+    return setting.nginx(setting.block("nginx"))
 
 
 def caddy(setting: Setting) -> list[str]:

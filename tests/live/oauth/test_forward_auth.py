@@ -176,7 +176,7 @@ def test_a_caller_cannot_lower_what_is_required(gate: Gate, agent: Agent, person
 def test_a_caller_cannot_ask_in_the_name_of_a_resource_server_of_its_own(
     gate: Gate, person: Person, proxy: str, service: Recorder
 ) -> None:
-    """Seen: AgentGate, too, reads `X_Resource_Server` as `X-Resource-Server`, and the last one counted."""
+    """AgentGate reads `X_Resource_Server` as `X-Resource-Server`, and the later one counts."""
     stranger = gate.developer()
     body = {"name": "Own", "identifier": f"https://own-{stranger.id[-8:]}.example", "scopes": list(SCOPES)}
     credential = credential_of(expect(201, gate.post("/resource-servers", body, **stranger.headers)))

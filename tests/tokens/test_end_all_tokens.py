@@ -1,0 +1,41 @@
+"""The command for a database that was restored from a backup."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from audit.events import Event
+from audit.models import Entry
+from tests.tokens.test_flows import is_allowed, refresh
+from tests.world import make_grant
+from tokens.services import IssuedTokens
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_token_ends_and_the_log_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    grant = make_grant()
+    assert is_allowed(grant.access_token)
+
+    call_command("end_all_tokens", "--reason", "Restored the backup of Monday")
+
+    assert capsys.readouterr().out == "1 connection must ask again\n"
+    assert not is_allowed(grant.access_token)
+    assert not isinstance(refresh(grant), IssuedTokens)
+    (entry,) = Entry.objects.filter(event=Event.TOKEN_REVOKED)
+    assert json.loads(entry.body)["metadata"]["reason"] == "Restored the backup of Monday"
+    assert entry.organization_id == grant.agent.organization_id
+
+
+def test_it_asks_for_a_reason() -> None:
+    with pytest.raises(CommandError, match="--reason"):
+        call_command("end_all_tokens")
+
+
+def test_what_had_ended_is_not_counted_again(capsys: pytest.CaptureFixture[str]) -> None:
+    make_grant()
+    call_command("end_all_tokens", "--reason", "first")
+    call_command("end_all_tokens", "--reason", "second")
+    assert capsys.readouterr().out.endswith("0 connections must ask again\n")
+    assert Entry.objects.filter(event=Event.TOKEN_REVOKED).count() == 1
