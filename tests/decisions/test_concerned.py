@@ -177,6 +177,13 @@ def test_no_one_writes_into_a_log_by_naming_its_resource(home: Tenant, shop: Ten
     assert len(home.log()) == 2
 
 
+def test_nobody_answers_for_the_audience_of_a_deleted_service(home: Tenant, shop: Tenant, token_for: Any) -> None:
+    token = token_for(shop.identifier)
+    assert anonymous(token, resource=shop.identifier)["allowed"] is True
+    assert shop.api.delete(f"/resource-servers/{shop.server['id']}").status_code == 204
+    assert anonymous(token, resource=shop.identifier)["reason"] == "wrong_audience"
+
+
 def test_a_service_that_asks_in_vain_finds_its_question(home: Tenant, shop: Tenant, token_for: Any) -> None:
     decision = shop.ask(token_for())
     assert decision["reason"] == "wrong_audience"
