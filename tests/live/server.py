@@ -19,6 +19,8 @@ from tests.servers import Postgres, Valkey, die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+# The tests' own process may run on PostgreSQL, whose URL wins over a path.
+ON_SQLITE = {"DATABASE_URL": "", "REDIS_URL": ""}
 THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY")
 SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
@@ -31,7 +33,7 @@ class Database:
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return what `sql` selects, past the application."""
-        if "DATABASE_URL" in self.environment:
+        if self.environment.get("DATABASE_URL"):
             with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 return connection.execute(sql.encode()).fetchall()
         with closing(sqlite3.connect(self.environment["DATABASE_PATH"], timeout=20)) as lite:
@@ -68,13 +70,14 @@ class Databases:
 
     def sqlite(self) -> Database:
         if "sqlite" not in self._templates:
-            self._templates["sqlite"] = self._migrated({"DATABASE_PATH": str(self._folder / "template.db")})
+            template_path = str(self._folder / "template.db")
+            self._templates["sqlite"] = self._migrated({**ON_SQLITE, "DATABASE_PATH": template_path})
         self._made += 1
         path = self._folder / f"live-{self._made}.db"
         # VACUUM INTO sees what is still in the write-ahead log; a copied file does not
         with closing(sqlite3.connect(self._templates["sqlite"].environment["DATABASE_PATH"])) as template:
             template.execute("VACUUM INTO ?", (str(path),))
-        return Database({"DATABASE_PATH": str(path)})
+        return Database({**ON_SQLITE, "DATABASE_PATH": str(path)})
 
     def postgresql(self, postgres: Postgres, valkey: Valkey) -> Database:
         if "postgresql" not in self._templates:

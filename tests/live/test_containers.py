@@ -59,7 +59,7 @@ def test_health_without_the_database_is_one_line_in_the_log(
 
 def take_away(database: Database, servers: Servers) -> None:
     """Drop the database under its server; an SQLite file that is open stays, so it loses a table."""
-    if "DATABASE_URL" in database.environment:
+    if database.environment.get("DATABASE_URL"):
         servers.postgres.drop_database(database.environment["DATABASE_URL"])
     else:
         database.execute("ALTER TABLE tokens_accesstoken RENAME TO gone")
