@@ -263,6 +263,7 @@ def test_nobody_is_answered_in_the_name_of_its_service(
     suspend()
 
     assert verify(token, resource=MAIL)["reason"] == "service_suspended"
+    assert verify(token, resource="HTTPS://Mail.Example.:443/api")["reason"] == "service_suspended"
     assert verify(token)["reason"] == "wrong_audience"
 
 

@@ -9,7 +9,7 @@ from agents.services import stop_agent, update_agent
 from consent.catalogue import catalogue
 from core.actor import SYSTEM
 from developers.resource_servers import ScopeDefinition
-from developers.services import verify_organization
+from developers.services import suspend_organization, verify_organization
 from policies.services import create_policy
 from tests.mails import code_in
 from tests.oauth.world import make_client, make_resource_server
@@ -37,6 +37,7 @@ OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
 OF_PERSON += [f"/consent/{{{name}}}" for name in ("verified", "again", "stock", "suspended", "withdrawn", "elsewhere")]
 OF_DEVELOPER = ["", "agents", "agents/new", "agents/{agent}", "agents/{agent}/edit", "agents/{agent}/rotate"]
 OF_DEVELOPER += ["agents/{agent}/suspend", "policies", "policies/new", "policies/{policy}"]
+OF_DEVELOPER += ["agents/{stopped}"]
 OF_DEVELOPER += ["policies/{policy}/edit", "policies/{policy}/delete", "audit", "audit?event=x", "api-keys"]
 
 
@@ -82,6 +83,10 @@ def places(db):
     policy = create_policy(
         catalogue=catalogue(), actor=actor, organization=developer.organization, name=LONG, rules=RULES
     )
+    stopped = make_agent(developer, name="Stopped")
+    stop_agent(actor=SYSTEM, agent=stopped, reason="w" * 200)
+    closed = make_developer("closed@example.com", LONG)
+    suspend_organization(actor=SYSTEM, organization=closed.organization, reason="w" * 200)
     pending = ask(
         local,
         redirect_uri="http://localhost:4444/cb",
@@ -94,12 +99,14 @@ def places(db):
         "pending": pending.id,
         "decided": allow(ask(agent), ada).id,
         "agent": agent.id,
+        "stopped": stopped.id,
         "policy": policy.id,
     }
     return {
         None: PUBLIC,
         ada.email: [path.format(**names) for path in OF_PERSON],
         developer.user.email: [f"/developer/{path.format(**names)}" for path in OF_DEVELOPER],
+        closed.user.email: ["/developer/"],
     }
 
 
