@@ -47,8 +47,8 @@ where it would approve a consent.
 **Refusals** are problem details (RFC 9457). What is absent and what is somebody else's look alike: 404.
 
 **Repeating.** Every POST that creates or rotates takes an `Idempotency-Key`: the same key, path, credential and body
-give the stored answer, for 24 hours, or 60 seconds for a refresh, or as long as the session that a login opened. The
-same key with another body is a 409. Only a success is stored.
+give the stored answer, for 24 hours; for 60 seconds for an exchange or a refresh; for a login as long as its session.
+The same key with another body is a 409. Only a success is stored.
 """
 
 BLANK = {"type": "string", "maxLength": 0}

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified
 from accounts.models import User
@@ -61,6 +62,24 @@ def page(view: View) -> View:
 def person_page(view: View) -> View:
     """A page of the signed-in person; it is never kept in a cache."""
     return never_cache(login_required(page(view)))
+
+
+def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
+    """Make a view that only a form posts to. GET leads to the page with the form, which needs the arguments `names`.
+
+    A browser whose session had ended comes back here with GET once the person has signed in.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if request.method in ("GET", "HEAD"):
+                return redirect(form_page, **{name: kwargs[name] for name in names})
+            return view(request, *args, **kwargs)
+
+        return require_http_methods(["GET", "HEAD", "POST"])(wrapped)
+
+    return decorate
 
 
 def suspended(request: HttpRequest, developer: Developer) -> HttpResponse:

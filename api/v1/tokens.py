@@ -33,8 +33,8 @@ from decisions.throttles import throttle_anonymous
 from developers.models import ResourceServer
 from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
 
-# A retry of a refresh is a matter of seconds; later the same key means a thief.
-REFRESH_REPEATS = timedelta(seconds=60)
+# A client that lost its tokens asks again within seconds. Later the same key means a thief.
+TOKEN_REPEATS = timedelta(seconds=60)
 
 VERIFY_WORDS = (
     "Always 200 for a well-formed question, and logged before it is answered when the token is ours. `reason` is the "
@@ -73,7 +73,8 @@ class Exchange(ClientEndpoint):
     @operation(
         "exchangeCode",
         "Redeem an authorization code",
-        description="A code works once; using it again also ends what it had issued.",
+        description="A code works once; using it again also ends what it had issued. A client that lost the answer "
+        "repeats the request with the same `Idempotency-Key` within 60 seconds.",
         body=ExchangeBody,
         answer=Tokens,
         errors=(InvalidGrant, InvalidClient, CredentialsTwice),
@@ -93,15 +94,15 @@ class Exchange(ClientEndpoint):
             )
             return Answer(200, show_tokens(_issued(result)))
 
-        return self.answer_once(agent.client_id, work)
+        return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
 
 
 class Refresh(ClientEndpoint):
     @operation(
         "refreshTokens",
         "Rotate a refresh token",
-        description="A refresh token works once; using it again ends its whole family. Whoever lost the answer repeats "
-        "the request with the same `Idempotency-Key` within 60 seconds.",
+        description="A refresh token works once; using it again ends its whole family. A client that lost the answer "
+        "repeats the request with the same `Idempotency-Key` within 60 seconds.",
         body=RefreshBody,
         answer=Tokens,
         errors=(InvalidGrant, InvalidClient, CredentialsTwice),
@@ -115,7 +116,7 @@ class Refresh(ClientEndpoint):
             result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body["refreshToken"])
             return Answer(200, show_tokens(_issued(result)))
 
-        return self.answer_once(agent.client_id, work, lifetime=REFRESH_REPEATS)
+        return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
 
 
 class Revoke(ClientEndpoint):

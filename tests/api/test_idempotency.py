@@ -124,6 +124,16 @@ def test_an_exchange_repeated_is_no_replay(agent: Json, ada: Api) -> None:
     assert verify(first["accessToken"])["allowed"] is True
 
 
+def test_an_exchange_repeated_after_a_minute_is_a_replay(agent: Json, ada: Api) -> None:
+    body = {"code": code_for(agent, ada), **credentials(agent)}
+    with time_machine.travel(timezone.now(), tick=False) as clock:
+        first = expect(200, Api().post("/tokens/exchange", body, **KEY))
+        clock.shift(timedelta(seconds=59))
+        assert expect(200, Api().post("/tokens/exchange", body, **KEY)) == first
+        clock.shift(timedelta(seconds=1))
+        problem(Api().post("/tokens/exchange", body, **KEY), 400, "invalid_grant")
+
+
 def test_a_refresh_can_be_repeated_for_a_minute(agent: Json, tokens: Json) -> None:
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
     first = expect(200, Api().post("/tokens/refresh", body, **KEY))

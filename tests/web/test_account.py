@@ -33,7 +33,8 @@ def test_nobody_else_can_end_it(as_bob, ada):
 
 def test_looking_at_the_address_ends_nothing(as_ada, ada):
     opened = open_session(actor=as_user(ada), user=ada)
-    assert as_ada.get(f"/account/sessions/{opened.session.id}/end").status_code == 405
+    assert as_ada.get(f"/account/sessions/{opened.session.id}/end")["Location"] == "/account"
+    assert as_ada.put(f"/account/sessions/{opened.session.id}/end").status_code == 405
     assert ada.session_tokens.exists()
 
 

@@ -143,7 +143,9 @@ def test_suspending_takes_a_confirmation_and_can_be_undone(as_developer, agent):
     agent.refresh_from_db()
     assert agent.status == "suspended"
     assert "Reactivate" in as_developer.get(url).content.decode()
-    assert as_developer.get(f"{url}/reactivate").status_code == 405
+    assert as_developer.get(f"{url}/reactivate")["Location"] == url
+    agent.refresh_from_db()
+    assert agent.status == "suspended"
     assert as_developer.post(f"{url}/reactivate").status_code == 303
     agent.refresh_from_db()
     assert agent.status == "active"

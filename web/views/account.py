@@ -5,11 +5,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.selectors import sessions_for_user
 from accounts.services import end_session
-from web.access import person_actor, person_page, signed_in
+from web.access import person_actor, person_page, posted_from, signed_in
 from web.paging import paginate
 from web.responses import SeeOther
 
@@ -21,7 +21,7 @@ def account(request: HttpRequest) -> HttpResponse:
     return render(request, "web/account.html", {"page": page})
 
 
-@require_POST
+@posted_from("web:account")
 @person_page
 def end(request: HttpRequest, session_id: str) -> HttpResponse:
     end_session(actor=person_actor(request), user=signed_in(request), session_id=session_id)

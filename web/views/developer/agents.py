@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
@@ -16,7 +16,7 @@ from consent.catalogue import catalogue, describe_scopes
 from core.errors import DomainError
 from developers.models import Developer
 from web import once
-from web.access import developer_actor, developer_page
+from web.access import developer_actor, developer_page, posted_from
 from web.forms.agents import AgentForm, RotateForm
 from web.paging import paginate
 from web.responses import SeeOther
@@ -116,7 +116,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     return render(request, "web/developer/suspend.html", context)
 
 
-@require_POST
+@posted_from("web:agent", "agent_id")
 @developer_page
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)

@@ -1,0 +1,63 @@
+"""A form that is sent after the session has ended: signing in leads to a page, never to a 405."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+
+def pages() -> list[str]:
+    """Return the address of every page, with an id of the right shape."""
+    from web.urls import urlpatterns
+
+    return [
+        reverse(f"web:{page.name}", kwargs=dict.fromkeys(page.pattern.converters, "xyz_0000")) for page in urlpatterns
+    ]
+
+
+def sign_in_from(login_url: str, email: str, password: str) -> Any:
+    """Sign in at the page that a refused request led to, as a browser does, and follow it to the end."""
+    browser = Client()
+    form = {"login": email, "password": password, "next": login_url.partition("next=")[2]}
+    return browser.post("/accounts/login/", form, follow=True)
+
+
+def test_every_page_that_takes_a_form_shows_something_after_signing_in(ada: Any, developer: Any, world: Any) -> None:
+    answers = {path: Client().post(path) for path in pages()}
+    asked = {path: answer["Location"] for path, answer in answers.items() if "login" in answer.get("Location", "")}
+
+    assert "/account/sessions/xyz_0000/end" in asked
+    for path, login_url in asked.items():
+        for person in (ada, developer.user):
+            answer = sign_in_from(login_url, person.email, world.PASSWORD)
+            assert answer.status_code in (200, 404), f"{path}: {answer.status_code} at {answer.request['PATH_INFO']}"
+
+
+@pytest.mark.parametrize("action", ["edit", "rotate", "suspend", "reactivate"])
+def test_an_action_on_an_agent_leads_to_the_agent_after_signing_in(
+    developer: Any, agent: Any, world: Any, action: str
+) -> None:
+    refused = Client().post(f"/developer/agents/{agent.id}/{action}")
+    answer = sign_in_from(refused["Location"], developer.user.email, world.PASSWORD)
+
+    assert answer.status_code == 200
+    assert answer.request["PATH_INFO"].startswith(f"/developer/agents/{agent.id}")
+    agent.refresh_from_db()
+    assert agent.status == "active"
+
+
+def test_ending_a_session_leads_to_the_sessions_after_signing_in(ada: Any, world: Any) -> None:
+    refused = Client().post("/account/sessions/ses_0000/end")
+    answer = sign_in_from(refused["Location"], ada.email, world.PASSWORD)
+
+    assert (answer.status_code, answer.request["PATH_INFO"]) == (200, "/account")
+
+
+def test_revoking_leads_to_the_question_after_signing_in(ada: Any, granted: Any, world: Any) -> None:
+    path = f"/connections/{granted.id}/revoke"
+    answer = sign_in_from(Client().post(path)["Location"], ada.email, world.PASSWORD)
+
+    assert (answer.status_code, answer.request["PATH_INFO"]) == (200, path)
+    granted.refresh_from_db()
+    assert granted.status == "approved"
