@@ -26,7 +26,10 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class TrustedProxyMiddleware:
-    """Set `REMOTE_ADDR` and the scheme from what a trusted proxy says; drop those headers from all others."""
+    """Set `REMOTE_ADDR` and the scheme from what a trusted proxy says; drop those headers from all others.
+
+    Danger: WSGI folds `X_Forwarded_For` into the same name, so a trusted proxy must drop what has an underscore.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
