@@ -21,6 +21,8 @@ def test_only_data_and_tmp_can_be_written_and_tmp_by_every_user(name: str) -> No
     service = SERVICES[name]
 
     assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["tmpfs"] == ["/tmp:mode=1777,size=64m"]
     assert service["volumes"] == ["anchors:/data"]
 
