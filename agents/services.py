@@ -19,6 +19,7 @@ from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.throttle import throttle_client_failure
+from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
 
@@ -51,6 +52,7 @@ def register_agent(
 
     The caller has checked `allowed_scopes` against the catalogue, which stands a layer above.
     """
+    hold_developer(actor)
     _check_redirect_uris(redirect_uris)
     agent = Agent.objects.create(
         organization=organization,
@@ -79,6 +81,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> A
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
     with revocation():
+        hold_developer(actor)
         agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
         before = agent.status
         for field, value in changes.items():
@@ -131,6 +134,7 @@ def require_may_act(agent: Agent) -> None:
 def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:
     """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
     with revocation():
+        hold_developer(actor)
         agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
         new = rotate_secret(agent.secrets, prefix="ags", now=clock.now(), overlap_seconds=overlap_seconds)
         metadata = {"overlapSeconds": overlap_seconds}

@@ -24,6 +24,7 @@ from api.strict import StrictSerializer
 from core.actor import Actor, visitor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
+from developers.acting import as_developer
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import require_organization
@@ -157,7 +158,7 @@ class DeveloperEndpoint(Endpoint):
             raise Forbidden("This person is no developer; register as one first.")
         require_verified_address(developer.user)
         self.developer = require_live(developer)
-        self.actor = self.actor.acting_as("developer", developer.id)
+        self.actor = as_developer(self.actor, developer)
 
 
 def _require_json(request: Request) -> None:

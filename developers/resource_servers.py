@@ -17,6 +17,7 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.throttle import throttle_client_failure
 from core.uris import UnusableUri, canonical_uri
+from developers.acting import hold_developer
 from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
 
 MAX_SCOPES = 100
@@ -76,6 +77,7 @@ def register_resource_server(
     """
     identifier = canonical_identifier(identifier)
     with transaction.atomic():
+        hold_developer(actor)
         scope_ids = _settle_scopes(organization, scopes, catalogue)
         server = _create(organization, name, identifier, scope_ids)
         secret = add_secret(server.secrets, prefix="rs", now=clock.now())
@@ -96,6 +98,7 @@ def update_resource_server(
     Raises `Invalid`, `ScopePrefixTaken`.
     """
     with transaction.atomic():
+        hold_developer(actor)
         server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
         if name is not None:
             server.name = name
@@ -110,6 +113,7 @@ def update_resource_server(
 def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
     """Remove it: nobody answers for its audience any more. Its scopes keep their words for those who granted them."""
     with revocation():
+        hold_developer(actor)
         _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})
         ResourceServer.objects.filter(pk=server.pk).delete()
 
@@ -117,6 +121,7 @@ def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
 def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
     """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
     with revocation():
+        hold_developer(actor)
         server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
         new = rotate_secret(server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds)
         metadata = {"overlapSeconds": overlap_seconds}

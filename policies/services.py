@@ -10,6 +10,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.locks import hold_decisions, revocation
+from developers.acting import hold_developer
 from developers.models import Organization
 from policies.actions import require_known_actions
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
@@ -38,6 +39,7 @@ def create_policy(
     require_known_actions(parse_rules(rules), organization_id=organization.id, catalogue=catalogue)
     _check_agent(organization.id, agent)
     with revocation():
+        hold_developer(actor)
         policy = Policy.objects.create(
             organization=organization,
             agent=agent,
@@ -63,6 +65,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any], c
         require_known_actions(rules, organization_id=policy.organization_id, catalogue=catalogue)
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
+        hold_developer(actor)
         policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)
         plan = _plan(policy, changes.get("rules", policy.rules))
         for field, value in changes.items():
@@ -80,6 +83,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any], c
 def delete_policy(*, actor: Actor, policy: Policy) -> None:
     """Delete a policy; what it denied is no longer denied by it."""
     with revocation():
+        hold_developer(actor)
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)
         policy.delete()
 

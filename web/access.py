@@ -18,6 +18,7 @@ from accounts.models import User
 from accounts.selectors import require_verified_address
 from core.actor import Actor, visitor
 from core.errors import DomainError, NotFound
+from developers.acting import as_developer
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from web.responses import SeeOther
@@ -35,7 +36,7 @@ def person_actor(request: HttpRequest) -> Actor:
 
 
 def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
-    return visitor(request).acting_as("developer", developer.id)
+    return as_developer(visitor(request), developer)
 
 
 def page(view: View) -> View:

@@ -13,6 +13,7 @@ from agents.services import RegisteredAgent, register_agent
 from consent.catalogue import catalogue
 from core import clock
 from core.actor import Actor
+from developers.acting import as_developer
 from developers.models import Developer
 from developers.resource_servers import RegisteredResourceServer, register_resource_server
 from developers.services import register_developer, verify_organization
@@ -62,7 +63,7 @@ def make_cast(passwords: dict[str, str]) -> Cast:
         night_owl=_agent(developer, "Night Owl", "Copies your files at night", "files:read").agent,
         scout=_agent(developer, "Scout", "Reads the web for you", "browser:read", "social:post").agent,
         service=register_resource_server(
-            actor=as_developer(developer),
+            actor=in_browser(developer),
             organization=developer.organization,
             name="Acme Mail",
             identifier="https://mail.example",
@@ -74,8 +75,8 @@ def make_cast(passwords: dict[str, str]) -> Cast:
     return cast
 
 
-def as_developer(developer: Developer) -> Actor:
-    return BROWSER.acting_as("developer", developer.id)
+def in_browser(developer: Developer) -> Actor:
+    return as_developer(BROWSER, developer)
 
 
 def _make_administrator(password: str) -> User:
@@ -87,7 +88,7 @@ def _make_administrator(password: str) -> User:
 
 def _agent(developer: Developer, name: str, description: str, *scopes: str) -> RegisteredAgent:
     return register_agent(
-        actor=as_developer(developer),
+        actor=in_browser(developer),
         organization=developer.organization,
         name=name,
         description=description,
@@ -109,7 +110,7 @@ def _make_policies(cast: Cast, now: datetime) -> None:
 def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[str, Any]) -> None:
     rules: Sequence[dict[str, Any]] = [{"type": rule, "config": config}]
     create_policy(
-        actor=as_developer(cast.developer),
+        actor=in_browser(cast.developer),
         organization=cast.developer.organization,
         agent=agent,
         name=name,

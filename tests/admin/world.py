@@ -21,6 +21,7 @@ from core.actor import SYSTEM, Actor
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
 from core.throttle import Subject, Throttle
+from developers.acting import as_developer
 from developers.models import Developer
 from developers.resource_servers import ScopeDefinition, register_resource_server
 from developers.services import register_developer
@@ -52,7 +53,7 @@ def make_world() -> World:
     ada = register_user(actor=ANYBODY, email="ada@example.com", password=PASSWORD, name="Ada")
     registered = register_developer(actor=ANYBODY, name="Acme", email="dev@example.com", password=PASSWORD)
     developer = registered.developer
-    actor = ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(ANYBODY, developer)
     made = register_agent(
         actor=actor,
         organization=developer.organization,

@@ -13,6 +13,7 @@ from consent.catalogue import catalogue
 from core import clock
 from core.actor import Actor
 from decisions.requests import Reason
+from developers.acting import as_developer
 from policies.services import create_policy
 from tests.web.world import ANYBODY, make_agent
 from web.sentences import REASONS, SENTENCES, sentence
@@ -47,7 +48,7 @@ def test_a_denial_says_why_in_plain_words(as_ada, say):
 
 
 def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
-    actor = ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(ANYBODY, developer)
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
     policy = create_policy(
         catalogue=catalogue(), actor=actor, organization=developer.organization, name="No mail", rules=rules

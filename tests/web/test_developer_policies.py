@@ -5,6 +5,7 @@ from html import unescape
 import pytest
 
 from consent.catalogue import catalogue
+from developers.acting import as_developer
 from policies.models import Policy
 from policies.rules import RULES
 from policies.services import create_policy
@@ -70,7 +71,7 @@ def policy(developer):
 
 def make_policy(developer, **fields):
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
-    actor = ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(ANYBODY, developer)
     fields = {"name": "No mail", "rules": rules, **fields}
     return create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, **fields)
 

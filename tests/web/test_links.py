@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from consent.catalogue import catalogue
+from developers.acting import as_developer
 from policies.services import create_policy
 
 LINK = re.compile(r'<a [^>]*href="([^"#]+)"')
@@ -30,7 +31,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 
 @pytest.fixture
 def everything(granted, developer, world):
-    actor = world.ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(world.ANYBODY, developer)
     create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, name="Empty", rules=[])
 
 

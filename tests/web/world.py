@@ -12,6 +12,7 @@ from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
 from core.actor import Actor
+from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import become_developer
 from tokens.services import approve
@@ -33,7 +34,7 @@ def make_developer(email: str, organization: str) -> Developer:
 
 def make_agent(developer: Developer, **fields: Any) -> Agent:
     fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": SCOPES, **fields}
-    actor = ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(ANYBODY, developer)
     return register_agent(actor=actor, organization=developer.organization, **fields).agent
 
 

@@ -8,6 +8,7 @@ from agents.models import Agent
 from agents.services import stop_agent, update_agent
 from consent.catalogue import catalogue
 from core.actor import SYSTEM
+from developers.acting import as_developer
 from developers.resource_servers import ScopeDefinition
 from developers.services import suspend_organization, verify_organization
 from policies.services import create_policy
@@ -79,7 +80,7 @@ def places(db):
     ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     local = make_agent(developer, redirect_uris=["http://localhost/cb"])
-    actor = ANYBODY.acting_as("developer", developer.id)
+    actor = as_developer(ANYBODY, developer)
     policy = create_policy(
         catalogue=catalogue(), actor=actor, organization=developer.organization, name=LONG, rules=RULES
     )

@@ -1,0 +1,31 @@
+"""A developer who acts: recognized when the credential is checked, held while something is written."""
+
+from django.utils.crypto import constant_time_compare
+
+from core.actor import Actor
+from core.errors import NotAuthenticated
+from developers.models import Developer
+from developers.services import require_organization
+
+
+def as_developer(actor: Actor, developer: Developer) -> Actor:
+    """Return the same origin as this developer, with the account as it is now."""
+    state = developer.user.get_session_auth_hash()
+    return actor.acting_as("developer", developer.id, account_state=state)
+
+
+def hold_developer(actor: Actor) -> None:
+    """Lock the acting developer's account and organization until the transaction ends. Other actors are left alone.
+
+    Raises `NotAuthenticated` when the account changed since its credential was checked, and `OrganizationSuspended`:
+    what a reset or a suspension ends must not be made a moment later by a request that had come before.
+    Danger: call it first in the transaction. Accounts are locked before organizations, and these before agents.
+    """
+    if actor.kind != "developer":
+        return
+    rows = Developer.objects.select_related("user", "organization")
+    held = rows.select_for_update(no_key=True, of=("user", "organization")).filter(pk=actor.id).first()
+    is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
+    if held is None or not is_same or not held.user.is_active:
+        raise NotAuthenticated("Sign in again: the account has changed since.")
+    require_organization(held.organization)

@@ -1,0 +1,97 @@
+"""A developer's request that was let in before a reset or a suspension, and reaches its transaction after it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from agents.models import Agent
+from api.endpoint import DeveloperEndpoint
+from audit.models import Entry
+from core.actor import SYSTEM
+from developers.models import Organization
+from developers.services import suspend_organization
+from tests.api.conftest import CALLBACK, SCOPES, Api, expect, new_agent, problem
+
+RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
+AGENT = {"name": "Late", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
+SERVER = {"name": "Late", "identifier": "https://late.example", "scopes": ["email:read"]}
+
+Event = Callable[[], object]
+
+
+def reset_password() -> None:
+    user = User.objects.get(email="acme@example.com")
+    user.set_password("the-owner's-own-passphrase-9")
+    user.save()
+
+
+def suspend() -> None:
+    suspend_organization(actor=SYSTEM, organization=Organization.objects.get(), reason="Fraud reports.")
+
+
+@pytest.fixture
+def overtaken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Event], None]:
+    """Let an event happen once the credential has been checked and before anything is written."""
+
+    def arrange(event: Event) -> None:
+        original = DeveloperEndpoint.identify
+
+        def identify(endpoint: DeveloperEndpoint) -> None:
+            original(endpoint)
+            event()
+
+        monkeypatch.setattr(DeveloperEndpoint, "identify", identify)
+
+    return arrange
+
+
+@pytest.fixture
+def paths(developer: Api) -> dict[str, str]:
+    server = expect(201, developer.post("/resource-servers", {**SERVER, "identifier": "https://mail.example"}))
+    policy = expect(201, developer.post("/policies", {"name": "No payments", "rules": RULES}))
+    return {
+        "agent": f"/agents/{new_agent(developer)['id']}",
+        "server": f"/resource-servers/{server['id']}",
+        "policy": f"/policies/{policy['id']}",
+    }
+
+
+WRITES: dict[str, tuple[str, str, Any]] = {
+    "register an agent": ("POST", "/agents", AGENT),
+    "update an agent": ("PATCH", "{agent}", {"status": "active"}),
+    "rotate a client secret": ("POST", "{agent}/rotate-secret", {}),
+    "register a resource server": ("POST", "/resource-servers", SERVER),
+    "update a resource server": ("PATCH", "{server}", {"name": "Late"}),
+    "rotate a resource server's secret": ("POST", "{server}/rotate-secret", {}),
+    "delete a resource server": ("DELETE", "{server}", None),
+    "create a policy": ("POST", "/policies", {"name": "Late", "rules": RULES}),
+    "update a policy": ("PATCH", "{policy}", {"enabled": False}),
+    "delete a policy": ("DELETE", "{policy}", None),
+}
+
+
+@pytest.fixture(params=list(WRITES))
+def write(request: pytest.FixtureRequest, developer: Api, paths: dict[str, str]) -> Iterator[Callable[[], Any]]:
+    """Give the call, and check afterwards that it wrote nothing."""
+    method, path, body = WRITES[request.param]
+    agents = list(Agent.objects.values())
+    yield lambda: developer.call(method, path.format(**paths), body)
+    assert list(Agent.objects.values()) == agents
+    events = list(Entry.objects.order_by("-id").values_list("event", flat=True)[:1])
+    assert events in (["organization.suspended"], ["policy.created"], ["agent.created"])
+
+
+def test_what_a_reset_ends_is_not_made_a_moment_later(
+    write: Callable[[], Any], overtaken: Callable[[Event], None]
+) -> None:
+    overtaken(reset_password)
+    problem(write(), 401, "not_authenticated")
+
+
+def test_a_suspended_organization_writes_nothing_that_was_under_way(
+    write: Callable[[], Any], overtaken: Callable[[Event], None]
+) -> None:
+    overtaken(suspend)
+    problem(write(), 403, "organization_suspended")
