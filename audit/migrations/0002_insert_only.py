@@ -4,7 +4,7 @@ from django.db import migrations
 
 from audit.triggers import install_statements, remove_statements
 
-TABLES = ("audit_entry", "audit_pendingentry", "audit_leaf")
+TABLES = ("audit_entry", "audit_concern", "audit_pendingentry", "audit_leaf")
 
 
 def install(apps, schema_editor):
