@@ -1,0 +1,36 @@
+"""docs/security.md names the test that tries each attack, and every named test exists."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ROWS = [
+    line
+    for line in (ROOT / "docs/security.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| threat |")
+]
+NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", "\n".join(ROWS))))
+
+
+@cache
+def names_in(path: str) -> set[str]:
+    """Return the test functions and classes of a file, methods as `Class::method`."""
+    tree = ast.parse((ROOT / path).read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    methods = {f"{each.name}::{node.name}" for each in classes for node in each.body if hasattr(node, "name")}
+    return methods | {node.name for node in tree.body if hasattr(node, "name")}
+
+
+@pytest.mark.parametrize(("path", "name"), NAMED)
+def test_the_named_test_exists(path: str, name: str) -> None:
+    assert name.startswith(("test_", "Test"))
+    assert name in names_in(path)
+
+
+def test_every_row_names_a_test() -> None:
+    assert len(ROWS) > 50
+    assert [row for row in ROWS if not re.search(r"`tests/[\w/]+\.py::[\w:]+`", row)] == []
