@@ -13,7 +13,7 @@ from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
 
 SERVICES = COMPOSE["services"]
 OURS = ("web", "worker", "migrate")
-LASTING = tuple(set(SERVICES) - {"migrate"})
+LASTING = tuple(name for name in SERVICES if name != "migrate")
 
 
 @pytest.mark.parametrize("name", OURS)
