@@ -116,8 +116,8 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     return render(request, "web/developer/suspend.html", context)
 
 
-@posted_from("web:agent", "agent_id")
 @developer_page
+@posted_from("web:agent", "agent_id")
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     _set_status(request, developer, agent, Agent.Status.ACTIVE)
