@@ -18,19 +18,20 @@ def disclose(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]
     personal = content["personal"]
     shown = {
         "resource": personal.get("resource"),
-        "ip": personal.get("ip") if _may_see_address(content, organization_id) else None,
+        "ip": personal.get("ip") if _is_own_address(content, organization_id) else None,
         "userAgent": personal.get("userAgent") if _is_own_act(content, organization_id) else None,
     }
     return {**_without_foreign_policy(content, organization_id), "personal": shown}
 
 
-def _may_see_address(content: Mapping[str, Any], organization_id: str) -> bool:
-    """Return whether the address is that of the organization's own act, or of a call by its own agent.
+def _is_own_address(content: Mapping[str, Any], organization_id: str) -> bool:
+    """Return whether the address is one of the organization's own agents, developers or services.
 
-    Verify records where the agent called from, as the service told it; the user agent is that of the service.
+    Verify records where the agent called from, whoever asked. A stock client has no organization to be told.
     """
-    is_own_agent = content["event"] == Event.TOKEN_VERIFY and content["organizationId"] == organization_id
-    return is_own_agent or _is_own_act(content, organization_id)
+    if content["event"] == Event.TOKEN_VERIFY:
+        return bool(content["organizationId"] == organization_id)
+    return _is_own_act(content, organization_id)
 
 
 def _is_own_act(content: Mapping[str, Any], organization_id: str) -> bool:

@@ -1,7 +1,7 @@
 """What an enforcement point asks, and what it is answered."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -34,7 +34,8 @@ class VerifyRequest:
     """One question: may the bearer of `token` do this now?
 
     `resource_server` is the asking service once it has authenticated, None for an anonymous one, which may name a
-    service by `resource`. `context` may hold `ip`, the address of the service's caller.
+    service by `resource`. `context` may hold `ip`, the address of the service's caller. `is_forwarded` says that a
+    proxy passes on the caller's own request: the address and user agent of `actor` are then the caller's, whoever asks.
     """
 
     token: str
@@ -44,6 +45,13 @@ class VerifyRequest:
     action: str | None = None
     resource: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    is_forwarded: bool = False
+
+    @property
+    def asker(self) -> Actor:
+        """Return who asks. What a caller's request says of its origin is not told of the service behind the proxy."""
+        actor = replace(self.actor, ip=None, user_agent="") if self.is_forwarded else self.actor
+        return actor.acting_as("service", self.resource_server.id) if self.resource_server else actor
 
     @property
     def ip(self) -> str | None:

@@ -142,11 +142,11 @@ def _rule_context(request: VerifyRequest, facts: Facts, now: datetime) -> RuleCo
 
 def _draft(question: Question) -> Draft:
     request, decision = question.request, question.decision
-    facts, server, policy = question.facts, request.resource_server, decision.policy
+    facts, policy = question.facts, decision.policy
     return Draft(
         event=Event.TOKEN_VERIFY,
         outcome=Outcome.ALLOWED if decision.allowed else Outcome.DENIED,
-        actor=request.actor.acting_as("service", server.id) if server else request.actor,
+        actor=request.asker,
         organization_id=facts.organization_id,
         service_organization_ids=(facts.service_organization_id,) if facts.service_organization_id else (),
         user_id=decision.user_id,
@@ -159,8 +159,13 @@ def _draft(question: Question) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(question),
-        personal={"ip": request.ip, "callerIp": request.actor.ip, "context": context_for_log(request.context)},
+        personal=_personal(request),
     )
+
+
+def _personal(request: VerifyRequest) -> dict[str, object]:
+    personal = {"ip": request.ip, "callerIp": request.asker.ip, "context": context_for_log(request.context)}
+    return {**personal, "forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else personal
 
 
 def _metadata(question: Question) -> dict[str, object]:

@@ -154,6 +154,7 @@ class ForwardAuth(Endpoint):
             action=self._query("action") or None,
             resource=self._query("resource") or None,
             context=context,
+            is_forwarded=True,
         )
 
     def _deny(self, decision: Decision, scopes: list[str]) -> Response:

@@ -107,7 +107,7 @@ class TestVerify:
         expect(200, service.post("/tokens/verify", {**question, "context": {"ip": "203.0.113.7"}}))
         assert origin(log("token.verify")) == ("203.0.113.7", SERVICE["User_Agent"])
 
-    def test_between_organizations_the_service_sees_its_report_and_the_agents_side_its_agent(
+    def test_between_organizations_only_the_agents_side_sees_where_it_called_from(
         self, developer: Api, rival: Api, agent: Json, ada: Any, log: Any
     ) -> None:
         server = expect(201, rival.post("/resource-servers", SERVER))
@@ -120,26 +120,68 @@ class TestVerify:
 
         theirs = {entry["event"]: origin(entry) for entry in expect(200, rival.get("/audit"))["items"]}
 
-        assert theirs["token.verify"] == ("203.0.113.7", SERVICE["User_Agent"])
+        assert theirs["token.verify"] == (None, SERVICE["User_Agent"])
         assert theirs["token.issued"] == theirs["consent.approved"] == (None, None)
         assert origin(log("token.verify")) == ("203.0.113.7", None)
         assert origin(log("token.issued")) == ("127.0.0.1", AGENT["User_Agent"])
 
-    def test_a_stock_client_runs_on_a_persons_machine(self, rival: Api, ada: Any) -> None:
-        from accounts.models import User
-        from agents.models import Agent
-        from tests.oauth.world import OAuthClient
+    def test_through_a_proxy_the_user_agent_is_the_callers(self, developer: Api, tokens: Json, log: Any) -> None:
+        server = expect(201, developer.post("/resource-servers", SERVER))
+        assert forwarded(tokens["accessToken"], server) == 200
+        assert origin(log("token.verify")) == ("203.0.113.66", None)
 
-        expect(201, rival.post("/resource-servers", SERVER))
-        body = {"client_name": "Stock", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
-        answer = Client().post("/oauth/register", body, content_type="application/json")
-        client = OAuthClient(Agent.objects.get(client_id=answer.json()["client_id"]), "")
-        tokens = client.tokens(User.objects.get(pk=ada.id), resource=SERVER["identifier"])
-        verify(tokens["access_token"], resource=SERVER["identifier"])
 
-        entries = expect(200, rival.get(f"/audit?agentId={client.agent.id}"))["items"]
+class TestStockClient:
+    """It runs on a person's machine, so its address is that person's."""
+
+    def test_is_nobodys_own(self, rival: Api, ada: Any) -> None:
+        server, agent_id, token = stock_tokens(rival, ada)
+        verify(token, resource=SERVER["identifier"])
+        service = Api(Authorization=basic(server["id"], server["secret"]))
+        question = {"token": token, "requiredScopes": ["email:read"], "context": {"ip": "203.0.113.7"}}
+        expect(200, service.post("/tokens/verify", question))
+
+        entries = expect(200, rival.get(f"/audit?agentId={agent_id}"))["items"]
         assert {"token.verify", "token.issued", "consent.approved"} <= {entry["event"] for entry in entries}
         assert {origin(entry) for entry in entries} == {(None, None)}
+
+    def test_a_service_shows_its_own_user_agent_but_not_where_the_client_is(self, rival: Api, ada: Any) -> None:
+        server, agent_id, token = stock_tokens(rival, ada)
+        service = Api(Authorization=basic(server["id"], server["secret"]), **SERVICE)
+        question = {"token": token, "requiredScopes": ["email:read"], "context": {"ip": "203.0.113.7"}}
+        expect(200, service.post("/tokens/verify", question))
+        assert newest_verify(rival, agent_id) == (None, SERVICE["User_Agent"])
+
+    def test_is_hidden_behind_a_proxy_too(self, rival: Api, ada: Any) -> None:
+        server, agent_id, token = stock_tokens(rival, ada)
+        assert forwarded(token, server) == 200
+        assert newest_verify(rival, agent_id) == (None, None)
+
+
+def newest_verify(developer: Api, agent_id: str) -> tuple[str | None, str | None]:
+    return origin(expect(200, developer.get(f"/audit?event=token.verify&agentId={agent_id}&limit=1"))["items"][0])
+
+
+def stock_tokens(developer: Api, person: Any) -> tuple[Json, str, str]:
+    """Return a service, the id of a stock client that the person lets use it, and the client's access token."""
+    from accounts.models import User
+    from agents.models import Agent
+    from tests.oauth.world import OAuthClient
+
+    server = expect(201, developer.post("/resource-servers", SERVER))
+    body = {"client_name": "Stock", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
+    answer = Client().post("/oauth/register", body, content_type="application/json")
+    client = OAuthClient(Agent.objects.get(client_id=answer.json()["client_id"]), "")
+    tokens = client.tokens(User.objects.get(pk=person.id), resource=SERVER["identifier"])
+    return server, client.agent.id, tokens["access_token"]
+
+
+def forwarded(token: str, server: Json) -> int:
+    """Ask about a call from a person's machine as the service's proxy does; return the status."""
+    machine = Client(REMOTE_ADDR="203.0.113.66", HTTP_USER_AGENT="Ada's laptop/1")
+    credential = basic(server["id"], server["secret"])
+    headers = {"Authorization": f"Bearer {token}", "X-Resource-Server": credential}
+    return machine.get("/api/v1/forward-auth?scopes=email:read", headers=headers).status_code
 
 
 def test_a_person_sees_where_they_were(agent: Json, ada: Any) -> None:

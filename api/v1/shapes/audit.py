@@ -41,8 +41,9 @@ class AuditEntry(serializers.Serializer):
     The log keeps the `context` of a verify as personal data; of one whose canonical JSON exceeds 4096 bytes only
     `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
 
-    A developer sees `ip` for the calls of the organization's own agents, and both `ip` and `userAgent` for what its
-    agents, services and developers did; never a person's. Of another organization's policy a developer sees only
+    A developer sees `ip` and `userAgent` for what the organization's own agents, services and developers did; never a
+    person's. Of a verify `ip` is where the agent called from, shown to the agent's organization only, and `userAgent`
+    that of the service that asked, null when its proxy did. Of another organization's policy a developer sees only
     `metadata.ruleType`; `policyId` is null.
     """
 
