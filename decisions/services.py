@@ -164,8 +164,13 @@ def _draft(question: Question) -> Draft:
 
 
 def _personal(request: VerifyRequest) -> dict[str, object]:
-    personal = {"ip": request.ip, "callerIp": request.asker.ip, "context": context_for_log(request.context)}
-    return {**personal, "forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else personal
+    forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
+    return {
+        "ip": request.ip,
+        "callerIp": request.asker.ip,
+        "context": context_for_log(request.context),
+        **forwarded,
+    }
 
 
 def _metadata(question: Question) -> dict[str, object]:
