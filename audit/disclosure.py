@@ -1,7 +1,8 @@
 """What an organization may read of an entry: its own side of it, and never where a person was.
 
 One entry may stand in two organizations' logs. Each sees what was asked and decided, and by id for whom; of the
-other's policies neither sees more than the type of the rule.
+other's policies neither sees more than the type of the rule. A consent covers all that a person allows an agent: the
+organization of a service reads of it only what the request that named the service asked for.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,9 @@ from typing import Any
 from audit.events import Event
 
 OF_THE_POLICY = frozenset({"policyName", "ruleIndex", "detail"})
+# What these say of a connection goes beyond the request that named the service; a revocation ends it all.
+OF_A_CONNECTION = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
+OF_THE_REQUEST = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
 OWN_KINDS = frozenset({"agent", "developer", "service"})
 
 
@@ -21,7 +25,8 @@ def disclose(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]
         "ip": personal.get("ip") if _is_own_address(content, organization_id) else None,
         "userAgent": personal.get("userAgent") if _is_own_act(content, organization_id) else None,
     }
-    return {**_without_foreign_policy(content, organization_id), "personal": shown}
+    content = _within_the_request(_without_foreign_policy(content, organization_id), organization_id)
+    return {**content, "personal": shown}
 
 
 def _is_own_address(content: Mapping[str, Any], organization_id: str) -> bool:
@@ -52,3 +57,15 @@ def _without_foreign_policy(content: Mapping[str, Any], organization_id: str) ->
         return dict(content)
     metadata = {name: value for name, value in content["metadata"].items() if name not in OF_THE_POLICY}
     return {**content, "policyId": None, "metadata": metadata}
+
+
+def _within_the_request(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+    """Return a consent's entry without what the person allows the agent elsewhere, or allowed it before."""
+    if content["event"] not in OF_A_CONNECTION or content["organizationId"] == organization_id:
+        return dict(content)
+    metadata = content["metadata"]
+    requested = metadata.get("requestedScopes", ())
+    shown = {name: value for name, value in metadata.items() if name in OF_THE_REQUEST}
+    if "shownScopes" in metadata:
+        shown["shownScopes"] = [scope for scope in metadata["shownScopes"] if scope["id"] in requested]
+    return {**content, "scopes": [scope for scope in content["scopes"] if scope in requested], "metadata": shown}

@@ -1,7 +1,7 @@
-"""A connection: what a person allows an agent at one organization. At most one consent of it is live.
+"""A connection: all that a person allows an agent, whichever services it names. At most one consent of it is live.
 
-Approving a later request replaces the live consent. Database constraints hold the number to one; the person's row,
-locked first, makes two approvals take turns.
+Approving a later request replaces the live consent. A database constraint holds the number to one; the person's row,
+locked first, makes two approvals take turns, and an approval and a revocation.
 """
 
 from collections.abc import Sequence
@@ -59,6 +59,7 @@ class Change:
             "notGranted": [scope for scope in requested if scope not in self.granted],
             "shownScopes": self.shown,
             "replacedConsentId": self.replaced.id if self.replaced else None,
+            "requestedScopes": list(requested),
         }
 
 
@@ -85,7 +86,7 @@ def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, no
         actor=actor,
         consent=replaced,
         scopes=replaced.granted_scopes,
-        metadata={"replacedBy": replacement.id},
+        metadata={"replacedBy": replacement.id, "requestedScopes": replaced.requested_scopes},
         at=now,
     )
 

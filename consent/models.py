@@ -18,8 +18,8 @@ class Consent(models.Model):
     Everything the agent asked is fixed at the request. `granted_scopes` is a snapshot that is never added to.
     `expires_at` is the end of the request while it is pending, and the end of the grant once approved.
 
-    A person has at most one approved consent per agent and organization: their connection. Approving a later request
-    replaces it; `replaced_by` of every earlier one then points to the latest.
+    A person has at most one approved consent per agent: their connection. Approving a later request replaces it;
+    `replaced_by` of every earlier one then points to the latest.
     """
 
     class Status(models.TextChoices):
@@ -38,6 +38,7 @@ class Consent(models.Model):
 
     id = PrefixedIdField(prefix="cns", unguessable=True)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
+    # The agent's; for a stock client, which has none, that of the first service it named.
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="consents"
@@ -77,17 +78,9 @@ class Consent(models.Model):
             models.Index(fields=["user", "id"]),
             models.Index(fields=["status", "expires_at"]),
         ]
-        # Two constraints, because NULLs are distinct: a stock client that names no resource has no organization.
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "agent", "organization"],
-                condition=models.Q(status="approved"),
-                name="one_approved_consent",
-            ),
-            models.UniqueConstraint(
-                fields=["user", "agent"],
-                condition=models.Q(status="approved", organization=None),
-                name="one_approved_consent_without_organization",
+                fields=["user", "agent"], condition=models.Q(status="approved"), name="one_approved_consent"
             ),
         ]
 

@@ -38,4 +38,9 @@ def _services_affected(event: Event, consent: Consent) -> list[str]:
     first = [consent.organization_id] if consent.agent.is_stock and consent.organization_id else []
     if event in WITHOUT_A_GRANT:
         return first
-    return [*first, *(organization.id for organization in organizations_of_services(consent.resource))]
+    resources = set(consent.resource)
+    if event is Event.CONSENT_REVOKED:
+        # It ends the whole connection, so also what earlier requests had named.
+        earlier = Consent.objects.filter(replaced_by=consent).values_list("resource", flat=True)
+        resources.update(one for resource in earlier for one in resource)
+    return [*first, *(organization.id for organization in organizations_of_services(sorted(resources)))]

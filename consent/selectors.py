@@ -53,13 +53,14 @@ def consent_to_decide(user: User, consent_id: str) -> Consent:
 def visible_consent(consent_id: str, *, user: User | None, organization_id: str | None) -> Consent:
     """Return the consent to whoever may see it. Raises `NotFound`.
 
-    While it is undecided its id is enough; once decided only its owner and the agent's organization see it.
+    While it is undecided its id is enough; once decided only its owner and the agent's organization see it. A stock
+    client has no organization, and its services are not told what was asked for others.
     """
     consent = consent_by_id(consent_id)
     if consent.decided_at is None:
         return consent
     is_owner = user is not None and user.id == consent.user_id
-    is_own_agent = organization_id is not None and organization_id == consent.organization_id
+    is_own_agent = organization_id is not None and organization_id == consent.agent.organization_id
     if not is_owner and not is_own_agent:
         raise NotFound("No such consent.")
     return consent
@@ -97,9 +98,7 @@ def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list
 def approved_consents(user: User, asked: Consent) -> QuerySet[Consent]:
     """Return the approved consents of the connection that `asked` belongs to: one at most, run out or not."""
     rows = Consent.objects.select_related("agent__organization")
-    return rows.filter(
-        user=user, agent=asked.agent_id, organization=asked.organization_id, status=Consent.Status.APPROVED
-    )
+    return rows.filter(user=user, agent=asked.agent_id, status=Consent.Status.APPROVED)
 
 
 def live_consent(user: User, asked: Consent) -> Consent | None:

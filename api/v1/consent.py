@@ -120,10 +120,10 @@ class Approve(Decision):
         "approveConsent",
         "Grant what was asked, or a part of it",
         description="The code lives 60 seconds and works once. Send the person to `redirectUrl`. A person has one live "
-        "consent per agent and organization: approving a later request replaces the earlier consent (its status "
-        "becomes `replaced`) and moves its tokens to this one. `scopes` may name requested and currently live scopes; "
-        "the default is all requested ones. Live scopes that the request does not mention stay; requested ones that "
-        "are left out go at once, even where they were live. The code yields what was requested and granted.",
+        "consent per agent, whichever services it names: approving a later request replaces the earlier consent (its "
+        "status becomes `replaced`) and moves its tokens to this one. `scopes` may name requested and currently live "
+        "scopes; the default is all requested ones. Live scopes that the request does not mention stay; requested ones "
+        "that are left out go at once, even where they were live. The code yields what was requested and granted.",
         body=ApproveBody,
         answer=ApprovedConsent,
         errors=(

@@ -109,13 +109,8 @@ class Migration(migrations.Migration):
                 "constraints": [
                     models.UniqueConstraint(
                         condition=models.Q(("status", "approved")),
-                        fields=("user", "agent", "organization"),
-                        name="one_approved_consent",
-                    ),
-                    models.UniqueConstraint(
-                        condition=models.Q(("organization", None), ("status", "approved")),
                         fields=("user", "agent"),
-                        name="one_approved_consent_without_organization",
+                        name="one_approved_consent",
                     ),
                 ],
             },

@@ -1,4 +1,4 @@
-"""One live consent per person, agent and organization: a later approval replaces the earlier one."""
+"""One live consent per person and agent: a later approval replaces the earlier one."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, initiate, problem, tokens_for, verify
+from tests.api.conftest import Api, Json, code_for, credentials, expect, initiate, problem, tokens_for, verify
 
 
 def approve(agent: Json, person: Api, requested: list[str], **body: Any) -> Json:
@@ -232,26 +232,3 @@ def new_session(anybody: Api) -> Any:
         return Api(Authorization=f"Bearer {expect(200, anybody.post('/users/login', body))['sessionToken']}")
 
     return sign_in
-
-
-def test_stock_clients_have_one_connection_per_organization(db: None, ada: Any) -> None:
-    """Without a resource there is no organization: NULLs count as one, too."""
-    from accounts.models import User
-    from tests.oauth.world import OAuthClient, make_developer, make_resource_server
-
-    made = Api().client.post(
-        "/oauth/register",
-        {"redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"},
-        content_type="application/json",
-    )
-    from agents.models import Agent
-
-    client = OAuthClient(Agent.objects.get(client_id=made.json()["client_id"]), "")
-    make_resource_server(make_developer("one@example.com"), "https://one.example")
-    make_resource_server(make_developer("two@example.com"), "https://two.example")
-    person = User.objects.get(pk=ada.id)
-    for resource in (None, "https://one.example", "https://two.example"):
-        for _ in range(2):
-            client.tokens(person, scope="email:read", resource=resource)
-    statuses = [status for status, _ in consents(ada)]
-    assert (statuses.count("approved"), statuses.count("replaced")) == (3, 3)
