@@ -22,7 +22,6 @@ from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token
 
-
 # All of them are among the entry's scopes, and the caller is told all: whoever asks for a hundred needs no second list.
 MAX_LOGGED_MISSING = 10
 

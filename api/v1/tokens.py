@@ -42,7 +42,7 @@ VERIFY_WORDS = (
     + ", ".join(f"`{reason.value}`" for reason in Reason)
     + ". Callers without a credential are "
     "throttled by address (`THROTTLE_VERIFY`, each question of a batch counts); a resource server is not. Rules see "
-    "the whole `context`, whose `ip` is an address without a zone; of one longer than 4096 bytes the log keeps the digest, the size and the beginning. "
+    "the whole `context`; of one longer than 4096 bytes the log keeps the digest, the size and the beginning. "
     "The call is bound by the "
     "policies of the agent's organization and of the organization whose resource server asks or, asked anonymously, "
     "whose identifier `resource` names in any spelling; both find it in their logs. A token that is not meant for that "
