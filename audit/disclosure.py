@@ -64,7 +64,7 @@ def _is_persons_act(content: Mapping[str, Any], user_id: str) -> bool:
     """Return whether the person acted, or the developer that the person is: `developerId` names whose entry it is."""
     actor = content["actor"]
     if actor["kind"] == "developer":
-        return content["userId"] == user_id and actor["id"] == content["metadata"].get("developerId")
+        return bool(content["userId"] == user_id and actor["id"] == content["metadata"].get("developerId"))
     return bool(actor["kind"] == "user" and actor["id"] == user_id)
 
 
