@@ -136,11 +136,36 @@ def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User
         client.authorize(browser, redirect_uri="http://localhost:4000/cb", scope="email:read")["Location"]
     )
     text = page.content.decode()
-    assert "<strong><bdi>localhost:4000</bdi></strong>" in text
+    assert "<strong><bdi>this computer</bdi></strong>" in text
     assert "That is a program on this computer" in text
     assert "app.example" not in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
+
+
+@pytest.mark.parametrize("host", ["accounts.google.com", "localhost"])
+def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, ada: "User", host: str) -> None:
+    """An app scheme leads to the app that owns the scheme, whatever the client writes behind it."""
+    client = register(client_name="", redirect_uris=[f"com.evil.app://{host}/cb"], **PUBLIC)
+    browser = world.sign_in(ada)
+    assert client.agent.name == "Unnamed client"
+    page = browser.get(client.authorize(browser, scope="email:read")["Location"])
+    text = page.content.decode()
+    assert "<strong><bdi>an app on this device (com.evil.app:)</bdi></strong>" in text
+    assert f"<bdi>{host}" not in text
+    assert "That is an app on this device" in text
+    shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
+    assert shown["agent"]["developer"] == {"name": "an app on this device (com.evil.app:)", "verified": False}
+
+
+def test_a_client_that_gave_no_name_is_named_by_a_web_host_only(register: Any) -> None:
+    uris = ["com.evil.app://accounts.google.com/cb", "http://localhost/cb", "https://tool.example:8443/cb"]
+    assert register(client_name="", redirect_uris=uris, **PUBLIC).agent.name == "tool.example"
+
+
+@pytest.mark.parametrize("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
+def test_a_host_that_readers_may_read_differently_is_refused(world: Any, db: None, host: str) -> None:
+    assert world.error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 
 
 def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: "User") -> None:
