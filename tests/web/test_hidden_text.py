@@ -40,9 +40,10 @@ def test_a_client_that_registers_itself(db):
 
 
 def test_everywhere_where_its_name_stands(as_ada, ada):
-    client_id = register_stock_client().json()["client_id"]
+    client = register_stock_client().json()
     asked = {
-        "clientId": client_id,
+        "clientId": client["client_id"],
+        "clientSecret": client["client_secret"],
         "requestedScopes": ["email:read"],
         "redirectUri": "https://quick.example/cb",
         "codeChallenge": "x" * 43,
