@@ -138,6 +138,11 @@ def hold_account(user: User) -> User:
     return held
 
 
+def lock_person(user_id: str | None) -> None:
+    """Lock the person's row, whatever has become of them, until the transaction ends; None locks nothing."""
+    User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
+
+
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
     """Shut a person out and stop every agent that acts for them, at once."""
     with revocation():

@@ -34,6 +34,12 @@ class InvalidScope(DomainError):
     title = "A scope is unknown or not allowed"
 
 
+class NothingToGrant(InvalidScope):
+    """Since the request was made, the developer has taken from the agent everything that it asks for."""
+
+    title = "Nothing is left to allow"
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """One permission in plain words. `description` says what it can do, `cannot` what it cannot.
@@ -53,6 +59,11 @@ class Scope:
     labels: frozenset[str] = frozenset()
     is_reversible: bool = False
     asks: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what a person agrees to: with other words it is another permission."""
+        return (self.title, self.description, self.cannot, self.risk_level)
 
     @property
     def risk_rank(self) -> int:

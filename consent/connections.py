@@ -15,7 +15,7 @@ from consent.catalogue import InvalidScope, snapshot
 from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import record_consent
-from consent.selectors import approved_consents, carried_scopes
+from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
 from core.actor import SYSTEM, Actor
 
 
@@ -42,23 +42,36 @@ ALL_REQUESTED = Choice()
 class Change:
     """What an approval makes of a connection: all that is granted then, and the consent it replaces, if any.
 
-    `shown` are the words of every scope on the screen, those that were live already among them.
+    `choosable` are the scopes on the screen, `shown` the words of these and of what was requested and is not the
+    agent's any more. `reworded` were live in other words than those that the request shows.
     """
 
     granted: list[str]
+    choosable: list[str]
     shown: list[dict[str, str]]
+    reworded: list[str]
     replaced: Consent | None
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
-        """Return the change for the log."""
-        before = self.replaced.granted_scopes if self.replaced else []
+        """Return the change for the log.
+
+        `removed` is what the person took back, `withdrawn` what the developer had taken from the agent before. Both
+        are named by the words agreed then.
+        """
+        replaced = self.replaced
+        before = replaced.live_scopes() if replaced else []
+        ended = [scope for scope in agreed_scopes(replaced) if scope.id not in self.granted] if replaced else []
+        again = [scope for scope in self.granted if scope in before]
         return {
             "added": [scope for scope in self.granted if scope not in before],
-            "kept": [scope for scope in self.granted if scope in before],
-            "removed": [scope for scope in before if scope not in self.granted],
+            "kept": [scope for scope in again if scope not in self.reworded],
+            "reworded": [scope for scope in again if scope in self.reworded],
+            "removed": [scope.id for scope in ended if scope.id in before],
+            "withdrawn": [scope.id for scope in ended if scope.id not in before],
+            "endedScopes": snapshot(ended),
             "notGranted": [scope for scope in requested if scope not in self.granted],
-            "shownScopes": self.shown,
-            "replacedConsentId": self.replaced.id if self.replaced else None,
+            "shownScopes": [one for one in self.shown if one["id"] in self.choosable],
+            "replacedConsentId": replaced.id if replaced else None,
             "requestedScopes": list(requested),
         }
 
@@ -72,8 +85,14 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     live = _lock_live_consent(consent, user, now)
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
         raise ConnectionChanged("Read what the agent may do now, and decide again.")
-    shown = [*consent.shown_scopes, *snapshot(carried_scopes(consent, live))]
-    return Change(_granted(consent, live, choice), shown, live)
+    held = live.live_scopes() if live else []
+    return Change(
+        granted=_granted(consent, live, choice),
+        choosable=list(dict.fromkeys([*consent.askable_scopes(), *held])),
+        shown=[*consent.shown_scopes, *snapshot(carried_scopes(consent, live))],
+        reworded=reworded_scopes(consent, live),
+        replaced=live,
+    )
 
 
 def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> None:
@@ -107,15 +126,23 @@ def _lock_live_consent(consent: Consent, user: User, now: datetime) -> Consent |
 
 def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str]:
     """Return the chosen scopes, those requested first. Raises `ConnectionChanged`, `InvalidScope`."""
-    requested, held = consent.requested_scopes, live.live_scopes() if live else []
-    named = list(requested) if choice.scopes is None else list(choice.scopes)
+    askable, held = consent.askable_scopes(), live.live_scopes() if live else []
+    named = askable if choice.scopes is None else list(choice.scopes)
     if not named:
         raise InvalidScope("Grant at least one scope, or deny the request.")
-    choosable = list(dict.fromkeys([*requested, *held]))
-    beyond = [scope for scope in dict.fromkeys(named) if scope not in choosable]
-    if live and choice.shown_id and any(scope in live.granted_scopes for scope in beyond):
-        raise ConnectionChanged(f"The developer has taken {', '.join(beyond)} from the agent.")
-    if beyond:
-        raise InvalidScope(f"{', '.join(beyond)}: neither requested nor allowed to this agent now.")
-    kept = [] if choice.is_whole else [scope for scope in held if scope not in requested]
+    choosable = list(dict.fromkeys([*askable, *held]))
+    _require_choosable(consent, live, choice, [scope for scope in dict.fromkeys(named) if scope not in choosable])
+    kept = [] if choice.is_whole else [scope for scope in held if scope not in askable]
     return [scope for scope in choosable if scope in named or scope in kept]
+
+
+def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, beyond: Sequence[str]) -> None:
+    """Raise for scopes that cannot be granted: `ConnectionChanged` if the page may have shown them, `InvalidScope`."""
+    if not beyond:
+        return
+    names = ", ".join(beyond)
+    withdrawn = [*consent.requested_scopes, *(live.granted_scopes if live else ())]
+    if any(scope not in withdrawn for scope in beyond):
+        raise InvalidScope(f"{names}: neither requested nor allowed to this agent now.")
+    refusal = InvalidScope if choice.shown_id is None else ConnectionChanged
+    raise refusal(f"The developer has taken {names} from the agent.")

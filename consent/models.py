@@ -53,6 +53,8 @@ class Consent(models.Model):
     state = models.TextField(blank=True)
     code_challenge = models.CharField(max_length=128, blank=True)
     resource = models.JSONField(default=list)
+    # The organization of each service that is named: another one that registers the identifier later gets nothing.
+    resource_owners = models.JSONField(default=dict)
     reason = PlainTextField(max_length=200, blank=True)
     # Whether the request came with the agent's own credentials; otherwise anyone may have written the reason.
     is_authenticated = models.BooleanField(default=False)
@@ -98,6 +100,10 @@ class Consent(models.Model):
         if self.door == self.Door.LINK:
             return True
         return bool(self.browser_digest) and compare_digest(self.browser_digest, browser_digest)
+
+    def askable_scopes(self) -> list[str]:
+        """Return the requested scopes that the agent may still hold: those that can be granted."""
+        return self.agent.allowed_among(self.requested_scopes)
 
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""

@@ -34,6 +34,13 @@ def current_consent(user: User, consent_id: str) -> Consent:
     return consent_for_user(user, consent.replaced_by_id) if consent.replaced_by_id else consent
 
 
+def latest_of(consent: Consent) -> Consent:
+    """Return the consent as it is now, or the latest one that replaced it."""
+    rows = Consent.objects.select_related("agent__organization")
+    current: Consent = rows.get(pk=consent.pk)
+    return rows.get(pk=current.replaced_by_id) if current.replaced_by_id else current
+
+
 def consent_by_id(consent_id: str) -> Consent:
     """Return the consent, whoever asks. Raises `NotFound`."""
     consent = Consent.objects.select_related("agent__organization", "organization").filter(id=consent_id).first()
@@ -80,6 +87,15 @@ def carried_scopes(asked: Consent, live: Consent | None) -> list[Scope]:
         return []
     carried = [scope for scope in live.live_scopes() if scope not in asked.requested_scopes]
     return [scope for scope in agreed_scopes(live) if scope.id in carried]
+
+
+def reworded_scopes(asked: Consent, live: Consent | None) -> list[str]:
+    """Return the live scopes that `asked` requests in other words than those that the person agreed to."""
+    if live is None:
+        return []
+    agreed = {scope.id: scope.words for scope in agreed_scopes(live)}
+    asked_for = [scope for scope in read_snapshot(asked.shown_scopes) if scope.id in live.live_scopes()]
+    return [scope.id for scope in asked_for if scope.id in agreed and scope.words != agreed[scope.id]]
 
 
 def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list[str]:

@@ -12,26 +12,28 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
+from accounts.services import lock_person
 from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
 from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.catalogue import InvalidScope, describe_scopes, require_known, snapshot
+from consent.catalogue import InvalidScope, NothingToGrant, describe_scopes, require_known, snapshot
 from consent.connections import Choice, plan_change, replace_consent
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
 from consent.redirects import require_registered_redirect
-from consent.selectors import scopes_within_reach
+from consent.resources import named_audiences, owners_of, require_same_owners
+from consent.selectors import latest_of, scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
-from core.errors import FieldError, Invalid, NotFound
+from core.errors import Invalid, NotFound
 from core.locks import revocation
 from developers.models import ResourceServer
-from developers.selectors import Audience, audience_for_identifier
-from developers.services import require_services
+from developers.selectors import Audience
+from developers.services import hold_organizations, require_services
 
 OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
@@ -73,6 +75,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             state=request.state,
             code_challenge=request.code_challenge,
             resource=list(dict.fromkeys(audience.identifier for audience in audiences)),
+            resource_owners=owners_of(audiences),
             reason=request.reason,
             is_authenticated=agent.is_confidential and (actor.kind, actor.id) == ("agent", agent.id),
             shown_scopes=snapshot(describe_scopes(wanted)),
@@ -102,11 +105,15 @@ def require_same_browser(consent: Consent, browser_digest: str) -> None:
 def require_grantable(consent: Consent) -> None:
     """Raise what keeps a pending request from being granted now.
 
-    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidRedirectUri`.
+    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidTarget` for one
+    that has changed hands, `InvalidRedirectUri`, `NothingToGrant`.
     """
     require_may_act(consent.agent)
+    require_same_owners(consent)
     require_services(consent.resource)
     require_registered_redirect(consent)
+    if not consent.askable_scopes():
+        raise NothingToGrant("The developer has taken from the agent all that it asks for. Start again there.")
 
 
 def approve_consent(
@@ -118,6 +125,7 @@ def approve_consent(
     `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`, `ConsentExpired`, and as `require_grantable` does.
     """
     _check_decider(consent, user)
+    hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
     consent.agent = lock_agent(consent.agent_id)
     require_grantable(consent)
     change = plan_change(consent, user, choice, now)
@@ -164,13 +172,16 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
 
 
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
-    """End a grant at once: no verify that starts after this has returned is allowed by it.
+    """End a connection at once: no verify that starts after this has returned is allowed by it. Return what ended.
 
-    An administrator gives a `reason`, a person need not. Revoking twice changes nothing. Raises `ConsentAlreadyDecided`
-    for what was never granted.
+    That is the consent, or the latest one that replaced it: a stop must not miss because its id is stale. An
+    administrator gives a `reason`, a person need not. Revoking twice changes nothing. Raises `ConsentAlreadyDecided`
+    for what was never granted or has run out.
     """
-    now = clock.now()
     with revocation():
+        lock_person(consent.user_id)
+        consent = latest_of(consent)
+        now = clock.now()
         approved = Consent.objects.filter(pk=consent.pk, status=Consent.Status.APPROVED)
         changed = approved.update(status=Consent.Status.REVOKED, revoked_at=now)
         if changed:
@@ -183,8 +194,6 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
                 at=now,
             )
     consent.refresh_from_db()
-    if consent.status == Consent.Status.REPLACED:
-        raise ConsentAlreadyDecided(f"It was replaced by {consent.replaced_by_id}; revoke that one.")
     if consent.status != Consent.Status.REVOKED:
         raise ConsentAlreadyDecided(f"It is {consent.status}, so there is nothing to revoke.")
     return consent
@@ -231,22 +240,11 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
     require_may_act(agent)
-    audiences = _named_audiences(request)
+    audiences = named_audiences(request.resource)
     require_services([audience.identifier for audience in audiences])
     _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")
-    return audiences
-
-
-def _named_audiences(request: ConsentRequest) -> list[Audience]:
-    found = [audience_for_identifier(identifier) for identifier in request.resource]
-    audiences = [audience for audience in found if audience is not None]
-    if len(audiences) != len(found):
-        raise InvalidTarget(
-            "Name a registered resource server, or leave it out.",
-            errors=(FieldError("resource", "is not a registered resource server"),),
-        )
     return audiences
 
 

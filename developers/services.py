@@ -148,6 +148,15 @@ def require_organization(organization: Organization) -> None:
         raise OrganizationSuspended(organization.suspension_notice())
 
 
+def hold_organizations(ids: Iterable[str | None]) -> None:
+    """Lock the organizations until the transaction ends, so that a suspension waits for what is being granted.
+
+    Danger: accounts are locked before organizations, and these before agents.
+    """
+    wanted = {one for one in ids if one}
+    list(Organization.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=wanted).order_by("pk"))
+
+
 def require_services(identifiers: Iterable[str]) -> None:
     """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
     if any(not organization.may_act for organization in organizations_of_services(identifiers)):

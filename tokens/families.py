@@ -56,10 +56,10 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
 def move_tokens(*, source: Consent, target: Consent) -> None:
     """Put the codes and families of a replaced consent under the one that replaces it.
 
-    Each keeps the scopes of its own request, less what the person has taken back. Danger: codes go first. An exchange
-    that holds its code's row is waited for, and the family that it makes is then among those that move.
+    Each keeps the scopes of its own request, less what the person has taken back. Danger: codes go first. The update
+    waits for an exchange that holds its code's row, and the family that it makes is then among those that move.
     """
-    for code in AuthorizationCode.objects.filter(consent=source).select_for_update(no_key=True).order_by("id"):
+    for code in AuthorizationCode.objects.filter(consent=source).order_by("id"):
         kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
         AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
     families = list(TokenFamily.objects.filter(consent=source).select_for_update(no_key=True).order_by("id"))

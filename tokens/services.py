@@ -77,8 +77,8 @@ def approve(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_
     The code yields what was requested and granted; it gets nothing of what other devices asked for. When a consent is
     replaced, something may be taken away: then no verify that starts after this rests on the earlier one.
     """
-    now = clock.now()
     user = hold_account(user)
+    now = clock.now()
     require_verified_address(user)
     consent, replaced = consent_services.approve_consent(
         actor=actor, consent=consent, user=user, choice=choice, now=now

@@ -43,20 +43,28 @@ def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
 def _with_names(
     entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
 ) -> dict[str, Any]:
-    # An approval says what the screen said, whatever its scopes are called now.
-    titles = {**titles, **{one["id"]: plain_text(one["title"]) for one in entry["metadata"].get("shownScopes", ())}}
+    # An approval says what the screen said, whatever its scopes are called now; what ended, what had been agreed.
+    titles = {**titles, **_words(entry, "shownScopes")}
+    ended = {**titles, **_words(entry, "endedScopes")}
     return {
         **entry,
         "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
         "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
         "scopeTitles": _titled(entry["scopes"], titles),
         "addedTitles": _titled(_changed(entry, "added"), titles),
-        "removedTitles": _titled(_changed(entry, "removed"), titles),
+        "rewordedTitles": _titled(_changed(entry, "reworded"), titles),
+        "removedTitles": _titled(_changed(entry, "removed"), ended),
+        "withdrawnTitles": _titled(_changed(entry, "withdrawn"), ended),
     }
 
 
 def _scopes_in(entry: dict[str, Any]) -> list[str]:
     return [*entry["scopes"], *_changed(entry, "added"), *_changed(entry, "removed")]
+
+
+def _words(entry: dict[str, Any], field: str) -> dict[str, str]:
+    """Return the titles that stand in the entry itself."""
+    return {one["id"]: plain_text(one["title"]) for one in entry["metadata"].get(field, ())}
 
 
 def _changed(entry: dict[str, Any], how: str) -> list[str]:

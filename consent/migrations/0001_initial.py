@@ -48,6 +48,7 @@ class Migration(migrations.Migration):
                 ("state", models.TextField(blank=True)),
                 ("code_challenge", models.CharField(blank=True, max_length=128)),
                 ("resource", models.JSONField(default=list)),
+                ("resource_owners", models.JSONField(default=dict)),
                 ("reason", models.CharField(blank=True, max_length=200)),
                 ("is_authenticated", models.BooleanField(default=False)),
                 ("shown_scopes", models.JSONField(default=list)),

@@ -114,16 +114,6 @@ def test_revoking_the_connection_ends_every_device(agent: Json, ada: Api) -> Non
         problem(refresh(agent, token), 400, "invalid_grant")
 
 
-def test_a_replaced_consent_cannot_be_revoked_and_the_answer_names_the_live_one(agent: Json, ada: Api) -> None:
-    first = tokens_for(agent, ada)
-    second = tokens_for(agent, ada)
-    third = tokens_for(agent, ada)
-    for old in (first, second):
-        answer = ada.post(f"/users/me/consents/{old['consentId']}/revoke")
-        assert third["consentId"] in problem(answer, 409, "consent_already_decided")["detail"]
-    assert is_allowed(first)
-
-
 def test_a_code_that_was_not_redeemed_yet_moves_and_gains_nothing(agent: Json, ada: Api) -> None:
     early = code_for(agent, ada, requestedScopes=["email:read", "email:send"])
     later = approve(agent, ada, ["email:send", "calendar:read"], scopes=["calendar:read"])

@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from consent.connections import Choice
-from consent.errors import ConnectionChanged, ConsentAlreadyDecided
+from consent.catalogue import catalogue
+from consent.connections import ALL_REQUESTED, Choice
+from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.services import revoke_consent
 from core import clock
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from developers.errors import OrganizationSuspended, ServiceSuspended
+from developers.resource_servers import register_resource_server
+from developers.services import suspend_organization
 from tests.threads import race
 from tests.web.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.models import TokenFamily
@@ -46,12 +50,34 @@ def refresh(agent: Any, token: IssuedTokens) -> Any:
     return refresh_tokens(actor=ANYBODY, agent=agent, refresh_token=str(token.refresh_token))
 
 
-def approving(pending: Consent, user: Any) -> Callable[[], Any]:
+def approving(pending: Consent, user: Any, choice: Choice = ALL_REQUESTED) -> Callable[[], Any]:
     def act() -> Any:
         fresh = Consent.objects.select_related("agent__organization").get(pk=pending.pk)
-        return approve(actor=as_user(user), consent=fresh, user=user)
+        return approve(actor=as_user(user), consent=fresh, user=user, choice=choice)
 
     return act
+
+
+def overtake(first: Callable[[], Any], second: Callable[[], Any], at_end: Callable[[], Any] = lambda: None) -> Any:
+    """Begin `second` when `first` has done its work and not committed; return what both returned.
+
+    `at_end` is called just before the commit, half a second later.
+    """
+    is_done = threading.Event()
+
+    def slowly() -> Any:
+        with transaction.atomic():
+            result = first()
+            is_done.set()
+            time.sleep(0.5)
+            at_end()
+        return result
+
+    def then() -> Any:
+        is_done.wait(30)
+        return second()
+
+    return race([slowly, then])
 
 
 def the_live_one(user: Any) -> Consent:
@@ -121,18 +147,78 @@ def test_the_first_two_approvals_in_parallel_leave_one_live_consent(agent: Any) 
 
 @pytest.mark.django_db(transaction=True)
 def test_an_approval_against_a_revocation_of_the_earlier_consent(agent: Any, ada: Any) -> None:
-    """Revoked first, nothing of it lives on; replaced first, the revocation says that it ended nothing."""
+    """Revoked first, nothing of it lives on in the new decision; replaced first, what replaced it ends."""
     for _ in range(ROUNDS):
         token = exchange(agent, code_for(agent, ada, "email:read"))
         earlier = the_live_one(ada)
         pending = ask(agent, scopes=["profile:read"])
         _, revoked = race([approving(pending, ada), lambda one=earlier: revoke_consent(actor=ANYBODY, consent=one)])
-        earlier.refresh_from_db()
-        is_revoked = earlier.status == STATUS.REVOKED
-        assert is_revoked is not isinstance(revoked, ConsentAlreadyDecided)
-        assert ("email:read" in the_live_one(ada).granted_scopes) is not is_revoked
-        assert decision_on(token).allowed is not is_revoked
-        revoke_consent(actor=ANYBODY, consent=the_live_one(ada))
+        assert decision_on(token).reason == "consent_revoked"
+        live = Consent.objects.filter(user=ada, status=STATUS.APPROVED)
+        if revoked.id == earlier.id:
+            assert live.get().granted_scopes == ["profile:read"]
+            revoke_consent(actor=ANYBODY, consent=live.get())
+        else:
+            assert (revoked.id, live.count()) == (pending.id, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_approval_by_the_page_against_a_revocation_leaves_nothing_live(agent: Any, ada: Any) -> None:
+    for _ in range(ROUNDS):
+        code_for(agent, ada, "email:read")
+        earlier = the_live_one(ada)
+        pending = ask(agent, scopes=["profile:read"])
+        choice = Choice(scopes=["email:read", "profile:read"], is_whole=True, shown_id=earlier.id)
+        race([approving(pending, ada, choice), lambda one=earlier: revoke_consent(actor=ANYBODY, consent=one)])
+        assert not Consent.objects.filter(user=ada, status=STATUS.APPROVED).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_revocation_that_waits_for_an_approval_ends_what_was_approved(agent: Any, ada: Any) -> None:
+    """The person's row makes them take turns: without it the revocation would find the earlier consent replaced."""
+    code_for(agent, ada, "email:read")
+    earlier = the_live_one(ada)
+    approve_now = approving(ask(agent, scopes=["profile:read"]), ada)
+    _, revoked = overtake(approve_now, lambda: revoke_consent(actor=ANYBODY, consent=earlier))
+    assert (revoked.status, revoked.predecessors.get().id) == (STATUS.REVOKED, earlier.id)
+    assert not Consent.objects.filter(user=ada, status=STATUS.APPROVED).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("which", ["agent", "service"])
+def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any, which: str) -> None:
+    service = make_developer("service@example.com", "Service").organization
+    register_resource_server(
+        actor=ANYBODY,
+        organization=service,
+        name="Mail",
+        identifier="https://mail.example/api",
+        scopes=["email:read"],
+        catalogue=catalogue(),
+    )
+    stopped = agent.organization if which == "agent" else service
+    pending = ask(agent, scopes=["email:read"], resource=["https://mail.example/api"])
+    order: list[str] = []
+
+    def suspend() -> None:
+        suspend_organization(actor=ANYBODY, organization=stopped, reason="abuse")
+        order.append("suspended")
+
+    approval, _ = overtake(approving(pending, ada), suspend, at_end=lambda: order.append("approved"))
+    assert approval.code
+    assert order == ["approved", "suspended"]
+    again = approving(ask_anyhow(pending), ada)
+    with pytest.raises((OrganizationSuspended, ServiceSuspended)):
+        again()
+
+
+def ask_anyhow(earlier: Consent) -> Consent:
+    """Return an open request like the earlier one; a suspended agent could make none."""
+    earlier.pk = None
+    earlier._state.adding = True
+    earlier.status = STATUS.PENDING
+    earlier.save()
+    return earlier
 
 
 @pytest.mark.django_db(transaction=True)
@@ -165,20 +251,11 @@ def test_what_waits_for_an_approval_to_commit_goes_on_under_the_new_consent(agen
     code = code_for(agent, ada, "email:read")
     token = exchange(agent, code) if what == "refresh" else None
     approve_now = approving(ask(agent, scopes=["profile:read"]), ada)
-    is_moved = threading.Event()
-
-    def approve_slowly() -> Any:
-        with transaction.atomic():
-            approval = approve_now()
-            is_moved.set()
-            time.sleep(0.5)
-        return approval
 
     def go_on() -> Any:
-        is_moved.wait(30)
         return refresh(agent, token) if token else exchange(agent, code)
 
-    approval, issued = race([approve_slowly, go_on])
+    approval, issued = overtake(approve_now, go_on)
     assert isinstance(issued, IssuedTokens), issued
     decision = decision_on(issued)
     assert (decision.allowed, decision.consent_id) == (True, approval.consent.id)

@@ -16,13 +16,13 @@ from django.views.decorators.http import require_http_methods
 from accounts.errors import EmailUnverified
 from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
-from agents.redirects import destination, is_loopback, is_private_use
+from agents.redirects import is_loopback, is_private_use
 from agents.selectors import document_host
 from consent.catalogue import Scope, read_snapshot
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
-from consent.selectors import carried_scopes, consent_to_decide, live_consent
+from consent.selectors import carried_scopes, consent_to_decide, live_consent, reworded_scopes
 from consent.services import require_grantable, require_same_browser
 from core import clock
 from core.browser import browser_digest
@@ -32,7 +32,7 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended, ServiceSuspended
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
-from web.display import csp_source
+from web.display import csp_source, destination
 from web.responses import LeaveTo
 
 TICKED_RISKS = ("low", "standard")
@@ -50,10 +50,11 @@ PAGES: dict[type[DomainError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One scope with its checkbox."""
+    """One scope with its checkbox. `is_reworded` marks one that the person allowed in other words."""
 
     scope: Scope
     ticked: bool
+    is_reworded: bool = False
 
 
 def consent_page(view: View) -> View:
@@ -150,17 +151,18 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
     is_refused = status == 422
     ticked = () if is_refused or not _is_vouched_for(asked.agent) else TICKED_RISKS
     live = live_consent(signed_in(request), asked)
-    known = live.live_scopes() if live else []
+    reworded = reworded_scopes(asked, live)
+    known = [one for one in live.live_scopes() if one not in reworded] if live else []
     words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
-    new = [one for one in asked.requested_scopes if one not in known]
+    new = [one for one in asked.askable_scopes() if one not in known]
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
         "is_vouched_for": _is_vouched_for(asked.agent),
-        "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked),
-        "optional": _choices([words[one] for one in new if one in asked.optional_scopes], ()),
+        "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked, reworded),
+        "optional": _choices([words[one] for one in new if one in asked.optional_scopes], (), reworded),
         "known": _known([words[one] for one in known if one in words], ticked=not is_refused),
         "connection_id": live.id if live else "",
         "is_refused": is_refused,
@@ -173,9 +175,16 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
     return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent.html", context, status=status)
 
 
-def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str]) -> list[Choice]:
+def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str], reworded: Collection[str]) -> list[Choice]:
     """Return the new scopes, ticked by their risk: only the catalogue's, for others state their risk themselves."""
-    return [Choice(scope, scope.risk_level in ticked_risks and not scope.defined_by) for scope in scopes]
+    return [
+        Choice(
+            scope,
+            ticked=scope.risk_level in ticked_risks and not scope.defined_by and scope.id not in reworded,
+            is_reworded=scope.id in reworded,
+        )
+        for scope in scopes
+    ]
 
 
 def _known(scopes: Iterable[Scope], *, ticked: bool) -> list[Choice]:

@@ -1,0 +1,177 @@
+"""What a developer or a service changes between a person's decisions: words, scopes, owners."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Api, Json, expect, initiate, problem, tokens_for, verify
+
+NOTES = "https://notes.example/api"
+READ = {
+    "id": "notes:read",
+    "riskLevel": "low",
+    "title": "Read notes",
+    "description": "Read your notes",
+    "cannot": "change anything",
+}
+DELETE = {**READ, "riskLevel": "critical", "title": "Delete all notes", "description": "Delete your notes"}
+
+
+def log(person: Api) -> Json:
+    """Return the entry of the latest approval."""
+    return expect(200, person.get("/users/me/audit-logs?event=consent.approved&limit=1"))["items"][0]
+
+
+def approve(agent: Json, person: Api, requested: list[str], **body: Any) -> Json:
+    return expect(200, person.post(f"/consent/{initiate(agent, requestedScopes=requested)}/approve", body))
+
+
+def narrow(developer: Api, agent: Json, scopes: list[str]) -> None:
+    expect(200, developer.patch(f"/agents/{agent['id']}", {"allowedScopes": scopes}))
+
+
+@pytest.fixture
+def notes(developer: Api) -> Json:
+    return expect(201, developer.post("/resource-servers", {"name": "Notes", "identifier": NOTES, "scopes": [READ]}))
+
+
+@pytest.fixture
+def reader(developer: Api, notes: Json) -> Json:
+    """Return an agent that may ask for notes."""
+    from tests.api.conftest import new_agent
+
+    return new_agent(developer, allowedScopes=["notes:read", "email:read", "email:send"])
+
+
+@pytest.fixture
+def browser(ada: Any) -> Any:
+    from accounts.models import User
+    from tests.oauth.world import sign_in
+
+    return sign_in(User.objects.get(pk=ada.id))
+
+
+class TestNewWords:
+    @pytest.fixture(autouse=True)
+    def _reworded(self, reader: Json, ada: Any, developer: Api, notes: Json) -> None:
+        """Let the person allow the scope; then the service gives it other words."""
+        tokens_for(reader, ada, requestedScopes=["notes:read"])
+        expect(200, developer.patch(f"/resource-servers/{notes['id']}", {"scopes": [DELETE]}))
+
+    def test_are_shown_as_new_and_not_ticked(self, reader: Json, browser: Any) -> None:
+        page = browser.get(f"/consent/{initiate(reader, requestedScopes=['notes:read'])}")
+        choices = [(one.scope.title, one.ticked, one.is_reworded) for one in page.context["required"]]
+        assert choices == [("Delete all notes", False, True)]
+        assert page.context["known"] == []
+        assert "Its description has changed" in page.content.decode()
+
+    def test_do_not_reach_a_scope_that_the_request_does_not_name(self, reader: Json, ada: Any, browser: Any) -> None:
+        consent = initiate(reader, requestedScopes=["email:read"])
+        assert [one.scope.title for one in browser.get(f"/consent/{consent}").context["known"]] == ["Read notes"]
+        assert expect(200, ada.post(f"/consent/{consent}/approve"))["grantedScopes"] == ["email:read", "notes:read"]
+        shown = {one["id"]: one["title"] for one in log(ada)["metadata"]["shownScopes"]}
+        assert shown["notes:read"] == "Read notes"
+
+    def test_that_the_person_agrees_to_are_not_logged_as_kept(self, reader: Json, ada: Any, browser: Any) -> None:
+        assert approve(reader, ada, ["notes:read"])["grantedScopes"] == ["notes:read"]
+        metadata = log(ada)["metadata"]
+        assert (metadata["reworded"], metadata["kept"], metadata["added"]) == (["notes:read"], [], [])
+        assert "Agreed to in other words: Delete all notes." in browser.get("/activity").content.decode()
+
+    def test_that_the_person_leaves_out_end_the_scope_under_the_words_agreed_before(
+        self, reader: Json, ada: Any, browser: Any
+    ) -> None:
+        assert approve(reader, ada, ["notes:read", "email:read"], scopes=["email:read"])["grantedScopes"] == [
+            "email:read"
+        ]
+        page = browser.get("/activity").content.decode()
+        assert "Removed: Read notes." in page
+        assert "Removed: Delete all notes." not in page
+
+
+class TestScopesTakenFromTheAgent:
+    def test_are_not_logged_as_removed_by_the_person(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
+        tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
+        narrow(developer, agent, ["email:read"])
+        approve(agent, ada, ["email:read"])
+        metadata = log(ada)["metadata"]
+        assert (metadata["removed"], metadata["withdrawn"]) == ([], ["email:send"])
+        page = browser.get("/activity").content.decode()
+        assert "Removed:" not in page
+        assert "the same as before" in page
+        assert "Taken away by its developer: Send" in page
+
+    def test_while_a_request_is_open_are_neither_shown_nor_granted(
+        self, agent: Json, ada: Any, developer: Api, browser: Any
+    ) -> None:
+        consent = initiate(agent, requestedScopes=["email:read", "email:send"])
+        narrow(developer, agent, ["email:read"])
+        page = browser.get(f"/consent/{consent}")
+        assert [one.scope.id for one in page.context["required"]] == ["email:read"]
+        path = f"/consent/{consent}/approve"
+        problem(ada.post(path, {"scopes": ["email:read", "email:send"]}), 400, "invalid_scope")
+        assert expect(200, ada.post(path))["grantedScopes"] == ["email:read"]
+        assert [one["id"] for one in log(ada)["metadata"]["shownScopes"]] == ["email:read"]
+
+    def test_after_the_page_was_shown_bring_the_page_again(self, agent: Json, developer: Api, browser: Any) -> None:
+        consent = initiate(agent, requestedScopes=["email:read", "email:send"])
+        browser.get(f"/consent/{consent}")
+        narrow(developer, agent, ["email:read"])
+        form = {"decision": "allow", "connection": "", "scopes": ["email:read", "email:send"]}
+        page = browser.post(f"/consent/{consent}", form)
+        assert page.status_code == 409
+        assert "has changed since you opened this page" in page.content.decode()
+
+    def test_all_of_them_leave_nothing_to_allow(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
+        consent = initiate(agent, requestedScopes=["email:send"])
+        narrow(developer, agent, ["email:read"])
+        page = browser.get(f"/consent/{consent}")
+        assert page.status_code == 400
+        assert "Nothing is left to allow" in page.content.decode()
+        problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_scope")
+
+
+def test_requested_scopes_stay_what_was_requested(agent: Json, ada: Any, developer: Api) -> None:
+    tokens_for(agent, ada, requestedScopes=["email:read"])
+    consent = initiate(agent, requestedScopes=["email:send"])
+    expect(200, ada.post(f"/consent/{consent}/approve"))
+    for reader in (ada, developer):
+        shown = expect(200, reader.get(f"/consent/{consent}"))["requestedScopes"]
+        assert [one["id"] for one in shown] == ["email:send"]
+
+
+class TestAServiceThatChangesHands:
+    def test_is_not_allowed_to_its_new_owner(self, agent: Json, ada: Any, developer: Api, rival: Api) -> None:
+        body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
+        server = expect(201, rival.post("/resource-servers", body))
+        consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
+        assert rival.delete(f"/resource-servers/{server['id']}").status_code == 204
+        problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_target")
+        expect(201, developer.post("/resource-servers", body))
+        answer = problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_target")
+        assert "https://mail.example/api" in answer["detail"]
+
+    def test_is_allowed_when_the_same_organization_registers_it_again(self, agent: Json, ada: Any, rival: Api) -> None:
+        body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
+        server = expect(201, rival.post("/resource-servers", body))
+        consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
+        rival.delete(f"/resource-servers/{server['id']}")
+        expect(201, rival.post("/resource-servers", body))
+        expect(200, ada.post(f"/consent/{consent}/approve"))
+
+    def test_is_not_allowed_by_the_page(self, agent: Json, browser: Any, developer: Api, rival: Api) -> None:
+        body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
+        server = expect(201, rival.post("/resource-servers", body))
+        consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
+        rival.delete(f"/resource-servers/{server['id']}")
+        expect(201, developer.post("/resource-servers", body))
+        assert browser.get(f"/consent/{consent}").status_code == 400
+
+
+def test_a_stale_id_revokes_what_replaced_it(agent: Json, ada: Any) -> None:
+    first, second, third = (tokens_for(agent, ada) for _ in range(3))
+    answers = [expect(200, ada.post(f"/users/me/consents/{one['consentId']}/revoke")) for one in (first, second, third)]
+    assert {(one["id"], one["status"]) for one in answers} == {(third["consentId"], "revoked")}
+    assert len({one["revokedAt"] for one in answers}) == 1
+    for token in (first, second, third):
+        assert verify(token["accessToken"])["reason"] == "consent_revoked"
