@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from core.ids import new_id
-from core.net import client_address, is_trusted, parse_address
+from core.net import client_address, is_trusted, parse_address, without_zone
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -35,7 +35,7 @@ class TrustedProxyMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        peer = request.META.get("REMOTE_ADDR", "")
+        peer = request.META["REMOTE_ADDR"] = without_zone(request.META.get("REMOTE_ADDR", ""))
         trusted = is_trusted(parse_address(peer), settings.TRUSTED_PROXIES)
         forwarded = {name: request.META.pop(name, "") for name in FORWARDED_HEADERS}
         if trusted:

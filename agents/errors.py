@@ -17,6 +17,13 @@ class UnknownClient(DomainError):
     title = "There is no such client"
 
 
+class StockClientUnproved(DomainError):
+    """Anyone knows the id of a stock client, so the id alone makes no link in its name."""
+
+    code = "invalid_client"
+    title = "A client that registered itself must authenticate here"
+
+
 class AgentSuspended(Forbidden):
     """Its developer has suspended the agent, or an administrator has stopped it."""
 

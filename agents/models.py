@@ -45,7 +45,7 @@ class Agent(AbstractApplication):
     # Two facts that never overwrite each other: the developer's own switch, and an administrator's stop.
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     stopped_at = models.DateTimeField(null=True, blank=True)
-    stop_reason = models.CharField(max_length=300, blank=True)
+    stop_reason = PlainTextField(max_length=300, blank=True)
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
 
     # The keys of a client that signs (RFC 7523), given or last fetched from `jwks_uri`.

@@ -1,12 +1,13 @@
 """Which redirect URIs may be registered, and which request matches a registered one.
 
-RFC 6749 section 3.1.2, RFC 8252 sections 7 and 8, RFC 9700 section 2.1: byte for byte, save a loopback host's port.
+RFC 6749 section 3.1.2, RFC 8252 sections 7 and 8, RFC 9700 section 2.1: byte for byte, except for a loopback port.
 """
 
 import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+WEB_SCHEMES = frozenset({"http", "https"})
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_REDIRECT_URI_LENGTH = 500
 MAX_REDIRECT_URIS = 20
@@ -15,6 +16,7 @@ UNREGISTRABLE_SCHEMES = frozenset(
 )
 PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 PRINTABLE = re.compile(r"[!-~]+")
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
 LOOPBACK_PORT = re.compile(r"^(http://(?:localhost|127\.0\.0\.1|\[::1\])):\d{1,5}(?=[/?]|$)")
 
 
@@ -26,36 +28,48 @@ def problem_with(uri: str) -> str | None:
     if parts is None:
         return "must be an absolute URI with a valid host and port"
     if "#" in uri:
-        return "must have no fragment"
+        return "must not have a fragment"
     if "*" in uri:
-        return "must have no wildcard"
+        return "must not have a wildcard"
     if "@" in parts.netloc:
-        return "must have no user name or password"
+        return "must not have a user name or password"
     return _problem_with_scheme(parts)
 
 
-def is_loopback(uri: str) -> bool:
-    """Return whether `uri` leads to the person's own machine."""
+def web_host(uri: str) -> str:
+    """Return the host to which a browser goes for `uri`. Empty unless the scheme is http or https.
+
+    In any other URI the text in the host's place means only what the app makes of it: it is never shown to a person.
+    """
     parts = _split(uri)
-    return parts is not None and parts.hostname in LOOPBACK_HOSTS
+    return parts.hostname or "" if parts and parts.scheme in WEB_SCHEMES else ""
+
+
+def is_loopback(uri: str) -> bool:
+    """Return whether `uri` leads to a web address on the person's own machine."""
+    return web_host(uri) in LOOPBACK_HOSTS
 
 
 def is_private_use(uri: str) -> bool:
     """Return whether `uri` leads to an app on the person's device, by a scheme of its own (RFC 8252 section 7.1)."""
     parts = _split(uri)
-    return parts is not None and parts.scheme not in ("http", "https")
+    return parts is not None and parts.scheme not in WEB_SCHEMES
 
 
-def return_host(uri: str) -> str:
-    """Return where `uri` leads: its host, "this computer" for a loopback one, or its private-use scheme."""
-    if is_loopback(uri):
-        return "this computer"
+def destination(uri: str) -> str:
+    """Return where `uri` leads, as a person reads it. What looks like a host is the host that the browser goes to.
+
+    An app's scheme may be spelled like a host (`accounts.google.com:`), so it is never shown without saying that it is
+    an app's.
+    """
     parts = urlsplit(uri)
-    return parts.hostname or parts.scheme
+    if is_private_use(uri):
+        return f"an app on this device ({parts.scheme}:)"
+    return "this computer" if is_loopback(uri) else parts.netloc.lower()
 
 
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:
-    """Return whether `uri` is a registered one; on a loopback host any port will do (RFC 8252 section 7.3)."""
+    """Return whether `uri` is registered. A loopback URI may have any port (RFC 8252 section 7.3)."""
     return uri in registered or without_loopback_port(uri) in {without_loopback_port(one) for one in registered}
 
 
@@ -65,10 +79,12 @@ def without_loopback_port(uri: str) -> str:
 
 
 def _problem_with_scheme(parts: SplitResult) -> str | None:
+    if parts.scheme in WEB_SCHEMES and not HOST.fullmatch(parts.hostname or ""):
+        return "must have a host name of letters, digits, dots and hyphens, or an IP address"
     if parts.scheme == "https":
-        return None if parts.hostname else "must name a host"
+        return None
     if parts.scheme == "http":
-        return None if parts.hostname in LOOPBACK_HOSTS else "must be https, save on a loopback host"
+        return None if parts.hostname in LOOPBACK_HOSTS else "must use https, except on loopback hosts"
     if parts.scheme in UNREGISTRABLE_SCHEMES or not PRIVATE_USE_SCHEME.fullmatch(parts.scheme):
         return "must be https, http on a loopback host, or a private-use scheme such as com.example.app"
     return None

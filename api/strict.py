@@ -111,9 +111,12 @@ class Flag(serializers.BooleanField):
 class TextList(serializers.ListField):
     """A JSON list of texts."""
 
-    def __init__(self, *, max_items: int, item_length: int = 200, min_items: int = 0, **options: Any) -> None:
-        child = Text(max_length=item_length)
-        super().__init__(child=child, min_length=min_items, max_length=max_items, **options)
+    def __init__(
+        self, *, max_items: int, item_length: int = 200, min_items: int = 0, child: Text | None = None, **options: Any
+    ) -> None:
+        super().__init__(
+            child=child or Text(max_length=item_length), min_length=min_items, max_length=max_items, **options
+        )
 
     def to_internal_value(self, data: Any) -> list[str]:
         if not isinstance(data, list):

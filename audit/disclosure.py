@@ -1,4 +1,4 @@
-"""What an organization may read of an entry: its own side of it, and never where a person was.
+"""What may be read of an entry: by an organization its own side of it, and by nobody where another person was.
 
 One entry may stand in two organizations' logs. Each sees what was asked and decided, and by id for whom; of the
 other's policies neither sees more than the type of the rule. A consent covers all that a person allows an agent: the
@@ -15,6 +15,14 @@ OF_THE_POLICY = frozenset({"policyName", "ruleIndex", "detail"})
 OF_A_CONNECTION = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
 OF_THE_REQUEST = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
 OWN_KINDS = frozenset({"agent", "developer", "service"})
+
+
+def disclose_to_person(content: Mapping[str, Any], user_id: str) -> dict[str, Any]:
+    """Return an entry about a person, personal data included, with the origin of that person's own acts only."""
+    personal = content["personal"]
+    if _is_persons_act(content, user_id):
+        return dict(content)
+    return {**content, "personal": {**personal, "ip": None, "userAgent": None}}
 
 
 def disclose(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
@@ -50,6 +58,14 @@ def _is_own_act(content: Mapping[str, Any], organization_id: str) -> bool:
     if kind == "service":
         return organization_id in content["serviceOrganizationIds"]
     return bool(content["organizationId"] == organization_id)
+
+
+def _is_persons_act(content: Mapping[str, Any], user_id: str) -> bool:
+    """Return whether the person acted, or the developer that the person is: `developerId` names whose entry it is."""
+    actor = content["actor"]
+    if actor["kind"] == "developer":
+        return bool(content["userId"] == user_id and actor["id"] == content["metadata"].get("developerId"))
+    return bool(actor["kind"] == "user" and actor["id"] == user_id)
 
 
 def _without_foreign_policy(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:

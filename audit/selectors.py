@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
-from audit.disclosure import disclose
+from audit.disclosure import disclose, disclose_to_person
 from audit.events import Event, Outcome
 from audit.models import Entry, PersonalData
 
@@ -48,6 +48,11 @@ def describe(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     rows = PersonalData.objects.filter(entry_id__in=[entry.id for entry in entries])
     personal = {row.entry_id: row.content for row in rows}
     return [{**entry.content, "personal": personal.get(entry.id, {})} for entry in entries]
+
+
+def describe_for_person(entries: Sequence[Entry], user_id: str) -> list[dict[str, Any]]:
+    """Return what `describe` does of entries about a person, without where anybody else was."""
+    return [disclose_to_person(content, user_id) for content in describe(entries)]
 
 
 def describe_for_organization(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:

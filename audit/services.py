@@ -15,6 +15,7 @@ from core import clock
 from core.actor import Actor
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
+from core.text import plain_text
 
 FORMAT_VERSION = 1
 SALT_BYTES = 32
@@ -110,7 +111,7 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
         "action": draft.action,
         "scopes": list(draft.scopes),
         "requestId": draft.actor.request_id or None,
-        "metadata": dict(draft.metadata),
+        "metadata": _plain(draft.metadata),
         "personal": hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest(),
     }
     return Entry(
@@ -123,6 +124,11 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
         consent_id=draft.consent_id,
         body=canonical_json(body).decode(),
     )
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata with the one text that an administrator types made safe to show."""
+    return {name: plain_text(value) if name == "reason" else value for name, value in metadata.items()}
 
 
 def _make_pending(entry: Entry) -> PendingEntry:

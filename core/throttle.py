@@ -19,7 +19,7 @@ from django.db import transaction
 from core import clock
 from core.counters import lock_counters, read_counters, save_counters, take_all
 from core.errors import Throttled
-from core.net import parse_address
+from core.net import parse_address, without_zone
 from core.secrets import digest
 from core.sliding_window import CounterRequest, counter_key
 
@@ -41,7 +41,7 @@ class Subject:
 
 def address_group(ip: str) -> str:
     """Return what counts as one address: an IPv4 address, or the /64 of an IPv6 address."""
-    address = parse_address(ip)
+    address = parse_address(without_zone(ip))
     if isinstance(address, IPv6Address):
         return _network(address, SUBSCRIBER_BITS)
     return str(address or "unknown")
@@ -57,7 +57,7 @@ def address_subjects(ip: str) -> tuple[Subject, ...]:
 
     A caller with a /48 has 65,536 networks of 64 bits to choose from.
     """
-    address = parse_address(ip)
+    address = parse_address(without_zone(ip))
     if not isinstance(address, IPv6Address):
         return (address_subject(ip),)
     return (address_subject(ip), Subject(f"address:{_network(address, SITE_BITS)}", SITE_TIMES))

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from core.actor import Actor
+from core.net import Address, parse_address
 from core.uris import find_canonical_uri
 from developers.models import ResourceServer
 from policies.engine import PolicyDenial
@@ -55,10 +56,13 @@ class VerifyRequest:
 
     @property
     def ip(self) -> str | None:
-        """Return the address that rules look at: the service's word, or an anonymous caller's own address."""
+        """Return the address that rules look at: the service's word, or an anonymous caller's own address.
+
+        None also for a word that is no address.
+        """
         stated = self.context.get("ip")
         if stated is not None:
-            return str(stated)
+            return _text_of(parse_address(str(stated)))
         return None if self.resource_server else self.actor.ip
 
     @property
@@ -90,3 +94,7 @@ class Decision:
 
 
 UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)
+
+
+def _text_of(address: Address | None) -> str | None:
+    return str(address) if address else None

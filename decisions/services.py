@@ -22,6 +22,9 @@ from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token
 
+# All of them are among the entry's scopes, and the caller is told all: whoever asks for a hundred needs no second list.
+MAX_LOGGED_MISSING = 10
+
 
 @dataclass(slots=True)
 class Question:
@@ -177,7 +180,7 @@ def _metadata(question: Question) -> dict[str, object]:
     decision, policy = question.decision, question.decision.policy
     metadata: dict[str, object] = {"tokenId": question.claims.token_id}
     if decision.missing_scopes:
-        metadata["missingScopes"] = list(decision.missing_scopes)
+        metadata["missingScopes"] = list(decision.missing_scopes[:MAX_LOGGED_MISSING])
     if policy is not None:
         metadata["ruleType"] = policy.rule_type
         metadata["ruleIndex"] = policy.rule_index

@@ -15,7 +15,7 @@ class Organization(models.Model):
     name = PlainTextField(max_length=200)
     is_verified = models.BooleanField(default=False)
     suspended_at = models.DateTimeField(null=True, blank=True)
-    suspension_reason = models.CharField(max_length=300, blank=True)
+    suspension_reason = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

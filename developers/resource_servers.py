@@ -22,6 +22,7 @@ from developers.models import CustomScope, Organization, ResourceServer, Resourc
 
 MAX_SCOPES = 100
 MAX_IDENTIFIER_LENGTH = 500
+MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agents.models import Agent
-from agents.redirects import MAX_REDIRECT_URIS, is_loopback, problem_with
+from agents.redirects import MAX_REDIRECT_URIS, is_loopback, problem_with, web_host
 from agents.registration import ClientMetadata
 from core.text import plain_text
 from oauth.errors import OAuthError
@@ -85,7 +85,7 @@ def _public_key(key: Mapping[str, Any]) -> dict[str, str]:
 
 def _name_by_host(uris: Collection[str]) -> str:
     """Return a name for a client that gave none."""
-    hosts = [urlsplit(uri).hostname for uri in uris if not is_loopback(uri)]
+    hosts = [web_host(uri) for uri in uris if not is_loopback(uri)]
     return next((host for host in hosts if host), UNNAMED)
 
 

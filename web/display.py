@@ -1,12 +1,10 @@
-"""How facts are put before a person: safe text, hosts, risk words."""
+"""How facts are put before a person: risk words and CSP sources."""
 
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
-
-from core.text import plain_text
 
 RISKS = ("low", "standard", "high", "critical")
 RISK_WORDS = {
@@ -26,12 +24,6 @@ def highest_risk(risks: Iterable[object]) -> str | None:
     """Return the worst of `risks`. None if there are none."""
     levels = [risk_level(risk) for risk in risks]
     return RISKS[max(levels) - 1] if levels else None
-
-
-def destination(uri: str) -> str:
-    """Return where a redirect URI leads, as a person reads it: its host, else its private-use scheme."""
-    parts = urlsplit(uri)
-    return plain_text(parts.netloc or f"{parts.scheme}:")
 
 
 def csp_source(uri: str) -> str:

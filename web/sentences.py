@@ -15,6 +15,13 @@ SENTENCES = {
     Event.USER_SIGNED_OUT: gettext_lazy("You signed out."),
     Event.USER_SESSION_ENDED: gettext_lazy("You ended one of your sessions."),
     Event.USER_PASSWORD_CHANGED: gettext_lazy("Your password was changed."),
+    Event.USER_ACCOUNT_RECLAIMED: gettext_lazy(
+        "A new password proved that your address is yours, and ended what was before."
+    ),
+    Event.USER_EMAIL_VERIFIED: gettext_lazy("You confirmed your email address."),
+    Event.USER_EMAIL_ADDED: gettext_lazy("You added an email address."),
+    Event.USER_EMAIL_REMOVED: gettext_lazy("You removed an email address."),
+    Event.USER_EMAIL_CHANGED: gettext_lazy("You made another email address your main one."),
     Event.USER_DEACTIVATED: gettext_lazy("An administrator closed your account."),
     Event.USER_REACTIVATED: gettext_lazy("An administrator opened your account again."),
     Event.DEVELOPER_REGISTERED: gettext_lazy("You became a developer."),
@@ -30,6 +37,31 @@ SENTENCES = {
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was ended."),
     Event.TOKEN_REPLAYED: gettext_lazy("A used token of %(agent)s was tried again, so its tokens were ended."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
+}
+# What others than the person did, by the kind of actor.
+BY_OTHERS = {
+    (Event.USER_SESSION_ENDED, "administrator"): gettext_lazy("An administrator ended one of your sessions."),
+    (Event.USER_SESSION_ENDED, "system"): gettext_lazy("One of your sessions was ended."),
+    (Event.API_KEY_ROTATED, "administrator"): gettext_lazy("An administrator rotated your API key."),
+    (Event.API_KEY_REVOKED, "administrator"): gettext_lazy("An administrator ended an API key of yours."),
+    (Event.CONSENT_REVOKED, "administrator"): gettext_lazy("An administrator ended the access of %(agent)s."),
+    (Event.CONSENT_REVOKED, "system"): gettext_lazy("The access of %(agent)s was ended."),
+    (Event.TOKEN_REVOKED, "administrator"): gettext_lazy("An administrator ended a token of %(agent)s."),
+    (Event.TOKEN_REVOKED, "developer"): gettext_lazy("Its developer ended a token of %(agent)s."),
+    (Event.TOKEN_REVOKED, "agent"): gettext_lazy("%(agent)s gave its token back."),
+    (Event.TOKEN_REVOKED, "anonymous"): gettext_lazy("Somebody who held a token of %(agent)s ended it."),
+}
+# What ended because the person took the account back: a new password proved the address.
+RECLAIMED = {
+    Event.API_KEY_REVOKED: gettext_lazy(
+        "A new password proved that your address is yours, so your API keys were ended."
+    ),
+    Event.CONSENT_REVOKED: gettext_lazy(
+        "A new password proved that your address is yours, so the access of %(agent)s was ended."
+    ),
+    Event.TOKEN_REVOKED: gettext_lazy(
+        "A new password proved that your address is yours, so a token of %(agent)s was ended."
+    ),
 }
 # A later decision about an agent that was connected already: what it changed.
 CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
@@ -47,7 +79,7 @@ REASONS = {
     "organization_suspended": gettext_lazy("Its developer is suspended."),
     "agent_suspended": gettext_lazy("The agent is suspended."),
     "user_inactive": gettext_lazy("Your account was closed."),
-    "consent_revoked": gettext_lazy("You had ended its access."),
+    "consent_revoked": gettext_lazy("Its access had been ended."),
     "consent_expired": gettext_lazy("The time you gave it was over."),
     "consent_paused": gettext_lazy("You had paused it."),
     "wrong_audience": gettext_lazy("Its token was meant for another service."),
@@ -100,6 +132,11 @@ def _rule_of(entry: dict[str, Any]) -> str:
 
 
 def _template(entry: dict[str, Any]) -> Any:
-    if entry["event"] == Event.TOKEN_VERIFY:
+    event = entry["event"]
+    if event == Event.TOKEN_VERIFY:
         return VERIFY_DENIED if entry["outcome"] == Outcome.DENIED else VERIFY_ALLOWED
-    return SENTENCES.get(entry["event"], entry["event"].replace("%", "%%"))
+    plain = SENTENCES.get(event, event.replace("%", "%%"))
+    kind = entry["actor"]["kind"]
+    if kind == "user" and entry["metadata"].get("reason") == "account_reclaimed":
+        return RECLAIMED.get(event, plain)
+    return BY_OTHERS.get((event, kind), plain)

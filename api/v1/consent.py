@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import EmailUnverified
-from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, UnknownClient
+from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, StockClientUnproved, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.authentication import BrowserCredential
@@ -44,13 +44,16 @@ class Initiate(Endpoint):
         "initiateConsent",
         "Ask a person for consent",
         description="Makes a pending request that lives ten minutes, and says nothing about who exists: `userId` is a "
-        "hint, after which only that person can decide. The client may prove itself, but need not: without its "
-        "credentials the screen attributes `reason` to whoever sent the link. `consentUrl` opens in any browser.",
+        "hint, after which only that person can decide. An agent that a developer registered may leave out its "
+        "credentials; the screen then attributes `reason` to the sender of the link. A client that registered itself "
+        "must authenticate; a public one has no credentials and starts at `/oauth/authorize`. `consentUrl` opens in "
+        "any browser.",
         body=InitiateBody,
         answer=PendingConsent,
         status=201,
         errors=(
             UnknownClient,
+            StockClientUnproved,
             InvalidClient,
             InvalidRedirectUri,
             InvalidScope,
@@ -80,7 +83,10 @@ class Initiate(Endpoint):
         return self.answer_once(self.actor.id or self.actor.ip or "", work)
 
     def _client(self, body: dict[str, Any]) -> Agent:
-        """Return the agent, which may prove itself but need not: it only makes a request."""
+        """Return the agent. One that a developer registered may leave out its credentials.
+
+        Raises `StockClientUnproved`: a link is not bound to a browser, and its sender chooses the state and challenge.
+        """
         if is_secret_presented(self.request, body):
             agent = client_of(self.request, body, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
@@ -88,6 +94,8 @@ class Initiate(Endpoint):
         found = agent_for_client_id(body["clientId"])
         if found is None:
             raise UnknownClient("Check the client id.")
+        if found.is_stock:
+            raise StockClientUnproved("Send the client secret. A client without one must start at /oauth/authorize.")
         return found
 
 

@@ -17,6 +17,7 @@ from api.endpoint import Endpoint
 from api.operations import operation
 from api.problems import MEDIA_TYPE, describe
 from api.strict import StrictSerializer
+from api.v1.shapes.tokens import MAX_ACTION
 from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
 from decisions.requests import Decision, Reason, VerifyRequest
@@ -24,7 +25,7 @@ from decisions.services import decide
 from decisions.throttles import throttle_anonymous
 from developers.errors import ServiceSuspended
 from developers.models import ResourceServer
-from developers.resource_servers import authenticate_resource_server
+from developers.resource_servers import SCOPE_ID, authenticate_resource_server
 
 # The b64token of RFC 6750 section 2.1.
 BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")
@@ -59,7 +60,7 @@ class ForwardAuthQuery(StrictSerializer):
     """What the proxy's configuration says about the request that it holds."""
 
     scopes = serializers.CharField(required=False, help_text="Separated by spaces; X-Required-Scopes adds more.")
-    action = serializers.CharField(required=False, max_length=MAX_QUERY_VALUE)
+    action = serializers.CharField(required=False, max_length=MAX_ACTION)
     resource = serializers.CharField(required=False, max_length=MAX_QUERY_VALUE)
     resource_metadata = serializers.CharField(
         required=False, max_length=MAX_QUERY_VALUE, help_text="The URL that challenges name (RFC 9728)."
@@ -120,6 +121,8 @@ class ForwardAuth(Endpoint):
         scopes = list(dict.fromkeys(given.replace(",", " ").split()))
         if not 1 <= len(scopes) <= MAX_SCOPES:
             raise Invalid.field("scopes", f"name 1 to {MAX_SCOPES} scopes in the query or in {SCOPES_HEADER}")
+        if not all(map(SCOPE_ID.fullmatch, scopes)):
+            raise Invalid.field("scopes", "must all be ids of scopes, such as email:read")
         return scopes
 
     def _asking(self) -> ResourceServer | None:
@@ -151,7 +154,7 @@ class ForwardAuth(Endpoint):
             required_scopes=scopes,
             actor=self.actor,
             resource_server=server,
-            action=self._query("action") or None,
+            action=self._query("action", MAX_ACTION) or None,
             resource=self._query("resource") or None,
             context=context,
             is_forwarded=True,
@@ -184,10 +187,10 @@ class ForwardAuth(Endpoint):
         problem = describe(error, self.request)
         return Response(problem, status=error.status, headers=headers, content_type=MEDIA_TYPE)
 
-    def _query(self, name: str) -> str:
+    def _query(self, name: str, most: int = MAX_QUERY_VALUE) -> str:
         values = self.request.query_params.getlist(name) if self.reads_query else []
-        if len(values) > 1 or any(len(value) > MAX_QUERY_VALUE or "\0" in value for value in values):
-            raise Invalid.field(name, f"give it once, with at most {MAX_QUERY_VALUE} characters")
+        if len(values) > 1 or any(len(value) > most or "\0" in value for value in values):
+            raise Invalid.field(name, f"give it once, with at most {most} characters")
         return values[0] if values else ""
 
 

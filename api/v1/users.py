@@ -12,7 +12,7 @@ from accounts.services import check_password, open_session
 from api.endpoint import Endpoint, PersonEndpoint
 from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
-from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries
+from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries_about
 from api.v1.shapes.consent import ConnectedConsent, EmptyBody, RevokedConsent, agent_facts
 from api.v1.shapes.people import Login, UserSession
 from audit.selectors import entries_for_user
@@ -91,7 +91,7 @@ class OwnAuditLogs(OwnEndpoint):
     )
     def get(self, request: Request, user_id: str) -> Response:
         query = read_query(request, OwnAuditQuery)
-        return paginate(entries_for_user(self.person.id, filters_of(query)), query, show_entries)
+        return paginate(entries_for_user(self.person.id, filters_of(query)), query, show_entries_about(self.person.id))
 
 
 def show_consents(consents: Sequence[Consent]) -> list[dict[str, Any]]:

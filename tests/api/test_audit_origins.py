@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, verify
+from tests.api.conftest import CALLBACK, PASSWORD, Api, Json, credentials, expect, initiate, new_agent, verify
 from tests.api.test_tokens import basic
 from tests.oauth.world import challenge_for
 
@@ -188,6 +188,34 @@ def test_a_person_sees_where_they_were(agent: Json, ada: Any) -> None:
     approved(agent, ada)
     entries = expect(200, ada.get("/users/me/audit-logs?event=consent.approved"))["items"]
     assert [origin(entry) for entry in entries] == [("127.0.0.1", PERSON["User_Agent"])]
+
+
+def test_a_person_does_not_see_where_others_were(agent: Json, ada: Any) -> None:
+    from consent.models import Consent
+    from consent.services import revoke_consent
+    from core.actor import Actor
+
+    tokens = expect(
+        200, Api(**AGENT).post("/tokens/exchange", {"code": approved(agent, ada)["code"], **credentials(agent)})
+    )
+    verify(tokens["accessToken"], context={"ip": "203.0.113.7"})
+    administrator = Actor("administrator", "usr_admin", ip="198.51.100.1", user_agent="Admin/1.0")
+    revoke_consent(actor=administrator, consent=Consent.objects.get(pk=tokens["consentId"]), reason="A complaint")
+    Api(REMOTE_ADDR="198.51.100.2").post("/users/login", {"email": "ada@example.com", "password": "wrong"})
+
+    seen = {entry["event"]: origin(entry) for entry in expect(200, ada.get("/users/me/audit-logs"))["items"]}
+
+    for event in ("consent.revoked", "token.issued", "token.verify", "user.sign_in_failed"):
+        assert seen[event] == (None, None), event
+    assert seen["consent.approved"] == ("127.0.0.1", PERSON["User_Agent"])
+
+
+def test_a_developer_is_the_person_that_they_are(developer: Api) -> None:
+    expect(200, developer.post("/developers/api-keys/rotate", {}, **DEVELOPER))
+    session = expect(200, Api().post("/developers/login", {"email": "acme@example.com", "password": PASSWORD}))
+    person = Api(Authorization=f"Bearer {session['sessionToken']}")
+    (entry,) = expect(200, person.get("/users/me/audit-logs?event=api_key.rotated"))["items"]
+    assert origin(entry) == ("127.0.0.1", DEVELOPER["User_Agent"])
 
 
 def test_the_portal_shows_no_address_of_a_person(agent: Json, ada: Any) -> None:

@@ -56,9 +56,9 @@ def test_brackets_in_a_text_are_no_depth() -> None:
 @pytest.mark.parametrize(
     ("content", "field"),
     [
-        (b'{"token": "\\ud800", "requiredScopes": ["x"]}', "token"),
-        (b'{"token": "x", "requiredScopes": ["a", "\\udfff"]}', "requiredScopes.1"),
-        (b'{"token": "x", "requiredScopes": ["x"], "context": {"a": {"b": "\\ud800x"}}}', "context.a.b"),
+        (b'{"token": "\\ud800", "requiredScopes": ["email:read"]}', "token"),
+        (b'{"token": "x", "requiredScopes": ["email:read", "\\udfff"]}', "requiredScopes.1"),
+        (b'{"token": "x", "requiredScopes": ["email:read"], "context": {"a": {"b": "\\ud800x"}}}', "context.a.b"),
         (b'{"\\ud800": 1}', "\\ud800"),
     ],
 )
@@ -81,7 +81,7 @@ def test_another_content_type_is_refused(anybody: Api, content_type: str) -> Non
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
 def test_json_under_its_other_names_is_read(anybody: Api, content_type: str) -> None:
-    expect(200, send(anybody, b'{"token": "x", "requiredScopes": ["x"]}', content_type))
+    expect(200, send(anybody, b'{"token": "x", "requiredScopes": ["email:read"]}', content_type))
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "x"])
@@ -123,7 +123,7 @@ def test_what_fails_inside_is_not_told(anybody: Api, monkeypatch: pytest.MonkeyP
         raise RuntimeError("the secret of the house")
 
     monkeypatch.setattr("api.v1.tokens.decide", fail)
-    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["x"]})
+    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 500, "internal_error")
     assert "secret" not in answer.content.decode()
 
@@ -133,7 +133,7 @@ def test_a_database_that_is_gone_is_a_503(anybody: Api, monkeypatch: pytest.Monk
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("api.v1.tokens.decide", fail)
-    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["x"]})
+    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 503, "unavailable")
     assert answer["Retry-After"] == "1"
 

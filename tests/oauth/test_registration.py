@@ -1,6 +1,7 @@
 """Stock clients that register themselves (RFC 7591): what they may be, what they may ask for, and their end."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,11 +137,36 @@ def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User
         client.authorize(browser, redirect_uri="http://localhost:4000/cb", scope="email:read")["Location"]
     )
     text = page.content.decode()
-    assert "<strong><bdi>localhost:4000</bdi></strong>" in text
+    assert "<strong><bdi>this computer</bdi></strong>" in text
     assert "That is a program on this computer" in text
     assert "app.example" not in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
+
+
+@pytest.mark.parametrize("host", ["accounts.google.com", "localhost"])
+def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, ada: "User", host: str) -> None:
+    """An app scheme leads to the app that owns the scheme, whatever the client writes behind it."""
+    client = register(client_name="", redirect_uris=[f"com.evil.app://{host}/cb"], **PUBLIC)
+    browser = world.sign_in(ada)
+    assert client.agent.name == "Unnamed client"
+    page = browser.get(client.authorize(browser, scope="email:read")["Location"])
+    text = page.content.decode()
+    assert "<strong><bdi>an app on this device (com.evil.app:)</bdi></strong>" in text
+    assert f"<bdi>{host}" not in text
+    assert "That is an app on this device" in text
+    shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
+    assert shown["agent"]["developer"] == {"name": "an app on this device (com.evil.app:)", "verified": False}
+
+
+def test_a_client_that_gave_no_name_is_named_by_a_web_host_only(register: Any) -> None:
+    uris = ["com.evil.app://accounts.google.com/cb", "http://localhost/cb", "https://tool.example:8443/cb"]
+    assert register(client_name="", redirect_uris=uris, **PUBLIC).agent.name == "tool.example"
+
+
+@pytest.mark.parametrize("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
+def test_a_host_that_readers_may_read_differently_is_refused(world: Any, db: None, host: str) -> None:
+    assert world.error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 
 
 def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: "User") -> None:
@@ -170,16 +196,58 @@ def test_a_stopped_client_is_not_swept_away_with_its_stop(register: Any, world: 
     assert world.query_of(client.authorize())["error"] == "unauthorized_client"
 
 
-def test_a_public_client_needs_pkce_at_the_other_door_too(register: Any) -> None:
-    client = register(**PUBLIC)
+def initiate(client: Any, **fields: Any) -> Any:
     body = {
         "clientId": client.agent.client_id,
         "requestedScopes": ["email:read"],
         "redirectUri": client.agent.redirect_uri_list[0],
+        "state": "attackers-session",
+        "codeChallenge": "x" * 43,
+        "codeChallengeMethod": "S256",
+        **fields,
     }
-    answer = Client().post("/api/v1/consent/initiate", body, content_type="application/json")
-    assert answer.status_code == 400
-    assert answer.json()["errors"][0]["field"] == "codeChallenge"
+    return Client().post("/api/v1/consent/initiate", body, content_type="application/json")
+
+
+def test_nobody_makes_a_link_in_the_name_of_a_public_stock_client(register: Any) -> None:
+    """Its id is public, and a link is bound to no browser: the code would answer the sender's own challenge."""
+    from consent.models import Consent
+
+    client = register(**PUBLIC)
+    for credentials in ({}, {"clientSecret": "ags_guess"}, {"clientSecret": ""}):
+        answer = initiate(client, **credentials)
+        assert answer.status_code in (400, 401)
+        assert answer.json()["code"] in ("invalid_client", "validation_failed")
+    answer = initiate(client)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_client")
+    assert "/oauth/authorize" in answer.json()["detail"]
+    assert not Consent.objects.exists()
+
+
+def test_a_stock_client_with_a_secret_makes_a_link_with_it_only(register: Any) -> None:
+    client = register()
+    assert client.secret
+    assert (initiate(client).status_code, initiate(client).json()["code"]) == (400, "invalid_client")
+    assert initiate(client, clientSecret="ags_wrong").status_code == 401
+    assert initiate(client, clientSecret=client.secret).status_code == 201
+    without = initiate(client, clientSecret=client.secret, codeChallenge="")
+    assert [error["field"] for error in without.json()["errors"]] == ["codeChallenge"]
+
+
+def test_no_link_is_made_in_the_name_of_a_client_known_by_its_document(db: None) -> None:
+    from agents.models import Agent
+
+    document = Agent.objects.create(
+        client_id="https://tool.example/client.json",
+        name="Tool",
+        redirect_uris="https://tool.example/cb",
+        registration_source=Agent.RegistrationSource.CIMD,
+        client_type=Agent.CLIENT_PUBLIC,
+        token_endpoint_auth_method=Agent.AuthMethod.NONE,
+        require_pkce=True,
+    )
+    answer = initiate(SimpleNamespace(agent=document))
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_client")
 
 
 def test_the_resource_servers_organization_rules_over_stock_clients(

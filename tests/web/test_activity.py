@@ -124,8 +124,70 @@ def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
     assert not [event for event in Event if f"<bdi>{event}</bdi>" in text]
 
 
+@pytest.mark.parametrize(
+    ("event", "kind", "metadata", "words"),
+    [
+        (Event.CONSENT_REVOKED, "user", {}, "You ended the access of SmartMail."),
+        (Event.CONSENT_REVOKED, "administrator", {"reason": "x"}, "An administrator ended the access of SmartMail."),
+        (Event.CONSENT_REVOKED, "system", {}, "The access of SmartMail was ended."),
+        (
+            Event.CONSENT_REVOKED,
+            "user",
+            {"reason": "account_reclaimed"},
+            "A new password proved that your address is yours, so the access of SmartMail was ended.",
+        ),
+        (Event.USER_SESSION_ENDED, "user", {}, "You ended one of your sessions."),
+        (Event.USER_SESSION_ENDED, "administrator", {}, "An administrator ended one of your sessions."),
+        (Event.API_KEY_ROTATED, "developer", {}, "You rotated your API key."),
+        (Event.API_KEY_ROTATED, "administrator", {}, "An administrator rotated your API key."),
+        (
+            Event.API_KEY_REVOKED,
+            "user",
+            {"reason": "account_reclaimed"},
+            "A new password proved that your address is yours, so your API keys were ended.",
+        ),
+        (Event.API_KEY_REVOKED, "administrator", {}, "An administrator ended an API key of yours."),
+        (Event.TOKEN_REVOKED, "agent", {}, "SmartMail gave its token back."),
+        (Event.TOKEN_REVOKED, "anonymous", {}, "Somebody who held a token of SmartMail ended it."),
+        (Event.TOKEN_REVOKED, "developer", {}, "Its developer ended a token of SmartMail."),
+        (Event.TOKEN_REVOKED, "administrator", {"reason": "x"}, "An administrator ended a token of SmartMail."),
+        (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "A token of SmartMail was ended."),
+        (
+            Event.TOKEN_REVOKED,
+            "user",
+            {"reason": "account_reclaimed"},
+            "A new password proved that your address is yours, so a token of SmartMail was ended.",
+        ),
+    ],
+)
+def test_says_who_did_it(as_ada, ada, agent, event, kind, metadata, words):
+    actor = Actor(kind, ada.id if kind == "user" else None)
+    with transaction.atomic():
+        record(Draft(event=event, actor=actor, user_id=ada.id, agent_id=agent.id, metadata=metadata))
+    assert f"<bdi>{words}</bdi>" in text_of(as_ada)
+
+
+def test_an_administrators_revocation_is_told_as_such(as_ada, granted):
+    from consent.services import revoke_consent
+
+    revoke_consent(actor=Actor("administrator", "usr_admin"), consent=granted, reason="A complaint")
+    assert "An administrator ended the access of SmartMail." in text_of(as_ada)
+    assert "You ended" not in text_of(as_ada)
+
+
+def test_a_denial_after_a_revocation_does_not_say_whose_it_was(as_ada, say):
+    say(outcome=Outcome.DENIED, reason="consent_revoked", scopes=["email:send"])
+    assert "Its access had been ended." in text_of(as_ada)
+
+
+@pytest.mark.parametrize("event", [event for event in Event if event.startswith("user.")])
+def test_every_event_of_a_person_has_a_sentence(event):
+    assert str(SENTENCES[event])
+
+
 def test_a_name_with_a_percent_sign_is_no_template():
     entry = {"event": "made.up%(x)s", "outcome": "info", "reason": None, "agentName": "50%s", "scopeTitles": []}
+    entry |= {"actor": {"kind": "user"}, "metadata": {}}
     assert sentence({**entry, "policyName": ""}) == "made.up%(x)s"
     entry["event"] = Event.CONSENT_DENIED
     assert sentence({**entry, "policyName": ""}) == "You refused 50%s."

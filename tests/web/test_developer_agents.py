@@ -92,8 +92,8 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
         ("allowed_scopes", [], "Scopes it may ask for: This field is required."),
         ("allowed_scopes", ["made:up"], "made:up is not one of the available choices"),
         ("redirect_uris", "", "one address a line: This field is required."),
-        ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must be https"),
-        ("redirect_uris", "https://a.example/#x", "Line 1: must have no fragment"),
+        ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must use https"),
+        ("redirect_uris", "https://a.example/#x", "Line 1: must not have a fragment"),
     ],
 )
 def test_what_is_wrong_is_said_first_and_nothing_is_made(as_developer, field, value, message):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from web.display import csp_source, destination, highest_risk, risk_level
+from agents.redirects import destination, is_loopback
+from web.display import csp_source, highest_risk, risk_level
 
 
 @pytest.mark.parametrize(
@@ -10,15 +11,23 @@ from web.display import csp_source, destination, highest_risk, risk_level
     [
         ("https://app.example/cb?a=1", "app.example", "https://app.example"),
         ("https://app.example:8443/cb", "app.example:8443", "https://app.example:8443"),
-        ("http://localhost:3000/cb", "localhost:3000", "http://localhost:3000"),
-        ("http://[::1]:3000/cb", "[::1]:3000", "http:"),
-        ("com.example.app:/done", "com.example.app:", "com.example.app:"),
+        ("http://localhost:3000/cb", "this computer", "http://localhost:3000"),
+        ("http://[::1]:3000/cb", "this computer", "http:"),
+        ("com.example.app:/done", "an app on this device (com.example.app:)", "com.example.app:"),
+        ("com.evil.app://accounts.google.com/cb", "an app on this device (com.evil.app:)", "com.evil.app:"),
+        ("accounts.google.com:/cb", "an app on this device (accounts.google.com:)", "accounts.google.com:"),
+        ("com.evil.app://localhost/cb", "an app on this device (com.evil.app:)", "com.evil.app:"),
         ("https://app.example;script-src/x", "app.example;script-src", "https:"),
     ],
 )
 def test_a_redirect_uri_tells_where_it_leads_and_what_the_policy_must_name(uri, shown, source):
     assert destination(uri) == shown
     assert csp_source(uri) == source
+
+
+def test_only_http_leads_to_a_loopback_host():
+    uris = ["http://127.0.0.1:4/cb", "https://localhost/cb", "com.evil.app://localhost/cb", "https://app.example/cb"]
+    assert [is_loopback(uri) for uri in uris] == [True, True, False, False]
 
 
 def test_the_worst_risk_counts_and_an_unknown_one_is_the_worst():

@@ -8,12 +8,17 @@ from django.test import Client
 
 from accounts.models import User
 from agents.models import Agent
+from agents.services import stop_agent
 from consent.models import Consent
+from consent.services import revoke_consent
+from core.actor import Actor
+from developers.services import suspend_organization
 from tests.web import world
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")
 HIDDEN = f"\u202e\u2066\u200b\u200d\ufe0f\u061c\u034f\U000e0001{TAGS}"
 UNSEEN = {*HIDDEN, "\x07", "\x85", "\u2028"}
+ADMINISTRATOR = Actor("administrator", "usr_admin")
 
 
 def register_stock_client(**metadata):
@@ -35,9 +40,10 @@ def test_a_client_that_registers_itself(db):
 
 
 def test_everywhere_where_its_name_stands(as_ada, ada):
-    client_id = register_stock_client().json()["client_id"]
+    client = register_stock_client().json()
     asked = {
-        "clientId": client_id,
+        "clientId": client["client_id"],
+        "clientSecret": client["client_secret"],
         "requestedScopes": ["email:read"],
         "redirectUri": "https://quick.example/cb",
         "codeChallenge": "x" * 43,
@@ -101,3 +107,30 @@ def test_a_row_that_was_written_past_the_models_is_shown_clean(as_ada, ask, agen
     consent = ask()
     assert is_clean(as_ada.get(f"/consent/{consent.id}"))
     assert as_ada.get(f"/api/v1/consent/{consent.id}").json()["agent"]["name"] == "SmartMail"
+
+
+def test_an_administrators_reason_for_a_stop(as_developer, agent):
+    stop_agent(actor=ADMINISTRATOR, agent=agent, reason=f"Spam{HIDDEN}\x07 again")
+    assert Agent.objects.values_list("stop_reason", flat=True).get() == "Spam again"
+    shown = as_developer.get(f"/api/v1/agents/{agent.id}")
+    assert shown.json()["stop"]["reason"] == "Spam again"
+    logged = as_developer.get("/api/v1/audit?event=agent.stopped")
+    assert logged.json()["items"][0]["metadata"] == {"reason": "Spam again"}
+    assert [is_clean(page) for page in (shown, logged, as_developer.get(f"/developer/agents/{agent.id}"))] == [True] * 3
+
+
+def test_an_administrators_reason_for_a_suspension(as_developer, developer):
+    suspend_organization(actor=ADMINISTRATOR, organization=developer.organization, reason=f"Fraud{HIDDEN}\x07 reports")
+    answer = as_developer.get("/api/v1/agents")
+    assert answer.status_code == 403
+    assert answer.json()["detail"].endswith("Reason: Fraud reports")
+    page = as_developer.get("/developer/agents")
+    assert page.status_code == 403
+    assert not UNSEEN & set(page.content.decode())
+
+
+def test_an_administrators_reason_for_a_revocation(as_ada, granted):
+    revoke_consent(actor=ADMINISTRATOR, consent=granted, reason=f"A{TAGS} complaint\x07")
+    logged = as_ada.get("/api/v1/users/me/audit-logs?event=consent.revoked")
+    assert logged.json()["items"][0]["metadata"]["reason"] == "A complaint"
+    assert is_clean(logged)

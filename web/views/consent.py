@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.errors import EmailUnverified
 from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
-from agents.redirects import is_loopback, is_private_use
+from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
 from consent.catalogue import Scope, read_snapshot
 from consent.connections import Choice as Decision
@@ -32,7 +32,7 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended, ServiceSuspended
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
-from web.display import csp_source, destination
+from web.display import csp_source
 from web.responses import LeaveTo
 
 TICKED_RISKS = ("low", "standard")

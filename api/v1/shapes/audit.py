@@ -9,7 +9,7 @@ from api.pagination import PageQuery
 from api.strict import Moment, Text
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.selectors import Filters, describe, describe_for_organization
+from audit.selectors import Filters, describe_for_organization, describe_for_person
 
 EVENTS = [(event.value, event.value) for event in Event]
 OUTCOMES = [(outcome.value, outcome.value) for outcome in Outcome]
@@ -41,10 +41,10 @@ class AuditEntry(serializers.Serializer):
     The log keeps the `context` of a verify as personal data; of one whose canonical JSON exceeds 4096 bytes only
     `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
 
-    A developer sees `ip` and `userAgent` for what the organization's own agents, services and developers did; never a
-    person's. Of a verify `ip` is where the agent called from, shown to the agent's organization only, and `userAgent`
-    that of the service that asked, null when its proxy did. Of another organization's policy a developer sees only
-    `metadata.ruleType`; `policyId` is null.
+    A person sees `ip` and `userAgent` of their own acts. A developer sees them for what the organization's own agents,
+    services and developers did; never a person's. Of a verify `ip` is where the agent called from, shown to the
+    agent's organization only, and `userAgent` that of the service that asked, null when its proxy did. Of another
+    organization's policy a developer sees only `metadata.ruleType`; `policyId` is null.
     """
 
     id = serializers.CharField()
@@ -69,9 +69,13 @@ ERASABLE = ("resource", "ip", "userAgent")
 EVIDENT = tuple(name for name in map(str, AuditEntry().fields) if name not in ERASABLE)
 
 
-def show_entries(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return a person's own entries as JSON, in the same order."""
-    return [_show(described) for described in describe(entries)]
+def show_entries_about(user_id: str) -> Callable[[Sequence[Entry]], list[dict[str, Any]]]:
+    """Return the function that shows a person the entries about them."""
+
+    def show(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+        return [_show(described) for described in describe_for_person(entries, user_id)]
+
+    return show
 
 
 def show_entries_to(organization_id: str) -> Callable[[Sequence[Entry]], list[dict[str, Any]]]:

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from agents.redirects import return_host
+from agents.redirects import destination
 from agents.selectors import document_host
 from api.strict import Line, Moment, StrictSerializer, Text, TextList
 from api.v1.shapes.scopes import Scope
@@ -177,7 +177,7 @@ def agent_facts(consent: ConsentRow) -> dict[str, Any]:
     In place of a name stands the host that publishes its metadata, or else the one it returns to in this request.
     """
     agent, organization = consent.agent, consent.agent.organization
-    name = organization.name if organization else document_host(agent) or return_host(consent.redirect_uri)
+    name = organization.name if organization else document_host(agent) or destination(consent.redirect_uri)
     verified = organization.is_verified if organization else False
     return {
         "id": agent.id,

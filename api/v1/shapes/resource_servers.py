@@ -9,9 +9,9 @@ from rest_framework import serializers
 from api.strict import Line, Moment, StrictSerializer, Text
 from consent.catalogue import RISK_LEVELS, catalogue, describe_scopes
 from developers.models import ResourceServer as ResourceServerRow
-from developers.resource_servers import MAX_IDENTIFIER_LENGTH, MAX_SCOPES, SCOPE_ID, ScopeDefinition
+from developers.resource_servers import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_ID, MAX_SCOPES, SCOPE_ID, ScopeDefinition
 
-MAX_NAME, MAX_SCOPE_ID, MAX_TITLE, MAX_WORDS = 200, 100, 80, 200
+MAX_NAME, MAX_TITLE, MAX_WORDS = 200, 80, 200
 OWN_SCOPE_SCHEMA = {
     "type": "object",
     "description": "A scope of the service's own, in the words of the consent screen.",

@@ -12,9 +12,11 @@ from core.canonical import canonical_json
 from core.net import parse_address
 from decisions.requests import Decision as DecisionMade
 from decisions.requests import Reason
+from developers.resource_servers import MAX_SCOPE_ID, SCOPE_ID
 from tokens.services import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
+MAX_ACTION, MAX_RESOURCE = 200, 2000
 
 
 class ClientBody(StrictSerializer):
@@ -64,18 +66,32 @@ class Context(serializers.Field):
             self.fail("size")
         if b"\\u0000" in canonical:
             self.fail("text")
-        if "ip" in data and not (isinstance(data["ip"], str) and parse_address(data["ip"])):
-            raise serializers.ValidationError({"ip": ["Give an IPv4 or IPv6 address."]})
-        return data
+        return {**data, "ip": _read_address(data["ip"])} if "ip" in data else data
+
+
+class ScopeId(Text):
+    """The id of a scope: of the catalogue, of a service's own, or of one that nobody has defined."""
+
+    default_error_messages = {"scope": "Give the id of a scope, such as email:read."}
+    pattern = f"^{SCOPE_ID.pattern}$"
+
+    def __init__(self) -> None:
+        super().__init__(max_length=MAX_SCOPE_ID)
+
+    def to_internal_value(self, data: Any) -> str:
+        scope = super().to_internal_value(data)
+        if not SCOPE_ID.fullmatch(scope):
+            self.fail("scope")
+        return scope
 
 
 class VerifyBody(StrictSerializer):
     """May the bearer of `token` do this now?"""
 
     token = Opaque()
-    requiredScopes = TextList(min_items=1, max_items=MAX_SCOPES)
-    action = Text(max_length=200, required=False)
-    resource = Text(max_length=2000, required=False)
+    requiredScopes = TextList(child=ScopeId(), min_items=1, max_items=MAX_SCOPES)
+    action = Text(max_length=MAX_ACTION, required=False)
+    resource = Text(max_length=MAX_RESOURCE, required=False)
     context = Context(default=dict)
 
 
@@ -129,6 +145,13 @@ class Decision(serializers.Serializer):
 
 class Decisions(serializers.Serializer):
     decisions = Decision(many=True)
+
+
+def _read_address(text: Any) -> str:
+    address = parse_address(text) if isinstance(text, str) else None
+    if address is None:
+        raise serializers.ValidationError({"ip": ["Give an IPv4 or IPv6 address, without a zone or spaces."]})
+    return str(address)
 
 
 def show_tokens(issued: IssuedTokens) -> dict[str, Any]:

@@ -6,10 +6,8 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
-
+from tests.absent import leave_out
 from tests.live.server import ROOT
 
 PROGRAMS = Path(__file__).with_name("programs")
@@ -36,21 +34,15 @@ def install() -> Path:
     if node.exists() and all(module.exists() for module in modules):
         return node
     if shutil.which("npm") is None:
-        give_up("npm is not installed")
+        leave_out("npm is not installed")
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     wanted = [f"{node_package()}@22", *(f"{name}@{version}" for name, version in PACKAGES.items())]
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *wanted]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode or not node.exists():
-        give_up(f"the packages cannot be installed: {done.stderr[-500:]}")
+        leave_out(f"the packages cannot be installed: {done.stderr[-500:]}")
     return node
-
-
-def give_up(reason: str) -> NoReturn:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def start(node: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

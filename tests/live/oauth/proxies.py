@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.absent import leave_out
 from tests.live.oauth.services import running
 from tests.live.server import ROOT
 from tests.servers import free_port
@@ -55,7 +57,10 @@ class Setting:
     def nginx(self, servers: str) -> list[str]:
         """Return the command of an nginx with these server blocks and nothing else."""
         user = "user root;" if os.geteuid() == 0 else ""
-        module = f"load_module {MODULES}/ngx_http_headers_more_filter_module.so;"
+        headers_more = MODULES / "ngx_http_headers_more_filter_module.so"
+        if not headers_more.exists():
+            leave_out("nginx has no headers-more module; .ci/run names the Debian packages")
+        module = f"load_module {headers_more};"
         names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in names)
         head = f"{module} {user} pid {self.folder}/pid; error_log {self.folder}/error.log; events {{}}"
@@ -83,15 +88,14 @@ PROXIES: dict[str, Callable[[Setting], list[str]]] = {"nginx": nginx, "caddy": c
 def program(name: str) -> str:
     """Return where a program is, also in a folder that only root has on its path."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    assert found, f"{name} is not installed: .ci/run names the packages"
-    return found
+    return found or leave_out(f"{name} is not installed; .ci/run names the Debian packages")
 
 
 @contextmanager
 def proxied(name: str, parent: Path, **places: int | str) -> Iterator[str]:
     """Run the proxy between `gate` and `service`; yield the address of a protected page."""
-    folder = parent / f"{name}-{free_port()}"
-    folder.mkdir(mode=0o755)
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=parent))
+    folder.chmod(0o755)
     setting = Setting(folder, **places)  # type: ignore[arg-type]
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     url = f"http://127.0.0.1:{setting.port}/"
