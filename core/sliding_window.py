@@ -86,13 +86,17 @@ class LoadedCounter:
         self.counts[self.slot % SLOTS] += number
         self.changed = True
 
-    def add(self, other: "LoadedCounter", now: datetime) -> None:
-        """Add the calls in `other`, whose window may be another, as late as each can have been made.
+    def add(self, other: "LoadedCounter", now: datetime, *, until: datetime | None = None) -> None:
+        """Add the calls that count in `other`, whose window may be another, as late as each can have been made.
 
-        That is the end of its slot, or `now`: so none is forgotten before its window has passed.
+        That is the end of its slot, or `now`: so none is forgotten before its window has passed. With `until`, add
+        only those that can have been made by then.
         """
         self._advance(now)
-        for latest, count in other._counted(_microseconds(now)):
+        other._advance(now)
+        for start, latest, count in other._counted(_microseconds(now)):
+            if until is not None and start > _microseconds(until):
+                return
             slot = latest // self._slot_microseconds
             self._move_to(slot)
             if slot > self.slot - SLOTS:
@@ -145,12 +149,12 @@ class LoadedCounter:
             self.counts[slot % SLOTS] = 0
         self.slot = max(self.slot, target)
 
-    def _counted(self, now: int) -> Iterator[tuple[int, int]]:
-        """Yield the latest moment of each slot in which something counts, and how many."""
+    def _counted(self, now: int) -> Iterator[tuple[int, int, int]]:
+        """Yield the first and the latest moment of each slot in which something counts, and how many."""
         for slot in range(self.slot - SLOTS + 1, self.slot + 1):
             if count := self.counts[slot % SLOTS]:
                 start = slot * self._slot_microseconds
-                yield min(start + self._slot_microseconds - 1, max(now, start)), count
+                yield start, min(start + self._slot_microseconds - 1, max(now, start)), count
 
 
 def _microseconds(moment: datetime) -> int:

@@ -203,3 +203,41 @@ def test_a_new_policy_starts_empty(world: World) -> None:
     expect(204, world.developer.delete(world.path))
     world.start(limit(HOUR, most=2))
     assert world.use(3) == 2
+
+
+def test_a_short_window_between_two_longer_ones_hands_out_no_second_quota(world: World, clock: Clock) -> None:
+    world.start(limit(HOUR, most=15))
+    world.edit(limit(1800, most=15))
+    clock.shift(timedelta(seconds=3690))
+    world.renew()
+    assert world.use(10) == 10
+    clock.shift(timedelta(seconds=10))
+    world.edit(limit(900, most=15))
+    clock.shift(timedelta(seconds=1000))
+    world.renew()
+    assert world.use(5) == 5
+    clock.shift(timedelta(seconds=10))
+    world.edit(limit(1800, most=15))
+    assert world.use(20) == 0
+
+
+def test_what_only_a_longer_limit_of_another_scope_remembers_counts(world: World, clock: Clock) -> None:
+    world.start(limit(60, most=3), limit(HOUR, "global", 5))
+    assert (world.use(2, 0), world.use(1, 1)) == (2, 1)
+    clock.shift(timedelta(seconds=600))
+    assert world.use(1, 0) == 1
+    world.edit(limit(HOUR, most=4))
+    assert (world.use(4, 0), world.use(4, 1)) == (0, 1)
+
+
+def test_a_limit_that_comes_back_late_keeps_what_it_counted_while_it_was_retired(world: World, clock: Clock) -> None:
+    world.start(limit(HOUR, most=5))
+    world.edit(limit(900, most=5))
+    clock.shift(timedelta(seconds=3000))
+    world.renew()
+    assert world.use(3) == 3
+    clock.shift(timedelta(seconds=950))
+    world.renew()
+    assert world.use(1) == 1
+    world.edit(limit(HOUR, most=5))
+    assert world.use(5) == 1

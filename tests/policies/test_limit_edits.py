@@ -123,21 +123,43 @@ def test_the_longest_window_of_each_scope_is_retired_and_a_longer_one_in_force_r
     assert set(plan_limits(Ledger("pol_1"), {DAY}, {HOUR}, NOW).ledger.retired) == {DAY}
 
 
+def test_a_retired_limit_that_stands_in_for_a_shorter_one_counts_until_that_one_runs_out() -> None:
+    first = plan_limits(Ledger("pol_1"), {DAY}, {HOUR}, NOW).ledger
+    later = NOW + timedelta(days=1)
+    second = plan_limits(first, {HOUR}, set(), later).ledger
+    assert (
+        first.retired[DAY]
+        < second.retired[DAY]
+        == plan_limits(Ledger("pol_1"), {HOUR}, set(), later).ledger.retired[HOUR]
+    )
+
+
 def test_an_added_limit_starts_from_the_shortest_window_that_covers_it_or_else_from_the_longest() -> None:
     known = {LimitKind(60, "per_user"), HOUR, DAY, TOGETHER}
     added = {LimitKind(window, "per_user") for window in (30, 600, 90_000)} | {LimitKind(600, "per_agent")}
     assert plan_limits(Ledger("pol_1"), known, known | added, NOW).sources == {
-        LimitKind(30, "per_user"): LimitKind(60, "per_user"),
-        LimitKind(600, "per_user"): HOUR,
-        LimitKind(90_000, "per_user"): DAY,
-        LimitKind(600, "per_agent"): TOGETHER,
+        LimitKind(30, "per_user"): (LimitKind(60, "per_user"),),
+        LimitKind(600, "per_user"): (HOUR,),
+        LimitKind(90_000, "per_user"): (DAY,),
+        LimitKind(600, "per_agent"): (TOGETHER,),
     }
+
+
+def test_what_the_same_scope_is_too_short_to_know_comes_from_another_scope() -> None:
+    known = {LimitKind(60, "per_user"), LimitKind(600, "per_agent"), TOGETHER}
+    added = {LimitKind(300, "per_user"), DAY}
+    plan = plan_limits(Ledger("pol_1"), known, known | added, NOW)
+    assert plan.sources == {
+        LimitKind(300, "per_user"): (LimitKind(60, "per_user"), LimitKind(600, "per_agent")),
+        DAY: (LimitKind(60, "per_user"), TOGETHER),
+    }
+    assert set(plan.ledger.charged) == added
 
 
 def test_a_retired_limit_is_forgotten_once_its_window_has_passed() -> None:
     ledger = plan_limits(Ledger("pol_1"), {HOUR}, set(), NOW).ledger
     later = NOW + timedelta(seconds=3600 * 65 / 64) + timedelta(minutes=1)
-    assert plan_limits(ledger, set(), {TOGETHER}, later - timedelta(seconds=1)).sources == {TOGETHER: HOUR}
+    assert plan_limits(ledger, set(), {TOGETHER}, later - timedelta(seconds=1)).sources == {TOGETHER: (HOUR,)}
     assert plan_limits(ledger, set(), {TOGETHER}, later).sources == {}
 
 
