@@ -85,6 +85,9 @@ def _address(text: str) -> str:
         raise UnusableUri("Must have a valid IPv6 address between brackets.") from None
     if address.scope_id is not None:
         raise UnusableUri("Must have an IPv6 address without a zone.")
+    # It is the same host, and Python spells it in a way that depends on its version.
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
     return f"[{address}]"
 
 
