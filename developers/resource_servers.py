@@ -21,6 +21,8 @@ from developers.acting import hold_developer
 from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
 
 MAX_SCOPES = 100
+# Of an organization, over all its resource servers, and for good: scopes keep their words for those who granted them.
+MAX_OWN_SCOPES = 500
 MAX_IDENTIFIER_LENGTH = 500
 MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
@@ -180,6 +182,10 @@ def _settle_scopes(
     errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
     if errors:
         raise Invalid("A scope cannot be used.", errors=errors)
+    if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
+        raise Invalid.field(
+            "scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use scopes that it has defined."
+        )
     for scope in scopes:
         if isinstance(scope, ScopeDefinition):
             _define(organization, scope)

@@ -1,5 +1,6 @@
 """The scopes that rules name as actions: of the catalogue or the organization. A misspelt one would match nothing."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 
@@ -9,27 +10,38 @@ from policies.rules import InvalidRules, Rule
 from policies.rules.parsing import echo
 from policies.rules.patterns import matches_any
 
+MAX_SCOPE_LENGTH = 100
+
 
 def require_known_actions(rules: Sequence[Rule], *, organization_id: str, catalogue: Collection[str]) -> None:
     """Raise `InvalidRules`, naming each action that matches no known scope. `catalogue` are the common scopes' ids."""
     if not any(getattr(rule, "actions", ()) for rule in rules):
         return
     own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
-    errors = tuple(_errors(rules, {*catalogue, *own}))
-    if errors:
-        raise InvalidRules("A rule names an action that does not exist.", errors=errors)
+    error = InvalidRules.first("A rule names an action that does not exist.", _errors(rules, {*catalogue, *own}))
+    if error:
+        raise error
 
 
 def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldError]:
+    listed = sorted(known)
     for index, rule in enumerate(rules):
         for place, action in enumerate(getattr(rule, "actions", ())):
-            if not any(matches_any((action,), scope) for scope in known):
+            if not _is_known(action, listed):
                 yield FieldError(f"rules.{index}.config.actions.{place}", _explain(action, known))
+
+
+def _is_known(action: str, listed: Sequence[str]) -> bool:
+    """Return whether the action matches one of the scopes, which are sorted: there may be thousands of actions."""
+    place = bisect_left(listed, action.removesuffix("*"))
+    return place < len(listed) and matches_any((action,), listed[place])
 
 
 def _explain(action: str, known: Collection[str]) -> str:
     wrong = f'"{echo(action)}" is neither in the catalogue nor one of your organization\'s scopes.'
-    nearest = get_close_matches(action, sorted(_beginnings(known) if action.endswith("*") else known), n=1)
+    # Scopes are in lower case.
+    choices = sorted(_beginnings(known) if action.endswith("*") else known)
+    nearest = get_close_matches(action[:MAX_SCOPE_LENGTH].lower(), choices, n=1)
     hint = f'Did you mean "{nearest[0]}"?' if nearest else "GET /api/v1/scopes lists the catalogue."
     return f"{wrong} {hint}"
 

@@ -1,6 +1,7 @@
 """From JSON to rules, with errors that say where and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from core.errors import FieldError, Invalid
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
+MAX_ERRORS = 20
 MAX_ECHO = 100
 RULE_KEYS = ("type", "config")
 
@@ -35,23 +37,35 @@ class InvalidRules(Invalid):
 
     title = "The rules are not valid"
 
+    @classmethod
+    def first(cls, detail: str, errors: Iterable[FieldError]) -> "InvalidRules | None":
+        """Return the first `MAX_ERRORS` as one error, without looking for more. None if there are none."""
+        told = tuple(islice(errors, MAX_ERRORS))
+        if len(told) == MAX_ERRORS:
+            detail = f"{detail} At most {MAX_ERRORS} errors are listed.".strip()
+        return cls(detail, errors=told) if told else None
+
 
 def parse_rules(raw: Any) -> tuple[Rule, ...]:
-    """Return a policy's rules from a list of `{"type", "config"}`. Raises `InvalidRules` with all errors."""
+    """Return a policy's rules from a list of `{"type", "config"}`. Raises `InvalidRules` with the first errors."""
     if not isinstance(raw, list):
         raise InvalidRules(errors=(FieldError("rules", "Give a list of rules."),))
     if len(raw) > MAX_RULES:
         raise InvalidRules(errors=(FieldError("rules", f"Give at most {MAX_RULES} rules."),))
     rules: list[Rule] = []
-    errors: list[FieldError] = []
+    error = InvalidRules.first("", _parse_into(rules, raw))
+    if error:
+        raise error
+    return tuple(rules)
+
+
+def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
+    """Append what can be read to `rules`; yield what is wrong with the rest."""
     for index, item in enumerate(raw):
         try:
             rules.append(parse_rule(item, f"rules.{index}"))
         except InvalidRules as error:
-            errors.extend(error.errors)
-    if errors:
-        raise InvalidRules(errors=tuple(errors))
-    return tuple(rules)
+            yield from error.errors
 
 
 def parse_rule(raw: Any, path: str = "rule") -> Rule:

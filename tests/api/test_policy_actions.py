@@ -1,9 +1,11 @@
 """A policy's actions are scopes that exist: a typing error in a blocklist must not block nothing."""
 
+from difflib import get_close_matches
 from typing import Any
 
 import pytest
 
+from consent.catalogue import catalogue
 from tests.api.conftest import Api, Json, expect, problem
 
 SERVER = {
@@ -81,3 +83,44 @@ def test_a_change_is_checked_like_a_new_policy(developer: Api) -> None:
 
 def _fields(*places: int) -> list[str]:
     return [f"rules.1.config.actions.{place}" for place in places]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "nearest"), [("EMAIL:READ", "email:read"), ("Email:*", "email:*"), ("TICKETS:READ", "tickets:read")]
+)
+def test_a_suggestion_does_not_mind_the_case(developer: Api, wrong: str, nearest: str) -> None:
+    expect(201, developer.post("/resource-servers", SERVER))
+    answer = problem(create(developer, wrong), 400, "validation_failed", *_fields(0))
+    assert f'Did you mean "{nearest}"?' in answer["errors"][0]["message"]
+
+
+def test_of_many_errors_the_first_are_told(developer: Api) -> None:
+    many = [{"type": "action_blocklist", "config": {"actions": [f"email:raed{n}" for n in range(200)]}}] * 20
+    answer = problem(developer.post("/policies", {"name": "P", "rules": many}), 400, "validation_failed", *_first(20))
+    assert "At most 20 errors" in answer["detail"]
+
+
+def test_of_many_values_of_the_wrong_type_the_first_are_told(developer: Api) -> None:
+    many = [{"type": "action_blocklist", "config": {"actions": [1] * 200}}] * 20
+    answer = problem(developer.post("/policies", {"name": "P", "rules": many}), 400, "validation_failed", *_first(20))
+    assert "At most 20 errors" in answer["detail"]
+
+
+def test_many_unknown_actions_compare_each_suggestion_with_few_scopes(
+    developer: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def count(word: str, possibilities: list[str], **more: Any) -> list[str]:
+        compared.append(len(possibilities))
+        return get_close_matches(word, possibilities, **more)
+
+    monkeypatch.setattr("policies.actions.get_close_matches", count)
+    own = [{**SERVER["scopes"][0], "id": f"tickets:n{n}"} for n in range(100)]
+    expect(201, developer.post("/resource-servers", {**SERVER, "scopes": own}))
+    problem(create(developer, *(f"tickets:x{n}" for n in range(200))), 400, "validation_failed", *_fields(*range(20)))
+    assert (len(compared), max(compared)) == (20, len(catalogue()) + 100)
+
+
+def _first(number: int) -> list[str]:
+    return [f"rules.0.config.actions.{place}" for place in range(number)]

@@ -213,3 +213,21 @@ def test_every_change_is_in_the_log_and_no_secret(developer: Api, server: Json) 
         "resource_server.created",
     ]
     assert server["secret"] not in answer.content.decode()
+
+
+def test_an_organization_defines_a_bounded_number_of_scopes(developer: Api, rival: Api) -> None:
+    def define(number: int, count: int = 100, api: Api = developer) -> Any:
+        own = [{**OWN, "id": f"tickets{'' if api is developer else 'x'}:s{number}-{n}"} for n in range(count)]
+        return api.post(
+            "/resource-servers",
+            body(identifier=f"https://{'a' if api is developer else 'b'}{number}.example", scopes=own),
+        )
+
+    servers = [expect(201, define(number)) for number in range(5)]
+    answer = problem(define(5, 1), 400, "validation_failed", "scopes")
+    assert "at most 500" in answer["errors"][0]["message"]
+    more = {"scopes": [{**OWN, "id": "tickets:more"}]}
+    problem(developer.patch(f"/resource-servers/{servers[0]['id']}", more), 400, "validation_failed", "scopes")
+    again = {"scopes": [{**OWN, "id": "tickets:s0-1", "title": "Other words"}]}
+    expect(200, developer.patch(f"/resource-servers/{servers[0]['id']}", again))
+    expect(201, define(0, 1, rival))
