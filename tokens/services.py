@@ -7,9 +7,11 @@ Both doors, the JSON API and OAuth, call these. What a replay ends must stay end
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.models import User
 from accounts.selectors import require_verified_address
@@ -214,13 +216,21 @@ def delete_expired_tokens(*, limit: int = 500) -> int:
     long_ago = now - KEEP_EXPIRED
     total = delete_old_answers(now=now, limit=limit)
     for model in (AuthorizationCode, AccessToken, RefreshToken):
-        expired = model.objects.filter(expires__lte=long_ago).values_list("pk", flat=True)[:limit]
-        total += model.objects.filter(pk__in=list(expired)).delete()[0]
+        total += _sweep(model.objects.filter(expires__lte=long_ago), limit)
     empty = TokenFamily.objects.filter(
         created_at__lte=long_ago, access_tokens=None, refresh_tokens=None, authorizationcode=None
     )
-    pks = list(empty.values_list("pk", flat=True)[:limit])
-    return total + TokenFamily.objects.filter(pk__in=pks).delete()[0]
+    return total + _sweep(empty, limit)
+
+
+@transaction.atomic
+def _sweep(rows: QuerySet[Any], limit: int) -> int:
+    """Delete up to `limit` of the rows; return how many rows are gone.
+
+    It skips what others hold, such as an approval that moves families: it waits for nobody, so it cannot deadlock.
+    """
+    free = rows.select_for_update(of=("self",), skip_locked=True).order_by("pk").values_list("pk", flat=True)
+    return int(rows.model._default_manager.filter(pk__in=list(free[:limit])).delete()[0])
 
 
 def _issue_code(consent: Consent, user: User, now: datetime) -> str:
