@@ -9,12 +9,12 @@ from typing import Any
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
+from core.text import echo
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 32
 # What a double holds exactly, and so what every JSON reader agrees on (RFC 7493 section 2.2).
 MAX_INTEGER = 2**53 - 1
-MAX_ECHO = 100
 # Possessive, so that hostile text costs linear time. An unterminated string runs to the end.
 BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -60,11 +60,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if "\\u" in text:
         _check_text(value)
     return value
-
-
-def echo(text: object) -> str:
-    """Return a name from the request short and in ASCII, so that any answer can hold it."""
-    return str(text)[:MAX_ECHO].encode("ascii", "backslashreplace").decode()
 
 
 def _load(text: str) -> Any:

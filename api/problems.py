@@ -12,8 +12,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
-from api.parsers import MalformedRequest, PayloadTooLarge, echo
+from api.parsers import MalformedRequest, PayloadTooLarge
 from core.errors import DomainError, FieldError, Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.text import echo, escape_invisible
 
 logger = logging.getLogger(__name__)
 
@@ -60,17 +61,19 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the problem details."""
+    """Return the members of the problem details. Messages of the framework repeat what was sent, so all are escaped."""
     problem: dict[str, Any] = {
         "type": type_uri(error.code),
         "title": error.title,
         "status": error.status,
-        "detail": error.detail,
+        "detail": escape_invisible(error.detail),
         "code": error.code,
         "requestId": getattr(request, "request_id", ""),
     }
     if error.errors:
-        problem["errors"] = [{"field": each.field, "message": each.message} for each in error.errors]
+        problem["errors"] = [
+            {"field": escape_invisible(each.field), "message": escape_invisible(each.message)} for each in error.errors
+        ]
     return problem
 
 

@@ -9,9 +9,8 @@ from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
-from api.parsers import echo
 from core import clock
-from core.text import plain_text
+from core.text import echo, plain_text
 
 # Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
 UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from core.errors import DomainError, FieldError
-from core.text import plain_text
+from core.text import echo, plain_text
 from developers.models import CustomScope
 
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
@@ -141,15 +141,15 @@ def read_snapshot(words: Iterable[Mapping[str, str]]) -> list[Scope]:
 
 
 def require_known(ids: Sequence[str], *, field: str) -> None:
-    """Raise `InvalidScope`, naming each id that nobody has defined."""
+    """Raise `InvalidScope`, naming each unknown id."""
     known = {scope.id for scope in describe_scopes(ids)}
     errors = tuple(
-        FieldError(f"{field}.{index}", f"{scope_id} is no scope; GET /api/v1/scopes lists them")
+        FieldError(f"{field}.{index}", f"Unknown scope '{echo(scope_id)}'. GET /api/v1/scopes lists all scopes.")
         for index, scope_id in enumerate(ids)
         if scope_id not in known
     )
     if errors:
-        raise InvalidScope("A scope is unknown.", errors=errors)
+        raise InvalidScope("Unknown scope.", errors=errors)
 
 
 def _problem_with_row(row: Mapping[Any, Any], earlier: Container[str]) -> str | None:

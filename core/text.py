@@ -16,6 +16,7 @@ BLANK = re.compile(
 )
 # Stacked marks paint over the lines around them; no written language needs more than four on one letter.
 MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+MAX_ECHO = 100
 STACK = re.compile(f"({MARK}{{4}}){MARK}+")
 
 
@@ -35,6 +36,11 @@ def plain_text(text: object) -> str:
 def escape_invisible(line: str) -> str:
     """Return `line` with each character that `plain_text` leaves out written as an escape of JSON."""
     return "".join(c if c == " " or plain_text(c) else json.dumps(c)[1:-1] for c in line)
+
+
+def echo(text: object) -> str:
+    """Return what a caller sent, short and in visible ASCII, for a message that repeats it."""
+    return escape_invisible(str(text)[:MAX_ECHO]).encode("ascii", "backslashreplace").decode()
 
 
 class PlainTextField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs

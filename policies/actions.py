@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 
 from core.errors import FieldError
+from core.text import echo
 from developers.models import CustomScope
 from policies.rules import InvalidRules, Rule
-from policies.rules.parsing import echo
 from policies.rules.patterns import matches_any
 
 MAX_SCOPE_LENGTH = 100

@@ -11,9 +11,10 @@ from functools import partial
 from typing import Any
 
 from core.sliding_window import CounterRequest
+from core.text import echo
 from policies.rules import Denial, RuleContext
 from policies.rules.ledger import Ledger, LimitKind, subject_of
-from policies.rules.parsing import echo, parse_rule
+from policies.rules.parsing import parse_rule
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from api.clients import basic_credential
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.problems import MEDIA_TYPE, describe
-from api.strict import StrictSerializer
+from api.strict import Line, StrictSerializer
 from api.v1.shapes.tokens import MAX_ACTION
 from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
@@ -154,8 +154,8 @@ class ForwardAuth(Endpoint):
             required_scopes=scopes,
             actor=self.actor,
             resource_server=server,
-            action=self._query("action", MAX_ACTION) or None,
-            resource=self._query("resource") or None,
+            action=self._line("action", MAX_ACTION),
+            resource=self._line("resource", MAX_QUERY_VALUE),
             context=context,
             is_forwarded=True,
         )
@@ -186,6 +186,14 @@ class ForwardAuth(Endpoint):
         headers = {"WWW-Authenticate": challenge} if challenge else {}
         problem = describe(error, self.request)
         return Response(problem, status=error.status, headers=headers, content_type=MEDIA_TYPE)
+
+    def _line(self, name: str, most: int) -> str | None:
+        """Return a text of the query as verify takes it: policies judge what the log shows."""
+        value = self._query(name, most)
+        try:
+            return Line(max_length=most).run_validation(value) if value else None
+        except serializers.ValidationError as error:
+            raise Invalid.field(name, str(error.args[0][0])) from error
 
     def _query(self, name: str, most: int = MAX_QUERY_VALUE) -> str:
         values = self.request.query_params.getlist(name) if self.reads_query else []

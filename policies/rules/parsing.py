@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import FieldError, Invalid
+from core.text import echo
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
 MAX_ERRORS = 20
-MAX_ECHO = 100
 RULE_KEYS = ("type", "config")
 
 MESSAGES = {
@@ -110,8 +110,3 @@ def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldErr
 
 def _path(*parts: object) -> str:
     return ".".join(echo(str(part)) for part in parts)
-
-
-def echo(text: str) -> str:
-    """Return `text` short and in ASCII, so that any answer and any log can hold it."""
-    return text[:MAX_ECHO].encode("ascii", "backslashreplace").decode()

@@ -9,11 +9,15 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
+from consent.catalogue import catalogue
+from consent.connections import Choice
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import Actor
 from developers.services import suspend_organization
+from policies.services import create_policy
 from tests.web import world
+from tokens.services import approve, exchange_code
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")
 HIDDEN = f"\u202e\u2066\u200b\u200d\ufe0f\u061c\u034f\U000e0001{TAGS}"
@@ -134,3 +138,90 @@ def test_an_administrators_reason_for_a_revocation(as_ada, granted):
     logged = as_ada.get("/api/v1/users/me/audit-logs?event=consent.revoked")
     assert logged.json()["items"][0]["metadata"]["reason"] == "A complaint"
     assert is_clean(logged)
+
+
+HARD = ["\u202e", "\u2066", "\x07", "\x85", "\u2028"]
+
+
+def verify(token, **fields):
+    body = {"token": token, "requiredScopes": ["email:read"], **fields}
+    return Client().post("/api/v1/tokens/verify", body, content_type="application/json")
+
+
+@pytest.mark.parametrize("field", ["action", "resource"])
+@pytest.mark.parametrize("character", HARD)
+def test_what_a_call_is_about_holds_no_control_or_bidi_character(db, field, character):
+    answer = verify("x", **{field: f"pay{character}ments"})
+    assert answer.status_code == 400
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize("field", ["action", "resource"])
+def test_a_proxy_is_held_to_the_same(db, field):
+    for character in HARD:
+        asked = {"scopes": "email:read", field: f"pay{character}ments"}
+        answer = Client().get("/api/v1/forward-auth", asked, headers={"Authorization": "Bearer x"})
+        assert answer.status_code == 400
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_developer, ada, agent, developer):
+    create_policy(
+        actor=world.ANYBODY,
+        organization=developer.organization,
+        agent=agent,
+        name="No sending",
+        rules=[{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
+        catalogue=catalogue(),
+    )
+    approval = approve(actor=world.as_user(ada), consent=world.ask(agent), user=ada, choice=Choice())
+    token = exchange_code(actor=world.ANYBODY, agent=agent, code=approval.code).access_token
+    hidden = f"email:{TAGS}\u200bsend"
+    assert verify(token, action=hidden, resource=f"https://pay{TAGS}.example").json()["reason"] == "policy_denied"
+    proxied = {"scopes": "email:read", "action": hidden, "resource": f"pay{TAGS}"}
+    answer = Client().get("/api/v1/forward-auth", proxied, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer["X-AgentGate-Reason"]) == (403, "policy_denied")
+    for reader, path in ((as_ada, "/api/v1/users/me/audit-logs"), (as_developer, "/api/v1/audit")):
+        log = reader.get(path)
+        assert is_clean(log)
+        entries = [entry for entry in log.json()["items"] if entry["event"] == "token.verify"]
+        assert [(entry["action"], entry["resource"]) for entry in entries] == [
+            ("email:send", "pay"),
+            ("email:send", "https://pay.example"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/consent/initiate", {"requestedScopes": [f"email:{HIDDEN}read"]}),
+        ("/api/v1/consent/initiate", {f"x{HIDDEN}": 1}),
+        ("/api/v1/agents", {"allowedScopes": [f"email:{HIDDEN}read"], "name": "A", "redirectUris": [world.CALLBACK]}),
+        ("/api/v1/policies", {"name": "A", "rules": [{"type": f"rate{HIDDEN}", "config": {}}]}),
+        ("/api/v1/policies", {"name": "A", "rules": [{"type": "action_blocklist", "config": {"actions": [HIDDEN]}}]}),
+        ("/oauth/register", {"redirect_uris": [f"https://a.example/{HIDDEN}"]}),
+    ],
+)
+def test_no_error_repeats_them(as_developer, agent, path, body):
+    if path.endswith("initiate"):
+        body = {"clientId": agent.client_id, "requestedScopes": ["email:read"], "redirectUri": world.CALLBACK, **body}
+    answer = as_developer.post(path, body, content_type="application/json")
+    assert answer.status_code == 400
+    assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
+
+
+def test_nor_does_a_filter(as_developer, agent):
+    answer = as_developer.get("/api/v1/audit", {"event": f"x{HIDDEN}"})
+    assert answer.status_code == 400
+    assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
+    changed = {"status": f"x{HIDDEN}"}
+    answer = as_developer.patch(f"/api/v1/agents/{agent.id}", changed, content_type="application/json")
+    assert answer.status_code == 400
+    assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
+
+
+def test_nor_does_an_address(db):
+    body = {"email": f"ada@ex{HIDDEN}ample.com", "password": world.PASSWORD, "name": "Ada"}
+    answer = Client().post("/api/v1/users/register", body, content_type="application/json")
+    assert answer.status_code == 400
+    assert not User.objects.exists()

@@ -6,7 +6,7 @@ from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from api.strict import Opaque, StrictSerializer, Text, TextList
+from api.strict import Line, Opaque, StrictSerializer, Text, TextList
 from core import clock
 from core.canonical import canonical_json
 from core.net import parse_address
@@ -90,8 +90,8 @@ class VerifyBody(StrictSerializer):
 
     token = Opaque()
     requiredScopes = TextList(child=ScopeId(), min_items=1, max_items=MAX_SCOPES)
-    action = Text(max_length=MAX_ACTION, required=False)
-    resource = Text(max_length=MAX_RESOURCE, required=False)
+    action = Line(max_length=MAX_ACTION, required=False)
+    resource = Line(max_length=MAX_RESOURCE, required=False)
     context = Context(default=dict)
 
 
