@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
 
@@ -53,6 +54,19 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def check_password(self, raw_password: str) -> bool:
+        """Return whether it is right; hash it anew where the parameters have changed since.
+
+        Only over the hash that it was checked against: a password chosen meanwhile stays.
+        """
+
+        def rehash(password: str) -> None:
+            hashed = make_password(password)
+            if User.objects.filter(pk=self.pk, password=self.password).update(password=hashed):
+                self.password = hashed
+
+        return bool(check_password(raw_password, self.password, rehash))
 
     def get_full_name(self) -> str:
         return self.name or self.email

@@ -129,11 +129,12 @@ def end_session(*, actor: Actor, user: User, session_id: str) -> None:
 def hold_account(user: User) -> User:
     """Lock the person's row until the transaction ends; return it as it is now.
 
-    Raises `NotAuthenticated` when the password has changed, or the person was deactivated, since `user` was read: what
-    a reset or a deactivation ends must not be made a moment later by a request that had signed in before.
+    Raises `NotAuthenticated` when the password or the primary address has changed, or the person was deactivated,
+    since `user` was read: what a reset or a deactivation ends must not be made a moment later by a request that had
+    signed in before, and a link mailed to one address says nothing about another.
     """
     held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
-    if held.password != user.password or not held.is_active:
+    if (held.password, held.email) != (user.password, user.email) or not held.is_active:
         raise NotAuthenticated("Sign in again: the account has changed since.")
     return held
 

@@ -3,6 +3,7 @@
 from allauth.account import views
 from django.urls import path, re_path
 
+from web.access import page
 from web.views import addresses, entrance
 
 urlpatterns = [
@@ -14,13 +15,13 @@ urlpatterns = [
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
     path("email/", addresses.addresses, name="account_email"),
     path("email/confirm/", addresses.confirm, name="account_confirm_email"),
-    path("password/change/", views.password_change, name="account_change_password"),
+    path("password/change/", page(views.password_change), name="account_change_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
     # allauth's own pattern for the link in the mail does not know the underscore of our ids.
     re_path(
         r"^password/reset/key/(?P<uidb36>usr_[0-9a-f]+)-(?P<key>.+)/$",
-        views.password_reset_from_key,
+        entrance.choose_password,
         name="account_reset_password_from_key",
     ),
     path("password/reset/key/done/", views.password_reset_from_key_done, name="account_reset_password_from_key_done"),

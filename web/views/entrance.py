@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from allauth.account.forms import ResetPasswordKeyForm
 from allauth.account.utils import get_next_redirect_url, perform_login
+from allauth.account.views import PasswordResetFromKeyView
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,7 +20,7 @@ from accounts.registration import confirm_sign_up, start_registration
 from accounts.services import add_user, new_user
 from accounts.throttles import throttle_registration
 from core.actor import visitor
-from core.errors import DomainError
+from core.errors import DomainError, NotAuthenticated
 from web.forms.entrance import CodeForm, SignUpForm, show_error
 from web.responses import SeeOther
 
@@ -59,6 +61,20 @@ def confirm(request: HttpRequest) -> HttpResponse:
             return _sign_in(request, user, waiting["next"])
     context = {"form": form, "email": waiting["email"], "again_url": _with_next("account_signup", waiting["next"])}
     return render(request, "account/signup_code.html", context, status=422 if form.is_bound else 200)
+
+
+class ChoosePasswordView(PasswordResetFromKeyView):
+    """Where the link in the mail leads. What ended the link after it was checked is answered as a link that ended."""
+
+    def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponse:
+        try:
+            response: HttpResponse = super().form_valid(form)
+        except NotAuthenticated:
+            return self.render_to_response(self.get_context_data(form=form, token_fail=True))
+        return response
+
+
+choose_password = ChoosePasswordView.as_view()
 
 
 def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:

@@ -1,0 +1,178 @@
+"""A stranger who knows the old password cannot outrun the owner of the mailbox, who chooses a new one."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.test import Client
+
+from accounts import passwords
+from accounts.models import User
+from accounts.verification import make_address_primary
+from core.actor import Actor
+from core.errors import NotAuthenticated
+from tests.api.conftest import PASSWORD, Api, expect
+from tests.mails import link_in
+from tests.threads import race
+
+VICTIM, MINE = "victim@example.com", "stranger@evil.example"
+OWNERS, STRANGERS = "the-owner's-own-passphrase-9", "the-stranger's-passphrase-7"
+OWNER = Actor("anonymous", ip="203.0.113.7")
+CHANGE = {"oldpassword": PASSWORD, "password1": STRANGERS, "password2": STRANGERS}
+CHOOSE = {"password1": OWNERS, "password2": OWNERS}
+DEAD = "This link no longer works"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def victim(db: None) -> User:
+    """The account that a stranger registered under the victim's address."""
+    expect(201, Api().post("/users/register", {"email": VICTIM, "password": PASSWORD}))
+    return User.objects.get(email=VICTIM)
+
+
+@pytest.fixture
+def stranger(victim: User) -> Client:
+    client = Client()
+    client.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
+    return client
+
+
+def open_link(mails: list[Any]) -> Callable[[], Any]:
+    """Ask for a link and open it; return what posts the owner's new password there."""
+    mails.clear()
+    client = Client()
+    client.post("/accounts/password/reset/", {"email": VICTIM})
+    page = client.get(link_in(mails[-1]), follow=True)
+    assert DEAD not in page.content.decode()
+    return lambda: client.post(page.request["PATH_INFO"], CHOOSE, follow=True)
+
+
+def signs_in(password: str) -> bool:
+    return Api().post("/users/login", {"email": VICTIM, "password": password}).status_code == 200
+
+
+def just_before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], Any]) -> None:
+    """Let `act` commit after the form's checks and before the service `name` of `accounts.passwords` begins."""
+    service = getattr(passwords, name)
+
+    def overtaken(**arguments: Any) -> None:
+        act()
+        service(**arguments)
+
+    monkeypatch.setattr(passwords, name, overtaken)
+
+
+def test_a_change_that_the_reset_overtook_changes_nothing(
+    stranger: Client, victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose = open_link(mails)
+    just_before(monkeypatch, "change_password", choose)
+    answer = stranger.post("/accounts/password/change/", CHANGE)
+    assert answer.status_code == 401
+    assert "the account has changed since" in answer.content.decode()
+    assert stranger.get("/connections").status_code == 302
+    assert (signs_in(OWNERS), signs_in(STRANGERS)) == (True, False)
+
+
+@pytest.mark.parametrize("change", [{"is_active": False}, {"email": MINE}])
+def test_a_password_is_set_only_where_the_account_is_as_it_was(victim: User, change: dict[str, Any]) -> None:
+    stale = User.objects.get(pk=victim.pk)
+    User.objects.filter(pk=victim.pk).update(**change)
+    for replace in (passwords.change_password, passwords.reset_password):
+        with pytest.raises(NotAuthenticated):
+            replace(actor=OWNER, user=stale, password=OWNERS)
+    assert User.objects.get(pk=victim.pk).check_password(PASSWORD)
+
+
+def test_a_link_whose_account_moved_to_another_address_proves_nothing(
+    victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    EmailAddress.objects.create(user=victim, email=MINE, verified=True, primary=False)
+    choose = open_link(mails)
+    switch = partial(make_address_primary, actor=OWNER, user=victim, email=MINE)
+    just_before(monkeypatch, "reset_password", switch)
+    assert DEAD in choose().content.decode()
+    assert not EmailAddress.objects.filter(email=VICTIM, verified=True).exists()
+    assert User.objects.get(pk=victim.pk).check_password(PASSWORD)
+    expect(201, Api().post("/users/register", {"email": VICTIM, "password": OWNERS}))
+
+
+def test_one_link_opened_twice_sets_one_password(
+    victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose = open_link(mails)
+    first = User.objects.get(pk=victim.pk)
+    service = passwords.reset_password
+    just_before(monkeypatch, "reset_password", lambda: service(actor=OWNER, user=first, password=STRANGERS))
+    assert DEAD in choose().content.decode()
+    assert (signs_in(OWNERS), signs_in(STRANGERS)) == (False, True)
+
+
+@pytest.mark.parametrize("door", ["browser", "api"])
+def test_a_sign_in_with_the_old_password_leaves_the_owners_link_alive(
+    victim: User, mails: list[Any], door: str
+) -> None:
+    mails.clear()
+    owner = Client()
+    owner.post("/accounts/password/reset/", {"email": VICTIM})
+    if door == "browser":
+        assert Client().post("/accounts/login/", {"login": VICTIM, "password": PASSWORD}).status_code == 302
+    else:
+        assert signs_in(PASSWORD)
+    EmailAddress.objects.create(user=victim, email=MINE, verified=True, primary=False)
+    assert DEAD not in owner.get(link_in(mails[-1]), follow=True).content.decode()
+
+
+def test_a_link_ends_with_the_password_and_the_primary_address(victim: User, mails: list[Any]) -> None:
+    for field, value in (("email", MINE), ("password", "changed")):
+        mails.clear()
+        Client().post("/accounts/password/reset/", {"email": VICTIM})
+        User.objects.filter(pk=victim.pk).update(**{field: value})
+        assert DEAD in Client().get(link_in(mails[-1]), follow=True).content.decode()
+        User.objects.filter(pk=victim.pk).update(email=VICTIM)
+
+
+def test_hashing_an_old_password_anew_does_not_bring_it_back(victim: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = User.objects.get(pk=victim.pk)
+    passwords.reset_password(actor=OWNER, user=victim, password=OWNERS)
+    monkeypatch.setattr(Argon2PasswordHasher, "must_update", lambda *args: True)
+    assert stale.check_password(PASSWORD)
+    assert (signs_in(OWNERS), signs_in(PASSWORD)) == (True, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_changes_that_race_with_the_reset_never_outlive_it(settings: Any, mails: list[Any]) -> None:
+    settings.THROTTLE_SIGN_IN = settings.THROTTLE_REGISTRATION = "1000/minute"
+    expect(201, Api().post("/users/register", {"email": VICTIM, "password": PASSWORD}))
+    succeeded = 0
+    for _ in range(12):
+        browsers = [Client() for _ in range(3)]
+        for browser in browsers:
+            browser.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
+        choose = open_link(mails)
+        changes = [partial(browser.post, "/accounts/password/change/", CHANGE) for browser in browsers]
+        answers = race([choose, *changes])
+        if DEAD not in answers[0].content.decode():
+            succeeded += 1
+            assert (signs_in(OWNERS), signs_in(STRANGERS)) == (True, False)
+            assert all(browser.get("/connections").status_code == 302 for browser in browsers)
+        else:
+            assert not EmailAddress.objects.filter(email=VICTIM, verified=True).exists()
+            assert (signs_in(OWNERS), signs_in(STRANGERS)) == (False, True)
+        if succeeded == 3:
+            return
+        start_again()
+    pytest.fail("The reset lost every race")
+
+
+def start_again() -> None:
+    """Put the account back to where the stranger had just registered it."""
+    user = User.objects.get(email=VICTIM)
+    user.set_password(PASSWORD)
+    user.save(update_fields=["password"])
+    EmailAddress.objects.filter(user=user).update(verified=False)
