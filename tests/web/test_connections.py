@@ -1,5 +1,6 @@
 """What a person has allowed: the list, one of it, and its end."""
 
+import re
 from datetime import timedelta
 from html import unescape
 
@@ -7,9 +8,11 @@ import pytest
 import time_machine
 from django.test import Client
 
+from agents.models import Agent
 from agents.services import update_agent
 from core import clock
 from core.actor import SYSTEM
+from developers.models import Organization
 from developers.services import suspend_organization
 
 
@@ -162,3 +165,44 @@ def test_needs_few_queries_however_many_connections(as_ada, ada, developer, worl
         world.allow(world.ask(world.make_agent(developer)), ada)
     with django_assert_max_num_queries(12):
         as_ada.get("/connections")
+
+
+NAMES = {"agent": "Claude \u2714 Checked by AgentGate", "developer": "Google \u2714 Verified developer"}
+
+
+@pytest.fixture
+def posing(ada, developer, world):
+    Organization.objects.filter(id=developer.organization_id).update(name=NAMES["developer"])
+    return world.allow(world.ask(world.make_agent(developer, name=NAMES["agent"])), ada)
+
+
+def own_words(page: str) -> str:
+    """Return the main part of the page without the fences, each of which marks a name that its owner chose."""
+    main = page[page.index("<main") : page.index("</main>")]
+    return re.sub(r'<bdi class="named">.*?</bdi>|<span class="visually-hidden">.*?</span>', "", main)
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_names_are_fenced_and_the_badge_is_ours(as_ada, posing, developer, is_verified):
+    Organization.objects.filter(id=developer.organization_id).update(is_verified=is_verified)
+    for path in ("/connections", f"/connections/{posing.id}"):
+        page = own_words(as_ada.get(path).content.decode())
+        assert "\u2714" not in page
+        assert ("badge--good" in page, "badge--warn" in page) == (is_verified, not is_verified)
+
+
+def test_a_client_that_registered_itself_carries_the_badge_of_no_developer(as_ada, ada, world):
+    metadata = {"client_name": NAMES["agent"], "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
+    client = Client().post("/oauth/register", metadata, content_type="application/json").json()
+    agent = Agent.objects.get(client_id=client["client_id"])
+    world.allow(world.ask(agent, code_challenge="x" * 43), ada)
+    page = own_words(as_ada.get("/connections").content.decode())
+    assert "\u2714" not in page
+    assert "The program registered itself" in page
+    assert "Developer not verified" in page
+
+
+def test_the_screen_promises_consent_and_not_a_question_for_each_act(as_ada, ask):
+    page = as_ada.get(f"/consent/{ask().id}").content.decode()
+    assert "An agent acts for you only with your consent." in page
+    assert "asks before" not in page
