@@ -1,6 +1,8 @@
 """allauth's hooks: the browser signs in through the same service as the API, and its mails are ours."""
 
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.signals import user_logged_in
@@ -18,6 +20,9 @@ from accounts.models import User
 from accounts.services import check_password, record_sign_in
 from core.actor import visitor
 from core.errors import Throttled
+
+# Endpoints of programs, and Django's sign-out, which takes a form only: a browser would end at a 405 or at bare JSON.
+NO_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -47,6 +52,10 @@ class AccountAdapter(DefaultAccountAdapter):
         user_id, _dash, token = key.partition("-")
         path = reverse("account_reset_password_from_key", kwargs={"uidb36": user_id, "key": token})
         return f"{settings.API_URL}{path}"
+
+    def is_safe_url(self, url: str | None) -> bool:
+        """Return whether signing in may lead there: to a page, and not to what only forms and programs post to."""
+        return bool(super().is_safe_url(url)) and not NO_PAGE.match(urlsplit(url or "").path)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """The proxy middleware has already settled it."""

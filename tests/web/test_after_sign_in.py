@@ -1,10 +1,12 @@
 """A form that is sent after the session has ended: signing in leads to a page, never to a 405."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import reverse
+from django.urls import URLResolver, get_resolver, reverse
 
 
 def pages() -> list[str]:
@@ -61,3 +63,33 @@ def test_revoking_leads_to_the_question_after_signing_in(ada: Any, granted: Any,
     assert (answer.status_code, answer.request["PATH_INFO"]) == (200, path)
     granted.refresh_from_db()
     assert granted.status == "approved"
+
+
+def every_path(patterns: Any, prefix: str = "/") -> Iterator[str]:
+    """Yield the path of each URL of the site, the admin's and the API's too, with something in the place of ids."""
+    for one in patterns:
+        path = prefix + re.sub(r"<[^>]*>|\(\?P.*?\)", "1", str(one.pattern)).strip("^$")
+        if isinstance(one, URLResolver):
+            yield from every_path(one.url_patterns, path)
+        else:
+            yield path
+
+
+def test_no_address_of_the_site_ends_in_a_405_after_signing_in(ada: Any, world: Any) -> None:
+    type(ada).objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
+    paths = [path for path in every_path(get_resolver().url_patterns) if "(" not in path]
+    signed_in = Client()
+    signed_in.force_login(ada)
+    posted_only = [path for path in paths if signed_in.get(path).status_code == 405]
+
+    assert {"/admin/logout/", "/oauth/token", "/oauth/par", "/api/v1/tokens/verify"} <= set(posted_only)
+    for path in posted_only:
+        for query in ("", "?x=1"):
+            answer = sign_in_from(f"?next={path}{query}", ada.email, world.PASSWORD)
+            assert (answer.status_code, answer.request["PATH_INFO"]) == (200, "/connections"), path
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/oauth/authorize", "/account", "/api/docs"])
+def test_signing_in_leads_to_any_page_of_the_site(ada: Any, world: Any, path: str) -> None:
+    form = {"login": ada.email, "password": world.PASSWORD, "next": path}
+    assert Client().post("/accounts/login/", form)["Location"] == path
