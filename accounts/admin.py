@@ -59,10 +59,8 @@ class UserAdmin(ReadOnlyAdmin):
         """Only a superuser hands out access: other administrators could promote themselves."""
         return is_superuser(request)
 
-    def problem_with_acting_on(self, request: HttpRequest, row: User) -> str | None:
-        if row.is_superuser and not is_superuser(request):
-            return f"{row}: only a superuser may act on a superuser."
-        return None
+    def _belongs_to_superuser(self, row: User) -> bool:
+        return row.is_superuser
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A permission is shown with its content type: read them together, or it is one query each."""
@@ -73,6 +71,7 @@ class UserAdmin(ReadOnlyAdmin):
 
 @admin.register(SessionToken)
 class SessionTokenAdmin(ReadOnlyAdmin):
+    owners = ["user"]
     list_display = ["id", "user", "user_agent", "created_at", "expires_at"]
     list_select_related = ["user"]
     list_filter = ["expires_at"]
@@ -83,6 +82,7 @@ class SessionTokenAdmin(ReadOnlyAdmin):
 
 @admin.register(KnownAddress)
 class KnownAddressAdmin(ReadOnlyAdmin):
+    owners = ["user"]
     list_display = ["user", "last_seen_at"]
     list_select_related = ["user"]
     date_hierarchy = "last_seen_at"

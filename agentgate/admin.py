@@ -16,6 +16,7 @@ EMAIL_ADDRESS = apps.get_model("account", "EmailAddress")
 class EmailAddressAdmin(ReadOnlyAdmin):
     """To read: whoever could add an address to an account could take the account over."""
 
+    owners = ["user"]
     list_display = ["email", "user", "primary", "verified"]
     list_select_related = ["user"]
     list_filter = ["verified"]

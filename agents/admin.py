@@ -43,6 +43,7 @@ def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:
 class AgentAdmin(ReadOnlyAdmin):
     """The words that people read can be corrected; what an agent may do is its developer's to say."""
 
+    owners = ["organization__developers__user"]
     list_display = ["name", "id", "organization", "status", "stopped_at", "created"]
     list_select_related = ["organization"]
     list_filter = [
@@ -74,7 +75,7 @@ class AgentAdmin(ReadOnlyAdmin):
     fields = ["name", "description", *readonly_fields]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_act_permission(request)
+        return self.may_act_on(request, obj)
 
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
@@ -97,6 +98,7 @@ def _model_of(relation: str) -> Any:
 
 @admin.register(ClientSecret)
 class ClientSecretAdmin(ReadOnlyAdmin):
+    owners = ["agent__organization__developers__user"]
     list_display = ["__str__", "agent", "created_at", "expires_at"]
     list_select_related = ["agent"]
     list_filter = [("expires_at", admin.EmptyFieldListFilter)]

@@ -29,6 +29,7 @@ def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
 
 @admin.register(Consent)
 class ConsentAdmin(ReadOnlyAdmin):
+    owners = ["user", "organization__developers__user"]
     list_display = ["id", "agent", "user", "status", "created_at", "decided_at", "expires_at"]
     list_select_related = ["agent", "user"]
     list_filter = ["status"]

@@ -1,7 +1,7 @@
 """What our admin pages share: whatever changes goes through a service, with a reason, in an administrator's name."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,9 +30,11 @@ type Hits = Callable[[Rows], Iterable[str]]
 class ReadOnlyAdmin(GuardedAdmin):
     """Rows to search and read. Nobody adds, changes or deletes one by hand, superusers included.
 
-    What a row can go through is an action: whoever may change the model in Django's sense may act on it.
+    What a row can go through is an action: whoever may change the model in Django's sense may act on it. Only
+    superusers act on rows of superusers; `owners` are the lookups from a row to the people that it belongs to.
     """
 
+    owners: Sequence[str] = ()
     show_full_result_count = False
     list_per_page = 50
     view_on_site = False
@@ -51,7 +53,17 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
         """Return why the administrator may not act on this row. None when `has_act_permission` is enough."""
-        return None
+        if is_superuser(request) or not self._belongs_to_superuser(row):
+            return None
+        return f"{row}: only a superuser may act on a superuser or on what belongs to one."
+
+    def may_act_on(self, request: HttpRequest, row: Any = None) -> bool:
+        """Return whether the administrator may act on this row, or on any if none is given."""
+        return self.has_act_permission(request) and (row is None or self.problem_with_acting_on(request, row) is None)
+
+    def _belongs_to_superuser(self, row: Any) -> bool:
+        rows = self.model._default_manager.filter(pk=row.pk)
+        return any(rows.filter(**{f"{owner}__is_superuser": True}).exists() for owner in self.owners)
 
 
 class ReasonForm(forms.Form):

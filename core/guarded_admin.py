@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 FILTER_LOOKUPS = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
 DATE_LOOKUPS = ("__year", "__month", "__day")
@@ -37,6 +40,15 @@ class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Return the row, or None. PostgreSQL takes no NUL, not even to look it up."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], **options: Any) -> HttpResponseBase | None:
+        """Raise `BadRequest` for a chosen row whose id no row can have. Django would look it up and fail."""
+        try:
+            for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.opts.pk.clean(text, None)
+        except ValidationError as error:
+            raise BadRequest("A chosen row does not exist.") from error
+        return super().response_action(request, queryset, **options)
 
     def _offered_lookups(self, request: HttpRequest) -> Iterator[str]:
         for spec in self.get_list_filter(request):

@@ -1,18 +1,38 @@
 """Policies are administered here, above the catalogue against which their actions are checked."""
 
+import json
 from typing import Any
 
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 
 from consent.catalogue import catalogue
-from core.administration import ReadOnlyAdmin, administrator
+from core.administration import ReadOnlyAdmin, administrator, is_superuser
+from developers.models import Organization
 from policies.actions import require_known_actions
 from policies.models import Policy
 from policies.rules import InvalidRules, parse_rules
 from policies.services import create_policy, delete_policy, update_policy
+
+
+class RulesField(forms.JSONField):
+    """JSON that can be read and stored. What cannot is a form error, and shown again as it was sent."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            parsed = super().to_python(value)
+            json.dumps(parsed, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):  # numbers of thousands of digits, halves of characters, deep nesting
+            raise forms.ValidationError(
+                self.error_messages["invalid"], code="invalid", params={"value": value}
+            ) from None
+        return parsed
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return data if data is None else InvalidJSONInput(data)
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
@@ -20,6 +40,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
 
     class Meta:
         model = Policy
+        field_classes = {"rules": RulesField}
         fields = ["organization", "agent", "name", "description", "enabled", "rules"]
         help_texts = {"rules": 'A list of {"type": ..., "config": {...}}.'}
 
@@ -45,6 +66,7 @@ class PolicyAdmin(ReadOnlyAdmin):
     """Changes go through the services, so that they count for the next verify and stand in the log."""
 
     form = PolicyForm
+    owners = ["organization__developers__user"]
     list_display = ["name", "id", "organization", "agent", "enabled", "rule_types", "updated_at"]
     list_select_related = ["organization", "agent"]
     list_filter = ["enabled"]
@@ -56,13 +78,21 @@ class PolicyAdmin(ReadOnlyAdmin):
         return request.user.has_perm("policies.add_policy")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.has_act_permission(request)
+        return self.may_act_on(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return request.user.has_perm("policies.delete_policy")
+        is_spared = obj is not None and self.problem_with_acting_on(request, obj)
+        return request.user.has_perm("policies.delete_policy") and not is_spared
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["id", "organization", "version", "created_at", "updated_at"] if obj else []
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer no superuser's organization to other administrators."""
+        if db_field.name == "organization" and not is_superuser(request):
+            kwargs["queryset"] = Organization.objects.exclude(developers__user__is_superuser=True)
+            kwargs["error_messages"] = {"invalid_choice": "Only a superuser may act on what belongs to a superuser."}
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         actor, data = administrator(request), form.cleaned_data

@@ -19,6 +19,8 @@ from developers.models import (
 )
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 
+COLLEAGUES = "organization__developers__user"
+
 
 def _organizations(rows: QuerySet[Any]) -> list[str]:
     people = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
@@ -58,6 +60,7 @@ def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_v
 
 @admin.register(Organization)
 class OrganizationAdmin(ReadOnlyAdmin):
+    owners = ["developers__user"]
     list_display = ["name", "id", "is_verified", "suspended_at", "created_at"]
     list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"
@@ -79,6 +82,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
 
 @admin.register(Developer)
 class DeveloperAdmin(ReadOnlyAdmin):
+    owners = ["user", COLLEAGUES]
     list_display = ["user", "id", "organization", "created_at"]
     list_select_related = ["user", "organization"]
     date_hierarchy = "created_at"
@@ -95,6 +99,7 @@ class SecretAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(SecretAdmin):
+    owners = ["developer__user", COLLEAGUES]
     list_display = ["__str__", "developer", "organization", "created_at", "expires_at"]
     list_select_related = ["developer__user", "organization"]
     search_fields = ["=id", "=developer__id", "developer__user__email", "organization__name"]
@@ -103,6 +108,7 @@ class ApiKeyAdmin(SecretAdmin):
 
 @admin.register(ResourceServer)
 class ResourceServerAdmin(ReadOnlyAdmin):
+    owners = [COLLEAGUES]
     list_display = ["name", "identifier", "organization", "created_at"]
     list_select_related = ["organization"]
     date_hierarchy = "created_at"
@@ -112,6 +118,7 @@ class ResourceServerAdmin(ReadOnlyAdmin):
 
 @admin.register(ResourceServerSecret)
 class ResourceServerSecretAdmin(SecretAdmin):
+    owners = ["resource_server__organization__developers__user"]
     list_display = ["__str__", "resource_server", "created_at", "expires_at"]
     list_select_related = ["resource_server"]
     search_fields = ["=id", "=resource_server__id", "resource_server__name"]
@@ -120,6 +127,7 @@ class ResourceServerSecretAdmin(SecretAdmin):
 
 @admin.register(CustomScope)
 class CustomScopeAdmin(ReadOnlyAdmin):
+    owners = [COLLEAGUES]
     list_display = ["id", "risk_level", "title", "organization"]
     list_select_related = ["organization"]
     list_filter = ["risk_level"]
@@ -129,6 +137,7 @@ class CustomScopeAdmin(ReadOnlyAdmin):
 
 @admin.register(ScopePrefix)
 class ScopePrefixAdmin(ReadOnlyAdmin):
+    owners = [COLLEAGUES]
     list_display = ["prefix", "organization"]
     list_select_related = ["organization"]
     search_fields = ["prefix", "organization__name"]

@@ -15,19 +15,21 @@ from tokens.keys import rotate_keys
 from tokens.models import SigningKey, TokenFamily
 from tokens.services import revoke_family
 
-OWNERS = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
+OWNERS = ["user", "application__organization__developers__user"]
+SEARCHED = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
 
 
 class TokenAdmin(ReadOnlyAdmin):
     """By far the most rows after the log, so no date hierarchy: it would read them all for every page."""
 
+    owners = OWNERS
     list_select_related = ["application", "user"]
 
 
 class AuthorizationCodeAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
     list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created"]
-    search_fields = ["=id", "=consent__id", *OWNERS]
+    search_fields = ["=id", "=consent__id", *SEARCHED]
     fields = [
         "id",
         "application",
@@ -46,14 +48,14 @@ class AuthorizationCodeAdmin(TokenAdmin):
 class AccessTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "scope", "created", "expires"]
     list_filter = ["created", "expires"]
-    search_fields = ["=id", "=family__id", *OWNERS]
+    search_fields = ["=id", "=family__id", *SEARCHED]
     fields = ["id", "application", "user", "family", "scope", "resource", "created", "expires"]
 
 
 class RefreshTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
     list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created", "expires"]
-    search_fields = ["=id", "=family__id", *OWNERS]
+    search_fields = ["=id", "=family__id", *SEARCHED]
     fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
 
 
@@ -73,11 +75,12 @@ def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
 
 @admin.register(TokenFamily)
 class TokenFamilyAdmin(ReadOnlyAdmin):
+    owners = OWNERS
     list_display = ["id", "application", "user", "created_at", "revoked_at"]
     list_select_related = ["application", "user"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"
-    search_fields = ["=id", "=consent__id", *OWNERS]
+    search_fields = ["=id", "=consent__id", *SEARCHED]
     fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at"]
     actions = [revoke]
 

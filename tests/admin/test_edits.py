@@ -131,3 +131,30 @@ def test_an_agent_of_another_organization_is_refused(site: Client, world: World)
 
     assert "belongs to another organization" in html
     assert not Policy.objects.filter(name="Five").exists()
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "[" * 100_000,
+        "9" * 5000,
+        f"[{'9' * 5000}]",
+        '["\\ud800"]',
+        '[{"type": "\\ud800", "config": {}}]',
+        '[{"type": "action_blocklist", "config": {"actions": ["\\ud800"]}}]',
+        '[{"\\ud800": 1}]',
+        "NaN",
+        '[{"type": "rate_limit", "config": {"maxRequests": 1e400, "windowSeconds": 1, "scope": "global"}}]',
+        "{",
+        "",
+    ],
+    ids=range(11),
+)
+def test_rules_that_cannot_be_read_are_a_form_error(rules: str, site: Client, world: World) -> None:
+    data = {"organization": world.developer.organization.pk, "name": "P", "rules": rules, "enabled": "on"}
+
+    for url in (page_url(Policy, "add"), form_url(Policy.objects.get())):
+        answer = site.post(url, data)
+        assert (answer.status_code, bool(answer.context["adminform"].form.errors["rules"])) == (200, True)
+
+    assert Policy.objects.count() == 1

@@ -199,3 +199,11 @@ def test_an_odd_action_is_no_crash_and_does_nothing(sent: dict[str, str], site: 
 
     assert answer.status_code in (200, 302, 400)
     assert not Agent.objects.get(pk=world.agent.pk).is_stopped
+
+
+@pytest.mark.parametrize("chosen", ["x", "9" * 40, "-1", "1.5", "\u0663", " ", "%00"])
+def test_a_chosen_row_that_cannot_exist_is_no_crash(chosen: str, site: Client) -> None:
+    for model in REGISTERED:
+        for action in ("delete_selected", "revoke", "rotate", "stop", "suspend", "deactivate"):
+            data = {"action": action, "_selected_action": chosen, "confirmed": "yes", "post": "yes", "reason": "Test."}
+            assert site.post(list_url(model), data).status_code in (200, 302, 400, 403)

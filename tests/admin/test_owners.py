@@ -1,0 +1,109 @@
+"""Only superusers act on what belongs to a superuser, or to an organization whose developer is one."""
+
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db.models import Model
+from django.test import Client
+from django.urls import reverse
+
+from accounts.models import User
+from developers.models import Organization
+from policies.models import Policy
+from tests.admin.test_actions import confirm
+from tests.admin.test_edits import page_url
+from tests.admin.test_pages import MODELS, form_url, list_url, name_of
+from tests.admin.world import World, sign_in, staff
+
+
+@pytest.fixture
+def office(world: World) -> Client:
+    """An administrator with every permission on these rows, who is no superuser."""
+    models = ("consent.{}_consent", "tokens.{}_tokenfamily", "developers.{}_organization", "agents.{}_agent")
+    names = [model.format(act) for model in models for act in ("view", "change")]
+    return sign_in(staff(*names, *(f"policies.{act}_policy" for act in ("view", "add", "change", "delete"))))
+
+
+def promote(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_superuser=True)
+
+
+def row_of(world: World, name: str) -> Any:
+    rows = {"consent": world.consent, "family": world.tokens.family, "agent": world.agent}
+    return rows.get(name, world.developer.organization)
+
+
+def state(row: Model) -> Any:
+    return type(row)._default_manager.filter(pk=row.pk).values()[0]
+
+
+@pytest.mark.parametrize("owner", ["ada", "developer"])
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("consent", "revoke"),
+        ("family", "revoke"),
+        ("agent", "stop"),
+        ("organization", "suspend"),
+        ("organization", "verify"),
+    ],
+)
+def test_a_superuser_s_rows_are_spared(owner: str, name: str, action: str, office: Client, world: World) -> None:
+    row = row_of(world, name)
+    is_theirs = owner == "developer" or name in ("consent", "family")
+    promote(world.ada if owner == "ada" else world.developer.user)
+    before = state(row)
+
+    answer = confirm(office, row, action)
+
+    assert (state(row) == before) is is_theirs
+    assert ("only a superuser may act on a superuser or on what belongs to one" in answer.content.decode()) is is_theirs
+
+
+def test_a_superuser_acts_on_them(site: Client, world: World) -> None:
+    promote(world.developer.user)
+    confirm(site, world.agent, "stop")
+    assert state(world.agent)["stopped_at"]
+
+
+def test_a_superuser_s_agent_is_not_edited(office: Client, world: World) -> None:
+    promote(world.developer.user)
+    assert office.post(form_url(world.agent), {"name": "Mallory", "description": ""}).status_code == 403
+    assert state(world.agent)["name"] == "SmartMail"
+
+
+def test_a_superuser_s_policy_is_neither_edited_nor_deleted(office: Client, world: World) -> None:
+    policy = Policy.objects.get()
+    promote(world.developer.user)
+    data = {"name": "Nothing", "rules": "[]", "enabled": ""}
+
+    assert office.post(form_url(policy), data).status_code == 403
+    assert office.post(reverse("admin:policies_policy_delete", args=[policy.pk]), {"post": "yes"}).status_code == 403
+    chosen = {"action": "delete_selected", "_selected_action": policy.pk, "post": "yes"}
+    assert office.post(list_url(Policy), chosen).status_code == 403
+    assert Policy.objects.get().name == "No payments"
+
+
+def test_no_policy_is_added_to_a_superuser_s_organization(office: Client, world: World) -> None:
+    organization = Organization.objects.get()
+    data = {"organization": organization.pk, "name": "Theirs", "rules": "[]", "enabled": "on"}
+    promote(world.developer.user)
+
+    answer = office.post(page_url(Policy, "add"), data)
+
+    assert answer.status_code == 200
+    assert "Only a superuser may act on what belongs to a superuser" in answer.content.decode()
+    assert Policy.objects.count() == 1
+
+
+@pytest.mark.parametrize("model", MODELS, ids=name_of)
+def test_every_page_names_the_people_that_its_rows_belong_to(model: type[Model]) -> None:
+    """A page that forgot them would let its next action through."""
+    owners = admin.site._registry[model].owners
+    for field in model._meta.fields:
+        if field.related_model is get_user_model():
+            assert field.name in owners
+        if field.related_model is Organization:
+            assert f"{field.name}__developers__user" in owners
