@@ -14,7 +14,6 @@ from django.contrib.admin.views.main import ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.exceptions import BadRequest, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 
 FILTER_LOOKUPS = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
 DATE_LOOKUPS = ("__year", "__month", "__day")
@@ -41,7 +40,7 @@ class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
         """Return the row, or None. PostgreSQL takes no NUL, not even to look it up."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], **options: Any) -> HttpResponseBase | None:
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], **options: Any) -> Any:
         """Raise `BadRequest` for a chosen row whose id no row can have. Django would look it up and fail."""
         try:
             for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
