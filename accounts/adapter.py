@@ -44,6 +44,10 @@ class AccountAdapter(DefaultAccountAdapter):
         except BadCredentials:
             return None
 
+    def is_ajax(self, request: HttpRequest) -> bool:
+        """No page answers a script: allauth's answer repeats what was typed, the password included."""
+        return False
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         name = template_prefix.removeprefix("account/email/")
         send_mail(name, to=email, actor=visitor(self.request), context=context)

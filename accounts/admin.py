@@ -62,6 +62,11 @@ class UserAdmin(ReadOnlyAdmin):
     def _belongs_to_superuser(self, row: User) -> bool:
         return row.is_superuser
 
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """Save what the form changes: a password chosen meanwhile stays."""
+        columns = {field.name for field in User._meta.concrete_fields}
+        obj.save(update_fields=[name for name in form.changed_data if name in columns])
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A permission is shown with its content type: read them together, or it is one query each."""
         if db_field.name == "user_permissions":

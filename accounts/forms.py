@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.reset_tokens import ResetTokens
 from accounts.throttles import throttle_registration
 from core.actor import visitor
-from core.errors import Throttled
+from core.errors import Invalid, Throttled
 
 LABELS = {
     "oldpassword": _("Current password"),
@@ -35,7 +35,10 @@ class EmailField(forms.EmailField):
         super().__init__(**{"label": _("Email"), "max_length": 254, "widget": widget, **options})
 
     def to_python(self, value: Any) -> str:
-        return normalize_email(super().to_python(value) or "")
+        try:
+            return normalize_email(super().to_python(value) or "")
+        except Invalid as error:
+            raise ValidationError(error.detail) from error
 
 
 class CodeField(forms.CharField):
@@ -79,7 +82,17 @@ class ResetPasswordForm(forms.Form):
         send_mail(name, to=email, actor=visitor(request), context={"password_reset_url": url})
 
 
-class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):
+class TwoPasswords(forms.Form):
+    """Compares the two new passwords; allauth's forms do the same, in their words."""
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = forms.Form.clean(self) or self.cleaned_data
+        if not self.errors and data["password1"] != data["password2"]:
+            self.add_error("password2", _("The two new passwords differ."))
+        return data
+
+
+class ResetPasswordKeyForm(TwoPasswords, allauth_forms.ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _use_plain_words(self)
@@ -89,10 +102,19 @@ class ResetPasswordKeyForm(allauth_forms.ResetPasswordKeyForm):
         passwords.reset_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
 
 
-class ChangePasswordForm(allauth_forms.ChangePasswordForm):
+class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _use_plain_words(self)
+
+    def clean_oldpassword(self) -> str:
+        """Check it where sign-ins are checked, so that guesses count and are logged as theirs do."""
+        password: str = self.cleaned_data["oldpassword"]
+        checked = get_adapter().authenticate(context.request, email=self.user.email, password=password)
+        if checked is None or checked.pk != self.user.pk:
+            raise get_adapter().validation_error("enter_current_password")
+        self.user = checked
+        return password
 
     def save(self) -> None:
         actor = visitor(context.request)

@@ -9,6 +9,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models, transaction
 
 from accounts.addresses import normalize_email
+from core.errors import Invalid
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 
@@ -28,7 +29,10 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=normalize_email(username or ""))
+        try:
+            return self.get(email=normalize_email(username or ""))
+        except Invalid as error:
+            raise self.model.DoesNotExist from error
 
 
 class User(AbstractBaseUser, PermissionsMixin):
@@ -114,7 +118,8 @@ class KnownAddress(models.Model):
 class PendingRegistration(models.Model):
     """A registration whose address is not proved yet, for 15 minutes. No account exists before.
 
-    `digest` is that of the mailed code; `password` is hashed. A taken address gets a row too, whose code goes nowhere.
+    `digest` is that of the mailed code; `password` is hashed; `sender` is a keyed digest of the network that it came
+    from. A taken address gets a row too, whose code goes nowhere.
     """
 
     class Kind(models.TextChoices):
@@ -130,6 +135,7 @@ class PendingRegistration(models.Model):
     name = PlainTextField(max_length=200, blank=True)
     password = models.CharField(max_length=128)
     digest = models.CharField(max_length=64, unique=True)
+    sender = models.CharField(max_length=64)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 

@@ -15,11 +15,14 @@ from accounts.selectors import address_is_taken
 from accounts.services import add_user
 from core import clock
 from core.actor import Actor
+from core.crypto import keyed_digest
+from core.throttle import address_subjects
 
 Kind = PendingRegistration.Kind
 
-# So many wait for one address at most; a stranger needs several addresses of his own to get there.
-MAX_WAITING = 50
+# So many wait for one address from one network (an IPv4 address or an IPv6 /48): whoever fills that share floods no
+# mailbox, and closes the address to nobody elsewhere.
+MAX_WAITING = 10
 
 
 @transaction.atomic
@@ -34,11 +37,13 @@ def start_registration(*, actor: Actor, kind: Kind, user: User) -> PendingRegist
         email=user.email,
         name=user.name,
         password=user.password,
+        sender=_sender_digest(actor),
         created_at=now,
         expires_at=now + codes.LIFETIME,
     )
     pending.digest = _digest(pending, code)
-    if PendingRegistration.objects.filter(email=user.email, expires_at__gt=now).count() < MAX_WAITING:
+    waiting = PendingRegistration.objects.filter(email=user.email, sender=pending.sender, expires_at__gt=now)
+    if waiting.count() < MAX_WAITING:
         pending.save(force_insert=True)
         name = "address_taken" if address_is_taken(user.email) else "registration_code"
         send_mail(name, to=user.email, actor=actor, context={"code": code})
@@ -75,6 +80,11 @@ def delete_expired_registrations(*, limit: int = 500) -> int:
     """Delete up to `limit` registrations that were not confirmed in time; return how many."""
     expired = PendingRegistration.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
     return PendingRegistration.objects.filter(pk__in=list(expired)).delete()[0]
+
+
+def _sender_digest(actor: Actor) -> str:
+    """Return what the sender's network is counted by, the widest one that one sender may hold."""
+    return keyed_digest("registration-sender", address_subjects(actor.ip or "")[-1].name.encode())
 
 
 def _digest(pending: PendingRegistration, code: str) -> str:

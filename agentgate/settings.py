@@ -269,6 +269,7 @@ ACCOUNT_RATE_LIMITS = {
     "reauthenticate": False,
     "reset_password": False,
     "reset_password_from_key": False,
+    "change_password": False,
 }
 MAILERS = {
     "default": {

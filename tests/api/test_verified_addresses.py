@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import time_machine
 from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 
 from accounts.models import PendingRegistration, User
@@ -157,6 +159,20 @@ def test_a_mailbox_is_not_flooded(register: Any, mails: list[Any], settings: Any
     assert PendingRegistration.objects.count() == MAX_WAITING
 
 
+def test_a_network_that_fills_its_share_closes_no_address_for_others(
+    register: Any, mails: list[Any], settings: Any
+) -> None:
+    settings.THROTTLE_REGISTRATION = "1000/hour"
+    strangers = [Client(REMOTE_ADDR=f"2001:db8:1:{number:x}::1") for number in range(MAX_WAITING + 5)]
+    post = partial(Client.post, path="/api/v1/users/register", content_type="application/json")
+    for stranger in strangers:
+        assert expect(202, post(stranger, data={"email": ADA, **STRANGER})) == REQUIRED
+    assert PendingRegistration.objects.count() == len(mails) == MAX_WAITING
+    expect(202, post(Client(REMOTE_ADDR="2001:db8:2::1"), data=PERSON))
+    expect(201, confirm("/users", ADA, code_in(mails[-1])))
+    assert User.objects.get().check_password(PASSWORD)
+
+
 def test_a_repeated_registration_sends_one_mail(register: Any, anybody: Api, mails: list[Any]) -> None:
     for _ in range(2):
         expect(202, anybody.post("/users/register", PERSON, Idempotency_Key="one"))
@@ -186,6 +202,25 @@ def test_a_domain_in_unicode_is_the_one_in_ascii(anybody: Api) -> None:
     assert created["email"] == "ada@xn--bcher-kva.example"
     body = {**PERSON, "email": "ada@xn--bcher-kva.example"}
     problem(anybody.post("/users/register", body), 409, "email_taken")
+
+
+@pytest.mark.parametrize(
+    "host", ["i\u2764.ws", "xn--i-7iq.ws", "-a.example", "a..example", "a.example.", "[127.0.0.1]"]
+)
+def test_a_domain_that_has_no_one_form_in_ascii_is_refused(anybody: Api, host: str) -> None:
+    email = f"ada@{host}"
+    problem(anybody.post("/users/register", {**PERSON, "email": email}), 400, "validation_failed", "email")
+    problem(anybody.post("/users/login", {"email": email, "password": PASSWORD}), 400, "validation_failed", "email")
+    for page, form in (("signup", {"email": email, "password1": PASSWORD}), ("password/reset", {"email": email})):
+        answer = Client().post(f"/accounts/{page}/", form)
+        assert "Give an address whose domain is a host name" in answer.content.decode()
+    assert not User.objects.exists()
+
+
+def test_labels_of_a_domain_are_encoded_one_by_one(anybody: Api) -> None:
+    created = expect(201, anybody.post("/users/register", {**PERSON, "email": "ada@b\u00fccher.ab--cd.com"}))
+    assert created["email"] == "ada@xn--bcher-kva.ab--cd.com"
+    problem(anybody.post("/users/register", {**PERSON, "email": created["email"]}), 409, "email_taken")
 
 
 @pytest.mark.django_db(transaction=True)

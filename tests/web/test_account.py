@@ -3,6 +3,7 @@
 import pytest
 
 from accounts.services import open_session
+from audit.models import Entry
 from tests.mails import link_in
 from tests.web.world import PASSWORD, as_user
 
@@ -69,6 +70,48 @@ def test_a_wrong_password_is_said_in_the_error_summary(client, ada):
     assert b'id="errors" tabindex="-1" autofocus' in response.content
 
 
+def change(client, old, new="another-passphrase-9", again=None, **headers):
+    form = {"oldpassword": old, "password1": new, "password2": new if again is None else again}
+    return client.post("/accounts/password/change/", form, headers=headers)
+
+
+def test_guesses_of_the_current_password_are_throttled_and_logged(as_ada, ada, settings):
+    settings.THROTTLE_SIGN_IN = "3/minute"
+    texts = [change(as_ada, f"wrong-{number}").content.decode() for number in range(4)]
+    assert ["This is not your current password." in text for text in texts] == [True, True, True, False]
+    assert "Too many attempts" in texts[3]
+    assert Entry.objects.filter(event="user.sign_in_failed", user_id=ada.id).count() == 3
+    assert "Too many attempts" in change(as_ada, PASSWORD).content.decode()
+
+
+def test_a_change_is_limited_by_nothing_but_our_own_throttle(as_ada, ada):
+    for number in range(12):
+        answer = change(
+            as_ada, PASSWORD if number == 0 else f"passphrase-number-{number}", f"passphrase-number-{number + 1}"
+        )
+        assert answer.status_code == 302
+    assert as_ada.get("/account").status_code == 200
+
+
+@pytest.mark.parametrize("headers", [{"X-Requested-With": "XMLHttpRequest"}, {"Accept": "application/json"}])
+def test_a_script_is_answered_with_the_page_and_never_with_the_password(as_ada, client, headers):
+    secret = "what-was-typed-77"
+    answers = [
+        change(as_ada, secret, **headers),
+        client.post("/accounts/login/", {"login": "ada@example.com", "password": secret}, headers=headers),
+        as_ada.post("/accounts/reauthenticate/", {"password": secret}, headers=headers),
+    ]
+    for answer in answers:
+        assert answer["Content-Type"].startswith("text/html")
+        assert secret not in answer.content.decode()
+
+
+def test_two_new_passwords_that_differ_are_told_in_our_words(as_ada):
+    text = change(as_ada, PASSWORD, again="another-passphrase-8").content.decode()
+    assert "You must type the same password each time." not in text
+    assert "The two new passwords differ." in text
+
+
 def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada, mails):
     client.post("/accounts/password/reset/", {"email": ada.email})
     mail = mails[0]
@@ -77,6 +120,8 @@ def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada
     assert b"<script" not in page.content
     address = page.request["PATH_INFO"]
     assert client.post(address, {"password1": "short", "password2": "short"}).status_code == 200
+    differ = client.post(address, {"password1": "another-passphrase-9", "password2": "another-passphrase-8"})
+    assert "The two new passwords differ." in differ.content.decode()
     form = {"password1": "another-passphrase-9", "password2": "another-passphrase-9"}
     done = client.post(address, form, follow=True)
     assert "You can now sign in with your new password" in done.content.decode()

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.addresses import normalize_email
 from api.strict import Line, Moment, StrictSerializer, Text, Whole
+from core.errors import Invalid
 from core.rotation import MAX_OVERLAP_SECONDS
 
 MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
@@ -21,7 +22,10 @@ class Email(serializers.EmailField):
     def to_internal_value(self, data: object) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
-        return normalize_email(str(data))
+        try:
+            return normalize_email(data)
+        except Invalid as error:
+            raise serializers.ValidationError(error.detail) from error
 
 
 class DeveloperRegistration(StrictSerializer):
