@@ -103,6 +103,8 @@ class ResetPasswordKeyForm(TwoPasswords, allauth_forms.ResetPasswordKeyForm):
 
 
 class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
+    user: User
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _use_plain_words(self)

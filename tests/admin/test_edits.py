@@ -1,6 +1,7 @@
 """The few things that can be edited, each through its service; everything else cannot."""
 
 import json
+from typing import Any
 
 import pytest
 from django.contrib import admin
@@ -62,6 +63,22 @@ def test_a_person_is_given_access_to_the_site_and_nothing_else_changes(site: Cli
 
     ada = User.objects.get(pk=world.ada.pk)
     assert (ada.name, ada.is_staff, ada.is_active, ada.email) == ("Ada L.", True, True, "ada@example.com")
+
+
+def test_a_password_that_is_chosen_while_the_form_is_saved_stays(
+    site: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = User.save
+
+    def overtaken(user: User, **arguments: Any) -> None:
+        User.objects.filter(pk=user.pk).update(password="chosen meanwhile")
+        save(user, **arguments)
+
+    monkeypatch.setattr(User, "save", overtaken)
+    site.post(form_url(world.ada), {"name": "Ada L.", "is_staff": "on"})
+
+    ada = User.objects.get(pk=world.ada.pk)
+    assert (ada.name, ada.is_staff, ada.password) == ("Ada L.", True, "chosen meanwhile")
 
 
 def test_an_administrator_cannot_raise_themselves(world: World) -> None:
