@@ -11,7 +11,7 @@ from accounts.addresses import normalize_email
 from accounts.errors import InvalidCode
 from accounts.mails import send_mail
 from accounts.models import PendingRegistration, User
-from accounts.selectors import address_is_taken
+from accounts.selectors import address_is_taken, is_main_address
 from accounts.services import add_user
 from core import clock
 from core.actor import Actor
@@ -46,7 +46,8 @@ def start_registration(*, actor: Actor, kind: Kind, user: User) -> PendingRegist
     if waiting.count() < MAX_WAITING:
         pending.save(force_insert=True)
         name = "address_taken" if address_is_taken(user.email) else "registration_code"
-        send_mail(name, to=user.email, actor=actor, context={"code": code})
+        context = {"code": code, "is_main": is_main_address(user.email)}
+        send_mail(name, to=user.email, actor=actor, context=context)
     return pending
 
 

@@ -29,11 +29,15 @@ def has_verified_address(user: User) -> bool:
     return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
 
 
+def is_main_address(email: str) -> bool:
+    """Return whether a normalized address is an account's primary one, which signs in and resets the password."""
+    return bool(User.objects.filter(email=email).exists())
+
+
 def address_is_taken(email: str) -> bool:
     """Return whether a normalized address is an account's primary one, or a proved one of any account."""
-    primary = User.objects.filter(email=email)
     proved = EmailAddress.objects.filter(email=email, verified=True)
-    return any([primary.exists(), proved.exists()])
+    return any([is_main_address(email), proved.exists()])
 
 
 def require_verified_address(user: User) -> None:

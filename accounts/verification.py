@@ -14,7 +14,7 @@ from accounts.addresses import normalize_email
 from accounts.errors import AddressInUse, EmailTaken, InvalidCode
 from accounts.mails import send_mail
 from accounts.models import AddressCode, User
-from accounts.selectors import address_is_taken
+from accounts.selectors import address_is_taken, is_main_address
 from accounts.services import hold_account
 from audit.events import Event
 from audit.services import Draft, record
@@ -44,7 +44,7 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     )
     is_foreign = address_is_taken(email) and email != user.email
     name = "address_taken" if is_foreign else "address_code"
-    send_mail(name, to=email, actor=actor, context={"code": code})
+    send_mail(name, to=email, actor=actor, context={"code": code, "is_main": is_main_address(email)})
 
 
 @transaction.atomic
@@ -76,7 +76,7 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
     address.delete()
     _record(Event.USER_EMAIL_REMOVED, actor, user, address.email)
     for to in (user.email, address.email):
-        send_mail("address_removed", to=to, actor=actor, context={"address": address.email})
+        send_mail("address_removed", to=to, actor=actor, context={"address": address.email, "main": user.email})
 
 
 @transaction.atomic
@@ -98,7 +98,7 @@ def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
         User.objects.filter(pk=user.pk).update(email=address.email)
     _record(Event.USER_EMAIL_CHANGED, actor, user, address.email)
     for to in (old, address.email):
-        send_mail("address_changed", to=to, actor=actor, context={"address": address.email})
+        send_mail("address_changed", to=to, actor=actor, context={"address": address.email, "main": address.email})
 
 
 def prove_primary_address(user: User) -> None:

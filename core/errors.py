@@ -80,7 +80,7 @@ class Throttled(DomainError):
     title = "Too many attempts"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many attempts; try again in {retry_after} seconds.")
+        super().__init__(f"Too many attempts; try again in {_in_words(retry_after)}.")
         self.retry_after = retry_after
 
 
@@ -90,3 +90,14 @@ class Unavailable(DomainError):
     code = "unavailable"
     status = 503
     title = "The service cannot answer now"
+
+
+def _in_words(seconds: int) -> str:
+    """Return the time as a person says it; a window ends up to a slot later than the limit's own words."""
+    if seconds < 50:
+        return f"{seconds} second{'' if seconds == 1 else 's'}"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
+    hours = round(minutes / 60)
+    return "about an hour" if hours == 1 else f"about {hours} hours"

@@ -52,6 +52,16 @@ def test_a_reset_is_answered_alike_for_known_and_unknown(mails: list[Any]) -> No
     assert reverse("account_signup") in mails[1].body
 
 
+def test_a_deactivated_person_is_not_told_that_no_account_has_the_address(mails: list[Any]) -> None:
+    user = make_user("ada@example.com")
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+    Client().post("/accounts/password/reset/", {"email": "ada@example.com"})
+    assert "No account" not in mails[0].subject
+    assert "No active AgentGate account has ada@example.com as its main address" in mails[0].body
+    assert "administrator" in mails[0].body
+
+
 def test_a_reset_costs_the_same_for_known_and_unknown(mails: list[Any]) -> None:
     make_user("ada@example.com")
     counts = []

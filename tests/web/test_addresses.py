@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from allauth.account.models import EmailAddress
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import Entry
@@ -115,6 +116,25 @@ def test_an_address_that_is_not_confirmed_does_not_become_the_main_one(browser: 
     assert browser.post(PAGE, {"email": SECOND, "action_primary": ""}).status_code == 422
     ada.refresh_from_db()
     assert ada.email != SECOND
+
+
+@pytest.mark.parametrize("action", ["action_remove", "action_primary"])
+def test_each_address_is_told_a_remedy_that_works_for_it(two: Client, ada: Any, mails: list[Any], action: str) -> None:
+    two.post(PAGE, {"email": SECOND, action: ""})
+    main = ada.email if action == "action_remove" else SECOND
+    assert len(mails) == 2
+    for mail in mails:
+        assert (reverse("account_reset_password") in mail.body) == (mail.to == [main])
+        assert ("administrator" in mail.body) == (mail.to != [main])
+
+
+def test_a_further_address_that_is_taken_is_not_told_to_sign_in(two: Client, mails: list[Any], settings: Any) -> None:
+    settings.REQUIRE_VERIFIED_EMAIL = True
+    for email in (SECOND, "ada@example.com"):
+        Client().post("/accounts/signup/", {"email": email, "password1": "a-passphrase-of-mine-5"})
+    assert [mail.to for mail in mails] == [[SECOND], ["ada@example.com"]]
+    assert [reverse("account_login") in mail.body for mail in mails] == [False, True]
+    assert [reverse("account_reset_password") in mail.body for mail in mails] == [False, True]
 
 
 def test_somebody_else_s_address_is_answered_like_a_new_one(browser: Client, bob: Any, mails: list[Any]) -> None:
