@@ -19,7 +19,7 @@ from agentgate.environment import (
     read_jwt_secret,
     stop,
 )
-from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
+from agentgate.schedule import SCHEDULE
 
 VERSION = "0.1.0"
 
@@ -208,25 +208,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE = {
-    # One that waited too long says nothing about now.
-    "record-heartbeat": {
-        "task": "agentgate.tasks.record_heartbeat",
-        "schedule": float(HEARTBEAT_SECONDS),
-        "options": {"expires": HEARTBEAT_SECONDS},
-    },
-    "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
-    "sweep-undecided-consents": {"task": "consent.tasks.sweep_undecided_consents", "schedule": 300.0},
-    "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},
-    "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": 3600.0},
-    "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},
-    "sweep-session-tokens": {"task": "accounts.tasks.sweep_session_tokens", "schedule": 600.0},
-    "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 600.0},
-    "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": 3600.0},
-    "sweep-known-addresses": {"task": "accounts.tasks.sweep_known_addresses", "schedule": 3600.0},
-    "sweep-counters": {"task": "core.tasks.sweep_counters", "schedule": 600.0},
-    "sweep-idempotency-records": {"task": "core.tasks.sweep_idempotency_records", "schedule": 600.0},
-}
+CELERY_BEAT_SCHEDULE = SCHEDULE
 
 # People
 
