@@ -34,6 +34,7 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(blank=True, max_length=200)),
                 ("password", models.CharField(max_length=128)),
                 ("digest", models.CharField(max_length=64, unique=True)),
+                ("sender", models.CharField(max_length=64)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField(db_index=True)),
             ],

@@ -144,8 +144,7 @@ def test_the_rule_types_are_those_that_are_registered() -> None:
 
 
 def test_the_environment_variables_are_those_that_are_read() -> None:
-    files = ("settings.py", "server.py", "environment.py", "heartbeat.py")
-    source = "".join((ROOT / "agentgate" / name).read_text() for name in files)
+    source = "".join(path.read_text() for path in (ROOT / "agentgate").glob("*.py"))
     read = set(re.findall(r"nvironment\.\w+\(\s*\"([A-Z_]+)\"|NVIRONMENT\.\w+\(\s*\"([A-Z_]+)\"", source))
 
     assert {first or second for first, second in read} == set(first_cells("Running it"))
