@@ -28,7 +28,7 @@ NO_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
 class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "email_password_mismatch": _("The email address or the password is wrong."),
+        "email_password_mismatch": _("The email address or password is wrong."),
         "enter_current_password": _("This is not your current password."),
         "incorrect_password": _("This is not your password."),
         "invalid_password_reset": _("This link no longer works. Ask for another."),

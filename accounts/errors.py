@@ -5,14 +5,14 @@ from core.errors import Conflict, DomainError, Forbidden, NotAuthenticated
 
 class EmailTaken(Conflict):
     code = "email_taken"
-    title = "An account with this e-mail address exists"
+    title = "An account with this email address exists"
 
 
 class BadCredentials(NotAuthenticated):
     """The same for an unknown account, a wrong password and an inactive person."""
 
     code = "invalid_credentials"
-    title = "The e-mail address or the password is wrong"
+    title = "The email address or password is wrong"
 
 
 class InvalidCode(DomainError):

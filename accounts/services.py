@@ -135,7 +135,7 @@ def hold_account(user: User) -> User:
     """
     held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
     if (held.password, held.email) != (user.password, user.email) or not held.is_active:
-        raise NotAuthenticated("Sign in again: the account has changed since.")
+        raise NotAuthenticated("The account has changed. Sign in again.")
     return held
 
 

@@ -36,7 +36,7 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     email, now, code = normalize_email(email), clock.now(), codes.new_code()
     own = EmailAddress.objects.filter(user=user, verified=True)
     if own.filter(email=email).exists():
-        raise Invalid.field("email", "This address is confirmed already.")
+        raise Invalid.field("email", "This address is already confirmed.")
     if email != user.email and own.count() >= MAX_ADDRESSES:
         raise Invalid.field("email", f"At most {MAX_ADDRESSES} addresses.")
     AddressCode.objects.create(

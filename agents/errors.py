@@ -14,7 +14,7 @@ class UnknownClient(DomainError):
     """A request names a client that does not exist or may not ask, before any credential is at stake."""
 
     code = "invalid_client"
-    title = "There is no such client"
+    title = "Unknown client"
 
 
 class StockClientUnproved(DomainError):

@@ -82,7 +82,7 @@ def spend_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> Non
         with transaction.atomic():
             UsedAssertion.objects.create(digest=key, expires_at=expires_at)
     except IntegrityError as error:
-        raise InvalidClient("The assertion was used before.") from error
+        raise InvalidClient("The assertion has already been used.") from error
 
 
 def delete_unused_registrations(*, limit: int = 500) -> int:

@@ -172,7 +172,7 @@ def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[
 
 def _check_redirect_uris(uris: Sequence[str]) -> None:
     if not 1 <= len(uris) <= MAX_REDIRECT_URIS:
-        raise Invalid.field("redirectUris", f"give 1 to {MAX_REDIRECT_URIS} redirect URIs")
+        raise Invalid.field("redirectUris", f"must have 1 to {MAX_REDIRECT_URIS} redirect URIs")
     problems = [(index, problem_with(uri)) for index, uri in enumerate(uris)]
     errors = tuple(FieldError(f"redirectUris.{index}", problem) for index, problem in problems if problem)
     if errors:

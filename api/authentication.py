@@ -21,7 +21,7 @@ class MultipleCredentials(NotAuthenticated):
     """Two credentials in one request leave open who asks, so nobody does."""
 
     code = "multiple_credentials"
-    title = "Give one credential"
+    title = "Only one credential is allowed"
 
 
 class CsrfFailed(Forbidden):
@@ -62,7 +62,7 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
         developer = developer_for_api_key(api_key)
         if developer is None:
-            raise NotAuthenticated("The API key is unknown or has ended.")
+            raise NotAuthenticated("The API key is unknown or revoked.")
         require_verified_address(developer.user)
         return developer.user, ApiKeyCredential(developer)
 
@@ -77,7 +77,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         scheme, _, token = header.partition(" ")
         session = session_for_token(token) if scheme.lower() == "bearer" and token.startswith("st_") else None
         if session is None:
-            raise NotAuthenticated("Send a session token (st_...) of a login that has not ended.")
+            raise NotAuthenticated("Send a session token (st_...) of a session that is still active.")
         return session.user, SessionCredential(session)
 
 

@@ -23,7 +23,7 @@ class CredentialsTwice(DomainError):
     """RFC 6749 section 2.3: a client uses one method of authentication in a request."""
 
     code = "invalid_request"
-    title = "Client credentials come in one place"
+    title = "Client credentials must be sent in only one place"
 
 
 def client_of(request: Request, body: Mapping[str, Any], actor: Actor) -> Agent:
@@ -91,5 +91,5 @@ def basic_credential(header: str) -> tuple[str, str]:
     user, password = unquote_plus(user), unquote_plus(password)
     # PostgreSQL takes no NUL, not even to look it up.
     if not colon or "\0" in user + password:
-        raise NotAuthenticated("Only HTTP Basic with an id and a secret is understood here.")
+        raise NotAuthenticated("Use HTTP Basic with an id and a secret.")
     return user, password

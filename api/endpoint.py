@@ -132,7 +132,7 @@ class PersonEndpoint(Endpoint):
         if credential is None:
             raise NotAuthenticated("Sign in, or send a session token.")
         if isinstance(credential, ApiKeyCredential):
-            raise Forbidden("An API key speaks for an organization; this needs a person's session.")
+            raise Forbidden("An API key belongs to an organization. This endpoint needs a person's session.")
         self.person = self.request.user
         self.actor = self.actor.acting_as("user", self.person.id)
 
@@ -155,7 +155,7 @@ class DeveloperEndpoint(Endpoint):
         else:
             developer = developer_for_user(cast("User", self.request.user))
         if developer is None:
-            raise Forbidden("This person is no developer; register as one first.")
+            raise Forbidden("This account is not a developer account. Register as a developer first.")
         require_verified_address(developer.user)
         self.developer = require_live(developer)
         self.actor = as_developer(self.actor, developer)

@@ -26,7 +26,7 @@ class PageQuery(StrictSerializer):
     def validate_cursor(self, cursor: str) -> str:
         last_id = _decode(cursor)
         if last_id is None:
-            raise serializers.ValidationError("Give the nextCursor of an earlier answer, as it is.")
+            raise serializers.ValidationError("Must be the nextCursor of an earlier response.")
         return last_id
 
 
@@ -35,7 +35,7 @@ def read_query(request: Request, query_type: type[StrictSerializer]) -> dict[str
     query: QueryDict = request.query_params
     twice = [name for name, values in query.lists() if len(values) > 1]
     if twice:
-        raise serializers.ValidationError({name: ["Give it once."] for name in twice})
+        raise serializers.ValidationError({name: ["Must appear only once."] for name in twice})
     serializer = query_type(data=query.dict())
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)

@@ -109,21 +109,21 @@ def _refuse_constant(name: str) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError("A number is out of range.")
+        raise ValueError("A number is too large.")
     return number
 
 
 def _exact(digits: str) -> int:
     # Long runs of digits are refused by their length: converting them takes quadratic time.
     if len(digits) > len(str(MAX_INTEGER)) + 1 or abs(int(digits)) > MAX_INTEGER:
-        raise ValueError(f"A whole number is beyond {MAX_INTEGER}; give it as a text.")
+        raise ValueError(f"A whole number exceeds {MAX_INTEGER}. Send it as a string.")
     return int(digits)
 
 
 def _check_text(value: dict[str, Any]) -> None:
-    errors = tuple(FieldError(path, "is not valid Unicode text") for path in _surrogates(value, ""))
+    errors = tuple(FieldError(path, "must be valid Unicode text") for path in _surrogates(value, ""))
     if errors:
-        raise Invalid("A text is not valid Unicode.", errors=errors[:20])
+        raise Invalid("A string is not valid Unicode.", errors=errors[:20])
 
 
 def _surrogates(value: Any, path: str) -> Iterator[str]:

@@ -26,7 +26,7 @@ DEFAULT_CHALLENGE = 'Bearer realm="agentgate"'
 class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
-    title = "This path does not know that method"
+    title = "Method not allowed"
 
 
 class LengthRequired(DomainError):
@@ -44,7 +44,7 @@ class UnsupportedMediaType(DomainError):
 class InternalError(DomainError):
     code = "internal_error"
     status = 500
-    title = "Something went wrong here"
+    title = "Internal error"
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
@@ -90,7 +90,7 @@ def as_domain_error(exc: Exception) -> DomainError:
     for kind, translate in _TRANSLATIONS:
         if isinstance(exc, kind):
             return translate(exc)
-    return InternalError("Try again; if it happens again, report the request id.")
+    return InternalError("Try again. If it happens again, report the request id.")
 
 
 def _translate_database(exc: Exception) -> DomainError:
@@ -100,7 +100,7 @@ def _translate_database(exc: Exception) -> DomainError:
 _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (OperationalError, _translate_database),
     (InterfaceError, _translate_database),
-    (exceptions.MethodNotAllowed, lambda exc: MethodNotAllowed("The Allow header lists those it knows.")),
+    (exceptions.MethodNotAllowed, lambda exc: MethodNotAllowed("Use one of the methods in the Allow header.")),
     (exceptions.UnsupportedMediaType, lambda exc: UnsupportedMediaType("Send it as application/json.")),
     # Somebody deleted it between our look and our lock.
     (ObjectDoesNotExist, lambda exc: NotFound("No such resource.")),

@@ -22,7 +22,7 @@ MAX_UNKNOWN = 20
 class StrictSerializer(serializers.Serializer):
     """Refuses a field that it does not know, by its name."""
 
-    default_error_messages = {"invalid": "Give an object."}
+    default_error_messages = {"invalid": "Must be an object."}
 
     def to_internal_value(self, data: Any) -> Any:
         unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
@@ -34,7 +34,7 @@ class StrictSerializer(serializers.Serializer):
 class Text(serializers.CharField):
     """A JSON string, kept as it is: never a number, never trimmed."""
 
-    default_error_messages = {"invalid": "Give a text."}
+    default_error_messages = {"invalid": "Must be a string."}
     pattern = r"^[^\u0000]*$"
 
     def __init__(self, *, max_length: int, **options: Any) -> None:
@@ -75,7 +75,7 @@ class Line(Text):
 class Opaque(serializers.CharField):
     """A token or code from anywhere: whatever it holds, it is only looked up, never stored."""
 
-    default_error_messages = {"invalid": "Give a text."}
+    default_error_messages = {"invalid": "Must be a string."}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(trim_whitespace=False, **options)
@@ -126,7 +126,7 @@ class TextList(serializers.ListField):
 class Moment(serializers.DateTimeField):
     """RFC 3339; it goes out in UTC with `Z`, and comes in with its offset."""
 
-    default_error_messages = {"rfc3339": "Give a time as in RFC 3339, such as 2026-01-31T12:00:00Z."}
+    default_error_messages = {"rfc3339": "Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z."}
 
     def to_representation(self, value: Any) -> str | None:
         return clock.rfc3339(value) if isinstance(value, datetime) else value

@@ -18,7 +18,7 @@ def redirect_url(consent: Consent, answer: Mapping[str, str]) -> str:
 def require_registered_redirect(consent: Consent) -> None:
     """Raise `InvalidRedirectUri` if the agent no longer has the address to which the request would send the person."""
     if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):
-        raise InvalidRedirectUri("The agent no longer has this redirect URI. Nothing was granted; start again there.")
+        raise InvalidRedirectUri("The agent no longer has this redirect URI. Start again at the agent.")
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:

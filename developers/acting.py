@@ -27,5 +27,5 @@ def hold_developer(actor: Actor) -> None:
     held = rows.select_for_update(no_key=True, of=("user", "organization")).filter(pk=actor.id).first()
     is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
     if held is None or not is_same or not held.user.is_active:
-        raise NotAuthenticated("Sign in again: the account has changed since.")
+        raise NotAuthenticated("The account has changed. Sign in again.")
     require_organization(held.organization)

@@ -35,7 +35,7 @@ class IdentifierTaken(Conflict):
 
 class ScopePrefixTaken(Conflict):
     code = "scope_prefix_taken"
-    title = "The prefix of this scope belongs to somebody else"
+    title = "The prefix of this scope belongs to another organization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ def canonical_identifier(identifier: str) -> str:
     if len(canonical) > MAX_IDENTIFIER_LENGTH:
         raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters long once escaped.")
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
-        raise Invalid.field("identifier", "Must not be AgentGate's own address, the audience of tokens that name none.")
+        raise Invalid.field("identifier", "Must not be AgentGate's own address.")
     return canonical
 
 
@@ -167,7 +167,7 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
                 organization=organization, name=name, identifier=identifier, scopes=scope_ids
             )
     except IntegrityError as error:
-        raise IdentifierTaken(f"{identifier} is registered already.") from error
+        raise IdentifierTaken(f"{identifier} is already registered.") from error
 
 
 def _settle_scopes(
@@ -175,7 +175,7 @@ def _settle_scopes(
 ) -> list[str]:
     """Store the definitions among `scopes`; return the ids of all, in order."""
     if not 1 <= len(scopes) <= MAX_SCOPES:
-        raise Invalid.field("scopes", f"give 1 to {MAX_SCOPES} scopes")
+        raise Invalid.field("scopes", f"must have 1 to {MAX_SCOPES} scopes")
     reserved = {scope_id.split(":", 1)[0] for scope_id in catalogue}
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
     problems = [(index, _problem_with_scope(scope, catalogue, reserved, own)) for index, scope in enumerate(scopes)]

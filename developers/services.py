@@ -54,7 +54,7 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
     try:
         return check_password(actor=actor, email=email, password=password)
     except BadCredentials as error:
-        raise EmailTaken(f"{email} already has an account; sign in instead.") from error
+        raise EmailTaken(f"{email} already has an account. Sign in instead.") from error
 
 
 @transaction.atomic
@@ -87,7 +87,7 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
                 developer=developer,
             )
     except IntegrityError as error:
-        raise EmailTaken(f"{user.email} is a developer already; sign in instead.") from error
+        raise EmailTaken(f"{user.email} is already a developer. Sign in instead.") from error
     return RegisteredDeveloper(developer, api_key)
 
 

@@ -93,7 +93,7 @@ def _check_times(claims: Mapping[str, Any], now: datetime) -> datetime:
     if expires_at <= now - LEEWAY:
         raise InvalidClient("The assertion has expired.")
     if expires_at > now + MAX_LIFETIME:
-        raise InvalidClient("The assertion lives too long.")
+        raise InvalidClient("The assertion's lifetime is too long.")
     if any(moment > earliest for name in ("iat", "nbf") if (moment := _moment(claims, name))):
         raise InvalidClient("The assertion is not valid yet.")
     return expires_at
@@ -126,7 +126,7 @@ def _malformed(description: str) -> OAuthError:
 def _key(agent: Agent, header: dict[str, Any], actor: Actor) -> PyJWK:
     """Return the client's key that the header names. Raises `InvalidClient`, `KeyError`."""
     if header["alg"] not in SIGNING_ALGORITHMS or "crit" in header:
-        raise InvalidClient("The assertion's algorithm is not one of ours.")
+        raise InvalidClient("The assertion's algorithm is not supported.")
     key = _find(_keys(agent, header, actor), header)
     if key is None:
         raise InvalidClient("The client has no such key.")

@@ -39,7 +39,7 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
     basic = read_basic(request)
     used = [basic is not None, bool(form.get("client_secret")), bool(form.get("client_assertion"))]
     if sum(used) > 1:
-        raise OAuthError("invalid_request", "Use one method of client authentication.")
+        raise OAuthError("invalid_request", "Use only one method of client authentication.")
     actor = visitor(request)
     if basic is not None:
         agent = _by_basic(actor, basic, form.get("client_id"))
@@ -73,7 +73,7 @@ def read_basic(request: HttpRequest) -> BasicCredential | None:
         return None
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":
-        raise InvalidClient("Only Basic is understood here.")
+        raise InvalidClient("Use HTTP Basic.")
     try:
         name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError) as error:
@@ -100,8 +100,8 @@ def _by_assertion(actor: Actor, form: Parameters) -> Agent:
 
 def _by_name(client_id: str) -> Agent:
     if not client_id:
-        raise InvalidClient("The client did not say who it is.")
+        raise InvalidClient("The client did not identify itself.")
     agent = agent_for_client_id(client_id)
     if agent is None or agent.is_confidential:
-        raise InvalidClient("The client is unknown, or has to prove who it is.")
+        raise InvalidClient("The client is unknown or must authenticate.")
     return agent

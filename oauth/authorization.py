@@ -47,7 +47,7 @@ def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndRet
     if {"client_id", "redirect_uri"} & set(parameters.repeated) or not is_clean(
         [parameters.get("client_id"), parameters.get("redirect_uri")]
     ):
-        raise UnknownClient("client_id and redirect_uri may come once only.")
+        raise UnknownClient("client_id and redirect_uri must appear only once.")
     agent = find_client(parameters.get("client_id"), actor)
     redirect_uri = _redirect_uri(agent, parameters.get("redirect_uri"))
     state = parameters.get("state")
@@ -91,7 +91,7 @@ def _redirect_uri(agent: Agent, asked: str) -> str:
         return asked
     if not asked and len(registered) == 1 and not is_loopback(registered[0]):
         return registered[0]
-    raise InvalidRedirectUri("The redirect URI is not one that is registered for this client, to the letter.")
+    raise InvalidRedirectUri("The redirect URI does not exactly match one registered for this client.")
 
 
 def _check_response(parameters: Parameters) -> None:

@@ -54,16 +54,16 @@ def _redirect_uris(document: Mapping[str, Any]) -> list[str]:
 
 def _check_grants(document: Mapping[str, Any]) -> None:
     if "authorization_code" not in _texts(document, "grant_types", ["authorization_code"]):
-        raise _invalid("grant_types must name authorization_code")
+        raise _invalid("grant_types must include authorization_code")
     if "code" not in _texts(document, "response_types", ["code"]):
-        raise _invalid("response_types must name code")
+        raise _invalid("response_types must include code")
 
 
 def _keys(document: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
     """Return the client's JWK set, or the address of it: exactly one (RFC 7591 section 2)."""
     jwks, uri = document.get("jwks"), _text(document, "jwks_uri")
     if (jwks is None) == (not uri):
-        raise _invalid("private_key_jwt needs either jwks or jwks_uri")
+        raise _invalid("private_key_jwt requires either jwks or jwks_uri")
     if uri and (urlsplit(uri).scheme != "https" or problem_with(uri)):
         raise _invalid("jwks_uri must be an https URL")
     return (None if jwks is None else public_jwks(jwks)), uri

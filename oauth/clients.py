@@ -35,7 +35,7 @@ def find_client(client_id: str, actor: Actor) -> Agent:
     if agent is not None and (not is_document_address(client_id) or _is_fresh(agent)):
         return agent
     if not is_document_address(client_id) or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
-        raise UnknownClient("No client has this id.")
+        raise UnknownClient("No client has this client_id.")
     return _fetch_client(client_id, actor)
 
 
@@ -58,7 +58,7 @@ def _fetch_client(client_id: str, actor: Actor) -> Agent:
         if document.get("client_id") != client_id:
             raise OAuthError("invalid_client_metadata", "The document names another client_id.")
         if "client_secret" in document or "client_secret_expires_at" in document:
-            raise OAuthError("invalid_client_metadata", "The document holds a client secret.")
+            raise OAuthError("invalid_client_metadata", "The document contains a client secret.")
         metadata = parse_client_metadata(document, DOCUMENT_METHODS, Agent.AuthMethod.NONE)
     except (DocumentUnavailable, OAuthError) as error:
         logger.info("no client metadata from %s: %s", client_id, error)

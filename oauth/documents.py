@@ -34,7 +34,7 @@ class DocumentUnavailable(Exception):
 class TooManyFetches(Unavailable):
     """Other documents are being fetched. The caller tries again in a moment."""
 
-    title = "Too many clients are being looked up"
+    title = "Too many client metadata requests"
 
 
 def fetch_document(url: str, actor: Actor) -> Document:

@@ -56,10 +56,10 @@ class Parameters:
     def check(self) -> None:
         """Raise `invalid_request` for what no endpoint takes."""
         if self.repeated:
-            raise OAuthError("invalid_request", f"{', '.join(self.repeated)} came more than once.")
+            raise OAuthError("invalid_request", f"{', '.join(self.repeated)} must appear only once.")
         unclean = [name for name in self._query if not is_clean(self._query.getlist(name))]
         if unclean:
-            raise OAuthError("invalid_request", "A parameter is too long or holds control characters.")
+            raise OAuthError("invalid_request", "A parameter is too long or contains control characters.")
 
 
 def is_clean(values: Iterable[str]) -> bool:

@@ -23,5 +23,5 @@ def pushed_consent(parameters: Parameters) -> Consent:
     )
     consent = consents.first() if uri.startswith(PREFIX) and "\0" not in uri else None
     if consent is None:
-        raise UnknownClient("No such request was pushed by this client.")
+        raise UnknownClient("This client has not pushed such a request.")
     return consent

@@ -95,7 +95,7 @@ def _plan(policy: Policy, rules: Any) -> LimitPlan:
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:
     if agent is not None and agent.organization_id != organization_id:
-        raise Invalid.field("agentId", "names no agent of your organization")
+        raise Invalid.field("agentId", "is not one of your organization's agents")
 
 
 def _record(event: Event, *, actor: Actor, policy: Policy, metadata: Mapping[str, Any] | None = None) -> None:

@@ -11,12 +11,12 @@ from audit.events import Event, Outcome
 SENTENCES = {
     Event.USER_REGISTERED: gettext_lazy("You created your account."),
     Event.USER_SIGNED_IN: gettext_lazy("You signed in."),
-    Event.USER_SIGN_IN_FAILED: gettext_lazy("Somebody tried to sign in as you and failed."),
+    Event.USER_SIGN_IN_FAILED: gettext_lazy("A sign-in to your account failed."),
     Event.USER_SIGNED_OUT: gettext_lazy("You signed out."),
     Event.USER_SESSION_ENDED: gettext_lazy("You ended one of your sessions."),
     Event.USER_PASSWORD_CHANGED: gettext_lazy("Your password was changed."),
     Event.USER_ACCOUNT_RECLAIMED: gettext_lazy(
-        "A new password proved that your address is yours, and ended what was before."
+        "You confirmed your address with a new password, which ended earlier access."
     ),
     Event.USER_EMAIL_VERIFIED: gettext_lazy("You confirmed your email address."),
     Event.USER_EMAIL_ADDED: gettext_lazy("You added an email address."),
@@ -34,7 +34,7 @@ SENTENCES = {
     Event.CONSENT_REPLACED: gettext_lazy("What you had allowed %(agent)s before became part of your new decision."),
     Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
     Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),
-    Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was ended."),
+    Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was revoked."),
     Event.TOKEN_REPLAYED: gettext_lazy("A used token of %(agent)s was tried again, so its tokens were ended."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
 }
@@ -49,7 +49,7 @@ BY_OTHERS = {
     (Event.TOKEN_REVOKED, "administrator"): gettext_lazy("An administrator ended a token of %(agent)s."),
     (Event.TOKEN_REVOKED, "developer"): gettext_lazy("Its developer ended a token of %(agent)s."),
     (Event.TOKEN_REVOKED, "agent"): gettext_lazy("%(agent)s gave its token back."),
-    (Event.TOKEN_REVOKED, "anonymous"): gettext_lazy("Somebody who held a token of %(agent)s ended it."),
+    (Event.TOKEN_REVOKED, "anonymous"): gettext_lazy("A caller that held a token of %(agent)s revoked it."),
 }
 # What ended because the person took the account back: a new password proved the address.
 RECLAIMED = {

@@ -54,7 +54,7 @@ class LogOut(PersonEndpoint):
     def log_out(self, request: Request) -> Response:
         self.read(EmptyBody)
         if not isinstance(request.auth, SessionCredential):
-            raise Forbidden("Only a session token ends here; the browser's session ends on its page.")
+            raise Forbidden("Only a session token can be ended here. To end a browser session, sign out.")
         end_session(actor=self.actor, user=self.person, session_id=request.auth.session.id)
         return Response(status=204)
 

@@ -39,21 +39,21 @@ class InvalidToken(NotAuthenticated):
     """RFC 6750 section 3.1: the token itself is at fault."""
 
     code = "invalid_token"
-    title = "The token is not good here"
+    title = "The token is not valid"
 
 
 class InsufficientScope(Forbidden):
     """RFC 6750 section 3.1."""
 
     code = "insufficient_scope"
-    title = "The token does not hold every scope that this needs"
+    title = "The token lacks a required scope"
 
 
 class PolicyDenied(Forbidden):
     """Another token would not help, so there is no challenge."""
 
     code = "policy_denied"
-    title = "A policy does not allow this now"
+    title = "A policy denies this request"
 
 
 class ForwardAuthQuery(StrictSerializer):
@@ -120,9 +120,9 @@ class ForwardAuth(Endpoint):
         given = f"{self.request.headers.get(SCOPES_HEADER, '')} {self._query('scopes')}"
         scopes = list(dict.fromkeys(given.replace(",", " ").split()))
         if not 1 <= len(scopes) <= MAX_SCOPES:
-            raise Invalid.field("scopes", f"name 1 to {MAX_SCOPES} scopes in the query or in {SCOPES_HEADER}")
+            raise Invalid.field("scopes", f"must name 1 to {MAX_SCOPES} scopes, in the query or in {SCOPES_HEADER}")
         if not all(map(SCOPE_ID.fullmatch, scopes)):
-            raise Invalid.field("scopes", "must all be ids of scopes, such as email:read")
+            raise Invalid.field("scopes", "must all be scope ids, such as email:read")
         return scopes
 
     def _asking(self) -> ResourceServer | None:
@@ -134,7 +134,7 @@ class ForwardAuth(Endpoint):
         header = self.request.headers.get(CREDENTIAL_HEADER)
         if header is None:
             if settings.VERIFY_REQUIRES_CREDENTIAL:
-                raise Forbidden(f"This server answers resource servers only: send {CREDENTIAL_HEADER}.")
+                raise Forbidden(f"Authenticate as a resource server: send {CREDENTIAL_HEADER}.")
             throttle_anonymous(actor=self.actor)
             return None
         try:
@@ -198,7 +198,7 @@ class ForwardAuth(Endpoint):
     def _query(self, name: str, most: int = MAX_QUERY_VALUE) -> str:
         values = self.request.query_params.getlist(name) if self.reads_query else []
         if len(values) > 1 or any(len(value) > most or "\0" in value for value in values):
-            raise Invalid.field(name, f"give it once, with at most {most} characters")
+            raise Invalid.field(name, f"must appear only once, with at most {most} characters")
         return values[0] if values else ""
 
 

@@ -148,7 +148,7 @@ class DecisionEndpoint(Endpoint):
         """
         server = resource_server_of(self.request, self.actor)
         if server is None and settings.VERIFY_REQUIRES_CREDENTIAL:
-            raise NotAuthenticated("This server answers resource servers only: send res_...:rs_... as HTTP Basic.")
+            raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
         if server is None:
             throttle_anonymous(actor=self.actor, questions=questions)
         return server

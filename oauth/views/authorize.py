@@ -66,10 +66,10 @@ def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
     if "none" not in prompts:
         return
     if len(prompts) > 1:
-        raise OAuthError("invalid_request", "prompt=none stands alone.")
+        raise OAuthError("invalid_request", "prompt=none cannot be combined with other values.")
     if not request.user.is_authenticated:
-        raise OAuthError("login_required", "Nobody is signed in.")
-    raise OAuthError("consent_required", "The person has to be asked.")
+        raise OAuthError("login_required", "The user is not signed in.")
+    raise OAuthError("consent_required", "The user must be asked for consent.")
 
 
 def _consent_page(consent: Consent) -> str:

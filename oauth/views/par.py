@@ -26,9 +26,9 @@ def par(request: HttpRequest) -> HttpResponse:
         find_client(client_id, visitor(request))
     agent, actor = authenticate(request, form)
     if form.get("request_uri"):
-        raise OAuthError("invalid_request", "request_uri cannot be pushed (RFC 9126 section 2.1).")
+        raise OAuthError("invalid_request", "request_uri is not allowed here (RFC 9126 section 2.1).")
     if "none" in form.words("prompt"):
-        raise OAuthError("invalid_request", "prompt=none cannot be met: the person is always asked.")
+        raise OAuthError("invalid_request", "prompt=none is not supported: the user is always asked.")
     Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))
     try:
         target = find_client_and_return(form.naming(agent.client_id), actor)

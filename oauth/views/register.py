@@ -22,7 +22,7 @@ MAX_BODY = 64 * 1024
 @answers_errors
 def register(request: HttpRequest) -> HttpResponse:
     if not settings.OAUTH_DYNAMIC_REGISTRATION:
-        raise OAuthError("access_denied", "Registration is closed; ask for a client id.", 403)
+        raise OAuthError("access_denied", "Registration is turned off. Ask the administrator for a client id.", 403)
     document = _read(request)
     metadata = parse_client_metadata(document, Agent.AuthMethod.values, Agent.AuthMethod.BASIC)
     actor = visitor(request)
@@ -38,7 +38,7 @@ def _read(request: HttpRequest) -> dict[str, Any]:
     try:
         document = json.loads(request.read(MAX_BODY + 1)[: MAX_BODY + 1].decode())
     except (ValueError, RecursionError) as error:
-        raise OAuthError("invalid_client_metadata", "The body is not JSON, or too long.") from error
+        raise OAuthError("invalid_client_metadata", "The body is not valid JSON, or it is too long.") from error
     if not isinstance(document, dict):
         raise OAuthError("invalid_client_metadata", "The body must be a JSON object.")
     return document

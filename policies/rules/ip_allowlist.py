@@ -38,7 +38,7 @@ def _explain(text: str) -> PydanticCustomError:
     try:
         nearest = str(ip_network(text, strict=False))
     except ValueError:
-        return PydanticCustomError("cidr", "Give a range such as 203.0.113.0/24 or 2001:db8::/32.")
+        return PydanticCustomError("cidr", "Must be a range such as 203.0.113.0/24 or 2001:db8::/32.")
     return PydanticCustomError(
         "cidr_host_bits",
         "The address has bits beyond the length; write {nearest}, or the single address without a length.",

@@ -17,18 +17,18 @@ RULE_KEYS = ("type", "config")
 
 MESSAGES = {
     "missing": "This field is required.",
-    "int_type": "Give a whole number.",
-    "string_type": "Give a text.",
-    "tuple_type": "Give a list.",
-    "model_type": "Give an object.",
-    "greater_than_equal": "Give {ge} or more.",
-    "less_than_equal": "Give {le} or less.",
-    "literal_error": "Give one of {expected}.",
-    "string_unicode": "It is not valid Unicode text.",
-    "string_too_short": "It is empty; give a text.",
-    "string_too_long": "Give at most {max_length} characters.",
+    "int_type": "Must be a whole number.",
+    "string_type": "Must be a string.",
+    "tuple_type": "Must be a list.",
+    "model_type": "Must be an object.",
+    "greater_than_equal": "Must be {ge} or more.",
+    "less_than_equal": "Must be {le} or less.",
+    "literal_error": "Must be one of {expected}.",
+    "string_unicode": "Must be valid Unicode text.",
+    "string_too_short": "Must not be empty.",
+    "string_too_long": "Must be at most {max_length} characters.",
     "too_short": "It is empty; list at least {min_length}.",
-    "too_long": "Give at most {max_length} entries.",
+    "too_long": "At most {max_length} items.",
 }
 
 
@@ -49,9 +49,9 @@ class InvalidRules(Invalid):
 def parse_rules(raw: Any) -> tuple[Rule, ...]:
     """Return a policy's rules from a list of `{"type", "config"}`. Raises `InvalidRules` with the first errors."""
     if not isinstance(raw, list):
-        raise InvalidRules(errors=(FieldError("rules", "Give a list of rules."),))
+        raise InvalidRules(errors=(FieldError("rules", "Must be a list of rules."),))
     if len(raw) > MAX_RULES:
-        raise InvalidRules(errors=(FieldError("rules", f"Give at most {MAX_RULES} rules."),))
+        raise InvalidRules(errors=(FieldError("rules", f"At most {MAX_RULES} rules."),))
     rules: list[Rule] = []
     error = InvalidRules.first("", _parse_into(rules, raw))
     if error:
@@ -71,7 +71,7 @@ def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
 def parse_rule(raw: Any, path: str = "rule") -> Rule:
     """Return one rule. Raises `InvalidRules`, whose fields start with `path`."""
     if not isinstance(raw, dict):
-        raise InvalidRules(errors=(FieldError(path, 'Give an object with "type" and "config".'),))
+        raise InvalidRules(errors=(FieldError(path, 'Must be an object with "type" and "config".'),))
     errors = [*_key_errors(raw, path), *_type_errors(raw, path)]
     if errors:
         raise InvalidRules(errors=tuple(errors))
@@ -96,7 +96,7 @@ def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
     name = raw.get("type")
     if "type" in raw and not (isinstance(name, str) and name in RULES):
         wrong = f'Unknown rule type "{echo(name)}"' if isinstance(name, str) else "Not a rule type"
-        yield FieldError(f"{path}.type", f"{wrong}; give one of {', '.join(sorted(RULES))}.")
+        yield FieldError(f"{path}.type", f"{wrong}; must be one of {', '.join(sorted(RULES))}.")
 
 
 def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:

@@ -23,13 +23,13 @@ def _time_zones() -> frozenset[str]:
 
 def _require_time_zone(name: str) -> str:
     if name not in _time_zones():
-        raise PydanticCustomError("time_zone", "Give an IANA time zone such as Europe/Berlin or UTC.")
+        raise PydanticCustomError("time_zone", "Must be an IANA time zone such as Europe/Berlin or UTC.")
     return name
 
 
 def _require_clock(text: str) -> str:
     if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise PydanticCustomError("clock", "Give a time as HH:MM, from 00:00 to 23:59.")
+        raise PydanticCustomError("clock", "Must be a time as HH:MM, from 00:00 to 23:59.")
     return text
 
 

@@ -74,7 +74,7 @@ def test_a_change_that_the_reset_overtook_changes_nothing(
     just_before(monkeypatch, "change_password", choose)
     answer = stranger.post("/accounts/password/change/", CHANGE)
     assert answer.status_code == 401
-    assert "the account has changed since" in answer.content.decode()
+    assert "The account has changed. Sign in again." in answer.content.decode()
     assert stranger.get("/connections").status_code == 302
     assert (signs_in(OWNERS), signs_in(STRANGERS)) == (True, False)
 

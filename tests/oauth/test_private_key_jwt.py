@@ -174,7 +174,7 @@ def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(
             clock.shift(timedelta(seconds=seconds))
             assert sweep_client_assertions() == 0
             again = redeem(signer, signer.code(ada), token)
-            assert (again.status_code, "used before" in again.json()["error_description"]) == (401, True)
+            assert (again.status_code, "already been used" in again.json()["error_description"]) == (401, True)
         clock.shift(timedelta(seconds=1))
         assert sweep_client_assertions() == 1
         assert "expired" in redeem(signer, signer.code(ada), token).json()["error_description"]

@@ -66,7 +66,7 @@ def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_m
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "known") == [("email:send", True), ("calendar:freebusy", True)]
     text = page.content.decode()
-    assert "Untick to remove" in text
+    assert "To remove access, untick it" in text
     assert "exactly what is ticked" in text
 
 
@@ -130,7 +130,7 @@ def test_unticking_everything_says_where_the_connection_ends(client: "OAuthClien
     page = browser.post(url, {"decision": "allow"})
     assert page.status_code == 422
     assert shown(page, "known") == [("email:send", False)]
-    assert "To end it all, revoke it under Connections" in page.content.decode()
+    assert "To end all access, revoke it under Connections" in page.content.decode()
 
 
 def test_a_client_of_unknown_origin_is_shown_with_the_host_in_use_and_as_unverified(

@@ -148,10 +148,10 @@ def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
         ),
         (Event.API_KEY_REVOKED, "administrator", {}, "An administrator ended an API key of yours."),
         (Event.TOKEN_REVOKED, "agent", {}, "SmartMail gave its token back."),
-        (Event.TOKEN_REVOKED, "anonymous", {}, "Somebody who held a token of SmartMail ended it."),
+        (Event.TOKEN_REVOKED, "anonymous", {}, "A caller that held a token of SmartMail revoked it."),
         (Event.TOKEN_REVOKED, "developer", {}, "Its developer ended a token of SmartMail."),
         (Event.TOKEN_REVOKED, "administrator", {"reason": "x"}, "An administrator ended a token of SmartMail."),
-        (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "A token of SmartMail was ended."),
+        (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "A token of SmartMail was revoked."),
         (
             Event.TOKEN_REVOKED,
             "user",

@@ -108,7 +108,7 @@ def test_switching_tells_the_old_address_and_drops_one_never_proved(two: Client,
 
 def test_only_the_main_address_signs_in(two: Client) -> None:
     answer = Client().post("/accounts/login/", {"login": SECOND, "password": PASSWORD})
-    assert "The email address or the password is wrong." in answer.content.decode()
+    assert "The email address or password is wrong." in answer.content.decode()
 
 
 def test_an_address_that_is_not_confirmed_does_not_become_the_main_one(browser: Client, ada: Any) -> None:
@@ -165,7 +165,7 @@ def test_one_s_own_main_address_is_proved_by_its_code(browser: Client, ada: Any,
 
 def test_a_code_for_one_s_own_address_says_when_it_is_proved_already(two: Client) -> None:
     answer = two.post(PAGE, {"email": SECOND, "action_send": ""})
-    assert "This address is confirmed already." in answer.content.decode()
+    assert "This address is already confirmed." in answer.content.decode()
 
 
 def test_there_is_a_bound(two: Client, ada: Any, mails: list[Any]) -> None:

@@ -90,7 +90,7 @@ def test_a_suspension_is_told(as_ada, granted, agent, who):
     else:
         suspend_organization(actor=SYSTEM, organization=agent.organization, reason="abuse")
     assert "Suspended for now" in as_ada.get("/connections").content.decode()
-    assert "refused everything for now" in as_ada.get(f"/connections/{granted.id}").content.decode()
+    assert "all its requests are denied for now" in as_ada.get(f"/connections/{granted.id}").content.decode()
 
 
 @pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])

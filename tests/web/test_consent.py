@@ -40,8 +40,8 @@ def test_asks_for_sign_in_and_comes_back(client, ask):
 
 def test_names_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
-    assert "<bdi>SmartMail</bdi>, an AI agent, asks to act for you" in text
-    assert "Developer: <bdi>Acme Robotics</bdi>" in text
+    assert '<bdi class="named">SmartMail</bdi>, an AI agent, asks to act for you' in text
+    assert 'Developer: <bdi class="named">Acme Robotics</bdi>' in text
     assert "Developer not verified" in text
     assert "ada@example.com" in text
     assert "Not you?" in text
@@ -66,7 +66,7 @@ def test_invisible_and_bidi_characters_of_names_never_reach_the_page(as_ada, ask
     name = f"Safe{RIGHT_TO_LEFT_OVERRIDE}\u200bMail\u0007"
     consent = world.ask(make_agent(developer, name=name), reason=f"Please{RIGHT_TO_LEFT_OVERRIDE} trust me")
     text = page(as_ada, consent)
-    assert "<bdi>SafeMail</bdi>" in text
+    assert '<bdi class="named">SafeMail</bdi>' in text
     assert "Please trust me" in text
     assert not {RIGHT_TO_LEFT_OVERRIDE, "\u200b", "\u0007"} & set(text)
 

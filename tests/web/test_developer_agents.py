@@ -91,7 +91,7 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
         ("name", "", "Name: This field is required."),
         ("allowed_scopes", [], "Scopes it may ask for: This field is required."),
         ("allowed_scopes", ["made:up"], "made:up is not one of the available choices"),
-        ("redirect_uris", "", "one address a line: This field is required."),
+        ("redirect_uris", "", "Redirect URIs, one per line: This field is required."),
         ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must use https"),
         ("redirect_uris", "https://a.example/#x", "Line 1: must not have a fragment"),
     ],

@@ -160,8 +160,8 @@ def test_what_does_not_exist_is_neither_added_nor_removed(as_developer, sent):
         ({**TIME_WINDOW, "endTimeUtc": "08:00"}, "Only at certain hours, Until: "),
         ({**TIME_WINDOW, "startTimeUtc": "25:00"}, "From: "),
         ({**TIME_WINDOW, "timezone": "Mars/Base"}, "Time zone: "),
-        ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "Address ranges, one a line: Line 2: "),
-        ({**BLOCKLIST, "actions": "a*b"}, "Actions, one a line: Line 1: "),
+        ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "Address ranges, one per line: Line 2: "),
+        ({**BLOCKLIST, "actions": "a*b"}, "Actions, one per line: Line 1: "),
     ],
 )
 def test_what_is_wrong_is_said_beside_its_field(as_developer, sent, message):

@@ -24,12 +24,12 @@ FIELD_NAMES = {
 
 
 class AgentForm(forms.Form):
-    name = PlainField(label=_("Name"), max_length=100, help_text=_("People read it on the consent screen."))
+    name = PlainField(label=_("Name"), max_length=100, help_text=_("Shown on the consent screen."))
     description = PlainField(
         label=_("What it does"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
     redirect_uris = LinesField(
-        label=_("Where people return to, one address a line"),
+        label=_("Redirect URIs, one per line"),
         help_text=_("https, or http on localhost, or a scheme of your app. Compared byte for byte."),
     )
     allowed_scopes = forms.MultipleChoiceField(label=_("Scopes it may ask for"), widget=forms.CheckboxSelectMultiple)
@@ -63,5 +63,5 @@ class DeveloperForm(forms.Form):
     name = PlainField(
         label=_("Your name, or your organization's"),
         max_length=200,
-        help_text=_("People see it beside every agent of yours."),
+        help_text=_("Shown next to each of your agents."),
     )

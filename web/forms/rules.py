@@ -25,8 +25,8 @@ LABELS = {
     "startTimeUtc": _("From"),
     "endTimeUtc": _("Until"),
     "timezone": _("Time zone"),
-    "actions": _("Actions, one a line"),
-    "cidrs": _("Address ranges, one a line"),
+    "actions": _("Actions, one per line"),
+    "cidrs": _("Address ranges, one per line"),
 }
 HELP = {
     "endTimeUtc": _("A time before the start means the next day."),

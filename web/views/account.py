@@ -25,5 +25,5 @@ def account(request: HttpRequest) -> HttpResponse:
 @person_page
 def end(request: HttpRequest, session_id: str) -> HttpResponse:
     end_session(actor=person_actor(request), user=signed_in(request), session_id=session_id)
-    messages.success(request, _("The session has ended; its token no longer works."))
+    messages.success(request, _("Session ended. Its token no longer works."))
     return SeeOther(reverse("web:account"))

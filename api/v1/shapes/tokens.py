@@ -53,9 +53,9 @@ class Context(serializers.Field):
     """What the call is about, free-form: verb, recipient, target, amount, text, diff, ip."""
 
     default_error_messages = {
-        "object": "Give an object.",
-        "size": f"Give at most {MAX_CONTEXT_BYTES} bytes.",
-        "text": "Remove NUL characters.",
+        "object": "Must be an object.",
+        "size": f"Must be at most {MAX_CONTEXT_BYTES} bytes.",
+        "text": "Must not contain NUL characters.",
     }
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Context(serializers.Field):
 class ScopeId(Text):
     """The id of a scope: of the catalogue, of a service's own, or of one that nobody has defined."""
 
-    default_error_messages = {"scope": "Give the id of a scope, such as email:read."}
+    default_error_messages = {"scope": "Must be a scope id, such as email:read."}
     pattern = f"^{SCOPE_ID.pattern}$"
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ class Decisions(serializers.Serializer):
 def _read_address(text: Any) -> str:
     address = parse_address(text) if isinstance(text, str) else None
     if address is None:
-        raise serializers.ValidationError({"ip": ["Give an IPv4 or IPv6 address, without a zone or spaces."]})
+        raise serializers.ValidationError({"ip": ["Must be an IPv4 or IPv6 address, without a zone or spaces."]})
     return str(address)
 
 

@@ -169,7 +169,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_role("link", name="Agents").click()
     page.get_by_role("link", name="New agent").click()
     page.get_by_label("Name").fill("Ledgerbot")
-    page.get_by_label("Where people return to").fill("https://ledger.example/cb")
+    page.get_by_label("Redirect URIs, one per line").fill("https://ledger.example/cb")
     page.get_by_label("Read your email").check()
     page.get_by_role("button", name="Register agent").click()
     assert page.locator(".secret__value").inner_text().startswith("ags_")
@@ -180,7 +180,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Calls at most").fill("10")
     page.get_by_label("How many").fill("1")
     page.get_by_role("button", name="Never these actions").click()
-    page.get_by_label("Actions, one a line").fill("payments:*")
+    page.get_by_label("Actions, one per line").fill("payments:*")
     # Return must save; the first button that shows removes a rule.
     page.get_by_label("Name").press("Enter")
     page.get_by_text("At most 10 calls in any hour").wait_for()

@@ -83,7 +83,7 @@ def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
     policy = policy_for_organization(developer.organization_id, policy_id)
     if request.method == "POST":
         delete_policy(actor=developer_actor(request, developer), policy=policy)
-        messages.success(request, _("The policy is gone; what it denied is no longer denied by it."))
+        messages.success(request, _("Policy deleted. It no longer denies any requests."))
         return SeeOther(reverse("web:policies"))
     context = {
         "policy": policy,
@@ -130,7 +130,7 @@ def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, An
 
 
 def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
-    messages.success(request, _("Saved. It counts for every verify from now on."))
+    messages.success(request, _("Saved. The policy applies to every check from now on."))
     return SeeOther(_url(policy))
 
 
