@@ -80,7 +80,7 @@ def test_through_a_proxy_an_action_is_as_long_as_anywhere(tokens: Json) -> None:
 
 def test_the_longest_question_leaves_a_small_entry(tokens: Json) -> None:
     scopes = [f"zz{i:038}:" + "x" * 59 for i in range(100)]
-    question = {"action": "\u0001" * 200, "resource": "\u0001" * 2000, "context": {"text": "x" * 16_000}}
+    question = {"action": "\U0001f600" * 200, "resource": "\U0001f600" * 2000, "context": {"text": "x" * 16_000}}
     decision = verify(tokens["accessToken"], *scopes, **question)
     assert decision["missingScopes"] == scopes
     entry = Entry.objects.get(pk=decision["auditId"])
