@@ -20,8 +20,8 @@ from core.throttle import address_subjects
 
 Kind = PendingRegistration.Kind
 
-# So many wait for one address from one network (an IPv4 address or an IPv6 /48): whoever fills that share floods no
-# mailbox, and closes the address to nobody elsewhere.
+# Registrations that may wait for one address per network (an IPv4 address or an IPv6 /48). A sender who fills the
+# share can neither flood the mailbox nor close the address to other networks.
 MAX_WAITING = 10
 
 

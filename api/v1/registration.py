@@ -1,5 +1,6 @@
 """Registering people and developers, and proving their addresses."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -107,7 +108,19 @@ class RegisterDeveloper(Registering):
         return self.answer_once(self.actor.ip or "", work)
 
 
-class ConfirmUser(Endpoint):
+class Confirming(Endpoint):
+    def confirm(self, make: Callable[[dict[str, Any]], Any]) -> Response:
+        """Answer 201 with what `make` creates from the address and the code; count a wrong code."""
+        body = self.read(Confirmation)
+
+        def work() -> Answer:
+            return Answer(201, make(body))
+
+        with code_attempt(self.actor):
+            return self.answer_once(self.actor.ip or "", work)
+
+
+class ConfirmUser(Confirming):
     @operation(
         "confirmUser",
         "Prove the address of a registration",
@@ -120,16 +133,10 @@ class ConfirmUser(Endpoint):
         request_example=CONFIRMATION,
     )
     def post(self, request: Request) -> Response:
-        body = self.read(Confirmation)
-
-        def work() -> Answer:
-            return Answer(201, NewUser(confirm_registration(actor=self.actor, **body)).data)
-
-        with code_attempt(self.actor):
-            return self.answer_once(self.actor.ip or "", work)
+        return self.confirm(lambda body: NewUser(confirm_registration(actor=self.actor, **body)).data)
 
 
-class ConfirmDeveloper(Endpoint):
+class ConfirmDeveloper(Confirming):
     @operation(
         "confirmDeveloper",
         "Prove the address of a developer's registration",
@@ -142,13 +149,7 @@ class ConfirmDeveloper(Endpoint):
         request_example=CONFIRMATION,
     )
     def post(self, request: Request) -> Response:
-        body = self.read(Confirmation)
-
-        def work() -> Answer:
-            return Answer(201, NewDeveloper(confirm_developer(actor=self.actor, **body)).data)
-
-        with code_attempt(self.actor):
-            return self.answer_once(self.actor.ip or "", work)
+        return self.confirm(lambda body: NewDeveloper(confirm_developer(actor=self.actor, **body)).data)
 
 
 class VerifyEmail(OwnEndpoint):
