@@ -35,12 +35,12 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def agent() -> ModuleType:
-    return importlib.reload(importlib.import_module("agentgate.demo.agent"))
+    return importlib.reload(importlib.import_module("demo.agent"))
 
 
 @pytest.fixture
 def service() -> Iterator[ModuleType]:
-    module: Any = importlib.reload(importlib.import_module("agentgate.demo.service"))
+    module: Any = importlib.reload(importlib.import_module("demo.service"))
     module.server = ThreadingHTTPServer(("127.0.0.1", 0), module.Service)
     threading.Thread(target=module.server.serve_forever, daemon=True).start()
     yield module

@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
         environment |= {"DEMO_FOLDER": str(tmp_path / "demo"), "DATABASE_PATH": str(tmp_path / "demo.db")}
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "agentgate.demo"],
+                [sys.executable, "-m", "demo"],
                 cwd=ROOT,
                 env={**environment, "API_PORT": str(port), "PAUSE_SECONDS": "0.2"},
                 stdout=file,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from agentgate.demo import people
-from agentgate.demo.history import make_history
 from audit.models import Entry
+from demo import people
+from demo.history import make_history
 from policies.rules.base import RULES
 
 

@@ -4,7 +4,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 
-from agentgate.demo.environment import FOLDER, write_private
+from demo.environment import FOLDER, write_private
 
 FILE = FOLDER / "people.json"
 PERSON, DEVELOPER, ADMINISTRATOR = "ada@example.com", "dev@example.com", "admin@example.com"

@@ -6,9 +6,6 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from agentgate.demo import people
-from agentgate.demo.cast import BROWSER, CALLBACK, Cast, make_cast
-from agentgate.demo.people import People
 from agents.models import Agent
 from agents.services import stop_agent
 from consent.connections import Choice
@@ -17,6 +14,9 @@ from consent.services import ConsentRequest, request_consent, revoke_consent
 from core.actor import Actor
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from demo import people
+from demo.cast import BROWSER, CALLBACK, Cast, make_cast
+from demo.people import People
 from tokens.issuing import IssuedTokens
 from tokens.services import approve, deny, exchange_code, refresh_tokens
 

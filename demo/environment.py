@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
 DEFAULT_PORT = "8000"
 # A demo never touches somebody's servers, whatever their shell has set.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from agentgate.demo.environment import FOLDER, ROOT
+from demo.environment import FOLDER, ROOT
 
 START_SECONDS = 60
 STOP_SECONDS = 15

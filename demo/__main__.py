@@ -6,11 +6,11 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agentgate.demo.environment import FOLDER, free_port, prepare
-from agentgate.demo.processes import PYTHON, WORKER, Processes, wait_until_healthy
+from demo.environment import FOLDER, free_port, prepare
+from demo.processes import PYTHON, WORKER, Processes, wait_until_healthy
 
 if TYPE_CHECKING:
-    from agentgate.demo.people import People
+    from demo.people import People
 
 say = partial(print, flush=True)
 
@@ -65,13 +65,13 @@ def set_up() -> "People":
     say("demo: preparing the database")
     call_command("migrate", verbosity=0, skip_checks=True)
 
-    from agentgate.demo.history import make_history
+    from demo.history import make_history
 
     return make_history()
 
 
 def welcome(people: "People", url: str) -> None:
-    from agentgate.demo.people import ADMINISTRATOR, DEVELOPER, PERSON
+    from demo.people import ADMINISTRATOR, DEVELOPER, PERSON
 
     words = {"person": PERSON, "developer": DEVELOPER, "administrator": ADMINISTRATOR}
     passwords = {f"{word}_password": people.passwords[email] for word, email in words.items()}
@@ -82,14 +82,14 @@ def act(processes: Processes, people: "People", url: str) -> None:
     """Start the demo's service and its agent, who talk to the gate over HTTP like anybody else."""
     port = str(free_port())
     processes.start(
-        *(PYTHON, "-m", "agentgate.demo.service"),
+        *(PYTHON, "-m", "demo.service"),
         AGENTGATE_URL=url,
         SERVICE_PORT=port,
         SERVICE_ID=people.service_id,
         SERVICE_SECRET=people.service_secret,
     )
     processes.start(
-        *(PYTHON, "-m", "agentgate.demo.agent"),
+        *(PYTHON, "-m", "demo.agent"),
         AGENTGATE_URL=url,
         SERVICE_URL=f"http://127.0.0.1:{port}",
         CLIENT_ID=people.client_id,

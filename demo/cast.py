@@ -7,12 +7,12 @@ from typing import Any
 
 from accounts.models import User
 from accounts.services import register_user
-from agentgate.demo.people import ADMINISTRATOR, DEVELOPER, PERSON
 from agents.models import Agent
 from agents.services import RegisteredAgent, register_agent
 from consent.catalogue import catalogue
 from core import clock
 from core.actor import Actor
+from demo.people import ADMINISTRATOR, DEVELOPER, PERSON
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.resource_servers import RegisteredResourceServer, register_resource_server
