@@ -1,5 +1,7 @@
 """Facts about the tree that no linter checks; `./dev check` runs this and reads the exit status."""
 
+import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -8,6 +10,8 @@ import django
 
 ROOT = Path(__file__).resolve().parent.parent
 DJANGO = (6, 1)
+# None of these names is ours on a package index, so the command installs a stranger's code or nothing.
+UNPUBLISHED = re.compile(r"pip install .{0,12}[a]gentgate|agentgate[-_]s[d]k", re.I)
 OUTSIDE_THE_LAYERS = {"tests", "benchmarks"}
 
 
@@ -23,6 +27,10 @@ def faults() -> list[str]:
         found.append(f"{name}/ is not among import-linter's root_packages")
     for name in sorted(packages - layers):
         found.append(f"{name}/ has no layer: every package has its place")
+    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
+        text = (ROOT / name).read_text(errors="ignore") if (ROOT / name).is_file() else ""
+        if match := UNPUBLISHED.search(text):
+            found.append(f"{name} says {match[0]!r}: the SDK is agentgate-oauth, and only the checkout has it")
     return found
 
 

@@ -12,8 +12,8 @@ from tests.live.server import ROOT, Databases, LiveServer
 SDK = ROOT / "sdk" / "python"
 sys.path[:0] = [str(SDK / "src"), str(SDK / "tests")]
 
-from agentgate_sdk import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
-from agentgate_sdk.models import AuditEntry, NewResourceServer  # noqa: E402
+from agentgate_oauth import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
+from agentgate_oauth.models import AuditEntry, NewResourceServer  # noqa: E402
 
 
 @pytest.fixture(scope="session")

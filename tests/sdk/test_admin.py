@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from agentgate_sdk import AgentGateAdmin, AgentGateVerifier, AsyncAgentGateAdmin, AsyncAgentGateVerifier, rules
-from agentgate_sdk.errors import (
+from agentgate_oauth import AgentGateAdmin, AgentGateVerifier, AsyncAgentGateAdmin, AsyncAgentGateVerifier, rules
+from agentgate_oauth.errors import (
     AuthenticationError,
     InvalidClientError,
     InvalidRequestError,

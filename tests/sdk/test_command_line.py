@@ -24,7 +24,7 @@ class Terminal:
 
     def run(self, *arguments: str, given: str = "", code: int = 0) -> str:
         """Return what `agentgate` printed on both streams."""
-        command = [sys.executable, "-c", "from agentgate_sdk.cli import main; main()", *arguments]
+        command = [sys.executable, "-c", "from agentgate_oauth.cli import main; main()", *arguments]
         ran = subprocess.run(
             command, env=self.environment, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

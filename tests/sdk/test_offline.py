@@ -1,8 +1,8 @@
 """Offline decisions about a live server's tokens: what they know, and what they do not."""
 
 import pytest
-from agentgate_sdk import Decision
-from agentgate_sdk.service import Guard, Refusal, Requirement
+from agentgate_oauth import Decision
+from agentgate_oauth.service import Guard, Refusal, Requirement
 
 from tests.conftest import Servers
 from tests.live.gate import Agent, Gate, Person, expect

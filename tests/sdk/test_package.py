@@ -17,7 +17,7 @@ import asyncio
 import sys
 from typing import Optional
 
-from agentgate_sdk import (
+from agentgate_oauth import (
     AgentGateAdmin, AgentGateClient, AsyncAgentGateClient, Decision, Session, SessionRecord, SessionStore, rules,
 )
 
@@ -109,8 +109,8 @@ def program(tmp_path: Path) -> Path:
 
 def test_the_wheel_holds_the_package_and_its_types(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
-    assert "agentgate_sdk/py.typed" in names
-    assert {name.split("/")[0] for name in names} == {"agentgate_sdk", "agentgate_sdk-0.1.0.dist-info"}
+    assert "agentgate_oauth/py.typed" in names
+    assert {name.split("/")[0] for name in names} == {"agentgate_oauth", "agentgate_oauth-0.1.0.dist-info"}
 
 
 def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: Gate, agent: Agent, person: Person):
@@ -127,7 +127,7 @@ def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: 
 def test_a_bare_install_says_which_extra_the_command_line_needs(empty_environment: Path):
     ran = subprocess.run([str(empty_environment.parent / "agentgate")], capture_output=True, text=True)
     assert ran.returncode == 1
-    assert "agentgate-sdk[cli]" in ran.stderr
+    assert "agentgate-oauth[cli]" in ran.stderr
 
 
 @pytest.mark.parametrize("checker", CHECKERS)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agentgate_sdk import AgentGateAdmin
-from agentgate_sdk.models import NewResourceServer
+from agentgate_oauth import AgentGateAdmin
+from agentgate_oauth.models import NewResourceServer
 
 from tests.live.gate import Agent, Developer, Gate, Person
 from tests.sdk.conftest import SDK, verified
@@ -24,7 +24,7 @@ SCOPES = ("email:read", "email:send")
 
 def framework(example: str) -> str | None:
     """Return the integration that an example is about, None for the others."""
-    found = re.search(r"agentgate_sdk\.integrations\.(\w+)", example)
+    found = re.search(r"agentgate_oauth\.integrations\.(\w+)", example)
     return found[1] if found else None
 
 

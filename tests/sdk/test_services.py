@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from agentgate_sdk import AgentGateAdmin
-from agentgate_sdk.models import NewResourceServer
+from agentgate_oauth import AgentGateAdmin
+from agentgate_oauth.models import NewResourceServer
 from fastmcp import Client
 from service_processes import Service, running_service
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from agentgate_sdk import AgentGateAdmin, AgentGateClient, AsyncAgentGateClient, FileStore, SessionEndedError
-from agentgate_sdk.errors import InvalidGrantError
+from agentgate_oauth import AgentGateAdmin, AgentGateClient, AsyncAgentGateClient, FileStore, SessionEndedError
+from agentgate_oauth.errors import InvalidGrantError
 
 from tests.live.gate import Agent, Gate, Person
 from tests.sdk.cutting_proxy import cutting_proxy

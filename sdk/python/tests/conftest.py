@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate
 
-from agentgate_sdk import AgentGateClient, AsyncAgentGateClient
+from agentgate_oauth import AgentGateClient, AsyncAgentGateClient
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from agentgate_sdk import RetryPolicy
+from agentgate_oauth import RetryPolicy
 
 BASE_URL = "https://gate.example"
 CLIENT_SECRET = "ags_client-secret-value"

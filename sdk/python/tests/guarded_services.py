@@ -10,8 +10,8 @@ import os
 import sys
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
-from agentgate_sdk import Decision
-from agentgate_sdk.service import Guard, default_guard
+from agentgate_oauth import Decision
+from agentgate_oauth.service import Guard, default_guard
 
 METADATA = "https://mail.example/.well-known/oauth-protected-resource"
 
@@ -65,7 +65,7 @@ def serve_django(port: int) -> None:
     from django.http import JsonResponse
     from django.urls import path
 
-    from agentgate_sdk.integrations.django import require_scopes
+    from agentgate_oauth.integrations.django import require_scopes
 
     @require_scopes("email:send", context=recipient_of)
     def send(request):
@@ -86,7 +86,7 @@ def serve_drf(port: int) -> None:
     from rest_framework.response import Response
     from rest_framework.views import APIView
 
-    from agentgate_sdk.integrations.drf import require_scopes
+    from agentgate_oauth.integrations.drf import require_scopes
 
     class Send(APIView):
         permission_classes = [
@@ -103,7 +103,7 @@ def serve_drf(port: int) -> None:
 def serve_flask(port: int) -> None:
     from flask import Flask, g, request
 
-    from agentgate_sdk.integrations.flask import require_scopes
+    from agentgate_oauth.integrations.flask import require_scopes
 
     app = Flask(__name__)
 
@@ -118,7 +118,7 @@ def serve_flask(port: int) -> None:
 def serve_fastapi(port: int) -> None:
     import fastapi
 
-    from agentgate_sdk.integrations.fastapi import require_scopes
+    from agentgate_oauth.integrations.fastapi import require_scopes
 
     app = fastapi.FastAPI()
 
@@ -137,7 +137,7 @@ def serve_fastapi(port: int) -> None:
 def serve_fastmcp(port: int) -> None:
     from fastmcp import FastMCP
 
-    from agentgate_sdk.integrations.fastmcp import AgentGateTokenVerifier, current_decision, require_scopes
+    from agentgate_oauth.integrations.fastmcp import AgentGateTokenVerifier, current_decision, require_scopes
 
     door = Guard(
         os.environ["AGENTGATE_URL"],

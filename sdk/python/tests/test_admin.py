@@ -11,8 +11,13 @@ import httpx
 import pytest
 from fake_gate import BASE_URL, NO_PAUSES, problem
 
-from agentgate_sdk import AgentGateAdmin, AsyncAgentGateAdmin, rules
-from agentgate_sdk.errors import EmailTakenError, InvalidRequestError, NotFoundError, UnexpectedResponseError
+from agentgate_oauth import AgentGateAdmin, AsyncAgentGateAdmin, rules
+from agentgate_oauth.errors import (
+    EmailTakenError,
+    InvalidRequestError,
+    NotFoundError,
+    UnexpectedResponseError,
+)
 
 AGENT = {
     "id": "agt_1",

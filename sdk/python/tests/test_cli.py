@@ -17,8 +17,8 @@ from served import served
 from test_admin import AGENT
 from typer.testing import CliRunner
 
-from agentgate_sdk.cli import app as cli_app
-from agentgate_sdk.cli import main
+from agentgate_oauth.cli import app as cli_app
+from agentgate_oauth.cli import main
 
 SESSION = {
     "id": "dev_1",
@@ -176,7 +176,7 @@ def test_following_prints_what_is_new_once(api, monkeypatch):
             raise KeyboardInterrupt
         looks.pop(0)()
 
-    monkeypatch.setattr("agentgate_sdk.cli.log.time.sleep", sleep)
+    monkeypatch.setattr("agentgate_oauth.cli.log.time.sleep", sleep)
     output = agentgate("log", "--follow", code=130)
     assert output.count("log_2") == 1 and output.count("log_3") == 1
 
@@ -210,11 +210,13 @@ def test_verify_reads_the_token_from_standard_input_and_exits_by_the_decision(ap
 
 
 def test_without_the_extra_it_names_the_extra(tmp_path):
-    program = "import sys; sys.modules['typer'] = None; from agentgate_sdk.cli import main; main()"
+    program = "import sys; sys.modules['typer'] = None; from agentgate_oauth.cli import main; main()"
     source = str(Path(__file__).parent.parent / "src")
     result = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": source}, capture_output=True, text=True
     )
     assert (
-        result.returncode == 1 and "agentgate-sdk[cli]" in result.stderr and "Traceback" not in result.stderr
+        result.returncode == 1
+        and "agentgate-oauth[cli]" in result.stderr
+        and "Traceback" not in result.stderr
     )

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from fake_gate import BASE_URL, problem
 
-from agentgate_sdk import Decision, RetryPolicy
-from agentgate_sdk.service import Guard, Refusal, Requirement, configure, default_guard, defaults
-from agentgate_sdk.service.bearer import MalformedCredential, read_bearer
+from agentgate_oauth import Decision, RetryPolicy
+from agentgate_oauth.service import Guard, Refusal, Requirement, configure, default_guard, defaults
+from agentgate_oauth.service.bearer import MalformedCredential, read_bearer
 
 METADATA = "https://api.example/.well-known/oauth-protected-resource"
 SEND = Requirement[None](("email:send", "email:read"), action="send", context={"recipient": "a@example.com"})

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from fake_gate import BASE_URL
 
-from agentgate_sdk import Decision, RetryPolicy
-from agentgate_sdk.service import Guard, Refusal, Requirement
+from agentgate_oauth import Decision, RetryPolicy
+from agentgate_oauth.service import Guard, Refusal, Requirement
 
 AUDIENCE = "https://api.example"
 KEY = ec.generate_private_key(ec.SECP256R1())

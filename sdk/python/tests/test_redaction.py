@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, problem
 
-from agentgate_sdk import (
+from agentgate_oauth import (
     AgentGateAdmin,
     AgentGateClient,
     AgentGateError,
@@ -18,8 +18,8 @@ from agentgate_sdk import (
     FileStore,
     SessionRecord,
 )
-from agentgate_sdk._decode import reader
-from agentgate_sdk.models import DeveloperSession, NewAgent, NewResourceServer, RotatedApiKey, Tokens
+from agentgate_oauth._decode import reader
+from agentgate_oauth.models import DeveloperSession, NewAgent, NewResourceServer, RotatedApiKey, Tokens
 
 SECRETS = (
     CLIENT_SECRET,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, FakeGate, problem
 
-from agentgate_sdk import (
+from agentgate_oauth import (
     AgentGateAdmin,
     AgentGateClient,
     AgentGateVerifier,
@@ -17,9 +17,9 @@ from agentgate_sdk import (
     RetryPolicy,
     UnavailableError,
 )
-from agentgate_sdk._call import Call, Credential
-from agentgate_sdk._effects import Send, Sleep
-from agentgate_sdk._retry import perform, retry_after
+from agentgate_oauth._call import Call, Credential
+from agentgate_oauth._effects import Send, Sleep
+from agentgate_oauth._retry import perform, retry_after
 
 DECISION = {"allowed": True}
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, problem
 
-from agentgate_sdk import (
+from agentgate_oauth import (
     AgentGateClient,
     AsyncAgentGateClient,
     MemoryStore,

@@ -15,9 +15,9 @@ import pytest
 from fake_gate import BASE_URL, CLIENT_SECRET, NO_PAUSES, FakeGate, tokens
 from served import served
 
-from agentgate_sdk import AgentGateClient, FileStore, KeyringStore, MemoryStore, SessionRecord, StoreError
-from agentgate_sdk._decode import reader
-from agentgate_sdk.models import Tokens
+from agentgate_oauth import AgentGateClient, FileStore, KeyringStore, MemoryStore, SessionRecord, StoreError
+from agentgate_oauth._decode import reader
+from agentgate_oauth.models import Tokens
 
 
 class DictKeyring(keyring.backend.KeyringBackend):

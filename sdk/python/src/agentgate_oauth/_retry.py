@@ -16,7 +16,7 @@ from ._effects import Flow, NetworkFailure, Sleep
 from .errors import ApiError, ConnectionFailedError, FieldProblem, UnexpectedResponseError, error_class
 
 T = TypeVar("T")
-logger = logging.getLogger("agentgate_sdk")
+logger = logging.getLogger("agentgate_oauth")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Django REST framework: `permission_classes = [require_scopes("email:send")]`.
 
-The decision is `request.agentgate`. The guard is found as in `agentgate_sdk.integrations.django`.
+The decision is `request.agentgate`. The guard is found as in `agentgate_oauth.integrations.django`.
 """
 
 from __future__ import annotations

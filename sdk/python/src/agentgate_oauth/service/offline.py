@@ -131,4 +131,4 @@ def _import_jwt() -> Any:
         importlib.import_module("cryptography")
         return importlib.import_module("jwt")
     except ImportError:
-        raise MissingExtraError("install agentgate-sdk[offline]") from None
+        raise MissingExtraError("offline") from None

@@ -24,7 +24,7 @@ from .requirement import Question
 from .sources import DecisionSource, IntrospectionSource, VerifySource
 
 Mode = Literal["verify", "introspect", "offline"]
-logger = logging.getLogger("agentgate_sdk")
+logger = logging.getLogger("agentgate_oauth")
 
 # A request is waiting: better a quick 503 than a long doubt.
 _TIMEOUT_SECONDS = 5.0

@@ -154,7 +154,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a policy; see `agentgate_sdk.rules` for constructors. `config` is the API's JSON."""
+    """One rule of a policy; see `agentgate_oauth.rules` for constructors. `config` is the API's JSON."""
 
     type: str
     config: Mapping[str, Any]

@@ -1,8 +1,10 @@
-"""The command line, `agentgate`. Needs the extra: `pip install "agentgate-sdk[cli]"`."""
+"""The command line, `agentgate`. Needs the extra: `pip install "./sdk/python[cli]"` in a checkout."""
 
 from __future__ import annotations
 
 import sys
+
+from ..errors import MissingExtraError
 
 
 def main() -> None:
@@ -11,5 +13,5 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("typer", "rich"):
             raise
-        sys.exit('agentgate: the command line needs: pip install "agentgate-sdk[cli]"')
+        sys.exit(f"agentgate: {MissingExtraError('cli')}")
     run()

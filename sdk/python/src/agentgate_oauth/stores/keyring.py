@@ -53,4 +53,4 @@ def _import_keyring() -> Any:
         importlib.import_module("keyring.errors")
         return importlib.import_module("keyring")
     except ImportError:
-        raise MissingExtraError("install agentgate-sdk[keyring]") from None
+        raise MissingExtraError("keyring") from None

@@ -32,7 +32,7 @@ def _guard_of_environment() -> Guard:
     base_url = os.environ.get("AGENTGATE_URL")
     if not base_url:
         raise RuntimeError(
-            "no guard: pass guard=, call agentgate_sdk.service.configure, or set AGENTGATE_URL"
+            "no guard: pass guard=, call agentgate_oauth.service.configure, or set AGENTGATE_URL"
         )
     return Guard(
         base_url,

@@ -40,6 +40,16 @@ class StoreError(AgentGateError):
 class MissingExtraError(AgentGateError):
     """A part of the package was used without its optional dependency."""
 
+    def __init__(self, extra: str) -> None:
+        super().__init__(extra)
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return (
+            f"agentgate-oauth[{self.extra}] is not installed; "
+            f'in a checkout of AgentGate: pip install "./sdk/python[{self.extra}]"'
+        )
+
 
 @dataclass(frozen=True)
 class FieldProblem:

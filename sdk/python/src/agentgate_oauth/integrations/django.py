@@ -1,7 +1,7 @@
 """Django: `@require_scopes("email:send")` on a view, synchronous or not. The decision is `request.agentgate`.
 
 The guard comes from `guard=`, else from `settings.AGENTGATE` (the arguments of `Guard` as a dict), else from
-`agentgate_sdk.service.default_guard`. `context`, `action` and `resource` may be functions of the request.
+`agentgate_oauth.service.default_guard`. `context`, `action` and `resource` may be functions of the request.
 """
 
 from __future__ import annotations

@@ -1,2 +1,0 @@
-VERSION = "0.1.0"
-USER_AGENT = f"agentgate-sdk-python/{VERSION}"
