@@ -15,7 +15,7 @@ from accounts.errors import InvalidCode
 from core.actor import Actor
 from core.canonical import canonical_json
 from core.crypto import keyed_digest
-from core.throttle import Throttle, address_subjects
+from limits.throttle import Throttle, address_subjects
 
 LIFETIME = timedelta(minutes=15)
 # Crockford's Base32: nothing looks like something else in it.

@@ -16,7 +16,7 @@ from accounts.services import add_user
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
-from core.throttle import address_subjects
+from limits.throttle import address_subjects
 
 Kind = PendingRegistration.Kind
 

@@ -7,7 +7,7 @@ from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
-from core.throttle import ACCOUNT_TIMES, Subject, Throttle, address_group, address_subject, address_subjects
+from limits.throttle import ACCOUNT_TIMES, Subject, Throttle, address_group, address_subject, address_subjects
 
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from core.throttle import parse_rate
+from limits.throttle import parse_rate
 
 THROTTLES = (
     "THROTTLE_REGISTRATION",

@@ -20,6 +20,6 @@ SCHEDULE: dict[str, Any] = {
     "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 600.0},
     "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": 3600.0},
     "sweep-known-addresses": {"task": "accounts.tasks.sweep_known_addresses", "schedule": 3600.0},
-    "sweep-counters": {"task": "core.tasks.sweep_counters", "schedule": 600.0},
+    "sweep-counters": {"task": "limits.tasks.sweep_counters", "schedule": 600.0},
     "sweep-idempotency-records": {"task": "core.tasks.sweep_idempotency_records", "schedule": 600.0},
 }

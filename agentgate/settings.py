@@ -72,6 +72,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "core",
     "audit",
+    "limits",
     "accounts",
     "developers",
     "agents",

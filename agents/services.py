@@ -18,10 +18,10 @@ from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
-from core.throttle import throttle_client_failure
 from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
+from limits.throttle import throttle_client_failure
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
 

@@ -1,15 +1,10 @@
-"""Sweeps of what has run out. Small batches, safe to repeat."""
+"""The sweep of idempotency records that have run out. Small batches, safe to repeat."""
 
 from celery import shared_task
 
-from core import clock, counters, idempotency
+from core import idempotency
 
 BATCH = 500
-
-
-@shared_task
-def sweep_counters() -> int:
-    return counters.delete_idle_counters(clock.now(), BATCH)
 
 
 @shared_task

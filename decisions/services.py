@@ -11,13 +11,13 @@ from datetime import datetime
 from audit.events import Event, Outcome
 from audit.services import Draft, append
 from core import clock
-from core.counters import lock_counters, save_counters, take_call
 from core.locks import deciding
-from core.sliding_window import LoadedCounter
 from decisions.checks import first_reason, missing_scopes
 from decisions.contexts import context_for_log
 from decisions.facts import Asked, Facts, Gone, load_facts
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
+from limits.counters import lock_counters, save_counters, take_call
+from limits.sliding_window import LoadedCounter
 from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token

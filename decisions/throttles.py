@@ -3,8 +3,8 @@
 from django.conf import settings
 
 from core.actor import Actor
-from core.quick_throttle import QuickThrottle
-from core.throttle import address_subjects
+from limits.quick_throttle import QuickThrottle
+from limits.throttle import address_subjects
 
 
 def throttle_anonymous(*, actor: Actor, questions: int = 1) -> None:

@@ -15,10 +15,10 @@ from core.actor import Actor
 from core.errors import Conflict, FieldError, Invalid, NotAuthenticated
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
-from core.throttle import throttle_client_failure
 from core.uris import UnusableUri, canonical_uri
 from developers.acting import hold_developer
 from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
+from limits.throttle import throttle_client_failure
 
 MAX_SCOPES = 100
 # Of an organization, over all its resource servers, and for good: scopes keep their words for those who granted them.

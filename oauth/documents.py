@@ -15,7 +15,7 @@ from oauth2_provider.settings import oauth2_settings
 
 from core.actor import Actor
 from core.errors import Unavailable
-from core.throttle import Throttle, address_subjects
+from limits.throttle import Throttle, address_subjects
 
 # A process has eight workers. Six are left, however slow the hosts and their name servers are.
 MAX_FETCHES = 2

@@ -10,8 +10,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from core.sliding_window import CounterRequest
 from core.text import echo
+from limits.sliding_window import CounterRequest
 from policies.rules import Denial, RuleContext
 from policies.rules.ledger import Ledger, LimitKind, subject_of
 from policies.rules.parsing import parse_rule

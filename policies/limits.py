@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core import clock
-from core.counters import load_counters, put_counters
-from core.sliding_window import LoadedCounter
+from limits.counters import load_counters, put_counters
+from limits.sliding_window import LoadedCounter
 from policies.rules import InvalidRules, parse_rules
 from policies.rules.ledger import EVERYONE, Ledger, LimitKind
 from policies.rules.rate_limit import RateLimit

@@ -137,7 +137,7 @@ def mails(mailoutbox: list[object], monkeypatch: pytest.MonkeyPatch) -> list[obj
 def _empty_cache() -> Iterator[None]:
     from django.core.cache import cache
 
-    from core import quick_throttle
+    from limits import quick_throttle
 
     yield
     cache.clear()

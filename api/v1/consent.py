@@ -32,8 +32,8 @@ from consent.selectors import consent_to_decide, visible_consent
 from consent.services import ConsentRequest, request_consent, require_same_browser
 from core.browser import browser_digest
 from core.idempotency import Answer
-from core.throttle import Throttle, address_subjects
 from developers.errors import OrganizationSuspended, ServiceSuspended
+from limits.throttle import Throttle, address_subjects
 from tokens.services import approve, deny
 
 

@@ -14,7 +14,7 @@ from core.actor import visitor
 from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled
 from core.secrets import digest
-from core.throttle import Throttle, address_subjects
+from limits.throttle import Throttle, address_subjects
 from oauth.authorization import find_client_and_return, make_consent
 from oauth.errors import OAuthError, retry_after
 from oauth.parameters import Parameters

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidRedirectUri
 from core.actor import visitor
-from core.throttle import Throttle, address_subjects
+from limits.throttle import Throttle, address_subjects
 from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate
 from oauth.authorization import find_client_and_return, make_consent

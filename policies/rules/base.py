@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from core.sliding_window import CounterRequest
+from limits.sliding_window import CounterRequest
 from policies.rules.ledger import Ledger
 
 MAX_ENTRIES = 200

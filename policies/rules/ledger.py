@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core.sliding_window import CounterRequest, counter_key
+from limits.sliding_window import CounterRequest, counter_key
 
 EVERYONE = "*"
 

@@ -4,7 +4,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import Field
 
-from core.sliding_window import CounterRequest
+from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.ledger import Ledger, LimitKind, subject_of
 

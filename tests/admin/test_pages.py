@@ -16,7 +16,8 @@ from django.urls import reverse
 from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from audit.models import Concern, Leaf, PendingEntry, PersonalData
-from core.models import Counter, IdempotencyRecord
+from core.models import IdempotencyRecord
+from limits.models import Counter
 from tests.admin.world import PASSWORD, World, sign_in, staff
 
 MAX_QUERIES = 12

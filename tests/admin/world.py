@@ -20,11 +20,11 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
-from core.throttle import Subject, Throttle
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.resource_servers import ScopeDefinition, register_resource_server
 from developers.services import register_developer
+from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from tokens.issuing import IssuedTokens
 from tokens.services import approve, exchange_code, refresh_tokens

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.sliding_window import CounterRequest
+from limits.sliding_window import CounterRequest
 from policies.engine import CompiledPolicy, CompiledRule, compile_policy, evaluate
 from policies.rules import Denial, RuleContext
 

@@ -10,10 +10,10 @@ import pytest
 from django.db import connection
 
 from consent.catalogue import catalogue
-from core import counters
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from limits import counters
 from policies.engine import compile_policy, evaluate
 from policies.limits import limit_kinds, plan_limits
 from policies.models import Policy

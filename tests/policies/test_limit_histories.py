@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from core import clock
 from core.actor import SYSTEM
-from core.counters import take_all
 from developers.models import Organization
+from limits.counters import take_all
 from policies.engine import compile_policy, evaluate
 from policies.rules import RuleContext
 from policies.services import create_policy, update_policy

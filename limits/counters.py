@@ -14,12 +14,12 @@ from typing import Any
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
-from core.models import Counter
-from core.sliding_window import EPOCH, CounterRequest, LoadedCounter
+from limits.models import Counter
+from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
 
 # One parameter for any number of keys, in key order. A row that nobody has counted in may be swept at once.
 _LOCK = """
-    INSERT INTO core_counter (key, slot, counts, expires_at)
+    INSERT INTO limits_counter (key, slot, counts, expires_at)
     SELECT {key}, 0, {nothing}, %s FROM {keys}
     ON CONFLICT (key) DO UPDATE SET key = excluded.key
     RETURNING key, slot, counts
@@ -34,25 +34,25 @@ _LOCK_ON = {
     "sqlite": _LOCK.format(key="value", nothing="x''", keys="json_each(%s) WHERE true"),
 }
 _SAVE_ON_POSTGRESQL = """
-    UPDATE core_counter SET slot = new.slot, counts = new.counts, expires_at = new.expires_at
+    UPDATE limits_counter SET slot = new.slot, counts = new.counts, expires_at = new.expires_at
     FROM unnest(%s::text[], %s::bigint[], %s::bytea[], %s::timestamptz[])
         AS new(key, slot, counts, expires_at)
-    WHERE core_counter.key = new.key
+    WHERE limits_counter.key = new.key
 """
-_SAVE_ON_SQLITE = "UPDATE core_counter SET slot = %s, counts = %s, expires_at = %s WHERE key = %s"
+_SAVE_ON_SQLITE = "UPDATE limits_counter SET slot = %s, counts = %s, expires_at = %s WHERE key = %s"
 
 # A sweep skips what a batch holds: it waits for nobody, so it cannot deadlock with key order.
 _SWEEP_ON = {
     "postgresql": """
         WITH idle AS MATERIALIZED (
-            SELECT key FROM core_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
+            SELECT key FROM limits_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
             FOR UPDATE SKIP LOCKED
         )
-        DELETE FROM core_counter USING idle WHERE core_counter.key = idle.key
+        DELETE FROM limits_counter USING idle WHERE limits_counter.key = idle.key
     """,
     "sqlite": """
-        DELETE FROM core_counter WHERE key IN (
-            SELECT key FROM core_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
+        DELETE FROM limits_counter WHERE key IN (
+            SELECT key FROM limits_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
         )
     """,
 }

@@ -17,8 +17,8 @@ from redis.exceptions import RedisError
 
 from core import clock
 from core.errors import Throttled
-from core.sliding_window import EPOCH
-from core.throttle import Subject, parse_rate
+from limits.sliding_window import EPOCH
+from limits.throttle import Subject, parse_rate
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.sliding_window import EPOCH, SLOTS, CounterRequest, LoadedCounter, counter_key
+from limits.sliding_window import EPOCH, SLOTS, CounterRequest, LoadedCounter, counter_key
 
 START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

@@ -7,8 +7,8 @@ import time_machine
 from django.db import connection, transaction
 
 from core.errors import Throttled
-from core.models import Counter
-from core.throttle import Subject, Throttle, address_subjects, parse_rate
+from limits.models import Counter
+from limits.throttle import Subject, Throttle, address_subjects, parse_rate
 
 THROTTLE = Throttle("sign_in", "2/minute")
 SUBJECT = Subject("address:192.0.2.1")

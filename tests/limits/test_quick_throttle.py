@@ -11,10 +11,10 @@ import time_machine
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from core import quick_throttle
 from core.errors import Throttled
-from core.quick_throttle import QuickThrottle
-from core.throttle import Subject
+from limits import quick_throttle
+from limits.quick_throttle import QuickThrottle
+from limits.throttle import Subject
 from tests.servers import free_port
 
 THROTTLE = QuickThrottle("test", "3/minute")

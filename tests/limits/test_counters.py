@@ -7,7 +7,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
 
-from core.counters import (
+from limits.counters import (
     CounterDenial,
     delete_idle_counters,
     lock_counters,
@@ -15,8 +15,8 @@ from core.counters import (
     save_counters,
     take_all,
 )
-from core.models import Counter
-from core.sliding_window import CounterRequest
+from limits.models import Counter
+from limits.sliding_window import CounterRequest
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 THREADS = 4

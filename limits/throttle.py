@@ -17,11 +17,11 @@ from django.conf import settings
 from django.db import transaction
 
 from core import clock
-from core.counters import lock_counters, read_counters, save_counters, take_all
 from core.errors import Throttled
 from core.net import parse_address, without_zone
 from core.secrets import digest
-from core.sliding_window import CounterRequest, counter_key
+from limits.counters import lock_counters, read_counters, save_counters, take_all
+from limits.sliding_window import CounterRequest, counter_key
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 SUBSCRIBER_BITS = 64  # the least that an IPv6 subscriber holds (RFC 6177)

@@ -1,0 +1,16 @@
+from django.db import models
+
+
+class Counter(models.Model):
+    """One exact sliding-window counter. Only `limits.counters` reads or writes these rows.
+
+    `slot` is the number of the newest slot, `counts` a ring of 65 packed counts, one per slot.
+    """
+
+    key = models.CharField(primary_key=True, max_length=200)
+    slot = models.BigIntegerField()
+    counts = models.BinaryField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
