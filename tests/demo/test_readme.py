@@ -69,7 +69,7 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
     """The proxy that would end TLS is played by curl: it sends the header that the server believes from loopback."""
     (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')
     steps = blocks("sh", "The eight steps, with curl")
-    functions = "".join(re.findall(r"^(?:GATE=|field\(|send\().*\n", steps, re.M))
+    functions = "".join(re.findall(r"^(?:export GATE=|API=|field\(|send\().*\n", steps, re.M))
     (developer,) = re.findall(r"API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
     (person,) = re.findall(r"^PERSON=.*\nsend .*?/users/register.*\n", steps, re.M)
     outside = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}
@@ -85,8 +85,8 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
         assert run(developer) + run(person) == [{"status": "verification_required"}] * 2
         codes = re.findall(r"^ +([0-9A-Z]{5}-[0-9A-Z]{5})$", server.log_text(), re.M)
         confirmed = run(
-            f"""send "$GATE/developers/register/confirm" -d '{{"email": "dev@acme.example", "code": "{codes[0]}"}}'
-            send "$GATE/users/register/confirm" -d '{{"email": "ada@acme.example", "code": "{codes[1]}"}}'"""
+            f"""send "$API/developers/register/confirm" -d '{{"email": "dev@acme.example", "code": "{codes[0]}"}}'
+            send "$API/users/register/confirm" -d '{{"email": "ada@acme.example", "code": "{codes[1]}"}}'"""
         )
     assert confirmed[0]["apiKey"].startswith("ag_")
     assert confirmed[1]["id"].startswith("usr_")
