@@ -5,9 +5,9 @@ from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns, asked_actions, matches_any
 
 
-@register("action_allowlist")
+@register("action_allowlist", title="Allowed actions")
 class ActionAllowlist(Rule):
-    """Only listed actions: every required scope, and the action if given, must be listed."""
+    """Allow only listed actions: every required scope, and the action if given, must be listed."""
 
     actions: Patterns
 

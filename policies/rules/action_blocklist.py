@@ -5,9 +5,9 @@ from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns, asked_actions, matches_any
 
 
-@register("action_blocklist")
+@register("action_blocklist", title="Blocked actions")
 class ActionBlocklist(Rule):
-    """No listed action: one listed among the required scopes and the action denies."""
+    """Deny a call if any of its required scopes, or its action, is listed."""
 
     actions: Patterns
 

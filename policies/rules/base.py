@@ -1,14 +1,15 @@
 """What a rule is, and the registry of rule types.
 
 To add a type, copy a module of this package: a class with its configuration as fields, a `check`, a
-`sentence`, and `@register("its_name")`. Nothing else needs to change.
+`sentence`, and `@register("its_name", title="Its title")`. Nothing else needs to change: the portal's form, the
+OpenAPI document and docs/policies.md are generated from the fields, with their `title` and `description`.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -56,6 +57,7 @@ class Rule(BaseModel, ABC):
     )
 
     type: ClassVar[str]
+    title: ClassVar[str]
 
     @abstractmethod
     def check(self, ctx: RuleContext) -> Denial | None:
@@ -77,13 +79,17 @@ class DuplicateRuleTypeError(Exception):
     """Two rule types have one name."""
 
 
-def register[R: Rule](name: str) -> Callable[[type[R]], type[R]]:
-    """Return a class decorator that makes a rule type known as `name`. Raises `DuplicateRuleTypeError`."""
+def register[R: Rule](name: str, *, title: str) -> Callable[[type[R]], type[R]]:
+    """Return a class decorator that makes a rule type known as `name`. Raises `DuplicateRuleTypeError`.
+
+    `title` is what the portal calls a rule of this type.
+    """
 
     def add(rule: type[R]) -> type[R]:
         if name in RULES:
             raise DuplicateRuleTypeError(f"{name}: {RULES[name].__module__} and {rule.__module__}")
         rule.type = name
+        rule.title = title
         RULES[name] = rule
         return rule
 
@@ -103,4 +109,9 @@ def _as_tuple(value: Any) -> Any:
 # Text that is safe to store and to show: no control characters, no lone surrogates.
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS), AfterValidator(_require_plain)]
 
-type Listed[T] = Annotated[tuple[T, ...], Field(max_length=MAX_ENTRIES), BeforeValidator(_as_tuple)]
+# A length of time. `x-unit` tells the portal which input to show; a field without one gets a plain input.
+Seconds = Annotated[int, Field(json_schema_extra={"x-unit": "seconds"})]
+
+# A plain alias, not a `type` statement: pydantic would make a reference of one in the JSON schema.
+T = TypeVar("T")
+Listed = Annotated[tuple[T, ...], Field(max_length=MAX_ENTRIES), BeforeValidator(_as_tuple)]

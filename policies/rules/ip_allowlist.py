@@ -4,7 +4,7 @@ from typing import Annotated
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.net import Network, parse_address
@@ -46,11 +46,14 @@ def _explain(text: str) -> PydanticCustomError:
     )
 
 
-@register("ip_allowlist")
+@register("ip_allowlist", title="Allowed addresses")
 class IpAllowlist(Rule):
-    """Only calls from listed addresses. A call without an address is denied."""
+    """Allow only calls from listed addresses. A call without an address is denied."""
 
-    cidrs: Listed[Annotated[Text, AfterValidator(_require_network)]]
+    cidrs: Annotated[
+        Listed[Annotated[Text, AfterValidator(_require_network)]],
+        Field(title="Address ranges", description="For example 203.0.113.0/24 or 2001:db8::/32."),
+    ]
 
     @cached_property
     def networks(self) -> tuple[Network, ...]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from policies.rules.base import Listed, RuleContext, Text
@@ -15,7 +15,10 @@ def _require_final_star(pattern: str) -> str:
     return pattern
 
 
-Patterns = Listed[Annotated[Text, AfterValidator(_require_final_star)]]
+Patterns = Annotated[
+    Listed[Annotated[Text, AfterValidator(_require_final_star)]],
+    Field(title="Actions", description="Scopes such as email:send. payments:* matches all that begin with payments:"),
+]
 
 
 def matches_any(patterns: tuple[str, ...], action: str) -> bool:

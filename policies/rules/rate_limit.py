@@ -5,20 +5,28 @@ from django.utils.translation import ngettext
 from pydantic import Field
 
 from limits.sliding_window import CounterRequest
-from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.base import Denial, Rule, RuleContext, Seconds, register
 from policies.rules.ledger import Ledger, LimitKind, subject_of
 
 MAX_REQUESTS = 1_000_000
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
+SCOPES = {
+    "per_user": "each user separately",
+    "per_agent": "each agent, all users together",
+    "global": "all agents and users together",
+}
 
 
-@register("rate_limit")
+@register("rate_limit", title="Rate limit")
 class RateLimit(Rule):
-    """Never more than so many allowed calls in any window of that length."""
+    """Allow at most `maxRequests` calls in any window of `windowSeconds`. Denied calls do not count."""
 
-    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS)]
-    window_seconds: Annotated[int, Field(ge=1, le=MAX_WINDOW_SECONDS)]
-    scope: Literal["per_user", "per_agent", "global"]
+    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title="Maximum calls")]
+    window_seconds: Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="In any")]
+    scope: Annotated[
+        Literal["per_user", "per_agent", "global"],
+        Field(title="Counted for", json_schema_extra={"x-enumDescriptions": SCOPES}),
+    ]
 
     def check(self, ctx: RuleContext) -> Denial | None:
         """Return None: the limit is exact only where it is counted, in the decision's transaction."""

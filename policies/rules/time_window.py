@@ -33,21 +33,37 @@ def _require_clock(text: str) -> str:
     return text
 
 
-Clock = Annotated[str, AfterValidator(_require_clock)]
+Clock = Annotated[str, AfterValidator(_require_clock), Field(json_schema_extra={"x-unit": "clock"})]
 Day = Annotated[int, Field(ge=0, le=SUNDAY)]
 
 
-@register("time_window")
+@register("time_window", title="Time window")
 class TimeWindow(Rule):
-    """Only on these days between these times, by the wall clock of the time zone, whatever it does.
+    """Allow calls only on these days between these times, by the wall clock of the time zone.
 
     A window whose start is after its end crosses midnight and belongs to the day on which it starts.
     """
 
-    allowed_days: Annotated[Listed[Day], Field(min_length=1)]
-    start_time_utc: Clock
-    end_time_utc: Clock
-    timezone: Annotated[str, AfterValidator(_require_time_zone)] = "UTC"
+    allowed_days: Annotated[
+        Listed[Day],
+        Field(
+            min_length=1,
+            title="Days",
+            description="1 is Monday, 7 is Sunday; 0 is Sunday too.",
+            json_schema_extra={"x-unit": "weekdays", "minItems": 1},
+        ),
+    ]
+    start_time_utc: Annotated[Clock, Field(title="From")]
+    end_time_utc: Annotated[Clock, Field(title="Until", description="A time before the start means the next day.")]
+    timezone: Annotated[
+        str,
+        AfterValidator(_require_time_zone),
+        Field(
+            title="Time zone",
+            description="For example UTC or Europe/Berlin.",
+            json_schema_extra={"x-unit": "time zone"},
+        ),
+    ] = "UTC"
 
     @field_validator("end_time_utc")
     @classmethod

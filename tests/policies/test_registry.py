@@ -11,7 +11,7 @@ NEW_TYPE = """
 from policies.rules.base import Denial, Rule, RuleContext, register
 
 
-@register("coin_toss")
+@register("coin_toss", title="Coin toss")
 class CoinToss(Rule):
     heads: bool
 
@@ -21,10 +21,6 @@ class CoinToss(Rule):
     def sentence(self) -> str:
         return "Only heads"
 """
-
-
-def test_the_five_types_are_known() -> None:
-    assert set(RULES) == {"rate_limit", "time_window", "action_allowlist", "action_blocklist", "ip_allowlist"}
 
 
 def test_adding_a_type_is_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,4 +47,4 @@ def test_two_types_with_one_name_stop_the_import() -> None:
             return ""
 
     with pytest.raises(DuplicateRuleTypeError, match="rate_limit"):
-        register("rate_limit")(Second)
+        register("rate_limit", title="Second")(Second)

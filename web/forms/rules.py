@@ -1,44 +1,15 @@
-"""A form for each rule type, made from the type's own schema: a new type gets one without a change here."""
+"""A form for each rule type, generated from the type's JSON schema."""
 
 from functools import lru_cache
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django import forms
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
 from web.forms.fields import DaysField, DurationField, LinesField
-
-TITLES = {
-    "rate_limit": _("A limit on how often"),
-    "time_window": _("Only at certain hours"),
-    "action_allowlist": _("Only these actions"),
-    "action_blocklist": _("Never these actions"),
-    "ip_allowlist": _("Only from these addresses"),
-}
-LABELS = {
-    "maxRequests": _("Calls at most"),
-    "windowSeconds": _("In any"),
-    "scope": _("Counted for"),
-    "allowedDays": _("Days"),
-    "startTimeUtc": _("From"),
-    "endTimeUtc": _("Until"),
-    "timezone": _("Time zone"),
-    "actions": _("Actions, one per line"),
-    "cidrs": _("Address ranges, one per line"),
-}
-HELP = {
-    "endTimeUtc": _("A time before the start means the next day."),
-    "timezone": _("For example UTC or Europe/Berlin."),
-    "actions": _("Scopes such as email:send; payments:* stands for all that begin with payments:"),
-    "cidrs": _("For example 203.0.113.0/24 or 2001:db8::/32"),
-}
-CHOICE_WORDS = {
-    "per_user": _("each person on their own"),
-    "per_agent": _("each agent, all people together"),
-    "global": _("all agents and people together"),
-}
 
 
 class RuleForm(forms.Form):
@@ -54,7 +25,7 @@ class RuleForm(forms.Form):
 
     @property
     def title(self) -> Any:
-        return TITLES.get(self.rule_type, self.rule_type.replace("_", " ").capitalize())
+        return _(RULES[self.rule_type].title)
 
     def raw(self) -> dict[str, Any]:
         """Return the rule as the API takes it."""
@@ -64,7 +35,7 @@ class RuleForm(forms.Form):
 
 def rule_titles() -> list[tuple[str, Any]]:
     """Return every rule type with its title."""
-    return [(name, TITLES.get(name, name)) for name in RULES]
+    return [(name, _(rule.title)) for name, rule in RULES.items()]
 
 
 @lru_cache
@@ -78,42 +49,49 @@ def form_class(rule_type: str) -> type[RuleForm]:
     schema = RULES[rule_type].model_json_schema()
     required = schema.get("required", ())
     fields: dict[str, Any] = {
-        name: _make_field(name, _resolve(part, schema), is_required=name in required)
+        name: _make_field({"title": name, **_resolve(part, schema)}, is_required=name in required)
         for name, part in schema["properties"].items()
     }
     return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type})
 
 
 def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a property's schema; a named type stands in it as a reference."""
+    """Return a property's schema, with references resolved and without the null of an optional field."""
+    part = {**next((each for each in part.get("anyOf", ()) if each != {"type": "null"}), {}), **part}
     name = part.get("$ref", "").rpartition("/")[2]
     return {**schema["$defs"][name], **part} if name else part
 
 
-def _make_field(name: str, schema: dict[str, Any], *, is_required: bool) -> forms.Field:
+def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
+    """Return the field for a property: by its unit, or else by its type."""
     words: dict[str, Any] = {
-        "label": LABELS.get(name, name),
-        "help_text": HELP.get(name, ""),
+        "label": _(schema["title"]),
+        "help_text": _(schema["description"]) if "description" in schema else "",
         "initial": schema.get("default"),
     }
-    if name == "windowSeconds":
-        return DurationField(required=is_required, **words)
-    if name == "allowedDays":
-        return DaysField(required=False, **words)
-    if name in ("startTimeUtc", "endTimeUtc"):
-        return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"type": "time"}), **words)
-    if name == "timezone":
-        return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words)
+    match schema.get("x-unit"):
+        case "seconds":
+            return DurationField(required=is_required, **words)
+        case "weekdays":
+            return DaysField(required=False, **{**words, "help_text": ""})
+        case "clock":
+            return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"type": "time"}), **words)
+        case "time zone":
+            return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words)
     return _make_plain_field(schema, is_required=is_required, words=words)
 
 
 def _make_plain_field(schema: dict[str, Any], *, is_required: bool, words: dict[str, Any]) -> forms.Field:
     """Return a field by the type in the schema alone."""
     if "enum" in schema:
-        choices = [(value, CHOICE_WORDS.get(value, value)) for value in schema["enum"]]
+        names = schema.get("x-enumDescriptions", {})
+        choices = [(value, _(names.get(value, value))) for value in schema["enum"]]
         return forms.ChoiceField(choices=choices, required=is_required, **words)
     if schema.get("type") == "array":
+        words["label"] = format_lazy(_("{items}, one per line"), items=words["label"])
         return LinesField(required=False, **words)
+    if schema.get("type") == "boolean":
+        return forms.BooleanField(required=False, **words)
     if schema.get("type") == "integer":
         return forms.IntegerField(
             min_value=schema.get("minimum"), max_value=schema.get("maximum"), required=is_required, **words
