@@ -160,6 +160,12 @@ def test_ids_are_one_path_segment():
         admin(recorder).get_agent("")
 
 
+def test_a_category_of_the_catalogue_is_a_path_of_its_own():
+    recorder = Recorder(ok({"items": [], "nextCursor": None}))
+    assert not admin(recorder).list_scopes("email").items
+    assert recorder.requests[0].url.path == "/api/v1/scopes/email"
+
+
 def test_delete_answers_nothing():
     assert admin(Recorder(httpx.Response(204))).delete_policy("pol_1") is None
 

@@ -64,6 +64,7 @@ def test_a_decision_whose_answer_was_lost_is_not_counted_twice(error):
     with pytest.raises(ConnectionFailedError) as caught:
         api.verify("token", ["email:send"])
     assert caught.value.maybe_received and len(sent) == 1
+    assert BASE_URL in str(caught.value)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 500])

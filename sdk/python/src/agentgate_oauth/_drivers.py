@@ -88,7 +88,7 @@ class SyncDriver:
         try:
             return self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
         except httpx.RequestError as error:
-            return _failure(error)
+            return _failure(error, self._base_url)
 
 
 class AsyncDriver:
@@ -126,7 +126,7 @@ class AsyncDriver:
         try:
             return await self._http.send(_request(self._http, self._base_url, effect), follow_redirects=False)
         except httpx.RequestError as error:
-            return _failure(error)
+            return _failure(error, self._base_url)
 
 
 async def _run_in_thread(effect: Blocking) -> Any:
@@ -155,5 +155,5 @@ def _request(http: httpx.Client | httpx.AsyncClient, base_url: str, effect: Send
     )
 
 
-def _failure(error: httpx.RequestError) -> NetworkFailure:
-    return NetworkFailure(kind=type(error).__name__, maybe_received=not isinstance(error, _NEVER_SENT))
+def _failure(error: httpx.RequestError, url: str) -> NetworkFailure:
+    return NetworkFailure(type(error).__name__, maybe_received=not isinstance(error, _NEVER_SENT), url=url)

@@ -28,10 +28,11 @@ class Send:
 
 @dataclass(frozen=True)
 class NetworkFailure:
-    """No answer came. `maybe_received`: the server may have acted all the same."""
+    """No answer came from `url`. `maybe_received`: the server may have acted all the same."""
 
     kind: str
     maybe_received: bool
+    url: str
 
 
 @dataclass(frozen=True)

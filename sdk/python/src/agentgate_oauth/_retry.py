@@ -84,7 +84,7 @@ def retry_after(response: httpx.Response) -> float | None:
 
 def _conclude(call: Call[T], outcome: httpx.Response | NetworkFailure) -> T:
     if isinstance(outcome, NetworkFailure):
-        raise ConnectionFailedError(outcome.kind, outcome.maybe_received)
+        raise ConnectionFailedError(outcome.kind, outcome.maybe_received, outcome.url)
     if outcome.is_success:
         return _parse(call, outcome)
     raise _api_error(outcome)

@@ -11,15 +11,16 @@ class AgentGateError(Exception):
 
 
 class ConnectionFailedError(AgentGateError):
-    """AgentGate gave no answer. `maybe_received`: it may have acted on the request all the same."""
+    """AgentGate gave no answer at `url`. `maybe_received`: it may have acted on the request all the same."""
 
-    def __init__(self, kind: str, maybe_received: bool) -> None:
-        super().__init__(kind, maybe_received)
+    def __init__(self, kind: str, maybe_received: bool, url: str) -> None:
+        super().__init__(kind, maybe_received, url)
         self.kind = kind
         self.maybe_received = maybe_received
+        self.url = url
 
     def __str__(self) -> str:
-        return f"AgentGate could not be reached ({self.kind})"
+        return f"AgentGate could not be reached at {self.url} ({self.kind})"
 
 
 class UnexpectedResponseError(AgentGateError):

@@ -211,8 +211,11 @@ class NewResourceServer(ResourceServer):
 
 @dataclass(frozen=True)
 class RotatedResourceSecret:
+    """A new secret of a resource server. The old one works until `previous_secret_expires_at`."""
+
     id: str
     secret: str = field(repr=False)
+    previous_secret_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 from .._base import Api
-from .._call import get
+from .._call import get, segment
 from .._effects import Flow
 from .._endpoint import endpoint, paged
 from .._lists import page_of
@@ -34,9 +34,10 @@ class AuditApi(Api):
     iter_audit_logs = paged(get_audit_logs)
 
     @endpoint
-    def list_scopes(self) -> Flow[Page[Scope]]:
-        """Return the whole catalogue of scopes."""
-        return self._call(get("/scopes", page_of(Scope)))
+    def list_scopes(self, category: str | None = None) -> Flow[Page[Scope]]:
+        """Return the catalogue of scopes, or one category. Raises NotFoundError for an unknown one."""
+        path = "/scopes" if category is None else f"/scopes/{segment(category)}"
+        return self._call(get(path, page_of(Scope)))
 
 
 def _rfc3339(moment: datetime | None) -> str | None:
