@@ -13,6 +13,7 @@ from tests.live.gate import Agent, Gate, Person
 from tests.sdk.conftest import SDK
 
 PROGRAM = """
+# pyright: strict
 import asyncio
 import sys
 from typing import Optional
@@ -33,6 +34,8 @@ def act(base_url: str, client_id: str, client_secret: str, code: str) -> bool:
 
 async def act_later(gate: AsyncAgentGateClient, code: str) -> list[str]:
     session = await gate.create_session(code)
+    first: asyncio.Task[Decision] = asyncio.create_task(session.verify(["email:read"]))
+    await first
     decisions = await asyncio.gather(*(session.verify(["email:read"]) for _ in range(3)))
     return [decision.reason or "allowed" for decision in decisions]
 

@@ -68,6 +68,7 @@ class SyncApi(Blocks):
         self.close()
 
     def close(self) -> None:
+        """Close the connections. The object cannot be used afterwards."""
         self._driver.close()
 
 
@@ -81,6 +82,7 @@ class AsyncApi(Awaits):
         await self.aclose()
 
     async def aclose(self) -> None:
+        """Close the connections. The object cannot be used afterwards."""
         await self._driver.close()
 
 

@@ -1,9 +1,15 @@
-"""Methods written once that block in one class and are awaited in its twin."""
+"""Methods written once that block in one class and are awaited in its twin.
+
+Each one becomes two ordinary functions, so that `help()`, `inspect.signature` and type checkers show what a
+caller may pass and what comes back.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import inspect
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial, update_wrapper
+from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from ._base import Awaits, Blocks
@@ -22,53 +28,79 @@ class endpoint(Generic[P, T]):
     """Make a method that returns a flow callable: `f(...)` in one twin, `await f(...)` in the other."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Flow[T]]) -> None:
+        # Both drop their arguments before they run the flow: a traceback that prints variables shows them.
+        def blocking(api: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+            flow = method(api, *args, **kwargs)
+            del args, kwargs
+            result: T = api._driver.run(flow)
+            return result
+
+        async def awaited(api: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+            flow = method(api, *args, **kwargs)
+            del args, kwargs
+            result: T = await api._driver.run(flow)
+            return result
+
         self.method = method
-        self.__doc__ = method.__doc__
+        answer = _answer(method)
+        self._blocking = _documented(blocking, method, answer.replace("SessionT", "Session"))
+        self._awaited = _documented(awaited, method, answer.replace("SessionT", "AsyncSession"))
 
     @overload
     def __get__(self, instance: Blocks, owner: Any) -> Callable[P, T]: ...
     @overload
-    def __get__(self, instance: Awaits, owner: Any) -> Callable[P, Awaitable[T]]: ...
+    def __get__(self, instance: Awaits, owner: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
     @overload
-    def __get__(self, instance: None, owner: Any) -> endpoint[P, T]: ...
+    def __get__(self, instance: None, owner: Any) -> Callable[Concatenate[Any, P], Any]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        if instance is None:
-            return self
-
-        # Bound as functools.partial would do it, but keeping no argument in a frame that a traceback shows.
-        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
-            flow = self.method(instance, *args, **kwargs)
-            del args, kwargs
-            return instance._driver.run(flow)
-
-        return update_wrapper(bound, self.method)
+        return _bound(self._awaited if issubclass(owner, Awaits) else self._blocking, instance)
 
 
 class paged(Generic[P, T]):
     """Make an endpoint for one page iterate over the items of all pages. It takes the same arguments."""
 
     def __init__(self, list_endpoint: endpoint[P, Page[T]]) -> None:
-        self._fetch = list_endpoint.method
-        self.__doc__ = "Iterate over every page of it. " + (list_endpoint.__doc__ or "")
+        method = list_endpoint.method
+
+        def fetch(api: Any, args: Any, kwargs: Any, cursor: str | None) -> Flow[Page[T]]:
+            return method(api, *args, **{"limit": _PAGE_SIZE, **kwargs, "cursor": cursor})
+
+        def blocking(api: Any, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+            return _iterate(api._driver, partial(fetch, api, args, kwargs))
+
+        def awaited(api: Any, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+            return _aiterate(api._driver, partial(fetch, api, args, kwargs))
+
+        item = _answer(method).removeprefix("Page[").removesuffix("]")
+        text = "Iterate over the items of every page. " + (method.__doc__ or "")
+        self._blocking = _documented(blocking, method, f"Iterator[{item}]", text)
+        self._awaited = _documented(awaited, method, f"AsyncIterator[{item}]", text)
 
     @overload
     def __get__(self, instance: Blocks, owner: Any) -> Callable[P, Iterator[T]]: ...
     @overload
     def __get__(self, instance: Awaits, owner: Any) -> Callable[P, AsyncIterator[T]]: ...
     @overload
-    def __get__(self, instance: None, owner: Any) -> paged[P, T]: ...
+    def __get__(self, instance: None, owner: Any) -> Callable[Concatenate[Any, P], Any]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        if instance is None:
-            return self
-        iterate = _iterate if isinstance(instance, Blocks) else _aiterate
+        return _bound(self._awaited if issubclass(owner, Awaits) else self._blocking, instance)
 
-        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
-            return iterate(instance._driver, partial(self._page, instance, args, kwargs))
 
-        return bound
+def _bound(function: Any, instance: Any) -> Any:
+    return function if instance is None else MethodType(function, instance)
 
-    def _page(self, instance: Any, args: Any, kwargs: Any, cursor: str | None) -> Flow[Page[T]]:
-        return self._fetch(instance, *args, **{"limit": _PAGE_SIZE, **kwargs, "cursor": cursor})
+
+def _answer(method: Callable[..., Any]) -> str:
+    """Return the annotation of what the method's flow yields in the end, for example "Decision"."""
+    return str(method.__annotations__["return"]).removeprefix("Flow[").removesuffix("]")
+
+
+def _documented(function: Any, method: Callable[..., Any], answer: str, text: str | None = None) -> Any:
+    """Return the function with the name, the text and the parameters of the method that it stands for."""
+    update_wrapper(function, method)
+    function.__signature__ = inspect.signature(method).replace(return_annotation=answer)
+    function.__doc__ = text or method.__doc__
+    return function
 
 
 def _iterate(driver: Any, fetch: FetchPage[T]) -> Iterator[T]:

@@ -32,18 +32,22 @@ class SessionApi:
 
     @property
     def user_id(self) -> str | None:
+        """The person who gave consent, None for a token of the agent itself."""
         return self._renewal.record.user_id
 
     @property
     def agent_id(self) -> str:
+        """The agent that acts."""
         return self._renewal.record.agent_id
 
     @property
     def consent_id(self) -> str | None:
+        """The consent behind the session, None for a token of the agent itself."""
         return self._renewal.record.consent_id
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
+        """The scopes of the newest token: those requested, or the part that the person allowed."""
         return self._renewal.record.granted_scopes
 
     @endpoint
