@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "limits",
     "accounts",
     "developers",
+    "resources",
     "agents",
     "policies",
     "consent",

@@ -13,8 +13,8 @@ from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
-from developers.models import ResourceServer
-from developers.resource_servers import authenticate_resource_server
+from resources.models import ResourceServer
+from resources.services import authenticate_resource_server
 
 BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
 

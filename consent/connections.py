@@ -11,12 +11,13 @@ from typing import Any
 
 from accounts.models import User
 from audit.events import Event
-from consent.catalogue import InvalidScope, snapshot
 from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import record_consent
 from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
 from core.actor import SYSTEM, Actor
+from resources.catalogue import snapshot
+from resources.errors import InvalidScope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

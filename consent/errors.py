@@ -1,6 +1,7 @@
 """What can be refused about a consent."""
 
-from core.errors import Conflict, DomainError, Forbidden, Gone
+from core.errors import Conflict, Forbidden, Gone
+from resources.errors import InvalidScope
 
 
 class ConsentAlreadyDecided(Conflict):
@@ -25,8 +26,7 @@ class OtherBrowser(Forbidden):
     title = "This request was started in another browser"
 
 
-class InvalidTarget(DomainError):
-    """RFC 8707 section 2."""
+class NothingToGrant(InvalidScope):
+    """Since the request was made, the developer has taken from the agent every scope that it asks for."""
 
-    code = "invalid_target"
-    title = "The resource is not a registered resource server"
+    title = "Nothing is left to allow"

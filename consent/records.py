@@ -7,7 +7,7 @@ from audit.events import Event
 from audit.services import Draft, append
 from consent.models import Consent
 from core.actor import Actor
-from developers.selectors import organizations_of_services
+from resources.audiences import organizations_of_services
 
 WITHOUT_A_GRANT = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED})
 

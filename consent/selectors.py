@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from accounts.models import User
 from agents.models import Agent
 from audit.selectors import last_uses
-from consent.catalogue import Scope, catalogue, describe_scopes, read_snapshot
 from consent.models import Consent
 from core import clock
 from core.errors import NotFound
-from developers.models import ResourceServer
+from resources.catalogue import Scope, catalogue, describe_scopes, read_snapshot
+from resources.models import ResourceServer
 
 
 def consents_for_user(user: User) -> QuerySet[Consent]:

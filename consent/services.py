@@ -19,21 +19,21 @@ from agents.redirects import matches_registered
 from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.catalogue import InvalidScope, NothingToGrant, describe_scopes, require_known, snapshot
 from consent.connections import Choice, plan_change, replace_consent
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant, OtherBrowser
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
 from consent.redirects import require_registered_redirect
-from consent.resources import named_audiences, owners_of, require_same_owners
 from consent.selectors import latest_of, scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Invalid, NotFound
 from core.locks import revocation
-from developers.models import ResourceServer
-from developers.selectors import Audience
-from developers.services import hold_organizations, require_services
+from developers.services import hold_organizations
+from resources.audiences import Audience, named_audiences, owners_of, require_same_owners, require_services
+from resources.catalogue import describe_scopes, require_known, snapshot
+from resources.errors import InvalidScope
+from resources.models import ResourceServer
 
 OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
@@ -109,7 +109,7 @@ def require_grantable(consent: Consent) -> None:
     that has changed hands, `InvalidRedirectUri`, `NothingToGrant`.
     """
     require_may_act(consent.agent)
-    require_same_owners(consent)
+    require_same_owners(consent.resource_owners)
     require_services(consent.resource)
     require_registered_redirect(consent)
     if not consent.askable_scopes():

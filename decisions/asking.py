@@ -7,7 +7,8 @@ from django.conf import settings
 from django.db.models import Q
 
 from decisions.requests import VerifyRequest
-from developers.models import Organization, ResourceServer
+from developers.models import Organization
+from resources.models import ResourceServer
 
 
 @dataclass(frozen=True, slots=True)

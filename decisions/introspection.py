@@ -16,7 +16,7 @@ from core.locks import deciding
 from decisions.checks import first_reason
 from decisions.facts import Facts, Gone, load_facts
 from decisions.requests import Reason, VerifyRequest
-from developers.models import ResourceServer
+from resources.models import ResourceServer
 from tokens.access_tokens import Claims, read_access_token
 
 

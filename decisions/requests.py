@@ -9,8 +9,8 @@ from typing import Any
 from core.actor import Actor
 from core.net import Address, parse_address
 from core.uris import find_canonical_uri
-from developers.models import ResourceServer
 from policies.engine import PolicyDenial
+from resources.models import ResourceServer
 
 
 class Reason(StrEnum):

@@ -9,15 +9,14 @@ from accounts.models import User
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import RegisteredAgent, register_agent
-from consent.catalogue import catalogue
 from core import clock
 from core.actor import Actor
 from demo.people import ADMINISTRATOR, DEVELOPER, PERSON
 from developers.acting import as_developer
 from developers.models import Developer
-from developers.resource_servers import RegisteredResourceServer, register_resource_server
 from developers.services import register_developer, verify_organization
 from policies.services import create_policy
+from resources.services import RegisteredResourceServer, register_resource_server
 
 BROWSER = Actor("anonymous", ip="127.0.0.1", user_agent="AgentGate demo")
 CALLBACK = "http://127.0.0.1/callback"
@@ -68,7 +67,6 @@ def make_cast(passwords: dict[str, str]) -> Cast:
             name="Acme Mail",
             identifier="https://mail.example",
             scopes=["email:read", "email:send", "calendar:freebusy"],
-            catalogue=catalogue(),
         ),
     )
     _make_policies(cast, clock.now())
@@ -115,7 +113,6 @@ def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[
         agent=agent,
         name=name,
         rules=rules,
-        catalogue=catalogue(),
     )
 
 

@@ -8,15 +8,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from core.actor import Actor
 from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
-from developers.models import (
-    ApiKey,
-    CustomScope,
-    Developer,
-    Organization,
-    ResourceServer,
-    ResourceServerSecret,
-    ScopePrefix,
-)
+from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 
 COLLEAGUES = "organization__developers__user"
@@ -104,41 +96,3 @@ class ApiKeyAdmin(SecretAdmin):
     list_select_related = ["developer__user", "organization"]
     search_fields = ["=id", "=developer__id", "developer__user__email", "organization__name"]
     fields = ["id", "developer", "organization", "last_four", "created_at", "expires_at"]
-
-
-@admin.register(ResourceServer)
-class ResourceServerAdmin(ReadOnlyAdmin):
-    owners = [COLLEAGUES]
-    list_display = ["name", "identifier", "organization", "created_at"]
-    list_select_related = ["organization"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "name", "identifier", "=organization__id", "organization__name"]
-    fields = ["id", "name", "identifier", "organization", "scopes", "created_at", "updated_at"]
-
-
-@admin.register(ResourceServerSecret)
-class ResourceServerSecretAdmin(SecretAdmin):
-    owners = ["resource_server__organization__developers__user"]
-    list_display = ["__str__", "resource_server", "created_at", "expires_at"]
-    list_select_related = ["resource_server"]
-    search_fields = ["=id", "=resource_server__id", "resource_server__name"]
-    fields = ["id", "resource_server", "last_four", "created_at", "expires_at"]
-
-
-@admin.register(CustomScope)
-class CustomScopeAdmin(ReadOnlyAdmin):
-    owners = [COLLEAGUES]
-    list_display = ["id", "risk_level", "title", "organization"]
-    list_select_related = ["organization"]
-    list_filter = ["risk_level"]
-    search_fields = ["id", "title", "organization__name"]
-    fields = ["id", "organization", "risk_level", "title", "description", "cannot"]
-
-
-@admin.register(ScopePrefix)
-class ScopePrefixAdmin(ReadOnlyAdmin):
-    owners = [COLLEAGUES]
-    list_display = ["prefix", "organization"]
-    list_select_related = ["organization"]
-    search_fields = ["prefix", "organization__name"]
-    fields = ["prefix", "organization"]

@@ -3,6 +3,3 @@ from django.apps import AppConfig
 
 class DevelopersConfig(AppConfig):
     name = "developers"
-
-    def ready(self) -> None:
-        from developers import reclaim  # noqa: F401  connects its receiver

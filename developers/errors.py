@@ -8,10 +8,3 @@ class OrganizationSuspended(Forbidden):
 
     code = "organization_suspended"
     title = "The organization is suspended"
-
-
-class ServiceSuspended(Forbidden):
-    """The organization of the resource server in question is suspended."""
-
-    code = "service_suspended"
-    title = "The service is suspended"

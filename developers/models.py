@@ -1,4 +1,4 @@
-"""Organizations and what belongs to them: developers, API keys, resource servers."""
+"""Organizations, their developers and API keys."""
 
 from django.conf import settings
 from django.db import models
@@ -66,62 +66,3 @@ class ApiKey(RotatableSecret):
 
     class Meta(RotatableSecret.Meta):
         verbose_name = "API key"
-
-
-class ResourceServer(models.Model):
-    """A service that accepts our tokens. `identifier` is its audience, an absolute URI (RFC 8707 section 2)."""
-
-    id = PrefixedIdField(prefix="res")
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="resource_servers")
-    name = PlainTextField(max_length=200)
-    identifier = models.CharField(max_length=500, unique=True)
-    scopes = models.JSONField(default=list)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return str(self.name)
-
-
-class ResourceServerSecret(RotatableSecret):
-    """A resource server's `rs_...`, by digest; the old one lives on while a rotation overlaps."""
-
-    kind = "rs"
-
-    id = PrefixedIdField(prefix="rss")
-    resource_server = models.ForeignKey(ResourceServer, on_delete=models.CASCADE, related_name="secrets")
-
-
-class CustomScope(models.Model):
-    """A scope of a resource server's own. The organization that first uses the prefix owns it."""
-
-    id = models.CharField(max_length=100, primary_key=True)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="custom_scopes")
-    risk_level = models.CharField(
-        max_length=8, choices=[(risk, risk) for risk in ("low", "standard", "high", "critical")]
-    )
-    title = PlainTextField(max_length=80)
-    description = PlainTextField(max_length=200)
-    cannot = PlainTextField(max_length=200)
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return self.id
-
-
-class ScopePrefix(models.Model):
-    """Who owns a prefix of custom scopes: one organization, the first."""
-
-    prefix = models.CharField(max_length=40, primary_key=True)
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="scope_prefixes")
-
-    class Meta:
-        verbose_name_plural = "scope prefixes"
-
-    def __str__(self) -> str:
-        return self.prefix

@@ -18,9 +18,8 @@ from core import clock
 from core.actor import Actor
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
-from developers.errors import OrganizationSuspended, ServiceSuspended
+from developers.errors import OrganizationSuspended
 from developers.models import Developer, Organization
-from developers.selectors import organizations_of_services
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +154,6 @@ def hold_organizations(ids: Iterable[str | None]) -> None:
     """
     wanted = {one for one in ids if one}
     list(Organization.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=wanted).order_by("pk"))
-
-
-def require_services(identifiers: Iterable[str]) -> None:
-    """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
-    if any(not organization.may_act for organization in organizations_of_services(identifiers)):
-        raise ServiceSuspended("The organization of the resource server is suspended.")
 
 
 def _add_api_key(developer: Developer, now: datetime) -> str:

@@ -13,11 +13,11 @@ from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
 from core.actor import Actor, visitor
 from core.errors import NotAuthenticated
-from developers.models import ResourceServer
-from developers.resource_servers import authenticate_resource_server
 from oauth.assertions import ASSERTION_TYPE, authenticate_by_assertion, stated_client_id
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters, is_clean
+from resources.models import ResourceServer
+from resources.services import authenticate_resource_server
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from consent.selectors import scopes_within_reach
 from consent.services import ConsentRequest, request_consent
 from core.actor import Actor
 from core.errors import DomainError
-from developers.models import ResourceServer
-from developers.selectors import Audience, audience_for_identifier
 from oauth.clients import find_client
 from oauth.errors import OAuthError, from_domain
 from oauth.parameters import Parameters, is_clean
+from resources.audiences import Audience, audience_for_identifier
+from resources.models import ResourceServer
 from tokens.pkce import is_challenge
 
 # A client may ask for it; refresh tokens are given all the same.

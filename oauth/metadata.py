@@ -4,7 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
-from consent.catalogue import catalogue
+from resources.catalogue import catalogue
 
 SIGNING_ALGORITHMS = ["ES256", "RS256", "PS256", "EdDSA"]
 GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]

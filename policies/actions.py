@@ -6,19 +6,20 @@ from difflib import get_close_matches
 
 from core.errors import FieldError
 from core.text import echo
-from developers.models import CustomScope
 from policies.rules import InvalidRules, Rule
 from policies.rules.patterns import matches_any
+from resources.catalogue import catalogue
+from resources.models import CustomScope
 
 MAX_SCOPE_LENGTH = 100
 
 
-def require_known_actions(rules: Sequence[Rule], *, organization_id: str, catalogue: Collection[str]) -> None:
-    """Raise `InvalidRules`, naming each action that matches no known scope. `catalogue` are the common scopes' ids."""
+def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> None:
+    """Raise `InvalidRules`, naming each action that matches no known scope."""
     if not any(getattr(rule, "actions", ()) for rule in rules):
         return
     own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
-    error = InvalidRules.first("A rule names an action that does not exist.", _errors(rules, {*catalogue, *own}))
+    error = InvalidRules.first("A rule names an action that does not exist.", _errors(rules, {*catalogue(), *own}))
     if error:
         raise error
 

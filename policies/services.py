@@ -1,6 +1,6 @@
 """What a policy can go through. A change counts for every verify that starts after the service has returned."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models import Agent
@@ -27,16 +27,12 @@ def create_policy(
     organization: Organization,
     name: str,
     rules: Sequence[Mapping[str, Any]],
-    catalogue: Collection[str],
     agent: Agent | None = None,
     description: str = "",
     enabled: bool = True,
 ) -> Policy:
-    """Create a policy. `catalogue` are the ids of the common scopes, which rules may name besides the organization's.
-
-    Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent.
-    """
-    require_known_actions(parse_rules(rules), organization_id=organization.id, catalogue=catalogue)
+    """Create a policy. Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent."""
+    require_known_actions(parse_rules(rules), organization_id=organization.id)
     _check_agent(organization.id, agent)
     with revocation():
         hold_developer(actor)
@@ -52,7 +48,7 @@ def create_policy(
     return policy
 
 
-def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any], catalogue: Collection[str]) -> Policy:
+def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
     """Change the given fields of `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
 
     A changed limit starts from what has been counted: an edit hands out no second quota.
@@ -62,7 +58,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any], c
         raise Invalid.field(min(unknown), "cannot be changed")
     if "rules" in changes:
         rules = parse_rules(changes["rules"])
-        require_known_actions(rules, organization_id=policy.organization_id, catalogue=catalogue)
+        require_known_actions(rules, organization_id=policy.organization_id)
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
         hold_developer(actor)

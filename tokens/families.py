@@ -12,7 +12,7 @@ from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
-from developers.selectors import organizations_of_services
+from resources.audiences import organizations_of_services
 from tokens.access_tokens import read_access_token
 from tokens.models import AuthorizationCode, TokenFamily
 

@@ -26,7 +26,7 @@ from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
 from developers.models import Organization
-from developers.selectors import audience_for_identifier
+from resources.audiences import audience_for_identifier
 from tokens.families import end_family, family_of, move_tokens, problem_with_grant
 from tokens.issuing import (
     OTHER_RESOURCE,

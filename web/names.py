@@ -7,9 +7,9 @@ from django.db.models import Q, QuerySet
 
 from agents.models import Agent
 from audit.events import Event
-from consent.catalogue import describe_scopes
 from core.text import plain_text
 from policies.models import Policy
+from resources.catalogue import describe_scopes
 
 
 def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:

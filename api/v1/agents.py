@@ -10,8 +10,9 @@ from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.agents import Agent, AgentChanges, NewAgent, NewAgentBody, RotatedClientSecret
 from api.v1.shapes.people import Rotation
-from consent.catalogue import InvalidScope, require_known
 from core.idempotency import Answer
+from resources.catalogue import require_known
+from resources.errors import InvalidScope
 
 
 class Agents(DeveloperEndpoint):

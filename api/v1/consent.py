@@ -24,16 +24,16 @@ from api.v1.shapes.consent import (
     show_consent,
 )
 from api.v1.shapes.consent import Consent as ShownConsent
-from consent.catalogue import InvalidScope
 from consent.connections import Choice
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget, OtherBrowser
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.selectors import consent_to_decide, visible_consent
 from consent.services import ConsentRequest, request_consent, require_same_browser
 from core.browser import browser_digest
 from core.idempotency import Answer
-from developers.errors import OrganizationSuspended, ServiceSuspended
+from developers.errors import OrganizationSuspended
 from limits.throttle import Throttle, address_subjects
+from resources.errors import InvalidScope, InvalidTarget, ServiceSuspended
 from tokens.services import approve, deny
 
 

@@ -23,9 +23,10 @@ from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throt
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
 from decisions.throttles import throttle_anonymous
-from developers.errors import ServiceSuspended
-from developers.models import ResourceServer
-from developers.resource_servers import SCOPE_ID, authenticate_resource_server
+from resources.custom_scopes import SCOPE_ID
+from resources.errors import ServiceSuspended
+from resources.models import ResourceServer
+from resources.services import authenticate_resource_server
 
 # The b64token of RFC 6750 section 2.1.
 BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")

@@ -11,7 +11,6 @@ from api.endpoint import DeveloperEndpoint
 from api.operations import operation, page_of
 from api.pagination import PageQuery, paginate, read_query
 from api.v1.shapes.policies import NewPolicy, Policy, PolicyChanges
-from consent.catalogue import catalogue
 from core.errors import Invalid, NotFound
 from core.idempotency import Answer
 from policies.models import Policy as PolicyRow
@@ -62,9 +61,7 @@ class Policies(PolicyEndpoint):
 
         def work() -> Answer:
             organization = self.developer.organization
-            policy = create_policy(
-                actor=self.actor, organization=organization, agent=agent, catalogue=catalogue(), **body
-            )
+            policy = create_policy(actor=self.actor, organization=organization, agent=agent, **body)
             return Answer(201, Policy(policy).data)
 
         return self.answer_once(self.developer.id, work)
@@ -90,7 +87,7 @@ class OnePolicy(PolicyEndpoint):
         if "agentId" in body:
             changes["agent"] = self.agent(body["agentId"])
         if changes:
-            policy = update_policy(actor=self.actor, policy=policy, changes=changes, catalogue=catalogue())
+            policy = update_policy(actor=self.actor, policy=policy, changes=changes)
         return Response(Policy(policy).data)
 
     @operation("deletePolicy", "Delete a policy", status=204)

@@ -15,18 +15,16 @@ from api.v1.shapes.resource_servers import (
     RotatedResourceServerSecret,
     show_resource_servers,
 )
-from consent.catalogue import catalogue
 from core.idempotency import Answer
-from developers.models import ResourceServer as ResourceServerRow
-from developers.resource_servers import (
-    IdentifierTaken,
-    ScopePrefixTaken,
+from resources.errors import IdentifierTaken, ScopePrefixTaken
+from resources.models import ResourceServer as ResourceServerRow
+from resources.selectors import resource_server_for_organization, resource_servers_for_organization
+from resources.services import (
     delete_resource_server,
     register_resource_server,
     rotate_resource_server_secret,
     update_resource_server,
 )
-from developers.selectors import resource_server_for_organization, resource_servers_for_organization
 
 
 class ResourceServerEndpoint(DeveloperEndpoint):
@@ -60,9 +58,7 @@ class ResourceServers(ResourceServerEndpoint):
         body = self.read(NewResourceServerBody)
 
         def work() -> Answer:
-            registered = register_resource_server(
-                actor=self.actor, organization=self.developer.organization, catalogue=catalogue(), **body
-            )
+            registered = register_resource_server(actor=self.actor, organization=self.developer.organization, **body)
             (shown,) = show_resource_servers([registered.server])
             return Answer(201, {**shown, "secret": registered.secret})
 
@@ -85,7 +81,7 @@ class OneResourceServer(ResourceServerEndpoint):
         changes = self.read(ResourceServerChanges, partial=True)
         server = self.server(server_id)
         if changes:
-            server = update_resource_server(actor=self.actor, server=server, catalogue=catalogue(), **changes)
+            server = update_resource_server(actor=self.actor, server=server, **changes)
         return Response(show_resource_servers([server])[0])
 
     @operation("deleteResourceServer", "Delete a resource server", status=204)

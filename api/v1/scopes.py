@@ -6,8 +6,8 @@ from rest_framework.response import Response
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.shapes.scopes import Scope, ScopeList
-from consent.catalogue import catalogue, scopes_in_category
 from core.errors import NotFound
+from resources.catalogue import catalogue, scopes_in_category
 
 
 class CatalogueEndpoint(Endpoint):

@@ -30,7 +30,7 @@ from core.idempotency import Answer
 from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide
 from decisions.throttles import throttle_anonymous
-from developers.models import ResourceServer
+from resources.models import ResourceServer
 from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
 
 # A client that lost its tokens asks again within seconds. Later the same key means a thief.

@@ -13,7 +13,6 @@ from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.models import Leaf, PendingEntry
-from consent.catalogue import catalogue
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
 from core import clock
@@ -22,10 +21,11 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
 from developers.acting import as_developer
 from developers.models import Developer
-from developers.resource_servers import ScopeDefinition, register_resource_server
 from developers.services import register_developer
 from limits.throttle import Subject, Throttle
 from policies.services import create_policy
+from resources.custom_scopes import ScopeDefinition
+from resources.services import register_resource_server
 from tokens.issuing import IssuedTokens
 from tokens.services import approve, exchange_code, refresh_tokens
 
@@ -62,9 +62,7 @@ def make_world() -> World:
         allowed_scopes=["email:read", "email:send"],
     )
     rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
-    create_policy(
-        catalogue=catalogue(), actor=actor, organization=developer.organization, name="No payments", rules=rules
-    )
+    create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
     consent, code, tokens, spent = make_grant(made.agent, ada)
     world = World(administrator, ada, developer, made.agent, consent, tokens)
     world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}
@@ -97,7 +95,6 @@ def _fill_the_rest(world: World) -> None:
         name="Books",
         identifier="https://books.example",
         scopes=[OWN_SCOPE],
-        catalogue=catalogue(),
     )
     world.shown.add(server.secret)
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))

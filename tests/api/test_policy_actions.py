@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consent.catalogue import catalogue
+from resources.catalogue import catalogue
 from tests.api.conftest import Api, Json, expect, problem
 
 SERVER = {

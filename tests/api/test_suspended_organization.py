@@ -13,9 +13,10 @@ from agents.models import Agent
 from api.v1.urls import urlpatterns as endpoints
 from audit.models import Entry
 from core.actor import SYSTEM
-from developers.models import ApiKey, Developer, Organization, ResourceServer
+from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization
 from policies.models import Policy
+from resources.models import ResourceServer
 from tests.api.conftest import (
     CALLBACK,
     PASSWORD,

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from consent.catalogue import catalogue
 from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
 from consent.models import Consent
@@ -16,9 +15,10 @@ from consent.services import revoke_consent
 from core import clock
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from developers.errors import OrganizationSuspended, ServiceSuspended
-from developers.resource_servers import register_resource_server
+from developers.errors import OrganizationSuspended
 from developers.services import suspend_organization
+from resources.errors import ServiceSuspended
+from resources.services import register_resource_server
 from tests.threads import race
 from tests.web.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.models import TokenFamily
@@ -194,7 +194,6 @@ def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any,
         name="Mail",
         identifier="https://mail.example/api",
         scopes=["email:read"],
-        catalogue=catalogue(),
     )
     stopped = agent.organization if which == "agent" else service
     pending = ask(agent, scopes=["email:read"], resource=["https://mail.example/api"])

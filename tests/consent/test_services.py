@@ -11,12 +11,13 @@ import time_machine
 from agents.errors import InvalidRedirectUri
 from agents.services import update_agent
 from audit.models import Entry
-from consent.catalogue import InvalidScope, catalogue
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidTarget
+from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import Consent
 from consent.services import deny_consent, expire_consents, revoke_consent
 from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
+from resources.catalogue import catalogue
+from resources.errors import InvalidScope, InvalidTarget
 from tests.threads import race
 from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.models import AuthorizationCode

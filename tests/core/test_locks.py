@@ -9,7 +9,6 @@ from django.db import connection
 
 from agents.models import Agent
 from agents.services import register_agent, update_agent
-from consent.catalogue import catalogue
 from core.actor import SYSTEM
 from developers.models import Organization
 from policies.services import create_policy
@@ -29,7 +28,7 @@ def test_adding_policies_for_an_agent_that_changes_ends_in_no_deadlock() -> None
     ).agent
 
     def add() -> None:
-        create_policy(catalogue=catalogue(), actor=SYSTEM, organization=organization, name="x", rules=[], agent=agent)
+        create_policy(actor=SYSTEM, organization=organization, name="x", rules=[], agent=agent)
 
     def change() -> None:
         update_agent(actor=SYSTEM, agent=agent, changes={"name": "SmartMail"})

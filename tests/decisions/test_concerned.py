@@ -207,8 +207,8 @@ def test_a_token_that_is_gone_is_logged_for_both_too(
 
 
 def test_introspection_is_logged_for_both(home: Tenant, shop: Tenant, token_for: Any) -> None:
-    from developers.models import ResourceServer
-    from developers.resource_servers import RegisteredResourceServer
+    from resources.models import ResourceServer
+    from resources.services import RegisteredResourceServer
 
     server = RegisteredResourceServer(ResourceServer.objects.get(pk=shop.server["id"]), shop.server["secret"])
     assert introspect(server, token_for(shop.identifier))["active"] is True

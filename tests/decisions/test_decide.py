@@ -14,16 +14,15 @@ from agents.models import Agent
 from agents.services import update_agent
 from audit.events import Event
 from audit.models import Entry, PersonalData
-from consent.catalogue import catalogue
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
 from decisions import services
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
-from developers.models import ResourceServer
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
+from resources.models import ResourceServer
 from tests.world import ANYBODY, Grant, make_grant
 from tokens.models import AccessToken
 from tokens.services import delete_expired_tokens, revoke_token
@@ -181,9 +180,7 @@ def test_a_token_is_for_its_audience(
 
 def test_a_policy_denies_names_its_rule_and_a_change_counts_at_once(grant: Grant) -> None:
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
-    policy = create_policy(
-        catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="No mail", rules=rules
-    )
+    policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="No mail", rules=rules)
 
     decision = ask(grant)
     assert decision.reason is Reason.POLICY_DENIED
@@ -191,21 +188,19 @@ def test_a_policy_denies_names_its_rule_and_a_change_counts_at_once(grant: Grant
     assert (decision.policy.policy_id, decision.policy.rule_type) == (policy.id, "action_blocklist")
     assert entries()[0].content["policyId"] == policy.id
 
-    update_policy(catalogue=catalogue(), actor=SYSTEM, policy=policy, changes={"enabled": False})
+    update_policy(actor=SYSTEM, policy=policy, changes={"enabled": False})
     assert ask(grant).allowed
 
 
 def test_an_unreadable_rule_denies(grant: Grant) -> None:
-    policy = create_policy(
-        catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="Odd", rules=[]
-    )
+    policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Odd", rules=[])
     type(policy).objects.filter(pk=policy.pk).update(rules=[{"type": "from_the_future", "config": {}}], version=9)
     assert ask(grant).reason is Reason.POLICY_DENIED
 
 
 def test_a_limit_is_exact_within_one_batch_and_a_denied_call_does_not_count(grant: Grant) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 2, "windowSeconds": 3600, "scope": "per_user"}}]
-    create_policy(catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="Two", rules=rules)
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Two", rules=rules)
     bad = VerifyRequest(token=grant.access_token, required_scopes=("files:read",), actor=ANYBODY)
     good = VerifyRequest(token=grant.access_token, required_scopes=("email:read",), actor=ANYBODY)
 
@@ -218,7 +213,7 @@ def test_a_limit_is_exact_within_one_batch_and_a_denied_call_does_not_count(gran
 
 def test_rules_look_at_the_stated_address_or_an_anonymous_callers_own(grant: Grant) -> None:
     rules = [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]
-    create_policy(catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="Home", rules=rules)
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Home", rules=rules)
     server = ResourceServer.objects.create(organization=grant.agent.organization, name="s", identifier="https://s")
 
     assert ask(grant).allowed
@@ -231,7 +226,7 @@ def test_when_the_log_cannot_be_written_nothing_is_allowed_or_counted(
     grant: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 60, "scope": "global"}}]
-    create_policy(catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="One", rules=rules)
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="One", rules=rules)
 
     def fail(*args: Any, **kwargs: Any) -> None:
         raise DatabaseError("disk full")

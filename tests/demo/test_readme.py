@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from consent.catalogue import catalogue
 from policies.rules import RULES
+from resources.catalogue import catalogue
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Databases, LiveServer
 

@@ -253,7 +253,6 @@ def test_no_link_is_made_in_the_name_of_a_client_known_by_its_document(db: None)
 def test_the_resource_servers_organization_rules_over_stock_clients(
     register: Any, world: Any, ada: "User", developer: Any, service: Any
 ) -> None:
-    from consent.catalogue import catalogue
     from policies.services import create_policy
 
     tokens = register(**PUBLIC).tokens(ada, resource=service.server.identifier)
@@ -266,7 +265,6 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
 
     assert decision()["allowed"] is True
     create_policy(
-        catalogue=catalogue(),
         actor=world.ANYBODY,
         organization=developer.organization,
         agent=None,

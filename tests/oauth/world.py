@@ -13,11 +13,11 @@ from accounts.models import User
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
-from consent.catalogue import catalogue
 from core.actor import Actor
 from developers.models import Developer
-from developers.resource_servers import RegisteredResourceServer, ScopeDefinition, register_resource_server
 from developers.services import become_developer
+from resources.custom_scopes import ScopeDefinition
+from resources.services import RegisteredResourceServer, register_resource_server
 
 PASSWORD = "a-long-enough-passphrase"
 CALLBACK = "https://smartmail.example/callback"
@@ -60,7 +60,6 @@ def make_resource_server(
         name="Service",
         identifier=identifier,
         scopes=scopes or SCOPES,
-        catalogue=catalogue(),
     )
 
 

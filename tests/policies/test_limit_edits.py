@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from consent.catalogue import catalogue
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -44,9 +43,7 @@ def limit(window: int, scope: str) -> dict[str, Any]:
 def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: list[tuple[int, str]]) -> None:
     grant = make_grant(scopes=["email:read"])
     organization = grant.agent.organization
-    policy = create_policy(
-        catalogue=catalogue(), actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "per_user")]
-    )
+    policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "per_user")])
     outcomes: Counter[bool] = Counter()
     errors: list[BaseException] = []
     start = threading.Barrier(THREADS + 1)
@@ -66,7 +63,7 @@ def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: 
         thread.start()
     start.wait(10)
     for window, scope in cycle(edits):
-        update_policy(catalogue=catalogue(), actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
+        update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
         if not any(thread.is_alive() for thread in threads):
             break
     for thread in threads:
@@ -84,9 +81,7 @@ def _ask(grant: Grant) -> bool:
 def test_an_edit_that_fails_leaves_the_counters_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     grant = make_grant(scopes=["email:read"])
     organization = grant.agent.organization
-    policy = create_policy(
-        catalogue=catalogue(), actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "global")]
-    )
+    policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "global")])
     assert _ask(grant)
 
     def fail(*_: object) -> None:
@@ -95,7 +90,7 @@ def test_an_edit_that_fails_leaves_the_counters_as_they_were(monkeypatch: pytest
     before = list(counters.Counter.objects.order_by("key").values_list("key", "counts"))
     monkeypatch.setattr("policies.limits.put_counters", fail)
     with pytest.raises(ZeroDivisionError):
-        update_policy(catalogue=catalogue(), actor=SYSTEM, policy=policy, changes={"rules": [limit(60, "global")]})
+        update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(60, "global")]})
     assert list(counters.Counter.objects.order_by("key").values_list("key", "counts")) == before
     assert Policy.objects.get(pk=policy.pk).rules == [limit(3600, "global")]
 
@@ -103,14 +98,10 @@ def test_an_edit_that_fails_leaves_the_counters_as_they_were(monkeypatch: pytest
 @pytest.mark.django_db
 def test_a_verify_counts_in_no_more_than_three_retired_limits() -> None:
     grant = make_grant(scopes=["email:read"])
-    policy = create_policy(
-        catalogue=catalogue(), actor=SYSTEM, organization=grant.agent.organization, name="P", rules=[]
-    )
+    policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="P", rules=[])
     for window in range(60, 120):
         for scope in ("per_user", "per_agent", "global"):
-            policy = update_policy(
-                catalogue=catalogue(), actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]}
-            )
+            policy = update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
     ledger = Ledger.read(policy.id, policy.limit_history)
     assert len(ledger.retired) <= 3
     assert len(ledger.charged) <= 4

@@ -88,7 +88,7 @@ class Oracle:
 
 class World:
     def __init__(self, organization: Organization) -> None:
-        self.policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[], catalogue=())
+        self.policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[])
 
     def edit(self, limits: list[Limit]) -> None:
         rules = [
@@ -109,7 +109,7 @@ class World:
             return take_all([evaluation.counter_requests], clock.now) == [None]
 
     def _update(self, **changes: Any) -> None:
-        self.policy = update_policy(actor=SYSTEM, policy=self.policy, changes=changes, catalogue=())
+        self.policy = update_policy(actor=SYSTEM, policy=self.policy, changes=changes)
 
 
 WINDOWS, SCOPES = (60, 900, 1800, 3600), ("per_user", "per_agent", "global")

@@ -9,7 +9,6 @@ from django.db import transaction
 
 from audit.events import Event, Outcome
 from audit.services import Draft, record
-from consent.catalogue import catalogue
 from core import clock
 from core.actor import Actor
 from decisions.requests import Reason
@@ -50,9 +49,7 @@ def test_a_denial_says_why_in_plain_words(as_ada, say):
 def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
     actor = as_developer(ANYBODY, developer)
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
-    policy = create_policy(
-        catalogue=catalogue(), actor=actor, organization=developer.organization, name="No mail", rules=rules
-    )
+    policy = create_policy(actor=actor, organization=developer.organization, name="No mail", rules=rules)
     say(outcome=Outcome.DENIED, reason="policy_denied", policy_id=policy.id, scopes=["email:send"])
     assert "A rule of its developer said no: No mail." in text_of(as_ada)
 

@@ -274,7 +274,7 @@ def test_only_this_page_lets_a_form_leave_the_site(as_ada, granted):
 
 
 def test_weighs_at_most_80_kilobytes_with_every_scope(as_ada, ask):
-    from consent.catalogue import catalogue
+    from resources.catalogue import catalogue
 
     everything = list(catalogue())
     demanding = make_agent(make_developer("much@example.com", "Much"), allowed_scopes=everything)

@@ -9,8 +9,9 @@ from django.utils.html import escape
 from agents.models import Agent
 from audit.models import Entry
 from core.actor import SYSTEM
-from developers.resource_servers import ScopeDefinition, update_resource_server
 from developers.services import verify_organization
+from resources.custom_scopes import ScopeDefinition
+from resources.services import update_resource_server
 from tests.oauth.world import make_client, make_resource_server
 from tests.web import world
 
@@ -152,7 +153,7 @@ class TestWhatWasShown:
     @staticmethod
     def reword(server) -> None:
         words = ScopeDefinition("acme:books", "critical", "Sell your house", "Sell it", "buy it back")
-        update_resource_server(actor=SYSTEM, server=server, scopes=[words], catalogue=())
+        update_resource_server(actor=SYSTEM, server=server, scopes=[words])
 
     def test_words_changed_between_showing_and_allowing_do_not_slip_in(self, as_ada, consent, server):
         self.reword(server)

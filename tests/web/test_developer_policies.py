@@ -8,7 +8,6 @@ from django.forms import MultiWidget
 from django.utils.datastructures import MultiValueDict
 from pydantic import Field
 
-from consent.catalogue import catalogue
 from developers.acting import as_developer
 from policies.models import Policy
 from policies.rules import RULES
@@ -91,7 +90,7 @@ def make_policy(developer, **fields):
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
     actor = as_developer(ANYBODY, developer)
     fields = {"name": "No mail", "rules": rules, **fields}
-    return create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, **fields)
+    return create_policy(actor=actor, organization=developer.organization, **fields)
 
 
 @pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])

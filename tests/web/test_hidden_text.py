@@ -9,7 +9,6 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
-from consent.catalogue import catalogue
 from consent.connections import Choice
 from consent.models import Consent
 from consent.services import revoke_consent
@@ -172,7 +171,6 @@ def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_develope
         agent=agent,
         name="No sending",
         rules=[{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
-        catalogue=catalogue(),
     )
     approval = approve(actor=world.as_user(ada), consent=world.ask(agent), user=ada, choice=Choice())
     token = exchange_code(actor=world.ANYBODY, agent=agent, code=approval.code).access_token

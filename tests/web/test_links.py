@@ -5,7 +5,6 @@ import re
 import pytest
 from django.test import Client
 
-from consent.catalogue import catalogue
 from developers.acting import as_developer
 from policies.services import create_policy
 
@@ -32,7 +31,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 @pytest.fixture
 def everything(granted, developer, world):
     actor = as_developer(world.ANYBODY, developer)
-    create_policy(catalogue=catalogue(), actor=actor, organization=developer.organization, name="Empty", rules=[])
+    create_policy(actor=actor, organization=developer.organization, name="Empty", rules=[])
 
 
 @pytest.mark.parametrize("who", ["client", "as_ada", "as_developer"])

@@ -4,7 +4,7 @@ import re
 
 from django.utils.html import escape
 
-from consent.catalogue import catalogue
+from resources.catalogue import catalogue
 from tests.web import world
 
 ASKING = re.compile(r"\bask", re.IGNORECASE)

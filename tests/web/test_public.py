@@ -4,7 +4,7 @@ import pytest
 from django.test import Client, RequestFactory
 from django.views.defaults import bad_request, server_error
 
-from consent.catalogue import catalogue
+from resources.catalogue import catalogue
 
 
 def test_the_landing_page_has_two_doors(client, db):

@@ -11,12 +11,12 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from consent.catalogue import Scope
 from consent.models import Consent
 from consent.selectors import agreed_scopes, consents_for_user, current_consent, last_uses_of
 from consent.services import revoke_consent
 from core import clock
 from core.text import plain_text
+from resources.catalogue import Scope
 from web.access import person_actor, person_page, signed_in
 from web.display import highest_risk
 from web.paging import paginate

@@ -18,7 +18,6 @@ from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
-from consent.catalogue import Scope, read_snapshot
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
@@ -29,7 +28,9 @@ from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
 from core.errors import DomainError, NotFound
 from core.idempotency import Answer, RepeatableRequest, answer_once
-from developers.errors import OrganizationSuspended, ServiceSuspended
+from developers.errors import OrganizationSuspended
+from resources.catalogue import Scope, read_snapshot
+from resources.errors import ServiceSuspended
 from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
 from web.display import csp_source

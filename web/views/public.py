@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from consent.catalogue import catalogue
+from resources.catalogue import catalogue
 
 SAMPLE_SCOPES = ("email:read", "calendar:write", "payments:charge")
 

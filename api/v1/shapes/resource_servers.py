@@ -7,9 +7,11 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from api.strict import Line, Moment, StrictSerializer, Text
-from consent.catalogue import RISK_LEVELS, catalogue, describe_scopes
-from developers.models import ResourceServer as ResourceServerRow
-from developers.resource_servers import MAX_IDENTIFIER_LENGTH, MAX_SCOPE_ID, MAX_SCOPES, SCOPE_ID, ScopeDefinition
+from resources.catalogue import catalogue, describe_scopes
+from resources.custom_scopes import MAX_SCOPE_ID, MAX_SCOPES, SCOPE_ID, ScopeDefinition
+from resources.models import RISK_LEVELS
+from resources.models import ResourceServer as ResourceServerRow
+from resources.services import MAX_IDENTIFIER_LENGTH
 
 MAX_NAME, MAX_TITLE, MAX_WORDS = 200, 80, 200
 OWN_SCOPE_SCHEMA = {

@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from consent.catalogue import RISK_LEVELS
+from resources.models import RISK_LEVELS
 
 
 class Scope(serializers.Serializer):

@@ -12,7 +12,7 @@ from core.canonical import canonical_json
 from core.net import parse_address
 from decisions.requests import Decision as DecisionMade
 from decisions.requests import Reason
-from developers.resource_servers import MAX_SCOPE_ID, SCOPE_ID
+from resources.custom_scopes import MAX_SCOPE_ID, SCOPE_ID
 from tokens.services import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024

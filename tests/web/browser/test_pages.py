@@ -6,12 +6,11 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
-from consent.catalogue import catalogue
 from core.actor import SYSTEM
 from developers.acting import as_developer
-from developers.resource_servers import ScopeDefinition
 from developers.services import suspend_organization, verify_organization
 from policies.services import create_policy
+from resources.custom_scopes import ScopeDefinition
 from tests.mails import code_in
 from tests.oauth.world import make_client, make_resource_server
 from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
@@ -81,9 +80,7 @@ def places(db):
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     local = make_agent(developer, redirect_uris=["http://localhost/cb"])
     actor = as_developer(ANYBODY, developer)
-    policy = create_policy(
-        catalogue=catalogue(), actor=actor, organization=developer.organization, name=LONG, rules=RULES
-    )
+    policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
     stopped = make_agent(developer, name="Stopped")
     stop_agent(actor=SYSTEM, agent=stopped, reason="w" * 200)
     closed = make_developer("closed@example.com", LONG)

@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.selectors import agent_for_organization, agents_for_organization
-from consent.catalogue import catalogue
 from core.errors import DomainError
 from developers.models import Developer
 from policies.models import Policy
@@ -49,7 +48,6 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
             policy = create_policy(
                 actor=developer_actor(request, developer),
                 organization=developer.organization,
-                catalogue=catalogue(),
                 **_values(developer, editor),
             )
         except DomainError as error:
@@ -67,9 +65,7 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     if _is_save(request) and editor.is_valid():
         try:
             changes = _values(developer, editor)
-            update_policy(
-                actor=developer_actor(request, developer), policy=policy, changes=changes, catalogue=catalogue()
-            )
+            update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
         except DomainError as error:
             editor.show(error)
         else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from consent.catalogue import COLUMNS, CatalogueError, catalogue, read_catalogue
+from resources.catalogue import COLUMNS, CatalogueError, catalogue, read_catalogue
 
 HEADER = ",".join(COLUMNS)
 ROW = "mail:read,mail,low,Read mail,See mail,send it,private untrusted,yes,no"

@@ -11,8 +11,9 @@ from audit.events import Event
 from audit.services import Draft, record
 from core.actor import Actor
 from core.rotation import live
-from developers.models import Developer, ResourceServerSecret
+from developers.models import Developer
 from developers.selectors import sole_organization
+from resources.models import ResourceServerSecret
 
 
 @receiver(account_reclaimed)

@@ -1,5 +1,3 @@
-"""Policies are administered here, above the catalogue against which their actions are checked."""
-
 import json
 from typing import Any
 
@@ -9,7 +7,6 @@ from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 
-from consent.catalogue import catalogue
 from core.administration import ReadOnlyAdmin, administrator, is_superuser
 from developers.models import Organization
 from policies.actions import require_known_actions
@@ -56,7 +53,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
     def _check_rules(self, organization_id: str) -> None:
         try:
             rules = parse_rules(self.cleaned_data["rules"])
-            require_known_actions(rules, organization_id=organization_id, catalogue=catalogue())
+            require_known_actions(rules, organization_id=organization_id)
         except InvalidRules as error:
             self.add_error("rules", [f"{one.field}: {one.message}" for one in error.errors])
 
@@ -97,10 +94,10 @@ class PolicyAdmin(ReadOnlyAdmin):
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:
         actor, data = administrator(request), form.cleaned_data
         if not change:
-            obj.pk = create_policy(actor=actor, catalogue=catalogue(), **data).pk
+            obj.pk = create_policy(actor=actor, **data).pk
         elif form.changed_data:
             changes = {name: data[name] for name in form.changed_data}
-            update_policy(actor=actor, policy=obj, changes=changes, catalogue=catalogue())
+            update_policy(actor=actor, policy=obj, changes=changes)
 
     def delete_model(self, request: HttpRequest, obj: Policy) -> None:
         delete_policy(actor=administrator(request), policy=obj)

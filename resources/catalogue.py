@@ -11,12 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from core.errors import DomainError, FieldError
+from core.errors import FieldError
 from core.text import echo, plain_text
-from developers.models import CustomScope
+from resources.errors import InvalidScope
+from resources.models import RISK_LEVELS, CustomScope
 
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
-RISK_LEVELS = ("low", "standard", "high", "critical")
 COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
 YES_NO = {"yes": True, "no": False}
 # Reads private data; brings in what others wrote; can send data out.
@@ -25,19 +25,6 @@ LABELS = frozenset({"private", "untrusted", "outbound"})
 
 class CatalogueError(ValueError):
     """The file of scopes is wrong, so nothing may start: what a scope promises must be known."""
-
-
-class InvalidScope(DomainError):
-    """RFC 6749 section 5.2: unknown, or beyond what was allowed."""
-
-    code = "invalid_scope"
-    title = "A scope is unknown or not allowed"
-
-
-class NothingToGrant(InvalidScope):
-    """Since the request was made, the developer has taken from the agent everything that it asks for."""
-
-    title = "Nothing is left to allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +77,12 @@ def read_catalogue(file: Iterable[str]) -> Mapping[str, Scope]:
             raise CatalogueError(f"line {rows.line_num}: {problem}")
         scopes[row["id"]] = _from_csv(row)
     return MappingProxyType(scopes)
+
+
+@cache
+def reserved_prefixes() -> frozenset[str]:
+    """Return the prefixes of the catalogue's scopes, which no organization may use."""
+    return frozenset(scope_id.split(":", 1)[0] for scope_id in catalogue())
 
 
 def scopes_in_category(category: str) -> list[Scope]:

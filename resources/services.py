@@ -1,7 +1,6 @@
-"""Resource servers and the scopes of their own (RFC 8707): services that accept our tokens."""
+"""Register, change, rotate and authenticate resource servers: the services that accept our tokens (RFC 8707)."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,45 +11,18 @@ from audit.events import Event
 from audit.services import Draft, record
 from core import clock
 from core.actor import Actor
-from core.errors import Conflict, FieldError, Invalid, NotAuthenticated
+from core.errors import Invalid, NotAuthenticated
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
 from developers.acting import hold_developer
-from developers.models import CustomScope, Organization, ResourceServer, ResourceServerSecret, ScopePrefix
+from developers.models import Organization
 from limits.throttle import throttle_client_failure
+from resources.custom_scopes import ScopeDefinition, settle_scopes
+from resources.errors import IdentifierTaken
+from resources.models import ResourceServer, ResourceServerSecret
 
-MAX_SCOPES = 100
-# Of an organization, over all its resource servers, and for good: scopes keep their words for those who granted them.
-MAX_OWN_SCOPES = 500
 MAX_IDENTIFIER_LENGTH = 500
-MAX_SCOPE_ID = 100
-SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
-
-
-class IdentifierTaken(Conflict):
-    code = "identifier_taken"
-    title = "A resource server with this identifier is registered"
-
-
-class ScopePrefixTaken(Conflict):
-    code = "scope_prefix_taken"
-    title = "The prefix of this scope belongs to another organization"
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeDefinition:
-    """A scope of a resource server's own, in the words of the consent screen."""
-
-    id: str
-    risk_level: str
-    title: str
-    description: str
-    cannot: str
-
-    @property
-    def prefix(self) -> str:
-        return self.id.split(":", 1)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +43,8 @@ def register_resource_server(
     name: str,
     identifier: str,
     scopes: Sequence[str | ScopeDefinition],
-    catalogue: Collection[str],
 ) -> RegisteredResourceServer:
-    """Register a service as an audience. `catalogue` are the ids of the common scopes, whose prefixes are reserved.
+    """Register a service as an audience.
 
     The identifier is stored in its canonical form. Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for
     another organization's prefix.
@@ -81,7 +52,7 @@ def register_resource_server(
     identifier = canonical_identifier(identifier)
     with transaction.atomic():
         hold_developer(actor)
-        scope_ids = _settle_scopes(organization, scopes, catalogue)
+        scope_ids = settle_scopes(organization, scopes)
         server = _create(organization, name, identifier, scope_ids)
         secret = add_secret(server.secrets, prefix="rs", now=clock.now())
         _record(Event.RESOURCE_SERVER_CREATED, actor=actor, server=server, metadata={"identifier": identifier})
@@ -92,7 +63,6 @@ def update_resource_server(
     *,
     actor: Actor,
     server: ResourceServer,
-    catalogue: Collection[str],
     name: str | None = None,
     scopes: Sequence[str | ScopeDefinition] | None = None,
 ) -> ResourceServer:
@@ -106,7 +76,7 @@ def update_resource_server(
         if name is not None:
             server.name = name
         if scopes is not None:
-            server.scopes = _settle_scopes(server.organization, scopes, catalogue)
+            server.scopes = settle_scopes(server.organization, scopes)
         server.save()
         changed = [field for field, value in (("name", name), ("scopes", scopes)) if value is not None]
         _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata={"changed": changed})
@@ -168,54 +138,6 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
             )
     except IntegrityError as error:
         raise IdentifierTaken(f"{identifier} is already registered.") from error
-
-
-def _settle_scopes(
-    organization: Organization, scopes: Sequence[str | ScopeDefinition], catalogue: Collection[str]
-) -> list[str]:
-    """Store the definitions among `scopes`; return the ids of all, in order."""
-    if not 1 <= len(scopes) <= MAX_SCOPES:
-        raise Invalid.field("scopes", f"must have 1 to {MAX_SCOPES} scopes")
-    reserved = {scope_id.split(":", 1)[0] for scope_id in catalogue}
-    own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
-    problems = [(index, _problem_with_scope(scope, catalogue, reserved, own)) for index, scope in enumerate(scopes)]
-    errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
-    if errors:
-        raise Invalid("A scope cannot be used.", errors=errors)
-    if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
-        raise Invalid.field(
-            "scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use scopes that it has defined."
-        )
-    for scope in scopes:
-        if isinstance(scope, ScopeDefinition):
-            _define(organization, scope)
-    return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
-
-
-def _problem_with_scope(
-    scope: str | ScopeDefinition, catalogue: Collection[str], reserved: Collection[str], own: Collection[str]
-) -> str | None:
-    if isinstance(scope, str):
-        return None if scope in catalogue or scope in own else f"{scope} is neither in the catalogue nor yours"
-    if not SCOPE_ID.fullmatch(scope.id):
-        return "an id is prefix:name, in lower case, such as tickets:read"
-    if scope.prefix in reserved:
-        return f"the prefix {scope.prefix} is reserved for the catalogue"
-    return None
-
-
-def _define(organization: Organization, scope: ScopeDefinition) -> None:
-    """Store the words of a scope; the first to use a prefix owns it. Raises `ScopePrefixTaken`."""
-    prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
-    if prefix.organization_id != organization.id:
-        raise ScopePrefixTaken(f"{scope.prefix} belongs to another organization.")
-    words = {
-        "risk_level": scope.risk_level,
-        "title": scope.title,
-        "description": scope.description,
-        "cannot": scope.cannot,
-    }
-    CustomScope.objects.update_or_create(id=scope.id, defaults={**words, "organization": organization})
 
 
 def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:

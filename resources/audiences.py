@@ -1,0 +1,73 @@
+"""Audiences: what a `resource` names (RFC 8707), and whose it is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from core.errors import FieldError
+from core.uris import find_canonical_uri
+from developers.models import Organization
+from resources.errors import InvalidTarget, ServiceSuspended
+from resources.models import ResourceServer
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What a `resource` names (RFC 8707). `server` is None for the default audience, which is AgentGate itself."""
+
+    identifier: str
+    server: ResourceServer | None
+
+
+def audience_for_identifier(identifier: str) -> Audience | None:
+    """Return the audience that `identifier` names, in any spelling. None when no resource server has it."""
+    canonical = find_canonical_uri(identifier)
+    if canonical is None:
+        return None
+    if canonical == settings.API_URL:
+        return Audience(canonical, None)
+    server = ResourceServer.objects.select_related("organization").filter(identifier=canonical).first()
+    return Audience(canonical, server) if server else None
+
+
+def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
+    """Return the organizations that own these audiences, each audience's once; unregistered ones have none."""
+    named = [identifier for identifier in identifiers if identifier != settings.API_URL]
+    if not named:
+        return []
+    servers = ResourceServer.objects.filter(identifier__in=named).select_related("organization")
+    return [server.organization for server in servers]
+
+
+def require_services(identifiers: Iterable[str]) -> None:
+    """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
+    if any(not organization.may_act for organization in organizations_of_services(identifiers)):
+        raise ServiceSuspended("The organization of the resource server is suspended.")
+
+
+def named_audiences(identifiers: Sequence[str]) -> list[Audience]:
+    """Return the audiences that a request names. Raises `InvalidTarget`."""
+    found = [audience_for_identifier(identifier) for identifier in identifiers]
+    audiences = [audience for audience in found if audience is not None]
+    if len(audiences) != len(found):
+        raise InvalidTarget(
+            "Name a registered resource server, or leave it out.",
+            errors=(FieldError("resource", "is not a registered resource server"),),
+        )
+    return audiences
+
+
+def owners_of(audiences: Sequence[Audience]) -> dict[str, str]:
+    """Return the organization of each audience that belongs to one, by identifier."""
+    return {audience.identifier: audience.server.organization_id for audience in audiences if audience.server}
+
+
+def require_same_owners(owners: Mapping[str, str]) -> None:
+    """Raise `InvalidTarget` when an audience is gone or now belongs to another organization than in `owners`."""
+    for identifier, organization_id in owners.items():
+        audience = audience_for_identifier(identifier)
+        if audience is None or owners_of([audience]).get(identifier) != organization_id:
+            raise InvalidTarget(
+                f"{identifier} is no longer the service that was asked for. Nothing was granted; start again there."
+            )

@@ -1,0 +1,75 @@
+"""The scopes that an organization defines for its own resource servers."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from core.errors import FieldError, Invalid
+from developers.models import Organization
+from resources.catalogue import catalogue, reserved_prefixes
+from resources.errors import ScopePrefixTaken
+from resources.models import CustomScope, ScopePrefix
+
+MAX_SCOPES = 100
+# Of an organization, over all its resource servers, and for good: scopes keep their words for those who granted them.
+MAX_OWN_SCOPES = 500
+MAX_SCOPE_ID = 100
+SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeDefinition:
+    """A scope of a resource server's own, in the words of the consent screen."""
+
+    id: str
+    risk_level: str
+    title: str
+    description: str
+    cannot: str
+
+    @property
+    def prefix(self) -> str:
+        return self.id.split(":", 1)[0]
+
+
+def settle_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
+    """Store the definitions among `scopes`; return the ids of all, in order. Raises `Invalid`, `ScopePrefixTaken`."""
+    if not 1 <= len(scopes) <= MAX_SCOPES:
+        raise Invalid.field("scopes", f"must have 1 to {MAX_SCOPES} scopes")
+    own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
+    problems = [(index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes)]
+    errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
+    if errors:
+        raise Invalid("A scope cannot be used.", errors=errors)
+    if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
+        raise Invalid.field(
+            "scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use scopes that it has defined."
+        )
+    for scope in scopes:
+        if isinstance(scope, ScopeDefinition):
+            _define(organization, scope)
+    return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
+
+
+def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> str | None:
+    if isinstance(scope, str):
+        return None if scope in catalogue() or scope in own else f"{scope} is neither in the catalogue nor yours"
+    if not SCOPE_ID.fullmatch(scope.id):
+        return "an id is prefix:name, in lower case, such as tickets:read"
+    if scope.prefix in reserved_prefixes():
+        return f"the prefix {scope.prefix} is reserved for the catalogue"
+    return None
+
+
+def _define(organization: Organization, scope: ScopeDefinition) -> None:
+    """Store the words of a scope; the first to use a prefix owns it. Raises `ScopePrefixTaken`."""
+    prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
+    if prefix.organization_id != organization.id:
+        raise ScopePrefixTaken(f"{scope.prefix} belongs to another organization.")
+    words = {
+        "risk_level": scope.risk_level,
+        "title": scope.title,
+        "description": scope.description,
+        "cannot": scope.cannot,
+    }
+    CustomScope.objects.update_or_create(id=scope.id, defaults={**words, "organization": organization})

@@ -1,0 +1,111 @@
+import django.db.models.deletion
+from django.db import migrations, models
+
+import core.ids
+
+
+class Migration(migrations.Migration):
+    initial = True
+
+    dependencies = [("developers", "0001_initial")]
+
+    operations = [
+        migrations.CreateModel(
+            name="ResourceServer",
+            fields=[
+                (
+                    "id",
+                    core.ids.PrefixedIdField(
+                        editable=False, max_length=64, prefix="res", primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("identifier", models.CharField(max_length=500, unique=True)),
+                ("scopes", models.JSONField(default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="resource_servers",
+                        to="developers.organization",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="ResourceServerSecret",
+            fields=[
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("last_four", models.CharField(max_length=4)),
+                ("created_at", models.DateTimeField()),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "id",
+                    core.ids.PrefixedIdField(
+                        editable=False, max_length=64, prefix="rss", primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "resource_server",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="secrets",
+                        to="resources.resourceserver",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["-id"],
+                "abstract": False,
+            },
+        ),
+        migrations.CreateModel(
+            name="CustomScope",
+            fields=[
+                ("id", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                (
+                    "risk_level",
+                    models.CharField(
+                        choices=[("low", "low"), ("standard", "standard"), ("high", "high"), ("critical", "critical")],
+                        max_length=8,
+                    ),
+                ),
+                ("title", models.CharField(max_length=80)),
+                ("description", models.CharField(max_length=200)),
+                ("cannot", models.CharField(max_length=200)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="custom_scopes",
+                        to="developers.organization",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="ScopePrefix",
+            fields=[
+                ("prefix", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="scope_prefixes",
+                        to="developers.organization",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name_plural": "scope prefixes",
+            },
+        ),
+    ]

@@ -1,0 +1,19 @@
+"""Reads of resource servers. A tenant's come only through `resource_servers_for_organization`."""
+
+from django.db.models import QuerySet
+
+from core.errors import NotFound
+from resources.models import ResourceServer
+
+
+def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:
+    """Return the organization's resource servers, newest first."""
+    return ResourceServer.objects.filter(organization_id=organization_id).order_by("-id")
+
+
+def resource_server_for_organization(organization_id: str, server_id: str) -> ResourceServer:
+    """Return the organization's resource server. Raises `NotFound`, also for somebody else's."""
+    server = resource_servers_for_organization(organization_id).filter(id=server_id).first()
+    if server is None:
+        raise NotFound("No such resource server.")
+    return server
