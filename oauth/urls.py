@@ -2,19 +2,19 @@
 
 from django.urls import path
 
-from oauth.views import authorize, introspect, jwks, metadata, par, register, revoke, token
+from oauth import views
 
 app_name = "oauth"
 
 urlpatterns = [
-    path("oauth/authorize", authorize.authorize, name="authorize"),
-    path("oauth/token", token.token, name="token"),
-    path("oauth/revoke", revoke.revoke, name="revoke"),
-    path("oauth/introspect", introspect.introspect, name="introspect"),
-    path("oauth/jwks", jwks.jwks, name="jwks"),
-    path("oauth/par", par.par, name="par"),
-    path("oauth/register", register.register, name="register"),
-    path(".well-known/oauth-authorization-server/oauth", metadata.oauth, name="metadata"),
-    path(".well-known/openid-configuration/oauth", metadata.openid, name="metadata-openid"),
-    path("oauth/.well-known/openid-configuration", metadata.openid, name="metadata-openid-below"),
+    path("oauth/authorize", views.authorize, name="authorize"),
+    path("oauth/token", views.token, name="token"),
+    path("oauth/revoke", views.revoke, name="revoke"),
+    path("oauth/introspect", views.introspect, name="introspect"),
+    path("oauth/jwks", views.jwks, name="jwks"),
+    path("oauth/par", views.par, name="par"),
+    path("oauth/register", views.register, name="register"),
+    path(".well-known/oauth-authorization-server/oauth", views.oauth_metadata, name="metadata"),
+    path(".well-known/openid-configuration/oauth", views.openid_configuration, name="metadata-openid"),
+    path("oauth/.well-known/openid-configuration", views.openid_configuration, name="metadata-openid-below"),
 ]

@@ -29,10 +29,10 @@ from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.selectors import consent_to_decide, visible_consent
 from consent.services import ConsentRequest, request_consent, require_same_browser
+from consent.throttles import throttle_request
 from core.browser import browser_digest
 from core.idempotency import Answer
 from developers.errors import OrganizationSuspended
-from limits.throttle import Throttle, address_subjects
 from resources.errors import InvalidScope, InvalidTarget, ServiceSuspended
 from tokens.services import approve, deny
 
@@ -73,7 +73,7 @@ class Initiate(Endpoint):
     )
     def post(self, request: Request) -> Response:
         body = self.read(InitiateBody)
-        Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(self.actor.ip or ""))
+        throttle_request(self.actor)
         agent = self._client(body)
 
         def work() -> Answer:

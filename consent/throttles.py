@@ -1,0 +1,14 @@
+"""How often one address may ask for consent."""
+
+from django.conf import settings
+
+from core.actor import Actor
+from limits.throttle import Throttle, address_subjects
+
+
+def throttle_request(actor: Actor) -> None:
+    """Count a request for consent by address. Raises `Throttled` beyond `THROTTLE_INITIATE`.
+
+    The JSON API, `/oauth/authorize` and PAR share the count.
+    """
+    Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))

@@ -1,0 +1,238 @@
+"""The OAuth endpoints, in the order in which a client meets them. Each reads, calls one service and answers."""
+
+import json
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.throttles import throttle_registration
+from agents.errors import InvalidRedirectUri, UnknownClient
+from agents.models import Agent
+from agents.registration import register_stock_client
+from agents.services import RegisteredAgent
+from consent.models import Consent
+from consent.services import open_in_browser
+from consent.throttles import throttle_request
+from core import clock
+from core.actor import visitor
+from core.browser import browser_secret, remember_browser
+from core.errors import DomainError, Throttled
+from core.secrets import digest
+from decisions.introspection import Introspection, introspect_token
+from oauth.assertions import stated_client_id
+from oauth.authentication import authenticate, authenticate_service
+from oauth.authorization import find_client_and_return, make_consent
+from oauth.client_metadata import parse_client_metadata
+from oauth.clients import find_client, is_document_address
+from oauth.errors import OAuthError, answers_errors, retry_after
+from oauth.grants import find_grant, redeem
+from oauth.metadata import openid_metadata, server_metadata
+from oauth.parameters import Parameters, read_form
+from oauth.pushed import pushed_consent, request_uri
+from oauth.responses import SeeOther, endpoint, uncached
+from tokens.keys import PUBLISH_AHEAD, published_jwks
+from tokens.services import revoke_token
+
+METADATA_CACHE = "public, max-age=300"
+# Half of what a new key is published ahead, so that a client that caches the set has the key before it signs.
+JWKS_CACHE = f"public, max-age={int(PUBLISH_AHEAD.total_seconds()) // 2}"
+MAX_REGISTRATION_BODY = 64 * 1024
+REFUSAL_TITLES = {
+    UnknownClient: "We do not know this agent",
+    InvalidRedirectUri: "This address is not the agent's",
+    Throttled: "Too many requests",
+}
+
+
+@endpoint("GET", "HEAD")
+def oauth_metadata(request: HttpRequest) -> HttpResponse:
+    """Answer discovery (RFC 8414 section 3)."""
+    return JsonResponse(server_metadata(), headers={"Cache-Control": METADATA_CACHE})
+
+
+@endpoint("GET", "HEAD")
+def openid_configuration(request: HttpRequest) -> HttpResponse:
+    """Answer discovery (OpenID Connect Discovery 1.0 section 4)."""
+    return JsonResponse(openid_metadata(), headers={"Cache-Control": METADATA_CACHE})
+
+
+@endpoint("GET", "HEAD")
+def jwks(request: HttpRequest) -> HttpResponse:
+    """Publish the public keys of access tokens (RFC 7517)."""
+    return JsonResponse(published_jwks(clock.now()), headers={"Cache-Control": JWKS_CACHE})
+
+
+@endpoint("POST")
+@answers_errors
+def register(request: HttpRequest) -> HttpResponse:
+    """Register a stock client (RFC 7591). Nothing that the client says about itself is vouched for."""
+    if not settings.OAUTH_DYNAMIC_REGISTRATION:
+        raise OAuthError("access_denied", "Registration is turned off. Ask the administrator for a client id.", 403)
+    document = _read_client_metadata(request)
+    metadata = parse_client_metadata(document, Agent.AuthMethod.values, Agent.AuthMethod.BASIC)
+    actor = visitor(request)
+    throttle_registration(actor)
+    registered = register_stock_client(actor=actor, metadata=metadata)
+    return uncached(JsonResponse(_describe_client(registered), status=201))
+
+
+@endpoint("POST")
+@answers_errors
+def par(request: HttpRequest) -> HttpResponse:
+    """Take a pushed authorization request (RFC 9126): the same act as `POST /api/v1/consent/initiate`."""
+    form = read_form(request)
+    client_id = form.get("client_id") or stated_client_id(form.get("client_assertion"))
+    if is_document_address(client_id):
+        # Pushing may be the first that we hear of it.
+        find_client(client_id, visitor(request))
+    agent, actor = authenticate(request, form)
+    if form.get("request_uri"):
+        raise OAuthError("invalid_request", "request_uri is not allowed here (RFC 9126 section 2.1).")
+    if "none" in form.words("prompt"):
+        raise OAuthError("invalid_request", "prompt=none is not supported: the user is always asked.")
+    throttle_request(actor)
+    try:
+        target = find_client_and_return(form.naming(agent.client_id), actor)
+    except InvalidRedirectUri as error:
+        raise OAuthError("invalid_request", error.detail) from error
+    consent = make_consent(target, form, actor)
+    lifetime = int(settings.CONSENT_REQUEST_LIFETIME.total_seconds())
+    return uncached(JsonResponse({"request_uri": request_uri(consent), "expires_in": lifetime}, status=201))
+
+
+@require_http_methods(["GET", "HEAD"])
+@never_cache
+def authorize(request: HttpRequest) -> HttpResponse:
+    """Check a request and redirect to the consent page, or to the client with what is wrong (RFC 6749 section 3.1).
+
+    Where neither is safe, the answer is a page.
+    """
+    browser = browser_secret(request)
+    try:
+        response: HttpResponse = SeeOther(_next_stop(request, digest(browser)))
+        remember_browser(response, browser)
+    except DomainError as error:
+        title = REFUSAL_TITLES.get(type(error), error.title)
+        response = render(request, "oauth/refused.html", {"title": title, "error": error}, status=error.status)
+        wait = retry_after(error)
+        if wait is not None:
+            response["Retry-After"] = str(wait)
+    return response
+
+
+@endpoint("POST")
+@answers_errors
+def token(request: HttpRequest) -> HttpResponse:
+    """Redeem a grant for tokens (RFC 6749 section 3.2)."""
+    form = read_form(request)
+    grant = find_grant(form)
+    agent, actor = authenticate(request, form)
+    answer = redeem(grant, form, agent, actor, request.headers.get("Idempotency-Key"))
+    return uncached(JsonResponse(answer.body, status=answer.status))
+
+
+@endpoint("POST")
+@answers_errors
+def revoke(request: HttpRequest) -> HttpResponse:
+    """Revoke a token and with it its family (RFC 7009). An unknown token is as good as revoked."""
+    form = read_form(request)
+    agent, actor = authenticate(request, form)
+    revoke_token(actor=actor, token=form.require("token"), agent=agent)
+    return uncached(HttpResponse(status=200))
+
+
+@endpoint("POST")
+@answers_errors
+def introspect(request: HttpRequest) -> HttpResponse:
+    """Tell a resource server the live state of a token that is meant for it (RFC 7662)."""
+    form = read_form(request)
+    server, actor = authenticate_service(request)
+    found = introspect_token(actor=actor, server=server, token=form.require("token"))
+    return uncached(JsonResponse(_describe_token(found) if found else {"active": False}))
+
+
+def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:
+    """Return the JSON object in the body. Raises `invalid_client_metadata`."""
+    if request.content_type != "application/json":
+        raise OAuthError("invalid_client_metadata", "The body must be application/json.")
+    try:
+        document = json.loads(request.read(MAX_REGISTRATION_BODY + 1)[: MAX_REGISTRATION_BODY + 1].decode())
+    except (ValueError, RecursionError) as error:
+        raise OAuthError("invalid_client_metadata", "The body is not valid JSON, or it is too long.") from error
+    if not isinstance(document, dict):
+        raise OAuthError("invalid_client_metadata", "The body must be a JSON object.")
+    return document
+
+
+def _describe_client(registered: RegisteredAgent) -> dict[str, Any]:
+    """Return what was registered (RFC 7591 section 3.2.1), which is not always what was asked for."""
+    agent = registered.agent
+    secret = {"client_secret": registered.client_secret, "client_secret_expires_at": 0}
+    keys: dict[str, Any] = {"jwks_uri": agent.jwks_uri} if agent.jwks_uri else {"jwks": agent.jwks}
+    return {
+        "client_id": agent.client_id,
+        "client_id_issued_at": int(agent.created.timestamp()),
+        **(secret if registered.client_secret else {}),
+        "client_name": agent.name,
+        "redirect_uris": agent.redirect_uri_list,
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": agent.token_endpoint_auth_method,
+        **(keys if agent.jwks_uri or agent.jwks else {}),
+    }
+
+
+def _next_stop(request: HttpRequest, browser_digest: str) -> str:
+    """Return where the browser goes. Raises `DomainError` where no address is safe."""
+    parameters, actor = Parameters(request.GET), visitor(request)
+    if parameters.get("request_uri"):
+        consent = pushed_consent(parameters)
+        open_in_browser(consent=consent, browser_digest=browser_digest)
+        return _consent_page(consent)
+    target = find_client_and_return(parameters, actor)
+    try:
+        _check_prompt(request, parameters)
+        throttle_request(actor)
+        return _consent_page(make_consent(target, parameters, actor, browser_digest=browser_digest))
+    except OAuthError as error:
+        return target.refusal_url(error)
+
+
+def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
+    """Refuse `prompt=none`: a person always sees what is granted, so there is no way without one."""
+    prompts = parameters.words("prompt")
+    if "none" not in prompts:
+        return
+    if len(prompts) > 1:
+        raise OAuthError("invalid_request", "prompt=none cannot be combined with other values.")
+    if not request.user.is_authenticated:
+        raise OAuthError("login_required", "The user is not signed in.")
+    raise OAuthError("consent_required", "The user must be asked for consent.")
+
+
+def _consent_page(consent: Consent) -> str:
+    return reverse("web:consent", args=[consent.id])
+
+
+def _describe_token(found: Introspection) -> dict[str, object]:
+    """Return the members of RFC 7662 section 2.2, and the ids by which our log knows agent and consent."""
+    consent = {"consent_id": found.consent_id} if found.consent_id else {}
+    return {
+        "active": True,
+        "iss": settings.JWT_ISSUER,
+        "sub": found.user_id or found.client_id,
+        "aud": found.audience[0] if len(found.audience) == 1 else list(found.audience),
+        "client_id": found.client_id,
+        "scope": " ".join(found.scopes),
+        "token_type": "Bearer",
+        "jti": found.token_id,
+        "iat": int(found.issued_at.timestamp()),
+        "exp": int(found.expires_at.timestamp()),
+        "agent_id": found.agent_id,
+        **consent,
+    }
