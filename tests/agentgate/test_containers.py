@@ -113,6 +113,6 @@ def test_the_image_says_what_it_is() -> None:
 
 
 def documented() -> set[str]:
-    """Return the variables of README's table."""
-    cells = re.findall(r"^\| (`[A-Z][^|]*) \|", (ROOT / "README.md").read_text(), re.M)
+    """Return the variables of docs/configuration.md."""
+    cells = re.findall(r"^\| (`[A-Z][^|]*) \|", (ROOT / "docs/configuration.md").read_text(), re.M)
     return {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}

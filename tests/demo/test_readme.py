@@ -1,4 +1,4 @@
-"""What README says is run and compared with the code, so that it cannot go wrong unnoticed."""
+"""README's commands and its program run as they stand there."""
 
 import json
 import os
@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from policies.rules import RULES
-from resources.catalogue import catalogue
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Databases, LiveServer
 
@@ -27,12 +25,6 @@ def section(title: str) -> str:
 def blocks(language: str, title: str) -> str:
     """Return the section's code in this language as one program."""
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", section(title), re.M | re.S))
-
-
-def first_cells(title: str) -> list[str]:
-    """Return what stands in backquotes in the first column of the section's tables."""
-    cells = re.findall(r"^\| (.*?) \|", section(title), re.M)
-    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
 
 
 @pytest.fixture(scope="module")
@@ -113,46 +105,6 @@ def test_the_same_in_python_works_as_it_stands(server: LiveServer) -> None:
     assert program.returncode == 0
     assert output.endswith("True None\n")
     assert next(gate.entries(developer, event="token.revoked"))["outcome"] == "info"
-
-
-def test_the_scopes_are_those_of_the_catalogue() -> None:
-    rows = re.findall(r"^\| `(\S+)` \| (\S+) \| (\S+) \|", section("Scopes"), re.M)
-
-    assert rows == [(scope.id, scope.category, scope.risk_level) for scope in catalogue().values()]
-    categories = {scope.category for scope in catalogue().values()}
-    assert f"{len(catalogue())} permissions in {len(categories)} categories" in README
-
-
-def test_the_endpoints_are_those_of_the_openapi_document() -> None:
-    paths = json.loads((ROOT / "docs/openapi.json").read_text())["paths"]
-    described = {
-        (method, re.sub(r"{\w+}", ":id", path.removeprefix("/api/v1")))
-        for path, methods in paths.items()
-        for method in methods
-        if method in ("get", "post", "put", "patch", "delete")
-    }
-    rows = re.findall(r"^\| ([A-Z, ]+) \| `(/[^`]*)` \|", section("The API"), re.M)
-    listed = {
-        (method.lower(), path.replace(":category", ":id")) for methods, path in rows for method in methods.split(", ")
-    }
-
-    assert listed == described
-
-
-def test_the_rule_types_are_those_that_are_registered() -> None:
-    assert sorted(first_cells("Rules of policies")) == sorted(RULES)
-
-
-def test_the_environment_variables_are_those_that_are_read() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "agentgate").glob("*.py"))
-    read = set(re.findall(r"nvironment\.\w+\(\s*\"([A-Z_]+)\"|NVIRONMENT\.\w+\(\s*\"([A-Z_]+)\"", source))
-
-    assert {first or second for first, second in read} == set(first_cells("Running it"))
-
-
-def test_every_file_that_is_named_exists() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
 
 
 def json_values(text: str) -> list[dict[str, Any]]:

@@ -1,0 +1,143 @@
+"""Write the tables of docs/ that are generated: endpoints, scopes, rule types, decisions.
+
+`./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import django
+
+FOLDER = Path(__file__).resolve().parent
+BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
+METHODS = ("get", "post", "put", "patch", "delete")
+CREDENTIALS = {
+    "apiKey": "API key",
+    "sessionToken": "session",
+    "browserSession": "session",
+    "basic": "client credentials",
+}
+
+
+def endpoints() -> Iterator[str]:
+    """Yield a table of the JSON API's endpoints for each part of it, from docs/openapi.json."""
+    paths = json.loads((FOLDER / "openapi.json").read_text())["paths"]
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
+    for path, methods in sorted(paths.items()):
+        for method in filter(METHODS.__contains__, methods):
+            each = methods[method]
+            key = (each["tags"][0], path.removeprefix("/api/v1"), _credentials(each), each["summary"])
+            rows.setdefault(key, []).append(method.upper())
+    for tag, group in groupby(rows, key=lambda key: key[0]):
+        yield f"### {tag}\n\n| method | path | credential | |\n|---|---|---|---|\n"
+        yield from (_row(", ".join(rows[key]), f"`{key[1]}`", *key[2:]) for key in group)
+        yield "\n"
+
+
+def _credentials(operation: dict[str, Any]) -> str:
+    kinds = operation.get("security", [{}])
+    names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
+    return f"{names}, optional" if names and {} in kinds else names or "none"
+
+
+def scopes() -> Iterator[str]:
+    """Yield a table of the catalogue's scopes for each category."""
+    from resources.catalogue import catalogue
+
+    found = catalogue().values()
+    yield f"The catalogue has {len(found)} scopes in {len({scope.category for scope in found})} categories.\n\n"
+    for category, group in groupby(found, key=lambda scope: scope.category):
+        yield f"### {category}\n\n| scope | risk | title | the agent can | the agent cannot |\n|---|---|---|---|---|\n"
+        yield from (_row(f"`{it.id}`", it.risk_level, it.title, it.description, it.cannot) for it in group)
+        yield "\n"
+
+
+def rules() -> Iterator[str]:
+    """Yield for each rule type what it does and a table of its fields."""
+    from policies.rules import RULES
+
+    for name, rule in sorted(RULES.items()):
+        schema = rule.model_json_schema()
+        yield f"### {name}\n\n{schema['description']}\n\n| field | value | |\n|---|---|---|\n"
+        for field, part in schema["properties"].items():
+            part = _resolve(part, schema)
+            yield _row(f"`{field}`", _value(part), part.get("description") or f"{part['title']}.")
+        yield "\n"
+
+
+def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a field's schema, with references resolved and without the null of an optional field."""
+    part = {**next((each for each in part.get("anyOf", ()) if each != {"type": "null"}), {}), **part}
+    name = part.get("$ref", "").rpartition("/")[2]
+    return {**schema["$defs"][name], **part} if name else part
+
+
+def _value(part: dict[str, Any]) -> str:
+    """Return what a field takes: "integer, 1 to 100, default 10"."""
+    if "enum" in part:
+        words = part.get("x-enumDescriptions", {})
+        kind = ", ".join(f"`{value}` ({words[value]})" if value in words else f"`{value}`" for value in part["enum"])
+    elif part["type"] == "array":
+        kind = f"list of {part['items']['type']}s"
+    else:
+        kind = part["type"]
+    limits = f"{part['minimum']} to {part['maximum']}" if {"minimum", "maximum"} <= part.keys() else ""
+    default = f"default `{json.dumps(part['default'])}`" if part.get("default") is not None else ""
+    return ", ".join(filter(None, [kind, limits, default]))
+
+
+def decisions() -> Iterator[str]:
+    """Yield a link to each page of docs/adr/, by its title: "12. A person is always asked"."""
+    for path in sorted((FOLDER / "adr").glob("0*.md")):
+        number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(" ")
+        yield f"{number} [{title}]({path.name})\n"
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |\n"
+
+
+TABLES: dict[str, Callable[[], Iterable[str]]] = {
+    "endpoints": endpoints,
+    "scopes": scopes,
+    "rules": rules,
+    "decisions": decisions,
+}
+
+
+def fresh(page: str) -> str:
+    """Return a page with its tables as they should be."""
+    return BLOCK.sub(lambda match: match[1] + "\n" + "".join(TABLES[match[2]]()) + match[3], page)
+
+
+def stale_pages() -> dict[Path, str]:
+    """Return the pages whose tables are out of date, with what they should say."""
+    pages = {path: path.read_text() for path in sorted(FOLDER.rglob("*.md"))}
+    return {path: fresh(page) for path, page in pages.items() if fresh(page) != page}
+
+
+def main() -> str | int:
+    """Write the tables, or with `--check` return what is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a table is out of date")
+    is_check = parser.parse_args().check
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
+    django.setup()
+    stale = stale_pages()
+    if is_check:
+        return "\n".join(f"docs/{path.relative_to(FOLDER)} is out of date: run ./dev fix" for path in stale) or 0
+    for path, page in stale.items():
+        path.write_text(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
