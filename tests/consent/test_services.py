@@ -16,7 +16,6 @@ from consent.models import Consent
 from consent.services import deny_consent, expire_consents, revoke_consent
 from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
-from resources.catalogue import catalogue
 from resources.errors import InvalidScope, InvalidTarget
 from tests.threads import race
 from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
@@ -34,11 +33,6 @@ def agent() -> Any:
 @pytest.fixture
 def ada() -> Any:
     return make_user("ada@example.com")
-
-
-def test_the_catalogue_has_44_scopes_in_17_categories() -> None:
-    assert len(catalogue()) == 44
-    assert len({scope.category for scope in catalogue().values()}) == 17
 
 
 @pytest.mark.parametrize(
