@@ -6,6 +6,7 @@ Agents use `AgentGateClient`, developers `AgentGateAdmin`, services `AgentGateVe
 
 from . import rules
 from ._api.tokens import question
+from ._pkce import pkce_pair
 from ._retry import RetryPolicy
 from ._version import VERSION as __version__
 from .admin import AgentGateAdmin, AsyncAgentGateAdmin
@@ -13,7 +14,10 @@ from .client import AgentGateClient, AsyncAgentGateClient
 from .errors import (
     AgentGateError,
     ApiError,
+    AuthorizationError,
+    AuthorizationTimeoutError,
     ConnectionFailedError,
+    ConsentDeniedError,
     RateLimitedError,
     SessionEndedError,
     StoreError,
@@ -37,7 +41,10 @@ __all__ = [
     "AsyncAgentGateVerifier",
     "AsyncSession",
     "AuditEntry",
+    "AuthorizationError",
+    "AuthorizationTimeoutError",
     "ConnectionFailedError",
+    "ConsentDeniedError",
     "Decision",
     "FileStore",
     "KeyringStore",
@@ -57,6 +64,7 @@ __all__ = [
     "UnavailableError",
     "UnexpectedResponseError",
     "__version__",
+    "pkce_pair",
     "question",
     "rules",
 ]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from ._api.tokens import ClientCredential, exchange_code, initiate_consent
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi
-from ._call import Credential
+from ._call import Call, Credential
 from ._effects import Blocking, Flow
 from ._endpoint import endpoint
+from ._loopback import Listener, show_in_browser
 from ._retry import RetryPolicy
+from .errors import AuthorizationError, InvalidRedirectUriError
 from .models import PendingConsent, Tokens
 from .session import AsyncSession, Session
 from .stores import MemoryStore, SessionRecord, SessionStore
@@ -88,7 +90,8 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
 
         Raises InvalidGrantError when the code is wrong, used, or older than 60 seconds.
         """
-        return self._exchange(code, code_verifier, redirect_uri)
+        call = exchange_code(self._client, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
+        return self._call(call)
 
     @endpoint
     def create_session(
@@ -100,22 +103,70 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         key: str | None = None,
     ) -> Flow[SessionT]:
         """Exchange a code and keep the tokens in the store under `key`, by default the consent's id."""
-        return self._create_session(code, code_verifier, redirect_uri, key)
+        call = exchange_code(self._client, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
+        return self._create_session(call, key)
 
     @endpoint
     def resume_session(self, key: str) -> Flow[SessionT | None]:
         """Return the session that the store keeps under `key`, None if there is none."""
         return self._resume_session(key)
 
-    def _exchange(self, code: str, code_verifier: str | None, redirect_uri: str | None) -> Flow[Tokens]:
-        return self._call(
-            exchange_code(self._client, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
-        )
-
-    def _create_session(
-        self, code: str, code_verifier: str | None, redirect_uri: str | None, key: str | None
+    @endpoint
+    def authorize_on_loopback(
+        self,
+        *,
+        scopes: Sequence[str],
+        user_id: str | None = None,
+        optional_scopes: Sequence[str] | None = None,
+        resource: str | None = None,
+        reason: str | None = None,
+        redirect_path: str = "/callback",
+        key: str | None = None,
+        timeout: float = 600.0,
+        open_browser: bool = True,
     ) -> Flow[SessionT]:
-        tokens = yield from self._exchange(code, code_verifier, redirect_uri)
+        """Ask for consent in this machine's browser, wait for the decision, and return the session.
+
+        For command-line agents (RFC 8252). Register `http://127.0.0.1/callback` as a redirect URI of the
+        agent; the port is chosen for each call. The consent page's address is also printed on standard error,
+        and only printed with `open_browser=False`. State, PKCE and issuer are checked. Raises
+        ConsentDeniedError, AuthorizationTimeoutError after `timeout` seconds, and AuthorizationError for any
+        other answer without a code.
+        """
+        request = {
+            "requested_scopes": list(scopes),
+            "user_id": user_id,
+            "optional_scopes": None if optional_scopes is None else list(optional_scopes),
+            "resource": resource,
+            "reason": reason,
+        }
+        return self._authorize_on_loopback(request, redirect_path, key, timeout, open_browser)
+
+    def _authorize_on_loopback(
+        self, request: Mapping[str, object], path: str, key: str | None, timeout: float, open_browser: bool
+    ) -> Flow[SessionT]:
+        with Listener(path) as listener:
+            initiate = initiate_consent(self._client, **request, **listener.request())
+            consent = yield from self._initiated_on_loopback(initiate, path)
+            yield Blocking(lambda: show_in_browser(consent.consent_url, open_browser))
+            yield from listener.wait(timeout)
+        exchange = exchange_code(self._client, **listener.grant(f"{self._base_url}/oauth"))
+        return (yield from self._create_session(exchange, key))
+
+    def _initiated_on_loopback(self, call: Call[PendingConsent], path: str) -> Flow[PendingConsent]:
+        try:
+            consent = yield from self._call(call)
+        except InvalidRedirectUriError as error:
+            error.detail += f" Register http://127.0.0.1{path} as a redirect URI of this agent."
+            raise
+        # The answer's `iss` would not match either, but only after the person has decided.
+        server = consent.consent_url.partition("/consent/")[0]
+        if server != self._base_url:
+            raise AuthorizationError(f"AgentGate's address is {server}: pass base_url={server!r}.")
+        return consent
+
+    def _create_session(self, exchange: Call[Tokens], key: str | None) -> Flow[SessionT]:
+        tokens = yield from self._call(exchange)
         record = SessionRecord.of(tokens)
         key = key or tokens.consent_id or tokens.agent_id
         yield Blocking(lambda: self._store.save(key, record))

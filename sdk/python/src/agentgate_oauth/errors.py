@@ -34,6 +34,18 @@ class SessionEndedError(AgentGateError):
     """
 
 
+class AuthorizationError(AgentGateError):
+    """The browser brought no authorization code, or an answer that is not from this AgentGate."""
+
+
+class ConsentDeniedError(AuthorizationError):
+    """The person denied access."""
+
+
+class AuthorizationTimeoutError(AuthorizationError):
+    """The person did not decide in time."""
+
+
 class StoreError(AgentGateError):
     """The session store failed, or another process held a session's lock for too long."""
 

@@ -1,0 +1,18 @@
+"""Proof Key for Code Exchange (RFC 7636): a code is of use only to the program that asked for it."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+
+
+def pkce_pair() -> tuple[str, str]:
+    """Return a new `code_verifier` and its S256 `code_challenge`.
+
+    Pass the challenge to `request_consent` and keep the verifier, in the person's own session, for
+    `create_session`.
+    """
+    verifier = secrets.token_urlsafe(48)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return verifier, urlsafe_b64encode(digest).rstrip(b"=").decode()
