@@ -179,3 +179,22 @@ def _cheap_passwords() -> Iterator[None]:
         patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
         patch.setattr(Argon2PasswordHasher, "parallelism", 1)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_read_once() -> Iterator[None]:
+    """Let all test clients share WhiteNoise's index: each client builds the middleware, which reads every file."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    index: dict[str, object] = {}
+
+    def add_files_from_finders(self: WhiteNoiseMiddleware) -> None:
+        if not index:
+            original(self)
+            index.update(self.files)
+        self.files.update(index)
+
+    original = WhiteNoiseMiddleware.add_files_from_finders
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files_from_finders)
+        yield

@@ -47,12 +47,14 @@ def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: 
     outcomes: Counter[bool] = Counter()
     errors: list[BaseException] = []
     start = threading.Barrier(THREADS + 1)
+    answered = threading.Semaphore(0)
 
     def call() -> None:
         try:
             start.wait(10)
             for _ in range(CALLS):
                 outcomes[_ask(grant)] += 1
+                answered.release()
         except BaseException as error:
             errors.append(error)
         finally:
@@ -66,6 +68,7 @@ def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: 
         update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
         if not any(thread.is_alive() for thread in threads):
             break
+        answered.acquire(timeout=0.1)  # edits without a pause would leave SQLite's write lock to no caller
     for thread in threads:
         thread.join(60)
     assert errors == []
