@@ -20,7 +20,6 @@ THROTTLES = (
     "THROTTLE_VERIFY",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
-LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 @register(Tags.security)
@@ -73,12 +72,6 @@ def _exposure() -> Iterator[CheckMessage]:
             "Addresses must be proved by a mailed code, and mails go to the log: people cannot register.",
             hint="Set EMAIL_HOST, or REQUIRE_VERIFIED_EMAIL=false.",
             id="agentgate.W002",
-        )
-    if not settings.IS_HTTPS and settings.HOSTNAME not in LOOPBACK_HOSTS:
-        yield checks.Warning(
-            f"API_URL is http on {settings.HOSTNAME}: passwords and tokens cross the network in clear.",
-            hint="Put TLS in front and set API_URL to the https address.",
-            id="agentgate.W001",
         )
 
 

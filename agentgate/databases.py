@@ -1,5 +1,6 @@
 """The two databases: SQLite with no server to install, PostgreSQL in production."""
 
+from pathlib import Path
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
@@ -7,13 +8,21 @@ from psycopg.conninfo import conninfo_to_dict
 from agentgate.environment import ENVIRONMENT, stop
 
 
+def sqlite_path() -> Path:
+    return ENVIRONMENT.path("DATABASE_PATH", "var/agentgate.db")
+
+
+def create_sqlite_folder() -> None:
+    """Create the folder of the SQLite file, unless PostgreSQL is used. Django creates the file, but not its folder."""
+    if not ENVIRONMENT.text("DATABASE_URL"):
+        sqlite_path().parent.mkdir(parents=True, exist_ok=True)
+
+
 def sqlite() -> dict[str, Any]:
-    """WAL for readers beside the writer; FULL, so that what was answered survives a power cut."""
-    path = ENVIRONMENT.path("DATABASE_PATH", "var/agentgate.db")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """WAL lets readers work beside the writer; FULL keeps what was answered through a power cut."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": path,
+        "NAME": sqlite_path(),
         "CONN_MAX_AGE": None,
         "OPTIONS": {
             "transaction_mode": "IMMEDIATE",
@@ -24,7 +33,7 @@ def sqlite() -> dict[str, Any]:
 
 
 def postgresql(url: str) -> dict[str, Any]:
-    """Any libpq URL; what is not the address goes to the driver as it is."""
+    """Take any libpq URL. Its options are passed to the driver as they are."""
     if not url.startswith(("postgres://", "postgresql://")):
         stop("DATABASE_URL must be a postgresql:// URL; for SQLite set DATABASE_PATH instead")
     parts = conninfo_to_dict(url)

@@ -1,41 +1,47 @@
-"""Everything the process environment says, read once, typed and checked.
+"""The process environment, read once, typed and checked.
 
-A variable may also be given as `<NAME>_FILE`, the path of a file that holds it (container secrets).
+Every variable can also be given as `<NAME>_FILE`, the path of a file that contains the value (container secrets).
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from core.uris import find_canonical_uri
+from core.net import Network
+from core.uris import LOOPBACK_HOSTS, find_canonical_uri
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
-WEAK_SECRETS = ("changeme", "secret", "password", "your-production-secret-here", "agentgate")
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MIN_SECRET_LENGTH = 32
 MIN_DISTINCT_CHARACTERS = 8
-
-Network = IPv4Network | IPv6Network
+# A secret that repeats fewer characters than this is as easy to guess as those few.
+MIN_PERIOD = 16
+# Parts of the values in examples and tutorials, in lower case and without punctuation.
+PLACEHOLDERS = ("changeme", "changethis", "replaceme", "placeholder", "insecure", "example", "secret", "password")
+PLACEHOLDERS += ("12345678", "abcdefgh")
+RANDOM = "set a random value, for example from `openssl rand -hex 32`"
 
 
 def stop(message: str) -> NoReturn:
-    """End the process with one line: a misconfigured gate must not open."""
+    """End the process with one line on standard error: a misconfigured gate must not open."""
     sys.exit(f"agentgate: {message}")
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Typed access to a mapping of environment variables."""
+    """Typed access to a mapping of environment variables. A value that cannot be read ends the process."""
 
     values: Mapping[str, str]
 
     def text(self, name: str, default: str = "") -> str:
-        """Return the variable, else the content of the file `<NAME>_FILE` names, else `default`."""
+        """Return the variable, else the content of the file that `<NAME>_FILE` names, else `default`."""
         if self.values.get(name):
             return self.values[name]
         path = self.values.get(f"{name}_FILE")
@@ -48,17 +54,17 @@ class Environment:
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self.text(name).lower()
-        if value in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
-            return default if not value else value in ("1", "true", "yes", "on")
-        stop(f"{name} must be true or false")
-
-    def number(self, name: str, default: int) -> int:
-        value = self.text(name)
         if not value:
             return default
-        if not value.isdecimal():
-            stop(f"{name} must be a whole number")
-        return int(value)
+        return value in TRUE if value in TRUE + FALSE else stop(f"{name} must be true or false")
+
+    def number(self, name: str, default: int) -> int:
+        value = self.text(name, str(default))
+        return int(value) if value.isdecimal() else stop(f"{name} must be a whole number")
+
+    def port(self, name: str, default: int) -> int:
+        port = self.number(name, default)
+        return port if 1 <= port <= 65535 else stop(f"{name} must be between 1 and 65535")
 
     def items(self, name: str) -> list[str]:
         return [item.strip() for item in self.text(name).split(",") if item.strip()]
@@ -74,17 +80,17 @@ class Environment:
 
 
 def read_jwt_secret(environment: Environment) -> str:
-    """Return `JWT_SECRET`; stop the start when it is missing, short or guessable."""
+    """Return `JWT_SECRET`. A missing, short or guessable one ends the process."""
     secret = environment.text("JWT_SECRET")
     if not secret:
-        stop("JWT_SECRET is not set; give it 32 random characters or more, e.g. from `openssl rand -hex 32`")
-    if len(secret) < MIN_SECRET_LENGTH:
-        stop(f"JWT_SECRET is too short: {len(secret)} characters, {MIN_SECRET_LENGTH} are needed")
-    if len(set(secret)) < MIN_DISTINCT_CHARACTERS or any(
-        secret.lower() == (weak * MIN_SECRET_LENGTH)[: len(secret)] for weak in WEAK_SECRETS
-    ):
-        stop("JWT_SECRET is too easy to guess; take a random one, e.g. from `openssl rand -hex 32`")
-    return secret
+        stop(f"JWT_SECRET is not set; {RANDOM}")
+    return _strong("JWT_SECRET", secret)
+
+
+def read_secret_key(environment: Environment, jwt_secret: str) -> str:
+    """Return `SECRET_KEY`, or one derived from `JWT_SECRET`. A short or guessable one ends the process."""
+    secret = environment.text("SECRET_KEY")
+    return _strong("SECRET_KEY", secret) if secret else f"django:{jwt_secret}"
 
 
 def read_algorithm(environment: Environment) -> str:
@@ -95,10 +101,15 @@ def read_algorithm(environment: Environment) -> str:
 
 
 def read_api_url(environment: Environment) -> str:
-    """Return the public base URL in canonical form, without a slash at the end; stop when it is not an origin."""
+    """Return the public base URL in canonical form, without a trailing slash.
+
+    A URL that is not an origin, or that is http on a public host, ends the process.
+    """
     url = find_canonical_uri(environment.text("API_URL", "http://localhost:8000").rstrip("/"))
     if url is None or urlsplit(url).path or urlsplit(url).query:
         stop("API_URL must be an origin such as https://gate.example.com, without a path")
+    if url.startswith("http://") and urlsplit(url).hostname not in LOOPBACK_HOSTS:
+        stop(f"API_URL must be https, except on loopback hosts: {url} would send passwords and tokens in clear")
     return url
 
 
@@ -108,6 +119,23 @@ def read_issuer(environment: Environment, api_url: str) -> str:
     if issuer != f"{api_url}/oauth":
         stop(f"JWT_ISSUER must be {api_url}/oauth, the URL whose metadata this server publishes")
     return issuer
+
+
+def _strong(name: str, secret: str) -> str:
+    """Return the secret if it could be random. Otherwise end the process, without showing the secret."""
+    if len(secret) < MIN_SECRET_LENGTH:
+        stop(f"{name} is too short: {len(secret)} characters, {MIN_SECRET_LENGTH} are needed; {RANDOM}")
+    if len(set(secret)) < MIN_DISTINCT_CHARACTERS or _repeats_itself(secret):
+        stop(f"{name} is too easy to guess: it repeats a few characters; {RANDOM}")
+    plain = re.sub(r"[^a-z0-9]", "", secret.lower())
+    word = next((word for word in PLACEHOLDERS if word in plain), None)
+    if word:
+        stop(f"{name} is too easy to guess: it contains “{word}”, as placeholders do; {RANDOM}")
+    return secret
+
+
+def _repeats_itself(text: str) -> bool:
+    return any(text[period:] == text[:-period] for period in range(1, MIN_PERIOD))
 
 
 ENVIRONMENT = Environment(os.environ)

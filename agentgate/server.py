@@ -1,38 +1,47 @@
 """The production server: granian in front of Django's WSGI application. `./dev serve` runs this module."""
 
+import logging
 import time
 from contextlib import suppress
 from typing import Any
 
 import django
 from django.conf import settings
-from django.core.checks import run_checks
-from django.db import connections
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
 
+from agentgate.addresses import problem_with_address
 from agentgate.environment import ENVIRONMENT, stop
 
+logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
+
+HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
+PORT = ENVIRONMENT.port("API_PORT", 8000)
 THREADS_PER_PROCESS = 8
 SHUTDOWN_SECONDS = 20
 RESTART_SECONDS = 0.5
 
 
 def default_processes() -> int:
-    """Without PostgreSQL the cache is one process's own, so one process it is."""
+    """Without PostgreSQL, run one process: the cache is its own memory."""
     return 2 if ENVIRONMENT.text("DATABASE_URL") else 1
 
 
 def serve() -> None:
-    """Serve until a signal says stop. Unsafe settings end the start instead; nothing is migrated."""
+    """Serve until a signal arrives. A problem ends the start instead; nothing is migrated."""
+    problem = problem_with_address(HOST, PORT)
+    if problem:
+        stop(problem)
     django.setup(set_prefix=False)
-    faults = [str(fault) for fault in run_checks() if fault.is_serious()]
-    if faults:
-        stop("\n".join(faults))
+    from agentgate.starting import check_start  # its models need what came before
+
+    check_start()
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-    connections.close_all()  # the processes are forks, and a connection cannot be shared
+    logger.info(
+        "Listening on http://%s:%s. Public URL: %s", f"[{HOST}]" if ":" in HOST else HOST, PORT, settings.API_URL
+    )
     server = run()
     while not server.interrupt_signal:
         time.sleep(RESTART_SECONDS)
@@ -41,7 +50,7 @@ def serve() -> None:
 
 
 def run() -> AbstractServer[Any]:
-    """Serve until told to stop, or until one process has died twice within seconds, whoever killed it."""
+    """Serve until a signal arrives, or until one process has died twice within seconds."""
     server = make_server()
     # granian gives up then and exits; a gate comes back.
     with suppress(SystemExit):
@@ -52,8 +61,8 @@ def run() -> AbstractServer[Any]:
 def make_server() -> AbstractServer[Any]:
     return Granian(
         "agentgate.wsgi:application",
-        address=ENVIRONMENT.text("HOST", "127.0.0.1"),
-        port=ENVIRONMENT.number("API_PORT", 8000),
+        address=HOST,
+        port=PORT,
         interface=Interfaces.WSGI,
         # HTTP/2 allows a body without a length, which WSGI cannot tell from an empty one.
         http=HTTPModes.http1,

@@ -1,6 +1,5 @@
 """Django's settings, made from the environment (`agentgate/environment.py`)."""
 
-import sys
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from agentgate.environment import (
     read_api_url,
     read_issuer,
     read_jwt_secret,
+    read_secret_key,
 )
 from agentgate.schedule import SCHEDULE
 
@@ -61,7 +61,7 @@ HOSTNAME = urlsplit(API_URL).hostname or "localhost"
 LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 DEBUG = ENVIRONMENT.flag("DEBUG")
-SECRET_KEY = ENVIRONMENT.text("SECRET_KEY", f"django:{JWT_SECRET}")
+SECRET_KEY = read_secret_key(ENVIRONMENT, JWT_SECRET)
 # Always with the loopback names: health checks ask from inside.
 ALLOWED_HOSTS = [*(ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME]), *LOOPBACK_NAMES]
 CSRF_TRUSTED_ORIGINS = [API_URL] if IS_HTTPS else []
@@ -160,8 +160,6 @@ else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CELERY_BROKER_URL = "filesystem://"
     CELERY_FOLDER = ENVIRONMENT.path("CELERY_FOLDER", "var/celery")
-    for name in ("queue", "processed", "control"):
-        (CELERY_FOLDER / name).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(CELERY_FOLDER / "queue"),
         "data_folder_out": str(CELERY_FOLDER / "queue"),
@@ -340,17 +338,10 @@ TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = ENVIRONMENT.path("STATIC_ROOT", "var/static")
-STATIC_ROOT.mkdir(parents=True, exist_ok=True)
 WHITENOISE_USE_FINDERS = True
-# `collectstatic` writes the list of names with digests, so it must itself already use the storage that does.
-IS_COLLECTED = "collectstatic" in sys.argv or (STATIC_ROOT / "staticfiles.json").exists()
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        if IS_COLLECTED
-        else "django.contrib.staticfiles.storage.StaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "agentgate.static.StaticFiles"},
 }
 
 LOGGING = {

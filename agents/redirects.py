@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+from core.uris import LOOPBACK_HOSTS
+
 WEB_SCHEMES = frozenset({"http", "https"})
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_REDIRECT_URI_LENGTH = 500
 MAX_REDIRECT_URIS = 20
 UNREGISTRABLE_SCHEMES = frozenset(

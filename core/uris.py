@@ -16,6 +16,8 @@ LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 ESCAPE_OR_LETTER = re.compile(r"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
+# Hosts that never leave the machine, so http is safe.
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 DEFAULT_PORTS = {"https": 443, "http": 80}
 MAX_LENGTH = 2000
 MAX_HOST_LENGTH = 253

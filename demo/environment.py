@@ -6,9 +6,11 @@ import socket
 import sys
 from pathlib import Path
 
+from agentgate.addresses import problem_with_address
+from agentgate.environment import ENVIRONMENT
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
-DEFAULT_PORT = "8000"
 # A demo never touches somebody's servers, whatever their shell has set.
 FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 
@@ -16,9 +18,11 @@ FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 def prepare() -> None:
     """Set the environment variables that settings and children read; end with one line when the port is taken."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    port = os.environ.setdefault("API_PORT", DEFAULT_PORT)
-    if not is_free(int(port)):
-        sys.exit(f"demo: port {port} is in use; choose another: API_PORT=8080 ./dev demo")
+    port = ENVIRONMENT.port("API_PORT", 8000)
+    problem = problem_with_address("127.0.0.1", port)
+    if problem:
+        sys.exit(f"demo: {problem}")
+    os.environ["API_PORT"] = str(port)
     for name in FOREIGN:
         os.environ.pop(name, None)
     for name in ("JWT_SECRET", "SECRET_KEY"):
@@ -43,16 +47,6 @@ def write_private(path: Path, text: str) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def free_port() -> int:

@@ -15,7 +15,7 @@ START_SECONDS = 60
 STOP_SECONDS = 15
 PYTHON = sys.executable
 WORKER = [
-    *(PYTHON, "-m", "celery", "-A", "agentgate", "worker", "-B", "-P", "threads", "--concurrency", "2"),
+    *(PYTHON, "-m", "agentgate.worker", "--concurrency", "2"),
     *("--schedule", str(FOLDER / "celerybeat-schedule"), "--loglevel", "WARNING"),
 ]
 

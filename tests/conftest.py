@@ -68,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(SECRETS)
     os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
     os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
+    (servers.folder / "static").mkdir()  # WhiteNoise warns if it is missing
     os.environ["STATIC_ROOT"] = str(servers.folder / "static")
     if config.getoption("--store") == "postgresql":
         os.environ["DATABASE_URL"] = servers.postgres.create_database()

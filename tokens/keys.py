@@ -99,6 +99,12 @@ def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
     return {"keys": [row.public_jwk for row in rows if row.public_jwk is not None]}
 
 
+def opens_no_stored_key(now: datetime) -> bool:
+    """Return whether there are signing keys, all of them sealed under another `JWT_SECRET`."""
+    secrets = set(SigningKey.objects.exclude(retires_at__lte=now).values_list("secret_id", flat=True))
+    return bool(secrets) and _secret_id() not in secrets
+
+
 def _newest(now: datetime) -> SigningKey | None:
     rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id(), activates_at__lte=now)
     return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
