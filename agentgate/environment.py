@@ -24,8 +24,10 @@ MIN_DISTINCT_CHARACTERS = 8
 # A secret that repeats fewer characters than this is as easy to guess as those few.
 MIN_PERIOD = 16
 # Parts of the values in examples and tutorials, in lower case and without punctuation.
-PLACEHOLDERS = ("changeme", "changethis", "replaceme", "placeholder", "insecure", "example", "secret", "password")
-PLACEHOLDERS += ("12345678", "abcdefgh")
+PLACEHOLDERS = (
+    *("changeme", "changethis", "replaceme", "placeholder", "insecure", "example", "secret", "password"),
+    *("12345678", "abcdefgh"),
+)
 RANDOM = "set a random value, for example from `openssl rand -hex 32`"
 
 
@@ -61,10 +63,6 @@ class Environment:
     def number(self, name: str, default: int) -> int:
         value = self.text(name, str(default))
         return int(value) if value.isdecimal() else stop(f"{name} must be a whole number")
-
-    def port(self, name: str, default: int) -> int:
-        port = self.number(name, default)
-        return port if 1 <= port <= 65535 else stop(f"{name} must be between 1 and 65535")
 
     def items(self, name: str) -> list[str]:
         return [item.strip() for item in self.text(name).split(",") if item.strip()]

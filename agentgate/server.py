@@ -12,13 +12,13 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
 
-from agentgate.addresses import problem_with_address
 from agentgate.environment import ENVIRONMENT, stop
+from core.listening import problem_with_address
 
 logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
 
 HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
-PORT = ENVIRONMENT.port("API_PORT", 8000)
+PORT = ENVIRONMENT.text("API_PORT", "8000")
 THREADS_PER_PROCESS = 8
 SHUTDOWN_SECONDS = 20
 RESTART_SECONDS = 0.5
@@ -39,9 +39,8 @@ def serve() -> None:
 
     check_start()
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-    logger.info(
-        "Listening on http://%s:%s. Public URL: %s", f"[{HOST}]" if ":" in HOST else HOST, PORT, settings.API_URL
-    )
+    host = f"[{HOST}]" if ":" in HOST else HOST
+    logger.info("Listening on http://%s:%s. Public URL: %s", host, PORT, settings.API_URL)
     server = run()
     while not server.interrupt_signal:
         time.sleep(RESTART_SECONDS)
@@ -62,7 +61,7 @@ def make_server() -> AbstractServer[Any]:
     return Granian(
         "agentgate.wsgi:application",
         address=HOST,
-        port=PORT,
+        port=int(PORT),
         interface=Interfaces.WSGI,
         # HTTP/2 allows a body without a length, which WSGI cannot tell from an empty one.
         http=HTTPModes.http1,

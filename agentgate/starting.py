@@ -49,7 +49,8 @@ def _check_migrations() -> None:
     executor = MigrationExecutor(connection)
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
-        stop(f"the database lacks {len(pending)} migrations; {MIGRATE}")
+        migrations = "1 migration" if len(pending) == 1 else f"{len(pending)} migrations"
+        stop(f"the database lacks {migrations}; {MIGRATE}")
 
 
 def _check_keys() -> None:

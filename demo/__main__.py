@@ -61,11 +61,8 @@ def set_up() -> "People":
     import django
     from django.core.management import call_command
 
-    from agentgate.databases import create_sqlite_folder
-
     django.setup()
     say("demo: preparing the database")
-    create_sqlite_folder()
     call_command("migrate", verbosity=0, skip_checks=True)
 
     from demo.history import make_history

@@ -6,8 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from agentgate.addresses import problem_with_address
-from agentgate.environment import ENVIRONMENT
+from core.listening import problem_with_address
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
@@ -18,18 +17,18 @@ FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 def prepare() -> None:
     """Set the environment variables that settings and children read; end with one line when the port is taken."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    port = ENVIRONMENT.port("API_PORT", 8000)
+    port = os.environ.setdefault("API_PORT", "8000")
     problem = problem_with_address("127.0.0.1", port)
     if problem:
         sys.exit(f"demo: {problem}")
-    os.environ["API_PORT"] = str(port)
     for name in FOREIGN:
         os.environ.pop(name, None)
     for name in ("JWT_SECRET", "SECRET_KEY"):
         if not os.environ.get(f"{name}_FILE"):
             os.environ.setdefault(name, kept_secret(name))
     os.environ.setdefault("API_URL", f"http://localhost:{port}")
-    os.environ.setdefault("DATABASE_PATH", str(FOLDER / "agentgate.db"))
+    database = os.environ.setdefault("DATABASE_PATH", str(FOLDER / "agentgate.db"))
+    (ROOT / database).parent.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
 

@@ -65,11 +65,6 @@ def test_sqlite_that_could_lose_an_answer_is_refused(
     assert found() == {"agentgate.E005"}
 
 
-def test_http_away_from_this_machine_is_warned_about(settings: Any) -> None:
-    settings.HOSTNAME = "gate.example.com"
-    assert found() == {"agentgate.W001"}
-
-
 def test_codes_that_only_the_log_would_show_are_warned_about(settings: Any) -> None:
     settings.MAILERS = {"default": {"BACKEND": "accounts.console_mail.EmailBackend", "OPTIONS": {}}}
     assert found() == set()

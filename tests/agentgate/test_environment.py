@@ -11,6 +11,7 @@ from agentgate.environment import (
     read_api_url,
     read_issuer,
     read_jwt_secret,
+    read_secret_key,
 )
 
 GOOD_SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
@@ -33,6 +34,13 @@ def stops(exit_: pytest.ExceptionInfo[SystemExit]) -> str:
         ("abcabcabc" * 5, "too easy"),
         ("changemechangemechangemechangeme", "too easy"),
         ("your-production-secret-hereyour-production-secret-here"[:40], "too easy"),
+        ("change-me-before-you-deploy-this-to-production", "contains “changeme”"),
+        ("CHANGE_ME_9f71354e6d8b0a2c9f71354e6d8b0a2c", "contains “changeme”"),
+        ("my-secret-for-signing-tokens-2026", "contains “secret”"),
+        ("agentgateagentgateagentgateagentgate", "too easy"),
+        ("django-insecure-4e6d8b0a2c9f71354e6d8b0a2c9f7135", "contains “insecure”"),
+        ("for this example only, never in production", "contains “example”"),
+        ("0123456789abcdef0123456789abcdef", "contains “12345678”"),
     ],
 )
 def test_a_missing_or_weak_jwt_secret_stops_the_start(secret: str, says: str) -> None:
@@ -43,6 +51,21 @@ def test_a_missing_or_weak_jwt_secret_stops_the_start(secret: str, says: str) ->
     assert "JWT_SECRET" in message
     assert says in message
     assert not secret or secret not in message
+
+
+@pytest.mark.parametrize("secret", ["tiny", "x" * 64, "django-insecure-4e6d8b0a2c9f71354e6d8b0a2c9f7135"])
+def test_a_weak_secret_key_stops_the_start(secret: str) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        read_secret_key(Environment({"SECRET_KEY": secret}), GOOD_SECRET)
+
+    message = stops(exit_)
+    assert "SECRET_KEY" in message
+    assert secret not in message
+
+
+def test_a_secret_key_is_derived_unless_it_is_given() -> None:
+    assert read_secret_key(Environment({}), "jwt") == "django:jwt"
+    assert read_secret_key(Environment({"SECRET_KEY": GOOD_SECRET}), "jwt") == GOOD_SECRET
 
 
 def test_a_random_jwt_secret_is_taken() -> None:
@@ -78,6 +101,18 @@ def test_es256_is_the_default_algorithm() -> None:
 def test_an_api_url_that_is_no_origin_stops_the_start(url: str) -> None:
     with pytest.raises(SystemExit, match="API_URL must be an origin"):
         read_api_url(Environment({"API_URL": url}))
+
+
+@pytest.mark.parametrize("host", ["gate.example.com", "192.0.2.7:8000", "0.0.0.0:8000", "localhost.example.com"])
+def test_http_on_a_public_host_stops_the_start(host: str) -> None:
+    with pytest.raises(SystemExit, match="API_URL must be https, except on loopback hosts") as exit_:
+        read_api_url(Environment({"API_URL": f"http://{host}"}))
+    stops(exit_)
+
+
+@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
+def test_http_on_a_loopback_host_is_taken(host: str) -> None:
+    assert read_api_url(Environment({"API_URL": f"http://{host}"})) == f"http://{host.lower()}"
 
 
 def test_a_closing_slash_of_the_api_url_does_not_matter() -> None:

@@ -1,6 +1,8 @@
-"""Starting with this or that environment, in a process of its own."""
+"""Starting with this or that environment, each in its own process. `tests/live/test_start.py` has a database."""
 
 import os
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentgate.environment import BASE_DIR
+from tests.servers import free_port
 
 SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
 SHOW = "from django.conf import settings as s; print(*(repr(getattr(s, name)) for name in {names!r}))"
@@ -45,18 +48,76 @@ def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
         ({"JWT_SECRET": "short"}, "JWT_SECRET is too short"),
         ({"JWT_SECRET": SECRET, "JWT_ISSUER": "agentgate"}, "JWT_ISSUER must be"),
         ({"JWT_SECRET": SECRET, "DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a postgresql:// URL"),
+        ({"JWT_SECRET": "change-me" * 8}, "JWT_SECRET is too easy to guess"),
+        ({"JWT_SECRET": SECRET, "SECRET_KEY": "django-insecure-" + SECRET}, "SECRET_KEY is too easy to guess"),
+        ({"JWT_SECRET": SECRET, "API_URL": "http://gate.example.com"}, "API_URL must be https"),
+        ({"JWT_SECRET": SECRET, "API_PORT": "80000"}, "API_PORT must be a whole number between 1 and 65535"),
+        ({"JWT_SECRET": SECRET, "HOST": "192.0.2.1"}, "change HOST or API_PORT"),
         ({"JWT_SECRET": SECRET, "DEBUG": "1", "API_URL": "https://gate.example.com"}, "DEBUG is on"),
         ({"JWT_SECRET": SECRET, "THROTTLE_SIGN_IN": "many"}, "THROTTLE_SIGN_IN"),
         ({"JWT_SECRET": SECRET, "TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
     ],
 )
 def test_the_server_does_not_start(environment: dict[str, str], says: str, tmp_path: Path) -> None:
-    done = run(tmp_path, "-m", "agentgate.server", **environment)
+    (tmp_path / "start.db").touch()
+    done = run(tmp_path, "-m", "agentgate.server", **{"API_PORT": str(free_port()), **environment})
 
     assert done.returncode == 1
     assert says in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
     assert SECRET not in done.stderr
+
+
+@pytest.mark.parametrize("process", ["server", "worker"])
+def test_nothing_starts_without_a_database(process: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", f"agentgate.{process}", JWT_SECRET=SECRET, API_PORT=str(free_port()))
+
+    assert done.returncode == 1
+    assert "there is no database at" in done.stderr
+    assert done.stderr.endswith("run ./dev manage migrate\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run(tmp_path, "-m", "agentgate.server", JWT_SECRET=SECRET, API_PORT=str(port))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"agentgate: port {port} is in use; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
+    """No folder is made, and the command line is not read: `sys.argv` is absent altogether."""
+    program = "import sys; del sys.argv; import agentgate.settings"
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
+
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_commands_make_the_folders_that_they_need(tmp_path: Path) -> None:
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings", **folders}
+    ask = "import django; django.setup(); from consent.tasks import sweep_consents; sweep_consents.delay()"
+
+    assert run(tmp_path, "manage.py", "check", **settings).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["database_path"]
+    assert run(tmp_path, "-c", ask, **settings).returncode == 0
+    assert {path.name for path in (tmp_path / "celery_folder" / "x").iterdir()} == {"queue", "processed", "control"}
+
+
+def test_static_files_have_digests_once_they_are_collected(tmp_path: Path) -> None:
+    ask = "import django; django.setup(); from django.templatetags.static import static; print(static('css/base.css'))"
+    settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings"}
+    settings["STATIC_ROOT"] = str(tmp_path / "static")
+
+    assert run(tmp_path, "-c", ask, **settings).stdout == "/static/css/base.css\n"
+    assert run(tmp_path, "manage.py", "collectstatic", "--no-input", **settings).returncode == 0
+    assert re.fullmatch(r"/static/css/base\.[0-9a-f]{12}\.css\n", run(tmp_path, "-c", ask, **settings).stdout)
 
 
 def test_http_on_loopback_asks_for_no_https(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class Worker:
 
     def _command(self) -> list[str]:
         words = [self._own(word) for word in COMPOSE["services"]["worker"]["command"]]
-        assert words[0] == "celery"
-        return [sys.executable, "-m", *words]
+        assert words[0] == "python"
+        return [sys.executable, *words[1:]]
 
     def _own(self, path: str) -> str:
         return str(self.folder / path.removeprefix("/tmp/")) if path.startswith("/tmp/") else path

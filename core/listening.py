@@ -1,0 +1,18 @@
+"""Where a server can listen."""
+
+import errno
+import socket
+
+
+def problem_with_address(host: str, port: str) -> str:
+    """Return why no server can listen there and what to do, or an empty string."""
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        return "API_PORT must be a whole number between 1 and 65535"
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, int(port)), family=family).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return f"port {port} is in use; stop the other program, or set API_PORT to another port"
+        return f"cannot listen on {host}, port {port}: {error.strerror}; change HOST or API_PORT"
+    return ""

@@ -1,0 +1,92 @@
+"""What server and worker say when they start on a database, on both stores."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import Servers
+from tests.live.conftest import new_database
+from tests.live.server import ON_SQLITE, ROOT, Database, Databases, LiveServer, full, manage
+from tests.servers import free_port
+
+PROCESSES = ("server", "worker")
+OTHER_SECRET = "9d1c4b7e0a3f62589d1c4b7e0a3f6258"
+DOES_NOT_OPEN = "The stored signing keys do not open with this JWT_SECRET."
+
+
+@pytest.fixture
+def unmigrated(live_store: str, servers: Servers, tmp_path: Path) -> Database:
+    if live_store == "postgresql":
+        return Database({"DATABASE_URL": servers.postgres.create_database(), "REDIS_URL": servers.valkey.url})
+    (tmp_path / "new.db").touch()
+    return Database({**ON_SQLITE, "DATABASE_PATH": str(tmp_path / "new.db")})
+
+
+def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a process that is expected to end by itself."""
+    command = [sys.executable, "-m", f"agentgate.{process}"]
+    environment = full({**environment, "API_PORT": str(free_port())})
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_nothing_starts_before_migrations(process: str, unmigrated: Database) -> None:
+    ended = start(process, unmigrated.environment)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("agentgate: the database lacks ")
+    assert ended.stderr.endswith("; run ./dev manage migrate\n")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_one_missing_migration_is_enough(process: str, live_store: str, databases: Databases, servers: Servers) -> None:
+    database = new_database(live_store, databases, servers)
+    manage(database.environment, "migrate", "sessions", "zero", "--verbosity", "0")
+
+    assert "the database lacks 1 migration; " in start(process, database.environment).stderr
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_unsafe_settings_stop_server_and_worker_alike(
+    process: str, live_store: str, databases: Databases, servers: Servers
+) -> None:
+    database = new_database(live_store, databases, servers)
+    ended = start(process, {**database.environment, "TRUSTED_PROXIES": "0.0.0.0/0", "THROTTLE_VERIFY": "many"})
+
+    assert ended.returncode == 1
+    assert "TRUSTED_PROXIES" in ended.stderr
+    assert "THROTTLE_VERIFY" in ended.stderr
+    assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["agentgate"] * 2
+
+
+def test_the_server_says_where_it_listens(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(processes=1, API_URL="http://localhost:8000")
+
+    assert f"Listening on {server.url}. Public URL: http://localhost:8000" in server.log_text()
+
+
+def test_keys_that_do_not_open_are_logged_until_there_is_one_that_does(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    server = start_server(processes=1)
+    keys(server)
+    server.restart()
+    assert DOES_NOT_OPEN not in server.log_text()
+
+    server.environment["JWT_SECRET"] = OTHER_SECRET
+    server.restart()
+    assert server.log_text().count(DOES_NOT_OPEN) == 1
+    keys(server)
+    server.restart()
+    assert server.log_text().count(DOES_NOT_OPEN) == 1
+    assert OTHER_SECRET not in server.log_text()
+
+
+def keys(server: LiveServer) -> None:
+    """Ask for the published keys, which makes one if none opens."""
+    assert httpx.get(f"{server.url}/oauth/jwks", timeout=10).json()["keys"]
