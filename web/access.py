@@ -1,4 +1,4 @@
-"""Who may see a page, and how a refusal of the domain looks there."""
+"""Access control for pages, and how pages show errors from the domain."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -27,7 +27,7 @@ View = Callable[..., HttpResponse]
 
 
 def signed_in(request: HttpRequest) -> User:
-    """Return the person; only behind `person_page` and `developer_page`."""
+    """Return the signed-in user. Call it only behind `person_page` or `developer_page`."""
     return cast("User", request.user)
 
 
@@ -40,9 +40,9 @@ def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
 
 
 def page(view: View) -> View:
-    """Show what the domain refuses: absent and somebody else's as the same 404, the rest with its reason.
+    """Turn a `DomainError` into a page. Objects that do not exist or belong to others are the same 404.
 
-    Where the address must be proved first, that page comes first and leads back.
+    If the user must verify their email address first, redirect to that page, which then leads back.
     """
 
     @wraps(view)
@@ -61,14 +61,14 @@ def page(view: View) -> View:
 
 
 def person_page(view: View) -> View:
-    """A page of the signed-in person; it is never kept in a cache."""
+    """Require a signed-in user, and never cache the page."""
     return never_cache(login_required(page(view)))
 
 
 def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
-    """Make a view that only a form posts to. GET leads to the page with the form, which needs the arguments `names`.
+    """Make a view that only takes POST. GET redirects to the page with the form, passing the arguments `names`.
 
-    A browser whose session had ended comes back here with GET once the person has signed in.
+    If the session has ended, the browser returns here with GET after the user signs in again.
     """
 
     def decorate(view: View) -> View:
@@ -84,15 +84,15 @@ def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
 
 
 def suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Answer with why the organization may not use the portal, in place of any of its pages."""
+    """Return the page that says why the organization cannot use the portal."""
     context = {"organization": developer.organization}
     return render(request, "web/developer/suspended.html", context, status=403)
 
 
 def developer_page(view: View) -> View:
-    """A page of the portal. The view gets the `Developer`; a person who is not one yet is led to becoming one.
+    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it.
 
-    A suspended organization gets none of them, neither to read nor to write.
+    Members of a suspended organization see only the page that says so.
     """
 
     @wraps(view)

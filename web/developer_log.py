@@ -1,4 +1,4 @@
-"""Rows of an organization's log, as the developer portal shows them."""
+"""Rows of an organization's audit log, as the developer portal shows them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,6 @@ from web.names import add_names
 
 
 def log_rows(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
-    """Return the entries with names, as far as the organization may read them, in the same order."""
+    """Return what the organization may read of the entries, with names, in the same order."""
     described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
     return [{**content, "row": entry} for content, entry in zip(described, entries, strict=True)]

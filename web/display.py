@@ -1,4 +1,4 @@
-"""How facts are put before a person: risk words and CSP sources."""
+"""Display helpers: risk labels and CSP sources."""
 
 import re
 from collections.abc import Iterable
@@ -16,20 +16,20 @@ RISK_WORDS = {
 
 
 def risk_level(risk: object) -> int:
-    """Return 1 for low to 4 for critical; an unknown risk counts as critical."""
+    """Return 1 for low to 4 for critical. An unknown risk counts as critical."""
     return RISKS.index(str(risk)) + 1 if str(risk) in RISKS else len(RISKS)
 
 
 def highest_risk(risks: Iterable[object]) -> str | None:
-    """Return the worst of `risks`. None if there are none."""
+    """Return the highest of `risks`, or None if there are none."""
     levels = [risk_level(risk) for risk in risks]
     return RISKS[max(levels) - 1] if levels else None
 
 
 def csp_source(uri: str) -> str:
-    """Return the CSP source that matches `uri`: its origin, or `scheme:` where a policy cannot name the host.
+    """Return the CSP source that matches `uri`: its origin, or `scheme:` if CSP cannot express the host.
 
-    That is so for private-use schemes and for IPv6 addresses (CSP 3, section 2.3.1).
+    CSP cannot express private-use schemes with a host, or IPv6 addresses (CSP 3, section 2.3.1).
     """
     parts = urlsplit(uri)
     is_plain = parts.scheme in ("http", "https") and re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?", parts.netloc)

@@ -1,4 +1,4 @@
-"""Signing up, in and out, passwords and addresses. Of allauth's pages only those that are used, under its names."""
+"""Sign-up, sign-in, sign-out, passwords and email addresses. Includes only the allauth pages in use, by its names."""
 
 from allauth.account import views
 from django.urls import path, re_path
@@ -18,7 +18,7 @@ urlpatterns = [
     path("password/change/", page(views.password_change), name="account_change_password"),
     path("password/reset/", views.password_reset, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
-    # allauth's own pattern for the link in the mail does not know the underscore of our ids.
+    # allauth's own pattern for the link in the email does not allow the underscore in our ids.
     re_path(
         r"^password/reset/key/(?P<uidb36>usr_[0-9a-f]+)-(?P<key>.+)/$",
         entrance.choose_password,

@@ -1,4 +1,4 @@
-"""The names behind the ids that stand in the log."""
+"""Names for the ids in the audit log."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,20 +13,20 @@ from resources.catalogue import describe_scopes
 
 
 def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:
-    """Return the names, safe to show, of those of `rows` whose ids are given."""
+    """Return the names of the rows with these ids, safe to display."""
     found = rows.filter(pk__in={one for one in ids if one}).order_by().values_list("pk", "name")
     return {pk: plain_text(name) for pk, name in found}
 
 
 def scope_titles(ids: Iterable[str]) -> dict[str, str]:
-    """Return each known scope's title, safe to show."""
+    """Return the title of each known scope, safe to display."""
     return {scope.id: plain_text(scope.title) for scope in describe_scopes(ids)}
 
 
 def add_names(entries: list[dict[str, Any]], *, organization_id: str | None = None) -> list[dict[str, Any]]:
-    """Return the entries with `agentName`, `policyName` and titles of scopes; an id stands in for a lost name.
+    """Return the entries with `agentName`, `policyName` and scope titles. An id replaces an unknown name.
 
-    An organization, if given, is told the names of its own agents and of stock clients, not of another's agents.
+    If an organization is given, only its own agents and stock clients are named, not the agents of others.
     """
     agents = names_by_id(_agents_known_to(organization_id), (entry["agentId"] for entry in entries))
     policies = names_by_id(Policy.objects.all(), (entry["policyId"] for entry in entries))
@@ -43,7 +43,8 @@ def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
 def _with_names(
     entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
 ) -> dict[str, Any]:
-    # An approval says what the screen said, whatever its scopes are called now; what ended, what had been agreed.
+    # An approval uses the titles that the screen showed, and a removed scope the title that the user had agreed to,
+    # even if the scopes have been renamed since.
     titles = {**titles, **_words(entry, "shownScopes")}
     ended = {**titles, **_words(entry, "endedScopes")}
     return {
@@ -63,12 +64,12 @@ def _scopes_in(entry: dict[str, Any]) -> list[str]:
 
 
 def _words(entry: dict[str, Any], field: str) -> dict[str, str]:
-    """Return the titles that stand in the entry itself."""
+    """Return the titles that are recorded in the entry itself."""
     return {one["id"]: plain_text(one["title"]) for one in entry["metadata"].get(field, ())}
 
 
 def _changed(entry: dict[str, Any], how: str) -> list[str]:
-    """Return the scopes that a decision of a person added to a connection, or removed."""
+    """Return the scopes that an approval added to the connection, removed from it, and so on."""
     return list(entry["metadata"].get(how, ())) if entry["event"] == Event.CONSENT_APPROVED else []
 
 

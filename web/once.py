@@ -1,6 +1,6 @@
-"""Carry a new secret over the redirect after a POST, to be shown a single time.
+"""Keep a new secret across the redirect after a POST, to show it once.
 
-Between the two requests it lies in the session sealed, so that a copy of the database gives nothing away.
+Between the two requests it is stored in the session, encrypted, so a copy of the database does not reveal it.
 """
 
 import json
@@ -17,15 +17,15 @@ LIFETIME_SECONDS = 300
 
 
 def put(request: HttpRequest, subject: str, secret: str) -> None:
-    """Keep `secret` for the next page about `subject`, for five minutes at most."""
+    """Keep `secret` for the next page about `subject`, for at most five minutes."""
     content = json.dumps([subject, secret, time.time() + LIFETIME_SECONDS])
     request.session[SESSION_KEY] = b64encode(seal(PURPOSE, content.encode())).decode()
 
 
 def take(request: HttpRequest, subject: str) -> str | None:
-    """Return the secret kept for `subject` and forget it. None if there is none, or it waited too long.
+    """Return the secret kept for `subject` and forget it. Return None if there is none or it has expired.
 
-    A HEAD leaves it: its answer has no body in which anybody could read the secret.
+    A HEAD request does not consume it, because its response has no body to show the secret in.
     """
     sealed = request.session.get(SESSION_KEY)
     if sealed is None or request.method == "HEAD":

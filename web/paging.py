@@ -1,4 +1,4 @@
-"""One page of a long list. Ids sort by time, so the last id shown is where the next page starts."""
+"""Cursor pagination for pages. Ids sort by time, so the last id shown is the cursor of the next page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ MAX_CURSOR_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`next_cursor` is empty on the last page; `cursor` on the first."""
+    """`cursor` is empty on the first page, `next_cursor` on the last."""
 
     items: list[Any]
     cursor: str
@@ -20,13 +20,13 @@ class Page:
 
 
 def read_cursor(request: HttpRequest) -> str:
-    """Return the id after which the page starts. Empty for the first page, also when the parameter makes no sense."""
+    """Return the id after which the page starts. Empty for the first page or if the parameter is invalid."""
     cursor = request.GET.get("cursor", "")[:MAX_CURSOR_LENGTH]
     return cursor if cursor.isascii() and cursor.isprintable() else ""
 
 
 def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
-    """Return the page that `?cursor=` asks for of rows that are sorted by falling id."""
+    """Return the page that `?cursor=` asks for. `rows` must be sorted by descending id."""
     cursor = read_cursor(request)
     if cursor:
         rows = rows.filter(pk__lt=cursor)

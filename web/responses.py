@@ -1,4 +1,4 @@
-"""The answers that pages give besides a rendered template."""
+"""Responses other than rendered templates."""
 
 from urllib.parse import urlsplit
 
@@ -6,13 +6,13 @@ from django.http import HttpResponseRedirect
 
 
 class SeeOther(HttpResponseRedirect):
-    """303: what was posted is done, look there now."""
+    """A 303 redirect after a successful POST."""
 
     status_code = 303
 
 
 class LeaveTo(SeeOther):
-    """303 to a redirect URI that has been validated, whatever its scheme and the length of `state`."""
+    """A 303 redirect to a validated redirect URI, with any scheme and a `state` of any length."""
 
     def __init__(self, redirect_to: str) -> None:
         self.allowed_schemes = [urlsplit(redirect_to).scheme]

@@ -1,4 +1,4 @@
-"""The log as a person reads it: one sentence an entry."""
+"""The audit log as users read it: one sentence per entry."""
 
 from typing import Any
 
@@ -16,92 +16,92 @@ SENTENCES = {
     Event.USER_SESSION_ENDED: gettext_lazy("You ended one of your sessions."),
     Event.USER_PASSWORD_CHANGED: gettext_lazy("Your password was changed."),
     Event.USER_ACCOUNT_RECLAIMED: gettext_lazy(
-        "You confirmed your address with a new password, which ended earlier access."
+        "You confirmed your email address by resetting your password, which ended earlier access."
     ),
     Event.USER_EMAIL_VERIFIED: gettext_lazy("You confirmed your email address."),
     Event.USER_EMAIL_ADDED: gettext_lazy("You added an email address."),
     Event.USER_EMAIL_REMOVED: gettext_lazy("You removed an email address."),
-    Event.USER_EMAIL_CHANGED: gettext_lazy("You made another email address your main one."),
-    Event.USER_DEACTIVATED: gettext_lazy("An administrator closed your account."),
-    Event.USER_REACTIVATED: gettext_lazy("An administrator opened your account again."),
+    Event.USER_EMAIL_CHANGED: gettext_lazy("You made another email address your primary address."),
+    Event.USER_DEACTIVATED: gettext_lazy("An administrator deactivated your account."),
+    Event.USER_REACTIVATED: gettext_lazy("An administrator reactivated your account."),
     Event.DEVELOPER_REGISTERED: gettext_lazy("You became a developer."),
     Event.API_KEY_ROTATED: gettext_lazy("You rotated your API key."),
-    Event.API_KEY_REVOKED: gettext_lazy("An API key of yours was revoked."),
+    Event.API_KEY_REVOKED: gettext_lazy("One of your API keys was revoked."),
     Event.CONSENT_APPROVED: gettext_lazy("You allowed %(agent)s: %(scopes)s."),
-    Event.CONSENT_DENIED: gettext_lazy("You refused %(agent)s."),
-    Event.CONSENT_REVOKED: gettext_lazy("You ended the access of %(agent)s."),
-    Event.CONSENT_EXPIRED: gettext_lazy("The access of %(agent)s ran out."),
-    Event.CONSENT_REPLACED: gettext_lazy("What you had allowed %(agent)s before became part of your new decision."),
+    Event.CONSENT_DENIED: gettext_lazy("You did not allow the request of %(agent)s."),
+    Event.CONSENT_REVOKED: gettext_lazy("You revoked the access of %(agent)s."),
+    Event.CONSENT_EXPIRED: gettext_lazy("The access of %(agent)s expired."),
+    Event.CONSENT_REPLACED: gettext_lazy("Your new decision about %(agent)s replaced your earlier one."),
     Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
     Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was revoked."),
-    Event.TOKEN_REPLAYED: gettext_lazy("A used token of %(agent)s was tried again, so its tokens were ended."),
-    Event.TOKEN_INTROSPECTED: gettext_lazy("A service looked at a token of %(agent)s."),
+    Event.TOKEN_REPLAYED: gettext_lazy("A token of %(agent)s was used twice, so its tokens were revoked."),
+    Event.TOKEN_INTROSPECTED: gettext_lazy("A service checked a token of %(agent)s."),
 }
-# What others than the person did, by the kind of actor.
+# Events with a different sentence if the actor is not the user.
 BY_OTHERS = {
     (Event.USER_SESSION_ENDED, "administrator"): gettext_lazy("An administrator ended one of your sessions."),
     (Event.USER_SESSION_ENDED, "system"): gettext_lazy("One of your sessions was ended."),
     (Event.API_KEY_ROTATED, "administrator"): gettext_lazy("An administrator rotated your API key."),
-    (Event.API_KEY_REVOKED, "administrator"): gettext_lazy("An administrator ended an API key of yours."),
-    (Event.CONSENT_REVOKED, "administrator"): gettext_lazy("An administrator ended the access of %(agent)s."),
-    (Event.CONSENT_REVOKED, "system"): gettext_lazy("The access of %(agent)s was ended."),
-    (Event.TOKEN_REVOKED, "administrator"): gettext_lazy("An administrator ended a token of %(agent)s."),
-    (Event.TOKEN_REVOKED, "developer"): gettext_lazy("Its developer ended a token of %(agent)s."),
-    (Event.TOKEN_REVOKED, "agent"): gettext_lazy("%(agent)s gave its token back."),
-    (Event.TOKEN_REVOKED, "anonymous"): gettext_lazy("A caller that held a token of %(agent)s revoked it."),
+    (Event.API_KEY_REVOKED, "administrator"): gettext_lazy("An administrator revoked one of your API keys."),
+    (Event.CONSENT_REVOKED, "administrator"): gettext_lazy("An administrator revoked the access of %(agent)s."),
+    (Event.CONSENT_REVOKED, "system"): gettext_lazy("The access of %(agent)s was revoked."),
+    (Event.TOKEN_REVOKED, "administrator"): gettext_lazy("An administrator revoked a token of %(agent)s."),
+    (Event.TOKEN_REVOKED, "developer"): gettext_lazy("The developer of %(agent)s revoked one of its tokens."),
+    (Event.TOKEN_REVOKED, "agent"): gettext_lazy("%(agent)s revoked its own token."),
+    (Event.TOKEN_REVOKED, "anonymous"): gettext_lazy("A caller with a token of %(agent)s revoked it."),
 }
-# What ended because the person took the account back: a new password proved the address.
+# What ended because the user reclaimed the account: a password reset verified the address.
 RECLAIMED = {
     Event.API_KEY_REVOKED: gettext_lazy(
-        "A new password proved that your address is yours, so your API keys were ended."
+        "You confirmed your email address by resetting your password, so your API keys were revoked."
     ),
     Event.CONSENT_REVOKED: gettext_lazy(
-        "A new password proved that your address is yours, so the access of %(agent)s was ended."
+        "You confirmed your email address by resetting your password, so the access of %(agent)s was revoked."
     ),
     Event.TOKEN_REVOKED: gettext_lazy(
-        "A new password proved that your address is yours, so a token of %(agent)s was ended."
+        "You confirmed your email address by resetting your password, so a token of %(agent)s was revoked."
     ),
 }
-# A later decision about an agent that was connected already: what it changed.
+# What a later decision about an already connected agent changed.
 CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
-CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s the same as before: %(scopes)s.")
-ADDED = gettext_lazy("New: %(scopes)s.")
-REWORDED = gettext_lazy("Agreed to in other words: %(scopes)s.")
+CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s to keep the same access: %(scopes)s.")
+ADDED = gettext_lazy("Added: %(scopes)s.")
+REWORDED = gettext_lazy("Allowed again with a new description: %(scopes)s.")
 REMOVED = gettext_lazy("Removed: %(scopes)s.")
-WITHDRAWN = gettext_lazy("Taken away by its developer: %(scopes)s.")
+WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
-VERIFY_DENIED = gettext_lazy("%(agent)s was stopped: %(scopes)s. %(reason)s")
+VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
 REASONS = {
-    "token_expired": gettext_lazy("Its token had run out."),
-    "token_revoked": gettext_lazy("Its token had been ended."),
+    "token_expired": gettext_lazy("Its token had expired."),
+    "token_revoked": gettext_lazy("Its token had been revoked."),
     "service_suspended": gettext_lazy("The service is suspended."),
     "organization_suspended": gettext_lazy("Its developer is suspended."),
     "agent_suspended": gettext_lazy("The agent is suspended."),
-    "user_inactive": gettext_lazy("Your account was closed."),
-    "consent_revoked": gettext_lazy("Its access had been ended."),
-    "consent_expired": gettext_lazy("The time you gave it was over."),
-    "consent_paused": gettext_lazy("You had paused it."),
+    "user_inactive": gettext_lazy("Your account was deactivated."),
+    "consent_revoked": gettext_lazy("Its access had been revoked."),
+    "consent_expired": gettext_lazy("Its access had expired."),
+    "consent_paused": gettext_lazy("You had paused its access."),
     "wrong_audience": gettext_lazy("Its token was meant for another service."),
-    "insufficient_scope": gettext_lazy("You had not allowed that."),
-    "approval_required": gettext_lazy("It has to ask you first."),
+    "insufficient_scope": gettext_lazy("You had not allowed this."),
+    "approval_required": gettext_lazy("It must ask you first."),
 }
 
 
 def sentence(entry: dict[str, Any]) -> str:
-    """Return what happened, for the person it happened to. `entry` carries names (`web.names.add_names`)."""
+    """Return what happened, addressed to the user. `entry` has names from `web.names.add_names`."""
     if entry["event"] == Event.CONSENT_APPROVED and entry["metadata"].get("replacedConsentId"):
         return _change(entry)
     words = {
         "agent": entry["agentName"] or _("An agent"),
-        "scopes": _listed(entry["scopeTitles"]) or _("nothing in particular"),
+        "scopes": _listed(entry["scopeTitles"]) or _("no specific scopes"),
         "reason": reason(entry),
     }
     return str(_template(entry)) % words
 
 
 def _change(entry: dict[str, Any]) -> str:
-    """Return what a later decision added to a connection and removed from it, and what its developer had taken away."""
+    """Return what a later decision added and removed, and what the agent's developer had removed."""
     changes = (
         (ADDED, entry["addedTitles"]),
         (REWORDED, entry["rewordedTitles"]),
@@ -119,7 +119,7 @@ def _listed(titles: list[str]) -> str:
 
 
 def reason(entry: dict[str, Any]) -> str:
-    """Return why it was denied, in plain words; a policy is named."""
+    """Return why the request was denied, with the name of the policy if one denied it."""
     if entry["reason"] == "policy_denied":
         return _rule_of(entry) % {"policy": entry["policyName"]}
     return str(REASONS.get(entry["reason"], ""))
@@ -127,8 +127,8 @@ def reason(entry: dict[str, Any]) -> str:
 
 def _rule_of(entry: dict[str, Any]) -> str:
     if entry["policyOrganizationId"] in (None, entry["organizationId"]):
-        return _("A rule of its developer said no: %(policy)s.")
-    return _("A rule of the service said no: %(policy)s.")
+        return _("A policy of its developer denied this: %(policy)s.")
+    return _("A policy of the service denied this: %(policy)s.")
 
 
 def _template(entry: dict[str, Any]) -> Any:

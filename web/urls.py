@@ -1,4 +1,4 @@
-"""The pages. Paths without a closing slash, save the portal's first page."""
+"""The pages. Paths have no trailing slash, except the portal's overview."""
 
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
@@ -10,7 +10,7 @@ app_name = "web"
 
 
 class IdConverter(StringConverter):
-    """What can be an id. The rest never gets to a query: PostgreSQL has no answer to a NUL."""
+    """Match only strings that can be ids. PostgreSQL raises an error if a query contains a NUL."""
 
     regex = "[A-Za-z0-9_-]{1,100}"
 

@@ -58,7 +58,7 @@ def test_a_deactivated_person_is_not_told_that_no_account_has_the_address(mails:
     user.save(update_fields=["is_active"])
     Client().post("/accounts/password/reset/", {"email": "ada@example.com"})
     assert "No account" not in mails[0].subject
-    assert "No active AgentGate account has ada@example.com as its main address" in mails[0].body
+    assert "No active AgentGate account has ada@example.com as its primary address" in mails[0].body
     assert "administrator" in mails[0].body
 
 

@@ -76,7 +76,7 @@ class TestNewWords:
         assert approve(reader, ada, ["notes:read"])["grantedScopes"] == ["notes:read"]
         metadata = log(ada)["metadata"]
         assert (metadata["reworded"], metadata["kept"], metadata["added"]) == (["notes:read"], [], [])
-        assert "Agreed to in other words: Delete all notes." in browser.get("/activity").content.decode()
+        assert "Allowed again with a new description: Delete all notes." in browser.get("/activity").content.decode()
 
     def test_that_the_person_leaves_out_end_the_scope_under_the_words_agreed_before(
         self, reader: Json, ada: Any, browser: Any
@@ -98,8 +98,8 @@ class TestScopesTakenFromTheAgent:
         assert (metadata["removed"], metadata["withdrawn"]) == ([], ["email:send"])
         page = browser.get("/activity").content.decode()
         assert "Removed:" not in page
-        assert "the same as before" in page
-        assert "Taken away by its developer: Send" in page
+        assert "to keep the same access" in page
+        assert "Removed by its developer: Send" in page
 
     def test_while_a_request_is_open_are_neither_shown_nor_granted(
         self, agent: Json, ada: Any, developer: Api, browser: Any

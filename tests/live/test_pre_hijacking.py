@@ -68,7 +68,7 @@ def test_nothing_of_the_strangers_survives_the_owners_reset(start_server: Callab
     assert not browser.is_signed_in()
     assert gate.post("/users/login", {"email": VICTIM, "password": PASSWORD}).status_code == 401
     Browser(server).submit("/accounts/password/reset/", email=MINE)
-    assert f"No active AgentGate account has {MINE} as its main address" in server.log_text()
+    assert f"No active AgentGate account has {MINE} as its primary address" in server.log_text()
     owner = Browser(server)
     owner.submit("/accounts/login/", login=VICTIM, password=NEW_PASSWORD)
     assert owner.is_signed_in()

@@ -29,7 +29,7 @@ def test_what_was_granted_before_stands_apart_from_what_is_new(
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "required") == [("email:read", is_verified)]
     assert shown(page, "known") == [("email:send", True)]
-    assert "New: it says it also needs" in page.content.decode()
+    assert "New: the agent says it also needs" in page.content.decode()
 
 
 def test_the_first_time_everything_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:

@@ -115,7 +115,7 @@ def test_two_new_passwords_that_differ_are_told_in_our_words(as_ada):
 def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(client, ada, mails):
     client.post("/accounts/password/reset/", {"email": ada.email})
     mail = mails[0]
-    assert "Choose a new password" in mail.subject
+    assert "Reset your password" in mail.subject
     page = client.get(link_in(mail), follow=True)
     assert b"<script" not in page.content
     address = page.request["PATH_INFO"]

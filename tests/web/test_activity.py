@@ -43,7 +43,7 @@ def test_tells_what_was_allowed(as_ada, say):
 
 def test_a_denial_says_why_in_plain_words(as_ada, say):
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
-    assert "SmartMail was stopped: Send email as you. You had not allowed that." in text_of(as_ada)
+    assert "SmartMail was denied: Send email as you. You had not allowed this." in text_of(as_ada)
 
 
 def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
@@ -51,7 +51,7 @@ def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
     policy = create_policy(actor=actor, organization=developer.organization, name="No mail", rules=rules)
     say(outcome=Outcome.DENIED, reason="policy_denied", policy_id=policy.id, scopes=["email:send"])
-    assert "A rule of its developer said no: No mail." in text_of(as_ada)
+    assert "A policy of its developer denied this: No mail." in text_of(as_ada)
 
 
 def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
@@ -59,19 +59,19 @@ def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
     text = text_of(as_ada)
     assert "You created your account." in text
     assert "You allowed SmartMail: Read your email and Send email as you." in text
-    assert "You ended the access of SmartMail." in text
+    assert "You revoked the access of SmartMail." in text
 
 
 def test_a_later_decision_says_what_it_changed(as_ada, ada, ask, world, granted):
     world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
     text = text_of(as_ada)
-    assert "You changed what SmartMail may do. New: See your profile. Removed: Send email as you." in text
-    assert "What you had allowed SmartMail before became part of your new decision." in text
+    assert "You changed what SmartMail may do. Added: See your profile. Removed: Send email as you." in text
+    assert "Your new decision about SmartMail replaced your earlier one." in text
 
 
 def test_a_second_device_reads_as_the_same_as_before(as_ada, ada, ask, world, granted):
     world.allow(ask(), ada)
-    assert "You allowed SmartMail the same as before: Read your email and Send email as you." in text_of(as_ada)
+    assert "You allowed SmartMail to keep the same access: Read your email and Send email as you." in text_of(as_ada)
 
 
 def test_shows_nothing_about_another_person(as_bob, granted):
@@ -84,7 +84,7 @@ def test_filters_narrow_and_stay_in_the_url(as_ada, granted, say, world, ask, de
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
     assert "You allowed Ledgerbot" not in text_of(as_ada, agent=granted.agent_id)
     assert "You allowed" not in text_of(as_ada, outcome="denied")
-    assert "was stopped" in text_of(as_ada, outcome="denied")
+    assert "was denied" in text_of(as_ada, outcome="denied")
 
 
 def test_days_are_whole_days_in_utc(as_ada, say):
@@ -124,14 +124,14 @@ def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
 @pytest.mark.parametrize(
     ("event", "kind", "metadata", "words"),
     [
-        (Event.CONSENT_REVOKED, "user", {}, "You ended the access of SmartMail."),
-        (Event.CONSENT_REVOKED, "administrator", {"reason": "x"}, "An administrator ended the access of SmartMail."),
-        (Event.CONSENT_REVOKED, "system", {}, "The access of SmartMail was ended."),
+        (Event.CONSENT_REVOKED, "user", {}, "You revoked the access of SmartMail."),
+        (Event.CONSENT_REVOKED, "administrator", {"reason": "x"}, "An administrator revoked the access of SmartMail."),
+        (Event.CONSENT_REVOKED, "system", {}, "The access of SmartMail was revoked."),
         (
             Event.CONSENT_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "A new password proved that your address is yours, so the access of SmartMail was ended.",
+            "You confirmed your email address by resetting your password, so the access of SmartMail was revoked.",
         ),
         (Event.USER_SESSION_ENDED, "user", {}, "You ended one of your sessions."),
         (Event.USER_SESSION_ENDED, "administrator", {}, "An administrator ended one of your sessions."),
@@ -141,19 +141,19 @@ def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
             Event.API_KEY_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "A new password proved that your address is yours, so your API keys were ended.",
+            "You confirmed your email address by resetting your password, so your API keys were revoked.",
         ),
-        (Event.API_KEY_REVOKED, "administrator", {}, "An administrator ended an API key of yours."),
-        (Event.TOKEN_REVOKED, "agent", {}, "SmartMail gave its token back."),
-        (Event.TOKEN_REVOKED, "anonymous", {}, "A caller that held a token of SmartMail revoked it."),
-        (Event.TOKEN_REVOKED, "developer", {}, "Its developer ended a token of SmartMail."),
-        (Event.TOKEN_REVOKED, "administrator", {"reason": "x"}, "An administrator ended a token of SmartMail."),
+        (Event.API_KEY_REVOKED, "administrator", {}, "An administrator revoked one of your API keys."),
+        (Event.TOKEN_REVOKED, "agent", {}, "SmartMail revoked its own token."),
+        (Event.TOKEN_REVOKED, "anonymous", {}, "A caller with a token of SmartMail revoked it."),
+        (Event.TOKEN_REVOKED, "developer", {}, "The developer of SmartMail revoked one of its tokens."),
+        (Event.TOKEN_REVOKED, "administrator", {"reason": "x"}, "An administrator revoked a token of SmartMail."),
         (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "A token of SmartMail was revoked."),
         (
             Event.TOKEN_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "A new password proved that your address is yours, so a token of SmartMail was ended.",
+            "You confirmed your email address by resetting your password, so a token of SmartMail was revoked.",
         ),
     ],
 )
@@ -168,13 +168,13 @@ def test_an_administrators_revocation_is_told_as_such(as_ada, granted):
     from consent.services import revoke_consent
 
     revoke_consent(actor=Actor("administrator", "usr_admin"), consent=granted, reason="A complaint")
-    assert "An administrator ended the access of SmartMail." in text_of(as_ada)
+    assert "An administrator revoked the access of SmartMail." in text_of(as_ada)
     assert "You ended" not in text_of(as_ada)
 
 
 def test_a_denial_after_a_revocation_does_not_say_whose_it_was(as_ada, say):
     say(outcome=Outcome.DENIED, reason="consent_revoked", scopes=["email:send"])
-    assert "Its access had been ended." in text_of(as_ada)
+    assert "Its access had been revoked." in text_of(as_ada)
 
 
 @pytest.mark.parametrize("event", [event for event in Event if event.startswith("user.")])
@@ -187,7 +187,7 @@ def test_a_name_with_a_percent_sign_is_no_template():
     entry |= {"actor": {"kind": "user"}, "metadata": {}}
     assert sentence({**entry, "policyName": ""}) == "made.up%(x)s"
     entry["event"] = Event.CONSENT_DENIED
-    assert sentence({**entry, "policyName": ""}) == "You refused 50%s."
+    assert sentence({**entry, "policyName": ""}) == "You did not allow the request of 50%s."
 
 
 def test_every_reason_of_a_denial_has_words():

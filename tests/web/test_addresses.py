@@ -51,7 +51,7 @@ def test_an_address_is_added_by_its_code_and_told_to_the_old_one(browser: Client
     assert browser.post(CONFIRM, {"code": "00000-00000"}).status_code == 422
     assert browser.post(CONFIRM, {"code": code})["Location"] == PAGE
     assert rows() == [(ada.email, True, False), (SECOND, False, True)]
-    assert told(mails)[-1] == (ada.email, "An address was added to your account")
+    assert told(mails)[-1] == (ada.email, "An email address was added to your account")
     assert SECOND in mails[-1].body
     assert Entry.objects.filter(event="user.email_added", user_id=ada.id).count() == 1
 
@@ -84,7 +84,7 @@ def test_a_session_that_only_a_cookie_opened_is_not_recent(as_ada: Client, ada: 
 def test_an_address_is_removed_and_both_are_told(two: Client, ada: Any, mails: list[Any]) -> None:
     two.post(PAGE, {"email": SECOND, "action_remove": ""})
     assert rows() == [(ada.email, True, False)]
-    words = "An address was removed from your account"
+    words = "An email address was removed from your account"
     assert told(mails) == [(ada.email, words), (SECOND, words)]
     assert Entry.objects.filter(event="user.email_removed", user_id=ada.id).count() == 1
 
@@ -101,7 +101,7 @@ def test_switching_tells_the_old_address_and_drops_one_never_proved(two: Client,
     ada.refresh_from_db()
     assert ada.email == SECOND
     assert rows() == [(SECOND, True, True)]
-    words = "The main address of your account was changed"
+    words = "The primary email address of your account was changed"
     assert told(mails) == [(old, words), (SECOND, words)]
     assert Entry.objects.filter(event="user.email_changed", user_id=ada.id).count() == 1
 

@@ -28,7 +28,7 @@ def test_the_dashboard_is_the_connections(as_ada):
 
 
 def test_without_connections_the_page_says_what_will_be_there(as_ada):
-    assert "No agent may act for you" in as_ada.get("/connections").content.decode()
+    assert "No connections" in as_ada.get("/connections").content.decode()
 
 
 def test_a_card_tells_developer_highest_risk_and_times(as_ada, granted):
@@ -79,7 +79,7 @@ def test_an_expired_connection_moves_to_the_past_ones(world, ada, granted):
 def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
     update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": ["email:read"]})
     text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
-    assert text.index("What it may do for you") < text.index("Read your email")
+    assert text.index("What this agent may do for you") < text.index("Read your email")
     assert text.index("No longer in use") < text.index("Send email as you")
 
 
@@ -89,8 +89,8 @@ def test_a_suspension_is_told(as_ada, granted, agent, who):
         update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
     else:
         suspend_organization(actor=SYSTEM, organization=agent.organization, reason="abuse")
-    assert "Suspended for now" in as_ada.get("/connections").content.decode()
-    assert "all its requests are denied for now" in as_ada.get(f"/connections/{granted.id}").content.decode()
+    assert "Suspended" in as_ada.get("/connections").content.decode()
+    assert "so all its requests are denied" in as_ada.get(f"/connections/{granted.id}").content.decode()
 
 
 @pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])
@@ -102,7 +102,7 @@ def test_somebody_elses_connection_looks_like_none(as_bob, granted, path):
 
 def test_revoking_takes_one_confirmation(as_ada, granted):
     url = f"/connections/{granted.id}/revoke"
-    assert "Revoke access of SmartMail?" in as_ada.get(url).content.decode()
+    assert "Revoke the access of SmartMail?" in as_ada.get(url).content.decode()
     granted.refresh_from_db()
     assert granted.status == "approved"
     response = as_ada.post(url)
@@ -198,11 +198,11 @@ def test_a_client_that_registered_itself_carries_the_badge_of_no_developer(as_ad
     world.allow(world.ask(agent, code_challenge="x" * 43), ada)
     page = own_words(as_ada.get("/connections").content.decode())
     assert "\u2714" not in page
-    assert "The program registered itself" in page
+    assert "This program registered itself" in page
     assert "Developer not verified" in page
 
 
 def test_the_screen_promises_consent_and_not_a_question_for_each_act(as_ada, ask):
     page = as_ada.get(f"/consent/{ask().id}").content.decode()
-    assert "An agent acts for you only with your consent." in page
+    assert "An agent can act for you only with your consent." in page
     assert "asks before" not in page

@@ -85,7 +85,7 @@ def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
 def test_says_what_happens_when_you_are_away_and_when_it_ends_before_the_scopes(as_ada, ask):
     with time_machine.travel("2026-11-01T12:00:00Z", tick=False):
         text = page(as_ada, ask())
-    assert text.index("When you are away") < text.index("1 December 2026") < text.index("Read your email")
+    assert text.index("While you are away") < text.index("1 December 2026") < text.index("Read your email")
 
 
 def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified):
@@ -93,7 +93,7 @@ def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified)
     assert 'value="email:read" checked' in text
     assert 'value="email:send" checked' not in text
     assert 'value="calendar:freebusy" checked' not in text
-    assert text.index("It says it needs") < text.index("It can do without") < text.index("busy and free")
+    assert text.index("The agent says it needs") < text.index("Optional") < text.index("busy and free")
 
 
 def test_each_scope_says_what_it_can_and_cannot_do_and_its_risk_in_words(as_ada, ask):
@@ -230,7 +230,7 @@ def test_what_another_person_decided_looks_absent(as_ada, ask, bob):
 def test_a_decided_request_says_so(as_ada, granted):
     for response in (as_ada.get(url(granted)), as_ada.post(url(granted), {"decision": "deny"})):
         assert response.status_code == 409
-        assert "You have already decided this" in response.content.decode()
+        assert "You have already answered this request" in response.content.decode()
     granted.refresh_from_db()
     assert granted.status == "approved"
 

@@ -83,7 +83,7 @@ def test_a_reason_that_came_with_the_agents_secret_is_the_agents(as_ada, develop
 def test_a_reason_that_anyone_may_have_written_is_the_senders(as_ada, developer):
     page = as_ada.get(f"/consent/{initiate(make_client(developer))}").content.decode()
     assert quotes(page) == [("The sender of this link says:", "We are the police")]
-    assert "anyone can have written it" in page
+    assert "anyone could have written it" in page
 
 
 def test_the_address_of_an_authorization_request_carries_no_reason(as_ada, developer):

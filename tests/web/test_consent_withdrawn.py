@@ -40,7 +40,7 @@ def test_a_withdrawn_redirect_uri_receives_nothing(as_ada, ask, agent, form):
     path = f"/consent/{consent.id}"
     response = as_ada.post(path, form) if form else as_ada.get(path)
     assert response.status_code == 400
-    assert "has withdrawn the address" in as_flow(response)
+    assert "removed the address" in as_flow(response)
     consent.refresh_from_db()
     assert consent.status == "pending"
     assert not AuthorizationCode.objects.exists()

@@ -89,7 +89,7 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
     ("field", "value", "message"),
     [
         ("name", "", "Name: This field is required."),
-        ("allowed_scopes", [], "Scopes it may ask for: This field is required."),
+        ("allowed_scopes", [], "Allowed scopes: This field is required."),
         ("allowed_scopes", ["made:up"], "made:up is not one of the available choices"),
         ("redirect_uris", "", "Redirect URIs, one per line: This field is required."),
         ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must use https"),
@@ -203,7 +203,7 @@ def test_an_administrator_s_stop_is_shown_and_the_portal_cannot_lift_it(as_devel
     page = as_developer.get(url).content.decode()
     assert "An administrator stopped this agent on <time" in page
     assert "It sent mail to everybody." in page
-    assert "<dt>Your own switch</dt><dd>Active</dd>" in page
+    assert "<dt>Your own setting</dt><dd>Active</dd>" in page
     assert "Stopped by an administrator" in as_developer.get("/developer/agents").content.decode()
 
     as_developer.post(f"{url}/suspend")
@@ -211,5 +211,5 @@ def test_an_administrator_s_stop_is_shown_and_the_portal_cannot_lift_it(as_devel
 
     agent.refresh_from_db()
     assert (agent.status, agent.may_act) == ("active", False)
-    assert "The administrator&#x27;s stop remains in force." in answer
+    assert "still stopped by an administrator" in answer
     assert "works again" not in answer

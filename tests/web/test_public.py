@@ -9,8 +9,8 @@ from resources.catalogue import catalogue
 
 def test_the_landing_page_has_two_doors(client, db):
     text = client.get("/").content.decode()
-    assert "You use agents" in text
-    assert "You build agents" in text
+    assert "For users" in text
+    assert "For developers" in text
     assert 'href="/developer/"' in text
 
 
@@ -37,7 +37,7 @@ def test_public_pages_only_answer_to_reading(client, db, path):
 def test_a_missing_page_says_so(client, db):
     response = client.get("/nowhere")
     assert response.status_code == 404
-    assert "There is nothing here" in response.content.decode()
+    assert "Page not found" in response.content.decode()
 
 
 def test_a_form_without_its_token_gets_a_page(db):
@@ -48,8 +48,8 @@ def test_a_form_without_its_token_gets_a_page(db):
 
 def test_the_pages_for_400_and_500_need_no_context():
     request = RequestFactory().get("/")
-    assert "does not fit" in bad_request(request, ValueError()).content.decode()
-    assert "broke on our side" in server_error(request).content.decode()
+    assert "Bad request" in bad_request(request, ValueError()).content.decode()
+    assert "went wrong on our side" in server_error(request).content.decode()
 
 
 def test_a_page_is_in_the_language_that_it_says(client, db):

@@ -1,4 +1,4 @@
-"""What a developer fills in about an agent, and when a credential is rotated."""
+"""Forms for agents, for rotating credentials, and for becoming a developer."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from core.errors import DomainError
 from web.forms.fields import LinesField, PlainField
 
 OVERLAPS = (
-    (0, _("At once")),
+    (0, _("Immediately")),
     (3600, _("After 1 hour")),
     (86_400, _("After 24 hours")),
     (604_800, _("After 7 days")),
@@ -26,20 +26,20 @@ FIELD_NAMES = {
 class AgentForm(forms.Form):
     name = PlainField(label=_("Name"), max_length=100, help_text=_("Shown on the consent screen."))
     description = PlainField(
-        label=_("What it does"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
     redirect_uris = LinesField(
         label=_("Redirect URIs, one per line"),
-        help_text=_("https, or http on localhost, or a scheme of your app. Compared byte for byte."),
+        help_text=_("Must use https, http on localhost, or your app's own scheme. Must match exactly."),
     )
-    allowed_scopes = forms.MultipleChoiceField(label=_("Scopes it may ask for"), widget=forms.CheckboxSelectMultiple)
+    allowed_scopes = forms.MultipleChoiceField(label=_("Allowed scopes"), widget=forms.CheckboxSelectMultiple)
 
     def __init__(self, *args: Any, scopes: Iterable[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["allowed_scopes"].choices = list(scopes)  # type: ignore[attr-defined]
 
     def show(self, error: DomainError) -> None:
-        """Put each of the error's messages beside the field that it is about."""
+        """Add each of the error's messages to its field."""
         for one in error.errors:
             name = FIELD_NAMES.get(one.field.partition(".")[0])
             position = one.field.partition(".")[2]
@@ -51,7 +51,7 @@ class AgentForm(forms.Form):
 
 class RotateForm(forms.Form):
     overlap_seconds = forms.TypedChoiceField(
-        label=_("When the old one stops working"),
+        label=_("When the old one expires"),
         choices=OVERLAPS,
         coerce=int,
         initial=3600,
@@ -61,7 +61,7 @@ class RotateForm(forms.Form):
 
 class DeveloperForm(forms.Form):
     name = PlainField(
-        label=_("Your name, or your organization's"),
+        label=_("Your name, or your organization's name"),
         max_length=200,
-        help_text=_("Shown next to each of your agents."),
+        help_text=_("Users see it next to each of your agents."),
     )

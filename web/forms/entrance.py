@@ -1,4 +1,4 @@
-"""What a person fills in to sign up and to prove an address."""
+"""Forms for signing up and for verifying an email address."""
 
 from django import forms
 from django.contrib.auth.password_validation import password_validators_help_text_html
@@ -29,7 +29,10 @@ class AddressForm(forms.Form):
 
 
 def show_error(form: forms.Form, error: DomainError, **fields: str) -> None:
-    """Show a refusal: at the form's field where the domain's field has one, else above the form."""
+    """Add the error's messages to the form's fields, or above the form if it has no such field.
+
+    `fields` maps the domain's field names to the form's.
+    """
     for each in error.errors:
         name = fields.get(each.field, each.field)
         form.add_error(name if name in form.fields else None, each.message)

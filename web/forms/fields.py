@@ -1,4 +1,4 @@
-"""Form fields that people can fill in where the API takes seconds and lists."""
+"""Form fields for values that the API takes as lists or as a number of seconds."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("d
 
 
 class PlainField(forms.CharField):
-    """A text as `plain_text` leaves it: one of invisible characters alone counts as empty."""
+    """Text cleaned by `plain_text`. A value with only invisible characters counts as empty."""
 
     def to_python(self, value: Any) -> str:
         return plain_text(super().to_python(value))
 
 
 class LinesField(forms.CharField):
-    """A text with one item a line; the value is the list of lines that are not empty."""
+    """Text with one item per line. The value is the list of non-empty lines."""
 
     widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"})
 
@@ -32,7 +32,7 @@ class LinesField(forms.CharField):
 
 
 class DaysField(forms.TypedMultipleChoiceField):
-    """Days of the week as in ISO 8601: 1 is Monday, 7 is Sunday. A stored 0 is Sunday too."""
+    """Days of the week as in ISO 8601: 1 is Monday, 7 is Sunday. A stored 0 also means Sunday."""
 
     widget = forms.CheckboxSelectMultiple
 
@@ -46,11 +46,11 @@ class DaysField(forms.TypedMultipleChoiceField):
 
 class DurationWidget(forms.MultiWidget):
     def __init__(self) -> None:
-        number = forms.NumberInput(attrs={"min": 1, "aria-label": _("How many"), "inputmode": "numeric"})
+        number = forms.NumberInput(attrs={"min": 1, "aria-label": _("Number"), "inputmode": "numeric"})
         super().__init__({"count": number, "unit": forms.Select(attrs={"aria-label": _("Unit")}, choices=UNITS)})
 
     def decompress(self, value: Any) -> list[Any]:
-        """Return the number and its largest whole unit; an hour is the usual start."""
+        """Return the number and the largest unit that divides it. An empty field starts with hours."""
         if not value:
             return [None, 3600]
         unit = max(size for size, _name in UNITS if value % size == 0)
@@ -58,7 +58,7 @@ class DurationWidget(forms.MultiWidget):
 
 
 class DurationField(forms.MultiValueField):
-    """A number and a unit; the value is in whole seconds."""
+    """A number and a unit. The value is in whole seconds."""
 
     def __init__(self, **kwargs: Any) -> None:
         parts = (forms.IntegerField(min_value=1), forms.TypedChoiceField(choices=UNITS, coerce=int))

@@ -1,4 +1,4 @@
-"""Filters of the log. They live in the URL, so that a view can be kept and shared."""
+"""Filters for the audit log. They are in the URL, so a filtered view can be bookmarked and shared."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
@@ -14,7 +14,7 @@ OUTCOMES = [
     ("", _("Any")),
     (Outcome.ALLOWED, _("Allowed")),
     (Outcome.DENIED, _("Denied")),
-    (Outcome.INFO, _("Neither")),
+    (Outcome.INFO, _("Recorded")),
 ]
 
 
@@ -29,7 +29,7 @@ class FilterForm(forms.Form):
         self.fields["agent"].choices = [("", _("Any")), *agents]  # type: ignore[attr-defined]
 
     def filters(self) -> Filters:
-        """Return what to narrow to; a field that makes no sense is left open and named on the page."""
+        """Return the filters. An invalid field is not applied, and the page shows its error."""
         self.full_clean()
         data = self.cleaned_data
         return Filters(
@@ -46,11 +46,11 @@ class AuditFilterForm(FilterForm):
     event = forms.ChoiceField(
         label=_("Event"), choices=[("", _("Any")), *((event, event) for event in Event)], required=False
     )
-    user = forms.CharField(label=_("User id"), required=False, max_length=64)
+    user = forms.CharField(label=_("User ID"), required=False, max_length=64)
 
 
 def _midnight(value: Any, *, days: int = 0) -> datetime | None:
-    """Return the start of the day in UTC, `days` later. None for no day, or one beyond the calendar."""
+    """Return the start of the day in UTC, `days` later. Return None without a day, or if it is out of range."""
     if value is None:
         return None
     try:

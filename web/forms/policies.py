@@ -1,4 +1,4 @@
-"""The policy editor: the policy's own fields and any number of rules, grown and shrunk without JavaScript."""
+"""The policy editor: the policy's fields and any number of rules, added and removed without JavaScript."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,16 +25,16 @@ class PolicyForm(forms.Form):
         label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
     agent = forms.ChoiceField(label=_("Applies to"), required=False)
-    enabled = forms.BooleanField(label=_("In force"), required=False, initial=True)
+    enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
 
     def __init__(self, *args: Any, agents: Sequence[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", _("Every agent")), *((agent.id, plain_text(agent.name)) for agent in agents)]
+        choices = [("", _("All agents")), *((agent.id, plain_text(agent.name)) for agent in agents)]
         self.fields["agent"].choices = choices  # type: ignore[attr-defined]
 
 
 class PolicyEditor:
-    """What the editing page shows. `fields` is the policy's own form, `rules` has one form a rule."""
+    """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule."""
 
     def __init__(self, *, agents: Sequence[Agent], fields: PolicyForm, rules: list[RuleForm]) -> None:
         self.agents, self.fields, self.rules = agents, fields, rules
@@ -47,7 +47,7 @@ class PolicyEditor:
     def of_stored(
         cls, agents: Sequence[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
     ) -> "PolicyEditor":
-        """Return the editor of a policy as it is stored."""
+        """Return an editor with the stored policy."""
         rules = [
             form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}")
             for index, rule in enumerate(raw_rules)
@@ -57,13 +57,13 @@ class PolicyEditor:
 
     @classmethod
     def of_sent(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
-        """Return the editor of what was sent, to be checked with `is_valid`."""
+        """Return an editor with the submitted data. Check it with `is_valid`."""
         rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _sent_rules(data)]
         return cls(agents=agents, fields=PolicyForm(data, agents=agents), rules=rules)
 
     @classmethod
     def of_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
-        """Return the editor of what was sent so far, without complaints about what is still missing."""
+        """Return an editor with the data submitted so far, without errors for what is still missing."""
         sent, removed, added = _sent_rules(data), data.get("remove"), str(data.get("add", ""))
         rules = [
             _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
@@ -80,7 +80,7 @@ class PolicyEditor:
         return [self.fields, *self.rules]
 
     def is_valid(self) -> bool:
-        """Check every form, also after one has failed, so that the page shows all errors at once."""
+        """Check every form, even after one has failed, so that the page shows all errors at once."""
         checked = [form.is_valid() for form in self.forms]
         return all(checked)
 
@@ -91,12 +91,12 @@ class PolicyEditor:
         return any(form.is_bound and form.errors for form in self.forms)
 
     def show(self, error: DomainError) -> None:
-        """Put each of the error's messages beside the field that it is about."""
+        """Add each of the error's messages to its field."""
         for one in error.errors or (FieldError("", error.detail),):
             self._show_one(one)
 
     def _say_rules(self, twins: Iterable[RuleForm]) -> None:
-        """Put each rule that is complete into words; `twins` are the same forms, bound."""
+        """Describe each complete rule in words. `twins` are the same forms, bound."""
         for form, twin in zip(self.rules, twins, strict=True):
             if twin.is_valid():
                 form.wording = sentence_or_nothing(twin.raw())
@@ -112,13 +112,13 @@ class PolicyEditor:
 
 
 def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each rule in plain words; one that cannot be read says so, as it denies everything."""
-    unreadable = _("This rule cannot be read, so it denies everything")
+    """Return each rule in words. An unreadable rule denies everything, and its sentence says so."""
+    unreadable = _("This rule is invalid, so it denies everything")
     return [sentence_or_nothing(rule) or str(unreadable) for rule in raw_rules]
 
 
 def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
-    """Return one rule in plain words. Empty if it cannot be read."""
+    """Return one rule in words, or an empty string if it is invalid."""
     try:
         return parse_rules([raw])[0].sentence()
     except InvalidRules:
@@ -126,7 +126,7 @@ def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
 
 
 def _sent_rules(data: QueryDict) -> list[tuple[int, str]]:
-    """Return the number and type of each rule that was sent, in order; unknown types are left out."""
+    """Return the number and type of each submitted rule, in order. Unknown types are skipped."""
     found = ((RULE_KEY.fullmatch(key), str(data.get(key))) for key in data)
     return sorted((int(match[1]), name) for match, name in found if match and name in RULES)
 

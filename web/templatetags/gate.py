@@ -1,4 +1,4 @@
-"""Small pieces of every page."""
+"""Template tags and filters for all pages."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +16,7 @@ from web import display
 
 register = template.Library()
 
-# The first that fits; a list of choices is a kind of select to Django.
+# The first match counts.
 WIDGET_KINDS = (
     ("choices", (forms.RadioSelect, forms.CheckboxSelectMultiple)),
     ("checkbox", (forms.CheckboxInput,)),
@@ -30,7 +30,7 @@ register.filter("plain", plain_text)
 
 @register.inclusion_tag("components/risk.html")
 def risk(level: str) -> dict[str, Any]:
-    """Render the four-bar gauge with its word; the word is never left out."""
+    """Render the four-bar risk gauge with its label."""
     height = display.risk_level(level)
     name = display.RISKS[height - 1]
     return {"level": name, "word": display.RISK_WORDS[name], "bars": [n < height for n in range(4)]}
@@ -38,7 +38,7 @@ def risk(level: str) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False) -> SafeString:
-    """Return a link that says so when the page, or one below it, is the current one."""
+    """Return a link, marked as current if the current page is its target or below it."""
     url, path = reverse(name), context["request"].path
     is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
     current = SafeString(' aria-current="page"') if is_current else ""
@@ -47,7 +47,7 @@ def nav_link(context: template.Context, name: str, label: str, *, exact: bool = 
 
 @register.filter
 def moment(value: datetime | None) -> SafeString | str:
-    """Return `<time>` to the minute in UTC; None becomes "never"."""
+    """Return `<time>` to the minute in UTC, or "never" for None."""
     if value is None:
         return _("never")
     value = value.astimezone(UTC)
@@ -60,12 +60,12 @@ def moment(value: datetime | None) -> SafeString | str:
 
 @register.filter
 def day(value: datetime) -> SafeString:
-    """Return `<time>` with the date alone."""
+    """Return `<time>` with only the date."""
     return format_html('<time datetime="{}">{}</time>', value.isoformat(), format_date(value, "j F Y"))
 
 
 @register.filter
 def widget_kind(field: BoundField) -> str:
-    """Return which markup the field needs; "" for one input with a label above."""
+    """Return which markup the field needs. Empty for a single input below its label."""
     kinds = [(kind, types) for kind, types in WIDGET_KINDS if isinstance(field.field.widget, types)]
     return kinds[0][0] if kinds else ""

@@ -1,4 +1,4 @@
-"""The person's account: where they are signed in at the API."""
+"""The user's account and their API sessions."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

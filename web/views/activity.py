@@ -1,4 +1,4 @@
-"""The person's own log, in sentences."""
+"""The user's own audit log, in sentences."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -1,4 +1,4 @@
-"""The person's email addresses: proving, adding, removing one, and choosing the primary one."""
+"""The user's email addresses: verify, add, remove, and choose the primary one."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ _CONFIRMING = "confirming_address"
 @require_http_methods(["GET", "HEAD", "POST"])
 @person_page
 def addresses(request: HttpRequest) -> HttpResponse:
-    """Show the addresses. Every change needs the password given a moment ago."""
+    """Show the addresses. Every change requires a recent sign-in."""
     form = AddressForm(request.POST or None)
     if request.method != "POST":
         return _show(request, AddressForm())
@@ -44,7 +44,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @person_page
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Take the code for the address that this browser's session names."""
+    """Take the code for the address that this browser's session is confirming."""
     waiting: dict[str, str] | None = request.session.get(_CONFIRMING)
     if waiting is None:
         return redirect("account_email")
@@ -69,7 +69,7 @@ def _change(request: HttpRequest, email: str) -> HttpResponse:
         messages.success(request, _("%(email)s was removed.") % {"email": email})
     elif "action_primary" in request.POST:
         make_address_primary(actor=actor, user=user, email=email)
-        messages.success(request, _("%(email)s is now your main address.") % {"email": email})
+        messages.success(request, _("%(email)s is now your primary address.") % {"email": email})
     else:
         throttle_registration(actor)
         send_address_code(actor=actor, user=user, email=email)

@@ -1,4 +1,4 @@
-"""What a person has allowed, and how they end it."""
+"""The user's connections: what they allowed, and revoking it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A consent as a card: what the agent may do now, and what it was granted but may no longer do."""
+    """A consent as the page shows it. `withdrawn` are granted scopes that the agent may no longer use."""
 
     consent: Consent
     status: str
@@ -47,7 +47,7 @@ class Connection:
 
     @property
     def is_suspended(self) -> bool:
-        """Whether the agent is refused everything for now, though it is still allowed."""
+        """Whether all of the agent's requests are denied because it or its organization is suspended."""
         return not self.consent.agent.may_act
 
 
@@ -83,12 +83,12 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     if request.method == "POST":
         revoke_consent(actor=person_actor(request), consent=consent)
-        said = _("%(agent)s can no longer act for you. It was stopped at once.")
+        said = _("Access revoked. %(agent)s can no longer act for you.")
         messages.success(request, said % {"agent": plain_text(consent.agent.name)})
         return SeeOther(reverse("web:connections"))
     context = {
         "connection": _describe([consent])[0],
-        "title": _("Revoke access of %(agent)s?") % {"agent": plain_text(consent.agent.name)},
+        "title": _("Revoke the access of %(agent)s?") % {"agent": plain_text(consent.agent.name)},
         "confirm_label": _("Revoke access"),
         "back_url": reverse("web:connection", args=[consent.id]),
     }

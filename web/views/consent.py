@@ -1,4 +1,4 @@
-"""The consent screen: it shows exactly what was asked, and takes one decision."""
+"""The consent screen: show exactly what the agent asked for, and take one decision."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ PAGES: dict[type[DomainError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One scope with its checkbox. `is_reworded` marks one that the person allowed in other words."""
+    """One scope with its checkbox. `is_reworded`: the user allowed it with a different description."""
 
     scope: Scope
     ticked: bool
@@ -59,7 +59,7 @@ class Choice:
 
 
 def consent_page(view: View) -> View:
-    """Give every way a request can be over a page of its own, still with its status."""
+    """Show a page for each reason why a request cannot be decided, with the error's status."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
@@ -74,7 +74,7 @@ def consent_page(view: View) -> View:
 
 
 def _in_its_browser(view: View) -> View:
-    """Turn another browser away before it is asked to sign in: it has nothing to decide here."""
+    """Refuse other browsers before they are asked to sign in, since they cannot decide this request."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
@@ -87,7 +87,7 @@ def _in_its_browser(view: View) -> View:
 
 
 def _over(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
-    """Return the page of a request that cannot be decided now, in the flow's own layout."""
+    """Return the page for a request that cannot be decided now, in the layout of the flow."""
     context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
     return render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
 
@@ -113,9 +113,9 @@ def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
-    """Allow exactly the scopes, or with none refuse; return where to send the person.
+    """Allow exactly these scopes, or deny if there are none. Return where to redirect the user.
 
-    Of a double click the browser drops the first answer, and the code with it: the second is given the same.
+    After a double click the browser drops the first response, and its code with it, so the second gets the same one.
     """
     actor, user = person_actor(request), signed_in(request)
 
@@ -136,7 +136,7 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
 
 
 def _require_open(asked: Consent) -> None:
-    """Raise what deciding now would raise, so that nobody reads a page in vain."""
+    """Raise the error that a decision would raise now, so that the user does not read the page in vain."""
     status = asked.status_at(clock.now())
     if status == Consent.Status.EXPIRED and asked.decided_at is None:
         raise ConsentExpired
@@ -145,9 +145,9 @@ def _require_open(asked: Consent) -> None:
 
 
 def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
-    """Render the screen: what is new and what the agent may do already, for Allow results in exactly what is ticked.
+    """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked.
 
-    A 422 says first that nothing was ticked, a 409 that the connection has changed since it was shown.
+    With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile.
     """
     is_refused = status == 422
     ticked = () if is_refused or not _is_vouched_for(asked.agent) else TICKED_RISKS
@@ -177,7 +177,7 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
 
 
 def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str], reworded: Collection[str]) -> list[Choice]:
-    """Return the new scopes, ticked by their risk: only the catalogue's, for others state their risk themselves."""
+    """Return the new scopes. Only scopes of the catalogue are ticked by risk: organizations choose their own levels."""
     return [
         Choice(
             scope,
@@ -193,11 +193,11 @@ def _known(scopes: Iterable[Scope], *, ticked: bool) -> list[Choice]:
 
 
 def _is_vouched_for(agent: Agent) -> bool:
-    """Return whether an administrator has checked who is behind the agent."""
+    """Return whether an administrator has verified the agent's organization."""
     return agent.organization is not None and agent.organization.is_verified
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:
-    """Return a decorator: Chromium holds the redirect that answers a form to the page's `form-action`."""
+    """Return a decorator that adds the redirect URI to `form-action`, which Chromium also applies to redirects."""
     form_action = [CSP.SELF, csp_source(redirect_uri)]
     return csp_override({**settings.SECURE_CSP, "form-action": form_action})

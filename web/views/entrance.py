@@ -1,4 +1,4 @@
-"""Signing up: an account is made once the code from the mail is typed into the browser that asked for it."""
+"""Sign-up and password reset. An account is created when its code is entered in the browser that asked for it."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _SIGNING_UP = "signing_up"
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def sign_up(request: HttpRequest) -> HttpResponse:
-    """Register a person. Where addresses must be proved, new and taken ones are answered alike."""
+    """Register a user. If addresses must be verified, the response is the same for new and taken addresses."""
     if request.user.is_authenticated:
         return redirect(_next(request) or settings.LOGIN_REDIRECT_URL)
     form = SignUpForm(request.POST or None)
@@ -46,7 +46,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Take the code for the registration that this browser's session names."""
+    """Take the code for the registration that this browser's session started."""
     waiting: dict[str, str] | None = request.session.get(_SIGNING_UP)
     if waiting is None or request.user.is_authenticated:
         return redirect("account_signup")
@@ -64,7 +64,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """Where the link in the mail leads. What ended the link after it was checked is answered as a link that ended."""
+    """The page behind the link in the email. A link that is invalidated after it was checked counts as expired."""
 
     def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponse:
         try:
@@ -105,7 +105,7 @@ def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
 
 
 def _next(request: HttpRequest) -> str:
-    """Return where the person wants to go afterwards, if that is a place on this site."""
+    """Return where to redirect afterwards, if that is on this site."""
     return get_next_redirect_url(request) or ""
 
 

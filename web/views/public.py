@@ -1,4 +1,4 @@
-"""Pages that need no sign-in."""
+"""Pages that do not require signing in."""
 
 from itertools import groupby
 

@@ -72,5 +72,5 @@ async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected(
     assert "Developer not verified" in first
     assert "Read your tickets" in first
     assert "Close your tickets" not in first
-    assert second.index("New: it says it also needs") < second.index("Close your tickets")
+    assert second.index("New: the agent says it also needs") < second.index("Close your tickets")
     assert second.index("Already allowed") < second.rindex("Read your tickets")

@@ -161,7 +161,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Email").fill("new@example.com")
     page.get_by_label("Password").fill(world.PASSWORD)
     page.get_by_role("button", name="Create account").click()
-    page.get_by_text("No agent may act for you").wait_for()
+    page.get_by_text("No connections").wait_for()
     page.get_by_role("link", name="Developer", exact=True).click()
     page.get_by_label("Your name, or your organization's").fill("New Robotics")
     page.get_by_role("button", name="Become a developer").click()
@@ -201,7 +201,7 @@ def test_a_request_goes_through_in_the_browser_that_started_it_and_in_no_other(
     heading.wait_for()
     other.goto("/accounts/login/")
     other.sign_in(ada.email, world.PASSWORD)
-    other.page.get_by_text("No agent may act for you").wait_for()
+    other.page.get_by_text("No connections").wait_for()
     assert other.goto(urlsplit(tab.page.url).path).status == 403
     other.page.get_by_role("heading", name="This request was started in another browser").wait_for()
     tab.page.get_by_role("checkbox", name="Read your email").check()

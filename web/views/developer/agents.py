@@ -1,4 +1,4 @@
-"""Agents of the developer's organization."""
+"""The agents of the developer's organization."""
 
 from typing import Any
 
@@ -110,7 +110,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     context = {
         "agent": agent,
         "title": _("Suspend this agent?"),
-        "confirm_label": _("Suspend"),
+        "confirm_label": _("Suspend agent"),
         "back_url": _url(agent),
     }
     return render(request, "web/developer/suspend.html", context)
@@ -122,9 +122,9 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     agent = agent_for_organization(developer.organization_id, agent_id)
     _set_status(request, developer, agent, Agent.Status.ACTIVE)
     if agent.is_stopped:
-        messages.warning(request, _("Your own suspension is lifted. The administrator's stop remains in force."))
+        messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
     else:
-        messages.success(request, _("Active again. What people allowed, and did not revoke, works again."))
+        messages.success(request, _("Reactivated. Everything that users allowed and did not revoke works again."))
     return SeeOther(_url(agent))
 
 
@@ -138,7 +138,7 @@ def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -
 
 
 def _scope_choices(agent: Agent | None = None) -> list[tuple[str, str]]:
-    """Return the catalogue, and what the agent has besides."""
+    """Return the scopes of the catalogue and the agent's other scopes."""
     ids = [*catalogue(), *(agent.allowed_scopes if agent else [])]
     return [(scope.id, f"{scope.title} ({scope.id})") for scope in describe_scopes(ids)]
 

@@ -1,4 +1,4 @@
-"""The organization's log."""
+"""The organization's audit log."""
 
 from dataclasses import replace
 

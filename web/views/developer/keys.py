@@ -1,4 +1,4 @@
-"""The developer's own API keys."""
+"""The developer's API keys."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,7 +17,7 @@ from web.responses import SeeOther
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the keys, a new one in full this once; a POST makes a new one."""
+    """List the keys and show a new one once. POST creates a new key."""
     form = RotateForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         new = rotate_api_key(actor=developer_actor(request, developer), developer=developer, **form.cleaned_data)

@@ -1,4 +1,4 @@
-"""The portal's first page, and becoming a developer."""
+"""The portal's overview, and the form to become a developer."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render

@@ -1,4 +1,4 @@
-"""Policies of the developer's organization."""
+"""The policies of the developer's organization."""
 
 from typing import Any
 
@@ -92,7 +92,7 @@ def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
 
 
 def _is_save(request: HttpRequest) -> bool:
-    """Return whether the form is to be kept, not only to grow or lose a rule."""
+    """Return whether the form is being saved, rather than a rule added or removed."""
     return request.method == "POST" and not request.POST.keys() & {"add", "remove"}
 
 
@@ -126,7 +126,7 @@ def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, An
 
 
 def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
-    messages.success(request, _("Saved. The policy applies to every check from now on."))
+    messages.success(request, _("Policy saved. It applies to every check from now on."))
     return SeeOther(_url(policy))
 
 
