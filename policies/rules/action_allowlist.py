@@ -14,12 +14,12 @@ class ActionAllowlist(Rule):
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = asked_actions(ctx)
         if not asked:
-            return Denial("The call names no action, and only listed ones are allowed.")
+            return Denial("The request names no action, and only listed actions are allowed.")
         if not all(matches_any(self.actions, action) for action in asked):
-            return Denial("The call asks for an action that is not on the list of allowed ones.")
+            return Denial("The request asks for an action that is not on the allowlist.")
         return None
 
     def sentence(self) -> str:
         if not self.actions:
-            return _("Nothing is allowed")
+            return _("No actions are allowed")
         return _("Only %(actions)s") % {"actions": get_text_list(list(self.actions), _("and"))}

@@ -7,16 +7,16 @@ from policies.rules.patterns import Patterns, asked_actions, matches_any
 
 @register("action_blocklist", title="Blocked actions")
 class ActionBlocklist(Rule):
-    """Deny a call if any of its required scopes, or its action, is listed."""
+    """Deny a request if its action or any of its required scopes is listed."""
 
     actions: Patterns
 
     def check(self, ctx: RuleContext) -> Denial | None:
         if any(matches_any(self.actions, action) for action in asked_actions(ctx)):
-            return Denial("The call asks for a blocked action.")
+            return Denial("The request asks for a blocked action.")
         return None
 
     def sentence(self) -> str:
         if not self.actions:
-            return _("Nothing is blocked")
+            return _("No actions are blocked")
         return _("Never %(actions)s") % {"actions": get_text_list(list(self.actions), _("or"))}

@@ -24,10 +24,10 @@ MAX_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class RuleContext:
-    """The facts of one call. `now` is aware UTC; `scopes` are the required ones.
+    """The facts of one request. `now` is aware UTC; `scopes` are the required scopes.
 
-    `ip` is the address that the call is about, already resolved; None if nobody told. `user_id` is None when
-    no person is behind the call.
+    `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
+    no user is behind the request.
     """
 
     now: datetime
@@ -43,14 +43,14 @@ class RuleContext:
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """Why a rule says no. `retry_after_seconds` is None where waiting does not help."""
+    """Why a rule denies. `retry_after_seconds` is None if waiting does not help."""
 
     detail: str
     retry_after_seconds: int | None = None
 
 
 class Rule(BaseModel, ABC):
-    """One rule with its configuration, validated and immutable. On the wire a field is in camelCase."""
+    """One rule with its validated, immutable configuration. Fields are camelCase in JSON."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", alias_generator=to_camel, serialize_by_alias=True
@@ -61,28 +61,28 @@ class Rule(BaseModel, ABC):
 
     @abstractmethod
     def check(self, ctx: RuleContext) -> Denial | None:
-        """Return why `ctx` is denied, or None. Whatever is raised here denies too."""
+        """Return why `ctx` is denied, or None. An exception denies too."""
 
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
-        """Return the limits that the call must still pass, to be counted with the decision."""
+        """Return the limits that the request must also pass, to be counted with the decision."""
         return ()
 
     @abstractmethod
     def sentence(self) -> str:
-        """Return the rule in plain words, in the reader's language, without a full stop."""
+        """Return the rule in words, in the reader's language, without a final period."""
 
 
 RULES: dict[str, type[Rule]] = {}
 
 
 class DuplicateRuleTypeError(Exception):
-    """Two rule types have one name."""
+    """Two rule types have the same name."""
 
 
 def register[R: Rule](name: str, *, title: str) -> Callable[[type[R]], type[R]]:
-    """Return a class decorator that makes a rule type known as `name`. Raises `DuplicateRuleTypeError`.
+    """Return a class decorator that registers a rule type as `name`. Raises `DuplicateRuleTypeError`.
 
-    `title` is what the portal calls a rule of this type.
+    `title` is the name of this type in the portal.
     """
 
     def add(rule: type[R]) -> type[R]:
@@ -98,7 +98,7 @@ def register[R: Rule](name: str, *, title: str) -> Callable[[type[R]], type[R]]:
 
 def _require_plain(text: str) -> str:
     if text != text.strip() or not text.isprintable():
-        raise PydanticCustomError("plain_text", "Remove spaces around it and characters that cannot be printed.")
+        raise PydanticCustomError("plain_text", "Must not start or end with spaces, or contain control characters.")
     return text
 
 
@@ -106,10 +106,10 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-# Text that is safe to store and to show: no control characters, no lone surrogates.
+# Text that is safe to store and to display: no control characters, no lone surrogates.
 Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS), AfterValidator(_require_plain)]
 
-# A length of time. `x-unit` tells the portal which input to show; a field without one gets a plain input.
+# A duration. `x-unit` tells the portal which input to show; a field without one gets a plain input.
 Seconds = Annotated[int, Field(json_schema_extra={"x-unit": "seconds"})]
 
 # A plain alias, not a `type` statement: pydantic would make a reference of one in the JSON schema.

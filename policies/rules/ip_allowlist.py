@@ -14,7 +14,7 @@ MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5
 
 
 def parse_network(text: str) -> Network:
-    """Return the range, one of IPv4-mapped addresses as that IPv4 range. Raises `ValueError`."""
+    """Return the network, with IPv4-mapped addresses as IPv4. Raises `ValueError`."""
     network = ip_network(text)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     if mapped is None or network.prefixlen < MAPPED_BITS:
@@ -25,7 +25,7 @@ def parse_network(text: str) -> Network:
 def _require_network(text: str) -> str:
     length = text.partition("/")[2]
     try:
-        # A mask such as /0.0.0.255 would be read as its opposite.
+        # Python would read a mask such as /0.0.0.255 as a host mask, with the opposite meaning.
         if "%" in text or ("/" in text and not length.isdecimal()):
             raise ValueError(text)
         parse_network(text)
@@ -41,18 +41,18 @@ def _explain(text: str) -> PydanticCustomError:
         return PydanticCustomError("cidr", "Must be a range such as 203.0.113.0/24 or 2001:db8::/32.")
     return PydanticCustomError(
         "cidr_host_bits",
-        "The address has bits beyond the length; write {nearest}, or the single address without a length.",
+        "Has bits set beyond the prefix length. Use {nearest}, or the address without a prefix length.",
         {"nearest": nearest},
     )
 
 
-@register("ip_allowlist", title="Allowed addresses")
+@register("ip_allowlist", title="Allowed IP addresses")
 class IpAllowlist(Rule):
-    """Allow only calls from listed addresses. A call without an address is denied."""
+    """Allow only requests from listed IP addresses. A request without an address is denied."""
 
     cidrs: Annotated[
         Listed[Annotated[Text, AfterValidator(_require_network)]],
-        Field(title="Address ranges", description="For example 203.0.113.0/24 or 2001:db8::/32."),
+        Field(title="IP address ranges", description="For example 203.0.113.0/24 or 2001:db8::/32."),
     ]
 
     @cached_property
@@ -62,12 +62,12 @@ class IpAllowlist(Rule):
     def check(self, ctx: RuleContext) -> Denial | None:
         address = parse_address(ctx.ip)
         if address is None:
-            return Denial("The call comes with no address, and only listed ones are allowed.")
+            return Denial("The request has no IP address, and only listed addresses are allowed.")
         if not any(address in network for network in self.networks):
-            return Denial("The address is not on the list of allowed ones.")
+            return Denial("The IP address is not on the allowlist.")
         return None
 
     def sentence(self) -> str:
         if not self.cidrs:
-            return _("From no address")
+            return _("No IP addresses are allowed")
         return _("Only from %(addresses)s") % {"addresses": get_text_list(list(self.cidrs), _("or"))}

@@ -1,4 +1,4 @@
-"""From JSON to rules, with errors that say where and what to do."""
+"""Parse rules from JSON, with errors that name the field and the remedy."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -27,22 +27,22 @@ MESSAGES = {
     "string_unicode": "Must be valid Unicode text.",
     "string_too_short": "Must not be empty.",
     "string_too_long": "Must be at most {max_length} characters.",
-    "too_short": "It is empty; list at least {min_length}.",
+    "too_short": "Must list at least {min_length}.",
     "too_long": "At most {max_length} items.",
 }
 
 
 class InvalidRules(Invalid):
-    """Rules that cannot be kept; `errors` names each wrong field (`rules.0.config.maxRequests`)."""
+    """The rules are invalid. `errors` names each invalid field (`rules.0.config.maxRequests`)."""
 
     title = "The rules are not valid"
 
     @classmethod
     def first(cls, detail: str, errors: Iterable[FieldError]) -> "InvalidRules | None":
-        """Return the first `MAX_ERRORS` as one error, without looking for more. None if there are none."""
+        """Return the first `MAX_ERRORS` as one error, without collecting more, or None if there are none."""
         told = tuple(islice(errors, MAX_ERRORS))
         if len(told) == MAX_ERRORS:
-            detail = f"{detail} At most {MAX_ERRORS} errors are listed.".strip()
+            detail = f"{detail} Only the first {MAX_ERRORS} errors are listed.".strip()
         return cls(detail, errors=told) if told else None
 
 
@@ -60,7 +60,7 @@ def parse_rules(raw: Any) -> tuple[Rule, ...]:
 
 
 def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
-    """Append what can be read to `rules`; yield what is wrong with the rest."""
+    """Append the valid rules to `rules`, and yield the errors of the others."""
     for index, item in enumerate(raw):
         try:
             rules.append(parse_rule(item, f"rules.{index}"))
@@ -89,21 +89,21 @@ def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
             yield FieldError(f"{path}.{key}", MESSAGES["missing"])
     for key in raw:
         if key not in RULE_KEYS:
-            yield FieldError(_path(path, key), 'Unknown field; a rule has "type" and "config".')
+            yield FieldError(_path(path, key), 'Unknown field. A rule has only "type" and "config".')
 
 
 def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
     name = raw.get("type")
     if "type" in raw and not (isinstance(name, str) and name in RULES):
-        wrong = f'Unknown rule type "{echo(name)}"' if isinstance(name, str) else "Not a rule type"
-        yield FieldError(f"{path}.type", f"{wrong}; must be one of {', '.join(sorted(RULES))}.")
+        wrong = f'Unknown rule type "{echo(name)}".' if isinstance(name, str) else "Must be a string."
+        yield FieldError(f"{path}.type", f"{wrong} Must be one of {', '.join(sorted(RULES))}.")
 
 
 def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:
     field = _path(path, "config", *detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
-        return FieldError(field, f"Unknown field; {rule_type.type} has {known}.")
+        return FieldError(field, f"Unknown field. The fields of {rule_type.type} are {known}.")
     template = MESSAGES.get(detail["type"])
     return FieldError(field, template.format(**detail.get("ctx", {})) if template else detail["msg"])
 

@@ -1,4 +1,4 @@
-"""Patterns of actions: a name, or a beginning and `*`."""
+"""Action patterns: a name, or a prefix followed by `*`."""
 
 from typing import Annotated
 
@@ -9,23 +9,26 @@ from policies.rules.base import Listed, RuleContext, Text
 
 
 def _require_final_star(pattern: str) -> str:
-    # Taken literally, a star elsewhere would match nothing: in a blocklist that lets everything through.
+    # A star elsewhere would be literal and match nothing, so a blocklist with it would block nothing.
     if "*" in pattern[:-1]:
-        raise PydanticCustomError("star_inside", "Put * at the end only, as in payments:*.")
+        raise PydanticCustomError("star_inside", "Use * only at the end, as in payments:*.")
     return pattern
 
 
 Patterns = Annotated[
     Listed[Annotated[Text, AfterValidator(_require_final_star)]],
-    Field(title="Actions", description="Scopes such as email:send. payments:* matches all that begin with payments:"),
+    Field(
+        title="Actions",
+        description="Scopes such as email:send. payments:* matches all scopes that begin with payments:.",
+    ),
 ]
 
 
 def matches_any(patterns: tuple[str, ...], action: str) -> bool:
-    """Return whether `action` is listed. Case counts; `payments:*` is whatever starts with `payments:`."""
+    """Return whether a pattern matches `action`, with case. `payments:*` matches every action with that prefix."""
     return any(action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern for pattern in patterns)
 
 
 def asked_actions(ctx: RuleContext) -> tuple[str, ...]:
-    """Return all that the call wants to do: its required scopes, and its action if it names one."""
+    """Return what the request asks for: its required scopes, and its action if it has one."""
     return ctx.scopes if ctx.action is None else (*ctx.scopes, ctx.action)

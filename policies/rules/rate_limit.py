@@ -11,39 +11,39 @@ from policies.rules.ledger import Ledger, LimitKind, subject_of
 MAX_REQUESTS = 1_000_000
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
 SCOPES = {
-    "per_user": "each user separately",
-    "per_agent": "each agent, all users together",
-    "global": "all agents and users together",
+    "per_user": "per user",
+    "per_agent": "per agent, across all users",
+    "global": "across all agents and users",
 }
 
 
 @register("rate_limit", title="Rate limit")
 class RateLimit(Rule):
-    """Allow at most `maxRequests` calls in any window of `windowSeconds`. Denied calls do not count."""
+    """Allow at most `maxRequests` requests in any window of `windowSeconds`. Denied requests do not count."""
 
-    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title="Maximum calls")]
-    window_seconds: Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="In any")]
+    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title="Maximum requests")]
+    window_seconds: Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="Period")]
     scope: Annotated[
         Literal["per_user", "per_agent", "global"],
-        Field(title="Counted for", json_schema_extra={"x-enumDescriptions": SCOPES}),
+        Field(title="Counted", json_schema_extra={"x-enumDescriptions": SCOPES}),
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        """Return None: the limit is exact only where it is counted, in the decision's transaction."""
+        """Return None: the limit is exact only if it is counted in the decision's transaction."""
         return None
 
     @property
     def kind(self) -> LimitKind:
-        """What tells its counters apart. Not the size or the rule's place: changing these hands out no second quota."""
+        """What identifies its counters. Changing the maximum or the order of rules grants no new quota."""
         return LimitKind(self.window_seconds, self.scope)
 
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
-        """Return the one counter of this limit for the call."""
+        """Return the counter of this limit for the request."""
         subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
         return (ledger.request(self.kind, subject, self.max_requests, ctx.now),)
 
     def sentence(self) -> str:
-        calls = ngettext("At most %(count)d call", "At most %(count)d calls", self.max_requests)
+        calls = ngettext("At most %(count)d request", "At most %(count)d requests", self.max_requests)
         return _("%(calls)s in any %(window)s, %(whom)s") % {
             "calls": calls % {"count": self.max_requests},
             "window": _window(self.window_seconds),
@@ -52,15 +52,15 @@ class RateLimit(Rule):
 
     def _whom(self) -> str:
         words = {
-            "per_user": _("for each person"),
-            "per_agent": _("for each agent"),
-            "global": _("for all together"),
+            "per_user": _("per user"),
+            "per_agent": _("per agent"),
+            "global": _("across all agents and users"),
         }
         return words[self.scope]
 
 
 def _window(seconds: int) -> str:
-    """Return the length in its largest whole unit: "hour", "15 minutes"."""
+    """Return the duration in its largest whole unit: "hour", "15 minutes"."""
     if seconds % 86_400 == 0:
         count, words = seconds // 86_400, ngettext("day", "%(count)d days", seconds // 86_400)
     elif seconds % 3600 == 0:

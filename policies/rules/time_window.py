@@ -39,9 +39,9 @@ Day = Annotated[int, Field(ge=0, le=SUNDAY)]
 
 @register("time_window", title="Time window")
 class TimeWindow(Rule):
-    """Allow calls only on these days between these times, by the wall clock of the time zone.
+    """Allow requests only on these days between these times, in local time of the time zone.
 
-    A window whose start is after its end crosses midnight and belongs to the day on which it starts.
+    A window that starts after its end crosses midnight and belongs to the day on which it starts.
     """
 
     allowed_days: Annotated[
@@ -49,12 +49,14 @@ class TimeWindow(Rule):
         Field(
             min_length=1,
             title="Days",
-            description="1 is Monday, 7 is Sunday; 0 is Sunday too.",
+            description="1 is Monday and 7 is Sunday. 0 also means Sunday.",
             json_schema_extra={"x-unit": "weekdays", "minItems": 1},
         ),
     ]
     start_time_utc: Annotated[Clock, Field(title="From")]
-    end_time_utc: Annotated[Clock, Field(title="Until", description="A time before the start means the next day.")]
+    end_time_utc: Annotated[
+        Clock, Field(title="Until", description="If it is before the start, the window ends the next day.")
+    ]
     timezone: Annotated[
         str,
         AfterValidator(_require_time_zone),
@@ -69,13 +71,13 @@ class TimeWindow(Rule):
     @classmethod
     def require_length(cls, end: str, info: ValidationInfo) -> str:
         if end == info.data.get("start_time_utc"):
-            raise PydanticCustomError("empty_window", "It is the same as the start; make one of them later.")
+            raise PydanticCustomError("empty_window", "Must differ from the start time.")
         return end
 
     def check(self, ctx: RuleContext) -> Denial | None:
         if self._is_open(ctx.now):
             return None
-        return Denial("The call comes outside the allowed hours.", self._seconds_until_open(ctx.now))
+        return Denial("The request came outside the allowed hours.", self._seconds_until_open(ctx.now))
 
     def sentence(self) -> str:
         words = {
@@ -86,7 +88,7 @@ class TimeWindow(Rule):
         }
         if len(self.days) == len(WEEKDAYS):
             return _("Only from %(start)s to %(end)s (%(timezone)s)") % words
-        return _("Only on %(days)s, from %(start)s to %(end)s (%(timezone)s)") % words
+        return _("Only %(days)s, from %(start)s to %(end)s (%(timezone)s)") % words
 
     @cached_property
     def days(self) -> frozenset[int]:
@@ -114,9 +116,9 @@ class TimeWindow(Rule):
         return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
 
     def _seconds_until_open(self, now: datetime) -> int | None:
-        """Return the whole seconds, rounded up, until it is open; None if it is not within eight days.
+        """Return the seconds until it opens, rounded up, or None if it does not open within eight days.
 
-        Where the clock is changed just then, it may already open up to an hour earlier.
+        If the clocks change at that time, it may open up to an hour earlier.
         """
         today = now.astimezone(self.zone).date()
         starts = (
@@ -137,8 +139,8 @@ class TimeWindow(Rule):
 
 
 def _days_in_words(days: list[int]) -> str:
-    """Return "Monday to Friday" for three days and more in a row, otherwise all of them."""
+    """Return "Monday to Friday" for three or more days in a row, otherwise "on" and each day."""
     names = [str(WEEKDAYS[day - 1]) for day in days]
     if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
         return _("%(first)s to %(last)s") % {"first": names[0], "last": names[-1]}
-    return get_text_list(names, _("and"))
+    return _("on %(days)s") % {"days": get_text_list(names, _("and"))}

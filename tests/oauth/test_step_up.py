@@ -74,7 +74,7 @@ def test_a_second_device_asks_for_nothing_new(client: "OAuthClient", world: Any,
     client.tokens(ada, scope="email:send")
     page = screen(client, world, ada, "email:send")
     assert (shown(page, "required"), shown(page, "known")) == ([], [("email:send", True)])
-    assert "It asks for nothing new." in page.content.decode()
+    assert "The agent asks for nothing new." in page.content.decode()
 
 
 def test_allow_results_in_exactly_what_is_ticked(client: "OAuthClient", world: Any, ada: "User") -> None:

@@ -139,7 +139,7 @@ def test_a_wrong_address_range_names_its_entry(cidr: Any) -> None:
 def test_a_range_with_host_bits_is_told_the_right_one() -> None:
     errors = rejected({"type": "ip_allowlist", "config": {"cidrs": ["10.1.2.3/8"]}})
 
-    assert "write 10.0.0.0/8" in errors["rules.0.config.cidrs.0"]
+    assert "Use 10.0.0.0/8" in errors["rules.0.config.cidrs.0"]
 
 
 def test_an_unknown_type_is_named_with_the_known_ones() -> None:

@@ -80,7 +80,7 @@ def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
     update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": ["email:read"]})
     text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
     assert text.index("What this agent may do for you") < text.index("Read your email")
-    assert text.index("No longer in use") < text.index("Send email as you")
+    assert text.index("Removed by the developer") < text.index("Send email as you")
 
 
 @pytest.mark.parametrize("who", ["agent", "organization"])

@@ -39,7 +39,7 @@ CASES = [
     (
         RATE_LIMIT,
         {"maxRequests": 20, "windowSeconds": 7200, "scope": "per_user"},
-        "At most 20 calls in any 2 hours",
+        "At most 20 requests in any 2 hours",
     ),
     (
         TIME_WINDOW,
@@ -49,7 +49,7 @@ CASES = [
             "endTimeUtc": "18:00",
             "timezone": "Europe/Berlin",
         },
-        "Only on Monday to Friday, from 08:00 to 18:00",
+        "Only Monday to Friday, from 08:00 to 18:00",
     ),
     (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
     (BLOCKLIST, {"actions": ["email:send"]}, "Never email:send"),
@@ -174,14 +174,14 @@ def test_what_does_not_exist_is_neither_added_nor_removed(as_developer, sent):
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        ({**RATE_LIMIT, "maxRequests": "0"}, "Maximum calls: "),
-        ({**RATE_LIMIT, "windowSeconds_count": ""}, "In any: "),
-        ({**RATE_LIMIT, "windowSeconds_count": "31", "windowSeconds_unit": "86400"}, "In any: "),
+        ({**RATE_LIMIT, "maxRequests": "0"}, "Maximum requests: "),
+        ({**RATE_LIMIT, "windowSeconds_count": ""}, "Period: "),
+        ({**RATE_LIMIT, "windowSeconds_count": "31", "windowSeconds_unit": "86400"}, "Period: "),
         ({**TIME_WINDOW, "allowedDays": []}, "Days: "),
         ({**TIME_WINDOW, "endTimeUtc": "08:00"}, "Time window, Until: "),
         ({**TIME_WINDOW, "startTimeUtc": "25:00"}, "From: "),
         ({**TIME_WINDOW, "timezone": "Mars/Base"}, "Time zone: "),
-        ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "Address ranges, one per line: Line 2: "),
+        ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "IP address ranges, one per line: Line 2: "),
         ({**BLOCKLIST, "actions": "a*b"}, "Actions, one per line: Line 1: "),
     ],
 )

@@ -13,14 +13,14 @@ from web.forms.fields import DaysField, DurationField, LinesField
 
 
 class RuleForm(forms.Form):
-    """One rule's configuration. Whether it makes sense is for `policies.rules` to say, not for the form."""
+    """One rule's configuration. The form collects it; `policies.rules` validates it."""
 
     rule_type: ClassVar[str]
     wording = ""
 
     @property
     def number(self) -> str:
-        """Return what stands for this rule in the names of its fields."""
+        """Return the rule's number in the names of its fields."""
         return str(self.prefix).removeprefix("rules-")
 
     @property
@@ -28,13 +28,13 @@ class RuleForm(forms.Form):
         return _(RULES[self.rule_type].title)
 
     def raw(self) -> dict[str, Any]:
-        """Return the rule as the API takes it."""
+        """Return the rule in the form that the API takes."""
         config = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
         return {"type": self.rule_type, "config": config}
 
 
 def rule_titles() -> list[tuple[str, Any]]:
-    """Return every rule type with its title."""
+    """Return each rule type with its title."""
     return [(name, _(rule.title)) for name, rule in RULES.items()]
 
 
@@ -45,7 +45,7 @@ def time_zones() -> list[str]:
 
 @lru_cache
 def form_class(rule_type: str) -> type[RuleForm]:
-    """Return the form of a registered rule type. Raises `KeyError` for another."""
+    """Return the form of a registered rule type. Raise `KeyError` if the type is unknown."""
     schema = RULES[rule_type].model_json_schema()
     required = schema.get("required", ())
     fields: dict[str, Any] = {
@@ -63,7 +63,7 @@ def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
-    """Return the field for a property: by its unit, or else by its type."""
+    """Return the field for a property, by its unit or, without one, by its type."""
     words: dict[str, Any] = {
         "label": _(schema["title"]),
         "help_text": _(schema["description"]) if "description" in schema else "",
@@ -82,7 +82,7 @@ def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
 
 
 def _make_plain_field(schema: dict[str, Any], *, is_required: bool, words: dict[str, Any]) -> forms.Field:
-    """Return a field by the type in the schema alone."""
+    """Return the field for the schema's type."""
     if "enum" in schema:
         names = schema.get("x-enumDescriptions", {})
         choices = [(value, _(names.get(value, value))) for value in schema["enum"]]

@@ -175,15 +175,15 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     assert page.locator(".secret__value").inner_text().startswith("ags_")
     page.get_by_role("link", name="Policies").click()
     page.get_by_role("link", name="New policy").click()
-    page.get_by_role("button", name="A limit on how often").click()
+    page.get_by_role("button", name="Rate limit").click()
     page.get_by_label("Name").fill("Slowly")
-    page.get_by_label("Calls at most").fill("10")
-    page.get_by_label("How many").fill("1")
-    page.get_by_role("button", name="Never these actions").click()
+    page.get_by_label("Maximum requests").fill("10")
+    page.get_by_label("Number").fill("1")
+    page.get_by_role("button", name="Blocked actions").click()
     page.get_by_label("Actions, one per line").fill("payments:*")
     # Return must save; the first button that shows removes a rule.
     page.get_by_label("Name").press("Enter")
-    page.get_by_text("At most 10 calls in any hour").wait_for()
+    page.get_by_text("At most 10 requests in any hour").wait_for()
     assert page.get_by_text("Never payments:*").is_visible()
 
 
