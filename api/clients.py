@@ -1,8 +1,6 @@
 """Credentials of agents and resource servers: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
 
 from base64 import b64decode
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import unquote_plus
 
 from rest_framework.request import Request
@@ -11,6 +9,7 @@ from agents.errors import InvalidClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
+from api.v1.schemas.tokens import ClientBody
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
 from resources.models import ResourceServer
@@ -26,7 +25,7 @@ class CredentialsTwice(DomainError):
     title = "Client credentials must be sent in only one place"
 
 
-def client_of(request: Request, body: Mapping[str, Any], actor: Actor) -> Agent:
+def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:
     """Return the agent that asks. A public one has no secret to prove.
 
     Raises `InvalidClient`, also when no client is named, `Throttled`, `CredentialsTwice`.
@@ -41,14 +40,14 @@ def client_of(request: Request, body: Mapping[str, Any], actor: Actor) -> Agent:
     return authenticate_client(actor=actor, client_id=client_id, client_secret=secret or "")
 
 
-def is_client_presented(request: Request, body: Mapping[str, Any]) -> bool:
+def is_client_presented(request: Request, body: ClientBody) -> bool:
     """Return whether the request holds client credentials, right or wrong."""
-    return "Authorization" in request.headers or "clientId" in body or "clientSecret" in body
+    return is_secret_presented(request, body) or body.client_id is not None
 
 
-def is_secret_presented(request: Request, body: Mapping[str, Any]) -> bool:
+def is_secret_presented(request: Request, body: ClientBody) -> bool:
     """Return whether the request tries to prove who the client is, and does not merely name it."""
-    return "Authorization" in request.headers or "clientSecret" in body
+    return "Authorization" in request.headers or body.client_secret is not None
 
 
 def resource_server_of(request: Request, actor: Actor) -> ResourceServer | None:
@@ -62,14 +61,14 @@ def resource_server_of(request: Request, actor: Actor) -> ResourceServer | None:
     return authenticate_resource_server(actor=actor, server_id=basic[0], secret=basic[1])
 
 
-def _presented(request: Request, body: Mapping[str, Any]) -> tuple[str, str | None]:
+def _presented(request: Request, body: ClientBody) -> tuple[str, str | None]:
     try:
         basic = _basic(request)
     except NotAuthenticated as error:
         raise InvalidClient(error.detail) from error
     if basic is None:
-        return body.get("clientId", ""), body.get("clientSecret")
-    if "clientSecret" in body or body.get("clientId", basic[0]) != basic[0]:
+        return body.client_id or "", body.client_secret
+    if body.client_secret is not None or body.client_id not in (None, basic[0]):
         raise CredentialsTwice("Send client credentials in the body or as HTTP Basic, not both.")
     return basic
 

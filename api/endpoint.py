@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+from pydantic import BaseModel
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.permissions import AllowAny
@@ -20,6 +21,7 @@ from api.authentication import (
     BrowserSessionAuthentication,
     SessionTokenAuthentication,
 )
+from api.operations import operation
 from api.strict import StrictSerializer
 from core.actor import Actor, visitor
 from core.errors import Forbidden, NotAuthenticated, NotFound
@@ -54,6 +56,7 @@ class Endpoint(APIView):
     cache_control = "no-store"
 
     actor: Actor
+    operation_declared: operation
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a method before looking at who asks, and ids that cannot be ours before any query."""
@@ -80,20 +83,24 @@ class Endpoint(APIView):
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
-    def answer_once(self, credential: str, work: Callable[[], Answer], *, lifetime: timedelta = DAY) -> Response:
-        """Answer with what `work` returns; with an `Idempotency-Key`, with what it returned the first time.
+    def answer_once(
+        self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = DAY
+    ) -> Answer:
+        """Return what `work` shows; with an `Idempotency-Key`, what it showed the first time.
 
         Danger: with a key `work` runs in a transaction. Check passwords and throttles before.
         """
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
-            answer = work()
-        else:
-            repeatable = RepeatableRequest(
-                key=key, path=self.request.path, credential=credential, body=self.request.data, lifetime=lifetime
-            )
-            answer = answer_once(repeatable, work)
-        return Response(answer.body, status=answer.status)
+            return self._answer(work)
+        repeatable = RepeatableRequest(
+            key=key, path=self.request.path, credential=credential, body=self.request.data, lifetime=lifetime
+        )
+        return answer_once(repeatable, lambda: self._answer(work))
+
+    def _answer(self, work: Callable[[], BaseModel | Answer]) -> Answer:
+        shown = work()
+        return shown if isinstance(shown, Answer) else self.operation_declared.show(shown)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)

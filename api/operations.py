@@ -1,76 +1,96 @@
-"""What an endpoint says of itself for the OpenAPI document; `api/schema.py` reads it."""
+"""Declares what an endpoint takes and answers: for the OpenAPI document, and for the handler that is called with it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import KW_ONLY, dataclass
+from functools import cache, wraps
+from inspect import get_annotations
 from typing import Any
 
+from django.http import QueryDict
+from pydantic import BaseModel
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
-from core.errors import DomainError
+from core.errors import DomainError, FieldError, Invalid
+from core.idempotency import Answer
+from core.text import echo
+from core.validation import parse
 
 ErrorType = type[DomainError]
 SerializerType = type[serializers.BaseSerializer]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
-    """One method of one endpoint. `errors` are those that are special to it; the common ones add themselves."""
+@dataclass(slots=True)
+class operation:  # noqa: N801  it is a decorator
+    """Decorates a handler. Its parameters `body` and `query` are annotated with the models that it takes.
+
+    `errors` are those that are special to it; the common ones add themselves. `repeatable` says that it honours
+    `Idempotency-Key`; `accepted` is what it may answer with 202, and `unavailable` what it answers with 503 instead of
+    a problem.
+    """
 
     name: str
     summary: str
-    description: str
-    body: SerializerType | None
-    query: SerializerType | None
-    answer: SerializerType | None
-    status: int
-    accepted: SerializerType | None
-    errors: tuple[ErrorType, ...]
-    repeatable: bool
-    unavailable: SerializerType | None
-    request_example: Any
+    _: KW_ONLY
+    description: str = ""
+    body: Any = None
+    query: Any = None
+    answer: Any = None
+    status: int = 200
+    accepted: Any = None
+    unavailable: Any = None
+    errors: tuple[ErrorType, ...] = ()
+    repeatable: bool = False
+    request_example: Any = None
+
+    def __call__(self, handler: Callable[..., Any]) -> Callable[..., Response]:
+        types = get_annotations(handler)
+        if is_new := "request" not in types:
+            self.body, self.query = types.get("body"), types.get("query")
+
+        @wraps(handler)
+        def handle(view: Any, request: Request, **ids: str) -> Response:
+            view.operation_declared = self
+            given: dict[str, Any] = {**self.read(request)} if is_new else {"request": request}
+            return self.respond(handler(view, **ids, **given))
+
+        handle.operation = self  # type: ignore[attr-defined]
+        return handle
+
+    def read(self, request: Request) -> dict[str, BaseModel]:
+        """Return the body and the query that the handler takes. Raises `Invalid`."""
+        given: dict[str, BaseModel] = {}
+        if self.body:
+            given["body"] = parse(self.body, request.data or {})
+        if self.query:
+            given["query"] = read_query(self.query, request.query_params)
+        return given
+
+    def respond(self, shown: Any) -> Response:
+        """Return the response with what the handler returned. One that is made already stays as it is."""
+        if isinstance(shown, Response):
+            return shown
+        answer = shown if isinstance(shown, Answer) else self.show(shown)
+        return Response(answer.body, status=answer.status)
+
+    def show(self, shown: BaseModel | None) -> Answer:
+        """Return the status and the JSON. Raises `TypeError` for what the document does not name."""
+        if shown is None and self.answer is None:
+            return Answer(self.status, None)
+        if not isinstance(shown, (self.answer, self.accepted or self.answer)):
+            raise TypeError(f"{self.name} does not answer {type(shown).__name__}")
+        status = self.status if isinstance(shown, self.answer) else 202
+        return Answer(status, shown.model_dump(mode="json", exclude_unset=True))
 
 
-def operation(
-    name: str,
-    summary: str,
-    *,
-    body: SerializerType | None = None,
-    query: SerializerType | None = None,
-    answer: SerializerType | None = None,
-    status: int = 200,
-    accepted: SerializerType | None = None,
-    errors: tuple[ErrorType, ...] = (),
-    repeatable: bool = False,
-    description: str = "",
-    unavailable: SerializerType | None = None,
-    request_example: Any = None,
-) -> Callable[[Any], Any]:
-    """Return a decorator that gives a handler its place in the OpenAPI document.
-
-    `repeatable` says that it honours `Idempotency-Key`; `unavailable` is what it answers with 503 instead of a problem;
-    `accepted` is what it may answer with 202 instead.
-    """
-    described = Operation(
-        name=name,
-        summary=summary,
-        description=description,
-        body=body,
-        query=query,
-        answer=answer,
-        status=status,
-        accepted=accepted,
-        errors=errors,
-        repeatable=repeatable,
-        unavailable=unavailable,
-        request_example=request_example,
-    )
-
-    def decorate(handler: Any) -> Any:
-        handler.operation = described
-        return handler
-
-    return decorate
+def read_query[Q: BaseModel](model: type[Q], parameters: QueryDict) -> Q:
+    """Return the query parameters. Raises `Invalid`, also for one that appears twice."""
+    twice = [name for name, values in parameters.lists() if len(values) > 1]
+    if twice:
+        errors = tuple(FieldError(echo(name), "Must appear only once.") for name in twice)
+        raise Invalid("A field is not valid.", errors=errors)
+    return parse(model, parameters.dict())
 
 
 @cache

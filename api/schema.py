@@ -15,7 +15,8 @@ from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
 from api.clients import BASIC_CHALLENGE
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
-from api.operations import ErrorType, Operation
+from api.openapi import ModelExtension as ModelExtension
+from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType, type_uri
 from api.strict import Opaque, StrictSerializer, Text
@@ -86,7 +87,7 @@ class AutoSchema(SpectacularSchema):
     """Describes endpoints whose handlers bear an `Operation`; all others are left out."""
 
     @property
-    def operation(self) -> Operation:
+    def operation(self) -> operation:
         return getattr(self.view, self.method.lower()).operation
 
     def is_excluded(self) -> bool:

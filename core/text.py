@@ -6,6 +6,8 @@ Invisible characters let one name pass for another, turn the direction of readin
 import json
 import re
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from django.db import models
@@ -41,6 +43,11 @@ def escape_invisible(line: str) -> str:
 def echo(text: object) -> str:
     """Return what a caller sent, short and in visible ASCII, for a message that repeats it."""
     return escape_invisible(str(text)[:MAX_ECHO]).encode("ascii", "backslashreplace").decode()
+
+
+def nearest(text: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most like `text`, for "Did you mean ...?". None when none is like it."""
+    return next(iter(get_close_matches(text[:MAX_ECHO], sorted(known), n=1)), None)
 
 
 class PlainTextField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs

@@ -2,16 +2,13 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
-from difflib import get_close_matches
 
 from core.errors import FieldError
-from core.text import echo
+from core.text import echo, nearest
 from policies.rules import InvalidRules, Rule
 from policies.rules.patterns import matches_any
 from resources.catalogue import catalogue
 from resources.models import CustomScope
-
-MAX_SCOPE_LENGTH = 100
 
 
 def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> None:
@@ -41,9 +38,8 @@ def _is_known(action: str, listed: Sequence[str]) -> bool:
 def _explain(action: str, known: Collection[str]) -> str:
     wrong = f'"{echo(action)}" is neither in the catalogue nor one of your organization\'s scopes.'
     # Scopes are in lower case.
-    choices = sorted(_beginnings(known) if action.endswith("*") else known)
-    nearest = get_close_matches(action[:MAX_SCOPE_LENGTH].lower(), choices, n=1)
-    hint = f'Did you mean "{nearest[0]}"?' if nearest else "GET /api/v1/scopes lists the catalogue."
+    choice = nearest(action.lower(), _beginnings(known) if action.endswith("*") else known)
+    hint = f'Did you mean "{choice}"?' if choice else "GET /api/v1/scopes lists the catalogue."
     return f"{wrong} {hint}"
 
 

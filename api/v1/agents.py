@@ -36,7 +36,7 @@ class Agents(DeveloperEndpoint):
             "allowedScopes": ["email:read", "email:send"],
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(NewAgentBody)
         require_known(body["allowed_scopes"], field="allowedScopes")
 
@@ -80,7 +80,7 @@ class RotateClientSecret(DeveloperEndpoint):
         answer=RotatedClientSecret,
         repeatable=True,
     )
-    def post(self, request: Request, agent_id: str) -> Response:
+    def post(self, request: Request, agent_id: str) -> Answer:
         body = self.read(Rotation)
         agent = agent_for_organization(self.developer.organization_id, agent_id)
 

@@ -14,6 +14,7 @@ from api.authentication import BrowserCredential
 from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import operation
+from api.v1.schemas.tokens import ClientBody
 from api.v1.shapes.consent import (
     ApproveBody,
     ApprovedConsent,
@@ -71,7 +72,7 @@ class Initiate(Endpoint):
             "state": "af0ifjsldkj",
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(InitiateBody)
         throttle_request(self.actor)
         agent = self._client(body)
@@ -87,8 +88,9 @@ class Initiate(Endpoint):
 
         Raises `StockClientUnproved`: a link is not bound to a browser, and its sender chooses the state and challenge.
         """
-        if is_secret_presented(self.request, body):
-            agent = client_of(self.request, body, self.actor)
+        client = ClientBody.model_validate({name: body[name] for name in ("clientId", "clientSecret") if name in body})
+        if is_secret_presented(self.request, client):
+            agent = client_of(self.request, client, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
             return agent
         found = agent_for_client_id(body["clientId"])
@@ -148,7 +150,7 @@ class Approve(Decision):
         ),
         repeatable=True,
     )
-    def post(self, request: Request, consent_id: str) -> Response:
+    def post(self, request: Request, consent_id: str) -> Answer:
         body = self.read(ApproveBody)
         consent = self.consent(consent_id)
 

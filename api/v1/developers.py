@@ -33,7 +33,7 @@ class LogInDeveloper(Endpoint):
         repeatable=True,
         request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         user = check_password(actor=self.actor, **self.read(Login))
         developer = developer_for_user(user)
         if developer is None:
@@ -80,7 +80,7 @@ class RotateApiKey(DeveloperEndpoint):
         answer=RotatedApiKey,
         repeatable=True,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(Rotation)
 
         def work() -> Answer:

@@ -17,7 +17,7 @@ from api.endpoint import Endpoint
 from api.operations import operation
 from api.problems import MEDIA_TYPE, describe
 from api.strict import Line, StrictSerializer
-from api.v1.shapes.tokens import MAX_ACTION
+from api.v1.schemas.tokens import MAX_ACTION
 from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
 from decisions.requests import Decision, Reason, VerifyRequest

@@ -55,7 +55,7 @@ class Policies(PolicyEndpoint):
             ],
         },
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(NewPolicy)
         agent = self.agent(body.pop("agentId"))
 

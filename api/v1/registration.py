@@ -44,7 +44,7 @@ CONFIRMATION = {"email": "ada@example.com", "code": "7KQ2M-XX04Z"}
 
 
 class Registering(Endpoint):
-    def start(self, kind: Kind, body: dict[str, Any]) -> Response:
+    def start(self, kind: Kind, body: dict[str, Any]) -> Answer:
         """Mail a code to the address, or to a taken one a notice; answer the same after the same work."""
         user = new_user(**body)
 
@@ -68,7 +68,7 @@ class RegisterUser(Registering):
         repeatable=True,
         request_example={"email": "ada@example.com", "password": "correct-horse-battery", "name": "Ada"},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(UserRegistration)
         throttle_registration(self.actor)
         if settings.REQUIRE_VERIFIED_EMAIL:
@@ -94,7 +94,7 @@ class RegisterDeveloper(Registering):
         repeatable=True,
         request_example={"name": "Acme AI", "email": "dev@acme.example", "password": "correct-horse-battery"},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(DeveloperRegistration)
         throttle_registration(self.actor)
         if settings.REQUIRE_VERIFIED_EMAIL:
@@ -109,7 +109,7 @@ class RegisterDeveloper(Registering):
 
 
 class Confirming(Endpoint):
-    def confirm(self, make: Callable[[dict[str, Any]], Any]) -> Response:
+    def confirm(self, make: Callable[[dict[str, Any]], Any]) -> Answer:
         """Answer 201 with what `make` creates from the address and the code; count a wrong code."""
         body = self.read(Confirmation)
 
@@ -132,7 +132,7 @@ class ConfirmUser(Confirming):
         repeatable=True,
         request_example=CONFIRMATION,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         return self.confirm(lambda body: NewUser(confirm_registration(actor=self.actor, **body)).data)
 
 
@@ -148,7 +148,7 @@ class ConfirmDeveloper(Confirming):
         repeatable=True,
         request_example=CONFIRMATION,
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         return self.confirm(lambda body: NewDeveloper(confirm_developer(actor=self.actor, **body)).data)
 
 

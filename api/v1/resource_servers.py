@@ -54,7 +54,7 @@ class ResourceServers(ResourceServerEndpoint):
         repeatable=True,
         request_example={"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         body = self.read(NewResourceServerBody)
 
         def work() -> Answer:
@@ -98,7 +98,7 @@ class RotateResourceServerSecret(ResourceServerEndpoint):
         answer=RotatedResourceServerSecret,
         repeatable=True,
     )
-    def post(self, request: Request, server_id: str) -> Response:
+    def post(self, request: Request, server_id: str) -> Answer:
         body = self.read(Rotation)
         server = self.server(server_id)
 

@@ -1,27 +1,25 @@
 """Exchange, refresh, revoke, and verify: may this agent do this, for this person, now?"""
 
 from datetime import timedelta
-from typing import Any
 
 from django.conf import settings
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from agents.errors import InvalidClient
 from agents.models import Agent
 from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_client_presented, resource_server_of
 from api.endpoint import Endpoint
 from api.operations import operation
-from api.v1.shapes.tokens import (
-    BatchBody,
-    Decision,
-    Decisions,
+from api.v1.schemas.tokens import (
+    ClientBody,
+    DecisionOut,
+    DecisionsOut,
     ExchangeBody,
     RefreshBody,
     RevokeBody,
-    Revoked,
-    Tokens,
-    VerifyBody,
+    RevokedTokenOut,
+    TokensOut,
+    VerifyBatchBody,
+    VerifyRequestBody,
     show_decision,
     show_tokens,
 )
@@ -62,7 +60,7 @@ class ClientEndpoint(Endpoint):
 
     challenge = BASIC_CHALLENGE
 
-    def client(self, body: dict[str, Any]) -> Agent:
+    def client(self, body: ClientBody) -> Agent:
         """Return the agent that asks; from here on it is who acts."""
         agent = client_of(self.request, body, self.actor)
         self.actor = self.actor.acting_as("agent", agent.id)
@@ -75,24 +73,22 @@ class Exchange(ClientEndpoint):
         "Redeem an authorization code",
         description="A code works once; using it again also ends what it had issued. A client that lost the answer "
         "repeats the request with the same `Idempotency-Key` within 60 seconds.",
-        body=ExchangeBody,
-        answer=Tokens,
+        answer=TokensOut,
         errors=(InvalidGrant, InvalidClient, CredentialsTwice),
         repeatable=True,
     )
-    def post(self, request: Request) -> Response:
-        body = self.read(ExchangeBody)
+    def post(self, body: ExchangeBody) -> Answer:
         agent = self.client(body)
 
-        def work() -> Answer:
+        def work() -> TokensOut:
             result = exchange_code(
                 actor=self.actor,
                 agent=agent,
-                code=body["code"],
-                code_verifier=body["codeVerifier"],
-                redirect_uri=body.get("redirectUri"),
+                code=body.code,
+                code_verifier=body.code_verifier,
+                redirect_uri=body.redirect_uri,
             )
-            return Answer(200, show_tokens(_issued(result)))
+            return show_tokens(_issued(result))
 
         return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
 
@@ -103,18 +99,16 @@ class Refresh(ClientEndpoint):
         "Rotate a refresh token",
         description="A refresh token works once; using it again ends its whole family. A client that lost the answer "
         "repeats the request with the same `Idempotency-Key` within 60 seconds.",
-        body=RefreshBody,
-        answer=Tokens,
+        answer=TokensOut,
         errors=(InvalidGrant, InvalidClient, CredentialsTwice),
         repeatable=True,
     )
-    def post(self, request: Request) -> Response:
-        body = self.read(RefreshBody)
+    def post(self, body: RefreshBody) -> Answer:
         agent = self.client(body)
 
-        def work() -> Answer:
-            result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body["refreshToken"])
-            return Answer(200, show_tokens(_issued(result)))
+        def work() -> TokensOut:
+            result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body.refresh_token)
+            return show_tokens(_issued(result))
 
         return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
 
@@ -124,16 +118,14 @@ class Revoke(ClientEndpoint):
         "revokeToken",
         "End a token and its whole family",
         description="Answers the same for an unknown token. With client credentials only that client's tokens end.",
-        body=RevokeBody,
-        answer=Revoked,
+        answer=RevokedTokenOut,
         errors=(InvalidClient, CredentialsTwice),
         request_example={"token": "eyJhbGciOi..."},
     )
-    def post(self, request: Request) -> Response:
-        body = self.read(RevokeBody)
-        agent = self.client(body) if is_client_presented(request, body) else None
-        revoke_token(actor=self.actor, token=body["token"], agent=agent)
-        return Response({"revoked": True})
+    def post(self, body: RevokeBody) -> RevokedTokenOut:
+        agent = self.client(body) if is_client_presented(self.request, body) else None
+        revoke_token(actor=self.actor, token=body.token, agent=agent)
+        return RevokedTokenOut(revoked=True)
 
 
 class DecisionEndpoint(Endpoint):
@@ -153,15 +145,15 @@ class DecisionEndpoint(Endpoint):
             throttle_anonymous(actor=self.actor, questions=questions)
         return server
 
-    def question(self, body: dict[str, Any], server: ResourceServer | None) -> VerifyRequest:
+    def question(self, body: VerifyRequestBody, server: ResourceServer | None) -> VerifyRequest:
         return VerifyRequest(
-            token=body["token"],
-            required_scopes=body["requiredScopes"],
+            token=body.token,
+            required_scopes=body.required_scopes,
             actor=self.actor,
             resource_server=server,
-            action=body.get("action"),
-            resource=body.get("resource"),
-            context=body["context"],
+            action=body.action,
+            resource=body.resource,
+            context=body.context,
         )
 
 
@@ -170,8 +162,7 @@ class Verify(DecisionEndpoint):
         "verifyToken",
         "May this agent do this, for this person, now?",
         description=VERIFY_WORDS,
-        body=VerifyBody,
-        answer=Decision,
+        answer=DecisionOut,
         errors=(NotAuthenticated,),
         request_example={
             "token": "eyJhbGciOi...",
@@ -179,10 +170,9 @@ class Verify(DecisionEndpoint):
             "context": {"ip": "203.0.113.7"},
         },
     )
-    def post(self, request: Request) -> Response:
-        body, server = self.read(VerifyBody), self.asking()
-        (decision,) = decide([self.question(body, server)])
-        return Response(show_decision(decision))
+    def post(self, body: VerifyRequestBody) -> DecisionOut:
+        (decision,) = decide([self.question(body, self.asking())])
+        return show_decision(decision)
 
 
 class VerifyBatch(DecisionEndpoint):
@@ -190,15 +180,13 @@ class VerifyBatch(DecisionEndpoint):
         "verifyTokens",
         "Decide up to 100 questions at once",
         description="Decisions come in the order of the questions; a malformed one is a 400 that names its index.",
-        body=BatchBody,
-        answer=Decisions,
+        answer=DecisionsOut,
         errors=(NotAuthenticated,),
     )
-    def post(self, request: Request) -> Response:
-        body = self.read(BatchBody)
-        server = self.asking(len(body["requests"]))
-        decisions = decide([self.question(each, server) for each in body["requests"]])
-        return Response({"decisions": [show_decision(decision) for decision in decisions]})
+    def post(self, body: VerifyBatchBody) -> DecisionsOut:
+        server = self.asking(len(body.requests))
+        decisions = decide([self.question(each, server) for each in body.requests])
+        return DecisionsOut(decisions=[show_decision(decision) for decision in decisions])
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:

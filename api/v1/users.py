@@ -35,7 +35,7 @@ class LogInUser(Endpoint):
         repeatable=True,
         request_example={"email": "ada@example.com", "password": "correct-horse-battery"},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> Answer:
         user = check_password(actor=self.actor, **self.read(Login))
 
         def work() -> Answer:

@@ -115,7 +115,7 @@ def test_many_unknown_actions_compare_each_suggestion_with_few_scopes(
         compared.append(len(possibilities))
         return get_close_matches(word, possibilities, **more)
 
-    monkeypatch.setattr("policies.actions.get_close_matches", count)
+    monkeypatch.setattr("core.text.get_close_matches", count)
     own = [{**SERVER["scopes"][0], "id": f"tickets:n{n}"} for n in range(100)]
     expect(201, developer.post("/resource-servers", {**SERVER, "scopes": own}))
     problem(create(developer, *(f"tickets:x{n}" for n in range(200))), 400, "validation_failed", *_fields(*range(20)))

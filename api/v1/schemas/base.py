@@ -1,0 +1,154 @@
+"""The models that requests and answers are built from: strict on the way in, camelCase on the wire."""
+
+import re
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, TypeVar
+
+from django.utils.dateparse import parse_datetime
+from pydantic import (
+    AliasGenerator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainSerializer,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from core import clock
+from core.text import MAX_ECHO, nearest, plain_text
+from core.validation import wrong, wrong_fields
+
+# Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
+UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+TEXT = r"^[^\u0000]*$"
+LINE = rf"^[^{UNSHOWABLE}]*[^ {UNSHOWABLE}][^{UNSHOWABLE}]*$"
+BLANK_LINE = rf"^[^{UNSHOWABLE}]*$"
+SHOWABLE = re.compile(BLANK_LINE[1:-1])
+
+# A body can hold a hundred thousand unknown fields.
+MAX_UNKNOWN = 20
+
+
+class RequestBody(BaseModel):
+    """A JSON object with the fields of the contract, in its types, and no others."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, data: Any) -> Any:
+        unknown = data.keys() - known_fields(cls) if isinstance(data, dict) else ()
+        if unknown:
+            raise wrong_fields(cls, ((name, _suggest(name, cls)) for name in sorted(unknown)[:MAX_UNKNOWN]))
+        return data
+
+    def sent(self) -> dict[str, Any]:
+        """Return the fields that the caller sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Query(RequestBody):
+    """The parameters of a query string: each is a string and appears at most once."""
+
+
+class Out(BaseModel):
+    """An answer. A field with a default is left out unless it is set."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        from_attributes=True,
+        alias_generator=AliasGenerator(serialization_alias=to_camel),
+        serialize_by_alias=True,
+    )
+
+
+@cache
+def known_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the names of the model's fields on the wire."""
+    return frozenset(field.alias or name for name, field in model.model_fields.items())
+
+
+def _suggest(name: str, model: type[BaseModel]) -> str:
+    known = nearest(to_camel(name[:MAX_ECHO]), known_fields(model))
+    return f"Unknown field. Did you mean {known}?" if known else "Unknown field."
+
+
+def _read_text(value: Any) -> Any:
+    if isinstance(value, str) and "\0" in value:
+        raise wrong("Must not contain NUL characters.")
+    return value
+
+
+def _read_blank_line(value: Any) -> Any:
+    """Return the text as it is shown.
+
+    Control and bidi characters are refused. The other invisible characters occur in ordinary emoji, so they are
+    stripped.
+    """
+    if not isinstance(value, str):
+        return value
+    if not SHOWABLE.fullmatch(value):
+        raise wrong("Must be one line without control or bidirectional formatting characters.")
+    return plain_text(value)
+
+
+def _read_line(value: Any) -> Any:
+    shown = _read_blank_line(value)
+    if value and shown == "":
+        raise wrong("Must have a visible character.")
+    return shown
+
+
+def _read_whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _read_moment(value: Any) -> datetime:
+    try:
+        # In a query an unescaped "+" arrives as a space.
+        moment = parse_datetime(value.replace(" ", "+")) if isinstance(value, str) and "T" in value else None
+        if moment is not None and moment.tzinfo is not None:
+            clock.rfc3339(moment)
+            return moment
+    except (ValueError, OverflowError):
+        pass
+    raise wrong("Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.")
+
+
+def _pattern(pattern: str) -> Any:
+    return Field(json_schema_extra={"pattern": pattern})
+
+
+class _WithoutNull:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Return the schema of `T | None` without None."""
+        return handler(source)["schema"]
+
+
+# A field that may be left out, and then is None. An explicit null is refused.
+T = TypeVar("T")
+Omittable = Annotated[T | None, _WithoutNull()]
+
+# Text is kept as it is, never trimmed. PostgreSQL stores no NUL.
+BlankText = Annotated[str, BeforeValidator(_read_text), _pattern(TEXT)]
+Text = Annotated[str, Field(min_length=1), BeforeValidator(_read_text), _pattern(TEXT)]
+
+# Text to show on one line.
+BlankLine = Annotated[str, BeforeValidator(_read_blank_line), _pattern(BLANK_LINE)]
+Line = Annotated[str, Field(min_length=1), BeforeValidator(_read_line), _pattern(LINE)]
+
+# A token or code from anywhere: whatever it holds, it is only looked up, never stored.
+Opaque = Annotated[str, Field(min_length=1)]
+
+# 60 and 60.0 are whole numbers; "60" and true are not.
+Whole = Annotated[int, BeforeValidator(_read_whole)]
+
+_DATE_TIME = {"type": "string", "format": "date-time"}
+# RFC 3339: with any offset on the way in, in UTC with Z on the way out.
+GivenMoment = Annotated[datetime, BeforeValidator(_read_moment), WithJsonSchema(_DATE_TIME)]
+Moment = Annotated[datetime, PlainSerializer(clock.rfc3339), WithJsonSchema(_DATE_TIME)]

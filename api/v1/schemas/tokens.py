@@ -1,0 +1,195 @@
+"""Tokens and decisions."""
+
+from typing import Annotated, Any, Literal, cast
+
+from django.conf import settings
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
+from typing_extensions import TypedDict
+
+from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text
+from core.canonical import canonical_json
+from core.net import parse_address
+from core.validation import wrong
+from decisions.requests import Decision, Reason
+from resources.custom_scopes import MAX_SCOPE_ID, SCOPE_ID
+from tokens.services import IssuedTokens
+
+MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
+MAX_ACTION, MAX_RESOURCE = 200, 2000
+
+
+class ClientBody(RequestBody):
+    """Client credentials in the body. With HTTP Basic they are left out."""
+
+    client_id: Omittable[Text] = Field(None, max_length=2000)
+    client_secret: Omittable[Text] = Field(None, max_length=500)
+
+
+class ExchangeBody(ClientBody):
+    """An authorization code, and what proves that this client asked for it."""
+
+    code: Opaque
+    code_verifier: BlankText = Field("", max_length=128)
+    redirect_uri: Omittable[Text] = Field(None, max_length=2000)
+
+
+class RefreshBody(ClientBody):
+    """The refresh token to replace."""
+
+    refresh_token: Opaque
+
+
+class RevokeBody(ClientBody):
+    """An access token or a refresh token."""
+
+    token: Opaque
+
+
+def _check_context(data: Any) -> Any:
+    if not isinstance(data, dict):
+        return data
+    canonical = canonical_json(data)
+    if len(canonical) > MAX_CONTEXT_BYTES:
+        raise wrong(f"Must be at most {MAX_CONTEXT_BYTES} bytes.")
+    if b"\\u0000" in canonical:
+        raise wrong("Must not contain NUL characters.")
+    return data
+
+
+def _read_address(value: Any) -> str:
+    address = parse_address(value) if isinstance(value, str) else None
+    if address is None:
+        raise wrong("Must be an IPv4 or IPv6 address, without a zone or spaces.")
+    return str(address)
+
+
+def _check_scope(value: Any) -> Any:
+    if isinstance(value, str) and not SCOPE_ID.fullmatch(value):
+        raise wrong("Must be a scope id, such as email:read.")
+    return value
+
+
+Address = Annotated[
+    str,
+    BeforeValidator(_read_address),
+    WithJsonSchema({"oneOf": [{"type": "string", "format": "ipv4"}, {"type": "string", "format": "ipv6"}]}),
+]
+
+
+@with_config(ConfigDict(extra="allow"))
+class Context(TypedDict, total=False):
+    """What the call is about, free-form: verb, recipient, target, amount, text, diff, ip."""
+
+    ip: Address
+
+
+# The id of a scope: of the catalogue, of a service's own, or of one that nobody has defined.
+ScopeId = Annotated[
+    Text,
+    BeforeValidator(_check_scope),
+    Field(max_length=MAX_SCOPE_ID, json_schema_extra={"pattern": f"^{SCOPE_ID.pattern}$"}),
+]
+
+
+class VerifyRequestBody(RequestBody):
+    """May the bearer of `token` do this now?"""
+
+    token: Opaque
+    required_scopes: list[ScopeId] = Field(min_length=1, max_length=MAX_SCOPES)
+    action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
+    resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
+    context: Annotated[Context, BeforeValidator(_check_context)] = Field(default_factory=Context)
+
+
+class VerifyBatchBody(RequestBody):
+    """Up to 100 questions, answered in their order."""
+
+    requests: list[VerifyRequestBody] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+class TokensOut(Out):
+    """A new pair of tokens, shown this once."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+    granted_scopes: list[str]
+    user_id: str | None
+    agent_id: str
+    consent_id: str | None
+
+
+class RevokedTokenOut(Out):
+    """The token no longer works, if it ever did."""
+
+    revoked: Literal[True]
+
+
+class DenyingPolicyOut(Out):
+    """The policy that denied, and the type of its rule that did."""
+
+    id: str
+    name: str
+    rule_type: str
+
+
+class DecisionOut(Out):
+    """The answer. About a token that is not ours it says no more than `invalid_token`."""
+
+    allowed: bool
+    reason: Omittable[Reason] = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    consent_id: str | None = None
+    granted_scopes: Omittable[list[str]] = None
+    expires_at: Moment | None = None
+    audit_id: Omittable[str] = None
+    missing_scopes: Omittable[list[str]] = None
+    policy: Omittable[DenyingPolicyOut] = None
+    retry_after_seconds: Omittable[int] = None
+
+
+class DecisionsOut(Out):
+    """The decisions, in the order of the questions."""
+
+    decisions: list[DecisionOut]
+
+
+def show_tokens(issued: IssuedTokens) -> TokensOut:
+    """Return the pair, which an agent has by a person's consent. Durations are in seconds."""
+    return TokensOut(
+        access_token=issued.access_token,
+        token_type="Bearer",  # noqa: S106  a type, not a token
+        expires_in=int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        refresh_token=cast("str", issued.refresh_token),
+        refresh_expires_in=int(settings.REFRESH_TOKEN_LIFETIME.total_seconds()),
+        granted_scopes=list(issued.scopes),
+        user_id=issued.family.user_id,
+        agent_id=issued.family.application_id,
+        consent_id=issued.family.consent_id,
+    )
+
+
+def show_decision(decision: Decision) -> DecisionOut:
+    """Return the decision. What does not apply is left out."""
+    if not decision.is_known:
+        return DecisionOut(allowed=False, reason=decision.reason)
+    policy = decision.policy
+    as_it_applies: dict[str, Any] = {
+        "reason": decision.reason,
+        "missing_scopes": list(decision.missing_scopes) or None,
+        "policy": policy and DenyingPolicyOut(id=policy.policy_id, name=policy.policy_name, rule_type=policy.rule_type),
+        "retry_after_seconds": decision.retry_after_seconds,
+    }
+    return DecisionOut(
+        allowed=decision.allowed,
+        user_id=decision.user_id,
+        agent_id=decision.agent_id,
+        consent_id=decision.consent_id,
+        granted_scopes=list(decision.granted_scopes),
+        expires_at=decision.expires_at,
+        audit_id=decision.audit_id,
+        **{name: value for name, value in as_it_applies.items() if value is not None},
+    )

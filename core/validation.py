@@ -1,0 +1,76 @@
+"""Validates data from outside with pydantic models. Errors name each wrong field as the wire does, and the remedy."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+
+from core.errors import FieldError, Invalid
+from core.text import echo
+
+MESSAGES = {
+    "missing": "This field is required.",
+    "bool_type": "Must be true or false.",
+    "dict_type": "Must be an object.",
+    "enum": "Must be one of {expected}.",
+    "greater_than_equal": "Must be {ge} or more.",
+    "int_from_float": "Must be a whole number.",
+    "int_parsing": "Must be a whole number.",
+    "int_parsing_size": "Must be a whole number of at most 18 digits.",
+    "int_type": "Must be a whole number.",
+    "less_than_equal": "Must be {le} or less.",
+    "list_type": "Must be a list.",
+    "literal_error": "Must be one of {expected}.",
+    "model_type": "Must be an object.",
+    "string_too_long": "Must be at most {max_length} characters.",
+    "string_too_short": "Must be at least {min_length} characters.",
+    "string_type": "Must be a string.",
+    "string_unicode": "Must be valid Unicode text.",
+    "too_long": "At most {max_length} items.",
+    "too_short": "At least {min_length} items.",
+    "tuple_type": "Must be a list.",
+}
+
+
+def parse[M: BaseModel](model: type[M], data: object) -> M:
+    """Return `data` as the model. Raises `Invalid`, which names each wrong field."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise Invalid("A field is not valid.", errors=tuple(field_errors(error))) from None
+
+
+def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
+    """Yield each error by its dotted path, which starts with `path`."""
+    for detail in error.errors(include_url=False):
+        yield FieldError(dotted(*path, *detail["loc"]), explain(detail))
+
+
+def dotted(*path: object) -> str:
+    return ".".join(echo(part) for part in path)
+
+
+def explain(detail: ErrorDetails) -> str:
+    """Return what is wrong and how to put it right, as a sentence."""
+    kind, facts = detail["type"], detail.get("ctx", {})
+    if kind == "list_type" and isinstance(detail["input"], str):
+        return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
+    if facts.get("field_type") == "Value":
+        # A length that pydantic checks behind a validator of ours: only strings have one.
+        kind = f"string_{kind}"
+    if kind == "string_too_short" and facts["min_length"] == 1:
+        return "Must not be empty."
+    template = MESSAGES.get(kind)
+    return template.format(**facts) if template else detail["msg"]
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """Return the error that a validator raises for its own field."""
+    return PydanticCustomError("wrong", "{message}", {"message": message})
+
+
+def wrong_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:
+    """Return the error that a validator of a whole model raises, with a message per field."""
+    errors = [InitErrorDetails(type=wrong(message), loc=(name,), input=None) for name, message in messages]
+    return ValidationError.from_exception_data(model.__name__, errors)
