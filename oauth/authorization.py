@@ -1,6 +1,6 @@
-"""Checking an authorization request (RFC 6749 section 4.1.1), whole, before anybody signs in.
+"""Check the whole authorization request (RFC 6749 section 4.1.1) before the user signs in.
 
-What is wrong with the client or its redirect URI is shown to the person; everything else is told to the client.
+Errors about the client or its redirect URI are shown to the user. All other errors are sent to the client.
 """
 
 from dataclasses import dataclass
@@ -24,30 +24,30 @@ from resources.audiences import Audience, audience_for_identifier
 from resources.models import ResourceServer
 from tokens.pkce import is_challenge
 
-# A client may ask for it; refresh tokens are given all the same.
+# Clients may ask for it, but they get refresh tokens in any case.
 OFFLINE = "offline_access"
 
 
 @dataclass(frozen=True, slots=True)
 class ClientAndReturn:
-    """The client, and the registered place to which the person goes back whatever happens."""
+    """The client, and the registered redirect URI to which the user returns in any case."""
 
     agent: Agent
     redirect_uri: str
     state: str
 
     def refusal_url(self, error: OAuthError) -> str:
-        """Return where to send the person with the error, `state` and `iss` (RFC 9207)."""
+        """Return the redirect URI with the error, `state` and `iss` (RFC 9207)."""
         state = {"state": self.state} if self.state else {}
         return add_to_query(self.redirect_uri, {**error.parameters, **state, "iss": settings.JWT_ISSUER})
 
 
 def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndReturn:
-    """Return who asks and where the answer goes. Raises `UnknownClient`, `InvalidRedirectUri`: never redirect then."""
+    """Return the client and where to return to. Never redirect if this raises `UnknownClient`, `InvalidRedirectUri`."""
     if {"client_id", "redirect_uri"} & set(parameters.repeated) or not is_clean(
         [parameters.get("client_id"), parameters.get("redirect_uri")]
     ):
-        raise UnknownClient("client_id and redirect_uri must appear only once.")
+        raise UnknownClient("client_id and redirect_uri must each appear only once, without control characters.")
     agent = find_client(parameters.get("client_id"), actor)
     redirect_uri = _redirect_uri(agent, parameters.get("redirect_uri"))
     state = parameters.get("state")
@@ -55,7 +55,7 @@ def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndRet
 
 
 def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor, *, browser_digest: str = "") -> Consent:
-    """Create the pending consent for one browser: this one, or the first that opens what was pushed.
+    """Create the pending consent for one browser: this one, or the first one that opens a pushed request.
 
     Raises `OAuthError` with a code for the client.
     """
@@ -80,38 +80,40 @@ def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor, 
 
 
 def resource_identifiers(parameters: Parameters) -> list[str]:
-    """Return the audiences named (RFC 8707 section 2), in canonical form. Raises `invalid_target`."""
+    """Return the requested audiences (RFC 8707 section 2) in canonical form. Raises `invalid_target`."""
     return list(dict.fromkeys(audience.identifier for audience in _audiences(parameters)))
 
 
 def _redirect_uri(agent: Agent, asked: str) -> str:
-    """Return the URI to go back to; it may be left out only when one is registered, and that not on a loopback host."""
+    """Return the redirect URI. It may be omitted if exactly one is registered, unless that is on a loopback host."""
     registered = agent.redirect_uri_list
     if asked and matches_registered(asked, registered):
         return asked
     if not asked and len(registered) == 1 and not is_loopback(registered[0]):
         return registered[0]
-    raise InvalidRedirectUri("The redirect URI does not exactly match one registered for this client.")
+    raise InvalidRedirectUri("The redirect_uri must exactly match one that is registered for this client.")
 
 
 def _check_response(parameters: Parameters) -> None:
     if parameters.get("request"):
-        _refuse("request_not_supported", "Request objects are not taken; push the request instead.")
+        _refuse(
+            "request_not_supported", "Request objects are not supported. Use a pushed authorization request (RFC 9126)."
+        )
     response_type = parameters.require("response_type")
     if response_type != "code":
-        _refuse("unsupported_response_type", "Only response_type=code is given.")
+        _refuse("unsupported_response_type", "Only response_type=code is supported.")
     if parameters.get("response_mode") not in ("", "query"):
-        _refuse("invalid_request", "Only response_mode=query is given.")
+        _refuse("invalid_request", "Only response_mode=query is supported.")
 
 
 def _check_challenge(parameters: Parameters) -> None:
-    """PKCE is for every client here (OAuth 2.1 section 7.5.1), with S256."""
+    """Require PKCE with S256 from every client (OAuth 2.1 section 7.5.1)."""
     if not parameters.get("code_challenge"):
         _refuse("invalid_request", "code_challenge is missing (RFC 7636).")
     if parameters.get("code_challenge_method") != "S256":
         _refuse("invalid_request", "code_challenge_method must be S256.")
     if not is_challenge(parameters.get("code_challenge")):
-        _refuse("invalid_request", "code_challenge must be the 43 characters of a SHA-256 in base64url.")
+        _refuse("invalid_request", "code_challenge must be a SHA-256 digest in base64url (43 characters).")
 
 
 def _audiences(parameters: Parameters) -> list[Audience]:
@@ -128,10 +130,10 @@ def _audience(identifier: str) -> Audience:
 
 
 def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:
-    """Return the scopes asked for. Without any, all that the client can have here, unless that is the catalogue."""
+    """Return the requested scopes. Without any, all within the client's reach, unless that is the catalogue."""
     asked = [scope for scope in parameters.words("scope") if scope != OFFLINE]
     if "openid" in asked:
-        _refuse("invalid_scope", "openid is not offered: this server gives access, not identity.")
+        _refuse("invalid_scope", "openid is not supported: this server does not issue ID tokens.")
     if not asked and (servers or not agent.is_stock):
         return scopes_within_reach(agent, servers)
     return asked

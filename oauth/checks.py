@@ -1,4 +1,4 @@
-"""System checks: what django-oauth-toolkit leaves off by default must be on, or the server does not start."""
+"""System checks: the server does not start unless these protections of django-oauth-toolkit are on."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a client says about itself (RFC 7591 section 2), in a registration or in a document under its client id."""
+"""Client metadata (RFC 7591 section 2), from a registration or from the document at the client's URL."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -19,9 +19,9 @@ UNNAMED = "Unnamed client"
 
 
 def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str], default_method: str) -> ClientMetadata:
-    """Return what we keep of the document; what we do not offer is left out, as RFC 7591 section 2 allows.
+    """Return the supported metadata. The rest is ignored, as RFC 7591 section 2 allows.
 
-    `methods` are the ways of authenticating open to it. Raises `OAuthError` with the codes of section 3.2.2.
+    `methods` are the authentication methods that it may use. Raises `OAuthError` with the codes of section 3.2.2.
     """
     uris = _redirect_uris(document)
     _check_grants(document)
@@ -30,7 +30,7 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
         raise _invalid(f"token_endpoint_auth_method must be one of {', '.join(methods)}")
     name = plain_text(_text(document, "client_name"))
     if len(name) > MAX_NAME_LENGTH:
-        raise _invalid(f"client_name has more than {MAX_NAME_LENGTH} characters")
+        raise _invalid(f"client_name must be at most {MAX_NAME_LENGTH} characters")
     jwks, jwks_uri = _keys(document) if method == Agent.AuthMethod.PRIVATE_KEY_JWT else (None, "")
     return ClientMetadata(
         name=name or _name_by_host(uris),
@@ -44,7 +44,7 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
 def _redirect_uris(document: Mapping[str, Any]) -> list[str]:
     uris = document.get("redirect_uris")
     if not isinstance(uris, list) or not 1 <= len(uris) <= MAX_REDIRECT_URIS:
-        raise OAuthError("invalid_redirect_uri", f"redirect_uris must be 1 to {MAX_REDIRECT_URIS} URIs.")
+        raise OAuthError("invalid_redirect_uri", f"redirect_uris must be a list of 1 to {MAX_REDIRECT_URIS} URIs.")
     for uri in uris:
         problem = problem_with(uri) if isinstance(uri, str) else "must be a string"
         if problem:
@@ -60,7 +60,7 @@ def _check_grants(document: Mapping[str, Any]) -> None:
 
 
 def _keys(document: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
-    """Return the client's JWK set, or the address of it: exactly one (RFC 7591 section 2)."""
+    """Return the client's JWK set or its URL, exactly one of the two (RFC 7591 section 2)."""
     jwks, uri = document.get("jwks"), _text(document, "jwks_uri")
     if (jwks is None) == (not uri):
         raise _invalid("private_key_jwt requires either jwks or jwks_uri")
@@ -70,12 +70,12 @@ def _keys(document: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
 
 
 def public_jwks(jwks: Any) -> dict[str, list[dict[str, str]]]:
-    """Return the members that we read (RFC 7517). Raises `OAuthError` for what is no set of public keys."""
+    """Return the members that we use (RFC 7517). Raises `OAuthError` unless it is a set of public keys."""
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:
-        raise _invalid(f"a JWK set holds 1 to {MAX_KEYS} keys")
+        raise _invalid(f"jwks must contain 1 to {MAX_KEYS} keys")
     if not all(isinstance(key, dict) and not PRIVATE_MEMBERS & set(key) for key in keys):
-        raise _invalid("a JWK set holds public keys only")
+        raise _invalid("jwks must contain only public keys")
     return {"keys": [_public_key(key) for key in keys]}
 
 
@@ -84,7 +84,7 @@ def _public_key(key: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _name_by_host(uris: Collection[str]) -> str:
-    """Return a name for a client that gave none."""
+    """Return a name for a client without one."""
     hosts = [web_host(uri) for uri in uris if not is_loopback(uri)]
     return next((host for host in hosts if host), UNNAMED)
 

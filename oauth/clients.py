@@ -1,6 +1,6 @@
-"""Finding the client that a request names, also one that is known only by its metadata document.
+"""Find the client that a request names, including clients known only by their metadata document.
 
-A client id metadata document (draft-ietf-oauth-client-id-metadata-document) lies under the client id, an https URL.
+The client id of such a client is the https URL of its document (draft-ietf-oauth-client-id-metadata-document).
 """
 
 import logging
@@ -27,9 +27,9 @@ DOCUMENT_ADDRESS = re.compile(r"https://[!-~]+")
 
 
 def find_client(client_id: str, actor: Actor) -> Agent:
-    """Return the client, its document fetched if we have none or an old one.
+    """Return the client. Fetch its document if we have none or an old one.
 
-    Raises `UnknownClient`, `Throttled`, and `TooManyFetches` when the document cannot be fetched just now.
+    Raises `UnknownClient`, `Throttled`, and `TooManyFetches` if the document cannot be fetched now.
     """
     agent = agent_for_client_id(client_id) if 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH else None
     if agent is not None and (not is_document_address(client_id) or _is_fresh(agent)):
@@ -40,9 +40,9 @@ def find_client(client_id: str, actor: Actor) -> Agent:
 
 
 def is_document_address(client_id: str) -> bool:
-    """Return whether a client id is one under which a document may lie.
+    """Return whether a client id can be the URL of a metadata document.
 
-    It is printable ASCII: its host is shown to people, and letters of another script can look like another host.
+    It must be printable ASCII, because users see its host and other scripts have letters that look alike.
     """
     return DOCUMENT_ADDRESS.fullmatch(client_id) is not None and len(client_id) <= MAX_CLIENT_ID_LENGTH
 
@@ -52,16 +52,16 @@ def _is_fresh(agent: Agent) -> bool:
 
 
 def _fetch_client(client_id: str, actor: Actor) -> Agent:
-    """Fetch and save."""
+    """Fetch the document and save the client."""
     try:
         document, max_age = fetch_document(client_id, actor)
         if document.get("client_id") != client_id:
-            raise OAuthError("invalid_client_metadata", "The document names another client_id.")
+            raise OAuthError("invalid_client_metadata", "The document's client_id must equal its URL.")
         if "client_secret" in document or "client_secret_expires_at" in document:
-            raise OAuthError("invalid_client_metadata", "The document contains a client secret.")
+            raise OAuthError("invalid_client_metadata", "The document must not contain a client secret.")
         metadata = parse_client_metadata(document, DOCUMENT_METHODS, Agent.AuthMethod.NONE)
     except (DocumentUnavailable, OAuthError) as error:
         logger.info("no client metadata from %s: %s", client_id, error)
-        raise UnknownClient("The client's metadata document cannot be used.") from error
+        raise UnknownClient("The client's metadata document could not be fetched or is not valid.") from error
     fresh_until = clock.now() + timedelta(seconds=max_age)
     return save_metadata_client(actor=actor, client_id=client_id, metadata=metadata, fresh_until=fresh_until)

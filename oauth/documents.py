@@ -1,8 +1,8 @@
-"""Fetching what a client publishes: its metadata document and its keys.
+"""Fetch what a client publishes: its metadata document and its keys.
 
-The address comes from whoever asks, so the fetcher is django-oauth-toolkit's: https only, one look-up whose every
-address must be public, the connection to just that address, no redirects, a deadline and a size limit. The look-up
-itself has no deadline, so a fetch runs in a thread of its own and a worker waits for it for a bounded time.
+The URL comes from the caller, so we use django-oauth-toolkit's fetcher: https only, one DNS lookup whose every
+address must be public, a connection to that address only, no redirects, a deadline and a size limit. The lookup
+itself has no deadline, so each fetch runs in a separate thread and the worker waits for a bounded time.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from core.actor import Actor
 from core.errors import Unavailable
 from limits.throttle import Throttle, address_subjects
 
-# A process has eight workers. Six are left, however slow the hosts and their name servers are.
+# A process has eight workers, so six remain available, however slow the hosts and their name servers are.
 MAX_FETCHES = 2
 FETCH_SECONDS = 6.0
 FETCHES_PER_ADDRESS = "20/minute"
@@ -28,19 +28,19 @@ _slots = BoundedSemaphore(MAX_FETCHES)
 
 
 class DocumentUnavailable(Exception):
-    """The document cannot be had now. Why is for the log: it may tell what our network looks like."""
+    """The document cannot be fetched. Log the reason but do not send it, because it can reveal our network."""
 
 
 class TooManyFetches(Unavailable):
-    """Other documents are being fetched. The caller tries again in a moment."""
+    """Too many documents are being fetched. The caller should try again in a moment."""
 
     title = "Too many client metadata requests"
 
 
 def fetch_document(url: str, actor: Actor) -> Document:
-    """Return the JSON object at `url` and how many seconds it may be kept.
+    """Return the JSON object at `url` and for how many seconds it may be cached.
 
-    One address makes us fetch this often only, whatever URLs it names. Raises `DocumentUnavailable`, `TooManyFetches`,
+    The fetches per caller's address are limited, for all URLs together. Raises `DocumentUnavailable`, `TooManyFetches`,
     `Throttled`.
     """
     Throttle("client-metadata", FETCHES_PER_ADDRESS).hit(*address_subjects(actor.ip or ""))
@@ -53,7 +53,7 @@ def fetch_document(url: str, actor: Actor) -> Document:
 
 
 def _run(fetch: Callable[[], Document]) -> Document:
-    """Return what `fetch` returns. Raises `TimeoutError`; the thread keeps its slot until the fetch is over."""
+    """Return the result of `fetch`. Raises `TimeoutError`. The thread keeps its slot until the fetch ends."""
     if not _slots.acquire(blocking=False):
         raise TooManyFetches("Try again in a moment.")
     outcome: Future[Document] = Future()

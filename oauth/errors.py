@@ -1,4 +1,4 @@
-"""What an OAuth endpoint refuses, as data (RFC 6749 sections 4.1.2.1 and 5.2)."""
+"""Errors of the OAuth endpoints (RFC 6749 sections 4.1.2.1 and 5.2)."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BASIC_CHALLENGE = 'Basic realm="AgentGate", charset="UTF-8"'
 
-# What a surface calls by another name than the domain does.
+# OAuth error codes for the domain's codes, where they differ.
 CODES = {
     "validation_failed": "invalid_request",
     "forbidden": "unauthorized_client",
@@ -31,7 +31,7 @@ CODES = {
 
 @dataclass(eq=False)
 class OAuthError(Exception):
-    """A refusal with its registered error code. `description` is for the client's developer and tells no secret."""
+    """An error with its registered code. `description` is for the client's developer and contains no secrets."""
 
     code: str
     description: str = ""
@@ -49,7 +49,7 @@ UNAVAILABLE = OAuthError("temporarily_unavailable", "Try again in a moment.", 50
 
 
 def from_domain(error: DomainError) -> OAuthError:
-    """Return what the domain refuses in the words of OAuth."""
+    """Return the OAuth error for a domain error."""
     code = CODES.get(error.code, error.code)
     status = error.status if error.status in (401, 429, 503) else 400
     wait = retry_after(error)
@@ -59,14 +59,14 @@ def from_domain(error: DomainError) -> OAuthError:
 
 
 def retry_after(error: DomainError) -> int | None:
-    """Return in how many seconds it is worth trying again. None when that does not help."""
+    """Return after how many seconds to try again, or None if that does not help."""
     if isinstance(error, Throttled):
         return error.retry_after
     return RETRY_SECONDS if isinstance(error, Unavailable) else None
 
 
 def answers_errors(view: View) -> View:
-    """Turn refusals into JSON that nobody keeps (RFC 6749 section 5.2); a failed Basic gets its challenge."""
+    """Turn errors into uncached JSON (RFC 6749 section 5.2). Add a challenge if HTTP Basic failed."""
 
     @wraps(view)
     def wrapped(request: HttpRequest) -> HttpResponse:
@@ -94,5 +94,5 @@ def error_response(error: OAuthError) -> HttpResponse:
 
 
 def _printable(text: str) -> str:
-    """Return `text` in the characters that a description may hold (RFC 6749 appendix A.8)."""
+    """Return `text` with only the characters that a description may contain (RFC 6749 appendix A.8)."""
     return "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "'" for letter in text)

@@ -1,4 +1,4 @@
-"""The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6), each a call of the service that both doors share."""
+"""The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6). Each calls the same service as the JSON API."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ Grant = Callable[[Parameters, Agent, Actor], IssuedTokens | Refusal]
 
 
 def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
-    """A left-out `redirect_uri` is no fault: the code is bound to the one it was sent to (OAuth 2.1 section 4.1.3)."""
+    """Exchange a code. `redirect_uri` is optional, since the code is bound to it anyway (OAuth 2.1 section 4.1.3)."""
     return exchange_code(
         actor=actor,
         agent=agent,
@@ -28,7 +28,7 @@ def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTo
 
 
 def refresh_token(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
-    """Public clients race and lose answers, so theirs may be repeated. Others have an `Idempotency-Key` (ADR 7)."""
+    """Refresh tokens. Public clients may repeat a lost request. Others send an `Idempotency-Key` instead (ADR 7)."""
     return refresh_tokens(
         actor=actor,
         agent=agent,
@@ -51,15 +51,15 @@ GRANTS: dict[str, Grant] = {
 
 
 def find_grant(form: Parameters) -> Grant:
-    """Return the grant that the form asks for. Raises `unsupported_grant_type`, `invalid_request`."""
+    """Return the requested grant. Raises `unsupported_grant_type` or `invalid_request`."""
     grant = GRANTS.get(form.require("grant_type"))
     if grant is None:
-        raise OAuthError("unsupported_grant_type", f"Use one of {', '.join(GRANTS)}.")
+        raise OAuthError("unsupported_grant_type", f"grant_type must be one of {', '.join(GRANTS)}.")
     return grant
 
 
 def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
-    """Return the token endpoint's answer. A refresh sent twice with one key has one answer, for 60 seconds."""
+    """Return the token endpoint's answer. For 60 seconds, a refresh repeated with the same key gets the same answer."""
 
     def work() -> Answer:
         return _answer(grant(form, agent, actor))

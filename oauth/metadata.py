@@ -1,4 +1,4 @@
-"""What the server says about itself (RFC 8414): no more than it does."""
+"""Authorization server metadata (RFC 8414). It lists only what the server supports."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ SECRET_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"
 
 
 def server_metadata() -> dict[str, Any]:
-    """Return the authorization server's metadata. What a setting has closed is not in it."""
+    """Return the authorization server's metadata, without features that the settings turn off."""
     issuer = settings.JWT_ISSUER
     registration = {"registration_endpoint": f"{issuer}/register"} if settings.OAUTH_DYNAMIC_REGISTRATION else {}
     return {
@@ -42,7 +42,7 @@ def server_metadata() -> dict[str, Any]:
 
 
 def openid_metadata() -> dict[str, Any]:
-    """Return the same in the shape that OpenID discovery demands. There are no id tokens: `openid` is refused."""
+    """Return the metadata with the members that OpenID discovery requires. We do not issue ID tokens."""
     return {
         **server_metadata(),
         "subject_types_supported": ["public"],

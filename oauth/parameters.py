@@ -1,4 +1,4 @@
-"""Reading the parameters of a request: each at most once, an empty one as omitted (RFC 6749 section 3.1)."""
+"""Request parameters. Each appears at most once, and an empty one counts as omitted (RFC 6749 section 3.1)."""
 
 from collections.abc import Iterable
 
@@ -16,45 +16,45 @@ MAX_LENGTH = 8192
 
 
 class Parameters:
-    """The parameters of one request. `repeated` are the names that came twice but may come once only."""
+    """The parameters of one request. `repeated` lists names that appear more than once but must not."""
 
     def __init__(self, query: QueryDict) -> None:
         self._query = query
         self.repeated = sorted(name for name in query if len(query.getlist(name)) > 1 and name not in REPEATABLE)
 
     def get(self, name: str) -> str:
-        """Return the value, or "" when it was left out, empty, or given twice."""
+        """Return the value, or "" if it is missing, empty or repeated."""
         values = self._query.getlist(name)
         return str(values[0]) if len(values) == 1 else ""
 
     def all(self, name: str) -> list[str]:
-        """Return the values of a parameter that may be repeated, without empty ones."""
+        """Return the non-empty values of a repeatable parameter."""
         return [str(value) for value in self._query.getlist(name) if value]
 
     def words(self, name: str) -> list[str]:
-        """Return the words of a value that is a list separated by spaces, each once."""
+        """Return the distinct items of a space-separated list."""
         return list(dict.fromkeys(self.get(name).split()))
 
     def naming(self, client_id: str) -> "Parameters":
-        """Return the same parameters with the client that has been authenticated in place of the one stated."""
+        """Return the same parameters with the authenticated client's id as `client_id`."""
         query = self._query.copy()
         query["client_id"] = client_id
         return Parameters(query)
 
     def fingerprint(self) -> dict[str, list[str]]:
-        """Return all parameters save the proof of who asks, which differs from one attempt to the next."""
+        """Return all parameters except client credentials, which can differ between attempts."""
         proofs = ("client_secret", "client_assertion", "client_assertion_type")
         return {name: [str(value) for value in values] for name, values in self._query.lists() if name not in proofs}
 
     def require(self, name: str) -> str:
-        """Return the value. Raises `invalid_request` when there is none."""
+        """Return the value. Raises `invalid_request` if it is missing."""
         value = self.get(name)
         if not value:
             raise OAuthError("invalid_request", f"{name} is missing.")
         return value
 
     def check(self) -> None:
-        """Raise `invalid_request` for what no endpoint takes."""
+        """Raise `invalid_request` for parameters that no endpoint accepts."""
         if self.repeated:
             raise OAuthError("invalid_request", f"{', '.join(self.repeated)} must appear only once.")
         unclean = [name for name in self._query if not is_clean(self._query.getlist(name))]
@@ -63,7 +63,7 @@ class Parameters:
 
 
 def is_clean(values: Iterable[str]) -> bool:
-    """Return whether the values can be stored and echoed: no control character or lone surrogate, and a sane length."""
+    """Return whether the values are safe to store and echo: no control characters, no surrogates, bounded length."""
     return all(
         len(value) <= MAX_LENGTH and not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value)
         for value in values
@@ -71,14 +71,14 @@ def is_clean(values: Iterable[str]) -> bool:
 
 
 def read_form(request: HttpRequest) -> Parameters:
-    """Return the form in the body. Raises `invalid_request` for another body, or for credentials in the URL."""
+    """Return the form in the body. Raises `invalid_request` for other bodies and for credentials in the URL."""
     if request.content_type != FORM:
         raise OAuthError("invalid_request", f"The body must be {FORM}.")
     try:
         in_url, parameters = set(request.GET), Parameters(request.POST)
     except (RequestDataTooBig, SuspiciousOperation, UnicodeError, UnreadablePostError) as error:
-        raise OAuthError("invalid_request", "The request cannot be read.") from error
+        raise OAuthError("invalid_request", "The body could not be read as a form.") from error
     if CREDENTIALS & in_url:
-        raise OAuthError("invalid_request", "Credentials belong in the body, never in the URL.")
+        raise OAuthError("invalid_request", "Send credentials in the body, not in the URL.")
     parameters.check()
     return parameters

@@ -1,4 +1,4 @@
-"""Pushed authorization requests (RFC 9126): the pending consent itself is what was pushed."""
+"""Pushed authorization requests (RFC 9126), stored as pending consents."""
 
 from agents.errors import UnknownClient
 from consent.models import Consent
@@ -8,14 +8,14 @@ PREFIX = "urn:ietf:params:oauth:request_uri:"
 
 
 def request_uri(consent: Consent) -> str:
-    """Return the reference to the pushed request; the consent's id has 128 random bits (section 2.2)."""
+    """Return the `request_uri` of the pushed request. The consent's id has 128 random bits (section 2.2)."""
     return f"{PREFIX}{consent.id}"
 
 
 def pushed_consent(parameters: Parameters) -> Consent:
-    """Return the request pushed by this client. Raises `UnknownClient` for anything else.
+    """Return the request that this client pushed. Raises `UnknownClient` if there is none.
 
-    Whether it is still open the consent page says: it is decided once, and that makes the reference a single-use one.
+    The consent page checks whether it is still open. It can be decided only once, so the reference is single-use.
     """
     uri = parameters.get("request_uri")
     consents = Consent.objects.select_related("agent").filter(
@@ -23,5 +23,5 @@ def pushed_consent(parameters: Parameters) -> Consent:
     )
     consent = consents.first() if uri.startswith(PREFIX) and "\0" not in uri else None
     if consent is None:
-        raise UnknownClient("This client has not pushed such a request.")
+        raise UnknownClient("This client has not pushed a request with this request_uri.")
     return consent

@@ -1,4 +1,4 @@
-"""Answers of the OAuth endpoints."""
+"""Responses of the OAuth endpoints."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -12,7 +12,7 @@ View = Callable[..., HttpResponse]
 
 
 class SeeOther(HttpResponseRedirect):
-    """303: whatever the method was, look there with GET (RFC 9700 section 4.12)."""
+    """A 303 redirect, which the browser always follows with GET (RFC 9700 section 4.12)."""
 
     status_code = 303
 
@@ -22,14 +22,14 @@ class SeeOther(HttpResponseRedirect):
 
 
 def uncached[R: HttpResponse](response: R) -> R:
-    """Return `response` with what RFC 6749 section 5.1 wants on every answer of the token endpoint."""
+    """Return `response` with the headers that RFC 6749 section 5.1 requires for token responses."""
     response["Cache-Control"] = "no-store"
     response["Pragma"] = "no-cache"
     return response
 
 
 def endpoint(*methods: str) -> Callable[[View], View]:
-    """Make an endpoint for programs, in a browser or not: these methods, no cookie, and so any origin may call it."""
+    """Make an endpoint for programs. It takes these methods and ignores cookies, so any origin may call it."""
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -1,4 +1,4 @@
-"""The OAuth endpoints (RFC 6749) and their metadata, at each place where clients look for it."""
+"""The OAuth endpoints (RFC 6749), and their metadata at every URL where clients look for it."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""The OAuth endpoints, in the order in which a client meets them. Each reads, calls one service and answers."""
+"""The OAuth endpoints, in the order in which a client uses them. Each one parses, calls one service and answers."""
 
 import json
 from typing import Any
@@ -39,38 +39,38 @@ from tokens.keys import PUBLISH_AHEAD, published_jwks
 from tokens.services import revoke_token
 
 METADATA_CACHE = "public, max-age=300"
-# Half of what a new key is published ahead, so that a client that caches the set has the key before it signs.
+# Half the time between publishing a key and signing with it, so a client that caches the set has the key in time.
 JWKS_CACHE = f"public, max-age={int(PUBLISH_AHEAD.total_seconds()) // 2}"
 MAX_REGISTRATION_BODY = 64 * 1024
 REFUSAL_TITLES = {
-    UnknownClient: "We do not know this agent",
-    InvalidRedirectUri: "This address is not the agent's",
+    UnknownClient: "Unknown agent",
+    InvalidRedirectUri: "Redirect address not registered",
     Throttled: "Too many requests",
 }
 
 
 @endpoint("GET", "HEAD")
 def oauth_metadata(request: HttpRequest) -> HttpResponse:
-    """Answer discovery (RFC 8414 section 3)."""
+    """Return the server metadata (RFC 8414 section 3)."""
     return JsonResponse(server_metadata(), headers={"Cache-Control": METADATA_CACHE})
 
 
 @endpoint("GET", "HEAD")
 def openid_configuration(request: HttpRequest) -> HttpResponse:
-    """Answer discovery (OpenID Connect Discovery 1.0 section 4)."""
+    """Return the server metadata (OpenID Connect Discovery 1.0 section 4)."""
     return JsonResponse(openid_metadata(), headers={"Cache-Control": METADATA_CACHE})
 
 
 @endpoint("GET", "HEAD")
 def jwks(request: HttpRequest) -> HttpResponse:
-    """Publish the public keys of access tokens (RFC 7517)."""
+    """Return the public keys for access tokens (RFC 7517)."""
     return JsonResponse(published_jwks(clock.now()), headers={"Cache-Control": JWKS_CACHE})
 
 
 @endpoint("POST")
 @answers_errors
 def register(request: HttpRequest) -> HttpResponse:
-    """Register a stock client (RFC 7591). Nothing that the client says about itself is vouched for."""
+    """Register a stock client (RFC 7591). Its metadata is not verified."""
     if not settings.OAUTH_DYNAMIC_REGISTRATION:
         raise OAuthError("access_denied", "Registration is turned off. Ask the administrator for a client id.", 403)
     document = _read_client_metadata(request)
@@ -84,15 +84,15 @@ def register(request: HttpRequest) -> HttpResponse:
 @endpoint("POST")
 @answers_errors
 def par(request: HttpRequest) -> HttpResponse:
-    """Take a pushed authorization request (RFC 9126): the same act as `POST /api/v1/consent/initiate`."""
+    """Take a pushed authorization request (RFC 9126), like `POST /api/v1/consent/initiate`."""
     form = read_form(request)
     client_id = form.get("client_id") or stated_client_id(form.get("client_assertion"))
     if is_document_address(client_id):
-        # Pushing may be the first that we hear of it.
+        # This may be the client's first request.
         find_client(client_id, visitor(request))
     agent, actor = authenticate(request, form)
     if form.get("request_uri"):
-        raise OAuthError("invalid_request", "request_uri is not allowed here (RFC 9126 section 2.1).")
+        raise OAuthError("invalid_request", "request_uri is not allowed in a pushed request (RFC 9126 section 2.1).")
     if "none" in form.words("prompt"):
         raise OAuthError("invalid_request", "prompt=none is not supported: the user is always asked.")
     throttle_request(actor)
@@ -108,9 +108,9 @@ def par(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD"])
 @never_cache
 def authorize(request: HttpRequest) -> HttpResponse:
-    """Check a request and redirect to the consent page, or to the client with what is wrong (RFC 6749 section 3.1).
+    """Redirect to the consent page, or to the client with an error (RFC 6749 section 3.1).
 
-    Where neither is safe, the answer is a page.
+    If neither redirect is safe, show an error page.
     """
     browser = browser_secret(request)
     try:
@@ -139,7 +139,7 @@ def token(request: HttpRequest) -> HttpResponse:
 @endpoint("POST")
 @answers_errors
 def revoke(request: HttpRequest) -> HttpResponse:
-    """Revoke a token and with it its family (RFC 7009). An unknown token is as good as revoked."""
+    """Revoke a token and its family (RFC 7009). An unknown token counts as revoked."""
     form = read_form(request)
     agent, actor = authenticate(request, form)
     revoke_token(actor=actor, token=form.require("token"), agent=agent)
@@ -149,7 +149,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
 @endpoint("POST")
 @answers_errors
 def introspect(request: HttpRequest) -> HttpResponse:
-    """Tell a resource server the live state of a token that is meant for it (RFC 7662)."""
+    """Return the live state of a token to the resource server for which it is meant (RFC 7662)."""
     form = read_form(request)
     server, actor = authenticate_service(request)
     found = introspect_token(actor=actor, server=server, token=form.require("token"))
@@ -163,14 +163,14 @@ def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:
     try:
         document = json.loads(request.read(MAX_REGISTRATION_BODY + 1)[: MAX_REGISTRATION_BODY + 1].decode())
     except (ValueError, RecursionError) as error:
-        raise OAuthError("invalid_client_metadata", "The body is not valid JSON, or it is too long.") from error
+        raise OAuthError("invalid_client_metadata", "The body must be valid JSON of at most 64 KiB.") from error
     if not isinstance(document, dict):
         raise OAuthError("invalid_client_metadata", "The body must be a JSON object.")
     return document
 
 
 def _describe_client(registered: RegisteredAgent) -> dict[str, Any]:
-    """Return what was registered (RFC 7591 section 3.2.1), which is not always what was asked for."""
+    """Return what was registered (RFC 7591 section 3.2.1), which can differ from the request."""
     agent = registered.agent
     secret = {"client_secret": registered.client_secret, "client_secret_expires_at": 0}
     keys: dict[str, Any] = {"jwks_uri": agent.jwks_uri} if agent.jwks_uri else {"jwks": agent.jwks}
@@ -188,7 +188,7 @@ def _describe_client(registered: RegisteredAgent) -> dict[str, Any]:
 
 
 def _next_stop(request: HttpRequest, browser_digest: str) -> str:
-    """Return where the browser goes. Raises `DomainError` where no address is safe."""
+    """Return where to redirect the browser. Raises `DomainError` if no redirect is safe."""
     parameters, actor = Parameters(request.GET), visitor(request)
     if parameters.get("request_uri"):
         consent = pushed_consent(parameters)
@@ -204,7 +204,7 @@ def _next_stop(request: HttpRequest, browser_digest: str) -> str:
 
 
 def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
-    """Refuse `prompt=none`: a person always sees what is granted, so there is no way without one."""
+    """Refuse `prompt=none`, because the user is always asked."""
     prompts = parameters.words("prompt")
     if "none" not in prompts:
         return
@@ -212,7 +212,7 @@ def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
         raise OAuthError("invalid_request", "prompt=none cannot be combined with other values.")
     if not request.user.is_authenticated:
         raise OAuthError("login_required", "The user is not signed in.")
-    raise OAuthError("consent_required", "The user must be asked for consent.")
+    raise OAuthError("consent_required", "The user must be asked for consent. Leave out prompt=none.")
 
 
 def _consent_page(consent: Consent) -> str:
@@ -220,7 +220,7 @@ def _consent_page(consent: Consent) -> str:
 
 
 def _describe_token(found: Introspection) -> dict[str, object]:
-    """Return the members of RFC 7662 section 2.2, and the ids by which our log knows agent and consent."""
+    """Return the members of RFC 7662 section 2.2 and the ids of the agent and consent in our log."""
     consent = {"consent_id": found.consent_id} if found.consent_id else {}
     return {
         "active": True,

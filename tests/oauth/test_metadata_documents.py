@@ -56,7 +56,7 @@ def test_the_host_of_the_document_and_the_host_of_the_return_are_two_facts(
     answer = client.authorize(browser, redirect_uri="https://other.example/redirect", scope="email:read")
     page = browser.get(answer["Location"])
     text = page.content.decode()
-    assert text.index("Described at") < text.index("<strong><bdi>vscode.example</bdi></strong>")
+    assert text.index("Published at") < text.index("<strong><bdi>vscode.example</bdi></strong>")
     assert text.index("Returns you to") < text.index("<strong><bdi>other.example</bdi></strong>")
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "vscode.example", "verified": False}
