@@ -3,31 +3,32 @@
 The algorithm is bound to the key id, so a token is only ever checked with the algorithm of the key it names.
 """
 
-import base64
-import json
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from django.conf import settings
 from django.db import transaction
+from jwcrypto.jwk import JWK
 from jwt import PyJWK
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock, crypto
 from core.actor import SYSTEM, Actor
-from core.canonical import canonical_json, sha256
 from core.errors import Conflict
 from core.locks import lock_signing_keys
 from tokens.models import SigningKey
 
 SEAL_PURPOSE = "signing-key"
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+KINDS: dict[str, dict[str, Any]] = {
+    "ES256": {"kty": "EC", "crv": "P-256"},
+    "RS256": {"kty": "RSA", "size": 2048},
+    "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
+}
 # How long a new key is published before it signs, so that those who cache the JWK set have it in time.
 PUBLISH_AHEAD = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
@@ -139,27 +140,10 @@ def _make(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = 
 
 
 def _make_pair(algorithm: str) -> tuple[str, dict[str, Any], bytes]:
-    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
-    if algorithm == "ES256":
-        private = ec.generate_private_key(ec.SECP256R1())
-        jwk = json.loads(ECAlgorithm.to_jwk(private.public_key()))
-    elif algorithm == "RS256":
-        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        jwk = json.loads(RSAAlgorithm.to_jwk(private.public_key()))
-    else:
-        private = ed25519.Ed25519PrivateKey.generate()
-        jwk = json.loads(OKPAlgorithm.to_jwk(private.public_key()))
-    jwk = {name: value for name, value in jwk.items() if name in ("kty", "crv", "x", "y", "n", "e")}
-    kid = _thumbprint(jwk)
-    pem = private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return kid, {**jwk, "kid": kid, "use": "sig", "alg": algorithm}, pem
-
-
-def _thumbprint(jwk: dict[str, Any]) -> str:
-    """Return the JWK thumbprint (RFC 7638), base64url of the SHA-256 of the required members."""
-    return base64.urlsafe_b64encode(bytes.fromhex(sha256(canonical_json(jwk)))).rstrip(b"=").decode()
+    """Return a new pair's id, its public JWK and its private key. The id is the JWK thumbprint (RFC 7638)."""
+    pair = JWK.generate(**KINDS[algorithm], use="sig", alg=algorithm)
+    kid = pair.thumbprint()
+    return kid, {**pair.export_public(as_dict=True), "kid": kid}, pair.export_to_pem(private_key=True, password=None)
 
 
 def _symmetric_kid() -> str:

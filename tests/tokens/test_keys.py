@@ -1,5 +1,8 @@
 """Signing keys: one at first, rotated without an outage, bound to their algorithm, sealed."""
 
+import base64
+import hashlib
+import json
 import threading
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,6 +56,20 @@ def test_only_public_keys_are_published(algorithm: str) -> None:
         assert key["alg"] == algorithm
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "members"),
+    [("ES256", ("crv", "kty", "x", "y")), ("RS256", ("e", "kty", "n")), ("EdDSA", ("crv", "kty", "x"))],
+)
+def test_the_id_of_a_key_is_its_thumbprint(algorithm: str, members: tuple[str, ...]) -> None:
+    """RFC 7638 section 3: the SHA-256 of the required members, sorted and without white space."""
+    with override_settings(JWT_ALGORITHM=algorithm):
+        (key,) = keys.published_jwks(clock.now())["keys"]
+    hashed = json.dumps({name: key[name] for name in members}, separators=(",", ":")).encode()
+
+    assert key["kid"] == base64.urlsafe_b64encode(hashlib.sha256(hashed).digest()).rstrip(b"=").decode()
+    assert set(key) == {*members, "kid", "use", "alg"}
+
+
 def test_a_switch_of_algorithm_keeps_live_tokens() -> None:
     with override_settings(JWT_ALGORITHM="HS256"):
         token = issue()
@@ -71,6 +88,18 @@ def test_a_new_secret_signs_with_a_new_key_and_still_reads_the_old_one() -> None
     with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
         assert keys.current_key(clock.now()).kid != jwt.get_unverified_header(token)["kid"]
         assert read_access_token(token) is not None
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_only_keys_of_another_secret_are_noticed(algorithm: str) -> None:
+    with override_settings(JWT_ALGORITHM=algorithm):
+        assert not keys.opens_no_stored_key(clock.now()), "there is none"
+        keys.current_key(clock.now())
+        assert not keys.opens_no_stored_key(clock.now())
+        with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
+            assert keys.opens_no_stored_key(clock.now())
+            keys.current_key(clock.now())
+            assert not keys.opens_no_stored_key(clock.now())
 
 
 def test_rotation_publishes_before_it_signs_and_retires_after_the_last_token() -> None:
