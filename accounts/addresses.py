@@ -26,7 +26,9 @@ def _encode_domain(domain: str) -> str:
     try:
         return ".".join(map(_encode_label, idna.uts46_remap(domain).split(".")))
     except UnicodeError as error:
-        raise Invalid.field("email", "Give an address whose domain is a host name, such as ada@example.com.") from error
+        raise Invalid.field(
+            "email", "Must be an email address with a valid domain, such as ada@example.com."
+        ) from error
 
 
 def _encode_label(label: str) -> str:

@@ -11,27 +11,27 @@ from core.actor import Actor
 from core.administration import ReadOnlyAdmin, counted, is_superuser, reasoned_action
 
 
-def _people(users: QuerySet[Any]) -> list[str]:
+def _impact(users: QuerySet[Any]) -> list[str]:
     ids = users.values("pk")
     agents = users.filter(consents__status="approved").values("consents__agent").distinct().count()
     sessions = SessionToken.objects.filter(user__in=ids).count()
     return [
-        counted(users.count(), "person", "people"),
-        f"{counted(agents, 'agent', 'agents')} acting for them, by consent",
-        f"{counted(sessions, 'session', 'sessions')} at the API",
+        counted(users.count(), "user", "users"),
+        f"{counted(agents, 'agent', 'agents')} acting for them with consent",
+        counted(sessions, "API session", "API sessions"),
     ]
 
 
-@reasoned_action("Deactivate selected people", hits=_people)
+@reasoned_action("Deactivate selected users", impact=_impact)
 def deactivate(actor: Actor, user: User, reason: str) -> bool:
-    """Nobody shuts themselves out by mistake: the administrator's own row stays as it is."""
+    """Skip the administrator's own row, so that they cannot lock themselves out by mistake."""
     if not user.is_active or user.id == actor.id:
         return False
     deactivate_user(actor=actor, user=user, reason=reason)
     return True
 
 
-@reasoned_action("Reactivate selected people", hits=_people)
+@reasoned_action("Reactivate selected users", impact=_impact)
 def reactivate(actor: Actor, user: User, reason: str) -> bool:
     if user.is_active:
         return False
@@ -41,7 +41,7 @@ def reactivate(actor: Actor, user: User, reason: str) -> bool:
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    """People register themselves and keep their own passwords; here only the access to this site is given."""
+    """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
     list_display = ["email", "name", "is_active", "is_staff", "created_at", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser"]
@@ -51,24 +51,24 @@ class UserAdmin(ReadOnlyAdmin):
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
         (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login"]}),
-        ("This site", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
+        ("Admin access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
     ]
     actions = [deactivate, reactivate]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Only a superuser hands out access: other administrators could promote themselves."""
+        """Only superusers grant access, because other administrators could promote themselves."""
         return is_superuser(request)
 
     def _belongs_to_superuser(self, row: User) -> bool:
         return row.is_superuser
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save what the form changes: a password chosen meanwhile stays."""
+        """Save only what the form changed, so that a password changed meanwhile is kept."""
         columns = {field.name for field in User._meta.concrete_fields}
         obj.save(update_fields=[name for name in form.changed_data if name in columns])
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A permission is shown with its content type: read them together, or it is one query each."""
+        """Load each permission with its content type, which its label shows."""
         if db_field.name == "user_permissions":
             kwargs["queryset"] = Permission.objects.select_related("content_type")
         return super().formfield_for_manytomany(db_field, request, **kwargs)

@@ -1,4 +1,4 @@
-"""allauth's forms, led through our services and in our words; fields that pages share."""
+"""allauth's forms with our services and labels, and fields that several forms share."""
 
 from typing import Any
 
@@ -23,12 +23,12 @@ LABELS = {
     "oldpassword": _("Current password"),
     "password": _("Password"),
     "password1": _("New password"),
-    "password2": _("New password, once more"),
+    "password2": _("Confirm new password"),
 }
 
 
 class EmailField(forms.EmailField):
-    """An address in its normalized form, which is validated, compared and written to."""
+    """An email address. The value is its normalized form."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.EmailInput(attrs={"autocomplete": "email"})
@@ -42,7 +42,7 @@ class EmailField(forms.EmailField):
 
 
 class CodeField(forms.CharField):
-    """A code from a mail."""
+    """A code from an email."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput(attrs={"autocomplete": "one-time-code", "autocapitalize": "characters"})
@@ -63,7 +63,7 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
 
 
 class ResetPasswordForm(forms.Form):
-    """Only a person's primary address brings a link; any other gets a mail that says so, after the same work."""
+    """Send a link to a primary address. Any other address gets an email that says so, after the same work."""
 
     email = EmailField()
 
@@ -83,12 +83,12 @@ class ResetPasswordForm(forms.Form):
 
 
 class TwoPasswords(forms.Form):
-    """Compares the two new passwords; allauth's forms do the same, in their words."""
+    """Compare the two new passwords. allauth's forms do too, with another error message."""
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = forms.Form.clean(self) or self.cleaned_data
         if not self.errors and data["password1"] != data["password2"]:
-            self.add_error("password2", _("The two new passwords differ."))
+            self.add_error("password2", _("The two passwords do not match."))
         return data
 
 
@@ -110,7 +110,7 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
         _use_plain_words(self)
 
     def clean_oldpassword(self) -> str:
-        """Check it where sign-ins are checked, so that guesses count and are logged as theirs do."""
+        """Check it like a sign-in, so that failed attempts are throttled and logged in the same way."""
         password: str = self.cleaned_data["oldpassword"]
         checked = get_adapter().authenticate(context.request, email=self.user.email, password=password)
         if checked is None or checked.pk != self.user.pk:
@@ -124,7 +124,7 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
 
 
 def _use_plain_words(form: forms.Form) -> None:
-    """Replace allauth's labels by ours; drop placeholders, which vanish, and links, which the pages have."""
+    """Replace allauth's labels. Remove placeholders, and links that our pages already have."""
     for name, field in form.fields.items():
         field.widget.attrs.pop("placeholder", None)
         if name in ("password", "oldpassword"):

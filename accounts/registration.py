@@ -73,7 +73,7 @@ def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = ""
     rows = PendingRegistration.objects.filter(digest=_digest(wanted, code), expires_at__gt=clock.now())
     pending = rows.first()
     if pending is None or not rows.delete()[0]:
-        raise InvalidCode("Check the code, or register again to get another.")
+        raise InvalidCode("Check the code, or register again to get a new one.")
     return User(email=pending.email, name=pending.name, password=pending.password)
 
 

@@ -43,7 +43,7 @@ def address_is_taken(email: str) -> bool:
 def require_verified_address(user: User) -> None:
     """Raise `EmailUnverified` where addresses must be proved and this person's never was."""
     if settings.REQUIRE_VERIFIED_EMAIL and not has_verified_address(user):
-        raise EmailUnverified("Confirm your address with the code that we sent to it.")
+        raise EmailUnverified("Request a code for your address, then confirm the address with the code.")
 
 
 def addresses_of(user: User) -> list[EmailAddress]:

@@ -38,7 +38,7 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     if own.filter(email=email).exists():
         raise Invalid.field("email", "This address is already confirmed.")
     if email != user.email and own.count() >= MAX_ADDRESSES:
-        raise Invalid.field("email", f"At most {MAX_ADDRESSES} addresses.")
+        raise Invalid.field("email", f"An account can have at most {MAX_ADDRESSES} addresses. Remove one first.")
     AddressCode.objects.create(
         user=user, email=email, digest=codes.code_digest(code, user.id, email), expires_at=now + codes.LIFETIME
     )
@@ -53,7 +53,7 @@ def confirm_address(*, actor: Actor, user: User, email: str, code: str) -> None:
     user, email = hold_account(user), normalize_email(email)
     rows = AddressCode.objects.filter(digest=codes.code_digest(code, user.id, email), expires_at__gt=clock.now())
     if not rows.delete()[0]:
-        raise InvalidCode("Check the code, or ask for another.")
+        raise InvalidCode("Check the code, or request a new one.")
     if email == user.email:
         prove_primary_address(user)
         _record(Event.USER_EMAIL_VERIFIED, actor, user, email)
@@ -72,7 +72,7 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
     user = hold_account(user)
     address = _own_address(user, email)
     if address.email == user.email:
-        raise AddressInUse("Make another address the primary one first.")
+        raise AddressInUse("Make another address the primary address first.")
     address.delete()
     _record(Event.USER_EMAIL_REMOVED, actor, user, address.email)
     for to in (user.email, address.email):
@@ -129,7 +129,7 @@ def _unique_or_taken() -> Iterator[None]:
 def _own_address(user: User, email: str) -> EmailAddress:
     address = EmailAddress.objects.filter(user=user, email=normalize_email(email)).first()
     if address is None:
-        raise NotFound("No such address.")
+        raise NotFound("No such email address.")
     return address
 
 

@@ -1,4 +1,4 @@
-"""Last touches to other apps' pages. This app stands last, so all others have registered theirs."""
+"""Changes to other apps' admin pages. This app is listed last, so the others have registered theirs."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ EMAIL_ADDRESS = apps.get_model("account", "EmailAddress")
 
 
 class EmailAddressAdmin(ReadOnlyAdmin):
-    """To read: whoever could add an address to an account could take the account over."""
+    """Read-only, because adding an address to an account would allow taking it over."""
 
     owners = ["user"]
     list_display = ["email", "user", "primary", "verified"]
@@ -25,7 +25,7 @@ class EmailAddressAdmin(ReadOnlyAdmin):
 
 
 class GroupAdmin(GuardedAdmin):
-    """Only superusers: an administrator who could edit their own group could promote themselves."""
+    """Only superusers, because administrators who can edit their own group could promote themselves."""
 
     search_fields = ["name"]
     filter_horizontal = ["permissions"]
@@ -46,7 +46,7 @@ class GroupAdmin(GuardedAdmin):
         return is_superuser(request)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A permission is shown with its content type: read them together, or it is one query each."""
+        """Load each permission with its content type, which its label shows."""
         if db_field.name == "permissions":
             kwargs["queryset"] = Permission.objects.select_related("content_type")
         return super().formfield_for_manytomany(db_field, request, **kwargs)

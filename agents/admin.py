@@ -21,27 +21,27 @@ from core.administration import (
 )
 
 
-def _agents(rows: QuerySet[Any]) -> list[str]:
-    people = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
+def _impact(rows: QuerySet[Any]) -> list[str]:
+    users = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
     return [
         counted(rows.count(), "agent", "agents"),
-        f"{counted(people.distinct().count(), 'person', 'people')} connected to them",
+        f"{counted(users.distinct().count(), 'user', 'users')} connected to them",
     ]
 
 
-@reasoned_action("Stop selected agents", hits=_agents)
+@reasoned_action("Stop selected agents", impact=_impact)
 def stop(actor: Actor, agent: Agent, reason: str) -> bool:
     return stop_agent(actor=actor, agent=agent, reason=reason)
 
 
-@reasoned_action("Lift the stop of selected agents", hits=_agents)
+@reasoned_action("Lift the stop of selected agents", impact=_impact)
 def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:
-    """A suspension by the developer stays: only the developer ends that."""
+    """Lift only the administrator's stop. A suspension by the developer remains."""
     return lift_agent_stop(actor=actor, agent=agent, reason=reason)
 
 
 class AgentAdmin(ReadOnlyAdmin):
-    """The words that people read can be corrected; what an agent may do is its developer's to say."""
+    """Administrators can correct the name and description. Only the developer decides what the agent may do."""
 
     owners = ["organization__developers__user"]
     list_display = ["name", "id", "organization", "status", "stopped_at", "created"]
@@ -82,7 +82,7 @@ class AgentAdmin(ReadOnlyAdmin):
         if changes:
             update_agent(actor=administrator(request), agent=obj, changes=changes)
 
-    @admin.display(description="what it has")
+    @admin.display(description="related objects")
     def belongings(self, agent: Agent) -> SafeString:
         relations = {"consents": "agent", "policies": "agent", "families": "application", "secrets": "agent"}
         links = [

@@ -22,18 +22,18 @@ LOOPBACK_PORT = re.compile(r"^(http://(?:localhost|127\.0\.0\.1|\[::1\])):\d{1,5
 
 
 def problem_with(uri: str) -> str | None:
-    """Return why `uri` cannot be registered. None when it can."""
+    """Return why `uri` cannot be registered, or None if it can."""
     if not PRINTABLE.fullmatch(uri) or len(uri) > MAX_REDIRECT_URI_LENGTH or "\\" in uri:
-        return f"must be printable ASCII without spaces, at most {MAX_REDIRECT_URI_LENGTH} characters"
+        return f"Must be printable ASCII without spaces, at most {MAX_REDIRECT_URI_LENGTH} characters."
     parts = _split(uri)
     if parts is None:
-        return "must be an absolute URI with a valid host and port"
+        return "Must be an absolute URI with a valid host and port."
     if "#" in uri:
-        return "must not have a fragment"
+        return "Must not have a fragment."
     if "*" in uri:
-        return "must not have a wildcard"
+        return "Must not have a wildcard."
     if "@" in parts.netloc:
-        return "must not have a user name or password"
+        return "Must not have a user name or password."
     return _problem_with_scheme(parts)
 
 
@@ -81,13 +81,13 @@ def without_loopback_port(uri: str) -> str:
 
 def _problem_with_scheme(parts: SplitResult) -> str | None:
     if parts.scheme in WEB_SCHEMES and not HOST.fullmatch(parts.hostname or ""):
-        return "must have a host name of letters, digits, dots and hyphens, or an IP address"
+        return "Must have a host name of letters, digits, dots and hyphens, or an IP address."
     if parts.scheme == "https":
         return None
     if parts.scheme == "http":
-        return None if parts.hostname in LOOPBACK_HOSTS else "must use https, except on loopback hosts"
+        return None if parts.hostname in LOOPBACK_HOSTS else "Must use https, except on loopback hosts."
     if parts.scheme in UNREGISTRABLE_SCHEMES or not PRIVATE_USE_SCHEME.fullmatch(parts.scheme):
-        return "must be https, http on a loopback host, or a private-use scheme such as com.example.app"
+        return "Must use https, http on a loopback host, or a private-use scheme such as com.example.app."
     return None
 
 

@@ -77,7 +77,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> A
     """
     unknown = set(changes) - EDITABLE
     if unknown:
-        raise Invalid.field(min(unknown), "cannot be changed")
+        raise Invalid.field(min(unknown), "This field cannot be changed.")
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
     with revocation():
@@ -151,7 +151,7 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
         agent = agent_for_client_id(client_id)
         if agent and find_live_secret(ClientSecret.objects.filter(agent=agent), client_secret, clock.now()):
             return agent
-        raise InvalidClient("Check the client id and the secret.")
+        raise InvalidClient("Check the client ID and the client secret.")
 
 
 @contextmanager
@@ -172,11 +172,11 @@ def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[
 
 def _check_redirect_uris(uris: Sequence[str]) -> None:
     if not 1 <= len(uris) <= MAX_REDIRECT_URIS:
-        raise Invalid.field("redirectUris", f"must have 1 to {MAX_REDIRECT_URIS} redirect URIs")
+        raise Invalid.field("redirectUris", f"Must have 1 to {MAX_REDIRECT_URIS} redirect URIs.")
     problems = [(index, problem_with(uri)) for index, uri in enumerate(uris)]
     errors = tuple(FieldError(f"redirectUris.{index}", problem) for index, problem in problems if problem)
     if errors:
-        raise Invalid("A redirect URI cannot be registered.", errors=errors)
+        raise Invalid("A redirect URI is not valid.", errors=errors)
 
 
 def _stored(field: str, value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The log, to be read. There is no form that writes it, for anybody."""
+"""The audit log, read-only for all administrators."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from core.administration import ReadOnlyAdmin, pretty
 
 
 class EvidenceAdmin(ReadOnlyAdmin):
-    """No actions at all."""
+    """Read-only rows without actions."""
 
     actions = None
 
@@ -33,9 +33,9 @@ def _from_body(name: str, *, description: str) -> Any:
 class EntryAdmin(EvidenceAdmin):
     list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
-    list_filter = ["outcome", "timestamp", "event"]  # a date hierarchy would read the whole log for every page
+    list_filter = ["outcome", "timestamp", "event"]  # A date hierarchy would read the whole log for every page.
     search_fields = ["=id", "=concerns__organization_id", "=user_id", "=agent_id", "=consent_id"]
-    search_help_text = "The full id of an entry, organization, person, agent or consent."
+    search_help_text = "The full ID of an entry, organization, user, agent or consent."
     readonly_fields = [
         "actor",
         "reason",
@@ -49,17 +49,17 @@ class EntryAdmin(EvidenceAdmin):
     ]
     fieldsets = [
         (None, {"fields": ["id", "timestamp", "event", "outcome", "reason", "actor"]}),
-        ("What", {"fields": ["action", "scopes", "policy", "metadata"]}),
-        ("Whom", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
-        ("Where from", {"fields": ["request_id", "personal"]}),
+        ("Request", {"fields": ["action", "scopes", "policy", "metadata"]}),
+        ("Subjects", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
+        ("Origin", {"fields": ["request_id", "personal"]}),
     ]
 
     reason = staticmethod(_from_body("reason", description="reason"))
     action = staticmethod(_from_body("action", description="action"))
     policy = staticmethod(_from_body("policyId", description="policy"))
-    request_id = staticmethod(_from_body("requestId", description="request"))
+    request_id = staticmethod(_from_body("requestId", description="request ID"))
 
-    @admin.display(description="by")
+    @admin.display(description="actor")
     def actor(self, entry: Entry) -> str:
         actor = entry.content["actor"]
         return f"{actor['kind']} {actor['id'] or ''}".strip()

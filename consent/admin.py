@@ -10,16 +10,16 @@ from core.actor import Actor
 from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, reasoned_action
 
 
-def _consents(rows: QuerySet[Any]) -> list[str]:
+def _impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(status=Consent.Status.APPROVED)
     return [
         counted(live.count(), "live consent", "live consents"),
-        counted(live.values("user").distinct().count(), "person", "people"),
+        counted(live.values("user").distinct().count(), "user", "users"),
         counted(live.values("agent").distinct().count(), "agent", "agents"),
     ]
 
 
-@reasoned_action("Revoke selected consents", hits=_consents)
+@reasoned_action("Revoke selected consents", impact=_impact)
 def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
     if consent.status != Consent.Status.APPROVED:
         return False
@@ -40,7 +40,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
-            "What was asked",
+            "Request",
             {
                 "fields": [
                     "shown",
@@ -55,7 +55,7 @@ class ConsentAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            "What was granted",
+            "Decision",
             {
                 "fields": [
                     "granted_scopes",
@@ -70,7 +70,7 @@ class ConsentAdmin(ReadOnlyAdmin):
         ),
     ]
 
-    @admin.display(description="scopes, as they were shown")
+    @admin.display(description="scopes as shown")
     def shown(self, consent: Consent) -> SafeString:
         return pretty(consent.shown_scopes)
 

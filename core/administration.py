@@ -1,4 +1,4 @@
-"""What our admin pages share: whatever changes goes through a service, with a reason, in an administrator's name."""
+"""Base classes for the admin pages. Every change goes through a service, with a reason and the administrator."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -18,20 +18,20 @@ from django.utils.safestring import SafeString
 from core.actor import Actor, visitor
 from core.errors import DomainError
 from core.guarded_admin import GuardedAdmin
-from core.text import escape_invisible
+from core.text import escape_invisible, plain_text
 
 MAX_REASON_LENGTH = 300
 
 type Rows = QuerySet[Any]
 type Act = Callable[[Actor, Any, str], bool]
-type Hits = Callable[[Rows], Iterable[str]]
+type Impact = Callable[[Rows], Iterable[str]]
 
 
 class ReadOnlyAdmin(GuardedAdmin):
-    """Rows to search and read. Nobody adds, changes or deletes one by hand, superusers included.
+    """Rows to search and read. Even superusers cannot add, change or delete rows directly.
 
-    What a row can go through is an action: whoever may change the model in Django's sense may act on it. Only
-    superusers act on rows of superusers; `owners` are the lookups from a row to the people that it belongs to.
+    Changes are actions, available with Django's change permission for the model. Only superusers may act on rows
+    that belong to superusers. `owners` are the lookups from a row to the users that it belongs to.
     """
 
     owners: Sequence[str] = ()
@@ -52,13 +52,13 @@ class ReadOnlyAdmin(GuardedAdmin):
         return super().has_change_permission(request)
 
     def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
-        """Return why the administrator may not act on this row. None when `has_act_permission` is enough."""
+        """Return why the administrator may not act on this row, or None if `has_act_permission` is enough."""
         if is_superuser(request) or not self._belongs_to_superuser(row):
             return None
-        return f"{row}: only a superuser may act on a superuser or on what belongs to one."
+        return f"{row}: only a superuser may act on a superuser or on what belongs to a superuser."
 
     def may_act_on(self, request: HttpRequest, row: Any = None) -> bool:
-        """Return whether the administrator may act on this row, or on any if none is given."""
+        """Return whether the administrator may act on this row, or on any row if none is given."""
         return self.has_act_permission(request) and (row is None or self.problem_with_acting_on(request, row) is None)
 
     def _belongs_to_superuser(self, row: Any) -> bool:
@@ -70,8 +70,15 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(
         max_length=MAX_REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text="It is kept in the audit log for good, so name no person in it.",
+        help_text="The reason is stored permanently in the audit log, so do not include personal data.",
     )
+
+    def clean_reason(self) -> str:
+        """Refuse a reason without visible characters."""
+        reason: str = self.cleaned_data["reason"]
+        if not plain_text(reason):
+            raise forms.ValidationError(self.fields["reason"].error_messages["required"], code="required")
+        return reason
 
 
 def is_superuser(request: HttpRequest) -> bool:
@@ -79,22 +86,24 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 def administrator(request: HttpRequest) -> Actor:
-    """Return the signed-in administrator as the one who acts."""
+    """Return the signed-in administrator as the actor."""
     return visitor(request).acting_as("administrator", str(request.user.pk))
 
 
-def reasoned_action(description: str, *, hits: Hits) -> Callable[[Act], Any]:
+def reasoned_action(description: str, *, impact: Impact) -> Callable[[Act], Any]:
     """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
 
-    The action first shows a page that asks for the reason and says, in the sentences of `hits(rows)`, whom it hits.
-    Each row is a transaction of its own: a lock held over many rows would stall every decision.
+    The action first shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects.
+    Each row has its own transaction, because a lock over many rows would block all decisions.
     """
 
     def decorate(act: Act) -> Any:
         def action(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Rows) -> TemplateResponse | None:
             form = ReasonForm(request.POST if "confirmed" in request.POST else None)
             if not form.is_valid():
-                return _ask(model_admin, request, rows, form=form, title=description, action=act.__name__, hits=hits)
+                return _ask(
+                    model_admin, request, rows, form=form, title=description, action=act.__name__, impact=impact
+                )
             actor, reason = administrator(request), form.cleaned_data["reason"]
             problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
             _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
@@ -112,13 +121,13 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
-    """Return a link to the model's list, narrowed to `filters`."""
+    """Return a link to the model's list, filtered by `filters`."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
 
 
 def pretty(value: Any) -> SafeString:
-    """Return JSON to be read by people. Evidence stays whole: an invisible character is written as its escape."""
+    """Return indented JSON. Invisible characters are escaped rather than removed, so that evidence stays complete."""
     lines = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
     return format_html("<pre>{}</pre>", "\n".join(map(escape_invisible, lines)))
 
@@ -131,7 +140,7 @@ def _ask(
     form: ReasonForm,
     title: str,
     action: str,
-    hits: Hits,
+    impact: Impact,
 ) -> TemplateResponse:
     chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
     context = {
@@ -139,7 +148,7 @@ def _ask(
         "title": title,
         "opts": model_admin.model._meta,
         "form": form,
-        "hits": list(hits(rows)),
+        "impact": list(impact(rows)),
         "rows": rows[:20],
         "total": rows.count(),
         "chosen": chosen,
@@ -151,7 +160,7 @@ def _ask(
 
 
 def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
-    """Return whether the row changed, or why it could not."""
+    """Return whether the row changed, or an error message."""
     try:
         return act(actor, row, reason)
     except DomainError as error:
@@ -161,7 +170,7 @@ def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
 def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
     done = outcomes.count(True)
     unchanged = outcomes.count(False)
-    messages.success(request, f"Done: {done}." + (f" Already so: {unchanged}." if unchanged else ""))
+    messages.success(request, f"Done: {done}." + (f" Unchanged: {unchanged}." if unchanged else ""))
     for outcome in outcomes:
         if isinstance(outcome, str):
             messages.error(request, outcome)

@@ -1,4 +1,4 @@
-"""Errors that a caller can act on, as data: a stable code, a status, and what to do about it.
+"""Errors that a caller can act on, with a stable code, a status, and the remedy.
 
 A surface turns them into RFC 9457 problem details or into a page; the domain knows neither.
 """
@@ -8,18 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field, by its name on the wire (`rules.0.config.timezone`)."""
+    """An error in one field, by its path in the JSON body (`rules.0.config.timezone`)."""
 
     field: str
     message: str
 
 
 class DomainError(Exception):
-    """A refusal with a stable `code`. Subclasses set `code`, `status` and `title`."""
+    """An error with a stable `code`. Subclasses set `code`, `status` and `title`."""
 
     code = "error"
     status = 400
-    title = "The request cannot be carried out"
+    title = "The request could not be completed"
 
     def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
         self.detail = detail or self.title
@@ -28,7 +28,7 @@ class DomainError(Exception):
 
 
 class Invalid(DomainError):
-    """A field is wrong; `errors` names it."""
+    """One or more fields are invalid. `errors` names them."""
 
     code = "validation_failed"
     title = "The request is not valid"
@@ -39,37 +39,37 @@ class Invalid(DomainError):
 
 
 class NotAuthenticated(DomainError):
-    """No credential, or a wrong one."""
+    """The credential is missing or wrong."""
 
     code = "not_authenticated"
     status = 401
-    title = "A valid credential is needed"
+    title = "A valid credential is required"
 
 
 class Forbidden(DomainError):
     code = "forbidden"
     status = 403
-    title = "This credential does not allow that"
+    title = "This credential does not allow this request"
 
 
 class NotFound(DomainError):
-    """Absent, or somebody else's: the two look alike on purpose."""
+    """The object does not exist or belongs to someone else. The error does not say which."""
 
     code = "not_found"
     status = 404
-    title = "There is nothing here"
+    title = "Not found"
 
 
 class Conflict(DomainError):
     code = "conflict"
     status = 409
-    title = "The current state does not allow that"
+    title = "The request conflicts with the current state"
 
 
 class Gone(DomainError):
     code = "gone"
     status = 410
-    title = "It is too late for that"
+    title = "No longer available"
 
 
 class Throttled(DomainError):
@@ -80,20 +80,20 @@ class Throttled(DomainError):
     title = "Too many attempts"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many attempts; try again in {_in_words(retry_after)}.")
+        super().__init__(f"Too many attempts. Try again in {_in_words(retry_after)}.")
         self.retry_after = retry_after
 
 
 class Unavailable(DomainError):
-    """We cannot decide safely now, so we refuse."""
+    """No safe decision is possible now, so the request is refused."""
 
     code = "unavailable"
     status = 503
-    title = "The service cannot answer now"
+    title = "The service is temporarily unavailable"
 
 
 def _in_words(seconds: int) -> str:
-    """Return the time as a person says it; a window ends up to a slot later than the limit's own words."""
+    """Return a rounded duration for display. A window can end up to one slot later than the limit says."""
     if seconds < 50:
         return f"{seconds} second{'' if seconds == 1 else 's'}"
     minutes = round(seconds / 60)

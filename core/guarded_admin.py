@@ -1,7 +1,7 @@
-"""Admin pages that take nothing from the address but what they offer themselves.
+"""Admin pages that accept only the filters, pages and columns that they offer.
 
-Django's list pages filter by any column that the address names, of other models too: a staff member with view
-permission reads `?password__startswith=` letter by letter.
+Django's list pages filter by any column that the URL names, even of other models: a staff member with view
+permission could read a password hash with `?password__startswith=`, letter by letter.
 """
 
 from collections.abc import Iterator
@@ -20,33 +20,33 @@ DATE_LOOKUPS = ("__year", "__month", "__day")
 
 
 class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """Lists that filter by what `list_filter` and `date_hierarchy` offer, and by the ids of related rows."""
+    """Lists that filter only by `list_filter`, `date_hierarchy` and the ids of related rows."""
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
-        """Return whether the list may be narrowed by this. Django answers 400 where it may not."""
+        """Return whether the list may be filtered by this lookup. If not, Django responds with 400."""
         return lookup in set(self._offered_lookups(request))
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Raise `BadRequest` for a value that no column can hold and for a page that does not exist."""
+        """Raise `BadRequest` for a value that the column cannot hold and for a page that does not exist."""
         try:
             changelist = super().get_changelist_instance(request)
             _check_page(request, changelist)
             _check_order(request, changelist)
         except (IncorrectLookupParameters, OverflowError, ValueError) as error:
-            raise BadRequest("The address names a value, page or column that does not exist.") from error
+            raise BadRequest("The URL contains a filter value, page or column that does not exist.") from error
         return changelist
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row, or None. PostgreSQL takes no NUL, not even to look it up."""
+        """Return the row, or None. PostgreSQL raises an error for a NUL, even in a lookup."""
         return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], **options: Any) -> Any:
-        """Raise `BadRequest` for a chosen row whose id no row can have. Django would look it up and fail."""
+        """Raise `BadRequest` for a selected row with an impossible id, which would make Django fail."""
         try:
             for text in request.POST.getlist(ACTION_CHECKBOX_NAME):
                 self.opts.pk.clean(text, None)
         except ValidationError as error:
-            raise BadRequest("A chosen row does not exist.") from error
+            raise BadRequest("A selected row does not exist.") from error
         return super().response_action(request, queryset, **options)
 
     def _offered_lookups(self, request: HttpRequest) -> Iterator[str]:
@@ -61,7 +61,7 @@ class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
 
 
 def _check_page(request: HttpRequest, changelist: ChangeList) -> None:
-    """Raise `IncorrectLookupParameters` for a page beyond the last, also where there is only one."""
+    """Raise `IncorrectLookupParameters` for a page beyond the last, even if there is only one."""
     for text in request.GET.getlist(PAGE_VAR):
         if not 1 <= int(text) <= changelist.paginator.num_pages:
             raise IncorrectLookupParameters

@@ -72,7 +72,7 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
     A `DomainError` of `work` is raised again after the commit, so that what it counted or ended stays so.
     """
     if not 0 < len(request.key) <= MAX_KEY_LENGTH or not request.key.isprintable():
-        raise Invalid.field("Idempotency-Key", f"must be 1 to {MAX_KEY_LENGTH} printable characters")
+        raise Invalid.field("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
     with transaction.atomic():
         if not _claim(request):
             return _stored(request)
@@ -117,6 +117,6 @@ def _keep_or_forget(request: RepeatableRequest, outcome: Answer | DomainError) -
 def _stored(request: RepeatableRequest) -> Answer:
     record = IdempotencyRecord.objects.get(pk=request.record_key)
     if record.request_digest != request.request_digest:
-        raise IdempotencyKeyReused("Take a new key for a new request.")
+        raise IdempotencyKeyReused("Use a new key for each new request.")
     status, body = json.loads(crypto.open_sealed(PURPOSE, record.sealed_answer or b""))
     return Answer(status, body)

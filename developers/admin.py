@@ -14,31 +14,31 @@ from developers.services import reactivate_organization, suspend_organization, v
 COLLEAGUES = "organization__developers__user"
 
 
-def _organizations(rows: QuerySet[Any]) -> list[str]:
-    people = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
+def _impact(rows: QuerySet[Any]) -> list[str]:
+    users = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
     return [
         counted(rows.count(), "organization", "organizations"),
         counted(rows.exclude(agents=None).values("agents").count(), "agent", "agents"),
-        f"{counted(people.distinct().count(), 'person', 'people')} connected to them",
+        f"{counted(users.distinct().count(), 'user', 'users')} connected to them",
     ]
 
 
-@reasoned_action("Suspend selected organizations", hits=_organizations)
+@reasoned_action("Suspend selected organizations", impact=_impact)
 def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
     return suspend_organization(actor=actor, organization=organization, reason=reason)
 
 
-@reasoned_action("Reactivate selected organizations", hits=_organizations)
+@reasoned_action("Reactivate selected organizations", impact=_impact)
 def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
     return reactivate_organization(actor=actor, organization=organization, reason=reason)
 
 
-@reasoned_action("Mark selected organizations as verified", hits=_organizations)
+@reasoned_action("Mark selected organizations as verified", impact=_impact)
 def verify(actor: Actor, organization: Organization, reason: str) -> bool:
     return _set_verified(actor, organization, reason, is_verified=True)
 
 
-@reasoned_action("Mark selected organizations as not verified", hits=_organizations)
+@reasoned_action("Mark selected organizations as not verified", impact=_impact)
 def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
     return _set_verified(actor, organization, reason, is_verified=False)
 
@@ -61,7 +61,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     readonly_fields = ["belongings"]
     actions = [suspend, reactivate, verify, unverify]
 
-    @admin.display(description="what it has")
+    @admin.display(description="related objects")
     def belongings(self, organization: Organization) -> SafeString:
         relations = ("developers", "agents", "policies", "resource_servers", "consents")
         models = [(name, Organization._meta.get_field(name).related_model) for name in relations]
@@ -83,7 +83,7 @@ class DeveloperAdmin(ReadOnlyAdmin):
 
 
 class SecretAdmin(ReadOnlyAdmin):
-    """A secret by its last four characters: enough to tell two apart, of no use to anybody else."""
+    """A secret, shown by its last four characters."""
 
     list_filter = [("expires_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"

@@ -1,10 +1,10 @@
-"""What can be refused to an organization."""
+"""Errors about organizations."""
 
 from core.errors import Forbidden
 
 
 class OrganizationSuspended(Forbidden):
-    """An administrator has suspended the organization; `detail` says when and why."""
+    """An administrator has suspended the organization. `detail` says when and why."""
 
     code = "organization_suspended"
     title = "The organization is suspended"

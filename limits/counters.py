@@ -109,7 +109,7 @@ def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     if not windows:
         return {}
     if not connection.in_atomic_block:
-        raise TransactionManagementError("Counters can be locked inside a transaction only")
+        raise TransactionManagementError("Counters can be locked only inside a transaction.")
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_ON[connection.vendor], [_stored(EPOCH), _key_list(sorted(windows))])
         rows = cursor.fetchall()
@@ -176,7 +176,7 @@ def _windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     for request in requests:
         for key in filter(None, (request.key, request.also)):
             if windows.setdefault(key, request.window_seconds) != request.window_seconds:
-                raise ValueError("A counter has one window: put it into the key")
+                raise ValueError("A counter must have only one window. Include the window in its key.")
     return windows
 
 

@@ -41,7 +41,7 @@ class QuickThrottle:
     def hit(self, *subjects: Subject, number: int = 1) -> None:
         """Count `number` for each subject. Raises `Throttled`, and counts nothing, if that does not fit for one."""
         if number < 1:
-            raise ValueError("Count one or more")
+            raise ValueError("The count must be 1 or more.")
         limit, window = parse_rate(self.rate)
         now = clock.now()
         slice_length = timedelta(seconds=window) / SLICES

@@ -44,11 +44,11 @@ class CounterRequest:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.key) <= KEY_LENGTH:
-            raise ValueError(f"A counter's key has 1 to {KEY_LENGTH} characters")
+            raise ValueError(f"A counter's key must have 1 to {KEY_LENGTH} characters.")
         if len(self.also) > KEY_LENGTH or self.also == self.key:
-            raise ValueError("A counter weighs in another one")
+            raise ValueError("A counter must include a counter other than itself.")
         if self.limit < 1 or self.window_seconds < 1:
-            raise ValueError("A counter's limit and window are 1 or more")
+            raise ValueError("A counter's limit and window must be 1 or more.")
 
 
 @dataclass(slots=True)

@@ -67,7 +67,9 @@ def parse_rate(rate: str) -> tuple[int, int]:
     """Return the number and the window in seconds of a rate such as "10/minute". Raises `ValueError`."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})/(second|minute|hour|day)", rate, re.ASCII)
     if not match:
-        raise ValueError(f"{rate!r} is not a rate; write a number, a slash, and second, minute, hour or day")
+        raise ValueError(
+            f"{rate!r} is not a rate. Use a number, a slash, and second, minute, hour or day, such as 10/minute."
+        )
     return int(match[1]), SECONDS[match[2]]
 
 
@@ -112,7 +114,7 @@ class Throttle:
 
     def _requests(self, subjects: Sequence[Subject]) -> list[CounterRequest]:
         if not subjects or any("@" in subject.name for subject in subjects):
-            raise ValueError("A throttle needs subjects, and never an e-mail address in clear")
+            raise ValueError("A throttle needs at least one subject, and no subject may contain an email address.")
         limit, window = parse_rate(self.rate)
         keys = [counter_key("throttle", self.name, window, subject.name) for subject in subjects]
         return [CounterRequest(key, limit * subject.times, window) for key, subject in zip(keys, subjects, strict=True)]

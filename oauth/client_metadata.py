@@ -46,9 +46,9 @@ def _redirect_uris(document: Mapping[str, Any]) -> list[str]:
     if not isinstance(uris, list) or not 1 <= len(uris) <= MAX_REDIRECT_URIS:
         raise OAuthError("invalid_redirect_uri", f"redirect_uris must be a list of 1 to {MAX_REDIRECT_URIS} URIs.")
     for uri in uris:
-        problem = problem_with(uri) if isinstance(uri, str) else "must be a string"
+        problem = problem_with(uri) if isinstance(uri, str) else "Must be a string."
         if problem:
-            raise OAuthError("invalid_redirect_uri", f"A redirect URI {problem}.")
+            raise OAuthError("invalid_redirect_uri", f"A redirect URI is not valid. {problem}")
     return list(dict.fromkeys(uris))
 
 

@@ -16,13 +16,13 @@ from policies.services import create_policy, delete_policy, update_policy
 
 
 class RulesField(forms.JSONField):
-    """JSON that can be read and stored. What cannot is a form error, and shown again as it was sent."""
+    """JSON that can be stored. Other input is a form error and is shown again as it was sent."""
 
     def to_python(self, value: Any) -> Any:
         try:
             parsed = super().to_python(value)
             json.dumps(parsed, ensure_ascii=False).encode()
-        except (ValueError, RecursionError):  # numbers of thousands of digits, halves of characters, deep nesting
+        except (ValueError, RecursionError):  # numbers with thousands of digits, lone surrogates, deep nesting
             raise forms.ValidationError(
                 self.error_messages["invalid"], code="invalid", params={"value": value}
             ) from None
@@ -33,7 +33,7 @@ class RulesField(forms.JSONField):
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A policy whose rules are checked as the API checks them."""
+    """A policy with the same checks as in the API."""
 
     class Meta:
         model = Policy
@@ -42,7 +42,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
         help_texts = {"rules": 'A list of {"type": ..., "config": {...}}.'}
 
     def clean(self) -> None:
-        """Refuse what the service refuses: unusable rules, and an agent of another organization."""
+        """Refuse what the service refuses: invalid rules and agents of other organizations."""
         organization = self.cleaned_data.get("organization") or getattr(self.instance, "organization", None)
         agent = self.cleaned_data.get("agent")
         if organization is not None and "rules" in self.cleaned_data and "rules" in self.changed_data:
@@ -60,7 +60,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
 
 @admin.register(Policy)
 class PolicyAdmin(ReadOnlyAdmin):
-    """Changes go through the services, so that they count for the next verify and stand in the log."""
+    """Policies, changed through the services, so that changes apply to the next verify and are logged."""
 
     form = PolicyForm
     owners = ["organization__developers__user"]
@@ -85,10 +85,10 @@ class PolicyAdmin(ReadOnlyAdmin):
         return ["id", "organization", "version", "created_at", "updated_at"] if obj else []
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer no superuser's organization to other administrators."""
+        """Hide organizations of superusers from other administrators."""
         if db_field.name == "organization" and not is_superuser(request):
             kwargs["queryset"] = Organization.objects.exclude(developers__user__is_superuser=True)
-            kwargs["error_messages"] = {"invalid_choice": "Only a superuser may act on what belongs to a superuser."}
+            kwargs["error_messages"] = {"invalid_choice": "Only a superuser may act on a superuser's organization."}
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Policy, form: Any, change: bool) -> None:

@@ -18,8 +18,8 @@ from policies.rules.parsing import parse_rule
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE = Denial("The rule cannot be read, so nothing passes it.")
-FAILED = Denial("The rule failed, so nothing passes it.")
+UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
+FAILED = Denial("The rule failed with an error, so it denied the request.")
 NO_LIMIT = 2**63
 
 
@@ -64,7 +64,7 @@ class Limit:
 
     def denial(self, retry_after_seconds: int) -> PolicyDenial:
         """Return the denial for when the counter has no room."""
-        return _denial(self.policy, self.rule, Denial("The limit is reached.", retry_after_seconds))
+        return _denial(self.policy, self.rule, Denial("The rate limit is exceeded.", retry_after_seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _ask(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial
             return tuple(rule.counters(ctx))
         if isinstance(answer, Denial):
             return answer
-        raise TypeError(f"A rule answered {type(answer).__name__}")
+        raise TypeError(f"A rule returned {type(answer).__name__}")
     except Exception:
         logger.exception("Rule %d (%s) of policy %s failed and denies", rule.index, rule.type, policy.id)
         return FAILED

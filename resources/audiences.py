@@ -52,8 +52,8 @@ def named_audiences(identifiers: Sequence[str]) -> list[Audience]:
     audiences = [audience for audience in found if audience is not None]
     if len(audiences) != len(found):
         raise InvalidTarget(
-            "Name a registered resource server, or leave it out.",
-            errors=(FieldError("resource", "is not a registered resource server"),),
+            "Use the identifier of a registered resource server, or leave it out.",
+            errors=(FieldError("resource", "Not a registered resource server."),),
         )
     return audiences
 
@@ -69,5 +69,5 @@ def require_same_owners(owners: Mapping[str, str]) -> None:
         audience = audience_for_identifier(identifier)
         if audience is None or owners_of([audience]).get(identifier) != organization_id:
             raise InvalidTarget(
-                f"{identifier} is no longer the service that was asked for. Nothing was granted; start again there."
+                f"{identifier} no longer belongs to the same service. No access was granted. Start again at the agent."
             )

@@ -35,16 +35,14 @@ class ScopeDefinition:
 def settle_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
     """Store the definitions among `scopes`; return the ids of all, in order. Raises `Invalid`, `ScopePrefixTaken`."""
     if not 1 <= len(scopes) <= MAX_SCOPES:
-        raise Invalid.field("scopes", f"must have 1 to {MAX_SCOPES} scopes")
+        raise Invalid.field("scopes", f"Must have 1 to {MAX_SCOPES} scopes.")
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
     problems = [(index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes)]
     errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
     if errors:
-        raise Invalid("A scope cannot be used.", errors=errors)
+        raise Invalid("A scope is not valid.", errors=errors)
     if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
-        raise Invalid.field(
-            "scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use scopes that it has defined."
-        )
+        raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")
     for scope in scopes:
         if isinstance(scope, ScopeDefinition):
             _define(organization, scope)
@@ -53,11 +51,15 @@ def settle_scopes(organization: Organization, scopes: Sequence[str | ScopeDefini
 
 def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> str | None:
     if isinstance(scope, str):
-        return None if scope in catalogue() or scope in own else f"{scope} is neither in the catalogue nor yours"
+        return (
+            None
+            if scope in catalogue() or scope in own
+            else f"{scope} is neither in the catalogue nor one of your organization's scopes."
+        )
     if not SCOPE_ID.fullmatch(scope.id):
-        return "an id is prefix:name, in lower case, such as tickets:read"
+        return "The id must be prefix:name in lower case, such as tickets:read."
     if scope.prefix in reserved_prefixes():
-        return f"the prefix {scope.prefix} is reserved for the catalogue"
+        return f"The prefix {scope.prefix} is reserved for the catalogue."
     return None
 
 
@@ -65,7 +67,7 @@ def _define(organization: Organization, scope: ScopeDefinition) -> None:
     """Store the words of a scope; the first to use a prefix owns it. Raises `ScopePrefixTaken`."""
     prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
     if prefix.organization_id != organization.id:
-        raise ScopePrefixTaken(f"{scope.prefix} belongs to another organization.")
+        raise ScopePrefixTaken(f"Another organization uses the prefix {scope.prefix}. Choose another prefix.")
     words = {
         "risk_level": scope.risk_level,
         "title": scope.title,

@@ -5,7 +5,7 @@ from core.errors import Conflict, DomainError, Forbidden
 
 class IdentifierTaken(Conflict):
     code = "identifier_taken"
-    title = "A resource server with this identifier is registered"
+    title = "A resource server with this identifier is already registered"
 
 
 class ScopePrefixTaken(Conflict):

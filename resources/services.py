@@ -114,7 +114,7 @@ def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -
     if row is not None:
         return row.resource_server
     throttle_client_failure(ip=actor.ip or "", credential_id=server_id)
-    raise NotAuthenticated("Check the id and the secret of the resource server.")
+    raise NotAuthenticated("Check the ID and the secret of the resource server.")
 
 
 def canonical_identifier(identifier: str) -> str:
@@ -124,9 +124,9 @@ def canonical_identifier(identifier: str) -> str:
     except UnusableUri as error:
         raise Invalid.field("identifier", str(error)) from error
     if len(canonical) > MAX_IDENTIFIER_LENGTH:
-        raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters long once escaped.")
+        raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters after escaping.")
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
-        raise Invalid.field("identifier", "Must not be AgentGate's own address.")
+        raise Invalid.field("identifier", "Must not be an address of this AgentGate server.")
     return canonical
 
 
@@ -137,7 +137,7 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
                 organization=organization, name=name, identifier=identifier, scopes=scope_ids
             )
     except IntegrityError as error:
-        raise IdentifierTaken(f"{identifier} is already registered.") from error
+        raise IdentifierTaken(f"{identifier} is already registered. Choose another identifier.") from error
 
 
 def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:

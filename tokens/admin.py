@@ -1,4 +1,4 @@
-"""Tokens in the admin site, without anything that could be used as one.
+"""Tokens in the admin site, without their values.
 
 django-oauth-toolkit registers the first three, through its `*_ADMIN_CLASS` settings.
 """
@@ -20,7 +20,7 @@ SEARCHED = ["=user__id", "=user__email", "=application__id", "=application__clie
 
 
 class TokenAdmin(ReadOnlyAdmin):
-    """By far the most rows after the log, so no date hierarchy: it would read them all for every page."""
+    """Without a date hierarchy, which would read the whole table for every page."""
 
     owners = OWNERS
     list_select_related = ["application", "user"]
@@ -59,16 +59,16 @@ class RefreshTokenAdmin(TokenAdmin):
     fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
 
 
-def _families(rows: QuerySet[Any]) -> list[str]:
+def _family_impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(revoked_at=None)
     return [
         counted(live.count(), "live token family", "live token families"),
-        counted(live.exclude(user=None).values("user").distinct().count(), "person", "people"),
+        counted(live.exclude(user=None).values("user").distinct().count(), "user", "users"),
         counted(live.values("application").distinct().count(), "agent", "agents"),
     ]
 
 
-@reasoned_action("End selected token families", hits=_families)
+@reasoned_action("Revoke selected token families", impact=_family_impact)
 def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
     return revoke_family(actor=actor, family=family, reason=reason)
 
@@ -85,13 +85,13 @@ class TokenFamilyAdmin(ReadOnlyAdmin):
     actions = [revoke]
 
 
-def _keys(rows: QuerySet[Any]) -> list[str]:
-    return ["a new key is published now and signs in ten minutes", "no token stops working"]
+def _key_impact(rows: QuerySet[Any]) -> list[str]:
+    return ["A new key is published now and signs from ten minutes on.", "Existing tokens keep working."]
 
 
-@reasoned_action("Rotate the signing keys", hits=_keys)
+@reasoned_action("Rotate signing keys", impact=_key_impact)
 def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:
-    """Rotate once, however many were chosen: the keys of today retire together."""
+    """Rotate only once, even if several keys are selected, because all current keys retire together."""
     if not SigningKey.objects.filter(pk=key.pk, retires_at=None).exists():
         return False
     rotate_keys(actor=actor, reason=reason)
@@ -109,4 +109,4 @@ class SigningKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description="public key")
     def public_key(self, key: SigningKey) -> SafeString | str:
-        return pretty(key.public_jwk) if key.public_jwk else "none: it is symmetric"
+        return pretty(key.public_jwk) if key.public_jwk else "none (symmetric key)"

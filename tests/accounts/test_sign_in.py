@@ -84,7 +84,7 @@ def test_the_browser_is_under_the_same_limit() -> None:
     client = Client()
     for _ in range(4):
         page = client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
-    assert b"Too many attempts; try again in about a minute." in page.content
+    assert b"Too many attempts. Try again in about a minute." in page.content
     assert guess(Actor("anonymous", ip="127.0.0.1"), PASSWORD) is Throttled
 
 

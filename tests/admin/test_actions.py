@@ -62,11 +62,11 @@ def target(world: World, name: str) -> Any:
 @pytest.mark.parametrize(
     ("row", "action", "sentences"),
     [
-        ("agent", "stop", ["1 agent", "1 person connected"]),
-        ("organization", "suspend", ["1 organization", "1 agent", "1 person connected"]),
-        ("user", "deactivate", ["1 person", "1 agent acting for them", "1 session"]),
-        ("consent", "revoke", ["1 live consent", "1 person", "1 agent"]),
-        ("family", "revoke", ["1 live token family", "1 person", "1 agent"]),
+        ("agent", "stop", ["1 agent", "1 user connected"]),
+        ("organization", "suspend", ["1 organization", "1 agent", "1 user connected"]),
+        ("user", "deactivate", ["1 user", "1 agent acting for them", "1 API session"]),
+        ("consent", "revoke", ["1 live consent", "1 user", "1 agent"]),
+        ("family", "revoke", ["1 live token family", "1 user", "1 agent"]),
     ],
 )
 def test_the_page_says_whom_it_hits_and_changes_nothing(
@@ -129,7 +129,7 @@ def test_an_organization_is_verified_and_not(site: Client, world: World) -> None
         assert newest_entry().content["metadata"] == {"verified": verified, "reason": REASON}
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "x" * 301])
+@pytest.mark.parametrize("reason", ["", "   ", "\u200b\u2060\u3164", "x" * 301])
 def test_without_a_proper_reason_nothing_happens(reason: str, site: Client, world: World) -> None:
     answer = confirm(site, world.agent, "stop", reason)
 
@@ -143,7 +143,7 @@ def test_doing_it_twice_changes_and_logs_nothing_more(site: Client, world: World
 
     answer = confirm(site, world.agent, "stop")
 
-    assert "Already so: 1." in answer.content.decode()
+    assert "Unchanged: 1." in answer.content.decode()
     assert Entry.objects.count() == logged
 
 
@@ -172,7 +172,7 @@ def test_a_consent_that_has_ended_is_left_as_it_is(site: Client, world: World) -
 
     answer = confirm(site, world.consent, "revoke")
 
-    assert "Already so: 1." in answer.content.decode()
+    assert "Unchanged: 1." in answer.content.decode()
     assert Consent.objects.get(pk=world.consent.pk).status == "denied"
 
 

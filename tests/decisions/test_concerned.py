@@ -293,7 +293,7 @@ class TestWalls:
         shop.ask(token)
         browser = Client()
         browser.force_login(User.objects.get(pk=ada.id))
-        assert "A rule of the service said no: Opening hours." in browser.get("/activity").content.decode()
+        assert "A policy of the service denied this: Opening hours." in browser.get("/activity").content.decode()
 
 
 @pytest.mark.django_db

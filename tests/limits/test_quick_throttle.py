@@ -121,5 +121,5 @@ def test_what_is_past_is_forgotten(settings: Any, clock: time_machine.Traveller)
 
 @pytest.mark.parametrize("number", [0, -1])
 def test_nothing_cannot_be_counted(number: int) -> None:
-    with pytest.raises(ValueError, match="one or more"):
+    with pytest.raises(ValueError, match="1 or more"):
         THROTTLE.hit(SUBJECT, number=number)

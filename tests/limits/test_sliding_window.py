@@ -221,5 +221,5 @@ def test_a_slot_never_overflows() -> None:
 
 
 def test_a_counter_cannot_weigh_in_itself() -> None:
-    with pytest.raises(ValueError, match="weighs in"):
+    with pytest.raises(ValueError, match="other than itself"):
         CounterRequest("a", 1, 60, "a")

@@ -153,13 +153,13 @@ def test_a_rate_is_a_number_and_a_window(rate: str, parsed: tuple[int, int]) -> 
     "rate", ["", "10", "10/", "/minute", "0/minute", "-1/minute", "10/minutes", "10 / minute", "10/minute\n"]
 )
 def test_what_is_no_rate_says_how_to_write_one(rate: str) -> None:
-    with pytest.raises(ValueError, match="write a number"):
+    with pytest.raises(ValueError, match="Use a number"):
         parse_rate(rate)
 
 
 def test_no_subject_or_an_email_address_in_clear_is_an_error() -> None:
     for subjects in ((), (Subject("account:ada@example.org"),)):
-        with pytest.raises(ValueError, match="subjects"):
+        with pytest.raises(ValueError, match="at least one subject"):
             THROTTLE.count(*subjects)
 
 

@@ -171,7 +171,10 @@ def test_a_code_for_one_s_own_address_says_when_it_is_proved_already(two: Client
 def test_there_is_a_bound(two: Client, ada: Any, mails: list[Any]) -> None:
     for number in range(4):
         EmailAddress.objects.create(user=ada, email=f"{number}@work.example", verified=True)
-    assert "At most 5 addresses." in two.post(PAGE, {"email": "x@work.example", "action_add": ""}).content.decode()
+    assert (
+        "An account can have at most 5 addresses."
+        in two.post(PAGE, {"email": "x@work.example", "action_add": ""}).content.decode()
+    )
     assert mails == []
 
 

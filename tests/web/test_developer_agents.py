@@ -92,8 +92,8 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
         ("allowed_scopes", [], "Allowed scopes: This field is required."),
         ("allowed_scopes", ["made:up"], "made:up is not one of the available choices"),
         ("redirect_uris", "", "Redirect URIs, one per line: This field is required."),
-        ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: must use https"),
-        ("redirect_uris", "https://a.example/#x", "Line 1: must not have a fragment"),
+        ("redirect_uris", "https://a.example/\nhttp://b.example/", "Line 2: Must use https"),
+        ("redirect_uris", "https://a.example/#x", "Line 1: Must not have a fragment"),
     ],
 )
 def test_what_is_wrong_is_said_first_and_nothing_is_made(as_developer, field, value, message):
