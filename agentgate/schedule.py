@@ -13,6 +13,7 @@ SCHEDULE: dict[str, Any] = {
     },
     "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
     "sweep-undecided-consents": {"task": "consent.tasks.sweep_undecided_consents", "schedule": 300.0},
+    "sweep-codes": {"task": "consent.tasks.sweep_codes", "schedule": 300.0},
     "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},
     "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": 3600.0},
     "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},

@@ -239,7 +239,7 @@ DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL", f"AgentGate <no-repl
 # django-oauth-toolkit: its models, swapped for ours (ADR 9), and its fetcher of what clients publish (ADR 10)
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "agents.Agent"
-OAUTH2_PROVIDER_GRANT_MODEL = "tokens.AuthorizationCode"
+OAUTH2_PROVIDER_GRANT_MODEL = "consent.AuthorizationCode"
 OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "tokens.AccessToken"
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "tokens.RefreshToken"
 OAUTH2_PROVIDER = {
@@ -248,7 +248,7 @@ OAUTH2_PROVIDER = {
         "OAUTH_CLIENT_METADATA_FETCHER", "oauth2_provider.cimd.SafeMetadataFetcher"
     ),
     "APPLICATION_ADMIN_CLASS": "agents.admin.AgentAdmin",
-    "GRANT_ADMIN_CLASS": "tokens.admin.AuthorizationCodeAdmin",
+    "GRANT_ADMIN_CLASS": "consent.admin.AuthorizationCodeAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "tokens.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "tokens.admin.RefreshTokenAdmin",
 }

@@ -4,10 +4,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
-from consent.models import Consent
+from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core.actor import Actor
 from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, reasoned_action
+
+# django-oauth-toolkit's models name the agent an application.
+OWNERS = ["user", "application__organization__developers__user"]
+SEARCHED = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
@@ -78,3 +82,36 @@ class ConsentAdmin(ReadOnlyAdmin):
     def families(self, consent: Consent) -> SafeString:
         model: Any = Consent._meta.get_field("families").related_model
         return link_to_rows(model, "token families", consent__id__exact=consent.id)
+
+
+class TokenAdmin(ReadOnlyAdmin):
+    """Without a date hierarchy, which would read the whole table for every page."""
+
+    owners = OWNERS
+    list_select_related = ["application", "user"]
+
+
+class AuthorizationCodeAdmin(TokenAdmin):
+    """Registered by django-oauth-toolkit, through `GRANT_ADMIN_CLASS`."""
+
+    list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created"]
+    search_fields = ["=id", "=consent__id", *SEARCHED]
+    fields = [
+        "id",
+        "application",
+        "user",
+        "consent",
+        "family",
+        "redirect_uri",
+        "scope",
+        "resource",
+        "created",
+        "expires",
+        "consumed_at",
+    ]
+    readonly_fields = ["family"]
+
+    @admin.display(description="family")
+    def family(self, code: AuthorizationCode) -> str:
+        return str(getattr(code, "family", None) or "-")

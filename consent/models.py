@@ -1,10 +1,11 @@
-"""A consent, from the agent's request to the grant and its end."""
+"""A consent, from the agent's request to the grant and its end, and the authorization code that it yields."""
 
 from datetime import datetime
 from hmac import compare_digest
 
 from django.conf import settings
 from django.db import models
+from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
 from core.ids import PrefixedIdField
@@ -108,3 +109,21 @@ class Consent(models.Model):
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""
         return self.agent.allowed_among(self.granted_scopes)
+
+
+class AuthorizationCode(AbstractGrant):
+    """A code (RFC 6749 section 4.1.2): 60 seconds, once. `code` is its digest. What it yielded is its `family`."""
+
+    id = PrefixedIdField(prefix="cod")
+    code = models.CharField(max_length=64, unique=True)
+    resource = models.JSONField(default=list)
+    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
+    consumed_at = models.DateTimeField(null=True, blank=True)
+
+    nonce = None
+    claims = None
+    updated = None
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["expires"])]

@@ -15,6 +15,11 @@ def redirect_url(consent: Consent, answer: Mapping[str, str]) -> str:
     return add_to_query(consent.redirect_uri, {**answer, **_echo(consent), "iss": settings.JWT_ISSUER})
 
 
+def denial_url(consent: Consent) -> str:
+    """Return where to send the person who denied the request."""
+    return redirect_url(consent, {"error": "access_denied"})
+
+
 def require_registered_redirect(consent: Consent) -> None:
     """Raise `InvalidRedirectUri` if the agent no longer has the address to which the request would send the person."""
     if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):

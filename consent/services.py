@@ -1,36 +1,30 @@
 """The consent's state machine: pending, then approved, denied or expired; approved, then revoked, replaced or expired.
 
-Every transition is one conditional UPDATE whose row count decides who won.
+Every transition is one conditional UPDATE whose row count decides who won. The person's decision is in `approval.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 
-from accounts.models import User
 from accounts.services import lock_person
 from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
-from agents.services import lock_agent, require_may_act
-from audit.events import Event, Outcome
+from agents.services import require_may_act
+from audit.events import Event
 from audit.services import append
-from consent.connections import Choice, plan_change, replace_consent
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant, OtherBrowser
+from consent.errors import ConsentAlreadyDecided, OtherBrowser
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
-from consent.redirects import require_registered_redirect
 from consent.selectors import latest_of, scopes_within_reach
 from core import clock
 from core.actor import SYSTEM, Actor
-from core.errors import Invalid, NotFound
+from core.errors import Invalid
 from core.locks import revocation
-from developers.services import hold_organizations
-from resources.audiences import Audience, named_audiences, owners_of, require_same_owners, require_services
+from resources.audiences import Audience, named_audiences, owners_of, require_services
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.errors import InvalidScope
 from resources.models import ResourceServer
@@ -102,75 +96,6 @@ def require_same_browser(consent: Consent, browser_digest: str) -> None:
         raise OtherBrowser("Nothing was granted. Go back to the agent in this browser and start again.")
 
 
-def require_grantable(consent: Consent) -> None:
-    """Raise what keeps a pending request from being granted now.
-
-    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidTarget` for one
-    that has changed hands, `InvalidRedirectUri`, `NothingToGrant`.
-    """
-    require_may_act(consent.agent)
-    require_same_owners(consent.resource_owners)
-    require_services(consent.resource)
-    require_registered_redirect(consent)
-    if not consent.askable_scopes():
-        raise NothingToGrant("The developer has taken from the agent all that it asks for. Start again there.")
-
-
-def approve_consent(
-    *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
-) -> tuple[Consent, Consent | None]:
-    """Grant what the person chose, for 30 days; return the updated consent and the one that it replaces, if any.
-
-    Runs in the caller's transaction, with the code it yields and the tokens that move. Raises `NotFound`,
-    `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`, `ConsentExpired`, and as `require_grantable` does.
-    """
-    _check_decider(consent, user)
-    hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
-    consent.agent = lock_agent(consent.agent_id)
-    require_grantable(consent)
-    change = plan_change(consent, user, choice, now)
-    if change.replaced:
-        replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now)
-    changes = {
-        "granted_scopes": change.granted,
-        "shown_scopes": change.shown,
-        "expires_at": now + settings.CONSENT_LIFETIME,
-    }
-    consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
-    record_consent(
-        Event.CONSENT_APPROVED,
-        actor=actor,
-        consent=consent,
-        outcome=Outcome.ALLOWED,
-        scopes=change.granted,
-        metadata=change.describe(consent.requested_scopes),
-        at=now,
-    )
-    return consent, change.replaced
-
-
-def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
-    """Refuse the request; return the consent anew. An agent that is suspended can still be refused.
-
-    Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`, and `InvalidRedirectUri`: the person is sent nowhere.
-    """
-    _check_decider(consent, user)
-    now = clock.now()
-    with transaction.atomic():
-        consent.agent = lock_agent(consent.agent_id)
-        require_registered_redirect(consent)
-        consent = _decide(consent, user=user, status=Consent.Status.DENIED, now=now, changes={})
-        record_consent(
-            Event.CONSENT_DENIED,
-            actor=actor,
-            consent=consent,
-            outcome=Outcome.DENIED,
-            scopes=consent.requested_scopes,
-            at=now,
-        )
-    return consent
-
-
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
     """End a connection at once: no verify that starts after this has returned is allowed by it. Return what ended.
 
@@ -222,19 +147,6 @@ def delete_undecided_consents(*, limit: int = 500) -> int:
     return Consent.objects.filter(pk__in=ids).delete()[0]
 
 
-def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
-    """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
-    pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
-    won = pending.update(status=status, user=user, decided_at=now, **changes)
-    consent.refresh_from_db()
-    if won:
-        return consent
-    _check_decider(consent, user)
-    if consent.decided_at is None:
-        raise ConsentExpired("Ask the agent to start again.")
-    raise ConsentAlreadyDecided(f"It is {consent.status}.")
-
-
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     """Return the audiences that the request names, or raise why it cannot be made."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
@@ -258,10 +170,3 @@ def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[Resou
     beyond = [scope for scope in wanted if scope not in allowed]
     if beyond:
         raise InvalidScope(f"The agent cannot ask for {', '.join(beyond)} here.")
-
-
-def _check_decider(consent: Consent, user: User) -> None:
-    """Raise `NotFound` for anybody but the person it is for: to others it looks absent."""
-    owner = consent.user_id or consent.hinted_user_id
-    if owner and owner != user.id:
-        raise NotFound("No such consent.")

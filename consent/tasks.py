@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from consent import services
+from consent import codes, services
 
 
 @shared_task
@@ -13,3 +13,8 @@ def sweep_consents() -> int:
 @shared_task
 def sweep_undecided_consents() -> int:
     return services.delete_undecided_consents()
+
+
+@shared_task
+def sweep_codes() -> int:
+    return codes.delete_expired_codes()

@@ -8,6 +8,7 @@ from django.db import transaction
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
+from consent.approval import approve_consent, deny_consent
 from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
@@ -17,8 +18,9 @@ from decisions.services import decide
 from demo import people
 from demo.cast import BROWSER, CALLBACK, Cast, make_cast
 from demo.people import People
+from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
-from tokens.services import approve, deny, exchange_code, refresh_tokens
+from tokens.refresh import refresh_tokens
 
 OFFICE, ELSEWHERE = "203.0.113.20", "198.51.100.7"
 
@@ -90,7 +92,7 @@ def _night_owl_is_awake_by_day_and_dismissed(cast: Cast) -> None:
 
 def _scout_is_refused_and_stopped(cast: Cast) -> None:
     asked = _ask(cast.scout, ["browser:read", "social:post"])
-    deny(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
+    deny_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
     _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
     _use(cast, tokens, "browser:read")
     administrator = BROWSER.acting_as("administrator", cast.administrator.id)
@@ -107,7 +109,7 @@ def _grant(
     agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
 ) -> tuple[Consent, IssuedTokens]:
     actor = BROWSER.acting_as("user", user.id)
-    approval = approve(actor=actor, consent=_ask(agent, scopes), user=user, choice=Choice(scopes=granted))
+    approval = approve_consent(actor=actor, consent=_ask(agent, scopes), user=user, choice=Choice(scopes=granted))
     tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
     if not isinstance(tokens, IssuedTokens):
         raise RuntimeError(tokens.detail)

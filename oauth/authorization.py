@@ -12,6 +12,7 @@ from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.redirects import is_loopback, matches_registered
 from consent.models import Consent
+from consent.pkce import is_challenge
 from consent.redirects import add_to_query
 from consent.selectors import scopes_within_reach
 from consent.services import ConsentRequest, request_consent
@@ -22,7 +23,6 @@ from oauth.errors import OAuthError, from_domain
 from oauth.parameters import Parameters, is_clean
 from resources.audiences import Audience, audience_for_identifier
 from resources.models import ResourceServer
-from tokens.pkce import is_challenge
 
 # Clients may ask for it, but they get refresh tokens in any case.
 OFFLINE = "offline_access"

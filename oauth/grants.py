@@ -10,7 +10,10 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
-from tokens.services import IssuedTokens, Refusal, exchange_code, issue_client_token, refresh_tokens
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens, Refusal
+from tokens.refresh import refresh_tokens
+from tokens.services import issue_client_token
 
 Grant = Callable[[Parameters, Agent, Actor], IssuedTokens | Refusal]
 

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from accounts.models import User
 from agents.models import Agent
+from consent.approval import approve_consent
 from consent.models import Consent
 from tests.web.world import ANYBODY, as_user, make_agent, make_developer, make_user
 from tests.web.world import ask as ask_consent
-from tokens.services import IssuedTokens, approve, exchange_code
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens
 
 __all__ = ["ANYBODY", "Grant", "make_grant"]
 
@@ -30,7 +32,7 @@ def make_grant(
     agent = make_agent(make_developer(developer, "Acme"))
     user = make_user(email)
     consent = ask_consent(agent, scopes=scopes or ["email:read"])
-    approval = approve(actor=as_user(user), consent=consent, user=user)
+    approval = approve_consent(actor=as_user(user), consent=consent, user=user)
     issued = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)
     assert issued.refresh_token

@@ -1,6 +1,6 @@
 """Tokens in the admin site, without their values.
 
-django-oauth-toolkit registers the first three, through its `*_ADMIN_CLASS` settings.
+django-oauth-toolkit registers the first two, through its `*_ADMIN_CLASS` settings.
 """
 
 from typing import Any
@@ -9,40 +9,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
+from consent.admin import OWNERS, SEARCHED, TokenAdmin
 from core.actor import Actor
 from core.administration import ReadOnlyAdmin, counted, pretty, reasoned_action
 from tokens.keys import rotate_keys
 from tokens.models import SigningKey, TokenFamily
 from tokens.services import revoke_family
-
-OWNERS = ["user", "application__organization__developers__user"]
-SEARCHED = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
-
-
-class TokenAdmin(ReadOnlyAdmin):
-    """Without a date hierarchy, which would read the whole table for every page."""
-
-    owners = OWNERS
-    list_select_related = ["application", "user"]
-
-
-class AuthorizationCodeAdmin(TokenAdmin):
-    list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created"]
-    search_fields = ["=id", "=consent__id", *SEARCHED]
-    fields = [
-        "id",
-        "application",
-        "user",
-        "consent",
-        "family",
-        "redirect_uri",
-        "scope",
-        "resource",
-        "created",
-        "expires",
-        "consumed_at",
-    ]
 
 
 class AccessTokenAdmin(TokenAdmin):

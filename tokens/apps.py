@@ -5,4 +5,4 @@ class TokensConfig(AppConfig):
     name = "tokens"
 
     def ready(self) -> None:
-        from tokens import reclaim  # noqa: F401  connects its receiver
+        from tokens import reclaim, replacement  # noqa: F401  connects their receivers

@@ -14,7 +14,7 @@ from core.actor import Actor
 from core.locks import revocation
 from resources.audiences import organizations_of_services
 from tokens.access_tokens import read_access_token
-from tokens.models import AuthorizationCode, TokenFamily
+from tokens.models import TokenFamily
 
 
 def family_of(token: str) -> TokenFamily | None:
@@ -40,6 +40,12 @@ def end_family(
     return ended
 
 
+def end_replayed_family(family: TokenFamily | None, *, actor: Actor, kind: str, now: datetime) -> None:
+    """End what a first use issued: one of the two who used the code or token is a thief (RFC 9700 section 4.14.2)."""
+    if family is not None:
+        end_family(family, actor=actor, event=Event.TOKEN_REPLAYED, now=now, metadata={"kind": kind})
+
+
 def end_all_families(*, actor: Actor, reason: str) -> int:
     """End every token; return how many families that were. A restored database revives what was revoked since."""
     live = TokenFamily.objects.filter(revoked_at__isnull=True).values_list("pk", flat=True)
@@ -51,23 +57,6 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
         )
         for family_id in list(live)
     )
-
-
-def move_tokens(*, source: Consent, target: Consent) -> None:
-    """Put the codes and families of a replaced consent under the one that replaces it.
-
-    Each keeps the scopes of its own request, less what the person has taken back. Danger: codes go first. The update
-    waits for an exchange that holds its code's row, and the family that it makes is then among those that move.
-    """
-    for code in AuthorizationCode.objects.filter(consent=source).order_by("id"):
-        kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
-        AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
-    families = list(TokenFamily.objects.filter(consent=source).select_for_update(no_key=True).order_by("id"))
-    for family in families:
-        gone = {scope for scope in family.scope.split() if scope not in target.granted_scopes}
-        family.consent = target
-        family.removed_scopes = sorted({*family.removed_scopes, *gone})
-    TokenFamily.objects.bulk_update(families, ["consent", "removed_scopes"])
 
 
 def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:

@@ -36,9 +36,6 @@ class Refusal:
     detail: str
 
 
-UNUSABLE_CODE = Refusal("invalid_grant", "The code is unknown, expired or used.")
-UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
-WIDER_SCOPE = Refusal("invalid_scope", "A refresh can narrow the scope, not widen it.")
 OTHER_RESOURCE = Refusal("invalid_target", "The consent is for another resource.")
 
 

@@ -1,4 +1,4 @@
-"""Codes, families, access and refresh tokens, signing keys. Secrets are kept as digests, or sealed.
+"""Families, access and refresh tokens, signing keys. Secrets are kept as digests, or sealed.
 
 django-oauth-toolkit's abstract models give the columns it needs; what it would leave readable is dropped.
 """
@@ -7,16 +7,17 @@ from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import models
-from oauth2_provider.models import AbstractAccessToken, AbstractGrant, AbstractRefreshToken
+from oauth2_provider.models import AbstractAccessToken, AbstractRefreshToken
 
 from agents.models import Agent
-from consent.models import Consent
+from consent.models import AuthorizationCode, Consent
 from core.ids import PrefixedIdField
 
 
 class TokenFamily(models.Model):
     """All that descends from one code. Ending the family ends every token in it: verify reads this row.
 
+    `code` is None for a client on its own, and once the sweep has deleted the old code.
     `scope` and `resource` are what the family may hold at most; no refresh adds to them. `removed_scopes` are those
     that the person took back since: granted again to another device, they do not return to this one.
     """
@@ -25,6 +26,7 @@ class TokenFamily(models.Model):
     application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families")
+    code = models.OneToOneField(AuthorizationCode, on_delete=models.SET_NULL, null=True, related_name="family")
     scope = models.TextField()
     removed_scopes = models.JSONField(default=list)
     resource = models.JSONField(default=list)
@@ -44,25 +46,6 @@ class TokenFamily(models.Model):
             return list(scopes)
         granted = self.consent.granted_scopes
         return [scope for scope in scopes if scope in granted and scope not in self.removed_scopes]
-
-
-class AuthorizationCode(AbstractGrant):
-    """A code (RFC 6749 section 4.1.2): 60 seconds, once. `code` is its digest; a used one keeps its family."""
-
-    id = PrefixedIdField(prefix="cod")
-    code = models.CharField(max_length=64, unique=True)
-    resource = models.JSONField(default=list)
-    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
-    family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, null=True, blank=True)
-    consumed_at = models.DateTimeField(null=True, blank=True)
-
-    nonce = None
-    claims = None
-    updated = None
-
-    class Meta:
-        ordering = ["-id"]
-        indexes = [models.Index(fields=["expires"])]
 
 
 class AccessToken(AbstractAccessToken):

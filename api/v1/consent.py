@@ -25,9 +25,11 @@ from api.v1.shapes.consent import (
     show_consent,
 )
 from api.v1.shapes.consent import Consent as ShownConsent
+from consent.approval import approve_consent, deny_consent
 from consent.connections import Choice
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
+from consent.redirects import denial_url
 from consent.selectors import consent_to_decide, visible_consent
 from consent.services import ConsentRequest, request_consent, require_same_browser
 from consent.throttles import throttle_request
@@ -35,7 +37,6 @@ from core.browser import browser_digest
 from core.idempotency import Answer
 from developers.errors import OrganizationSuspended
 from resources.errors import InvalidScope, InvalidTarget, ServiceSuspended
-from tokens.services import approve, deny
 
 
 class Initiate(Endpoint):
@@ -156,7 +157,7 @@ class Approve(Decision):
 
         def work() -> Answer:
             choice = Choice(scopes=body.get("scopes"))
-            approval = approve(actor=self.actor, consent=consent, user=self.person, choice=choice)
+            approval = approve_consent(actor=self.actor, consent=consent, user=self.person, choice=choice)
             shown = {
                 "status": approval.consent.status,
                 "code": approval.code,
@@ -179,8 +180,8 @@ class Deny(Decision):
     def post(self, request: Request, consent_id: str) -> Response:
         self.read(EmptyBody)
         consent = self.consent(consent_id)
-        denied, redirect_url = deny(actor=self.actor, consent=consent, user=self.person)
-        return Response({"status": denied.status, "redirectUrl": redirect_url})
+        denied = deny_consent(actor=self.actor, consent=consent, user=self.person)
+        return Response({"status": denied.status, "redirectUrl": denial_url(denied)})
 
 
 def _consent_request(body: dict[str, Any]) -> ConsentRequest:

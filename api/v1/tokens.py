@@ -29,7 +29,10 @@ from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide
 from decisions.throttles import throttle_anonymous
 from resources.models import ResourceServer
-from tokens.services import IssuedTokens, Refusal, exchange_code, refresh_tokens, revoke_token
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens, Refusal
+from tokens.refresh import refresh_tokens
+from tokens.services import revoke_token
 
 # A client that lost its tokens asks again within seconds. Later the same key means a thief.
 TOKEN_REPEATS = timedelta(seconds=60)

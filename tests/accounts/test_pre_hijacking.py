@@ -15,13 +15,13 @@ from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
 from audit.models import Entry
+from consent.approval import approve_consent
 from consent.models import Consent
 from core.actor import Actor
 from core.errors import DomainError
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
 from tests.web.world import allow, ask, make_agent, make_developer
 from tokens.models import TokenFamily
-from tokens.services import approve
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
 NEW_PASSWORD = "the-owner's-own-passphrase-9"
@@ -188,7 +188,7 @@ def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
             connection.close()
 
     def decide(consent: Consent) -> Callable[[], Any]:
-        return lambda: approve(actor=OWNER, consent=consent, user=stale)
+        return lambda: approve_consent(actor=OWNER, consent=consent, user=stale)
 
     def take_back() -> None:
         passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=NEW_PASSWORD)

@@ -13,6 +13,7 @@ from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.models import Leaf, PendingEntry
+from consent.approval import approve_consent
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
 from core import clock
@@ -26,8 +27,9 @@ from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from resources.services import register_resource_server
+from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
-from tokens.services import approve, exchange_code, refresh_tokens
+from tokens.refresh import refresh_tokens
 
 PASSWORD = "a-long-enough-passphrase"
 CALLBACK = "https://smartmail.example/callback"
@@ -75,7 +77,7 @@ def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, st
     """Return an approved consent, its spent code, the newest tokens and the spent refresh token."""
     request = ConsentRequest(scopes=["email:read", "email:send"], redirect_uri=CALLBACK)
     pending = request_consent(actor=ANYBODY, agent=agent, request=request)
-    approval = approve(actor=ANYBODY.acting_as("user", user.id), consent=pending, user=user)
+    approval = approve_consent(actor=ANYBODY.acting_as("user", user.id), consent=pending, user=user)
     first = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
     assert isinstance(first, IssuedTokens)
     assert first.refresh_token

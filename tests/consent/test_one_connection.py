@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
+from consent.approval import approve_consent
 from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
 from consent.models import Consent
@@ -21,8 +22,10 @@ from resources.errors import ServiceSuspended
 from resources.services import register_resource_server
 from tests.threads import race
 from tests.web.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens
 from tokens.models import TokenFamily
-from tokens.services import IssuedTokens, approve, exchange_code, refresh_tokens
+from tokens.refresh import refresh_tokens
 
 ROUNDS = 8
 STATUS = Consent.Status
@@ -39,7 +42,7 @@ def ada(db: None) -> Any:
 
 
 def code_for(agent: Any, user: Any, *scopes: str) -> str:
-    return approve(actor=as_user(user), consent=ask(agent, scopes=list(scopes)), user=user).code
+    return approve_consent(actor=as_user(user), consent=ask(agent, scopes=list(scopes)), user=user).code
 
 
 def exchange(agent: Any, code: str) -> Any:
@@ -53,7 +56,7 @@ def refresh(agent: Any, token: IssuedTokens) -> Any:
 def approving(pending: Consent, user: Any, choice: Choice = ALL_REQUESTED) -> Callable[[], Any]:
     def act() -> Any:
         fresh = Consent.objects.select_related("agent__organization").get(pk=pending.pk)
-        return approve(actor=as_user(user), consent=fresh, user=user, choice=choice)
+        return approve_consent(actor=as_user(user), consent=fresh, user=user, choice=choice)
 
     return act
 
@@ -118,7 +121,7 @@ def test_what_was_not_shown_as_live_is_not_granted_with_the_page(agent: Any, ada
     revoke_consent(actor=as_user(ada), consent=shown)
     choice = Choice(scopes=["email:read", "email:send"], is_whole=True, shown_id=shown.id)
     with pytest.raises(ConnectionChanged):
-        approve(actor=as_user(ada), consent=pending, user=ada, choice=choice)
+        approve_consent(actor=as_user(ada), consent=pending, user=ada, choice=choice)
     pending.refresh_from_db()
     assert pending.status == STATUS.PENDING
 

@@ -11,16 +11,15 @@ import time_machine
 from agents.errors import InvalidRedirectUri
 from agents.services import update_agent
 from audit.models import Entry
+from consent.approval import approve_consent, deny_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
-from consent.models import Consent
-from consent.services import deny_consent, expire_consents, revoke_consent
+from consent.models import AuthorizationCode, Consent
+from consent.services import expire_consents, revoke_consent
 from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
 from tests.threads import race
 from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
-from tokens.models import AuthorizationCode
-from tokens.services import approve, deny
 
 pytestmark = pytest.mark.django_db
 
@@ -79,7 +78,7 @@ def test_a_part_can_be_granted_and_nothing_that_was_not_asked(agent: Any, ada: A
 def test_only_the_hinted_person_decides(agent: Any, ada: Any) -> None:
     eve = make_user("eve@example.com")
     pending = ask(agent, user_id=ada.id)
-    for decide in (allow, lambda consent, user: deny(actor=as_user(user), consent=consent, user=user)):
+    for decide in (allow, lambda consent, user: deny_consent(actor=as_user(user), consent=consent, user=user)):
         with pytest.raises(NotFound):
             decide(pending, eve)
     assert allow(pending, ada).user == ada
@@ -120,7 +119,7 @@ def test_revoking_twice_is_one_entry_and_pending_cannot_be_revoked(agent: Any, a
 
 def test_the_answer_carries_code_state_and_issuer(agent: Any, ada: Any, settings: Any) -> None:
     pending = ask(agent, state="s&s=1")
-    url = approve(actor=as_user(ada), consent=pending, user=ada).redirect_url
+    url = approve_consent(actor=as_user(ada), consent=pending, user=ada).redirect_url
     assert url.startswith("https://smartmail.example/callback?code=agcode_")
     assert "&state=s%26s%3D1&iss=http%3A%2F%2Flocalhost%3A8000%2Foauth" in url
 
@@ -131,8 +130,8 @@ def test_approve_against_deny_has_one_outcome(agent: Any, ada: Any) -> None:
     for _ in range(5):
         pending = ask(agent)
         acts: list[Callable[[Consent], Any]] = [
-            lambda consent: approve(actor=as_user(ada), consent=consent, user=ada),
-            lambda consent: deny(actor=as_user(ada), consent=consent, user=ada),
+            lambda consent: approve_consent(actor=as_user(ada), consent=consent, user=ada),
+            lambda consent: deny_consent(actor=as_user(ada), consent=consent, user=ada),
         ]
         outcomes = race([partial(_decide, act, pending.pk) for act in acts])
         refused = [outcome for outcome in outcomes if isinstance(outcome, DomainError)]

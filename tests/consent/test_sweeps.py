@@ -9,8 +9,9 @@ from django.conf import settings
 from django.test import Client
 
 from audit.models import Entry
+from consent.approval import deny_consent
 from consent.models import Consent
-from consent.services import delete_undecided_consents, deny_consent, expire_consents
+from consent.services import delete_undecided_consents, expire_consents
 from consent.tasks import sweep_undecided_consents
 from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
 

@@ -9,7 +9,7 @@ from audit.events import Event
 from audit.models import Entry
 from tests.tokens.test_flows import is_allowed, refresh
 from tests.world import make_grant
-from tokens.services import IssuedTokens
+from tokens.issuing import IssuedTokens
 
 pytestmark = pytest.mark.django_db
 

@@ -12,23 +12,20 @@ from accounts.services import deactivate_user
 from agents.services import update_agent
 from audit.events import Event
 from audit.models import Entry
+from consent.approval import approve_consent
+from consent.codes import delete_expired_codes
+from consent.models import AuthorizationCode
 from consent.services import revoke_consent
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
 from tests.world import ANYBODY, Grant, make_grant
-from tokens.models import AccessToken, AuthorizationCode, RefreshToken, TokenFamily
-from tokens.services import (
-    IssuedTokens,
-    Refusal,
-    approve,
-    delete_expired_tokens,
-    exchange_code,
-    issue_client_token,
-    refresh_tokens,
-    revoke_token,
-)
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens, Refusal
+from tokens.models import AccessToken, RefreshToken, TokenFamily
+from tokens.refresh import refresh_tokens
+from tokens.services import delete_expired_tokens, issue_client_token, revoke_token
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +36,7 @@ CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest())
 def make_code(**fields: Any) -> tuple[Any, str]:
     agent, user = make_agent(make_developer("dev@example.com", "Acme")), make_user("ada@example.com")
     consent = ask(agent, **fields)
-    return agent, approve(actor=as_user(user), consent=consent, user=user).code
+    return agent, approve_consent(actor=as_user(user), consent=consent, user=user).code
 
 
 def exchange(agent: Any, code: str, **fields: Any) -> IssuedTokens | Refusal:
@@ -203,8 +200,9 @@ def test_a_client_on_its_own_gets_no_refresh_token_and_no_more_than_it_may() -> 
 def test_the_sweep_deletes_what_nobody_can_use_and_is_repeatable() -> None:
     with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
         make_grant()
-        assert delete_expired_tokens() == 0
+        assert delete_expired_codes() + delete_expired_tokens() == 0
         traveller.shift(timedelta(days=32))
+        assert delete_expired_codes() == 1
         assert delete_expired_tokens() > 0
         assert delete_expired_tokens() == 0
         assert not TokenFamily.objects.exists()

@@ -9,13 +9,12 @@ import time_machine
 from django.test import Client
 
 from agents.services import update_agent
-from consent.models import Consent
+from consent.models import AuthorizationCode, Consent
 from core import clock
 from core.actor import SYSTEM
 from developers.services import verify_organization
 from tests.web import world
 from tests.web.world import allow, make_agent, make_developer
-from tokens.models import AuthorizationCode
 
 RIGHT_TO_LEFT_OVERRIDE = "\u202e"
 

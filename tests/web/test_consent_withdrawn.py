@@ -10,12 +10,12 @@ from django.test import Client
 from accounts.services import open_session
 from agents.errors import InvalidRedirectUri
 from agents.services import lift_agent_stop, stop_agent, update_agent
+from consent.approval import approve_consent
+from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization
 from tests.oauth.world import make_resource_server
 from tests.web import world
-from tokens.models import AuthorizationCode
-from tokens.services import approve
 
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}
 OTHER = "https://smartmail.example/other"
@@ -84,7 +84,7 @@ def test_a_withdrawal_and_an_approval_at_once_end_with_no_code_for_the_withdrawn
     def decide() -> None:
         withdrawn.wait(10)
         try:
-            outcomes.append(approve(actor=SYSTEM, consent=consent, user=ada))
+            outcomes.append(approve_consent(actor=SYSTEM, consent=consent, user=ada))
         except InvalidRedirectUri as error:
             outcomes.append(error.code)
         connection.close()

@@ -9,6 +9,7 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
+from consent.approval import approve_consent
 from consent.connections import Choice
 from consent.models import Consent
 from consent.services import revoke_consent
@@ -16,7 +17,7 @@ from core.actor import Actor
 from developers.services import suspend_organization
 from policies.services import create_policy
 from tests.web import world
-from tokens.services import approve, exchange_code
+from tokens.exchange import exchange_code
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")
 HIDDEN = f"\u202e\u2066\u200b\u200d\ufe0f\u061c\u034f\U000e0001{TAGS}"
@@ -172,7 +173,7 @@ def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_develope
         name="No sending",
         rules=[{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
     )
-    approval = approve(actor=world.as_user(ada), consent=world.ask(agent), user=ada, choice=Choice())
+    approval = approve_consent(actor=world.as_user(ada), consent=world.ask(agent), user=ada, choice=Choice())
     token = exchange_code(actor=world.ANYBODY, agent=agent, code=approval.code).access_token
     hidden = f"email:{TAGS}\u200bsend"
     assert verify(token, action=hidden, resource=f"https://pay{TAGS}.example").json()["reason"] == "policy_denied"

@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
+from consent.approval import approve_consent
 from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
@@ -15,7 +16,6 @@ from core.actor import Actor
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import become_developer
-from tokens.services import approve
 
 PASSWORD = "a-long-enough-passphrase"
 CALLBACK = "https://smartmail.example/callback"
@@ -46,7 +46,7 @@ def ask(agent: Agent, **fields: Any) -> Consent:
 
 def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
     """Let the person allow it."""
-    return approve(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
+    return approve_consent(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
 
 
 def make_user(email: str, name: str = "") -> User:

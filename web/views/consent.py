@@ -18,11 +18,13 @@ from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
+from consent.approval import approve_consent, deny_consent, require_grantable
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
+from consent.redirects import denial_url
 from consent.selectors import carried_scopes, consent_to_decide, live_consent, reworded_scopes
-from consent.services import require_grantable, require_same_browser
+from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
@@ -31,7 +33,6 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended
 from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
-from tokens.services import approve, deny
 from web.access import View, person_actor, person_page, signed_in
 from web.display import csp_source
 from web.responses import LeaveTo
@@ -122,8 +123,8 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
     def work() -> Answer:
         if scopes:
             choice = Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
-            return Answer(200, approve(actor=actor, consent=asked, user=user, choice=choice).redirect_url)
-        return Answer(200, deny(actor=actor, consent=asked, user=user)[1])
+            return Answer(200, approve_consent(actor=actor, consent=asked, user=user, choice=choice).redirect_url)
+        return Answer(200, denial_url(deny_consent(actor=actor, consent=asked, user=user)))
 
     click = RepeatableRequest(
         key=sha256(canonical_json(sorted(scopes))),

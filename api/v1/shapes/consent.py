@@ -10,9 +10,9 @@ from agents.selectors import document_host
 from api.strict import Line, Moment, StrictSerializer, Text, TextList
 from api.v1.shapes.scopes import Scope
 from consent.models import Consent as ConsentRow
+from consent.pkce import is_challenge
 from core import clock
 from resources.catalogue import read_snapshot
-from tokens.pkce import is_challenge
 
 MAX_SCOPES, MAX_URI, MAX_STATE, MAX_RESOURCES = 100, 2000, 2000, 20
 STATUSES = ConsentRow.Status.values

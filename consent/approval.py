@@ -1,0 +1,150 @@
+"""The person's decision: approve, with the authorization code it yields, or deny."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import User
+from accounts.selectors import require_verified_address
+from accounts.services import hold_account
+from agents.services import lock_agent, require_may_act
+from audit.events import Event, Outcome
+from consent.codes import issue_code, move_codes
+from consent.connections import ALL_REQUESTED, Choice, plan_change, replace_consent
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
+from consent.models import Consent
+from consent.records import record_consent
+from consent.redirects import redirect_url, require_registered_redirect
+from consent.signals import consent_replaced
+from core import clock
+from core.actor import Actor
+from core.errors import NotFound
+from core.locks import revocation
+from developers.services import hold_organizations
+from resources.audiences import require_same_owners, require_services
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """An approved consent with its code, which is shown this once, and where to send the person."""
+
+    consent: Consent
+    code: str
+    redirect_url: str
+
+    def __repr__(self) -> str:
+        return f"Approval({self.consent.id})"
+
+
+def require_grantable(consent: Consent) -> None:
+    """Raise what keeps a pending request from being granted now.
+
+    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidTarget` for one
+    that has changed hands, `InvalidRedirectUri`, `NothingToGrant`.
+    """
+    require_may_act(consent.agent)
+    require_same_owners(consent.resource_owners)
+    require_services(consent.resource)
+    require_registered_redirect(consent)
+    if not consent.askable_scopes():
+        raise NothingToGrant("The developer has taken from the agent all that it asks for. Start again there.")
+
+
+@transaction.atomic
+def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Approval:
+    """Grant what the person chose, for 30 days, and issue the code.
+
+    The code yields what was requested and granted; it gets nothing of what other devices asked for. When a consent is
+    replaced, something may be taken away: then no verify that starts after this rests on the earlier one.
+
+    Raises `NotFound`, `EmailUnverified`, `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`,
+    `ConsentExpired`, and as `require_grantable` does.
+    """
+    # Danger: the order of locks. Accounts come before organizations, these before agents, and the lock of a
+    # revocation, which stalls every verify, comes last.
+    user = hold_account(user)
+    now = clock.now()
+    require_verified_address(user)
+    consent, replaced = _grant(actor=actor, consent=consent, user=user, choice=choice, now=now)
+    code = issue_code(consent, user, now)
+    if replaced is not None:
+        with revocation():
+            # Codes move before families: the family that an exchange makes meanwhile is then among those that move.
+            move_codes(source=replaced, target=consent)
+            consent_replaced.send(sender=Consent, replaced=replaced, replacement=consent)
+    return Approval(consent, code, redirect_url(consent, {"code": code}))
+
+
+def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
+    """Refuse the request; return the updated consent. An agent that is suspended can still be refused.
+
+    Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`, and `InvalidRedirectUri`: the person is sent nowhere.
+    """
+    _check_decider(consent, user)
+    now = clock.now()
+    with transaction.atomic():
+        consent.agent = lock_agent(consent.agent_id)
+        require_registered_redirect(consent)
+        consent = _decide(consent, user=user, status=Consent.Status.DENIED, now=now, changes={})
+        record_consent(
+            Event.CONSENT_DENIED,
+            actor=actor,
+            consent=consent,
+            outcome=Outcome.DENIED,
+            scopes=consent.requested_scopes,
+            at=now,
+        )
+    return consent
+
+
+def _grant(
+    *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
+) -> tuple[Consent, Consent | None]:
+    """Take the consent to approved; return it updated, and the one that it replaces, if any."""
+    _check_decider(consent, user)
+    hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
+    consent.agent = lock_agent(consent.agent_id)
+    require_grantable(consent)
+    change = plan_change(consent, user, choice, now)
+    if change.replaced:
+        replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now)
+    changes = {
+        "granted_scopes": change.granted,
+        "shown_scopes": change.shown,
+        "expires_at": now + settings.CONSENT_LIFETIME,
+    }
+    consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
+    record_consent(
+        Event.CONSENT_APPROVED,
+        actor=actor,
+        consent=consent,
+        outcome=Outcome.ALLOWED,
+        scopes=change.granted,
+        metadata=change.describe(consent.requested_scopes),
+        at=now,
+    )
+    return consent, change.replaced
+
+
+def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
+    """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
+    pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
+    won = pending.update(status=status, user=user, decided_at=now, **changes)
+    consent.refresh_from_db()
+    if won:
+        return consent
+    _check_decider(consent, user)
+    if consent.decided_at is None:
+        raise ConsentExpired("Ask the agent to start again.")
+    raise ConsentAlreadyDecided(f"It is {consent.status}.")
+
+
+def _check_decider(consent: Consent, user: User) -> None:
+    """Raise `NotFound` for anyone but the person it is for: to others it looks absent."""
+    owner = consent.user_id or consent.hinted_user_id
+    if owner and owner != user.id:
+        raise NotFound("No such consent.")

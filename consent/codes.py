@@ -1,0 +1,84 @@
+"""Authorization codes (RFC 6749 section 4.1.2): 60 seconds, used once, bound to what the person approved."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from accounts.models import User
+from consent.models import AuthorizationCode, Consent
+from consent.pkce import verifier_matches
+from core import clock, secrets
+from core.sweeps import BATCH, delete_batch
+
+UNUSABLE = "The code is unknown, expired or used."
+KEEP_EXPIRED = timedelta(days=1)
+
+
+def issue_code(consent: Consent, user: User, now: datetime) -> str:
+    """Store a code for what was requested and granted; return its value, which is not kept."""
+    code = secrets.new_secret("agcode")
+    AuthorizationCode.objects.create(
+        code=secrets.digest(code),
+        application=consent.agent,
+        user=user,
+        consent=consent,
+        expires=now + settings.AUTHORIZATION_CODE_LIFETIME,
+        redirect_uri=consent.redirect_uri,
+        scope=" ".join(scope for scope in consent.requested_scopes if scope in consent.granted_scopes),
+        code_challenge=consent.code_challenge,
+        code_challenge_method="S256" if consent.code_challenge else "",
+        resource=consent.resource or [settings.API_URL],
+    )
+    return code
+
+
+def lock_code(code: str) -> AuthorizationCode | None:
+    """Return the code as it is once it is locked, with the consent that it belongs to then. None for an unknown one.
+
+    Danger: two queries, for an approval may move the code meanwhile. PostgreSQL would try the moved row against the
+    earlier consent's, and find nothing.
+    """
+    if AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first() is None:
+        return None
+    related = ("application", "consent__agent__organization", "consent__user", "user")
+    return AuthorizationCode.objects.select_related(*related).filter(code=secrets.digest(code)).first()
+
+
+def problem_with_code(
+    row: AuthorizationCode, *, code_verifier: str, redirect_uri: str | None, now: datetime
+) -> str | None:
+    """Return why a code that nobody has used yields nothing. None when it may be redeemed.
+
+    `redirect_uri=None` means it was left out, as OAuth 2.1 has it.
+    """
+    if row.expires <= now:
+        return UNUSABLE
+    if redirect_uri is not None and redirect_uri != row.redirect_uri:
+        return "The redirect URI differs from the one in the request."
+    if not row.code_challenge:
+        # A verifier without a challenge means that an attacker stripped the challenge (RFC 9700 section 4.8.2).
+        return "The request had no code challenge." if code_verifier else None
+    if not verifier_matches(code_verifier, row.code_challenge):
+        return "The code verifier does not match the challenge."
+    return None
+
+
+def consume_code(row: AuthorizationCode, now: datetime) -> None:
+    """Mark a locked code as used."""
+    AuthorizationCode.objects.filter(pk=row.pk).update(consumed_at=now)
+
+
+def move_codes(*, source: Consent, target: Consent) -> None:
+    """Put the codes of a replaced consent under the one that replaces it, less what the person has taken back.
+
+    The update waits for an exchange that holds its code's row.
+    """
+    for code in AuthorizationCode.objects.filter(consent=source).order_by("id"):
+        kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
+        AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
+
+
+def delete_expired_codes(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` codes that expired a day ago; return how many. Until then a replay ends their family."""
+    expired = AuthorizationCode.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)
+    return delete_batch(expired.order_by("expires"), limit=limit)

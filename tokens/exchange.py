@@ -1,0 +1,71 @@
+"""Exchange: an authorization code becomes a family of tokens.
+
+A refusal is a value and never raised: what a replay ends must stay ended, and an exception would roll that back.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from agents.models import Agent
+from audit.events import Event
+from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
+from consent.models import AuthorizationCode
+from core import clock
+from core.actor import Actor
+from tokens.families import end_replayed_family, problem_with_grant
+from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.models import TokenFamily
+
+UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
+
+
+@transaction.atomic
+def exchange_code(
+    *,
+    actor: Actor,
+    agent: Agent,
+    code: str,
+    code_verifier: str = "",
+    redirect_uri: str | None = None,
+    resource: Sequence[str] = (),
+) -> IssuedTokens | Refusal:
+    """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use ends what the first issued.
+
+    `redirect_uri=None` means it was left out, as OAuth 2.1 has it. `resource` may narrow the access token's audience
+    (RFC 8707 section 2.2).
+    """
+    row = lock_code(code)
+    now = clock.now()
+    if row is None or row.application_id != agent.id:
+        return UNUSABLE_CODE
+    if row.consumed_at is not None:
+        family = TokenFamily.objects.select_related("application", "consent").filter(code=row).first()
+        end_replayed_family(family, actor=actor, kind="code", now=now)
+        return UNUSABLE_CODE
+    problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
+    problem = problem or problem_with_grant(row.consent, row.resource, now)
+    if problem:
+        return Refusal("invalid_grant", problem)
+    if not set(resource) <= set(row.resource):
+        return OTHER_RESOURCE
+    family = _start_family(row, now)
+    scopes = row.scope.split()
+    return issue_pair(
+        Event.TOKEN_ISSUED, actor=actor, family=family, user=row.user, scopes=scopes, resource=resource, now=now
+    )
+
+
+def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
+    """Spend the code on a family of its own."""
+    consume_code(row, now)
+    return TokenFamily.objects.create(
+        application=row.application,
+        user=row.user,
+        consent=row.consent,
+        code=row,
+        scope=row.scope,
+        resource=row.resource,
+        created_at=now,
+    )

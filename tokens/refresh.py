@@ -1,0 +1,103 @@
+"""Refresh: a refresh token becomes the next pair of its family.
+
+A refusal is a value and never raised: what a replay ends must stay ended, and an exception would roll that back.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from agents.models import Agent
+from audit.events import Event
+from core import clock, secrets
+from core.actor import Actor
+from tokens.families import end_replayed_family, problem_with_grant
+from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.models import RefreshToken, TokenFamily
+from tokens.repeats import RefreshRequest, forget_answers, keep_answer, kept_answer
+
+UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
+WIDER_SCOPE = Refusal("invalid_scope", "A refresh can narrow the scope, not widen it.")
+
+
+@transaction.atomic
+def refresh_tokens(
+    *,
+    actor: Actor,
+    agent: Agent,
+    refresh_token: str,
+    scopes: Sequence[str] | None = None,
+    resource: Sequence[str] = (),
+    is_repeatable: bool = False,
+) -> IssuedTokens | Refusal:
+    """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
+
+    `scopes` and `resource` may narrow the new access token; the family keeps what it had. None and nothing ask for
+    all of it. With `is_repeatable` the same request gets the same answer for `REFRESH_REPEAT_LIFETIME`, as long as
+    what it yielded is unused (ADR 7).
+    """
+    row = _lock_refresh_token(refresh_token)
+    now = clock.now()
+    if row is None or row.application_id != agent.id:
+        return UNUSABLE_REFRESH_TOKEN
+    request = RefreshRequest(scopes, resource)
+    if row.consumed_at is not None:
+        return _repeat(row, request, actor=actor, is_repeatable=is_repeatable, now=now)
+    problem = _problem_with_refresh(row, request, now)
+    if problem:
+        return problem
+    family = row.family
+    forget_answers(family)
+    RefreshToken.objects.filter(pk=row.pk).update(consumed_at=now)
+    wanted = family.scope.split() if scopes is None else list(scopes)
+    issued = issue_pair(
+        Event.TOKEN_REFRESHED, actor=actor, family=family, user=row.user, scopes=wanted, resource=resource, now=now
+    )
+    if is_repeatable:
+        keep_answer(row, request, issued)
+    return issued
+
+
+def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
+    """Return the token as it is once its family is locked: refresh against refresh, and refresh against revoke."""
+    found = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token)).first()
+    if found is None:
+        return None
+    # The sweep may have deleted both since; then there is nothing to lock and nothing to return.
+    TokenFamily.objects.select_for_update(of=("self",)).filter(pk=found.family_id).first()
+    rows = RefreshToken.objects.select_related(
+        "user", "family__application", "family__consent__agent__organization", "family__consent__user"
+    )
+    return rows.filter(pk=found.pk).first()
+
+
+def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datetime) -> Refusal | None:
+    """Return why an unused refresh token yields nothing for the request. None when it does."""
+    family = row.family
+    if family.revoked_at is not None or row.expires <= now:
+        return UNUSABLE_REFRESH_TOKEN
+    problem = problem_with_grant(family.consent, family.resource, now)
+    if problem:
+        return Refusal("invalid_grant", problem)
+    if not set(request.scopes or ()) <= set(family.scope.split()):
+        return WIDER_SCOPE
+    if not set(request.resource) <= set(family.resource):
+        return OTHER_RESOURCE
+    return None
+
+
+def _repeat(
+    row: RefreshToken, request: RefreshRequest, *, actor: Actor, is_repeatable: bool, now: datetime
+) -> IssuedTokens | Refusal:
+    """Answer the second use of a refresh token: what the first got if that may be repeated, else the family ends."""
+    kept = kept_answer(row, request, now) if is_repeatable else None
+    if kept is None:
+        end_replayed_family(row.family, actor=actor, kind="refresh", now=now)
+        return UNUSABLE_REFRESH_TOKEN
+    problem = _problem_with_refresh(row, request, now)
+    if problem:
+        return problem
+    family = row.family
+    still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
+    return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN

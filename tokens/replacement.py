@@ -1,0 +1,23 @@
+"""Families follow the consent that replaces theirs."""
+
+from typing import Any
+
+from django.dispatch import receiver
+
+from consent.models import Consent
+from consent.signals import consent_replaced
+from tokens.models import TokenFamily
+
+
+@receiver(consent_replaced)
+def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> None:
+    """Put the families of a replaced consent under the one that replaces it.
+
+    Each keeps the scopes of its own request, less what the person has taken back.
+    """
+    families = list(TokenFamily.objects.filter(consent=replaced).select_for_update(no_key=True).order_by("id"))
+    for family in families:
+        gone = {scope for scope in family.scope.split() if scope not in replacement.granted_scopes}
+        family.consent = replacement
+        family.removed_scopes = sorted({*family.removed_scopes, *gone})
+    TokenFamily.objects.bulk_update(families, ["consent", "removed_scopes"])
