@@ -12,7 +12,7 @@ from core.net import parse_address
 from core.validation import wrong
 from decisions.requests import Decision, Reason
 from resources.custom_scopes import MAX_SCOPE_ID, SCOPE_ID
-from tokens.services import IssuedTokens
+from tokens.issuing import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
 MAX_ACTION, MAX_RESOURCE = 200, 2000
