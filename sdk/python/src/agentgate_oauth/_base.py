@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import os
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from ._call import Call, Credential
+from ._checks import checked_base_url
 from ._drivers import AsyncDriver, SyncDriver
 from ._effects import Flow
 from ._retry import RetryPolicy, perform
@@ -91,23 +91,12 @@ def http_allowed_by_environment() -> bool:
     return os.environ.get("AGENTGATE_ALLOW_HTTP") == "1"
 
 
-def checked_base_url(base_url: str, allow_http: bool) -> str:
-    """Return the URL without a trailing slash.
-
-    Raises ValueError unless it is https, or http to this machine, or `allow_http` says the network is
-    trusted: every call carries a secret.
-    """
-    parts = urlsplit(base_url)
-    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("base_url must be an http or https URL")
-    if parts.username or parts.password:
-        raise ValueError("base_url must not hold a credential")
-    if parts.scheme == "http" and not loopback and not allow_http:
-        raise ValueError("base_url must be https; pass allow_http=True for a network you trust")
-    return base_url.rstrip("/")
-
-
-def basic_credential(username: str, password: str) -> Credential:
-    encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+def service_credential(server_id: str | None, secret: str | None) -> Credential:
+    """Return a resource server's credential, an empty one for neither. Raises ValueError for half of one."""
+    if not server_id and not secret:
+        return Credential()
+    if not server_id or not secret:
+        missing = "resource_server_secret" if server_id else "resource_server_id"
+        raise ValueError(f"{missing} is missing: pass both parts of the resource server's credential")
+    encoded = base64.b64encode(f"{server_id}:{secret}".encode()).decode()
     return Credential({"Authorization": f"Basic {encoded}"})

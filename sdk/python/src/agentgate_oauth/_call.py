@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Generic, TypeVar
@@ -96,10 +96,6 @@ def given(**fields: object) -> dict[str, object]:
 def changed(**fields: object) -> dict[str, object]:
     """Return a PATCH body of the arguments that are set; None goes out as null."""
     return {camel(name): value for name, value in fields.items() if value is not UNSET}
-
-
-def listed(values: Sequence[T] | Unset) -> list[T] | Unset:
-    return values if isinstance(values, Unset) else list(values)
 
 
 def camel(name: str) -> str:

@@ -31,7 +31,8 @@ class AdminApi(AgentsApi, PoliciesApi, ResourceServersApi, AuditApi, Generic[Htt
     ) -> None:
         """Connect with a developer's API key, or with the session token that a sign-in returned."""
         if bool(api_key) == bool(session_token):
-            raise ValueError("pass either api_key or session_token")
+            given = "both are" if api_key else "neither is"
+            raise ValueError(f'pass either api_key ("ag_...") or session_token ("st_..."): {given} set')
         headers = {"X-Api-Key": api_key} if api_key else {"Authorization": f"Bearer {session_token}"}
         super().__init__(
             base_url,

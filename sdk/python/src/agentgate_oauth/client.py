@@ -10,6 +10,7 @@ import httpx
 from ._api.tokens import ClientCredential, exchange_code, initiate_consent
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi
 from ._call import Call, Credential
+from ._checks import listed, listed_or_none, required
 from ._effects import Blocking, Flow
 from ._endpoint import endpoint
 from ._loopback import Listener, show_in_browser
@@ -47,7 +48,10 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
             http_client=http_client,
             allow_http=allow_http,
         )
-        self._client = ClientCredential(client_id, client_secret)
+        self._client = ClientCredential(
+            required("client_id", client_id, 'the client id of the agent ("agc_...")'),
+            required("client_secret", client_secret, 'the client secret of the agent ("ags_...")'),
+        )
         self._store: SessionStore = MemoryStore() if store is None else store
 
     @endpoint
@@ -70,10 +74,10 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         """
         call = initiate_consent(
             self._client,
-            requested_scopes=list(scopes),
+            requested_scopes=listed("scopes", scopes, "scopes"),
             redirect_uri=redirect_uri,
             user_id=user_id,
-            optional_scopes=None if optional_scopes is None else list(optional_scopes),
+            optional_scopes=listed_or_none("optional_scopes", optional_scopes, "scopes"),
             state=state,
             code_challenge=code_challenge,
             code_challenge_method="S256" if code_challenge else None,
@@ -134,9 +138,9 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         other answer without a code.
         """
         request = {
-            "requested_scopes": list(scopes),
+            "requested_scopes": listed("scopes", scopes, "scopes"),
             "user_id": user_id,
-            "optional_scopes": None if optional_scopes is None else list(optional_scopes),
+            "optional_scopes": listed_or_none("optional_scopes", optional_scopes, "scopes"),
             "resource": resource,
             "reason": reason,
         }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ._call import given
+from ._checks import listed, separate
 from .models import Rule
 
 
@@ -26,7 +27,7 @@ def time_window(
     return Rule(
         "time_window",
         given(
-            allowed_days=list(allowed_days),
+            allowed_days=listed("allowed_days", allowed_days, "days"),
             start_time_utc=start_time,
             end_time_utc=end_time,
             timezone=timezone,
@@ -36,14 +37,14 @@ def time_window(
 
 def action_allowlist(*actions: str) -> Rule:
     """Only these scopes and actions; `payments:*` matches a prefix. None at all denies everything."""
-    return Rule("action_allowlist", given(actions=list(actions)))
+    return Rule("action_allowlist", given(actions=separate("actions", actions)))
 
 
 def action_blocklist(*actions: str) -> Rule:
     """None of these scopes and actions; `payments:*` matches a prefix."""
-    return Rule("action_blocklist", given(actions=list(actions)))
+    return Rule("action_blocklist", given(actions=separate("actions", actions)))
 
 
 def ip_allowlist(*cidrs: str) -> Rule:
     """Only when the caller's address (`context["ip"]`) is in one of these networks."""
-    return Rule("ip_allowlist", given(cidrs=list(cidrs)))
+    return Rule("ip_allowlist", given(cidrs=separate("cidrs", cidrs)))

@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 import httpx
 
 from ._api.tokens import introspect_token, verify_token
-from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, basic_credential
-from ._call import Call, Credential
+from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, service_credential
+from ._call import Call
+from ._checks import listed
 from ._decode import reader
 from ._effects import Flow
 from ._endpoint import endpoint
@@ -36,9 +37,7 @@ class VerifierApi(Api, Generic[HttpT]):
 
         Without a credential only `verify` works, where the server answers anonymous callers.
         """
-        credential = Credential()
-        if resource_server_id and resource_server_secret:
-            credential = basic_credential(resource_server_id, resource_server_secret)
+        credential = service_credential(resource_server_id, resource_server_secret)
         super().__init__(
             base_url, credential, timeout=timeout, retry=retry, http_client=http_client, allow_http=allow_http
         )
@@ -59,7 +58,7 @@ class VerifierApi(Api, Generic[HttpT]):
     @endpoint
     def verify_batch(self, questions: Sequence[Mapping[str, Any]]) -> Flow[tuple[Decision, ...]]:
         """Decide about at most 100 actions at once, in order. Make the questions with `question(...)`."""
-        body = {"requests": [dict(question) for question in questions]}
+        body = {"requests": [dict(one) for one in listed("questions", questions, "questions")]}
         return self._call(Call("POST", "/tokens/verify/batch", _read_decisions, json=body))
 
     @endpoint

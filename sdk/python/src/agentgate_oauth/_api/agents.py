@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .._base import Api
-from .._call import UNSET, Unset, changed, create, get, given, listed, patch, segment
+from .._call import UNSET, Unset, changed, create, get, given, patch, segment
+from .._checks import listed, listed_or_unset
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
@@ -26,8 +27,8 @@ class AgentsApi(Api):
         """Register an agent. Its `client_secret` is answered this once."""
         body = given(
             name=name,
-            redirect_uris=list(redirect_uris),
-            allowed_scopes=list(allowed_scopes),
+            redirect_uris=listed("redirect_uris", redirect_uris, "redirect URIs"),
+            allowed_scopes=listed("allowed_scopes", allowed_scopes, "scopes"),
             description=description,
         )
         return self._call(create("/agents", reader(NewAgent), body))
@@ -59,8 +60,8 @@ class AgentsApi(Api):
         body = changed(
             name=name,
             description=description,
-            redirect_uris=listed(redirect_uris),
-            allowed_scopes=listed(allowed_scopes),
+            redirect_uris=listed_or_unset("redirect_uris", redirect_uris, "redirect URIs"),
+            allowed_scopes=listed_or_unset("allowed_scopes", allowed_scopes, "scopes"),
             status=status,
         )
         return self._call(patch(f"/agents/{segment(agent_id)}", reader(Agent), body))

@@ -7,6 +7,7 @@ from typing import Any
 
 from .._base import Api
 from .._call import UNSET, Unset, changed, create, delete, get, given, patch, segment
+from .._checks import listed
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
@@ -79,5 +80,5 @@ class PoliciesApi(Api):
 def _rules(rules: Sequence[AnyRule]) -> list[dict[str, Any]]:
     return [
         {"type": rule.type, "config": dict(rule.config)} if isinstance(rule, Rule) else dict(rule)
-        for rule in rules
+        for rule in listed("rules", rules, "rules")
     ]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._base import Api
-from .._call import UNSET, Unset, changed, create, delete, get, given, listed, patch, segment
+from .._call import UNSET, Unset, changed, create, delete, get, given, patch, segment
+from .._checks import listed, listed_or_unset
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
@@ -23,7 +24,7 @@ class ResourceServersApi(Api):
         self, *, name: str, identifier: str, scopes: Sequence[AnyScope]
     ) -> Flow[NewResourceServer]:
         """Register a service by its audience, an absolute URI. Its `secret` is answered this once."""
-        body = given(name=name, identifier=identifier, scopes=list(scopes))
+        body = given(name=name, identifier=identifier, scopes=listed("scopes", scopes, "scopes"))
         return self._call(create("/resource-servers", reader(NewResourceServer), body))
 
     @endpoint
@@ -49,7 +50,7 @@ class ResourceServersApi(Api):
         scopes: Sequence[AnyScope] | Unset = UNSET,
     ) -> Flow[ResourceServer]:
         """Change the given fields. The identifier stays: tokens carry it."""
-        body = changed(name=name, scopes=listed(scopes))
+        body = changed(name=name, scopes=listed_or_unset("scopes", scopes, "scopes"))
         return self._call(patch(f"/resource-servers/{segment(server_id)}", reader(ResourceServer), body))
 
     @endpoint

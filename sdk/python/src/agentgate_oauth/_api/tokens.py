@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .._call import Call, create, given
+from .._checks import listed
 from .._decode import reader
 from ..models import Decision, Introspection, PendingConsent, Tokens
 
@@ -67,12 +68,10 @@ def question(
     resource: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> dict[str, object]:
-    """Return one verify request. Raises TypeError for a lone string, which would be read letter by letter."""
-    if isinstance(scopes, str):
-        raise TypeError("scopes must be a list of scope ids")
+    """Return one verify request, for `AgentGateVerifier.verify_batch`."""
     return given(
         token=token,
-        required_scopes=list(scopes),
+        required_scopes=listed("scopes", scopes, "scopes"),
         action=action,
         resource=resource,
         context=None if context is None else dict(context),

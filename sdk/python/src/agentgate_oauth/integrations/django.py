@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from ..models import Decision
@@ -33,17 +34,18 @@ def require_scopes(
     On a method of a class-based view use it with `django.utils.decorators.method_decorator`.
     """
     requirement = Requirement(scopes, action, resource, context)
+    chosen = guard or found_guard()
 
     def decorate(view: ViewT) -> ViewT:
         @wraps(view)
         def sync_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            refused = _refused(request, requirement, guard)
+            refused = _refused(request, requirement, chosen)
             return refused or view(request, *args, **kwargs)
 
         @wraps(view)
         async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             # In a thread: under WSGI each request has an event loop of its own, which no connection outlives.
-            refused = await sync_to_async(_refused, thread_sensitive=False)(request, requirement, guard)
+            refused = await sync_to_async(_refused, thread_sensitive=False)(request, requirement, chosen)
             return refused or await view(request, *args, **kwargs)
 
         return cast(ViewT, async_view if inspect.iscoroutinefunction(view) else sync_view)
@@ -51,20 +53,18 @@ def require_scopes(
     return decorate
 
 
-def check_request(
-    request: HttpRequest, requirement: Requirement[Any], guard: Guard | None
-) -> Decision | Refusal:
+def check_request(request: HttpRequest, requirement: Requirement[Any], guard: Guard) -> Decision | Refusal:
     """Return the allowed Decision, which is also set as `request.agentgate`, or the Refusal."""
     header = request.META.get("HTTP_AUTHORIZATION")
     question = requirement.question(request, request.META.get("REMOTE_ADDR"))
-    outcome = (guard or _settings_guard() or default_guard()).check([header] if header else [], question)
+    outcome = guard.check([header] if header else [], question)
     if isinstance(outcome, Decision):
         request.agentgate = outcome  # type: ignore[attr-defined] # Django's requests carry what layers add
     return outcome
 
 
 def _refused(
-    request: HttpRequest, requirement: Requirement[HttpRequest], guard: Guard | None
+    request: HttpRequest, requirement: Requirement[HttpRequest], guard: Guard
 ) -> HttpResponseBase | None:
     outcome = check_request(request, requirement, guard)
     if isinstance(outcome, Decision):
@@ -72,7 +72,17 @@ def _refused(
     return JsonResponse(dict(outcome.body), status=outcome.status, headers=dict(outcome.headers))
 
 
+def found_guard() -> Guard:
+    """Return the guard of the settings, else the default one. Raises ImproperlyConfigured or RuntimeError."""
+    return _settings_guard() or default_guard()
+
+
 @cache
 def _settings_guard() -> Guard | None:
     options: dict[str, Any] | None = getattr(settings, "AGENTGATE", None)
-    return Guard(**options) if options else None
+    if not options:
+        return None
+    try:
+        return Guard(**options)
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(f"settings.AGENTGATE: {error}") from None

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from ..service import Guard, Refusal, Requirement
-from .django import check_request
+from .django import check_request, found_guard
 
 
 class Refused(APIException):
@@ -38,10 +38,11 @@ def require_scopes(
 ) -> type[BasePermission]:
     """Return a permission class that lets only requests through that AgentGate allows."""
     requirement = Requirement(scopes, action, resource, context)
+    chosen = guard or found_guard()
 
     class ScopesRequired(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:
-            outcome = check_request(request, requirement, guard)
+            outcome = check_request(request, requirement, chosen)
             if isinstance(outcome, Refusal):
                 raise Refused(outcome)
             return True

@@ -25,13 +25,14 @@ def require_scopes(
 ) -> Callable[[Request], Awaitable[Decision]]:
     """Return a dependency that yields the Decision, and answers 401, 403, 429 or 503 when it is a refusal."""
     requirement = Requirement(scopes, action, resource, context)
+    chosen = guard or default_guard()
 
     async def decide(request: Request) -> Decision:
         details = requirement.details(request)
         if inspect.isawaitable(details):
             details = await details
         question = requirement.question_about(request, request.client and request.client.host, details)
-        outcome = await (guard or default_guard()).acheck(request.headers.getlist("Authorization"), question)
+        outcome = await chosen.acheck(request.headers.getlist("Authorization"), question)
         if isinstance(outcome, Refusal):
             raise HTTPException(outcome.status, detail=dict(outcome.body), headers=dict(outcome.headers))
         return outcome

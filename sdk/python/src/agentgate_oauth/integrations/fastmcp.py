@@ -22,6 +22,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .._checks import listed_or_none
 from ..errors import AgentGateError
 from ..models import Decision
 from ..service import Guard, Refusal, Requirement, default_guard
@@ -42,7 +43,8 @@ class AgentGateTokenVerifier(TokenVerifier):
     """Checks tokens for `FastMCP(auth=...)` or a `RemoteAuthProvider`, with a guard of mode "introspect"."""
 
     def __init__(self, guard: Guard, required_scopes: list[str] | None = None, **options: Any) -> None:
-        super().__init__(required_scopes=required_scopes, **options)
+        scopes = listed_or_none("required_scopes", required_scopes, "scopes")
+        super().__init__(required_scopes=scopes, **options)
         self._guard = guard
 
     async def verify_token(self, token: str) -> AccessToken | None:
@@ -92,6 +94,7 @@ def require_scopes(
     Put it below `@mcp.tool`. Without an HTTP request, as over stdio, there is no token, so it is refused.
     """
     requirement = Requirement(scopes, action, resource, context)
+    chosen = guard or default_guard()
 
     def decorate(tool: ToolT) -> ToolT:
         signature = inspect.signature(tool)
@@ -100,7 +103,7 @@ def require_scopes(
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            _decision.set(await _decide(requirement, bound.arguments, guard or default_guard()))
+            _decision.set(await _decide(requirement, bound.arguments, chosen))
             if inspect.iscoroutinefunction(tool):
                 return await tool(*args, **kwargs)
             return await asyncio.to_thread(tool, *args, **kwargs)

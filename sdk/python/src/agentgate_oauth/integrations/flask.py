@@ -26,13 +26,14 @@ def require_scopes(
 ) -> Callable[[ViewT], ViewT]:
     """Let only requests through that AgentGate allows; answer the others 401, 403, 429 or 503."""
     requirement = Requirement(scopes, action, resource, context)
+    chosen = guard or default_guard()
 
     def decorate(view: ViewT) -> ViewT:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             question = requirement.question(request, request.remote_addr)
             headers = request.headers.getlist("Authorization")
-            outcome = (guard or default_guard()).check(headers, question)
+            outcome = chosen.check(headers, question)
             if not isinstance(outcome, Decision):
                 return jsonify(outcome.body), outcome.status, dict(outcome.headers)
             g.agentgate = outcome

@@ -7,22 +7,28 @@ from functools import cache
 from pathlib import Path
 
 from .._base import http_allowed_by_environment
+from .._checks import checked_base_url
 from .guard import Guard
 
+_ID = "AGENTGATE_RESOURCE_SERVER_ID"
+_SECRET = "AGENTGATE_RESOURCE_SERVER_SECRET"
 _configured: list[Guard] = []
 
 
 def configure(guard: Guard) -> None:
-    """Make this the guard of every `require_scopes` of this process that names none."""
+    """Make this the guard of every later `require_scopes` of this process that is given none.
+
+    Call it before the handlers are defined: `require_scopes` looks for its guard at once.
+    """
     _configured[:] = [guard]
 
 
 def default_guard() -> Guard:
     """Return the configured guard, else the one that the environment describes.
 
-    `AGENTGATE_URL`, `AGENTGATE_RESOURCE_SERVER_ID`, `AGENTGATE_RESOURCE_SERVER_SECRET` (or that name with
-    `_FILE`), `AGENTGATE_RESOURCE_METADATA` and `AGENTGATE_ALLOW_HTTP`. Raises RuntimeError when there is
-    neither.
+    The environment's variables are `AGENTGATE_URL`, `AGENTGATE_RESOURCE_SERVER_ID`,
+    `AGENTGATE_RESOURCE_SERVER_SECRET` (or that name with `_FILE`), `AGENTGATE_RESOURCE_METADATA` and
+    `AGENTGATE_ALLOW_HTTP`. Raises RuntimeError for a variable that is missing, ValueError for a wrong URL.
     """
     return _configured[0] if _configured else _guard_of_environment()
 
@@ -32,17 +38,30 @@ def _guard_of_environment() -> Guard:
     base_url = os.environ.get("AGENTGATE_URL")
     if not base_url:
         raise RuntimeError(
-            "no guard: pass guard=, call agentgate_oauth.service.configure, or set AGENTGATE_URL"
+            "AGENTGATE_URL is not set: set it, pass guard=, or call service.configure before require_scopes"
         )
+    allow_http = http_allowed_by_environment()
     return Guard(
-        base_url,
-        os.environ.get("AGENTGATE_RESOURCE_SERVER_ID"),
-        _secret("AGENTGATE_RESOURCE_SERVER_SECRET"),
+        checked_base_url(base_url, allow_http, "AGENTGATE_URL"),
+        *_credential(),
         resource_metadata=os.environ.get("AGENTGATE_RESOURCE_METADATA"),
-        allow_http=http_allowed_by_environment(),
+        allow_http=allow_http,
     )
 
 
-def _secret(name: str) -> str | None:
-    path = os.environ.get(f"{name}_FILE")
-    return Path(path).read_text(encoding="utf-8").strip() if path else os.environ.get(name)
+def _credential() -> tuple[str | None, str | None]:
+    server_id, secret = os.environ.get(_ID), _secret()
+    if bool(server_id) != bool(secret):
+        missing, present = (_SECRET, _ID) if server_id else (_ID, _SECRET)
+        raise RuntimeError(f"{missing} is not set, but {present} is: set both, or neither")
+    return server_id, secret
+
+
+def _secret() -> str | None:
+    path = os.environ.get(f"{_SECRET}_FILE")
+    if not path:
+        return os.environ.get(_SECRET)
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise RuntimeError(f"{_SECRET}_FILE names a file that cannot be read: {error}") from None

@@ -10,8 +10,9 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from .._base import basic_credential, checked_base_url
+from .._base import service_credential
 from .._call import Credential
+from .._checks import checked_base_url
 from .._drivers import AsyncDriver, SyncDriver
 from .._effects import Flow
 from .._retry import RetryPolicy
@@ -123,10 +124,6 @@ class Guard:
 
 
 def _credential(mode: Mode, server_id: str | None, secret: str | None) -> Credential:
-    if bool(server_id) != bool(secret):
-        raise ValueError("pass both resource_server_id and resource_server_secret, or neither")
-    if server_id and secret:
-        return basic_credential(server_id, secret)
-    if mode == "introspect":
-        raise ValueError("introspection needs resource_server_id and resource_server_secret")
-    return Credential()
+    if mode == "introspect" and not server_id and not secret:
+        raise ValueError('mode="introspect" needs resource_server_id and resource_server_secret')
+    return service_credential(server_id, secret)

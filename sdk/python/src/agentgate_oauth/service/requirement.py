@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Generic, TypeVar
 
+from .._checks import listed, separate
+
 SubjectT = TypeVar("SubjectT")
 Details = Mapping[str, Any]
 
@@ -33,6 +35,7 @@ class Requirement(Generic[SubjectT]):
     def __post_init__(self) -> None:
         if not self.scopes:
             raise ValueError("require_scopes needs at least one scope")
+        separate("scopes", tuple(listed("scopes", self.scopes, "scopes")))
 
     def question(self, subject: SubjectT, caller_ip: str | None) -> Question:
         """Return the question a request puts. `context["ip"]` is the caller's, unless `context` gives one."""
