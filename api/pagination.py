@@ -24,7 +24,7 @@ class PageQuery(StrictSerializer):
     cursor = serializers.CharField(required=False, max_length=200)
 
     def validate_cursor(self, cursor: str) -> str:
-        last_id = _decode(cursor)
+        last_id = decode_cursor(cursor)
         if last_id is None:
             raise serializers.ValidationError("Must be the nextCursor of an earlier response.")
         return last_id
@@ -48,17 +48,17 @@ def paginate(rows: QuerySet[Any], query: dict[str, Any], render: Callable[[Seque
         rows = rows.filter(pk__lt=last_id)
     found = list(rows[: limit + 1])
     shown = found[:limit]
-    next_cursor = _encode(shown[-1].pk) if len(found) > limit else None
+    next_cursor = encode_cursor(shown[-1].pk) if len(found) > limit else None
     return Response({"items": render(shown), "nextCursor": next_cursor})
 
 
-def _encode(last_id: str) -> str:
+def encode_cursor(last_id: str) -> str:
     return urlsafe_b64encode(last_id.encode()).rstrip(b"=").decode()
 
 
-def _decode(cursor: str) -> str | None:
+def decode_cursor(cursor: str) -> str | None:
     try:
         text = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except ValueError:
         return None
-    return text if ID.fullmatch(text) and _encode(text) == cursor else None
+    return text if ID.fullmatch(text) and encode_cursor(text) == cursor else None

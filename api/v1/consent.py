@@ -1,10 +1,6 @@
 """Asking for consent, showing the request, deciding it."""
 
-from typing import Any
-
 from django.conf import settings
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.errors import EmailUnverified
 from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, StockClientUnproved, UnknownClient
@@ -14,17 +10,16 @@ from api.authentication import BrowserCredential
 from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import operation
-from api.v1.schemas.tokens import ClientBody
-from api.v1.shapes.consent import (
+from api.v1.schemas.base import EmptyBody
+from api.v1.schemas.consent import (
     ApproveBody,
-    ApprovedConsent,
-    DeniedConsent,
-    EmptyBody,
+    ApprovedConsentOut,
+    ConsentOut,
+    DeniedConsentOut,
     InitiateBody,
-    PendingConsent,
+    PendingConsentOut,
     show_consent,
 )
-from api.v1.shapes.consent import Consent as ShownConsent
 from consent.approval import approve_consent, deny_consent
 from consent.connections import Choice
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
@@ -50,8 +45,7 @@ class Initiate(Endpoint):
         "credentials; the screen then attributes `reason` to the sender of the link. A client that registered itself "
         "must authenticate; a public one has no credentials and starts at `/oauth/authorize`. `consentUrl` opens in "
         "any browser.",
-        body=InitiateBody,
-        answer=PendingConsent,
+        answer=PendingConsentOut,
         status=201,
         errors=(
             UnknownClient,
@@ -73,28 +67,26 @@ class Initiate(Endpoint):
             "state": "af0ifjsldkj",
         },
     )
-    def post(self, request: Request) -> Answer:
-        body = self.read(InitiateBody)
+    def post(self, body: InitiateBody) -> Answer:
         throttle_request(self.actor)
         agent = self._client(body)
 
-        def work() -> Answer:
+        def work() -> PendingConsentOut:
             consent = request_consent(actor=self.actor, agent=agent, request=_consent_request(body))
-            return Answer(201, _show_pending(consent))
+            return _show_pending(consent)
 
         return self.answer_once(self.actor.id or self.actor.ip or "", work)
 
-    def _client(self, body: dict[str, Any]) -> Agent:
+    def _client(self, body: InitiateBody) -> Agent:
         """Return the agent. One that a developer registered may leave out its credentials.
 
         Raises `StockClientUnproved`: a link is not bound to a browser, and its sender chooses the state and challenge.
         """
-        client = ClientBody.model_validate({name: body[name] for name in ("clientId", "clientSecret") if name in body})
-        if is_secret_presented(self.request, client):
-            agent = client_of(self.request, client, self.actor)
+        if is_secret_presented(self.request, body):
+            agent = client_of(self.request, body, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
             return agent
-        found = agent_for_client_id(body["clientId"])
+        found = agent_for_client_id(body.client_id)
         if found is None:
             raise UnknownClient("Check the client id.")
         if found.is_stock:
@@ -108,13 +100,13 @@ class OneConsent(OptionalCredentialEndpoint):
         "Show a request for consent",
         description="While it is undecided its id is enough. Once decided it is absent to all but its owner and the "
         "agent's organization.",
-        answer=ShownConsent,
+        answer=ConsentOut,
     )
-    def get(self, request: Request, consent_id: str) -> Response:
+    def get(self, consent_id: str) -> ConsentOut:
         organization_id = self.developer.organization_id if self.developer else None
         consent = visible_consent(consent_id, user=self.person, organization_id=organization_id)
         is_owner = self.person is not None and self.person.id == consent.user_id
-        return Response(show_consent(consent, is_owner=is_owner))
+        return show_consent(consent, is_owner=is_owner)
 
 
 class Decision(PersonEndpoint):
@@ -135,8 +127,7 @@ class Approve(Decision):
         "status becomes `replaced`) and moves its tokens to this one. `scopes` may name requested and currently live "
         "scopes; the default is all requested ones. Live scopes that the request does not mention stay; requested ones "
         "that are left out go at once, even where they were live. The code yields what was requested and granted.",
-        body=ApproveBody,
-        answer=ApprovedConsent,
+        answer=ApprovedConsentOut,
         errors=(
             InvalidScope,
             InvalidTarget,
@@ -151,20 +142,18 @@ class Approve(Decision):
         ),
         repeatable=True,
     )
-    def post(self, request: Request, consent_id: str) -> Answer:
-        body = self.read(ApproveBody)
+    def post(self, consent_id: str, body: ApproveBody) -> Answer:
         consent = self.consent(consent_id)
 
-        def work() -> Answer:
-            choice = Choice(scopes=body.get("scopes"))
+        def work() -> ApprovedConsentOut:
+            choice = Choice(scopes=body.scopes)
             approval = approve_consent(actor=self.actor, consent=consent, user=self.person, choice=choice)
-            shown = {
-                "status": approval.consent.status,
-                "code": approval.code,
-                "redirectUrl": approval.redirect_url,
-                "grantedScopes": approval.consent.granted_scopes,
-            }
-            return Answer(200, shown)
+            return ApprovedConsentOut(
+                status="approved",
+                code=approval.code,
+                redirect_url=approval.redirect_url,
+                granted_scopes=approval.consent.granted_scopes,
+            )
 
         return self.answer_once(self.person.id, work)
 
@@ -173,35 +162,32 @@ class Deny(Decision):
     @operation(
         "denyConsent",
         "Refuse what was asked",
-        body=EmptyBody,
-        answer=DeniedConsent,
+        answer=DeniedConsentOut,
         errors=(ConsentAlreadyDecided, ConsentExpired, OtherBrowser, InvalidRedirectUri),
     )
-    def post(self, request: Request, consent_id: str) -> Response:
-        self.read(EmptyBody)
+    def post(self, consent_id: str, body: EmptyBody) -> DeniedConsentOut:
         consent = self.consent(consent_id)
         denied = deny_consent(actor=self.actor, consent=consent, user=self.person)
-        return Response({"status": denied.status, "redirectUrl": denial_url(denied)})
+        return DeniedConsentOut(status="denied", redirect_url=denial_url(denied))
 
 
-def _consent_request(body: dict[str, Any]) -> ConsentRequest:
+def _consent_request(body: InitiateBody) -> ConsentRequest:
     return ConsentRequest(
-        scopes=body["requestedScopes"],
-        optional_scopes=body["optionalScopes"],
-        redirect_uri=body["redirectUri"],
-        user_id=body["userId"],
-        state=body["state"],
-        code_challenge=body.get("codeChallenge", ""),
-        resource=body["resource"],
-        reason=body["reason"],
+        scopes=body.requested_scopes,
+        optional_scopes=body.optional_scopes,
+        redirect_uri=body.redirect_uri,
+        user_id=body.user_id,
+        state=body.state,
+        code_challenge=body.code_challenge or "",
+        resource=body.resource,
+        reason=body.reason,
     )
 
 
-def _show_pending(consent: Consent) -> Any:
-    shown = {
-        "consentId": consent.id,
-        "consentUrl": f"{settings.API_URL}/consent/{consent.id}",
-        "status": consent.status,
-        "expiresAt": consent.expires_at,
-    }
-    return PendingConsent(shown).data
+def _show_pending(consent: Consent) -> PendingConsentOut:
+    return PendingConsentOut(
+        consent_id=consent.id,
+        consent_url=f"{settings.API_URL}/consent/{consent.id}",
+        status="pending",
+        expires_at=consent.expires_at,
+    )

@@ -1,21 +1,14 @@
 """Developers: signing in and out, the API key."""
 
 from django.conf import settings
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.errors import BadCredentials
 from accounts.services import check_password, end_session, open_session
 from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, Endpoint, PersonEndpoint
 from api.operations import operation
-from api.v1.shapes.consent import EmptyBody
-from api.v1.shapes.people import (
-    DeveloperSession,
-    Login,
-    RotatedApiKey,
-    Rotation,
-)
+from api.v1.schemas.base import EmptyBody
+from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyOut, RotationBody
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
 from developers.errors import OrganizationSuspended
@@ -27,23 +20,27 @@ class LogInDeveloper(Endpoint):
     @operation(
         "logInDeveloper",
         "Sign a developer in for twelve hours",
-        body=Login,
-        answer=DeveloperSession,
+        answer=DeveloperSessionOut,
         errors=(BadCredentials, Forbidden, OrganizationSuspended, Throttled),
         repeatable=True,
         request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
     )
-    def post(self, request: Request) -> Answer:
-        user = check_password(actor=self.actor, **self.read(Login))
+    def post(self, body: LogInBody) -> Answer:
+        user = check_password(actor=self.actor, email=body.email, password=body.password)
         developer = developer_for_user(user)
         if developer is None:
             raise Forbidden("This account is not a developer account. Register as a developer first.")
         require_organization(developer.organization)
 
-        def work() -> Answer:
+        def work() -> DeveloperSessionOut:
             opened = open_session(actor=self.actor, user=user)
-            shown = {"developer": developer, "session": opened.session, "token": opened.token}
-            return Answer(200, DeveloperSession(shown).data)
+            return DeveloperSessionOut(
+                id=developer.id,
+                name=developer.organization.name,
+                email=user.email,
+                session_token=opened.token,
+                expires_at=opened.session.expires_at,
+            )
 
         return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
 
@@ -51,24 +48,23 @@ class LogInDeveloper(Endpoint):
 class LogOut(PersonEndpoint):
     """Ends the session token that it is asked with."""
 
-    def log_out(self, request: Request) -> Response:
-        self.read(EmptyBody)
-        if not isinstance(request.auth, SessionCredential):
+    def log_out(self) -> None:
+        credential = self.request.auth
+        if not isinstance(credential, SessionCredential):
             raise Forbidden("Only a session token can be ended here. To end a browser session, sign out.")
-        end_session(actor=self.actor, user=self.person, session_id=request.auth.session.id)
-        return Response(status=204)
+        end_session(actor=self.actor, user=self.person, session_id=credential.session.id)
 
 
 class LogOutDeveloper(LogOut):
-    @operation("logOutDeveloper", "End the session token", body=EmptyBody, status=204)
-    def post(self, request: Request) -> Response:
-        return self.log_out(request)
+    @operation("logOutDeveloper", "End the session token", status=204)
+    def post(self, body: EmptyBody) -> None:
+        self.log_out()
 
 
 class LogOutUser(LogOut):
-    @operation("logOutUser", "End the session token", body=EmptyBody, status=204)
-    def post(self, request: Request) -> Response:
-        return self.log_out(request)
+    @operation("logOutUser", "End the session token", status=204)
+    def post(self, body: EmptyBody) -> None:
+        self.log_out()
 
 
 class RotateApiKey(DeveloperEndpoint):
@@ -76,14 +72,12 @@ class RotateApiKey(DeveloperEndpoint):
         "rotateApiKey",
         "Replace the API key",
         description="The keys before it go on for `overlapSeconds`, by default not at all.",
-        body=Rotation,
-        answer=RotatedApiKey,
+        answer=RotatedApiKeyOut,
         repeatable=True,
     )
-    def post(self, request: Request) -> Answer:
-        body = self.read(Rotation)
-
-        def work() -> Answer:
-            return Answer(200, RotatedApiKey(rotate_api_key(actor=self.actor, developer=self.developer, **body)).data)
+    def post(self, body: RotationBody) -> Answer:
+        def work() -> RotatedApiKeyOut:
+            new = rotate_api_key(actor=self.actor, developer=self.developer, overlap_seconds=body.overlap_seconds)
+            return RotatedApiKeyOut.model_validate(new)
 
         return self.answer_once(self.developer.id, work)

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core.core_schema import literal_schema
 
 from core import clock
 from core.text import MAX_ECHO, nearest, plain_text
@@ -50,6 +51,10 @@ class RequestBody(BaseModel):
     def sent(self) -> dict[str, Any]:
         """Return the fields that the caller sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class EmptyBody(RequestBody):
+    """An object without fields."""
 
 
 class Query(RequestBody):
@@ -122,6 +127,16 @@ def _read_moment(value: Any) -> datetime:
 
 def _pattern(pattern: str) -> Any:
     return Field(json_schema_extra={"pattern": pattern})
+
+
+class OneOf:
+    """Takes one of these strings: `Annotated[str, OneOf(*RISK_LEVELS)]`."""
+
+    def __init__(self, *choices: str) -> None:
+        self.choices = [str(choice) for choice in choices]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return literal_schema(self.choices)
 
 
 class _WithoutNull:

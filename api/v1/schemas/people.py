@@ -1,0 +1,144 @@
+"""Developers and users: registering, signing in, proving an address."""
+
+from typing import Annotated, Any, Literal
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from pydantic import AfterValidator, AliasPath, BeforeValidator, Field
+
+from accounts.addresses import normalize_email
+from api.v1.schemas.base import BlankLine, Line, Moment, Out, RequestBody, Text, Whole
+from core.errors import Invalid
+from core.rotation import MAX_OVERLAP_SECONDS
+from core.validation import wrong
+
+MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
+MAX_CODE = 40
+
+
+def _normalize(address: Any) -> Any:
+    try:
+        return normalize_email(address) if isinstance(address, str) else address
+    except Invalid as error:
+        raise wrong(error.detail) from error
+
+
+def _check_email(address: str) -> str:
+    try:
+        validate_email(address)
+    except ValidationError as error:
+        raise wrong("Must be an e-mail address, such as ada@example.com.") from error
+    return address
+
+
+EmailAddress = Annotated[str, Field(json_schema_extra={"format": "email"})]
+# An address, which is checked, kept and compared in its normalized form.
+GivenEmail = Annotated[
+    EmailAddress, Field(max_length=MAX_EMAIL), BeforeValidator(_normalize), AfterValidator(_check_email)
+]
+NewPassword = Annotated[Text, Field(min_length=MIN_PASSWORD, max_length=MAX_PASSWORD)]
+
+
+class RegisterDeveloperBody(RequestBody):
+    """A developer and the name of their organization."""
+
+    name: Line = Field(max_length=MAX_NAME)
+    email: GivenEmail
+    password: NewPassword
+
+
+class RegisterUserBody(RequestBody):
+    """A person."""
+
+    email: GivenEmail
+    password: NewPassword
+    name: BlankLine = Field("", max_length=MAX_NAME)
+
+
+class LogInBody(RequestBody):
+    """An account's address and password."""
+
+    email: Text = Field(max_length=MAX_EMAIL)
+    password: Text = Field(max_length=MAX_PASSWORD)
+
+
+class ConfirmRegistrationBody(RequestBody):
+    """The code that was mailed to the address."""
+
+    email: Text = Field(max_length=MAX_EMAIL)
+    code: Text = Field(max_length=MAX_CODE)
+
+
+class ConfirmEmailBody(RequestBody):
+    """The code that was mailed to the person's own address."""
+
+    code: Text = Field(max_length=MAX_CODE)
+
+
+class RotationBody(RequestBody):
+    """For how long the secrets before the new one go on working."""
+
+    overlap_seconds: Whole = Field(0, ge=0, le=MAX_OVERLAP_SECONDS)
+
+
+class NewDeveloperOut(Out):
+    """A developer just registered, with the first API key, which is shown this once."""
+
+    id: str = Field(validation_alias=AliasPath("developer", "id"))
+    name: str = Field(validation_alias=AliasPath("developer", "organization", "name"))
+    email: EmailAddress = Field(validation_alias=AliasPath("developer", "user", "email"))
+    organization_id: str = Field(validation_alias=AliasPath("developer", "organization_id"))
+    api_key: str
+    created_at: Moment = Field(validation_alias=AliasPath("developer", "created_at"))
+
+
+class DeveloperSessionOut(Out):
+    """A developer's sign-in. The session token is shown this once."""
+
+    id: str
+    name: str
+    email: EmailAddress
+    session_token: str
+    expires_at: Moment
+
+
+class NewUserOut(Out):
+    """A person just registered."""
+
+    id: str
+    email: EmailAddress
+    name: str
+    created_at: Moment
+
+
+class UserSessionOut(Out):
+    """A person's sign-in. The session token is shown this once."""
+
+    id: str = Field(validation_alias=AliasPath("session", "user", "id"))
+    email: EmailAddress = Field(validation_alias=AliasPath("session", "user", "email"))
+    name: str = Field(validation_alias=AliasPath("session", "user", "name"))
+    session_token: str = Field(validation_alias="token")
+    expires_at: Moment = Field(validation_alias=AliasPath("session", "expires_at"))
+
+
+class VerificationRequiredOut(Out):
+    """A code is on its way to the address. The answer is the same for a taken address, to which a notice goes."""
+
+    status: Literal["verification_required"]
+
+
+class VerifiedOut(Out):
+    """The person's primary address is proved."""
+
+    status: Literal["verified"]
+
+
+class RotatedApiKeyOut(Out):
+    """A new API key. Those before it work until `previousKeyExpiresAt`."""
+
+    api_key: str = Field(validation_alias="value")
+    previous_key_expires_at: Moment = Field(validation_alias="previous_expires_at")
+
+
+VERIFICATION_REQUIRED = VerificationRequiredOut(status="verification_required")
+VERIFIED = VerifiedOut(status="verified")
