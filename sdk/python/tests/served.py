@@ -21,6 +21,8 @@ def served(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
             response = answer(httpx.Request(self.command, url, headers=dict(self.headers), content=body))
             self.send_response(response.status_code)
             self.send_header("Content-Type", response.headers.get("Content-Type", "text/plain"))
+            if "Retry-After" in response.headers:
+                self.send_header("Retry-After", response.headers["Retry-After"])
             self.send_header("Content-Length", str(len(response.content)))
             self.end_headers()
             self.wfile.write(response.content)

@@ -20,11 +20,12 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a service answered. A tool's refusal, which has no status of its own, counts by its `error`."""
+    """What a service answered. A tool's refusal has no status of its own: its `error` stands for one."""
 
     status: int
     body: Any
     challenge: str | None = None
+    retry_after: str | None = None
 
 
 class Service:
@@ -39,7 +40,7 @@ class Service:
         answer = httpx.post(self.url + path, json={"recipient": "a@example.com"}, headers=headers)
         body = answer.json()
         body = body.get("detail", body) if self.name == "fastapi" else body
-        return Outcome(answer.status_code, body, answer.headers.get("WWW-Authenticate"))
+        return outcome_of(answer, body)
 
     def _call_tool(self, headers: dict[str, str]) -> Outcome:
         call = {"name": "send", "arguments": {"recipient": "a@example.com"}}
@@ -50,12 +51,17 @@ class Service:
         )
         if answer.status_code != 200:
             body = answer.json() if answer.content else {}
-            return Outcome(answer.status_code, body, answer.headers.get("WWW-Authenticate"))
+            return outcome_of(answer, body)
         result = answer.json()["result"]
         if not result.get("isError"):
             return Outcome(200, result["structuredContent"])
         body = httpx.Response(200, text=result["content"][0]["text"]).json()
         return Outcome(STATUS_OF_TOOL_ERROR[body["error"]], body)
+
+
+def outcome_of(answer: httpx.Response, body: Any) -> Outcome:
+    headers = answer.headers
+    return Outcome(answer.status_code, body, headers.get("WWW-Authenticate"), headers.get("Retry-After"))
 
 
 STATUS_OF_TOOL_ERROR = {

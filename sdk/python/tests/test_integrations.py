@@ -14,7 +14,7 @@ from service_processes import Service, running_service
 
 
 class Gate:
-    """Knows a good token and one of low scope; `stopped` makes it revoke the good one, or fail."""
+    """Knows a good token and one of low scope; `stopped` makes it revoke the good one, throttle, or fail."""
 
     def __init__(self) -> None:
         self.stopped: str | None = None
@@ -23,6 +23,8 @@ class Gate:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if request.headers["Authorization"] != "Basic cmVzXzE6cnNfMQ==":
             return httpx.Response(401, json={"error": "invalid_client"})
+        if self.stopped == "throttled":
+            return httpx.Response(429, json={"code": "rate_limited"}, headers={"Retry-After": "9"})
         if self.stopped == "broken":
             return httpx.Response(500, text="oops")
         if request.url.path == "/oauth/introspect":
@@ -113,6 +115,14 @@ def test_a_rate_limit_is_429_and_names_the_policy(service, gate):
     outcome = service.send("good")
     assert outcome.status == 429 and outcome.body["policy"]["name"] == "Ten an hour"
     assert outcome.body["retryAfterSeconds"] == 7
+    if service.name != "fastmcp":  # a tool's refusal is the text of a tool error, without headers
+        assert outcome.retry_after == "7"
+
+
+def test_a_gate_that_throttles_refuses_and_says_for_how_long(service, gate):
+    gate.stopped = "throttled"
+    outcome = service.send("good")
+    assert (outcome.status, outcome.retry_after) == (503, "9")
 
 
 def test_a_broken_gate_refuses(service, gate):

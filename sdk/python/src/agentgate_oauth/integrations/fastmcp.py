@@ -51,7 +51,7 @@ class AgentGateTokenVerifier(TokenVerifier):
         try:
             decision = await self._guard.adecide(token, Question((), None, None, {}))
         except AgentGateError as error:
-            raise TokenVerificationError(str(error)) from None
+            raise _Unavailable(str(error), getattr(error, "retry_after", None)) from None
         if not decision.allowed:
             return None
         expires_at = decision.expires_at
@@ -67,6 +67,14 @@ class AgentGateTokenVerifier(TokenVerifier):
         return [Middleware(_AnswerUnavailable), *super().get_middleware()]
 
 
+class _Unavailable(TokenVerificationError):
+    """A token could not be checked. `retry_after` is in seconds, None if unknown."""
+
+    def __init__(self, text: str, retry_after: float | None) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
 class _AnswerUnavailable:
     """Answers 503 when a token could not be checked, which FastMCP would let end in a 500."""
 
@@ -76,8 +84,8 @@ class _AnswerUnavailable:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except TokenVerificationError:
-            refused = unavailable(None)
+        except _Unavailable as error:
+            refused = unavailable(error.retry_after)
             response = JSONResponse(refused.body, refused.status, dict(refused.headers))
             await response(scope, receive, send)
 
