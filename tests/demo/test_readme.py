@@ -34,14 +34,38 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield running
 
 
+# What `BROWSER` names plays the person: it registers one, allows everything, and follows the redirect.
+BROWSER = """
+import sys, urllib.request
+from tests.live.gate import Gate
+server, consent_id = sys.argv[1].split("/consent/")
+gate = Gate(server)
+answer = gate.post(f"/consent/{consent_id}/approve", **gate.person().headers).json()
+urllib.request.urlopen(answer["redirectUrl"])
+"""
+
+
+@pytest.fixture
+def environment(server: LiveServer, tmp_path: Path) -> dict[str, str]:
+    """The variables of a shell in which the SDK is installed and a person sits at the browser."""
+    browser = tmp_path / "browser.py"
+    browser.write_text(BROWSER)
+    return {
+        **os.environ,
+        "GATE": server.url,
+        "PYTHONPATH": f"{ROOT / 'sdk/python/src'}:{ROOT}",
+        "BROWSER": f"{sys.executable} {browser} %s",
+        "PYTHON": sys.executable,
+        "PROGRAM": blocks("python", "The same in Python"),
+    }
+
+
 @pytest.mark.live
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_eight_steps_with_curl_work_as_they_stand(server: LiveServer) -> None:
-    script = "set -eu\n" + blocks("sh", "The eight steps, with curl")
+def test_the_eight_steps_with_curl_and_then_python_work_in_one_shell(environment: dict[str, str]) -> None:
+    script = "set -eu\n" + blocks("sh", "The eight steps, with curl") + '"$PYTHON" -c "$PROGRAM"'
 
-    done = subprocess.run(
-        ["sh", "-c", script], env={**os.environ, "GATE": server.url}, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
     decisions = [answer for answer in json_values(done.stdout) if "allowed" in answer]
@@ -52,7 +76,8 @@ def test_the_eight_steps_with_curl_work_as_they_stand(server: LiveServer) -> Non
     ]
     (log,) = [answer for answer in json_values(done.stdout) if "items" in answer]
     assert [entry["outcome"] for entry in log["items"]] == ["denied", "allowed"]
-    assert f"{server.url}/consent/cns_" in done.stdout
+    assert f"{environment['GATE']}/consent/cns_" in done.stdout
+    assert done.stdout.endswith("True None\n")
 
 
 @pytest.mark.live
@@ -85,25 +110,20 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
 
 
 @pytest.mark.live
-def test_the_same_in_python_works_as_it_stands(server: LiveServer) -> None:
-    gate = Gate(server.url)
-    developer, person = gate.developer(), gate.person()
-    environment = {"GATE": server.url, "API_KEY": developer.api_key, "PYTHONPATH": str(ROOT / "sdk/python/src")}
-    program = subprocess.Popen(
-        [sys.executable, "-u", "-c", blocks("python", "The same in Python")],
-        env={**os.environ, **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+def test_the_same_in_python_works_as_it_stands(environment: dict[str, str]) -> None:
+    gate = Gate(environment["GATE"])
+    developer = gate.developer()
+
+    done = subprocess.run(
+        [sys.executable, "-c", environment["PROGRAM"]],
+        env={**environment, "API_KEY": developer.api_key},
+        capture_output=True,
         text=True,
+        check=False,
     )
-    assert program.stdout is not None
-    link = program.stdout.readline()
 
-    code = gate.approve(link.rsplit("/", 1)[1].strip(), person)
-    output, _ = program.communicate(f"{code}\n", timeout=60)
-
-    assert program.returncode == 0
-    assert output.endswith("True None\n")
+    assert (done.returncode, done.stdout) == (0, "True None\n"), done.stderr
+    assert f"{gate.url}/consent/cns_" in done.stderr
     assert next(gate.entries(developer, event="token.revoked"))["outcome"] == "info"
 
 
