@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+from django.http import QueryDict
 from pydantic import BaseModel
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
@@ -73,6 +74,10 @@ class Endpoint(APIView):
 
     def identify(self) -> None:
         """Settle who acts. Raises `NotAuthenticated`, `Forbidden`."""
+
+    def query_parameters(self) -> QueryDict:
+        """Return the parameters that an operation's query is read from."""
+        return self.request.query_params
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(status=204)

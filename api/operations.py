@@ -52,19 +52,19 @@ class operation:  # noqa: N801  it is a decorator
         @wraps(handler)
         def handle(view: Any, request: Request, **ids: str) -> Response:
             view.operation_declared = self
-            given: dict[str, Any] = {**self.read(request)} if is_new else {"request": request}
+            given: dict[str, Any] = {**self.read(view)} if is_new else {"request": request}
             return self.respond(handler(view, **ids, **given))
 
         handle.operation = self  # type: ignore[attr-defined]
         return handle
 
-    def read(self, request: Request) -> dict[str, BaseModel]:
+    def read(self, view: Any) -> dict[str, BaseModel]:
         """Return the body and the query that the handler takes. Raises `Invalid`."""
         given: dict[str, BaseModel] = {}
         if self.body:
-            given["body"] = parse(self.body, request.data or {})
+            given["body"] = parse(self.body, view.request.data or {})
         if self.query:
-            given["query"] = read_query(self.query, request.query_params)
+            given["query"] = read_query(self.query, view.query_parameters())
         return given
 
     def respond(self, shown: Any) -> Response:

@@ -94,7 +94,10 @@ class AutoSchema(SpectacularSchema):
         return not hasattr(getattr(self.view, self.method.lower(), None), "operation")
 
     def get_operation_id(self) -> str:
-        return self.operation.name
+        """Return the operation's name; a handler of several methods has one per method."""
+        handler = getattr(self.view, self.method.lower())
+        is_own = handler.__name__ == self.method.lower()
+        return self.operation.name if is_own else self.operation.name + self.method.title()
 
     def get_summary(self) -> str:
         return self.operation.summary

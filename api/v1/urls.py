@@ -50,7 +50,8 @@ urlpatterns = [
     path("resource-servers/<str:server_id>", resource_servers.OneResourceServer.as_view()),
     path("resource-servers/<str:server_id>/rotate-secret", resource_servers.RotateResourceServerSecret.as_view()),
     path("forward-auth", forward_auth.ForwardAuth.as_view()),
-    re_path(r"^forward-auth/", forward_auth.ForwardAuthBelow.as_view()),
+    # Envoy appends the caller's path and query to the prefix that it is given.
+    re_path(r"^forward-auth/", forward_auth.ForwardAuth.as_view(reads_query=False, schema=None)),
     path("scopes", scopes.Scopes.as_view()),
     path("scopes/<str:category>", scopes.ScopesInCategory.as_view()),
     path("audit", audit.Audit.as_view()),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from api.v1.forward_auth import _identity
+from api.v1.forward_auth import identity_headers
 from decisions.requests import Decision
 from tests.conftest import Servers
 from tests.live.gate import SCOPES, Agent, Developer, Gate, Json, Person, expect
@@ -15,7 +15,7 @@ from tests.live.oauth.proxies import PAGE, PROXIES, Recorder, proxied, recorder
 from tests.live.server import LiveServer
 from tests.servers import free_port
 
-IDENTITY = [name for name, _ in _identity(Decision(allowed=True))]
+IDENTITY = [name for name, _ in identity_headers(Decision(allowed=True))]
 # What services read as the same name: WSGI, PHP and CGI turn every special character into an underscore.
 SPELLINGS = ("X-AgentGate-{}", "x-agentgate-{}", "X_AgentGate_{}", "X-AgentGate_{}", "X_AgentGate-{}", "X.AgentGate.{}")
 FORGED = [
