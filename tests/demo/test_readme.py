@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Databases, LiveServer
 
@@ -34,30 +35,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield running
 
 
-# What `BROWSER` names plays the person: it registers one, allows everything, and follows the redirect.
-BROWSER = """
-import sys, urllib.request
-from tests.live.gate import Gate
-server, consent_id = sys.argv[1].split("/consent/")
-gate = Gate(server)
-answer = gate.post(f"/consent/{consent_id}/approve", **gate.person().headers).json()
-urllib.request.urlopen(answer["redirectUrl"])
-"""
-
-
 @pytest.fixture
-def environment(server: LiveServer, tmp_path: Path) -> dict[str, str]:
-    """The variables of a shell in which the SDK is installed and a person sits at the browser."""
-    browser = tmp_path / "browser.py"
-    browser.write_text(BROWSER)
-    return {
-        **os.environ,
-        "GATE": server.url,
-        "PYTHONPATH": f"{ROOT / 'sdk/python/src'}:{ROOT}",
-        "BROWSER": f"{sys.executable} {browser} %s",
-        "PYTHON": sys.executable,
-        "PROGRAM": blocks("python", "The same in Python"),
-    }
+def environment(server: LiveServer) -> dict[str, str]:
+    program = blocks("python", "The same in Python")
+    return {**os.environ, **with_browser(GATE=server.url, PYTHON=sys.executable, PROGRAM=program)}
 
 
 @pytest.mark.live

@@ -11,33 +11,28 @@ from pathlib import Path
 
 import httpx
 
-from tests.live.gate import Developer, Gate, Json, expect
+from tests.live.gate import Developer, Gate
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port
 
 START_SECONDS = 30
-TICKETS = [
-    {
-        "id": "tickets:read",
-        "riskLevel": "low",
-        "title": "Read your tickets",
-        "description": "See your tickets and what was said",
-        "cannot": "change or close them",
-    },
-    {
-        "id": "tickets:close",
-        "riskLevel": "high",
-        "title": "Close your tickets",
-        "description": "Mark tickets as done in your name",
-        "cannot": "delete them",
-    },
-]
+AGENT = "# agent.py\n"
 
 
 def code_on(page: str) -> str:
-    """Return the Python blocks of a page of the documentation, one after the other."""
+    """Return the Python blocks of a page's service, one after the other."""
+    return "\n\n".join(block for block in blocks(page, "python") if not block.startswith(AGENT))
+
+
+def agent_on(page: str) -> str:
+    """Return the program of a page's agent."""
+    (block,) = [block for block in blocks(page, "python") if block.startswith(AGENT)]
+    return block
+
+
+def blocks(page: str, language: str) -> list[str]:
     text = (ROOT / "docs" / page).read_text()
-    return "\n\n".join(re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 @contextmanager
@@ -77,24 +72,27 @@ def tickets_over_mcp(gate: Gate, developer: Developer, folder: Path) -> Iterator
     """Run the service of `docs/protect-fastmcp.md`; yield its address, which is its identifier."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/mcp"
-    server = register(gate, developer, url)
+    server = register(gate, developer, "protect-fastmcp.md", url)
     script = folder / f"tickets-{port}.py"
     script.write_text(code_on("protect-fastmcp.md"))
-    environment = {**credentials(gate, server), "PORT": str(port)}
+    environment = {**server, "PORT": str(port)}
     with running([sys.executable, str(script)], environment, url, folder / f"tickets-{port}.log"):
         yield url
 
 
-def register(gate: Gate, developer: Developer, identifier: str, prefix: str = "tickets") -> Json:
-    """Register the service with its scopes, under a prefix that no other organization has."""
-    scopes = [{**scope, "id": scope["id"].replace("tickets", prefix)} for scope in TICKETS]
-    body = {"name": "Tickets", "identifier": identifier, "scopes": scopes}
-    return expect(201, gate.post("/resource-servers", body, **developer.headers))
-
-
-def credentials(gate: Gate, server: Json) -> dict[str, str]:
+def register(gate: Gate, developer: Developer, page: str, identifier: str, prefix: str = "tickets") -> dict[str, str]:
+    """Run the page's request, and return the variables that it exports; a prefix belongs to one organization."""
+    (script,) = [block for block in blocks(page, "sh") if "/resource-servers" in block]
+    script = re.sub(r'"identifier": "[^"]+"', f'"identifier": "{identifier}"', script).replace(
+        '"tickets:', f'"{prefix}:'
+    )
+    script = f'set -eu\n{script}echo "$AGENTGATE_RESOURCE_SERVER_ID $AGENTGATE_RESOURCE_SERVER_SECRET"'
+    environment = {**os.environ, "AGENTGATE_URL": gate.url, "API_KEY": developer.api_key}
+    ran = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    server_id, secret = ran.stdout.split()
     return {
         "AGENTGATE_URL": gate.url,
-        "AGENTGATE_RESOURCE_SERVER_ID": server["id"],
-        "AGENTGATE_RESOURCE_SERVER_SECRET": server["secret"],
+        "AGENTGATE_RESOURCE_SERVER_ID": server_id,
+        "AGENTGATE_RESOURCE_SERVER_SECRET": secret,
     }

@@ -1,6 +1,8 @@
 """The services of the Django and FastAPI pages, run as they stand there: behaviours 43 to 47 on real frameworks."""
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,10 @@ import httpx
 import pytest
 
 from tests.conftest import Servers
+from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Developer, Gate, Json, Person, expect
 from tests.live.oauth.door import Door, decide, query_of
-from tests.live.oauth.services import code_on, credentials, register, running
+from tests.live.oauth.services import agent_on, code_on, register, running
 from tests.live.server import ROOT, LiveServer
 from tests.servers import free_port
 
@@ -27,10 +30,10 @@ def service(request: pytest.FixtureRequest, server: LiveServer, servers: Servers
     url = f"http://127.0.0.1:{port}"
     # A prefix belongs to one organization, and each page has one of its own.
     prefix = Path(request.param).stem
-    registered = register(gate, developer, url, prefix)
+    registered = register(gate, developer, request.param, url, prefix)
     script = servers.folder / f"{prefix}-{port}.py"
     script.write_text(code_on(request.param).replace("tickets:", f"{prefix}:"))
-    environment = {**credentials(gate, registered), "PORT": str(port), "PYTHONPATH": str(SDK)}
+    environment = {**registered, "PORT": str(port), "PYTHONPATH": str(SDK)}
     with running([sys.executable, str(script)], environment, url, script.with_suffix(".log")):
         yield url, developer
 
@@ -56,8 +59,13 @@ class Caller:
 
 
 @pytest.fixture
-def caller(request: pytest.FixtureRequest, gate: Gate, service: tuple[str, Developer], person: Person) -> Caller:
-    return Caller(gate, service, person, Path(request.node.callspec.params["service"]).stem)
+def page(request: pytest.FixtureRequest) -> str:
+    return str(request.node.callspec.params["service"])
+
+
+@pytest.fixture
+def caller(gate: Gate, service: tuple[str, Developer], person: Person, page: str) -> Caller:
+    return Caller(gate, service, person, Path(page).stem)
 
 
 def challenge(answer: httpx.Response) -> Json:
@@ -67,6 +75,17 @@ def challenge(answer: httpx.Response) -> Json:
 def test_a_good_token_passes(caller: Caller) -> None:
     answer = expect(200, caller.get("/tickets", caller.token(caller.read)))
     assert answer == {"tickets": ["The printer is on fire"], "for": caller.person.id}
+
+
+def test_the_pages_agent_runs_as_it_stands(caller: Caller, service: tuple[str, Developer], page: str) -> None:
+    url, developer = service
+    program = re.sub(r'SERVICE = ".*"', f'SERVICE = "{url}"', agent_on(page)).replace("tickets:", f"{caller.prefix}:")
+    variables = with_browser(AGENTGATE_URL=caller.gate.url, API_KEY=developer.api_key)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["200", "403", "401"]
 
 
 def test_43_no_token_is_401_and_says_where_to_go(caller: Caller) -> None:
