@@ -14,8 +14,8 @@ class PlainJsonSchema(GenerateJsonSchema):
         return False
 
     def default_schema(self, schema: Any) -> dict[str, Any]:
-        described = super().default_schema(schema)
-        return {name: value for name, value in described.items() if (name, value) != ("default", None)}
+        is_omittable = schema.get("default", ...) is None
+        return self.generate_inner(schema["schema"]) if is_omittable else super().default_schema(schema)
 
 
 class ModelExtension(PydanticExtension):

@@ -61,7 +61,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the problem details. Messages of the framework repeat what was sent, so all are escaped."""
+    """Return the members of the problem details. Messages may repeat what was sent, so all are escaped."""
     problem: dict[str, Any] = {
         "type": type_uri(error.code),
         "title": error.title,

@@ -8,8 +8,7 @@ from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
 from drf_spectacular.plumbing import ResolvedComponent, append_meta
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema_serializer
-from rest_framework import serializers
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
@@ -18,8 +17,9 @@ from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEn
 from api.openapi import ModelExtension as ModelExtension
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
-from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType, type_uri
+from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType
 from api.strict import Opaque, StrictSerializer, Text
+from api.v1.schemas.problems import ProblemOut
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
 from developers.errors import OrganizationSuspended
@@ -45,42 +45,6 @@ RETRY_AFTER = OpenApiParameter(
 NO_STORE = OpenApiParameter(
     "Cache-Control", str, OpenApiParameter.HEADER, response=True, required=True, description="no-store for secrets."
 )
-
-
-class ProblemField(serializers.Serializer):
-    """One wrong field, by its name in the request: `rules.0.config.timezone`."""
-
-    field = serializers.CharField()
-    message = serializers.CharField()
-
-
-@extend_schema_serializer(
-    examples=[
-        OpenApiExample(
-            "validation_failed",
-            value={
-                "type": type_uri("validation_failed"),
-                "title": "The request is not valid",
-                "status": 400,
-                "detail": "A field is not valid.",
-                "code": "validation_failed",
-                "requestId": "req_019a1b2c3d4e7f8091a2b3c4d5e6f708",
-                "errors": [{"field": "name", "message": "This field is required."}],
-            },
-            status_codes=["400"],
-        )
-    ]
-)
-class Problem(serializers.Serializer):
-    """Why a request was refused (RFC 9457). `code` is stable; the texts are for people."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    code = serializers.CharField()
-    requestId = serializers.CharField()
-    errors = ProblemField(many=True, required=False)
 
 
 class AutoSchema(SpectacularSchema):
@@ -267,4 +231,4 @@ def _refusal(status: int, errors: list[ErrorType]) -> OpenApiResponse:
     """Return the refusals of one status, with the codes that tell them apart."""
     errors = sorted(errors, key=lambda error: error.code)
     words = "; ".join(f"`{error.code}`: {error.title}" for error in errors)
-    return OpenApiResponse(response=Problem, description=words)
+    return OpenApiResponse(response=ProblemOut, description=words)

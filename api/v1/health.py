@@ -1,16 +1,16 @@
 """Whether this server can decide."""
 
 import logging
+from typing import Literal
 
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
-from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.endpoint import Endpoint
 from api.operations import operation
+from api.v1.schemas.health import ChecksOut, HealthOut
 from core.ids import new_id
 from tokens.models import AccessToken
 
@@ -19,27 +19,14 @@ logger = logging.getLogger(__name__)
 CACHE_SECONDS = 10
 
 
-class Checks(serializers.Serializer):
-    database = serializers.ChoiceField(choices=["ok", "unavailable"])
-    cache = serializers.ChoiceField(choices=["ok", "unavailable"])
-
-
-class HealthReport(serializers.Serializer):
-    """`status` is `ok` with 200 and `unavailable` with 503; without the cache we are only slower."""
-
-    status = serializers.ChoiceField(choices=["ok", "unavailable"])
-    version = serializers.CharField()
-    checks = Checks()
-
-
 class Health(Endpoint):
     """The database alone decides: without the cache we are only slower."""
 
-    @operation("getHealth", "Whether this server can decide", answer=HealthReport, unavailable=HealthReport)
-    def get(self, request: Request) -> Response:
+    @operation("getHealth", "Whether this server can decide", answer=HealthOut, unavailable=HealthOut)
+    def get(self) -> Response:
         database = _is_database_up()
-        checks = {"database": _word(database), "cache": _word(_is_cache_up())}
-        body = {"status": _word(database), "version": settings.VERSION, "checks": checks}
+        checks = ChecksOut(database=_word(database), cache=_word(_is_cache_up()))
+        body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks).model_dump()
         response = Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
         # Health checks ask every few seconds: what is wrong is in the log already, in one line.
         response._has_been_logged = True  # type: ignore[attr-defined]
@@ -71,5 +58,5 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
-def _word(is_up: bool) -> str:
+def _word(is_up: bool) -> Literal["ok", "unavailable"]:
     return "ok" if is_up else "unavailable"

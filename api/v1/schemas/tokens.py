@@ -144,7 +144,7 @@ class DecisionOut(Out):
     agent_id: str | None = None
     consent_id: str | None = None
     granted_scopes: Omittable[list[str]] = None
-    expires_at: Moment | None = None
+    expires_at: Omittable[Moment] = None
     audit_id: Omittable[str] = None
     missing_scopes: Omittable[list[str]] = None
     policy: Omittable[DenyingPolicyOut] = None
@@ -179,6 +179,7 @@ def show_decision(decision: Decision) -> DecisionOut:
     policy = decision.policy
     as_it_applies: dict[str, Any] = {
         "reason": decision.reason,
+        "expires_at": decision.expires_at,
         "missing_scopes": list(decision.missing_scopes) or None,
         "policy": policy and DenyingPolicyOut(id=policy.policy_id, name=policy.policy_name, rule_type=policy.rule_type),
         "retry_after_seconds": decision.retry_after_seconds,
@@ -189,7 +190,6 @@ def show_decision(decision: Decision) -> DecisionOut:
         agent_id=decision.agent_id,
         consent_id=decision.consent_id,
         granted_scopes=list(decision.granted_scopes),
-        expires_at=decision.expires_at,
         audit_id=decision.audit_id,
         **{name: value for name, value in as_it_applies.items() if value is not None},
     )

@@ -1,0 +1,22 @@
+"""Whether this server can decide."""
+
+from typing import Literal
+
+from api.v1.schemas.base import Out
+
+Health = Literal["ok", "unavailable"]
+
+
+class ChecksOut(Out):
+    """What the server depends on."""
+
+    database: Health
+    cache: Health
+
+
+class HealthOut(Out):
+    """`status` is `ok` with 200 and `unavailable` with 503. Without the cache the server is only slower."""
+
+    status: Health
+    version: str
+    checks: ChecksOut

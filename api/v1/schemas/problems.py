@@ -1,0 +1,38 @@
+"""Refusals (RFC 9457)."""
+
+from django.conf import settings
+from pydantic import ConfigDict
+from pydantic.config import JsonDict
+
+from api.v1.schemas.base import Omittable, Out
+
+EXAMPLE: JsonDict = {
+    "type": f"{settings.API_URL}/api/docs/errors#validation_failed",
+    "title": "The request is not valid",
+    "status": 400,
+    "detail": "A field is not valid.",
+    "code": "validation_failed",
+    "requestId": "req_019a1b2c3d4e7f8091a2b3c4d5e6f708",
+    "errors": [{"field": "name", "message": "This field is required."}],
+}
+
+
+class ProblemFieldOut(Out):
+    """One wrong field, by its name in the request: `rules.0.config.timezone`."""
+
+    field: str
+    message: str
+
+
+class ProblemOut(Out):
+    """Why a request was refused (RFC 9457). `code` is stable; the texts are for people."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: Omittable[list[ProblemFieldOut]] = None
