@@ -18,8 +18,8 @@ from accounts.errors import BadCredentials
 from accounts.mails import send_mail
 from accounts.models import User
 from accounts.services import check_password, record_sign_in
-from core.actor import visitor
 from core.errors import Throttled
+from core.http import visitor
 
 # Endpoints of programs, and Django's sign-out, which takes a form only: a browser would end at a 405 or at bare JSON.
 NO_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")

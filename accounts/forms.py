@@ -16,8 +16,8 @@ from accounts.mails import send_mail
 from accounts.models import User
 from accounts.reset_tokens import ResetTokens
 from accounts.throttles import throttle_registration
-from core.actor import visitor
 from core.errors import Invalid, Throttled
+from core.http import visitor
 
 LABELS = {
     "oldpassword": _("Current password"),

@@ -24,8 +24,9 @@ from api.authentication import (
 )
 from api.operations import operation
 from api.strict import StrictSerializer
-from core.actor import Actor, visitor
+from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
+from core.http import visitor
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.acting import as_developer
 from developers.models import Developer

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.strict import StrictSerializer
+from core.http import page_after
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 ID = re.compile(r"[a-z]{3}_[0-9a-f]{32,64}")
@@ -43,13 +44,8 @@ def read_query(request: Request, query_type: type[StrictSerializer]) -> dict[str
 
 def paginate(rows: QuerySet[Any], query: dict[str, Any], render: Callable[[Sequence[Any]], Any]) -> Response:
     """Return the page of `rows`, which are sorted by falling id, that `query` asks for."""
-    limit, last_id = query["limit"], query.get("cursor")
-    if last_id:
-        rows = rows.filter(pk__lt=last_id)
-    found = list(rows[: limit + 1])
-    shown = found[:limit]
-    next_cursor = encode_cursor(shown[-1].pk) if len(found) > limit else None
-    return Response({"items": render(shown), "nextCursor": next_cursor})
+    shown, last_id = page_after(rows, query.get("cursor") or "", query["limit"])
+    return Response({"items": render(shown), "nextCursor": encode_cursor(last_id) if last_id else None})
 
 
 def encode_cursor(last_id: str) -> str:

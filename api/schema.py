@@ -12,7 +12,6 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiRespo
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
-from api.clients import BASIC_CHALLENGE
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.openapi import ModelExtension as ModelExtension
 from api.operations import ErrorType, operation
@@ -21,6 +20,7 @@ from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedM
 from api.strict import Opaque, StrictSerializer, Text
 from api.v1.schemas.problems import ProblemOut
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.http import BASIC_CHALLENGE
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
 from developers.errors import OrganizationSuspended
 

@@ -3,10 +3,6 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from django.http import HttpRequest
-
-from core.text import plain_text
-
 Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
 
 
@@ -31,15 +27,3 @@ class Actor:
 
 
 SYSTEM = Actor("system")
-
-MAX_USER_AGENT_LENGTH = 300
-
-
-def visitor(request: HttpRequest) -> Actor:
-    """Return the not yet identified sender of `request`; the address is the one the proxy middleware settled."""
-    return Actor(
-        "anonymous",
-        ip=request.META.get("REMOTE_ADDR") or None,
-        user_agent=plain_text(request.headers.get("User-Agent", "")[:MAX_USER_AGENT_LENGTH]),
-        request_id=getattr(request, "request_id", ""),
-    )

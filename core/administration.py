@@ -15,9 +15,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from core.actor import Actor, visitor
+from core.actor import Actor
 from core.errors import DomainError
 from core.guarded_admin import GuardedAdmin
+from core.http import visitor
 from core.text import escape_invisible, plain_text
 
 MAX_REASON_LENGTH = 300

@@ -1,34 +1,19 @@
 """Who calls: client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2) and that of resource servers."""
 
-import base64
-import binascii
-from dataclasses import dataclass
-from urllib.parse import unquote_plus
-
 from django.http import HttpRequest
 
 from agents.errors import InvalidClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
-from core.actor import Actor, visitor
+from core.actor import Actor
 from core.errors import NotAuthenticated
+from core.http import BasicCredential, read_basic, visitor
 from oauth.assertions import ASSERTION_TYPE, authenticate_by_assertion, stated_client_id
 from oauth.errors import OAuthError
-from oauth.parameters import Parameters, is_clean
+from oauth.parameters import Parameters
 from resources.models import ResourceServer
 from resources.services import authenticate_resource_server
-
-
-@dataclass(frozen=True, slots=True)
-class BasicCredential:
-    """The two halves of an `Authorization: Basic` header."""
-
-    name: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return f"BasicCredential({self.name!r})"
 
 
 def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
@@ -36,7 +21,7 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
 
     Raises `InvalidClient`, `Throttled`, and `OAuthError` for more than one method (RFC 6749 section 2.3).
     """
-    basic = read_basic(request)
+    basic = _client_basic(request)
     used = [basic is not None, bool(form.get("client_secret")), bool(form.get("client_assertion"))]
     if sum(used) > 1:
         raise OAuthError("invalid_request", "Use only one method of client authentication.")
@@ -63,25 +48,12 @@ def authenticate_service(request: HttpRequest) -> tuple[ResourceServer, Actor]:
     return server, actor.acting_as("service", server.id)
 
 
-def read_basic(request: HttpRequest) -> BasicCredential | None:
-    """Return what `Authorization: Basic` holds, decoded (RFC 6749 section 2.3.1). None without the header.
-
-    Raises `InvalidClient` for a header of another scheme or shape.
-    """
-    header = request.headers.get("Authorization")
-    if header is None:
-        return None
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        raise InvalidClient("Use HTTP Basic.")
+def _client_basic(request: HttpRequest) -> BasicCredential | None:
+    """Return the client's HTTP Basic credential. None without one. Raises `InvalidClient` for an unreadable one."""
     try:
-        name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
-        raise InvalidClient("The Authorization header cannot be read.") from error
-    credential = BasicCredential(unquote_plus(name), unquote_plus(secret))
-    if not colon or not name or not is_clean([credential.name, credential.secret]):
-        raise InvalidClient("The Authorization header has no client id and secret.")
-    return credential
+        return read_basic(request)
+    except NotAuthenticated as error:
+        raise InvalidClient(error.detail) from error
 
 
 def _by_basic(actor: Actor, basic: BasicCredential, client_id: str) -> Agent:

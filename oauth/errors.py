@@ -10,11 +10,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
 from core.errors import DomainError, NotAuthenticated, Throttled, Unavailable
+from core.http import BASIC_CHALLENGE
 from oauth.responses import View, uncached
 
 logger = logging.getLogger(__name__)
-
-BASIC_CHALLENGE = 'Basic realm="AgentGate", charset="UTF-8"'
 
 # OAuth error codes for the domain's codes, where they differ.
 CODES = {

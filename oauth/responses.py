@@ -3,22 +3,11 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.views.decorators.csrf import csrf_exempt
 
 View = Callable[..., HttpResponse]
-
-
-class SeeOther(HttpResponseRedirect):
-    """A 303 redirect, which the browser always follows with GET (RFC 9700 section 4.12)."""
-
-    status_code = 303
-
-    def __init__(self, redirect_to: str) -> None:
-        self.allowed_schemes = [urlsplit(redirect_to).scheme]
-        super().__init__(redirect_to, max_length=None)
 
 
 def uncached[R: HttpResponse](response: R) -> R:

@@ -19,9 +19,9 @@ from consent.models import Consent
 from consent.services import open_in_browser
 from consent.throttles import throttle_request
 from core import clock
-from core.actor import visitor
 from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled
+from core.http import LeaveTo, visitor
 from core.secrets import digest
 from decisions.introspection import Introspection, introspect_token
 from oauth.assertions import stated_client_id
@@ -34,7 +34,7 @@ from oauth.grants import find_grant, redeem
 from oauth.metadata import openid_metadata, server_metadata
 from oauth.parameters import Parameters, read_form
 from oauth.pushed import pushed_consent, request_uri
-from oauth.responses import SeeOther, endpoint, uncached
+from oauth.responses import endpoint, uncached
 from tokens.keys import PUBLISH_AHEAD, published_jwks
 from tokens.services import revoke_token
 
@@ -114,7 +114,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     """
     browser = browser_secret(request)
     try:
-        response: HttpResponse = SeeOther(_next_stop(request, digest(browser)))
+        response: HttpResponse = LeaveTo(_next_stop(request, digest(browser)))
         remember_browser(response, browser)
     except DomainError as error:
         title = REFUSAL_TITLES.get(type(error), error.title)

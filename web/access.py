@@ -16,12 +16,12 @@ from django.views.decorators.http import require_http_methods
 from accounts.errors import EmailUnverified
 from accounts.models import User
 from accounts.selectors import require_verified_address
-from core.actor import Actor, visitor
+from core.actor import Actor
 from core.errors import DomainError, NotFound
+from core.http import SeeOther, visitor
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.selectors import developer_for_user
-from web.responses import SeeOther
 
 View = Callable[..., HttpResponse]
 

@@ -6,6 +6,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from core.http import page_after
+
 PAGE_SIZE = 50
 MAX_CURSOR_LENGTH = 64
 
@@ -28,7 +30,5 @@ def read_cursor(request: HttpRequest) -> str:
 def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
     """Return the page that `?cursor=` asks for. `rows` must be sorted by descending id."""
     cursor = read_cursor(request)
-    if cursor:
-        rows = rows.filter(pk__lt=cursor)
-    items = list(rows[: PAGE_SIZE + 1])
-    return Page(items[:PAGE_SIZE], cursor, items[PAGE_SIZE - 1].pk if len(items) > PAGE_SIZE else "")
+    items, next_cursor = page_after(rows, cursor, PAGE_SIZE)
+    return Page(items, cursor, next_cursor)

@@ -7,7 +7,7 @@ from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, Sto
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.authentication import BrowserCredential
-from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_secret_presented
+from api.clients import CredentialsTwice, client_of, is_secret_presented
 from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
@@ -29,6 +29,7 @@ from consent.selectors import consent_to_decide, visible_consent
 from consent.services import ConsentRequest, request_consent, require_same_browser
 from consent.throttles import throttle_request
 from core.browser import browser_digest
+from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
 from developers.errors import OrganizationSuspended
 from resources.errors import InvalidScope, InvalidTarget, ServiceSuspended

@@ -11,21 +11,20 @@ from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from api.clients import basic_credential
+from api.clients import resource_server_of
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.problems import MEDIA_TYPE, describe
 from api.v1.schemas.base import known_fields
 from api.v1.schemas.forward_auth import ForwardAuthQuery
-from core.actor import visitor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated, Throttled
+from core.http import visitor
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
 from decisions.throttles import throttle_anonymous
 from resources.custom_scopes import SCOPE_ID
 from resources.errors import ServiceSuspended
 from resources.models import ResourceServer
-from resources.services import authenticate_resource_server
 
 # The b64token of RFC 6750 section 2.1.
 BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")
@@ -125,15 +124,13 @@ class ForwardAuth(Endpoint):
         Raises `Throttled` for too many anonymous questions, and `Forbidden` for a wrong credential: a 401 would send
         the caller for another token, which cannot help.
         """
-        header = self.request.headers.get(CREDENTIAL_HEADER)
-        if header is None:
+        if CREDENTIAL_HEADER not in self.request.headers:
             if settings.VERIFY_REQUIRES_CREDENTIAL:
                 raise Forbidden(f"Authenticate as a resource server: send {CREDENTIAL_HEADER}.")
             throttle_anonymous(actor=self.actor)
             return None
         try:
-            server_id, secret = basic_credential(header)
-            return authenticate_resource_server(actor=self.actor, server_id=server_id, secret=secret)
+            return resource_server_of(self.request, self.actor, CREDENTIAL_HEADER)
         except NotAuthenticated as error:
             raise Forbidden(error.detail) from error
 

@@ -6,7 +6,7 @@ from django.conf import settings
 
 from agents.errors import InvalidClient
 from agents.models import Agent
-from api.clients import BASIC_CHALLENGE, CredentialsTwice, client_of, is_client_presented, resource_server_of
+from api.clients import CredentialsTwice, client_of, is_client_presented, resource_server_of
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.schemas.tokens import (
@@ -24,6 +24,7 @@ from api.v1.schemas.tokens import (
     show_tokens,
 )
 from core.errors import DomainError, NotAuthenticated
+from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
 from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide

@@ -9,9 +9,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.selectors import sessions_for_user
 from accounts.services import end_session
+from core.http import SeeOther
 from web.access import person_actor, person_page, posted_from, signed_in
 from web.paging import paginate
-from web.responses import SeeOther
 
 
 @require_safe

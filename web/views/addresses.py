@@ -17,9 +17,9 @@ from accounts.selectors import addresses_of
 from accounts.throttles import throttle_registration
 from accounts.verification import confirm_address, make_address_primary, remove_address, send_address_code
 from core.errors import Conflict, DomainError, Invalid, Throttled
+from core.http import SeeOther
 from web.access import person_actor, person_page, signed_in
 from web.forms.entrance import AddressForm, CodeForm, show_error
-from web.responses import SeeOther
 
 _CONFIRMING = "confirming_address"
 

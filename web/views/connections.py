@@ -15,12 +15,12 @@ from consent.models import Consent
 from consent.selectors import agreed_scopes, consents_for_user, current_consent, last_uses_of
 from consent.services import revoke_consent
 from core import clock
+from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import person_actor, person_page, signed_in
 from web.display import highest_risk
 from web.paging import paginate
-from web.responses import SeeOther
 
 LIVE = Consent.Status.APPROVED
 # A replaced consent is part of the connection that replaced it.

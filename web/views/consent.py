@@ -29,13 +29,13 @@ from core import clock
 from core.browser import browser_digest
 from core.canonical import canonical_json, sha256
 from core.errors import DomainError, NotFound
+from core.http import LeaveTo
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended
 from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
 from web.access import View, person_actor, person_page, signed_in
 from web.display import csp_source
-from web.responses import LeaveTo
 
 TICKED_RISKS = ("low", "standard")
 PAGES: dict[type[DomainError], str] = {

@@ -19,10 +19,9 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import confirm_sign_up, start_registration
 from accounts.services import add_user, new_user
 from accounts.throttles import throttle_registration
-from core.actor import visitor
 from core.errors import DomainError, NotAuthenticated
+from core.http import SeeOther, visitor
 from web.forms.entrance import CodeForm, SignUpForm, show_error
-from web.responses import SeeOther
 
 _SIGNING_UP = "signing_up"
 

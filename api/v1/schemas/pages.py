@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from api.pagination import decode_cursor, encode_cursor
 from api.v1.schemas.base import Omittable, Out, Query, Text
+from core.http import page_after
 from core.validation import wrong
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
@@ -46,10 +47,6 @@ class Page[Item: Out](Out):
 def paginate[Row: Model, Item: Out](
     page: type[Page[Item]], rows: QuerySet[Row], query: PageQuery, show: Callable[[Sequence[Row]], list[Item]]
 ) -> Page[Item]:
-    """Return the page that `query` asks for. `rows` are sorted by falling id, which sorts by time."""
-    if query.cursor:
-        rows = rows.filter(pk__lt=query.cursor)
-    found = list(rows[: query.limit + 1])
-    shown = found[: query.limit]
-    next_cursor = encode_cursor(shown[-1].pk) if len(found) > query.limit else None
-    return page(items=show(shown), next_cursor=next_cursor)
+    """Return the page that `query` asks for."""
+    shown, last_id = page_after(rows, query.cursor or "", query.limit)
+    return page(items=show(shown), next_cursor=encode_cursor(last_id) if last_id else None)

@@ -13,13 +13,13 @@ from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
 from agents.services import register_agent, rotate_client_secret, update_agent
 from core.errors import DomainError
+from core.http import SeeOther
 from developers.models import Developer
 from resources.catalogue import catalogue, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.agents import AgentForm, RotateForm
 from web.paging import paginate
-from web.responses import SeeOther
 
 
 @require_safe

@@ -5,13 +5,13 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from core.http import SeeOther
 from developers.models import Developer
 from developers.selectors import api_keys_for_developer
 from developers.services import rotate_api_key
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
-from web.responses import SeeOther
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

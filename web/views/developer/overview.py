@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.selectors import require_verified_address
 from agents.selectors import agents_for_organization
 from audit.selectors import entries_for_organization
+from core.http import SeeOther
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import become_developer
@@ -16,7 +17,6 @@ from web import once
 from web.access import person_actor, person_page, signed_in, suspended
 from web.developer_log import log_rows
 from web.forms.agents import DeveloperForm
-from web.responses import SeeOther
 
 RECENT = 8
 

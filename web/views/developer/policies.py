@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.selectors import agent_for_organization, agents_for_organization
 from core.errors import DomainError
+from core.http import SeeOther
 from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
@@ -19,7 +20,6 @@ from web.access import developer_actor, developer_page
 from web.forms.policies import PolicyEditor, sentences
 from web.forms.rules import rule_titles, time_zones
 from web.paging import paginate
-from web.responses import SeeOther
 
 
 @require_safe
