@@ -1,72 +1,176 @@
-"""The command line, as a developer would use it on the first evening."""
+"""The command line against a running server, as a developer would use it on the first evening."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.live.gate import PASSWORD, Developer, Gate, Person
+from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
 from tests.sdk.conftest import SDK
+
+README = (SDK / "README.md").read_text(encoding="utf-8")
+AGENT = ("--redirect-uri", CALLBACK, "--scope", "email:send")
 
 
 class Terminal:
+    """A shell with `agentgate` in its path."""
+
     def __init__(self, home: Path, **environment: str) -> None:
-        self.environment = {
-            **os.environ,
-            "PYTHONPATH": str(SDK / "src"),
-            "AGENTGATE_CONFIG_DIR": str(home),
-            "COLUMNS": "200",
-            **environment,
-        }
+        self.home = home
+        program = home / "bin" / "agentgate"
+        program.parent.mkdir()
+        program.write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -c "from agentgate_oauth.cli import main; main()" "$@"\n'
+        )
+        program.chmod(0o755)
+        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+        config = str(home / "config")
+        self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(SDK / "src"), "AGENTGATE_CONFIG_DIR": config}
+        self.environment |= environment
 
     def run(self, *arguments: str, given: str = "", code: int = 0) -> str:
         """Return what `agentgate` printed on both streams."""
-        command = [sys.executable, "-c", "from agentgate_oauth.cli import main; main()", *arguments]
+        return self.shell(["agentgate", *arguments], given=given, code=code)
+
+    def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
+        """Return the one document that `agentgate` printed."""
+        return json.loads(self.run(*arguments, "--json", given=given, code=code))
+
+    def shell(self, command: list[str], *, given: str = "", code: int = 0) -> str:
         ran = subprocess.run(
-            command, env=self.environment, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            cwd=self.home,
+            env=self.environment,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert ran.returncode == code, ran.stdout
         return ran.stdout
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, gate: Gate) -> Terminal:
-    return Terminal(tmp_path, AGENTGATE_URL=gate.url)
+def own(gate: Gate) -> Developer:
+    """A developer whose agents and policies no other test makes."""
+    return gate.developer()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, gate: Gate, own: Developer) -> Terminal:
+    return Terminal(tmp_path, AGENTGATE_URL=gate.url, AGENTGATE_API_KEY=own.api_key)
+
+
+def make_agent(terminal: Terminal, name: str) -> Agent:
+    made = terminal.json("agents", "create", name, *AGENT)
+    return Agent(made["id"], made["clientId"], made["clientSecret"])
 
 
 def test_an_evening_at_the_terminal(
-    terminal: Terminal, gate: Gate, developer: Developer, person: Person, tmp_path: Path
-):
+    terminal: Terminal, gate: Gate, own: Developer, person: Person, tmp_path: Path
+) -> None:
+    del terminal.environment["AGENTGATE_API_KEY"]
     assert "not signed in" in terminal.run("agents", "list", code=1)
     terminal.environment["AGENTGATE_PASSWORD"] = PASSWORD
-    assert developer.email in terminal.run("login", "--email", developer.email)
+    assert own.email in terminal.run("login", "--email", own.email)
+    assert own.id in terminal.run("whoami")
 
-    created = terminal.run("agents", "create", "Terminal", "--redirect-uri", "https://x/cb", "--scope", "email:send")
-    secret = created.strip().splitlines()[-1]
-    client_id = next(line.split()[-1] for line in created.splitlines() if line.startswith("client id"))
-    assert client_id in terminal.run("agents", "list")
-
-    body = {"clientId": client_id, "requestedScopes": ["email:send"], "redirectUri": "https://x/cb"}
-    code = gate.approve(gate.post("/consent/initiate", body).json()["consentId"], person)
-    answer = gate.post("/tokens/exchange", {"code": code, "clientId": client_id, "clientSecret": secret})
-    token = answer.json()["accessToken"]
+    agent = make_agent(terminal, "Terminal")
+    assert agent.client_id in terminal.run("agents", "list")
+    token = gate.tokens(agent, person, ("email:send",))["accessToken"]
     assert "allowed" in terminal.run("verify", "--scope", "email:send", given=token)
 
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
-    assert "Created pol_" in terminal.run(
-        "policies", "create", "No mail", "-", "--agent", client_id, given=json.dumps(rules)
-    )
-
-    denied = terminal.run("verify", "--scope", "email:send", given=token, code=2)
+    created = terminal.run("policies", "create", "No mail", "-", "--agent", "Terminal", given=json.dumps(rules))
+    assert "Created pol_" in created
+    denied = terminal.run("verify", "--scope", "email:send", given=token, code=1)
     assert "policy_denied" in denied
     audit_id = next(line.split()[-1] for line in denied.splitlines() if line.startswith("audit id"))
     explained = terminal.run("explain", audit_id)
-    assert "a policy denied it" in explained
-    assert "No mail" in explained
+    assert "The agent Terminal" in explained
+    assert "The policy “No mail”" in explained
+    assert "never email:*" in explained
     assert audit_id in terminal.run("log", "--outcome", "denied", "--lines", "50")
 
     assert "Signed out" in terminal.run("logout")
-    assert not list(tmp_path.glob("session.json"))
+    assert not list(tmp_path.rglob("session.json"))
+
+
+def test_explain_tells_of_the_replay_that_ended_the_family(terminal: Terminal, gate: Gate, person: Person) -> None:
+    agent = make_agent(terminal, "Replayer")
+    tokens = gate.tokens(agent, person, ("email:send",))
+    other = gate.tokens(agent, person, ("email:send",))
+    assert gate.refresh(agent, tokens["refreshToken"]).status_code == 200
+    assert gate.refresh(agent, tokens["refreshToken"]).status_code == 400
+    assert gate.post("/tokens/revoke", {"token": other["refreshToken"]}).status_code == 200
+    decision = terminal.json("verify", "--scope", "email:send", given=tokens["accessToken"], code=1)
+    assert decision["reason"] == "token_revoked"
+    told = terminal.json("explain", decision["auditId"])
+    assert told["cause"]["event"] == "token.replayed"
+    assert "A refresh token was used a second time" in " ".join(told["explanation"]["sentences"])
+
+
+def test_an_api_key_finds_its_developer_and_rotates(terminal: Terminal, own: Developer) -> None:
+    assert terminal.json("whoami")["developer"] == {"id": own.id}
+    terminal.environment["AGENTGATE_API_KEY"] = terminal.json("keys", "rotate")["apiKey"]
+    assert terminal.json("whoami")["developer"] == {"id": own.id}
+    terminal.environment["AGENTGATE_API_KEY"] = own.api_key
+    assert terminal.json("whoami", code=1)["code"] == "not_authenticated"
+
+
+def test_a_resource_server_asks_with_the_secret_that_it_was_given(
+    terminal: Terminal, gate: Gate, own: Developer, person: Person
+) -> None:
+    identifier = f"https://{own.id}.example"
+    made = terminal.json("resource-servers", "create", "Mail", identifier, "--scope", "email:send")
+    assert made["identifier"] == identifier
+    rotated = terminal.json("resource-servers", "rotate-secret", "mail")
+    terminal.run("resource-servers", "scopes", identifier, "--add", "email:read")
+    assert terminal.json("resource-servers", "show", "Mail")["scopes"] == ["email:send", "email:read"]
+    token = gate.tokens(make_agent(terminal, "Caller"), person, ("email:send",))["accessToken"]
+    terminal.environment["AGENTGATE_RESOURCE_SERVER_ID"] = made["id"]
+    terminal.environment["AGENTGATE_RESOURCE_SERVER_SECRET"] = rotated["secret"]
+    assert terminal.json("verify", "--scope", "email:send", given=token)["allowed"]
+    terminal.environment["AGENTGATE_RESOURCE_SERVER_SECRET"] = made["secret"]
+    assert terminal.json("verify", "--scope", "email:send", given=token, code=1)["code"] == "not_authenticated"
+    assert terminal.json("resource-servers", "delete", "Mail")["deleted"]
+
+
+def test_two_agents_of_one_name_are_told_apart_by_id(terminal: Terminal) -> None:
+    ids = {make_agent(terminal, "Twin").id for _ in range(2)}
+    refused = terminal.json("agents", "suspend", "Twin", code=2)
+    assert {candidate["id"] for candidate in refused["candidates"]} == ids
+    assert terminal.json("agents", "suspend", ids.pop())["status"] == "suspended"
+
+
+def test_the_commands_of_the_readme_run_in_order(
+    terminal: Terminal, gate: Gate, own: Developer, person: Person, tmp_path: Path
+) -> None:
+    token = gate.tokens(make_agent(terminal, "Earlier"), person, ("email:send",))["accessToken"]
+    terminal.run("verify", "--scope", "email:read", given=token, code=1)
+    (tmp_path / "token").write_text(token, encoding="utf-8")
+    hours = {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
+    (tmp_path / "rules.json").write_text(json.dumps([{"type": "time_window", "config": hours}]), encoding="utf-8")
+    del terminal.environment["AGENTGATE_API_KEY"]
+    terminal.environment["AGENTGATE_PASSWORD"] = PASSWORD
+    printed = terminal.shell(["sh", "-e", "-c", readers_commands(gate, own)])
+    assert "had not granted email:read" in printed
+    assert "paused" in printed
+    assert printed.endswith("Signed out.\n")
+
+
+def readers_commands(gate: Gate, own: Developer) -> str:
+    """Return the README's commands with this server's values for the placeholders."""
+    section = README.split("## The command line")[1]
+    block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    places = {"https://api.agentgate.dev": gate.url, "dev@example.com": own.email, "mail.example": f"{own.id}.example"}
+    commands = block[1]
+    for place, value in places.items():
+        commands = commands.replace(place, value)
+    return commands

@@ -20,10 +20,9 @@ def served(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
             url = f"http://127.0.0.1{self.path}"
             response = answer(httpx.Request(self.command, url, headers=dict(self.headers), content=body))
             self.send_response(response.status_code)
-            self.send_header("Content-Type", response.headers.get("Content-Type", "text/plain"))
-            if "Retry-After" in response.headers:
-                self.send_header("Retry-After", response.headers["Retry-After"])
-            self.send_header("Content-Length", str(len(response.content)))
+            headers = {"content-type": "text/plain", "content-length": "0", **response.headers}
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(response.content)
 
@@ -33,7 +32,7 @@ def served(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:

@@ -11,7 +11,7 @@ def main() -> None:
     try:
         from .app import run
     except ModuleNotFoundError as error:
-        if error.name not in ("typer", "rich"):
+        if error.name != "typer":
             raise
         sys.exit(f"agentgate: {MissingExtraError('cli')}")
-    run()
+    sys.exit(run())

@@ -1,98 +1,92 @@
-"""Signing in and out, and the credential that the other commands use."""
+"""Signing in and out, who is signed in, and the developer's own API key."""
 
 from __future__ import annotations
 
-import json
-import os
-from datetime import datetime, timezone
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from .._base import DEFAULT_TIMEOUT_SECONDS, Api, Blocks, http_allowed_by_environment
-from .._call import Call, Credential
-from .._decode import parse_time, reader
-from .._effects import Flow
-from .._endpoint import endpoint
-from ..admin import AgentGateAdmin
-from ..errors import AgentGateError
-from ..models import DeveloperSession
-from ..stores._files import make_private_directory, read_private, write_private
-from .output import out
+from . import connection
+from .options import command, group
+from .output import print_facts, print_line, show, show_secret
+from .signin import SignIn, forget_sign_in, keep_sign_in, kept_sign_in, sign_in_file
 
-DEFAULT_URL = "http://localhost:8000"
-Url = Annotated[str, typer.Option(envvar="AGENTGATE_URL", help="Where AgentGate is.")]
-
-
-class SignIn(Api, Blocks):
-    """The two calls around a developer's session."""
-
-    @endpoint
-    def sign_in(self, email: str, password: str) -> Flow[DeveloperSession]:
-        body = {"email": email, "password": password}
-        return self._call(Call("POST", "/developers/login", reader(DeveloperSession), json=body))
-
-    @endpoint
-    def sign_out(self) -> Flow[None]:
-        return self._call(Call("POST", "/developers/logout", lambda _: None, replayable=True))
+Overlap = Annotated[
+    int,
+    typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="For how long the old one still works."),
+]
+keys = group("Your own API key.")
 
 
 def login(
-    email: Annotated[str, typer.Option(prompt=True)],
-    password: Annotated[str, typer.Option(prompt=True, hide_input=True, envvar="AGENTGATE_PASSWORD")],
-    url: Url = DEFAULT_URL,
+    email: Annotated[
+        str | None, typer.Option(metavar="EMAIL", help="Your e-mail address. Asked for if left out.")
+    ] = None,
 ) -> None:
-    """Sign in as a developer. The session is kept in a file that only you can read, for 12 hours."""
-    session = _sign_in(url, Credential()).sign_in(email, password)
-    kept = {"url": url, "token": session.session_token, "expires": session.expires_at.isoformat()}
-    write_private(_file(), json.dumps(kept))
-    out.print(f"Signed in as {session.email} until {session.expires_at:%H:%M %Z}.", markup=False)
+    """Sign in as a developer for 12 hours.
+
+    The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. The session is kept in a
+    file that only you can read.
+    """
+    address = email or typer.prompt("E-mail", err=True)
+    with connection.visitor() as api:
+        session = api.sign_in(address, connection.read_secret("Password", "AGENTGATE_PASSWORD"))
+    kept = keep_sign_in(session, url=connection.url(), allow_http=connection.http_allowed())
+    text = f"Signed in to {kept.url} as {kept.email} until {kept.expires_at:%Y-%m-%d %H:%M} UTC."
+    facts = {"url": kept.url, "developer": _developer(kept), "expiresAt": kept.expires_at}
+    show(facts, lambda: print_line(text))
 
 
 def logout() -> None:
     """End the session, here and at AgentGate."""
-    kept = _kept()
-    if kept is not None:
-        _sign_in(kept["url"], Credential({"Authorization": f"Bearer {kept['token']}"})).sign_out()
-        _file().unlink(missing_ok=True)
-    out.print("Signed out.")
-
-
-def admin() -> AgentGateAdmin:
-    """Return a connection with `AGENTGATE_API_KEY`, else with the kept session. Raises AgentGateError."""
-    api_key = os.environ.get("AGENTGATE_API_KEY")
-    if api_key:
-        return AgentGateAdmin(base_url(), api_key, allow_http=http_allowed_by_environment())
-    kept = _kept()
-    if kept is None or parse_time(kept["expires"]) <= datetime.now(timezone.utc):
-        raise AgentGateError("not signed in: use agentgate login, or set AGENTGATE_API_KEY")
-    return AgentGateAdmin(kept["url"], session_token=kept["token"], allow_http=http_allowed_by_environment())
-
-
-def base_url() -> str:
-    kept = _kept()
-    return os.environ.get("AGENTGATE_URL") or (kept["url"] if kept else DEFAULT_URL)
-
-
-def _sign_in(url: str, credential: Credential) -> SignIn:
-    allow_http = http_allowed_by_environment()
-    return SignIn(
-        url,
-        credential,
-        timeout=DEFAULT_TIMEOUT_SECONDS,
-        retry=None,
-        http_client=None,
-        allow_http=allow_http,
+    sign_in = kept_sign_in()
+    if sign_in is not None:
+        connection.end_session(sign_in)
+        forget_sign_in()
+    show(
+        {"signedOut": sign_in is not None},
+        lambda: print_line("Signed out." if sign_in else "You were not signed in."),
     )
 
 
-def _kept() -> dict[str, Any] | None:
-    text = read_private(_file())
-    kept: dict[str, Any] | None = None if text is None else json.loads(text)
-    return kept
+def whoami() -> None:
+    """Show which AgentGate the commands ask, as whom, and with which credential."""
+    with connection.admin() as api:
+        # The answer proves that the credential works, and names the developer that an API key belongs to.
+        registered = list(api.iter_audit_logs(event="developer.registered"))
+    if connection.api_key():
+        ids = {(entry.metadata or {}).get("developerId") for entry in registered}
+        facts = _identity("API key from AGENTGATE_API_KEY", {"id": ids.pop() if len(ids) == 1 else None})
+    else:
+        sign_in = connection.live_sign_in()
+        facts = {
+            **_identity(f"session in {sign_in_file()}", _developer(sign_in)),
+            "expiresAt": sign_in.expires_at,
+        }
+    show(facts, lambda: _print_identity(facts))
 
 
-def _file() -> Path:
-    directory = os.environ.get("AGENTGATE_CONFIG_DIR") or typer.get_app_dir("agentgate")
-    return make_private_directory(Path(directory)) / "session.json"
+@command(keys, "rotate", example="agentgate keys rotate --overlap-seconds 3600")
+def rotate_key(overlap_seconds: Overlap = 0) -> None:
+    """Replace your API key and print the new one.
+
+    Without an overlap the old key stops working at once.
+    """
+    with connection.admin() as api:
+        rotated = api.rotate_api_key(overlap_seconds=overlap_seconds)
+    show_secret(rotated, "API key", rotated.api_key)
+
+
+def _identity(credential: str, developer: dict[str, Any]) -> dict[str, Any]:
+    return {"url": connection.url(), "credential": credential, "developer": developer}
+
+
+def _developer(sign_in: SignIn) -> dict[str, Any]:
+    return {"id": sign_in.id, "name": sign_in.name, "email": sign_in.email}
+
+
+def _print_identity(facts: dict[str, Any]) -> None:
+    developer = [value for value in facts["developer"].values() if value]
+    shown = {"server": facts["url"], "developer": developer or "unknown", "credential": facts["credential"]}
+    expires_at = facts.get("expiresAt")
+    print_facts(**shown, **({"until": f"{expires_at:%Y-%m-%d %H:%M} UTC"} if expires_at else {}))

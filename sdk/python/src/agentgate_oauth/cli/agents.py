@@ -1,4 +1,4 @@
-"""`agentgate agents`: register agents, look at them, suspend them, rotate their secrets."""
+"""`agentgate agents`: register agents, look at them, change and suspend them, rotate their secrets."""
 
 from __future__ import annotations
 
@@ -6,68 +6,122 @@ from typing import Annotated
 
 import typer
 
+from .._call import UNSET
 from ..models import Agent
-from .account import admin
-from .output import out, plain, print_facts, print_secret, print_table
+from .account import Overlap
+from .connection import admin
+from .names import agent_id
+from .options import command, group
+from .output import plain, print_facts, print_line, show, show_list, show_secret, warn_shown_once
 
-app = typer.Typer(help="Your organization's agents.", no_args_is_help=True)
+AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Its name, agt_ id or agc_ client id.")]
+app = group("Your organization's agents.")
 
 
-@app.command("list")
+@command(app, "list", example="agentgate agents list")
 def list_agents() -> None:
     """List all agents."""
     columns = ("id", "client id", "name", "status", "allowed scopes")
-    agents = admin().iter_agents()
-    print_table(columns, ((a.id, a.client_id, a.name, _state(a), a.allowed_scopes) for a in agents))
+    with admin() as api:
+        show_list(
+            api.iter_agents(),
+            columns,
+            lambda a: (a.id, a.client_id, a.name, _short_state(a), a.allowed_scopes),
+        )
 
 
-@app.command()
-def show(agent_id: str) -> None:
+@command(app, "show", example="agentgate agents show SmartMail")
+def show_agent(agent: AgentName) -> None:
     """Show one agent."""
-    _print_agent(admin().get_agent(agent_id))
+    with admin() as api:
+        found = api.get_agent(agent_id(api, agent))
+    show(found, lambda: _print_agent(found))
 
 
-@app.command()
+@command(
+    app,
+    "create",
+    example="agentgate agents create SmartMail --redirect-uri https://a.example/callback --scope email:read",
+)
 def create(
-    name: str,
-    redirect_uri: Annotated[list[str], typer.Option(help="Repeat for several.")],
-    scope: Annotated[list[str], typer.Option(help="A scope it may ask for. Repeat for several.")],
-    description: Annotated[str | None, typer.Option()] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that people see.")],
+    redirect_uri: Annotated[
+        list[str], typer.Option(metavar="URI", help="Where people come back to. Repeat for several.")
+    ],
+    scope: Annotated[
+        list[str], typer.Option(metavar="SCOPE", help="A scope it may ask for. Repeat for several.")
+    ],
+    description: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What it does, for the people it asks.")
+    ] = None,
 ) -> None:
-    """Register an agent, and print its client secret."""
-    agent = admin().create_agent(
-        name=name, redirect_uris=redirect_uri, allowed_scopes=scope, description=description
-    )
-    _print_agent(agent)
-    print_secret("Client secret", agent.client_secret)
+    """Register an agent and print its client secret."""
+    with admin() as api:
+        agent = api.create_agent(
+            name=name, redirect_uris=redirect_uri, allowed_scopes=scope, description=description
+        )
+    show(agent, lambda: _print_agent(agent, client_secret=agent.client_secret))
+    warn_shown_once("client secret")
 
 
-@app.command()
-def suspend(agent_id: str) -> None:
-    """Suspend an agent: everything it asks is denied from now on."""
-    _print_status(admin().update_agent(agent_id, status="suspended"))
-
-
-@app.command()
-def activate(agent_id: str) -> None:
-    """Lift your own suspension. An administrator's stop stays."""
-    _print_status(admin().update_agent(agent_id, status="active"))
-
-
-@app.command("rotate-secret")
-def rotate_secret(
-    agent_id: str,
-    overlap_seconds: Annotated[int, typer.Option(help="For how long the old one still works.")] = 0,
+@command(app, "update", example="agentgate agents update SmartMail --scope email:read --scope email:send")
+def update(
+    agent: AgentName,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Its new name.")] = None,
+    redirect_uri: Annotated[
+        list[str] | None, typer.Option(metavar="URI", help="Replaces all. Repeat for several.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(metavar="SCOPE", help="Replaces all. Repeat for several.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it does.")] = None,
 ) -> None:
-    """Replace an agent's client secret, and print the new one."""
-    rotated = admin().rotate_agent_secret(agent_id, overlap_seconds=overlap_seconds)
-    print_secret("Client secret", rotated.client_secret)
+    """Change an agent. What you do not name stays."""
+    with admin() as api:
+        updated = api.update_agent(
+            agent_id(api, agent),
+            name=UNSET if name is None else name,
+            redirect_uris=redirect_uri or UNSET,
+            allowed_scopes=scope or UNSET,
+            description=UNSET if description is None else description,
+        )
+    show(updated, lambda: _print_agent(updated))
 
 
-def _print_agent(agent: Agent) -> None:
+@command(app, "suspend", example="agentgate agents suspend SmartMail")
+def suspend(agent: AgentName) -> None:
+    """Suspend an agent: all its requests are denied at once."""
+    _set_status(agent, "suspended")
+
+
+@command(app, "activate", example="agentgate agents activate SmartMail")
+def activate(agent: AgentName) -> None:
+    """Lift your own suspension. An administrator's stop stays in force."""
+    _set_status(agent, "active")
+
+
+@command(app, "rotate-secret", example="agentgate agents rotate-secret SmartMail --overlap-seconds 3600")
+def rotate_secret(agent: AgentName, overlap_seconds: Overlap = 0) -> None:
+    """Replace an agent's client secret and print the new one.
+
+    Without an overlap the old secret stops working at once.
+    """
+    with admin() as api:
+        rotated = api.rotate_agent_secret(agent_id(api, agent), overlap_seconds=overlap_seconds)
+    show_secret(rotated, "client secret", rotated.client_secret)
+
+
+def _set_status(agent: str, status: str) -> None:
+    with admin() as api:
+        updated = api.update_agent(agent_id(api, agent), status=status)
+    show(updated, lambda: print_line(f"{updated.name} is {_state(updated)}."))
+
+
+def _print_agent(agent: Agent, **more: str) -> None:
     print_facts(
         id=agent.id,
         client_id=agent.client_id,
+        **more,
         name=agent.name,
         description=agent.description,
         status=_state(agent),
@@ -76,8 +130,8 @@ def _print_agent(agent: Agent) -> None:
     )
 
 
-def _print_status(agent: Agent) -> None:
-    out.print(f"{plain(agent.name)} is {_state(agent)}.")
+def _short_state(agent: Agent) -> str:
+    return "stopped" if agent.stop else agent.status
 
 
 def _state(agent: Agent) -> str:

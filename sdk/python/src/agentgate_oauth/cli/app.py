@@ -2,33 +2,66 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Annotated
+
 import typer
 
-from ..errors import AgentGateError, AuthenticationError
-from . import account, agents, log, policies, tokens
-from .output import errors
+from .._version import VERSION
+from . import account, agents, connection, explain, log, policies, resource_servers, scopes, tokens
+from .failures import print_report, report_of
+from .options import command
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"agentgate {VERSION}")
+        raise typer.Exit
+
 
 # Variables stay out of tracebacks: they may be secrets.
 app = typer.Typer(
     help="AgentGate from the command line: agents, policies, the log, and why something was denied.",
     no_args_is_help=True,
-    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
-app.command("login")(account.login)
-app.command("logout")(account.logout)
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+command(app, "login", example="agentgate login --url https://api.agentgate.dev")(account.login)
+command(app, "logout", example="agentgate logout")(account.logout)
+command(app, "whoami", example="agentgate whoami")(account.whoami)
+app.add_typer(account.keys, name="keys")
 app.add_typer(agents.app, name="agents")
 app.add_typer(policies.app, name="policies")
-app.command("log")(log.log)
-app.command("verify")(tokens.verify)
-app.command("explain")(log.explain)
+app.add_typer(resource_servers.app, name="resource-servers")
+app.add_typer(scopes.app, name="scopes")
+command(app, "log", example="agentgate log --follow --outcome denied")(log.log)
+command(app, "verify", example="agentgate verify --scope email:send < token")(tokens.verify)
+command(app, "explain", example="agentgate explain")(explain.explain)
 
 
-def run() -> None:
+def run(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 misused."""
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        app()
-    except AuthenticationError as error:
-        errors.print(f"{error}\nSign in with: agentgate login", markup=False)
-        raise SystemExit(1) from None
-    except (AgentGateError, ValueError) as error:
-        errors.print(str(error), markup=False)
-        raise SystemExit(1) from None
+        code = app(given, prog_name="agentgate", standalone_mode=False)
+    except typer.Abort:
+        typer.echo("Aborted.", err=True)
+        return 1
+    except Exception as error:
+        report = report_of(error, connection.url)
+        if report is None:
+            raise
+        print_report(report, as_json="--json" in given)
+        return report.exit_code
+    return code if isinstance(code, int) else 0

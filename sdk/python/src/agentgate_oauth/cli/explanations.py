@@ -1,55 +1,115 @@
-"""Reasons of a denial in plain words: what happened, and what would help."""
+"""Why something was denied, in sentences: what happened, and what helps."""
 
 from __future__ import annotations
 
-from ..models import AuditEntry, Policy
+from dataclasses import dataclass
 
-_REASONS = {
-    "invalid_token": ("the token was not one of AgentGate's", "Ask for consent and exchange the code."),
-    "token_expired": ("the access token had ended", "Refresh it; the SDK's sessions do so by themselves."),
-    "token_revoked": ("the token had been revoked", "Ask the person for consent again."),
-    "service_suspended": (
-        "the service's organization was suspended",
-        "An administrator must lift the suspension.",
-    ),
-    "organization_suspended": (
-        "the agent's organization was suspended",
-        "An administrator must lift the suspension.",
-    ),
-    "agent_suspended": (
-        "the agent was suspended",
-        "See who stopped it with: agentgate agents show AGENT_ID",
-    ),
-    "user_inactive": ("the person's account is not active", "Nothing that an agent could do."),
-    "consent_revoked": ("the person had revoked the consent", "Ask for consent again, and say why."),
-    "consent_expired": ("the consent had ended", "Ask the person for consent again."),
-    "consent_paused": ("the person had paused the agent", "Wait until they resume it."),
-    "wrong_audience": ("the token was meant for another service", "Ask for consent with this `resource`."),
-    "insufficient_scope": (
-        "the person had not granted every scope that was needed",
-        "Ask for consent to the missing scopes.",
-    ),
-    "policy_denied": ("a policy denied it", "Change the policy, or act within it."),
-    "approval_required": ("it needs the person's approval each time", "Send them to the approval's link."),
-}
+from ..models import AuditEntry, Policy, Rule
+from .failures import USAGE, Failure
+from .reasons import CAUSES, EVENTS, REASONS
+from .rule_words import describe_rule, what_helps
+from .search import metadata_of
 
 
-def explain_entry(entry: AuditEntry, policy: Policy | None) -> str:
-    """Return why the entry's outcome is what it is, in a few sentences."""
-    subject = f"{entry.id}, {entry.timestamp:%Y-%m-%d %H:%M:%S} UTC: {entry.agent_id or 'an agent'}"
-    wanted = " and ".join(part for part in (entry.action, ", ".join(entry.scopes or ())) if part)
+@dataclass(frozen=True)
+class Denial:
+    """An entry, with what is known about it today. `cause` is the earlier entry that led to it."""
+
+    entry: AuditEntry
+    agent_name: str | None = None
+    policy: Policy | None = None
+    cause: AuditEntry | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Sentences that say what happened, and what helps."""
+
+    sentences: tuple[str, ...]
+    what_helps: str = ""
+
+
+def explain_reason(reason: str) -> Explanation:
+    """Explain a reason of the API. Raises Failure for one that this version does not know."""
+    if reason not in REASONS:
+        hint = f"Give a log_ id, or one of: {', '.join(REASONS)}"
+        raise Failure("unknown_reason", f"“{reason}” is not a reason.", hint=hint, exit_code=USAGE)
+    what, helps = REASONS[reason]
+    return Explanation((what,), helps)
+
+
+def explain_entry(denial: Denial) -> Explanation:
+    entry = denial.entry
     if entry.outcome != "denied":
-        return f"{subject} was not denied: the outcome was {entry.outcome}."
-    what, help_ = _REASONS.get(
-        entry.reason or "", (f"the reason was {entry.reason}", "See the documentation.")
-    )
-    return f"{subject} was denied {wanted or 'a request'}, because {what}.{_policy(entry, policy)} {help_}"
+        return Explanation((_headline(denial), "Nothing was denied."))
+    what, helps = _what_and_help(denial)
+    cause = () if denial.cause is None else (_cause(denial.cause),)
+    return Explanation((_headline(denial), what, *cause), helps)
 
 
-def _policy(entry: AuditEntry, policy: Policy | None) -> str:
-    if entry.policy_id is None:
-        return ""
-    if policy is None:
-        return f" The policy was {entry.policy_id}, which is gone."
-    rules = ", ".join(f"{rule.type} {dict(rule.config)}" for rule in policy.rules)
-    return f" The policy was “{policy.name}” ({policy.id}), whose rules are: {rules}."
+def reason_in_words(reason: str) -> str:
+    return REASONS[reason][0] if reason in REASONS else f"The reason is {reason}."
+
+
+def _what_and_help(denial: Denial) -> tuple[str, str]:
+    entry = denial.entry
+    if entry.event == "token.replayed":
+        return _cause(entry), EVENTS[entry.event][1]
+    if entry.reason is None:
+        return EVENTS.get(entry.event, ("The log gives no reason.", ""))
+    what, helps = REASONS.get(entry.reason, (reason_in_words(entry.reason), ""))
+    if entry.reason == "policy_denied":
+        rule = _denying_rule(denial)
+        rule_type = str(metadata_of(entry).get("ruleType"))
+        return _policy_sentence(denial, rule), what_helps(rule_type, rule, entry.timestamp)
+    if entry.reason == "insufficient_scope":
+        missing = metadata_of(entry).get("missingScopes") or entry.scopes or ()
+        return f"The person had not granted {', '.join(missing)}, which the call needs.", helps
+    return what, helps
+
+
+def _headline(denial: Denial) -> str:
+    entry = denial.entry
+    agent = f"{denial.agent_name} ({entry.agent_id})" if denial.agent_name else entry.agent_id
+    wanted = ", ".join(dict.fromkeys(name for name in (entry.action, *(entry.scopes or ())) if name))
+    person = f" on behalf of {entry.user_id}" if entry.user_id else ""
+    when = f"on {entry.timestamp:%Y-%m-%d at %H:%M:%S} UTC"
+    if entry.event == "token.verify":
+        outcome = "denied" if entry.outcome == "denied" else "allowed"
+        return f"The agent {agent} asked for {wanted}{person} {when} and was {outcome} ({entry.id})."
+    about = (wanted and f" for {wanted}", agent and f" by the agent {agent}", person)
+    return f"{entry.event}{''.join(part for part in about if part)} {when} ({entry.id})."
+
+
+def _policy_sentence(denial: Denial, rule: Rule | None) -> str:
+    metadata = metadata_of(denial.entry)
+    rule_type = metadata.get("ruleType", "unknown")
+    if denial.entry.policy_id is None:
+        return f"A policy of the service's organization denied it by a rule of type {rule_type}."
+    name = metadata.get("policyName", "")
+    now = f"The rule: {describe_rule(rule)}." if rule else "The policy has been changed or deleted since."
+    denied = f"The policy “{name}” ({denial.entry.policy_id}) denied it by its {rule_type} rule."
+    return " ".join(part for part in (denied, metadata.get("detail", ""), now) if part)
+
+
+def _denying_rule(denial: Denial) -> Rule | None:
+    """Return the rule that denied, None when the policy was deleted or now has another rule in its place."""
+    metadata = metadata_of(denial.entry)
+    index, rules = metadata.get("ruleIndex"), denial.policy.rules if denial.policy else ()
+    if not isinstance(index, int) or index >= len(rules) or rules[index].type != metadata.get("ruleType"):
+        return None
+    return rules[index]
+
+
+def _cause(entry: AuditEntry) -> str:
+    when = f"on {entry.timestamp:%Y-%m-%d at %H:%M:%S} UTC ({entry.id})"
+    if entry.event == "token.replayed":
+        credential = (
+            "An authorization code" if metadata_of(entry).get("kind") == "code" else "A refresh token"
+        )
+        return (
+            f"{credential} was used a second time {when}. Each works once. AgentGate treats a second "
+            "use as theft, so it ended every token of that session."
+        )
+    reason = metadata_of(entry).get("reason")
+    return f"{CAUSES[entry.event]} {when}." + (f" The reason given: {reason}" if reason else "")

@@ -1,86 +1,90 @@
-"""`agentgate log` and `agentgate explain`: what happened, and why something was denied."""
+"""`agentgate log`: what happened in the organization."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Annotated
 
 import typer
 
-from ..admin import AgentGateAdmin
-from ..errors import AgentGateError, NotFoundError
-from ..models import AuditEntry, Policy
-from .account import admin
-from .explanations import explain_entry
-from .output import out, plain
+from ..models import AuditEntry
+from .connection import admin
+from .names import agent_id
+from .options import chosen
+from .output import coloured, plain, print_json, show
 
 # Entries become visible a little out of order, so each look goes back over the last minute.
 _LOOK_BACK = timedelta(seconds=60)
-_MOST_SEARCHED = 5000
+
+Look = Callable[[datetime | None], Iterator[AuditEntry]]
 
 
 def log(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on printing what happens.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0)] = 20,
-    agent: Annotated[str | None, typer.Option(help="Only this agent.")] = None,
-    event: Annotated[str | None, typer.Option(help="Only this event, such as token.verify.")] = None,
-    outcome: Annotated[str | None, typer.Option(help="allowed, denied or info.")] = None,
-    every: Annotated[float, typer.Option(min=0.5, help="Seconds between looks.")] = 2.0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on printing; with --json, one entry per line.")
+    ] = False,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", metavar="NUMBER", min=0, help="How many entries.")
+    ] = 20,
+    agent: Annotated[
+        str | None, typer.Option(metavar="AGENT", help="Only this agent: its name or id.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="Only this person: their usr_ id.")] = None,
+    event: Annotated[
+        str | None, typer.Option(metavar="EVENT", help="Only this, such as token.verify.")
+    ] = None,
+    outcome: Annotated[str | None, typer.Option(metavar="OUTCOME", help="allowed, denied or info.")] = None,
+    every: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0.5, help="Seconds between looks with --follow.")
+    ] = 2.0,
 ) -> None:
     """Print the newest entries of the log, oldest first."""
-    api = admin()
-    began = datetime.now(timezone.utc)
-    newest = list(islice(api.iter_audit_logs(agent_id=agent, event=event, outcome=outcome), lines))
-    _print_entries(newest)
-    seen = {entry.id for entry in newest}
-    while follow:
+    with admin() as api:
+        wanted = None if agent is None else agent_id(api, agent)
+
+        def look(since: datetime | None) -> Iterator[AuditEntry]:
+            return api.iter_audit_logs(
+                agent_id=wanted, user_id=user, event=event, outcome=outcome, since=since
+            )
+
+        began = datetime.now(timezone.utc)
+        newest = list(islice(look(None), lines))[::-1]
+        if not follow:
+            show({"items": newest}, lambda: _print_entries(newest))
+            return
+        _print_entries(newest)
+        _follow(look, began, {entry.id for entry in newest}, every)
+
+
+def _follow(look: Look, began: datetime, seen: set[str], every: float) -> None:
+    """Print what is new until interrupted."""
+    while True:
         time.sleep(every)
-        since = max(began, datetime.now(timezone.utc) - _LOOK_BACK)
-        recent = list(api.iter_audit_logs(agent_id=agent, event=event, outcome=outcome, since=since))
-        _print_entries([entry for entry in recent if entry.id not in seen])
+        recent = list(look(max(began, datetime.now(timezone.utc) - _LOOK_BACK)))
+        _print_entries([entry for entry in reversed(recent) if entry.id not in seen])
         seen = {entry.id for entry in recent}
 
 
-def explain(
-    audit_id: Annotated[str | None, typer.Argument(help="A log_ id; without it, the last denial.")] = None,
-) -> None:
-    """Say in plain words why something was denied, and what would help."""
-    api = admin()
-    entry = _find(api, audit_id)
-    out.print(plain(explain_entry(entry, _policy_of(api, entry))), soft_wrap=True)
+def _print_entries(entries: list[AuditEntry]) -> None:
+    for entry in entries:
+        if chosen.json:
+            print_json(entry)
+        else:
+            typer.echo(_line(entry))
 
 
-def _find(api: AgentGateAdmin, audit_id: str | None) -> AuditEntry:
-    outcome = None if audit_id else "denied"
-    entries = islice(api.iter_audit_logs(outcome=outcome), _MOST_SEARCHED)
-    found = next((entry for entry in entries if audit_id in (None, entry.id)), None)
-    if found is None:
-        searched = f"in the last {_MOST_SEARCHED} entries" if audit_id else "in the log"
-        raise AgentGateError(f"there is no such denial {searched}")
-    return found
-
-
-def _policy_of(api: AgentGateAdmin, entry: AuditEntry) -> Policy | None:
-    try:
-        return api.get_policy(entry.policy_id) if entry.policy_id else None
-    except NotFoundError:
-        return None
-
-
-def _print_entries(newest_first: list[AuditEntry]) -> None:
-    colours = {"allowed": "green", "denied": "red"}
-    for entry in reversed(newest_first):
-        about = (
-            entry.reason,
-            entry.action,
-            " ".join(entry.scopes or ()),
-            entry.agent_id,
-            entry.user_id,
-            entry.id,
-        )
-        colour = colours.get(entry.outcome, "default")
-        line = " ".join(plain(part) for part in about if part)
-        stamp = f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
-        out.print(f"{stamp} {plain(entry.event)} [{colour}]{plain(entry.outcome)}[/] {line}", soft_wrap=True)
+def _line(entry: AuditEntry) -> str:
+    about = (
+        entry.reason,
+        entry.action,
+        " ".join(entry.scopes or ()),
+        entry.agent_id,
+        entry.user_id,
+        entry.id,
+    )
+    stamp = f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
+    parts = [stamp, plain(entry.event), coloured(entry.outcome), *(plain(part) for part in about if part)]
+    return " ".join(parts)

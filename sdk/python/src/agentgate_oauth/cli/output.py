@@ -1,35 +1,90 @@
-"""Where commands print, and how."""
+"""How commands print: text for people, or one JSON document with `--json`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timezone
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-out = Console()
-errors = Console(stderr=True)
+from .._call import camel
+from .options import chosen
+
+_COLOURS = {"allowed": "green", "denied": "red"}
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    table = Table(*columns, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*("" if cell is None else plain(cell) for cell in row))
-    out.print(table)
+def show(value: object, print_text: Callable[[], None]) -> None:
+    """Print the value as JSON with `--json`, else call `print_text`."""
+    if chosen.json:
+        print_json(value)
+    else:
+        print_text()
+
+
+def print_json(value: object) -> None:
+    typer.echo(json.dumps(jsonable(value), ensure_ascii=False))
+
+
+def show_list(
+    items: Iterable[object], columns: Iterable[str], row: Callable[[Any], Iterable[object]]
+) -> None:
+    """Print a table with one row per item, or `{"items": [...]}`."""
+    found = list(items)
+    show({"items": found}, lambda: print_table([tuple(columns), *(tuple(row(item)) for item in found)]))
+
+
+def print_table(rows: Iterable[tuple[object, ...]]) -> None:
+    """Print aligned columns. Nothing is cut or wrapped: people copy ids, and programs read them."""
+    cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def print_facts(**facts: object) -> None:
-    print_table(("", ""), ((name.replace("_", " "), value) for name, value in facts.items()))
+    print_table((name.replace("_", " "), value) for name, value in facts.items())
 
 
-def print_secret(label: str, secret: str) -> None:
-    """Print a secret that is shown once, unstyled and unwrapped, so that it can be copied or piped."""
-    errors.print(f"{label}, shown this once:")
-    out.print(secret, markup=False, highlight=False, soft_wrap=True)
+def print_line(text: str) -> None:
+    typer.echo(plain(text))
+
+
+def show_secret(value: object, label: str, secret: str) -> None:
+    """Print a new secret alone on standard output, so that it can be piped."""
+    show(value, lambda: typer.echo(secret))
+    warn_shown_once(label)
+
+
+def warn_shown_once(label: str) -> None:
+    """Say on stderr that a secret is not shown again. With `--json`, stderr is for errors only."""
+    if not chosen.json:
+        typer.echo(f"This {label} is not shown again. Store it now.", err=True)
+
+
+def coloured(outcome: str) -> str:
+    if "NO_COLOR" in os.environ:
+        return plain(outcome)
+    return typer.style(plain(outcome), fg=_COLOURS.get(outcome))
 
 
 def plain(value: object) -> str:
-    """Return text that a terminal shows as it is: names come from other people."""
+    """Return text without control characters: names come from other people, and terminals obey them."""
     text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    printable = "".join(character if character.isprintable() else "?" for character in text)
-    return printable.replace("[", r"\[")
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def jsonable(value: object) -> Any:
+    """Return what `json` can write: models as the API spells them, times in UTC."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {camel(f.name): jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return value

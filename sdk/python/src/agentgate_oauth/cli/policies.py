@@ -3,28 +3,92 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..models import Policy
-from .account import admin
-from .output import out, plain, print_facts, print_table
+from .connection import admin
+from .files import read_json_list
+from .names import agent_id, policy_id
+from .options import command, group
+from .output import print_facts, print_line, show, show_list
 
-app = typer.Typer(help="Your organization's policies.", no_args_is_help=True)
+PolicyName = Annotated[str, typer.Argument(metavar="POLICY", help="Its name or pol_ id.")]
+Rules = Annotated[
+    typer.FileText,
+    typer.Argument(
+        metavar="FILE", help='JSON: a list of {"type": ..., "config": {...}}. - is standard input.'
+    ),
+]
+app = group("Your organization's policies.")
 
 
-@app.command("list")
+@command(app, "list", example="agentgate policies list")
 def list_policies() -> None:
     """List all policies."""
-    columns = ("id", "name", "agent", "enabled", "rules")
-    print_table(columns, (_row(policy) for policy in admin().iter_policies()))
+    with admin() as api:
+        show_list(api.iter_policies(), ("id", "name", "agent", "enabled", "rules"), _row)
 
 
-@app.command()
-def show(policy_id: str) -> None:
+@command(app, "show", example='agentgate policies show "Office hours"')
+def show_policy(policy: PolicyName) -> None:
     """Show one policy with its rules."""
-    policy = admin().get_policy(policy_id)
+    with admin() as api:
+        found = api.get_policy(policy_id(api, policy))
+    show(found, lambda: _print_policy(found))
+
+
+@command(app, "create", example='agentgate policies create "Office hours" rules.json --agent SmartMail')
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")],
+    rules: Rules,
+    agent: Annotated[
+        str | None, typer.Option(metavar="AGENT", help="An agent's name or id. Default: every agent.")
+    ] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")] = None,
+) -> None:
+    """Create a policy. It applies from the next decision on."""
+    wanted = read_json_list(rules)
+    with admin() as api:
+        bound = None if agent is None else agent_id(api, agent)
+        policy = api.create_policy(name=name, rules=wanted, agent_id=bound, description=description)
+    show(policy, lambda: print_line(f"Created {policy.id}."))
+
+
+@command(app, "enable", example='agentgate policies enable "Office hours"')
+def enable(policy: PolicyName) -> None:
+    """Switch a policy on."""
+    _switch(policy, enabled=True)
+
+
+@command(app, "disable", example='agentgate policies disable "Office hours"')
+def disable(policy: PolicyName) -> None:
+    """Switch a policy off without deleting it."""
+    _switch(policy, enabled=False)
+
+
+@command(app, "delete", example='agentgate policies delete "Office hours"')
+def delete(policy: PolicyName) -> None:
+    """Delete a policy."""
+    with admin() as api:
+        deleted = policy_id(api, policy)
+        api.delete_policy(deleted)
+    show({"id": deleted, "deleted": True}, lambda: print_line(f"Deleted {deleted}."))
+
+
+def _switch(policy: str, *, enabled: bool) -> None:
+    with admin() as api:
+        updated = api.update_policy(policy_id(api, policy), enabled=enabled)
+    show(updated, lambda: print_line(f"{updated.name} is {'on' if updated.enabled else 'off'}."))
+
+
+def _row(policy: Policy) -> tuple[object, ...]:
+    types = [rule.type for rule in policy.rules]
+    return policy.id, policy.name, policy.agent_id or "every agent", policy.enabled, types
+
+
+def _print_policy(policy: Policy) -> None:
     print_facts(
         id=policy.id,
         name=policy.name,
@@ -33,54 +97,4 @@ def show(policy_id: str) -> None:
         enabled=policy.enabled,
     )
     for rule in policy.rules:
-        out.print_json(data={"type": rule.type, "config": dict(rule.config)})
-
-
-@app.command()
-def create(
-    name: str,
-    rules: Annotated[
-        typer.FileText, typer.Argument(help='JSON: a list of {"type": ..., "config": {...}}; - is stdin.')
-    ],
-    agent: Annotated[str | None, typer.Option(help="An agent's id; without it, every agent.")] = None,
-    description: Annotated[str | None, typer.Option()] = None,
-) -> None:
-    """Set a policy. The next decision already obeys it."""
-    policy = admin().create_policy(
-        name=name, rules=_read_rules(rules), agent_id=agent, description=description
-    )
-    out.print(f"Created {policy.id}.")
-
-
-@app.command()
-def enable(policy_id: str) -> None:
-    """Switch a policy on."""
-    _switch(policy_id, enabled=True)
-
-
-@app.command()
-def disable(policy_id: str) -> None:
-    """Switch a policy off."""
-    _switch(policy_id, enabled=False)
-
-
-@app.command()
-def delete(policy_id: str) -> None:
-    """Delete a policy."""
-    admin().delete_policy(policy_id)
-    out.print("Deleted.")
-
-
-def _switch(policy_id: str, *, enabled: bool) -> None:
-    policy = admin().update_policy(policy_id, enabled=enabled)
-    out.print(f"{plain(policy.name)} is {'on' if policy.enabled else 'off'}.")
-
-
-def _read_rules(source: typer.FileText) -> list[dict[str, Any]]:
-    rules: Any = json.load(source)
-    return rules if isinstance(rules, list) else [rules]
-
-
-def _row(policy: Policy) -> tuple[object, ...]:
-    types = [rule.type for rule in policy.rules]
-    return policy.id, policy.name, policy.agent_id or "every agent", policy.enabled, types
+        print_line(json.dumps({"type": rule.type, "config": dict(rule.config)}, ensure_ascii=False))

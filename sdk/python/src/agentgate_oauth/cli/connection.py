@@ -1,0 +1,128 @@
+"""Which AgentGate the commands ask, and with which credential."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from datetime import datetime, timezone
+
+import typer
+
+from .._api.audit import AuditApi
+from .._base import DEFAULT_TIMEOUT_SECONDS, SyncApi, checked_base_url
+from .._call import Call, Credential
+from .._decode import reader
+from .._effects import Flow
+from .._endpoint import endpoint
+from ..admin import AgentGateAdmin
+from ..errors import AuthenticationError
+from ..models import DeveloperSession
+from .failures import USAGE, Failure
+from .options import chosen
+from .signin import SignIn, kept_sign_in
+
+DEFAULT_URL = "http://localhost:8000"
+
+
+class Visitor(AuditApi, SyncApi):
+    """The calls before and after a session: signing in and out, and the public catalogue of scopes."""
+
+    @endpoint
+    def sign_in(self, email: str, password: str) -> Flow[DeveloperSession]:
+        body = {"email": email, "password": password}
+        return self._call(Call("POST", "/developers/login", reader(DeveloperSession), json=body))
+
+    @endpoint
+    def sign_out(self) -> Flow[None]:
+        return self._call(Call("POST", "/developers/logout", lambda _: None, replayable=True))
+
+
+def admin() -> AgentGateAdmin:
+    """Return a connection with `AGENTGATE_API_KEY`, else with the kept sign-in. Raises Failure."""
+    key = api_key()
+    if key:
+        return AgentGateAdmin(url(), key, allow_http=http_allowed())
+    token = live_sign_in().token
+    return AgentGateAdmin(url(), session_token=token, allow_http=http_allowed())
+
+
+def visitor() -> Visitor:
+    return _visitor(url(), Credential(), http_allowed())
+
+
+def end_session(sign_in: SignIn) -> None:
+    """End the session at its own server. One that has ended already is fine."""
+    credential = Credential({"Authorization": f"Bearer {sign_in.token}"})
+    with _visitor(sign_in.url, credential, sign_in.allow_http) as api, suppress(AuthenticationError):
+        api.sign_out()
+
+
+def api_key() -> str | None:
+    return os.environ.get("AGENTGATE_API_KEY") or None
+
+
+def live_sign_in() -> SignIn:
+    """Return the kept sign-in. Raises Failure when there is none, it has ended, or it is another server's."""
+    sign_in = kept_sign_in()
+    if sign_in is None or sign_in.expires_at <= datetime.now(timezone.utc):
+        what = f"You are not signed in to {url()}." if sign_in is None else "Your sign-in has expired."
+        raise Failure("not_signed_in", what, hint="Sign in with: agentgate login, or set AGENTGATE_API_KEY.")
+    if sign_in.url != url():
+        detail = f"You are signed in to {sign_in.url}, not to {url()}."
+        raise Failure("not_signed_in", detail, hint=f"Sign in there with: agentgate login --url {url()}")
+    return sign_in
+
+
+def url() -> str:
+    """Return the URL given by `--url` or `AGENTGATE_URL`, else the sign-in's, else a local one's."""
+    address = chosen.url or _kept_url() or DEFAULT_URL
+    try:
+        checked = checked_base_url(address, allow_http=True)
+    except ValueError as error:
+        # A URL that holds a password is not repeated.
+        shown = "--url" if "@" in address else address
+        raise Failure("invalid_url", f"{shown}: {error}", exit_code=USAGE) from None
+    _require_https(checked)
+    return checked
+
+
+def http_allowed() -> bool:
+    """Return whether `--allow-http` was given, now or at the sign-in to the same server."""
+    if chosen.allow_http:
+        return True
+    sign_in = kept_sign_in()
+    return sign_in is not None and sign_in.allow_http and chosen.url in (None, sign_in.url)
+
+
+def read_secret(label: str, variable: str) -> str:
+    """Return a secret from the environment, a hidden prompt or standard input; never from an argument."""
+    value = os.environ.get(variable)
+    if value is None and sys.stdin.isatty():
+        value = str(typer.prompt(label, hide_input=True, err=True))
+    return (sys.stdin.read() if value is None else value).strip()
+
+
+def _kept_url() -> str | None:
+    sign_in = kept_sign_in()
+    return sign_in.url if sign_in else None
+
+
+def _require_https(address: str) -> None:
+    try:
+        checked_base_url(address, http_allowed())
+    except ValueError:
+        hint = "If you trust the network, add --allow-http or set AGENTGATE_ALLOW_HTTP=1."
+        detail = f"{address} is not https, and every call carries a secret."
+        raise Failure("insecure_url", detail, hint=hint, exit_code=USAGE) from None
+
+
+def _visitor(address: str, credential: Credential, allow_http: bool) -> Visitor:
+    return Visitor(
+        address,
+        credential,
+        timeout=DEFAULT_TIMEOUT_SECONDS,
+        retry=None,
+        http_client=None,
+        allow_http=allow_http,
+    )

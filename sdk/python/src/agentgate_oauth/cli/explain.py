@@ -1,0 +1,67 @@
+"""`agentgate explain`: why something was denied."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ..admin import AgentGateAdmin
+from ..errors import NotFoundError
+from ..models import AuditEntry, Policy
+from .connection import admin
+from .explanations import Denial, Explanation, explain_entry, explain_reason
+from .output import print_line, show
+from .search import find_cause, find_entry
+
+
+def explain(
+    what: Annotated[
+        str | None,
+        typer.Argument(metavar="[LOG_ID|REASON]", help="A log_ id or a reason. Default: the last denial."),
+    ] = None,
+) -> None:
+    """Say why something was denied, and what helps."""
+    if what is not None and not what.startswith("log_"):
+        explanation = explain_reason(what)
+        show({"explanation": explanation}, lambda: _print(explanation))
+        return
+    with admin() as api:
+        denial = _learn(api, find_entry(api, what))
+    explanation = explain_entry(denial)
+    facts = {
+        "explanation": explanation,
+        "entry": denial.entry,
+        "policy": denial.policy,
+        "cause": denial.cause,
+    }
+    show(facts, lambda: _print(explanation))
+
+
+def _print(explanation: Explanation) -> None:
+    for sentence in explanation.sentences:
+        print_line(sentence)
+    if explanation.what_helps:
+        print_line(f"What helps: {explanation.what_helps}")
+
+
+def _learn(api: AgentGateAdmin, entry: AuditEntry) -> Denial:
+    """Return the entry with what the organization can see of its agent, policy and cause today."""
+    agent_name = _agent_name(api, entry.agent_id)
+    return Denial(entry, agent_name, _policy(api, entry.policy_id), find_cause(api, entry))
+
+
+def _agent_name(api: AgentGateAdmin, agent_id: str | None) -> str | None:
+    """Return the agent's name, None for an agent of another organization."""
+    try:
+        return api.get_agent(agent_id).name if agent_id else None
+    except NotFoundError:
+        return None
+
+
+def _policy(api: AgentGateAdmin, policy_id: str | None) -> Policy | None:
+    """Return the policy as it is now, None when it was deleted."""
+    try:
+        return api.get_policy(policy_id) if policy_id else None
+    except NotFoundError:
+        return None

@@ -1,0 +1,95 @@
+"""Options that every command takes, and how commands are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperCommand
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass
+class Chosen:
+    """The common options of this run."""
+
+    json: bool = False
+    url: str | None = None
+    allow_http: bool = False
+
+
+chosen = Chosen()
+
+
+def _choose_json(value: bool) -> None:
+    chosen.json = value
+
+
+def _choose_url(value: str | None) -> None:
+    chosen.url = value
+
+
+def _choose_http(value: bool) -> None:
+    chosen.allow_http = value
+
+
+def _common(
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON document; errors too, on stderr.",
+            callback=_choose_json,
+            expose_value=False,
+            is_eager=True,
+        ),
+    ] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            envvar="AGENTGATE_URL",
+            show_envvar=True,
+            help="Where AgentGate is.",
+            callback=_choose_url,
+            expose_value=False,
+        ),
+    ] = None,
+    allow_http: Annotated[
+        bool,
+        typer.Option(
+            "--allow-http",
+            envvar="AGENTGATE_ALLOW_HTTP",
+            show_envvar=True,
+            help="Allow plain http to another machine, on a network you trust.",
+            callback=_choose_http,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None:
+    """Declare the common options; `Command` adds them to every command."""
+
+
+_holder = typer.Typer(add_completion=False)
+_holder.command()(_common)
+_COMMON = typer.main.get_command(_holder).params
+
+
+class Command(TyperCommand):
+    """A command with the common options after its own."""
+
+    def __init__(self, *args: Any, params: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, params=[*params, *_COMMON], **kwargs)
+
+
+def group(help: str) -> typer.Typer:
+    return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+
+
+def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
+    """Register a function as a command. Its help ends in the example."""
+    return app.command(name, cls=Command, epilog=f"\b\nExample:\n  {example}")

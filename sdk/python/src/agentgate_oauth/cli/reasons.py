@@ -1,0 +1,88 @@
+"""What each reason of a denial means, and what helps: the words of `agentgate explain`."""
+
+from __future__ import annotations
+
+# Per reason of the API: what happened, and what the caller can do, retrying included.
+REASONS = {
+    "invalid_token": (
+        "The token is not an access token of this AgentGate, or it is damaged. Such calls are not logged.",
+        "Check that the agent and the service use the same AgentGate, and that the token is sent unchanged. "
+        "Retrying with the same token does not help.",
+    ),
+    "token_expired": (
+        "The access token had expired.",
+        "Refresh the token and retry at once. Sessions of the Python SDK refresh by themselves.",
+    ),
+    "token_revoked": (
+        "The token had been revoked.",
+        "Retrying and refreshing do not help. Ask the person for consent again to get new tokens.",
+    ),
+    "service_suspended": (
+        "An administrator had suspended the organization whose service was called.",
+        "Retry after an administrator of AgentGate has lifted the suspension.",
+    ),
+    "organization_suspended": (
+        "An administrator had suspended the agent's organization.",
+        "Retry after an administrator of AgentGate has lifted the suspension.",
+    ),
+    "agent_suspended": (
+        "The agent had been suspended.",
+        "Retry after the suspension ends. Lift your own with: agentgate agents activate AGENT. "
+        "Only an administrator lifts an administrator's stop.",
+    ),
+    "user_inactive": (
+        "The person's account was not active.",
+        "Retrying does not help until an administrator reactivates the account.",
+    ),
+    "consent_revoked": (
+        "The person's consent was no longer in force: it had been revoked.",
+        "Retrying does not help. Ask the person for consent again, and give a reason.",
+    ),
+    "consent_expired": (
+        "The person's consent had expired.",
+        "Retrying does not help. Ask the person for consent again.",
+    ),
+    "consent_paused": (
+        "The person had paused the agent.",
+        "Retry after the person has resumed it. They do not need to give consent again.",
+    ),
+    "wrong_audience": (
+        "The token was issued for another resource server.",
+        "Ask for consent with `resource` set to the identifier of the service that the agent calls. "
+        "List your services with: agentgate resource-servers list",
+    ),
+    "insufficient_scope": (
+        "The person had not granted every scope that the call needs.",
+        "Ask the person for consent to the missing scopes, then retry with the new token.",
+    ),
+    "policy_denied": (
+        "A policy denied the call.",
+        "Stay within the policy, or change it. After a limit or outside the allowed hours, retry later.",
+    ),
+    "approval_required": (
+        "The call needs the person's approval each time.",
+        "Send the person to the approval link of the decision. Retry the same call once they have approved.",
+    ),
+}
+
+# Denials that give no reason.
+EVENTS = {
+    "consent.denied": (
+        "The person declined the consent request.",
+        "Ask again with a clearer reason or fewer scopes.",
+    ),
+    "token.replayed": (
+        "A one-time credential was used a second time.",
+        "Ask the person for consent again. Make sure that only one process uses each refresh token: "
+        "the SDK's stores do that.",
+    ),
+    "user.sign_in_failed": ("The password was wrong.", "Sign in with the right password, or reset it."),
+}
+
+# Earlier events that explain a denial.
+CAUSES = {
+    "token.revoked": "The tokens of that session were revoked",
+    "agent.suspended": "Your organization suspended the agent",
+    "agent.stopped": "An administrator stopped the agent",
+    "consent.revoked": "The consent was revoked",
+}

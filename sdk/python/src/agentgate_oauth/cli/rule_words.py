@@ -1,0 +1,61 @@
+"""Rules of policies in words: what a rule demands, and what a denied caller can do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..models import Rule
+
+_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_WHOM = {"per_user": "for each person", "per_agent": "for each agent", "global": "for all agents together"}
+
+_CHANGE_POLICY = "Retrying does not help: stay within the policy, or change it."
+_HELP = {
+    "rate_limit": "Retry when earlier calls have left the window.",
+    "time_window": "Retry within the allowed hours.",
+    "ip_allowlist": "Call from an allowed address. A service passes the agent's address as context.ip.",
+}
+
+
+def describe_rule(rule: Rule) -> str:
+    """Return what the rule demands; a type that this version does not know is shown as it is."""
+    words = _WORDS.get(rule.type)
+    try:
+        return words(rule.config) if words else f"{rule.type} {json.dumps(dict(rule.config))}"
+    except (KeyError, IndexError, TypeError):
+        return f"{rule.type} {json.dumps(dict(rule.config))}"
+
+
+def what_helps(rule_type: str | None, rule: Rule | None, at: datetime) -> str:
+    """Return what a caller can do whom a rule of this type denied at that time."""
+    window = rule.config.get("windowSeconds") if rule and rule.type == "rate_limit" else None
+    if isinstance(window, int):
+        # The server may count a call for up to 1/64 of the window longer.
+        latest = at + timedelta(seconds=window + window // 64 + 1)
+        return f"Retry when earlier calls have left the window: by {latest:%Y-%m-%d %H:%M:%S} UTC."
+    return _HELP.get(rule_type or "", _CHANGE_POLICY)
+
+
+def _rate_limit(config: Mapping[str, Any]) -> str:
+    whom = _WHOM.get(config["scope"], config["scope"])
+    return f"at most {config['maxRequests']} calls in {config['windowSeconds']} seconds, {whom}"
+
+
+def _time_window(config: Mapping[str, Any]) -> str:
+    # 0 and 7 are both Sunday.
+    days = list(dict.fromkeys(_DAYS[day] for day in sorted(config["allowedDays"])))
+    on = "every day" if len(days) == 7 else f"only on {', '.join(days)}"
+    hours = f"from {config['startTimeUtc']} to {config['endTimeUtc']}"
+    return f"{on}, {hours} ({config.get('timezone', 'UTC')})"
+
+
+_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "rate_limit": _rate_limit,
+    "time_window": _time_window,
+    "action_allowlist": lambda config: f"only {', '.join(config['actions']) or 'nothing'}",
+    "action_blocklist": lambda config: f"never {', '.join(config['actions'])}",
+    "ip_allowlist": lambda config: f"only from {', '.join(config['cidrs'])}",
+}

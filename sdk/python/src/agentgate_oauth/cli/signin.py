@@ -1,0 +1,73 @@
+"""The sign-in as it is kept between commands, in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import typer
+
+from .._decode import parse_time
+from ..models import DeveloperSession
+from ..stores._files import make_private_directory, read_private, write_private
+from .failures import Failure
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """A developer's session, and the server that it is good for."""
+
+    url: str
+    allow_http: bool
+    token: str
+    expires: str
+    id: str
+    name: str
+    email: str
+
+    @property
+    def expires_at(self) -> datetime:
+        return parse_time(self.expires)
+
+
+def keep_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> SignIn:
+    sign_in = SignIn(
+        url=url,
+        allow_http=allow_http,
+        token=session.session_token,
+        expires=session.expires_at.isoformat(),
+        id=session.id,
+        name=session.name,
+        email=session.email,
+    )
+    write_private(sign_in_file(), json.dumps(asdict(sign_in)))
+    return sign_in
+
+
+def kept_sign_in() -> SignIn | None:
+    """Return the kept sign-in, None without one. Raises Failure when the file is damaged."""
+    text = read_private(sign_in_file())
+    sign_in = None if text is None else _parse(text)
+    if text is not None and sign_in is None:
+        hint = "Delete the file, then sign in with: agentgate login"
+        raise Failure("damaged_file", f"{sign_in_file()} does not hold a sign-in.", hint=hint)
+    return sign_in
+
+
+def forget_sign_in() -> None:
+    sign_in_file().unlink(missing_ok=True)
+
+
+def sign_in_file() -> Path:
+    directory = os.environ.get("AGENTGATE_CONFIG_DIR") or typer.get_app_dir("agentgate")
+    return make_private_directory(Path(directory)) / "session.json"
+
+
+def _parse(text: str) -> SignIn | None:
+    try:
+        return SignIn(**json.loads(text))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,27 @@
+"""The command line in this process, against an AgentGate on a socket that answers from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from in_process import Api, Cli
+from served import served
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Api]:
+    for name in ("AGENTGATE_PASSWORD", "AGENTGATE_TOKEN", "AGENTGATE_ALLOW_HTTP"):
+        monkeypatch.delenv(name, raising=False)
+    fake = Api()
+    with served(fake) as url:
+        monkeypatch.setenv("AGENTGATE_URL", url)
+        monkeypatch.setenv("AGENTGATE_CONFIG_DIR", str(tmp_path / "config"))
+        monkeypatch.setenv("AGENTGATE_API_KEY", "ag_key")
+        yield fake

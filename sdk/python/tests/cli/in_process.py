@@ -1,0 +1,170 @@
+"""What the fixtures use: an AgentGate that answers from a table, and the command line in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from typing import Any
+
+import httpx
+import pytest
+from fake_gate import problem
+
+from agentgate_oauth.cli.app import run
+
+AGENT = {
+    "id": "agt_1",
+    "clientId": "agc_1",
+    "name": "SmartMail",
+    "description": "Sorts mail",
+    "redirectUris": ["https://a.example/cb"],
+    "allowedScopes": ["email:read"],
+    "status": "active",
+    "createdAt": "2026-11-24T16:00:00Z",
+    "updatedAt": "2026-11-24T16:00:00Z",
+    "requirePkce": False,
+    "stop": None,
+}
+POLICY = {
+    "id": "pol_1",
+    "name": "Office [bold]hours",
+    "description": None,
+    "agentId": None,
+    "enabled": True,
+    "rules": [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
+    "createdAt": "2026-11-24T16:00:00Z",
+    "updatedAt": "2026-11-24T16:00:00Z",
+}
+OWN_SCOPE = {
+    "id": "mail:archive",
+    "riskLevel": "low",
+    "title": "Archive mail",
+    "description": "Move mail to the archive",
+    "cannot": "delete mail",
+}
+SERVER = {
+    "id": "res_1",
+    "name": "Mail",
+    "identifier": "https://mail.example",
+    "scopes": ["email:read", OWN_SCOPE],
+}
+SCOPE = {
+    "id": "email:send",
+    "category": "email",
+    "riskLevel": "high",
+    "title": "Send email as you",
+    "description": "Send new mail",
+    "cannot": "read mail",
+}
+SESSION = {
+    "id": "dev_1",
+    "name": "Ada",
+    "email": "ada@example.com",
+    "sessionToken": "st_secret-of-the-session",
+    "expiresAt": "2099-01-01T00:00:00Z",
+}
+DENIAL = {
+    "id": "log_2",
+    "timestamp": "2026-11-24T16:00:00Z",
+    "event": "token.verify",
+    "outcome": "denied",
+    "reason": "policy_denied",
+    "policyId": "pol_1",
+    "agentId": "agt_1",
+    "userId": "usr_1",
+    "consentId": "cns_1",
+    "scopes": ["email:send"],
+    "metadata": {
+        "policyName": "Office [bold]hours",
+        "ruleType": "action_blocklist",
+        "ruleIndex": 0,
+        "detail": "The call asks for a blocked action.",
+    },
+}
+LATER = "2099-01-01T00:00:00Z"
+
+
+def page(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(items), "nextCursor": None}
+
+
+class Api:
+    """Answers by method and path; keeps the requests. An answer of None is a 204."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self.answers: dict[str, Any] = {
+            "POST /developers/login": SESSION,
+            "POST /developers/logout": None,
+            "POST /developers/api-keys/rotate": {"apiKey": "ag_next-key", "previousKeyExpiresAt": LATER},
+            "GET /agents": page(AGENT),
+            "GET /agents/agt_1": AGENT,
+            "GET /agents/agc_1": AGENT,
+            "POST /agents": {**AGENT, "clientSecret": "ags_secret"},
+            "POST /agents/agt_1/rotate-secret": {"clientId": "agc_1", "clientSecret": "ags_next"},
+            "PATCH /agents/agt_1": {**AGENT, "status": "suspended"},
+            "GET /policies": page(POLICY),
+            "GET /policies/pol_1": POLICY,
+            "POST /policies": POLICY,
+            "PATCH /policies/pol_1": {**POLICY, "enabled": False},
+            "DELETE /policies/pol_1": None,
+            "GET /resource-servers": page(SERVER),
+            "GET /resource-servers/res_1": SERVER,
+            "POST /resource-servers": {**SERVER, "secret": "rs_secret"},
+            "PATCH /resource-servers/res_1": SERVER,
+            "POST /resource-servers/res_1/rotate-secret": {"id": "res_1", "secret": "rs_next"},
+            "DELETE /resource-servers/res_1": None,
+            "GET /scopes": page(SCOPE),
+            "GET /scopes/email": page(SCOPE),
+            "GET /audit": page(DENIAL),
+            "POST /tokens/verify": {"allowed": True, "userId": "usr_1"},
+        }
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answer = self.answers.get(f"{request.method} {request.url.path.removeprefix('/api/v1')}", ...)
+        if answer is ...:
+            return problem(404, "not_found", detail="No such thing.")
+        if isinstance(answer, httpx.Response):
+            return answer
+        return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)
+
+    def body(self) -> Any:
+        return json.loads(self.requests[-1].content)
+
+
+class Piped(io.BytesIO):
+    """What a shell pipes into a command."""
+
+    name = "<stdin>"
+
+
+class Cli:
+    """Runs commands; keeps what the last one printed on each stream."""
+
+    out = ""
+    err = ""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, given: str = "", code: int = 0) -> str:
+        """Return what the command printed on standard output; it must end with the exit code."""
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Piped(given.encode())))
+        ended = run(list(arguments))
+        self.out, self.err = self._capsys.readouterr()
+        assert ended == code, self.out + self.err
+        return self.out
+
+    def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
+        """Return the one document on standard output; stderr stays empty."""
+        printed = self(*arguments, "--json", given=given, code=code)
+        assert self.err == ""
+        return json.loads(printed)
+
+    def error(self, *arguments: str, given: str = "", code: int = 1) -> Any:
+        """Return the one document on stderr; standard output stays empty."""
+        assert self(*arguments, "--json", given=given, code=code) == ""
+        return json.loads(self.err)

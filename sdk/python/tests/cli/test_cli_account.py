@@ -1,0 +1,142 @@
+"""Signing in and out, who is signed in, the API key, and the server that is asked."""
+
+from __future__ import annotations
+
+import json
+import stat
+
+import pytest
+from fake_gate import problem
+
+ALLOWED_LATER = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z"}
+REGISTERED = {
+    "id": "log_1",
+    "timestamp": "2026-11-24T16:00:00Z",
+    "event": "developer.registered",
+    "outcome": "info",
+    "metadata": {"developerId": "dev_1"},
+}
+
+
+@pytest.fixture
+def signed_in(api, cli, monkeypatch):
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    cli("login", "--email", "ada@example.com", given="hunter22\n")
+    return api
+
+
+def test_login_keeps_the_session_privately_and_logout_ends_it(api, cli, monkeypatch, tmp_path):
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    output = cli("login", "--email", "ada@example.com", given="hunter22\n") + cli.err
+    assert "ada@example.com" in output and "st_secret" not in output and "hunter22" not in output
+    assert api.body() == {"email": "ada@example.com", "password": "hunter22"}
+    kept = tmp_path / "config" / "session.json"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    cli("agents", "list")
+    assert api.requests[-1].headers["Authorization"] == "Bearer st_secret-of-the-session"
+    cli("logout")
+    assert api.requests[-1].url.path.endswith("/developers/logout") and not kept.exists()
+    assert cli.json("logout") == {"signedOut": False}
+
+
+def test_login_as_json_holds_no_secret(api, cli):
+    document = cli.json("login", "--email", "ada@example.com", given="hunter22")
+    assert document["developer"] == {"id": "dev_1", "name": "Ada", "email": "ada@example.com"}
+    assert "st_secret" not in json.dumps(document)
+
+
+def test_a_session_that_the_server_has_ended_can_be_signed_out(signed_in, cli, tmp_path):
+    del signed_in.answers["POST /developers/logout"]
+    cli("logout", code=1)
+    assert (tmp_path / "config" / "session.json").exists()
+    signed_in.answers["POST /developers/logout"] = problem(401, "not_authenticated")
+    cli("logout")
+    assert not (tmp_path / "config" / "session.json").exists()
+
+
+def test_whoami_with_a_session(signed_in, cli, tmp_path):
+    signed_in.answers["GET /audit"] = {"items": [REGISTERED], "nextCursor": None}
+    document = cli.json("whoami")
+    assert document["url"].startswith("http://127.0.0.1:")
+    assert document["developer"]["email"] == "ada@example.com"
+    assert document["credential"] == f"session in {tmp_path / 'config' / 'session.json'}"
+    assert "2099-01-01" in cli("whoami")
+
+
+def test_whoami_with_an_api_key_asks_the_server_whose_it_is(api, cli):
+    api.answers["GET /audit"] = {"items": [REGISTERED], "nextCursor": None}
+    assert "API key from AGENTGATE_API_KEY" in cli("whoami")
+    assert api.requests[-1].headers["X-Api-Key"] == "ag_key"
+    assert cli.json("whoami")["developer"] == {"id": "dev_1"}
+    second = {**REGISTERED, "metadata": {"developerId": "dev_2"}}
+    api.answers["GET /audit"] = {"items": [second, REGISTERED], "nextCursor": None}
+    assert cli.json("whoami")["developer"] == {"id": None}
+
+
+def test_the_api_key_is_rotated_and_printed_alone(api, cli):
+    assert cli("keys", "rotate", "--overlap-seconds", "60") == "ag_next-key\n"
+    assert "not shown again" in cli.err
+    assert api.body() == {"overlapSeconds": 60}
+    assert cli.json("keys", "rotate") == ALLOWED_LATER
+
+
+def test_without_a_credential_it_says_what_to_do(api, cli, monkeypatch):
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    cli("agents", "list", code=1)
+    assert "agentgate login" in cli.err and "http://127.0.0.1:" in cli.err
+    assert cli.error("agents", "list")["code"] == "not_signed_in"
+
+
+def test_a_session_is_sent_to_its_own_server_only(signed_in, cli):
+    asked = len(signed_in.requests)
+    cli("agents", "list", "--url", "http://localhost:1", code=1)
+    assert "not to http://localhost:1" in cli.err and len(signed_in.requests) == asked
+
+
+def test_an_expired_session_says_so(signed_in, cli, tmp_path):
+    file = tmp_path / "config" / "session.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "expires": "2020-01-01T00:00:00+00:00"}))
+    cli("agents", "list", code=1)
+    assert "expired" in cli.err
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"url": "http://localhost"}'])
+def test_a_damaged_session_file_is_named(signed_in, cli, tmp_path, text):
+    file = tmp_path / "config" / "session.json"
+    file.write_text(text)
+    cli("agents", "list", code=1)
+    assert str(file) in cli.err
+
+
+def test_a_session_file_that_others_can_read_is_refused_by_name(signed_in, cli, tmp_path):
+    file = tmp_path / "config" / "session.json"
+    file.chmod(0o644)
+    cli("agents", "list", code=1)
+    assert str(file) in cli.err and "0600" in cli.err
+
+
+def test_plain_http_needs_the_option(api, cli, monkeypatch):
+    remote = ("scopes", "list", "--url", "http://gate.invalid:1")
+    assert "--allow-http" in cli.error(*remote, code=2)["hint"]
+    assert cli.error(*remote, "--allow-http")["code"] == "connection_failed"
+    monkeypatch.setenv("AGENTGATE_ALLOW_HTTP", "1")
+    assert cli.error(*remote)["code"] == "connection_failed"
+
+
+def test_plain_http_that_was_allowed_at_the_sign_in_stays_allowed(signed_in, cli, tmp_path, monkeypatch):
+    file = tmp_path / "config" / "session.json"
+    remote = {"url": "http://gate.invalid:1", "allow_http": True}
+    file.write_text(json.dumps({**json.loads(file.read_text()), **remote}))
+    monkeypatch.delenv("AGENTGATE_URL")
+    assert cli.error("agents", "list")["code"] == "connection_failed"
+    assert cli.error("scopes", "list", "--url", "http://other.invalid", code=2)["code"] == "insecure_url"
+
+
+def test_connection_errors_name_the_url(api, cli):
+    cli("agents", "list", "--url", "http://localhost:1", code=1)
+    assert "http://localhost:1" in cli.err
+
+
+def test_a_password_in_a_url_is_not_repeated(api, cli):
+    cli("scopes", "list", "--url", "https://ada:hunter22@gate.example", code=2)
+    assert "hunter22" not in cli.err

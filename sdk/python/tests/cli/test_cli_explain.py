@@ -1,0 +1,213 @@
+"""`agentgate explain`: sentences for each reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from in_process import DENIAL, POLICY, page
+
+from agentgate_oauth.cli.reasons import REASONS
+
+ISSUED_AT = "0193600a0000"  # the first 48 bits of a UUIDv7: milliseconds
+TOKEN = f"tok_{ISSUED_AT}70008000000000000000"
+ISSUE_TIME = "2024-11-24T21:18:08.384000Z"
+
+
+def event(name: str, id_: str, timestamp: str, **more: Any) -> dict[str, Any]:
+    entry = {"id": id_, "timestamp": timestamp, "event": name, "outcome": "info", "agentId": "agt_1"}
+    return {**entry, "userId": "usr_1", "consentId": "cns_1", **more}
+
+
+def denial(reason: str, **more: Any) -> dict[str, Any]:
+    entry = {**DENIAL, "reason": reason, "policyId": None, "metadata": {"tokenId": TOKEN}}
+    return {**entry, "timestamp": "2024-11-24T23:00:00Z", **more}
+
+
+class Log:
+    """Answers `GET /audit` as the API does: newest first, and only what the filters let through."""
+
+    def __init__(self, *entries: dict[str, Any]) -> None:
+        self.entries = sorted(entries, key=lambda entry: entry["timestamp"], reverse=True)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        asked = request.url.params
+        found = [entry for entry in self.entries if self._passes(entry, asked)]
+        return httpx.Response(200, json=page(*found))
+
+    def _passes(self, entry: dict[str, Any], asked: httpx.QueryParams) -> bool:
+        fields = ("agentId", "userId", "event", "outcome")
+        if any(name in asked and entry.get(name) != asked[name] for name in fields):
+            return False
+        return asked.get("from", "") <= entry["timestamp"] < asked.get("to", "9")
+
+
+@pytest.fixture
+def log(api, monkeypatch):
+    """Return a function that puts entries into the log."""
+
+    def put(*entries: dict[str, Any]) -> None:
+        held, answer = Log(*entries), type(api).__call__
+
+        def respond(self: Any, request: httpx.Request) -> httpx.Response:
+            return held(request) if request.url.path == "/api/v1/audit" else answer(self, request)
+
+        monkeypatch.setattr(type(api), "__call__", respond)
+
+    return put
+
+
+def test_it_names_the_policy_the_rule_and_what_helps(api, cli):
+    text = cli("explain")
+    assert "The agent SmartMail (agt_1) asked for email:send on behalf of usr_1" in text
+    assert "The policy “Office [bold]hours” (pol_1) denied it by its action_blocklist rule." in text
+    assert "The rule: never email:send." in text and "Retrying does not help" in text
+    document = cli.json("explain", "log_2")
+    assert document["entry"]["id"] == "log_2" and document["policy"]["id"] == "pol_1"
+    assert document["explanation"]["sentences"]
+
+
+@pytest.mark.parametrize(
+    "rule,sentence,helps",
+    [
+        (
+            {"type": "rate_limit", "config": {"maxRequests": 3, "windowSeconds": 640, "scope": "per_user"}},
+            "at most 3 calls in 640 seconds, for each person",
+            "by 2026-11-24 16:10:51 UTC",
+        ),
+        (
+            {
+                "type": "time_window",
+                "config": {"allowedDays": [0, 1], "startTimeUtc": "09:00", "endTimeUtc": "17:00"},
+            },
+            "only on Sunday, Monday, from 09:00 to 17:00 (UTC)",
+            "Retry within the allowed hours.",
+        ),
+        (
+            {"type": "ip_allowlist", "config": {"cidrs": ["10.0.0.0/8"]}},
+            "only from 10.0.0.0/8",
+            "context.ip",
+        ),
+        (
+            {"type": "action_allowlist", "config": {"actions": []}},
+            "only nothing",
+            "Retrying does not help",
+        ),
+        ({"type": "future", "config": {"x": 1}}, 'future {"x": 1}', "Retrying does not help"),
+    ],
+    ids=lambda value: value["type"] if isinstance(value, dict) else "",
+)
+def test_every_rule_type_is_told_in_words(api, cli, rule, sentence, helps):
+    metadata = {"policyName": "P", "ruleType": rule["type"], "ruleIndex": 0}
+    api.answers["GET /audit"] = page({**DENIAL, "metadata": metadata})
+    api.answers["GET /policies/pol_1"] = {**POLICY, "rules": [rule]}
+    text = cli("explain")
+    assert sentence in text and helps in text
+
+
+def test_a_policy_that_is_gone_is_named_by_the_log(api, cli):
+    del api.answers["GET /policies/pol_1"]
+    text = cli("explain")
+    assert "The policy “Office [bold]hours” (pol_1)" in text and "changed or deleted since" in text
+
+
+def test_another_organization_s_policy_is_told_by_its_rule_type(api, cli):
+    api.answers["GET /audit"] = page({**DENIAL, "policyId": None, "metadata": {"ruleType": "rate_limit"}})
+    assert "A policy of the service's organization denied it by a rule of type rate_limit." in cli("explain")
+
+
+def test_the_missing_scopes_are_named(api, cli):
+    metadata = {"missingScopes": ["email:send"]}
+    api.answers["GET /audit"] = page(
+        denial("insufficient_scope", scopes=["email:read", "email:send"], metadata=metadata)
+    )
+    assert "The person had not granted email:send, which the call needs." in cli("explain")
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_reason_says_what_happened_and_what_helps(api, cli, reason):
+    what, helps = cli("explain", reason).splitlines()
+    assert what.endswith(".") and helps.startswith("What helps: ")
+    assert cli.json("explain", reason)["explanation"]["whatHelps"] == REASONS[reason][1]
+
+
+@pytest.mark.parametrize(
+    "kind,words",
+    [
+        ("refresh", "A refresh token was used a second time"),
+        ("code", "An authorization code was used a second time"),
+    ],
+)
+def test_a_replay_that_ended_the_family_is_told(log, cli, kind, words):
+    replay = {"familyId": "fam_1", "kind": kind}
+    log(
+        event("token.issued", "log_issue", ISSUE_TIME, metadata={"familyId": "fam_1"}),
+        event("token.issued", "log_other", "2024-11-24T21:18:09.900000Z", metadata={"familyId": "fam_2"}),
+        event("token.replayed", "log_replay", "2024-11-24T22:55:00Z", outcome="denied", metadata=replay),
+        event("token.revoked", "log_revoke", "2024-11-24T22:58:00Z", metadata={"familyId": "fam_2"}),
+        denial("token_revoked"),
+    )
+    text = cli("explain", "log_2")
+    assert words in text and "log_replay" in text and "theft" in text and "log_revoke" not in text
+    assert cli.json("explain", "log_2")["cause"]["id"] == "log_replay"
+
+
+def test_another_family_s_replay_is_not_blamed(log, cli):
+    replay = {"familyId": "fam_2", "kind": "refresh"}
+    log(
+        event("token.issued", "log_issue", ISSUE_TIME, metadata={"familyId": "fam_1"}),
+        event("token.replayed", "log_replay", "2024-11-24T22:55:00Z", metadata=replay),
+        denial("token_revoked"),
+    )
+    assert cli.json("explain", "log_2")["cause"] is None
+
+
+def test_the_replay_itself_is_told(log, cli):
+    log(event("token.replayed", "log_2", "2024-11-24T22:55:00Z", outcome="denied", metadata={"kind": "code"}))
+    assert "An authorization code was used a second time" in cli("explain")
+
+
+@pytest.mark.parametrize(
+    "reason,cause,words",
+    [
+        ("agent_suspended", "agent.stopped", "An administrator stopped the agent"),
+        ("agent_suspended", "agent.suspended", "Your organization suspended the agent"),
+        ("consent_revoked", "consent.revoked", "The consent was revoked"),
+    ],
+)
+def test_what_led_to_it_is_told_with_its_entry(log, cli, reason, cause, words):
+    metadata = {"reason": "Spam."}
+    log(event(cause, "log_cause", "2024-11-24T22:55:00Z", metadata=metadata), denial(reason))
+    text = cli("explain")
+    assert words in text and "(log_cause)" in text and "The reason given: Spam." in text
+
+
+def test_another_person_s_revocation_is_not_blamed(log, cli):
+    other = event("consent.revoked", "log_cause", "2024-11-24T22:55:00Z", consentId="cns_2")
+    log(other, denial("consent_revoked"))
+    assert cli.json("explain")["cause"] is None
+
+
+def test_an_agent_of_another_organization_goes_by_its_id(api, cli):
+    api.answers["GET /audit"] = page({**denial("token_expired"), "agentId": "agt_9"})
+    assert "The agent agt_9 asked for" in cli("explain")
+
+
+def test_what_was_not_denied_says_so(api, cli):
+    api.answers["GET /audit"] = page({**DENIAL, "outcome": "allowed", "reason": None})
+    assert "Nothing was denied." in cli("explain", "log_2")
+
+
+def test_an_entry_is_looked_for_from_the_time_in_its_id(api, cli):
+    identifier = TOKEN.replace("tok_", "log_")
+    api.answers["GET /audit"] = page({**DENIAL, "id": identifier})
+    cli("explain", identifier)
+    assert api.requests[0].url.params["to"].startswith("2024-11-24T21:19:08")
+
+
+def test_what_is_not_there_or_not_a_reason_is_refused(api, cli):
+    assert "log_9" in cli.error("explain", "log_9")["detail"]
+    assert "token_expired" in cli.error("explain", "tokn_expired", code=2)["hint"]
+    api.answers["GET /audit"] = page()
+    assert cli.error("explain")["code"] == "not_found"
