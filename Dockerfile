@@ -7,24 +7,24 @@ COPY requirements.txt .
 RUN pip install --require-hashes -r requirements.txt
 
 COPY . .
-# The settings ask for a secret even to collect files; this one is never used again.
+# The settings need a secret even to collect files. This one is not used again.
 RUN STATIC_ROOT=/app/static-collected JWT_SECRET="$(python -c 'import secrets; print(secrets.token_hex(32))')" \
     python manage.py collectstatic --no-input && rm -rf var
 
 RUN useradd --system --uid 10001 agentgate && install -d -o agentgate /app/var /data
 USER 10001
-# Everything that is written goes to /data or /tmp: the rest may be read-only.
+# The processes write only to /data and /tmp, so the rest can be read-only.
 ENV HOST=0.0.0.0 API_PORT=8000 DATABASE_PATH=/data/agentgate.db STATIC_ROOT=/app/static-collected \
     AUDIT_ANCHOR_DIR=/data/anchors HEARTBEAT_PATH=/tmp/heartbeat
 VOLUME /data
 EXPOSE 8000
 
-# The port is the container's own: whatever API_URL says, the server listens in plain HTTP behind a proxy.
+# Ask the container's own port: the server speaks plain HTTP behind a proxy, whatever API_URL is.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", \
     "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['API_PORT']}/api/v1/health\", timeout=4)"]
 CMD ["python", "-m", "agentgate.server"]
 
-# Last, so that a new revision does not build everything again: docker build --build-arg REVISION=$(git rev-parse HEAD)
+# Last, so that a new revision does not rebuild the layers above: docker build --build-arg REVISION=$(git rev-parse HEAD)
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="AgentGate" \
       org.opencontainers.image.description="OAuth for AI agents: scoped permissions, consent, policies and an audit trail" \

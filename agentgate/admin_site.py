@@ -1,4 +1,4 @@
-"""The admin site: who is let in comes through the same door as everybody else."""
+"""The admin site. Administrators sign in on the same page as other users."""
 
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -17,25 +17,25 @@ class AgentGateAdminSite(AdminSite):
     index_title = "Site administration"
 
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
-        """Refuse a NUL before any page looks it up: PostgreSQL takes none, and Django's pages do not expect that."""
+        """Answer 400 to NUL characters: PostgreSQL rejects them, and Django's admin pages do not handle its error."""
 
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if _has_nul(request):
-                raise BadRequest("No value may hold a NUL character.")
+                raise BadRequest("Values must not contain NUL characters.")
             return view(request, *args, **kwargs)
 
         return cast("View", super().admin_view(wrapped, cacheable))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Send people to the site's own sign-in, which is throttled and logged; Django's is neither."""
+        """Redirect to our own sign-in page, which is throttled and logged. Django's is neither."""
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response
 
-    def password_change(  # type: ignore[override]  # the stubs know only Django's own page
+    def password_change(  # type: ignore[override]  # the stubs know only the response of Django's own page
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """Send people to the page that logs the change."""
+        """Redirect to our own page, which logs the change."""
         return redirect("account_change_password")
 
 

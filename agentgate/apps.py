@@ -3,12 +3,12 @@ from django.contrib.admin.apps import AdminConfig
 
 
 class AgentGateConfig(AppConfig):
-    """The project itself: its system checks, commands and last touches to the admin site."""
+    """The project itself: its system checks and its changes to the admin site."""
 
     name = "agentgate"
 
     def ready(self) -> None:
-        from agentgate import checks  # noqa: F401  registers them
+        from agentgate import checks  # noqa: F401  importing registers them
 
 
 class AgentGateAdminConfig(AdminConfig):

@@ -1,6 +1,6 @@
-"""Request bodies that are refused before any view sees them: of unknown length, too long, or with files.
+"""Refuse request bodies before any view reads them: those of unknown length, those that are too long, and files.
 
-A body without a length reaches Django as an empty one, so an approval of one scope would read as an approval of all.
+Django reads a body without a length as an empty one, so approving one scope would approve all of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from oauth.errors import OAuthError, error_response
 
 
 class DeclaredLengthMiddleware:
-    """Refuse a body of unknown length (411) or beyond the limit (413), on every path, before anything is decided."""
+    """Refuse bodies of unknown length (411) and bodies over the limit (413), on every path."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -30,15 +30,15 @@ class DeclaredLengthMiddleware:
 
 
 class RefuseFiles(FileUploadHandler):
-    """Refuse every uploaded file: no form takes one. Nothing is written to disk."""
+    """Refuse uploaded files, because no form accepts any. Nothing is written to disk."""
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
-        raise BadRequest("No form here takes a file.")
+        raise BadRequest("File uploads are not accepted.")
 
 
 def _problem_with_length(environ: Mapping[str, Any]) -> DomainError | None:
     if "HTTP_TRANSFER_ENCODING" in environ:
-        return LengthRequired("Send the body with a Content-Length, not chunked.")
+        return LengthRequired("Send a Content-Length header instead of Transfer-Encoding.")
     length = declared_length(environ)
     if length is None:
         return MalformedRequest("Content-Length must be a whole number.")
@@ -47,7 +47,7 @@ def _problem_with_length(environ: Mapping[str, Any]) -> DomainError | None:
 
 
 def _refuse(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """Return the refusal in the words of the surface that was asked."""
+    """Return the error in the format of the OAuth endpoints or of the JSON API."""
     if request.path.startswith("/oauth/"):
         return error_response(OAuthError("invalid_request", error.detail, error.status))
     headers = {"Cache-Control": "no-store"}

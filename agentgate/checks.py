@@ -1,6 +1,6 @@
-"""System checks for settings that would make the gate unsafe. An error stops the server's start.
+"""System checks for settings that would make the server unsafe. An error stops its start.
 
-What the environment alone can tell is stopped before, in `agentgate/environment.py`.
+`agentgate/environment.py` checks single variables earlier.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ LOG_MAILS = "accounts.console_mail.EmailBackend"
 
 @register(Tags.security)
 def check_exposure(**kwargs: Any) -> list[CheckMessage]:
-    """What is fine on one's own machine and not in front of the world."""
+    """Check for settings acceptable in development but unsafe in production."""
     return list(_exposure())
 
 
@@ -32,8 +32,8 @@ def check_exposure(**kwargs: Any) -> list[CheckMessage]:
 def check_proxies(**kwargs: Any) -> list[CheckMessage]:
     if all(network.prefixlen for network in settings.TRUSTED_PROXIES):
         return []
-    message = "TRUSTED_PROXIES holds every address, so anybody can claim to come from any other."
-    return [Error(message, hint="List your proxies' own networks.", id="agentgate.E003")]
+    message = "TRUSTED_PROXIES contains every address, so any caller can forge its own."
+    return [Error(message, hint="List only the networks of your proxies.", id="agentgate.E003")]
 
 
 @register(Tags.security)
@@ -43,7 +43,7 @@ def check_throttles(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.compatibility)
 def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
-    """Losing what was answered, or two writers that start as readers, would both break a promise."""
+    """Check that SQLite keeps what was answered, and that two writers cannot both start as readers."""
     database = settings.DATABASES["default"]
     if not database["ENGINE"].endswith("sqlite3"):
         return []
@@ -51,26 +51,26 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
     if options.get("transaction_mode") == "IMMEDIATE" and "synchronous=FULL" in options.get("init_command", ""):
         return []
     message = "SQLite must run with transaction_mode IMMEDIATE and synchronous=FULL."
-    return [Error(message, hint="See `sqlite()` in agentgate/settings.py.", id="agentgate.E005")]
+    return [Error(message, hint="See `sqlite()` in agentgate/databases.py.", id="agentgate.E005")]
 
 
 def _exposure() -> Iterator[CheckMessage]:
     if settings.DEBUG and settings.IS_HTTPS:
         yield Error(
-            "DEBUG is on behind an https API_URL: error pages would show secrets.",
+            "DEBUG is on with an https API_URL: error pages would show secrets.",
             hint="Unset DEBUG.",
             id="agentgate.E001",
         )
     if "*" in settings.ALLOWED_HOSTS and settings.IS_HTTPS:
         yield Error(
-            "ALLOWED_HOSTS is '*': the server answers for every host name that a sender invents.",
-            hint="List the names under which this server is reached.",
+            "ALLOWED_HOSTS is '*', so the server accepts any host name that a caller invents.",
+            hint="List the host names of this server.",
             id="agentgate.E002",
         )
     if settings.REQUIRE_VERIFIED_EMAIL and settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
         yield checks.Warning(
-            "Addresses must be proved by a mailed code, and mails go to the log: people cannot register.",
-            hint="Set EMAIL_HOST, or REQUIRE_VERIFIED_EMAIL=false.",
+            "Registration needs a mailed code, but mails are written to the log, where users cannot read them.",
+            hint="Set EMAIL_HOST or REQUIRE_VERIFIED_EMAIL=false.",
             id="agentgate.W002",
         )
 

@@ -1,4 +1,4 @@
-"""The two databases: SQLite with no server to install, PostgreSQL in production."""
+"""Settings of the two databases: SQLite, which needs no server, and PostgreSQL for production."""
 
 from pathlib import Path
 from typing import Any

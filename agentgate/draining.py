@@ -1,16 +1,16 @@
-"""Read what the application left unread of a request's body.
+"""Read the part of a request's body that the application left unread.
 
-granian closes a connection whose request was answered before its body was read. The client, still sending, can then
-lose the answer: half of all refused POSTs of 64 KB did.
+granian closes the connection when a response is sent before the body was read. The client is still sending and can
+lose the response: half of all refused POSTs of 64 KB did.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from threading import BoundedSemaphore
 from typing import Any, Protocol
 
-# Twice the largest body that is accepted. The connection of a longer one is closed.
+# Twice the largest body that is accepted. After a longer one, the connection is closed.
 MAX_DRAINED_BYTES = 4 * 1024 * 1024
-# Of a process's eight threads. A read cannot be interrupted, so clients that stall hold these and no more.
+# Of the eight threads of a process. A read cannot be interrupted, so stalled clients can hold only these.
 MAX_DRAINS = 6
 WAIT_SECONDS = 0.05
 CHUNK_BYTES = 64 * 1024
@@ -20,18 +20,18 @@ _drains = BoundedSemaphore(MAX_DRAINS)
 
 
 class Stream(Protocol):
-    """`wsgi.input`, as far as it is used."""
+    """The methods of `wsgi.input` that are used."""
 
     def read(self, size: int = ..., /) -> bytes: ...
     def readline(self, size: int = ..., /) -> bytes: ...
 
 
 class IncompleteBody(OSError):
-    """The client sent less than it had declared. Django raises it again as `UnreadablePostError`."""
+    """The client sent less than it declared. Django turns this into `UnreadablePostError`."""
 
 
 class DeclaredBody:
-    """`wsgi.input` that knows how much of it is unread. Raises `IncompleteBody` instead of ending early."""
+    """A `wsgi.input` that knows how many bytes are unread. Raises `IncompleteBody` if the body ends early."""
 
     def __init__(self, stream: Stream, length: int) -> None:
         self._stream = stream
@@ -54,13 +54,13 @@ class DeclaredBody:
 
 
 def drained(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """Return the WSGI application, with what it leaves of a request's body read and dropped before the answer."""
+    """Wrap a WSGI application: read and discard the rest of the request's body before the response is sent."""
 
     def wrapped(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         stream = environ["wsgi.input"]
         body = environ["wsgi.input"] = DeclaredBody(stream, declared_length(environ) or 0)
         answer = application(environ, start_response)
-        # A client that waits for `100 Continue` has sent nothing yet and takes the answer instead.
+        # A client that waits for `100 Continue` has sent no body yet and accepts the response instead.
         is_expected = body.unread and "HTTP_EXPECT" not in environ
         if (is_expected and body.unread <= MAX_DRAINED_BYTES) or "HTTP_TRANSFER_ENCODING" in environ:
             _drain(stream)
@@ -70,17 +70,17 @@ def drained(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterab
 
 
 def declared_length(environ: Mapping[str, Any]) -> int | None:
-    """Return the length of the body, 0 if there is none, None for what is not a length."""
+    """Return the declared length, 0 if there is no body, None if the header is not a number."""
     declared = environ.get("CONTENT_LENGTH") or "0"
     is_length = declared.isascii() and declared.isdecimal() and len(declared) <= MAX_LENGTH_DIGITS
     return int(declared) if is_length else None
 
 
 def _drain(stream: Stream) -> None:
-    """Read to the end or the limit, unless too many threads do so already: then the connection is closed, undrained.
+    """Read to the end or to the limit. If too many threads already do so, give up, and granian closes the connection.
 
-    Danger: this cannot be left to another thread. granian takes the body back when the application returns, and waits
-    for a pending read with the interpreter's lock held.
+    Danger: do not move this to another thread. When the application returns, granian takes the body back and waits for
+    a pending read while it holds the interpreter's lock.
     """
     if not _drains.acquire(timeout=WAIT_SECONDS):
         return

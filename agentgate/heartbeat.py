@@ -1,7 +1,7 @@
-"""The worker's health check: `python -m agentgate.heartbeat` exits with 0 when beat and worker are at work.
+"""The worker's health check: `python -m agentgate.heartbeat` exits with 0 if beat and the worker are running.
 
-Beat asks for a heartbeat every few seconds, and the worker that runs the task touches a file. If beat, the broker
-or the worker stops, the file becomes too old.
+Beat sends a task every few seconds, and the worker that runs it touches a file. If beat, the broker or the worker
+stops, the file becomes too old.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Request plumbing that comes before everything else."""
+"""Middleware that runs before all other: the caller's address, and the request's id."""
 
 import logging
 import re
@@ -26,9 +26,9 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class TrustedProxyMiddleware:
-    """Set `REMOTE_ADDR` and the scheme from what a trusted proxy says; drop those headers from all others.
+    """Set `REMOTE_ADDR` and the scheme from a trusted proxy's headers, and remove these headers from all requests.
 
-    Danger: WSGI folds `X_Forwarded_For` into the same name, so a trusted proxy must drop what has an underscore.
+    Danger: WSGI gives `X_Forwarded_For` the same name, so a trusted proxy must drop header names with an underscore.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -47,7 +47,7 @@ class TrustedProxyMiddleware:
 
 
 class RequestIdMiddleware:
-    """Give every request an id, the caller's if it is well-formed, and send it back in `X-Request-Id`."""
+    """Give every request an id and return it in `X-Request-Id`. A well-formed id from the caller is kept."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -65,7 +65,7 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Put the request's id on every log record, also on those that Django writes once the request is over."""
+    """Add the request's id to every log record, including those that Django writes after the request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         request = getattr(record, "request", None)

@@ -1,11 +1,11 @@
-"""What beat asks for, and how often, in seconds."""
+"""The tasks that beat sends, and their intervals in seconds."""
 
 from typing import Any
 
 from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
 SCHEDULE: dict[str, Any] = {
-    # One that waited too long says nothing about now.
+    # A task that waited longer than this says nothing about the present.
     "record-heartbeat": {
         "task": "agentgate.tasks.record_heartbeat",
         "schedule": float(HEARTBEAT_SECONDS),

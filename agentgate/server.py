@@ -40,7 +40,7 @@ def serve() -> None:
     check_start()
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     host = f"[{HOST}]" if ":" in HOST else HOST
-    logger.info("Listening on http://%s:%s. Public URL: %s", host, PORT, settings.API_URL)
+    logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
     server = run()
     while not server.interrupt_signal:
         time.sleep(RESTART_SECONDS)
@@ -51,7 +51,7 @@ def serve() -> None:
 def run() -> AbstractServer[Any]:
     """Serve until a signal arrives, or until one process has died twice within seconds."""
     server = make_server()
-    # granian gives up then and exits; a gate comes back.
+    # granian then gives up and exits the process. We start it again.
     with suppress(SystemExit):
         server.serve()
     return server

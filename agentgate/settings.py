@@ -1,4 +1,4 @@
-"""Django's settings, made from the environment (`agentgate/environment.py`)."""
+"""Django's settings, read from the environment (`agentgate/environment.py`). Importing them has no side effects."""
 
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
-# Two doors for clients that nobody has registered; either can be closed.
+# Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
 
@@ -51,7 +51,7 @@ KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
 REFRESH_ANSWER_LIFETIME = timedelta(seconds=60)
-# Without an Idempotency-Key, and for public clients at /oauth/token only.
+# Only for public clients at /oauth/token, and only without an Idempotency-Key.
 REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 # Django
@@ -62,7 +62,7 @@ LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 DEBUG = ENVIRONMENT.flag("DEBUG")
 SECRET_KEY = read_secret_key(ENVIRONMENT, JWT_SECRET)
-# Always with the loopback names: health checks ask from inside.
+# The loopback names are always allowed: health checks come from inside.
 ALLOWED_HOSTS = [*(ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME]), *LOOPBACK_NAMES]
 CSRF_TRUSTED_ORIGINS = [API_URL] if IS_HTTPS else []
 ROOT_URLCONF = "agentgate.urls"
@@ -132,12 +132,12 @@ TEMPLATES = [
     },
 ]
 
-# Database: SQLite with no server to install, PostgreSQL in production
+# Database: SQLite, which needs no server, or PostgreSQL for production
 
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
 
-# Cache and queue: they may vanish at any moment, and nothing that matters rests on them
+# Cache and queue: both can be lost at any moment without losing a decision
 
 REDIS_URL = ENVIRONMENT.text("REDIS_URL")
 CACHES: dict[str, dict[str, Any]]
@@ -149,7 +149,7 @@ if REDIS_URL:
             "OPTIONS": {
                 "SOCKET_CONNECT_TIMEOUT": 0.5,
                 "SOCKET_TIMEOUT": 0.5,
-                # The driver's own three retries would hold a request for seconds while Redis is away.
+                # By default the driver retries three times, which would delay requests for seconds while Redis is down.
                 "CONNECTION_POOL_KWARGS": {"retry": Retry(NoBackoff(), 0)},
             },
         }
@@ -174,12 +174,12 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = SCHEDULE
 
-# People
+# Users
 
-# No account exists before its address is proved. Off on loopback, where there is no mail server.
+# An account is created only after its address is proved. Off by default with http, where there is no mail server.
 REQUIRE_VERIFIED_EMAIL = ENVIRONMENT.flag("REQUIRE_VERIFIED_EMAIL", default=IS_HTTPS)
 AUTH_USER_MODEL = "accounts.User"
-# It only loads the person of a session: signing in goes through `accounts.services.check_password`.
+# It only loads the user of a session. Sign-in uses `accounts.services.check_password`.
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -208,7 +208,7 @@ ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_PASSWORD_RESET_TOKEN_GENERATOR = "accounts.reset_tokens.ResetTokens"
 PASSWORD_RESET_TIMEOUT = 3600
 ACCOUNT_SESSION_REMEMBER = True
-# allauth's own limits live in the cache; ours, in the database, are applied by the adapter.
+# allauth counts in the cache. Our own limits count in the database, and the adapter applies them.
 ACCOUNT_RATE_LIMITS = {
     "login": False,
     "login_failed": False,
@@ -236,7 +236,7 @@ if ENVIRONMENT.text("EMAIL_HOST"):
     }
 DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL", f"AgentGate <no-reply@{HOSTNAME}>")
 
-# django-oauth-toolkit: its models, swapped for ours (ADR 9), and its fetcher of what clients publish (ADR 10)
+# django-oauth-toolkit: its models, swapped for ours (ADR 9), and its fetcher for client metadata (ADR 10)
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "agents.Agent"
 OAUTH2_PROVIDER_GRANT_MODEL = "consent.AuthorizationCode"
@@ -252,7 +252,7 @@ OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_ADMIN_CLASS": "tokens.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "tokens.admin.RefreshTokenAdmin",
 }
-# RFC 9700 as the toolkit's views would follow it, but no URL leads to them.
+# They are about the toolkit's own views, which no URL reaches.
 SILENCED_SYSTEM_CHECKS = [f"oauth2_provider.W{number:03}" for number in range(1, 11)]
 
 # The JSON API
@@ -315,7 +315,7 @@ SECURE_CSP = {
 # Language, time, static files
 
 LANGUAGE_CODE = "en"
-# What our own texts exist in: in any other language a page would be a mixture with Django's.
+# Our texts exist in English only. Other languages would mix with Django's translations.
 LANGUAGES = [("en", "English")]
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -339,7 +339,7 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
         "nowhere": {"class": "logging.NullHandler"},
     },
-    # A stranger's Host header is answered 400; a traceback for each would let strangers fill the disk.
+    # An unknown Host header is answered with 400. Logging a traceback for each would let anyone fill the disk.
     "loggers": {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}},
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.text("LOG_LEVEL", "INFO")},
 }

@@ -27,13 +27,13 @@ def check_start() -> None:
         _check_migrations()
         _check_keys()
     except OperationalError as error:
-        # Not a reason to stay down: every request is refused until the database answers.
+        # Start anyway: every request is refused until the database answers.
         logger.warning("The database does not answer: %s", str(error).partition("\n")[0])
-    connections.close_all()  # the server's processes are forks, and a connection cannot be shared
+    connections.close_all()  # the server forks, and forks cannot share a connection
 
 
 def _check_file() -> None:
-    """A missing SQLite file must not be created by the checks, which open the database."""
+    """Do this before the checks: they open the database, and would create the SQLite file."""
     path = settings.DATABASES["default"]["NAME"]
     if connection.vendor == "sqlite" and not Path(path).exists():
         stop(f"there is no database at {path}; {MIGRATE}")

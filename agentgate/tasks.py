@@ -1,4 +1,4 @@
-"""The task that shows that beat and worker are at work."""
+"""The task that shows that beat and the worker are running."""
 
 from celery import shared_task
 

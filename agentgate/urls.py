@@ -1,4 +1,4 @@
-"""All URLs: the JSON API, the pages, the admin."""
+"""All URLs: the JSON API, the OAuth endpoints, the pages and the admin site."""
 
 from django.contrib import admin
 from django.urls import include, path

@@ -14,5 +14,6 @@ def problem_with_address(host: str, port: str) -> str:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return f"port {port} is in use; stop the other program, or set API_PORT to another port"
-        return f"cannot listen on {host}, port {port}: {error.strerror}; change HOST or API_PORT"
+        reason = str(error.strerror).partition(" (")[0]  # in parentheses, Python repeats the address
+        return f"cannot listen on {host}, port {port}: {reason}; change HOST or API_PORT"
     return ""

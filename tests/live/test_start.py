@@ -67,7 +67,7 @@ def test_unsafe_settings_stop_server_and_worker_alike(
 def test_the_server_says_where_it_listens(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(processes=1, API_URL="http://localhost:8000")
 
-    assert f"Listening on {server.url}. Public URL: http://localhost:8000" in server.log_text()
+    assert f"Listening on {server.url}. Public URL (API_URL): http://localhost:8000" in server.log_text()
 
 
 def test_keys_that_do_not_open_are_logged_until_there_is_one_that_does(
