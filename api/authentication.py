@@ -15,6 +15,9 @@ from developers.models import Developer
 from developers.selectors import developer_for_api_key
 
 API_KEY_HEADER = "X-Api-Key"
+API_KEY_MISPLACED = f"This is an API key. Send it in {API_KEY_HEADER}, without Authorization."
+SESSION_TOKEN_MISPLACED = "This is a session token. Send it as Authorization: Bearer."
+SESSION_TOKEN_NEEDED = "Send a session token (st_...) of a session that is still active."
 
 
 class MultipleCredentials(NotAuthenticated):
@@ -62,7 +65,8 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
         developer = developer_for_api_key(api_key)
         if developer is None:
-            raise NotAuthenticated("The API key is unknown or revoked.")
+            is_session = api_key.startswith("st_")
+            raise NotAuthenticated(SESSION_TOKEN_MISPLACED if is_session else "The API key is unknown or revoked.")
         require_verified_address(developer.user)
         return developer.user, ApiKeyCredential(developer)
 
@@ -77,7 +81,8 @@ class SessionTokenAuthentication(BaseAuthentication):
         scheme, _, token = header.partition(" ")
         session = session_for_token(token) if scheme.lower() == "bearer" and token.startswith("st_") else None
         if session is None:
-            raise NotAuthenticated("Send a session token (st_...) of a session that is still active.")
+            is_api_key = (token or scheme).startswith("ag_")
+            raise NotAuthenticated(API_KEY_MISPLACED if is_api_key else SESSION_TOKEN_NEEDED)
         return session.user, SessionCredential(session)
 
 

@@ -163,10 +163,11 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
 def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:
     wanted = [*request.scopes, *request.optional_scopes]
     if not wanted:
-        raise InvalidScope("Ask for one scope at least.")
+        raise InvalidScope("Ask for at least one scope.")
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
     allowed = scopes_within_reach(agent, servers)
     beyond = [scope for scope in wanted if scope not in allowed]
     if beyond:
-        raise InvalidScope(f"The agent cannot ask for {', '.join(beyond)} here.")
+        where = "offered by this resource" if agent.is_stock else "among the agent's allowedScopes"
+        raise InvalidScope(f"Not {where}: {', '.join(beyond)}.")

@@ -54,11 +54,11 @@ def dotted(*path: object) -> str:
 def explain(detail: ErrorDetails) -> str:
     """Return what is wrong and how to put it right, as a sentence."""
     kind, facts = detail["type"], detail.get("ctx", {})
-    if kind == "list_type" and isinstance(detail["input"], str):
-        return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
-    if facts.get("field_type") == "Value":
-        # A length that pydantic checks behind a validator of ours: only strings have one.
-        kind = f"string_{kind}"
+    if isinstance(detail["input"], str):
+        if kind in ("list_type", "tuple_type"):
+            return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
+        # What pydantic calls the length of any value that a validator of ours has seen first.
+        kind = {"too_long": "string_too_long", "too_short": "string_too_short"}.get(kind, kind)
     if kind == "string_too_short" and facts["min_length"] == 1:
         return "Must not be empty."
     template = MESSAGES.get(kind)

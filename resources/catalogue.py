@@ -7,17 +7,20 @@ import csv
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from core.errors import FieldError
-from core.text import echo, plain_text
+from core.text import echo, nearest, plain_text
 from resources.errors import InvalidScope
 from resources.models import RISK_LEVELS, CustomScope
 
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
 COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
+# Comparing with each scope of the catalogue takes a millisecond per unknown id.
+MAX_UNKNOWN = 20
 YES_NO = {"yes": True, "no": False}
 # Reads private data; brings in what others wrote; can send data out.
 LABELS = frozenset({"private", "untrusted", "outbound"})
@@ -134,15 +137,21 @@ def read_snapshot(words: Iterable[Mapping[str, str]]) -> list[Scope]:
 
 
 def require_known(ids: Sequence[str], *, field: str) -> None:
-    """Raise `InvalidScope`, naming each unknown id."""
+    """Raise `InvalidScope`, naming the first `MAX_UNKNOWN` unknown ids with the nearest of the catalogue."""
     known = {scope.id for scope in describe_scopes(ids)}
+    unknown = ((index, scope_id) for index, scope_id in enumerate(ids) if scope_id not in known)
     errors = tuple(
-        FieldError(f"{field}.{index}", f"Unknown scope '{echo(scope_id)}'. GET /api/v1/scopes lists all scopes.")
-        for index, scope_id in enumerate(ids)
-        if scope_id not in known
+        FieldError(f"{field}.{index}", _suggest(scope_id)) for index, scope_id in islice(unknown, MAX_UNKNOWN)
     )
     if errors:
-        raise InvalidScope("Unknown scope.", errors=errors)
+        raise InvalidScope(errors[0].message, errors=errors)
+
+
+def _suggest(scope_id: str) -> str:
+    """Return what to ask for instead. The organizations' own scopes are not suggested: they are theirs to tell."""
+    choice = nearest(scope_id.lower(), catalogue())
+    hint = f"Did you mean '{choice}'?" if choice else "GET /api/v1/scopes lists the catalogue."
+    return f"The scope '{echo(scope_id)}' does not exist. {hint}"
 
 
 def _problem_with_row(row: Mapping[Any, Any], earlier: Container[str]) -> str | None:

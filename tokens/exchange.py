@@ -19,6 +19,10 @@ from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
 
 UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
+REPLAYED_CODE = Refusal(
+    "invalid_grant",
+    "The code was used before, so the tokens that it had yielded were revoked. Ask the user for consent again.",
+)
 
 
 @transaction.atomic
@@ -43,7 +47,8 @@ def exchange_code(
     if row.consumed_at is not None:
         family = TokenFamily.objects.select_related("application", "consent").filter(code=row).first()
         end_replayed_family(family, actor=actor, kind="code", now=now)
-        return UNUSABLE_CODE
+        # A client without a secret has not proved that it is the one whose code this is.
+        return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
     problem = problem or problem_with_grant(row.consent, row.resource, now)
     if problem:

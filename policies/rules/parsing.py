@@ -9,27 +9,12 @@ from pydantic_core import ErrorDetails
 
 from core.errors import FieldError, Invalid
 from core.text import echo
+from core.validation import MESSAGES, dotted, explain
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
 MAX_ERRORS = 20
 RULE_KEYS = ("type", "config")
-
-MESSAGES = {
-    "missing": "This field is required.",
-    "int_type": "Must be a whole number.",
-    "string_type": "Must be a string.",
-    "tuple_type": "Must be a list.",
-    "model_type": "Must be an object.",
-    "greater_than_equal": "Must be {ge} or more.",
-    "less_than_equal": "Must be {le} or less.",
-    "literal_error": "Must be one of {expected}.",
-    "string_unicode": "Must be valid Unicode text.",
-    "string_too_short": "Must not be empty.",
-    "string_too_long": "Must be at most {max_length} characters.",
-    "too_short": "Must list at least {min_length}.",
-    "too_long": "At most {max_length} items.",
-}
 
 
 class InvalidRules(Invalid):
@@ -79,7 +64,7 @@ def parse_rule(raw: Any, path: str = "rule") -> Rule:
     try:
         return rule_type.model_validate(raw["config"])
     except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
+        details = error.errors(include_url=False)
         raise InvalidRules(errors=tuple(_explain(rule_type, path, detail) for detail in details)) from None
 
 
@@ -89,7 +74,7 @@ def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
             yield FieldError(f"{path}.{key}", MESSAGES["missing"])
     for key in raw:
         if key not in RULE_KEYS:
-            yield FieldError(_path(path, key), 'Unknown field. A rule has only "type" and "config".')
+            yield FieldError(dotted(path, key), 'Unknown field. A rule has only "type" and "config".')
 
 
 def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
@@ -100,13 +85,8 @@ def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
 
 
 def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:
-    field = _path(path, "config", *detail["loc"])
+    field = dotted(path, "config", *detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
         return FieldError(field, f"Unknown field. The fields of {rule_type.type} are {known}.")
-    template = MESSAGES.get(detail["type"])
-    return FieldError(field, template.format(**detail.get("ctx", {})) if template else detail["msg"])
-
-
-def _path(*parts: object) -> str:
-    return ".".join(echo(str(part)) for part in parts)
+    return FieldError(field, explain(detail))

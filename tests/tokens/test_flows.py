@@ -72,6 +72,17 @@ def test_a_replayed_code_ends_what_it_issued() -> None:
     assert Entry.objects.filter(event=Event.TOKEN_REPLAYED).count() == 1
 
 
+def test_only_a_client_that_has_authenticated_learns_that_a_code_was_replayed() -> None:
+    grant = make_grant()
+    told = exchange(grant.agent, grant.code)
+    grant.agent.client_type = "public"
+    untold = exchange(grant.agent, grant.code)
+
+    assert told.code == untold.code == "invalid_grant"
+    assert "revoked" in told.detail
+    assert untold.detail == exchange(grant.agent, "no-such-code").detail
+
+
 def test_a_code_of_another_client_is_refused_and_stays_good() -> None:
     agent, code = make_code()
     other = make_agent(make_developer("other@example.com", "Other"))

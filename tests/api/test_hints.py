@@ -1,0 +1,99 @@
+"""A refusal says what to do instead."""
+
+import pytest
+
+from tests.api.conftest import (
+    CALLBACK,
+    SCOPES,
+    Api,
+    Json,
+    code_for,
+    credentials,
+    expect,
+    problem,
+)
+
+ASK = {"token": "x", "requiredScopes": ["email:read"]}
+
+
+def message(body: Json) -> str:
+    (error,) = body["errors"]
+    return str(error["message"])
+
+
+def test_a_string_in_place_of_a_list(anybody: Api) -> None:
+    body = problem(
+        anybody.post("/tokens/verify", {**ASK, "requiredScopes": "email:read"}),
+        400,
+        "validation_failed",
+        "requiredScopes",
+    )
+    assert message(body) == 'Must be a list, such as ["email:read"].'
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("required_scopes", " Did you mean requiredScopes?"),
+        ("requiredScope", " Did you mean requiredScopes?"),
+        ("RESOURCE", " Did you mean resource?"),
+        ("colour", ""),
+        ("x" * 5000, ""),
+    ],
+)
+def test_an_unknown_field_that_is_like_a_known_one(anybody: Api, name: str, hint: str) -> None:
+    body = problem(anybody.post("/tokens/verify", {**ASK, name: 1}), 400, "validation_failed", name[:100])
+    assert message(body) == f"Unknown field.{hint}"
+
+
+def test_an_unknown_field_of_one_question_of_many(anybody: Api) -> None:
+    body = {"requests": [ASK, {**ASK, "requird_scopes": []}]}
+    answer = problem(anybody.post("/tokens/verify/batch", body), 400, "validation_failed", "requests.1.requird_scopes")
+    assert message(answer) == "Unknown field. Did you mean requiredScopes?"
+
+
+def test_at_most_20_unknown_fields_are_named(anybody: Api) -> None:
+    body = {**ASK, **{f"field{n:02}": 1 for n in range(30)}}
+    names = [f"field{n:02}" for n in range(20)]
+    problem(anybody.post("/tokens/verify", body), 400, "validation_failed", *names)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", ""])
+def test_an_api_key_as_bearer(developer: Api, scheme: str) -> None:
+    api = Api(Authorization=f"{scheme}{developer.headers['X-Api-Key']}")
+    assert "X-Api-Key" in problem(api.get("/agents"), 401, "not_authenticated")["detail"]
+
+
+def test_a_session_token_as_api_key(ada: Api) -> None:
+    token = ada.headers["Authorization"].removeprefix("Bearer ")
+    detail = problem(Api(X_Api_Key=token).get("/agents"), 401, "not_authenticated")["detail"]
+    assert "Authorization: Bearer" in detail
+
+
+def test_a_scope_that_does_not_exist_at_an_agent(developer: Api, agent: Json) -> None:
+    body = {"name": "A", "redirectUris": [CALLBACK], "allowedScopes": ["email:raed"]}
+    for answer in (
+        developer.post("/agents", body),
+        developer.patch(f"/agents/{agent['id']}", {"allowedScopes": ["email:raed"]}),
+    ):
+        refused = problem(answer, 400, "invalid_scope", "allowedScopes.0")
+        assert message(refused) == "The scope 'email:raed' does not exist. Did you mean 'email:read'?"
+
+
+def test_a_scope_that_does_not_exist_at_initiate(anybody: Api, agent: Json) -> None:
+    asked = {"clientId": agent["clientId"], "redirectUri": CALLBACK}
+    unknown = problem(
+        anybody.post("/consent/initiate", {**asked, "requestedScopes": ["qqq:zzz"]}),
+        400,
+        "invalid_scope",
+        "requestedScopes.0",
+    )
+    assert message(unknown) == "The scope 'qqq:zzz' does not exist. GET /api/v1/scopes lists the catalogue."
+    beyond = anybody.post("/consent/initiate", {**asked, "requestedScopes": [*SCOPES, "payments:charge"]})
+    assert problem(beyond, 400, "invalid_scope")["detail"] == "Not among the agent's allowedScopes: payments:charge."
+
+
+def test_a_reused_code_says_that_its_tokens_have_ended(agent: Json, ada: Api) -> None:
+    body = {"code": code_for(agent, ada), **credentials(agent)}
+    expect(200, Api().post("/tokens/exchange", body))
+    assert "tokens" in problem(Api().post("/tokens/exchange", body), 400, "invalid_grant")["detail"]
