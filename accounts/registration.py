@@ -16,6 +16,7 @@ from accounts.services import add_user
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
+from core.sweeps import BATCH, delete_batch
 from limits.throttle import address_subjects
 
 Kind = PendingRegistration.Kind
@@ -77,10 +78,9 @@ def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = ""
     return User(email=pending.email, name=pending.name, password=pending.password)
 
 
-def delete_expired_registrations(*, limit: int = 500) -> int:
+def delete_expired_registrations(*, limit: int = BATCH) -> int:
     """Delete up to `limit` registrations that were not confirmed in time; return how many."""
-    expired = PendingRegistration.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
-    return PendingRegistration.objects.filter(pk__in=list(expired)).delete()[0]
+    return delete_batch(PendingRegistration.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
 def _sender_digest(actor: Actor) -> str:

@@ -21,6 +21,7 @@ from core import clock, secrets
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotAuthenticated, NotFound
 from core.locks import revocation
+from core.sweeps import BATCH, delete_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,22 +161,20 @@ def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
             _record_activation(Event.USER_REACTIVATED, actor=actor, user=user, reason=reason)
 
 
-def delete_expired_sessions(*, limit: int = 500) -> int:
+def delete_expired_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired API sessions; return how many."""
-    expired = SessionToken.objects.filter(expires_at__lte=clock.now()).values("pk")[:limit]
-    return SessionToken.objects.filter(pk__in=list(expired.values_list("pk", flat=True))).delete()[0]
+    return delete_batch(SessionToken.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
-def delete_unused_addresses(*, limit: int = 500) -> int:
+def delete_unused_addresses(*, limit: int = BATCH) -> int:
     """Delete up to `limit` addresses from which their person has not signed in for long; return how many."""
     unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_ADDRESS_LIFETIME)
-    return KnownAddress.objects.filter(pk__in=list(unused.values_list("pk", flat=True)[:limit])).delete()[0]
+    return delete_batch(unused, limit=limit)
 
 
-def delete_expired_browser_sessions(*, limit: int = 500) -> int:
+def delete_expired_browser_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired browser sessions; return how many."""
-    expired = Session.objects.filter(expire_date__lte=clock.now()).values_list("pk", flat=True)[:limit]
-    return Session.objects.filter(pk__in=list(expired)).delete()[0]
+    return delete_batch(Session.objects.filter(expire_date__lte=clock.now()), limit=limit)
 
 
 def _record_activation(event: Event, *, actor: Actor, user: User, reason: str) -> None:

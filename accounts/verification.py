@@ -21,6 +21,7 @@ from audit.services import Draft, record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound
+from core.sweeps import BATCH, delete_batch
 
 MAX_ADDRESSES = 5
 IN_USE = "Another account has this address."
@@ -110,10 +111,9 @@ def prove_primary_address(user: User) -> None:
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
 
 
-def delete_expired_address_codes(*, limit: int = 500) -> int:
+def delete_expired_address_codes(*, limit: int = BATCH) -> int:
     """Delete up to `limit` codes that were not used in time; return how many."""
-    expired = AddressCode.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
-    return AddressCode.objects.filter(pk__in=list(expired)).delete()[0]
+    return delete_batch(AddressCode.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
 @contextmanager

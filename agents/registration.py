@@ -19,6 +19,7 @@ from core import clock, secrets
 from core.actor import SYSTEM, Actor
 from core.locks import revocation
 from core.rotation import add_secret
+from core.sweeps import BATCH, delete_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ def spend_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> Non
         raise InvalidClient("The assertion has already been used.") from error
 
 
-def delete_unused_registrations(*, limit: int = 500) -> int:
+def delete_unused_registrations(*, limit: int = BATCH) -> int:
     """Delete up to `limit` stock clients on which nobody has decided in the first days; return how many."""
     long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
     stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
@@ -99,7 +100,6 @@ def delete_unused_registrations(*, limit: int = 500) -> int:
     return len(agents)
 
 
-def delete_expired_assertions(*, limit: int = 500) -> int:
+def delete_expired_assertions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` used assertions that nobody can use again; return how many."""
-    expired = UsedAssertion.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)[:limit]
-    return UsedAssertion.objects.filter(pk__in=list(expired)).delete()[0]
+    return delete_batch(UsedAssertion.objects.filter(expires_at__lte=clock.now()), limit=limit)

@@ -24,6 +24,7 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Invalid
 from core.locks import revocation
+from core.sweeps import BATCH, delete_batch
 from resources.audiences import Audience, named_audiences, owners_of, require_services
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.errors import InvalidScope
@@ -124,7 +125,7 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
     return consent
 
 
-def expire_consents(*, limit: int = 500) -> int:
+def expire_consents(*, limit: int = BATCH) -> int:
     """Mark up to `limit` consents whose time has run out; return how many."""
     now = clock.now()
     with transaction.atomic():
@@ -136,15 +137,14 @@ def expire_consents(*, limit: int = 500) -> int:
     return len(consents)
 
 
-def delete_undecided_consents(*, limit: int = 500) -> int:
+def delete_undecided_consents(*, limit: int = BATCH) -> int:
     """Delete up to `limit` requests on which nobody decided in time, a day after they ended; return how many.
 
     The log keeps that they were made and that they ran out.
     """
     long_ago = clock.now() - settings.UNDECIDED_CONSENT_LIFETIME
     undecided = Consent.objects.filter(status=Consent.Status.EXPIRED, decided_at__isnull=True, expires_at__lte=long_ago)
-    ids = list(undecided.order_by("expires_at").values_list("pk", flat=True)[:limit])
-    return Consent.objects.filter(pk__in=ids).delete()[0]
+    return delete_batch(undecided.order_by("expires_at"), limit=limit)
 
 
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:

@@ -16,6 +16,7 @@ from core import clock, crypto
 from core.canonical import canonical_json
 from core.errors import Conflict, DomainError, Invalid
 from core.models import IdempotencyRecord
+from core.sweeps import BATCH, delete_batch
 
 MAX_KEY_LENGTH = 255
 PURPOSE = "idempotency"
@@ -83,10 +84,9 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
     return outcome
 
 
-def delete_expired_records(*, limit: int = 500) -> int:
+def delete_expired_records(*, limit: int = BATCH) -> int:
     """Delete up to `limit` records that have run out; return how many."""
-    expired = IdempotencyRecord.objects.filter(expires_at__lte=clock.now()).values_list("pk", flat=True)
-    return IdempotencyRecord.objects.filter(pk__in=list(expired[:limit])).delete()[0]
+    return delete_batch(IdempotencyRecord.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
 def _claim(request: RepeatableRequest) -> bool:

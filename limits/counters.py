@@ -14,6 +14,7 @@ from typing import Any
 from django.db import connection
 from django.db.transaction import TransactionManagementError
 
+from core.sweeps import BATCH, delete_batch
 from limits.models import Counter
 from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
 
@@ -40,22 +41,6 @@ _SAVE_ON_POSTGRESQL = """
     WHERE limits_counter.key = new.key
 """
 _SAVE_ON_SQLITE = "UPDATE limits_counter SET slot = %s, counts = %s, expires_at = %s WHERE key = %s"
-
-# A sweep skips what a batch holds: it waits for nobody, so it cannot deadlock with key order.
-_SWEEP_ON = {
-    "postgresql": """
-        WITH idle AS MATERIALIZED (
-            SELECT key FROM limits_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
-            FOR UPDATE SKIP LOCKED
-        )
-        DELETE FROM limits_counter USING idle WHERE limits_counter.key = idle.key
-    """,
-    "sqlite": """
-        DELETE FROM limits_counter WHERE key IN (
-            SELECT key FROM limits_counter WHERE expires_at <= %s ORDER BY expires_at LIMIT %s
-        )
-    """,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +140,9 @@ def put_counters(counters: Iterable[LoadedCounter]) -> None:
     Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
 
 
-def delete_idle_counters(now: datetime, limit: int) -> int:
-    """Delete at most `limit` counters in which nothing counts at `now`, and return how many were deleted."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP_ON[connection.vendor], [_stored(now), limit])
-        return int(cursor.rowcount)
+def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
+    """Delete up to `limit` counters in which nothing counts at `now`; return how many."""
+    return delete_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit=limit)
 
 
 def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
