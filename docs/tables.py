@@ -1,7 +1,7 @@
 """Write the tables of docs/ that are generated: endpoints, scopes, rule types, decisions.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
-A table stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
 
 import argparse

@@ -32,5 +32,5 @@ def test_the_named_test_exists(path: str, name: str) -> None:
 
 
 def test_every_row_names_a_test() -> None:
-    assert len(ROWS) > 50
+    assert ROWS
     assert [row for row in ROWS if not re.search(r"`tests/[\w/]+\.py::[\w:]+`", row)] == []

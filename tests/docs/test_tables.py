@@ -1,8 +1,11 @@
-"""The tables of docs/ agree with the code."""
+"""The tables and examples of docs/ agree with the code."""
 
+import json
 import re
 
 from docs.tables import stale_pages
+from oauth.urls import urlpatterns as oauth_endpoints
+from policies.rules import parse_rules
 from tests.live.server import ROOT
 
 
@@ -17,3 +20,16 @@ def test_the_environment_variables_are_those_that_are_read() -> None:
 
     cells = re.findall(r"^\| (`[A-Z].*?) \|", (ROOT / "docs/configuration.md").read_text(), re.M)
     assert read == {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+
+
+def test_the_oauth_endpoints_are_those_that_are_routed() -> None:
+    listed = re.findall(r"^\| `/(\S+)` \|", (ROOT / "docs/oauth.md").read_text(), re.M)
+    routed = {str(pattern.pattern) for pattern in oauth_endpoints}
+
+    assert set(listed) == {path for path in routed if "openid-configuration" not in path}
+
+
+def test_the_example_of_a_policy_is_valid() -> None:
+    (example,) = re.findall(r"-d '(.*?)'\n```", (ROOT / "docs/policies.md").read_text(), re.S)
+
+    assert parse_rules(json.loads(example)["rules"])
