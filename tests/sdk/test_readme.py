@@ -12,13 +12,14 @@ import pytest
 from agentgate_oauth import AgentGateAdmin
 from agentgate_oauth.models import NewResourceServer
 
-from tests.live.gate import Agent, Developer, Gate, Person
+from tests.live.approving_browser import approve
+from tests.live.gate import Agent, Developer, Gate, Person, expect
 from tests.sdk.conftest import SDK, verified
 
 README = (SDK / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 WEB = ("fastapi", "flask", "django", "drf", "fastmcp")
-CALLBACKS = ["https://yourapp.com/callback"]
+CALLBACKS = ["https://yourapp.com/callback", "http://127.0.0.1/callback"]
 SCOPES = ("email:read", "email:send")
 
 
@@ -44,16 +45,14 @@ class Reader:
         self.agent = agent
         self.placeholders = {"https://api.agentgate.dev": gate.url, "~/.local/state": str(home), **placeholders}
         self.mails_sent = 0
-        self.names: dict[str, Any] = {"send_email": self.send_email}
+        self.names: dict[str, Any] = {"__name__": "__main__", "send_email": self.send_email}
 
     def send_email(self) -> None:
         self.mails_sent += 1
 
     def type(self, example: str) -> None:
         if "auth_code" in example:
-            consent = self.names.get("consent")
-            self.names["auth_code"] = self.gate.approve(consent.consent_id, self.person) if consent else self.code()
-            self.names.pop("consent", None)
+            self.names["auth_code"] = self.code()
         if "access_token" in example:
             self.names["access_token"] = self.token()
         exec(compile(self.filled(example), "README.md", "exec"), self.names)
@@ -93,6 +92,36 @@ def reader(
         'audience="https://mail.example"': f'audience="{gate.url}"',
     }
     return Reader(gate, person, readers_agent, placeholders, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser in which a person allows everything, and a secret for the web application."""
+    monkeypatch.setattr("webbrowser.open", approve)
+    monkeypatch.setenv("SECRET_KEY", "only for this test")
+
+
+def test_the_web_application_connects_the_browser_that_asked(reader: Reader, gate: Gate, person: Person):
+    (example,) = [example for example in EXAMPLES if "pkce_pair" in example]
+    reader.type(example)
+    browser, other = reader.names["app"].test_client(), reader.names["app"].test_client()
+
+    consent_id = browser.get("/connect").location.rsplit("/", 1)[1]
+    answer = expect(200, gate.post(f"/consent/{consent_id}/approve", **person.headers))
+    callback = answer["redirectUrl"].removeprefix("https://yourapp.com")
+
+    assert other.get(callback).status_code == 400
+    assert browser.get(callback).text == "Connected: email:read, email:send"
+    assert browser.get(callback).status_code == 400
+
+
+def test_the_web_application_accepts_a_denial(reader: Reader, gate: Gate, person: Person):
+    (example,) = [example for example in EXAMPLES if "pkce_pair" in example]
+    reader.type(example)
+    browser = reader.names["app"].test_client()
+    consent_id = browser.get("/connect").location.rsplit("/", 1)[1]
+    answer = expect(200, gate.post(f"/consent/{consent_id}/deny", **person.headers))
+    assert browser.get(answer["redirectUrl"].removeprefix("https://yourapp.com")).text == "You denied access."
 
 
 def test_the_examples_run_in_order(reader: Reader, admin: AgentGateAdmin, capsys: pytest.CaptureFixture[str]):
