@@ -45,7 +45,9 @@ def endpoints() -> Iterator[str]:
 def _credentials(operation: dict[str, Any]) -> str:
     kinds = operation.get("security", [{}])
     names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
-    return f"{names}, optional" if names and {} in kinds else names or "none"
+    # Client credentials may be in the body instead, where this list does not show them.
+    is_optional = {} in kinds and {"basic": []} not in kinds
+    return f"{names}, optional" if names and is_optional else names or "none"
 
 
 def scopes() -> Iterator[str]:
