@@ -31,7 +31,7 @@ class AccountAdapter(DefaultAccountAdapter):
         "email_password_mismatch": _("The email address or password is wrong."),
         "enter_current_password": _("This is not your current password."),
         "incorrect_password": _("This is not your password."),
-        "invalid_password_reset": _("This link no longer works. Ask for another."),
+        "invalid_password_reset": _("This link no longer works. Request a new one."),
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:

@@ -83,15 +83,15 @@ class Agent(AbstractApplication):
         return self.stopped_at is not None
 
     def why_stopped(self) -> str:
-        """Return why it may not act, in a sentence for anyone concerned. Empty when it may.
+        """Return why the agent may not act, as a sentence for users and developers. Empty if it may.
 
-        Danger: add a new way to stop an agent here, and every surface obeys it.
+        Add every new way to stop an agent here: all surfaces rely on it.
         """
         if self.organization is not None and not self.organization.may_act:
             return "The agent's organization is suspended."
         if self.is_stopped:
             return "An administrator has stopped the agent."
-        return "" if self.status == self.Status.ACTIVE else "The agent's developer has suspended it."
+        return "" if self.status == self.Status.ACTIVE else "The agent's developer has suspended the agent."
 
     @property
     def is_confidential(self) -> bool:

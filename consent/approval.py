@@ -51,7 +51,7 @@ def require_grantable(consent: Consent) -> None:
     require_services(consent.resource)
     require_registered_redirect(consent)
     if not consent.askable_scopes():
-        raise NothingToGrant("The developer has taken from the agent all that it asks for. Start again there.")
+        raise NothingToGrant("The developer has removed all requested scopes from the agent. Start again at the agent.")
 
 
 @transaction.atomic
@@ -139,8 +139,8 @@ def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes
         return consent
     _check_decider(consent, user)
     if consent.decided_at is None:
-        raise ConsentExpired("Ask the agent to start again.")
-    raise ConsentAlreadyDecided(f"It is {consent.status}.")
+        raise ConsentExpired("Start again at the agent.")
+    raise ConsentAlreadyDecided(f"The request is already {consent.status}.")
 
 
 def _check_decider(consent: Consent, user: User) -> None:

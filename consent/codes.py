@@ -54,12 +54,12 @@ def problem_with_code(
     if row.expires <= now:
         return UNUSABLE
     if redirect_uri is not None and redirect_uri != row.redirect_uri:
-        return "The redirect URI differs from the one in the request."
+        return "The redirect URI must be the same as in the authorization request."
     if not row.code_challenge:
         # A verifier without a challenge means that an attacker stripped the challenge (RFC 9700 section 4.8.2).
-        return "The request had no code challenge." if code_verifier else None
+        return "The authorization request had no code_challenge, so leave out code_verifier." if code_verifier else None
     if not verifier_matches(code_verifier, row.code_challenge):
-        return "The code verifier does not match the challenge."
+        return "The code_verifier does not match the code_challenge."
     return None
 
 

@@ -85,7 +85,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     """
     live = _lock_live_consent(consent, user, now)
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
-        raise ConnectionChanged("Read what the agent may do now, and decide again.")
+        raise ConnectionChanged("Check what the agent may do now, then decide again.")
     held = live.live_scopes() if live else []
     return Change(
         granted=_granted(consent, live, choice),
@@ -130,7 +130,7 @@ def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str
     askable, held = consent.askable_scopes(), live.live_scopes() if live else []
     named = askable if choice.scopes is None else list(choice.scopes)
     if not named:
-        raise InvalidScope("Grant at least one scope, or deny the request.")
+        raise InvalidScope("Allow at least one scope, or deny the request.")
     choosable = list(dict.fromkeys([*askable, *held]))
     _require_choosable(consent, live, choice, [scope for scope in dict.fromkeys(named) if scope not in choosable])
     kept = [] if choice.is_whole else [scope for scope in held if scope not in askable]
@@ -144,6 +144,6 @@ def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, b
     names = ", ".join(beyond)
     withdrawn = [*consent.requested_scopes, *(live.granted_scopes if live else ())]
     if any(scope not in withdrawn for scope in beyond):
-        raise InvalidScope(f"{names}: neither requested nor allowed to this agent now.")
+        raise InvalidScope(f"Neither requested nor already allowed: {names}.")
     refusal = InvalidScope if choice.shown_id is None else ConnectionChanged
-    raise refusal(f"The developer has taken {names} from the agent.")
+    raise refusal(f"The developer has removed these scopes from the agent: {names}.")

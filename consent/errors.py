@@ -1,4 +1,4 @@
-"""What can be refused about a consent."""
+"""Errors about consents."""
 
 from core.errors import Conflict, Forbidden, Gone
 from resources.errors import InvalidScope
@@ -6,7 +6,7 @@ from resources.errors import InvalidScope
 
 class ConsentAlreadyDecided(Conflict):
     code = "consent_already_decided"
-    title = "This request has been decided"
+    title = "This request was already decided"
 
 
 class ConnectionChanged(Conflict):
@@ -20,13 +20,13 @@ class ConsentExpired(Gone):
 
 
 class OtherBrowser(Forbidden):
-    """The request was started in another browser: whoever sent the link here may be waiting for the code there."""
+    """The request was started in another browser. The person who sent the link could receive the code there."""
 
     code = "other_browser"
     title = "This request was started in another browser"
 
 
 class NothingToGrant(InvalidScope):
-    """Since the request was made, the developer has taken from the agent every scope that it asks for."""
+    """Since the request, the developer has removed every requested scope from the agent."""
 
-    title = "Nothing is left to allow"
+    title = "No requested scope can be allowed any longer"

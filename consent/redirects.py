@@ -23,7 +23,7 @@ def denial_url(consent: Consent) -> str:
 def require_registered_redirect(consent: Consent) -> None:
     """Raise `InvalidRedirectUri` if the agent no longer has the address to which the request would send the person."""
     if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):
-        raise InvalidRedirectUri("The agent no longer has this redirect URI. Start again at the agent.")
+        raise InvalidRedirectUri("This redirect URI is no longer registered for the agent. Start again at the agent.")
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:

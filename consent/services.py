@@ -94,7 +94,7 @@ def open_in_browser(*, consent: Consent, browser_digest: str) -> None:
 def require_same_browser(consent: Consent, browser_digest: str) -> None:
     """Raise `OtherBrowser` where a request that belongs to one browser is opened or decided in another."""
     if not consent.is_open_in(browser_digest):
-        raise OtherBrowser("Nothing was granted. Go back to the agent in this browser and start again.")
+        raise OtherBrowser("No access was granted. Go back to the agent in this browser and start again.")
 
 
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
@@ -121,7 +121,7 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
             )
     consent.refresh_from_db()
     if consent.status != Consent.Status.REVOKED:
-        raise ConsentAlreadyDecided(f"It is {consent.status}, so there is nothing to revoke.")
+        raise ConsentAlreadyDecided(f"The consent is {consent.status}, so it cannot be revoked.")
     return consent
 
 
@@ -150,20 +150,20 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     """Return the audiences that the request names, or raise why it cannot be made."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
-        raise InvalidRedirectUri("Use one that the agent's developer registered, to the letter.")
+        raise InvalidRedirectUri("Use a redirect URI that is registered for this agent. It must match exactly.")
     require_may_act(agent)
     audiences = named_audiences(request.resource)
     require_services([audience.identifier for audience in audiences])
     _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
     if agent.require_pkce and not request.code_challenge:
-        raise Invalid.field("codeChallenge", "is required for this agent (RFC 7636)")
+        raise Invalid.field("codeChallenge", "This field is required for this agent (RFC 7636).")
     return audiences
 
 
 def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:
     wanted = [*request.scopes, *request.optional_scopes]
     if not wanted:
-        raise InvalidScope("Ask for at least one scope.")
+        raise InvalidScope("Request at least one scope.")
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
     allowed = scopes_within_reach(agent, servers)

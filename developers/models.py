@@ -30,11 +30,11 @@ class Organization(models.Model):
         return self.suspended_at is None
 
     def why_stopped(self) -> str:
-        """Return why it may not act, in a sentence for anyone concerned. Empty when it may."""
+        """Return why the organization may not act, as a sentence. Empty if it may."""
         return "" if self.may_act else "The organization is suspended."
 
     def suspension_notice(self) -> str:
-        """Return when and why an administrator suspended it, for its own developers."""
+        """Return when and why an administrator suspended the organization, for its own developers."""
         when = f" on {self.suspended_at:%Y-%m-%d at %H:%M} UTC" if self.suspended_at else ""
         reason = f" Reason: {self.suspension_reason}" if self.suspension_reason else ""
         return f"An administrator suspended your organization{when}.{reason}"

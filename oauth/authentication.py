@@ -1,4 +1,4 @@
-"""Who calls: client authentication (RFC 6749 section 2.3, RFC 7523 section 2.2) and that of resource servers."""
+"""Authentication of clients (RFC 6749 section 2.3, RFC 7523 section 2.2) and of resource servers."""
 
 from django.http import HttpRequest
 
@@ -17,9 +17,9 @@ from resources.services import authenticate_resource_server
 
 
 def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
-    """Return the client, by whichever one method it used, and the actor that it is. A public client names itself only.
+    """Return the authenticated client and its actor. A public client only sends its `client_id`.
 
-    Raises `InvalidClient`, `Throttled`, and `OAuthError` for more than one method (RFC 6749 section 2.3).
+    Raises `InvalidClient`, `Throttled`, and `OAuthError` if it uses more than one method (RFC 6749 section 2.3).
     """
     basic = _client_basic(request)
     used = [basic is not None, bool(form.get("client_secret")), bool(form.get("client_assertion"))]
@@ -39,10 +39,10 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
 
 
 def authenticate_service(request: HttpRequest) -> tuple[ResourceServer, Actor]:
-    """Return the resource server that asks. Raises `NotAuthenticated`, `Throttled`."""
+    """Return the authenticated resource server. Raises `NotAuthenticated` or `Throttled`."""
     basic = read_basic(request)
     if basic is None:
-        raise NotAuthenticated("A resource server authenticates with HTTP Basic.")
+        raise NotAuthenticated("A resource server must authenticate with HTTP Basic.")
     actor = visitor(request)
     server = authenticate_resource_server(actor=actor, server_id=basic.name, secret=basic.secret)
     return server, actor.acting_as("service", server.id)
@@ -58,7 +58,7 @@ def _client_basic(request: HttpRequest) -> BasicCredential | None:
 
 def _by_basic(actor: Actor, basic: BasicCredential, client_id: str) -> Agent:
     if client_id and client_id != basic.name:
-        raise OAuthError("invalid_request", "client_id differs from the one in the Authorization header.")
+        raise OAuthError("invalid_request", "client_id must be the same as in the Authorization header.")
     return authenticate_client(actor=actor, client_id=basic.name, client_secret=basic.secret)
 
 
@@ -72,8 +72,8 @@ def _by_assertion(actor: Actor, form: Parameters) -> Agent:
 
 def _by_name(client_id: str) -> Agent:
     if not client_id:
-        raise InvalidClient("The client did not identify itself.")
+        raise InvalidClient("client_id is missing.")
     agent = agent_for_client_id(client_id)
     if agent is None or agent.is_confidential:
-        raise InvalidClient("The client is unknown or must authenticate.")
+        raise InvalidClient("The client is unknown or must authenticate with a secret or an assertion.")
     return agent

@@ -62,15 +62,15 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
 def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:
     """Return why a consent yields no tokens for this audience now. None when it does."""
     if consent is None or consent.user is None or not consent.user.is_active:
-        return "The person is not active."
+        return "The user's account is deactivated."
     if not consent.agent.may_act:
         return consent.agent.why_stopped()
     if not _is_any_service_live(audience):
-        return "The service that the tokens are for is suspended."
+        return "The service for which the tokens are meant is suspended."
     if consent.status_at(now) != Consent.Status.APPROVED:
-        return "The consent has ended."
+        return "The consent is no longer in force. Ask the user again."
     if not consent.live_scopes():
-        return "Nothing that was granted is allowed to this agent any more."
+        return "The agent may no longer use any of the granted scopes."
     return None
 
 

@@ -30,13 +30,13 @@ class IssuedTokens:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there are no tokens (RFC 6749 section 5.2). `detail` is for the developer and tells no secret."""
+    """Why no tokens were issued (RFC 6749 section 5.2). `detail` is for the developer and contains no secrets."""
 
     code: str
     detail: str
 
 
-OTHER_RESOURCE = Refusal("invalid_target", "The consent is for another resource.")
+OTHER_RESOURCE = Refusal("invalid_target", "The consent does not cover this resource.")
 
 
 def issue_pair(

@@ -80,7 +80,7 @@ def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
     Raises `Conflict` for HS256, whose key is `JWT_SECRET` itself.
     """
     if settings.JWT_ALGORITHM == "HS256":
-        raise Conflict("With HS256 the key is JWT_SECRET: change that instead.")
+        raise Conflict("With HS256, the signing key is JWT_SECRET. Change JWT_SECRET instead.")
     now = clock.now()
     with transaction.atomic():
         lock_signing_keys()

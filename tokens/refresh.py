@@ -18,7 +18,7 @@ from tokens.models import RefreshToken, TokenFamily
 from tokens.repeats import RefreshRequest, forget_answers, keep_answer, kept_answer
 
 UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
-WIDER_SCOPE = Refusal("invalid_scope", "A refresh can narrow the scope, not widen it.")
+WIDER_SCOPE = Refusal("invalid_scope", "A refresh cannot add scopes. Request only scopes that the refresh token has.")
 
 
 @transaction.atomic

@@ -35,12 +35,14 @@ def issue_client_token(
     """
     organization = agent.organization
     if not agent.may_act or not agent.is_confidential or organization is None:
-        return Refusal("unauthorized_client", "This client may not act on its own.")
+        return Refusal("unauthorized_client", "This client may not use client_credentials.")
     if not all(_is_own_resource(organization, identifier) for identifier in resource):
-        return Refusal("invalid_target", "A client on its own reaches the resource servers of its organization.")
+        return Refusal(
+            "invalid_target", "With client_credentials, a client can only use resource servers of its own organization."
+        )
     wanted = list(scopes) or list(agent.allowed_scopes)
     if not wanted or not set(wanted) <= set(agent.allowed_scopes):
-        return Refusal("invalid_scope", "The agent is not registered for that scope.")
+        return Refusal("invalid_scope", "The scope must be one of the agent's allowed scopes.")
     now = clock.now()
     audience = list(resource) or [settings.API_URL]
     family = TokenFamily.objects.create(application=agent, scope=" ".join(wanted), resource=audience, created_at=now)

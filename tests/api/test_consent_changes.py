@@ -127,7 +127,7 @@ class TestScopesTakenFromTheAgent:
         narrow(developer, agent, ["email:read"])
         page = browser.get(f"/consent/{consent}")
         assert page.status_code == 400
-        assert "Nothing is left to allow" in page.content.decode()
+        assert "No requested scope can be allowed any longer" in page.content.decode()
         problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_scope")
 
 
