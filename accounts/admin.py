@@ -17,7 +17,7 @@ def _impact(users: QuerySet[Any]) -> list[str]:
     sessions = SessionToken.objects.filter(user__in=ids).count()
     return [
         counted(users.count(), "user", "users"),
-        f"{counted(agents, 'agent', 'agents')} acting for them with consent",
+        counted(agents, "connected agent", "connected agents"),
         counted(sessions, "API session", "API sessions"),
     ]
 

@@ -25,7 +25,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     users = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
     return [
         counted(rows.count(), "agent", "agents"),
-        f"{counted(users.distinct().count(), 'user', 'users')} connected to them",
+        counted(users.distinct().count(), "connected user", "connected users"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`./dev demo`: set everything up, start everything, say where to look, and stop everything on Ctrl-C."""
+"""`./dev demo`: set up and start everything, print where to look, and stop everything on Ctrl-C."""
 
 import os
 import signal
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 say = partial(print, flush=True)
 
 WELCOME = """
-AgentGate is up: {url}
+AgentGate is running at {url}
 
-  sign in at {url}/accounts/login/
-    the person         {person:<20} {person_password:<16} {url}/connections
-    the developer      {developer:<20} {developer_password:<16} {url}/developer/
-    the administrator  {administrator:<20} {administrator_password:<16} {url}/admin/
+  Sign in at {url}/accounts/login/ as
+    user           {person:<20} {person_password:<16} {url}/connections
+    developer      {developer:<20} {developer_password:<16} {url}/developer/
+    administrator  {administrator:<20} {administrator_password:<16} {url}/admin/
 
-  the API: {url}/api/docs      logs: {logs}      Ctrl-C stops everything
+  API reference: {url}/api/docs      Logs: {logs}      Press Ctrl-C to stop everything.
 """
 
 
 def main() -> None:
-    """Run until the person stops it. Whatever fails on the way stops all that was started."""
+    """Run until interrupted. If anything fails, stop everything that was started."""
     prepare()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job comes with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
     for name in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, lambda *_: sys.exit(0))
     processes = Processes()
@@ -53,11 +53,11 @@ def run(processes: Processes) -> None:
     welcome(people, url)
     act(processes, people, url)
     if server.wait():
-        raise RuntimeError(f"the server ended; see {os.path.relpath(FOLDER)}/server.log")
+        raise RuntimeError(f"The server stopped. See {os.path.relpath(FOLDER)}/server.log")
 
 
 def set_up() -> "People":
-    """Migrate the database and give it people and a history, if it has none."""
+    """Migrate the database, and create users and a history if it has none."""
     import django
     from django.core.management import call_command
 
@@ -79,7 +79,7 @@ def welcome(people: "People", url: str) -> None:
 
 
 def act(processes: Processes, people: "People", url: str) -> None:
-    """Start the demo's service and its agent, who talk to the gate over HTTP like anybody else."""
+    """Start the demo's service and agent, which use AgentGate's public HTTP API."""
     port = str(free_port())
     processes.start(
         *(PYTHON, "-m", "demo.service"),

@@ -1,6 +1,6 @@
-"""A demo agent: it asks a person for access, works with what it is given, and stops when that is taken away.
+"""A demo agent: it asks a user for access, uses it, and stops when the access is revoked.
 
-It is told where AgentGate and the service are and its own credential in the environment, and knows nothing but HTTP.
+It reads the addresses of AgentGate and the service and its own credentials from the environment, and uses only HTTP.
 """
 
 import base64
@@ -20,9 +20,9 @@ SCOPES = ["email:read", "email:send", "calendar:freebusy"]
 ACTS = ["read-mail", "free-times", "send-mail"]
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "4"))
 PAGE = f"""<!doctype html><html lang="en"><title>SmartMail</title>
-<p>Thank you. Watch the terminal, and end it in <a href="{os.environ["AGENTGATE_URL"]}/connections">Connections</a>."""
-WAIT_SECONDS = 580  # a request is good for ten minutes
-# After these the agent goes on: another call may be fine.
+<p>Watch the terminal, and revoke access under <a href="{os.environ["AGENTGATE_URL"]}/connections">Connections</a>."""
+WAIT_SECONDS = 580  # a request expires after ten minutes
+# The agent continues after these, because its next call may be allowed.
 PASSING = ("insufficient_scope", "policy_denied")
 
 gate = httpx.Client(base_url=os.environ["AGENTGATE_URL"] + "/api/v1", timeout=10)
@@ -32,7 +32,7 @@ say = partial(print, flush=True)
 
 
 class Listener(HTTPServer):
-    """Where the browser comes back to (RFC 8252 section 7.3), on any free port."""
+    """The server to which the browser returns (RFC 8252 section 7.3), on any free port."""
 
     answer: dict[str, str] | None = None
     timeout = 1
@@ -55,7 +55,7 @@ class Callback(BaseHTTPRequestHandler):
             self.server.answer = query
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing: the query holds the code."""
+        """Log nothing, because the query contains the code."""
 
 
 def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -63,14 +63,14 @@ def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask() -> dict[str, Any] | None:
-    """Ask for consent until somebody answers. Return the tokens, or None for a no."""
+    """Ask for consent until the user answers. Return the tokens, or None if the user denied."""
     with Listener(("127.0.0.1", 0), Callback) as listener:
         while True:
             verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
             request_consent(listener, verifier, state)
             answer = wait_for_answer(listener, state)
             if answer is None:
-                say("agent: nobody answered in time, so it asks again.")
+                say("agent: The request expired without an answer. Asking again.")
             elif "code" in answer:
                 return post("/tokens/exchange", {**credentials, "code": answer["code"], "codeVerifier": verifier})
             else:
@@ -89,12 +89,12 @@ def request_consent(listener: Listener, verifier: str, state: str) -> None:
         "reason": "To sort your mail and answer invitations.",
     }
     say(f"agent: SmartMail asks for {', '.join(SCOPES)}.")
-    say("agent: Open this link, sign in, and allow all of it, a part, or nothing:\n")
+    say("agent: Open this link, sign in, and allow all, some or none of it:\n")
     say(f"    {post('/consent/initiate', request)['consentUrl']}\n")
 
 
 def wait_for_answer(listener: Listener, state: str) -> dict[str, str] | None:
-    """Return what the browser brought; None when the request has run out. Another's `state` is not our answer."""
+    """Return the browser's parameters, or None if the request expired. Ignore an answer with a wrong `state`."""
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
         listener.handle_request()
@@ -104,8 +104,10 @@ def wait_for_answer(listener: Listener, state: str) -> dict[str, str] | None:
 
 
 def work(tokens: dict[str, Any]) -> str:
-    """Act until AgentGate says that it is over; return why."""
-    say(f"agent: it was given {', '.join(tokens['grantedScopes'])}. End it whenever you like, under Connections.")
+    """Act until AgentGate ends the access. Return the reason."""
+    say(
+        f"agent: You allowed {', '.join(tokens['grantedScopes'])}. You can revoke access at any time under Connections."
+    )
     for act in cycle(ACTS):
         headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
         answer = service.post(f"/{act}", headers=headers).json()
@@ -131,11 +133,11 @@ def main() -> None:
     try:
         tokens = ask()
         if tokens is None:
-            say("agent: the answer was no, so it stops.")
+            say("agent: You denied the request. Stopping.")
         else:
-            say(f"agent: refused for good ({work(tokens)}), so it stops.")
+            say(f"agent: Access has ended ({work(tokens)}). Stopping.")
     except httpx.HTTPError as error:
-        say(f"agent: it cannot go on, so it stops: {error}")
+        say(f"agent: Stopping because of an error: {error}")
 
 
 if __name__ == "__main__":

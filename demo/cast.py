@@ -1,4 +1,4 @@
-"""The people, agents, policies and the service of the demo, made by the services that everybody uses."""
+"""The users, agents, policies and the resource server of the demo, created through the domain services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ OFFICE = "203.0.113.0/24"
 
 @dataclass(frozen=True)
 class Cast:
-    """Everybody who acts in the history."""
+    """Everyone who appears in the demo's history."""
 
     ada: User
     bob: User
@@ -40,7 +40,7 @@ class Cast:
 
 
 def make_cast(passwords: dict[str, str]) -> Cast:
-    """Register everybody and everything; the administrator vouches for the developer's organization."""
+    """Register users, agents and the service, and let the administrator verify the organization."""
     developer = register_developer(
         actor=BROWSER, name="Acme Robotics", email=DEVELOPER, password=passwords[DEVELOPER]
     ).developer
@@ -96,13 +96,13 @@ def _agent(developer: Developer, name: str, description: str, *scopes: str) -> R
 
 
 def _make_policies(cast: Cast, now: datetime) -> None:
-    """One policy of each rule type."""
+    """Create one policy per rule type."""
     limit = {"maxRequests": 10, "windowSeconds": 60, "scope": "per_user"}
-    _policy(cast, cast.smart_mail.agent, "Ten a minute", "rate_limit", limit)
-    _policy(cast, cast.ledger, "From the office only", "ip_allowlist", {"cidrs": [OFFICE]})
-    _policy(cast, cast.planner, "Calendar and nothing else", "action_allowlist", {"actions": ["calendar:*"]})
-    _policy(cast, cast.night_owl, "While everybody sleeps", "time_window", _hours_from(now + timedelta(hours=6)))
-    _policy(cast, None, "No agent spends money", "action_blocklist", {"actions": ["payments:charge", "shopping:buy"]})
+    _policy(cast, cast.smart_mail.agent, "Ten per minute", "rate_limit", limit)
+    _policy(cast, cast.ledger, "Only from the office", "ip_allowlist", {"cidrs": [OFFICE]})
+    _policy(cast, cast.planner, "Calendar only", "action_allowlist", {"actions": ["calendar:*"]})
+    _policy(cast, cast.night_owl, "Only at night", "time_window", _hours_from(now + timedelta(hours=6)))
+    _policy(cast, None, "No spending", "action_blocklist", {"actions": ["payments:charge", "shopping:buy"]})
 
 
 def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[str, Any]) -> None:
@@ -117,7 +117,7 @@ def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[
 
 
 def _hours_from(start: datetime) -> dict[str, Any]:
-    """Return four hours of every day that do not hold the present."""
+    """Return a daily window of four hours that does not include the current time."""
     return {
         "allowedDays": [1, 2, 3, 4, 5, 6, 7],
         "startTimeUtc": f"{start:%H}:00",

@@ -1,4 +1,4 @@
-"""Secrets, folders and addresses of the demo. Nothing here reads Django's settings: it comes before them."""
+"""Secrets, folders and addresses of the demo. This runs before Django's settings are read."""
 
 import os
 import secrets
@@ -10,12 +10,12 @@ from core.listening import problem_with_address
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
-# A demo never touches somebody's servers, whatever their shell has set.
+# The demo must never use the servers that are configured in the user's shell.
 FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 
 
 def prepare() -> None:
-    """Set the environment variables that settings and children read; end with one line when the port is taken."""
+    """Set the environment variables for settings and child processes. Exit with one line if the port is taken."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     port = os.environ.setdefault("API_PORT", "8000")
     problem = problem_with_address("127.0.0.1", port)
@@ -34,7 +34,7 @@ def prepare() -> None:
 
 
 def kept_secret(name: str) -> str:
-    """Return the secret of this name, made at the first start and kept for the next."""
+    """Return the secret of this name, created on the first start and stored for later ones."""
     path = FOLDER / name.lower()
     if not path.exists():
         write_private(path, secrets.token_hex(32))

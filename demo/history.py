@@ -1,4 +1,4 @@
-"""A history to look at, made by living it: consents given, refused and taken back, calls allowed and denied."""
+"""A sample history, created through the services: consents allowed, denied and revoked, requests allowed and denied."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,16 +26,16 @@ OFFICE, ELSEWHERE = "203.0.113.20", "198.51.100.7"
 
 
 def make_history() -> People:
-    """Return who is in the demo, made at the first start. Raises `RuntimeError` in a database of somebody else's."""
+    """Return the demo's users, created on the first start. Raises `RuntimeError` if the database has other users."""
     found, anybody = people.kept(), User.objects.exists()
     if found and anybody:
         return found
     if anybody:
-        raise RuntimeError("the database holds other people already; set DATABASE_PATH to a file of its own")
+        raise RuntimeError("The database already has other users. Set DATABASE_PATH to another file.")
     passwords = people.new_passwords()
     with transaction.atomic():
         cast = make_cast(passwords)
-        _live(cast)
+        _create_history(cast)
         made = People(
             passwords,
             client_id=cast.smart_mail.agent.client_id,
@@ -47,23 +47,23 @@ def make_history() -> People:
     return made
 
 
-def _live(cast: Cast) -> None:
-    _mail_runs_into_its_limit(cast)
-    _ledger_reads_but_does_not_pay(cast)
-    _planner_keeps_to_the_calendar(cast)
-    _night_owl_is_awake_by_day_and_dismissed(cast)
-    _scout_is_refused_and_stopped(cast)
+def _create_history(cast: Cast) -> None:
+    _smart_mail_reaches_its_limit(cast)
+    _ledger_reads_but_cannot_pay(cast)
+    _planner_loses_its_tokens(cast)
+    _night_owl_is_revoked(cast)
+    _scout_is_denied_and_stopped(cast)
 
 
-def _mail_runs_into_its_limit(cast: Cast) -> None:
+def _smart_mail_reaches_its_limit(cast: Cast) -> None:
     agent = cast.smart_mail.agent
     _, tokens = _grant(agent, cast.bob, ["email:read", "email:send"], granted=["email:read"])
-    _use(cast, tokens, "email:send", context={"recipient": "all@example.com"})  # was not granted
-    for _ in range(11):  # the eleventh is one too many
+    _use(cast, tokens, "email:send", context={"recipient": "all@example.com"})  # not granted
+    for _ in range(11):  # the eleventh exceeds the limit
         _use(cast, tokens, "email:read")
 
 
-def _ledger_reads_but_does_not_pay(cast: Cast) -> None:
+def _ledger_reads_but_cannot_pay(cast: Cast) -> None:
     scopes = ["payments:read", "payments:charge"]
     _, tokens = _grant(cast.ledger, cast.ada, scopes)
     _use(cast, tokens, "payments:read", context={"ip": OFFICE})
@@ -72,25 +72,25 @@ def _ledger_reads_but_does_not_pay(cast: Cast) -> None:
     _use(cast, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount})
 
 
-def _planner_keeps_to_the_calendar(cast: Cast) -> None:
+def _planner_loses_its_tokens(cast: Cast) -> None:
     _, tokens = _grant(cast.planner, cast.ada, ["calendar:read", "calendar:write"])
     _use(cast, tokens, "calendar:read")
     _use(cast, tokens, "calendar:write", action="calendar:invite")
     _use(cast, tokens, "calendar:read", action="contacts:export")
-    # Somebody has stolen the first refresh token: its second use ends the family.
+    # A thief uses the first refresh token a second time, which ends the family.
     for _ in range(2):
         refresh_tokens(actor=_as(cast.planner), agent=cast.planner, refresh_token=str(tokens.refresh_token))
     _use(cast, tokens, "calendar:read")
 
 
-def _night_owl_is_awake_by_day_and_dismissed(cast: Cast) -> None:
+def _night_owl_is_revoked(cast: Cast) -> None:
     consent, tokens = _grant(cast.night_owl, cast.ada, ["files:read"])
     _use(cast, tokens, "files:read")
     revoke_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=consent)
     _use(cast, tokens, "files:read")
 
 
-def _scout_is_refused_and_stopped(cast: Cast) -> None:
+def _scout_is_denied_and_stopped(cast: Cast) -> None:
     asked = _ask(cast.scout, ["browser:read", "social:post"])
     deny_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
     _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
@@ -119,7 +119,7 @@ def _grant(
 def _use(
     cast: Cast, tokens: IssuedTokens, scope: str, action: str | None = None, context: dict[str, Any] | None = None
 ) -> None:
-    """Let the service ask whether the agent may do this."""
+    """Let the service verify whether the agent may do this."""
     request = VerifyRequest(
         token=tokens.access_token,
         required_scopes=[scope],

@@ -1,4 +1,4 @@
-"""Who is in the demo, and the credentials that its programs need. Kept in one private file beside the database."""
+"""The demo's users and the credentials of its programs, stored in one private file next to the database."""
 
 import json
 import secrets
@@ -12,7 +12,7 @@ PERSON, DEVELOPER, ADMINISTRATOR = "ada@example.com", "dev@example.com", "admin@
 
 @dataclass(frozen=True)
 class People:
-    """Passwords by e-mail address, and what was shown once when agent and service were registered."""
+    """Passwords by email address, and the credentials shown once when the agent and the service were registered."""
 
     passwords: dict[str, str]
     client_id: str = ""
@@ -33,5 +33,5 @@ def keep(people: People) -> None:
 
 
 def kept() -> People | None:
-    """Return what an earlier start kept. None at the first."""
+    """Return what an earlier start stored, or None on the first start."""
     return People(**json.loads(FILE.read_text())) if FILE.exists() else None

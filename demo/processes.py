@@ -1,4 +1,4 @@
-"""The child processes of the demo: started together, ended together."""
+"""The demo's child processes, started and stopped together."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ WORKER = [
 
 
 class Processes:
-    """Children in sessions of their own: Ctrl-C reaches the demo alone, which ends them in order."""
+    """Child processes in separate sessions, so that Ctrl-C reaches only the demo, which stops them in order."""
 
     def __init__(self) -> None:
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, log: str | None = None, **environment: str) -> subprocess.Popen[bytes]:
-        """Start a child; its output goes to the file `log` in the demo's folder, or else to the terminal."""
+        """Start a child process. Its output goes to `log` in the demo's folder, or by default to the terminal."""
         output = log_path(log).open("ab") if log else None
         child = subprocess.Popen(  # noqa: S603  our own commands
             command,
@@ -42,7 +42,7 @@ class Processes:
         return child
 
     def stop(self) -> None:
-        """Ask every child to end, the newest first, and end without asking what has not gone in 15 seconds."""
+        """Terminate all children, newest first, and kill those that have not ended after 15 seconds."""
         for child in reversed(self.running):
             if child.poll() is None:
                 child.terminate()
@@ -60,7 +60,7 @@ def log_path(name: str) -> Path:
 
 
 def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
-    """Return once the server answers. Raises `RuntimeError` with the end of its log when it does not."""
+    """Return once the server responds. Raises `RuntimeError` with the end of its log if it does not."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         try:
@@ -68,4 +68,4 @@ def wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
                 return
         except httpx.HTTPError:
             time.sleep(0.2)
-    raise RuntimeError(f"the server did not start:\n{log_path('server').read_text(errors='replace')[-2000:]}")
+    raise RuntimeError(f"The server did not start:\n{log_path('server').read_text(errors='replace')[-2000:]}")

@@ -1,6 +1,6 @@
-"""A demo service: it does what it is asked only when AgentGate says that the asking agent may.
+"""A demo service: it does only what AgentGate allows the calling agent to do.
 
-It is told where AgentGate is, its own credential and its port in the environment, and knows nothing but HTTP.
+It reads AgentGate's address, its own credentials and its port from the environment, and uses only HTTP.
 """
 
 import json
@@ -20,12 +20,12 @@ gate = httpx.Client(
 
 
 def verify(token: str, scope: str, act: str, ip: str) -> dict[str, Any]:
-    """Ask AgentGate. Whatever goes wrong on the way denies: a service never fails open."""
+    """Ask AgentGate. Deny on any error, because a service must never fail open."""
     question = {"token": token, "requiredScopes": [scope], "action": act, "context": {"ip": ip}}
     try:
         return dict(gate.post("/tokens/verify", json=question).raise_for_status().json())
     except httpx.HTTPError as error:
-        return {"allowed": False, "reason": f"AgentGate cannot be asked: {error}"}
+        return {"allowed": False, "reason": f"AgentGate could not be reached: {error}"}
 
 
 class Service(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ class Service(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing: the agent tells what happens."""
+        """Log nothing, because the agent prints what happens."""
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     return [
         counted(rows.count(), "organization", "organizations"),
         counted(rows.exclude(agents=None).values("agents").count(), "agent", "agents"),
-        f"{counted(users.distinct().count(), 'user', 'users')} connected to them",
+        counted(users.distinct().count(), "connected user", "connected users"),
     ]
 
 

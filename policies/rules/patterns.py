@@ -19,7 +19,7 @@ Patterns = Annotated[
     Listed[Annotated[Text, AfterValidator(_require_final_star)]],
     Field(
         title="Actions",
-        description="Scopes such as email:send. payments:* matches all scopes that begin with payments:.",
+        description="Scopes such as email:send, or patterns such as payments:*.",
     ),
 ]
 

@@ -62,9 +62,9 @@ def target(world: World, name: str) -> Any:
 @pytest.mark.parametrize(
     ("row", "action", "sentences"),
     [
-        ("agent", "stop", ["1 agent", "1 user connected"]),
-        ("organization", "suspend", ["1 organization", "1 agent", "1 user connected"]),
-        ("user", "deactivate", ["1 user", "1 agent acting for them", "1 API session"]),
+        ("agent", "stop", ["1 agent", "1 connected user"]),
+        ("organization", "suspend", ["1 organization", "1 agent", "1 connected user"]),
+        ("user", "deactivate", ["1 user", "1 connected agent", "1 API session"]),
         ("consent", "revoke", ["1 live consent", "1 user", "1 agent"]),
         ("family", "revoke", ["1 live token family", "1 user", "1 agent"]),
     ],

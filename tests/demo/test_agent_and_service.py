@@ -79,7 +79,7 @@ def test_when_nothing_is_renewed_the_agent_stops_without_a_traceback(
 
     agent.main()
 
-    assert "it cannot go on" in capsys.readouterr().out
+    assert "Stopping because of an error" in capsys.readouterr().out
 
 
 def test_denials_that_may_pass_do_not_stop_the_agent(agent: Any) -> None:

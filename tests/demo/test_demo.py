@@ -91,9 +91,9 @@ def test_a_newcomer_sees_an_agent_ask_work_and_end(start: Callable[[], AbstractC
 
         demo.wait_for(r"read-mail +allowed")
         demo.wait_for(r"send-mail +denied: insufficient_scope")
-        demo.wait_for(r"denied: policy_denied, by the policy “Ten a minute”")
+        demo.wait_for(r"denied: policy_denied, by the policy “Ten per minute”")
         demo.call(f"/users/me/consents/{consent}/revoke", {}, ada)
-        demo.wait_for(r"refused for good \(consent_revoked\), so it stops")
+        demo.wait_for(r"Access has ended \(consent_revoked\)\. Stopping")
         assert demo.process.poll() is None
 
 
@@ -110,5 +110,5 @@ def test_a_no_is_taken_as_one_and_a_second_start_changes_nothing(
 
         httpx.get(demo.call(f"/consent/{consent}/deny", {}, ada)["redirectUrl"])
 
-        demo.wait_for("the answer was no, so it stops")
+        demo.wait_for(r"You denied the request")
         assert "Traceback" not in demo.text()

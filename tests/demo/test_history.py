@@ -53,5 +53,5 @@ def test_somebody_else_s_database_is_left_alone() -> None:
     make_history()
     people.FILE.unlink()
 
-    with pytest.raises(RuntimeError, match="holds other people"):
+    with pytest.raises(RuntimeError, match="has other users"):
         make_history()

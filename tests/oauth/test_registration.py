@@ -138,7 +138,7 @@ def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User
     )
     text = page.content.decode()
     assert "<strong><bdi>this computer</bdi></strong>" in text
-    assert "That is a program on this computer" in text
+    assert "This is a program on this computer" in text
     assert "app.example" not in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
@@ -154,7 +154,7 @@ def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, a
     text = page.content.decode()
     assert "<strong><bdi>an app on this device (com.evil.app:)</bdi></strong>" in text
     assert f"<bdi>{host}" not in text
-    assert "That is an app on this device" in text
+    assert "This is an app on this device" in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "an app on this device (com.evil.app:)", "verified": False}
 

@@ -102,7 +102,7 @@ def test_somebody_elses_connection_looks_like_none(as_bob, granted, path):
 
 def test_revoking_takes_one_confirmation(as_ada, granted):
     url = f"/connections/{granted.id}/revoke"
-    assert "Revoke the access of SmartMail?" in as_ada.get(url).content.decode()
+    assert "Revoke access for SmartMail?" in as_ada.get(url).content.decode()
     granted.refresh_from_db()
     assert granted.status == "approved"
     response = as_ada.post(url)

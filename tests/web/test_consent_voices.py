@@ -135,7 +135,7 @@ def test_an_app_on_the_device_carries_a_warning(as_ada, developer):
     agent = world.make_agent(developer, redirect_uris=["com.example.app:/done"])
     page = text_of(as_ada, world.ask(agent, redirect_uri="com.example.app:/done"))
     assert "<strong><bdi>an app on this device (com.example.app:)</bdi></strong>" in page
-    assert "That is an app on this device" in page
+    assert "This is an app on this device" in page
 
 
 class TestWhatWasShown:

@@ -88,7 +88,7 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
         return SeeOther(reverse("web:connections"))
     context = {
         "connection": _describe([consent])[0],
-        "title": _("Revoke the access of %(agent)s?") % {"agent": plain_text(consent.agent.name)},
+        "title": _("Revoke access for %(agent)s?") % {"agent": plain_text(consent.agent.name)},
         "confirm_label": _("Revoke access"),
         "back_url": reverse("web:connection", args=[consent.id]),
     }
