@@ -47,19 +47,19 @@ class Postgres:
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
-        self._url = os.environ.get("TEST_DATABASE_URL") or self._start()
+        self.url = os.environ.get("TEST_DATABASE_URL") or self._start()
 
     def create_database(self, template: str = "") -> str:
         """Create a database, as a copy of the one at the URL `template` if given, and return its URL."""
         name = f"agentgate_{os.getpid()}_{next(self._numbers)}"
         copy = f' TEMPLATE "{database_name(template)}"' if template else ""
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"{copy}'.encode())
-        return urlunsplit(urlsplit(self._url)._replace(path=f"/{name}"))
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def drop_database(self, url: str) -> None:
         """Drop the database at `url`, whoever is connected."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
+        with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{database_name(url)}" WITH (FORCE)'.encode())
 
     def stop(self) -> None:
@@ -103,9 +103,10 @@ class Postgres:
 
 
 class Valkey:
-    """A throwaway Valkey; each `url()` names the same server."""
+    """A throwaway Valkey, or database `database` of the one that `TEST_REDIS_URL` names."""
 
-    def __init__(self) -> None:
+    def __init__(self, database: int = 0) -> None:
+        self._database = database
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="agentgate-valkey-"))
         self._given = os.environ.get("TEST_REDIS_URL", "")
@@ -115,6 +116,8 @@ class Valkey:
 
     @property
     def url(self) -> str:
+        if self._given and self._database:
+            return urlunsplit(urlsplit(self._given)._replace(path=f"/{self._database}"))
         return self._given or f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:

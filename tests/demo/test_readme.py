@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.absent import find_program
 from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Databases, LiveServer
@@ -28,6 +28,11 @@ def blocks(language: str, title: str) -> str:
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", section(title), re.M | re.S))
 
 
+@pytest.fixture
+def curl() -> str:
+    return find_program("curl")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("readme")
@@ -42,7 +47,7 @@ def environment(server: LiveServer) -> dict[str, str]:
 
 
 @pytest.mark.live
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.usefixtures("curl")
 def test_the_eight_steps_with_curl_and_then_python_work_in_one_shell(environment: dict[str, str]) -> None:
     script = "set -eu\n" + blocks("sh", "The eight steps, with curl") + '"$PYTHON" -c "$PROGRAM"'
 
@@ -62,7 +67,7 @@ def test_the_eight_steps_with_curl_and_then_python_work_in_one_shell(environment
 
 
 @pytest.mark.live
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.usefixtures("curl")
 def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Path) -> None:
     """The proxy that would end TLS is played by curl: it sends the header that the server believes from loopback."""
     (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.conftest import STORES, Servers
+from tests.environment import STORES, Servers
 from tests.live.gate import Gate
 from tests.live.server import Database, Databases, LiveServer
 

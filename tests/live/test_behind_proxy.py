@@ -8,9 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Servers
+from tests.absent import find_program
+from tests.environment import Servers
 from tests.live.gate import Gate
-from tests.live.oauth.proxies import Setting, program
+from tests.live.oauth.proxies import Setting
 from tests.live.oauth.services import running
 from tests.live.server import ROOT, LiveServer
 
@@ -51,7 +52,7 @@ def client(url: str) -> httpx.Client:
 def caddy(setting: Setting) -> list[str]:
     block = setting.block("caddyfile").replace(f"{HOST} {{", f"https://{HOST}:{setting.port} {{\n    tls internal")
     config = setting.write("Caddyfile", f"{{\n    admin off\n    skip_install_trust\n    http_port 0\n}}\n{block}")
-    return [program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
+    return [find_program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
 
 
 def nginx(setting: Setting) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ON_SQLITE, ROOT, Database, Databases, LiveServer, full, manage
 from tests.servers import free_port

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ROOT, Database, Databases, full, manage
 from tests.servers import die_with_parent

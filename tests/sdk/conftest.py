@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.gate import Agent, Developer, Gate, Person
 from tests.live.server import ROOT, Databases, LiveServer
 

@@ -4,7 +4,7 @@ import pytest
 from agentgate_oauth import Decision
 from agentgate_oauth.service import Guard, Refusal, Requirement
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.gate import Agent, Gate, Person, expect
 from tests.live.server import Databases, LiveServer
 

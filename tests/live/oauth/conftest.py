@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.gate import Developer, Gate, Person
 from tests.live.oauth.services import tickets_over_mcp
 from tests.live.server import Databases, LiveServer

@@ -34,14 +34,14 @@ def install() -> Path:
     if node.exists() and all(module.exists() for module in modules):
         return node
     if shutil.which("npm") is None:
-        leave_out("npm is not installed")
+        leave_out("npm")
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     wanted = [f"{node_package()}@22", *(f"{name}@{version}" for name, version in PACKAGES.items())]
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *wanted]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode or not node.exists():
-        leave_out(f"the packages cannot be installed: {done.stderr[-500:]}")
+        leave_out(f"the npm packages in {FOLDER.relative_to(ROOT)}: npm said {done.stderr[-300:]!r}")
     return node
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import tempfile
 import threading
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.absent import leave_out
+from tests.absent import find_program, leave_out
 from tests.live.oauth.services import running
 from tests.live.server import ROOT
 from tests.servers import free_port
@@ -57,15 +56,16 @@ class Setting:
     def nginx(self, servers: str) -> list[str]:
         """Return the command of an nginx with these server blocks and nothing else."""
         user = "user root;" if os.geteuid() == 0 else ""
+        program = find_program("nginx-light", "nginx")
         headers_more = MODULES / "ngx_http_headers_more_filter_module.so"
         if not headers_more.exists():
-            leave_out("nginx has no headers-more module; .ci/run names the Debian packages")
+            leave_out("libnginx-mod-http-headers-more-filter")
         module = f"load_module {headers_more};"
         names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in names)
         head = f"{module} {user} pid {self.folder}/pid; error_log {self.folder}/error.log; events {{}}"
         config = self.write("nginx.conf", f"{head}\nhttp {{ access_log off; {temporary}\n{servers} }}\n")
-        return [program("nginx"), "-p", str(self.folder), "-c", config, "-g", "daemon off;"]
+        return [program, "-p", str(self.folder), "-c", config, "-g", "daemon off;"]
 
 
 def nginx(setting: Setting) -> list[str]:
@@ -74,21 +74,15 @@ def nginx(setting: Setting) -> list[str]:
 
 def caddy(setting: Setting) -> list[str]:
     config = setting.write("Caddyfile", f"{{\n    admin off\n}}\n{setting.block('caddyfile')}")
-    return [program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
+    return [find_program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
 
 
 def haproxy(setting: Setting) -> list[str]:
     setting.write("agentgate.lua", setting.block("lua"))
-    return [program("haproxy"), "-db", "-f", setting.write("haproxy.cfg", setting.block("haproxy"))]
+    return [find_program("haproxy"), "-db", "-f", setting.write("haproxy.cfg", setting.block("haproxy"))]
 
 
 PROXIES: dict[str, Callable[[Setting], list[str]]] = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
-
-
-def program(name: str) -> str:
-    """Return where a program is, also in a folder that only root has on its path."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    return found or leave_out(f"{name} is not installed; .ci/run names the Debian packages")
 
 
 @contextmanager
@@ -124,6 +118,10 @@ class Recorder(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was received and what to answer."""
         self.seen: list[Request] = []
         self.answer: tuple[int, dict[str, str]] = (200, {})
         self.delay = 0.0
@@ -159,6 +157,6 @@ class _Answer(BaseHTTPRequestHandler):
 @contextmanager
 def recorder() -> Iterator[Recorder]:
     with Recorder() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()

@@ -1,6 +1,5 @@
 """The fastmcp client as a person meets it: it opens a browser, the person signs in and clicks."""
 
-import shutil
 import threading
 from typing import Any
 
@@ -9,16 +8,18 @@ from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from playwright.sync_api import Page, sync_playwright
 
+from tests.absent import find_chromium
 from tests.live.gate import PASSWORD, Gate, Person
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")]
+OPTIONS = ["--no-sandbox", "--disable-gpu"]
+pytestmark = pytest.mark.browser
 
 
 class Browser:
     """A Chromium of the person's, in a thread of its own; `headings` are those of the screens it came to."""
 
-    def __init__(self, person: Person) -> None:
+    def __init__(self, person: Person, program: str) -> None:
+        self.program = program
         self.person, self.screens, self.failures = person, list[str](), list[BaseException]()
         self.threads: list[threading.Thread] = []
 
@@ -35,7 +36,7 @@ class Browser:
     def _run(self, url: str) -> None:
         try:
             with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+                browser = playwright.chromium.launch(executable_path=self.program, args=OPTIONS)
                 page = browser.new_context(java_script_enabled=False).new_page()
                 page.set_default_timeout(15_000)
                 self._decide(page, url)
@@ -59,7 +60,7 @@ class Browser:
 async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected(
     gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    browser = Browser(person)
+    browser = Browser(person, find_chromium())
     monkeypatch.setattr("webbrowser.open", browser.open)
     auth: Any = OAuth(client_name="Desk helper")
     async with Client(tickets, auth=auth) as session:

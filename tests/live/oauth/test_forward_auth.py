@@ -9,7 +9,7 @@ import pytest
 
 from api.v1.forward_auth import identity_headers
 from decisions.requests import Decision
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.gate import SCOPES, Agent, Developer, Gate, Json, Person, expect
 from tests.live.oauth.proxies import PAGE, PROXIES, Recorder, proxied, recorder
 from tests.live.server import LiveServer
@@ -26,22 +26,33 @@ FORGED = [
 ]
 
 
-@pytest.fixture(params=PROXIES)
+@pytest.fixture(scope="module", params=PROXIES)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def service() -> Iterator[Recorder]:
+@pytest.fixture(scope="module")
+def lasting_service() -> Iterator[Recorder]:
     with recorder() as service:
         yield service
 
 
 @pytest.fixture
-def resource_server(gate: Gate, developer: Developer) -> Json:
+def service(lasting_service: Recorder) -> Recorder:
+    lasting_service.reset()
+    return lasting_service
+
+
+@pytest.fixture(scope="module")
+def developer(server: LiveServer) -> Developer:
+    return Gate(server.url).developer()
+
+
+@pytest.fixture(scope="module")
+def resource_server(server: LiveServer, developer: Developer) -> Json:
     identifier = f"https://mail-{developer.id[-8:]}.example/api"
     body = {"name": "Mail", "identifier": identifier, "scopes": list(SCOPES)}
-    return expect(201, gate.post("/resource-servers", body, **developer.headers))
+    return expect(201, Gate(server.url).post("/resource-servers", body, **developer.headers))
 
 
 @pytest.fixture
@@ -49,28 +60,47 @@ def agent(gate: Gate, developer: Developer) -> Agent:
     return gate.agent(developer)
 
 
-@pytest.fixture
-def proxy(name: str, server: LiveServer, servers: Servers, service: Recorder, resource_server: Json) -> Iterator[str]:
-    """A proxy between AgentGate and the service; the address of a protected page."""
+@pytest.fixture(scope="module")
+def lasting_proxy(
+    name: str, server: LiveServer, servers: Servers, lasting_service: Recorder, resource_server: Json
+) -> Iterator[str]:
     credential = credential_of(resource_server)
-    places = {"gate": server.port, "service": service.server_port, "credential": credential}
+    places = {"gate": server.port, "service": lasting_service.server_port, "credential": credential}
     with proxied(name, servers.folder, **places) as url:
         yield url
 
 
 @pytest.fixture
-def fake_gate() -> Iterator[Recorder]:
-    """In AgentGate's place: it answers what the test wants, and shows what it was asked."""
+def proxy(lasting_proxy: str, service: Recorder) -> str:
+    """A proxy between AgentGate and the service; the address of a protected page."""
+    return lasting_proxy
+
+
+@pytest.fixture(scope="module")
+def lasting_fake_gate() -> Iterator[Recorder]:
     with recorder() as gate:
-        gate.answer = (200, {"X-AgentGate-User": "usr_real"})
         yield gate
 
 
 @pytest.fixture
-def faked(name: str, fake_gate: Recorder, servers: Servers, service: Recorder) -> Iterator[str]:
-    with proxied(name, servers.folder, gate=fake_gate.server_port, service=service.server_port) as url:
-        fake_gate.seen.clear()
+def fake_gate(lasting_fake_gate: Recorder) -> Recorder:
+    """In AgentGate's place: it answers what the test wants, and shows what it was asked."""
+    lasting_fake_gate.reset()
+    lasting_fake_gate.answer = (200, {"X-AgentGate-User": "usr_real"})
+    return lasting_fake_gate
+
+
+@pytest.fixture(scope="module")
+def lasting_faked(name: str, lasting_fake_gate: Recorder, servers: Servers, lasting_service: Recorder) -> Iterator[str]:
+    lasting_fake_gate.reset()
+    places = {"gate": lasting_fake_gate.server_port, "service": lasting_service.server_port}
+    with proxied(name, servers.folder, **places) as url:
         yield url
+
+
+@pytest.fixture
+def faked(lasting_faked: str, fake_gate: Recorder, service: Recorder) -> str:
+    return lasting_faked
 
 
 def credential_of(resource_server: Json) -> str:
@@ -196,7 +226,7 @@ def test_a_revocation_counts_at_the_very_next_request(gate: Gate, agent: Agent, 
 def test_a_policy_counts_behind_the_proxy_too(
     gate: Gate, developer: Developer, agent: Agent, person: Person, proxy: str, service: Recorder
 ) -> None:
-    gate.policy(developer, "rate_limit", maxRequests=1, windowSeconds=3600, scope="per_user")
+    gate.policy(developer, "rate_limit", agent=agent, maxRequests=1, windowSeconds=3600, scope="per_user")
     token = gate.tokens(agent, person)["accessToken"]
     allowed, denied = ask(proxy, token), ask(proxy, token)
     assert (allowed.status_code, allowed.headers.get("Retry-After")) == (200, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Developer, Gate, Json, Person, expect
 from tests.live.oauth.door import Door, decide, query_of

@@ -1,9 +1,7 @@
-"""A real Chromium in front of the live pages. Without one these tests are skipped loudly, and fail in CI."""
+"""A real Chromium in front of the live pages. Without one these tests are skipped, and fail in CI."""
 
 import os
-import shutil
 import threading
-import warnings
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -11,21 +9,16 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tests.absent import find_chromium
+
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--no-first-run"]
-ABSENT = "NO CHROMIUM FOUND: the pages are not tested in a browser. Install your system's chromium package."
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Not for the whole session: while Playwright's loop runs, no asynchronous test can run in this thread."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(ABSENT)
-        warnings.warn(ABSENT, stacklevel=1)
-        pytest.skip(ABSENT)
+    path = find_chromium()
     # The fixtures of these tests use the database in the same thread.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:

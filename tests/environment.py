@@ -1,0 +1,89 @@
+"""The environment of all tests: SQLite, or with `--store=postgresql` a real PostgreSQL and Valkey.
+
+pyproject.toml loads this plugin by `-p`, in pytest-xdist's workers too, so that it runs before pytest-django reads
+the settings. Whatever imports models can therefore be imported at the top of a test module.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from tests.servers import Postgres, Valkey
+
+STORES = ("sqlite", "postgresql")
+AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
+AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL", "REQUIRE_VERIFIED_EMAIL")
+SECRETS = {
+    "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
+    "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",
+}
+
+
+class Servers:
+    """What this process has started; each server comes up when it is first asked for."""
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        return Postgres()
+
+    @cached_property
+    def valkey(self) -> Valkey:
+        return Valkey(database=worker_number())
+
+    @cached_property
+    def folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="agentgate-tests-"))
+
+    def stop(self) -> None:
+        started = vars(self)
+        for name in ("postgres", "valkey"):
+            if name in started:
+                started[name].stop()
+        if "folder" in started:
+            shutil.rmtree(started["folder"], ignore_errors=True)
+
+
+SERVERS = pytest.StashKey[Servers]()
+
+
+def worker_number() -> int:
+    """Return 1, 2, … in pytest-xdist's workers and 0 elsewhere."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return int(worker.removeprefix("gw")) + 1 if worker.startswith("gw") else 0
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--store",
+        choices=STORES,
+        default=os.environ.get("TEST_STORE", "sqlite"),
+        help="database of the tests that run in this process (live tests run on both)",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
+    """Set the environment; nothing of the caller's own configuration may leak in."""
+    servers = early_config.stash[SERVERS] = Servers()
+    early_config.add_cleanup(servers.stop)
+    for name in list(os.environ):
+        if name.removesuffix("_FILE") in AMBIENT or name.startswith("THROTTLE_"):
+            del os.environ[name]
+    os.environ |= {**SECRETS, "DJANGO_SETTINGS_MODULE": "agentgate.settings"}
+    os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
+    (servers.folder / "static").mkdir()  # WhiteNoise warns if it is missing
+    os.environ["STATIC_ROOT"] = str(servers.folder / "static")
+    if early_config.known_args_namespace.store == "postgresql":
+        os.environ["DATABASE_URL"] = servers.postgres.create_database()
+        os.environ["REDIS_URL"] = servers.valkey.url
+        os.environ["TEST_DATABASE_URL"] = servers.postgres.url  # pytest-xdist's workers share it
+    yield
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"store: {config.getoption('--store')}"

@@ -1,0 +1,64 @@
+"""Run every test and end with one summary: `./dev test` without arguments."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.results import left_out_line
+
+PARALLEL = ["-n", "auto", "--maxprocesses", "4"]
+IN_PROCESS = "not live and not browser and not soak"
+PARTS = {
+    "SQLite": ["-m", IN_PROCESS],
+    "PostgreSQL and Valkey": ["-m", IN_PROCESS, "--store=postgresql"],
+    # These start servers of their own, on both databases; tests that share a server run in one process.
+    "servers and browsers": ["-m", "(live or browser) and not soak", "--dist", "loadgroup"],
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    status: int
+    seconds: float
+    counts: Counter[str]
+    left_out: Counter[str]
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items() if count)
+        return f"{self.name:24} {self.seconds:5.0f} s   {counts or 'did not run'}"
+
+
+def run(name: str, arguments: list[str]) -> Part:
+    print(f"== {name}", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.json"
+        command = [sys.executable, "-m", "pytest", *PARALLEL, *arguments, "--results", str(results)]
+        status = subprocess.run(command, check=False).returncode
+        found = json.loads(results.read_text()) if results.exists() else {"counts": {}, "left_out": {}}
+    return Part(name, status, time.monotonic() - began, Counter(found["counts"]), Counter(found["left_out"]))
+
+
+def main() -> int:
+    parts = [run(name, arguments) for name, arguments in PARTS.items()]
+    total = Part(
+        "all",
+        max(part.status for part in parts),
+        sum(part.seconds for part in parts),
+        sum((part.counts for part in parts), Counter()),
+        sum((part.left_out for part in parts), Counter()),
+    )
+    print("== summary", *parts, total, sep="\n")
+    if total.left_out:
+        print(left_out_line(total.left_out))
+    return int(total.status != 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
