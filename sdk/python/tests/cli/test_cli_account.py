@@ -137,6 +137,11 @@ def test_connection_errors_name_the_url(api, cli):
     assert "http://localhost:1" in cli.err
 
 
+def test_a_url_that_cannot_be_asked_is_named(api, cli):
+    error = cli.error("scopes", "list", "--url", "http://localhost:1/api/v1", code=2)
+    assert error["code"] == "invalid_url" and "http://localhost:1/api/v1" in error["detail"]
+
+
 def test_a_password_in_a_url_is_not_repeated(api, cli):
     cli("scopes", "list", "--url", "https://ada:hunter22@gate.example", code=2)
     assert "hunter22" not in cli.err

@@ -10,8 +10,9 @@ from datetime import datetime, timezone
 import typer
 
 from .._api.audit import AuditApi
-from .._base import DEFAULT_TIMEOUT_SECONDS, SyncApi, checked_base_url
+from .._base import DEFAULT_TIMEOUT_SECONDS, SyncApi
 from .._call import Call, Credential
+from .._checks import checked_base_url
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint
@@ -77,12 +78,12 @@ def live_sign_in() -> SignIn:
 def url() -> str:
     """Return the URL given by `--url` or `AGENTGATE_URL`, else the sign-in's, else a local one's."""
     address = chosen.url or _kept_url() or DEFAULT_URL
+    # A URL that holds a password is not repeated.
+    name = "The URL" if "@" in address else f"The URL {address}"
     try:
-        checked = checked_base_url(address, allow_http=True)
+        checked = checked_base_url(address, allow_http=True, name=name)
     except ValueError as error:
-        # A URL that holds a password is not repeated.
-        shown = "--url" if "@" in address else address
-        raise Failure("invalid_url", f"{shown}: {error}", exit_code=USAGE) from None
+        raise Failure("invalid_url", str(error), exit_code=USAGE) from None
     _require_https(checked)
     return checked
 

@@ -121,9 +121,10 @@ def _is_foreign(error: BaseException) -> bool:
 
 def _misused(error: BaseException) -> Report | None:
     """Return the report of a usage error. Its class is private to typer, so it is known by its method."""
-    if not hasattr(error, "format_message"):
+    format_message = getattr(error, "format_message", None)
+    if format_message is None:
         return None
-    detail = error.format_message()
+    detail = str(format_message())
     # A group without a command answers with its whole help.
     if detail.startswith("Usage:"):
         return Report(detail, {"code": "usage", "detail": "A command is missing.", "hint": detail}, USAGE)
