@@ -1,5 +1,6 @@
 """Django's settings, read from the environment (`agentgate/environment.py`). Importing them has no side effects."""
 
+import tomllib
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,8 +20,9 @@ from agentgate.environment import (
     read_secret_key,
 )
 from agentgate.schedule import SCHEDULE
+from core.uris import LOOPBACK_NAMES
 
-VERSION = "0.1.0"
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
 
 # AgentGate itself
 
@@ -50,7 +52,10 @@ RECENT_SIGN_IN = timedelta(minutes=5)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
-REFRESH_ANSWER_LIFETIME = timedelta(seconds=60)
+# How long a POST with an Idempotency-Key may be repeated. A client that lost its tokens repeats within seconds: later,
+# the same key means a thief.
+ANSWER_LIFETIME = timedelta(hours=24)
+TOKEN_ANSWER_LIFETIME = timedelta(seconds=60)
 # Only for public clients at /oauth/token, and only without an Idempotency-Key.
 REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
@@ -58,7 +63,6 @@ REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 IS_HTTPS = API_URL.startswith("https://")
 HOSTNAME = urlsplit(API_URL).hostname or "localhost"
-LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"]
 
 DEBUG = ENVIRONMENT.flag("DEBUG")
 SECRET_KEY = read_secret_key(ENVIRONMENT, JWT_SECRET)

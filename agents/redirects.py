@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
-from core.uris import LOOPBACK_HOSTS
+from core.uris import LOOPBACK_HOSTS, LOOPBACK_NAMES
 
 WEB_SCHEMES = frozenset({"http", "https"})
 MAX_REDIRECT_URI_LENGTH = 500
@@ -18,7 +18,7 @@ UNREGISTRABLE_SCHEMES = frozenset(
 PRIVATE_USE_SCHEME = re.compile(r"[a-z][a-z0-9+-]*(\.[a-z0-9+-]+)+")
 PRINTABLE = re.compile(r"[!-~]+")
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")
-LOOPBACK_PORT = re.compile(r"^(http://(?:localhost|127\.0\.0\.1|\[::1\])):\d{1,5}(?=[/?]|$)")
+LOOPBACK_PORT = re.compile(rf"^(http://(?:{'|'.join(map(re.escape, LOOPBACK_NAMES))})):\d{{1,5}}(?=[/?]|$)")
 
 
 def problem_with(uri: str) -> str | None:

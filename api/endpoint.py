@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+from django.conf import settings
 from django.http import QueryDict
 from pydantic import BaseModel
 from rest_framework import exceptions
@@ -34,7 +35,6 @@ from developers.selectors import developer_for_user
 from developers.services import require_organization
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-DAY = timedelta(hours=24)
 CREDENTIALS = [ApiKeyAuthentication, SessionTokenAuthentication, BrowserSessionAuthentication]
 
 
@@ -90,7 +90,7 @@ class Endpoint(APIView):
         return dict(serializer.validated_data)
 
     def answer_once(
-        self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = DAY
+        self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = settings.ANSWER_LIFETIME
     ) -> Answer:
         """Return what `work` shows; with an `Idempotency-Key`, what it showed the first time.
 

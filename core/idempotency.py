@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from core import clock, crypto
@@ -56,7 +57,7 @@ class RepeatableRequest:
     path: str
     credential: str
     body: Any
-    lifetime: timedelta = timedelta(hours=24)
+    lifetime: timedelta = settings.ANSWER_LIFETIME
 
     @property
     def record_key(self) -> str:

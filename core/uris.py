@@ -17,7 +17,9 @@ ESCAPE_OR_LETTER = re.compile(r"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 # Hosts that never leave the machine, so http is safe.
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+# As a URI spells them, and as a parser returns them.
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+LOOPBACK_HOSTS = frozenset(name.strip("[]") for name in LOOPBACK_NAMES)
 DEFAULT_PORTS = {"https": 443, "http": 80}
 MAX_LENGTH = 2000
 MAX_HOST_LENGTH = 253

@@ -74,7 +74,7 @@ def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempoten
         path="/oauth/token",
         credential=agent.client_id,
         body=form.fingerprint(),
-        lifetime=settings.REFRESH_ANSWER_LIFETIME,
+        lifetime=settings.TOKEN_ANSWER_LIFETIME,
     )
     return answer_once(request, work)
 

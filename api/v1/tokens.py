@@ -1,7 +1,5 @@
 """Exchange, refresh, revoke, and verify: may this agent do this, for this person, now?"""
 
-from datetime import timedelta
-
 from django.conf import settings
 
 from agents.errors import InvalidClient
@@ -34,9 +32,6 @@ from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.refresh import refresh_tokens
 from tokens.services import revoke_token
-
-# A client that lost its tokens asks again within seconds. Later the same key means a thief.
-TOKEN_REPEATS = timedelta(seconds=60)
 
 VERIFY_WORDS = (
     "Always 200 for a well-formed question, and logged before it is answered when the token is ours. `reason` is the "
@@ -94,7 +89,7 @@ class Exchange(ClientEndpoint):
             )
             return show_tokens(_issued(result))
 
-        return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
+        return self.answer_once(agent.client_id, work, lifetime=settings.TOKEN_ANSWER_LIFETIME)
 
 
 class Refresh(ClientEndpoint):
@@ -114,7 +109,7 @@ class Refresh(ClientEndpoint):
             result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body.refresh_token)
             return show_tokens(_issued(result))
 
-        return self.answer_once(agent.client_id, work, lifetime=TOKEN_REPEATS)
+        return self.answer_once(agent.client_id, work, lifetime=settings.TOKEN_ANSWER_LIFETIME)
 
 
 class Revoke(ClientEndpoint):

@@ -116,3 +116,11 @@ def documented() -> set[str]:
     """Return the variables of docs/configuration.md."""
     cells = re.findall(r"^\| (`[A-Z][^|]*) \|", (ROOT / "docs/configuration.md").read_text(), re.M)
     return {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
+
+
+def test_the_image_contains_every_app_and_the_file_with_the_version() -> None:
+    kept = set((ROOT / ".dockerignore").read_text().splitlines())
+    folders = {app.partition(".")[0] for app in settings.INSTALLED_APPS}
+    names = {folder for folder in folders if (ROOT / folder).is_dir()} | {"pyproject.toml"}
+    assert "resources" in names
+    assert {f"!{name}" for name in names} <= kept
