@@ -1,6 +1,6 @@
-"""Signing keys: made at first need, rotated without an outage, published as a JWK set (RFC 7517).
+"""Signing keys: created when first needed, rotated without an outage, published as a JWK set (RFC 7517).
 
-The algorithm is bound to the key id, so a token is only ever checked with the algorithm of the key it names.
+The algorithm is bound to the key id, so a token is checked only with the algorithm of the key that it names.
 """
 
 import re
@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "RS256": {"kty": "RSA", "size": 2048},
     "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
 }
-# How long a new key is published before it signs, so that those who cache the JWK set have it in time.
+# How long a new key is published before it signs, so that caches of the JWK set have it in time.
 PUBLISH_AHEAD = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
 
@@ -39,7 +39,7 @@ _verifying: dict[str, "VerifyingKey"] = {}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SigningMaterial:
-    """What PyJWT signs with."""
+    """A key that signs, and its id and algorithm."""
 
     kid: str
     algorithm: str
@@ -48,14 +48,14 @@ class SigningMaterial:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifyingKey:
-    """What PyJWT checks with: this algorithm and no other."""
+    """A key that verifies, and the only algorithm that it verifies."""
 
     algorithm: str
     key: Any
 
 
 def current_key(now: datetime) -> SigningMaterial:
-    """Return the key that signs now, made if there is none for the configured algorithm and secret."""
+    """Return the key that signs now. Create it if there is none for the configured algorithm and secret."""
     row = _newest(now) or _make_first()
     if row.kid not in _signing:
         _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
@@ -63,7 +63,7 @@ def current_key(now: datetime) -> SigningMaterial:
 
 
 def verification_key(kid: object) -> VerifyingKey | None:
-    """Return the key of this id. None when it is not ours; what cannot be one of our ids costs no query."""
+    """Return the key with this id, or None. An id that cannot be one of ours costs no query."""
     if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
         return None
     if kid not in _verifying:
@@ -75,7 +75,7 @@ def verification_key(kid: object) -> VerifyingKey | None:
 
 
 def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
-    """Publish a new key that signs from 10 minutes on; those before it retire once their last tokens have expired.
+    """Publish a new key that signs after 10 minutes. Older keys retire when their last tokens have expired.
 
     Raises `Conflict` for HS256, whose key is `JWT_SECRET` itself.
     """
@@ -114,7 +114,7 @@ def _newest(now: datetime) -> SigningKey | None:
 def _make_first() -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
-        # Read only now: somebody may have made the key while we waited, and four first starts make one.
+        # Read the clock with the lock held: another process may have created a key while we waited.
         now = clock.now()
         return _newest(now) or _make(actor=SYSTEM, now=now, activates_at=now)
 

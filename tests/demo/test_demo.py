@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -112,3 +113,23 @@ def test_a_no_is_taken_as_one_and_a_second_start_changes_nothing(
 
         demo.wait_for(r"You denied the request")
         assert "Traceback" not in demo.text()
+
+
+def test_a_port_that_is_in_use_ends_the_demo_with_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert end_with(tmp_path, str(port)).startswith(f"demo: port {port} is in use; ")
+
+
+def test_a_port_that_is_not_a_number_ends_the_demo_with_one_line(tmp_path: Path) -> None:
+    assert end_with(tmp_path, "eight") == "demo: API_PORT must be a whole number between 1 and 65535\n"
+
+
+def end_with(folder: Path, port: str) -> str:
+    """Return the one line with which the demo ends."""
+    environment = {**os.environ, "DEMO_FOLDER": str(folder), "API_PORT": port}
+    command = [sys.executable, "-m", "demo"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    return done.stderr

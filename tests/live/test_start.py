@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tests.environment import Servers
 from tests.live.conftest import new_database
-from tests.live.server import ON_SQLITE, ROOT, Database, Databases, LiveServer, full, manage
+from tests.live.server import ON_SQLITE, ROOT, START_SECONDS, Database, Databases, LiveServer, full, manage
 from tests.servers import free_port
 
 PROCESSES = ("server", "worker")
@@ -62,6 +63,29 @@ def test_unsafe_settings_stop_server_and_worker_alike(
     assert "TRUSTED_PROXIES" in ended.stderr
     assert "THROTTLE_VERIFY" in ended.stderr
     assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["agentgate"] * 2
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_database_that_does_not_answer_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
+    """The server must answer 503 then, and come back by itself."""
+    url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
+    environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
+    command = [sys.executable, "-m", f"agentgate.{process}"]
+    if process == "worker":
+        command += ["--schedule", str(tmp_path / "schedule")]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(command, cwd=ROOT, env=full(environment), stdout=log, stderr=log)
+    started = {"server": "Listening on ", "worker": " ready."}[process]
+    deadline = time.monotonic() + START_SECONDS
+    while started not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    running.terminate()
+    running.wait(START_SECONDS)
+
+    text = (tmp_path / "log").read_text()
+    assert started in text, text
+    assert "The database does not answer: " in text
+    assert OTHER_SECRET not in text
 
 
 def test_the_server_says_where_it_listens(start_server: Callable[..., LiveServer]) -> None:
