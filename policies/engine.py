@@ -130,7 +130,7 @@ def _compile_rule(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
 
 
 def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
-    """Yield what an edit has removed and what still counts, so that putting it back hands out no second quota."""
+    """Yield what an edit removed and what still counts, so that adding it again grants no new quota."""
     for kind, until in ledger.retired.items():
         yield CompiledRule("rate_limit", index, lambda ctx: None, partial(_count_retired, ledger, kind, until))
 

@@ -32,7 +32,7 @@ def policies_for_organization(organization_id: str) -> QuerySet[Policy]:
 
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
-    """Return the organization's policy. Raises `NotFound`, also for somebody else's."""
+    """Return the organization's policy. Raises `NotFound`, even if another organization has it."""
     policy: Policy | None = policies_for_organization(organization_id).filter(id=policy_id).first()
     if policy is None:
         raise NotFound("No such policy.")

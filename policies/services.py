@@ -51,7 +51,7 @@ def create_policy(
 def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
     """Change the given fields of `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
 
-    A changed limit starts from what has been counted: an edit hands out no second quota.
+    A changed limit keeps what has been counted, so an edit grants no new quota.
     """
     unknown = set(changes) - EDITABLE
     if unknown:

@@ -20,7 +20,7 @@ def test_every_token_ends_and_the_log_says_why(capsys: pytest.CaptureFixture[str
 
     call_command("end_all_tokens", "--reason", "Restored the backup of Monday")
 
-    assert capsys.readouterr().out == "1 connection must ask again\n"
+    assert capsys.readouterr().out == "1 connection ended. Agents must ask for consent again.\n"
     assert not is_allowed(grant.access_token)
     assert not isinstance(refresh(grant), IssuedTokens)
     (entry,) = Entry.objects.filter(event=Event.TOKEN_REVOKED)
@@ -37,5 +37,5 @@ def test_what_had_ended_is_not_counted_again(capsys: pytest.CaptureFixture[str])
     make_grant()
     call_command("end_all_tokens", "--reason", "first")
     call_command("end_all_tokens", "--reason", "second")
-    assert capsys.readouterr().out.endswith("0 connections must ask again\n")
+    assert capsys.readouterr().out.endswith("0 connections ended. Agents must ask for consent again.\n")
     assert Entry.objects.filter(event=Event.TOKEN_REVOKED).count() == 1

@@ -44,7 +44,7 @@ class PolicyEditor:
         return cls(agents=agents, fields=PolicyForm(agents=agents), rules=[])
 
     @classmethod
-    def of_stored(
+    def from_stored(
         cls, agents: Sequence[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
     ) -> "PolicyEditor":
         """Return an editor with the stored policy."""
@@ -56,15 +56,15 @@ class PolicyEditor:
         return cls(agents=agents, fields=PolicyForm(initial=dict(initial), agents=agents), rules=rules)
 
     @classmethod
-    def of_sent(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+    def from_submitted(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
         """Return an editor with the submitted data. Check it with `is_valid`."""
-        rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _sent_rules(data)]
+        rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _submitted_rules(data)]
         return cls(agents=agents, fields=PolicyForm(data, agents=agents), rules=rules)
 
     @classmethod
-    def of_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+    def from_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
         """Return an editor with the data submitted so far, without errors for what is still missing."""
-        sent, removed, added = _sent_rules(data), data.get("remove"), str(data.get("add", ""))
+        sent, removed, added = _submitted_rules(data), data.get("remove"), str(data.get("add", ""))
         rules = [
             _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
         ]
@@ -72,7 +72,7 @@ class PolicyEditor:
             after = max((index for index, _name in sent), default=-1) + 1
             rules.append(form_class(added)(prefix=f"rules-{after}"))
         editor = cls(agents=agents, fields=_draft(PolicyForm(agents=agents), data), rules=rules)
-        editor._say_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
+        editor._describe_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
         return editor
 
     @property
@@ -95,11 +95,11 @@ class PolicyEditor:
         for one in error.errors or (FieldError("", error.detail),):
             self._show_one(one)
 
-    def _say_rules(self, twins: Iterable[RuleForm]) -> None:
+    def _describe_rules(self, twins: Iterable[RuleForm]) -> None:
         """Describe each complete rule in words. `twins` are the same forms, bound."""
         for form, twin in zip(self.rules, twins, strict=True):
             if twin.is_valid():
-                form.wording = sentence_or_nothing(twin.raw())
+                form.wording = rule_sentence(twin.raw())
 
     def _show_one(self, error: FieldError) -> None:
         head, *rest = error.field.split(".")
@@ -114,10 +114,10 @@ class PolicyEditor:
 def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each rule in words. An unreadable rule denies everything, and its sentence says so."""
     unreadable = _("This rule is invalid, so it denies everything")
-    return [sentence_or_nothing(rule) or str(unreadable) for rule in raw_rules]
+    return [rule_sentence(rule) or str(unreadable) for rule in raw_rules]
 
 
-def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
+def rule_sentence(raw: Mapping[str, Any]) -> str:
     """Return one rule in words, or an empty string if it is invalid."""
     try:
         return parse_rules([raw])[0].sentence()
@@ -125,7 +125,7 @@ def sentence_or_nothing(raw: Mapping[str, Any]) -> str:
         return ""
 
 
-def _sent_rules(data: QueryDict) -> list[tuple[int, str]]:
+def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
     """Return the number and type of each submitted rule, in order. Unknown types are skipped."""
     found = ((RULE_KEY.fullmatch(key), str(data.get(key))) for key in data)
     return sorted((int(match[1]), name) for match, name in found if match and name in RULES)

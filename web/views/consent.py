@@ -69,25 +69,25 @@ def consent_page(view: View) -> View:
         except EmailUnverified:
             raise  # `page` leads to the person's addresses and back
         except DomainError as error:
-            return _over(request, error, consent_id)
+            return _cannot_decide(request, error, consent_id)
 
-    return _in_its_browser(person_page(wrapped))
+    return _only_in_its_browser(person_page(wrapped))
 
 
-def _in_its_browser(view: View) -> View:
+def _only_in_its_browser(view: View) -> View:
     """Refuse other browsers before they are asked to sign in, since they cannot decide this request."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
         pending = Consent.objects.filter(id=consent_id, status=Consent.Status.PENDING).first()
         if pending is not None and not pending.is_open_in(browser_digest(request)):
-            return _over(request, OtherBrowser(), consent_id)
+            return _cannot_decide(request, OtherBrowser(), consent_id)
         return view(request, consent_id)
 
     return never_cache(wrapped)
 
 
-def _over(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
+def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
     """Return the page for a request that cannot be decided now, in the layout of the flow."""
     context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
     return render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
@@ -137,7 +137,7 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
 
 
 def _require_open(asked: Consent) -> None:
-    """Raise the error that a decision would raise now, so that the user does not read the page in vain."""
+    """Raise the error that a decision would raise now, before showing the page."""
     status = asked.status_at(clock.now())
     if status == Consent.Status.EXPIRED and asked.decided_at is None:
         raise ConsentExpired
@@ -151,7 +151,7 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
     With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile.
     """
     is_refused = status == 422
-    ticked = () if is_refused or not _is_vouched_for(asked.agent) else TICKED_RISKS
+    ticked = () if is_refused or not _is_verified(asked.agent) else TICKED_RISKS
     live = live_consent(signed_in(request), asked)
     reworded = reworded_scopes(asked, live)
     known = [one for one in live.live_scopes() if one not in reworded] if live else []
@@ -162,7 +162,7 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
-        "is_vouched_for": _is_vouched_for(asked.agent),
+        "is_developer_verified": _is_verified(asked.agent),
         "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked, reworded),
         "optional": _choices([words[one] for one in new if one in asked.optional_scopes], (), reworded),
         "known": _known([words[one] for one in known if one in words], ticked=not is_refused),
@@ -193,7 +193,7 @@ def _known(scopes: Iterable[Scope], *, ticked: bool) -> list[Choice]:
     return [Choice(scope, ticked) for scope in scopes]
 
 
-def _is_vouched_for(agent: Agent) -> bool:
+def _is_verified(agent: Agent) -> bool:
     """Return whether an administrator has verified the agent's organization."""
     return agent.organization is not None and agent.organization.is_verified
 

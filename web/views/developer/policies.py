@@ -99,7 +99,7 @@ def _is_save(request: HttpRequest) -> bool:
 def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = None) -> PolicyEditor:
     agents = list(agents_for_organization(developer.organization_id))
     if request.method == "POST":
-        make = PolicyEditor.of_sent if _is_save(request) else PolicyEditor.of_draft
+        make = PolicyEditor.from_submitted if _is_save(request) else PolicyEditor.from_draft
         return make(agents, request.POST)
     if policy is None:
         return PolicyEditor.blank(agents)
@@ -109,7 +109,7 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
         "agent": policy.agent_id or "",
         "enabled": policy.enabled,
     }
-    return PolicyEditor.of_stored(agents, initial, policy.rules)
+    return PolicyEditor.from_stored(agents, initial, policy.rules)
 
 
 def _values(developer: Developer, editor: PolicyEditor) -> dict[str, Any]:
