@@ -6,6 +6,7 @@ from core.errors import Conflict, DomainError, Forbidden, NotAuthenticated
 class EmailTaken(Conflict):
     code = "email_taken"
     title = "An account with this email address already exists"
+    remedy = "Sign in, or register another address."
 
 
 class BadCredentials(NotAuthenticated):
@@ -13,6 +14,7 @@ class BadCredentials(NotAuthenticated):
 
     code = "invalid_credentials"
     title = "The email address or password is wrong"
+    remedy = "Check the email address and the password, or reset the password on the sign-in page."
 
 
 class InvalidCode(DomainError):
@@ -20,6 +22,7 @@ class InvalidCode(DomainError):
 
     code = "invalid_code"
     title = "The code is wrong or has expired"
+    remedy = "Enter the code of the newest email, within 15 minutes, or ask for a new one."
 
 
 class EmailUnverified(Forbidden):
@@ -27,8 +30,10 @@ class EmailUnverified(Forbidden):
 
     code = "email_unverified"
     title = "Confirm your email address first"
+    remedy = "Ask for a code with POST /api/v1/users/me/email/verification, and confirm it."
 
 
 class AddressInUse(Conflict):
     code = "address_in_use"
     title = "This is the primary address"
+    remedy = "Make another address the primary one first."

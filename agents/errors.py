@@ -8,6 +8,7 @@ class InvalidClient(NotAuthenticated):
 
     code = "invalid_client"
     title = "The client credentials are wrong"
+    remedy = "Check clientId and clientSecret, or rotate the secret. With HTTP Basic, percent-encode both."
 
 
 class UnknownClient(DomainError):
@@ -15,6 +16,7 @@ class UnknownClient(DomainError):
 
     code = "invalid_client"
     title = "Unknown client"
+    remedy = "Check clientId: it starts with agc_, and GET /api/v1/agents shows it."
 
 
 class StockClientUnproved(DomainError):
@@ -22,6 +24,7 @@ class StockClientUnproved(DomainError):
 
     code = "invalid_client"
     title = "A self-registered client must authenticate for this request"
+    remedy = "Send the client secret. A client without one starts at /oauth/authorize."
 
 
 class AgentSuspended(Forbidden):
@@ -29,6 +32,7 @@ class AgentSuspended(Forbidden):
 
     code = "agent_suspended"
     title = "The agent is suspended"
+    remedy = "Set the agent's status to active. Where stop is not null, ask the operator of this server to lift it."
 
 
 class InvalidRedirectUri(DomainError):
@@ -36,3 +40,4 @@ class InvalidRedirectUri(DomainError):
 
     code = "invalid_redirect_uri"
     title = "The redirect URI is not registered for this agent"
+    remedy = "Send one of the agent's redirectUris exactly. Only the port of a loopback host may differ."

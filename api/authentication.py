@@ -25,11 +25,13 @@ class MultipleCredentials(NotAuthenticated):
 
     code = "multiple_credentials"
     title = "Only one credential is allowed"
+    remedy = "Send X-Api-Key or Authorization, not both."
 
 
 class CsrfFailed(Forbidden):
     code = "csrf_failed"
     title = "A request with the browser's session needs its CSRF token"
+    remedy = "Send the page's CSRF token in X-CSRFToken, or a session token instead of the browser's session."
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class CredentialsTwice(DomainError):
 
     code = "invalid_request"
     title = "Client credentials must be sent in only one place"
+    remedy = "Send the client credentials in the body or as HTTP Basic, not both."
 
 
 def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:

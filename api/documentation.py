@@ -84,7 +84,9 @@ class DocumentationPage(SpectacularSwaggerSplitView):
 
 def errors_page(request: HttpRequest) -> HttpResponse:
     """Show what each `code` means: where the `type` of a problem leads."""
-    return render(request, "api/errors.html", {"errors": known_errors()})
+    # A template would call the classes.
+    rows = [(error.code, error.status, error.title, error.remedy) for error in known_errors()]
+    return render(request, "api/errors.html", {"rows": rows})
 
 
 def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -108,8 +110,7 @@ def _tidy(schema: Any) -> None:
 
 def known_errors() -> list[ErrorType]:
     """Return every error that can be answered, by code and status."""
-    found = {(error.code, error.status): error for error in _descend(DomainError)}
-    return [found[key] for key in sorted(found)]
+    return sorted(_descend(DomainError), key=lambda error: (error.code, error.status, error.title))
 
 
 @cache

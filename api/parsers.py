@@ -25,12 +25,14 @@ class MalformedRequest(DomainError):
 
     code = "malformed_request"
     title = "The request cannot be read"
+    remedy = "Send one JSON object in UTF-8, with each name once, whole numbers up to 2^53-1 and at most 32 levels."
 
 
 class PayloadTooLarge(DomainError):
     code = "payload_too_large"
     status = 413
     title = "The request is too large"
+    remedy = "Send less than 2 MiB."
 
 
 class StrictJSONParser(BaseParser):

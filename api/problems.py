@@ -27,24 +27,28 @@ class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
     title = "Method not allowed"
+    remedy = "Use one of the methods that the Allow header names."
 
 
 class LengthRequired(DomainError):
     code = "length_required"
     status = 411
     title = "A request body needs a Content-Length"
+    remedy = "Send Content-Length. A chunked body is not read."
 
 
 class UnsupportedMediaType(DomainError):
     code = "unsupported_media_type"
     status = 415
     title = "A request body must be application/json"
+    remedy = "Send Content-Type: application/json."
 
 
 class InternalError(DomainError):
     code = "internal_error"
     status = 500
     title = "Internal error"
+    remedy = "Try again. If it happens again, report the requestId."
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:

@@ -7,16 +7,19 @@ from resources.errors import InvalidScope
 class ConsentAlreadyDecided(Conflict):
     code = "consent_already_decided"
     title = "This request was already decided"
+    remedy = "Read the consent to see its status. To change what is granted, ask for consent again."
 
 
 class ConnectionChanged(Conflict):
     code = "connection_changed"
     title = "What this agent may do has changed since it was shown"
+    remedy = "Show the request again, and decide about what it says now."
 
 
 class ConsentExpired(Gone):
     code = "consent_expired"
     title = "This request has expired"
+    remedy = "Ask for consent again. A request can be decided for 10 minutes."
 
 
 class OtherBrowser(Forbidden):
@@ -24,6 +27,7 @@ class OtherBrowser(Forbidden):
 
     code = "other_browser"
     title = "This request was started in another browser"
+    remedy = "Open the request in the browser that started it, or start again in this one."
 
 
 class NothingToGrant(InvalidScope):

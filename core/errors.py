@@ -15,11 +15,12 @@ class FieldError:
 
 
 class DomainError(Exception):
-    """An error with a stable `code`. Subclasses set `code`, `status` and `title`."""
+    """An error with a stable `code`. Subclasses set `code`, `status`, `title` and `remedy`."""
 
     code = "error"
     status = 400
     title = "The request could not be completed"
+    remedy = ""
 
     def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
         self.detail = detail or self.title
@@ -32,6 +33,7 @@ class Invalid(DomainError):
 
     code = "validation_failed"
     title = "The request is not valid"
+    remedy = "Correct each field that errors names."
 
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
@@ -44,12 +46,14 @@ class NotAuthenticated(DomainError):
     code = "not_authenticated"
     status = 401
     title = "A valid credential is required"
+    remedy = "Send a credential that is active. WWW-Authenticate names the scheme."
 
 
 class Forbidden(DomainError):
     code = "forbidden"
     status = 403
     title = "This credential does not allow this request"
+    remedy = "Use a credential of the kind that detail names."
 
 
 class NotFound(DomainError):
@@ -58,18 +62,21 @@ class NotFound(DomainError):
     code = "not_found"
     status = 404
     title = "Not found"
+    remedy = "Check the id, and that the credential belongs to its owner."
 
 
 class Conflict(DomainError):
     code = "conflict"
     status = 409
     title = "The request conflicts with the current state"
+    remedy = "Read the object again, and decide about its current state."
 
 
 class Gone(DomainError):
     code = "gone"
     status = 410
     title = "No longer available"
+    remedy = "Start again."
 
 
 class Throttled(DomainError):
@@ -78,6 +85,7 @@ class Throttled(DomainError):
     code = "throttled"
     status = 429
     title = "Too many attempts"
+    remedy = "Wait for the number of seconds in Retry-After."
 
     def __init__(self, retry_after: int) -> None:
         super().__init__(f"Too many attempts. Try again in {_in_words(retry_after)}.")
@@ -90,6 +98,7 @@ class Unavailable(DomainError):
     code = "unavailable"
     status = 503
     title = "The service is temporarily unavailable"
+    remedy = "Try again after the number of seconds in Retry-After."
 
 
 def _in_words(seconds: int) -> str:

@@ -35,6 +35,7 @@ _CLAIM = """
 class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
     title = "This Idempotency-Key was used for another request"
+    remedy = "Send a new Idempotency-Key with a new request."
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ class InvalidToken(NotAuthenticated):
 
     code = "invalid_token"
     title = "The token is not valid"
+    remedy = "Refresh the access token, or ask the user for consent again."
 
 
 class InsufficientScope(Forbidden):
@@ -45,6 +46,7 @@ class InsufficientScope(Forbidden):
 
     code = "insufficient_scope"
     title = "The token lacks a required scope"
+    remedy = "Ask the user for consent to the scopes that the challenge names."
 
 
 class PolicyDenied(Forbidden):
@@ -52,6 +54,7 @@ class PolicyDenied(Forbidden):
 
     code = "policy_denied"
     title = "A policy denies this request"
+    remedy = "Wait for Retry-After if it is sent. Otherwise the organization's policies do not allow this call."
 
 
 # What a denial is called here. Any other reason is a fault of the token.

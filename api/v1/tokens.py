@@ -52,6 +52,7 @@ class InvalidGrant(DomainError):
 
     code = "invalid_grant"
     title = "The code or the refresh token is not valid"
+    remedy = "Ask the user for consent again. A code works once, within 60 seconds; a refresh token works once."
 
 
 class ClientEndpoint(Endpoint):

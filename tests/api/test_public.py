@@ -1,6 +1,7 @@
 """What anybody may read: scopes, health, the document."""
 
 import json
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_the_document_lists_every_code_event_and_reason() -> None:
     words = json.loads(DOCUMENT.read_text())["info"]["description"]
     for value in [*(error.code for error in known_errors()), *(each.value for each in (*Event, *Reason))]:
         assert f"`{value}`" in words
+
+
+@pytest.mark.parametrize("error", known_errors(), ids=lambda error: error.__name__)
+def test_every_error_has_a_remedy_of_its_own(anybody: Api, error: Any) -> None:
+    assert vars(error)["remedy"].endswith(".")
+    page = unescape(anybody.client.get("/api/docs/errors").content.decode())
+    assert error.title in page
+    assert error.remedy in page
 
 
 def test_the_document_is_valid(tmp_path: Path) -> None:
