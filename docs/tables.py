@@ -1,4 +1,4 @@
-"""Write the tables of docs/ that are generated: endpoints, scopes, rule types, decisions.
+"""Write the tables of docs/ that are generated: endpoints, errors, scopes, rule types, decisions.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -48,6 +48,15 @@ def _credentials(operation: dict[str, Any]) -> str:
     # Client credentials may be in the body instead, where this list does not show them.
     is_optional = {} in kinds and {"basic": []} not in kinds
     return f"{names}, optional" if names and is_optional else names or "none"
+
+
+def errors() -> Iterator[str]:
+    """Yield a table of the error codes of the JSON API."""
+    from api.documentation import known_errors
+
+    yield "| code | status | meaning | remedy |\n|---|---|---|---|\n"
+    yield from (_row(f"`{each.code}`", str(each.status), f"{each.title}.", each.remedy) for each in known_errors())
+    yield "\n"
 
 
 def scopes() -> Iterator[str]:
@@ -109,6 +118,7 @@ def _row(*cells: str) -> str:
 
 TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "endpoints": endpoints,
+    "errors": errors,
     "scopes": scopes,
     "rules": rules,
     "decisions": decisions,
