@@ -1,6 +1,7 @@
 """The agent: an OAuth client (RFC 6749 section 2) that a developer registers."""
 
 from collections.abc import Iterable
+from enum import Enum
 
 from django.db import models
 from oauth2_provider.models import AbstractApplication
@@ -15,6 +16,14 @@ from developers.models import Organization
 def new_client_id() -> str:
     """Return a public client identifier, `agc_...`."""
     return new_secret("agc")
+
+
+class Stopper(Enum):
+    """What keeps an agent from acting, each as a sentence for the user and the developer."""
+
+    ORGANIZATION = "The agent's organization is suspended."
+    ADMINISTRATOR = "An administrator has stopped the agent."
+    DEVELOPER = "The agent's developer has suspended it."
 
 
 class Agent(AbstractApplication):
@@ -73,25 +82,26 @@ class Agent(AbstractApplication):
         return self.redirect_uris.split()
 
     @property
+    def stopped_by(self) -> Stopper | None:
+        """Return what keeps the agent from acting. None when it may act.
+
+        Danger: add a new way to stop an agent here, and every surface obeys it.
+        """
+        if self.organization is not None and not self.organization.may_act:
+            return Stopper.ORGANIZATION
+        if self.is_stopped:
+            return Stopper.ADMINISTRATOR
+        return None if self.status == self.Status.ACTIVE else Stopper.DEVELOPER
+
+    @property
     def may_act(self) -> bool:
         """Return whether the agent may do anything at all: nothing has stopped it or its organization."""
-        return not self.why_stopped()
+        return self.stopped_by is None
 
     @property
     def is_stopped(self) -> bool:
         """Return whether an administrator has stopped it. Ask `may_act` before letting it do something."""
         return self.stopped_at is not None
-
-    def why_stopped(self) -> str:
-        """Return why the agent may not act, as a sentence for users and developers. Empty if it may.
-
-        Add every new way to stop an agent here: all surfaces rely on it.
-        """
-        if self.organization is not None and not self.organization.may_act:
-            return "The agent's organization is suspended."
-        if self.is_stopped:
-            return "An administrator has stopped the agent."
-        return "" if self.status == self.Status.ACTIVE else "The agent's developer has suspended the agent."
 
     @property
     def is_confidential(self) -> bool:

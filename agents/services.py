@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from agents.errors import AgentSuspended, InvalidClient
-from agents.models import Agent, ClientSecret
+from agents.models import Agent, ClientSecret, Stopper
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.selectors import agent_for_client_id
 from audit.events import Event
@@ -50,7 +50,7 @@ def register_agent(
 ) -> RegisteredAgent:
     """Create a confidential agent. Raises `Invalid` for a redirect URI that may not be registered.
 
-    The caller has checked `allowed_scopes` against the catalogue, which stands a layer above.
+    The caller has checked `allowed_scopes` with `require_known`.
     """
     hold_developer(actor)
     _check_redirect_uris(redirect_uris)
@@ -125,10 +125,11 @@ def lock_agent(agent_id: str) -> Agent:
 
 def require_may_act(agent: Agent) -> None:
     """Raise `OrganizationSuspended` or `AgentSuspended` for an agent that may not act now."""
-    if agent.may_act:
-        return
-    is_organization = agent.organization is not None and not agent.organization.may_act
-    raise (OrganizationSuspended if is_organization else AgentSuspended)(agent.why_stopped())
+    stopper = agent.stopped_by
+    if stopper is Stopper.ORGANIZATION:
+        raise OrganizationSuspended(stopper.value)
+    if stopper is not None:
+        raise AgentSuspended(stopper.value)
 
 
 def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:

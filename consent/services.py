@@ -25,7 +25,7 @@ from core.actor import SYSTEM, Actor
 from core.errors import Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch
-from resources.audiences import Audience, named_audiences, owners_of, require_services
+from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.errors import InvalidScope
 from resources.models import ResourceServer
@@ -152,8 +152,7 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use a redirect URI that is registered for this agent. It must match exactly.")
     require_may_act(agent)
-    audiences = named_audiences(request.resource)
-    require_services([audience.identifier for audience in audiences])
+    audiences = require_audiences(request.resource)
     _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "This field is required for this agent (RFC 7636).")

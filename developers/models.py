@@ -29,10 +29,6 @@ class Organization(models.Model):
         """Return whether the organization, its developers, agents and resource servers may do anything at all."""
         return self.suspended_at is None
 
-    def why_stopped(self) -> str:
-        """Return why the organization may not act, as a sentence. Empty if it may."""
-        return "" if self.may_act else "The organization is suspended."
-
     def suspension_notice(self) -> str:
         """Return when and why an administrator suspended the organization, for its own developers."""
         when = f" on {self.suspended_at:%Y-%m-%d at %H:%M} UTC" if self.suspended_at else ""

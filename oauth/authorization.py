@@ -21,7 +21,7 @@ from core.errors import DomainError
 from oauth.clients import find_client
 from oauth.errors import OAuthError, from_domain
 from oauth.parameters import Parameters, is_clean
-from resources.audiences import Audience, audience_for_identifier
+from resources.audiences import Audience, require_audiences
 from resources.models import ResourceServer
 
 # Clients may ask for it, but they get refresh tokens in any case.
@@ -117,16 +117,10 @@ def _check_challenge(parameters: Parameters) -> None:
 
 
 def _audiences(parameters: Parameters) -> list[Audience]:
-    return [_audience(identifier) for identifier in parameters.all("resource")]
-
-
-def _audience(identifier: str) -> Audience:
-    audience = audience_for_identifier(identifier)
-    if audience is None:
-        raise OAuthError("invalid_target", "The resource is not a registered resource server.")
-    if audience.server is not None and not audience.server.organization.may_act:
-        raise OAuthError("invalid_target", "The organization of the resource server is suspended.")
-    return audience
+    try:
+        return require_audiences(parameters.all("resource"))
+    except DomainError as error:
+        raise from_domain(error) from error
 
 
 def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:

@@ -11,6 +11,8 @@ from developers.models import Organization
 from resources.errors import InvalidTarget, ServiceSuspended
 from resources.models import ResourceServer
 
+SUSPENDED = "The organization of the resource server is suspended."
+
 
 @dataclass(frozen=True, slots=True)
 class Audience:
@@ -18,6 +20,10 @@ class Audience:
 
     identifier: str
     server: ResourceServer | None
+
+    @property
+    def may_act(self) -> bool:
+        return self.server is None or self.server.organization.may_act
 
 
 def audience_for_identifier(identifier: str) -> Audience | None:
@@ -43,11 +49,11 @@ def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
 def require_services(identifiers: Iterable[str]) -> None:
     """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
     if any(not organization.may_act for organization in organizations_of_services(identifiers)):
-        raise ServiceSuspended("The organization of the resource server is suspended.")
+        raise ServiceSuspended(SUSPENDED)
 
 
-def named_audiences(identifiers: Sequence[str]) -> list[Audience]:
-    """Return the audiences that a request names. Raises `InvalidTarget`."""
+def require_audiences(identifiers: Sequence[str]) -> list[Audience]:
+    """Return the audiences that a request names. Raises `InvalidTarget`, `ServiceSuspended`."""
     found = [audience_for_identifier(identifier) for identifier in identifiers]
     audiences = [audience for audience in found if audience is not None]
     if len(audiences) != len(found):
@@ -55,6 +61,8 @@ def named_audiences(identifiers: Sequence[str]) -> list[Audience]:
             "Use the identifier of a registered resource server, or leave it out.",
             errors=(FieldError("resource", "Not a registered resource server."),),
         )
+    if not all(audience.may_act for audience in audiences):
+        raise ServiceSuspended(SUSPENDED)
     return audiences
 
 

@@ -63,8 +63,8 @@ def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: da
     """Return why a consent yields no tokens for this audience now. None when it does."""
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The user's account is deactivated."
-    if not consent.agent.may_act:
-        return consent.agent.why_stopped()
+    if consent.agent.stopped_by is not None:
+        return consent.agent.stopped_by.value
     if not _is_any_service_live(audience):
         return "The service for which the tokens are meant is suspended."
     if consent.status_at(now) != Consent.Status.APPROVED:
