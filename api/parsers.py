@@ -123,7 +123,7 @@ def _exact(digits: str) -> int:
 
 
 def _check_text(value: dict[str, Any]) -> None:
-    errors = tuple(FieldError(path, "must be valid Unicode text") for path in _surrogates(value, ""))
+    errors = tuple(FieldError(path, "Must be valid Unicode text.") for path in _surrogates(value, ""))
     if errors:
         raise Invalid("A string is not valid Unicode.", errors=errors[:20])
 

@@ -29,7 +29,7 @@ class PolicyEndpoint(DeveloperEndpoint):
         try:
             return agent_for_organization(self.developer.organization_id, agent_id)
         except NotFound as error:
-            raise Invalid.field("agentId", "is not one of your organization's agents") from error
+            raise Invalid.field("agentId", "Must be one of your organization's agents.") from error
 
 
 class Policies(PolicyEndpoint):
