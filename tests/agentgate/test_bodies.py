@@ -1,4 +1,4 @@
-"""Bodies that are refused before any view, and what the application leaves unread."""
+"""Request bodies: those refused before any view reads them, and those the application leaves unread."""
 
 import io
 from typing import Any
@@ -51,7 +51,7 @@ def test_a_length_beyond_the_limit_or_malformed_is_refused_unread(
 
 
 @pytest.mark.parametrize("length", ["", "0"])
-def test_no_body_is_no_fault(length: str, db: None) -> None:
+def test_a_request_without_a_body_is_accepted(length: str, db: None) -> None:
     assert Client().generic("GET", "/api/v1/scopes", CONTENT_LENGTH=length).status_code == 200
 
 
@@ -92,10 +92,10 @@ class TestDeclaredBody:
 
 
 class Connection(io.BytesIO):
-    """A body on its way, which tells how much of it was taken."""
+    """A body that counts how much of it was read."""
 
     def taken_by(self, read: int, **environ: str) -> int:
-        """Let an application read `read` bytes of us; return how many were taken in the end."""
+        """Let an application read `read` bytes of this body. Return how many bytes were read in the end."""
 
         def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
             environ["wsgi.input"].read(read)

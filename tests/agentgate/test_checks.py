@@ -9,7 +9,7 @@ from agentgate.checks import check_exposure, check_proxies, check_sqlite, check_
 
 
 def found() -> set[str]:
-    """Return the ids of what our own checks say."""
+    """Return the ids of the messages of our own checks."""
     checks = (check_exposure, check_proxies, check_sqlite, check_throttles)
     return {str(message.id) for check in checks for message in check()}
 

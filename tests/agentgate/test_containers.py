@@ -1,4 +1,4 @@
-"""What `compose.yaml` and the `Dockerfile` promise, as far as it shows without an engine.
+"""What `compose.yaml` and the `Dockerfile` promise, as far as files can show it.
 
 `tests/live/test_containers.py` runs their commands.
 """
@@ -65,7 +65,7 @@ def test_every_lasting_service_has_a_health_check(name: str) -> None:
 
 
 def test_postgresql_is_asked_where_its_first_start_does_not_answer() -> None:
-    """The temporary server of the image's first start listens on the socket alone."""
+    """The temporary server of the image's first start listens on the socket only."""
     command = SERVICES["postgres"]["healthcheck"]["test"]
 
     assert command[command.index("--host") + 1] == "127.0.0.1"
@@ -86,8 +86,8 @@ def test_the_gateway_is_trusted_from_where_a_proxy_on_this_machine_comes() -> No
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_variable_of_the_readme_can_reach_the_containers(name: str) -> None:
-    """From .env, except for what compose decides itself; and that takes its value from there or is a secret."""
+def test_every_documented_variable_can_reach_the_containers(name: str) -> None:
+    """They come from .env. A variable that compose sets itself takes its value from there, or is a secret."""
     service = SERVICES[name]
     decided = service["environment"]
 

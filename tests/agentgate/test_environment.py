@@ -1,4 +1,4 @@
-"""What the environment may say, and what ends the start with one line."""
+"""Which environment variables are accepted, and which stop the start with one line."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_a_secret_key_is_derived_unless_it_is_given() -> None:
     assert read_secret_key(Environment({"SECRET_KEY": GOOD_SECRET}), "jwt") == GOOD_SECRET
 
 
-def test_a_random_jwt_secret_is_taken() -> None:
+def test_a_random_jwt_secret_is_accepted() -> None:
     assert read_jwt_secret(Environment({"JWT_SECRET": GOOD_SECRET})) == GOOD_SECRET
 
 
@@ -86,7 +86,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["none", "RS512", "es256", "HS512"])
-def test_another_algorithm_stops_the_start(algorithm: str) -> None:
+def test_an_unknown_algorithm_stops_the_start(algorithm: str) -> None:
     with pytest.raises(SystemExit, match="JWT_ALGORITHM must be one of ES256, RS256, EdDSA, HS256"):
         read_algorithm(Environment({"JWT_ALGORITHM": algorithm}))
 
@@ -98,7 +98,7 @@ def test_es256_is_the_default_algorithm() -> None:
 @pytest.mark.parametrize(
     "url", ["gate.example.com", "ftp://gate.example.com", "https://gate.example.com/api", "https://"]
 )
-def test_an_api_url_that_is_no_origin_stops_the_start(url: str) -> None:
+def test_an_api_url_that_is_not_an_origin_stops_the_start(url: str) -> None:
     with pytest.raises(SystemExit, match="API_URL must be an origin"):
         read_api_url(Environment({"API_URL": url}))
 
@@ -111,11 +111,11 @@ def test_http_on_a_public_host_stops_the_start(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
-def test_http_on_a_loopback_host_is_taken(host: str) -> None:
+def test_http_on_a_loopback_host_is_accepted(host: str) -> None:
     assert read_api_url(Environment({"API_URL": f"http://{host}"})) == f"http://{host.lower()}"
 
 
-def test_a_closing_slash_of_the_api_url_does_not_matter() -> None:
+def test_a_trailing_slash_of_the_api_url_does_not_matter() -> None:
     assert read_api_url(Environment({"API_URL": "https://gate.example.com/"})) == "https://gate.example.com"
 
 
@@ -124,7 +124,7 @@ def test_the_api_url_is_kept_in_its_canonical_form() -> None:
     assert read_api_url(Environment({"API_URL": "HTTPS://Gate.Example.com.:443"})) == "https://gate.example.com"
 
 
-def test_only_the_issuer_whose_metadata_is_served_is_taken() -> None:
+def test_only_the_issuer_whose_metadata_is_served_is_accepted() -> None:
     url = "https://gate.example.com"
     assert read_issuer(Environment({}), url) == f"{url}/oauth"
     assert read_issuer(Environment({"JWT_ISSUER": f"{url}/oauth"}), url) == f"{url}/oauth"
@@ -137,13 +137,13 @@ def test_a_flag_is_read_in_every_usual_spelling(text: str, value: bool) -> None:
     assert Environment({"DEBUG": text}).flag("DEBUG", default=not value) is value
 
 
-def test_a_flag_that_is_neither_stops_the_start() -> None:
+def test_an_invalid_flag_stops_the_start() -> None:
     with pytest.raises(SystemExit, match="DEBUG must be true or false"):
         Environment({"DEBUG": "maybe"}).flag("DEBUG")
 
 
 @pytest.mark.parametrize("text", ["-1", "8000.0", "eight"])
-def test_a_number_that_is_none_stops_the_start(text: str) -> None:
+def test_an_invalid_number_stops_the_start(text: str) -> None:
     with pytest.raises(SystemExit, match="API_PORT must be a whole number"):
         Environment({"API_PORT": text}).number("API_PORT", 8000)
 

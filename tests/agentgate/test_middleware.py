@@ -1,4 +1,4 @@
-"""Request ids, and whom we believe about where a request comes from."""
+"""Request ids, and which headers about the caller's address are believed."""
 
 import logging
 from ipaddress import ip_network
@@ -58,7 +58,7 @@ class TestBehindAProxy:
 
         assert (request.META["REMOTE_ADDR"], request.scheme) == (CALLER, "http")
 
-    def test_an_address_that_is_none_is_not_believed(self) -> None:
+    def test_an_invalid_address_is_not_believed(self) -> None:
         assert pass_through(PROXY, X_Forwarded_For="localhost").META["REMOTE_ADDR"] == PROXY
 
     @pytest.mark.parametrize("peer", [PROXY, CALLER])
@@ -75,13 +75,13 @@ def test_a_well_formed_request_id_is_kept(offered: str, db: None) -> None:
 
 
 @pytest.mark.parametrize("offered", ["", "short", "a" * 65, "with space 1", "<script>alert</script>", "naïve-id-1"])
-def test_any_other_is_replaced(offered: str, db: None) -> None:
+def test_any_other_request_id_is_replaced(offered: str, db: None) -> None:
     answered = Client().get("/", headers={"X-Request-Id": offered})["X-Request-Id"]
 
     assert answered.startswith("req_")
 
 
-def test_also_a_refusal_and_a_page_that_is_absent_carry_one(db: None) -> None:
+def test_refusals_and_missing_pages_carry_a_request_id(db: None) -> None:
     assert Client().get("/nowhere")["X-Request-Id"].startswith("req_")
     assert Client().post("/api/v1/scopes")["X-Request-Id"].startswith("req_")
 

@@ -1,4 +1,4 @@
-"""Starting with this or that environment, each in its own process. `tests/live/test_start.py` has a database."""
+"""Start processes with different environments. `tests/live/test_start.py` starts them on a database."""
 
 import os
 import re
@@ -29,7 +29,7 @@ def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.Compl
 
 
 def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
-    """Return the settings as they come out, with a good secret."""
+    """Return the settings that result from the environment, with a strong secret."""
     done = run(
         tmp_path,
         *("-c", SHOW.format(names=names)),
@@ -90,7 +90,7 @@ def test_a_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
-    """No folder is made, and the command line is not read: `sys.argv` is absent altogether."""
+    """No folder is created, and the command line is not read: `sys.argv` does not exist."""
     program = "import sys; del sys.argv; import agentgate.settings"
     folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
     done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)

@@ -1,4 +1,4 @@
-"""The commands of `compose.yaml` and the `Dockerfile`, run as they stand against real processes."""
+"""Run the commands of `compose.yaml` and the `Dockerfile`, as written, against real processes."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ BEAT_SECONDS = 2
 
 
 def is_healthy(service: str, environment: dict[str, str]) -> bool:
-    """Run the service's health check as the engine does: by its exit status."""
+    """Run the service's health check and use its exit status, as the engine does."""
     command = [sys.executable if word == "python" else word for word in health_check(service)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
     return done.returncode == 0
@@ -33,7 +33,7 @@ def is_healthy(service: str, environment: dict[str, str]) -> bool:
 def test_the_health_check_holds_with_hosts_of_the_operator_s_choice(
     start_server: Callable[..., LiveServer],
 ) -> None:
-    """It asks from inside, by the loopback address; seen: a custom ALLOWED_HOSTS answered it 400."""
+    """It comes from inside, to the loopback address. With a custom ALLOWED_HOSTS it was once answered 400."""
     hosts = {"API_URL": "https://gate.example.com", "ALLOWED_HOSTS": "gate.example.com,gate.internal"}
     server = start_server(processes=1, **hosts)
     environment = {"API_PORT": str(server.port)}
@@ -58,7 +58,7 @@ def test_health_without_the_database_is_one_line_in_the_log(
 
 
 def take_away(database: Database, servers: Servers) -> None:
-    """Drop the database under its server; an SQLite file that is open stays, so it loses a table."""
+    """Drop the database of a running server. An open SQLite file would remain, so it loses a table instead."""
     if database.environment.get("DATABASE_URL"):
         servers.postgres.drop_database(database.environment["DATABASE_URL"])
     else:
@@ -66,7 +66,7 @@ def take_away(database: Database, servers: Servers) -> None:
 
 
 class Worker:
-    """The worker of `compose.yaml`, with a folder of its own for /tmp, where the application's cannot be written."""
+    """The worker of `compose.yaml`, which can write only to its own folder in place of /tmp."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.folder = folder
@@ -127,7 +127,7 @@ def unprivileged(folder: Path) -> list[str]:
 
 @pytest.fixture
 def database(databases: Databases, servers: Servers) -> Database:
-    """What compose has: PostgreSQL and Valkey."""
+    """The databases that compose uses: PostgreSQL and Valkey."""
     database = databases.postgresql(servers.postgres, servers.valkey)
     manage(database.environment, "shell", "-c", MAKE_ONE)
     return database
@@ -146,7 +146,7 @@ def worker(database: Database, servers: Servers) -> Iterator[Worker]:
 def test_beat_sweeps_as_the_image_s_user_and_the_health_check_notices_when_it_dies(
     worker: Worker, database: Database
 ) -> None:
-    """Seen: beat could not write its schedule, no sweep ever ran, and the worker looked healthy."""
+    """Beat once could not write its schedule: no sweep ran, and the worker looked healthy."""
     assert not worker.is_healthy()
     wait_for(worker.heartbeat().exists, worker, START_SECONDS)
     assert worker.is_healthy()

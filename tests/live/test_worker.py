@@ -1,4 +1,4 @@
-"""The worker does what beat would ask it: on the embedded broker, and on a real Valkey."""
+"""The worker runs the tasks that it is sent, with and without Valkey."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Signing keys: one at first, rotated without an outage, bound to their algorithm, sealed."""
+"""Signing keys: created once, rotated without an outage, bound to their algorithm, sealed."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 
 @pytest.fixture(autouse=True)
 def _cold_process() -> None:
-    """Start as a new process does: knowing no key."""
+    """Start like a new process, which has no keys in memory."""
     keys._signing.clear()
     keys._verifying.clear()
 
