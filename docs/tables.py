@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ def errors() -> Iterator[str]:
     """Yield a table of the error codes of the JSON API."""
     from api.documentation import known_errors
 
+    import_module("agentgate.urls")  # Errors are known once the modules of all views are loaded.
     yield "| code | status | meaning | remedy |\n|---|---|---|---|\n"
     yield from (_row(f"`{each.code}`", str(each.status), f"{each.title}.", each.remedy) for each in known_errors())
     yield "\n"
