@@ -55,11 +55,6 @@ class Scope:
         """Return what a person agrees to: with other words it is another permission."""
         return (self.title, self.description, self.cannot, self.risk_level)
 
-    @property
-    def risk_rank(self) -> int:
-        """Return 1 (low) to 4 (critical)."""
-        return RISK_LEVELS.index(self.risk_level) + 1
-
 
 @cache
 def catalogue() -> Mapping[str, Scope]:

@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
-RISKS = ("low", "standard", "high", "critical")
+from resources.models import RISK_LEVELS
+
 RISK_WORDS = {
     "low": _("Low risk"),
     "standard": _("Standard risk"),
@@ -17,13 +18,13 @@ RISK_WORDS = {
 
 def risk_level(risk: object) -> int:
     """Return 1 for low to 4 for critical. An unknown risk counts as critical."""
-    return RISKS.index(str(risk)) + 1 if str(risk) in RISKS else len(RISKS)
+    return RISK_LEVELS.index(str(risk)) + 1 if str(risk) in RISK_LEVELS else len(RISK_LEVELS)
 
 
 def highest_risk(risks: Iterable[object]) -> str | None:
     """Return the highest of `risks`, or None if there are none."""
     levels = [risk_level(risk) for risk in risks]
-    return RISKS[max(levels) - 1] if levels else None
+    return RISK_LEVELS[max(levels) - 1] if levels else None
 
 
 def csp_source(uri: str) -> str:

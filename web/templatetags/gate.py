@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from core.text import plain_text
+from resources.models import RISK_LEVELS
 from web import display
 
 register = template.Library()
@@ -32,7 +33,7 @@ register.filter("plain", plain_text)
 def risk(level: str) -> dict[str, Any]:
     """Render the four-bar risk gauge with its label."""
     height = display.risk_level(level)
-    name = display.RISKS[height - 1]
+    name = RISK_LEVELS[height - 1]
     return {"level": name, "word": display.RISK_WORDS[name], "bars": [n < height for n in range(4)]}
 
 
