@@ -1,17 +1,79 @@
-"""A grant from end to end, made by the services."""
+"""People, developers, agents, requests for consent, grants and resource servers, all made by the services."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
 
 from accounts.models import User
+from accounts.services import register_user
 from agents.models import Agent
+from agents.services import register_agent
 from consent.approval import approve_consent
+from consent.connections import Choice
 from consent.models import Consent
-from tests.web.world import ANYBODY, as_user, make_agent, make_developer, make_user
-from tests.web.world import ask as ask_consent
+from consent.services import ConsentRequest, request_consent
+from core.actor import Actor
+from developers.acting import as_developer
+from developers.models import Developer
+from developers.services import become_developer
+from resources.custom_scopes import ScopeDefinition
+from resources.services import RegisteredResourceServer, register_resource_server
+from tests.constants import CALLBACK, PASSWORD
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
-__all__ = ["ANYBODY", "Grant", "make_grant"]
+AGENT_SCOPES = ["email:read", "email:send", "calendar:freebusy", "payments:charge", "profile:read"]
+SERVICE_SCOPES = ["email:read", "email:send", "calendar:freebusy"]
+ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
+
+
+def as_user(user: User) -> Actor:
+    return ANYBODY.acting_as("user", user.id)
+
+
+def make_developer(email: str, organization: str = "Acme") -> Developer:
+    user = make_user(email)
+    return become_developer(actor=ANYBODY, user=user, name=organization).developer
+
+
+def make_agent(developer: Developer, **fields: Any) -> Agent:
+    fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": AGENT_SCOPES, **fields}
+    actor = as_developer(ANYBODY, developer)
+    return register_agent(actor=actor, organization=developer.organization, **fields).agent
+
+
+def ask(agent: Agent, **fields: Any) -> Consent:
+    """Let the agent ask for consent."""
+    fields = {"scopes": ["email:read", "email:send"], "redirect_uri": CALLBACK, **fields}
+    return request_consent(actor=ANYBODY, agent=agent, request=ConsentRequest(**fields))
+
+
+def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
+    """Let the person allow it."""
+    return approve_consent(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
+
+
+def make_user(email: str, name: str = "") -> User:
+    return register_user(actor=ANYBODY, email=email, password=PASSWORD, name=name)
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def make_resource_server(
+    developer: Developer, identifier: str, *scopes: str | ScopeDefinition
+) -> RegisteredResourceServer:
+    return register_resource_server(
+        actor=ANYBODY,
+        organization=developer.organization,
+        name="Service",
+        identifier=identifier,
+        scopes=scopes or SERVICE_SCOPES,
+    )
 
 
 @dataclass
@@ -31,7 +93,7 @@ def make_grant(
 ) -> Grant:
     agent = make_agent(make_developer(developer, "Acme"))
     user = make_user(email)
-    consent = ask_consent(agent, scopes=scopes or ["email:read"])
+    consent = ask(agent, scopes=scopes or ["email:read"])
     approval = approve_consent(actor=as_user(user), consent=consent, user=user)
     issued = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)

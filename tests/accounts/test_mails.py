@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.console_mail import EmailBackend
 from tests.mails import link_in
-from tests.web.world import make_user
+from tests.world import make_user
 
 pytestmark = pytest.mark.django_db
 

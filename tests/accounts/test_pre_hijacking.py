@@ -20,7 +20,7 @@ from consent.models import Consent
 from core.actor import Actor
 from core.errors import DomainError
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
-from tests.web.world import allow, ask, make_agent, make_developer
+from tests.world import allow, ask, make_agent, make_developer
 from tokens.models import TokenFamily
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"

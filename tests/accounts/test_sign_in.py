@@ -21,7 +21,7 @@ from accounts.services import (
 from audit.models import Entry
 from core.actor import SYSTEM, Actor
 from core.errors import Throttled
-from tests.web.world import PASSWORD, make_user
+from tests.world import PASSWORD, make_user
 
 HOME = Actor("anonymous", ip="203.0.113.7")
 ELSEWHERE = Actor("anonymous", ip="198.51.100.9")

@@ -11,7 +11,7 @@ from accounts.registration import start_registration
 from accounts.services import new_user
 from accounts.tasks import sweep_registrations
 from accounts.verification import send_address_code
-from tests.web.world import ANYBODY, PASSWORD, as_user, make_user
+from tests.world import ANYBODY, PASSWORD, as_user, make_user
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,8 @@ from agents.models import Agent
 from audit.models import Entry
 from policies.models import Policy
 from tests.admin.test_pages import MODELS, form_url, name_of
-from tests.admin.world import World, sign_in, staff
+from tests.admin.world import World, staff
+from tests.world import sign_in
 
 ADDABLE = {Policy}
 EDITABLE = {Policy, Agent, User}

@@ -12,7 +12,8 @@ from django.urls import reverse
 from accounts.models import User
 from agents.models import Agent
 from tests.admin.test_pages import SECRET_FIELDS, list_url, name_of
-from tests.admin.world import World, sign_in, staff
+from tests.admin.world import World, staff
+from tests.world import sign_in
 
 REGISTERED = list(admin.site._registry)
 HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}

@@ -15,7 +15,8 @@ from policies.models import Policy
 from tests.admin.test_actions import confirm
 from tests.admin.test_edits import page_url
 from tests.admin.test_pages import MODELS, form_url, list_url, name_of
-from tests.admin.world import World, sign_in, staff
+from tests.admin.world import World, staff
+from tests.world import sign_in
 
 
 @pytest.fixture

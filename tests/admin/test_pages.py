@@ -18,7 +18,9 @@ from agents.models import Agent, UsedAssertion
 from audit.models import Concern, Leaf, PendingEntry, PersonalData
 from core.models import IdempotencyRecord
 from limits.models import Counter
-from tests.admin.world import PASSWORD, World, sign_in, staff
+from tests.admin.world import World, staff
+from tests.constants import PASSWORD
+from tests.world import sign_in
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")

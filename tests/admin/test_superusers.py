@@ -8,7 +8,8 @@ from django.urls import reverse
 from accounts.models import User
 from tests.admin.test_actions import confirm
 from tests.admin.test_pages import form_url, list_url
-from tests.admin.world import World, sign_in, staff
+from tests.admin.world import World, staff
+from tests.world import sign_in
 
 USERS = ("accounts.view_user", "accounts.change_user")
 GROUPS = ("auth.view_group", "auth.add_group", "auth.change_group", "auth.delete_group")

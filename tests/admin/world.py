@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import Permission
-from django.test import Client
 
 from accounts.models import PendingRegistration, User
 from accounts.registration import start_registration
@@ -15,9 +14,8 @@ from agents.services import register_agent
 from audit.models import Leaf, PendingEntry
 from consent.approval import approve_consent
 from consent.models import Consent
-from consent.services import ConsentRequest, request_consent
 from core import clock
-from core.actor import SYSTEM, Actor
+from core.actor import SYSTEM
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
 from developers.acting import as_developer
@@ -27,13 +25,12 @@ from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from resources.services import register_resource_server
+from tests.constants import CALLBACK, PASSWORD
+from tests.world import ANYBODY, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
 
-PASSWORD = "a-long-enough-passphrase"
-CALLBACK = "https://smartmail.example/callback"
-ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
 OWN_SCOPE = ScopeDefinition("acme:books", "low", "See your books", "See titles", "change them")
 
 
@@ -75,8 +72,7 @@ def make_world() -> World:
 
 def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, str]:
     """Return an approved consent, its spent code, the newest tokens and the spent refresh token."""
-    request = ConsentRequest(scopes=["email:read", "email:send"], redirect_uri=CALLBACK)
-    pending = request_consent(actor=ANYBODY, agent=agent, request=request)
+    pending = ask(agent)
     approval = approve_consent(actor=ANYBODY.acting_as("user", user.id), consent=pending, user=user)
     first = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
     assert isinstance(first, IssuedTokens)
@@ -106,12 +102,6 @@ def _fill_the_rest(world: World) -> None:
     entry = PendingEntry.objects.order_by("entry_id").first()
     assert entry is not None
     Leaf.objects.create(index=0, entry_id=entry.entry_id, number=0, digest=entry.digest)
-
-
-def sign_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def staff(*permissions: str) -> User:

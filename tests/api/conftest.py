@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-PASSWORD = "correct-horse-battery-7"
-CALLBACK = "https://service.example/callback"
-SCOPES = ["email:read", "email:send", "calendar:read"]
+from tests import constants
+from tests.constants import CALLBACK, PASSWORD
+
+SCOPES = list(constants.SCOPES)
 
 Json = dict[str, Any]
 

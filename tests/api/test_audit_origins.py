@@ -8,7 +8,7 @@ from django.test import Client
 
 from tests.api.conftest import CALLBACK, PASSWORD, Api, Json, credentials, expect, initiate, new_agent, verify
 from tests.api.test_tokens import basic
-from tests.oauth.world import challenge_for
+from tests.constants import challenge_for
 
 PERSON = {"User_Agent": "Ada's browser/1.0"}
 AGENT = {"User_Agent": "SmartMail/2.0"}
@@ -166,7 +166,7 @@ def stock_tokens(developer: Api, person: Any) -> tuple[Json, str, str]:
     """Return a service, the id of a stock client that the person lets use it, and the client's access token."""
     from accounts.models import User
     from agents.models import Agent
-    from tests.oauth.world import OAuthClient
+    from tests.oauth.client import OAuthClient
 
     server = expect(201, developer.post("/resource-servers", SERVER))
     body = {"client_name": "Stock", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}

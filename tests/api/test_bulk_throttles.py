@@ -8,10 +8,10 @@ import pytest
 from django.test import Client
 
 from tests.api.conftest import CALLBACK, SCOPES, Json
+from tests.constants import PASSWORD
 
 FORM = "application/x-www-form-urlencoded"
 ALLOWED_BY_48 = 4
-PASSWORD = "correct-horse-battery-7"
 
 pytestmark = pytest.mark.django_db
 

@@ -10,9 +10,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, problem
+from tests.constants import CHALLENGE
 
 ABSENT = "cns_019a1b2c3d4e00112233445566778899aabbccddeeff"
-CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 
 
 def body_for(agent: Json, **fields: Any) -> Json:

@@ -46,7 +46,7 @@ def reader(developer: Api, notes: Json) -> Json:
 @pytest.fixture
 def browser(ada: Any) -> Any:
     from accounts.models import User
-    from tests.oauth.world import sign_in
+    from tests.world import sign_in
 
     return sign_in(User.objects.get(pk=ada.id))
 

@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from tests.api.conftest import Json, new_agent
+from tests.constants import PASSWORD
 
 EMAIL = "ada@example.com"
-PASSWORD = "correct-horse-battery-7"
 ATTACKER = "198.51.100.9"
 HOME = "203.0.113.7"
 ABROAD = "192.0.2.44"

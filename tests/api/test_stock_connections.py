@@ -24,7 +24,7 @@ SCOPES = ["email:read", "email:send", "calendar:read"]
 @pytest.fixture
 def stock(services: None) -> Any:
     from agents.models import Agent
-    from tests.oauth.world import OAuthClient
+    from tests.oauth.client import OAuthClient
 
     body = {"client_name": "Tool", "redirect_uris": ["http://127.0.0.1/cb"], "token_endpoint_auth_method": "none"}
     made = Client().post("/oauth/register", body, content_type="application/json")
@@ -60,7 +60,7 @@ def test_it_has_one_connection_whichever_services_it_names(stock: Any, ada: Any)
 
 
 def test_the_screen_of_a_later_request_shows_what_stays_allowed_elsewhere(stock: Any, person: Any) -> None:
-    from tests.oauth.world import sign_in
+    from tests.world import sign_in
 
     token = stock.tokens(person, scope="email:read email:send", resource=[ALPHA, BETA])
     browser = sign_in(person)

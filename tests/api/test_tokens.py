@@ -1,7 +1,6 @@
 """Exchange, refresh and revoke."""
 
 import base64
-import hashlib
 from datetime import timedelta
 from typing import Any
 
@@ -22,9 +21,7 @@ from tests.api.conftest import (
     tokens_for,
     verify,
 )
-
-VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+from tests.constants import CHALLENGE, VERIFIER
 
 
 def basic(user: str, password: str) -> str:

@@ -21,7 +21,7 @@ from developers.services import suspend_organization
 from resources.errors import ServiceSuspended
 from resources.services import register_resource_server
 from tests.threads import race
-from tests.web.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.models import TokenFamily

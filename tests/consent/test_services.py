@@ -19,7 +19,7 @@ from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
 from tests.threads import race
-from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
 pytestmark = pytest.mark.django_db
 

@@ -13,7 +13,7 @@ from consent.approval import deny_consent
 from consent.models import Consent
 from consent.services import delete_undecided_consents, expire_consents
 from consent.tasks import sweep_undecided_consents
-from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from django.test import Client
 
 from tests.api.conftest import Api, Json, expect, new_agent, tokens_for
 from tests.api.test_tokens import basic
-from tests.oauth.world import OAuthClient, introspect
+from tests.oauth.client import OAuthClient, introspect
 
 SCOPES = ["email:read", "email:send"]
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]

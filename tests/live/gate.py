@@ -11,10 +11,9 @@ from typing import Any
 
 import httpx
 
+from tests.constants import CALLBACK, PASSWORD, SCOPES
+
 Json = dict[str, Any]
-CALLBACK = "https://service.example/callback"
-PASSWORD = "correct-horse-battery-7"
-SCOPES = ("email:read", "email:send", "calendar:read")
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,3 @@ def decoded(token: str) -> tuple[Json, Json]:
 
 def unbase64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def base64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

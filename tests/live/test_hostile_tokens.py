@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.live.gate import Developer, Gate, Json, base64url, decoded, expect, unbase64
+from tests.constants import base64url
+from tests.live.gate import Developer, Gate, Json, decoded, expect, unbase64
 from tests.live.server import LiveServer
 
 CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -1,6 +1,5 @@
 """What the seed's API got wrong, tried at the seed's own paths."""
 
-import hashlib
 import statistics
 import subprocess
 import sys
@@ -11,11 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests.live.gate import CALLBACK, PASSWORD, Gate, Person, base64url, code_of, decoded, expect
+from tests.constants import CHALLENGE, VERIFIER
+from tests.live.gate import CALLBACK, PASSWORD, Gate, Person, code_of, decoded, expect
 from tests.live.server import LiveServer, full, manage
-
-VERIFIER = "a-code-verifier-that-is-long-enough-for-rfc-7636"
-CHALLENGE = base64url(hashlib.sha256(VERIFIER.encode()).digest())
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])

@@ -17,7 +17,7 @@ SWEEP = "from consent.tasks import sweep_consents; sweep_consents.delay()"
 MAKE_ONE = """
 from datetime import timedelta
 from django.utils import timezone
-from tests.web.world import ask, make_agent, make_developer
+from tests.world import ask, make_agent, make_developer
 consent = ask(make_agent(make_developer("dev@example.com", "Acme")))
 type(consent).objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 """

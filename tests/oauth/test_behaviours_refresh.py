@@ -1,32 +1,31 @@
 """Behaviours 38 to 42: refreshing. The races of 26 and 39 are in `test_races.py`, against running servers."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 
-if TYPE_CHECKING:
-    from accounts.models import User
-    from tests.oauth.world import OAuthClient
+from accounts.models import User
+from tests.oauth.client import OAuthClient, error_of, introspect
 
 
 def test_38_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
-    client: "OAuthClient", world: Any, ada: "User", service: Any
+    client: OAuthClient, world: Any, ada: User, service: Any
 ) -> None:
     first = client.tokens(ada)
     second = client.refresh(first["refresh_token"]).json()
     assert second["refresh_token"] != first["refresh_token"]
-    assert world.introspect(service, second["access_token"])["active"] is True
+    assert introspect(service, second["access_token"])["active"] is True
 
-    assert world.error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
+    assert error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
 
-    assert world.error_of(client.refresh(second["refresh_token"])) == "invalid_grant"
+    assert error_of(client.refresh(second["refresh_token"])) == "invalid_grant"
     for tokens in (first, second):
-        assert world.introspect(service, tokens["access_token"]) == {"active": False}
+        assert introspect(service, tokens["access_token"]) == {"active": False}
 
 
-def test_38_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: "OAuthClient", ada: "User") -> None:
+def test_38_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada)
     form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     headers = {"Authorization": client.authorization, "Idempotency-Key": "attempt-1"}
@@ -36,47 +35,47 @@ def test_38_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: "OA
 
 
 def test_40_another_clients_refresh_token_is_invalid_grant(
-    client: "OAuthClient", other: "OAuthClient", world: Any, ada: "User"
+    client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     tokens = client.tokens(ada)
-    assert world.error_of(other.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert error_of(other.refresh(tokens["refresh_token"])) == "invalid_grant"
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
-def test_40_a_wider_scope_is_invalid_scope(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_40_a_wider_scope_is_invalid_scope(client: OAuthClient, world: Any, ada: User) -> None:
     tokens = client.tokens(ada, scope="email:read")
-    assert world.error_of(client.refresh(tokens["refresh_token"], scope="email:read email:send")) == "invalid_scope"
+    assert error_of(client.refresh(tokens["refresh_token"], scope="email:read email:send")) == "invalid_scope"
 
 
-def test_41_a_narrow_refresh_keeps_the_original_scope_for_the_next(client: "OAuthClient", ada: "User") -> None:
+def test_41_a_narrow_refresh_keeps_the_original_scope_for_the_next(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada, scope="email:read email:send")
     narrow = client.refresh(first["refresh_token"], scope="email:read").json()
     full = client.refresh(narrow["refresh_token"]).json()
     assert (narrow["scope"], full["scope"]) == ("email:read", "email:read email:send")
 
 
-def test_42_an_inactive_person_gets_no_more_tokens(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_42_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
     from accounts.services import deactivate_user
 
     tokens = client.tokens(ada)
     deactivate_user(actor=world.ANYBODY, user=ada, reason="left")
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_42_a_revoked_consent_gives_no_more_tokens(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_42_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
     from consent.services import revoke_consent
 
     tokens = client.tokens(ada)
     revoke_consent(actor=world.ANYBODY, consent=ada.consents.get())
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
 @pytest.mark.parametrize("resource", ["https://mail.example/api", "https://unknown.example/"])
 def test_42_a_refresh_for_another_resource_is_invalid_target(
-    client: "OAuthClient", world: Any, ada: "User", service: Any, resource: str
+    client: OAuthClient, world: Any, ada: User, service: Any, resource: str
 ) -> None:
     tokens = client.tokens(ada)
-    assert world.error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
+    assert error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
 
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -86,58 +85,58 @@ class TestPublicClients:
     """They race and lose answers, and cannot send an `Idempotency-Key` (ADR 7)."""
 
     def test_the_direct_predecessor_gets_the_same_answer_again(
-        self, public: "OAuthClient", world: Any, ada: "User", service: Any
+        self, public: OAuthClient, world: Any, ada: User, service: Any
     ) -> None:
         first = public.tokens(ada)
         answers = [public.refresh(first["refresh_token"]) for _ in range(3)]
 
         assert [answer.status_code for answer in answers] == [200, 200, 200]
         assert len({answer.content for answer in answers}) == 1
-        assert world.introspect(service, answers[0].json()["access_token"])["active"] is True
+        assert introspect(service, answers[0].json()["access_token"])["active"] is True
         assert public.refresh(answers[0].json()["refresh_token"]).status_code == 200
 
     @pytest.mark.parametrize(("seconds", "status"), [(30, 200), (31, 400)])
     def test_it_does_so_for_thirty_seconds(
-        self, public: "OAuthClient", world: Any, ada: "User", service: Any, seconds: int, status: int
+        self, public: OAuthClient, world: Any, ada: User, service: Any, seconds: int, status: int
     ) -> None:
         with time_machine.travel(NOON, tick=False) as time:
             first = public.tokens(ada)
             second = public.refresh(first["refresh_token"]).json()
             time.shift(timedelta(seconds=seconds))
             assert public.refresh(first["refresh_token"]).status_code == status
-            assert world.introspect(service, second["access_token"])["active"] is (status == 200)
+            assert introspect(service, second["access_token"])["active"] is (status == 200)
 
-    def test_a_grandparent_ends_the_family(self, public: "OAuthClient", world: Any, ada: "User", service: Any) -> None:
+    def test_a_grandparent_ends_the_family(self, public: OAuthClient, world: Any, ada: User, service: Any) -> None:
         first = public.tokens(ada)
         second = public.refresh(first["refresh_token"]).json()
         third = public.refresh(second["refresh_token"]).json()
 
-        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+        assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
-        assert world.introspect(service, third["access_token"]) == {"active": False}
-        assert world.error_of(public.refresh(second["refresh_token"])) == "invalid_grant"
-        assert world.error_of(public.refresh(third["refresh_token"])) == "invalid_grant"
+        assert introspect(service, third["access_token"]) == {"active": False}
+        assert error_of(public.refresh(second["refresh_token"])) == "invalid_grant"
+        assert error_of(public.refresh(third["refresh_token"])) == "invalid_grant"
 
     @pytest.mark.parametrize("change", [{"scope": "email:read"}, {"resource": "https://mail.example/api"}])
     def test_another_request_is_no_repeat_and_ends_the_family(
-        self, public: "OAuthClient", world: Any, ada: "User", service: Any, change: dict[str, str]
+        self, public: OAuthClient, world: Any, ada: User, service: Any, change: dict[str, str]
     ) -> None:
         first = public.tokens(ada, scope="email:read email:send", resource="https://mail.example/api")
         second = public.refresh(first["refresh_token"]).json()
 
-        assert world.error_of(public.refresh(first["refresh_token"], **change)) == "invalid_grant"
-        assert world.introspect(service, second["access_token"]) == {"active": False}
+        assert error_of(public.refresh(first["refresh_token"], **change)) == "invalid_grant"
+        assert introspect(service, second["access_token"]) == {"active": False}
 
     @pytest.mark.parametrize("ending", ["consent", "token", "agent", "person"])
-    def test_no_answer_outlives_a_revocation(self, public: "OAuthClient", world: Any, ada: "User", ending: str) -> None:
+    def test_no_answer_outlives_a_revocation(self, public: OAuthClient, world: Any, ada: User, ending: str) -> None:
         first = public.tokens(ada)
         second = public.refresh(first["refresh_token"]).json()
         end(world, ending, public, ada, second["access_token"])
 
-        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+        assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
     def test_a_scope_that_was_taken_away_is_not_handed_out_again(
-        self, public: "OAuthClient", world: Any, ada: "User"
+        self, public: OAuthClient, world: Any, ada: User
     ) -> None:
         from consent.models import Consent
 
@@ -145,18 +144,18 @@ class TestPublicClients:
         public.refresh(first["refresh_token"])
         Consent.objects.update(granted_scopes=["email:read"])
 
-        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+        assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
     def test_another_client_gets_nothing_and_ends_nothing(
-        self, public: "OAuthClient", client: "OAuthClient", world: Any, ada: "User"
+        self, public: OAuthClient, client: OAuthClient, world: Any, ada: User
     ) -> None:
         first = public.tokens(ada)
         second = public.refresh(first["refresh_token"])
 
-        assert world.error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
+        assert error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
         assert public.refresh(first["refresh_token"]).content == second.content
 
-    def test_the_answer_is_sealed_and_forgotten(self, public: "OAuthClient", ada: "User") -> None:
+    def test_the_answer_is_sealed_and_forgotten(self, public: OAuthClient, ada: User) -> None:
         from tokens.models import RefreshToken
         from tokens.tasks import sweep_tokens
 
@@ -170,22 +169,22 @@ class TestPublicClients:
             assert sweep_tokens() == 1
         assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
 
-    def test_a_confidential_client_leaves_no_answer(self, client: "OAuthClient", ada: "User") -> None:
+    def test_a_confidential_client_leaves_no_answer(self, client: OAuthClient, ada: User) -> None:
         from tokens.models import RefreshToken
 
         client.refresh(client.tokens(ada)["refresh_token"])
         assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
 
-    def test_a_replayed_code_still_ends_everything(self, public: "OAuthClient", world: Any, ada: "User") -> None:
+    def test_a_replayed_code_still_ends_everything(self, public: OAuthClient, world: Any, ada: User) -> None:
         code = public.code(ada)
         first = public.redeem(code).json()
         public.refresh(first["refresh_token"])
 
-        assert world.error_of(public.redeem(code)) == "invalid_grant"
-        assert world.error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
+        assert error_of(public.redeem(code)) == "invalid_grant"
+        assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
 
-def end(world: Any, what: str, client: "OAuthClient", person: "User", access_token: str) -> None:
+def end(world: Any, what: str, client: OAuthClient, person: User, access_token: str) -> None:
     """End what the person granted, in one of the ways there are."""
     from accounts.services import deactivate_user
     from agents.services import update_agent

@@ -4,16 +4,14 @@ The protected resource is whatever stands behind forward authorization; the fram
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
 
-if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
-
-    from accounts.models import User
-    from tests.oauth.world import OAuthClient
+from accounts.models import User
+from tests.constants import basic
+from tests.oauth.client import FORM, ISSUER, OAuthClient, error_of, introspect, parameters_in
 
 FORWARD_AUTH = "/api/v1/forward-auth"
 PRM = "https://mail.example/.well-known/oauth-protected-resource"
@@ -22,7 +20,6 @@ METADATA = "/.well-known/oauth-authorization-server/oauth"
 
 def ask(token: str | None = None, *, server: Any = None, scopes: str = "email:read", **query: str) -> Any:
     """Ask as a proxy does for a request with this bearer."""
-    from tests.oauth.world import basic
 
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if server is not None:
@@ -48,7 +45,7 @@ def test_44_an_invalid_token_is_401_invalid_token(db: None, token: str) -> None:
     assert challenge(response) == {"error": "invalid_token", "scope": "email:read", "resource_metadata": PRM}
 
 
-def test_45_too_little_scope_is_403_and_names_every_scope_needed(client: "OAuthClient", ada: "User") -> None:
+def test_45_too_little_scope_is_403_and_names_every_scope_needed(client: OAuthClient, ada: User) -> None:
     token = client.tokens(ada)["access_token"]
     assert ask(token).status_code == 200
     response = ask(token, scopes="email:read email:send")
@@ -57,14 +54,14 @@ def test_45_too_little_scope_is_403_and_names_every_scope_needed(client: "OAuthC
     assert (said["error"], said["scope"]) == ("insufficient_scope", "email:read email:send")
 
 
-def test_46_a_token_in_the_query_is_ignored(client: "OAuthClient", ada: "User") -> None:
+def test_46_a_token_in_the_query_is_ignored(client: OAuthClient, ada: User) -> None:
     response = ask(access_token=client.tokens(ada)["access_token"])
     assert response.status_code == 401
     assert "error" not in challenge(response)
 
 
 def test_47_a_token_for_another_audience_is_401(
-    client: "OAuthClient", world: Any, ada: "User", service: Any, developer: Any
+    client: OAuthClient, world: Any, ada: User, service: Any, developer: Any
 ) -> None:
     elsewhere = world.make_resource_server(developer, "https://calendar.example/api")
     token = client.tokens(ada, resource=service.server.identifier)["access_token"]
@@ -74,7 +71,7 @@ def test_47_a_token_for_another_audience_is_401(
 
 
 def test_47_a_token_without_a_named_audience_is_good_at_home_only(
-    client: "OAuthClient", world: Any, ada: "User", service: Any, rival: Any
+    client: OAuthClient, world: Any, ada: User, service: Any, rival: Any
 ) -> None:
     foreign = world.make_resource_server(rival, "https://rival.example/api")
     token = client.tokens(ada)["access_token"]
@@ -83,16 +80,16 @@ def test_47_a_token_without_a_named_audience_is_good_at_home_only(
 
 
 def test_48_introspection_needs_a_credential(world: Any, db: None) -> None:
-    answer = Client().post("/oauth/introspect", "token=x", content_type=world.FORM)
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+    answer = Client().post("/oauth/introspect", "token=x", content_type=FORM)
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_48_introspection_is_not_for_clients(client: "OAuthClient", world: Any) -> None:
+def test_48_introspection_is_not_for_clients(client: OAuthClient, world: Any) -> None:
     assert client.post("/oauth/introspect", token="x").status_code == 401
 
 
 def test_48_an_unknown_token_is_inactive(world: Any, service: Any) -> None:
-    assert world.introspect(service, "unknown") == {"active": False}
+    assert introspect(service, "unknown") == {"active": False}
 
 
 def test_48_introspection_by_get_is_405(db: None) -> None:
@@ -100,18 +97,18 @@ def test_48_introspection_by_get_is_405(db: None) -> None:
 
 
 def test_48_a_live_token_is_described_and_logged(
-    client: "OAuthClient", world: Any, ada: "User", service: Any, developer: Any
+    client: OAuthClient, world: Any, ada: User, service: Any, developer: Any
 ) -> None:
     from audit.events import Event
     from audit.selectors import entries_for_organization
 
     tokens = client.tokens(ada)
-    found = world.introspect(service, tokens["access_token"])
+    found = introspect(service, tokens["access_token"])
     assert found.pop("iat") + 900 == found.pop("exp")
     assert found.pop("jti")
     assert found == {
         "active": True,
-        "iss": world.ISSUER,
+        "iss": ISSUER,
         "sub": ada.id,
         "aud": "http://localhost:8000",
         "client_id": client.agent.client_id,
@@ -125,18 +122,16 @@ def test_48_a_live_token_is_described_and_logged(
 
 
 def test_48_a_refresh_token_is_not_for_resource_servers(
-    client: "OAuthClient", world: Any, ada: "User", service: Any
+    client: OAuthClient, world: Any, ada: User, service: Any
 ) -> None:
-    assert world.introspect(service, client.tokens(ada)["refresh_token"]) == {"active": False}
+    assert introspect(service, client.tokens(ada)["refresh_token"]) == {"active": False}
 
 
-def test_49_revoking_an_unknown_token_is_200(client: "OAuthClient") -> None:
+def test_49_revoking_an_unknown_token_is_200(client: OAuthClient) -> None:
     assert client.post("/oauth/revoke", token="unknown").status_code == 200
 
 
-def test_49_revoking_anothers_token_is_200_and_does_nothing(
-    client: "OAuthClient", other: "OAuthClient", ada: "User"
-) -> None:
+def test_49_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient, other: OAuthClient, ada: User) -> None:
     tokens = client.tokens(ada)
     assert other.post("/oauth/revoke", token=tokens["access_token"]).status_code == 200
     assert ask(tokens["access_token"]).status_code == 200
@@ -144,17 +139,17 @@ def test_49_revoking_anothers_token_is_200_and_does_nothing(
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-def test_49_revoking_any_token_ends_the_family(client: "OAuthClient", world: Any, ada: "User", kind: str) -> None:
+def test_49_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
     tokens = client.tokens(ada)
     answer = client.post("/oauth/revoke", token=tokens[kind], token_type_hint="nonsense")
     assert (answer.status_code, answer.content) == (200, b"")
     assert ask(tokens["access_token"]).status_code == 401
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_49_revoking_needs_the_client(client: "OAuthClient", world: Any) -> None:
-    answer = client.post("/oauth/revoke", world.basic(client.agent.client_id, "wrong"), token="x")
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+def test_49_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
+    answer = client.post("/oauth/revoke", basic(client.agent.client_id, "wrong"), token="x")
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +157,7 @@ def test_49_revoking_needs_the_client(client: "OAuthClient", world: Any) -> None
 )
 def test_50_a_redirect_uri_that_is_not_safe_cannot_be_registered(world: Any, uri: Any) -> None:
     answer = Client().post("/oauth/register", {"redirect_uris": [uri]}, content_type="application/json")
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_redirect_uri")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_redirect_uri")
 
 
 def test_50_the_answer_to_a_registration_is_kept_by_nobody(db: None) -> None:
@@ -172,25 +167,25 @@ def test_50_the_answer_to_a_registration_is_kept_by_nobody(db: None) -> None:
     assert answer.json()["client_secret_expires_at"] == 0
 
 
-def test_51_forged_forwarding_headers_do_not_change_the_issuer(client: "OAuthClient", world: Any) -> None:
+def test_51_forged_forwarding_headers_do_not_change_the_issuer(client: OAuthClient, world: Any) -> None:
     forged = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
-    assert Client().get(METADATA, headers=forged).json()["issuer"] == world.ISSUER
+    assert Client().get(METADATA, headers=forged).json()["issuer"] == ISSUER
     location = Client().get("/oauth/authorize", client.parameters(scope="no:such"), headers=forged)["Location"]
-    assert dict(world.parameters_in(location))["iss"] == world.ISSUER
+    assert dict(parameters_in(location))["iss"] == ISSUER
 
 
-def test_52_the_device_flow_is_not_offered(client: "OAuthClient", world: Any) -> None:
+def test_52_the_device_flow_is_not_offered(client: OAuthClient, world: Any) -> None:
     grant = "urn:ietf:params:oauth:grant-type:device_code"
     metadata = Client().get(METADATA).json()
     assert "device_authorization_endpoint" not in metadata
     assert grant not in metadata["grant_types_supported"]
-    assert world.error_of(client.token(grant_type=grant, device_code="x")) == "unsupported_grant_type"
+    assert error_of(client.token(grant_type=grant, device_code="x")) == "unsupported_grant_type"
     for path in ("/oauth/device-authorization", "/oauth/device_authorization", "/oauth/device"):
         assert Client().post(path).status_code == 404
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_metadata_says_no_more_than_is_open(settings: "SettingsWrapper", db: None, is_open: bool) -> None:
+def test_metadata_says_no_more_than_is_open(settings: Any, db: None, is_open: bool) -> None:
     settings.OAUTH_DYNAMIC_REGISTRATION = settings.OAUTH_CLIENT_METADATA_DOCUMENTS = is_open
     for path in (METADATA, "/.well-known/openid-configuration/oauth", "/oauth/.well-known/openid-configuration"):
         metadata = Client().get(path).json()

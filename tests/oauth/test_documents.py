@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.oauth.client import error_of
+
 
 @pytest.fixture
 def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
@@ -71,7 +73,7 @@ def test_a_busy_server_says_when_to_come_back(world: Any, name_server: Event, pu
 
     assert (page.status_code, page["Retry-After"]) == (503, "1")
     assert (pushed.status_code, pushed["Retry-After"]) == (503, "1")
-    assert world.error_of(pushed) == "temporarily_unavailable"
+    assert error_of(pushed) == "temporarily_unavailable"
 
 
 def test_one_address_cannot_make_us_fetch_without_end(world: Any, published: Any) -> None:

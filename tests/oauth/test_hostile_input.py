@@ -7,6 +7,8 @@ import pytest
 from django.db import OperationalError
 from django.test import Client
 
+from tests.oauth.client import error_of
+
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = [
     "%00",
@@ -29,7 +31,7 @@ def test_hostile_values_are_refused_by_the_endpoints_for_programs(world: Any, db
         body = f"grant_type={grant}&" + "&".join(f"{field}={value}" for field in FIELDS)
         answer = Client().post(path, body, content_type=FORM)
         assert answer.status_code in (400, 401)
-        assert world.error_of(answer)
+        assert error_of(answer)
 
 
 @pytest.mark.parametrize("field", [*FIELDS, "request_uri", "prompt", "code_challenge", "response_type", "x"])
@@ -52,19 +54,19 @@ def test_hostile_credentials_are_refused(world: Any, db: None, path: str, pair: 
     header = "Basic " + base64.b64encode(pair.encode("utf-8", "surrogatepass")).decode()
     body = "grant_type=client_credentials&token=x&code_challenge=x"
     answer = Client().post(path, body, content_type=FORM, headers={"Authorization": header})
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
 def test_a_thousand_parameters_are_too_many(world: Any, db: None) -> None:
     answer = Client().post("/oauth/token", "&".join(f"p{n}=1" for n in range(2000)), content_type=FORM)
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_request")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "\ud800", "x" * 300, {"a": 1}])
 def test_a_hostile_name_cannot_be_registered(world: Any, db: None, name: Any) -> None:
     body = {"redirect_uris": ["https://a.example/"], "client_name": name}
     answer = Client().post("/oauth/register", body, content_type="application/json")
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1e999, "\x00", ["\ud800"], {"kty": {"deep": [1]}}])
@@ -76,12 +78,12 @@ def test_hostile_keys_cannot_be_registered(world: Any, db: None, value: Any) -> 
         "jwks": {"keys": [key]},
     }
     answer = Client().post("/oauth/register", body, content_type="application/json")
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 def test_without_a_database_the_answer_is_503_and_grants_nothing(client: Any, world: Any) -> None:
     with patch("oauth.authentication.authenticate_client", side_effect=OperationalError("gone")):
         answer = client.token(grant_type="client_credentials")
-    assert (answer.status_code, world.error_of(answer)) == (503, "temporarily_unavailable")
+    assert (answer.status_code, error_of(answer)) == (503, "temporarily_unavailable")
     assert answer["Retry-After"]
     assert "gone" not in answer.content.decode()

@@ -1,15 +1,13 @@
 """Clients that are known by the document under their client id."""
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 
-if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
-
-    from accounts.models import User
+from accounts.models import User
+from tests.oauth.client import OAuthClient
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
@@ -18,9 +16,7 @@ def client_of(world: Any, document: dict[str, Any]) -> Any:
     """Return a client that we do not know yet."""
     from agents.models import Agent
 
-    return world.OAuthClient(
-        Agent(client_id=document["client_id"], redirect_uris=" ".join(document["redirect_uris"])), ""
-    )
+    return OAuthClient(Agent(client_id=document["client_id"], redirect_uris=" ".join(document["redirect_uris"])), "")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +30,7 @@ def client_of(world: Any, document: dict[str, Any]) -> Any:
     ],
 )
 def test_real_documents_of_public_clients_pass(
-    world: Any, published: Any, ada: "User", name: str, redirect_uri: str
+    world: Any, published: Any, ada: User, name: str, redirect_uri: str
 ) -> None:
     from tests.oauth import documents
 
@@ -47,7 +43,7 @@ def test_real_documents_of_public_clients_pass(
 
 
 def test_the_host_of_the_document_and_the_host_of_the_return_are_two_facts(
-    world: Any, published: Any, ada: "User"
+    world: Any, published: Any, ada: User
 ) -> None:
     from tests.oauth.documents import VS_CODE
 
@@ -99,14 +95,14 @@ def test_a_document_that_cannot_be_had_is_no_client(world: Any, published: Any) 
         "https://10.0.0.1/c",
     ],
 )
-def test_the_real_fetcher_goes_to_no_inner_address(world: Any, ada: "User", url: str) -> None:
+def test_the_real_fetcher_goes_to_no_inner_address(world: Any, ada: User, url: str) -> None:
     from oauth.documents import DocumentUnavailable, fetch_document
 
     with pytest.raises(DocumentUnavailable, match="non-public"):
         fetch_document(url, world.ANYBODY)
 
 
-def test_the_door_can_be_closed(world: Any, published: Any, settings: "SettingsWrapper") -> None:
+def test_the_door_can_be_closed(world: Any, published: Any, settings: Any) -> None:
     from tests.oauth.documents import CLAUDE_CODE
 
     settings.OAUTH_CLIENT_METADATA_DOCUMENTS = False

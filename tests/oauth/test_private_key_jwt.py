@@ -3,7 +3,7 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jwt
 import pytest
@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt import api_jws
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-if TYPE_CHECKING:
-    from accounts.models import User
+from accounts.models import User
+from tests.oauth.client import error_of
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 UNCHECKED: Any = {"options": {"verify_signature": False}}
@@ -73,23 +73,23 @@ def redeem(client: Any, code: str, token: str, **form: Any) -> Any:
     return client.redeem(code, client_assertion=token, client_assertion_type=TYPE, **form)
 
 
-def test_a_client_that_signs_goes_the_whole_way(signer: Any, ada: "User") -> None:
+def test_a_client_that_signs_goes_the_whole_way(signer: Any, ada: User) -> None:
     answer = redeem(signer, signer.code(ada), assertion(signer))
     assert answer.status_code == 200
     form = {"client_assertion": assertion(signer), "client_assertion_type": TYPE, "client_id": None}
     assert signer.refresh(answer.json()["refresh_token"], **form).status_code == 200
 
 
-def test_chatgpts_document_passes_with_keys_from_its_jwks_uri(chatgpt: Any, ada: "User") -> None:
+def test_chatgpts_document_passes_with_keys_from_its_jwks_uri(chatgpt: Any, ada: User) -> None:
     token = assertion(chatgpt, key=RSA_KEY, algorithm="RS256", kid="one", aud="http://localhost:8000/oauth/token")
     assert redeem(chatgpt, chatgpt.code(ada), token).status_code == 200
 
 
-def test_an_assertion_works_once(signer: Any, world: Any, ada: "User") -> None:
+def test_an_assertion_works_once(signer: Any, world: Any, ada: User) -> None:
     token = assertion(signer)
     assert redeem(signer, signer.code(ada), token).status_code == 200
     again = redeem(signer, signer.code(ada), token)
-    assert (again.status_code, world.error_of(again)) == (401, "invalid_client")
+    assert (again.status_code, error_of(again)) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_an_assertion_works_once(signer: Any, world: Any, ada: "User") -> None:
     ],
 )
 def test_an_assertion_that_is_not_the_clients_for_us_now_is_refused(
-    signer: Any, world: Any, ada: "User", changes: dict[str, Any]
+    signer: Any, world: Any, ada: User, changes: dict[str, Any]
 ) -> None:
     answer = redeem(signer, signer.code(ada), assertion(signer, **changes))
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
 TIMES = {
@@ -138,15 +138,15 @@ TIMES = {
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize("kind", TIMES)
-def test_a_time_that_is_none_is_400(signer: Any, world: Any, ada: "User", name: str, kind: str) -> None:
+def test_a_time_that_is_none_is_400(signer: Any, world: Any, ada: User, name: str, kind: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, **{name: TIMES[kind]}))
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
 @pytest.mark.parametrize("jti", ["7", "null", '""', '"\\u0000"', '"\\ud800"', '["a"]', "1e400"])
-def test_an_id_that_is_none_is_400(signer: Any, world: Any, ada: "User", jti: str) -> None:
+def test_an_id_that_is_none_is_400(signer: Any, world: Any, ada: User, jti: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, jti=jti))
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
 @pytest.mark.parametrize("subject", ['"\\u0000"', '"\\ud800"', "7", "null", "[]"])
@@ -154,17 +154,15 @@ def test_a_subject_that_cannot_be_one_is_refused(signer: Any, world: Any, subjec
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": ""}
     token = signed(signer, sub=subject)
     answer = signer.token(client_assertion=token, client_assertion_type=TYPE, **form)
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_fraction_of_a_second_is_a_time(signer: Any, ada: "User") -> None:
+def test_a_fraction_of_a_second_is_a_time(signer: Any, ada: User) -> None:
     token = assertion(signer, exp=time.time() + 60.5, iat=time.time() - 0.5, nbf=time.time() + 20.5)
     assert redeem(signer, signer.code(ada), token).status_code == 200
 
 
-def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(
-    signer: Any, world: Any, ada: "User"
-) -> None:
+def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(signer: Any, world: Any, ada: User) -> None:
     from agents.tasks import sweep_client_assertions
 
     with time_machine.travel(NOON, tick=False) as clock:
@@ -181,26 +179,26 @@ def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."])
-def test_garbage_is_refused(signer: Any, world: Any, ada: "User", token: str) -> None:
-    assert world.error_of(redeem(signer, signer.code(ada), token)) == "invalid_client"
+def test_garbage_is_refused(signer: Any, world: Any, ada: User, token: str) -> None:
+    assert error_of(redeem(signer, signer.code(ada), token)) == "invalid_client"
 
 
-def test_another_assertion_type_is_invalid_request(signer: Any, world: Any, ada: "User") -> None:
+def test_another_assertion_type_is_invalid_request(signer: Any, world: Any, ada: User) -> None:
     form = {"client_assertion": assertion(signer), "client_assertion_type": "saml"}
-    assert world.error_of(signer.redeem(signer.code(ada), **form)) == "invalid_request"
+    assert error_of(signer.redeem(signer.code(ada), **form)) == "invalid_request"
 
 
-def test_a_client_that_signs_cannot_go_without(signer: Any, world: Any, ada: "User") -> None:
-    assert world.error_of(signer.redeem(signer.code(ada))) == "invalid_client"
+def test_a_client_that_signs_cannot_go_without(signer: Any, world: Any, ada: User) -> None:
+    assert error_of(signer.redeem(signer.code(ada))) == "invalid_client"
 
 
 def test_a_client_that_shares_a_secret_cannot_sign(client: Any, world: Any) -> None:
     form = {"client_assertion": assertion(client), "client_assertion_type": TYPE, "grant_type": "client_credentials"}
     answer = client.token("", **form)
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published: Any, world: Any, ada: "User") -> None:
+def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published: Any, world: Any, ada: User) -> None:
     from agents.models import Agent
     from tests.oauth.documents import CHATGPT, StubFetcher
 
@@ -218,7 +216,7 @@ def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published
     assert StubFetcher.asked.count(CHATGPT["jwks_uri"]) == 2
 
 
-def test_used_assertions_are_swept_once_they_have_expired(signer: Any, ada: "User") -> None:
+def test_used_assertions_are_swept_once_they_have_expired(signer: Any, ada: User) -> None:
     from agents.models import UsedAssertion
     from agents.tasks import sweep_client_assertions
 

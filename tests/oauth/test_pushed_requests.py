@@ -1,54 +1,52 @@
 """Pushed authorization requests (RFC 9126): the same act as `consent/initiate`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from accounts.models import User
-    from tests.oauth.world import OAuthClient
+from accounts.models import User
+from tests.constants import basic
+from tests.oauth.client import OAuthClient, error_of, query_of
 
 
-def push(client: "OAuthClient", **changes: Any) -> Any:
+def push(client: OAuthClient, **changes: Any) -> Any:
     parameters = client.parameters(**changes)
     if client.secret:
         parameters.pop("client_id", None)
     return client.post("/oauth/par", **parameters)
 
 
-def visit(client: "OAuthClient", browser: Any, request_uri: str) -> Any:
+def visit(client: OAuthClient, browser: Any, request_uri: str) -> Any:
     query = {"client_id": client.agent.client_id, "request_uri": request_uri}
     return browser.get("/oauth/authorize", query)
 
 
 @pytest.mark.parametrize("kind", ["client", "public"])
-def test_a_pushed_request_goes_the_whole_way(
-    kind: str, request: pytest.FixtureRequest, world: Any, ada: "User"
-) -> None:
+def test_a_pushed_request_goes_the_whole_way(kind: str, request: pytest.FixtureRequest, world: Any, ada: User) -> None:
     client = request.getfixturevalue(kind)
     pushed = push(client)
     assert (pushed.status_code, pushed["Cache-Control"]) == (201, "no-store")
     assert pushed.json()["expires_in"] == 600
     browser = world.sign_in(ada)
     location = visit(client, browser, pushed.json()["request_uri"])["Location"]
-    answer = world.query_of(browser.post(location, {"decision": "allow", "scopes": ["email:read"]}))
+    answer = query_of(browser.post(location, {"decision": "allow", "scopes": ["email:read"]}))
     assert answer["state"] == "st4te"
     assert client.redeem(answer["code"]).status_code == 200
 
 
 def test_a_reference_works_for_its_own_client_only(
-    client: "OAuthClient", other: "OAuthClient", world: Any, ada: "User"
+    client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     uri = push(client).json()["request_uri"]
     assert visit(other, world.sign_in(ada), uri).status_code == 400
 
 
 @pytest.mark.parametrize("uri", ["urn:ietf:params:oauth:request_uri:cns_unknown", "https://evil.example/r", "x\0y"])
-def test_an_unknown_reference_is_a_page(client: "OAuthClient", world: Any, ada: "User", uri: str) -> None:
+def test_an_unknown_reference_is_a_page(client: OAuthClient, world: Any, ada: User, uri: str) -> None:
     assert visit(client, world.sign_in(ada), uri).status_code == 400
 
 
-def test_a_reference_is_for_one_decision(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_a_reference_is_for_one_decision(client: OAuthClient, world: Any, ada: User) -> None:
     uri = push(client).json()["request_uri"]
     browser = world.sign_in(ada)
     location = visit(client, browser, uri)["Location"]
@@ -70,18 +68,18 @@ def test_a_reference_is_for_one_decision(client: "OAuthClient", world: Any, ada:
     ],
 )
 def test_what_authorize_refuses_is_refused_at_the_push(
-    client: "OAuthClient", world: Any, change: dict[str, Any], error: str
+    client: OAuthClient, world: Any, change: dict[str, Any], error: str
 ) -> None:
     answer = push(client, **change)
-    assert (answer.status_code, world.error_of(answer)) == (400, error)
+    assert (answer.status_code, error_of(answer)) == (400, error)
 
 
-def test_a_confidential_client_must_prove_itself(client: "OAuthClient", world: Any) -> None:
-    answer = client.post("/oauth/par", world.basic(client.agent.client_id, "wrong"), **client.parameters())
-    assert (answer.status_code, world.error_of(answer)) == (401, "invalid_client")
+def test_a_confidential_client_must_prove_itself(client: OAuthClient, world: Any) -> None:
+    answer = client.post("/oauth/par", basic(client.agent.client_id, "wrong"), **client.parameters())
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_client_known_by_its_document_may_push_before_it_is_met(world: Any, published: Any, ada: "User") -> None:
+def test_a_client_known_by_its_document_may_push_before_it_is_met(world: Any, published: Any, ada: User) -> None:
     from tests.oauth.documents import CLAUDE_CODE
     from tests.oauth.test_metadata_documents import client_of
 
@@ -96,4 +94,4 @@ def test_a_document_that_cannot_be_had_cannot_push(world: Any, published: Any) -
     from tests.oauth.documents import CLAUDE_CODE
     from tests.oauth.test_metadata_documents import client_of
 
-    assert world.error_of(push(client_of(world, CLAUDE_CODE))) == "invalid_client"
+    assert error_of(push(client_of(world, CLAUDE_CODE))) == "invalid_client"

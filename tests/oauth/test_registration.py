@@ -2,16 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import time_machine
 from django.test import Client
 
-if TYPE_CHECKING:
-    from pytest_django.fixtures import SettingsWrapper
-
-    from accounts.models import User
+from accounts.models import User
+from tests.constants import basic
+from tests.oauth.client import TICKETS, error_of, introspect, query_of
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 PUBLIC = {"token_endpoint_auth_method": "none"}
@@ -63,65 +62,65 @@ def test_a_public_client_gets_no_secret(db: None) -> None:
 )
 def test_metadata_that_cannot_be_is_refused(world: Any, db: None, change: dict[str, Any]) -> None:
     answer = post({"redirect_uris": ["https://app.example/cb"], **change})
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}'])
 def test_a_body_that_is_no_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
     answer = post(body)
-    assert (answer.status_code, world.error_of(answer)) == (400, "invalid_client_metadata")
+    assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("uris", [[], None, "https://app.example/cb", ["https://a.example/"] * 21])
 def test_redirect_uris_are_a_list_of_1_to_20(world: Any, db: None, uris: Any) -> None:
-    assert world.error_of(post({"redirect_uris": uris})) == "invalid_redirect_uri"
+    assert error_of(post({"redirect_uris": uris})) == "invalid_redirect_uri"
 
 
-def test_the_door_can_be_closed(world: Any, settings: "SettingsWrapper", db: None) -> None:
+def test_the_door_can_be_closed(world: Any, settings: Any, db: None) -> None:
     settings.OAUTH_DYNAMIC_REGISTRATION = False
     answer = post({"redirect_uris": ["https://app.example/cb"]})
-    assert (answer.status_code, world.error_of(answer)) == (403, "access_denied")
+    assert (answer.status_code, error_of(answer)) == (403, "access_denied")
 
 
-def test_registrations_are_throttled_by_address(world: Any, settings: "SettingsWrapper", db: None) -> None:
+def test_registrations_are_throttled_by_address(world: Any, settings: Any, db: None) -> None:
     settings.THROTTLE_REGISTRATION = "2/hour"
     statuses = [post({"redirect_uris": ["https://app.example/cb"]}).status_code for _ in range(3)]
     assert statuses == [201, 201, 429]
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
-def test_a_registered_client_goes_the_whole_way(register: Any, ada: "User", method: str) -> None:
+def test_a_registered_client_goes_the_whole_way(register: Any, ada: User, method: str) -> None:
     client = register(token_endpoint_auth_method=method)
     tokens = client.tokens(ada)
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
 def test_a_stock_client_may_ask_for_what_the_resource_server_offers(
-    register: Any, world: Any, ada: "User", developer: Any
+    register: Any, world: Any, ada: User, developer: Any
 ) -> None:
-    server = world.make_resource_server(developer, "https://tickets.example/mcp", world.TICKETS, "email:read")
+    server = world.make_resource_server(developer, "https://tickets.example/mcp", TICKETS, "email:read")
     client = register(**PUBLIC)
     resource = server.server.identifier
 
-    refused = world.query_of(client.authorize(scope="email:send", resource=resource))
+    refused = query_of(client.authorize(scope="email:send", resource=resource))
     assert refused["error"] == "invalid_scope"
     tokens = client.tokens(ada, scope=None, resource=resource)
     assert tokens["scope"] == "tickets:read email:read"
-    found = world.introspect(server, tokens["access_token"])
+    found = introspect(server, tokens["access_token"])
     assert (found["active"], found["aud"]) == (True, resource)
 
 
 def test_a_stock_client_without_a_resource_must_say_what_it_wants(register: Any, world: Any) -> None:
-    assert world.query_of(register(**PUBLIC).authorize(scope=None))["error"] == "invalid_scope"
+    assert query_of(register(**PUBLIC).authorize(scope=None))["error"] == "invalid_scope"
 
 
 def test_a_stock_client_may_not_act_on_its_own(register: Any, world: Any) -> None:
     client = register()
-    assert world.error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
+    assert error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
 def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organization(
-    register: Any, world: Any, ada: "User", developer: Any, service: Any
+    register: Any, world: Any, ada: User, developer: Any, service: Any
 ) -> None:
     from audit.selectors import entries_for_organization
 
@@ -130,7 +129,7 @@ def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organizat
     assert events[:3] == ["token.issued", "consent.approved", "consent.requested"]
 
 
-def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User") -> None:
+def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: User) -> None:
     uris = ["https://app.example/cb", "http://localhost/cb"]
     client, browser = register(redirect_uris=uris, **PUBLIC), world.sign_in(ada)
     page = browser.get(
@@ -145,7 +144,7 @@ def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: "User
 
 
 @pytest.mark.parametrize("host", ["accounts.google.com", "localhost"])
-def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, ada: "User", host: str) -> None:
+def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, ada: User, host: str) -> None:
     """An app scheme leads to the app that owns the scheme, whatever the client writes behind it."""
     client = register(client_name="", redirect_uris=[f"com.evil.app://{host}/cb"], **PUBLIC)
     browser = world.sign_in(ada)
@@ -166,10 +165,10 @@ def test_a_client_that_gave_no_name_is_named_by_a_web_host_only(register: Any) -
 
 @pytest.mark.parametrize("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
 def test_a_host_that_readers_may_read_differently_is_refused(world: Any, db: None, host: str) -> None:
-    assert world.error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
+    assert error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 
 
-def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: "User") -> None:
+def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: User) -> None:
     from agents.models import Agent
     from agents.tasks import sweep_unused_registrations
 
@@ -193,7 +192,7 @@ def test_a_stopped_client_is_not_swept_away_with_its_stop(register: Any, world: 
         stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
         time.shift(timedelta(days=30))
         assert sweep_unused_registrations() == 0
-    assert world.query_of(client.authorize())["error"] == "unauthorized_client"
+    assert query_of(client.authorize())["error"] == "unauthorized_client"
 
 
 def initiate(client: Any, **fields: Any) -> Any:
@@ -251,12 +250,12 @@ def test_no_link_is_made_in_the_name_of_a_client_known_by_its_document(db: None)
 
 
 def test_the_resource_servers_organization_rules_over_stock_clients(
-    register: Any, world: Any, ada: "User", developer: Any, service: Any
+    register: Any, world: Any, ada: User, developer: Any, service: Any
 ) -> None:
     from policies.services import create_policy
 
     tokens = register(**PUBLIC).tokens(ada, resource=service.server.identifier)
-    headers = {"Authorization": world.basic(service.server.id, service.secret)}
+    headers = {"Authorization": basic(service.server.id, service.secret)}
     question = {"token": tokens["access_token"], "requiredScopes": ["email:read"]}
 
     def decision() -> dict[str, Any]:
@@ -274,12 +273,12 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
     assert (decision()["allowed"], decision()["reason"]) == (False, "policy_denied")
 
 
-def test_a_stopped_stock_client_gets_nothing_more(register: Any, world: Any, ada: "User", service: Any) -> None:
+def test_a_stopped_stock_client_gets_nothing_more(register: Any, world: Any, ada: User, service: Any) -> None:
     from agents.services import stop_agent
 
     client = register(**PUBLIC)
     tokens = client.tokens(ada, resource=service.server.identifier)
     stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
-    assert world.query_of(client.authorize())["error"] == "unauthorized_client"
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
-    assert world.introspect(service, tokens["access_token"]) == {"active": False}
+    assert query_of(client.authorize())["error"] == "unauthorized_client"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert introspect(service, tokens["access_token"]) == {"active": False}

@@ -1,16 +1,15 @@
 """A client that comes back for more: the person sees what is new, and who asks."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from accounts.models import User
-    from developers.models import Developer
-    from tests.oauth.world import OAuthClient
+from accounts.models import User
+from developers.models import Developer
+from tests.oauth.client import OAuthClient, query_of
 
 
-def screen(client: "OAuthClient", world: Any, person: "User", scope: str) -> Any:
+def screen(client: OAuthClient, world: Any, person: User, scope: str) -> Any:
     browser = world.sign_in(person)
     return browser.get(client.authorize(browser, scope=scope)["Location"])
 
@@ -21,7 +20,7 @@ def shown(page: Any, group: str) -> list[tuple[str, bool]]:
 
 @pytest.mark.parametrize("is_verified", [True, False])
 def test_what_was_granted_before_stands_apart_from_what_is_new(
-    client: "OAuthClient", world: Any, ada: "User", developer: "Developer", is_verified: bool
+    client: OAuthClient, world: Any, ada: User, developer: Developer, is_verified: bool
 ) -> None:
     developer.organization.is_verified = is_verified
     developer.organization.save()
@@ -32,14 +31,14 @@ def test_what_was_granted_before_stands_apart_from_what_is_new(
     assert "New: the agent says it also needs" in page.content.decode()
 
 
-def test_the_first_time_everything_is_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_the_first_time_everything_is_new(client: OAuthClient, world: Any, ada: User) -> None:
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "known") == []
     assert "Already allowed" not in page.content.decode()
 
 
 def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
-    client: "OAuthClient", world: Any, ada: "User", bob: "User"
+    client: OAuthClient, world: Any, ada: User, bob: User
 ) -> None:
     from consent.services import revoke_consent
 
@@ -49,9 +48,7 @@ def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
     assert shown(screen(client, world, ada, "email:read"), "known") == []
 
 
-def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(
-    client: "OAuthClient", ada: "User"
-) -> None:
+def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada, scope="email:read")
     second = client.tokens(ada, scope="email:read email:send")
     assert second["scope"] == "email:read email:send"
@@ -60,7 +57,7 @@ def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(
 
 
 def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_mention(
-    client: "OAuthClient", world: Any, ada: "User"
+    client: OAuthClient, world: Any, ada: User
 ) -> None:
     client.tokens(ada, scope="email:send calendar:freebusy")
     page = screen(client, world, ada, "email:read email:send")
@@ -70,26 +67,26 @@ def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_m
     assert "exactly what is ticked" in text
 
 
-def test_a_second_device_asks_for_nothing_new(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_a_second_device_asks_for_nothing_new(client: OAuthClient, world: Any, ada: User) -> None:
     client.tokens(ada, scope="email:send")
     page = screen(client, world, ada, "email:send")
     assert (shown(page, "required"), shown(page, "known")) == ([], [("email:send", True)])
     assert "The agent asks for nothing new." in page.content.decode()
 
 
-def test_allow_results_in_exactly_what_is_ticked(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_allow_results_in_exactly_what_is_ticked(client: OAuthClient, world: Any, ada: User) -> None:
     first = client.tokens(ada, scope="email:send calendar:freebusy")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read email:send")["Location"]
     form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
     answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
-    assert client.redeem(world.query_of(answer)["code"]).json()["scope"] == "email:read email:send"
+    assert client.redeem(query_of(answer)["code"]).json()["scope"] == "email:read email:send"
     assert ada.consents.get(status="approved").granted_scopes == ["email:read", "email:send"]
     assert client.refresh(first["refresh_token"]).json()["scope"] == "email:send"
 
 
 def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow(
-    client: "OAuthClient", world: Any, ada: "User"
+    client: OAuthClient, world: Any, ada: User
 ) -> None:
     from consent.services import revoke_consent
 
@@ -111,7 +108,7 @@ def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow
 
 
 def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_again(
-    client: "OAuthClient", world: Any, ada: "User"
+    client: OAuthClient, world: Any, ada: User
 ) -> None:
     from agents.services import update_agent
 
@@ -123,7 +120,7 @@ def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_ag
     assert browser.post(url, {**form, "scopes": ["email:read", "email:send"]}).status_code == 409
 
 
-def test_unticking_everything_says_where_the_connection_ends(client: "OAuthClient", world: Any, ada: "User") -> None:
+def test_unticking_everything_says_where_the_connection_ends(client: OAuthClient, world: Any, ada: User) -> None:
     client.tokens(ada, scope="email:send")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read")["Location"]
@@ -134,7 +131,7 @@ def test_unticking_everything_says_where_the_connection_ends(client: "OAuthClien
 
 
 def test_a_client_of_unknown_origin_is_shown_with_the_host_in_use_and_as_unverified(
-    register: Any, world: Any, ada: "User"
+    register: Any, world: Any, ada: User
 ) -> None:
     uris = ["https://first.example/cb", "https://tool.example/cb"]
     client = register(redirect_uris=uris, token_endpoint_auth_method="none")

@@ -1,60 +1,59 @@
 """A suspended organization at the OAuth endpoints: its clients, and its resource servers as others' `resource`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from accounts.models import User
 from core.actor import SYSTEM
+from developers.models import Developer
 from developers.services import reactivate_organization, suspend_organization
-
-if TYPE_CHECKING:
-    from accounts.models import User
-    from developers.models import Developer
+from tests.oauth.client import error_of, introspect, query_of
 
 PUBLIC = {"token_endpoint_auth_method": "none"}
 
 
 @pytest.fixture
-def suspend(developer: "Developer") -> Any:
+def suspend(developer: Developer) -> Any:
     def suspend() -> None:
         assert suspend_organization(actor=SYSTEM, organization=developer.organization, reason="Fraud reports.")
 
     return suspend
 
 
-def test_its_clients_cannot_ask_push_or_get_tokens(client: Any, world: Any, ada: "User", suspend: Any) -> None:
+def test_its_clients_cannot_ask_push_or_get_tokens(client: Any, world: Any, ada: User, suspend: Any) -> None:
     code, tokens = client.code(ada), client.tokens(ada)
     suspend()
 
-    assert world.query_of(client.authorize())["error"] == "unauthorized_client"
-    assert world.error_of(client.post("/oauth/par", **client.parameters())) == "unauthorized_client"
-    assert world.error_of(client.redeem(code)) == "invalid_grant"
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
-    assert world.error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
+    assert query_of(client.authorize())["error"] == "unauthorized_client"
+    assert error_of(client.post("/oauth/par", **client.parameters())) == "unauthorized_client"
+    assert error_of(client.redeem(code)) == "invalid_grant"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
 def test_nobody_gets_tokens_for_its_services(
-    register: Any, world: Any, ada: "User", service: Any, developer: "Developer", suspend: Any
+    register: Any, world: Any, ada: User, service: Any, developer: Developer, suspend: Any
 ) -> None:
     client, resource = register(**PUBLIC), service.server.identifier
     code, tokens = client.code(ada, resource=resource), client.tokens(ada, resource=resource)
     suspend()
 
-    assert world.query_of(client.authorize(resource=resource))["error"] == "invalid_target"
+    assert query_of(client.authorize(resource=resource))["error"] == "invalid_target"
     pushed = client.parameters(resource=resource)
-    assert world.error_of(client.post("/oauth/par", **pushed)) == "invalid_target"
-    assert world.error_of(client.redeem(code, resource=resource)) == "invalid_target"
-    assert world.error_of(client.redeem(code)) == "invalid_grant"
-    assert world.error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
-    assert world.error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
-    assert world.introspect(service, tokens["access_token"]) == {"active": False}
+    assert error_of(client.post("/oauth/par", **pushed)) == "invalid_target"
+    assert error_of(client.redeem(code, resource=resource)) == "invalid_target"
+    assert error_of(client.redeem(code)) == "invalid_grant"
+    assert error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
+    assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
+    assert introspect(service, tokens["access_token"]) == {"active": False}
 
     reactivate_organization(actor=SYSTEM, organization=developer.organization, reason="Cleared.")
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
 def test_a_request_for_its_service_cannot_be_allowed_on_the_page(
-    register: Any, world: Any, ada: "User", service: Any, suspend: Any
+    register: Any, world: Any, ada: User, service: Any, suspend: Any
 ) -> None:
     client, browser = register(**PUBLIC), world.sign_in(ada)
     page = client.authorize(browser, resource=service.server.identifier)["Location"]
@@ -66,7 +65,7 @@ def test_a_request_for_its_service_cannot_be_allowed_on_the_page(
 
 
 def test_a_grant_for_two_services_still_works_at_the_other(
-    register: Any, world: Any, ada: "User", service: Any, rival: "Developer", suspend: Any
+    register: Any, world: Any, ada: User, service: Any, rival: Developer, suspend: Any
 ) -> None:
     other = world.make_resource_server(rival, "https://other.example/api")
     client = register(**PUBLIC)
@@ -76,5 +75,5 @@ def test_a_grant_for_two_services_still_works_at_the_other(
 
     renewed = client.refresh(tokens["refresh_token"]).json()["access_token"]
 
-    assert world.introspect(service, renewed) == {"active": False}
-    assert world.introspect(other, renewed)["active"] is True
+    assert introspect(service, renewed) == {"active": False}
+    assert introspect(other, renewed)["active"] is True

@@ -1,7 +1,5 @@
 """Codes and refresh tokens work once; what a replay or a revocation ends stays ended."""
 
-import base64
-import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,8 +17,8 @@ from consent.services import revoke_consent
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from tests.web.world import allow, as_user, ask, make_agent, make_developer, make_user
-from tests.world import ANYBODY, Grant, make_grant
+from tests.constants import CHALLENGE, VERIFIER
+from tests.world import ANYBODY, Grant, allow, as_user, ask, make_agent, make_developer, make_grant, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.models import AccessToken, RefreshToken, TokenFamily
@@ -28,9 +26,6 @@ from tokens.refresh import refresh_tokens
 from tokens.services import delete_expired_tokens, issue_client_token, revoke_token
 
 pytestmark = pytest.mark.django_db
-
-VERIFIER = "v" * 64
-CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
 def make_code(**fields: Any) -> tuple[Any, str]:

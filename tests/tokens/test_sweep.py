@@ -8,7 +8,7 @@ from django.db import transaction
 
 from core import clock
 from tests.threads import race
-from tests.web.world import make_agent, make_developer
+from tests.world import make_agent, make_developer
 from tokens.models import TokenFamily
 from tokens.services import delete_expired_tokens
 

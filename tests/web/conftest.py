@@ -1,82 +1,76 @@
-"""People, a developer with an agent, and what the agent asked for.
-
-Models cannot be imported before pytest has set the environment, so `world` is imported when a fixture runs.
-"""
+"""People, a developer with an agent, and what the agent asked for."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from django.test import Client
 
-if TYPE_CHECKING:
-    from django.test import Client
-
-    from accounts.models import User
-    from agents.models import Agent
-    from consent.models import Consent
-    from developers.models import Developer
+import tests.world
+from accounts.models import User
+from agents.models import Agent
+from consent.models import Consent
+from developers.models import Developer
 
 
 @pytest.fixture
 def world(db: None) -> Any:
-    from tests.web import world
-
-    return world
+    return tests.world
 
 
 @pytest.fixture
-def ada(world: Any) -> "User":
+def ada(world: Any) -> User:
     return world.make_user("ada@example.com", "Ada")
 
 
 @pytest.fixture
-def bob(world: Any) -> "User":
+def bob(world: Any) -> User:
     return world.make_user("bob@example.com", "Bob")
 
 
 @pytest.fixture
-def developer(world: Any) -> "Developer":
+def developer(world: Any) -> Developer:
     return world.make_developer("dev@example.com", "Acme Robotics")
 
 
 @pytest.fixture
-def rival(world: Any) -> "Developer":
+def rival(world: Any) -> Developer:
     return world.make_developer("rival@example.com", "Rival Robotics")
 
 
 @pytest.fixture
-def agent(world: Any, developer: "Developer") -> "Agent":
+def agent(world: Any, developer: Developer) -> Agent:
     return world.make_agent(developer)
 
 
 @pytest.fixture
-def ask(world: Any, agent: "Agent") -> Callable[..., "Consent"]:
+def ask(world: Any, agent: Agent) -> Callable[..., Consent]:
     """Return the function with which the agent asks for consent."""
     return partial(world.ask, agent)
 
 
 @pytest.fixture
-def granted(world: Any, ask: Callable[..., "Consent"], ada: "User") -> "Consent":
+def granted(world: Any, ask: Callable[..., Consent], ada: User) -> Consent:
     """A connection of Ada's."""
     return world.allow(ask(), ada)
 
 
 @pytest.fixture
-def as_ada(world: Any, ada: "User") -> "Client":
+def as_ada(world: Any, ada: User) -> Client:
     return world.sign_in(ada)
 
 
 @pytest.fixture
-def as_bob(world: Any, bob: "User") -> "Client":
+def as_bob(world: Any, bob: User) -> Client:
     return world.sign_in(bob)
 
 
 @pytest.fixture
-def as_developer(world: Any, developer: "Developer") -> "Client":
+def as_developer(world: Any, developer: Developer) -> Client:
     return world.sign_in(developer.user)
 
 
 @pytest.fixture
-def as_rival(world: Any, rival: "Developer") -> "Client":
+def as_rival(world: Any, rival: Developer) -> Client:
     return world.sign_in(rival.user)

@@ -5,7 +5,7 @@ import pytest
 from accounts.services import open_session
 from audit.models import Entry
 from tests.mails import link_in
-from tests.web.world import PASSWORD, as_user
+from tests.world import PASSWORD, as_user
 
 
 def test_lists_sessions_without_their_tokens(as_ada, ada):

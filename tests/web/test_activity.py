@@ -14,7 +14,7 @@ from core.actor import Actor
 from decisions.requests import Reason
 from developers.acting import as_developer
 from policies.services import create_policy
-from tests.web.world import ANYBODY, make_agent
+from tests.world import ANYBODY, make_agent
 from web.sentences import REASONS, SENTENCES, sentence
 
 

@@ -12,8 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from audit.models import Entry
+from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.world import PASSWORD
 
 PAGE, CONFIRM, SECOND = "/accounts/email/", "/accounts/email/confirm/", "ada@work.example"
 

@@ -13,8 +13,8 @@ from consent.models import AuthorizationCode, Consent
 from core import clock
 from core.actor import SYSTEM
 from developers.services import verify_organization
-from tests.web import world
-from tests.web.world import allow, make_agent, make_developer
+from tests import world
+from tests.world import allow, make_agent, make_developer
 
 RIGHT_TO_LEFT_OVERRIDE = "\u202e"
 

@@ -16,9 +16,9 @@ from consent.models import Consent
 from consent.services import open_in_browser
 from core import clock
 from core.secrets import digest
+from tests import world
+from tests.oauth.client import make_client, make_public_client
 from tests.oauth.test_pushed_requests import push
-from tests.oauth.world import make_client, make_public_client
-from tests.web import world
 
 COOKIE = "browser"
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}

@@ -12,8 +12,9 @@ from core.actor import SYSTEM
 from developers.services import verify_organization
 from resources.custom_scopes import ScopeDefinition
 from resources.services import update_resource_server
-from tests.oauth.world import make_client, make_resource_server
-from tests.web import world
+from tests import world
+from tests.oauth.client import make_client
+from tests.world import make_resource_server
 
 BADGE = "Verified developer"
 WARNING = "We have not checked who is behind this agent."

@@ -14,8 +14,8 @@ from consent.approval import approve_consent
 from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization
-from tests.oauth.world import make_resource_server
-from tests.web import world
+from tests import world
+from tests.world import make_resource_server
 
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}
 OTHER = "https://smartmail.example/other"

@@ -14,7 +14,7 @@ from policies.rules import RULES
 from policies.rules.parsing import parse_rule
 from policies.services import create_policy
 from tests.policies.test_cases import ONE_OF_EACH
-from tests.web.world import ANYBODY, make_agent
+from tests.world import ANYBODY, make_agent
 from web.forms.rules import form_class
 
 RATE_LIMIT = {

@@ -16,7 +16,7 @@ from consent.services import revoke_consent
 from core.actor import Actor
 from developers.services import suspend_organization
 from policies.services import create_policy
-from tests.web import world
+from tests import world
 from tokens.exchange import exchange_code
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")

@@ -5,7 +5,7 @@ import re
 from django.utils.html import escape
 
 from resources.catalogue import catalogue
-from tests.web import world
+from tests import world
 
 ASKING = re.compile(r"\bask", re.IGNORECASE)
 

@@ -12,7 +12,7 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import start_registration
 from accounts.services import new_user
 from tests.mails import code_in
-from tests.web.world import ANYBODY
+from tests.world import ANYBODY
 
 ADA, PASSWORD = "ada@example.com", "correct-horse-battery-7"
 FORM = {"email": ADA, "password1": PASSWORD}

@@ -1,18 +1,13 @@
 """The OAuth door of a running server, as a client and the person's browser see it. It knows nothing of the code."""
 
-import base64
-import hashlib
 import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
+from tests.constants import challenge_for
 from tests.live.gate import CALLBACK, Agent, Gate, Json, Person, expect
-
-
-def challenge_for(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def decide(gate: Gate, person: Person, authorization_url: str, verb: str = "approve") -> str:

@@ -190,7 +190,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
 def test_a_request_goes_through_in_the_browser_that_started_it_and_in_no_other(
     open_tab, world, ada, developer, callback
 ):
-    from tests.oauth.world import make_client
+    from tests.oauth.client import make_client
 
     client = make_client(developer, redirect_uris=["http://127.0.0.1/callback"])
     tab, other = open_tab(), open_tab()

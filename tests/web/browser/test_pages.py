@@ -12,8 +12,8 @@ from developers.services import suspend_organization, verify_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.mails import code_in
-from tests.oauth.world import make_client, make_resource_server
-from tests.web.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_user
+from tests.oauth.client import make_client
+from tests.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

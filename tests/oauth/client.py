@@ -1,7 +1,5 @@
-"""People, clients and resource servers, and an OAuth client that speaks to the endpoints over HTTP."""
+"""An OAuth client that speaks to the endpoints over HTTP."""
 
-import base64
-import hashlib
 import secrets
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
@@ -10,35 +8,22 @@ from django.http import HttpResponse
 from django.test import Client
 
 from accounts.models import User
-from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
-from core.actor import Actor
 from developers.models import Developer
-from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
-from resources.services import RegisteredResourceServer, register_resource_server
+from resources.services import RegisteredResourceServer
+from tests.constants import CALLBACK, basic, challenge_for
+from tests.world import ANYBODY, SERVICE_SCOPES, sign_in
 
-PASSWORD = "a-long-enough-passphrase"
-CALLBACK = "https://smartmail.example/callback"
-SCOPES = ["email:read", "email:send", "calendar:freebusy"]
 ISSUER = "http://localhost:8000/oauth"
-ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
 TICKETS = ScopeDefinition("tickets:read", "low", "Read your tickets", "See tickets", "close tickets")
 FORM = "application/x-www-form-urlencoded"
 
 
-def make_user(email: str) -> User:
-    return register_user(actor=ANYBODY, email=email, password=PASSWORD, name="")
-
-
-def make_developer(email: str) -> Developer:
-    return become_developer(actor=ANYBODY, user=make_user(email), name="Acme").developer
-
-
 def make_client(developer: Developer, **fields: Any) -> "OAuthClient":
     """Return a confidential client of the developer's organization."""
-    fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": SCOPES, **fields}
+    fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": SERVICE_SCOPES, **fields}
     registered = register_agent(actor=ANYBODY, organization=developer.organization, **fields)
     return OAuthClient(registered.agent, registered.client_secret)
 
@@ -49,32 +34,6 @@ def make_public_client(developer: Developer, **fields: Any) -> "OAuthClient":
     Agent.objects.filter(pk=client.agent.pk).update(**changes)
     client.agent.secrets.all().delete()
     return OAuthClient(Agent.objects.get(pk=client.agent.pk), "")
-
-
-def make_resource_server(
-    developer: Developer, identifier: str, *scopes: str | ScopeDefinition
-) -> RegisteredResourceServer:
-    return register_resource_server(
-        actor=ANYBODY,
-        organization=developer.organization,
-        name="Service",
-        identifier=identifier,
-        scopes=scopes or SCOPES,
-    )
-
-
-def sign_in(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
-
-
-def basic(name: str, secret: str) -> str:
-    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
-
-
-def challenge_for(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def query_of(response: HttpResponse) -> dict[str, str]:

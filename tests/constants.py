@@ -1,0 +1,26 @@
+"""What tests through the services and black-box tests share. Nothing here knows the code under test."""
+
+import base64
+import hashlib
+
+PASSWORD = "correct-horse-battery-7"
+CALLBACK = "https://smartmail.example/callback"
+SCOPES = ("email:read", "email:send", "calendar:read")
+
+
+def base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def challenge_for(verifier: str) -> str:
+    """Return the S256 code challenge (RFC 7636, section 4.2)."""
+    return base64url(hashlib.sha256(verifier.encode()).digest())
+
+
+VERIFIER = "a-code-verifier-that-is-long-enough-for-rfc-7636"
+CHALLENGE = challenge_for(VERIFIER)
+
+
+def basic(name: str, secret: str) -> str:
+    """Return the value of an Authorization header with Basic credentials."""
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
