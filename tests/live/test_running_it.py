@@ -14,7 +14,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.conftest import Servers
+from tests.environment import Servers
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port, package_folder
 
