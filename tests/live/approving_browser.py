@@ -17,7 +17,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def approve(consent_url: str) -> None:
-    """Register a person who decides as `webbrowser.open` would let them."""
+    """Do what `webbrowser.open` would let a new person do at this address."""
     server, consent_id = consent_url.split("/consent/")
     gate = Gate(server)
     answer = expect(200, gate.post(f"/consent/{consent_id}/approve", **gate.person().headers))
