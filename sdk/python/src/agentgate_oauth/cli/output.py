@@ -66,9 +66,10 @@ def warn_shown_once(label: str) -> None:
 
 
 def coloured(outcome: str) -> str:
-    if "NO_COLOR" in os.environ:
+    colour = _COLOURS.get(outcome)
+    if colour is None or "NO_COLOR" in os.environ:
         return plain(outcome)
-    return typer.style(plain(outcome), fg=_COLOURS.get(outcome))
+    return typer.style(outcome, fg=colour)
 
 
 def plain(value: object) -> str:
