@@ -20,6 +20,7 @@ from rest_framework.response import Response
 
 from api.endpoint import AlwaysJson
 from api.operations import ErrorType
+from api.schema import SECURITY_SCHEMES
 from audit.events import Event
 from core.errors import DomainError
 from decisions.requests import Reason
@@ -50,8 +51,6 @@ where it would approve a consent.
 give the stored answer, for 24 hours; for 60 seconds for an exchange or a refresh; for a login as long as its session.
 The same key with another body is a 409. Only a success is stored.
 """
-
-BLANK = {"type": "string", "maxLength": 0}
 
 DOCUMENT_CSP = {
     **settings.SECURE_CSP,
@@ -91,21 +90,11 @@ def errors_page(request: HttpRequest) -> HttpResponse:
 
 def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
     """Add what no endpoint says by itself: the conventions, and the lists of codes, events and reasons."""
-    _tidy(result)
+    result["components"]["securitySchemes"] = SECURITY_SCHEMES
     result["info"]["description"] = CONVENTIONS.strip() + "\n\n" + "\n\n".join(_lists())
     names = sorted({operation["tags"][0] for path in result["paths"].values() for operation in path.values()})
     result["tags"] = [{"name": name} for name in names]
     return result
-
-
-def _tidy(schema: Any) -> None:
-    """Take away what the generator leaves behind: its marks on enums, and a second form for what may be blank."""
-    if isinstance(schema, dict):
-        schema.pop("x-spec-enum-id", None)
-        if BLANK in schema.get("oneOf", ()):
-            schema.update(schema.pop("oneOf")[0])
-    for child in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        _tidy(child)
 
 
 def known_errors() -> list[ErrorType]:

@@ -24,7 +24,6 @@ from api.authentication import (
     SessionTokenAuthentication,
 )
 from api.operations import operation
-from api.strict import StrictSerializer
 from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.http import visitor
@@ -58,7 +57,7 @@ class Endpoint(APIView):
     cache_control = "no-store"
 
     actor: Actor
-    operation_declared: operation
+    operation: operation
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse a method before looking at who asks, and ids that cannot be ours before any query."""
@@ -83,12 +82,6 @@ class Endpoint(APIView):
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return Response(status=204)
 
-    def read(self, body_type: type[StrictSerializer], *, partial: bool = False) -> dict[str, Any]:
-        """Return the body, checked; with `partial` only what was sent. Raises the framework's `ValidationError`."""
-        serializer = body_type(data=self.request.data, partial=partial)
-        serializer.is_valid(raise_exception=True)
-        return dict(serializer.validated_data)
-
     def answer_once(
         self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = settings.ANSWER_LIFETIME
     ) -> Answer:
@@ -106,7 +99,7 @@ class Endpoint(APIView):
 
     def _answer(self, work: Callable[[], BaseModel | Answer]) -> Answer:
         shown = work()
-        return shown if isinstance(shown, Answer) else self.operation_declared.show(shown)
+        return shown if isinstance(shown, Answer) else self.operation.show(shown)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -1,14 +1,13 @@
 """Declares what an endpoint takes and answers: for the OpenAPI document, and for the handler that is called with it."""
 
 from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
-from functools import cache, wraps
+from dataclasses import KW_ONLY, dataclass, field
+from functools import wraps
 from inspect import get_annotations
 from typing import Any
 
 from django.http import QueryDict
 from pydantic import BaseModel
-from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,42 +17,40 @@ from core.text import echo
 from core.validation import parse
 
 ErrorType = type[DomainError]
-SerializerType = type[serializers.BaseSerializer]
+ModelType = type[BaseModel]
 
 
 @dataclass(slots=True)
 class operation:  # noqa: N801  it is a decorator
     """Decorates a handler. Its parameters `body` and `query` are annotated with the models that it takes.
 
-    `errors` are those that are special to it; the common ones add themselves. `repeatable` says that it honours
-    `Idempotency-Key`; `accepted` is what it may answer with 202, and `unavailable` what it answers with 503 instead of
-    a problem.
+    `answer` is the model that it returns, None for 204; `accepted` is the model that it may return for a 202, and
+    `unavailable` what it answers with 503 instead of a problem. `errors` are those that are special to it; the common
+    ones add themselves. `repeatable` says that it honours `Idempotency-Key`.
     """
 
     name: str
     summary: str
     _: KW_ONLY
     description: str = ""
-    body: Any = None
-    query: Any = None
-    answer: Any = None
+    answer: ModelType | None = None
     status: int = 200
-    accepted: Any = None
-    unavailable: Any = None
+    accepted: ModelType | None = None
+    unavailable: ModelType | None = None
     errors: tuple[ErrorType, ...] = ()
     repeatable: bool = False
     request_example: Any = None
+    body: ModelType | None = field(init=False)
+    query: ModelType | None = field(init=False)
 
     def __call__(self, handler: Callable[..., Any]) -> Callable[..., Response]:
         types = get_annotations(handler)
-        if is_new := "request" not in types:
-            self.body, self.query = types.get("body"), types.get("query")
+        self.body, self.query = types.get("body"), types.get("query")
 
         @wraps(handler)
         def handle(view: Any, request: Request, **ids: str) -> Response:
-            view.operation_declared = self
-            given: dict[str, Any] = {**self.read(view)} if is_new else {"request": request}
-            return self.respond(handler(view, **ids, **given))
+            view.operation = self
+            return self.respond(handler(view, **ids, **self.read(view)))
 
         handle.operation = self  # type: ignore[attr-defined]
         return handle
@@ -78,10 +75,10 @@ class operation:  # noqa: N801  it is a decorator
         """Return the status and the JSON. Raises `TypeError` for what the document does not name."""
         if shown is None and self.answer is None:
             return Answer(self.status, None)
-        if not isinstance(shown, (self.answer, self.accepted or self.answer)):
-            raise TypeError(f"{self.name} does not answer {type(shown).__name__}")
-        status = self.status if isinstance(shown, self.answer) else 202
-        return Answer(status, shown.model_dump(mode="json", exclude_unset=True))
+        for model, status in ((self.answer, self.status), (self.accepted, 202)):
+            if model and isinstance(shown, model):
+                return Answer(status, shown.model_dump(mode="json", exclude_unset=True))
+        raise TypeError(f"{self.name} does not answer {type(shown).__name__}")
 
 
 def read_query[Q: BaseModel](model: type[Q], parameters: QueryDict) -> Q:
@@ -91,14 +88,3 @@ def read_query[Q: BaseModel](model: type[Q], parameters: QueryDict) -> Q:
         errors = tuple(FieldError(echo(name), "Must appear only once.") for name in twice)
         raise Invalid("A field is not valid.", errors=errors)
     return parse(model, parameters.dict())
-
-
-@cache
-def page_of(item: SerializerType) -> SerializerType:
-    """Return the shape of a page of such items."""
-    fields = {
-        "__doc__": "One page. `nextCursor` is null on the last.",
-        "items": item(many=True),
-        "nextCursor": serializers.CharField(allow_null=True),
-    }
-    return type(f"{item.__name__}Page", (serializers.Serializer,), fields)

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from api.parsers import MalformedRequest, PayloadTooLarge
-from core.errors import DomainError, FieldError, Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
-from core.text import echo, escape_invisible
+from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.text import escape_invisible
 
 logger = logging.getLogger(__name__)
 
@@ -89,8 +89,6 @@ def as_domain_error(exc: Exception) -> DomainError:
     """Return what a caller may know of `exc`."""
     if isinstance(exc, DomainError):
         return exc
-    if isinstance(exc, exceptions.ValidationError):
-        return Invalid("A field is not valid.", errors=tuple(_flatten(exc.get_full_details())))
     for kind, translate in _TRANSLATIONS:
         if isinstance(exc, kind):
             return translate(exc)
@@ -124,23 +122,3 @@ def _headers(error: DomainError, view: Any) -> Iterator[tuple[str, str]]:
         yield "Retry-After", str(RETRY_SECONDS)
     if error.status == 401:
         yield "WWW-Authenticate", getattr(view, "challenge", DEFAULT_CHALLENGE)
-
-
-def _flatten(details: Any, path: str = "") -> Iterator[FieldError]:
-    """Yield the leaves of the framework's nested errors, each by its dotted path."""
-    if _is_leaf(details):
-        yield FieldError(path, str(details["message"]))
-    elif isinstance(details, Mapping):
-        for name, item in details.items():
-            yield from _flatten(item, path if name == "non_field_errors" else _join(path, name))
-    else:
-        for index, item in enumerate(details):
-            yield from _flatten(item, path if _is_leaf(item) else _join(path, index))
-
-
-def _is_leaf(details: Any) -> bool:
-    return isinstance(details, Mapping) and set(details) == {"message", "code"}
-
-
-def _join(path: str, name: object) -> str:
-    return f"{path}.{echo(name)}" if path else echo(name)

@@ -5,19 +5,18 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.contrib.pydantic import PydanticExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularSchema
-from drf_spectacular.plumbing import ResolvedComponent, append_meta
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from pydantic.json_schema import GenerateJsonSchema
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
-from api.openapi import ModelExtension as ModelExtension
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType
-from api.strict import Opaque, StrictSerializer, Text
 from api.v1.schemas.problems import ProblemOut
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.http import BASIC_CHALLENGE
@@ -106,12 +105,13 @@ class AutoSchema(SpectacularSchema):
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Name the credentials: those of the endpoint's kind, or of a client that may use HTTP Basic."""
         if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
-            self._register_basic()
             return [{"basic": []}, {}]
-        found = super().get_auth()
-        required = isinstance(self.view, (DeveloperEndpoint, PersonEndpoint))
-        kinds = [each for each in found if each and not (isinstance(self.view, PersonEndpoint) and "apiKey" in each)]
-        return kinds if required else [*kinds, {}]
+        if not self.view.authentication_classes:
+            return [{}]
+        if isinstance(self.view, PersonEndpoint):
+            return [{"sessionToken": []}, {"browserSession": []}]
+        anyone: list[dict[str, list[str]]] = [{"apiKey": []}, {"sessionToken": []}, {"browserSession": []}]
+        return anyone if isinstance(self.view, DeveloperEndpoint) else [*anyone, {}]
 
     def _success(self) -> OpenApiResponse:
         words = HTTPStatus(self.operation.status).phrase
@@ -146,32 +146,9 @@ class AutoSchema(SpectacularSchema):
     def _path_names(self) -> list[str]:
         return [piece[1:-1] for piece in self.path.split("/") if piece.startswith("{")]
 
-    def _register_basic(self) -> None:
-        definition = {"type": "http", "scheme": "basic", "description": BASIC_WORDS}
-        self.registry.register_on_missing(_security_scheme("basic", definition))
-
     def _is_list_view(self, serializer: Any = None) -> bool:
         """Lists are pages, described as such."""
         return False
-
-    def _map_basic_serializer(self, serializer: Any, direction: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = super()._map_basic_serializer(serializer, direction)
-        if isinstance(serializer, StrictSerializer):
-            schema["additionalProperties"] = False
-        return schema
-
-    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
-        if not isinstance(field, (Text, Opaque)):
-            return super()._map_serializer_field(field, direction, bypass_extensions)
-        schema: dict[str, Any] = {
-            "type": "string",
-            **({} if field.allow_blank else {"minLength": field.min_length or 1}),
-        }
-        if field.max_length:
-            schema["maxLength"] = field.max_length
-        if isinstance(field, Text):
-            schema["pattern"] = field.pattern
-        return append_meta(schema, self._get_serializer_field_meta(field, direction))
 
 
 PATH_WORDS = {
@@ -182,41 +159,58 @@ PATH_WORDS = {
     "server_id": "The resource server's id (`res_`).",
     "category": "A category of the catalogue.",
 }
-BASIC_WORDS = (
-    "An agent's client id and secret (`agc_...:ags_...`), or a resource server's id and secret (`res_...:rs_...`). "
-    "An agent may send its credentials in the body instead, but not in both places."
-)
+SECURITY_SCHEMES = {
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A developer's key, `ag_...`."},
+    "sessionToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The session token of a login, `st_...`. An agent's access token is never one.",
+    },
+    "browserSession": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": settings.SESSION_COOKIE_NAME,
+        "description": "The session of the pages. Every unsafe method needs the CSRF token in `X-CSRFToken`.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "An agent's client id and secret (`agc_...:ags_...`), or a resource server's id and secret "
+        "(`res_...:rs_...`). An agent may send its credentials in the body instead, but not in both places.",
+    },
+}
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
-    target_class = "api.authentication.ApiKeyAuthentication"
-    name = "apiKey"
+class ModelJsonSchema(GenerateJsonSchema):
+    """Leaves out titles, which repeat names, and defaults of null, which say that a field may be left out."""
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        return {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A developer's key, `ag_...`."}
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
-
-class SessionTokenScheme(OpenApiAuthenticationExtension):
-    target_class = "api.authentication.SessionTokenAuthentication"
-    name = "sessionToken"
-
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        words = "The session token of a login, `st_...`. An agent's access token is never one."
-        return {"type": "http", "scheme": "bearer", "description": words}
+    def default_schema(self, schema: Any) -> dict[str, Any]:
+        is_omittable = schema.get("default", ...) is None
+        return self.generate_inner(schema["schema"]) if is_omittable else super().default_schema(schema)
 
 
-class BrowserSessionScheme(OpenApiAuthenticationExtension):
-    target_class = "api.authentication.BrowserSessionAuthentication"
-    name = "browserSession"
+class ModelExtension(PydanticExtension):
+    """Describes a body as it is validated and an answer as it is serialized."""
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        words = "The session of the pages. Every unsafe method needs the CSRF token in `X-CSRFToken`."
-        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME, "description": words}
+    target_class = "pydantic.BaseModel"
+    match_subclasses = True
+    priority = 1
 
-
-def _security_scheme(name: str, definition: dict[str, Any]) -> Any:
-    kind = ResolvedComponent.SECURITY_SCHEMA
-    return ResolvedComponent(name=name, type=kind, object=name, schema=definition)
+    def map_serializer(self, auto_schema: Any, direction: str) -> Any:
+        schema = self.target.model_json_schema(
+            ref_template="#/components/schemas/{model}",
+            schema_generator=ModelJsonSchema,
+            mode="validation" if direction == "request" else "serialization",
+        )
+        for name, definition in schema.pop("$defs", {}).items():
+            definition.pop("title", None)
+            component = ResolvedComponent(name=name, type=ResolvedComponent.SCHEMA, object=name, schema=definition)
+            auto_schema.registry.register_on_missing(component)
+        schema.pop("title", None)
+        return schema
 
 
 def _by_status(errors: Iterator[ErrorType]) -> dict[int, list[ErrorType]]:

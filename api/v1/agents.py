@@ -1,32 +1,36 @@
 """The organization's agents."""
 
-from rest_framework.request import Request
-from rest_framework.response import Response
-
 from agents.selectors import agent_for_organization, agents_for_organization
-from agents.services import RegisteredAgent, register_agent, rotate_client_secret, update_agent
+from agents.services import register_agent, rotate_client_secret, update_agent
 from api.endpoint import DeveloperEndpoint
-from api.operations import operation, page_of
-from api.pagination import PageQuery, paginate, read_query
-from api.v1.shapes.agents import Agent, AgentChanges, NewAgent, NewAgentBody, RotatedClientSecret
-from api.v1.shapes.people import Rotation
+from api.operations import operation
+from api.v1.schemas.agents import (
+    AgentOut,
+    NewAgentBody,
+    NewAgentOut,
+    RotatedClientSecretOut,
+    UpdateAgentBody,
+    show_agent,
+    show_agents,
+    show_new_agent,
+)
+from api.v1.schemas.pages import Page, PageQuery, paginate
+from api.v1.schemas.people import RotationBody
 from core.idempotency import Answer
 from resources.catalogue import require_known
 from resources.errors import InvalidScope
 
 
 class Agents(DeveloperEndpoint):
-    @operation("listAgents", "List the organization's agents", query=PageQuery, answer=page_of(Agent))
-    def get(self, request: Request) -> Response:
-        query = read_query(request, PageQuery)
+    @operation("listAgents", "List the organization's agents", answer=Page[AgentOut])
+    def get(self, query: PageQuery) -> Page[AgentOut]:
         rows = agents_for_organization(self.developer.organization_id)
-        return paginate(rows, query, lambda agents: Agent(agents, many=True).data)
+        return paginate(Page[AgentOut], rows, query, show_agents)
 
     @operation(
         "createAgent",
         "Register an agent",
-        body=NewAgentBody,
-        answer=NewAgent,
+        answer=NewAgentOut,
         status=201,
         errors=(InvalidScope,),
         repeatable=True,
@@ -36,13 +40,20 @@ class Agents(DeveloperEndpoint):
             "allowedScopes": ["email:read", "email:send"],
         },
     )
-    def post(self, request: Request) -> Answer:
-        body = self.read(NewAgentBody)
-        require_known(body["allowed_scopes"], field="allowedScopes")
+    def post(self, body: NewAgentBody) -> Answer:
+        require_known(body.allowed_scopes, field="allowedScopes")
 
-        def work() -> Answer:
-            organization = self.developer.organization
-            return _show_new(register_agent(actor=self.actor, organization=organization, **body))
+        def work() -> NewAgentOut:
+            registered = register_agent(
+                actor=self.actor,
+                organization=self.developer.organization,
+                name=body.name,
+                description=body.description,
+                redirect_uris=body.redirect_uris,
+                allowed_scopes=body.allowed_scopes,
+                require_pkce=body.require_pkce,
+            )
+            return show_new_agent(registered)
 
         return self.answer_once(self.developer.id, work)
 
@@ -50,25 +61,24 @@ class Agents(DeveloperEndpoint):
 class OneAgent(DeveloperEndpoint):
     """An agent by its `agt_` or `agc_` id."""
 
-    @operation("getAgent", "Show an agent", answer=Agent)
-    def get(self, request: Request, agent_id: str) -> Response:
-        return Response(Agent(agent_for_organization(self.developer.organization_id, agent_id)).data)
+    @operation("getAgent", "Show an agent", answer=AgentOut)
+    def get(self, agent_id: str) -> AgentOut:
+        return show_agent(agent_for_organization(self.developer.organization_id, agent_id))
 
     @operation(
         "updateAgent",
         "Change an agent",
         description="Narrower scopes and a suspension count for every verify that starts after the answer.",
-        body=AgentChanges,
-        answer=Agent,
+        answer=AgentOut,
         errors=(InvalidScope,),
     )
-    def patch(self, request: Request, agent_id: str) -> Response:
-        changes = self.read(AgentChanges, partial=True)
+    def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
+        changes = body.sent()
         agent = agent_for_organization(self.developer.organization_id, agent_id)
-        require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
+        require_known(body.allowed_scopes or (), field="allowedScopes")
         if changes:
             agent = update_agent(actor=self.actor, agent=agent, changes=changes)
-        return Response(Agent(agent).data)
+        return show_agent(agent)
 
 
 class RotateClientSecret(DeveloperEndpoint):
@@ -76,25 +86,18 @@ class RotateClientSecret(DeveloperEndpoint):
         "rotateAgentSecret",
         "Replace an agent's secret",
         description="The secrets before it go on for `overlapSeconds`, by default not at all.",
-        body=Rotation,
-        answer=RotatedClientSecret,
+        answer=RotatedClientSecretOut,
         repeatable=True,
     )
-    def post(self, request: Request, agent_id: str) -> Answer:
-        body = self.read(Rotation)
+    def post(self, agent_id: str, body: RotationBody) -> Answer:
         agent = agent_for_organization(self.developer.organization_id, agent_id)
 
-        def work() -> Answer:
-            new = rotate_client_secret(actor=self.actor, agent=agent, **body)
-            shown = {
-                "clientId": agent.client_id,
-                "clientSecret": new.value,
-                "previousSecretExpiresAt": new.previous_expires_at,
-            }
-            return Answer(200, RotatedClientSecret(shown).data)
+        def work() -> RotatedClientSecretOut:
+            new = rotate_client_secret(actor=self.actor, agent=agent, overlap_seconds=body.overlap_seconds)
+            return RotatedClientSecretOut(
+                client_id=agent.client_id,
+                client_secret=new.value,
+                previous_secret_expires_at=new.previous_expires_at,
+            )
 
         return self.answer_once(self.developer.id, work)
-
-
-def _show_new(registered: RegisteredAgent) -> Answer:
-    return Answer(201, {**Agent(registered.agent).data, "clientSecret": registered.client_secret})

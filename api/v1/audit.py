@@ -1,12 +1,9 @@
 """The organization's log."""
 
-from rest_framework.request import Request
-from rest_framework.response import Response
-
 from api.endpoint import DeveloperEndpoint
-from api.operations import operation, page_of
-from api.pagination import paginate, read_query
-from api.v1.shapes.audit import AuditEntry, AuditQuery, filters_of, show_entries_to
+from api.operations import operation
+from api.v1.schemas.audit import AuditEntryOut, AuditQuery, filters_of, show_entries_to
+from api.v1.schemas.pages import Page, paginate
 from audit.selectors import entries_for_organization
 
 
@@ -16,10 +13,9 @@ class Audit(DeveloperEndpoint):
         "List what concerns the organization, newest first",
         description="Everything that the organization, its agents and its services did, and every decision about an "
         "agent of another organization that one of its services asked for.",
-        query=AuditQuery,
-        answer=page_of(AuditEntry),
+        answer=Page[AuditEntryOut],
     )
-    def get(self, request: Request) -> Response:
-        query = read_query(request, AuditQuery)
-        rows = entries_for_organization(self.developer.organization_id, filters_of(query))
-        return paginate(rows, query, show_entries_to(self.developer.organization_id))
+    def get(self, query: AuditQuery) -> Page[AuditEntryOut]:
+        organization_id = self.developer.organization_id
+        rows = entries_for_organization(organization_id, filters_of(query))
+        return paginate(Page[AuditEntryOut], rows, query, show_entries_to(organization_id))

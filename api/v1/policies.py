@@ -1,25 +1,20 @@
 """The organization's policies."""
 
-from typing import Any
-
-from rest_framework.request import Request
-from rest_framework.response import Response
-
 from agents.models import Agent
 from agents.selectors import agent_for_organization
 from api.endpoint import DeveloperEndpoint
-from api.operations import operation, page_of
-from api.pagination import PageQuery, paginate, read_query
-from api.v1.shapes.policies import NewPolicy, Policy, PolicyChanges
+from api.operations import operation
+from api.v1.schemas.pages import Page, PageQuery, paginate
+from api.v1.schemas.policies import NewPolicyBody, PolicyOut, UpdatePolicyBody, show_policies
 from core.errors import Invalid, NotFound
 from core.idempotency import Answer
-from policies.models import Policy as PolicyRow
+from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
 
 
 class PolicyEndpoint(DeveloperEndpoint):
-    def policy(self, policy_id: str) -> PolicyRow:
+    def policy(self, policy_id: str) -> Policy:
         return policy_for_organization(self.developer.organization_id, policy_id)
 
     def agent(self, agent_id: str | None) -> Agent | None:
@@ -33,19 +28,17 @@ class PolicyEndpoint(DeveloperEndpoint):
 
 
 class Policies(PolicyEndpoint):
-    @operation("listPolicies", "List the organization's policies", query=PageQuery, answer=page_of(Policy))
-    def get(self, request: Request) -> Response:
-        query = read_query(request, PageQuery)
+    @operation("listPolicies", "List the organization's policies", answer=Page[PolicyOut])
+    def get(self, query: PageQuery) -> Page[PolicyOut]:
         rows = policies_for_organization(self.developer.organization_id)
-        return paginate(rows, query, lambda policies: Policy(policies, many=True).data)
+        return paginate(Page[PolicyOut], rows, query, show_policies)
 
     @operation(
         "createPolicy",
         "Create a policy",
         description="A rule that denies wins. It counts for every verify that starts after the answer. `actions` name "
         "scopes of the catalogue or of the organization, or a beginning of such scopes and `*`.",
-        body=NewPolicy,
-        answer=Policy,
+        answer=PolicyOut,
         status=201,
         repeatable=True,
         request_example={
@@ -55,42 +48,45 @@ class Policies(PolicyEndpoint):
             ],
         },
     )
-    def post(self, request: Request) -> Answer:
-        body = self.read(NewPolicy)
-        agent = self.agent(body.pop("agentId"))
+    def post(self, body: NewPolicyBody) -> Answer:
+        agent = self.agent(body.agent_id)
 
-        def work() -> Answer:
-            organization = self.developer.organization
-            policy = create_policy(actor=self.actor, organization=organization, agent=agent, **body)
-            return Answer(201, Policy(policy).data)
+        def work() -> PolicyOut:
+            policy = create_policy(
+                actor=self.actor,
+                organization=self.developer.organization,
+                agent=agent,
+                name=body.name,
+                description=body.description,
+                enabled=body.enabled,
+                rules=body.rules,
+            )
+            return PolicyOut.model_validate(policy)
 
         return self.answer_once(self.developer.id, work)
 
 
 class OnePolicy(PolicyEndpoint):
-    @operation("getPolicy", "Show a policy", answer=Policy)
-    def get(self, request: Request, policy_id: str) -> Response:
-        return Response(Policy(self.policy(policy_id)).data)
+    @operation("getPolicy", "Show a policy", answer=PolicyOut)
+    def get(self, policy_id: str) -> PolicyOut:
+        return PolicyOut.model_validate(self.policy(policy_id))
 
     @operation(
         "updatePolicy",
         "Change a policy",
         description="A limit whose `windowSeconds` or `scope` changes starts from what was counted before. After a "
         "change of `scope` the total is charged to every person or agent, until the window has passed.",
-        body=PolicyChanges,
-        answer=Policy,
+        answer=PolicyOut,
     )
-    def patch(self, request: Request, policy_id: str) -> Response:
-        body = self.read(PolicyChanges, partial=True)
+    def patch(self, policy_id: str, body: UpdatePolicyBody) -> PolicyOut:
         policy = self.policy(policy_id)
-        changes: dict[str, Any] = {name: value for name, value in body.items() if name != "agentId"}
-        if "agentId" in body:
-            changes["agent"] = self.agent(body["agentId"])
+        changes = body.sent()
+        if "agent_id" in changes:
+            changes["agent"] = self.agent(changes.pop("agent_id"))
         if changes:
             policy = update_policy(actor=self.actor, policy=policy, changes=changes)
-        return Response(Policy(policy).data)
+        return PolicyOut.model_validate(policy)
 
     @operation("deletePolicy", "Delete a policy", status=204)
-    def delete(self, request: Request, policy_id: str) -> Response:
+    def delete(self, policy_id: str) -> None:
         delete_policy(actor=self.actor, policy=self.policy(policy_id))
-        return Response(status=204)

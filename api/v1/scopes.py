@@ -1,13 +1,12 @@
 """The scope catalogue."""
 
-from rest_framework.request import Request
-from rest_framework.response import Response
+from collections.abc import Iterable
 
 from api.endpoint import Endpoint
 from api.operations import operation
-from api.v1.shapes.scopes import Scope, ScopeList
+from api.v1.schemas.scopes import ScopeOut, ScopesOut
 from core.errors import NotFound
-from resources.catalogue import catalogue, scopes_in_category
+from resources.catalogue import Scope, catalogue, scopes_in_category
 
 
 class CatalogueEndpoint(Endpoint):
@@ -15,15 +14,19 @@ class CatalogueEndpoint(Endpoint):
 
 
 class Scopes(CatalogueEndpoint):
-    @operation("listScopes", "List the scope catalogue", answer=ScopeList)
-    def get(self, request: Request) -> Response:
-        return Response({"items": Scope(list(catalogue().values()), many=True).data})
+    @operation("listScopes", "List the scope catalogue", answer=ScopesOut)
+    def get(self) -> ScopesOut:
+        return _show(catalogue().values())
 
 
 class ScopesInCategory(CatalogueEndpoint):
-    @operation("listScopesInCategory", "List one category of the catalogue", answer=ScopeList)
-    def get(self, request: Request, category: str) -> Response:
+    @operation("listScopesInCategory", "List one category of the catalogue", answer=ScopesOut)
+    def get(self, category: str) -> ScopesOut:
         scopes = scopes_in_category(category)
         if not scopes:
             raise NotFound("No such category.")
-        return Response({"items": Scope(scopes, many=True).data})
+        return _show(scopes)
+
+
+def _show(scopes: Iterable[Scope]) -> ScopesOut:
+    return ScopesOut(items=[ScopeOut.model_validate(scope) for scope in scopes])

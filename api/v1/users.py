@@ -1,20 +1,16 @@
 """People: signing in, their consents and their log."""
 
 from django.conf import settings
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from accounts.errors import BadCredentials
 from accounts.services import check_password, open_session
 from api.endpoint import Endpoint, PersonEndpoint
-from api.operations import operation, page_of
-from api.pagination import paginate as old_paginate
-from api.pagination import read_query
+from api.operations import operation
+from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, show_entries_about
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.consent import ConnectedConsentOut, RevokedConsentOut, show_consents
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import LogInBody, UserSessionOut
-from api.v1.shapes.audit import AuditEntry, OwnAuditQuery, filters_of, show_entries_about
 from audit.selectors import entries_for_user
 from consent.errors import ConsentAlreadyDecided
 from consent.selectors import consent_for_user, consents_for_user
@@ -79,11 +75,8 @@ class OwnAuditLogs(OwnEndpoint):
     @operation(
         "listUserAuditLogs",
         "List what happened about a person, newest first",
-        query=OwnAuditQuery,
-        answer=page_of(AuditEntry),
+        answer=Page[AuditEntryOut],
     )
-    def get(self, request: Request, user_id: str) -> Response:
-        query = read_query(request, OwnAuditQuery)
-        return old_paginate(
-            entries_for_user(self.person.id, filters_of(query)), query, show_entries_about(self.person.id)
-        )
+    def get(self, user_id: str, query: OwnAuditQuery) -> Page[AuditEntryOut]:
+        rows = entries_for_user(self.person.id, filters_of(query))
+        return paginate(Page[AuditEntryOut], rows, query, show_entries_about(self.person.id))

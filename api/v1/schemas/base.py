@@ -109,6 +109,10 @@ def _read_line(value: Any) -> Any:
     return shown
 
 
+def _null_is_blank(value: Any) -> Any:
+    return "" if value is None else value
+
+
 def _read_whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -152,6 +156,10 @@ Omittable = Annotated[T | None, _WithoutNull()]
 # Text is kept as it is, never trimmed. PostgreSQL stores no NUL.
 BlankText = Annotated[str, BeforeValidator(_read_text), _pattern(TEXT)]
 Text = Annotated[str, Field(min_length=1), BeforeValidator(_read_text), _pattern(TEXT)]
+
+# Text about an agent or a policy. Null stands for none.
+_Description = Annotated[BlankText, Field(max_length=500)]
+Description = Annotated[_Description, BeforeValidator(_null_is_blank, json_schema_input_type=_Description | None)]
 
 # Text to show on one line.
 BlankLine = Annotated[str, BeforeValidator(_read_blank_line), _pattern(BLANK_LINE)]

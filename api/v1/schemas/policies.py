@@ -1,0 +1,94 @@
+"""Policies, as they come in and go out."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, WithJsonSchema
+
+from api.v1.schemas.base import Description, Line, Moment, Omittable, Out, RequestBody, Text
+from policies.models import Policy
+from policies.rules import RULES, Rule
+from policies.rules.parsing import MAX_RULES
+
+MAX_NAME, MAX_AGENT_ID = 200, 255
+
+
+def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a JSON schema without titles and without references, which lead nowhere inside another document."""
+    if isinstance(schema, list):
+        return [_inline(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    merged = {**definitions.get(name, {}), **{key: value for key, value in schema.items() if key != "$ref"}}
+    return {
+        key: _inline(value, definitions)
+        for key, value in merged.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+
+
+def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
+    config = rule.model_json_schema()
+    config = _inline(config, config.pop("$defs", {}))
+    return {
+        "type": "object",
+        "description": (rule.__doc__ or "").strip(),
+        "properties": {"type": {"type": "string", "enum": [rule.type]}, "config": config},
+        "required": ["type", "config"],
+        "additionalProperties": False,
+    }
+
+
+# A list of `{"type", "config"}`. The rules themselves say what is wrong with them.
+Rules = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": MAX_RULES,
+            "items": {"oneOf": [_rule_schema(RULES[name]) for name in sorted(RULES)]},
+        }
+    ),
+]
+Name = Annotated[Line, Field(max_length=MAX_NAME)]
+AgentId = Annotated[Text, Field(max_length=MAX_AGENT_ID)]
+
+
+class NewPolicyBody(RequestBody):
+    """A policy to create, for one of the organization's agents or, without `agentId`, for all."""
+
+    name: Name
+    description: Description = ""
+    agent_id: AgentId | None = None
+    enabled: bool = True
+    rules: Rules
+
+
+class UpdatePolicyBody(RequestBody):
+    """What of a policy can be changed; what is left out stays. `rules` replaces all rules."""
+
+    name: Omittable[Name] = None
+    description: Omittable[Description] = None
+    agent_id: AgentId | None = None
+    enabled: Omittable[bool] = None
+    rules: Rules = None
+
+
+class PolicyOut(Out):
+    """Rules that must all hold, for one of the organization's agents or, without `agentId`, for every one of them and
+    for every agent that calls its resource servers.
+    """
+
+    id: str
+    name: str
+    description: str
+    agent_id: str | None
+    enabled: bool
+    rules: Rules
+    created_at: Moment
+    updated_at: Moment
+
+
+def show_policies(policies: Sequence[Policy]) -> list[PolicyOut]:
+    return [PolicyOut.model_validate(policy) for policy in policies]
