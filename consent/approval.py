@@ -104,7 +104,7 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
 def _grant(
     *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
 ) -> tuple[Consent, Consent | None]:
-    """Take the consent to approved; return it updated, and the one that it replaces, if any."""
+    """Approve the consent. Return it updated, and the consent that it replaces, if any."""
     _check_decider(consent, user)
     hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
     consent.agent = lock_agent(consent.agent_id)

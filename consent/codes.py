@@ -47,7 +47,7 @@ def lock_code(code: str) -> AuthorizationCode | None:
 def problem_with_code(
     row: AuthorizationCode, *, code_verifier: str, redirect_uri: str | None, now: datetime
 ) -> str | None:
-    """Return why a code that nobody has used yields nothing. None when it may be redeemed.
+    """Return why an unused code cannot be redeemed. None if it can.
 
     `redirect_uri=None` means it was left out, as OAuth 2.1 has it.
     """
@@ -69,7 +69,7 @@ def consume_code(row: AuthorizationCode, now: datetime) -> None:
 
 
 def move_codes(*, source: Consent, target: Consent) -> None:
-    """Put the codes of a replaced consent under the one that replaces it, less what the person has taken back.
+    """Move the codes of a replaced consent to its replacement, without the scopes that the user has taken back.
 
     The update waits for an exchange that holds its code's row.
     """

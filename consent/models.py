@@ -46,7 +46,7 @@ class Consent(models.Model):
     )
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
 
-    # The request. A hint that names nobody is kept all the same: an answer must not tell who exists.
+    # The request. A hint to an unknown user is kept too: a response must not tell which users exist.
     hinted_user_id = models.CharField(max_length=64, blank=True)
     requested_scopes = models.JSONField()
     optional_scopes = models.JSONField(default=list)
@@ -54,7 +54,7 @@ class Consent(models.Model):
     state = models.TextField(blank=True)
     code_challenge = models.CharField(max_length=128, blank=True)
     resource = models.JSONField(default=list)
-    # The organization of each service that is named: another one that registers the identifier later gets nothing.
+    # The organization of each named service. An organization that registers the identifier later gets nothing.
     resource_owners = models.JSONField(default=dict)
     reason = PlainTextField(max_length=200, blank=True)
     # Whether the request came with the agent's own credentials; otherwise anyone may have written the reason.

@@ -21,7 +21,7 @@ def consents_for_user(user: User) -> QuerySet[Consent]:
 
 
 def consent_for_user(user: User, consent_id: str) -> Consent:
-    """Return the person's own consent. Raises `NotFound`, also for somebody else's."""
+    """Return the user's own consent. Raises `NotFound`, also for another user's."""
     consent: Consent | None = consents_for_user(user).filter(id=consent_id).first()
     if consent is None:
         raise NotFound("No such consent.")
@@ -29,20 +29,20 @@ def consent_for_user(user: User, consent_id: str) -> Consent:
 
 
 def current_consent(user: User, consent_id: str) -> Consent:
-    """Return the person's own consent, or the latest one that replaced it. Raises `NotFound`."""
+    """Return the user's own consent, or its latest replacement. Raises `NotFound`."""
     consent = consent_for_user(user, consent_id)
     return consent_for_user(user, consent.replaced_by_id) if consent.replaced_by_id else consent
 
 
 def latest_of(consent: Consent) -> Consent:
-    """Return the consent as it is now, or the latest one that replaced it."""
+    """Return the consent as it is now, or its latest replacement."""
     rows = Consent.objects.select_related("agent__organization")
     current: Consent = rows.get(pk=consent.pk)
     return rows.get(pk=current.replaced_by_id) if current.replaced_by_id else current
 
 
 def consent_by_id(consent_id: str) -> Consent:
-    """Return the consent, whoever asks. Raises `NotFound`."""
+    """Return the consent, without checking who may see it. Raises `NotFound`."""
     consent = Consent.objects.select_related("agent__organization", "organization").filter(id=consent_id).first()
     if consent is None:
         raise NotFound("No such consent.")
@@ -58,7 +58,7 @@ def consent_to_decide(user: User, consent_id: str) -> Consent:
 
 
 def visible_consent(consent_id: str, *, user: User | None, organization_id: str | None) -> Consent:
-    """Return the consent to whoever may see it. Raises `NotFound`.
+    """Return the consent if the user or the organization may see it. Raises `NotFound` otherwise.
 
     While it is undecided its id is enough; once decided only its owner and the agent's organization see it. A stock
     client has no organization, and its services are not told what was asked for others.
@@ -123,7 +123,7 @@ def live_consent(user: User, asked: Consent) -> Consent | None:
 
 
 def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
-    """Return when each consent, or one that it replaced, last let its agent act; those never used are left out."""
+    """Return when each consent or a predecessor was last used to allow a call. Unused consents are left out."""
     chains = {consent.id: [consent.id] for consent in consents}
     replaced = Consent.objects.filter(replaced_by__in=chains).order_by()
     for consent_id, latest_id in replaced.values_list("id", "replaced_by_id"):

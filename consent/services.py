@@ -100,7 +100,7 @@ def require_same_browser(consent: Consent, browser_digest: str) -> None:
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
     """End a connection at once: no verify that starts after this has returned is allowed by it. Return what ended.
 
-    That is the consent, or the latest one that replaced it: a stop must not miss because its id is stale. An
+    That is the consent or its latest replacement: a stale id must not make a stop miss. An
     administrator gives a `reason`, a person need not. Revoking twice changes nothing. Raises `ConsentAlreadyDecided`
     for what was never granted or has run out.
     """
@@ -138,7 +138,7 @@ def expire_consents(*, limit: int = BATCH) -> int:
 
 
 def delete_undecided_consents(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` requests on which nobody decided in time, a day after they ended; return how many.
+    """Delete up to `limit` requests that were not decided in time, a day after they ended; return how many.
 
     The log keeps that they were made and that they ran out.
     """

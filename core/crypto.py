@@ -34,7 +34,7 @@ def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
 
 
 def keyed_digest(purpose: str, data: bytes) -> str:
-    """Return HMAC-SHA-256 in hexadecimal, for data that a plain digest would let somebody guess."""
+    """Return HMAC-SHA-256 in hexadecimal, for data that could be guessed from a plain digest."""
     return hmac.new(_key(purpose, settings.JWT_SECRET), data, hashlib.sha256).hexdigest()
 
 

@@ -51,7 +51,7 @@ def hold_decisions() -> None:
 def _check_foreign_keys() -> None:
     """Check them now instead of at the commit: the check locks the rows referred to, and the advisory lock comes last.
 
-    Otherwise whoever adds a policy and whoever changes its agent at the same time wait for each other.
+    Otherwise a transaction that adds a policy and one that changes its agent would wait for each other.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:

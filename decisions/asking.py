@@ -1,4 +1,4 @@
-"""The service whose call is judged: the resource server that asks, or the one that an anonymous caller names."""
+"""The service that a call is for: the resource server that asks, or the one named by an anonymous caller."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

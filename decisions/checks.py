@@ -52,7 +52,7 @@ def _stops(facts: Facts) -> Iterator[Reason]:
 def _problems_with_consent(consent: Consent | None, now: datetime) -> Iterator[Reason]:
     if consent is None:
         return
-    # Any status but these two counts as revoked: one that is added later must not allow.
+    # Any other status counts as revoked, so that a status added later denies.
     if consent.status not in (Consent.Status.APPROVED, Consent.Status.EXPIRED):
         yield Reason.CONSENT_REVOKED
     if consent.status_at(now) == Consent.Status.EXPIRED:

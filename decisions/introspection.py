@@ -1,6 +1,6 @@
 """Introspection: is this token alive, for this resource server, now? It runs no rules and counts nothing.
 
-Whoever acts on a token asks `decide` instead.
+A service that is about to act asks `decide` instead.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Introspection:
 
 
 def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Introspection | None:
-    """Return the live token. None for one that is dead, for somebody else, or not ours; the first two are logged."""
+    """Return the live token. None if it has ended, is for another service, or is not ours; the first two are logged."""
     claims = read_access_token(token)
     if claims is None:
         return None

@@ -36,7 +36,7 @@ class VerifyRequest:
 
     `resource_server` is the asking service once it has authenticated, None for an anonymous one, which may name a
     service by `resource`. `context` may hold `ip`, the address of the service's caller. `is_forwarded` says that a
-    proxy passes on the caller's own request: the address and user agent of `actor` are then the caller's, whoever asks.
+    proxy passes on the caller's own request: the address and user agent of `actor` are then the caller's.
     """
 
     token: str

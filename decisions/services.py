@@ -22,7 +22,7 @@ from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token
 
-# All of them are among the entry's scopes, and the caller is told all: whoever asks for a hundred needs no second list.
+# All of them are among the entry's scopes, and the caller is told all: a caller that sent a hundred needs no second list.
 MAX_LOGGED_MISSING = 10
 
 
@@ -74,7 +74,7 @@ def _judge(request: VerifyRequest, claims: Claims, facts: Facts | Gone, now: dat
 
 
 def _count(questions: Sequence[Question]) -> None:
-    """Count all limits of the batch in one step; whoever finds no room is denied and counts nothing."""
+    """Count all limits of the batch in one step. A call that does not fit is denied and counts nothing."""
     counters = lock_counters(limit.request for question in questions for limit in question.limits)
     now = clock.now()
     for question in questions:

@@ -18,7 +18,7 @@ from core.sweeps import BATCH, delete_batch
 from limits.models import Counter
 from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
 
-# One parameter for any number of keys, in key order. A row that nobody has counted in may be swept at once.
+# One parameter for any number of keys, in key order. A new row without counts may be swept at once.
 _LOCK = """
     INSERT INTO limits_counter (key, slot, counts, expires_at)
     SELECT {key}, 0, {nothing}, %s FROM {keys}
@@ -47,7 +47,7 @@ _SAVE_ON_SQLITE = "UPDATE limits_counter SET slot = %s, counts = %s, expires_at 
 class CounterDenial:
     """A call did not fit. `index` is the first of its requests without room.
 
-    After `retry_after_seconds` all of them will have room, if nobody else takes it.
+    After `retry_after_seconds` all of them have room, unless another call takes it.
     """
 
     index: int
@@ -134,7 +134,7 @@ def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
 
 
 def put_counters(counters: Iterable[LoadedCounter]) -> None:
-    """Store counters in the place of those with the same keys. Nobody else may count in them meanwhile."""
+    """Replace the counters with the same keys. The caller keeps others from counting in them meanwhile."""
     rows = [Counter(key=one.key, slot=one.slot, counts=one.pack(), expires_at=one.expires_at) for one in counters]
     fields = ["slot", "counts", "expires_at"]
     Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)

@@ -88,7 +88,7 @@ class Memory:
             return [[each.get(name, 0) for each in kept] for name in counted]
 
     def _room_for(self, name: str) -> str:
-        """Return the name to count under: beyond so many subjects all further ones share a count."""
+        """Return the name to count under. Beyond `MAX_SUBJECTS`, all further subjects share one count."""
         is_known = any(name in counts for counts in self.slices.values())
         return name if is_known or sum(map(len, self.slices.values())) < MAX_SUBJECTS else EVERYONE_ELSE
 

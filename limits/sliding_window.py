@@ -104,7 +104,7 @@ class LoadedCounter:
         self.changed = True
 
     def give_back(self, now: datetime) -> None:
-        """Uncount the newest one that still counts at `now`, if there is one."""
+        """Take back the newest call that still counts at `now`, if any."""
         self._advance(now)
         for slot in range(self.slot, self.slot - SLOTS, -1):
             if self.counts[slot % SLOTS]:

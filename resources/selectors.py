@@ -12,7 +12,7 @@ def resource_servers_for_organization(organization_id: str) -> QuerySet[Resource
 
 
 def resource_server_for_organization(organization_id: str, server_id: str) -> ResourceServer:
-    """Return the organization's resource server. Raises `NotFound`, also for somebody else's."""
+    """Return the organization's resource server. Raises `NotFound`, also for another organization's."""
     server = resource_servers_for_organization(organization_id).filter(id=server_id).first()
     if server is None:
         raise NotFound("No such resource server.")

@@ -66,7 +66,7 @@ def update_resource_server(
     name: str | None = None,
     scopes: Sequence[str | ScopeDefinition] | None = None,
 ) -> ResourceServer:
-    """Change what is given; return the resource server anew. The identifier never changes: tokens carry it.
+    """Change the given fields; return the updated resource server. The identifier never changes: tokens carry it.
 
     Raises `Invalid`, `ScopePrefixTaken`.
     """
@@ -84,7 +84,7 @@ def update_resource_server(
 
 
 def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
-    """Remove it: nobody answers for its audience any more. Its scopes keep their words for those who granted them."""
+    """Delete it, so that no service has its audience. Its scopes stay for the users who granted them."""
     with revocation():
         hold_developer(actor)
         _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})

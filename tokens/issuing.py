@@ -67,7 +67,7 @@ def issue_pair(
 def issue_access_token(
     *, actor: Actor, family: TokenFamily, scopes: Sequence[str], resource: Sequence[str], now: datetime
 ) -> IssuedTokens:
-    """Store and return an access token alone, for a client that acts for nobody."""
+    """Store and return an access token without a refresh token, for a client on its own."""
     _, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
     record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, now=now)
     return IssuedTokens(access_token, None, tuple(scopes), family)

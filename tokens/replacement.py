@@ -11,9 +11,9 @@ from tokens.models import TokenFamily
 
 @receiver(consent_replaced)
 def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> None:
-    """Put the families of a replaced consent under the one that replaces it.
+    """Move the families of a replaced consent to its replacement.
 
-    Each keeps the scopes of its own request, less what the person has taken back.
+    Each keeps the scopes of its own request, without those that the user has taken back.
     """
     families = list(TokenFamily.objects.filter(consent=replaced).select_for_update(no_key=True).order_by("id"))
     for family in families:
