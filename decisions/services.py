@@ -22,7 +22,7 @@ from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token
 
-# All of them are among the entry's scopes, and the caller is told all: a caller that sent a hundred needs no second list.
+# The entry's scopes include all of them and the caller is told all, so the log needs no second long list.
 MAX_LOGGED_MISSING = 10
 
 
