@@ -22,6 +22,7 @@ from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
 from limits.throttle import throttle_client_failure
+from resources.catalogue import require_known
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
 
@@ -48,11 +49,12 @@ def register_agent(
     description: str = "",
     require_pkce: bool = False,
 ) -> RegisteredAgent:
-    """Create a confidential agent. Raises `Invalid` for a redirect URI that may not be registered.
+    """Create a confidential agent.
 
-    The caller has checked `allowed_scopes` with `require_known`.
+    Raises `InvalidScope` for an unknown scope, and `Invalid` for a redirect URI that may not be registered.
     """
     hold_developer(actor)
+    require_known(allowed_scopes, field="allowedScopes")
     _check_redirect_uris(redirect_uris)
     agent = Agent.objects.create(
         organization=organization,
@@ -70,7 +72,7 @@ def register_agent(
 
 
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> Agent:
-    """Change the given fields of `EDITABLE` and return the updated agent. Raises `Invalid`.
+    """Change the given fields of `EDITABLE` and return the updated agent. Raises `InvalidScope`, `Invalid`.
 
     Narrower scopes and a suspension count for every verify that starts after this has returned. `status` is the
     developer's switch and leaves an administrator's stop alone.
@@ -78,6 +80,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> A
     unknown = set(changes) - EDITABLE
     if unknown:
         raise Invalid.field(min(unknown), "This field cannot be changed.")
+    require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
     with revocation():

@@ -17,7 +17,6 @@ from api.v1.schemas.agents import (
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import RotationBody
 from core.idempotency import Answer
-from resources.catalogue import require_known
 from resources.errors import InvalidScope
 
 
@@ -41,8 +40,6 @@ class Agents(DeveloperEndpoint):
         },
     )
     def post(self, body: NewAgentBody) -> Answer:
-        require_known(body.allowed_scopes, field="allowedScopes")
-
         def work() -> NewAgentOut:
             registered = register_agent(
                 actor=self.actor,
@@ -75,7 +72,6 @@ class OneAgent(DeveloperEndpoint):
     def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
         changes = body.sent()
         agent = agent_for_organization(self.developer.organization_id, agent_id)
-        require_known(body.allowed_scopes or (), field="allowedScopes")
         if changes:
             agent = update_agent(actor=self.actor, agent=agent, changes=changes)
         return show_agent(agent)
