@@ -34,7 +34,7 @@ class Credential:
 class Call(Generic[T]):
     """An API call and how to read its answer.
 
-    `replayable`: sending it twice does no more than sending it once, so a lost answer may be asked for again.
+    `replayable`: sending it twice has the effect of sending it once, so it is repeated if its answer is lost.
     A call that carries an `Idempotency-Key` is replayable because the server keeps the first answer.
     """
 
@@ -63,7 +63,7 @@ def get(path: str, parse: Callable[[Any], T], **params: object) -> Call[T]:
 
 
 def create(path: str, parse: Callable[[Any], T], body: object, idempotency_key: str | None = None) -> Call[T]:
-    """A POST that creates or rotates: repeated under the same key, it is answered as at first."""
+    """A POST that creates or rotates. Repeated under the same key, it gets the first answer again."""
     headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
     return Call("POST", path, parse, json=body, headers=headers, replayable=True)
 

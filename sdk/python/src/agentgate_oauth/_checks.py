@@ -1,4 +1,4 @@
-"""Mistakes that are better found where they are made than in the API's answer."""
+"""Checks of arguments, which fail where the mistake is made instead of in the API's answer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def checked_base_url(base_url: str | None, allow_http: bool, name: str = "base_u
     """Return the URL without a trailing slash.
 
     Raises ValueError unless it is https, or http to this machine, or `allow_http` says the network is
-    trusted: every call carries a secret. `name` is what the caller knows the URL by.
+    trusted: every call carries a secret. `name` is the parameter or variable that holds the URL.
     """
     url = required(name, base_url, 'the address of AgentGate, such as "https://gate.example.com"')
     if "@" in url:

@@ -1,4 +1,4 @@
-"""What the SDK's logic asks of the world, as values.
+"""The input and output that the SDK's logic asks for, as values.
 
 All logic is written once, as generators ("flows") that yield these effects and receive their results. A
 driver performs them, blocking or awaiting (`_drivers`), so the synchronous and the asynchronous classes share
@@ -44,8 +44,8 @@ class Sleep:
 class Blocking:
     """Run a function that may block on files or other processes. The result is what it returns.
 
-    It is never left running: a task cancelled meanwhile first waits for its end. `undo` then takes back
-    a result that nobody is there to receive, such as a lock.
+    It is never left running: a cancelled task first waits for it to end. `undo` then reverts a result that
+    no caller receives, such as a lock.
     """
 
     function: Callable[[], Any] = field(repr=False)

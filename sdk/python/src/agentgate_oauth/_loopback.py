@@ -1,7 +1,7 @@
 """The redirect to a program on the person's own machine (RFC 8252 section 7.3).
 
 A server on 127.0.0.1 waits for the browser to come back. It accepts one answer: a GET of the callback's path
-with the `state` of this request, which no other page and no other program knows.
+with the `state` of this request, which other pages and programs do not know.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Listener:
         self._server.server_close()
 
     def request(self) -> dict[str, object]:
-        """Return what the consent request must say for its answer to come here."""
+        """Return the parameters that make the consent request's answer come here."""
         return {
             "redirect_uri": self._redirect_uri,
             "state": self._state,

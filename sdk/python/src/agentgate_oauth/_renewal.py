@@ -1,4 +1,4 @@
-"""Renewing a session's tokens: one refresh at a time over tasks, threads and processes."""
+"""Renewing a session's tokens: one refresh at a time across tasks, threads and processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCK_PATIENCE_SECONDS = 60.0
 
 
 class Renewal:
-    """Holds the newest tokens of one session and renews them when they are about to end."""
+    """Holds the newest tokens of one session and renews them shortly before they expire."""
 
     def __init__(
         self, api: Api, credential: ClientCredential, store: SessionStore, key: str, record: SessionRecord
@@ -31,16 +31,16 @@ class Renewal:
         self.record = record
 
     def fresh(self) -> Flow[SessionRecord]:
-        """Return tokens that have not ended. Raises SessionEndedError when there are none to be had."""
+        """Return tokens that have not expired. Raises SessionEndedError if there are none."""
         record = self.record
         if record.is_fresh:
             return record
         return (yield from self.renewed(record))
 
     def renewed(self, stale: SessionRecord) -> Flow[SessionRecord]:
-        """Return tokens newer than `stale`. However many callers wait here, one of them refreshes.
+        """Return tokens newer than `stale`. Of all callers that wait here, one refreshes.
 
-        Those who waited for an attempt that failed share its failure, instead of each repeating it in turn.
+        If its attempt fails, the callers that waited raise the same error instead of repeating the attempt.
         """
         failures = self._failures
         yield Acquire(self._mutex)
@@ -54,7 +54,7 @@ class Renewal:
             self._mutex.release()
 
     def end(self, revoke: Callable[[SessionRecord], Flow[None]]) -> Flow[None]:
-        """Revoke the newest tokens there are, wherever they were renewed, then forget them in the store."""
+        """Revoke the newest tokens, even those another process renewed, and delete them from the store."""
         unlock = yield from locked(self._store, self._key)
         try:
             stored: SessionRecord | None = yield Blocking(lambda: self._store.load(self._key))
@@ -79,11 +79,11 @@ class Renewal:
     def _renew_locked(self, stale: SessionRecord) -> Flow[SessionRecord]:
         stored: SessionRecord | None = yield Blocking(lambda: self._store.load(self._key))
         if stored is None:
-            raise SessionEndedError("the session was ended elsewhere: ask for consent again")
+            raise SessionEndedError("another process ended the session: ask for consent again")
         if stored.access_token != stale.access_token and stored.is_fresh:
             return stored
         record = yield from self._refresh(stored)
-        # Stored before it is used: used first and then lost, the next process would replay the old one.
+        # Stored before it is used: if it were used and then lost, the next process would replay the old one.
         yield Blocking(lambda: self._store.save(self._key, record))
         return record
 
@@ -94,8 +94,8 @@ class Renewal:
             return SessionRecord.of(tokens)
         except InvalidGrantError as error:
             problem = error.detail
-        # The record stays: a suspension answers the same as the end does, and may be lifted.
-        raise SessionEndedError(f"the session yields no tokens: {problem}")
+        # The record stays: the answer is the same for a suspension, which may be lifted.
+        raise SessionEndedError(f"the session has no more tokens: {problem}")
 
 
 def _unlock(unlock: Callable[[], None] | None) -> None:

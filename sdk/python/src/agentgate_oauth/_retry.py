@@ -1,4 +1,4 @@
-"""Send a call and, where that is safe, send it again."""
+"""Send a call, and repeat it where that is safe."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ logger = logging.getLogger("agentgate_oauth")
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often and how patiently to try. Waits are in seconds.
+    """How often to try, and how long to wait. Times are in seconds.
 
-    A pause is drawn evenly from zero to `base_seconds`, doubled by each try up to `cap_seconds`, and comes on
-    top of any `Retry-After`. Once the pauses of one call would add up to more than `max_wait_seconds`, the
-    error is raised at once and carries `retry_after`.
+    A pause is random, up to `base_seconds`, which each attempt doubles up to `cap_seconds`. It is added to
+    any `Retry-After`. If the pauses of one call would exceed `max_wait_seconds` in total, the error is raised
+    at once and carries `retry_after`.
     """
 
     attempts: int = 4
@@ -37,9 +37,9 @@ class RetryPolicy:
 def perform(call: Call[T], credential: Credential, policy: RetryPolicy) -> Flow[T]:
     """Return what the call's answer says.
 
-    429 and 503 mean the server did not act, and a failed connection that it never heard: any call is tried
-    again. When the answer was lost on the way, only a replayable call is. Raises `ApiError`,
-    `ConnectionFailedError` or `UnexpectedResponseError`.
+    Any call is repeated after 429 or 503, when the server did not act, and after a connection that failed
+    before the request was sent. If the answer was lost, only a replayable call is repeated. Raises
+    `ApiError`, `ConnectionFailedError` or `UnexpectedResponseError`.
     """
     waited = 0.0
     attempt = 1
@@ -96,7 +96,7 @@ def _parse(call: Call[T], response: httpx.Response) -> T:
         return call.parse(document)
     except UnexpectedResponseError as error:
         problem = str(error)
-    # Raised anew, without the parser's frames: their variables hold the document, and that may hold secrets.
+    # A new exception, without the parser's frames: their variables hold the document, and so secrets.
     del document
     raise UnexpectedResponseError(problem)
 

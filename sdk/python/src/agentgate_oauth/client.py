@@ -39,7 +39,7 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         http_client: HttpT | None = None,
         allow_http: bool = False,
     ) -> None:
-        """Connect as one agent. Sessions are kept in `store`, by default only as long as this object."""
+        """Connect as one agent. Sessions are kept in `store`, by default in memory."""
         super().__init__(
             base_url,
             Credential(),
@@ -90,7 +90,7 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
     def exchange(
         self, code: str, *, code_verifier: str | None = None, redirect_uri: str | None = None
     ) -> Flow[Tokens]:
-        """Exchange a code for tokens, and leave keeping and renewing them to the caller.
+        """Exchange a code for tokens, which the caller then stores and renews.
 
         Raises InvalidGrantError when the code is wrong, used, or older than 60 seconds.
         """

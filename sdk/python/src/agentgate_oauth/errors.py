@@ -1,4 +1,4 @@
-"""Everything the SDK raises. A refusal by the API is an `ApiError`, of a class after its `code`."""
+"""The exceptions of the SDK. A refusal by the API is an `ApiError`; its class follows its `code`."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class ConnectionFailedError(AgentGateError):
 
 
 class UnexpectedResponseError(AgentGateError):
-    """The answer is not what the API promises, for example a proxy's page."""
+    """The answer is not one of the API, for example a proxy's error page."""
 
 
 class SessionEndedError(AgentGateError):
-    """The session yields no tokens: it was revoked, expired or replayed, or the agent is suspended.
+    """The session has no more tokens: it was revoked, expired or replayed, or the agent is suspended.
 
-    Unless a suspension is lifted, the person must be asked for consent again.
+    Ask the person for consent again, unless the agent is only suspended.
     """
 
 
@@ -120,11 +120,11 @@ class AuthenticationError(ApiError):
 
 
 class InvalidClientError(AuthenticationError):
-    """The client id or client secret is wrong (status 400 when only the id was in question)."""
+    """The client id or client secret is wrong (status 400 if only the id was checked)."""
 
 
 class PermissionDeniedError(ApiError):
-    """403: the credential is known and not allowed to do this."""
+    """403: the credential is valid but not allowed to do this."""
 
 
 class ReauthenticationRequiredError(PermissionDeniedError):
@@ -132,11 +132,11 @@ class ReauthenticationRequiredError(PermissionDeniedError):
 
 
 class NotFoundError(ApiError):
-    """404: it does not exist, or belongs to somebody else; the two look alike."""
+    """404: it does not exist, or belongs to another organization; the answers are the same."""
 
 
 class ConflictError(ApiError):
-    """409: the state of the thing does not allow this."""
+    """409: the resource's current state does not allow this."""
 
 
 class EmailTakenError(ConflictError):
@@ -144,15 +144,15 @@ class EmailTakenError(ConflictError):
 
 
 class ConsentAlreadyDecidedError(ConflictError):
-    """The consent was approved or denied before."""
+    """The consent was already approved or denied."""
 
 
 class IdempotencyKeyReusedError(ConflictError):
-    """The same `Idempotency-Key` came with another body."""
+    """The same `Idempotency-Key` was sent with another body."""
 
 
 class GoneError(ApiError):
-    """410: too late."""
+    """410: the resource has expired."""
 
 
 class ConsentExpiredError(GoneError):
@@ -160,7 +160,7 @@ class ConsentExpiredError(GoneError):
 
 
 class RateLimitedError(ApiError):
-    """429: too many requests; `retry_after` says for how many seconds."""
+    """429: too many requests; `retry_after` is the number of seconds to wait."""
 
 
 class ServerError(ApiError):
@@ -168,7 +168,7 @@ class ServerError(ApiError):
 
 
 class UnavailableError(ServerError):
-    """503: AgentGate cannot decide at the moment, and therefore did not."""
+    """503: AgentGate cannot decide at the moment. It did not act on the request."""
 
 
 _BY_CODE: dict[str, type[ApiError]] = {

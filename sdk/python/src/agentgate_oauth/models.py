@@ -1,4 +1,4 @@
-"""What the API answers, as frozen dataclasses.
+"""The API's answers as frozen dataclasses.
 
 Names are the JSON's in snake_case. Fields unknown to this version are ignored; a missing or mistyped one
 raises `UnexpectedResponseError`. Secrets never show in a repr.
@@ -41,7 +41,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent. `status` is the developer's own switch; `stop` is in force whatever `status` says."""
+    """An agent. `status` is the developer's own switch; `stop` applies whatever `status` is."""
 
     id: str
     client_id: str
@@ -58,7 +58,7 @@ class Agent:
 
 @dataclass(frozen=True)
 class NewAgent(Agent):
-    """An agent as it is answered once, at its creation: with its secret."""
+    """A new agent with its secret, which is shown only once."""
 
     client_secret: str = field(kw_only=True, repr=False)
 
@@ -93,7 +93,7 @@ class DeveloperSession:
 
 @dataclass(frozen=True)
 class PendingConsent:
-    """A consent request. Send the person to `consent_url`; whoever has it can see what is asked for."""
+    """A consent request. Send the person to `consent_url`; it shows the request to anyone who has it."""
 
     consent_id: str
     consent_url: str
@@ -103,7 +103,7 @@ class PendingConsent:
 
 @dataclass(frozen=True)
 class Tokens:
-    """What an exchange or a refresh yields. Durations are seconds from the answer."""
+    """The tokens of an exchange or a refresh. Durations are in seconds from the answer."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -127,9 +127,9 @@ class PolicyReference:
 
 @dataclass(frozen=True)
 class Decision:
-    """May the agent do this, for this person, now? A refusal is an answer, not an exception.
+    """Whether the agent may do this, for this person, now. A refusal is an answer, not an exception.
 
-    `reason` says why it was denied. `unknown` names what the answer could not take into account: empty for a
+    `reason` says why it was denied. `unknown` names what the decision could not consider: empty for a
     live decision, `("revocation", "policies", ...)` for an offline one.
     """
 
@@ -204,7 +204,7 @@ class ResourceServer:
 
 @dataclass(frozen=True)
 class NewResourceServer(ResourceServer):
-    """A resource server as it is answered once, at its creation: with its secret."""
+    """A new resource server with its secret, which is shown only once."""
 
     secret: str = field(kw_only=True, repr=False)
 
@@ -232,7 +232,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Introspection:
-    """What RFC 7662 introspection says of a token. It is live, but runs no policies and counts nothing."""
+    """The introspection of a token (RFC 7662). It is live, but runs no policies and counts nothing."""
 
     active: bool
     scope: str = ""

@@ -1,6 +1,6 @@
 """Constructors for the rules of a policy: `rules=[rate_limit(max_requests=10, window_seconds=3600)]`.
 
-A plain `{"type": ..., "config": {...}}` works as well, for rule types younger than this package.
+A plain `{"type": ..., "config": {...}}` works as well, for rule types newer than this package.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .models import Rule
 def rate_limit(
     *, max_requests: int, window_seconds: int, scope: Literal["per_user", "per_agent", "global"] = "per_user"
 ) -> Rule:
-    """At most `max_requests` allowed decisions in any window of `window_seconds`."""
+    """Allow at most `max_requests` decisions in any window of `window_seconds`."""
     return Rule("rate_limit", given(max_requests=max_requests, window_seconds=window_seconds, scope=scope))
 
 
 def time_window(
     *, allowed_days: Sequence[int], start_time: str, end_time: str, timezone: str = "UTC"
 ) -> Rule:
-    """Only on these days (1 Monday to 7 Sunday), between two "HH:MM" in `timezone`, the end exclusive."""
+    """Allow only on these days (1 Monday to 7 Sunday), from "HH:MM" to before "HH:MM" in `timezone`."""
     return Rule(
         "time_window",
         given(
@@ -36,15 +36,15 @@ def time_window(
 
 
 def action_allowlist(*actions: str) -> Rule:
-    """Only these scopes and actions; `payments:*` matches a prefix. None at all denies everything."""
+    """Allow only these scopes and actions; `payments:*` matches a prefix. An empty list denies everything."""
     return Rule("action_allowlist", given(actions=separate("actions", actions)))
 
 
 def action_blocklist(*actions: str) -> Rule:
-    """None of these scopes and actions; `payments:*` matches a prefix."""
+    """Deny these scopes and actions; `payments:*` matches a prefix."""
     return Rule("action_blocklist", given(actions=separate("actions", actions)))
 
 
 def ip_allowlist(*cidrs: str) -> Rule:
-    """Only when the caller's address (`context["ip"]`) is in one of these networks."""
+    """Allow only if the caller's address (`context["ip"]`) is in one of these networks."""
     return Rule("ip_allowlist", given(cidrs=separate("cidrs", cidrs)))

@@ -1,4 +1,4 @@
-"""`Session`: what an agent may do for one person, as long as that person agrees."""
+"""`Session`: an agent's access on behalf of one person, until that person revokes it."""
 
 from __future__ import annotations
 
@@ -59,21 +59,22 @@ class SessionApi:
         resource: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> Flow[Decision]:
-        """Ask whether this may be done now, renewing the token first where it has ended.
+        """Ask whether the agent may do this now. An expired token is renewed first.
 
-        A refusal is a `Decision` with a `reason`. Raises SessionEndedError when the session yields no more
-        tokens.
+        A refusal is a `Decision` with a `reason`.
+
+        Raises SessionEndedError if the session has no more tokens.
         """
         return self._verify(scopes, action, resource, context)
 
     @endpoint
     def access_token(self) -> Flow[str]:
-        """Return an access token that has not ended, for the `Authorization` header of calls to services."""
+        """Return an access token that has not expired, for the `Authorization` header of calls."""
         return self._access_token()
 
     @endpoint
     def revoke(self) -> Flow[None]:
-        """End the session, here and for every process that shares it. All its tokens stop working at once."""
+        """End the session for every process that shares it. All its tokens stop working at once."""
         return self._revoke()
 
     def _verify(
@@ -87,7 +88,7 @@ class SessionApi:
         decision = yield from self._ask(record, scopes, action, resource, context)
         if decision.reason != "token_expired":
             return decision
-        # This machine's clock is behind the server's: the server's word counts.
+        # This machine's clock is behind the server's clock, which decides.
         record = yield from self._renewal.renewed(record)
         return (yield from self._ask(record, scopes, action, resource, context))
 

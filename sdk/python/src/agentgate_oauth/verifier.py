@@ -1,4 +1,4 @@
-"""`AgentGateVerifier`: what a service uses to decide about a token it was shown."""
+"""`AgentGateVerifier`: what a service uses to decide about a token it received."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class VerifierApi(Api, Generic[HttpT]):
         http_client: HttpT | None = None,
         allow_http: bool = False,
     ) -> None:
-        """Connect as a resource server (`res_...` and `rs_...`): then only tokens meant for it are good.
+        """Connect as a resource server (`res_...` and `rs_...`): only tokens for its audience are allowed.
 
-        Without a credential only `verify` works, where the server answers anonymous callers.
+        Without a credential only `verify` works, if the server answers anonymous callers.
         """
         credential = service_credential(resource_server_id, resource_server_secret)
         super().__init__(
@@ -52,7 +52,7 @@ class VerifierApi(Api, Generic[HttpT]):
         resource: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> Flow[Decision]:
-        """Decide about one action: live state, scopes and policies. It counts, and stands in the log."""
+        """Decide about one action by live state, scopes and policies. The call counts and is logged."""
         return self._call(verify_token(token, scopes, action, resource, context))
 
     @endpoint
@@ -63,7 +63,7 @@ class VerifierApi(Api, Generic[HttpT]):
 
     @endpoint
     def introspect(self, token: str) -> Flow[Introspection]:
-        """Return what RFC 7662 says of the token: live state, but no policies. Needs the credential."""
+        """Introspect the token (RFC 7662): live state, but no policies. Needs the credential."""
         return self._call(introspect_token(token))
 
 

@@ -24,7 +24,7 @@ class AgentsApi(Api):
         allowed_scopes: Sequence[str],
         description: str | None = None,
     ) -> Flow[NewAgent]:
-        """Register an agent. Its `client_secret` is answered this once."""
+        """Register an agent. Its `client_secret` is shown only once."""
         body = given(
             name=name,
             redirect_uris=listed("redirect_uris", redirect_uris, "redirect URIs"),
@@ -76,6 +76,6 @@ class AgentsApi(Api):
 
     @endpoint
     def rotate_api_key(self, *, overlap_seconds: int | None = None) -> Flow[RotatedApiKey]:
-        """Replace this developer's API key. This object goes on with the old one, so make a new one."""
+        """Replace this developer's API key. This object keeps the old key: make a new object."""
         body = given(overlap_seconds=overlap_seconds)
         return self._call(create("/developers/api-keys/rotate", reader(RotatedApiKey), body))

@@ -1,4 +1,4 @@
-"""The organization's log, and the catalogue of scopes it speaks of."""
+"""The organization's audit log, and the catalogue of scopes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class AuditApi(Api):
 
 
 def _rfc3339(moment: datetime | None) -> str | None:
-    """Return the moment in UTC. Raises ValueError for a naive one, whose zone would be a guess."""
+    """Return the moment in UTC. Raises ValueError for one without a time zone."""
     if moment is None:
         return None
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Policies: what holds for an agent, or for all of an organization's."""
+"""Policies of one agent, or of all agents of an organization."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class PoliciesApi(Api):
         description: str | None = None,
         enabled: bool | None = None,
     ) -> Flow[Policy]:
-        """Set a policy for one agent or, without `agent_id`, for every agent of the organization."""
+        """Create a policy for one agent or, without `agent_id`, for every agent of the organization."""
         body = given(
             name=name,
             rules=_rules(rules),
@@ -61,7 +61,7 @@ class PoliciesApi(Api):
         enabled: bool | Unset = UNSET,
         rules: Sequence[AnyRule] | Unset = UNSET,
     ) -> Flow[Policy]:
-        """Change the given fields; `rules` replaces all rules. The next decision already obeys."""
+        """Change the given fields; `rules` replaces all rules. They apply to the next decision."""
         body = changed(
             name=name,
             description=description,

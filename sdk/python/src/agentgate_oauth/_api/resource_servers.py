@@ -14,7 +14,7 @@ from .._endpoint import endpoint, paged
 from .._lists import page_of
 from ..models import NewResourceServer, Page, ResourceServer, RotatedResourceSecret
 
-# The id of a scope in the catalogue, or a scope of the service's own given in full.
+# The id of a scope in the catalogue, or the full definition of a scope of the service.
 AnyScope = str | Mapping[str, Any]
 
 
@@ -23,7 +23,7 @@ class ResourceServersApi(Api):
     def create_resource_server(
         self, *, name: str, identifier: str, scopes: Sequence[AnyScope]
     ) -> Flow[NewResourceServer]:
-        """Register a service by its audience, an absolute URI. Its `secret` is answered this once."""
+        """Register a service by its audience, an absolute URI. Its `secret` is shown only once."""
         body = given(name=name, identifier=identifier, scopes=listed("scopes", scopes, "scopes"))
         return self._call(create("/resource-servers", reader(NewResourceServer), body))
 
@@ -55,13 +55,13 @@ class ResourceServersApi(Api):
 
     @endpoint
     def delete_resource_server(self, server_id: str) -> Flow[None]:
-        """Delete the resource server: its credential ends at once. Raises NotFoundError."""
+        """Delete the resource server. Its credential stops working at once. Raises NotFoundError."""
         return self._call(delete(f"/resource-servers/{segment(server_id)}"))
 
     @endpoint
     def rotate_resource_server_secret(
         self, server_id: str, *, overlap_seconds: int | None = None
     ) -> Flow[RotatedResourceSecret]:
-        """Replace the secret. The old one still works for `overlap_seconds`, where the server offers that."""
+        """Replace the secret. The old one still works for `overlap_seconds`, if the server supports that."""
         path = f"/resource-servers/{segment(server_id)}/rotate-secret"
         return self._call(create(path, reader(RotatedResourceSecret), given(overlap_seconds=overlap_seconds)))

@@ -12,7 +12,7 @@ from ..models import Decision, Introspection, PendingConsent, Tokens
 
 
 class ClientCredential:
-    """An agent's client id and secret, on their way into a request's body."""
+    """An agent's client id and secret, for a request's body."""
 
     def __init__(self, client_id: str, client_secret: str) -> None:
         self.client_id = client_id
@@ -23,12 +23,12 @@ class ClientCredential:
 
 
 def initiate_consent(credential: ClientCredential, **fields: object) -> Call[PendingConsent]:
-    # Optional to the server, but it shows a reason without credentials as the words of whoever sent the link.
+    # Optional, but without credentials the consent page attributes `reason` to the sender of the link.
     return create("/consent/initiate", reader(PendingConsent), credential.body(**fields))
 
 
 def exchange_code(credential: ClientCredential, **fields: object) -> Call[Tokens]:
-    # Asking again after a lost answer cannot make things worse: the first answer's tokens are out of reach.
+    # Safe to repeat: the tokens of a lost answer are out of reach anyway.
     return create("/tokens/exchange", reader(Tokens), credential.body(**fields))
 
 
@@ -38,7 +38,7 @@ def refresh_tokens(credential: ClientCredential, refresh_token: str, idempotency
 
 
 def revoke_token(token: str) -> Call[None]:
-    # Revoking twice is revoking once, so a lost answer may be asked for again.
+    # Revoking twice has the effect of revoking once, so the call may be repeated.
     return Call("POST", "/tokens/revoke", lambda _: None, json={"token": token}, replayable=True)
 
 
@@ -55,7 +55,7 @@ def verify_token(
     resource: str | None,
     context: Mapping[str, Any] | None,
 ) -> Call[Decision]:
-    # Not replayable: every decision counts against rate limits and stands in the log.
+    # Not replayable: every decision counts against rate limits and is logged.
     return Call(
         "POST", "/tokens/verify", reader(Decision), json=question(token, scopes, action, resource, context)
     )

@@ -18,12 +18,12 @@ from .django import check_request, found_guard
 
 
 class Refused(APIException):
-    """A refusal, in the form that the framework's exception handler turns into a response."""
+    """A refusal as an exception that the framework's handler turns into a response."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__()
         self.status_code = refusal.status
-        # Set here and not through the constructor, which would turn numbers into text.
+        # Not through the constructor, which would turn numbers into text.
         self.detail = dict(refusal.body)
         self.auth_header = refusal.headers.get("WWW-Authenticate")
         self.wait = int(refusal.headers.get("Retry-After", 0))
@@ -36,7 +36,7 @@ def require_scopes(
     context: Mapping[str, Any] | Callable[[Request], Any] | None = None,
     guard: Guard | None = None,
 ) -> type[BasePermission]:
-    """Return a permission class that lets only requests through that AgentGate allows."""
+    """Return a permission class that lets a request through only if AgentGate allows it."""
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or found_guard()
 

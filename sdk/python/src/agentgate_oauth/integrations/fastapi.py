@@ -1,7 +1,7 @@
 """FastAPI and Starlette: `decision: Annotated[Decision, Depends(require_scopes("email:send"))]`.
 
-A refusal is an `HTTPException`, so its body stands under `detail`. `context` may be an `async def`, for
-instance to read the request's JSON.
+A refusal is an `HTTPException`, so its body is under `detail`. `context` may be an `async def`, for example
+to read the request's JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def require_scopes(
     context: Mapping[str, Any] | Callable[[Request], Any] | None = None,
     guard: Guard | None = None,
 ) -> Callable[[Request], Awaitable[Decision]]:
-    """Return a dependency that yields the Decision, and answers 401, 403, 429 or 503 when it is a refusal."""
+    """Return a dependency whose value is the Decision. A refusal is answered with 401, 403, 429 or 503."""
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()
 

@@ -1,8 +1,9 @@
-"""FastMCP: `AgentGateTokenVerifier` at the door of the server, `@require_scopes("email:send")` on each tool.
+"""FastMCP: `AgentGateTokenVerifier` for the server, `@require_scopes("email:send")` on each tool.
 
-The verifier answers HTTP: 401 without a good token, 403 without the scopes that every request needs. It
-introspects, so it counts nothing. `require_scopes` decides about one call of one tool, with its arguments,
-and refuses as a tool error that carries JSON. Inside the tool `current_decision()` is the decision.
+The verifier answers HTTP requests with 401 if the token is not valid, and with 403 if it lacks the scopes
+that every request needs. It introspects, so it counts nothing. `require_scopes` decides about one call of one
+tool, with its arguments, and refuses with a tool error that carries JSON. Inside the tool,
+`current_decision()` is the decision.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _decision: ContextVar[Decision] = ContextVar("agentgate_decision")
 
 
 def current_decision() -> Decision:
-    """Return the decision that let the running tool begin. Raises LookupError outside a guarded tool."""
+    """Return the decision that allowed the running tool. Raises LookupError outside a guarded tool."""
     return _decision.get()
 
 
@@ -76,7 +77,7 @@ class _Unavailable(TokenVerificationError):
 
 
 class _AnswerUnavailable:
-    """Answers 503 when a token could not be checked, which FastMCP would let end in a 500."""
+    """Answers 503 if a token could not be checked; FastMCP would answer 500."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -99,7 +100,7 @@ def require_scopes(
 ) -> Callable[[ToolT], ToolT]:
     """Decide before each call of a tool; `action`, `resource`, `context` may be functions of its arguments.
 
-    Put it below `@mcp.tool`. Without an HTTP request, as over stdio, there is no token, so it is refused.
+    Put it below `@mcp.tool`. Over stdio there is no HTTP request and so no token: every call is refused.
     """
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()

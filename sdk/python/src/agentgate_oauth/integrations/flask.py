@@ -24,7 +24,7 @@ def require_scopes(
     context: Mapping[str, Any] | Callable[[Request], Any] | None = None,
     guard: Guard | None = None,
 ) -> Callable[[ViewT], ViewT]:
-    """Let only requests through that AgentGate allows; answer the others 401, 403, 429 or 503."""
+    """Let a request through only if AgentGate allows it; otherwise answer 401, 403, 429 or 503."""
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()
 

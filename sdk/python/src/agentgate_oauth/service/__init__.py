@@ -1,4 +1,4 @@
-"""The service's side: is the caller who shows this token allowed to do this?"""
+"""The service's side: guards decide whether a caller with a token may do what it asks."""
 
 from .defaults import configure, default_guard
 from .guard import Guard, Mode

@@ -1,4 +1,4 @@
-"""Reading the bearer token of a request: from the `Authorization` header, and from nowhere else."""
+"""Reading the bearer token of a request, from the `Authorization` header only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MAX_HEADER_LENGTH = 16384
 
 
 class MalformedCredential(Exception):
-    """There is a bearer credential, but no readable token in it."""
+    """The bearer credential does not contain a readable token."""
 
 
 def read_bearer(authorization: Sequence[str]) -> str | None:
-    """Return the token of a request's `Authorization` headers. If none of them is a bearer, return None.
+    """Return the token of a request's `Authorization` headers, None if none of them is a bearer.
 
-    Raises MalformedCredential for one that cannot be read, and for several headers: which of them counts
-    would be anybody's guess.
+    Raises MalformedCredential for one that cannot be read, and for several headers, which would be
+    ambiguous.
     """
     if not any(value[:6].lower() == "bearer" for value in authorization):
         return None

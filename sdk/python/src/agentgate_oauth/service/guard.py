@@ -1,4 +1,4 @@
-"""`Guard`: decides about requests, for every framework alike, and fails closed."""
+"""`Guard`: decides about requests, independently of the framework. It fails closed."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from .sources import DecisionSource, IntrospectionSource, VerifySource
 Mode = Literal["verify", "introspect", "offline"]
 logger = logging.getLogger("agentgate_oauth")
 
-# A request is waiting: better a quick 503 than a long doubt.
+# A caller is waiting: a quick 503 is better than a slow answer.
 _TIMEOUT_SECONDS = 5.0
 _RETRY = RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=0.5, max_wait_seconds=2.0)
 
 
 class Guard:
-    """A service's standing order about requests.
+    """Decides about the requests to a service.
 
     `mode` says where decisions come from: "verify" (the default: live state, policies, counted and logged),
     "introspect" (live state, no policies) or "offline" (signature and claims only: revocation and policies
-    stay unknown; needs `audience`, the service's own identifier). `resource_metadata` is the URL of the
-    service's RFC 9728 document, named in challenges so that clients find where tokens come from.
+    are unknown; needs `audience`, the service's own identifier). `resource_metadata` is the URL of the
+    service's RFC 9728 document, named in challenges, so that clients find the authorization server.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Guard:
         return self._driver.run(self._judge(authorization, question))
 
     async def acheck(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
-        """Do as `check` does, awaited. May be used in several event loops."""
+        """Do what `check` does, without blocking. May be used in several event loops."""
         return await self._async_driver().run(self._judge(authorization, question))
 
     async def adecide(self, token: str, question: Question) -> Decision:
-        """Return the decision about a token. Raises AgentGateError when there is none to be had."""
+        """Return the decision about a token. Raises AgentGateError if AgentGate gives none."""
         return await self._async_driver().run(self._source.decide(token, question))
 
     def _judge(self, authorization: Sequence[str], question: Question) -> Flow[Decision | Refusal]:
@@ -111,7 +111,9 @@ class Guard:
         if mode != "offline":
             raise ValueError('mode must be "verify", "introspect" or "offline"')
         if not audience:
-            raise ValueError("offline decisions need the audience: else another service's tokens pass")
+            raise ValueError(
+                "offline decisions need audience: without it, tokens for other services would pass"
+            )
         return OfflineSource(issuer or f"{self._base_url}/oauth", audience, retry)
 
     def _async_driver(self) -> AsyncDriver:

@@ -1,7 +1,7 @@
-"""Deciding without asking: the token's signature and claims, by AgentGate's published keys.
+"""Decisions without a call to AgentGate: the token's signature and claims, by the published keys.
 
-This cannot know whether the token, the consent, the agent or the person was stopped since (up to the token's
-15 minutes), nor any policy, limit or approval; its decisions say so in `unknown`, and stand in no log.
+It cannot know whether the token, the consent, the agent or the person was stopped during the token's 15
+minutes, nor any policy, limit or approval. Its decisions say so in `unknown`, and are not logged.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .requirement import Question
 from .sources import by_scopes
 
 UNKNOWN = ("revocation", "suspension", "policies", "approvals")
-# Never a symmetric one: with HS256 whoever can check a token can also make one.
+# Never a symmetric one: with HS256, a service that can check tokens could also make them.
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
 _KEYS_LIVE_SECONDS = 300.0
-# However many unknown key ids callers make up, AgentGate is asked no more often than this.
+# Callers can invent key ids: AgentGate is asked at most this often for unknown ones.
 _KEYS_PAUSE_SECONDS = 10.0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..models import Decision
 
-# The token itself is at fault, for good: another one is needed.
+# The token is not valid and will not become valid: the caller needs another one.
 _TOKEN_REASONS = frozenset(
     {
         "invalid_token",
@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What `WWW-Authenticate` says beside the error: where tokens come from (RFC 9728) and the realm."""
+    """What `WWW-Authenticate` says besides the error: the metadata URL (RFC 9728) and the realm."""
 
     realm: str | None = None
     resource_metadata: str | None = None
@@ -53,7 +53,7 @@ class Challenge:
 
 
 def no_token(challenge: Challenge, scopes: Sequence[str]) -> Refusal:
-    """401 without an `error`: the caller has not tried yet (RFC 6750 section 3.1)."""
+    """401 without an `error`, as no token was sent (RFC 6750 section 3.1)."""
     body = {"error": "unauthorized", "error_description": "a bearer token is required"}
     return Refusal(401, body, {"WWW-Authenticate": challenge.header(scopes)})
 
@@ -65,7 +65,7 @@ def bad_token(challenge: Challenge, scopes: Sequence[str], reason: str = "invali
 
 
 def unavailable(retry_after: float | None) -> Refusal:
-    """503: without AgentGate nobody knows, so the answer is no."""
+    """503: AgentGate gave no decision, so the request is refused."""
     body = {
         "error": "temporarily_unavailable",
         "error_description": "authorization cannot be checked at the moment",
@@ -74,7 +74,7 @@ def unavailable(retry_after: float | None) -> Refusal:
 
 
 def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal | None:
-    """Return how to refuse, None for an allowed decision. A reason from a newer server refuses as well."""
+    """Return the refusal, None for an allowed decision. Unknown reasons refuse too."""
     if decision.allowed is True:
         return None
     reason = decision.reason or "denied"
@@ -97,7 +97,7 @@ def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequen
 
 
 def _denied(decision: Decision, reason: str) -> Refusal:
-    """429 for a rate limit; 403 where another token would not help: policies, approvals, pauses."""
+    """429 for a rate limit; 403 for policies, approvals and pauses: another token would not help."""
     rate_limited = decision.policy is not None and decision.policy.rule_type == "rate_limit"
     body = {
         "error": "rate_limited" if rate_limited else "access_denied",
@@ -125,6 +125,6 @@ def _details(decision: Decision, reason: str) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    # A quoted-string of RFC 9110; what could end the header is dropped.
+    # A quoted-string of RFC 9110. Characters that could end the header are dropped.
     printable = "".join(character for character in text if " " <= character <= "~")
     return printable.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,4 +1,4 @@
-"""What a handler asks for: scopes, and what is about to be done."""
+"""What a handler requires: scopes, and a description of the action."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Details = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to be decided about a token."""
+    """One question about a token."""
 
     scopes: tuple[str, ...]
     action: str | None
@@ -38,7 +38,7 @@ class Requirement(Generic[SubjectT]):
         separate("scopes", tuple(listed("scopes", self.scopes, "scopes")))
 
     def question(self, subject: SubjectT, caller_ip: str | None) -> Question:
-        """Return the question a request puts. `context["ip"]` is the caller's, unless `context` gives one."""
+        """Return the question about a request. `context["ip"]` is the caller's unless `context` has one."""
         return self.question_about(subject, caller_ip, self.details(subject))
 
     def details(self, subject: SubjectT) -> Any:
@@ -56,7 +56,7 @@ class Requirement(Generic[SubjectT]):
 
 
 def _address(caller: str | None) -> str | None:
-    """Return an IP address without its zone; None for what a Unix socket or a test client is called."""
+    """Return an IP address without its zone; None for the names of Unix sockets and test clients."""
     try:
         return str(ip_address((caller or "").partition("%")[0]))
     except ValueError:

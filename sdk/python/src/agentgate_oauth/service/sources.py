@@ -1,4 +1,4 @@
-"""Where a decision comes from: AgentGate's verify, or its introspection. `offline` has the third source."""
+"""Where a decision comes from: AgentGate's verify or introspection. `offline` has the third source."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .requirement import Question
 
 class DecisionSource(Protocol):
     def decide(self, token: str, question: Question) -> Flow[Decision]:
-        """Return the decision. Raises AgentGateError when there is none to be had."""
+        """Return the decision. Raises AgentGateError if there is none."""
         ...
 
 
 class VerifySource:
-    """Live state, scopes and policies; every question counts against rate limits and stands in the log."""
+    """Live state, scopes and policies; each call counts against rate limits and is logged."""
 
     def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
         self._credential = credential
@@ -46,7 +46,7 @@ class IntrospectionSource:
 
 
 def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]) -> Decision:
-    """Return what follows from a good token's scopes alone."""
+    """Return the decision that follows from a valid token's scopes alone."""
     missing = tuple(scope for scope in question.scopes if scope not in found.scopes)
     return Decision(
         allowed=not missing,

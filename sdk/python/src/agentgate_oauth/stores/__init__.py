@@ -1,4 +1,4 @@
-"""Where sessions are kept, so that they survive the process and are shared by several."""
+"""Session stores: they keep sessions after the process ends, and share them between processes."""
 
 from .file import FileStore
 from .keyring import KeyringStore

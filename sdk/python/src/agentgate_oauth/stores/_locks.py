@@ -1,4 +1,4 @@
-"""A lock between processes, on a file. The system lets go of it when the process dies."""
+"""A lock between processes, on a file. The operating system releases it when the process dies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ else:
 
 
 def try_lock_file(path: Path) -> Callable[[], None] | None:
-    """Lock the file and return what unlocks it, or None when it is locked, also by this same process.
+    """Lock the file and return what unlocks it, or None when it is locked, even by this process.
 
     The file stays: removing it would let two processes lock two files of the same name.
     """

@@ -1,4 +1,4 @@
-"""What a store keeps, and what it must be able to do."""
+"""What a session store keeps, and the methods it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._call import new_idempotency_key
 from ..errors import StoreError
 from ..models import Tokens
 
-# Refresh this long before the access token ends, so that it does not end on the way.
+# Refresh this long before the access token expires, so that it does not expire in transit.
 _MARGIN_SECONDS = 30.0
 
 
@@ -20,9 +20,9 @@ _MARGIN_SECONDS = 30.0
 class SessionRecord:
     """The newest tokens of a session.
 
-    `renew_after` is in seconds since the epoch. `next_refresh_key` is the `Idempotency-Key` of the refresh to
-    come: stored beforehand, so that whichever process finds an answer lost, even one that crashed in between,
-    asks again under the same key instead of ending the family by a second use.
+    `renew_after` is in seconds since the epoch. `next_refresh_key` is the `Idempotency-Key` of the next
+    refresh. It is stored in advance: a process that lost the answer, even to a crash, repeats the request
+    under the same key. Using the refresh token a second time under another key would end the family.
     """
 
     access_token: str = field(repr=False)
@@ -83,12 +83,12 @@ class SessionStore(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Forget the record, if there is one."""
+        """Delete the record, if there is one."""
         ...
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
-        """Lock the key and return what unlocks it, or None at once when somebody else has it.
+        """Lock the key and return what unlocks it, or None at once when another caller holds the lock.
 
-        Unlocking must not block. A lock whose process has died must not last.
+        Unlocking must not block. The lock of a process that died must not remain.
         """
         ...
