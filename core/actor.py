@@ -1,4 +1,4 @@
-"""Who acts, and from where: every write is told, and the log records it."""
+"""The actor of a request and its origin. Every write takes one, and the audit log records it."""
 
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -8,10 +8,10 @@ Kind = Literal["user", "developer", "agent", "service", "administrator", "system
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The one who acts. `id` is a prefixed id, None for anonymous callers and for the system.
+    """An identity and its origin. `id` is a prefixed id, or None for anonymous callers and the system.
 
-    `account_state` stands for the account as it was when the credential was checked; a write that must not outlive a
-    reset of the password compares it with the account as it is then (`developers.services.hold_developer`).
+    `account_state` is a digest of the account, taken when the credential was checked. Writes that must not outlive a
+    password reset compare it with the current one (`developers.acting.hold_developer`).
     """
 
     kind: Kind
@@ -22,7 +22,7 @@ class Actor:
     account_state: str = field(default="", repr=False)
 
     def acting_as(self, kind: Kind, actor_id: str, *, account_state: str = "") -> "Actor":
-        """Return the same origin under another identity, once a credential has been checked."""
+        """Return an actor with this identity and the same origin. Check the credential first."""
         return replace(self, kind=kind, id=actor_id, account_state=account_state)
 
 

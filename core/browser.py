@@ -1,6 +1,6 @@
-"""Recognise a browser by a cookie, so that a flow started in it is finished in it and nowhere else.
+"""Recognize a browser by a cookie, so that a flow can be finished only in the browser that started it.
 
-One cookie serves every flow of the browser: a request stores its digest, and several can be open at once.
+All flows in a browser share one cookie. Each stores the cookie's digest, so several can be open at once.
 """
 
 import re
@@ -15,19 +15,19 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def browser_secret(request: HttpRequest) -> str:
-    """Return the secret that the browser's cookie holds, or a new one to be set with `remember_browser`."""
+    """Return the secret in the browser's cookie, or a new one to set with `remember_browser`."""
     secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
     return secret if SECRET.fullmatch(secret) else secrets.token_urlsafe(32)
 
 
 def browser_digest(request: HttpRequest) -> str:
-    """Return the digest of the browser's secret. Empty if it has none."""
+    """Return the digest of the browser's secret, or an empty string if it has none."""
     secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
     return digest(secret) if SECRET.fullmatch(secret) else ""
 
 
 def remember_browser(response: HttpResponse, secret: str) -> None:
-    """Set the cookie for as long as a request for consent lives; each new request renews it."""
+    """Set the cookie for the lifetime of a consent request. Each new request renews it."""
     response.set_cookie(
         settings.BROWSER_COOKIE_NAME,
         secret,

@@ -1,4 +1,4 @@
-"""Canonical bytes: one value, one encoding (RFC 8785), so that a digest can be made again."""
+"""Canonical JSON (RFC 8785): each value has one encoding, so that its digest can be recomputed."""
 
 import hashlib
 from typing import Any
@@ -7,7 +7,7 @@ import rfc8785
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` for what JSON cannot hold."""
+    """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` if JSON cannot represent `value`."""
     return rfc8785.dumps(value)
 
 

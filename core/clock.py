@@ -1,4 +1,4 @@
-"""Time: aware UTC everywhere, RFC 3339 on the wire."""
+"""The current time: aware UTC in Python, RFC 3339 on the wire."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ from django.utils import timezone
 
 
 def now() -> datetime:
-    """Return the current time, aware, in UTC. Read it once in a service and pass it on."""
+    """Return the current time, aware and in UTC. Services read it once and pass it on."""
     return timezone.now()
 
 

@@ -1,4 +1,4 @@
-"""Encryption at rest and keyed digests, with keys derived from `JWT_SECRET` (RFC 5869), one a purpose."""
+"""Encryption at rest and keyed digests. Each purpose has its own key, derived from `JWT_SECRET` (RFC 5869)."""
 
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ NONCE_BYTES = 12
 
 
 class SealBroken(Exception):
-    """The ciphertext is damaged, or was sealed under another `JWT_SECRET` or purpose."""
+    """The ciphertext is damaged, or was encrypted with another `JWT_SECRET` or purpose."""
 
 
 def seal(purpose: str, plaintext: bytes) -> bytes:
@@ -25,7 +25,7 @@ def seal(purpose: str, plaintext: bytes) -> bytes:
 
 
 def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
-    """Return what `seal` was given. Raises `SealBroken`."""
+    """Return the plaintext of what `seal` returned. Raises `SealBroken`."""
     sealed = bytes(sealed)
     try:
         return _cipher(purpose).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())

@@ -1,6 +1,6 @@
-"""Errors that a caller can act on, with a stable code, a status, and the remedy.
+"""Errors that a caller can act on, each with a stable code, a status and a remedy.
 
-A surface turns them into RFC 9457 problem details or into a page; the domain knows neither.
+The surfaces turn them into RFC 9457 problem details or into pages. Domain code knows neither.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,7 @@ class Conflict(DomainError):
     code = "conflict"
     status = 409
     title = "The request conflicts with the current state"
-    remedy = "Read the object again, and decide about its current state."
+    remedy = "Fetch the object again, then retry if the change still applies."
 
 
 class Gone(DomainError):
@@ -93,7 +93,7 @@ class Throttled(DomainError):
 
 
 class Unavailable(DomainError):
-    """No safe decision is possible now, so the request is refused."""
+    """The request is refused because no safe decision is possible at the moment."""
 
     code = "unavailable"
     status = 503
@@ -102,7 +102,7 @@ class Unavailable(DomainError):
 
 
 def _in_words(seconds: int) -> str:
-    """Return a rounded duration for display. A window can end up to one slot later than the limit says."""
+    """Return a rounded duration for display. A window can last up to one slot longer than the limit says."""
     if seconds < 50:
         return f"{seconds} second{'' if seconds == 1 else 's'}"
     minutes = round(seconds / 60)

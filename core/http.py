@@ -1,4 +1,4 @@
-"""What all HTTP surfaces share: the visitor, HTTP Basic, redirects, and pages of a list."""
+"""Helpers shared by all HTTP surfaces: the visitor, HTTP Basic, redirects and pagination."""
 
 from base64 import b64decode
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_USER_AGENT_LENGTH = 300
 
 
 def visitor(request: HttpRequest) -> Actor:
-    """Return the sender of `request`, not yet identified. The proxy middleware has settled the address."""
+    """Return the sender of `request` as an anonymous actor. The proxy middleware has already set the address."""
     return Actor(
         "anonymous",
         ip=request.META.get("REMOTE_ADDR") or None,
@@ -38,7 +38,7 @@ class BasicCredential:
 
 
 def read_basic(request: Any, header: str = "Authorization") -> BasicCredential | None:
-    """Return the HTTP Basic credential in `header`. None without the header.
+    """Return the HTTP Basic credential in `header`, or None if the header is missing.
 
     Both halves are form-encoded (RFC 7617, RFC 6749 section 2.3.1). Raises `NotAuthenticated` for another scheme or
     an unreadable credential.
@@ -53,20 +53,20 @@ def read_basic(request: Any, header: str = "Authorization") -> BasicCredential |
         decoded = ""
     name, colon, secret = decoded.partition(":")
     name, secret = unquote_plus(name), unquote_plus(secret)
-    # Control characters are never part of one, and PostgreSQL does not even look up a NUL.
+    # Credentials never contain control characters, and PostgreSQL raises an error for a NUL.
     if not (name and colon) or any(letter < " " for letter in name + secret):
         raise NotAuthenticated("Use HTTP Basic with an ID and a secret.")
     return BasicCredential(name, secret)
 
 
 class SeeOther(HttpResponseRedirect):
-    """303: the request is done, get the next page there (RFC 9700 section 4.12)."""
+    """A 303 redirect: the browser follows it with GET and does not resend the form (RFC 9700 section 4.12)."""
 
     status_code = 303
 
 
 class LeaveTo(SeeOther):
-    """303 to a redirect URI that has been validated, whatever its scheme and the length of `state`."""
+    """A 303 redirect to a validated redirect URI, with any scheme and a `state` of any length."""
 
     def __init__(self, redirect_to: str) -> None:
         self.allowed_schemes = [urlsplit(redirect_to).scheme]
@@ -74,9 +74,10 @@ class LeaveTo(SeeOther):
 
 
 def page_after[Row: Model](rows: QuerySet[Row], last_id: str, limit: int) -> tuple[list[Row], str]:
-    """Return up to `limit` rows after `last_id`, and the last one's id. Both ids are empty at the ends of the list.
+    """Return up to `limit` rows after `last_id`, and the id to pass for the next page.
 
-    `rows` are sorted by falling id, which sorts them by time.
+    An empty `last_id` starts the list, and an empty returned id ends it. `rows` must be in descending order of id,
+    which is also newest first.
     """
     if last_id:
         rows = rows.filter(pk__lt=last_id)

@@ -1,7 +1,7 @@
-"""`Idempotency-Key`: a POST repeated with the same key gets the stored answer, however many repeat it at once.
+"""`Idempotency-Key`: a POST repeated with the same key returns the stored answer, even when repeated concurrently.
 
-The record is claimed in the transaction of the work: those who come meanwhile wait for its commit, and if it fails
-there is no record. Answers are kept sealed, for they may hold secrets.
+The record is claimed in the same transaction as the work. Concurrent repeats wait for the commit, and a rollback leaves
+no record. Answers are stored encrypted because they may contain secrets.
 """
 
 import json
@@ -22,7 +22,7 @@ from core.sweeps import BATCH, delete_batch
 MAX_KEY_LENGTH = 255
 PURPOSE = "idempotency"
 
-# Taking over a record that has run out is the same statement as making one, so only one can win.
+# One statement inserts a record or takes over an expired one, so only one of several concurrent requests succeeds.
 _CLAIM = """
     INSERT INTO core_idempotencyrecord (key, request_digest, sealed_answer, expires_at)
     VALUES (%s, %s, NULL, %s)
@@ -40,7 +40,7 @@ class IdempotencyKeyReused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status and a JSON body. Only a success is stored."""
+    """A status and a JSON body. Only successful answers are stored."""
 
     status: int
     body: Any
@@ -52,7 +52,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepeatableRequest:
-    """What makes a request the same: key, path, credential and body. `lifetime` is how long the answer is kept."""
+    """A request, identified by key, path, credential and body. Its answer is stored for `lifetime`."""
 
     key: str
     path: str
@@ -70,9 +70,9 @@ class RepeatableRequest:
 
 
 def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answer:
-    """Return what `work` answers, or what it answered before. Raises `IdempotencyKeyReused`, `Invalid`.
+    """Return the answer of `work`, or the stored one if it has run before. Raises `IdempotencyKeyReused`, `Invalid`.
 
-    A `DomainError` of `work` is raised again after the commit, so that what it counted or ended stays so.
+    A `DomainError` from `work` is raised after the commit, so that what it counted or revoked is kept.
     """
     if not 0 < len(request.key) <= MAX_KEY_LENGTH or not request.key.isprintable():
         raise Invalid.field("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
@@ -87,7 +87,7 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
 
 
 def delete_expired_records(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` records that have run out; return how many."""
+    """Delete up to `limit` expired records and return how many."""
     return delete_batch(IdempotencyRecord.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 

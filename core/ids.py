@@ -1,6 +1,6 @@
 """Prefixed, time-ordered identifiers.
 
-The hexadecimal text of an id sorts by creation time in every collation, so an id doubles as a cursor.
+Ids are hexadecimal and sort by creation time in every collation, so an id can also serve as a cursor.
 """
 
 import secrets
@@ -17,15 +17,15 @@ def new_id(prefix: str) -> str:
 
 
 def new_unguessable_id(prefix: str) -> str:
-    """Return `<prefix>_`, 48 bits of milliseconds and 128 random bits, for ids that grant a look."""
+    """Return `<prefix>_`, 48 bits of milliseconds and 128 random bits, for ids that give access to an object."""
     milliseconds = time.time_ns() // 1_000_000
     return f"{prefix}_{milliseconds:012x}{secrets.token_hex(16)}"
 
 
 class PrefixedIdField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
-    """A primary key that makes its own value: `PrefixedIdField("agt")`.
+    """A primary key that generates its own value, such as `PrefixedIdField("agt")`.
 
-    With `unguessable=True` it carries 128 random bits.
+    With `unguessable=True`, the value has 128 random bits.
     """
 
     def __init__(self, prefix: str = "", *, unguessable: bool = False, **kwargs: Any) -> None:

@@ -1,11 +1,11 @@
-"""Where a server can listen."""
+"""Check the address that the server is to listen on."""
 
 import errno
 import socket
 
 
 def problem_with_address(host: str, port: str) -> str:
-    """Return why no server can listen there and what to do, or an empty string."""
+    """Return why the server cannot listen on this address and what to do, or an empty string if it can."""
     if not port.isdecimal() or not 1 <= int(port) <= 65535:
         return "API_PORT must be a whole number between 1 and 65535"
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -1,8 +1,8 @@
-"""The barrier that makes revocation linearizable against decisions, and other database locks.
+"""The lock that makes revocation linearizable with decisions, and other database locks.
 
-A decision holds the lock shared from before it reads its facts until it commits. A revoker changes its rows and takes
-the lock exclusively as its last statement, so its answer comes after every decision that could have missed the change.
-SQLite needs no lock: its transactions are IMMEDIATE, one writer at a time.
+A decision takes the lock in shared mode before it reads any facts and holds it until it commits. A revocation changes
+its rows and takes the lock in exclusive mode as its last statement, so it returns only after every decision that could
+have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, with one writer at a time.
 """
 
 import threading
@@ -15,23 +15,24 @@ DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
 
 
-# Threads that wait for SQLite's one writer sleep and guess when to look again; here they queue instead.
-_turn = threading.Lock()
+# SQLite makes waiting writers sleep and poll. Threads queue for this lock instead.
+_sqlite_writer = threading.Lock()
 
 
 @contextmanager
 def deciding() -> Iterator[None]:
-    """A transaction that no revocation can overtake. Read every live fact inside it."""
-    with _queue_of_writers(), transaction.atomic():
+    """Open a transaction that no revocation can overtake. Read all live facts inside it."""
+    with _writer_queue(), transaction.atomic():
         _execute("SELECT pg_advisory_xact_lock_shared(%s)", DECISIONS)
         yield
 
 
 @contextmanager
 def revocation() -> Iterator[None]:
-    """A transaction after whose commit no decision can rest on what it changed.
+    """Open a transaction. After its commit, no decision uses the facts from before it.
 
-    Danger: the lock comes last. Held over work it stalls every verify; taken before a row lock it can deadlock.
+    Danger: take the lock last. It stalls all verify requests while it is held, and taking it before a row lock can
+    deadlock.
     """
     with transaction.atomic():
         yield
@@ -39,19 +40,19 @@ def revocation() -> Iterator[None]:
 
 
 def hold_decisions() -> None:
-    """Wait for the decisions under way, and hold up new ones until this transaction ends.
+    """Wait for the decisions in progress and block new ones until this transaction ends.
 
-    For a revoker that must rewrite what decisions write, such as counters. Danger: it must have locked and changed all
-    its other rows before, or it can deadlock; and what it does from here on stalls every verify.
+    For revocations that must rewrite what decisions write, such as counters. Danger: lock and change all other rows
+    first, or it can deadlock. Anything done after this call stalls all verify requests.
     """
     _check_foreign_keys()
     _execute("SELECT pg_advisory_xact_lock(%s)", DECISIONS)
 
 
 def _check_foreign_keys() -> None:
-    """Check them now instead of at the commit: the check locks the rows referred to, and the advisory lock comes last.
+    """Check foreign keys now instead of at commit, because the check locks the referenced rows.
 
-    Otherwise a transaction that adds a policy and one that changes its agent would wait for each other.
+    The advisory lock must come last. Otherwise adding a policy and changing its agent at the same time can deadlock.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -59,12 +60,12 @@ def _check_foreign_keys() -> None:
 
 
 def lock_signing_keys() -> None:
-    """Let one process at a time make keys, until this transaction ends."""
+    """Prevent other processes from creating signing keys until this transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)", SIGNING_KEYS)
 
 
-def _queue_of_writers() -> AbstractContextManager[object]:
-    return _turn if connection.vendor == "sqlite" else nullcontext()
+def _writer_queue() -> AbstractContextManager[object]:
+    return _sqlite_writer if connection.vendor == "sqlite" else nullcontext()
 
 
 def _execute(sql: str, key: int) -> None:

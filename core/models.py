@@ -2,7 +2,7 @@ from django.db import models
 
 
 class IdempotencyRecord(models.Model):
-    """A POST that was answered, kept so that a retry gets the same answer. Only `core.idempotency` uses it."""
+    """The stored answer to a POST, returned to retries. Used only by `core.idempotency`."""
 
     key = models.CharField(primary_key=True, max_length=64)
     request_digest = models.CharField(max_length=64)

@@ -1,4 +1,4 @@
-"""The caller's address, believed only from proxies we were told to trust."""
+"""The caller's IP address. `X-Forwarded-For` is used only if it comes from a trusted proxy."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -8,9 +8,10 @@ Network = IPv4Network | IPv6Network
 
 
 def parse_address(text: str | None) -> Address | None:
-    """Return the address, an IPv4-mapped one as that IPv4. None when it is not one, or when anything surrounds it.
+    """Return the address, or None if `text` is not exactly one. IPv4-mapped addresses are returned as IPv4.
 
-    A zone (RFC 4007) may be any text of any length and means nothing beyond its own machine, so it makes it none.
+    Addresses with a zone (RFC 4007) are rejected: it can be any text of any length, and means nothing on another
+    machine.
     """
     if text is None or "%" in text:
         return None
@@ -23,7 +24,7 @@ def parse_address(text: str | None) -> Address | None:
 
 
 def without_zone(text: str) -> str:
-    """Return an address that the kernel or a proxy of ours names, without the zone that it was reached in."""
+    """Return an address reported by the kernel or a trusted proxy, without its zone."""
     return text.strip().partition("%")[0]
 
 
@@ -32,9 +33,9 @@ def is_trusted(address: Address | None, proxies: Sequence[Network]) -> bool:
 
 
 def client_address(peer: str, forwarded_for: str, proxies: Sequence[Network]) -> str:
-    """Return the nearest address that is not one of our proxies, reading `X-Forwarded-For` from the right.
+    """Return the first address that is not a trusted proxy, reading `X-Forwarded-For` from the right.
 
-    A forged entry stands to the left of what our own proxy appended, so it is never reached.
+    Forged entries are never reached, because they are to the left of those that the trusted proxies appended.
     """
     address = parse_address(without_zone(peer))
     for hop in reversed(forwarded_for.split(",")):

@@ -1,4 +1,4 @@
-"""Secrets that overlap while they are rotated: rows with a digest, the last four characters and an end."""
+"""Secrets that can be rotated with an overlap, during which the old and the new secret both work."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ MAX_OVERLAP_SECONDS = 604_800
 
 
 class RotatableSecret(models.Model):
-    """A secret by its digest, with the last characters to know it by and, once rotated, an end."""
+    """The digest of a secret and its last four characters, for display. `expires_at` is set by rotation."""
 
     kind: ClassVar[str]
 
@@ -33,7 +33,7 @@ class RotatableSecret(models.Model):
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A secret just made: shown once. `previous_expires_at` is when those before it stop working."""
+    """A new secret, shown only once. The previous secrets stop working at `previous_expires_at`."""
 
     value: str
     previous_expires_at: datetime
@@ -48,7 +48,7 @@ def live(now: datetime) -> Q:
 
 
 def add_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str, Any] | None = None) -> str:
-    """Insert a secret through the related manager `rows`; return its value, which is not kept."""
+    """Insert a secret through the related manager `rows` and return its value, which is not stored."""
     value = secrets.new_secret(prefix)
     rows.create(digest=secrets.digest(value), last_four=value[-4:], created_at=now, **(fields or {}))
     return value
@@ -57,12 +57,15 @@ def add_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str, An
 def rotate_secret(
     rows: Any, *, prefix: str, now: datetime, overlap_seconds: int, fields: Mapping[str, Any] | None = None
 ) -> NewSecret:
-    """Insert a new secret and end the others after the overlap; none is prolonged. Lock their owner first."""
+    """Insert a new secret and expire the others after the overlap. Lock the owner first.
+
+    Secrets that expire sooner are not extended.
+    """
     end = now + timedelta(seconds=overlap_seconds)
     rows.filter(live(end)).update(expires_at=end)
     return NewSecret(add_secret(rows, prefix=prefix, now=now, fields=fields), end)
 
 
 def find_live_secret(rows: models.QuerySet[Any], value: str, now: datetime) -> Any | None:
-    """Return the live row with this secret. None for a wrong or ended one."""
+    """Return the live row with this secret, or None if the secret is wrong or has expired."""
     return rows.filter(live(now), digest=secrets.digest(value)).first()

@@ -1,6 +1,6 @@
-"""Bearer secrets: 256 random bits behind a scannable prefix, of which only a digest is stored.
+"""Bearer secrets: 256 random bits with a prefix that secret scanners recognize. Only their digests are stored.
 
-A slow hash is for passwords, which can be guessed; these cannot.
+They need no slow hash, because unlike passwords they cannot be guessed.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ def new_secret(prefix: str) -> str:
 
 
 def digest(secret: str) -> str:
-    """Return the SHA-256 of `secret` in hexadecimal: what is stored and looked up."""
+    """Return the SHA-256 of `secret` in hexadecimal, as it is stored and looked up."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def matches(secret: str, stored_digest: str) -> bool:
-    """Return whether `secret` has that digest, in constant time."""
+    """Return whether `secret` has this digest, comparing in constant time."""
     return hmac.compare_digest(digest(secret), stored_digest)

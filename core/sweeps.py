@@ -1,4 +1,4 @@
-"""Sweeps delete what has run out: in small batches, safe to repeat."""
+"""Delete expired rows in small batches. A sweep can be repeated safely."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ BATCH = 500
 
 @transaction.atomic
 def delete_batch(rows: QuerySet[Any], *, limit: int = BATCH) -> int:
-    """Delete up to `limit` of the rows, the first ones in their order; return how many are gone.
+    """Delete the first `limit` rows and return how many were deleted.
 
-    Rows that another transaction holds are skipped. The sweep waits for no one, so it cannot deadlock.
+    Rows locked by another transaction are skipped. A sweep never waits for a lock, so it cannot deadlock.
     """
     free = rows.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)
     return int(rows.model._default_manager.filter(pk__in=list(free[:limit])).delete()[0])

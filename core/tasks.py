@@ -1,4 +1,4 @@
-"""The sweep of expired idempotency records."""
+"""Delete expired idempotency records."""
 
 from celery import shared_task
 

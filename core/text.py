@@ -1,6 +1,6 @@
-"""Text from strangers, made safe to show: names, descriptions, reasons, the words of scopes.
+"""Make untrusted text safe to display: names, descriptions, reasons and the texts of scopes.
 
-Invisible characters let one name pass for another, turn the direction of reading, or carry a hidden message.
+Invisible characters can make one name look like another, reverse the reading direction or carry a hidden message.
 """
 
 import json
@@ -12,21 +12,21 @@ from typing import Any
 
 from django.db import models
 
-# Characters of other categories that paint nothing: Default_Ignorable_Code_Point (UAX 44), and the blank of Braille.
+# Invisible characters of other categories: Default_Ignorable_Code_Point (UAX 44) and the Braille blank.
 BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0000-\U000e0fff]"
 )
-# Stacked marks paint over the lines around them; no written language needs more than four on one letter.
+# Stacked marks cover the lines around them. No written language needs more than four on one letter.
 MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 MAX_ECHO = 100
 STACK = re.compile(f"({MARK}{{4}}){MARK}+")
 
 
 def plain_text(text: object) -> str:
-    """Return `text` in one line, without characters that a reader cannot see.
+    """Return `text` in one line, without invisible characters.
 
-    Left out are control, bidi, zero-width, tag and private-use characters, variation selectors, surrogates and
-    unassigned code points. Emoji that are joined from several fall apart into those.
+    Removes control, bidi, zero-width, tag and private-use characters, variation selectors, surrogates and unassigned
+    code points. Joined emoji are split into their parts.
     """
     raw = " ".join(str(text or "").split())
     if raw.isascii() and raw.isprintable():
@@ -36,24 +36,24 @@ def plain_text(text: object) -> str:
 
 
 def escape_invisible(line: str) -> str:
-    """Return `line` with each character that `plain_text` leaves out written as an escape of JSON."""
+    """Return `line` with each character that `plain_text` removes written as a JSON escape."""
     return "".join(c if c == " " or plain_text(c) else json.dumps(c)[1:-1] for c in line)
 
 
 def echo(text: object) -> str:
-    """Return what a caller sent, short and in visible ASCII, for a message that repeats it."""
+    """Return what a caller sent, shortened and in visible ASCII, for use in an error message."""
     return escape_invisible(str(text)[:MAX_ECHO]).encode("ascii", "backslashreplace").decode()
 
 
 def nearest(text: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most like `text`, for "Did you mean ...?". None when none is like it."""
+    """Return the known word most similar to `text`, for "Did you mean ...?", or None if none is similar."""
     return next(iter(get_close_matches(text[:MAX_ECHO], sorted(known), n=1)), None)
 
 
 class PlainTextField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
-    """A `CharField` that holds only what `plain_text` leaves, whatever writes to it.
+    """A `CharField` whose values are cleaned with `plain_text` on every write.
 
-    It cleans again when it reads, so that a row written past the models is safe to show, too.
+    Values are cleaned on read as well, so that rows written without the models are safe to display.
     """
 
     def to_python(self, value: Any) -> Any:
@@ -71,11 +71,11 @@ class PlainTextField(models.CharField):  # type: ignore[type-arg]  # generic onl
         return None if value is None else plain_text(value)
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
-        """Return the field as a `CharField`: the database sees no difference."""
+        """Return the field as a `CharField`, because the database column is the same."""
         name, _, args, kwargs = super().deconstruct()
         return name, "django.db.models.CharField", list(args), kwargs
 
 
 def _cleaned(value: Any) -> Any:
-    """Return a text cleaned and anything else, such as an expression of the database, as it is."""
+    """Return strings cleaned, and anything else, such as a database expression, unchanged."""
     return plain_text(value) if isinstance(value, str) else value

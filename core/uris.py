@@ -1,7 +1,7 @@
-"""The canonical form of an http(s) URI, so that two spellings of one address are one audience.
+"""The canonical form of an http(s) URI, so that different spellings of one address are the same audience.
 
-RFC 3986 section 6 without what depends on the server: "/api" and "/api/" are two, and so are two cases of a path.
-A path of "/" is left out, as in the canonical server URI of MCP and in our default audience, `API_URL`.
+RFC 3986 section 6, without normalization that depends on the server: "/api" and "/api/" differ, and paths are case
+sensitive. A path of "/" is dropped, as in MCP's canonical server URI and in the default audience, `API_URL`.
 """
 
 import re
@@ -16,8 +16,8 @@ LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 ESCAPE_OR_LETTER = re.compile(r"%([0-9A-Fa-f]{2})|(.)", re.DOTALL)
 NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Hosts that never leave the machine, so http is safe.
-# As a URI spells them, and as a parser returns them.
+# Requests to these hosts never leave the machine, so http is safe.
+# The names are as written in a URI, the hosts as returned by a parser.
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 LOOPBACK_HOSTS = frozenset(name.strip("[]") for name in LOOPBACK_NAMES)
 DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -29,13 +29,13 @@ IN_QUERY = IN_PATH | frozenset("?")
 
 
 class UnusableUri(ValueError):
-    """The text is not a URI that can name a service. The message is a sentence that says what it must be."""
+    """The text cannot identify a service. The message is a sentence that says what it must be."""
 
 
 def canonical_uri(text: str) -> str:
-    """Return the one form of an absolute http(s) URI. An empty path and "/" are the same and are left out.
+    """Return the canonical form of an absolute http(s) URI, without a path if it is "/".
 
-    Raises `UnusableUri`, also for a user name, a password or a fragment (RFC 8707 section 2).
+    Raises `UnusableUri`, including for a user name, password or fragment (RFC 8707 section 2).
     """
     _check_letters(text)
     match = URI.fullmatch(text)
@@ -48,7 +48,7 @@ def canonical_uri(text: str) -> str:
 
 
 def find_canonical_uri(text: str) -> str | None:
-    """Return the canonical form. None for what cannot name a service."""
+    """Return the canonical form, or None if `text` cannot identify a service."""
     try:
         return canonical_uri(text)
     except UnusableUri:
@@ -58,7 +58,7 @@ def find_canonical_uri(text: str) -> str | None:
 def _check_letters(text: str) -> None:
     if len(text) > MAX_LENGTH:
         raise UnusableUri(f"Must be at most {MAX_LENGTH} characters long.")
-    # Some parsers drop white space, and some read a backslash as a slash: two readers would see two addresses.
+    # Some parsers drop white space or read a backslash as a slash, and so see a different address.
     if any(letter <= " " or letter in "\\\x7f" or "\ud800" <= letter <= "\udfff" for letter in text):
         raise UnusableUri("Must not contain spaces, control characters or backslashes.")
 
@@ -89,7 +89,7 @@ def _address(text: str) -> str:
         raise UnusableUri("Must have a valid IPv6 address between brackets.") from None
     if address.scope_id is not None:
         raise UnusableUri("Must have an IPv6 address without a zone.")
-    # It is the same host, and Python spells it in a way that depends on its version.
+    # It is the same host as the IPv4 address, and its text depends on the Python version.
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
     return f"[{address}]"
@@ -106,7 +106,7 @@ def _host(text: str) -> str:
 
 
 def _mapped(text: str) -> str:
-    """Return the host in ASCII (UTS 46). A label that claims to be encoded must decode to what it encodes."""
+    """Return the host in ASCII (UTS 46). Labels that are already encoded must be valid."""
     if text.isascii() and "xn--" not in text.lower():
         return text
     if len(text) > MAX_HOST_LENGTH:
@@ -118,7 +118,7 @@ def _mapped(text: str) -> str:
 
 
 def _dotted(host: str) -> str:
-    """Return the IPv4 address. Other notations, such as 127.1 or 0x7f000001, would be another spelling of one."""
+    """Return the IPv4 address. Other notations of one, such as 127.1 or 0x7f000001, are rejected."""
     try:
         return str(IPv4Address(host))
     except ValueError:
@@ -126,15 +126,15 @@ def _dotted(host: str) -> str:
 
 
 def _escaped(text: str, allowed: frozenset[str]) -> str:
-    """Return `text` with each character escaped that has to be, and no other (RFC 3986 section 6.2.2)."""
+    """Return `text` with exactly those characters escaped that must be (RFC 3986 section 6.2.2)."""
 
-    def settle(match: re.Match[str]) -> str:
+    def normalize(match: re.Match[str]) -> str:
         if match[1] is None:
             return match[2] if match[2] in allowed else _escape(match[2])
         letter = chr(int(match[1], 16))
         return letter if letter in UNRESERVED else f"%{match[1].upper()}"
 
-    return ESCAPE_OR_LETTER.sub(settle, text)
+    return ESCAPE_OR_LETTER.sub(normalize, text)
 
 
 def _escape(letter: str) -> str:
@@ -144,7 +144,7 @@ def _escape(letter: str) -> str:
 
 
 def _without_dot_segments(path: str) -> str:
-    """Return the path as RFC 3986 section 5.2.4 resolves it; an empty one is "/"."""
+    """Return the path resolved as in RFC 3986 section 5.2.4, or "/" if it is empty."""
     segments = path.split("/")[1:]
     kept: list[str] = []
     for segment in segments:

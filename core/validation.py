@@ -1,4 +1,4 @@
-"""Validates data from outside with pydantic models. Errors name each wrong field as the wire does, and the remedy."""
+"""Validate untrusted data with pydantic models. Errors name each invalid field as on the wire, and the remedy."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ MESSAGES = {
 
 
 def parse[M: BaseModel](model: type[M], data: object) -> M:
-    """Return `data` as the model. Raises `Invalid`, which names each wrong field."""
+    """Return `data` as an instance of `model`. Raises `Invalid`, which names each invalid field."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -42,7 +42,7 @@ def parse[M: BaseModel](model: type[M], data: object) -> M:
 
 
 def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
-    """Yield each error by its dotted path, which starts with `path`."""
+    """Yield each error with its dotted path, which starts with `path`."""
     for detail in error.errors(include_url=False):
         yield FieldError(dotted(*path, *detail["loc"]), explain(detail))
 
@@ -52,12 +52,12 @@ def dotted(*path: object) -> str:
 
 
 def explain(detail: ErrorDetails) -> str:
-    """Return what is wrong and how to put it right, as a sentence."""
+    """Return a sentence that says what is wrong and how to fix it."""
     kind, facts = detail["type"], detail.get("ctx", {})
     if isinstance(detail["input"], str):
         if kind in ("list_type", "tuple_type"):
             return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
-        # What pydantic calls the length of any value that a validator of ours has seen first.
+        # Pydantic's name for a length error after one of our own validators has run.
         kind = {"too_long": "string_too_long", "too_short": "string_too_short"}.get(kind, kind)
     if kind == "string_too_short" and facts["min_length"] == 1:
         return "Must not be empty."
@@ -66,11 +66,11 @@ def explain(detail: ErrorDetails) -> str:
 
 
 def wrong(message: str) -> PydanticCustomError:
-    """Return the error that a validator raises for its own field."""
+    """Return an error for a field validator to raise."""
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
 def wrong_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:
-    """Return the error that a validator of a whole model raises, with a message per field."""
+    """Return an error for a model validator to raise, with a message per field."""
     errors = [InitErrorDetails(type=wrong(message), loc=(name,), input=None) for name, message in messages]
     return ValidationError.from_exception_data(model.__name__, errors)
