@@ -41,16 +41,8 @@ class Agents(DeveloperEndpoint):
     )
     def post(self, body: NewAgentBody) -> Answer:
         def work() -> NewAgentOut:
-            registered = register_agent(
-                actor=self.actor,
-                organization=self.developer.organization,
-                name=body.name,
-                description=body.description,
-                redirect_uris=body.redirect_uris,
-                allowed_scopes=body.allowed_scopes,
-                require_pkce=body.require_pkce,
-            )
-            return show_new_agent(registered)
+            organization = self.developer.organization
+            return show_new_agent(register_agent(actor=self.actor, organization=organization, **dict(body)))
 
         return self.answer_once(self.developer.id, work)
 

@@ -26,7 +26,7 @@ class LogInDeveloper(Endpoint):
         request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
     )
     def post(self, body: LogInBody) -> Answer:
-        user = check_password(actor=self.actor, email=body.email, password=body.password)
+        user = check_password(actor=self.actor, **dict(body))
         developer = developer_for_user(user)
         if developer is None:
             raise Forbidden("This account is not a developer account. Register as a developer first.")

@@ -49,19 +49,12 @@ class Policies(PolicyEndpoint):
         },
     )
     def post(self, body: NewPolicyBody) -> Answer:
-        agent = self.agent(body.agent_id)
+        fields = dict(body)
+        fields["agent"] = self.agent(fields.pop("agent_id"))
 
         def work() -> PolicyOut:
-            policy = create_policy(
-                actor=self.actor,
-                organization=self.developer.organization,
-                agent=agent,
-                name=body.name,
-                description=body.description,
-                enabled=body.enabled,
-                rules=body.rules,
-            )
-            return PolicyOut.model_validate(policy)
+            organization = self.developer.organization
+            return PolicyOut.model_validate(create_policy(actor=self.actor, organization=organization, **fields))
 
         return self.answer_once(self.developer.id, work)
 

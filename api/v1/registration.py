@@ -42,7 +42,7 @@ CONFIRMATION = {"email": "ada@example.com", "code": "7KQ2M-XX04Z"}
 class Registering(Endpoint):
     def start(self, kind: Kind, body: RegisterUserBody | RegisterDeveloperBody) -> Answer:
         """Mail a code to the address, or to a taken one a notice; answer the same after the same work."""
-        user = new_user(email=body.email, password=body.password, name=body.name)
+        user = new_user(**dict(body))
 
         def work() -> VerificationRequiredOut:
             start_registration(actor=self.actor, kind=kind, user=user)
@@ -67,7 +67,7 @@ class RegisterUser(Registering):
         throttle_registration(self.actor)
         if settings.REQUIRE_VERIFIED_EMAIL:
             return self.start(Kind.USER, body)
-        user = new_user(email=body.email, password=body.password, name=body.name)
+        user = new_user(**dict(body))
         return self.answer_once(
             self.actor.ip or "", lambda: NewUserOut.model_validate(add_user(actor=self.actor, user=user))
         )
@@ -91,7 +91,7 @@ class RegisterDeveloper(Registering):
         throttle_registration(self.actor)
         if settings.REQUIRE_VERIFIED_EMAIL:
             return self.start(Kind.DEVELOPER, body)
-        registrant = find_registrant(actor=self.actor, name=body.name, email=body.email, password=body.password)
+        registrant = find_registrant(actor=self.actor, **dict(body))
 
         def work() -> NewDeveloperOut:
             registered = create_developer(actor=self.actor, registrant=registrant, name=body.name)
@@ -113,7 +113,7 @@ class ConfirmUser(Endpoint):
     )
     def post(self, body: ConfirmRegistrationBody) -> Answer:
         def work() -> NewUserOut:
-            return NewUserOut.model_validate(confirm_registration(actor=self.actor, email=body.email, code=body.code))
+            return NewUserOut.model_validate(confirm_registration(actor=self.actor, **dict(body)))
 
         with code_attempt(self.actor):
             return self.answer_once(self.actor.ip or "", work)
@@ -132,7 +132,7 @@ class ConfirmDeveloper(Endpoint):
     )
     def post(self, body: ConfirmRegistrationBody) -> Answer:
         def work() -> NewDeveloperOut:
-            return NewDeveloperOut.model_validate(confirm_developer(actor=self.actor, email=body.email, code=body.code))
+            return NewDeveloperOut.model_validate(confirm_developer(actor=self.actor, **dict(body)))
 
         with code_attempt(self.actor):
             return self.answer_once(self.actor.ip or "", work)

@@ -48,13 +48,8 @@ class ResourceServers(ResourceServerEndpoint):
     )
     def post(self, body: NewResourceServerBody) -> Answer:
         def work() -> NewResourceServerOut:
-            registered = register_resource_server(
-                actor=self.actor,
-                organization=self.developer.organization,
-                name=body.name,
-                identifier=body.identifier,
-                scopes=body.scopes,
-            )
+            organization = self.developer.organization
+            registered = register_resource_server(actor=self.actor, organization=organization, **dict(body))
             return show_new_resource_server(registered)
 
         return self.answer_once(self.developer.id, work)

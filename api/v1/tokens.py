@@ -146,15 +146,7 @@ class DecisionEndpoint(Endpoint):
         return server
 
     def question(self, body: VerifyRequestBody, server: ResourceServer | None) -> VerifyRequest:
-        return VerifyRequest(
-            token=body.token,
-            required_scopes=body.required_scopes,
-            actor=self.actor,
-            resource_server=server,
-            action=body.action,
-            resource=body.resource,
-            context=body.context,
-        )
+        return VerifyRequest(actor=self.actor, resource_server=server, **dict(body))
 
 
 class Verify(DecisionEndpoint):

@@ -29,7 +29,7 @@ class LogInUser(Endpoint):
         request_example={"email": "ada@example.com", "password": "correct-horse-battery"},
     )
     def post(self, body: LogInBody) -> Answer:
-        user = check_password(actor=self.actor, email=body.email, password=body.password)
+        user = check_password(actor=self.actor, **dict(body))
 
         def work() -> UserSessionOut:
             return UserSessionOut.model_validate(open_session(actor=self.actor, user=user))
