@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +20,7 @@ from fake_gate import BASE_URL, NO_PAUSES, FakeGate, problem
 
 from agentgate_oauth import AgentGateClient, AsyncAgentGateClient
 from agentgate_oauth.errors import (
+    AgentGateError,
     AuthorizationError,
     AuthorizationTimeoutError,
     ConsentDeniedError,
@@ -39,9 +41,9 @@ class Browser:
         self.answers: list[httpx.Response] = []
         self.asked: dict[str, Any] = {}
         self._threads: list[threading.Thread] = []
-        gate.intercept = self._initiate
+        gate.intercept = self.initiate
 
-    def _initiate(self, request: httpx.Request) -> httpx.Response | None:
+    def initiate(self, request: httpx.Request) -> httpx.Response | None:
         if not request.url.path.endswith("/consent/initiate"):
             return None
         self.asked = json.loads(request.content)
@@ -184,6 +186,24 @@ def test_another_answer_than_a_code_of_this_issuer_is_refused(client, browser, g
         client.authorize_on_loopback(scopes=["email:send"])
     assert "the-code" not in str(caught.value)
     assert gate.calls["/tokens/exchange"] == 0
+
+
+@pytest.mark.parametrize("iss", [ISSUER, "https://other.example/oauth"])
+def test_a_failure_prints_neither_code_nor_verifier(client, browser, gate, iss):
+    def answer(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path.endswith("/exchange"):
+            return problem(400, "invalid_grant")
+        return browser.initiate(request)
+
+    gate.intercept = answer
+    browser.visit = lambda browser: browser.come_back(code="the-code", iss=iss)
+    with pytest.raises(AgentGateError) as caught:
+        client.authorize_on_loopback(scopes=["email:send"])
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    del report.stack[:1]  # this test's own frame
+    shown = "".join(report.format())
+    secrets = [str(json.loads(r.content).get("codeVerifier")) for r in gate.requests]
+    assert not [secret for secret in ("the-code", "ags_", *secrets) if secret in shown and secret != "None"]
 
 
 def test_the_wait_ends_after_the_timeout(client, browser):
