@@ -250,6 +250,18 @@ def test_no_answer_but_yes_lets_a_request_through(
     assert service.seen == []
 
 
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_rate_limit_tells_the_caller_when_to_come_back(
+    name: str, faked: str, fake_gate: Recorder, service: Recorder, status: int
+) -> None:
+    """nginx passes on 401 and 403 alone; it makes every other refusal a 500."""
+    fake_gate.answer = (status, {"Retry-After": "17"})
+    answer = ask(faked, "token")
+    passed_on = 500 if name == "nginx" and status == 429 else status
+    assert (answer.status_code, answer.headers.get_list("Retry-After")) == (passed_on, ["17"])
+    assert service.seen == []
+
+
 def test_an_answer_that_takes_too_long_is_a_refusal(faked: str, fake_gate: Recorder, service: Recorder) -> None:
     fake_gate.delay = 9
     answer = ask(faked, "token")
