@@ -1,4 +1,4 @@
-"""The services of the Django and FastAPI pages, run as they stand there: behaviours 43 to 47 on real frameworks."""
+"""The services of the Django and FastAPI pages, run as they stand there."""
 
 import os
 import re
@@ -88,7 +88,7 @@ def test_the_pages_agent_runs_as_it_stands(caller: Caller, service: tuple[str, D
     assert [line.split()[0] for line in ran.stdout.splitlines()] == ["200", "403", "401"]
 
 
-def test_43_no_token_is_401_and_says_where_to_go(caller: Caller) -> None:
+def test_no_token_is_401_and_says_where_to_go(caller: Caller) -> None:
     answer = caller.get("/tickets")
     assert answer.status_code == 401
     said = challenge(answer)
@@ -98,12 +98,12 @@ def test_43_no_token_is_401_and_says_where_to_go(caller: Caller) -> None:
     assert (metadata["resource"], metadata["authorization_servers"]) == (caller.url, [f"{caller.gate.url}/oauth"])
 
 
-def test_44_a_bad_token_is_401_invalid_token(caller: Caller) -> None:
+def test_a_bad_token_is_401_invalid_token(caller: Caller) -> None:
     answer = caller.get("/tickets", "garbage")
     assert (answer.status_code, challenge(answer)["error"]) == (401, "invalid_token")
 
 
-def test_45_too_little_scope_is_403_with_all_that_is_needed_and_the_union_passes(caller: Caller) -> None:
+def test_too_little_scope_is_403_with_all_that_is_needed_and_the_union_passes(caller: Caller) -> None:
     answer = caller.get("/tickets/close?title=printer", caller.token(caller.read))
     said = challenge(answer)
     assert (answer.status_code, said["error"]) == (403, "insufficient_scope")
@@ -112,11 +112,11 @@ def test_45_too_little_scope_is_403_with_all_that_is_needed_and_the_union_passes
     assert expect(200, caller.get("/tickets/close?title=printer", stepped_up)) == {"closed": "printer"}
 
 
-def test_46_a_token_in_the_url_is_ignored(caller: Caller) -> None:
+def test_a_token_in_the_url_is_ignored(caller: Caller) -> None:
     assert caller.get(f"/tickets?access_token={caller.token(caller.read)}").status_code == 401
 
 
-def test_47_a_token_for_another_audience_is_401(caller: Caller, gate: Gate, developer: Developer) -> None:
+def test_a_token_for_another_audience_is_401(caller: Caller, gate: Gate, developer: Developer) -> None:
     stranger = Door(gate, gate.agent(developer))
     assert caller.get("/tickets", stranger.tokens(caller.person)["access_token"]).status_code == 401
 

@@ -1,4 +1,4 @@
-"""Behaviours 26 and 39, and what must hold when codes and tokens are used at the same moment, at the OAuth door."""
+"""What must hold when codes and tokens are used at the same moment, at the OAuth door."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def outcomes(answers: list[httpx.Response]) -> Counter[str]:
     )
 
 
-def test_26_of_100_parallel_redemptions_one_succeeds(gate: Gate, door: Door, shared_server: LiveServer) -> None:
+def test_one_of_100_parallel_redemptions_succeeds(gate: Gate, door: Door, shared_server: LiveServer) -> None:
     code = door.code(gate.person())
     families = shared_server.database.count("tokens_tokenfamily")
     tokens = shared_server.database.count("tokens_accesstoken")
@@ -45,7 +45,7 @@ def test_26_of_100_parallel_redemptions_one_succeeds(gate: Gate, door: Door, sha
     assert gate.verify(issued["access_token"])["reason"] == "token_revoked", "a replay ends what was issued"
 
 
-def test_39_of_100_parallel_refreshes_at_most_one_succeeds_and_the_family_dies(gate: Gate, door: Door) -> None:
+def test_at_most_one_of_100_parallel_refreshes_succeeds_and_the_family_dies(gate: Gate, door: Door) -> None:
     first = door.tokens(gate.person())
 
     answers = race(100, lambda _: door.refresh(first["refresh_token"]))
@@ -57,9 +57,7 @@ def test_39_of_100_parallel_refreshes_at_most_one_succeeds_and_the_family_dies(g
         assert door.refresh(pair["refresh_token"]).json()["error"] == "invalid_grant"
 
 
-def test_of_50_parallel_refreshes_of_a_public_client_all_get_the_one_answer(
-    gate: Gate, shared_server: LiveServer
-) -> None:
+def test_50_parallel_refreshes_of_a_public_client_all_get_the_one_answer(gate: Gate, shared_server: LiveServer) -> None:
     door = PublicDoor(gate)
     first = door.tokens(gate.person())
     tokens = shared_server.database.count("tokens_refreshtoken")

@@ -1,4 +1,4 @@
-"""Whoever holds a token can make us keep an entry for good, but a small one, and none with hidden text."""
+"""The holder of a token can fill the log with entries, but each entry is small and holds no hidden text."""
 
 import json
 from typing import Any

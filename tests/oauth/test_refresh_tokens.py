@@ -1,4 +1,4 @@
-"""Behaviours 38 to 42: refreshing. The races of 26 and 39 are in `test_races.py`, against running servers."""
+"""Refreshing. Its races are in `tests/live/oauth/test_races.py`, against running servers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from accounts.models import User
 from tests.oauth.client import OAuthClient, error_of, introspect
 
 
-def test_38_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
+def test_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
     client: OAuthClient, world: Any, ada: User, service: Any
 ) -> None:
     first = client.tokens(ada)
@@ -25,7 +25,7 @@ def test_38_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
         assert introspect(service, tokens["access_token"]) == {"active": False}
 
 
-def test_38_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: OAuthClient, ada: User) -> None:
+def test_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada)
     form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     headers = {"Authorization": client.authorization, "Idempotency-Key": "attempt-1"}
@@ -34,7 +34,7 @@ def test_38_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: OAu
     assert answers[0].json() == answers[1].json()
 
 
-def test_40_another_clients_refresh_token_is_invalid_grant(
+def test_another_clients_refresh_token_is_invalid_grant(
     client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     tokens = client.tokens(ada)
@@ -42,19 +42,19 @@ def test_40_another_clients_refresh_token_is_invalid_grant(
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
-def test_40_a_wider_scope_is_invalid_scope(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_wider_scope_is_invalid_scope(client: OAuthClient, world: Any, ada: User) -> None:
     tokens = client.tokens(ada, scope="email:read")
     assert error_of(client.refresh(tokens["refresh_token"], scope="email:read email:send")) == "invalid_scope"
 
 
-def test_41_a_narrow_refresh_keeps_the_original_scope_for_the_next(client: OAuthClient, ada: User) -> None:
+def test_a_narrow_refresh_keeps_the_original_scope_for_the_next(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada, scope="email:read email:send")
     narrow = client.refresh(first["refresh_token"], scope="email:read").json()
     full = client.refresh(narrow["refresh_token"]).json()
     assert (narrow["scope"], full["scope"]) == ("email:read", "email:read email:send")
 
 
-def test_42_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
+def test_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
     from accounts.services import deactivate_user
 
     tokens = client.tokens(ada)
@@ -62,7 +62,7 @@ def test_42_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: A
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_42_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
     from consent.services import revoke_consent
 
     tokens = client.tokens(ada)
@@ -71,7 +71,7 @@ def test_42_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: A
 
 
 @pytest.mark.parametrize("resource", ["https://mail.example/api", "https://unknown.example/"])
-def test_42_a_refresh_for_another_resource_is_invalid_target(
+def test_a_refresh_for_another_resource_is_invalid_target(
     client: OAuthClient, world: Any, ada: User, service: Any, resource: str
 ) -> None:
     tokens = client.tokens(ada)

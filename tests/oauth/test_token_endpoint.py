@@ -1,4 +1,4 @@
-"""Behaviours 23 to 37: the token endpoint."""
+"""The token endpoint."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from tests.oauth.client import OAuthClient, error_of, introspect
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
-def test_23_the_answer_is_json_that_nobody_keeps_and_names_the_scope(client: OAuthClient, ada: User) -> None:
+def test_the_answer_is_json_that_nobody_keeps_and_names_the_scope(client: OAuthClient, ada: User) -> None:
     answer = client.redeem(client.code(ada))
     assert answer.status_code == 200
     assert (answer["Content-Type"], answer["Cache-Control"], answer["Pragma"]) == (
@@ -28,13 +28,13 @@ def test_23_the_answer_is_json_that_nobody_keeps_and_names_the_scope(client: OAu
 
 
 @pytest.mark.parametrize("verifier", [None, "", "wrong" * 10, "short"])
-def test_24_a_wrong_or_missing_verifier_is_invalid_grant(
+def test_a_wrong_or_missing_verifier_is_invalid_grant(
     client: OAuthClient, world: Any, ada: User, verifier: str | None
 ) -> None:
     assert error_of(client.redeem(client.code(ada), code_verifier=verifier)) == "invalid_grant"
 
 
-def test_25_a_replayed_code_ends_all_that_it_issued(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
+def test_a_replayed_code_ends_all_that_it_issued(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
     code = client.code(ada)
     first = client.redeem(code).json()
     renewed = client.refresh(first["refresh_token"]).json()
@@ -46,7 +46,7 @@ def test_25_a_replayed_code_ends_all_that_it_issued(client: OAuthClient, world: 
     assert error_of(client.refresh(renewed["refresh_token"])) == "invalid_grant"
 
 
-def test_27_another_clients_code_is_invalid_grant_and_stays_good(
+def test_another_clients_code_is_invalid_grant_and_stays_good(
     client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     code = client.code(ada)
@@ -54,15 +54,15 @@ def test_27_another_clients_code_is_invalid_grant_and_stays_good(
     assert client.redeem(code).status_code == 200
 
 
-def test_28_another_redirect_uri_is_invalid_grant(client: OAuthClient, world: Any, ada: User) -> None:
+def test_another_redirect_uri_is_invalid_grant(client: OAuthClient, world: Any, ada: User) -> None:
     assert error_of(client.redeem(client.code(ada), redirect_uri="https://x.example/")) == "invalid_grant"
 
 
-def test_29_the_redirect_uri_may_be_left_out(client: OAuthClient, ada: User) -> None:
+def test_the_redirect_uri_may_be_left_out(client: OAuthClient, ada: User) -> None:
     assert client.redeem(client.code(ada), redirect_uri=None).status_code == 200
 
 
-def test_30_an_expired_code_is_invalid_grant(client: OAuthClient, world: Any, ada: User) -> None:
+def test_an_expired_code_is_invalid_grant(client: OAuthClient, world: Any, ada: User) -> None:
     with time_machine.travel(NOON, tick=False) as time:
         code = client.code(ada)
         time.shift(timedelta(seconds=60))
@@ -72,47 +72,47 @@ def test_30_an_expired_code_is_invalid_grant(client: OAuthClient, world: Any, ad
 @pytest.mark.parametrize(
     "header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"]
 )
-def test_31_a_bad_basic_is_401_with_a_challenge(client: OAuthClient, world: Any, header: str) -> None:
+def test_a_bad_basic_is_401_with_a_challenge(client: OAuthClient, world: Any, header: str) -> None:
     authorization = basic(client.agent.client_id, "wrong") if header == "wrong" else header
     answer = client.token(authorization, grant_type="client_credentials")
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
     assert answer["WWW-Authenticate"].startswith("Basic ")
 
 
-def test_32_two_authentication_methods_are_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_two_authentication_methods_are_invalid_request(client: OAuthClient, world: Any) -> None:
     answer = client.token(grant_type="client_credentials", client_secret=client.secret)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-def test_32_a_client_id_beside_basic_must_be_the_same(client: OAuthClient, other: OAuthClient, world: Any) -> None:
+def test_a_client_id_beside_basic_must_be_the_same(client: OAuthClient, other: OAuthClient, world: Any) -> None:
     good = client.token(grant_type="client_credentials", client_id=client.agent.client_id)
     bad = client.token(grant_type="client_credentials", client_id=other.agent.client_id)
     assert (good.status_code, error_of(bad)) == (200, "invalid_request")
 
 
-def test_33_client_secret_post_works(client: OAuthClient) -> None:
+def test_client_secret_post_works(client: OAuthClient) -> None:
     form = {"client_id": client.agent.client_id, "client_secret": client.secret}
     assert client.token("", grant_type="client_credentials", **form).status_code == 200
 
 
 @pytest.mark.parametrize("name", ["client_secret", "code", "refresh_token", "client_assertion"])
-def test_33_credentials_in_the_url_are_invalid_request(client: OAuthClient, world: Any, name: str) -> None:
+def test_credentials_in_the_url_are_invalid_request(client: OAuthClient, world: Any, name: str) -> None:
     answer = client.post(f"/oauth/token?{name}=x", grant_type="client_credentials")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-def test_34_a_public_client_may_not_act_on_its_own(public: OAuthClient, world: Any) -> None:
+def test_a_public_client_may_not_act_on_its_own(public: OAuthClient, world: Any) -> None:
     assert error_of(public.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
-def test_34_a_confidential_client_may(client: OAuthClient, world: Any, service: Any) -> None:
+def test_a_confidential_client_may(client: OAuthClient, world: Any, service: Any) -> None:
     body = client.token(grant_type="client_credentials", scope="email:read").json()
     assert "refresh_token" not in body
     found = introspect(service, body["access_token"])
     assert (found["active"], found["sub"], found.get("consent_id")) == (True, client.agent.client_id, None)
 
 
-def test_34_a_client_on_its_own_reaches_its_own_organization_only(
+def test_a_client_on_its_own_reaches_its_own_organization_only(
     client: OAuthClient, world: Any, rival: Any, service: Any
 ) -> None:
     foreign = world.make_resource_server(rival, "https://rival.example/api")
@@ -122,32 +122,32 @@ def test_34_a_client_on_its_own_reaches_its_own_organization_only(
     assert introspect(foreign, at_home) == {"active": False}
 
 
-def test_35_an_unknown_grant_is_unsupported(client: OAuthClient, world: Any) -> None:
+def test_an_unknown_grant_is_unsupported(client: OAuthClient, world: Any) -> None:
     assert error_of(client.token(grant_type="password")) == "unsupported_grant_type"
 
 
-def test_35_no_grant_is_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_no_grant_is_invalid_request(client: OAuthClient, world: Any) -> None:
     assert error_of(client.token()) == "invalid_request"
 
 
-def test_35_a_parameter_twice_is_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_a_parameter_twice_is_invalid_request(client: OAuthClient, world: Any) -> None:
     answer = client.token(grant_type=["client_credentials", "client_credentials"])
     assert error_of(answer) == "invalid_request"
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
-def test_35_a_body_that_is_no_form_is_invalid_request(client: OAuthClient, world: Any, content_type: str) -> None:
+def test_a_body_that_is_no_form_is_invalid_request(client: OAuthClient, world: Any, content_type: str) -> None:
     answer = Client().post("/oauth/token", b"{}", content_type=content_type)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"])
-def test_36_get_is_405(db: None, path: str) -> None:
+def test_get_is_405(db: None, path: str) -> None:
     answer = Client().get(path)
     assert (answer.status_code, answer["Allow"]) == (405, "POST")
 
 
-def test_37_brute_force_is_429_with_retry_after(client: OAuthClient, world: Any, settings: Any) -> None:
+def test_brute_force_is_429_with_retry_after(client: OAuthClient, world: Any, settings: Any) -> None:
     settings.THROTTLE_CLIENT_AUTH = "3/minute"
     wrong = basic(client.agent.client_id, "ags_wrong")
     answers = [client.token(wrong, grant_type="client_credentials") for _ in range(4)]
@@ -155,6 +155,6 @@ def test_37_brute_force_is_429_with_retry_after(client: OAuthClient, world: Any,
     assert int(answers[-1]["Retry-After"]) > 0
 
 
-def test_37_a_bad_code_never_counts_as_a_guess(client: OAuthClient, world: Any, settings: Any) -> None:
+def test_a_bad_code_never_counts_as_a_guess(client: OAuthClient, world: Any, settings: Any) -> None:
     settings.THROTTLE_CLIENT_AUTH = "3/minute"
     assert {error_of(client.redeem("agcode_wrong")) for _ in range(5)} == {"invalid_grant"}

@@ -1,4 +1,4 @@
-"""What the seed's API got wrong, tried at the seed's own paths."""
+"""Attacks on an authorization server, tried over HTTP at the API's own paths."""
 
 import statistics
 import subprocess

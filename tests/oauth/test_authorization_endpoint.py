@@ -1,4 +1,4 @@
-"""Behaviours 1 to 22: the authorization endpoint and the consent page behind it."""
+"""The authorization endpoint and the consent page behind it."""
 
 import re
 from typing import Any
@@ -25,7 +25,7 @@ def refusal(world: Any, response: Any) -> dict[str, str]:
     return answer
 
 
-def test_01_an_unregistered_redirect_uri_is_a_page_and_never_a_redirect(client: OAuthClient) -> None:
+def test_an_unregistered_redirect_uri_is_a_page_and_never_a_redirect(client: OAuthClient) -> None:
     assert is_page_without_location(client.authorize(redirect_uri="https://evil.example/callback"))
 
 
@@ -40,84 +40,84 @@ def test_01_an_unregistered_redirect_uri_is_a_page_and_never_a_redirect(client: 
         "HTTPS://smartmail.example/callback",
     ],
 )
-def test_02_a_redirect_uri_is_compared_to_the_letter(client: OAuthClient, uri: str) -> None:
+def test_a_redirect_uri_is_compared_to_the_letter(client: OAuthClient, uri: str) -> None:
     assert is_page_without_location(client.authorize(redirect_uri=uri))
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:51234/callback", "http://127.0.0.1/callback"])
-def test_03_a_loopback_address_may_have_any_port(public: OAuthClient, uri: str) -> None:
+def test_a_loopback_address_may_have_any_port(public: OAuthClient, uri: str) -> None:
     assert CONSENT_PAGE.fullmatch(public.authorize(redirect_uri=uri)["Location"])
 
 
-def test_04_localhost_is_not_127_0_0_1(public: OAuthClient) -> None:
+def test_localhost_is_not_127_0_0_1(public: OAuthClient) -> None:
     assert is_page_without_location(public.authorize(redirect_uri="http://localhost/callback"))
 
 
-def test_05_an_unknown_client_is_refused_before_any_sign_in(client: OAuthClient) -> None:
+def test_an_unknown_client_is_refused_before_any_sign_in(client: OAuthClient) -> None:
     assert is_page_without_location(client.authorize(client_id="agc_unknown"))
 
 
-def test_06_a_missing_challenge_is_invalid_request_with_state(client: OAuthClient, world: Any) -> None:
+def test_a_missing_challenge_is_invalid_request_with_state(client: OAuthClient, world: Any) -> None:
     response = client.authorize(code_challenge=None, code_challenge_method=None)
     assert refusal(world, response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("method", ["plain", None, "s256"])
-def test_07_only_s256_is_accepted_and_on_get_already(client: OAuthClient, world: Any, method: str | None) -> None:
+def test_only_s256_is_accepted_and_on_get_already(client: OAuthClient, world: Any, method: str | None) -> None:
     assert refusal(world, client.authorize(code_challenge_method=method))["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("challenge", ["short", "a" * 42, "a" * 44, "a" * 42 + "+", "a" * 42 + "="])
-def test_08_a_challenge_is_43_characters_of_base64url(client: OAuthClient, world: Any, challenge: str) -> None:
+def test_a_challenge_is_43_characters_of_base64url(client: OAuthClient, world: Any, challenge: str) -> None:
     assert refusal(world, client.authorize(code_challenge=challenge))["error"] == "invalid_request"
 
 
-def test_09_a_parameter_twice_is_an_error(client: OAuthClient, world: Any) -> None:
+def test_a_parameter_twice_is_an_error(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(scope=["email:read", "email:send"]))["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
-def test_09_a_client_or_redirect_uri_twice_is_a_page(client: OAuthClient, name: str) -> None:
+def test_a_client_or_redirect_uri_twice_is_a_page(client: OAuthClient, name: str) -> None:
     value = client.parameters()[name]
     assert is_page_without_location(client.authorize(**{name: [value, value]}))
 
 
-def test_09_a_state_twice_is_an_error_without_state(client: OAuthClient, world: Any) -> None:
+def test_a_state_twice_is_an_error_without_state(client: OAuthClient, world: Any) -> None:
     answer = query_of(client.authorize(state=["one", "two"]))
     assert (answer["error"], answer.get("state"), answer["iss"]) == ("invalid_request", None, ISSUER)
 
 
-def test_10_an_empty_scope_is_as_omitted(client: OAuthClient, ada: User) -> None:
+def test_an_empty_scope_is_as_omitted(client: OAuthClient, ada: User) -> None:
     empty, omitted = client.tokens(ada, scope=""), client.tokens(ada, scope=None)
     assert empty["scope"] == omitted["scope"] == " ".join(client.agent.allowed_scopes)
 
 
-def test_11_an_unknown_parameter_is_ignored(client: OAuthClient) -> None:
+def test_an_unknown_parameter_is_ignored(client: OAuthClient) -> None:
     assert CONSENT_PAGE.fullmatch(client.authorize(favourite_colour="blue", nonce="n")["Location"])
 
 
-def test_12_response_type_token_is_unsupported(client: OAuthClient, world: Any) -> None:
+def test_response_type_token_is_unsupported(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(response_type="token"))["error"] == "unsupported_response_type"
 
 
-def test_12_a_missing_response_type_is_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_a_missing_response_type_is_invalid_request(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(response_type=None))["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("scope", ["no:such", "payments:charge", "openid", "email:read openid"])
-def test_13_a_scope_that_cannot_be_had_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
+def test_a_scope_that_cannot_be_had_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
     assert refusal(world, client.authorize(scope=scope))["error"] == "invalid_scope"
 
 
-def test_13_offline_access_is_accepted_and_ignored(client: OAuthClient, ada: User) -> None:
+def test_offline_access_is_accepted_and_ignored(client: OAuthClient, ada: User) -> None:
     assert client.tokens(ada, scope="email:read offline_access", prompt="consent")["scope"] == "email:read"
 
 
-def test_14_a_denial_comes_back_with_state_and_iss(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_denial_comes_back_with_state_and_iss(client: OAuthClient, world: Any, ada: User) -> None:
     assert refusal(world, client.answer(ada, decision="deny"))["error"] == "access_denied"
 
 
-def test_15_success_comes_back_with_code_state_and_the_issuer_of_the_metadata(
+def test_success_comes_back_with_code_state_and_the_issuer_of_the_metadata(
     client: OAuthClient, world: Any, ada: User
 ) -> None:
     answer = query_of(client.answer(ada))
@@ -126,15 +126,15 @@ def test_15_success_comes_back_with_code_state_and_the_issuer_of_the_metadata(
     assert (answer["state"], answer["iss"]) == ("st4te", metadata["issuer"])
 
 
-def test_16_prompt_none_without_a_sign_in_is_login_required(client: OAuthClient, world: Any) -> None:
+def test_prompt_none_without_a_sign_in_is_login_required(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(prompt="none"))["error"] == "login_required"
 
 
-def test_16_prompt_none_with_a_sign_in_is_consent_required(client: OAuthClient, world: Any, ada: User) -> None:
+def test_prompt_none_with_a_sign_in_is_consent_required(client: OAuthClient, world: Any, ada: User) -> None:
     assert refusal(world, client.authorize(world.sign_in(ada), prompt="none"))["error"] == "consent_required"
 
 
-def test_17_the_consent_page_cannot_be_framed_or_kept(client: OAuthClient, world: Any, ada: User) -> None:
+def test_the_consent_page_cannot_be_framed_or_kept(client: OAuthClient, world: Any, ada: User) -> None:
     browser = world.sign_in(ada)
     page = browser.get(client.authorize(browser)["Location"])
     assert page.status_code == 200
@@ -143,7 +143,7 @@ def test_17_the_consent_page_cannot_be_framed_or_kept(client: OAuthClient, world
     assert "no-store" in page["Cache-Control"]
 
 
-def test_18_a_decision_without_a_csrf_token_is_refused(client: OAuthClient, ada: User) -> None:
+def test_a_decision_without_a_csrf_token_is_refused(client: OAuthClient, ada: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(ada)
     location = client.authorize(strict)["Location"]
@@ -151,11 +151,11 @@ def test_18_a_decision_without_a_csrf_token_is_refused(client: OAuthClient, ada:
     assert strict.post("/oauth/authorize", client.parameters()).status_code == 403
 
 
-def test_19_the_redirect_after_the_decision_changes_post_to_get(client: OAuthClient, ada: User) -> None:
+def test_the_redirect_after_the_decision_changes_post_to_get(client: OAuthClient, ada: User) -> None:
     assert client.answer(ada).status_code in (302, 303)
 
 
-def test_20_a_scope_that_was_never_requested_is_refused(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_scope_that_was_never_requested_is_refused(client: OAuthClient, world: Any, ada: User) -> None:
     browser = world.sign_in(ada)
     location = client.authorize(browser)["Location"]
     response = browser.post(location, {"decision": "allow", "scopes": ["email:read", "email:send"]})
@@ -163,13 +163,13 @@ def test_20_a_scope_that_was_never_requested_is_refused(client: OAuthClient, wor
     assert "Location" not in response
 
 
-def test_21_no_other_origin_may_read_the_authorization_endpoint(client: OAuthClient) -> None:
+def test_no_other_origin_may_read_the_authorization_endpoint(client: OAuthClient) -> None:
     for response in (client.authorize(), client.authorize(client_id="agc_unknown")):
         assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
 @pytest.mark.parametrize("resource", ["https://unknown.example/api", "not a uri", "https://mail.example/api#f"])
-def test_22_an_unknown_or_malformed_resource_is_invalid_target(
+def test_an_unknown_or_malformed_resource_is_invalid_target(
     client: OAuthClient, world: Any, service: Any, resource: str
 ) -> None:
     assert refusal(world, client.authorize(resource=resource))["error"] == "invalid_target"
@@ -189,7 +189,7 @@ def test_22_an_unknown_or_malformed_resource_is_invalid_target(
         ("https://one.example/api", "https://one.example:8443/api", False),
     ],
 )
-def test_22_a_resource_is_one_in_every_spelling(
+def test_a_resource_is_one_in_every_spelling(
     client: OAuthClient, world: Any, developer: Any, registered: str, asked: str, is_good: bool
 ) -> None:
     world.make_resource_server(developer, registered)
@@ -197,6 +197,6 @@ def test_22_a_resource_is_one_in_every_spelling(
     assert bool(CONSENT_PAGE.fullmatch(location)) is is_good
 
 
-def test_22_our_own_address_is_the_default_audience(client: OAuthClient, ada: User, service: Any, world: Any) -> None:
+def test_our_own_address_is_the_default_audience(client: OAuthClient, ada: User, service: Any, world: Any) -> None:
     token = client.tokens(ada, resource="http://localhost:8000/")["access_token"]
     assert introspect(service, token)["aud"] == "http://localhost:8000"

@@ -1,6 +1,6 @@
-"""Behaviours 43 to 52: what a protected resource answers, introspection, revocation, registration, the issuer.
+"""What a protected resource answers, introspection, revocation, registration, the issuer.
 
-The protected resource is whatever stands behind forward authorization; the frameworks' guards have tests of their own.
+The protected resource stands behind forward authorization; the guards of the frameworks have tests of their own.
 """
 
 import re
@@ -32,20 +32,20 @@ def challenge(response: Any) -> dict[str, str]:
     return dict(re.findall(r'(\w+)="([^"]*)"', response["WWW-Authenticate"]))
 
 
-def test_43_no_token_is_401_without_error_and_says_where_to_go(db: None) -> None:
+def test_no_token_is_401_without_error_and_says_where_to_go(db: None) -> None:
     response = ask()
     assert response.status_code == 401
     assert challenge(response) == {"scope": "email:read", "resource_metadata": PRM}
 
 
 @pytest.mark.parametrize("token", ["garbage", "a.b.c"])
-def test_44_an_invalid_token_is_401_invalid_token(db: None, token: str) -> None:
+def test_an_invalid_token_is_401_invalid_token(db: None, token: str) -> None:
     response = ask(token)
     assert response.status_code == 401
     assert challenge(response) == {"error": "invalid_token", "scope": "email:read", "resource_metadata": PRM}
 
 
-def test_45_too_little_scope_is_403_and_names_every_scope_needed(client: OAuthClient, ada: User) -> None:
+def test_too_little_scope_is_403_and_names_every_scope_needed(client: OAuthClient, ada: User) -> None:
     token = client.tokens(ada)["access_token"]
     assert ask(token).status_code == 200
     response = ask(token, scopes="email:read email:send")
@@ -54,13 +54,13 @@ def test_45_too_little_scope_is_403_and_names_every_scope_needed(client: OAuthCl
     assert (said["error"], said["scope"]) == ("insufficient_scope", "email:read email:send")
 
 
-def test_46_a_token_in_the_query_is_ignored(client: OAuthClient, ada: User) -> None:
+def test_a_token_in_the_query_is_ignored(client: OAuthClient, ada: User) -> None:
     response = ask(access_token=client.tokens(ada)["access_token"])
     assert response.status_code == 401
     assert "error" not in challenge(response)
 
 
-def test_47_a_token_for_another_audience_is_401(
+def test_a_token_for_another_audience_is_401(
     client: OAuthClient, world: Any, ada: User, service: Any, developer: Any
 ) -> None:
     elsewhere = world.make_resource_server(developer, "https://calendar.example/api")
@@ -70,7 +70,7 @@ def test_47_a_token_for_another_audience_is_401(
         assert (response.status_code, response["X-AgentGate-Reason"]) == (401, "wrong_audience")
 
 
-def test_47_a_token_without_a_named_audience_is_good_at_home_only(
+def test_a_token_without_a_named_audience_is_good_at_home_only(
     client: OAuthClient, world: Any, ada: User, service: Any, rival: Any
 ) -> None:
     foreign = world.make_resource_server(rival, "https://rival.example/api")
@@ -79,24 +79,24 @@ def test_47_a_token_without_a_named_audience_is_good_at_home_only(
     assert ask(token, server=foreign).status_code == 401
 
 
-def test_48_introspection_needs_a_credential(world: Any, db: None) -> None:
+def test_introspection_needs_a_credential(world: Any, db: None) -> None:
     answer = Client().post("/oauth/introspect", "token=x", content_type=FORM)
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_48_introspection_is_not_for_clients(client: OAuthClient, world: Any) -> None:
+def test_introspection_is_not_for_clients(client: OAuthClient, world: Any) -> None:
     assert client.post("/oauth/introspect", token="x").status_code == 401
 
 
-def test_48_an_unknown_token_is_inactive(world: Any, service: Any) -> None:
+def test_an_unknown_token_is_inactive(world: Any, service: Any) -> None:
     assert introspect(service, "unknown") == {"active": False}
 
 
-def test_48_introspection_by_get_is_405(db: None) -> None:
+def test_introspection_by_get_is_405(db: None) -> None:
     assert Client().get("/oauth/introspect?token=x").status_code == 405
 
 
-def test_48_a_live_token_is_described_and_logged(
+def test_a_live_token_is_described_and_logged(
     client: OAuthClient, world: Any, ada: User, service: Any, developer: Any
 ) -> None:
     from audit.events import Event
@@ -121,17 +121,15 @@ def test_48_a_live_token_is_described_and_logged(
     assert events[0] == Event.TOKEN_INTROSPECTED
 
 
-def test_48_a_refresh_token_is_not_for_resource_servers(
-    client: OAuthClient, world: Any, ada: User, service: Any
-) -> None:
+def test_a_refresh_token_is_not_for_resource_servers(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
     assert introspect(service, client.tokens(ada)["refresh_token"]) == {"active": False}
 
 
-def test_49_revoking_an_unknown_token_is_200(client: OAuthClient) -> None:
+def test_revoking_an_unknown_token_is_200(client: OAuthClient) -> None:
     assert client.post("/oauth/revoke", token="unknown").status_code == 200
 
 
-def test_49_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient, other: OAuthClient, ada: User) -> None:
+def test_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient, other: OAuthClient, ada: User) -> None:
     tokens = client.tokens(ada)
     assert other.post("/oauth/revoke", token=tokens["access_token"]).status_code == 200
     assert ask(tokens["access_token"]).status_code == 200
@@ -139,7 +137,7 @@ def test_49_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient,
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-def test_49_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
+def test_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
     tokens = client.tokens(ada)
     answer = client.post("/oauth/revoke", token=tokens[kind], token_type_hint="nonsense")
     assert (answer.status_code, answer.content) == (200, b"")
@@ -147,7 +145,7 @@ def test_49_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, 
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_49_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
+def test_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
     answer = client.post("/oauth/revoke", basic(client.agent.client_id, "wrong"), token="x")
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
@@ -155,26 +153,26 @@ def test_49_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
 @pytest.mark.parametrize(
     "uri", ["http://app.example/cb", "https://app.example/cb#f", "https://u@app.example/", "javascript:alert(1)", 7]
 )
-def test_50_a_redirect_uri_that_is_not_safe_cannot_be_registered(world: Any, uri: Any) -> None:
+def test_a_redirect_uri_that_is_not_safe_cannot_be_registered(world: Any, uri: Any) -> None:
     answer = Client().post("/oauth/register", {"redirect_uris": [uri]}, content_type="application/json")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_redirect_uri")
 
 
-def test_50_the_answer_to_a_registration_is_kept_by_nobody(db: None) -> None:
+def test_the_answer_to_a_registration_is_kept_by_nobody(db: None) -> None:
     body = {"redirect_uris": ["https://app.example/cb"]}
     answer = Client().post("/oauth/register", body, content_type="application/json")
     assert (answer.status_code, answer["Cache-Control"]) == (201, "no-store")
     assert answer.json()["client_secret_expires_at"] == 0
 
 
-def test_51_forged_forwarding_headers_do_not_change_the_issuer(client: OAuthClient, world: Any) -> None:
+def test_forged_forwarding_headers_do_not_change_the_issuer(client: OAuthClient, world: Any) -> None:
     forged = {"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Forwarded": "host=evil.example"}
     assert Client().get(METADATA, headers=forged).json()["issuer"] == ISSUER
     location = Client().get("/oauth/authorize", client.parameters(scope="no:such"), headers=forged)["Location"]
     assert dict(parameters_in(location))["iss"] == ISSUER
 
 
-def test_52_the_device_flow_is_not_offered(client: OAuthClient, world: Any) -> None:
+def test_the_device_flow_is_not_offered(client: OAuthClient, world: Any) -> None:
     grant = "urn:ietf:params:oauth:grant-type:device_code"
     metadata = Client().get(METADATA).json()
     assert "device_authorization_endpoint" not in metadata
