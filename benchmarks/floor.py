@@ -1,4 +1,4 @@
-"""The floor: the least that Django can do for a JSON POST, on the same server with the same processes and threads."""
+"""The baseline: a minimal Django view for a JSON POST, on the same server with the same processes and threads."""
 
 import json
 import os
@@ -17,7 +17,7 @@ def answer(request: HttpRequest) -> JsonResponse:
 
 
 urlpatterns = [path("api/v1/tokens/verify", answer)]
-# The server's processes import what its first process has already run.
+# The worker processes import this module again, after the main process has already configured the settings.
 if not settings.configured:
     settings.configure(ROOT_URLCONF="benchmarks.floor", ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
 application = WSGIHandler()

@@ -1,9 +1,9 @@
-"""How fast verify is, as a ratio to the floor: both in one run, interleaved, under the same load.
+"""Measure the throughput of verify relative to the floor, interleaved in one run under the same load.
 
     .venv/bin/python -m benchmarks.verify [--store sqlite|postgresql] [--pairs 5] [--seconds 4] [--connections 32]
 
-Every verify is a real one: signature, live facts, three policies, one of them a limit, one entry in the log, one
-commit. Needs `wrk` (Debian's package of that name). Prints one line of JSON.
+Each verify does the full work: it checks the signature, reads the live facts, evaluates three policies (one with a
+rate limit), writes one log entry and commits once. Requires `wrk` (the Debian package `wrk`). Prints one line of JSON.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def parse_options() -> argparse.Namespace:
 
 @contextmanager
 def servers(store: str, folder: Path) -> Iterator[tuple[Gate, Database, str]]:
-    """Run the product and the floor; yield a caller of the one, its database, and the other's address."""
+    """Run AgentGate and the floor; yield a client of AgentGate, its database and the floor's URL."""
     postgres, valkey = (Postgres(), Valkey()) if store == "postgresql" else (None, None)
     databases = Databases(folder)
     database = databases.postgresql(postgres, valkey) if postgres and valkey else databases.sqlite()
@@ -113,11 +113,11 @@ def wait_for(url: str) -> None:
             return
         except httpx.HTTPError:
             time.sleep(0.1)
-    raise RuntimeError(f"{url} did not come up")
+    raise RuntimeError(f"{url} did not start")
 
 
 def make_tokens(gate: Gate) -> list[str]:
-    """Return access tokens of as many consents, under three policies that allow them."""
+    """Return `TOKENS` access tokens, each from its own consent, under three policies that allow them."""
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     gate.policy(developer, "rate_limit", maxRequests=1_000_000, windowSeconds=3600, scope="per_user")
@@ -127,7 +127,7 @@ def make_tokens(gate: Gate) -> list[str]:
 
 
 def measure(url: str, script: Path, connections: int, seconds: int) -> dict[str, float]:
-    """Return requests a second, p50 and p99 in ms, and how many were answered in one run of wrk."""
+    """Run wrk once. Return requests per second, p50 and p99 in ms, and the number of responses."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script)]
     out = subprocess.run([*command, f"{url}/api/v1/tokens/verify"], check=True, capture_output=True, text=True).stdout
     if "bad answers: 0\n" not in out or "Socket errors" in out:
@@ -149,7 +149,7 @@ def report(
     options: argparse.Namespace, pairs: list[tuple[dict[str, float], dict[str, float]]], answered: int, logged: int
 ) -> None:
     if logged < answered:
-        raise RuntimeError(f"{answered} answers and only {logged} entries")
+        raise RuntimeError(f"{answered} responses but only {logged} log entries")
     ratios = [verify["rate"] / floor["rate"] for verify, floor in pairs]
     line = {
         "store": options.store,

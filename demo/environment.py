@@ -25,7 +25,7 @@ def prepare() -> None:
         os.environ.pop(name, None)
     for name in ("JWT_SECRET", "SECRET_KEY"):
         if not os.environ.get(f"{name}_FILE"):
-            os.environ.setdefault(name, kept_secret(name))
+            os.environ.setdefault(name, stored_secret(name))
     os.environ.setdefault("API_URL", f"http://localhost:{port}")
     database = os.environ.setdefault("DATABASE_PATH", str(FOLDER / "agentgate.db"))
     (ROOT / database).parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +33,7 @@ def prepare() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "agentgate.settings"
 
 
-def kept_secret(name: str) -> str:
+def stored_secret(name: str) -> str:
     """Return the secret of this name, created on the first start and stored for later ones."""
     path = FOLDER / name.lower()
     if not path.exists():

@@ -27,10 +27,10 @@ OFFICE, ELSEWHERE = "203.0.113.20", "198.51.100.7"
 
 def make_history() -> People:
     """Return the demo's users, created on the first start. Raises `RuntimeError` if the database has other users."""
-    found, anybody = people.kept(), User.objects.exists()
-    if found and anybody:
-        return found
-    if anybody:
+    stored, has_users = people.load(), User.objects.exists()
+    if stored and has_users:
+        return stored
+    if has_users:
         raise RuntimeError("The database already has other users. Set DATABASE_PATH to another file.")
     passwords = people.new_passwords()
     with transaction.atomic():
@@ -43,7 +43,7 @@ def make_history() -> People:
             service_id=cast.service.server.id,
             service_secret=cast.service.secret,
         )
-        people.keep(made)
+        people.store(made)
     return made
 
 
@@ -91,8 +91,8 @@ def _night_owl_is_revoked(cast: Cast) -> None:
 
 
 def _scout_is_denied_and_stopped(cast: Cast) -> None:
-    asked = _ask(cast.scout, ["browser:read", "social:post"])
-    deny_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=asked, user=cast.ada)
+    consent = _request(cast.scout, ["browser:read", "social:post"])
+    deny_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=consent, user=cast.ada)
     _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
     _use(cast, tokens, "browser:read")
     administrator = BROWSER.acting_as("administrator", cast.administrator.id)
@@ -100,7 +100,7 @@ def _scout_is_denied_and_stopped(cast: Cast) -> None:
     _use(cast, tokens, "browser:read")
 
 
-def _ask(agent: Agent, scopes: Sequence[str]) -> Consent:
+def _request(agent: Agent, scopes: Sequence[str]) -> Consent:
     request = ConsentRequest(scopes=scopes, redirect_uri=CALLBACK, reason=f"{agent.description}.")
     return request_consent(actor=_as(agent), agent=agent, request=request)
 
@@ -109,7 +109,7 @@ def _grant(
     agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
 ) -> tuple[Consent, IssuedTokens]:
     actor = BROWSER.acting_as("user", user.id)
-    approval = approve_consent(actor=actor, consent=_ask(agent, scopes), user=user, choice=Choice(scopes=granted))
+    approval = approve_consent(actor=actor, consent=_request(agent, scopes), user=user, choice=Choice(scopes=granted))
     tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
     if not isinstance(tokens, IssuedTokens):
         raise RuntimeError(tokens.detail)
@@ -119,7 +119,7 @@ def _grant(
 def _use(
     cast: Cast, tokens: IssuedTokens, scope: str, action: str | None = None, context: dict[str, Any] | None = None
 ) -> None:
-    """Let the service verify whether the agent may do this."""
+    """Verify a request of the agent, as the service would."""
     request = VerifyRequest(
         token=tokens.access_token,
         required_scopes=[scope],

@@ -28,10 +28,10 @@ def new_passwords() -> dict[str, str]:
     return {email: secrets.token_urlsafe(9) for email in (PERSON, DEVELOPER, ADMINISTRATOR)}
 
 
-def keep(people: People) -> None:
+def store(people: People) -> None:
     write_private(FILE, json.dumps(asdict(people), indent=2))
 
 
-def kept() -> People | None:
+def load() -> People | None:
     """Return what an earlier start stored, or None on the first start."""
     return People(**json.loads(FILE.read_text())) if FILE.exists() else None

@@ -1,4 +1,7 @@
-"""The scopes that rules name as actions: of the catalogue or the organization. A misspelt one would match nothing."""
+"""The scopes that rules may name as actions: the catalogue's and the organization's own.
+
+An unknown action is an error, because a misspelled one would match nothing.
+"""
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
@@ -30,19 +33,19 @@ def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldErro
 
 
 def _is_known(action: str, listed: Sequence[str]) -> bool:
-    """Return whether the action matches one of the scopes, which are sorted: there may be thousands of actions."""
+    """Return whether the action matches one of the sorted scopes. A binary search, for thousands of actions."""
     place = bisect_left(listed, action.removesuffix("*"))
     return place < len(listed) and matches_any((action,), listed[place])
 
 
 def _explain(action: str, known: Collection[str]) -> str:
     wrong = f'"{echo(action)}" is neither in the catalogue nor one of your organization\'s scopes.'
-    # Scopes are in lower case.
+    # Scopes are lowercase.
     choice = nearest(action.lower(), _beginnings(known) if action.endswith("*") else known)
     hint = f'Did you mean "{choice}"?' if choice else "GET /api/v1/scopes lists the catalogue."
     return f"{wrong} {hint}"
 
 
 def _beginnings(known: Collection[str]) -> set[str]:
-    """Return the patterns that stand for several known scopes, such as payments:*."""
+    """Return the patterns that match known scopes, such as payments:*."""
     return {scope[: place + 1] + "*" for scope in known for place, letter in enumerate(scope) if letter == ":"}

@@ -16,7 +16,7 @@ from policies.services import create_policy, delete_policy, update_policy
 
 
 class RulesField(forms.JSONField):
-    """JSON that can be stored. Other input is a form error and is shown again as it was sent."""
+    """JSON that the database can store. Other input is a form error and is shown again unchanged."""
 
     def to_python(self, value: Any) -> Any:
         try:
@@ -33,7 +33,7 @@ class RulesField(forms.JSONField):
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
-    """A policy with the same checks as in the API."""
+    """A policy, checked as in the API."""
 
     class Meta:
         model = Policy
@@ -55,12 +55,12 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
             rules = parse_rules(self.cleaned_data["rules"])
             require_known_actions(rules, organization_id=organization_id)
         except InvalidRules as error:
-            self.add_error("rules", [f"{one.field}: {one.message}" for one in error.errors])
+            self.add_error("rules", [f"{invalid.field}: {invalid.message}" for invalid in error.errors])
 
 
 @admin.register(Policy)
 class PolicyAdmin(ReadOnlyAdmin):
-    """Policies, changed through the services, so that changes apply to the next verify and are logged."""
+    """Policies. Edits go through the services, so they apply to the next verify and are logged."""
 
     form = PolicyForm
     owners = ["organization__developers__user"]
@@ -78,8 +78,8 @@ class PolicyAdmin(ReadOnlyAdmin):
         return self.may_act_on(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        is_spared = obj is not None and self.problem_with_acting_on(request, obj)
-        return request.user.has_perm("policies.delete_policy") and not is_spared
+        is_protected = obj is not None and self.problem_with_acting_on(request, obj)
+        return request.user.has_perm("policies.delete_policy") and not is_protected
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         return ["id", "organization", "version", "created_at", "updated_at"] if obj else []

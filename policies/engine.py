@@ -1,6 +1,6 @@
-"""The decision over policies. It knows no transport and no database.
+"""Evaluation of policies, independent of HTTP and of the database.
 
-Any rule that denies, denies the call. A rule that cannot be read or that fails denies too.
+A request is denied as soon as one rule denies it. A rule that cannot be read, or that raises, denies too.
 """
 
 import logging
@@ -25,7 +25,7 @@ NO_LIMIT = 2**63
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule ready to be asked, at its place in its policy."""
+    """A parsed rule with its index in its policy."""
 
     type: str
     index: int
@@ -35,7 +35,7 @@ class CompiledRule:
 
 @dataclass(frozen=True, slots=True)
 class CompiledPolicy:
-    """A policy ready to be asked. Immutable: keep it as long as the policy does not change."""
+    """A policy with its parsed rules. Immutable, so it can be cached until the policy changes."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class CompiledPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyDenial:
-    """The first rule that denied, by its place. `detail` is for the log."""
+    """The first rule that denied the request. `detail` is for the log."""
 
     policy_id: str
     policy_name: str
@@ -56,34 +56,34 @@ class PolicyDenial:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A counter that the call must still pass, and the rule that asks for it."""
+    """A counter that the request must still pass, and the rule that requires it."""
 
     policy: CompiledPolicy
     rule: CompiledRule
     request: CounterRequest
 
     def denial(self, retry_after_seconds: int) -> PolicyDenial:
-        """Return the denial for when the counter has no room."""
+        """Return the denial to use if the counter is full."""
         return _denial(self.policy, self.rule, Denial("The rate limit is exceeded.", retry_after_seconds))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Either `denied_by`, or the `limits` to count in the decision's transaction: all of them need room."""
+    """Either `denied_by`, or the `limits` to count in the decision's transaction, none of which may be full."""
 
     denied_by: PolicyDenial | None = None
     limits: tuple[Limit, ...] = ()
 
     @property
     def counter_requests(self) -> tuple[CounterRequest, ...]:
-        """The counters of `limits`, in the same order: the index of a `CounterDenial` fits both."""
+        """The counters of `limits`, in the same order, so that the index of a `CounterDenial` applies to both."""
         return tuple(limit.request for limit in self.limits)
 
 
 def compile_policy(
     policy_id: str, name: str, raw_rules: Any, limit_history: Mapping[str, Any] | None = None
 ) -> CompiledPolicy:
-    """Return a stored policy ready to be asked. What cannot be read in it becomes a rule that denies."""
+    """Return a stored policy, parsed. Any part that cannot be read becomes a rule that denies."""
     items = raw_rules if isinstance(raw_rules, list) else [raw_rules]
     try:
         ledger = Ledger.read(policy_id, limit_history or {})
@@ -95,26 +95,26 @@ def compile_policy(
 
 
 def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation:
-    """Return what the policies say about one call. The order of rules decides only which one is named."""
+    """Evaluate one request. The order of the rules determines only which denial is reported."""
     limits: list[Limit] = []
     for policy in policies:
         for rule in policy.rules:
-            answer = _ask(policy, rule, ctx)
-            if isinstance(answer, Denial):
-                return Evaluation(denied_by=_denial(policy, rule, answer))
-            limits.extend(Limit(policy, rule, request) for request in answer)
+            result = _apply(policy, rule, ctx)
+            if isinstance(result, Denial):
+                return Evaluation(denied_by=_denial(policy, rule, result))
+            limits.extend(Limit(policy, rule, request) for request in result)
     return Evaluation(limits=tuple(limits))
 
 
-def _ask(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial | tuple[CounterRequest, ...]:
-    """Return the rule's denial, or the counters it asks for. Whatever goes wrong in it is a denial."""
+def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial | tuple[CounterRequest, ...]:
+    """Return the rule's denial, or the counters it requires. Any exception in the rule is a denial."""
     try:
-        answer = rule.check(ctx)
-        if answer is None:
+        denial = rule.check(ctx)
+        if denial is None:
             return tuple(rule.counters(ctx))
-        if isinstance(answer, Denial):
-            return answer
-        raise TypeError(f"A rule returned {type(answer).__name__}")
+        if isinstance(denial, Denial):
+            return denial
+        raise TypeError(f"A rule returned {type(denial).__name__}")
     except Exception:
         logger.exception("Rule %d (%s) of policy %s failed and denies", rule.index, rule.type, policy.id)
         return FAILED
@@ -130,7 +130,7 @@ def _compile_rule(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
 
 
 def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
-    """Yield what an edit removed and what still counts, so that adding it again grants no new quota."""
+    """Yield the limits that an edit removed. They keep counting, so that adding them again grants no new quota."""
     for kind, until in ledger.retired.items():
         yield CompiledRule("rate_limit", index, lambda ctx: None, partial(_count_retired, ledger, kind, until))
 

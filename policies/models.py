@@ -1,4 +1,4 @@
-"""Policies: what an organization lets its agents do, whatever people consented to."""
+"""Policies: limits that an organization sets for its agents, whatever users have granted."""
 
 from django.db import models
 
@@ -9,7 +9,7 @@ from developers.models import Organization
 
 
 class Policy(models.Model):
-    """Rules that must all hold, for one agent or, without one, for every agent of the organization."""
+    """Rules that must all allow a request, for one agent or, if `agent` is None, every agent of the organization."""
 
     id = PrefixedIdField(prefix="pol")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="policies")
@@ -18,7 +18,7 @@ class Policy(models.Model):
     description = PlainTextField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
     rules = models.JSONField(default=list)
-    # A `Ledger`, written by `policies.limits` only.
+    # A serialized `Ledger`. Only `policies.limits` may change it.
     limit_history = models.JSONField(default=dict, editable=False)
     version = models.PositiveIntegerField(default=1, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,4 +1,4 @@
-"""Reads of policies. A tenant's policies come only through `policies_for_organization`."""
+"""Reads of policies. Reads for a tenant go through `policies_for_organization` only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class PolicySet:
     by_organization: Mapping[str, tuple[tuple[str | None, CompiledPolicy], ...]]
 
     def for_agent(self, organization_id: str | None, agent_id: str) -> list[CompiledPolicy]:
-        """Return what binds this agent: its own policies and those for every agent of the organization."""
+        """Return the policies that apply to this agent: its own, and those for every agent of the organization."""
         policies = self.by_organization.get(organization_id or "", ())
         return [policy for owner, policy in policies if owner is None or owner == agent_id]
 
@@ -40,7 +40,7 @@ def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
 
 
 def enabled_policies(organization_ids: Iterable[str]) -> PolicySet:
-    """Return the live policies of these organizations in one query. Compiled ones are kept by id and version."""
+    """Return the enabled policies of these organizations, in one query. Compiled policies are cached per version."""
     wanted = sorted(set(organization_ids))
     if not wanted:
         return PolicySet({})

@@ -1,4 +1,4 @@
-"""What a policy can go through. A change counts for every verify that starts after the service has returned."""
+"""Writes to policies. A change applies to every verify that starts after the function has returned."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,9 +49,9 @@ def create_policy(
 
 
 def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
-    """Change the given fields of `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
+    """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
 
-    A changed limit keeps what has been counted, so an edit grants no new quota.
+    A changed limit keeps its counts, so an edit grants no new quota.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -77,7 +77,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
 
 
 def delete_policy(*, actor: Actor, policy: Policy) -> None:
-    """Delete a policy; what it denied is no longer denied by it."""
+    """Delete a policy. Its rules and limits no longer apply."""
     with revocation():
         hold_developer(actor)
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)

@@ -1,4 +1,4 @@
-"""The rule types: one module each. All modules here are imported, so that adding a type is adding a file."""
+"""The rule types, one module per type. Every module in this package is imported, so a new type is a new file."""
 
 from importlib import import_module
 from pkgutil import iter_modules

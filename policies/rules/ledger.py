@@ -1,6 +1,6 @@
-"""What a policy's limits have counted, across edits of the policy.
+"""What a policy's limits have counted, preserved when the policy is edited.
 
-Every limit of a policy counts the same calls, so a limit that an edit adds can start from what another one knows.
+All limits of a policy count the same requests, so a limit that an edit adds can start from another one's counters.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ EVERYONE = "*"
 
 @dataclass(frozen=True, slots=True, order=True)
 class LimitKind:
-    """What tells the counters of one policy apart. Limits of one kind share theirs: the size is not part of it."""
+    """What identifies the counters of a limit within its policy. The maximum is not part of it."""
 
     window_seconds: int
     scope: str
@@ -23,10 +23,10 @@ class LimitKind:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Which counters a policy has besides those of its rules.
+    """The counters of a policy in addition to those of its rules.
 
-    `retired` kinds were removed by an edit and still count, without refusing, until that time. The counters of
-    `charged` kinds weigh in until that time what an edit charged to every subject.
+    `retired` kinds were removed by an edit; until the given time they still count, but never deny. Until the given
+    time, counters of `charged` kinds include what an edit charged to every subject.
     """
 
     policy_id: str
@@ -35,7 +35,7 @@ class Ledger:
 
     @classmethod
     def read(cls, policy_id: str, stored: Mapping[str, Any]) -> "Ledger":
-        """Return the ledger as a policy stores it. Raises `ValueError`, `LookupError`, `TypeError` for damage."""
+        """Parse a stored ledger. Raises `ValueError`, `LookupError` or `TypeError` if it is damaged."""
         return cls(policy_id, _read(stored.get("retired", ())), _read(stored.get("charged", ())))
 
     def stored(self) -> dict[str, Any]:
@@ -52,14 +52,14 @@ class Ledger:
 
 
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
-    """Return whose calls are counted together. A call without a person counts for its agent."""
+    """Return the subject whose requests are counted together. A request without a user counts for its agent."""
     if scope == "global":
         return "all"
     return agent_id if scope == "per_agent" or user_id is None else user_id
 
 
 def _read(stored: Any) -> dict[LimitKind, datetime]:
-    return {LimitKind(one["windowSeconds"], one["scope"]): datetime.fromisoformat(one["until"]) for one in stored}
+    return {LimitKind(kind["windowSeconds"], kind["scope"]): datetime.fromisoformat(kind["until"]) for kind in stored}
 
 
 def _write(kinds: Mapping[LimitKind, datetime]) -> list[dict[str, Any]]:

@@ -24,11 +24,11 @@ class InvalidRules(Invalid):
 
     @classmethod
     def first(cls, detail: str, errors: Iterable[FieldError]) -> "InvalidRules | None":
-        """Return the first `MAX_ERRORS` as one error, without collecting more, or None if there are none."""
-        told = tuple(islice(errors, MAX_ERRORS))
-        if len(told) == MAX_ERRORS:
+        """Return an error with at most the first `MAX_ERRORS`, without computing more, or None if there are none."""
+        listed = tuple(islice(errors, MAX_ERRORS))
+        if len(listed) == MAX_ERRORS:
             detail = f"{detail} Only the first {MAX_ERRORS} errors are listed.".strip()
-        return cls(detail, errors=told) if told else None
+        return cls(detail, errors=listed) if listed else None
 
 
 def parse_rules(raw: Any) -> tuple[Rule, ...]:

@@ -25,7 +25,7 @@ Patterns = Annotated[
 
 
 def matches_any(patterns: tuple[str, ...], action: str) -> bool:
-    """Return whether a pattern matches `action`, with case. `payments:*` matches every action with that prefix."""
+    """Return whether a pattern matches `action`, case-sensitively. `payments:*` matches that prefix."""
     return any(action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern for pattern in patterns)
 
 

@@ -34,7 +34,7 @@ class RateLimit(Rule):
 
     @property
     def kind(self) -> LimitKind:
-        """What identifies its counters. Changing the maximum or the order of rules grants no new quota."""
+        """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""
         return LimitKind(self.window_seconds, self.scope)
 
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
