@@ -1,6 +1,6 @@
-"""The access token as a signed JWT (RFC 9068): writing one, and reading one without any I/O but its key.
+"""Access tokens as signed JWTs (RFC 9068). Reading one needs no I/O except to load its key.
 
-What a token says is only a claim until the live row of its `jti` has been read; `decisions` does that.
+A token's claims prove nothing until the row of its `jti` has been read, which `decisions` does.
 """
 
 import re
@@ -17,15 +17,15 @@ from tokens.models import AccessToken, TokenFamily
 
 TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
-# Ours are below 2 KB; anything much longer is refused before it is parsed.
+# Our tokens are below 2 KB. Much longer input is rejected before it is parsed.
 MAX_TOKEN_LENGTH = 8192
-# Decoders overlook padding and white space: another spelling of the same token (RFC 7515 section 2).
+# Decoders ignore padding and whitespace, which would make another spelling of the same token (RFC 7515 section 2).
 COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a token whose signature is ours. `user_id` and `consent_id` are None for a client on its own."""
+    """The claims of a token that we signed. `user_id` and `consent_id` are None for client credentials."""
 
     token_id: str
     client_id: str
@@ -104,9 +104,9 @@ def _parse(claims: dict[str, Any]) -> Claims:
 def create_access_token(
     *, family: TokenFamily, scopes: Sequence[str], now: datetime, resource: Sequence[str] = ()
 ) -> tuple[AccessToken, str]:
-    """Store an access token of the family; return it and its JWT. It lives 15 minutes, counted in whole seconds.
+    """Store an access token of the family; return it and its JWT.
 
-    Its audience is `resource`, or all that the family has.
+    It is valid for 15 minutes, from a whole second. Its audience is `resource` or, if that is empty, the family's.
     """
     issued_at = now.replace(microsecond=0)
     token = AccessToken.objects.create(

@@ -1,6 +1,6 @@
 """Tokens in the admin site, without their values.
 
-django-oauth-toolkit registers the first two, through its `*_ADMIN_CLASS` settings.
+django-oauth-toolkit registers the first two classes, through its `*_ADMIN_CLASS` settings.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
-"""Exchange: an authorization code becomes a family of tokens.
+"""Exchange of an authorization code for a family of tokens.
 
-A refusal is a value and never raised: what a replay ends must stay ended, and an exception would roll that back.
+A refusal is returned, never raised: an exception would roll back the revocation that follows a replay.
 """
 
 from collections.abc import Sequence
@@ -35,9 +35,9 @@ def exchange_code(
     redirect_uri: str | None = None,
     resource: Sequence[str] = (),
 ) -> IssuedTokens | Refusal:
-    """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use ends what the first issued.
+    """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use revokes what the first issued.
 
-    `redirect_uri=None` means it was left out, as OAuth 2.1 has it. `resource` may narrow the access token's audience
+    `redirect_uri` is None if the client omits it, as in OAuth 2.1. `resource` may narrow the access token's audience
     (RFC 8707 section 2.2).
     """
     row = lock_code(code)
@@ -47,7 +47,7 @@ def exchange_code(
     if row.consumed_at is not None:
         family = TokenFamily.objects.select_related("application", "consent").filter(code=row).first()
         end_replayed_family(family, actor=actor, kind="code", now=now)
-        # A client without a secret has not proved that it is the one whose code this is.
+        # A client without a secret has not proved its identity, so its error does not reveal the replay.
         return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
     problem = problem or problem_with_grant(row.consent, row.resource, now)
@@ -63,7 +63,7 @@ def exchange_code(
 
 
 def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
-    """Spend the code on a family of its own."""
+    """Consume the code and create its family."""
     consume_code(row, now)
     return TokenFamily.objects.create(
         application=row.application,

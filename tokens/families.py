@@ -1,4 +1,4 @@
-"""A family of tokens: found by any of its tokens, ended once, logged."""
+"""Token families: looked up by any of their tokens, ended once, and logged."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from tokens.models import TokenFamily
 
 
 def family_of(token: str) -> TokenFamily | None:
-    """Return the family of an access or refresh token, live or not. None for what is neither."""
+    """Return the family of an access or refresh token, live or not. None for any other string."""
     families = TokenFamily.objects.select_related("application", "consent")
     claims = read_access_token(token)
     if claims is not None:
@@ -29,9 +29,9 @@ def family_of(token: str) -> TokenFamily | None:
 def end_family(
     family: TokenFamily, *, actor: Actor, event: Event, now: datetime, metadata: Mapping[str, Any] | None = None
 ) -> bool:
-    """End every token of the family; return False if it had ended before.
+    """Revoke every token of the family; return False if the family had already ended.
 
-    Danger: call it last in a transaction, for a revocation takes a lock that stalls every verify.
+    Danger: call this last in a transaction, because a revocation takes a lock that blocks every verify.
     """
     with revocation():
         ended = bool(TokenFamily.objects.filter(pk=family.pk, revoked_at__isnull=True).update(revoked_at=now))
@@ -41,13 +41,16 @@ def end_family(
 
 
 def end_replayed_family(family: TokenFamily | None, *, actor: Actor, kind: str, now: datetime) -> None:
-    """End what a first use issued: one of the two who used the code or token is a thief (RFC 9700 section 4.14.2)."""
+    """End what the first use issued, because one of the two users of the code or token is an attacker.
+
+    See RFC 9700 section 4.14.2.
+    """
     if family is not None:
         end_family(family, actor=actor, event=Event.TOKEN_REPLAYED, now=now, metadata={"kind": kind})
 
 
 def end_all_families(*, actor: Actor, reason: str) -> int:
-    """End every token; return how many families that were. A restored database revives what was revoked since."""
+    """End every family; return how many. A restored database revives all tokens revoked after the backup."""
     live = TokenFamily.objects.filter(revoked_at__isnull=True).values_list("pk", flat=True)
     families = TokenFamily.objects.select_related("application", "consent")
     metadata = {"reason": reason}
@@ -60,7 +63,7 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
 
 
 def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:
-    """Return why a consent yields no tokens for this audience now. None when it does."""
+    """Return why no tokens may be issued under this consent for this audience now, or None if they may."""
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The user's account is deactivated."
     if consent.agent.stopped_by is not None:
@@ -75,7 +78,7 @@ def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: da
 
 
 def _is_any_service_live(audience: Sequence[str]) -> bool:
-    """Return whether a token for this audience is good anywhere. The default audience is ourselves."""
+    """Return whether any service would accept a token for this audience. The default audience is AgentGate itself."""
     if settings.API_URL in audience:
         return True
     services = organizations_of_services(audience)
@@ -91,13 +94,13 @@ def record_family(
     scopes: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log something that happened to a family, for the agent's organization and those that its tokens reach."""
+    """Log an event of a family, for the agent's organization and those whose services its tokens reach."""
     draft = Draft(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
         organization_id=family.application.organization_id,
-        service_organization_ids=[one.id for one in organizations_of_services(family.resource)],
+        service_organization_ids=[organization.id for organization in organizations_of_services(family.resource)],
         user_id=family.user_id,
         agent_id=family.application_id,
         consent_id=family.consent_id,

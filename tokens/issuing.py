@@ -1,4 +1,4 @@
-"""Issuing: from a family that may have tokens to the tokens."""
+"""Issue the tokens of a family."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from tokens.models import RefreshToken, TokenFamily
 
 @dataclass(frozen=True, slots=True)
 class IssuedTokens:
-    """A new pair. `refresh_token` is None for a client on its own (RFC 6749 section 4.4.3)."""
+    """Newly issued tokens. `refresh_token` is None for client credentials (RFC 6749 section 4.4.3)."""
 
     access_token: str
     refresh_token: str | None
@@ -49,7 +49,7 @@ def issue_pair(
     resource: Sequence[str],
     now: datetime,
 ) -> IssuedTokens:
-    """Store and return an access and a refresh token: what is asked, as far as consent and agent still allow it."""
+    """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow."""
     granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
     _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")

@@ -1,6 +1,6 @@
-"""Signing keys: created when first needed, rotated without an outage, published as a JWK set (RFC 7517).
+"""Signing keys: created on first use, rotated without downtime, published as a JWK set (RFC 7517).
 
-The algorithm is bound to the key id, so a token is checked only with the algorithm of the key that it names.
+The key ID determines the algorithm, so a token is checked only with the algorithm of the key that it names.
 """
 
 import re
@@ -29,7 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "RS256": {"kty": "RSA", "size": 2048},
     "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
 }
-# How long a new key is published before it signs, so that caches of the JWK set have it in time.
+# How long a new key is published before it signs, so that cached JWK sets include it in time.
 PUBLISH_AHEAD = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
 
@@ -39,7 +39,7 @@ _verifying: dict[str, "VerifyingKey"] = {}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SigningMaterial:
-    """A key that signs, and its id and algorithm."""
+    """A private key with its ID and algorithm."""
 
     kid: str
     algorithm: str
@@ -48,7 +48,7 @@ class SigningMaterial:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifyingKey:
-    """A key that verifies, and the only algorithm that it verifies."""
+    """A public key and the only algorithm it may verify."""
 
     algorithm: str
     key: Any
@@ -56,14 +56,14 @@ class VerifyingKey:
 
 def current_key(now: datetime) -> SigningMaterial:
     """Return the key that signs now. Create it if there is none for the configured algorithm and secret."""
-    row = _newest(now) or _make_first()
+    row = _newest(now) or _create_first_key()
     if row.kid not in _signing:
         _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
     return _signing[row.kid]
 
 
 def verification_key(kid: object) -> VerifyingKey | None:
-    """Return the key with this id, or None. An id that cannot be one of ours costs no query."""
+    """Return the key with this ID, or None. A malformed ID costs no query."""
     if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
         return None
     if kid not in _verifying:
@@ -85,8 +85,8 @@ def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
         if _newest(now) is None:
-            return _make(actor=actor, now=now, activates_at=now, reason=reason)
-        row = _make(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD, reason=reason)
+            return _create_key(actor=actor, now=now, activates_at=now, reason=reason)
+        row = _create_key(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD, reason=reason)
         retires_at = row.activates_at + settings.ACCESS_TOKEN_LIFETIME + CLOCK_SKEW
         older = SigningKey.objects.filter(retires_at__isnull=True, activates_at__lt=row.activates_at)
         older.update(retires_at=retires_at)
@@ -94,14 +94,14 @@ def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
 
 
 def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Return the public keys as a JWK set. Symmetric keys are not in it."""
+    """Return the public keys as a JWK set, without symmetric keys."""
     current_key(now)
     rows = SigningKey.objects.exclude(retires_at__lte=now)
     return {"keys": [row.public_jwk for row in rows if row.public_jwk is not None]}
 
 
 def opens_no_stored_key(now: datetime) -> bool:
-    """Return whether there are signing keys, all of them sealed under another `JWT_SECRET`."""
+    """Return whether there are signing keys but all of them are sealed with another `JWT_SECRET`."""
     secrets = set(SigningKey.objects.exclude(retires_at__lte=now).values_list("secret_id", flat=True))
     return bool(secrets) and _secret_id() not in secrets
 
@@ -111,20 +111,20 @@ def _newest(now: datetime) -> SigningKey | None:
     return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
 
 
-def _make_first() -> SigningKey:
+def _create_first_key() -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
         # Read the clock with the lock held: another process may have created a key while we waited.
         now = clock.now()
-        return _newest(now) or _make(actor=SYSTEM, now=now, activates_at=now)
+        return _newest(now) or _create_key(actor=SYSTEM, now=now, activates_at=now)
 
 
-def _make(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = "") -> SigningKey:
+def _create_key(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = "") -> SigningKey:
     algorithm = settings.JWT_ALGORITHM
     if algorithm == "HS256":
         kid, public_jwk, private = _symmetric_kid(), None, settings.JWT_SECRET.encode()
     else:
-        kid, public_jwk, private = _make_pair(algorithm)
+        kid, public_jwk, private = _generate_pair(algorithm)
     row = SigningKey.objects.create(
         kid=kid,
         algorithm=algorithm,
@@ -139,8 +139,8 @@ def _make(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = 
     return row
 
 
-def _make_pair(algorithm: str) -> tuple[str, dict[str, Any], bytes]:
-    """Return a new pair's id, its public JWK and its private key. The id is the JWK thumbprint (RFC 7638)."""
+def _generate_pair(algorithm: str) -> tuple[str, dict[str, Any], bytes]:
+    """Return the ID, public JWK and private key of a new key pair. The ID is the JWK thumbprint (RFC 7638)."""
     pair = JWK.generate(**KINDS[algorithm], use="sig", alg=algorithm)
     kid = pair.thumbprint()
     return kid, {**pair.export_public(as_dict=True), "kid": kid}, pair.export_to_pem(private_key=True, password=None)

@@ -1,6 +1,6 @@
-"""Families, access and refresh tokens, signing keys. Secrets are kept as digests, or sealed.
+"""Token families, access tokens, refresh tokens and signing keys. Secrets are stored as digests or sealed.
 
-django-oauth-toolkit's abstract models give the columns it needs; what it would leave readable is dropped.
+django-oauth-toolkit's abstract models provide the columns it needs. Those that would hold plaintext are removed.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from core.ids import PrefixedIdField
 
 
 class TokenFamily(models.Model):
-    """All that descends from one code. Ending the family ends every token in it: verify reads this row.
+    """All tokens that descend from one authorization code. Ending the family ends them all: verify reads this row.
 
-    `code` is None for a client on its own, and once the sweep has deleted the old code.
-    `scope` and `resource` are what the family may hold at most; no refresh adds to them. `removed_scopes` are those
-    that the person took back since: granted again to another device, they do not return to this one.
+    `code` is None for client credentials, and after the sweep has deleted an old code. `scope` and `resource` are the
+    maximum for the family; no refresh adds to them. `removed_scopes` are those that the user has removed since: if
+    they are granted again on another device, this family does not get them back.
     """
 
     id = PrefixedIdField(prefix="fam")
@@ -41,7 +41,7 @@ class TokenFamily(models.Model):
         return str(self.id)
 
     def granted_among(self, scopes: Iterable[str]) -> list[str]:
-        """Return those of `scopes` that the person still grants it; all of them where there is no person."""
+        """Return those of `scopes` that the user still grants to this family, or all if no user is involved."""
         if self.consent is None:
             return list(scopes)
         granted = self.consent.granted_scopes
@@ -49,7 +49,7 @@ class TokenFamily(models.Model):
 
 
 class AccessToken(AbstractAccessToken):
-    """What an access token says, by its `jti`. The token itself is a signed JWT and is not kept."""
+    """The record of an access token, whose `jti` is its ID. The signed JWT itself is not stored."""
 
     id = PrefixedIdField(prefix="tok")
     application = models.ForeignKey(Agent, on_delete=models.CASCADE)
@@ -68,9 +68,9 @@ class AccessToken(AbstractAccessToken):
 
 
 class RefreshToken(AbstractRefreshToken):
-    """A refresh token by its digest (`token_checksum`); used once, then `consumed_at` is set.
+    """A refresh token, stored as its digest (`token_checksum`). Its single use sets `consumed_at`.
 
-    `sealed_answer` is what it yielded, while a public client may ask again (`tokens/repeats.py`).
+    `sealed_answer` is the response to that use, stored while a public client may repeat it (`tokens/repeats.py`).
     """
 
     id = PrefixedIdField(prefix="rft")
@@ -98,13 +98,13 @@ class RefreshToken(AbstractRefreshToken):
 
 
 class SigningKey(models.Model):
-    """A key for access tokens. It is published before it signs and stays published while its tokens live."""
+    """A key that signs access tokens, published before its first signature and until its last token has expired."""
 
     kid = models.CharField(max_length=64, primary_key=True)
     algorithm = models.CharField(max_length=8)
     public_jwk = models.JSONField(null=True, blank=True)
     private_sealed = models.BinaryField(editable=False)
-    # Which JWT_SECRET seals it: after a change of the secret it still verifies, and another one signs.
+    # Identifies the JWT_SECRET that seals it. After JWT_SECRET changes, this key still verifies and a new one signs.
     secret_id = models.CharField(max_length=32)
     created_at = models.DateTimeField()
     activates_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""Tokens that act for a person, or for their agents, end when the owner of the address takes the account back."""
+"""End all tokens of a user, and of the user's agents, when the owner of the address reclaims the account."""
 
 from datetime import datetime
 from typing import Any
@@ -17,12 +17,12 @@ from tokens.models import TokenFamily
 
 @receiver(account_reclaimed)
 def end_families(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """End every family of the person, and those that the agents of their organization hold on their own."""
+    """End the user's families, and the client-credentials families of the agents of the user's organization."""
     organization = sole_organization(user)
-    concerned = Q(user=user)
+    owned = Q(user=user)
     if organization is not None:
-        concerned |= Q(application__organization=organization, user=None)
-    live = TokenFamily.objects.select_related("consent", "application").filter(concerned, revoked_at=None)
+        owned |= Q(application__organization=organization, user=None)
+    live = TokenFamily.objects.select_related("consent", "application").filter(owned, revoked_at=None)
     for family in live.select_for_update(of=("self",)).order_by("pk"):
         TokenFamily.objects.filter(pk=family.pk).update(revoked_at=now)
         metadata = {"reason": "account_reclaimed"}

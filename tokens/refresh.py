@@ -1,6 +1,6 @@
-"""Refresh: a refresh token becomes the next pair of its family.
+"""Exchange of a refresh token for the next pair of its family.
 
-A refusal is a value and never raised: what a replay ends must stay ended, and an exception would roll that back.
+A refusal is returned, never raised: an exception would roll back the revocation that follows a replay.
 """
 
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ def refresh_tokens(
 ) -> IssuedTokens | Refusal:
     """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
 
-    `scopes` and `resource` may narrow the new access token; the family keeps what it had. None and nothing ask for
-    all of it. With `is_repeatable` the same request gets the same answer for `REFRESH_REPEAT_LIFETIME`, as long as
-    what it yielded is unused (ADR 7).
+    `scopes` and `resource` may narrow the new access token, but not the family. By default the token gets all that
+    the family has. With `is_repeatable`, the same request gets the same response for `REFRESH_REPEAT_LIFETIME`, as
+    long as the refresh token in that response is unused (ADR 7).
     """
     row = _lock_refresh_token(refresh_token)
     now = clock.now()
@@ -60,11 +60,11 @@ def refresh_tokens(
 
 
 def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
-    """Return the token as it is once its family is locked: refresh against refresh, and refresh against revoke."""
+    """Lock the token's family, then return the token. The lock serializes it with other refreshes and revocation."""
     found = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token)).first()
     if found is None:
         return None
-    # The sweep may have deleted both since; then there is nothing to lock and nothing to return.
+    # The sweep may have deleted both in the meantime. Then this locks nothing and the function returns None.
     TokenFamily.objects.select_for_update(of=("self",)).filter(pk=found.family_id).first()
     rows = RefreshToken.objects.select_related(
         "user", "family__application", "family__consent__agent__organization", "family__consent__user"
@@ -73,7 +73,7 @@ def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
 
 
 def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datetime) -> Refusal | None:
-    """Return why an unused refresh token yields nothing for the request. None when it does."""
+    """Return why the request cannot be granted for an unused refresh token, or None if it can."""
     family = row.family
     if family.revoked_at is not None or row.expires <= now:
         return UNUSABLE_REFRESH_TOKEN
@@ -90,7 +90,7 @@ def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datet
 def _repeat(
     row: RefreshToken, request: RefreshRequest, *, actor: Actor, is_repeatable: bool, now: datetime
 ) -> IssuedTokens | Refusal:
-    """Answer the second use of a refresh token: what the first got if that may be repeated, else the family ends."""
+    """Handle the second use of a refresh token: repeat the first response if allowed, otherwise end the family."""
     kept = kept_answer(row, request, now) if is_repeatable else None
     if kept is None:
         end_replayed_family(row.family, actor=actor, kind="refresh", now=now)

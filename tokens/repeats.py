@@ -1,7 +1,7 @@
-"""The answer to a public client's refresh, kept for a moment.
+"""Repeatable responses to a public client's refresh, stored for a short time.
 
-Stock clients refresh from two tasks at once, lose answers, and cannot send an `Idempotency-Key` (ADR 7). The answer is
-kept sealed, as those of `core/idempotency.py` are, on the refresh token that it replaced.
+Stock clients refresh from two tasks at once, lose responses, and cannot send an `Idempotency-Key` (ADR 7). The
+response is stored sealed, like those of `core/idempotency.py`, on the refresh token that it replaced.
 """
 
 import json
@@ -20,7 +20,7 @@ PURPOSE = "refresh-answer"
 
 @dataclass(frozen=True, slots=True)
 class RefreshRequest:
-    """What a refresh asks for, beside the token. A request that asks for anything else is not a repeat."""
+    """The parameters of a refresh in addition to the token. A request with other parameters is not a repeat."""
 
     scopes: Sequence[str] | None
     resource: Sequence[str]
@@ -31,13 +31,16 @@ class RefreshRequest:
 
 
 def keep_answer(row: RefreshToken, request: RefreshRequest, issued: IssuedTokens) -> None:
-    """Keep what the token yielded."""
+    """Store the response to a refresh."""
     content = [request.fingerprint, issued.access_token, issued.refresh_token, list(issued.scopes)]
     RefreshToken.objects.filter(pk=row.pk).update(sealed_answer=crypto.seal(PURPOSE, json.dumps(content).encode()))
 
 
 def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> IssuedTokens | None:
-    """Return what the used token yielded, to the same request in time. The caller has checked that it still may."""
+    """Return the stored response if the request is the same and in time, else None.
+
+    The caller must check that the family may still have these tokens.
+    """
     if row.sealed_answer is None or row.consumed_at is None:
         return None
     if now > row.consumed_at + settings.REFRESH_REPEAT_LIFETIME:
@@ -49,12 +52,12 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
 
 
 def forget_answers(family: TokenFamily) -> None:
-    """Forget what earlier rotations yielded: what comes from it is used now, so asking for it again is a replay."""
+    """Delete the stored responses of earlier rotations. Their tokens are now in use, so a repeat is a replay."""
     RefreshToken.objects.filter(family=family, sealed_answer__isnull=False).update(sealed_answer=None)
 
 
 def delete_old_answers(*, now: datetime, limit: int) -> int:
-    """Delete up to `limit` answers that can no longer be repeated; return how many."""
+    """Delete up to `limit` responses that can no longer be repeated; return how many."""
     old = RefreshToken.objects.filter(
         sealed_answer__isnull=False, consumed_at__lte=now - settings.REFRESH_REPEAT_LIFETIME
     )

@@ -1,4 +1,4 @@
-"""Families follow the consent that replaces theirs."""
+"""Move token families when their consent is replaced."""
 
 from typing import Any
 

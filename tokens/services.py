@@ -1,6 +1,6 @@
-"""Tokens of a client on its own, revocation, and the sweep.
+"""Client credentials, revocation and the sweep, for the JSON API and OAuth alike.
 
-Exchange and refresh have files of their own. Both doors, the JSON API and OAuth, call all of them.
+Exchange and refresh are in `exchange.py` and `refresh.py`.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from tokens.issuing import IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 from tokens.repeats import delete_old_answers
 
-# Expired rows stay a day, so that a late question about them is still answered with their organization.
+# Expired rows are kept for a day, so that a late verify of their tokens is still logged for the right organization.
 KEEP_EXPIRED = timedelta(days=1)
 
 
@@ -29,9 +29,9 @@ KEEP_EXPIRED = timedelta(days=1)
 def issue_client_token(
     *, actor: Actor, agent: Agent, scopes: Sequence[str], resource: Sequence[str] = ()
 ) -> IssuedTokens | Refusal:
-    """Issue an access token to a confidential agent of its own (RFC 6749 section 4.4), without a person.
+    """Issue an access token to a confidential agent on its own behalf (RFC 6749 section 4.4).
 
-    It reaches its own organization only; a stock client has none, and so gets nothing.
+    The token is only for services of the agent's organization. A stock client has no organization and is refused.
     """
     organization = agent.organization
     if not agent.may_act or not agent.is_confidential or organization is None:
@@ -50,9 +50,9 @@ def issue_client_token(
 
 
 def revoke_token(*, actor: Actor, token: str, agent: Agent | None = None) -> bool:
-    """End the family of an access or refresh token (RFC 7009); return False when nothing of the kind is live.
+    """End the family of an access or refresh token (RFC 7009); return False if there is no live one.
 
-    With `agent` given, another client's token is left alone.
+    If `agent` is given, tokens of other clients are ignored.
     """
     family = family_of(token)
     if family is None or (agent is not None and family.application_id != agent.id):
@@ -61,13 +61,13 @@ def revoke_token(*, actor: Actor, token: str, agent: Agent | None = None) -> boo
 
 
 def revoke_family(*, actor: Actor, family: TokenFamily, reason: str) -> bool:
-    """End a family by an administrator's hand; return False if it had ended before."""
+    """End a family on behalf of an administrator; return False if it had already ended."""
     metadata = {"reason": reason}
     return end_family(family, actor=actor, event=Event.TOKEN_REVOKED, now=clock.now(), metadata=metadata)
 
 
 def delete_expired_tokens(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` each of tokens, families and kept answers that are of no use; return how many."""
+    """Delete up to `limit` each of expired tokens, empty families and stored responses; return how many in total."""
     now = clock.now()
     long_ago = now - KEEP_EXPIRED
     total = delete_old_answers(now=now, limit=limit)
