@@ -25,28 +25,28 @@ from tokens.issuing import IssuedTokens
 
 AGENT_SCOPES = ["email:read", "email:send", "calendar:freebusy", "payments:charge", "profile:read"]
 SERVICE_SCOPES = ["email:read", "email:send", "calendar:freebusy"]
-ANYBODY = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
+ANONYMOUS = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
 
 
 def as_user(user: User) -> Actor:
-    return ANYBODY.acting_as("user", user.id)
+    return ANONYMOUS.acting_as("user", user.id)
 
 
 def make_developer(email: str, organization: str = "Acme") -> Developer:
     user = make_user(email)
-    return become_developer(actor=ANYBODY, user=user, name=organization).developer
+    return become_developer(actor=ANONYMOUS, user=user, name=organization).developer
 
 
 def make_agent(developer: Developer, **fields: Any) -> Agent:
     fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": AGENT_SCOPES, **fields}
-    actor = as_developer(ANYBODY, developer)
+    actor = as_developer(ANONYMOUS, developer)
     return register_agent(actor=actor, organization=developer.organization, **fields).agent
 
 
 def ask(agent: Agent, **fields: Any) -> Consent:
     """Let the agent ask for consent."""
     fields = {"scopes": ["email:read", "email:send"], "redirect_uri": CALLBACK, **fields}
-    return request_consent(actor=ANYBODY, agent=agent, request=ConsentRequest(**fields))
+    return request_consent(actor=ANONYMOUS, agent=agent, request=ConsentRequest(**fields))
 
 
 def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
@@ -55,7 +55,7 @@ def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Cons
 
 
 def make_user(email: str, name: str = "") -> User:
-    return register_user(actor=ANYBODY, email=email, password=PASSWORD, name=name)
+    return register_user(actor=ANONYMOUS, email=email, password=PASSWORD, name=name)
 
 
 def sign_in(user: User) -> Client:
@@ -68,7 +68,7 @@ def make_resource_server(
     developer: Developer, identifier: str, *scopes: str | ScopeDefinition
 ) -> RegisteredResourceServer:
     return register_resource_server(
-        actor=ANYBODY,
+        actor=ANONYMOUS,
         organization=developer.organization,
         name="Service",
         identifier=identifier,
@@ -95,7 +95,7 @@ def make_grant(
     user = make_user(email)
     consent = ask(agent, scopes=scopes or ["email:read"])
     approval = approve_consent(actor=as_user(user), consent=consent, user=user)
-    issued = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
+    issued = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)
     assert issued.refresh_token
     return Grant(agent, user, approval.consent, approval.code, issued.access_token, issued.refresh_token)

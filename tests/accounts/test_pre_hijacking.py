@@ -44,10 +44,10 @@ class Stranger:
 
 @pytest.fixture
 def stranger(db: None, rival: Api) -> Stranger:
-    anybody = Api()
-    registered = anybody.post("/developers/register", {"name": "Mine", "email": VICTIM, "password": PASSWORD})
+    anonymous = Api()
+    registered = anonymous.post("/developers/register", {"name": "Mine", "email": VICTIM, "password": PASSWORD})
     key = Api(X_Api_Key=expect(201, registered)["apiKey"])
-    login = expect(200, anybody.post("/users/login", {"email": VICTIM, "password": PASSWORD}))
+    login = expect(200, anonymous.post("/users/login", {"email": VICTIM, "password": PASSWORD}))
     session = Api(Authorization=f"Bearer {login['sessionToken']}")
     browser = Client()
     browser.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
@@ -55,7 +55,7 @@ def stranger(db: None, rival: Api) -> Stranger:
     EmailAddress.objects.create(user=user, email=MINE, verified=True, primary=False)
     theirs = new_agent(rival)
     code = expect(200, session.post(f"/consent/{initiate(theirs)}/approve"))["code"]
-    tokens = expect(200, anybody.post("/tokens/exchange", {"code": code, **credentials(theirs)}))
+    tokens = expect(200, anonymous.post("/tokens/exchange", {"code": code, **credentials(theirs)}))
     agent = new_agent(key)
     server = {"name": "Mine", "identifier": "https://mine.example", "scopes": ["email:read"]}
     secret = expect(201, key.post("/resource-servers", server))

@@ -26,7 +26,7 @@ from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from resources.services import register_resource_server
 from tests.constants import CALLBACK, PASSWORD
-from tests.world import ANYBODY, ask
+from tests.world import ANONYMOUS, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
@@ -49,10 +49,10 @@ class World:
 def make_world() -> World:
     """Make people, an agent with a live grant, and one row at least of everything else."""
     administrator = User.objects.create_superuser("root@example.com", PASSWORD)
-    ada = register_user(actor=ANYBODY, email="ada@example.com", password=PASSWORD, name="Ada")
-    registered = register_developer(actor=ANYBODY, name="Acme", email="dev@example.com", password=PASSWORD)
+    ada = register_user(actor=ANONYMOUS, email="ada@example.com", password=PASSWORD, name="Ada")
+    registered = register_developer(actor=ANONYMOUS, name="Acme", email="dev@example.com", password=PASSWORD)
     developer = registered.developer
-    actor = as_developer(ANYBODY, developer)
+    actor = as_developer(ANONYMOUS, developer)
     made = register_agent(
         actor=actor,
         organization=developer.organization,
@@ -73,20 +73,20 @@ def make_world() -> World:
 def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, str]:
     """Return an approved consent, its spent code, the newest tokens and the spent refresh token."""
     pending = ask(agent)
-    approval = approve_consent(actor=ANYBODY.acting_as("user", user.id), consent=pending, user=user)
-    first = exchange_code(actor=ANYBODY, agent=agent, code=approval.code)
+    approval = approve_consent(actor=ANONYMOUS.acting_as("user", user.id), consent=pending, user=user)
+    first = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
     assert isinstance(first, IssuedTokens)
     assert first.refresh_token
-    second = refresh_tokens(actor=ANYBODY, agent=agent, refresh_token=first.refresh_token)
+    second = refresh_tokens(actor=ANONYMOUS, agent=agent, refresh_token=first.refresh_token)
     assert isinstance(second, IssuedTokens)
     return approval.consent, approval.code, second, first.refresh_token
 
 
 def _fill_the_rest(world: World) -> None:
-    world.shown.add(open_session(actor=ANYBODY, user=world.ada).token)
-    send_address_code(actor=ANYBODY, user=world.ada, email="ada@work.example")
+    world.shown.add(open_session(actor=ANONYMOUS, user=world.ada).token)
+    send_address_code(actor=ANONYMOUS, user=world.ada, email="ada@work.example")
     pending = new_user(email="eve@example.com", password=PASSWORD)
-    start_registration(actor=ANYBODY, kind=PendingRegistration.Kind.USER, user=pending)
+    start_registration(actor=ANONYMOUS, kind=PendingRegistration.Kind.USER, user=pending)
     server = register_resource_server(
         actor=SYSTEM,
         organization=world.developer.organization,

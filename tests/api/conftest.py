@@ -63,15 +63,15 @@ def problem(answer: Any, status: int, code: str, *fields: str) -> Json:
 
 
 @pytest.fixture
-def anybody(db: None) -> Api:
+def anonymous(db: None) -> Api:
     return Api()
 
 
 @pytest.fixture
-def new_developer(anybody: Api) -> Callable[[str], Json]:
+def new_developer(anonymous: Api) -> Callable[[str], Json]:
     def register(email: str) -> Json:
         body = {"name": email.split("@")[0], "email": email, "password": PASSWORD}
-        return expect(201, anybody.post("/developers/register", body))
+        return expect(201, anonymous.post("/developers/register", body))
 
     return register
 
@@ -87,10 +87,10 @@ def rival(new_developer: Callable[[str], Json]) -> Api:
 
 
 @pytest.fixture
-def new_person(anybody: Api) -> Callable[[str], Api]:
+def new_person(anonymous: Api) -> Callable[[str], Api]:
     def register(email: str) -> Api:
-        expect(201, anybody.post("/users/register", {"email": email, "password": PASSWORD, "name": "Ada"}))
-        session = expect(200, anybody.post("/users/login", {"email": email, "password": PASSWORD}))
+        expect(201, anonymous.post("/users/register", {"email": email, "password": PASSWORD, "name": "Ada"}))
+        session = expect(200, anonymous.post("/users/login", {"email": email, "password": PASSWORD}))
         api = Api(Authorization=f"Bearer {session['sessionToken']}")
         api.id = session["id"]  # type: ignore[attr-defined]
         return api

@@ -140,8 +140,8 @@ def test_another_organization_s_agent_is_like_none(
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/agents"), ("POST", "/agents"), ("GET", f"/agents/{ABSENT}")])
-def test_a_person_is_no_developer(anybody: Api, ada: Api, method: str, path: str) -> None:
-    problem(anybody.call(method, path), 401, "not_authenticated")
+def test_a_person_is_no_developer(anonymous: Api, ada: Api, method: str, path: str) -> None:
+    problem(anonymous.call(method, path), 401, "not_authenticated")
     problem(ada.call(method, path), 403, "forbidden")
 
 

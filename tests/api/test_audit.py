@@ -108,6 +108,6 @@ def test_pages_hold_every_entry_once(developer: Api, decision: Json) -> None:
     assert seen == [entry["id"] for entry in entries(developer)]
 
 
-def test_the_log_needs_a_developer(anybody: Api, ada: Api) -> None:
-    problem(anybody.get("/audit"), 401, "not_authenticated")
+def test_the_log_needs_a_developer(anonymous: Api, ada: Api) -> None:
+    problem(anonymous.get("/audit"), 401, "not_authenticated")
     problem(ada.get("/audit"), 403, "forbidden")

@@ -63,10 +63,10 @@ def test_two_credentials_are_none(developer: Api, ada: Api) -> None:
     problem(both.get("/users/me/consents"), 401, "multiple_credentials")
 
 
-def test_a_credential_in_the_query_is_not_read(developer: Api, ada: Api, anybody: Api) -> None:
+def test_a_credential_in_the_query_is_not_read(developer: Api, ada: Api, anonymous: Api) -> None:
     key, token = developer.headers["X-Api-Key"], ada.headers["Authorization"].split()[1]
-    problem(anybody.get(f"/agents?X-Api-Key={key}&apiKey={key}"), 401, "not_authenticated")
-    problem(anybody.get(f"/users/me/consents?access_token={token}"), 401, "not_authenticated")
+    problem(anonymous.get(f"/agents?X-Api-Key={key}&apiKey={key}"), 401, "not_authenticated")
+    problem(anonymous.get(f"/users/me/consents?access_token={token}"), 401, "not_authenticated")
 
 
 def test_a_session_token_ends_after_twelve_hours(ada: Api) -> None:

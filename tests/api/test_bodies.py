@@ -44,8 +44,8 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         b'{"a": "' + b"[" * 100 + b"\n",
     ],
 )
-def test_what_is_not_one_plain_object_is_malformed(anybody: Api, content: bytes) -> None:
-    problem(send(anybody, content), 400, "malformed_request")
+def test_what_is_not_one_plain_object_is_malformed(anonymous: Api, content: bytes) -> None:
+    problem(send(anonymous, content), 400, "malformed_request")
 
 
 def test_brackets_in_a_text_are_no_depth() -> None:
@@ -62,37 +62,37 @@ def test_brackets_in_a_text_are_no_depth() -> None:
         (b'{"\\ud800": 1}', "\\ud800"),
     ],
 )
-def test_a_lone_surrogate_is_named(anybody: Api, content: bytes, field: str) -> None:
-    problem(send(anybody, content), 400, "validation_failed", field)
+def test_a_lone_surrogate_is_named(anonymous: Api, content: bytes, field: str) -> None:
+    problem(send(anonymous, content), 400, "validation_failed", field)
 
 
 def test_a_surrogate_pair_is_a_letter() -> None:
     assert parse_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
 
 
-def test_at_most_two_mebibytes_are_read(anybody: Api) -> None:
-    problem(send(anybody, b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
+def test_at_most_two_mebibytes_are_read(anonymous: Api) -> None:
+    problem(send(anonymous, b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "a", "text/json"])
-def test_another_content_type_is_refused(anybody: Api, content_type: str) -> None:
-    problem(send(anybody, b"{}", content_type), 415, "unsupported_media_type")
+def test_another_content_type_is_refused(anonymous: Api, content_type: str) -> None:
+    problem(send(anonymous, b"{}", content_type), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
-def test_json_under_its_other_names_is_read(anybody: Api, content_type: str) -> None:
-    expect(200, send(anybody, b'{"token": "x", "requiredScopes": ["email:read"]}', content_type))
+def test_json_under_its_other_names_is_read(anonymous: Api, content_type: str) -> None:
+    expect(200, send(anonymous, b'{"token": "x", "requiredScopes": ["email:read"]}', content_type))
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "x"])
-def test_the_answer_is_json_whatever_is_accepted(anybody: Api, accept: str) -> None:
-    problem(send(anybody, b"", Accept=accept), 400, "validation_failed", "token", "requiredScopes")
+def test_the_answer_is_json_whatever_is_accepted(anonymous: Api, accept: str) -> None:
+    problem(send(anonymous, b"", Accept=accept), 400, "validation_failed", "token", "requiredScopes")
 
 
 @pytest.mark.parametrize("path", ["", "/", "/nothing", "/agents/", "/tokens/verify/", "/agents/a/b/c"])
-def test_an_unknown_path_is_a_problem(anybody: Api, path: str) -> None:
+def test_an_unknown_path_is_a_problem(anonymous: Api, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
-        problem(anybody.call(method, path), 404, "not_found")
+        problem(anonymous.call(method, path), 404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,9 @@ def test_an_unknown_path_is_a_problem(anybody: Api, path: str) -> None:
     ],
 )
 def test_a_wrong_method_is_a_problem_that_names_the_right_ones(
-    anybody: Api, method: str, path: str, allowed: set[str]
+    anonymous: Api, method: str, path: str, allowed: set[str]
 ) -> None:
-    answer = anybody.call(method, path)
+    answer = anonymous.call(method, path)
     problem(answer, 405, "method_not_allowed")
     assert set(answer["Allow"].split(", ")) == allowed
 
@@ -118,29 +118,29 @@ def test_a_hostile_id_is_absent(ada: Api, developer: Api, identifier: str) -> No
         problem(api.get(path), 404, "not_found")
 
 
-def test_what_fails_inside_is_not_told(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_inside_is_not_told(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(requests: Any) -> Any:
         raise RuntimeError("the secret of the house")
 
     monkeypatch.setattr("api.v1.tokens.decide", fail)
-    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
+    answer = anonymous.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 500, "internal_error")
     assert "secret" not in answer.content.decode()
 
 
-def test_a_database_that_is_gone_is_a_503(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_gone_is_a_503(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(requests: Any) -> Any:
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("api.v1.tokens.decide", fail)
-    answer = anybody.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
+    answer = anonymous.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 503, "unavailable")
     assert answer["Retry-After"] == "1"
 
 
-def test_a_problem_leads_to_its_explanation(anybody: Api) -> None:
-    body = problem(anybody.get("/nothing"), 404, "not_found")
-    page = anybody.client.get("/api/docs/errors").content.decode()
+def test_a_problem_leads_to_its_explanation(anonymous: Api) -> None:
+    body = problem(anonymous.get("/nothing"), 404, "not_found")
+    page = anonymous.client.get("/api/docs/errors").content.decode()
     assert body["type"].endswith("/api/docs/errors#not_found")
     assert 'id="not_found"' in page
     assert 'id="invalid_grant"' in page

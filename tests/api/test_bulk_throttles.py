@@ -1,4 +1,4 @@
-"""What anybody may do without an account is limited by address, and for IPv6 by the wider network as well."""
+"""What a caller without an account may do is limited by address, and for IPv6 by the wider network as well."""
 
 from collections.abc import Callable
 from typing import Any

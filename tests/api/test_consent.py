@@ -24,8 +24,8 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
-def test_a_request_is_pending_and_has_a_link(anybody: Api, agent: Json) -> None:
-    answer = anybody.post("/consent/initiate", body_for(agent))
+def test_a_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) -> None:
+    answer = anonymous.post("/consent/initiate", body_for(agent))
     made = expect(201, answer)
     assert set(made) == {"consentId", "consentUrl", "status", "expiresAt"}
     assert made["status"] == "pending"
@@ -33,9 +33,9 @@ def test_a_request_is_pending_and_has_a_link(anybody: Api, agent: Json) -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_request_is_shown_to_whoever_has_its_id(anybody: Api, agent: Json) -> None:
+def test_a_request_is_shown_to_whoever_has_its_id(anonymous: Api, agent: Json) -> None:
     consent_id = initiate(agent, reason="to read", optionalScopes=["calendar:read"], requestedScopes=["email:read"])
-    shown = expect(200, anybody.get(f"/consent/{consent_id}"))
+    shown = expect(200, anonymous.get(f"/consent/{consent_id}"))
     assert set(shown) == {"id", "status", "agent", "requestedScopes", "redirectUri", "reason", "expiresAt"}
     assert shown["agent"] == {
         "name": "SmartMail",
@@ -65,27 +65,27 @@ def test_a_request_is_shown_to_whoever_has_its_id(anybody: Api, agent: Json) -> 
         ("scope", "email:read"),
     ],
 )
-def test_a_wrong_field_is_named(anybody: Api, agent: Json, field: str, value: Any) -> None:
-    answer = anybody.post("/consent/initiate", body_for(agent, **{field: value}))
+def test_a_wrong_field_is_named(anonymous: Api, agent: Json, field: str, value: Any) -> None:
+    answer = anonymous.post("/consent/initiate", body_for(agent, **{field: value}))
     problem(answer, 400, "validation_failed", field)
 
 
 @pytest.mark.parametrize("field", ["clientId", "requestedScopes", "redirectUri"])
-def test_a_missing_field_is_named(anybody: Api, agent: Json, field: str) -> None:
+def test_a_missing_field_is_named(anonymous: Api, agent: Json, field: str) -> None:
     body = body_for(agent)
     del body[field]
-    problem(anybody.post("/consent/initiate", body), 400, "validation_failed", field)
+    problem(anonymous.post("/consent/initiate", body), 400, "validation_failed", field)
 
 
-def test_a_method_without_a_challenge_is_refused(anybody: Api, agent: Json) -> None:
-    answer = anybody.post("/consent/initiate", body_for(agent, codeChallengeMethod="S256"))
+def test_a_method_without_a_challenge_is_refused(anonymous: Api, agent: Json) -> None:
+    answer = anonymous.post("/consent/initiate", body_for(agent, codeChallengeMethod="S256"))
     problem(answer, 400, "validation_failed", "codeChallenge")
 
 
-def test_a_challenge_may_be_required(anybody: Api, developer: Api) -> None:
+def test_a_challenge_may_be_required(anonymous: Api, developer: Api) -> None:
     agent = new_agent(developer, requirePkce=True)
-    problem(anybody.post("/consent/initiate", body_for(agent)), 400, "validation_failed", "codeChallenge")
-    expect(201, anybody.post("/consent/initiate", body_for(agent, codeChallenge=CHALLENGE)))
+    problem(anonymous.post("/consent/initiate", body_for(agent)), 400, "validation_failed", "codeChallenge")
+    expect(201, anonymous.post("/consent/initiate", body_for(agent, codeChallenge=CHALLENGE)))
 
 
 @pytest.mark.parametrize(
@@ -98,34 +98,34 @@ def test_a_challenge_may_be_required(anybody: Api, developer: Api) -> None:
         ({"resource": "https://nobody.example"}, "invalid_target"),
     ],
 )
-def test_what_an_agent_may_not_ask_is_a_400(anybody: Api, agent: Json, fields: Json, code: str) -> None:
-    answer = anybody.post("/consent/initiate", body_for(agent, **fields))
+def test_what_an_agent_may_not_ask_is_a_400(anonymous: Api, agent: Json, fields: Json, code: str) -> None:
+    answer = anonymous.post("/consent/initiate", body_for(agent, **fields))
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_a_suspended_agent_may_not_ask(anybody: Api, developer: Api, agent: Json) -> None:
+def test_a_suspended_agent_may_not_ask(anonymous: Api, developer: Api, agent: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
-    problem(anybody.post("/consent/initiate", body_for(agent)), 403, "agent_suspended")
+    problem(anonymous.post("/consent/initiate", body_for(agent)), 403, "agent_suspended")
 
 
-def test_credentials_are_accepted_and_then_must_be_right(anybody: Api, agent: Json) -> None:
-    expect(201, anybody.post("/consent/initiate", body_for(agent, **credentials(agent))))
-    wrong = anybody.post("/consent/initiate", body_for(agent, clientSecret="ags_wrong"))
+def test_credentials_are_accepted_and_then_must_be_right(anonymous: Api, agent: Json) -> None:
+    expect(201, anonymous.post("/consent/initiate", body_for(agent, **credentials(agent))))
+    wrong = anonymous.post("/consent/initiate", body_for(agent, clientSecret="ags_wrong"))
     problem(wrong, 401, "invalid_client")
     assert wrong["WWW-Authenticate"].startswith("Basic")
 
 
-def test_a_hint_tells_nothing(anybody: Api, agent: Json, ada: Any) -> None:
+def test_a_hint_tells_nothing(anonymous: Api, agent: Json, ada: Any) -> None:
     shapes = [
-        sorted(expect(201, anybody.post("/consent/initiate", body_for(agent, userId=hint))))
+        sorted(expect(201, anonymous.post("/consent/initiate", body_for(agent, userId=hint))))
         for hint in (ada.id, "usr_nobody", "%&?")
     ]
     assert shapes[0] == shapes[1] == shapes[2]
 
 
-def test_requests_are_throttled_by_address(anybody: Api, agent: Json, settings: Any) -> None:
+def test_requests_are_throttled_by_address(anonymous: Api, agent: Json, settings: Any) -> None:
     settings.THROTTLE_INITIATE = "2/minute"
-    codes = [anybody.post("/consent/initiate", body_for(agent)).status_code for _ in range(3)]
+    codes = [anonymous.post("/consent/initiate", body_for(agent)).status_code for _ in range(3)]
     assert codes == [201, 201, 429]
 
 
@@ -153,9 +153,9 @@ def test_the_person_says_no(agent: Json, ada: Api) -> None:
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
 class TestDeciding:
-    def test_needs_a_person(self, anybody: Api, developer: Api, agent: Json, verb: str) -> None:
+    def test_needs_a_person(self, anonymous: Api, developer: Api, agent: Json, verb: str) -> None:
         path = f"/consent/{initiate(agent)}/{verb}"
-        problem(anybody.post(path), 401, "not_authenticated")
+        problem(anonymous.post(path), 401, "not_authenticated")
         problem(developer.post(path), 403, "forbidden")
 
     def test_is_for_the_person_named_only(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
@@ -189,11 +189,11 @@ def test_what_was_not_asked_cannot_be_granted(agent: Json, ada: Api, scopes: lis
 
 
 def test_a_decided_consent_is_absent_to_all_but_its_own(
-    anybody: Api, agent: Json, ada: Api, bob: Api, rival: Api, developer: Api
+    anonymous: Api, agent: Json, ada: Api, bob: Api, rival: Api, developer: Api
 ) -> None:
     consent_id = initiate(agent)
     expect(200, ada.post(f"/consent/{consent_id}/approve"))
-    for other in (anybody, bob, rival):
+    for other in (anonymous, bob, rival):
         problem(other.get(f"/consent/{consent_id}"), 404, "not_found")
     assert "grantedScopes" not in expect(200, developer.get(f"/consent/{consent_id}"))
 

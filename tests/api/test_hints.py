@@ -21,9 +21,9 @@ def message(body: Json) -> str:
     return str(error["message"])
 
 
-def test_a_string_in_place_of_a_list(anybody: Api) -> None:
+def test_a_string_in_place_of_a_list(anonymous: Api) -> None:
     body = problem(
-        anybody.post("/tokens/verify", {**ASK, "requiredScopes": "email:read"}),
+        anonymous.post("/tokens/verify", {**ASK, "requiredScopes": "email:read"}),
         400,
         "validation_failed",
         "requiredScopes",
@@ -41,21 +41,23 @@ def test_a_string_in_place_of_a_list(anybody: Api) -> None:
         ("x" * 5000, ""),
     ],
 )
-def test_an_unknown_field_that_is_like_a_known_one(anybody: Api, name: str, hint: str) -> None:
-    body = problem(anybody.post("/tokens/verify", {**ASK, name: 1}), 400, "validation_failed", name[:100])
+def test_an_unknown_field_that_is_like_a_known_one(anonymous: Api, name: str, hint: str) -> None:
+    body = problem(anonymous.post("/tokens/verify", {**ASK, name: 1}), 400, "validation_failed", name[:100])
     assert message(body) == f"Unknown field.{hint}"
 
 
-def test_an_unknown_field_of_one_question_of_many(anybody: Api) -> None:
+def test_an_unknown_field_of_one_question_of_many(anonymous: Api) -> None:
     body = {"requests": [ASK, {**ASK, "requird_scopes": []}]}
-    answer = problem(anybody.post("/tokens/verify/batch", body), 400, "validation_failed", "requests.1.requird_scopes")
+    answer = problem(
+        anonymous.post("/tokens/verify/batch", body), 400, "validation_failed", "requests.1.requird_scopes"
+    )
     assert message(answer) == "Unknown field. Did you mean requiredScopes?"
 
 
-def test_at_most_20_unknown_fields_are_named(anybody: Api) -> None:
+def test_at_most_20_unknown_fields_are_named(anonymous: Api) -> None:
     body = {**ASK, **{f"field{n:02}": 1 for n in range(30)}}
     names = [f"field{n:02}" for n in range(20)]
-    problem(anybody.post("/tokens/verify", body), 400, "validation_failed", *names)
+    problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", *names)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer ", ""])
@@ -80,16 +82,16 @@ def test_a_scope_that_does_not_exist_at_an_agent(developer: Api, agent: Json) ->
         assert message(refused) == "The scope 'email:raed' does not exist. Did you mean 'email:read'?"
 
 
-def test_a_scope_that_does_not_exist_at_initiate(anybody: Api, agent: Json) -> None:
+def test_a_scope_that_does_not_exist_at_initiate(anonymous: Api, agent: Json) -> None:
     asked = {"clientId": agent["clientId"], "redirectUri": CALLBACK}
     unknown = problem(
-        anybody.post("/consent/initiate", {**asked, "requestedScopes": ["qqq:zzz"]}),
+        anonymous.post("/consent/initiate", {**asked, "requestedScopes": ["qqq:zzz"]}),
         400,
         "invalid_scope",
         "requestedScopes.0",
     )
     assert message(unknown) == "The scope 'qqq:zzz' does not exist. GET /api/v1/scopes lists the catalogue."
-    beyond = anybody.post("/consent/initiate", {**asked, "requestedScopes": [*SCOPES, "payments:charge"]})
+    beyond = anonymous.post("/consent/initiate", {**asked, "requestedScopes": [*SCOPES, "payments:charge"]})
     assert problem(beyond, 400, "invalid_scope")["detail"] == "Not among the agent's allowedScopes: payments:charge."
 
 

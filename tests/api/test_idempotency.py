@@ -90,22 +90,22 @@ def test_a_secret_rotates_once(developer: Api, agent: Json) -> None:
     ("path", "body"),
     [("/users/register", PERSON), ("/developers/register", {**PERSON, "name": "Acme"})],
 )
-def test_a_registration_happens_once(anybody: Api, path: str, body: Json) -> None:
-    assert expect(201, anybody.post(path, body, **KEY)) == expect(201, anybody.post(path, body, **KEY))
+def test_a_registration_happens_once(anonymous: Api, path: str, body: Json) -> None:
+    assert expect(201, anonymous.post(path, body, **KEY)) == expect(201, anonymous.post(path, body, **KEY))
     assert User.objects.count() == 1
 
 
-def test_a_stored_login_still_needs_the_password(anybody: Api) -> None:
-    expect(201, anybody.post("/users/register", PERSON))
-    first = expect(200, anybody.post("/users/login", PERSON, **KEY))
-    assert expect(200, anybody.post("/users/login", PERSON, **KEY)) == first
-    problem(anybody.post("/users/login", {**PERSON, "password": "x"}, **KEY), 401, "invalid_credentials")
+def test_a_stored_login_still_needs_the_password(anonymous: Api) -> None:
+    expect(201, anonymous.post("/users/register", PERSON))
+    first = expect(200, anonymous.post("/users/login", PERSON, **KEY))
+    assert expect(200, anonymous.post("/users/login", PERSON, **KEY)) == first
+    problem(anonymous.post("/users/login", {**PERSON, "password": "x"}, **KEY), 401, "invalid_credentials")
 
 
-def test_a_request_for_consent_is_made_once(anybody: Api, agent: Json) -> None:
+def test_a_request_for_consent_is_made_once(anonymous: Api, agent: Json) -> None:
     body = {"clientId": agent["clientId"], "requestedScopes": SCOPES, "redirectUri": CALLBACK}
-    first = expect(201, anybody.post("/consent/initiate", body, **KEY))
-    assert expect(201, anybody.post("/consent/initiate", body, **KEY)) == first
+    first = expect(201, anonymous.post("/consent/initiate", body, **KEY))
+    assert expect(201, anonymous.post("/consent/initiate", body, **KEY)) == first
     assert Consent.objects.count() == 1
 
 

@@ -90,8 +90,8 @@ def test_the_longest_question_leaves_a_small_entry(tokens: Json) -> None:
     assert len(PersonalData.objects.get(pk=entry.pk).data.encode()) < 14_000
 
 
-def test_the_document_says_what_a_scope_is(anybody: Api) -> None:
-    document = json.loads(anybody.get("/openapi.json").content)
+def test_the_document_says_what_a_scope_is(anonymous: Api) -> None:
+    document = json.loads(anonymous.get("/openapi.json").content)
     scopes = document["components"]["schemas"]["VerifyRequestBody"]["properties"]["requiredScopes"]
     assert (scopes["maxItems"], scopes["items"]["maxLength"]) == (100, 100)
     assert scopes["items"]["pattern"] == "^([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})$"

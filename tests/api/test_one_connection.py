@@ -213,12 +213,12 @@ def test_an_approval_repeated_with_its_idempotency_key_replaces_nothing(agent: J
 
 
 @pytest.fixture
-def new_session(anybody: Api) -> Any:
+def new_session(anonymous: Api) -> Any:
     """Return the function with which a person signs in again: sessions end before connections do."""
     from tests.api.conftest import PASSWORD
 
     def sign_in(person: Any) -> Api:
         body = {"email": "ada@example.com", "password": PASSWORD}
-        return Api(Authorization=f"Bearer {expect(200, anybody.post('/users/login', body))['sessionToken']}")
+        return Api(Authorization=f"Bearer {expect(200, anonymous.post('/users/login', body))['sessionToken']}")
 
     return sign_in

@@ -95,8 +95,8 @@ def test_another_organization_s_policy_is_like_none(rival: Api, policy: Json, me
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_policies_need_a_developer(anybody: Api, ada: Api, method: str) -> None:
-    problem(anybody.call(method, "/policies"), 401, "not_authenticated")
+def test_policies_need_a_developer(anonymous: Api, ada: Api, method: str) -> None:
+    problem(anonymous.call(method, "/policies"), 401, "not_authenticated")
     problem(ada.call(method, "/policies"), 403, "forbidden")
 
 

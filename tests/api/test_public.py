@@ -1,4 +1,4 @@
-"""What anybody may read: scopes, health, the document."""
+"""What anonymous may read: scopes, health, the document."""
 
 import json
 from html import unescape
@@ -19,42 +19,42 @@ from tests.api.conftest import Api, expect, problem
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
-def test_the_catalogue_is_listed(anybody: Api) -> None:
-    scopes = expect(200, anybody.get("/scopes"))["items"]
+def test_the_catalogue_is_listed(anonymous: Api) -> None:
+    scopes = expect(200, anonymous.get("/scopes"))["items"]
     assert [scope["id"] for scope in scopes] == list(catalogue())
     assert set(scopes[0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
 
 
-def test_a_category_is_a_part_of_it(anybody: Api) -> None:
-    scopes = expect(200, anybody.get("/scopes/email"))["items"]
+def test_a_category_is_a_part_of_it(anonymous: Api) -> None:
+    scopes = expect(200, anonymous.get("/scopes/email"))["items"]
     assert {scope["category"] for scope in scopes} == {"email"}
-    problem(anybody.get("/scopes/mind"), 404, "not_found")
+    problem(anonymous.get("/scopes/mind"), 404, "not_found")
 
 
-def test_health_is_ok(anybody: Api) -> None:
-    body = expect(200, anybody.get("/health"))
+def test_health_is_ok(anonymous: Api) -> None:
+    body = expect(200, anonymous.get("/health"))
     assert (body["status"], body["checks"]) == ("ok", {"database": "ok", "cache": "ok"})
     assert body["version"]
 
 
-def test_without_the_cache_we_are_only_slower(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_cache_we_are_only_slower(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "get", lambda name: None)
-    assert expect(200, anybody.get("/health"))["checks"] == {"database": "ok", "cache": "unavailable"}
+    assert expect(200, anonymous.get("/health"))["checks"] == {"database": "ok", "cache": "unavailable"}
 
 
-def test_without_the_database_we_cannot_decide(anybody: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_database_we_cannot_decide(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> bool:
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("django.db.models.query.QuerySet.exists", fail)
-    answer = anybody.get("/health")
+    answer = anonymous.get("/health")
     body = expect(503, answer)
     assert (body["status"], body["checks"]["database"]) == ("unavailable", "unavailable")
     assert answer["Retry-After"] == "1"
 
 
-def test_the_document_is_served_as_it_is_kept(anybody: Api) -> None:
-    answer = anybody.get("/openapi.json")
+def test_the_document_is_served_as_it_is_kept(anonymous: Api) -> None:
+    answer = anonymous.get("/openapi.json")
     assert answer["Content-Type"] == "application/json"
     assert expect(200, answer) == json.loads(DOCUMENT.read_text())
 
@@ -66,9 +66,9 @@ def test_the_document_lists_every_code_event_and_reason() -> None:
 
 
 @pytest.mark.parametrize("error", known_errors(), ids=lambda error: error.__name__)
-def test_every_error_has_a_remedy_of_its_own(anybody: Api, error: Any) -> None:
+def test_every_error_has_a_remedy_of_its_own(anonymous: Api, error: Any) -> None:
     assert vars(error)["remedy"].endswith(".")
-    page = unescape(anybody.client.get("/api/docs/errors").content.decode())
+    page = unescape(anonymous.client.get("/api/docs/errors").content.decode())
     assert error.title in page
     assert error.remedy in page
 
@@ -77,16 +77,16 @@ def test_the_document_is_valid(tmp_path: Path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", tmp_path / "x")
 
 
-def test_the_documentation_relaxes_the_policy_for_styles_alone(anybody: Api) -> None:
-    page = anybody.client.get("/api/docs")
+def test_the_documentation_relaxes_the_policy_for_styles_alone(anonymous: Api) -> None:
+    page = anonymous.client.get("/api/docs")
     assert page.status_code == 200
     policy = page["Content-Security-Policy"]
     assert "script-src 'self';" in policy
     assert "default-src 'none'" in policy
     assert "<script>" not in page.content.decode()
-    assert "'unsafe-inline'" not in anybody.get("/health")["Content-Security-Policy"]
+    assert "'unsafe-inline'" not in anonymous.get("/health")["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("path", ["/health", "/scopes", "/openapi.json"])
-def test_everything_carries_its_request_id(anybody: Api, path: str) -> None:
-    assert anybody.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"
+def test_everything_carries_its_request_id(anonymous: Api, path: str) -> None:
+    assert anonymous.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"

@@ -10,8 +10,8 @@ PERSON = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
 REGISTRATIONS = [("/developers/register", DEVELOPER), ("/users/register", PERSON)]
 
 
-def test_a_developer_registers_with_an_organization_and_a_key(anybody: Api) -> None:
-    answer = anybody.post("/developers/register", DEVELOPER)
+def test_a_developer_registers_with_an_organization_and_a_key(anonymous: Api) -> None:
+    answer = anonymous.post("/developers/register", DEVELOPER)
     body = expect(201, answer)
     assert set(body) == {"id", "name", "email", "organizationId", "apiKey", "createdAt"}
     assert body["id"].startswith("dev_")
@@ -22,49 +22,49 @@ def test_a_developer_registers_with_an_organization_and_a_key(anybody: Api) -> N
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_person_registers(anybody: Api) -> None:
-    body = expect(201, anybody.post("/users/register", PERSON))
+def test_a_person_registers(anonymous: Api) -> None:
+    body = expect(201, anonymous.post("/users/register", PERSON))
     assert set(body) == {"id", "email", "name", "createdAt"}
     assert body["id"].startswith("usr_")
 
 
-def test_a_name_is_optional_for_a_person(anybody: Api) -> None:
-    body = expect(201, anybody.post("/users/register", {"email": "a@example.com", "password": PASSWORD}))
+def test_a_name_is_optional_for_a_person(anonymous: Api) -> None:
+    body = expect(201, anonymous.post("/users/register", {"email": "a@example.com", "password": PASSWORD}))
     assert body["name"] == ""
 
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
-def test_a_taken_address_is_a_conflict(anybody: Api, path: str, body: dict[str, str]) -> None:
-    expect(201, anybody.post(path, body))
+def test_a_taken_address_is_a_conflict(anonymous: Api, path: str, body: dict[str, str]) -> None:
+    expect(201, anonymous.post(path, body))
     again = {**body, "email": body["email"].upper(), "password": "another-password-9"}
-    problem(anybody.post(path, again), 409, "email_taken")
+    problem(anonymous.post(path, again), 409, "email_taken")
 
 
-def test_one_person_may_be_both(anybody: Api) -> None:
-    expect(201, anybody.post("/users/register", PERSON))
-    expect(201, anybody.post("/developers/register", {**DEVELOPER, "email": PERSON["email"]}))
+def test_one_person_may_be_both(anonymous: Api) -> None:
+    expect(201, anonymous.post("/users/register", PERSON))
+    expect(201, anonymous.post("/developers/register", {**DEVELOPER, "email": PERSON["email"]}))
     assert User.objects.count() == 1
 
 
-def test_somebody_else_s_address_needs_its_password(anybody: Api) -> None:
-    expect(201, anybody.post("/users/register", PERSON))
+def test_somebody_else_s_address_needs_its_password(anonymous: Api) -> None:
+    expect(201, anonymous.post("/users/register", PERSON))
     body = {**DEVELOPER, "email": PERSON["email"], "password": "another-password-9"}
-    problem(anybody.post("/developers/register", body), 409, "email_taken")
+    problem(anonymous.post("/developers/register", body), 409, "email_taken")
 
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
 @pytest.mark.parametrize("password", ["short", "password", "12345678901"])
-def test_a_weak_password_is_refused_by_name(anybody: Api, path: str, body: dict[str, str], password: str) -> None:
-    answer = anybody.post(path, {**body, "password": password})
+def test_a_weak_password_is_refused_by_name(anonymous: Api, path: str, body: dict[str, str], password: str) -> None:
+    answer = anonymous.post(path, {**body, "password": password})
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {"password"}
 
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
 @pytest.mark.parametrize("field", ["email", "password"])
-def test_a_missing_field_is_named(anybody: Api, path: str, body: dict[str, str], field: str) -> None:
+def test_a_missing_field_is_named(anonymous: Api, path: str, body: dict[str, str], field: str) -> None:
     rest = {name: value for name, value in body.items() if name != field}
-    problem(anybody.post(path, rest), 400, "validation_failed", field)
+    problem(anonymous.post(path, rest), 400, "validation_failed", field)
 
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
@@ -86,8 +86,8 @@ def test_a_missing_field_is_named(anybody: Api, path: str, body: dict[str, str],
         ("id", "usr_1"),
     ],
 )
-def test_a_wrong_field_is_named(anybody: Api, path: str, body: dict[str, str], field: str, value: object) -> None:
-    answer = anybody.post(path, {**body, field: value})
+def test_a_wrong_field_is_named(anonymous: Api, path: str, body: dict[str, str], field: str, value: object) -> None:
+    answer = anonymous.post(path, {**body, field: value})
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {field}
 
@@ -96,9 +96,9 @@ def test_a_wrong_field_is_named(anybody: Api, path: str, body: dict[str, str], f
     ("register", "body", "login"),
     [("/developers/register", DEVELOPER, "/developers/login"), ("/users/register", PERSON, "/users/login")],
 )
-def test_a_login_answers_a_session_token(anybody: Api, register: str, body: dict[str, str], login: str) -> None:
-    registered = expect(201, anybody.post(register, body))
-    answer = anybody.post(login, {"email": body["email"], "password": PASSWORD})
+def test_a_login_answers_a_session_token(anonymous: Api, register: str, body: dict[str, str], login: str) -> None:
+    registered = expect(201, anonymous.post(register, body))
+    answer = anonymous.post(login, {"email": body["email"], "password": PASSWORD})
     session = expect(200, answer)
     assert set(session) == {"id", "name", "email", "sessionToken", "expiresAt"}
     assert (session["id"], session["name"]) == (registered["id"], body["name"])
@@ -107,22 +107,22 @@ def test_a_login_answers_a_session_token(anybody: Api, register: str, body: dict
 
 
 @pytest.mark.parametrize("login", ["/developers/login", "/users/login"])
-def test_a_wrong_password_is_like_an_unknown_account(anybody: Api, login: str) -> None:
-    expect(201, anybody.post("/developers/register", DEVELOPER))
-    wrong = problem(anybody.post(login, {"email": DEVELOPER["email"], "password": "x"}), 401, "invalid_credentials")
-    unknown = problem(anybody.post(login, {"email": "no@one.example", "password": "x"}), 401, "invalid_credentials")
+def test_a_wrong_password_is_like_an_unknown_account(anonymous: Api, login: str) -> None:
+    expect(201, anonymous.post("/developers/register", DEVELOPER))
+    wrong = problem(anonymous.post(login, {"email": DEVELOPER["email"], "password": "x"}), 401, "invalid_credentials")
+    unknown = problem(anonymous.post(login, {"email": "no@one.example", "password": "x"}), 401, "invalid_credentials")
     assert {**wrong, "requestId": ""} == {**unknown, "requestId": ""}
 
 
-def test_a_person_who_is_no_developer_cannot_sign_in_as_one(anybody: Api) -> None:
-    expect(201, anybody.post("/users/register", PERSON))
+def test_a_person_who_is_no_developer_cannot_sign_in_as_one(anonymous: Api) -> None:
+    expect(201, anonymous.post("/users/register", PERSON))
     body = {"email": PERSON["email"], "password": PASSWORD}
-    problem(anybody.post("/developers/login", body), 403, "forbidden")
+    problem(anonymous.post("/developers/login", body), 403, "forbidden")
 
 
-def test_a_developer_s_session_opens_what_the_key_opens(anybody: Api) -> None:
-    expect(201, anybody.post("/developers/register", DEVELOPER))
-    session = expect(200, anybody.post("/developers/login", {"email": DEVELOPER["email"], "password": PASSWORD}))
+def test_a_developer_s_session_opens_what_the_key_opens(anonymous: Api) -> None:
+    expect(201, anonymous.post("/developers/register", DEVELOPER))
+    session = expect(200, anonymous.post("/developers/login", {"email": DEVELOPER["email"], "password": PASSWORD}))
     assert expect(200, Api(Authorization=f"Bearer {session['sessionToken']}").get("/agents"))["items"] == []
 
 
@@ -132,8 +132,8 @@ def test_a_logout_ends_the_session_token(ada: Api, path: str) -> None:
     problem(ada.get("/users/me/consents"), 401, "not_authenticated")
 
 
-def test_a_logout_needs_a_session_token(anybody: Api, developer: Api) -> None:
-    problem(anybody.post("/users/logout"), 401, "not_authenticated")
+def test_a_logout_needs_a_session_token(anonymous: Api, developer: Api) -> None:
+    problem(anonymous.post("/users/logout"), 401, "not_authenticated")
     problem(developer.post("/developers/logout"), 403, "forbidden")
 
 
@@ -156,18 +156,18 @@ def test_an_overlap_outside_its_bounds_is_named(developer: Api, overlap: object)
     problem(developer.post("/developers/api-keys/rotate", body), 400, "validation_failed", "overlapSeconds")
 
 
-def test_registrations_are_throttled_by_address(anybody: Api, settings: object) -> None:
+def test_registrations_are_throttled_by_address(anonymous: Api, settings: object) -> None:
     settings.THROTTLE_REGISTRATION = "2/hour"  # type: ignore[attr-defined]
     for number in range(2):
-        expect(201, anybody.post("/users/register", {**PERSON, "email": f"p{number}@example.com"}))
-    answer = anybody.post("/developers/register", DEVELOPER)
+        expect(201, anonymous.post("/users/register", {**PERSON, "email": f"p{number}@example.com"}))
+    answer = anonymous.post("/developers/register", DEVELOPER)
     problem(answer, 429, "throttled")
     assert int(answer["Retry-After"]) > 0
 
 
-def test_failed_sign_ins_are_throttled(anybody: Api, settings: object) -> None:
+def test_failed_sign_ins_are_throttled(anonymous: Api, settings: object) -> None:
     settings.THROTTLE_SIGN_IN = "3/minute"  # type: ignore[attr-defined]
-    expect(201, anybody.post("/users/register", PERSON))
+    expect(201, anonymous.post("/users/register", PERSON))
     wrong = {"email": PERSON["email"], "password": "wrong"}
-    codes = [anybody.post("/users/login", wrong).status_code for _ in range(4)]
+    codes = [anonymous.post("/users/login", wrong).status_code for _ in range(4)]
     assert codes == [401, 401, 401, 429]

@@ -123,22 +123,22 @@ def test_the_stop_is_no_field_that_a_developer_can_send(developer: Api, agent: J
 
 
 def test_a_stopped_agent_gets_nothing_more(
-    anybody: Api, agent: Json, ada: Any, tokens: Json, administrator: Administrator
+    anonymous: Api, agent: Json, ada: Any, tokens: Json, administrator: Administrator
 ) -> None:
     code = code_for(agent, ada)
     body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
-    pending = expect(201, anybody.post("/consent/initiate", body))["consentId"]
+    pending = expect(201, anonymous.post("/consent/initiate", body))["consentId"]
     administrator.stop()
 
-    problem(anybody.post("/consent/initiate", body), 403, "agent_suspended")
+    problem(anonymous.post("/consent/initiate", body), 403, "agent_suspended")
     problem(ada.post(f"/consent/{pending}/approve"), 403, "agent_suspended")
-    problem(anybody.post("/tokens/exchange", {"code": code, **credentials(agent)}), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/exchange", {"code": code, **credentials(agent)}), 400, "invalid_grant")
     refresh = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
-    problem(anybody.post("/tokens/refresh", refresh), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/refresh", refresh), 400, "invalid_grant")
 
     administrator.lift()
     assert expect(200, ada.post(f"/consent/{pending}/approve"))["status"] == "approved"
-    assert expect(200, anybody.post("/tokens/refresh", refresh))["accessToken"]
+    assert expect(200, anonymous.post("/tokens/refresh", refresh))["accessToken"]
 
 
 def test_a_person_can_still_deny_a_stopped_agent(agent: Json, ada: Any, administrator: Administrator) -> None:

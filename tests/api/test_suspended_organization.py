@@ -222,17 +222,17 @@ def test_a_decided_consent_is_no_longer_the_organization_s_to_read(
 
 
 def test_its_agents_get_nothing_more(
-    anybody: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
+    anonymous: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
 ) -> None:
     code, pending = code_for(agent, ada), initiate(agent)
     suspend()
 
     body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
-    problem(anybody.post("/consent/initiate", body), 403, "organization_suspended")
+    problem(anonymous.post("/consent/initiate", body), 403, "organization_suspended")
     problem(ada.post(f"/consent/{pending}/approve"), 403, "organization_suspended")
-    problem(anybody.post("/tokens/exchange", {"code": code, **credentials(agent)}), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/exchange", {"code": code, **credentials(agent)}), 400, "invalid_grant")
     refresh = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
-    problem(anybody.post("/tokens/refresh", refresh), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/refresh", refresh), 400, "invalid_grant")
     assert verify(tokens["accessToken"])["reason"] == "organization_suspended"
     assert expect(200, ada.post(f"/consent/{pending}/deny"))["status"] == "denied"
 
@@ -309,7 +309,7 @@ def test_introspection_and_forward_auth_let_nothing_through(
 
 
 def test_no_consent_is_asked_or_given_for_its_service(
-    anybody: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
+    anonymous: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     asked = {"requestedScopes": ["email:read"], "resource": MAIL}
     pending, code = initiate(foreign, **asked), code_for(foreign, ada, **asked)
@@ -317,14 +317,14 @@ def test_no_consent_is_asked_or_given_for_its_service(
     organization = suspend()
 
     body = {"clientId": foreign["clientId"], "redirectUri": CALLBACK, **asked}
-    problem(anybody.post("/consent/initiate", body), 403, "service_suspended")
+    problem(anonymous.post("/consent/initiate", body), 403, "service_suspended")
     problem(ada.post(f"/consent/{pending}/approve"), 403, "service_suspended")
-    problem(anybody.post("/tokens/exchange", {"code": code, **credentials(foreign)}), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/exchange", {"code": code, **credentials(foreign)}), 400, "invalid_grant")
     refresh = {"refreshToken": tokens["refreshToken"], **credentials(foreign)}
-    problem(anybody.post("/tokens/refresh", refresh), 400, "invalid_grant")
+    problem(anonymous.post("/tokens/refresh", refresh), 400, "invalid_grant")
 
     reactivate_organization(actor=SYSTEM, organization=organization, reason="Cleared.")
-    assert expect(200, anybody.post("/tokens/refresh", refresh))["accessToken"]
+    assert expect(200, anonymous.post("/tokens/refresh", refresh))["accessToken"]
     assert expect(200, ada.post(f"/consent/{pending}/approve"))["status"] == "approved"
 
 

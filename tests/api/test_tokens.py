@@ -177,8 +177,8 @@ def test_whoever_holds_a_token_ends_its_family(agent: Json, tokens: Json, kind: 
 
 
 @pytest.mark.parametrize("token", ["x", "\u0000", "agr_" + "x" * 43, "e" * 1_000_000])
-def test_an_unknown_token_is_revoked_too(anybody: Api, token: str) -> None:
-    assert expect(200, anybody.post("/tokens/revoke", {"token": token})) == {"revoked": True}
+def test_an_unknown_token_is_revoked_too(anonymous: Api, token: str) -> None:
+    assert expect(200, anonymous.post("/tokens/revoke", {"token": token})) == {"revoked": True}
 
 
 def test_with_credentials_only_one_s_own_tokens_end(rival: Api, agent: Json, tokens: Json) -> None:
@@ -198,8 +198,8 @@ def test_a_wrong_secret_ends_nothing(agent: Json, tokens: Json) -> None:
 @pytest.mark.parametrize(
     ("body", "field"), [({}, "token"), ({"token": 7}, "token"), ({"token": "x", "hint": "y"}, "hint")]
 )
-def test_a_wrong_revocation_names_the_field(anybody: Api, body: Json, field: str) -> None:
-    problem(anybody.post("/tokens/revoke", body), 400, "validation_failed", field)
+def test_a_wrong_revocation_names_the_field(anonymous: Api, body: Json, field: str) -> None:
+    problem(anonymous.post("/tokens/revoke", body), 400, "validation_failed", field)
 
 
 def test_a_suspended_organization_yields_no_tokens(agent: Json, tokens: Json) -> None:

@@ -56,11 +56,11 @@ def test_what_was_refused_cannot_be_revoked(ada: Api, agent: Json) -> None:
 
 
 @pytest.mark.parametrize("template", PATHS)
-def test_another_person_is_like_none(ada: Any, bob: Any, anybody: Api, developer: Api, template: str) -> None:
+def test_another_person_is_like_none(ada: Any, bob: Any, anonymous: Api, developer: Api, template: str) -> None:
     theirs = problem(bob.get(template.format(ada.id)), 404, "not_found")
     absent = problem(bob.get(template.format(ABSENT)), 404, "not_found")
     assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
-    problem(anybody.get(template.format(ada.id)), 401, "not_authenticated")
+    problem(anonymous.get(template.format(ada.id)), 401, "not_authenticated")
     problem(developer.get(template.format("me")), 403, "forbidden")
 
 

@@ -35,11 +35,11 @@ def required(settings: Any) -> None:
 
 
 @pytest.fixture
-def register(anybody: Api, required: None, mails: list[Any]) -> Callable[..., str]:
+def register(anonymous: Api, required: None, mails: list[Any]) -> Callable[..., str]:
     """Return a function that registers and returns the code from the mail."""
 
     def run(door: str, body: Json) -> str:
-        assert expect(202, anybody.post(f"{door}/register", body)) == REQUIRED
+        assert expect(202, anonymous.post(f"{door}/register", body)) == REQUIRED
         assert mails[-1].to == [body["email"]]
         return code_in(mails[-1])
 
@@ -173,17 +173,17 @@ def test_a_network_that_fills_its_share_closes_no_address_for_others(
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_a_repeated_registration_sends_one_mail(register: Any, anybody: Api, mails: list[Any]) -> None:
+def test_a_repeated_registration_sends_one_mail(register: Any, anonymous: Api, mails: list[Any]) -> None:
     for _ in range(2):
-        expect(202, anybody.post("/users/register", PERSON, Idempotency_Key="one"))
+        expect(202, anonymous.post("/users/register", PERSON, Idempotency_Key="one"))
     assert len(mails) == 1
 
 
 def test_the_mail_leads_to_api_url_and_holds_no_text_of_the_sender(
-    register: Any, mails: list[Any], anybody: Api, settings: Any
+    register: Any, mails: list[Any], anonymous: Api, settings: Any
 ) -> None:
     settings.API_URL = "https://gate.example.com"
-    anybody.post("/users/register", {**PERSON, "name": "Call 555-0100"}, Host="127.0.0.1")
+    anonymous.post("/users/register", {**PERSON, "name": "Call 555-0100"}, Host="127.0.0.1")
     assert "https://gate.example.com" in mails[-1].body
     assert "127.0.0.1:" not in mails[-1].body
     assert "localhost" not in mails[-1].body
@@ -191,36 +191,36 @@ def test_the_mail_leads_to_api_url_and_holds_no_text_of_the_sender(
 
 
 @pytest.mark.parametrize("spelling", ["ADA@EXAMPLE.COM", "\uff41da@example.com", "ada@\uff45xample.com"])
-def test_spellings_of_one_address_are_one_account(anybody: Api, spelling: str) -> None:
-    expect(201, anybody.post("/users/register", PERSON))
-    problem(anybody.post("/users/register", {**PERSON, "email": spelling}), 409, "email_taken")
-    expect(200, anybody.post("/users/login", {"email": spelling, "password": PASSWORD}))
+def test_spellings_of_one_address_are_one_account(anonymous: Api, spelling: str) -> None:
+    expect(201, anonymous.post("/users/register", PERSON))
+    problem(anonymous.post("/users/register", {**PERSON, "email": spelling}), 409, "email_taken")
+    expect(200, anonymous.post("/users/login", {"email": spelling, "password": PASSWORD}))
 
 
-def test_a_domain_in_unicode_is_the_one_in_ascii(anybody: Api) -> None:
-    created = expect(201, anybody.post("/users/register", {**PERSON, "email": "ada@B\u00fccher.example"}))
+def test_a_domain_in_unicode_is_the_one_in_ascii(anonymous: Api) -> None:
+    created = expect(201, anonymous.post("/users/register", {**PERSON, "email": "ada@B\u00fccher.example"}))
     assert created["email"] == "ada@xn--bcher-kva.example"
     body = {**PERSON, "email": "ada@xn--bcher-kva.example"}
-    problem(anybody.post("/users/register", body), 409, "email_taken")
+    problem(anonymous.post("/users/register", body), 409, "email_taken")
 
 
 @pytest.mark.parametrize(
     "host", ["i\u2764.ws", "xn--i-7iq.ws", "-a.example", "a..example", "a.example.", "[127.0.0.1]"]
 )
-def test_a_domain_that_has_no_one_form_in_ascii_is_refused(anybody: Api, host: str) -> None:
+def test_a_domain_that_has_no_one_form_in_ascii_is_refused(anonymous: Api, host: str) -> None:
     email = f"ada@{host}"
-    problem(anybody.post("/users/register", {**PERSON, "email": email}), 400, "validation_failed", "email")
-    problem(anybody.post("/users/login", {"email": email, "password": PASSWORD}), 400, "validation_failed", "email")
+    problem(anonymous.post("/users/register", {**PERSON, "email": email}), 400, "validation_failed", "email")
+    problem(anonymous.post("/users/login", {"email": email, "password": PASSWORD}), 400, "validation_failed", "email")
     for page, form in (("signup", {"email": email, "password1": PASSWORD}), ("password/reset", {"email": email})):
         answer = Client().post(f"/accounts/{page}/", form)
         assert "Must be an email address with a valid domain" in answer.content.decode()
     assert not User.objects.exists()
 
 
-def test_labels_of_a_domain_are_encoded_one_by_one(anybody: Api) -> None:
-    created = expect(201, anybody.post("/users/register", {**PERSON, "email": "ada@b\u00fccher.ab--cd.com"}))
+def test_labels_of_a_domain_are_encoded_one_by_one(anonymous: Api) -> None:
+    created = expect(201, anonymous.post("/users/register", {**PERSON, "email": "ada@b\u00fccher.ab--cd.com"}))
     assert created["email"] == "ada@xn--bcher-kva.ab--cd.com"
-    problem(anybody.post("/users/register", {**PERSON, "email": created["email"]}), 409, "email_taken")
+    problem(anonymous.post("/users/register", {**PERSON, "email": created["email"]}), 409, "email_taken")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -289,9 +289,9 @@ class TestAnAccountOlderThanTheSwitch:
         problem(developer.get("/agents"), 403, "email_unverified")
         problem(developer.post("/developers/api-keys/rotate"), 403, "email_unverified")
 
-    def test_has_no_developer_s_session_either(self, old: Api, anybody: Api) -> None:
+    def test_has_no_developer_s_session_either(self, old: Api, anonymous: Api) -> None:
         body = {"email": "acme@example.com", "password": PASSWORD}
-        session = expect(200, anybody.post("/developers/login", body))["sessionToken"]
+        session = expect(200, anonymous.post("/developers/login", body))["sessionToken"]
         problem(Api(Authorization=f"Bearer {session}").get("/agents"), 403, "email_unverified")
 
     def test_reads_and_ends_what_it_has(self, old: Api) -> None:
@@ -318,8 +318,8 @@ class TestAnAccountOlderThanTheSwitch:
         code = code_in(mails[-1])
         problem(old.post("/users/me/email/verification/confirm", {"code": code}), 400, "invalid_code")
 
-    def test_of_another_is_out_of_reach(self, old: Any, bob: Any, anybody: Api) -> None:
+    def test_of_another_is_out_of_reach(self, old: Any, bob: Any, anonymous: Api) -> None:
         for path in ("email/verification", "email/verification/confirm"):
             body = {"code": "x"} if path.endswith("confirm") else {}
             problem(bob.post(f"/users/{old.id}/{path}", body), 404, "not_found")
-            problem(anybody.post(f"/users/{old.id}/{path}", body), 401, "not_authenticated")
+            problem(anonymous.post(f"/users/{old.id}/{path}", body), 401, "not_authenticated")

@@ -37,7 +37,7 @@ def test_an_expired_token_says_so(tokens: Json) -> None:
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "\u0000", "é", "e" * 1_000_000, "." * 1_000_000])
-def test_what_we_did_not_sign_is_one_answer_and_no_entry(anybody: Api, token: str) -> None:
+def test_what_we_did_not_sign_is_one_answer_and_no_entry(anonymous: Api, token: str) -> None:
     assert verify(token) == {"allowed": False, "reason": "invalid_token"}
     assert not Entry.objects.filter(event="token.verify").exists()
 
@@ -74,20 +74,20 @@ def test_what_we_did_not_sign_is_one_answer_and_no_entry(anybody: Api, token: st
         ({"requiredScope": "email:read"}, "requiredScope"),
     ],
 )
-def test_a_wrong_field_is_named(anybody: Api, fields: Json, named: str) -> None:
-    problem(anybody.post("/tokens/verify", {**ASK, **fields}), 400, "validation_failed", named)
+def test_a_wrong_field_is_named(anonymous: Api, fields: Json, named: str) -> None:
+    problem(anonymous.post("/tokens/verify", {**ASK, **fields}), 400, "validation_failed", named)
 
 
 @pytest.mark.parametrize("field", ASK)
-def test_a_missing_field_is_named(anybody: Api, field: str) -> None:
+def test_a_missing_field_is_named(anonymous: Api, field: str) -> None:
     body = {name: value for name, value in ASK.items() if name != field}
-    problem(anybody.post("/tokens/verify", body), 400, "validation_failed", field)
+    problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", field)
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**40])
-def test_a_number_that_readers_disagree_on_is_refused(anybody: Api, number: int) -> None:
+def test_a_number_that_readers_disagree_on_is_refused(anonymous: Api, number: int) -> None:
     body = {**ASK, "context": {"amount": number}}
-    problem(anybody.post("/tokens/verify", body), 400, "malformed_request")
+    problem(anonymous.post("/tokens/verify", body), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
@@ -147,10 +147,10 @@ class TestResourceServer:
 
 
 class TestBatch:
-    def test_answers_in_order(self, anybody: Api, tokens: Json) -> None:
+    def test_answers_in_order(self, anonymous: Api, tokens: Json) -> None:
         good = {**ASK, "token": tokens["accessToken"]}
         body = {"requests": [ASK, good, {**good, "requiredScopes": ["files:read"]}]}
-        decisions = expect(200, anybody.post("/tokens/verify/batch", body))["decisions"]
+        decisions = expect(200, anonymous.post("/tokens/verify/batch", body))["decisions"]
         assert [decision.get("reason") for decision in decisions] == ["invalid_token", None, "insufficient_scope"]
 
     @pytest.mark.parametrize(
@@ -164,5 +164,5 @@ class TestBatch:
             ([{**ASK, "extra": 1}], "requests.0.extra"),
         ],
     )
-    def test_a_malformed_question_is_named_by_its_index(self, anybody: Api, requests: Any, named: str) -> None:
-        problem(anybody.post("/tokens/verify/batch", {"requests": requests}), 400, "validation_failed", named)
+    def test_a_malformed_question_is_named_by_its_index(self, anonymous: Api, requests: Any, named: str) -> None:
+        problem(anonymous.post("/tokens/verify/batch", {"requests": requests}), 400, "validation_failed", named)

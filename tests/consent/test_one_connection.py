@@ -21,7 +21,7 @@ from developers.services import suspend_organization
 from resources.errors import ServiceSuspended
 from resources.services import register_resource_server
 from tests.threads import race
-from tests.world import ANYBODY, allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.models import TokenFamily
@@ -46,11 +46,11 @@ def code_for(agent: Any, user: Any, *scopes: str) -> str:
 
 
 def exchange(agent: Any, code: str) -> Any:
-    return exchange_code(actor=ANYBODY, agent=agent, code=code)
+    return exchange_code(actor=ANONYMOUS, agent=agent, code=code)
 
 
 def refresh(agent: Any, token: IssuedTokens) -> Any:
-    return refresh_tokens(actor=ANYBODY, agent=agent, refresh_token=str(token.refresh_token))
+    return refresh_tokens(actor=ANONYMOUS, agent=agent, refresh_token=str(token.refresh_token))
 
 
 def approving(pending: Consent, user: Any, choice: Choice = ALL_REQUESTED) -> Callable[[], Any]:
@@ -88,7 +88,7 @@ def the_live_one(user: Any) -> Consent:
 
 
 def decision_on(token: IssuedTokens, scope: str = "email:read") -> Any:
-    return decide([VerifyRequest(token=token.access_token, required_scopes=(scope,), actor=ANYBODY)])[0]
+    return decide([VerifyRequest(token=token.access_token, required_scopes=(scope,), actor=ANONYMOUS)])[0]
 
 
 def test_the_database_holds_the_number_to_one(agent: Any, ada: Any) -> None:
@@ -155,12 +155,12 @@ def test_an_approval_against_a_revocation_of_the_earlier_consent(agent: Any, ada
         token = exchange(agent, code_for(agent, ada, "email:read"))
         earlier = the_live_one(ada)
         pending = ask(agent, scopes=["profile:read"])
-        _, revoked = race([approving(pending, ada), lambda one=earlier: revoke_consent(actor=ANYBODY, consent=one)])
+        _, revoked = race([approving(pending, ada), lambda one=earlier: revoke_consent(actor=ANONYMOUS, consent=one)])
         assert decision_on(token).reason == "consent_revoked"
         live = Consent.objects.filter(user=ada, status=STATUS.APPROVED)
         if revoked.id == earlier.id:
             assert live.get().granted_scopes == ["profile:read"]
-            revoke_consent(actor=ANYBODY, consent=live.get())
+            revoke_consent(actor=ANONYMOUS, consent=live.get())
         else:
             assert (revoked.id, live.count()) == (pending.id, 0)
 
@@ -172,7 +172,7 @@ def test_an_approval_by_the_page_against_a_revocation_leaves_nothing_live(agent:
         earlier = the_live_one(ada)
         pending = ask(agent, scopes=["profile:read"])
         choice = Choice(scopes=["email:read", "profile:read"], is_whole=True, shown_id=earlier.id)
-        race([approving(pending, ada, choice), lambda one=earlier: revoke_consent(actor=ANYBODY, consent=one)])
+        race([approving(pending, ada, choice), lambda one=earlier: revoke_consent(actor=ANONYMOUS, consent=one)])
         assert not Consent.objects.filter(user=ada, status=STATUS.APPROVED).exists()
 
 
@@ -182,7 +182,7 @@ def test_a_revocation_that_waits_for_an_approval_ends_what_was_approved(agent: A
     code_for(agent, ada, "email:read")
     earlier = the_live_one(ada)
     approve_now = approving(ask(agent, scopes=["profile:read"]), ada)
-    _, revoked = overtake(approve_now, lambda: revoke_consent(actor=ANYBODY, consent=earlier))
+    _, revoked = overtake(approve_now, lambda: revoke_consent(actor=ANONYMOUS, consent=earlier))
     assert (revoked.status, revoked.predecessors.get().id) == (STATUS.REVOKED, earlier.id)
     assert not Consent.objects.filter(user=ada, status=STATUS.APPROVED).exists()
 
@@ -192,7 +192,7 @@ def test_a_revocation_that_waits_for_an_approval_ends_what_was_approved(agent: A
 def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any, which: str) -> None:
     service = make_developer("service@example.com", "Service").organization
     register_resource_server(
-        actor=ANYBODY,
+        actor=ANONYMOUS,
         organization=service,
         name="Mail",
         identifier="https://mail.example/api",
@@ -203,7 +203,7 @@ def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any,
     order: list[str] = []
 
     def suspend() -> None:
-        suspend_organization(actor=ANYBODY, organization=stopped, reason="abuse")
+        suspend_organization(actor=ANONYMOUS, organization=stopped, reason="abuse")
         order.append("suspended")
 
     approval, _ = overtake(approving(pending, ada), suspend, at_end=lambda: order.append("approved"))

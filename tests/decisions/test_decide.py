@@ -23,7 +23,7 @@ from decisions.services import decide
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
-from tests.world import ANYBODY, Grant, make_grant
+from tests.world import ANONYMOUS, Grant, make_grant
 from tokens.models import AccessToken
 from tokens.services import delete_expired_tokens, revoke_token
 
@@ -37,7 +37,7 @@ def grant() -> Grant:
 
 def ask(grant: Grant, *scopes: str, **fields: Any) -> Decision:
     request = VerifyRequest(
-        token=grant.access_token, required_scopes=scopes or ("email:read",), actor=ANYBODY, **fields
+        token=grant.access_token, required_scopes=scopes or ("email:read",), actor=ANONYMOUS, **fields
     )
     return decide([request])[0]
 
@@ -60,7 +60,7 @@ def test_a_live_token_with_the_scope_is_allowed_and_logged(grant: Grant) -> None
 
 def test_what_we_did_not_sign_is_answered_alike_and_leaves_no_entry(django_assert_num_queries: Any) -> None:
     tokens = ["", "x", "a.b.c", "é" * 10, "x" * 1_000_000, "eyJhbGciOiJub25lIn0.e30."]
-    requests = [VerifyRequest(token=token, required_scopes=("email:read",), actor=ANYBODY) for token in tokens]
+    requests = [VerifyRequest(token=token, required_scopes=("email:read",), actor=ANONYMOUS) for token in tokens]
     with django_assert_num_queries(0):
         decisions = decide(requests)
     assert {decision.reason for decision in decisions} == {Reason.INVALID_TOKEN}
@@ -69,8 +69,8 @@ def test_what_we_did_not_sign_is_answered_alike_and_leaves_no_entry(django_asser
 
 def test_a_batch_is_answered_in_order_and_each_is_logged(grant: Grant) -> None:
     scopes = ["email:read", "payments:charge", "email:send"]
-    requests = [VerifyRequest(token=grant.access_token, required_scopes=(one,), actor=ANYBODY) for one in scopes]
-    requests.insert(1, VerifyRequest(token="nonsense", required_scopes=("email:read",), actor=ANYBODY))
+    requests = [VerifyRequest(token=grant.access_token, required_scopes=(one,), actor=ANONYMOUS) for one in scopes]
+    requests.insert(1, VerifyRequest(token="nonsense", required_scopes=("email:read",), actor=ANONYMOUS))
 
     decisions = decide(requests)
 
@@ -201,8 +201,8 @@ def test_an_unreadable_rule_denies(grant: Grant) -> None:
 def test_a_limit_is_exact_within_one_batch_and_a_denied_call_does_not_count(grant: Grant) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 2, "windowSeconds": 3600, "scope": "per_user"}}]
     create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Two", rules=rules)
-    bad = VerifyRequest(token=grant.access_token, required_scopes=("files:read",), actor=ANYBODY)
-    good = VerifyRequest(token=grant.access_token, required_scopes=("email:read",), actor=ANYBODY)
+    bad = VerifyRequest(token=grant.access_token, required_scopes=("files:read",), actor=ANONYMOUS)
+    good = VerifyRequest(token=grant.access_token, required_scopes=("email:read",), actor=ANONYMOUS)
 
     decisions = decide([bad, good, bad, good, good])
 

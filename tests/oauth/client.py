@@ -14,7 +14,7 @@ from developers.models import Developer
 from resources.custom_scopes import ScopeDefinition
 from resources.services import RegisteredResourceServer
 from tests.constants import CALLBACK, basic, challenge_for
-from tests.world import ANYBODY, SERVICE_SCOPES, sign_in
+from tests.world import ANONYMOUS, SERVICE_SCOPES, sign_in
 
 ISSUER = "http://localhost:8000/oauth"
 TICKETS = ScopeDefinition("tickets:read", "low", "Read your tickets", "See tickets", "close tickets")
@@ -24,7 +24,7 @@ FORM = "application/x-www-form-urlencoded"
 def make_client(developer: Developer, **fields: Any) -> "OAuthClient":
     """Return a confidential client of the developer's organization."""
     fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": SERVICE_SCOPES, **fields}
-    registered = register_agent(actor=ANYBODY, organization=developer.organization, **fields)
+    registered = register_agent(actor=ANONYMOUS, organization=developer.organization, **fields)
     return OAuthClient(registered.agent, registered.client_secret)
 
 

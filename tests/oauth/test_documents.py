@@ -37,12 +37,12 @@ def test_a_name_server_that_hangs_costs_a_bounded_time_and_two_slots(world: Any,
     started = time.monotonic()
     for number in (1, 2):
         with pytest.raises(DocumentUnavailable):
-            fetch_document(f"https://slow-{number}.example/c", world.ANYBODY)
+            fetch_document(f"https://slow-{number}.example/c", world.ANONYMOUS)
     assert 0.4 <= time.monotonic() - started < 2
 
     started = time.monotonic()
     with pytest.raises(TooManyFetches):
-        fetch_document("https://slow-3.example/c", world.ANYBODY)
+        fetch_document("https://slow-3.example/c", world.ANONYMOUS)
     assert time.monotonic() - started < 0.1
 
 
@@ -52,7 +52,7 @@ def test_a_slot_is_free_again_once_the_name_server_has_answered(world: Any, name
     name_server.set()
     for number in range(6):
         with pytest.raises(documents.DocumentUnavailable, match="resolve"):
-            documents.fetch_document(f"https://gone-{number}.example/c", world.ANYBODY)
+            documents.fetch_document(f"https://gone-{number}.example/c", world.ANONYMOUS)
         assert documents._slots.acquire(timeout=5), "the thread gave its slot back"
         documents._slots.release()
 
@@ -82,6 +82,6 @@ def test_one_address_cannot_make_us_fetch_without_end(world: Any, published: Any
 
     for number in range(20):
         with pytest.raises(DocumentUnavailable):
-            fetch_document(f"https://{number}.example/c", world.ANYBODY)
+            fetch_document(f"https://{number}.example/c", world.ANONYMOUS)
     with pytest.raises(Throttled):
-        fetch_document("https://last.example/c", world.ANYBODY)
+        fetch_document("https://last.example/c", world.ANONYMOUS)

@@ -99,7 +99,7 @@ def test_the_real_fetcher_goes_to_no_inner_address(world: Any, ada: User, url: s
     from oauth.documents import DocumentUnavailable, fetch_document
 
     with pytest.raises(DocumentUnavailable, match="non-public"):
-        fetch_document(url, world.ANYBODY)
+        fetch_document(url, world.ANONYMOUS)
 
 
 def test_the_door_can_be_closed(world: Any, published: Any, settings: Any) -> None:

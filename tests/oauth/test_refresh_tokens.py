@@ -58,7 +58,7 @@ def test_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: Any,
     from accounts.services import deactivate_user
 
     tokens = client.tokens(ada)
-    deactivate_user(actor=world.ANYBODY, user=ada, reason="left")
+    deactivate_user(actor=world.ANONYMOUS, user=ada, reason="left")
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
@@ -66,7 +66,7 @@ def test_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: Any,
     from consent.services import revoke_consent
 
     tokens = client.tokens(ada)
-    revoke_consent(actor=world.ANYBODY, consent=ada.consents.get())
+    revoke_consent(actor=world.ANONYMOUS, consent=ada.consents.get())
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
@@ -191,13 +191,13 @@ def end(world: Any, what: str, client: OAuthClient, person: User, access_token: 
     from consent.services import revoke_consent
 
     if what == "consent":
-        revoke_consent(actor=world.ANYBODY, consent=person.consents.get())
+        revoke_consent(actor=world.ANONYMOUS, consent=person.consents.get())
     elif what == "token":
         assert client.post("/oauth/revoke", token=access_token).status_code == 200
     elif what == "agent":
-        update_agent(actor=world.ANYBODY, agent=client.agent, changes={"status": "suspended"})
+        update_agent(actor=world.ANONYMOUS, agent=client.agent, changes={"status": "suspended"})
     else:
-        deactivate_user(actor=world.ANYBODY, user=person, reason="left")
+        deactivate_user(actor=world.ANONYMOUS, user=person, reason="left")
 
 
 def _encoded(form: dict[str, str]) -> str:

@@ -189,7 +189,7 @@ def test_a_stopped_client_is_not_swept_away_with_its_stop(register: Any, world: 
 
     with time_machine.travel(NOON, tick=False) as time:
         client = register(**PUBLIC)
-        stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
+        stop_agent(actor=world.ANONYMOUS, agent=client.agent, reason="phishing")
         time.shift(timedelta(days=30))
         assert sweep_unused_registrations() == 0
     assert query_of(client.authorize())["error"] == "unauthorized_client"
@@ -264,7 +264,7 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
 
     assert decision()["allowed"] is True
     create_policy(
-        actor=world.ANYBODY,
+        actor=world.ANONYMOUS,
         organization=developer.organization,
         agent=None,
         name="No reading",
@@ -278,7 +278,7 @@ def test_a_stopped_stock_client_gets_nothing_more(register: Any, world: Any, ada
 
     client = register(**PUBLIC)
     tokens = client.tokens(ada, resource=service.server.identifier)
-    stop_agent(actor=world.ANYBODY, agent=client.agent, reason="phishing")
+    stop_agent(actor=world.ANONYMOUS, agent=client.agent, reason="phishing")
     assert query_of(client.authorize())["error"] == "unauthorized_client"
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
     assert introspect(service, tokens["access_token"]) == {"active": False}

@@ -44,7 +44,7 @@ def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
 
     client.tokens(bob, scope="email:read")
     client.tokens(ada, scope="email:read")
-    revoke_consent(actor=world.ANYBODY, consent=ada.consents.get())
+    revoke_consent(actor=world.ANONYMOUS, consent=ada.consents.get())
     assert shown(screen(client, world, ada, "email:read"), "known") == []
 
 
@@ -94,7 +94,7 @@ def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read email:send")["Location"]
     form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
-    revoke_consent(actor=world.ANYBODY, consent=ada.consents.get(status="approved"))
+    revoke_consent(actor=world.ANONYMOUS, consent=ada.consents.get(status="approved"))
 
     answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
 
@@ -116,7 +116,7 @@ def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_ag
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read")["Location"]
     form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
-    update_agent(actor=world.ANYBODY, agent=client.agent, changes={"allowed_scopes": ["email:read"]})
+    update_agent(actor=world.ANONYMOUS, agent=client.agent, changes={"allowed_scopes": ["email:read"]})
     assert browser.post(url, {**form, "scopes": ["email:read", "email:send"]}).status_code == 409
 
 

@@ -19,7 +19,7 @@ from policies.models import Policy
 from policies.rules import RuleContext
 from policies.rules.ledger import Ledger, LimitKind
 from policies.services import create_policy, update_policy
-from tests.world import ANYBODY, Grant, make_grant
+from tests.world import ANONYMOUS, Grant, make_grant
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 MOST, THREADS, CALLS = 40, 4, 30
@@ -76,7 +76,7 @@ def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: 
 
 
 def _ask(grant: Grant) -> bool:
-    request = VerifyRequest(token=grant.access_token, required_scopes=("email:read",), actor=ANYBODY)
+    request = VerifyRequest(token=grant.access_token, required_scopes=("email:read",), actor=ANONYMOUS)
     return decide([request])[0].allowed
 
 

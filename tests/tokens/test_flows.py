@@ -18,7 +18,7 @@ from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.constants import CHALLENGE, VERIFIER
-from tests.world import ANYBODY, Grant, allow, as_user, ask, make_agent, make_developer, make_grant, make_user
+from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_agent, make_developer, make_grant, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.models import AccessToken, RefreshToken, TokenFamily
@@ -35,16 +35,16 @@ def make_code(**fields: Any) -> tuple[Any, str]:
 
 
 def exchange(agent: Any, code: str, **fields: Any) -> IssuedTokens | Refusal:
-    return exchange_code(actor=ANYBODY, agent=agent, code=code, **fields)
+    return exchange_code(actor=ANONYMOUS, agent=agent, code=code, **fields)
 
 
 def refresh(grant: Grant, token: str | None = None, **fields: Any) -> IssuedTokens | Refusal:
     token = token or grant.refresh_token
-    return refresh_tokens(actor=ANYBODY, agent=grant.agent, refresh_token=token, **fields)
+    return refresh_tokens(actor=ANONYMOUS, agent=grant.agent, refresh_token=token, **fields)
 
 
 def is_allowed(token: str) -> bool:
-    return decide([VerifyRequest(token=token, required_scopes=("email:read",), actor=ANYBODY)])[0].allowed
+    return decide([VerifyRequest(token=token, required_scopes=("email:read",), actor=ANONYMOUS)])[0].allowed
 
 
 def test_no_secret_is_stored_or_shown() -> None:
@@ -175,14 +175,14 @@ def test_either_token_revokes_the_family_and_strangers_revoke_nothing() -> None:
     grant = make_grant()
     other = make_agent(make_developer("other@example.com", "Other"))
 
-    assert not revoke_token(actor=ANYBODY, token=grant.access_token, agent=other)
-    assert not revoke_token(actor=ANYBODY, token="unknown")
+    assert not revoke_token(actor=ANONYMOUS, token=grant.access_token, agent=other)
+    assert not revoke_token(actor=ANONYMOUS, token="unknown")
     assert is_allowed(grant.access_token)
 
-    assert revoke_token(actor=ANYBODY, token=grant.access_token)
+    assert revoke_token(actor=ANONYMOUS, token=grant.access_token)
     assert not is_allowed(grant.access_token)
     assert isinstance(refresh(grant), Refusal)
-    assert not revoke_token(actor=ANYBODY, token=grant.refresh_token)
+    assert not revoke_token(actor=ANONYMOUS, token=grant.refresh_token)
 
 
 def test_a_later_scope_of_the_agent_does_not_reach_an_old_consent() -> None:
@@ -193,13 +193,13 @@ def test_a_later_scope_of_the_agent_does_not_reach_an_old_consent() -> None:
 
 def test_a_client_on_its_own_gets_no_refresh_token_and_no_more_than_it_may() -> None:
     agent = make_agent(make_developer("dev@example.com", "Acme"), allowed_scopes=["db:read"])
-    issued = issue_client_token(actor=ANYBODY, agent=agent, scopes=[])
+    issued = issue_client_token(actor=ANONYMOUS, agent=agent, scopes=[])
     assert isinstance(issued, IssuedTokens)
     assert issued.refresh_token is None
-    decision = decide([VerifyRequest(token=issued.access_token, required_scopes=("db:read",), actor=ANYBODY)])[0]
+    decision = decide([VerifyRequest(token=issued.access_token, required_scopes=("db:read",), actor=ANONYMOUS)])[0]
     assert (decision.allowed, decision.user_id, decision.consent_id) == (True, None, None)
 
-    refusal = issue_client_token(actor=ANYBODY, agent=agent, scopes=["db:write"])
+    refusal = issue_client_token(actor=ANONYMOUS, agent=agent, scopes=["db:write"])
     assert isinstance(refusal, Refusal)
 
 

@@ -14,7 +14,7 @@ from core.actor import Actor
 from decisions.requests import Reason
 from developers.acting import as_developer
 from policies.services import create_policy
-from tests.world import ANYBODY, make_agent
+from tests.world import ANONYMOUS, make_agent
 from web.sentences import REASONS, SENTENCES, sentence
 
 
@@ -47,7 +47,7 @@ def test_a_denial_says_why_in_plain_words(as_ada, say):
 
 
 def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
-    actor = as_developer(ANYBODY, developer)
+    actor = as_developer(ANONYMOUS, developer)
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
     policy = create_policy(actor=actor, organization=developer.organization, name="No mail", rules=rules)
     say(outcome=Outcome.DENIED, reason="policy_denied", policy_id=policy.id, scopes=["email:send"])

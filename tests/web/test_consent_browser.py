@@ -126,7 +126,7 @@ def test_the_api_decides_with_a_session_token_but_not_with_another_browsers_sess
     path = f"/api/v1/consent/{start(oauth_client, as_bob).id}/{verb}"
     refused = world.sign_in(ada).post(path, {}, content_type="application/json")
     assert (refused.status_code, refused.json()["code"]) == (403, "other_browser")
-    token = open_session(actor=world.ANYBODY, user=ada).token
+    token = open_session(actor=world.ANONYMOUS, user=ada).token
     headers = {"Authorization": f"Bearer {token}"}
     assert Client().post(path, {}, content_type="application/json", headers=headers).status_code == 200
 

@@ -50,7 +50,7 @@ def test_a_withdrawn_redirect_uri_receives_nothing(as_ada, ask, agent, form):
 def test_nor_through_the_api(ask, agent, ada, verb):
     consent = ask()
     withdraw(agent)
-    headers = {"Authorization": f"Bearer {open_session(actor=world.ANYBODY, user=ada).token}"}
+    headers = {"Authorization": f"Bearer {open_session(actor=world.ANONYMOUS, user=ada).token}"}
     path = f"/api/v1/consent/{consent.id}/{verb}"
     answer = Client().post(path, {}, content_type="application/json", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_redirect_uri")
@@ -144,7 +144,7 @@ def test_the_service_of_a_stock_client_counts_as_well(as_ada, developer):
 def test_through_the_api_a_suspended_agent_can_be_refused_but_not_allowed(ask, agent, ada):
     consent = ask()
     stop_agent(actor=SYSTEM, agent=agent, reason="spam")
-    headers = {"Authorization": f"Bearer {open_session(actor=world.ANYBODY, user=ada).token}"}
+    headers = {"Authorization": f"Bearer {open_session(actor=world.ANONYMOUS, user=ada).token}"}
     path = f"/api/v1/consent/{consent.id}"
     refused = Client().post(f"{path}/approve", {}, content_type="application/json", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (403, "agent_suspended")

@@ -14,7 +14,7 @@ from policies.rules import RULES
 from policies.rules.parsing import parse_rule
 from policies.services import create_policy
 from tests.policies.test_cases import ONE_OF_EACH
-from tests.world import ANYBODY, make_agent
+from tests.world import ANONYMOUS, make_agent
 from web.forms.rules import form_class
 
 RATE_LIMIT = {
@@ -88,7 +88,7 @@ def policy(developer):
 
 def make_policy(developer, **fields):
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
-    actor = as_developer(ANYBODY, developer)
+    actor = as_developer(ANONYMOUS, developer)
     fields = {"name": "No mail", "rules": rules, **fields}
     return create_policy(actor=actor, organization=developer.organization, **fields)
 

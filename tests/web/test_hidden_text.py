@@ -167,14 +167,14 @@ def test_a_proxy_is_held_to_the_same(db, field):
 
 def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_developer, ada, agent, developer):
     create_policy(
-        actor=world.ANYBODY,
+        actor=world.ANONYMOUS,
         organization=developer.organization,
         agent=agent,
         name="No sending",
         rules=[{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
     )
     approval = approve_consent(actor=world.as_user(ada), consent=world.ask(agent), user=ada, choice=Choice())
-    token = exchange_code(actor=world.ANYBODY, agent=agent, code=approval.code).access_token
+    token = exchange_code(actor=world.ANONYMOUS, agent=agent, code=approval.code).access_token
     hidden = f"email:{TAGS}\u200bsend"
     assert verify(token, action=hidden, resource=f"https://pay{TAGS}.example").json()["reason"] == "policy_denied"
     proxied = {"scopes": "email:read", "action": hidden, "resource": f"pay{TAGS}"}

@@ -30,7 +30,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 
 @pytest.fixture
 def everything(granted, developer, world):
-    actor = as_developer(world.ANYBODY, developer)
+    actor = as_developer(world.ANONYMOUS, developer)
     create_policy(actor=actor, organization=developer.organization, name="Empty", rules=[])
 
 

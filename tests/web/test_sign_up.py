@@ -12,7 +12,7 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import start_registration
 from accounts.services import new_user
 from tests.mails import code_in
-from tests.world import ANYBODY
+from tests.world import ANONYMOUS
 
 ADA, PASSWORD = "ada@example.com", "correct-horse-battery-7"
 FORM = {"email": ADA, "password1": PASSWORD}
@@ -80,7 +80,7 @@ def test_no_mail_of_a_sign_up_has_a_link_that_does_something(client: Client, req
 def test_new_and_taken_addresses_look_alike(required: None, mails: list[Any], monkeypatch: Any) -> None:
     from accounts.services import register_user
 
-    register_user(actor=ANYBODY, email="taken@example.com", password=PASSWORD)
+    register_user(actor=ANONYMOUS, email="taken@example.com", password=PASSWORD)
     hashed: list[str] = []
     encode = Argon2PasswordHasher.encode
     monkeypatch.setattr(Argon2PasswordHasher, "encode", lambda *args: hashed.append("x") or encode(*args))
@@ -124,7 +124,7 @@ def test_sign_ups_and_guesses_are_throttled(client: Client, required: None, sett
 
 def test_without_a_sign_up_there_is_nothing_to_confirm(client: Client, required: None) -> None:
     start_registration(
-        actor=ANYBODY, kind=PendingRegistration.Kind.BROWSER, user=new_user(email=ADA, password=PASSWORD)
+        actor=ANONYMOUS, kind=PendingRegistration.Kind.BROWSER, user=new_user(email=ADA, password=PASSWORD)
     )
     assert client.post(CONFIRM, {"code": "x"})["Location"] == "/accounts/signup/"
 

@@ -13,7 +13,7 @@ from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.mails import code_in
 from tests.oauth.client import make_client
-from tests.world import ANYBODY, PASSWORD, allow, ask, make_agent, make_developer, make_resource_server, make_user
+from tests.world import ANONYMOUS, PASSWORD, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -79,7 +79,7 @@ def places(db):
     ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     local = make_agent(developer, redirect_uris=["http://localhost/cb"])
-    actor = as_developer(ANYBODY, developer)
+    actor = as_developer(ANONYMOUS, developer)
     policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
     stopped = make_agent(developer, name="Stopped")
     stop_agent(actor=SYSTEM, agent=stopped, reason="w" * 200)
