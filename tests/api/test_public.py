@@ -1,4 +1,4 @@
-"""What anonymous may read: scopes, health, the document."""
+"""What a caller without credentials may read: scopes, health, the document."""
 
 import json
 from html import unescape
