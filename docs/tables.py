@@ -1,4 +1,4 @@
-"""Write the tables of docs/ that are generated: endpoints, errors, scopes, rule types, decisions.
+"""Write the generated tables of docs/: endpoints, errors, scopes, rule types, decisions.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -29,7 +29,7 @@ CREDENTIALS = {
 
 
 def endpoints() -> Iterator[str]:
-    """Yield a table of the JSON API's endpoints for each part of it, from docs/openapi.json."""
+    """Yield a table of endpoints for each part of the JSON API, from docs/openapi.json."""
     paths = json.loads((FOLDER / "openapi.json").read_text())["paths"]
     rows: dict[tuple[str, str, str, str], list[str]] = {}
     for path, methods in sorted(paths.items()):
@@ -46,7 +46,7 @@ def endpoints() -> Iterator[str]:
 def _credentials(operation: dict[str, Any]) -> str:
     kinds = operation.get("security", [{}])
     names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
-    # Client credentials may be in the body instead, where this list does not show them.
+    # Client credentials may also be in the body, which this list does not show.
     is_optional = {} in kinds and {"basic": []} not in kinds
     return f"{names}, optional" if names and is_optional else names or "none"
 
@@ -55,7 +55,7 @@ def errors() -> Iterator[str]:
     """Yield a table of the error codes of the JSON API."""
     from api.documentation import known_errors
 
-    import_module("agentgate.urls")  # Errors are known once the modules of all views are loaded.
+    import_module("agentgate.urls")  # An error is listed once the modules of all views are loaded.
     yield "| code | status | meaning | remedy |\n|---|---|---|---|\n"
     yield from (_row(f"`{each.code}`", str(each.status), f"{each.title}.", each.remedy) for each in known_errors())
     yield "\n"
@@ -74,7 +74,7 @@ def scopes() -> Iterator[str]:
 
 
 def rules() -> Iterator[str]:
-    """Yield for each rule type what it does and a table of its fields."""
+    """Yield the description of each rule type and a table of its fields."""
     from policies.rules import RULES
 
     for name, rule in sorted(RULES.items()):
@@ -94,7 +94,7 @@ def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _value(part: dict[str, Any]) -> str:
-    """Return what a field takes: "integer, 1 to 100, default 10"."""
+    """Return the values that a field accepts: "integer, 1 to 100, default 10"."""
     if "enum" in part:
         words = part.get("x-enumDescriptions", {})
         kind = ", ".join(f"`{value}` ({words[value]})" if value in words else f"`{value}`" for value in part["enum"])
@@ -108,7 +108,7 @@ def _value(part: dict[str, Any]) -> str:
 
 
 def decisions() -> Iterator[str]:
-    """Yield a link to each page of docs/adr/, by its title: "12. A person is always asked"."""
+    """Yield a link to each page of docs/adr/, by its title: "12. The user is always asked"."""
     for path in sorted((FOLDER / "adr").glob("0*.md")):
         number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(" ")
         yield f"{number} [{title}]({path.name})\n"
@@ -128,12 +128,12 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def fresh(page: str) -> str:
-    """Return a page with its tables as they should be."""
+    """Return the page with its tables generated again."""
     return BLOCK.sub(lambda match: match[1] + "\n" + "".join(TABLES[match[2]]()) + match[3], page)
 
 
 def stale_pages() -> dict[Path, str]:
-    """Return the pages whose tables are out of date, with what they should say."""
+    """Return the pages whose tables are out of date, with their new content."""
     pages = {path: path.read_text() for path in sorted(FOLDER.rglob("*.md"))}
     return {path: fresh(page) for path, page in pages.items() if fresh(page) != page}
 
