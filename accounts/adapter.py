@@ -1,4 +1,4 @@
-"""allauth's hooks: the browser signs in through the same service as the API, and its mails are ours."""
+"""allauth's adapter: browsers sign in through the same service as the API, and emails use our own templates."""
 
 import re
 from typing import Any
@@ -21,8 +21,8 @@ from accounts.services import check_password, record_sign_in
 from core.errors import Throttled
 from core.http import visitor
 
-# Endpoints of programs, and Django's sign-out, which takes a form only: a browser would end at a 405 or at bare JSON.
-NO_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
+# Endpoints for programs, and Django's sign-out, which accepts only POST: a browser would get bare JSON or a 405.
+NOT_A_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -35,7 +35,7 @@ class AccountAdapter(DefaultAccountAdapter):
     }
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
-        """Return the person whose primary address and password these are. Raises `ValidationError` when throttled."""
+        """Return the user with this primary address and password. Raises `ValidationError` when throttled."""
         email, password = str(credentials.get("email") or ""), str(credentials.get("password") or "")
         try:
             return check_password(actor=visitor(request), email=email, password=password)
@@ -45,7 +45,7 @@ class AccountAdapter(DefaultAccountAdapter):
             return None
 
     def is_ajax(self, request: HttpRequest) -> bool:
-        """No page answers a script: allauth's answer repeats what was typed, the password included."""
+        """Return False: allauth's JSON response would repeat the submitted form, including the password."""
         return False
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
@@ -58,11 +58,11 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{settings.API_URL}{path}"
 
     def is_safe_url(self, url: str | None) -> bool:
-        """Return whether signing in may lead there: to a page, and not to what only forms and programs post to."""
-        return bool(super().is_safe_url(url)) and not NO_PAGE.match(urlsplit(url or "").path)
+        """Return whether a sign-in may redirect to `url`: a page, and not an endpoint for forms or programs."""
+        return bool(super().is_safe_url(url)) and not NOT_A_PAGE.match(urlsplit(url or "").path)
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        """The proxy middleware has already settled it."""
+        """Return the address that the proxy middleware has determined."""
         return visitor(request).ip or ""
 
 

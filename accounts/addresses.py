@@ -1,4 +1,4 @@
-"""The one form of an e-mail address under which accounts are kept, compared, throttled and written to."""
+"""The normalized form of email addresses, in which they are stored, compared, throttled and used to send mail."""
 
 import re
 import unicodedata
@@ -12,17 +12,17 @@ _A_LABEL = "xn--"
 
 
 def normalize_email(address: str) -> str:
-    """Return `address` after NFKC, in lower case, its domain in A-labels (UTS 46, RFC 5891).
+    """Return `address` in NFKC and lower case, with its domain in A-labels (UTS 46, RFC 5891).
 
-    Two spellings of one mailbox must not be two accounts, and mail must go to the address that was compared. Raises
-    `Invalid` when the domain has no such form. What has no `@` is no address and matches no account.
+    Two spellings of one mailbox must not be two accounts, and email must go to the address that was compared. Raises
+    `Invalid` if the domain has no such form. A text without `@` is not an address and matches no account.
     """
     local, at, domain = unicodedata.normalize("NFKC", address).strip().lower().rpartition("@")
     return f"{local}@{_encode_domain(domain)}" if at else domain
 
 
 def _encode_domain(domain: str) -> str:
-    """Encode label by label: one that IDNA does not know, such as `ab--cd`, says nothing about its neighbours."""
+    """Encode each label by itself, so that a label outside IDNA, such as `ab--cd`, does not affect the others."""
     try:
         return ".".join(map(_encode_label, idna.uts46_remap(domain).split(".")))
     except UnicodeError as error:

@@ -24,7 +24,7 @@ def _impact(users: QuerySet[Any]) -> list[str]:
 
 @reasoned_action("Deactivate selected users", impact=_impact)
 def deactivate(actor: Actor, user: User, reason: str) -> bool:
-    """Skip the administrator's own row, so that they cannot lock themselves out by mistake."""
+    """Skip the administrator's own account, so that they cannot lock themselves out by mistake."""
     if not user.is_active or user.id == actor.id:
         return False
     deactivate_user(actor=actor, user=user, reason=reason)

@@ -1,7 +1,7 @@
-"""Codes that prove an address: mailed, typed, kept as keyed digests.
+"""Codes that verify an email address. They are sent by email and stored as keyed digests.
 
-A code has 50 random bits, so that guesses need no counter per row: a stranger could use such a counter up and so cancel
-the owner's code. Guesses are limited by the sender's address instead.
+A code has 50 random bits, so guesses need no counter per code: an attacker could exhaust such a counter to cancel the
+owner's code. Guesses are limited by IP address instead.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from core.crypto import keyed_digest
 from limits.throttle import Throttle, address_subjects
 
 LIFETIME = timedelta(minutes=15)
-# Crockford's Base32: nothing looks like something else in it.
+# Crockford's Base32 has no characters that look alike.
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 LENGTH = 10
 _MISREAD = str.maketrans("OIL", "011", "- \t")
@@ -31,9 +31,9 @@ def new_code() -> str:
 
 
 def code_digest(code: str, *context: str) -> str:
-    """Return the digest of a code as typed, good only in this context (what it proves, and to whom).
+    """Return the digest of a code as the user typed it, bound to `context`: what it verifies, and for whom.
 
-    It is an HMAC, so how long its lookup takes tells nothing about the code.
+    It is an HMAC, so the time of its lookup reveals nothing about the code.
     """
     typed = code.upper().translate(_MISREAD)
     return keyed_digest("address-code", canonical_json([*context, typed]))
@@ -41,7 +41,7 @@ def code_digest(code: str, *context: str) -> str:
 
 @contextmanager
 def code_attempt(actor: Actor) -> Iterator[None]:
-    """Count an `InvalidCode` raised inside against the address. Raises `Throttled`. Open no transaction before."""
+    """Count an `InvalidCode` raised inside by IP address. Raises `Throttled`. Use it outside any transaction."""
     throttle, subjects = Throttle("address-code", settings.THROTTLE_SIGN_IN), address_subjects(actor.ip or "")
     throttle.hit(*subjects)
     try:

@@ -1,4 +1,4 @@
-"""allauth's forms with our services and labels, and fields that several forms share."""
+"""allauth's forms with our services and labels, and fields shared by several forms."""
 
 from typing import Any
 
@@ -53,13 +53,13 @@ class LoginForm(allauth_forms.LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["login"] = EmailField()
-        _use_plain_words(self)
+        _set_labels(self)
 
 
 class ReauthenticateForm(allauth_forms.ReauthenticateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _use_plain_words(self)
+        _set_labels(self)
 
 
 class ResetPasswordForm(forms.Form):
@@ -95,7 +95,7 @@ class TwoPasswords(forms.Form):
 class ResetPasswordKeyForm(TwoPasswords, allauth_forms.ResetPasswordKeyForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _use_plain_words(self)
+        _set_labels(self)
 
     def save(self) -> None:
         actor = visitor(context.request)
@@ -107,7 +107,7 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _use_plain_words(self)
+        _set_labels(self)
 
     def clean_oldpassword(self) -> str:
         """Check it like a sign-in, so that failed attempts are throttled and logged in the same way."""
@@ -123,7 +123,7 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
         passwords.change_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
 
 
-def _use_plain_words(form: forms.Form) -> None:
+def _set_labels(form: forms.Form) -> None:
     """Replace allauth's labels. Remove placeholders, and links that our pages already have."""
     for name, field in form.fields.items():
         field.widget.attrs.pop("placeholder", None)

@@ -1,4 +1,4 @@
-"""Mails to people. Each is `templates/account/email/<name>_subject.txt` and `<name>_message.txt`."""
+"""Emails to users. Templates: `templates/account/email/<name>_subject.txt` and `<name>_message.txt`."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -14,9 +14,9 @@ from core.actor import Actor
 
 
 def send_mail(name: str, *, to: str, actor: Actor, context: Mapping[str, Any] | None = None) -> None:
-    """Send the mail once the transaction has committed; a failure is logged and changes nothing.
+    """Send an email after the transaction commits. A failure is logged and has no other effect.
 
-    Links start with `API_URL`: a Host header is whatever the sender of the request says.
+    Links start with `API_URL`, because the sender of a request controls its Host header.
     """
     facts = {"site_url": settings.API_URL, "site_host": settings.HOSTNAME, "at": clock.now(), "ip": actor.ip, "to": to}
     values = {**facts, **(context or {})}

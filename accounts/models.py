@@ -1,4 +1,4 @@
-"""The person, and the session tokens that stand for them at the API."""
+"""Users, API sessions, known IP addresses, pending registrations and verification codes."""
 
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create an administrator. The operator of the server vouches for the address."""
+        """Create an administrator with a verified address: the operator of the server vouches for it."""
         with transaction.atomic(using=self._db):
             user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
@@ -36,9 +36,9 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person, known by a normalized e-mail address. `is_active=False` stops every agent of theirs.
+    """A user, identified by a normalized email address. `is_active=False` stops every agent that acts for them.
 
-    `email` is the primary one of allauth's `EmailAddress` rows, which say whether an address is verified.
+    `email` is the primary one of allauth's `EmailAddress` rows, which store whether an address is verified.
     """
 
     id = PrefixedIdField(prefix="usr")
@@ -60,9 +60,9 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.email
 
     def check_password(self, raw_password: str) -> bool:
-        """Return whether it is right; hash it anew where the parameters have changed since.
+        """Return whether the password is right; rehash it if the hashing parameters have changed.
 
-        Only over the hash that it was checked against: a password chosen meanwhile stays.
+        The new hash replaces only the hash it was checked against, so that a password set meanwhile is kept.
         """
 
         def rehash(password: str) -> None:
@@ -80,9 +80,9 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class SessionToken(models.Model):
-    """A signed-in person at the API: `st_...`, of which the digest is kept.
+    """A user's API session. Only the digest of its token, `st_...`, is stored.
 
-    `auth_hash` is Django's session auth hash: the token ends with the password it was opened under.
+    `auth_hash` is Django's session auth hash, so a change of the password ends the session.
     """
 
     id = PrefixedIdField(prefix="ses")
@@ -101,7 +101,7 @@ class SessionToken(models.Model):
 
 
 class KnownAddress(models.Model):
-    """An address from which a person has signed in: guesses made elsewhere do not lock it out."""
+    """A network from which a user has signed in. Guesses made elsewhere do not lock the user out there."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
     digest = models.CharField(max_length=64)
@@ -116,14 +116,14 @@ class KnownAddress(models.Model):
 
 
 class PendingRegistration(models.Model):
-    """A registration whose address is not proved yet, for 15 minutes. No account exists before.
+    """A registration that waits up to 15 minutes for its address to be verified. Until then there is no account.
 
-    `digest` is that of the mailed code; `password` is hashed; `sender` is a keyed digest of the network that it came
-    from. A taken address gets a row too, whose code goes nowhere.
+    `digest` is the digest of the emailed code, `password` is hashed, and `sender` is a keyed digest of the network that
+    the request came from. A taken address gets a row too, but its code is never sent.
     """
 
     class Kind(models.TextChoices):
-        """Where it is confirmed."""
+        """Where the registration is confirmed."""
 
         USER = "user"
         DEVELOPER = "developer"
@@ -147,7 +147,7 @@ class PendingRegistration(models.Model):
 
 
 class AddressCode(models.Model):
-    """A code on its way to an address that a person wants to prove, by its digest."""
+    """A code sent to an address that a user wants to verify. Only its digest is stored."""
 
     id = PrefixedIdField(prefix="adc")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="address_codes")

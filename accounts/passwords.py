@@ -1,7 +1,7 @@
-"""Choosing a new password, and what ends with the old one.
+"""Changing and resetting passwords, and ending what depends on the old one.
 
-Browser sessions carry a hash of the password (Django's session auth hash), and so do API sessions: both end with it,
-also those that a sign-in with the old password opens a moment later.
+Browser and API sessions contain a hash of the password (Django's session auth hash), so a new password ends them,
+including those that a concurrent sign-in with the old password opens a moment later.
 """
 
 from datetime import datetime
@@ -15,7 +15,7 @@ from accounts.models import AddressCode, KnownAddress, SessionToken, User
 from accounts.selectors import has_verified_address
 from accounts.services import hold_account
 from accounts.signals import account_reclaimed
-from accounts.verification import prove_primary_address
+from accounts.verification import verify_primary_address
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock
@@ -24,10 +24,10 @@ from core.locks import revocation
 
 
 def change_password(*, actor: Actor, user: User, password: str) -> None:
-    """Set the password of a person who gave the old one; end every API session. Raises `NotAuthenticated`.
+    """Set the password of a user who entered the old one, and end every API session.
 
-    `user` is the person as they were when they gave it. Hashing takes a tenth of a second: it comes before the
-    transaction.
+    `user` is the user as read when the old password was checked. Raises `NotAuthenticated` if the account has changed
+    since. Hashing takes a tenth of a second, so it happens before the transaction.
     """
     hashed = make_password(password)
     with transaction.atomic():
@@ -36,11 +36,11 @@ def change_password(*, actor: Actor, user: User, password: str) -> None:
 
 
 def reset_password(*, actor: Actor, user: User, password: str) -> None:
-    """Set the password of a person who read the mail sent to their primary address; end every session.
+    """Set the password of a user who opened the link emailed to their primary address, and end every session.
 
-    When this proves an address that was never verified before, everything made before ends in the same transaction.
-    `user` is the person as they were when the link was checked. Raises `NotAuthenticated` when the link would no
-    longer work: it was used meanwhile, or the account moved to another address, which this mail does not prove.
+    If this verifies an address for the first time, everything created before ends in the same transaction. `user` is
+    the user as read when the link was checked. Raises `NotAuthenticated` if the link no longer works: it was used
+    meanwhile, or the account has another primary address now, which this email does not verify.
     """
     hashed = make_password(password)
     with revocation():
@@ -62,10 +62,10 @@ def _replace_password(actor: Actor, held: User, hashed: str, method: str) -> Non
 
 
 def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:
-    """End what was made before the address was proved: a stranger may have registered it and waited."""
+    """End what was created before the address was verified: an attacker may have registered it in advance."""
     actor = actor.acting_as("user", user.id)
     removed, _ = EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
-    prove_primary_address(user)
+    verify_primary_address(user)
     KnownAddress.objects.filter(user=user).delete()
     account_reclaimed.send(sender=User, user=user, actor=actor, now=now)
     metadata = {"removedAddresses": removed}

@@ -1,4 +1,4 @@
-"""Whether the person at this browser gave their password a moment ago: a session left open is not enough."""
+"""Recent sign-ins: some actions need a password entered a moment ago, because a session may be left open."""
 
 from typing import Any
 
@@ -13,18 +13,18 @@ _KEY = "signed_in_at"
 
 
 def signed_in_recently(request: HttpRequest) -> bool:
-    """Return whether this session's password was given within `RECENT_SIGN_IN`."""
+    """Return whether the user of this session entered their password within `RECENT_SIGN_IN`."""
     age = clock.now().timestamp() - request.session.get(_KEY, 0.0)
     return bool(0 <= age < settings.RECENT_SIGN_IN.total_seconds())
 
 
 @receiver(user_logged_in)
-def note_sign_in(request: HttpRequest, **kwargs: Any) -> None:
+def record_sign_in_time(request: HttpRequest, **kwargs: Any) -> None:
     request.session[_KEY] = clock.now().timestamp()
 
 
 @receiver(authentication_step_completed)
-def note_reauthentication(request: HttpRequest, **kwargs: Any) -> None:
-    """Note a repeated password; at a sign-in the step comes before the session is the person's."""
+def record_reauthentication_time(request: HttpRequest, **kwargs: Any) -> None:
+    """Record a reauthentication. At a sign-in, this signal comes before the session belongs to the user."""
     if kwargs.get("reauthenticated"):
         request.session[_KEY] = clock.now().timestamp()

@@ -1,4 +1,4 @@
-"""The token in the link that resets a password."""
+"""The token in a password reset link."""
 
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 
@@ -6,10 +6,10 @@ from accounts.models import User
 
 
 class ResetTokens(PasswordResetTokenGenerator):
-    """Ends with the password, so it works once, and with the primary address.
+    """Tokens that stop working when the password or the primary address changes, so each works once.
 
-    Nothing else that a stranger who knows the old password can do ends it: Django's own ends with every sign-in. It
-    works for a person not saved, too, so that a mail to an unknown address costs the same.
+    Django's own tokens also end with every sign-in, so a stranger who knows the old password could end them. An unsaved
+    user gets a token too, so that an email to an unknown address costs the same work.
     """
 
     key_salt = "accounts.reset_tokens"

@@ -1,4 +1,4 @@
-"""Reads of people and their sessions."""
+"""Reads of users, their sessions and addresses."""
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -11,7 +11,7 @@ from core import clock, secrets
 
 
 def session_for_token(token: str) -> SessionToken | None:
-    """Return the live session of an active person whose password is still the same. None for anything else."""
+    """Return the live session of an active user whose password has not changed since. None otherwise."""
     live = SessionToken.objects.select_related("user").filter(expires_at__gt=clock.now(), user__is_active=True)
     session = live.filter(digest=secrets.digest(token)).first()
     if session is None or not constant_time_compare(session.auth_hash, session.user.get_session_auth_hash()):
@@ -20,34 +20,34 @@ def session_for_token(token: str) -> SessionToken | None:
 
 
 def sessions_for_user(user: User) -> QuerySet[SessionToken]:
-    """Return the person's live API sessions, newest first."""
+    """Return the user's live API sessions, newest first."""
     return SessionToken.objects.filter(user=user, expires_at__gt=clock.now())
 
 
 def has_verified_address(user: User) -> bool:
-    """Return whether the person has ever proved that their primary address is theirs."""
+    """Return whether the user's primary address is verified."""
     return bool(EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists())
 
 
 def is_main_address(email: str) -> bool:
-    """Return whether a normalized address is an account's primary one, which signs in and resets the password."""
+    """Return whether a normalized address is an account's primary one, which signs in and receives reset links."""
     return bool(User.objects.filter(email=email).exists())
 
 
 def address_is_taken(email: str) -> bool:
-    """Return whether a normalized address is an account's primary one, or a proved one of any account."""
-    proved = EmailAddress.objects.filter(email=email, verified=True)
-    return any([is_main_address(email), proved.exists()])
+    """Return whether a normalized address is an account's primary address, or a verified one of any account."""
+    verified = EmailAddress.objects.filter(email=email, verified=True)
+    return any([is_main_address(email), verified.exists()])
 
 
 def require_verified_address(user: User) -> None:
-    """Raise `EmailUnverified` where addresses must be proved and this person's never was."""
+    """Raise `EmailUnverified` if addresses must be verified and this user's is not."""
     if settings.REQUIRE_VERIFIED_EMAIL and not has_verified_address(user):
         raise EmailUnverified("Request a code for your address, then confirm the address with the code.")
 
 
 def addresses_of(user: User) -> list[EmailAddress]:
-    """Return the person's addresses, the primary one first, also when no row was made for it yet."""
+    """Return the user's addresses, the primary one first even if it has no row yet."""
     rows = list(EmailAddress.objects.filter(user=user).order_by("-primary", "email"))
     if all(row.email != user.email for row in rows):
         rows.insert(0, EmailAddress(user=user, email=user.email, primary=True))

@@ -1,4 +1,4 @@
-"""What a person's account can go through."""
+"""Register users, check passwords, open and end sessions, and deactivate accounts."""
 
 from dataclasses import dataclass
 
@@ -26,16 +26,16 @@ from core.sweeps import BATCH, delete_batch
 
 @dataclass(frozen=True, slots=True)
 class OpenedSession:
-    """A new session and its token, which is shown this once."""
+    """A new session and its token, which cannot be read again."""
 
     session: SessionToken
     token: str
 
 
 def new_user(*, email: str, password: str, name: str = "") -> User:
-    """Return a person not yet saved. Raises `Invalid` when the password is weak.
+    """Return an unsaved user. Raises `Invalid` if the password is weak.
 
-    Hashing takes a tenth of a second: do it before a transaction opens, for SQLite has one writer.
+    Hashing takes a tenth of a second, so call it before a transaction opens: SQLite has only one writer.
     """
     user = User(email=normalize_email(email), name=name)
     _check_password(password, user)
@@ -44,7 +44,7 @@ def new_user(*, email: str, password: str, name: str = "") -> User:
 
 
 def add_user(*, actor: Actor, user: User, is_verified: bool = False) -> User:
-    """Save a new person, with a proved address or not. Raises `EmailTaken`."""
+    """Save a new user; `is_verified` is about the address. Raises `EmailTaken`."""
     taken = EmailTaken(f"{user.email} already has an account. Sign in instead.")
     if address_is_taken(user.email):
         raise taken
@@ -61,14 +61,14 @@ def add_user(*, actor: Actor, user: User, is_verified: bool = False) -> User:
 
 
 def register_user(*, actor: Actor, email: str, password: str, name: str = "") -> User:
-    """Create a person. Raises `EmailTaken`, and `Invalid` when the password is weak."""
+    """Create a user. Raises `EmailTaken`, and `Invalid` if the password is weak."""
     return add_user(actor=actor, user=new_user(email=email, password=password, name=name))
 
 
 def check_password(*, actor: Actor, email: str, password: str) -> User:
-    """Return the active person with this password. Raises `BadCredentials`, `Throttled`.
+    """Return the active user with this address and password. Raises `BadCredentials`, `Throttled`.
 
-    An unknown account costs the same work as a wrong password, so time tells nothing.
+    An unknown account costs the same work as a wrong password, so response times do not reveal which accounts exist.
     """
     throttle = SignInThrottle(email=email, actor=actor)
     throttle.attempt()
@@ -84,7 +84,7 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
 
 
 def open_session(*, actor: Actor, user: User, method: str = "password") -> OpenedSession:
-    """Sign `user` in at the API for 12 hours."""
+    """Open an API session for 12 hours."""
     token, now = secrets.new_secret("st"), clock.now()
     with transaction.atomic():
         session = SessionToken.objects.create(
@@ -101,7 +101,7 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
 
 @transaction.atomic
 def record_sign_in(*, actor: Actor, user: User, method: str) -> None:
-    """Log a sign-in, at the API or in the browser, and remember its address."""
+    """Log a sign-in, through the API or a browser, and remember its IP address."""
     remember_address(user=user, actor=actor)
     draft = Draft(
         event=Event.USER_SIGNED_IN,
@@ -120,7 +120,7 @@ def record_failed_sign_in(*, actor: Actor, user: User) -> None:
 
 @transaction.atomic
 def end_session(*, actor: Actor, user: User, session_id: str) -> None:
-    """End one of the person's own API sessions. Raises `NotFound`."""
+    """End one of the user's own API sessions. Raises `NotFound`."""
     deleted, _ = SessionToken.objects.filter(user=user, id=session_id).delete()
     if not deleted:
         raise NotFound("No such session.")
@@ -128,11 +128,11 @@ def end_session(*, actor: Actor, user: User, session_id: str) -> None:
 
 
 def hold_account(user: User) -> User:
-    """Lock the person's row until the transaction ends; return it as it is now.
+    """Lock the user's row until the transaction ends and return its current state.
 
-    Raises `NotAuthenticated` when the password or the primary address has changed, or the person was deactivated,
-    since `user` was read: what a reset or a deactivation ends must not be made a moment later by a request that had
-    signed in before, and a link mailed to one address says nothing about another.
+    Raises `NotAuthenticated` if the password or the primary address has changed, or the user was deactivated, since
+    `user` was read. A request authenticated earlier must not recreate what a reset or a deactivation has ended, and a
+    link emailed to one address does not verify another.
     """
     held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
     if (held.password, held.email) != (user.password, user.email) or not held.is_active:
@@ -140,13 +140,13 @@ def hold_account(user: User) -> User:
     return held
 
 
-def lock_person(user_id: str | None) -> None:
-    """Lock the person's row, whatever has become of them, until the transaction ends; None locks nothing."""
+def lock_user(user_id: str | None) -> None:
+    """Lock the user's row, whatever its state, until the transaction ends. Lock nothing if `user_id` is None."""
     User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
-    """Shut a person out and stop every agent that acts for them, at once."""
+    """Deactivate a user: end their API sessions and deny every request of agents that act for them."""
     with revocation():
         changed = User.objects.filter(id=user.id, is_active=True).update(is_active=False)
         SessionToken.objects.filter(user=user).delete()
@@ -155,25 +155,25 @@ def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
 
 
 def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
-    """Let a person in again; consents that were not revoked work again."""
+    """Reactivate a user. Consents that were not revoked work again."""
     with transaction.atomic():
         if User.objects.filter(id=user.id, is_active=False).update(is_active=True):
             _record_activation(Event.USER_REACTIVATED, actor=actor, user=user, reason=reason)
 
 
 def delete_expired_sessions(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` expired API sessions; return how many."""
+    """Delete up to `limit` expired API sessions; return the number deleted."""
     return delete_batch(SessionToken.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
 def delete_unused_addresses(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` addresses from which their person has not signed in for long; return how many."""
+    """Delete up to `limit` addresses without a sign-in in `KNOWN_ADDRESS_LIFETIME`; return the number deleted."""
     unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_ADDRESS_LIFETIME)
     return delete_batch(unused, limit=limit)
 
 
 def delete_expired_browser_sessions(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` expired browser sessions; return how many."""
+    """Delete up to `limit` expired browser sessions; return the number deleted."""
     return delete_batch(Session.objects.filter(expire_date__lte=clock.now()), limit=limit)
 
 

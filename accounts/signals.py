@@ -1,8 +1,8 @@
-"""Facts about an account that apps above this one act on, within the transaction that establishes them."""
+"""Signals that apps above this one handle, sent inside the transaction that changes the account."""
 
 from django.dispatch import Signal
 
-# A password reset proved an address that was never verified before: the account may have been a stranger's until now.
-# Receivers get `user`, `actor` and `now`, and end what was made before. They run inside `core.locks.revocation` and
-# must not open one of their own: its lock comes last.
+# A password reset has verified an address for the first time, so a stranger may have controlled the account until now.
+# Receivers get `user`, `actor` and `now`, and end what was created before. They run inside `core.locks.revocation` and
+# must not open another one: its lock comes last.
 account_reclaimed = Signal()

@@ -1,4 +1,4 @@
-"""Sweeps of what has expired. Small batches, safe to repeat."""
+"""Periodic deletion of expired rows, in small batches that are safe to repeat."""
 
 from celery import shared_task
 

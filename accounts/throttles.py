@@ -1,4 +1,4 @@
-"""Limits on guessing and on registering, by address and by account."""
+"""Limits on sign-ins and registrations, by IP address and by account."""
 
 from django.conf import settings
 
@@ -13,12 +13,12 @@ SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 
 
 class SignInThrottle:
-    """Limits failed sign-ins by address and account, and those that succeed, because hashing a password is expensive.
+    """Limits sign-ins by IP address and account: failed ones, and successful ones because hashing is expensive.
 
-    Failures made at once count exactly: each counts before the password is looked at and is given back when it was
-    right. At an address from which the person has signed in before, only the failures of this account made there
-    count, so strangers' guesses never stop the owner there. Sign-ins that succeed count afterwards: several under way
-    at once may go beyond the limit by as many.
+    Concurrent failures count exactly: each attempt counts before the password is checked, and is taken back if the
+    password was right. At an address from which the user has signed in before, only failures for this account from that
+    address count, so strangers' guesses never lock the owner out there. Successful sign-ins count afterwards, so
+    concurrent ones may exceed the limit by their number.
     """
 
     def __init__(self, *, email: str, actor: Actor) -> None:
@@ -30,23 +30,23 @@ class SignInThrottle:
         self.succeeding = _succeeding(account, actor)
 
     def attempt(self) -> None:
-        """Count a failure until the password proves right. Raises `Throttled`."""
+        """Count a failure, which `succeed` takes back. Raises `Throttled`."""
         self.successes.check(*self.succeeding)
         self.failures.hit(*self.failing)
 
     def succeed(self) -> None:
-        """Count a success instead of the failure: the password was right."""
+        """Replace the failure that `attempt` counted by a success."""
         self.failures.forgive(*self.failing)
         self.successes.count(*self.succeeding)
 
 
 def throttle_registration(actor: Actor) -> None:
-    """Count a registration from this address. Raises `Throttled`."""
+    """Count a registration from this IP address. Raises `Throttled`."""
     Throttle("registration", settings.THROTTLE_REGISTRATION).hit(*address_subjects(actor.ip or ""))
 
 
 def remember_address(*, user: User, actor: Actor) -> None:
-    """Note that the person has signed in from here."""
+    """Record that the user has signed in from this IP address."""
     KnownAddress.objects.update_or_create(
         user=user, digest=_address_digest(actor), defaults={"last_seen_at": clock.now()}
     )

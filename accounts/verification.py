@@ -1,6 +1,7 @@
-"""The addresses of a person: proving, adding, removing one, and choosing the primary one.
+"""The addresses of a user: verify, add and remove them, and choose the primary one.
 
-Each is done by a person who signed in a moment ago, told to the old address, and logged.
+Each change is logged, and the pages allow it only after a recent sign-in. Adding, removing and switching addresses
+also sends an email to the primary address, in a switch to the old and the new one.
 """
 
 from collections.abc import Iterator
@@ -29,10 +30,10 @@ IN_USE = "Another account has this address."
 
 @transaction.atomic
 def send_address_code(*, actor: Actor, user: User, email: str) -> None:
-    """Mail a code to an address that the person wants to prove: their own, or one to add.
+    """Email a code to an address that the user wants to verify: the primary one, or one to add.
 
-    To an address of another account a notice goes instead, with the same work and the same answer. Raises `Invalid`
-    for an address that the person has proved already, and for one too many.
+    An address of another account gets a notice instead, with the same work and the same response. Raises `Invalid` for
+    an address that the user has already verified, and beyond `MAX_ADDRESSES`.
     """
     email, now, code = normalize_email(email), clock.now(), codes.new_code()
     own = EmailAddress.objects.filter(user=user, verified=True)
@@ -50,13 +51,13 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
 
 @transaction.atomic
 def confirm_address(*, actor: Actor, user: User, email: str, code: str) -> None:
-    """Prove the person's primary address, or add a proved one. Raises `InvalidCode`, `EmailTaken`."""
+    """Verify the user's primary address, or add a verified address. Raises `InvalidCode`, `EmailTaken`."""
     user, email = hold_account(user), normalize_email(email)
     rows = AddressCode.objects.filter(digest=codes.code_digest(code, user.id, email), expires_at__gt=clock.now())
     if not rows.delete()[0]:
         raise InvalidCode("Check the code, or request a new one.")
     if email == user.email:
-        prove_primary_address(user)
+        verify_primary_address(user)
         _record(Event.USER_EMAIL_VERIFIED, actor, user, email)
         return
     if address_is_taken(email):
@@ -82,9 +83,9 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
 
 @transaction.atomic
 def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
-    """Let a proved address sign in and reset the password from now on. Raises `NotFound`, `Invalid`.
+    """Make a verified address the primary one, which signs in and receives reset links. Raises `NotFound`, `Invalid`.
 
-    An old address that was never proved is dropped: it may be a stranger's.
+    The old address is removed if it was never verified: it may belong to a stranger.
     """
     user = hold_account(user)
     address, old = _own_address(user, email), user.email
@@ -102,23 +103,23 @@ def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
         send_mail("address_changed", to=to, actor=actor, context={"address": address.email, "main": address.email})
 
 
-def prove_primary_address(user: User) -> None:
-    """Mark the primary address as proved. Call it in a transaction that holds the person's row.
+def verify_primary_address(user: User) -> None:
+    """Mark the primary address as verified. Call it in a transaction that has locked the user's row.
 
-    Another account may hold the address as a secondary one; the mailbox has decided for this account.
+    Removes the address from any account that has it as a secondary one: control of the mailbox decides.
     """
     EmailAddress.objects.filter(email=user.email, primary=False).exclude(user=user).delete()
     EmailAddress.objects.update_or_create(user=user, email=user.email, defaults={"primary": True, "verified": True})
 
 
 def delete_expired_address_codes(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` codes that were not used in time; return how many."""
+    """Delete up to `limit` expired codes; return the number deleted."""
     return delete_batch(AddressCode.objects.filter(expires_at__lte=clock.now()), limit=limit)
 
 
 @contextmanager
 def _unique_or_taken() -> Iterator[None]:
-    """Raise `EmailTaken` when another account took the address a moment ago."""
+    """Raise `EmailTaken` if another account has taken the address meanwhile."""
     try:
         with transaction.atomic():
             yield
@@ -134,5 +135,5 @@ def _own_address(user: User, email: str) -> EmailAddress:
 
 
 def _record(event: Event, actor: Actor, user: User, email: str) -> None:
-    """Log it; the address itself stays erasable."""
+    """Log the event with the address as personal data, which can be erased."""
     record(Draft(event=event, actor=actor.acting_as("user", user.id), user_id=user.id, personal={"email": email}))

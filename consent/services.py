@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
-from accounts.services import lock_person
+from accounts.services import lock_user
 from agents.errors import InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import matches_registered
@@ -105,7 +105,7 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
     for what was never granted or has run out.
     """
     with revocation():
-        lock_person(consent.user_id)
+        lock_user(consent.user_id)
         consent = latest_of(consent)
         now = clock.now()
         approved = Consent.objects.filter(pk=consent.pk, status=Consent.Status.APPROVED)

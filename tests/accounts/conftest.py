@@ -1,4 +1,4 @@
-"""The owner of a mailbox, who chooses a new password."""
+"""Password resets by the owner of a mailbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tests.mails import link_in
 
 @pytest.fixture
 def reset(mails: list[Any]) -> Callable[..., Any]:
-    """Return a function that lets the owner of a mailbox choose a new password."""
+    """Return a function that resets a password through the emailed link."""
 
     def run(email: str, password: str) -> Any:
         client = Client()

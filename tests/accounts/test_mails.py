@@ -1,4 +1,4 @@
-"""What mails say and where they go when there is no mail server."""
+"""The content of emails, and delivery without a working mail server."""
 
 import re
 from datetime import timedelta
@@ -21,7 +21,7 @@ from tests.world import make_user
 pytestmark = pytest.mark.django_db
 
 
-def test_the_log_shows_a_long_link_in_one_piece() -> None:
+def test_the_console_backend_does_not_break_long_links() -> None:
     stream, link = StringIO(), "https://gate.example.com/" + "x" * 200
     EmailBackend(stream=stream).send_messages([EmailMessage("Hello", f"Open:\n\n{link}\n", to=["ada@example.com"])])
     assert link in stream.getvalue()
@@ -40,7 +40,7 @@ def test_links_start_with_api_url_whatever_the_host_header_says(mails: list[Any]
     assert "evil" not in mail.subject
 
 
-def test_a_reset_is_answered_alike_for_known_and_unknown(mails: list[Any]) -> None:
+def test_a_reset_request_gets_the_same_response_for_known_and_unknown_addresses(mails: list[Any]) -> None:
     make_user("ada@example.com")
     seen = []
     for email in ("ada@example.com", "unknown@example.com", "\uff41da@example.com"):
@@ -52,7 +52,7 @@ def test_a_reset_is_answered_alike_for_known_and_unknown(mails: list[Any]) -> No
     assert reverse("account_signup") in mails[1].body
 
 
-def test_a_deactivated_person_is_not_told_that_no_account_has_the_address(mails: list[Any]) -> None:
+def test_the_email_to_a_deactivated_user_does_not_say_that_no_account_exists(mails: list[Any]) -> None:
     user = make_user("ada@example.com")
     user.is_active = False
     user.save(update_fields=["is_active"])
@@ -62,7 +62,7 @@ def test_a_deactivated_person_is_not_told_that_no_account_has_the_address(mails:
     assert "administrator" in mails[0].body
 
 
-def test_a_reset_costs_the_same_for_known_and_unknown(mails: list[Any]) -> None:
+def test_a_reset_request_runs_the_same_queries_for_known_and_unknown_addresses(mails: list[Any]) -> None:
     make_user("ada@example.com")
     counts = []
     for email in ("ada@example.com", "unknown@example.com"):
@@ -72,7 +72,7 @@ def test_a_reset_costs_the_same_for_known_and_unknown(mails: list[Any]) -> None:
     assert counts[0] == counts[1]
 
 
-def test_a_link_works_once_and_for_an_hour(mails: list[Any], reset: Any) -> None:
+def test_a_reset_link_works_once_and_for_an_hour(mails: list[Any], reset: Any) -> None:
     make_user("ada@example.com")
     reset("ada@example.com", "the-first-new-passphrase")
     link = link_in(next(mail for mail in mails if "/key/" in mail.body))
@@ -83,16 +83,18 @@ def test_a_link_works_once_and_for_an_hour(mails: list[Any], reset: Any) -> None
     assert "This link no longer works" in page
 
 
-def test_a_mail_server_that_fails_changes_no_answer(settings: Any, django_capture_on_commit_callbacks: Any) -> None:
-    settings.MAILERS = {"default": {"BACKEND": "tests.accounts.test_mails.Broken", "OPTIONS": {}}}
+def test_a_failing_mail_server_does_not_change_the_response(
+    settings: Any, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.MAILERS = {"default": {"BACKEND": "tests.accounts.test_mails.BrokenMailer", "OPTIONS": {}}}
     make_user("ada@example.com")
     with django_capture_on_commit_callbacks(execute=True):
         answer = Client().post("/accounts/password/reset/", {"email": "ada@example.com"})
     assert answer.status_code == 302
 
 
-class Broken:
-    """A mail server that is away."""
+class BrokenMailer:
+    """A mail backend that cannot connect."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise OSError("away")
+        raise OSError("connection refused")

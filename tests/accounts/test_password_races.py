@@ -1,4 +1,4 @@
-"""A stranger who knows the old password cannot outrun the owner of the mailbox, who chooses a new one."""
+"""Races between the owner of a mailbox, who resets the password, and a stranger who knows the old one."""
 
 import itertools
 import threading
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def victim(db: None) -> User:
-    """The account that a stranger registered under the victim's address."""
+    """Return the account that a stranger registered with the victim's address."""
     expect(201, Api().post("/users/register", {"email": VICTIM, "password": PASSWORD}))
     return User.objects.get(email=VICTIM)
 
@@ -47,7 +47,7 @@ def stranger(victim: User) -> Client:
 
 
 def open_link(mails: list[Any]) -> Callable[[], Any]:
-    """Ask for a link and open it; return what posts the owner's new password there."""
+    """Request a reset link and open it; return a function that posts the owner's new password."""
     mails.clear()
     client = Client()
     client.post("/accounts/password/reset/", {"email": VICTIM})
@@ -61,7 +61,7 @@ def signs_in(password: str) -> bool:
 
 
 def just_before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], Any]) -> None:
-    """Let `act` commit after the form's checks and before the service `name` of `accounts.passwords` begins."""
+    """Run `act` after the form's checks and before the service `name` of `accounts.passwords`."""
     service = getattr(passwords, name)
 
     def overtaken(**arguments: Any) -> None:
@@ -71,7 +71,7 @@ def just_before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], An
     monkeypatch.setattr(passwords, name, overtaken)
 
 
-def test_a_change_that_the_reset_overtook_changes_nothing(
+def test_a_password_change_fails_after_a_concurrent_reset(
     stranger: Client, victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose = open_link(mails)
@@ -84,7 +84,7 @@ def test_a_change_that_the_reset_overtook_changes_nothing(
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"email": MINE}])
-def test_a_password_is_set_only_where_the_account_is_as_it_was(victim: User, change: dict[str, Any]) -> None:
+def test_a_password_is_set_only_if_the_account_has_not_changed(victim: User, change: dict[str, Any]) -> None:
     stale = User.objects.get(pk=victim.pk)
     User.objects.filter(pk=victim.pk).update(**change)
     for replace in (passwords.change_password, passwords.reset_password):
@@ -93,7 +93,7 @@ def test_a_password_is_set_only_where_the_account_is_as_it_was(victim: User, cha
     assert User.objects.get(pk=victim.pk).check_password(PASSWORD)
 
 
-def test_a_link_whose_account_moved_to_another_address_proves_nothing(
+def test_a_link_verifies_nothing_after_the_primary_address_has_changed(
     victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     EmailAddress.objects.create(user=victim, email=MINE, verified=True, primary=False)
@@ -106,7 +106,7 @@ def test_a_link_whose_account_moved_to_another_address_proves_nothing(
     expect(201, Api().post("/users/register", {"email": VICTIM, "password": OWNERS}))
 
 
-def test_one_link_opened_twice_sets_one_password(
+def test_a_link_used_twice_at_once_sets_one_password(
     victim: User, mails: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choose = open_link(mails)
@@ -117,14 +117,14 @@ def test_one_link_opened_twice_sets_one_password(
     assert (signs_in(OWNERS), signs_in(STRANGERS)) == (False, True)
 
 
-@pytest.mark.parametrize("door", ["browser", "api"])
-def test_a_sign_in_with_the_old_password_leaves_the_owners_link_alive(
-    victim: User, mails: list[Any], door: str
+@pytest.mark.parametrize("surface", ["browser", "api"])
+def test_a_sign_in_with_the_old_password_does_not_end_the_owners_link(
+    victim: User, mails: list[Any], surface: str
 ) -> None:
     mails.clear()
     owner = Client()
     owner.post("/accounts/password/reset/", {"email": VICTIM})
-    if door == "browser":
+    if surface == "browser":
         assert Client().post("/accounts/login/", {"login": VICTIM, "password": PASSWORD}).status_code == 302
     else:
         assert signs_in(PASSWORD)
@@ -132,7 +132,7 @@ def test_a_sign_in_with_the_old_password_leaves_the_owners_link_alive(
     assert DEAD not in owner.get(link_in(mails[-1]), follow=True).content.decode()
 
 
-def test_a_link_ends_with_the_password_and_the_primary_address(victim: User, mails: list[Any]) -> None:
+def test_a_change_of_password_or_primary_address_ends_a_link(victim: User, mails: list[Any]) -> None:
     for field, value in (("email", MINE), ("password", "changed")):
         mails.clear()
         Client().post("/accounts/password/reset/", {"email": VICTIM})
@@ -141,7 +141,7 @@ def test_a_link_ends_with_the_password_and_the_primary_address(victim: User, mai
         User.objects.filter(pk=victim.pk).update(email=VICTIM)
 
 
-def test_hashing_an_old_password_anew_does_not_bring_it_back(victim: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rehashing_an_old_password_does_not_restore_it(victim: User, monkeypatch: pytest.MonkeyPatch) -> None:
     stale = User.objects.get(pk=victim.pk)
     passwords.reset_password(actor=OWNER, user=victim, password=OWNERS)
     monkeypatch.setattr(Argon2PasswordHasher, "must_update", lambda *args: True)

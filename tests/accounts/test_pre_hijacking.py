@@ -1,4 +1,4 @@
-"""A stranger registers a victim's address and waits; the owner's password reset ends all that the stranger made."""
+"""Account pre-hijacking: a stranger registers a victim's address, and the owner's reset ends what the stranger made."""
 
 import threading
 from collections.abc import Callable
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db
 
 @dataclass
 class Stranger:
-    """What the stranger holds on the victim's address."""
+    """The stranger's credentials for the victim's account."""
 
     key: Api
     session: Api
@@ -76,7 +76,7 @@ def new_developer() -> Callable[[str], Json]:
     return register
 
 
-def test_the_owners_reset_ends_everything_that_was_made_before(stranger: Stranger, reset: Any) -> None:
+def test_the_owners_reset_ends_everything_created_before(stranger: Stranger, reset: Any) -> None:
     assert stranger.browser.get("/connections").status_code == 200
     assert verify(stranger.tokens["accessToken"])["allowed"] is True
 
@@ -94,7 +94,7 @@ def test_the_owners_reset_ends_everything_that_was_made_before(stranger: Strange
     expect(200, Api().post("/users/login", {"email": VICTIM, "password": NEW_PASSWORD}))
 
 
-def test_refresh_tokens_and_the_service_s_credential_end_too(stranger: Stranger, reset: Any) -> None:
+def test_the_reset_ends_refresh_tokens_and_resource_server_secrets(stranger: Stranger, reset: Any) -> None:
     import base64
 
     reset(VICTIM, NEW_PASSWORD)
@@ -104,14 +104,14 @@ def test_refresh_tokens_and_the_service_s_credential_end_too(stranger: Stranger,
     problem(Api(Authorization=f"Basic {basic}").post("/tokens/verify", body), 401, "not_authenticated")
 
 
-def test_the_second_address_cannot_take_the_account_back(stranger: Stranger, reset: Any, mails: Any) -> None:
+def test_the_strangers_second_address_cannot_reset_the_password(stranger: Stranger, reset: Any, mails: Any) -> None:
     reset(VICTIM, NEW_PASSWORD)
     mails.clear()
     Client().post("/accounts/password/reset/", {"email": MINE})
     assert "/password/reset/key/" not in mails[-1].body
 
 
-def test_the_log_says_so_and_the_address_is_proved(stranger: Stranger, reset: Any) -> None:
+def test_the_reset_is_logged_and_verifies_the_address(stranger: Stranger, reset: Any) -> None:
     reset(VICTIM, NEW_PASSWORD)
     user = User.objects.get(email=VICTIM)
     events = list(Entry.objects.filter(user_id=user.id).values_list("event", flat=True))
@@ -123,7 +123,7 @@ def test_the_log_says_so_and_the_address_is_proved(stranger: Stranger, reset: An
     ]
 
 
-def test_a_reset_of_a_proved_address_leaves_keys_and_consents(stranger: Stranger, reset: Any) -> None:
+def test_a_reset_of_a_verified_address_keeps_keys_and_consents(stranger: Stranger, reset: Any) -> None:
     EmailAddress.objects.filter(email=VICTIM).update(verified=True)
     reset(VICTIM, NEW_PASSWORD)
     expect(200, stranger.key.get("/agents"))
@@ -133,13 +133,13 @@ def test_a_reset_of_a_proved_address_leaves_keys_and_consents(stranger: Stranger
     assert EmailAddress.objects.filter(email=MINE).exists()
 
 
-def test_only_the_primary_address_can_reset(stranger: Stranger, mails: Any) -> None:
+def test_only_the_primary_address_can_reset_the_password(stranger: Stranger, mails: Any) -> None:
     Client().post("/accounts/password/reset/", {"email": MINE})
     assert [mail.to for mail in mails] == [[MINE]]
     assert "/password/reset/key/" not in mails[-1].body
 
 
-def test_a_change_of_password_ends_all_other_sessions(stranger: Stranger) -> None:
+def test_a_password_change_ends_all_other_sessions(stranger: Stranger) -> None:
     user = User.objects.get(email=VICTIM)
     other = open_session(actor=OWNER, user=user).token
     form = {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD}
@@ -153,13 +153,13 @@ def test_a_change_of_password_ends_all_other_sessions(stranger: Stranger) -> Non
     assert not SessionToken.objects.filter(user=user).exists()
 
 
-def test_addresses_from_which_the_stranger_signed_in_are_forgotten(stranger: Stranger, reset: Any) -> None:
+def test_the_reset_deletes_the_strangers_known_addresses(stranger: Stranger, reset: Any) -> None:
     assert KnownAddress.objects.filter(user__email=VICTIM).exists()
     reset(VICTIM, NEW_PASSWORD)
     assert not KnownAddress.objects.filter(user__email=VICTIM).exists()
 
 
-def test_a_sign_in_begun_with_the_old_password_opens_nothing(stranger: Stranger, reset: Any) -> None:
+def test_a_session_opened_with_the_old_password_does_not_work(stranger: Stranger, reset: Any) -> None:
     before = User.objects.get(email=VICTIM)
     reset(VICTIM, NEW_PASSWORD)
     late = open_session(actor=OWNER, user=before).token
@@ -190,10 +190,10 @@ def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
     def decide(consent: Consent) -> Callable[[], Any]:
         return lambda: approve_consent(actor=OWNER, consent=consent, user=stale)
 
-    def take_back() -> None:
+    def reset_password() -> None:
         passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=NEW_PASSWORD)
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in [take_back, *map(decide, asked)]]
+    threads = [threading.Thread(target=run, args=(work,)) for work in [reset_password, *map(decide, asked)]]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,4 @@
-"""Guessing a password is slow for whoever guesses, tells nothing, and does not lock the owner out."""
+"""Guesses of a password are throttled, reveal nothing, and do not lock the owner out."""
 
 import threading
 from typing import Any
@@ -42,7 +42,7 @@ def guess(actor: Actor = ELSEWHERE, password: str = "wrong", email: str = "ada@e
     return None
 
 
-def test_an_unknown_account_is_answered_like_a_wrong_password_after_the_same_work(monkeypatch: Any) -> None:
+def test_an_unknown_account_gets_the_same_error_as_a_wrong_password_after_the_same_work(monkeypatch: Any) -> None:
     make_user("ada@example.com")
     hashed: list[str] = []
     monkeypatch.setattr(services, "make_password", hashed.append)
@@ -65,7 +65,7 @@ def test_failures_are_limited_by_address_and_by_account() -> None:
     assert guess(HOME, PASSWORD) is None
 
 
-def test_sign_ins_that_succeed_do_not_count() -> None:
+def test_successful_sign_ins_do_not_count_as_failures() -> None:
     make_user("ada@example.com")
     assert [guess(password=PASSWORD) for _ in range(10)] == [None] * 10
 
@@ -79,7 +79,7 @@ def test_a_strangers_guesses_do_not_lock_the_owner_out() -> None:
     assert guess(HOME, PASSWORD) is None
 
 
-def test_the_browser_is_under_the_same_limit() -> None:
+def test_the_browser_shares_the_limit() -> None:
     make_user("ada@example.com")
     client = Client()
     for _ in range(4):
@@ -89,7 +89,7 @@ def test_the_browser_is_under_the_same_limit() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_guesses_made_at_once_count_exactly() -> None:
+def test_concurrent_guesses_count_exactly() -> None:
     make_user("ada@example.com")
     outcomes: list[Any] = []
     start = threading.Barrier(8)
@@ -109,7 +109,7 @@ def test_guesses_made_at_once_count_exactly() -> None:
     assert sorted(outcome.__name__ for outcome in outcomes) == ["BadCredentials"] * 3 + ["Throttled"] * 5
 
 
-def test_a_deactivated_person_is_shut_out_everywhere_and_can_come_back() -> None:
+def test_a_deactivated_user_cannot_sign_in_or_use_a_session_until_reactivated() -> None:
     user = make_user("ada@example.com")
     token = open_session(actor=HOME, user=user).token
     assert session_for_token(token) is not None
@@ -124,7 +124,7 @@ def test_a_deactivated_person_is_shut_out_everywhere_and_can_come_back() -> None
     assert events.count("user.deactivated") == events.count("user.reactivated") == 1
 
 
-def test_a_session_ends_after_twelve_hours(settings: Any) -> None:
+def test_a_session_expires_after_twelve_hours(settings: Any) -> None:
     from datetime import datetime, timedelta
 
     import time_machine
@@ -138,7 +138,7 @@ def test_a_session_ends_after_twelve_hours(settings: Any) -> None:
         assert delete_expired_sessions() == 0
 
 
-def test_an_address_that_is_not_used_for_half_a_year_is_forgotten() -> None:
+def test_an_unused_known_address_is_deleted_after_half_a_year() -> None:
     from datetime import datetime, timedelta
 
     import time_machine

@@ -1,4 +1,4 @@
-"""What was not confirmed in time goes away."""
+"""Deletion of registrations and codes that were not confirmed in time."""
 
 from datetime import timedelta
 

@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import PendingRegistration, User
-from accounts.registration import MAX_WAITING
+from accounts.registration import MAX_PENDING
 from audit.models import Entry
 from developers.models import Developer
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
@@ -151,23 +151,23 @@ def test_guesses_are_throttled_by_address(register: Any, settings: Any) -> None:
 
 def test_a_mailbox_is_not_flooded(register: Any, mails: list[Any], settings: Any) -> None:
     settings.THROTTLE_REGISTRATION = "1000/hour"
-    for _ in range(MAX_WAITING):
+    for _ in range(MAX_PENDING):
         register("/users", PERSON)
     mails.clear()
     assert expect(202, Api().post("/users/register", PERSON)) == REQUIRED
     assert mails == []
-    assert PendingRegistration.objects.count() == MAX_WAITING
+    assert PendingRegistration.objects.count() == MAX_PENDING
 
 
 def test_a_network_that_fills_its_share_closes_no_address_for_others(
     register: Any, mails: list[Any], settings: Any
 ) -> None:
     settings.THROTTLE_REGISTRATION = "1000/hour"
-    strangers = [Client(REMOTE_ADDR=f"2001:db8:1:{number:x}::1") for number in range(MAX_WAITING + 5)]
+    strangers = [Client(REMOTE_ADDR=f"2001:db8:1:{number:x}::1") for number in range(MAX_PENDING + 5)]
     post = partial(Client.post, path="/api/v1/users/register", content_type="application/json")
     for stranger in strangers:
         assert expect(202, post(stranger, data={"email": ADA, **STRANGER})) == REQUIRED
-    assert PendingRegistration.objects.count() == len(mails) == MAX_WAITING
+    assert PendingRegistration.objects.count() == len(mails) == MAX_PENDING
     expect(202, post(Client(REMOTE_ADDR="2001:db8:2::1"), data=PERSON))
     expect(201, confirm("/users", ADA, code_in(mails[-1])))
     assert User.objects.get().check_password(PASSWORD)
