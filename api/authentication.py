@@ -1,4 +1,4 @@
-"""Who asks: an API key, a session token, or the browser's session. A wrong credential is never as good as none."""
+"""Authentication by API key, session token or browser session. A wrong credential never counts as no credential."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,11 @@ from developers.selectors import developer_for_api_key
 API_KEY_HEADER = "X-Api-Key"
 API_KEY_MISPLACED = f"This is an API key. Send it in {API_KEY_HEADER}, without Authorization."
 SESSION_TOKEN_MISPLACED = "This is a session token. Send it as Authorization: Bearer."
-SESSION_TOKEN_NEEDED = "Send a session token (st_...) of a session that is still active."
+SESSION_TOKEN_REQUIRED = "Send the session token (st_...) of an active session."
 
 
 class MultipleCredentials(NotAuthenticated):
-    """Two credentials in one request leave open who asks, so nobody does."""
+    """The request has two credentials, which can belong to different callers."""
 
     code = "multiple_credentials"
     title = "Only one credential is allowed"
@@ -30,34 +30,34 @@ class MultipleCredentials(NotAuthenticated):
 
 class CsrfFailed(Forbidden):
     code = "csrf_failed"
-    title = "A request with the browser's session needs its CSRF token"
-    remedy = "Send the page's CSRF token in X-CSRFToken, or a session token instead of the browser's session."
+    title = "CSRF verification failed"
+    remedy = "Send the page's CSRF token in X-CSRFToken, or use a session token instead of the browser session."
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyCredential:
-    """A developer by their key: it speaks for the organization, never for the person."""
+    """A developer's API key. It acts for the organization, never for the user."""
 
     developer: Developer
 
 
 @dataclass(frozen=True, slots=True)
 class SessionCredential:
-    """A person by their session token."""
+    """A user's session token."""
 
     session: SessionToken
 
 
 @dataclass(frozen=True, slots=True)
 class BrowserCredential:
-    """A person by the cookie of their browser, checked against CSRF."""
+    """A user's browser session, after the CSRF check."""
 
 
 Credential = ApiKeyCredential | SessionCredential | BrowserCredential
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """`X-Api-Key: ag_...`. Raises `NotAuthenticated`, `EmailUnverified`, `MultipleCredentials`."""
+    """Authenticate `X-Api-Key: ag_...`. Raises `NotAuthenticated`, `EmailUnverified` or `MultipleCredentials`."""
 
     def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         api_key = request.headers.get(API_KEY_HEADER)
@@ -74,7 +74,10 @@ class ApiKeyAuthentication(BaseAuthentication):
 
 
 class SessionTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer st_...` (RFC 6750 section 2.1). Raises `NotAuthenticated`, also for an agent's token."""
+    """Authenticate `Authorization: Bearer st_...` (RFC 6750 section 2.1).
+
+    Raises `NotAuthenticated` for every other value, including an agent's access token.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         header = request.headers.get("Authorization")
@@ -84,12 +87,15 @@ class SessionTokenAuthentication(BaseAuthentication):
         session = session_for_token(token) if scheme.lower() == "bearer" and token.startswith("st_") else None
         if session is None:
             is_api_key = (token or scheme).startswith("ag_")
-            raise NotAuthenticated(API_KEY_MISPLACED if is_api_key else SESSION_TOKEN_NEEDED)
+            raise NotAuthenticated(API_KEY_MISPLACED if is_api_key else SESSION_TOKEN_REQUIRED)
         return session.user, SessionCredential(session)
 
 
 class BrowserSessionAuthentication(BaseAuthentication):
-    """The browser's session, looked at only without another credential. Raises `CsrfFailed` for an unsafe method."""
+    """Authenticate the browser session if the request has no other credential.
+
+    Raises `CsrfFailed` for an unsafe method without a valid CSRF token.
+    """
 
     def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         user: User | AnonymousUser = request._request.user
@@ -99,12 +105,12 @@ class BrowserSessionAuthentication(BaseAuthentication):
         check.process_request(request._request)
         reason = check.process_view(request._request, HttpResponse, (), {})
         if reason:
-            raise CsrfFailed("Send the token of the page in X-CSRFToken.")
+            raise CsrfFailed("Send the page's CSRF token in X-CSRFToken.")
         return user, BrowserCredential()
 
 
 class _CsrfCheck(CsrfViewMiddleware):
-    """Django's check, which tells why instead of answering a page."""
+    """Django's check, returning the reason of a failure instead of an error page."""
 
     def _reject(self, request: object, reason: str) -> str:
         return reason

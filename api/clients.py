@@ -14,8 +14,8 @@ from resources.models import ResourceServer
 from resources.services import authenticate_resource_server
 
 
-class CredentialsTwice(DomainError):
-    """RFC 6749 section 2.3: a client uses one method of authentication in a request."""
+class DuplicateClientCredentials(DomainError):
+    """RFC 6749 section 2.3: a client must not use more than one authentication method per request."""
 
     code = "invalid_request"
     title = "Client credentials must be sent in only one place"
@@ -23,13 +23,13 @@ class CredentialsTwice(DomainError):
 
 
 def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:
-    """Return the agent that asks. A public one has no secret to prove.
+    """Return the authenticated agent. A public client has no secret, so its id is enough.
 
-    Raises `InvalidClient`, also when no client is named, `Throttled`, `CredentialsTwice`.
+    Raises `InvalidClient`, including for a missing client id, `Throttled` or `DuplicateClientCredentials`.
     """
-    client_id, secret = _presented(request, body)
+    client_id, secret = _sent_credentials(request, body)
     if not client_id:
-        raise InvalidClient("Send clientId and clientSecret, or HTTP Basic.")
+        raise InvalidClient("Send clientId and clientSecret, or use HTTP Basic.")
     if secret is None:
         agent = agent_for_client_id(client_id)
         if agent is not None and not agent.is_confidential:
@@ -37,20 +37,20 @@ def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:
     return authenticate_client(actor=actor, client_id=client_id, client_secret=secret or "")
 
 
-def is_client_presented(request: Request, body: ClientBody) -> bool:
-    """Return whether the request holds client credentials, right or wrong."""
-    return is_secret_presented(request, body) or body.client_id is not None
+def has_client_credentials(request: Request, body: ClientBody) -> bool:
+    """Return whether the request contains a client id or secret, valid or not."""
+    return has_client_secret(request, body) or body.client_id is not None
 
 
-def is_secret_presented(request: Request, body: ClientBody) -> bool:
-    """Return whether the request tries to prove who the client is, and does not merely name it."""
+def has_client_secret(request: Request, body: ClientBody) -> bool:
+    """Return whether the request tries to authenticate the client, rather than only naming its id."""
     return "Authorization" in request.headers or body.client_secret is not None
 
 
 def resource_server_of(request: Request, actor: Actor, header: str = "Authorization") -> ResourceServer | None:
-    """Return the resource server that asks by HTTP Basic in `header`. None without a credential.
+    """Return the resource server authenticated by HTTP Basic in `header`, or None if the header is missing.
 
-    Raises `NotAuthenticated`, `Throttled`.
+    Raises `NotAuthenticated` or `Throttled`.
     """
     basic = read_basic(request, header)
     if basic is None:
@@ -58,7 +58,8 @@ def resource_server_of(request: Request, actor: Actor, header: str = "Authorizat
     return authenticate_resource_server(actor=actor, server_id=basic.name, secret=basic.secret)
 
 
-def _presented(request: Request, body: ClientBody) -> tuple[str, str | None]:
+def _sent_credentials(request: Request, body: ClientBody) -> tuple[str, str | None]:
+    """Return the client id, or "", and the client secret, or None."""
     try:
         basic = read_basic(request)
     except NotAuthenticated as error:
@@ -66,5 +67,5 @@ def _presented(request: Request, body: ClientBody) -> tuple[str, str | None]:
     if basic is None:
         return body.client_id or "", body.client_secret
     if body.client_secret is not None or body.client_id not in (None, basic.name):
-        raise CredentialsTwice("Send client credentials in the body or as HTTP Basic, not both.")
+        raise DuplicateClientCredentials("Send client credentials in the body or as HTTP Basic, not both.")
     return basic.name, basic.secret

@@ -1,4 +1,4 @@
-"""The document itself, the page that shows it, and the words that stand above all endpoints."""
+"""The OpenAPI document with its introduction, and the pages that show it and the error codes."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -26,42 +26,43 @@ from core.errors import DomainError
 from decisions.requests import Reason
 
 CONVENTIONS = """
-AgentGate answers one question: may this agent do this, for this person, now?
+AgentGate answers one question: may this agent do this, for this user, now?
 
-**Conventions.** JSON in and out, camelCase, UTF-8; a body is `application/json`. Times are RFC 3339 in UTC with `Z`,
-durations whole seconds. Ids are opaque and carry their type as a prefix. Lists take `limit` and `cursor` and answer
-`items` and `nextCursor`. An unknown field, or an unknown query parameter of a list, is a 400 that names it. A whole
-number is at most 2^53-1, a body at most 2 MiB and 32 levels deep, and no name stands in an object twice.
+**Conventions.** Requests and responses are JSON in UTF-8 with camelCase names; a request body must be
+`application/json`. Times are RFC 3339 in UTC with `Z`. Durations are whole seconds. Ids are opaque strings with a type
+prefix. Lists take `limit` and `cursor` and return `items` and `nextCursor`. An unknown field, or an unknown query
+parameter of a list, is a 400 that names it. A request body is at most 2 MiB and 32 levels deep, has no duplicate names
+in an object and no whole number above 2^53-1.
 
-**Credentials.** A developer sends `X-Api-Key`; a person, who may be a developer too, a session token as
-`Authorization: Bearer st_...`, or the browser's session with its CSRF token in `X-CSRFToken`; an agent its client
-credentials in the body or as HTTP Basic; a resource server HTTP Basic. A wrong credential is a 401 even where none is
-needed. So is `X-Api-Key` together with `Authorization` (`multiple_credentials`); client credentials in two places are
-a 400 (`invalid_request`). Beside either header the browser's cookie is not looked at. A credential in a query string is
-never read. Endpoints that ask for no credential do not look at one.
+**Credentials.** Developers send `X-Api-Key`. Users, who can be developers too, send a session token as
+`Authorization: Bearer st_...`, or use the browser session with its CSRF token in `X-CSRFToken`. Agents send their
+client credentials in the body or as HTTP Basic. Resource servers use HTTP Basic. A wrong credential is a 401, even
+where the credential is optional. `X-Api-Key` together with `Authorization` is also a 401 (`multiple_credentials`);
+client credentials in two places are a 400 (`invalid_request`). If either header is sent, the browser session is
+ignored. Credentials in a query string are ignored, and so are credentials sent to an endpoint that does not take any.
 
-**Addresses.** E-mail addresses are compared after NFKC, in lower case, their domain in A-labels. Where the server
-demands proof (`REQUIRE_VERIFIED_EMAIL`), registering answers 202 and no account exists before the mailed code has come
-back. An account older than that gets 403 `email_unverified` from what needs an API key or a developer's session, and
-where it would approve a consent.
+**Email addresses** are compared in lower case after NFKC normalization, with the domain in A-labels. If the server
+requires verified addresses (`REQUIRE_VERIFIED_EMAIL`), registration returns 202, and the account is created when the
+emailed code is confirmed. An older account whose address was never verified gets a 403 (`email_unverified`) from
+endpoints that require an API key or a developer's session, and when it approves a consent.
 
-**Refusals** are problem details (RFC 9457). What is absent and what is somebody else's look alike: 404.
+**Errors** are problem details (RFC 9457). Objects that do not exist and objects of others both return 404.
 
-**Repeating.** Every POST that creates or rotates takes an `Idempotency-Key`: the same key, path, credential and body
-give the stored answer, for 24 hours; for 60 seconds for an exchange or a refresh; for a login as long as its session.
-The same key with another body is a 409. Only a success is stored.
+**Idempotency.** Every POST that creates or rotates accepts an `Idempotency-Key`. A request with the same key, path,
+credential and body gets the stored response for 24 hours: 60 seconds for an exchange or a refresh, and for a login as
+long as its session. The same key with another body is a 409. Only successful responses are stored.
 """
 
 DOCUMENT_CSP = {
     **settings.SECURE_CSP,
-    # Swagger UI paints itself with style attributes and shows its icons from data: URLs.
+    # Swagger UI uses style attributes, and icons from data: URLs.
     "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
     "img-src": [CSP.SELF, "data:"],
 }
 
 
 class OpenApiDocument(SpectacularJSONAPIView):
-    """Serves the document to anybody. It is made once a process: making it takes a second."""
+    """Serve the document to anyone. It is generated once per process, because that takes a second."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -74,7 +75,7 @@ class OpenApiDocument(SpectacularJSONAPIView):
 
 @method_decorator(csp_override(DOCUMENT_CSP), name="dispatch")
 class DocumentationPage(SpectacularSwaggerSplitView):
-    """Shows the document."""
+    """Show the document in Swagger UI."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -82,14 +83,14 @@ class DocumentationPage(SpectacularSwaggerSplitView):
 
 
 def errors_page(request: HttpRequest) -> HttpResponse:
-    """Show what each `code` means: where the `type` of a problem leads."""
-    # A template would call the classes.
+    """Show the meaning and the remedy of each error code. The `type` of a problem links here."""
+    # Templates call classes, so pass their attributes.
     rows = [(error.code, error.status, error.title, error.remedy) for error in known_errors()]
     return render(request, "api/errors.html", {"rows": rows})
 
 
 def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add what no endpoint says by itself: the conventions, and the lists of codes, events and reasons."""
+    """Add the introduction, the security schemes, the tags, and the lists of codes, events and reasons."""
     result["components"]["securitySchemes"] = SECURITY_SCHEMES
     result["info"]["description"] = CONVENTIONS.strip() + "\n\n" + "\n\n".join(_lists())
     names = sorted({operation["tags"][0] for path in result["paths"].values() for operation in path.values()})
@@ -98,7 +99,7 @@ def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
 
 
 def known_errors() -> list[ErrorType]:
-    """Return every error that can be answered, by code and status."""
+    """Return every error that the API can return, sorted by code and status."""
     return sorted(_descend(DomainError), key=lambda error: (error.code, error.status, error.title))
 
 
@@ -118,8 +119,8 @@ def _descend(error: ErrorType) -> Iterator[ErrorType]:
 def _lists() -> Iterator[str]:
     codes = [f"| `{error.code}` | {error.status} | {error.title} |" for error in known_errors()]
     yield "**Error codes**\n\n| code | status | meaning |\n|---|---|---|\n" + "\n".join(codes)
-    yield "**Reasons of a denial**, the first that applies: " + _listed(Reason)
-    yield "**Events of the log**: " + _listed(Event)
+    yield "**Denial reasons**. A decision has the first that applies: " + _listed(Reason)
+    yield "**Log events**: " + _listed(Event)
 
 
 def _listed(values: Any) -> str:

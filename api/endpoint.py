@@ -1,4 +1,4 @@
-"""What every endpoint does the same: who may ask, reading the body, answering once."""
+"""Base classes of the endpoints: who may call them, how a request is read, and idempotent responses."""
 
 import re
 from collections.abc import Callable
@@ -38,7 +38,7 @@ CREDENTIALS = [ApiKeyAuthentication, SessionTokenAuthentication, BrowserSessionA
 
 
 class AlwaysJson(BaseContentNegotiation):
-    """Answers in JSON whatever `Accept` says: a refusal must reach everybody."""
+    """Respond in JSON regardless of `Accept`, so that every client gets its errors."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
         return next((parser for parser in parsers if parser.media_type == media_type(request)), None)
@@ -48,7 +48,7 @@ class AlwaysJson(BaseContentNegotiation):
 
 
 class Endpoint(APIView):
-    """An endpoint for anybody: it looks at no credential of a person or developer."""
+    """An endpoint for anyone. It ignores the credentials of users and developers."""
 
     authentication_classes: ClassVar[Any] = []
     permission_classes: ClassVar[Any] = [AllowAny]
@@ -60,7 +60,7 @@ class Endpoint(APIView):
     operation: operation
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse a method before looking at who asks, and ids that cannot be ours before any query."""
+        """Refuse a wrong method before checking credentials, and impossible ids before they are looked up."""
         if request.method not in self.allowed_methods:
             raise exceptions.MethodNotAllowed(request.method or "")
         if request.method == "OPTIONS":
@@ -73,10 +73,10 @@ class Endpoint(APIView):
             raise NotFound("No such resource.")
 
     def identify(self) -> None:
-        """Settle who acts. Raises `NotAuthenticated`, `Forbidden`."""
+        """Set the actor if the credential is of the right kind. Raises `NotAuthenticated` or `Forbidden`."""
 
     def query_parameters(self) -> QueryDict:
-        """Return the parameters that an operation's query is read from."""
+        """Return the parameters from which an operation's query is read."""
         return self.request.query_params
 
     def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -85,9 +85,9 @@ class Endpoint(APIView):
     def answer_once(
         self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = settings.ANSWER_LIFETIME
     ) -> Answer:
-        """Return what `work` shows; with an `Idempotency-Key`, what it showed the first time.
+        """Return the result of `work`, or the stored result if the `Idempotency-Key` was used before.
 
-        Danger: with a key `work` runs in a transaction. Check passwords and throttles before.
+        Danger: with a key, `work` runs in a transaction. Check passwords and throttles before calling this method.
         """
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
@@ -98,8 +98,8 @@ class Endpoint(APIView):
         return answer_once(repeatable, lambda: self._answer(work))
 
     def _answer(self, work: Callable[[], BaseModel | Answer]) -> Answer:
-        shown = work()
-        return shown if isinstance(shown, Answer) else self.operation.show(shown)
+        result = work()
+        return result if isinstance(result, Answer) else self.operation.serialize(result)
 
     def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -108,45 +108,45 @@ class Endpoint(APIView):
 
 
 class OptionalCredentialEndpoint(Endpoint):
-    """Open to anybody; a caller with a credential sees what is theirs. A wrong credential is refused.
+    """An endpoint for anyone that shows callers with a credential more. A wrong credential is refused.
 
-    A person whose organization is suspended is a person still.
+    The API key of a suspended organization is refused. The session of its developer counts as that of a user.
     """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
-    person: User | None = None
+    user: User | None = None
     developer: Developer | None = None
 
     def identify(self) -> None:
         credential = self.request.auth
         if isinstance(credential, ApiKeyCredential):
-            self.developer = require_live(credential.developer)
+            self.developer = require_unsuspended(credential.developer)
         elif credential is not None:
-            self.person = person = cast("User", self.request.user)
-            developer = developer_for_user(person)
+            self.user = user = cast("User", self.request.user)
+            developer = developer_for_user(user)
             self.developer = developer if developer and developer.organization.may_act else None
 
 
-class PersonEndpoint(Endpoint):
-    """For a signed-in person: a session token or the browser's session. An API key is not a person."""
+class UserEndpoint(Endpoint):
+    """An endpoint for a user with a session token or a browser session. An API key is refused."""
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
-    person: User
+    user: User
 
     def identify(self) -> None:
         credential = self.request.auth
         if credential is None:
             raise NotAuthenticated("Sign in, or send a session token.")
         if isinstance(credential, ApiKeyCredential):
-            raise Forbidden("An API key belongs to an organization. This endpoint needs a person's session.")
-        self.person = self.request.user
-        self.actor = self.actor.acting_as("user", self.person.id)
+            raise Forbidden("An API key belongs to an organization. This endpoint requires a user's session.")
+        self.user = self.request.user
+        self.actor = self.actor.acting_as("user", self.user.id)
 
 
 class DeveloperEndpoint(Endpoint):
-    """For a developer: the API key, or the session of a person who is one. Everything is their organization's.
+    """An endpoint for a developer with an API key or a session. It works on the developer's organization only.
 
-    A suspended organization is refused whatever it asks, reading included.
+    A suspended organization is refused, even for reading.
     """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
@@ -163,30 +163,30 @@ class DeveloperEndpoint(Endpoint):
         if developer is None:
             raise Forbidden("This account is not a developer account. Register as a developer first.")
         require_verified_address(developer.user)
-        self.developer = require_live(developer)
+        self.developer = require_unsuspended(developer)
         self.actor = as_developer(self.actor, developer)
 
 
 def _require_json(request: Request) -> None:
-    """Raise 415 for any other body, before a form could be read as an empty one."""
+    """Raise 415 for any other body, because DRF could read a form as an empty body."""
     has_body = request.META.get("CONTENT_LENGTH", "") not in ("", "0")
     if request.method in ("POST", "PATCH") and has_body and media_type(request) != "application/json":
         raise exceptions.UnsupportedMediaType(media_type(request))
 
 
 def media_type(request: Request) -> str:
-    """Return the body's media type without its parameters, in lower case."""
+    """Return the body's media type in lower case, without parameters."""
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
-def require_live(developer: Developer) -> Developer:
+def require_unsuspended(developer: Developer) -> Developer:
     """Return the developer. Raises `OrganizationSuspended`."""
     require_organization(developer.organization)
     return developer
 
 
 class UnknownPath(Endpoint):
-    """Whatever else is asked below /api/."""
+    """Every other path below /api/."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound("No such resource.")

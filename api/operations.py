@@ -1,4 +1,4 @@
-"""Declares what an endpoint takes and answers: for the OpenAPI document, and for the handler that is called with it."""
+"""Declare what an endpoint accepts and returns: for the OpenAPI document, and to parse and serialize it."""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
@@ -22,11 +22,11 @@ ModelType = type[BaseModel]
 
 @dataclass(slots=True)
 class operation:  # noqa: N801  it is a decorator
-    """Decorates a handler. Its parameters `body` and `query` are annotated with the models that it takes.
+    """Decorate a handler. The annotations of its parameters `body` and `query` are the models to parse.
 
-    `answer` is the model that it returns, None for 204; `accepted` is the model that it may return for a 202, and
-    `unavailable` what it answers with 503 instead of a problem. `errors` are those that are special to it; the common
-    ones add themselves. `repeatable` says that it honours `Idempotency-Key`.
+    `answer` is the model that it returns, or None for 204. `accepted` is the model of a 202, `unavailable` that of a
+    503 that is not a problem. `errors` are its specific errors; common ones are added. `repeatable` means that it
+    honours `Idempotency-Key`.
     """
 
     name: str
@@ -56,7 +56,7 @@ class operation:  # noqa: N801  it is a decorator
         return handle
 
     def read(self, view: Any) -> dict[str, BaseModel]:
-        """Return the body and the query that the handler takes. Raises `Invalid`."""
+        """Return the parsed body and query, if the handler takes them. Raises `Invalid`."""
         given: dict[str, BaseModel] = {}
         if self.body:
             given["body"] = parse(self.body, view.request.data or {})
@@ -64,27 +64,27 @@ class operation:  # noqa: N801  it is a decorator
             given["query"] = read_query(self.query, view.query_parameters())
         return given
 
-    def respond(self, shown: Any) -> Response:
-        """Return the response with what the handler returned. One that is made already stays as it is."""
-        if isinstance(shown, Response):
-            return shown
-        answer = shown if isinstance(shown, Answer) else self.show(shown)
+    def respond(self, result: Any) -> Response:
+        """Return the response for a handler's result: a model, None, an `Answer`, or a complete `Response`."""
+        if isinstance(result, Response):
+            return result
+        answer = result if isinstance(result, Answer) else self.serialize(result)
         return Response(answer.body, status=answer.status)
 
-    def show(self, shown: BaseModel | None) -> Answer:
-        """Return the status and the JSON. Raises `TypeError` for what the document does not name."""
-        if shown is None and self.answer is None:
+    def serialize(self, result: BaseModel | None) -> Answer:
+        """Return the status and the JSON. Raises `TypeError` for a model that the operation does not declare."""
+        if result is None and self.answer is None:
             return Answer(self.status, None)
         for model, status in ((self.answer, self.status), (self.accepted, 202)):
-            if model and isinstance(shown, model):
-                return Answer(status, shown.model_dump(mode="json", exclude_unset=True))
-        raise TypeError(f"{self.name} does not answer {type(shown).__name__}")
+            if model and isinstance(result, model):
+                return Answer(status, result.model_dump(mode="json", exclude_unset=True))
+        raise TypeError(f"{self.name} does not declare {type(result).__name__}")
 
 
 def read_query[Q: BaseModel](model: type[Q], parameters: QueryDict) -> Q:
-    """Return the query parameters. Raises `Invalid`, also for one that appears twice."""
-    twice = [name for name, values in parameters.lists() if len(values) > 1]
-    if twice:
-        errors = tuple(FieldError(echo(name), "Must appear only once.") for name in twice)
+    """Return the parsed query parameters. Raises `Invalid`, including for repeated ones."""
+    repeated = [name for name, values in parameters.lists() if len(values) > 1]
+    if repeated:
+        errors = tuple(FieldError(echo(name), "Must appear only once.") for name in repeated)
         raise Invalid("A field is not valid.", errors=errors)
     return parse(model, parameters.dict())

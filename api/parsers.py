@@ -1,4 +1,4 @@
-"""Reading a JSON body so that no two readers could understand it differently (RFC 8259, RFC 7493)."""
+"""A JSON parser that refuses what other parsers could read differently (RFC 8259, RFC 7493)."""
 
 import json
 import math
@@ -13,30 +13,30 @@ from core.text import echo
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_DEPTH = 32
-# What a double holds exactly, and so what every JSON reader agrees on (RFC 7493 section 2.2).
+# The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2).
 MAX_INTEGER = 2**53 - 1
-# Possessive, so that hostile text costs linear time. An unterminated string runs to the end.
+# Possessive quantifiers, so that hostile text takes linear time. An unterminated string runs to the end.
 BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class MalformedRequest(DomainError):
-    """The body is not a JSON object that everybody reads the same way."""
+    """The body is not a JSON object that every parser reads the same way."""
 
     code = "malformed_request"
-    title = "The request cannot be read"
-    remedy = "Send one JSON object in UTF-8, with each name once, whole numbers up to 2^53-1 and at most 32 levels."
+    title = "The request is malformed"
+    remedy = "Send one JSON object in UTF-8: no duplicate names, whole numbers up to 2^53-1, at most 32 levels deep."
 
 
 class PayloadTooLarge(DomainError):
     code = "payload_too_large"
     status = 413
-    title = "The request is too large"
-    remedy = "Send less than 2 MiB."
+    title = "The request body is too large"
+    remedy = "Send at most 2 MiB."
 
 
 class StrictJSONParser(BaseParser):
-    """Parses `application/json` into a dict. Raises `MalformedRequest`, `PayloadTooLarge`, `Invalid`."""
+    """Parse `application/json` into a dict. Raises `MalformedRequest`, `PayloadTooLarge` or `Invalid`."""
 
     media_type = "application/json"
 
@@ -45,16 +45,16 @@ class StrictJSONParser(BaseParser):
     ) -> dict[str, Any]:
         body = stream.read(MAX_BODY_BYTES + 1)
         if len(body) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"A body has at most {MAX_BODY_BYTES} bytes.")
+            raise PayloadTooLarge(f"The body must be at most {MAX_BODY_BYTES} bytes.")
         return parse_object(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`. Raises `MalformedRequest`, and `Invalid` naming what is not Unicode."""
+    """Return the JSON object in `body`. Raises `MalformedRequest`, or `Invalid` with each field that is not Unicode."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise MalformedRequest("The body is not UTF-8.") from error
+        raise MalformedRequest("The body is not valid UTF-8.") from error
     _check_depth(text)
     value = _load(text)
     if not isinstance(value, dict):
@@ -79,12 +79,12 @@ def _load(text: str) -> Any:
 
 def _explain(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
-        return f"The body is not JSON: line {error.lineno}, column {error.colno}."
+        return f"The body is not valid JSON: see line {error.lineno}, column {error.colno}."
     return str(error)
 
 
 def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the parser recurses into it: a thread's stack is smaller than it believes."""
+    """Refuse deep nesting before the parser recurses: a thread's stack is smaller than the parser assumes."""
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
@@ -99,13 +99,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"The body names {echo(twice)} twice.")
+        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ValueError(f"The name {echo(repeated)} appears more than once in an object.")
     return found
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON.")
+    raise ValueError(f"{name} is not valid JSON.")
 
 
 def _finite(digits: str) -> float:
@@ -116,7 +116,7 @@ def _finite(digits: str) -> float:
 
 
 def _exact(digits: str) -> int:
-    # Long runs of digits are refused by their length: converting them takes quadratic time.
+    # Check the length first, because converting many digits takes quadratic time.
     if len(digits) > len(str(MAX_INTEGER)) + 1 or abs(int(digits)) > MAX_INTEGER:
         raise ValueError(f"A whole number exceeds {MAX_INTEGER}. Send it as a string.")
     return int(digits)

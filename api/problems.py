@@ -1,4 +1,4 @@
-"""Every refusal as problem details (RFC 9457). What went wrong inside is logged, never sent."""
+"""Problem details for every error (RFC 9457). The cause of an internal error is logged, never sent."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -27,14 +27,14 @@ class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
     title = "Method not allowed"
-    remedy = "Use one of the methods that the Allow header names."
+    remedy = "Use one of the methods in the Allow header."
 
 
 class LengthRequired(DomainError):
     code = "length_required"
     status = 411
-    title = "A request body needs a Content-Length"
-    remedy = "Send Content-Length. A chunked body is not read."
+    title = "A request body must have a Content-Length"
+    remedy = "Send Content-Length. Chunked bodies are not accepted."
 
 
 class UnsupportedMediaType(DomainError):
@@ -52,7 +52,7 @@ class InternalError(DomainError):
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
-    """Return the problem details for `exc`, whatever it is."""
+    """Return the problem details for any exception."""
     set_rollback()
     request, view = context["request"], context["view"]
     error = as_domain_error(exc)
@@ -65,7 +65,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
-    """Return the members of the problem details. Messages may repeat what was sent, so all are escaped."""
+    """Return the problem details. Invisible characters are escaped, because messages may echo the request."""
     problem: dict[str, Any] = {
         "type": type_uri(error.code),
         "title": error.title,
@@ -86,13 +86,13 @@ def type_uri(code: str) -> str:
 
 
 def as_domain_error(exc: Exception) -> DomainError:
-    """Return what a caller may know of `exc`."""
+    """Return the error that the caller may see for `exc`."""
     if isinstance(exc, DomainError):
         return exc
     for kind, translate in _TRANSLATIONS:
         if isinstance(exc, kind):
             return translate(exc)
-    return InternalError("Try again. If it happens again, report the request id.")
+    return InternalError("Try again. If it happens again, report the requestId.")
 
 
 def _translate_database(exc: Exception) -> DomainError:
@@ -103,8 +103,8 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     (OperationalError, _translate_database),
     (InterfaceError, _translate_database),
     (exceptions.MethodNotAllowed, lambda exc: MethodNotAllowed("Use one of the methods in the Allow header.")),
-    (exceptions.UnsupportedMediaType, lambda exc: UnsupportedMediaType("Send it as application/json.")),
-    # Somebody deleted it between our look and our lock.
+    (exceptions.UnsupportedMediaType, lambda exc: UnsupportedMediaType("Send the body as application/json.")),
+    # Another request deleted the object before this one locked it.
     (ObjectDoesNotExist, lambda exc: NotFound("No such resource.")),
     ((exceptions.NotFound, Http404), lambda exc: NotFound("No such resource.")),
     ((exceptions.NotAuthenticated, exceptions.AuthenticationFailed), lambda exc: NotAuthenticated()),

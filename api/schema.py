@@ -1,4 +1,4 @@
-"""The OpenAPI document, from what each endpoint says of itself and from what all have in common."""
+"""The OpenAPI document, generated from the operations and from what all endpoints have in common."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
-from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, PersonEndpoint
+from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType
@@ -28,10 +28,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "pattern": "^[ -~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     OpenApiParameter.HEADER,
-    description="Repeat the request with the same key to get the same answer instead of a second effect.",
+    description="Repeat the request with the same key to get the same response without a second effect.",
 )
 REQUEST_ID = OpenApiParameter(
-    "X-Request-Id", str, OpenApiParameter.HEADER, response=True, required=True, description="Names this request."
+    "X-Request-Id", str, OpenApiParameter.HEADER, response=True, required=True, description="Identifies this request."
 )
 RETRY_AFTER = OpenApiParameter(
     "Retry-After",
@@ -39,15 +39,20 @@ RETRY_AFTER = OpenApiParameter(
     OpenApiParameter.HEADER,
     response=[429, 503],
     required=True,
-    description="Seconds until it is worth trying again.",
+    description="Seconds to wait before trying again.",
 )
-NO_STORE = OpenApiParameter(
-    "Cache-Control", str, OpenApiParameter.HEADER, response=True, required=True, description="no-store for secrets."
+CACHE_CONTROL = OpenApiParameter(
+    "Cache-Control",
+    str,
+    OpenApiParameter.HEADER,
+    response=True,
+    required=True,
+    description="`no-store`, except for the scope catalogue.",
 )
 
 
 class AutoSchema(SpectacularSchema):
-    """Describes endpoints whose handlers bear an `Operation`; all others are left out."""
+    """Describe the handlers that have an `operation`. All others are left out."""
 
     @property
     def operation(self) -> operation:
@@ -57,7 +62,7 @@ class AutoSchema(SpectacularSchema):
         return not hasattr(getattr(self.view, self.method.lower(), None), "operation")
 
     def get_operation_id(self) -> str:
-        """Return the operation's name; a handler of several methods has one per method."""
+        """Return the operation's name, followed by the method if the handler also serves other methods."""
         handler = getattr(self.view, self.method.lower())
         is_own = handler.__name__ == self.method.lower()
         return self.operation.name if is_own else self.operation.name + self.method.title()
@@ -75,16 +80,16 @@ class AutoSchema(SpectacularSchema):
         return self.operation.body
 
     def get_override_parameters(self) -> list[Any]:
-        """Name path, query and headers, those of answers too."""
+        """Return the path, query and header parameters, including response headers."""
         found: list[Any] = [
-            OpenApiParameter(name, PATH_ID, OpenApiParameter.PATH, description=PATH_WORDS.get(name, ""))
+            OpenApiParameter(name, PATH_ID, OpenApiParameter.PATH, description=PATH_DESCRIPTIONS.get(name, ""))
             for name in self._path_names()
         ]
         if self.operation.query:
             found.append(self.operation.query)
         if self.operation.repeatable:
             found.append(IDEMPOTENCY_KEY)
-        return [*found, REQUEST_ID, RETRY_AFTER, NO_STORE]
+        return [*found, REQUEST_ID, RETRY_AFTER, CACHE_CONTROL]
 
     def get_examples(self) -> list[OpenApiExample]:
         if self.operation.request_example is None:
@@ -99,26 +104,26 @@ class AutoSchema(SpectacularSchema):
             answers[(status, MEDIA_TYPE)] = _refusal(status, errors)
         if self.operation.unavailable:
             del answers[(503, MEDIA_TYPE)]
-            answers[503] = OpenApiResponse(response=self.operation.unavailable, description="It cannot.")
+            answers[503] = OpenApiResponse(response=self.operation.unavailable, description="It cannot decide.")
         return answers
 
     def get_auth(self) -> list[dict[str, list[str]]]:
-        """Name the credentials: those of the endpoint's kind, or of a client that may use HTTP Basic."""
+        """Return the accepted credentials. `{}` stands for none, or for client credentials in the body."""
         if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
             return [{"basic": []}, {}]
         if not self.view.authentication_classes:
             return [{}]
-        if isinstance(self.view, PersonEndpoint):
+        if isinstance(self.view, UserEndpoint):
             return [{"sessionToken": []}, {"browserSession": []}]
         anyone: list[dict[str, list[str]]] = [{"apiKey": []}, {"sessionToken": []}, {"browserSession": []}]
         return anyone if isinstance(self.view, DeveloperEndpoint) else [*anyone, {}]
 
     def _success(self) -> OpenApiResponse:
-        words = HTTPStatus(self.operation.status).phrase
-        return OpenApiResponse(response=self.operation.answer, description=words)
+        phrase = HTTPStatus(self.operation.status).phrase
+        return OpenApiResponse(response=self.operation.answer, description=phrase)
 
     def _errors(self) -> Iterator[ErrorType]:
-        """Yield everything that can be refused here."""
+        """Yield every error that the operation can return."""
         yield from self.operation.errors
         yield from (InternalError, Unavailable)
         if self.operation.body or self.operation.query:
@@ -134,11 +139,11 @@ class AutoSchema(SpectacularSchema):
         yield from self._credential_errors()
 
     def _credential_errors(self) -> Iterator[ErrorType]:
-        if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint, OptionalCredentialEndpoint)):
+        if isinstance(self.view, (DeveloperEndpoint, UserEndpoint, OptionalCredentialEndpoint)):
             yield from (MultipleCredentials, NotAuthenticated)
         if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
             yield from (OrganizationSuspended, EmailUnverified)
-        if isinstance(self.view, (DeveloperEndpoint, PersonEndpoint)):
+        if isinstance(self.view, (DeveloperEndpoint, UserEndpoint)):
             yield Forbidden
             if self.method not in ("GET", "HEAD"):
                 yield CsrfFailed
@@ -147,42 +152,47 @@ class AutoSchema(SpectacularSchema):
         return [piece[1:-1] for piece in self.path.split("/") if piece.startswith("{")]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        """Lists are pages, described as such."""
+        """Return False: the models of lists already describe their pages."""
         return False
 
 
-PATH_WORDS = {
+PATH_DESCRIPTIONS = {
     "agent_id": "The agent's id (`agt_`) or client id (`agc_`).",
-    "user_id": "`me`, or the person's own id (`usr_`).",
+    "user_id": "`me`, or the user's own id (`usr_`).",
     "consent_id": "The consent's id (`cns_`).",
     "policy_id": "The policy's id (`pol_`).",
     "server_id": "The resource server's id (`res_`).",
     "category": "A category of the catalogue.",
 }
 SECURITY_SCHEMES = {
-    "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "A developer's key, `ag_...`."},
+    "apiKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Api-Key",
+        "description": "A developer's API key, `ag_...`.",
+    },
     "sessionToken": {
         "type": "http",
         "scheme": "bearer",
-        "description": "The session token of a login, `st_...`. An agent's access token is never one.",
+        "description": "The session token that a login returns, `st_...`. An agent's access token is not accepted.",
     },
     "browserSession": {
         "type": "apiKey",
         "in": "cookie",
         "name": settings.SESSION_COOKIE_NAME,
-        "description": "The session of the pages. Every unsafe method needs the CSRF token in `X-CSRFToken`.",
+        "description": "The browser session of the pages. Unsafe methods require the CSRF token in `X-CSRFToken`.",
     },
     "basic": {
         "type": "http",
         "scheme": "basic",
         "description": "An agent's client id and secret (`agc_...:ags_...`), or a resource server's id and secret "
-        "(`res_...:rs_...`). An agent may send its credentials in the body instead, but not in both places.",
+        "(`res_...:rs_...`). Agents can send their credentials in the body instead, but not in both places.",
     },
 }
 
 
 class ModelJsonSchema(GenerateJsonSchema):
-    """Leaves out titles, which repeat names, and defaults of null, which say that a field may be left out."""
+    """Leave out titles, which repeat names, and null defaults, which only mean that a field is optional."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
@@ -193,7 +203,7 @@ class ModelJsonSchema(GenerateJsonSchema):
 
 
 class ModelExtension(PydanticExtension):
-    """Describes a body as it is validated and an answer as it is serialized."""
+    """Describe request models in validation mode and response models in serialization mode."""
 
     target_class = "pydantic.BaseModel"
     match_subclasses = True
@@ -222,7 +232,7 @@ def _by_status(errors: Iterator[ErrorType]) -> dict[int, list[ErrorType]]:
 
 
 def _refusal(status: int, errors: list[ErrorType]) -> OpenApiResponse:
-    """Return the refusals of one status, with the codes that tell them apart."""
+    """Return the error response of one status, with its possible codes."""
     errors = sorted(errors, key=lambda error: error.code)
-    words = "; ".join(f"`{error.code}`: {error.title}" for error in errors)
-    return OpenApiResponse(response=ProblemOut, description=words)
+    meanings = "; ".join(f"`{error.code}`: {error.title}" for error in errors)
+    return OpenApiResponse(response=ProblemOut, description=meanings)

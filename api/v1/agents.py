@@ -50,14 +50,14 @@ class Agents(DeveloperEndpoint):
 class OneAgent(DeveloperEndpoint):
     """An agent by its `agt_` or `agc_` id."""
 
-    @operation("getAgent", "Show an agent", answer=AgentOut)
+    @operation("getAgent", "Get an agent", answer=AgentOut)
     def get(self, agent_id: str) -> AgentOut:
         return show_agent(agent_for_organization(self.developer.organization_id, agent_id))
 
     @operation(
         "updateAgent",
-        "Change an agent",
-        description="Narrower scopes and a suspension count for every verify that starts after the answer.",
+        "Update an agent",
+        description="Removed scopes and a suspension apply to every verify request that starts after the response.",
         answer=AgentOut,
         errors=(InvalidScope,),
     )
@@ -72,8 +72,8 @@ class OneAgent(DeveloperEndpoint):
 class RotateClientSecret(DeveloperEndpoint):
     @operation(
         "rotateAgentSecret",
-        "Replace an agent's secret",
-        description="The secrets before it go on for `overlapSeconds`, by default not at all.",
+        "Rotate an agent's secret",
+        description="Earlier secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedClientSecretOut,
         repeatable=True,
     )

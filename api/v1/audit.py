@@ -1,4 +1,4 @@
-"""The organization's log."""
+"""The organization's audit log."""
 
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
@@ -10,9 +10,9 @@ from audit.selectors import entries_for_organization
 class Audit(DeveloperEndpoint):
     @operation(
         "listAudit",
-        "List what concerns the organization, newest first",
-        description="Everything that the organization, its agents and its services did, and every decision about an "
-        "agent of another organization that one of its services asked for.",
+        "List the organization's log entries, newest first",
+        description="Everything that the organization, its agents and its services did, and every decision that one of "
+        "its services asked for about another organization's agent.",
         answer=Page[AuditEntryOut],
     )
     def get(self, query: AuditQuery) -> Page[AuditEntryOut]:

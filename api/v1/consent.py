@@ -1,4 +1,4 @@
-"""Asking for consent, showing the request, deciding it."""
+"""Consent requests: create, get, approve and deny them."""
 
 from django.conf import settings
 
@@ -7,8 +7,8 @@ from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, Sto
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.authentication import BrowserCredential
-from api.clients import CredentialsTwice, client_of, is_secret_presented
-from api.endpoint import Endpoint, OptionalCredentialEndpoint, PersonEndpoint
+from api.clients import DuplicateClientCredentials, client_of, has_client_secret
+from api.endpoint import Endpoint, OptionalCredentialEndpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.consent import (
@@ -40,12 +40,12 @@ class Initiate(Endpoint):
 
     @operation(
         "initiateConsent",
-        "Ask a person for consent",
-        description="Makes a pending request that lives ten minutes, and says nothing about who exists: `userId` is a "
-        "hint, after which only that person can decide. An agent that a developer registered may leave out its "
-        "credentials; the screen then attributes `reason` to the sender of the link. A client that registered itself "
-        "must authenticate; a public one has no credentials and starts at `/oauth/authorize`. `consentUrl` opens in "
-        "any browser.",
+        "Ask a user for consent",
+        description="Creates a pending request that expires after ten minutes. If `userId` is given, only that user "
+        "can decide it; the response does not reveal whether the user exists. An agent that a developer registered can "
+        "omit its credentials; the consent screen then attributes `reason` to the sender of the link. A client that "
+        "registered itself must authenticate; a public one has no credentials and starts at `/oauth/authorize`. "
+        "`consentUrl` opens in any browser.",
         answer=PendingConsentOut,
         status=201,
         errors=(
@@ -58,7 +58,7 @@ class Initiate(Endpoint):
             AgentSuspended,
             OrganizationSuspended,
             ServiceSuspended,
-            CredentialsTwice,
+            DuplicateClientCredentials,
         ),
         repeatable=True,
         request_example={
@@ -79,17 +79,18 @@ class Initiate(Endpoint):
         return self.answer_once(self.actor.id or self.actor.ip or "", work)
 
     def _client(self, body: InitiateBody) -> Agent:
-        """Return the agent. One that a developer registered may leave out its credentials.
+        """Return the agent. If a developer registered it, it can omit its credentials.
 
-        Raises `StockClientUnproved`: a link is not bound to a browser, and its sender chooses the state and challenge.
+        Raises `StockClientUnproved` for other clients without credentials: a link is not bound to a browser, and its
+        sender chooses the state and the challenge.
         """
-        if is_secret_presented(self.request, body):
+        if has_client_secret(self.request, body):
             agent = client_of(self.request, body, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
             return agent
         found = agent_for_client_id(body.client_id)
         if found is None:
-            raise UnknownClient("Check the client id.")
+            raise UnknownClient("No client has this clientId.")
         if found.is_stock:
             raise StockClientUnproved("Send the client secret. A client without one must start at /oauth/authorize.")
         return found
@@ -98,36 +99,37 @@ class Initiate(Endpoint):
 class OneConsent(OptionalCredentialEndpoint):
     @operation(
         "getConsent",
-        "Show a request for consent",
-        description="While it is undecided its id is enough. Once decided it is absent to all but its owner and the "
-        "agent's organization.",
+        "Get a consent request",
+        description="Anyone with the id can read it until it is decided. After that, it is a 404 for everyone except "
+        "its owner and the agent's organization.",
         answer=ConsentOut,
     )
     def get(self, consent_id: str) -> ConsentOut:
         organization_id = self.developer.organization_id if self.developer else None
-        consent = visible_consent(consent_id, user=self.person, organization_id=organization_id)
-        is_owner = self.person is not None and self.person.id == consent.user_id
+        consent = visible_consent(consent_id, user=self.user, organization_id=organization_id)
+        is_owner = self.user is not None and self.user.id == consent.user_id
         return show_consent(consent, is_owner=is_owner)
 
 
-class Decision(PersonEndpoint):
+class DecideConsent(UserEndpoint):
     def consent(self, consent_id: str) -> Consent:
-        """Return the consent to decide. Raises `OtherBrowser` for a browser's session in the wrong browser."""
-        consent = consent_to_decide(self.person, consent_id)
+        """Return the consent to decide. Raises `OtherBrowser` if the request was opened in another browser."""
+        consent = consent_to_decide(self.user, consent_id)
         if isinstance(self.request.auth, BrowserCredential):
             require_same_browser(consent, browser_digest(self.request._request))
         return consent
 
 
-class Approve(Decision):
+class Approve(DecideConsent):
     @operation(
         "approveConsent",
-        "Grant what was asked, or a part of it",
-        description="The code lives 60 seconds and works once. Send the person to `redirectUrl`. A person has one live "
-        "consent per agent, whichever services it names: approving a later request replaces the earlier consent (its "
-        "status becomes `replaced`) and moves its tokens to this one. `scopes` may name requested and currently live "
-        "scopes; the default is all requested ones. Live scopes that the request does not mention stay; requested ones "
-        "that are left out go at once, even where they were live. The code yields what was requested and granted.",
+        "Approve a consent request, or a part of it",
+        description="The code works once, within 60 seconds. Send the user to `redirectUrl`. A user has one live "
+        "consent per agent, regardless of the services it covers: approving a later request replaces the earlier "
+        "consent (its status becomes `replaced`) and moves its tokens to the new one. `scopes` can contain requested "
+        "and currently live scopes; the default is all requested scopes. Live scopes that the request does not mention "
+        "are kept. Requested scopes that are left out are removed immediately, even if they were live. The code's "
+        "tokens have the scopes that were both requested and granted.",
         answer=ApprovedConsentOut,
         errors=(
             InvalidScope,
@@ -148,7 +150,7 @@ class Approve(Decision):
 
         def work() -> ApprovedConsentOut:
             choice = Choice(scopes=body.scopes)
-            approval = approve_consent(actor=self.actor, consent=consent, user=self.person, choice=choice)
+            approval = approve_consent(actor=self.actor, consent=consent, user=self.user, choice=choice)
             return ApprovedConsentOut(
                 status="approved",
                 code=approval.code,
@@ -156,19 +158,19 @@ class Approve(Decision):
                 granted_scopes=approval.consent.granted_scopes,
             )
 
-        return self.answer_once(self.person.id, work)
+        return self.answer_once(self.user.id, work)
 
 
-class Deny(Decision):
+class Deny(DecideConsent):
     @operation(
         "denyConsent",
-        "Refuse what was asked",
+        "Deny a consent request",
         answer=DeniedConsentOut,
         errors=(ConsentAlreadyDecided, ConsentExpired, OtherBrowser, InvalidRedirectUri),
     )
     def post(self, consent_id: str, body: EmptyBody) -> DeniedConsentOut:
         consent = self.consent(consent_id)
-        denied = deny_consent(actor=self.actor, consent=consent, user=self.person)
+        denied = deny_consent(actor=self.actor, consent=consent, user=self.user)
         return DeniedConsentOut(status="denied", redirect_url=denial_url(denied))
 
 

@@ -1,11 +1,11 @@
-"""Developers: signing in and out, the API key."""
+"""Login and logout, and rotation of the API key."""
 
 from django.conf import settings
 
 from accounts.errors import BadCredentials
 from accounts.services import check_password, end_session, open_session
 from api.authentication import SessionCredential
-from api.endpoint import DeveloperEndpoint, Endpoint, PersonEndpoint
+from api.endpoint import DeveloperEndpoint, Endpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyOut, RotationBody
@@ -19,7 +19,7 @@ from developers.services import require_organization, rotate_api_key
 class LogInDeveloper(Endpoint):
     @operation(
         "logInDeveloper",
-        "Sign a developer in for twelve hours",
+        "Log in a developer for 12 hours",
         answer=DeveloperSessionOut,
         errors=(BadCredentials, Forbidden, OrganizationSuspended, Throttled),
         repeatable=True,
@@ -45,24 +45,24 @@ class LogInDeveloper(Endpoint):
         return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
 
 
-class LogOut(PersonEndpoint):
-    """Ends the session token that it is asked with."""
+class LogOut(UserEndpoint):
+    """End the session of the request's own session token."""
 
     def log_out(self) -> None:
         credential = self.request.auth
         if not isinstance(credential, SessionCredential):
             raise Forbidden("Only a session token can be ended here. To end a browser session, sign out.")
-        end_session(actor=self.actor, user=self.person, session_id=credential.session.id)
+        end_session(actor=self.actor, user=self.user, session_id=credential.session.id)
 
 
 class LogOutDeveloper(LogOut):
-    @operation("logOutDeveloper", "End the session token", status=204)
+    @operation("logOutDeveloper", "Log out a developer", status=204)
     def post(self, body: EmptyBody) -> None:
         self.log_out()
 
 
 class LogOutUser(LogOut):
-    @operation("logOutUser", "End the session token", status=204)
+    @operation("logOutUser", "Log out a user", status=204)
     def post(self, body: EmptyBody) -> None:
         self.log_out()
 
@@ -70,8 +70,8 @@ class LogOutUser(LogOut):
 class RotateApiKey(DeveloperEndpoint):
     @operation(
         "rotateApiKey",
-        "Replace the API key",
-        description="The keys before it go on for `overlapSeconds`, by default not at all.",
+        "Rotate the API key",
+        description="Earlier keys keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedApiKeyOut,
         repeatable=True,
     )

@@ -1,6 +1,6 @@
-"""Forward authorization: a proxy asks before it passes a request on (nginx, Caddy, HAProxy, Traefik, Envoy).
+"""Forward authorization: a proxy (nginx, Caddy, HAProxy, Traefik, Envoy) asks before it passes a request on.
 
-It answers 200 or refuses. Anything unforeseen is no 200, and so the proxy passes nothing on.
+The response is 200 only if the request is allowed. Unexpected errors give another status, so the proxy refuses it.
 """
 
 import re
@@ -34,7 +34,7 @@ MAX_SCOPES = 100
 
 
 class InvalidToken(NotAuthenticated):
-    """RFC 6750 section 3.1: the token itself is at fault."""
+    """RFC 6750 section 3.1: the token is expired, revoked, malformed or otherwise not valid."""
 
     code = "invalid_token"
     title = "The token is not valid"
@@ -46,18 +46,18 @@ class InsufficientScope(Forbidden):
 
     code = "insufficient_scope"
     title = "The token lacks a required scope"
-    remedy = "Ask the user for consent to the scopes that the challenge names."
+    remedy = "Ask the user for consent to the scopes in the challenge."
 
 
 class PolicyDenied(Forbidden):
-    """Another token would not help, so there is no challenge."""
+    """Another token would not help, so the response has no challenge."""
 
     code = "policy_denied"
     title = "A policy denies this request"
-    remedy = "Wait for Retry-After if it is sent. Otherwise the organization's policies do not allow this call."
+    remedy = "Wait for Retry-After if it is sent. Otherwise change the request, or the policy that denies it."
 
 
-# What a denial is called here. Any other reason is a fault of the token.
+# The error for a denial reason. All other reasons mean that the token is not valid.
 REFUSALS: dict[Reason, type[DomainError]] = {
     Reason.INSUFFICIENT_SCOPE: InsufficientScope,
     Reason.POLICY_DENIED: PolicyDenied,
@@ -66,21 +66,22 @@ REFUSALS: dict[Reason, type[DomainError]] = {
 
 
 class ForwardAuth(Endpoint):
-    """Reads the bearer of the request that the proxy holds. The proxy's configuration says what is required.
+    """Decide by the bearer token of the request that the proxy holds. The proxy's configuration sets what is required.
 
-    Danger: with `reads_query` the query is the proxy's. Where the proxy appends the caller's own path, it is not.
+    Danger: set `reads_query` only where the proxy writes the query. It must be off where the proxy appends the caller's
+    own path and query.
     """
 
     reads_query = True
 
     def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        """Look at nothing but headers. The body, if any, is the caller's, and every method is decided."""
+        """Read only headers: a body belongs to the caller's request. Every method is decided."""
         self.actor = visitor(request._request)
 
     def query_parameters(self) -> QueryDict:
-        """Return the proxy's parameters. Others are the caller's own, and below a path all are.
+        """Return the proxy's parameters, leaving out the caller's: unknown ones, and all without `reads_query`.
 
-        A proxy fills in variables, so a parameter may be empty: it is then not given.
+        An empty parameter counts as omitted, because proxies substitute variables that can be empty.
         """
         own = QueryDict(mutable=True)
         for name, values in self.request.query_params.lists() if self.reads_query else ():
@@ -90,15 +91,15 @@ class ForwardAuth(Endpoint):
 
     @operation(
         "forwardAuth",
-        "Decide about the request that a proxy holds",
-        description="For nginx `auth_request`, Caddy, HAProxy, Traefik and Envoy. 200 names who acts in "
-        "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`; a refusal bears `WWW-Authenticate` "
-        "(RFC 6750). A denial that waiting lifts, such as a rate limit, is a 403 with `Retry-After`.",
+        "Authorize a request for a proxy",
+        description="For nginx `auth_request`, Caddy, HAProxy, Traefik and Envoy. A 200 has the headers "
+        "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`. An error that another token can solve "
+        "has `WWW-Authenticate` (RFC 6750). A temporary denial, such as a rate limit, is a 403 with `Retry-After`.",
         errors=(InvalidToken, InsufficientScope, PolicyDenied, ServiceSuspended, Throttled),
     )
     def get(self, query: ForwardAuthQuery) -> Response:
         scopes = self._required_scopes(query)
-        server = self._asking()
+        server = self._resource_server()
         challenge = {"scope": " ".join(scopes), "resource_metadata": query.resource_metadata or ""}
         bearer = BEARER.fullmatch(self.request.headers.get("Authorization", ""))
         if bearer is None:
@@ -108,24 +109,24 @@ class ForwardAuth(Endpoint):
             return Response(status=200, headers=dict(identity_headers(decision)))
         return self._deny(decision, challenge)
 
-    # Envoy asks with the method of the request that it holds.
+    # Envoy uses the method of the request that it holds.
     post = put = patch = delete = head = options = get
 
     def _required_scopes(self, query: ForwardAuthQuery) -> list[str]:
-        """Return the union of what header and query require. Raises `Invalid` for none: nothing must mean "no"."""
+        """Return the scopes required by the header or the query. Raises `Invalid` for none, so that no scopes deny."""
         given = f"{self.request.headers.get(SCOPES_HEADER, '')} {query.scopes or ''}"
         scopes = list(dict.fromkeys(given.replace(",", " ").split()))
         if not 1 <= len(scopes) <= MAX_SCOPES:
-            raise Invalid.field("scopes", f"Name 1 to {MAX_SCOPES} scopes, in the query or in {SCOPES_HEADER}.")
+            raise Invalid.field("scopes", f"Send 1 to {MAX_SCOPES} scopes, in the query or in {SCOPES_HEADER}.")
         if not all(map(SCOPE_ID.fullmatch, scopes)):
             raise Invalid.field("scopes", "Must all be scope ids, such as email:read.")
         return scopes
 
-    def _asking(self) -> ResourceServer | None:
-        """Return the resource server that the proxy stands for, None for none.
+    def _resource_server(self) -> ResourceServer | None:
+        """Return the resource server of the proxy, or None if the proxy sends no credential.
 
-        Raises `Throttled` for too many anonymous questions, and `Forbidden` for a wrong credential: a 401 would send
-        the caller for another token, which cannot help.
+        Raises `Throttled` for too many anonymous requests, and `Forbidden` for a wrong credential: a 401 would make the
+        caller get another token, which cannot help.
         """
         if CREDENTIAL_HEADER not in self.request.headers:
             if settings.VERIFY_REQUIRES_CREDENTIAL:
@@ -153,8 +154,8 @@ class ForwardAuth(Endpoint):
 
     def _deny(self, decision: Decision, challenge: dict[str, str]) -> Response:
         error = REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()
-        is_curable = isinstance(error, (InvalidToken, InsufficientScope))
-        response = self._refuse(error, {"error": error.code, **challenge} if is_curable else {})
+        can_another_token_help = isinstance(error, (InvalidToken, InsufficientScope))
+        response = self._refuse(error, {"error": error.code, **challenge} if can_another_token_help else {})
         response["X-AgentGate-Reason"] = decision.reason or ""
         if decision.audit_id:
             response["X-AgentGate-Decision"] = decision.audit_id
@@ -163,9 +164,9 @@ class ForwardAuth(Endpoint):
         return response
 
     def _refuse(self, error: DomainError, challenge: dict[str, str]) -> Response:
-        """Refuse; with a challenge that says what a client needs to come back (RFC 6750 section 3, RFC 9728).
+        """Return the error with a challenge that says what the client needs (RFC 6750 section 3, RFC 9728).
 
-        Without one another token would not help.
+        Pass an empty `challenge` if another token would not help.
         """
         parameters = ", ".join(f'{name}="{_quotable(value)}"' for name, value in challenge.items() if value)
         headers = {"WWW-Authenticate": f"Bearer {parameters}"} if challenge else {}
@@ -174,7 +175,7 @@ class ForwardAuth(Endpoint):
 
 
 def identity_headers(decision: Decision) -> Iterator[tuple[str, str]]:
-    """Yield the headers that name who acts for whom, for the proxy to hand on."""
+    """Yield headers that say which agent acts for which user, for the proxy to pass on."""
     headers = {
         "User": decision.user_id,
         "Agent": decision.agent_id,
@@ -187,5 +188,5 @@ def identity_headers(decision: Decision) -> Iterator[tuple[str, str]]:
 
 
 def _quotable(text: str) -> str:
-    """Return `text` as it may stand in a quoted string (RFC 9110 section 5.6.4), without what could end it."""
+    """Return `text` with only the characters that a quoted string can contain unescaped (RFC 9110 section 5.6.4)."""
     return "".join(letter for letter in text if " " <= letter <= "~" and letter not in '"\\')

@@ -1,4 +1,4 @@
-"""Whether this server can decide."""
+"""The health check."""
 
 import logging
 from typing import Literal
@@ -20,21 +20,21 @@ CACHE_SECONDS = 10
 
 
 class Health(Endpoint):
-    """The database alone decides: without the cache we are only slower."""
+    """The status depends only on the database. Without the cache, the server is only slower."""
 
-    @operation("getHealth", "Whether this server can decide", answer=HealthOut, unavailable=HealthOut)
+    @operation("getHealth", "Check whether this server can decide", answer=HealthOut, unavailable=HealthOut)
     def get(self) -> Response:
         database = _is_database_up()
-        checks = ChecksOut(database=_word(database), cache=_word(_is_cache_up()))
+        checks = ChecksOut(database=_status(database), cache=_status(_is_cache_up()))
         body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks).model_dump()
         response = Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
-        # Health checks ask every few seconds: what is wrong is in the log already, in one line.
+        # Keep Django from logging each 503 of these frequent requests: its cause is in the log already, in one line.
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
 
 def _is_database_up() -> bool:
-    """Read from a table that every decision reads; nothing is written."""
+    """Return whether a table that every decision reads can be read."""
     try:
         AccessToken.objects.exists()
     except DatabaseError as error:
@@ -44,7 +44,7 @@ def _is_database_up() -> bool:
 
 
 def _is_cache_up() -> bool:
-    """Write and read a value: a cache that swallows its errors answers None."""
+    """Return whether a written value can be read. A cache that swallows its errors returns None."""
     token = new_id("chk")
     try:
         cache.set("health", token, CACHE_SECONDS)
@@ -58,5 +58,5 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".split("\n", 1)[0]
 
 
-def _word(is_up: bool) -> Literal["ok", "unavailable"]:
+def _status(is_up: bool) -> Literal["ok", "unavailable"]:
     return "ok" if is_up else "unavailable"

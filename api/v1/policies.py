@@ -18,7 +18,10 @@ class PolicyEndpoint(DeveloperEndpoint):
         return policy_for_organization(self.developer.organization_id, policy_id)
 
     def agent(self, agent_id: str | None) -> Agent | None:
-        """Return the agent that a policy is for. Raises `Invalid`, the same for somebody else's and for none."""
+        """Return the policy's agent, or None for all agents.
+
+        Raises the same `Invalid` for an agent of another organization and for one that does not exist.
+        """
         if agent_id is None:
             return None
         try:
@@ -36,13 +39,14 @@ class Policies(PolicyEndpoint):
     @operation(
         "createPolicy",
         "Create a policy",
-        description="A rule that denies wins. It counts for every verify that starts after the answer. `actions` name "
-        "scopes of the catalogue or of the organization, or a beginning of such scopes and `*`.",
+        description="The policy applies to every verify request that starts after the response. A request is denied if "
+        "any rule denies it. `actions` are scopes of the catalogue or of the organization, or a prefix of such scopes "
+        "followed by `*`.",
         answer=PolicyOut,
         status=201,
         repeatable=True,
         request_example={
-            "name": "Not too often",
+            "name": "100 requests per hour",
             "rules": [
                 {"type": "rate_limit", "config": {"maxRequests": 100, "windowSeconds": 3600, "scope": "per_user"}}
             ],
@@ -60,15 +64,15 @@ class Policies(PolicyEndpoint):
 
 
 class OnePolicy(PolicyEndpoint):
-    @operation("getPolicy", "Show a policy", answer=PolicyOut)
+    @operation("getPolicy", "Get a policy", answer=PolicyOut)
     def get(self, policy_id: str) -> PolicyOut:
         return PolicyOut.model_validate(self.policy(policy_id))
 
     @operation(
         "updatePolicy",
-        "Change a policy",
-        description="A limit whose `windowSeconds` or `scope` changes starts from what was counted before. After a "
-        "change of `scope` the total is charged to every person or agent, until the window has passed.",
+        "Update a policy",
+        description="If `windowSeconds` or `scope` of a limit changes, what was counted before still counts. After a "
+        "change of `scope`, the total counts for every user or agent until the window has passed.",
         answer=PolicyOut,
     )
     def patch(self, policy_id: str, body: UpdatePolicyBody) -> PolicyOut:

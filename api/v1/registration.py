@@ -1,4 +1,4 @@
-"""Registering people and developers, and proving their addresses."""
+"""Registration of users and developers, and verification of their email addresses."""
 
 from django.conf import settings
 
@@ -32,16 +32,17 @@ from developers.services import confirm_developer, create_developer, find_regist
 
 Kind = PendingRegistration.Kind
 WITH_VERIFICATION = (
-    "Where addresses must be proved (`REQUIRE_VERIFIED_EMAIL`) it answers 202 and mails a code that "
-    "`{path}` takes within 15 minutes; no account exists before. A taken address gets the same answer and a notice "
-    "by mail. Elsewhere a taken address is a 409."
+    "If the server requires verified addresses (`REQUIRE_VERIFIED_EMAIL`), the response is 202 and the address gets an "
+    "email with a code. Confirm it with `{path}` within 15 minutes to create the account. A taken address gets the "
+    "same response, and an email that says so. If the server does not require verified addresses, a taken address is a "
+    "409."
 )
 CONFIRMATION = {"email": "ada@example.com", "code": "7KQ2M-XX04Z"}
 
 
-class Registering(Endpoint):
+class RegistrationEndpoint(Endpoint):
     def start(self, kind: Kind, body: RegisterUserBody | RegisterDeveloperBody) -> Answer:
-        """Mail a code to the address, or to a taken one a notice; answer the same after the same work."""
+        """Email a code, or a notice if the address is taken. The work and the response are the same for both."""
         user = new_user(**dict(body))
 
         def work() -> VerificationRequiredOut:
@@ -51,10 +52,10 @@ class Registering(Endpoint):
         return self.answer_once(self.actor.ip or "", work)
 
 
-class RegisterUser(Registering):
+class RegisterUser(RegistrationEndpoint):
     @operation(
         "registerUser",
-        "Register a person",
+        "Register a user",
         description=WITH_VERIFICATION.format(path="/users/register/confirm"),
         answer=NewUserOut,
         status=201,
@@ -73,13 +74,13 @@ class RegisterUser(Registering):
         )
 
 
-class RegisterDeveloper(Registering):
+class RegisterDeveloper(RegistrationEndpoint):
     @operation(
         "registerDeveloper",
         "Register a developer and their organization",
         description=WITH_VERIFICATION.format(path="/developers/register/confirm")
-        + " A person who has an account becomes a developer in the portal, or here, where addresses need no proof, "
-        "with the account's password.",
+        + " A user becomes a developer in the portal or, if the server does not require verified addresses, by "
+        "registering here with the account's password.",
         answer=NewDeveloperOut,
         status=201,
         accepted=VerificationRequiredOut,
@@ -103,8 +104,8 @@ class RegisterDeveloper(Registering):
 class ConfirmUser(Endpoint):
     @operation(
         "confirmUser",
-        "Prove the address of a registration",
-        description="The code is in the mail that the registration sent. It works once, within 15 minutes.",
+        "Confirm the registration of a user",
+        description="The registration email contains the code. It works once, within 15 minutes.",
         answer=NewUserOut,
         status=201,
         errors=(InvalidCode, EmailTaken, Throttled),
@@ -122,8 +123,8 @@ class ConfirmUser(Endpoint):
 class ConfirmDeveloper(Endpoint):
     @operation(
         "confirmDeveloper",
-        "Prove the address of a developer's registration",
-        description="The code is in the mail that the registration sent. It works once, within 15 minutes.",
+        "Confirm the registration of a developer",
+        description="The registration email contains the code. It works once, within 15 minutes.",
         answer=NewDeveloperOut,
         status=201,
         errors=(InvalidCode, EmailTaken, Throttled),
@@ -141,29 +142,29 @@ class ConfirmDeveloper(Endpoint):
 class VerifyEmail(OwnEndpoint):
     @operation(
         "verifyEmail",
-        "Mail a code to the person's own address",
-        description="For an account whose address was never proved. Answers 200 when it is proved already.",
+        "Email a verification code to the user's address",
+        description="For accounts whose address was never verified. If it is already verified, the response is 200.",
         answer=VerifiedOut,
         accepted=VerificationRequiredOut,
         errors=(Throttled,),
     )
     def post(self, user_id: str, body: EmptyBody) -> VerifiedOut | VerificationRequiredOut:
         throttle_registration(self.actor)
-        if has_verified_address(self.person):
+        if has_verified_address(self.user):
             return VERIFIED
-        send_address_code(actor=self.actor, user=self.person, email=self.person.email)
+        send_address_code(actor=self.actor, user=self.user, email=self.user.email)
         return VERIFICATION_REQUIRED
 
 
 class ConfirmEmail(OwnEndpoint):
     @operation(
         "confirmEmail",
-        "Prove the person's own address with the mailed code",
+        "Verify the user's address with the emailed code",
         answer=VerifiedOut,
         errors=(InvalidCode, Throttled),
         request_example={"code": CONFIRMATION["code"]},
     )
     def post(self, user_id: str, body: ConfirmEmailBody) -> VerifiedOut:
         with code_attempt(self.actor):
-            confirm_address(actor=self.actor, user=self.person, email=self.person.email, code=body.code)
+            confirm_address(actor=self.actor, user=self.user, email=self.user.email, code=body.code)
         return VERIFIED

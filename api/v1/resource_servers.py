@@ -39,7 +39,7 @@ class ResourceServers(ResourceServerEndpoint):
 
     @operation(
         "createResourceServer",
-        "Register a service that accepts our tokens",
+        "Register a resource server",
         answer=NewResourceServerOut,
         status=201,
         errors=(IdentifierTaken, ScopePrefixTaken),
@@ -56,11 +56,11 @@ class ResourceServers(ResourceServerEndpoint):
 
 
 class OneResourceServer(ResourceServerEndpoint):
-    @operation("getResourceServer", "Show a resource server", answer=ResourceServerOut)
+    @operation("getResourceServer", "Get a resource server", answer=ResourceServerOut)
     def get(self, server_id: str) -> ResourceServerOut:
         return show_resource_server(self.server(server_id))
 
-    @operation("updateResourceServer", "Change a resource server", answer=ResourceServerOut, errors=(ScopePrefixTaken,))
+    @operation("updateResourceServer", "Update a resource server", answer=ResourceServerOut, errors=(ScopePrefixTaken,))
     def patch(self, server_id: str, body: UpdateResourceServerBody) -> ResourceServerOut:
         server = self.server(server_id)
         changes = body.sent()
@@ -76,7 +76,8 @@ class OneResourceServer(ResourceServerEndpoint):
 class RotateResourceServerSecret(ResourceServerEndpoint):
     @operation(
         "rotateResourceServerSecret",
-        "Replace a resource server's secret",
+        "Rotate a resource server's secret",
+        description="Earlier secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedResourceServerSecretOut,
         repeatable=True,
     )

@@ -20,7 +20,7 @@ class Scopes(CatalogueEndpoint):
 
 
 class ScopesInCategory(CatalogueEndpoint):
-    @operation("listScopesInCategory", "List one category of the catalogue", answer=ScopesOut)
+    @operation("listScopesInCategory", "List the scopes of one category", answer=ScopesOut)
     def get(self, category: str) -> ScopesOut:
         scopes = scopes_in_category(category)
         if not scopes:

@@ -1,10 +1,10 @@
-"""Exchange, refresh, revoke, and verify: may this agent do this, for this person, now?"""
+"""Exchange, refresh, revoke and verify tokens."""
 
 from django.conf import settings
 
 from agents.errors import InvalidClient
 from agents.models import Agent
-from api.clients import CredentialsTwice, client_of, is_client_presented, resource_server_of
+from api.clients import DuplicateClientCredentials, client_of, has_client_credentials, resource_server_of
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.schemas.tokens import (
@@ -33,17 +33,15 @@ from tokens.issuing import IssuedTokens, Refusal
 from tokens.refresh import refresh_tokens
 from tokens.services import revoke_token
 
-VERIFY_WORDS = (
-    "Always 200 for a well-formed question, and logged before it is answered when the token is ours. `reason` is the "
+VERIFY_DESCRIPTION = (
+    "A denial is a 200 too. If AgentGate signed the token, the decision is logged before the response. `reason` is the "
     "first that applies of "
     + ", ".join(f"`{reason.value}`" for reason in Reason)
-    + ". Callers without a credential are "
-    "throttled by address (`THROTTLE_VERIFY`, each question of a batch counts); a resource server is not. Rules see "
-    "the whole `context`; of one longer than 4096 bytes the log keeps the digest, the size and the beginning. "
-    "The call is bound by the "
-    "policies of the agent's organization and of the organization whose resource server asks or, asked anonymously, "
-    "whose identifier `resource` names in any spelling; both find it in their logs. A token that is not meant for that "
-    "resource server is `wrong_audience`."
+    + ". Callers without a credential are throttled by address (`THROTTLE_VERIFY`; each request of a batch counts); "
+    "resource servers are not. Rules see the whole `context`. If it is longer than 4096 bytes, the log keeps only its "
+    "digest, size and beginning. The policies of two organizations apply, and both have the decision in their logs: "
+    "the agent's, and that of the resource server that asks or, without a credential, of the one whose identifier is "
+    "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`."
 )
 
 
@@ -51,17 +49,17 @@ class InvalidGrant(DomainError):
     """RFC 6749 section 5.2."""
 
     code = "invalid_grant"
-    title = "The code or the refresh token is not valid"
+    title = "The code or refresh token is not valid"
     remedy = "Ask the user for consent again. A code works once, within 60 seconds; a refresh token works once."
 
 
 class ClientEndpoint(Endpoint):
-    """For an agent by its client credentials."""
+    """An endpoint for agents with client credentials."""
 
     challenge = BASIC_CHALLENGE
 
     def client(self, body: ClientBody) -> Agent:
-        """Return the agent that asks; from here on it is who acts."""
+        """Return the authenticated agent, and make it the actor."""
         agent = client_of(self.request, body, self.actor)
         self.actor = self.actor.acting_as("agent", agent.id)
         return agent
@@ -70,11 +68,11 @@ class ClientEndpoint(Endpoint):
 class Exchange(ClientEndpoint):
     @operation(
         "exchangeCode",
-        "Redeem an authorization code",
-        description="A code works once; using it again also ends what it had issued. A client that lost the answer "
-        "repeats the request with the same `Idempotency-Key` within 60 seconds.",
+        "Exchange an authorization code for tokens",
+        description="A code works once. Using it again revokes the tokens that it issued. A client that lost the "
+        "response can repeat the request with the same `Idempotency-Key` within 60 seconds.",
         answer=TokensOut,
-        errors=(InvalidGrant, InvalidClient, CredentialsTwice),
+        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials),
         repeatable=True,
     )
     def post(self, body: ExchangeBody) -> Answer:
@@ -97,10 +95,10 @@ class Refresh(ClientEndpoint):
     @operation(
         "refreshTokens",
         "Rotate a refresh token",
-        description="A refresh token works once; using it again ends its whole family. A client that lost the answer "
-        "repeats the request with the same `Idempotency-Key` within 60 seconds.",
+        description="A refresh token works once. Using it again revokes its whole family. A client that lost the "
+        "response can repeat the request with the same `Idempotency-Key` within 60 seconds.",
         answer=TokensOut,
-        errors=(InvalidGrant, InvalidClient, CredentialsTwice),
+        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials),
         repeatable=True,
     )
     def post(self, body: RefreshBody) -> Answer:
@@ -116,25 +114,26 @@ class Refresh(ClientEndpoint):
 class Revoke(ClientEndpoint):
     @operation(
         "revokeToken",
-        "End a token and its whole family",
-        description="Answers the same for an unknown token. With client credentials only that client's tokens end.",
+        "Revoke a token and its whole family",
+        description="The response is the same for an unknown token. With client credentials, only that client's tokens "
+        "are revoked.",
         answer=RevokedTokenOut,
-        errors=(InvalidClient, CredentialsTwice),
+        errors=(InvalidClient, DuplicateClientCredentials),
         request_example={"token": "eyJhbGciOi..."},
     )
     def post(self, body: RevokeBody) -> RevokedTokenOut:
-        agent = self.client(body) if is_client_presented(self.request, body) else None
+        agent = self.client(body) if has_client_credentials(self.request, body) else None
         revoke_token(actor=self.actor, token=body.token, agent=agent)
         return RevokedTokenOut(revoked=True)
 
 
 class DecisionEndpoint(Endpoint):
-    """For whoever must decide; a resource server by its credential."""
+    """An endpoint for services that ask for decisions. A resource server's credential is optional by default."""
 
     challenge = BASIC_CHALLENGE
 
-    def asking(self, questions: int = 1) -> ResourceServer | None:
-        """Return the resource server that asks, None for an anonymous caller.
+    def resource_server(self, questions: int = 1) -> ResourceServer | None:
+        """Return the resource server that asks, or None for an anonymous caller.
 
         Raises `NotAuthenticated`, and `Throttled` for an anonymous caller with too many questions.
         """
@@ -152,8 +151,8 @@ class DecisionEndpoint(Endpoint):
 class Verify(DecisionEndpoint):
     @operation(
         "verifyToken",
-        "May this agent do this, for this person, now?",
-        description=VERIFY_WORDS,
+        "Decide whether an agent may act for a user",
+        description=VERIFY_DESCRIPTION,
         answer=DecisionOut,
         errors=(NotAuthenticated,),
         request_example={
@@ -163,26 +162,26 @@ class Verify(DecisionEndpoint):
         },
     )
     def post(self, body: VerifyRequestBody) -> DecisionOut:
-        (decision,) = decide([self.question(body, self.asking())])
+        (decision,) = decide([self.question(body, self.resource_server())])
         return show_decision(decision)
 
 
 class VerifyBatch(DecisionEndpoint):
     @operation(
         "verifyTokens",
-        "Decide up to 100 questions at once",
-        description="Decisions come in the order of the questions; a malformed one is a 400 that names its index.",
+        "Decide up to 100 requests at once",
+        description="Decisions are in the order of the requests. A malformed request is a 400 that contains its index.",
         answer=DecisionsOut,
         errors=(NotAuthenticated,),
     )
     def post(self, body: VerifyBatchBody) -> DecisionsOut:
-        server = self.asking(len(body.requests))
+        server = self.resource_server(len(body.requests))
         decisions = decide([self.question(each, server) for each in body.requests])
         return DecisionsOut(decisions=[show_decision(decision) for decision in decisions])
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:
-    """Return the tokens. Raises `InvalidGrant` once the service has committed, so what a replay ended stays so."""
+    """Return the tokens. Raises `InvalidGrant` after the commit, so tokens revoked because of a replay stay revoked."""
     if isinstance(result, Refusal):
         raise InvalidGrant(result.detail)
     return result

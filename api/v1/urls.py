@@ -1,4 +1,4 @@
-"""Paths below /api/v1/. None ends in a slash."""
+"""Paths below /api/v1/. None has a trailing slash."""
 
 from django.urls import path, re_path
 
@@ -50,7 +50,7 @@ urlpatterns = [
     path("resource-servers/<str:server_id>", resource_servers.OneResourceServer.as_view()),
     path("resource-servers/<str:server_id>/rotate-secret", resource_servers.RotateResourceServerSecret.as_view()),
     path("forward-auth", forward_auth.ForwardAuth.as_view()),
-    # Envoy appends the caller's path and query to the prefix that it is given.
+    # Envoy appends the caller's path and query to the configured prefix.
     re_path(r"^forward-auth/", forward_auth.ForwardAuth.as_view(reads_query=False, schema=None)),
     path("scopes", scopes.Scopes.as_view()),
     path("scopes/<str:category>", scopes.ScopesInCategory.as_view()),

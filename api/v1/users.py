@@ -1,10 +1,10 @@
-"""People: signing in, their consents and their log."""
+"""Users: login, and their own consents and log."""
 
 from django.conf import settings
 
 from accounts.errors import BadCredentials
 from accounts.services import check_password, open_session
-from api.endpoint import Endpoint, PersonEndpoint
+from api.endpoint import Endpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, show_entries_about
 from api.v1.schemas.base import EmptyBody
@@ -22,7 +22,7 @@ from core.idempotency import Answer
 class LogInUser(Endpoint):
     @operation(
         "logInUser",
-        "Sign a person in for twelve hours",
+        "Log in a user for 12 hours",
         answer=UserSessionOut,
         errors=(BadCredentials, Throttled),
         repeatable=True,
@@ -37,46 +37,47 @@ class LogInUser(Endpoint):
         return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
 
 
-class OwnEndpoint(PersonEndpoint):
-    """Below `/users/:id`: that person only. Everybody else's looks absent."""
+class OwnEndpoint(UserEndpoint):
+    """An endpoint below `/users/:id` for that user only. Any other id returns 404."""
 
     def identify(self) -> None:
         super().identify()
-        if self.kwargs["user_id"] not in ("me", self.person.id):
+        if self.kwargs["user_id"] not in ("me", self.user.id):
             raise NotFound("No such resource.")
 
 
 class Consents(OwnEndpoint):
     @operation(
         "listUserConsents",
-        "List a person's own consents",
-        description="`lastUsedAt` is when the agent was last allowed something under it.",
+        "List the user's own consents",
+        description="`lastUsedAt` is when a request of the agent was last allowed under the consent.",
         answer=Page[ConnectedConsentOut],
     )
     def get(self, user_id: str, query: PageQuery) -> Page[ConnectedConsentOut]:
-        return paginate(Page[ConnectedConsentOut], consents_for_user(self.person), query, show_consents)
+        return paginate(Page[ConnectedConsentOut], consents_for_user(self.user), query, show_consents)
 
 
 class RevokeConsent(OwnEndpoint):
     @operation(
         "revokeUserConsent",
-        "Take a consent back, at once",
-        description="No verify that starts after the answer is allowed by it. The id of a replaced consent revokes the "
-        "one that replaced it, and the answer has that one's id. Revoking twice changes nothing.",
+        "Revoke a consent",
+        description="No verify request that starts after the response is allowed under it. The id of a replaced "
+        "consent revokes the consent that replaced it, and the response has the id of that consent. Revoking twice "
+        "changes nothing.",
         answer=RevokedConsentOut,
         errors=(ConsentAlreadyDecided,),
     )
     def post(self, user_id: str, consent_id: str, body: EmptyBody) -> RevokedConsentOut:
-        consent = consent_for_user(self.person, consent_id)
+        consent = consent_for_user(self.user, consent_id)
         return RevokedConsentOut.model_validate(revoke_consent(actor=self.actor, consent=consent))
 
 
 class OwnAuditLogs(OwnEndpoint):
     @operation(
         "listUserAuditLogs",
-        "List what happened about a person, newest first",
+        "List the log entries about the user, newest first",
         answer=Page[AuditEntryOut],
     )
     def get(self, user_id: str, query: OwnAuditQuery) -> Page[AuditEntryOut]:
-        rows = entries_for_user(self.person.id, filters_of(query))
-        return paginate(Page[AuditEntryOut], rows, query, show_entries_about(self.person.id))
+        rows = entries_for_user(self.user.id, filters_of(query))
+        return paginate(Page[AuditEntryOut], rows, query, show_entries_about(self.user.id))

@@ -1,4 +1,4 @@
-"""Agents, as they come in and go out."""
+"""Request and response models for agents."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -31,7 +31,7 @@ class NewAgentBody(RequestBody):
 
 
 class UpdateAgentBody(RequestBody):
-    """What of an agent can be changed; what is left out stays."""
+    """Changes to an agent. Omitted fields keep their values."""
 
     name: Omittable[Name] = None
     description: Omittable[Description] = None
@@ -42,7 +42,7 @@ class UpdateAgentBody(RequestBody):
 
 
 class StopOut(Out):
-    """An administrator's stop. It stands beside the developer's own `status`, and only an administrator lifts it."""
+    """An administrator's stop. It is independent of the developer's `status`, and only an administrator can lift it."""
 
     at: Moment
     reason: str
@@ -65,13 +65,13 @@ class AgentOut(Out):
 
 
 class NewAgentOut(AgentOut):
-    """An agent just registered, with its secret, which is shown this once."""
+    """A new agent with its secret, which is shown only once."""
 
     client_secret: str
 
 
 class RotatedClientSecretOut(Out):
-    """A new secret. Those before it work until `previousSecretExpiresAt`."""
+    """A new secret. Earlier secrets work until `previousSecretExpiresAt`."""
 
     client_id: str
     client_secret: str
@@ -79,7 +79,7 @@ class RotatedClientSecretOut(Out):
 
 
 def show_agent(agent: Agent) -> AgentOut:
-    return AgentOut(**_facts(agent))
+    return AgentOut(**_fields(agent))
 
 
 def show_agents(agents: Sequence[Agent]) -> list[AgentOut]:
@@ -87,10 +87,10 @@ def show_agents(agents: Sequence[Agent]) -> list[AgentOut]:
 
 
 def show_new_agent(registered: RegisteredAgent) -> NewAgentOut:
-    return NewAgentOut(**_facts(registered.agent), client_secret=registered.client_secret)
+    return NewAgentOut(**_fields(registered.agent), client_secret=registered.client_secret)
 
 
-def _facts(agent: Agent) -> dict[str, Any]:
+def _fields(agent: Agent) -> dict[str, Any]:
     return {
         "id": agent.id,
         "client_id": agent.client_id,

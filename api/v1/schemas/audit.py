@@ -1,4 +1,4 @@
-"""Entries of the log, and what to narrow a listing to."""
+"""Log entries, and the filters of their lists."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any
@@ -14,13 +14,13 @@ from audit.selectors import Filters, describe_for_organization, describe_for_per
 
 EventName = Annotated[str, OneOf(*Event)]
 OutcomeName = Annotated[str, OneOf(*Outcome)]
-# An entry holds its time as the text that was written.
+# Entries store their time as text.
 WrittenMoment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 ERASABLE = ("resource", "ip", "userAgent")
 
 
 class OwnAuditQuery(PageQuery):
-    """Filters that all must hold. `from` is inclusive, `to` exclusive."""
+    """Filters, all of which must match. `from` is inclusive, `to` exclusive."""
 
     agent_id: Omittable[Text] = Field(None, max_length=128)
     event: Omittable[EventName] = None
@@ -30,24 +30,24 @@ class OwnAuditQuery(PageQuery):
 
 
 class AuditQuery(OwnAuditQuery):
-    """The filters of an organization's log. A person's own entries are all about that person."""
+    """The filters of an organization's log. A user's own log needs no `userId`: all its entries are about that user."""
 
     user_id: Omittable[Text] = Field(None, max_length=128)
 
 
 class AuditEntryOut(Out):
-    """One thing that happened. `ip`, `userAgent` and `resource` are null once they have been erased.
+    """A log entry. `ip`, `userAgent` and `resource` are null after they have been erased.
 
-    The log keeps the `context` of a verify as personal data; of one whose canonical JSON exceeds 4096 bytes only
-    `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
+    The log keeps the `context` of a verify request as personal data. If its canonical JSON is longer than 4096 bytes,
+    the log keeps only `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`.
 
-    A person sees `ip` and `userAgent` of their own acts. A developer sees them for what the organization's own agents,
-    services and developers did; never a person's. Of a verify `ip` is where the agent called from, shown to the
-    agent's organization only, and `userAgent` that of the service that asked, null when its proxy did. Of another
-    organization's policy a developer sees only `metadata.ruleType`; `policyId` is null.
+    Users see `ip` and `userAgent` of their own actions. Developers see those of their organization's agents, services
+    and developers, never those of users. For a verify request, `ip` is the address from which the agent called, shown
+    only to the agent's organization; `userAgent` is that of the service that asked, or null if its proxy asked. For a
+    policy of another organization, developers see only `metadata.ruleType`, and `policyId` is null.
     """
 
-    # The log has the names of the wire.
+    # Entries already have camelCase names.
     model_config = ConfigDict(alias_generator=to_camel)
 
     id: str
@@ -69,17 +69,17 @@ class AuditEntryOut(Out):
 
 
 def show_entries_about(user_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
-    """Return the function that shows a person the entries about them."""
+    """Return a function that converts entries about a user to what that user may read."""
     return lambda entries: _show(describe_for_person(entries, user_id))
 
 
 def show_entries_to(organization_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
-    """Return the function that shows entries as far as the organization may read them."""
+    """Return a function that converts entries to what the organization may read."""
     return lambda entries: _show(describe_for_organization(entries, organization_id))
 
 
 def filters_of(query: OwnAuditQuery) -> Filters:
-    """Return the filters that the caller sent. The cursor is one: it lets a page begin deep in the log at no cost."""
+    """Return the filters in the query. The cursor is one of them, so that pages deep in the log are fast too."""
     narrowing = {name: value for name, value in query.sent().items() if name not in ("limit", "cursor")}
     return Filters(**narrowing, before=query.cursor)
 

@@ -1,4 +1,4 @@
-"""The models that requests and answers are built from: strict on the way in, camelCase on the wire."""
+"""Base models and field types. Requests are validated strictly. The JSON names are in camelCase."""
 
 import re
 from datetime import datetime
@@ -24,19 +24,19 @@ from core import clock
 from core.text import MAX_ECHO, nearest, plain_text
 from core.validation import wrong, wrong_fields
 
-# Control characters, line separators, and marks that make a name read as another (Unicode TR 36 section 3.4).
-UNSHOWABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
+# Control characters, line separators, and marks that make a name look like another (Unicode TR 36 section 3.4).
+UNPRINTABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
 TEXT = r"^[^\u0000]*$"
-LINE = rf"^[^{UNSHOWABLE}]*[^ {UNSHOWABLE}][^{UNSHOWABLE}]*$"
-BLANK_LINE = rf"^[^{UNSHOWABLE}]*$"
-SHOWABLE = re.compile(BLANK_LINE[1:-1])
+LINE = rf"^[^{UNPRINTABLE}]*[^ {UNPRINTABLE}][^{UNPRINTABLE}]*$"
+BLANK_LINE = rf"^[^{UNPRINTABLE}]*$"
+PRINTABLE = re.compile(BLANK_LINE[1:-1])
 
-# A body can hold a hundred thousand unknown fields.
+# A body can contain a hundred thousand unknown fields. Only the first ones are reported.
 MAX_UNKNOWN = 20
 
 
 class RequestBody(BaseModel):
-    """A JSON object with the fields of the contract, in its types, and no others."""
+    """A JSON object with only the declared fields, in exactly their types."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
 
@@ -58,11 +58,11 @@ class EmptyBody(RequestBody):
 
 
 class Query(RequestBody):
-    """The parameters of a query string: each is a string and appears at most once."""
+    """Query parameters. Each is a string and appears at most once."""
 
 
 class Out(BaseModel):
-    """An answer. A field with a default is left out unless it is set."""
+    """A response. A field with a default is left out unless it is set."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -74,7 +74,7 @@ class Out(BaseModel):
 
 @cache
 def known_fields(model: type[BaseModel]) -> frozenset[str]:
-    """Return the names of the model's fields on the wire."""
+    """Return the JSON names of the model's fields."""
     return frozenset(field.alias or name for name, field in model.model_fields.items())
 
 
@@ -90,14 +90,13 @@ def _read_text(value: Any) -> Any:
 
 
 def _read_blank_line(value: Any) -> Any:
-    """Return the text as it is shown.
+    """Return the text as it is shown. Refuse control and bidi characters, and remove other invisible ones.
 
-    Control and bidi characters are refused. The other invisible characters occur in ordinary emoji, so they are
-    stripped.
+    The others are not refused because they occur in ordinary emoji.
     """
     if not isinstance(value, str):
         return value
-    if not SHOWABLE.fullmatch(value):
+    if not PRINTABLE.fullmatch(value):
         raise wrong("Must be one line without control or bidirectional formatting characters.")
     return plain_text(value)
 
@@ -105,7 +104,7 @@ def _read_blank_line(value: Any) -> Any:
 def _read_line(value: Any) -> Any:
     shown = _read_blank_line(value)
     if value and shown == "":
-        raise wrong("Must have a visible character.")
+        raise wrong("Must contain a visible character.")
     return shown
 
 
@@ -119,7 +118,7 @@ def _read_whole(value: Any) -> Any:
 
 def _read_moment(value: Any) -> datetime:
     try:
-        # In a query an unescaped "+" arrives as a space.
+        # In a query string, an unescaped "+" is decoded as a space.
         moment = parse_datetime(value.replace(" ", "+")) if isinstance(value, str) and "T" in value else None
         if moment is not None and moment.tzinfo is not None:
             clock.rfc3339(moment)
@@ -134,7 +133,7 @@ def _pattern(pattern: str) -> Any:
 
 
 class OneOf:
-    """Takes one of these strings: `Annotated[str, OneOf(*RISK_LEVELS)]`."""
+    """Accept only these strings: `Annotated[str, OneOf(*RISK_LEVELS)]`."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = [str(choice) for choice in choices]
@@ -149,29 +148,29 @@ class _WithoutNull:
         return handler(source)["schema"]
 
 
-# A field that may be left out, and then is None. An explicit null is refused.
+# A field that can be left out and is then None. An explicit null is refused.
 T = TypeVar("T")
 Omittable = Annotated[T | None, _WithoutNull()]
 
-# Text is kept as it is, never trimmed. PostgreSQL stores no NUL.
+# Text is stored as sent, never trimmed. PostgreSQL cannot store NUL.
 BlankText = Annotated[str, BeforeValidator(_read_text), _pattern(TEXT)]
 Text = Annotated[str, Field(min_length=1), BeforeValidator(_read_text), _pattern(TEXT)]
 
-# Text about an agent or a policy. Null stands for none.
+# The description of an agent or a policy. Null means empty.
 _Description = Annotated[BlankText, Field(max_length=500)]
 Description = Annotated[_Description, BeforeValidator(_null_is_blank, json_schema_input_type=_Description | None)]
 
-# Text to show on one line.
+# A single line of text, safe to display.
 BlankLine = Annotated[str, BeforeValidator(_read_blank_line), _pattern(BLANK_LINE)]
 Line = Annotated[str, Field(min_length=1), BeforeValidator(_read_line), _pattern(LINE)]
 
-# A token or code from anywhere: whatever it holds, it is only looked up, never stored.
+# A token or code. It can contain anything, because it is only looked up, never stored.
 Opaque = Annotated[str, Field(min_length=1)]
 
 # 60 and 60.0 are whole numbers; "60" and true are not.
 Whole = Annotated[int, BeforeValidator(_read_whole)]
 
 _DATE_TIME = {"type": "string", "format": "date-time"}
-# RFC 3339: with any offset on the way in, in UTC with Z on the way out.
+# RFC 3339. Requests can use any offset; responses are in UTC with Z.
 GivenMoment = Annotated[datetime, BeforeValidator(_read_moment), WithJsonSchema(_DATE_TIME)]
 Moment = Annotated[datetime, PlainSerializer(clock.rfc3339), WithJsonSchema(_DATE_TIME)]

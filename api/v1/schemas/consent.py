@@ -1,4 +1,4 @@
-"""Consents, as they are asked for, shown and decided."""
+"""Request and response models for consents."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
@@ -26,7 +26,7 @@ def _as_list(value: Any) -> Any:
 
 def _check_challenge(challenge: str) -> str:
     if not is_challenge(challenge):
-        raise wrong("Must be the base64url of a SHA-256: 43 characters (RFC 7636).")
+        raise wrong("Must be a SHA-256 digest in base64url, 43 characters (RFC 7636).")
     return challenge
 
 
@@ -34,7 +34,7 @@ Challenge = Annotated[Text, Field(max_length=128), AfterValidator(_check_challen
 ConsentStatus = Annotated[str, OneOf(*Consent.Status.values)]
 Scopes = list[Annotated[Text, Field(max_length=MAX_SCOPE)]]
 Resources = Annotated[list[Annotated[Text, Field(max_length=MAX_URI)]], Field(min_length=1, max_length=MAX_RESOURCES)]
-# One identifier of a resource server, or a list of them (RFC 8707 section 2).
+# The identifier of a resource server, or a list of identifiers (RFC 8707 section 2).
 OneOrMoreResources = Annotated[
     Resources,
     BeforeValidator(_as_list, json_schema_input_type=Annotated[Text, Field(max_length=MAX_URI)] | Resources),
@@ -42,7 +42,7 @@ OneOrMoreResources = Annotated[
 
 
 class InitiateBody(ClientBody):
-    """What an agent asks for."""
+    """A consent request: what the agent asks for."""
 
     client_id: Text = Field(max_length=2000)
     requested_scopes: Scopes = Field(min_length=1, max_length=MAX_SCOPES)
@@ -63,13 +63,13 @@ class InitiateBody(ClientBody):
 
 
 class ApproveBody(RequestBody):
-    """Which scopes to grant: requested or currently live ones. All requested ones by default."""
+    """The scopes to grant: requested or currently live ones. The default is all requested scopes."""
 
     scopes: Omittable[Scopes] = Field(None, max_length=MAX_SCOPES)
 
 
 class PendingConsentOut(Out):
-    """Send the person to `consentUrl` within ten minutes."""
+    """A new consent request. Send the user to `consentUrl` within ten minutes."""
 
     consent_id: str
     consent_url: Annotated[str, Field(json_schema_extra={"format": "uri"})]
@@ -78,10 +78,10 @@ class PendingConsentOut(Out):
 
 
 class ConsentDeveloperOut(Out):
-    """Who answers for an agent. `verified` says that an administrator of this server has checked who they are.
+    """The developer of an agent. `verified` means that an administrator of this server has checked who they are.
 
-    A client that registered itself has no developer: `name` is the host that publishes its metadata, or else the one
-    to which this request returns.
+    A client that registered itself has no developer. Its `name` is the host that publishes its metadata or, without
+    one, the host to which this request returns.
     """
 
     name: str
@@ -89,7 +89,7 @@ class ConsentDeveloperOut(Out):
 
 
 class ConsentAgentOut(Out):
-    """An agent as a person sees it."""
+    """An agent as users see it."""
 
     name: str
     description: str
@@ -97,15 +97,15 @@ class ConsentAgentOut(Out):
 
 
 class ConnectedAgentOut(ConsentAgentOut):
-    """An agent as a person who has a consent for it sees it."""
+    """An agent as users see it who have a consent for it."""
 
     id: str
 
 
 class ConsentOut(Out):
-    """A request for consent. `requestedScopes` are in the words of the moment when the agent asked.
+    """A consent request. `requestedScopes` have the descriptions that they had when the agent asked.
 
-    Only its owner sees `grantedScopes`.
+    Only the owner sees `grantedScopes`.
     """
 
     id: str
@@ -119,7 +119,10 @@ class ConsentOut(Out):
 
 
 class ApprovedConsentOut(Out):
-    """The code appears here once, lives 60 seconds and works once. `grantedScopes` is all that the agent may do now."""
+    """An approved consent. The code is shown only here and works once, within 60 seconds.
+
+    `grantedScopes` is everything that the agent may do now.
+    """
 
     status: Literal["approved"]
     code: str
@@ -128,14 +131,14 @@ class ApprovedConsentOut(Out):
 
 
 class DeniedConsentOut(Out):
-    """Send the person to `redirectUrl`, which tells the agent."""
+    """A denied consent. Send the user to `redirectUrl`, which informs the agent."""
 
     status: Literal["denied"]
     redirect_url: str
 
 
 class ConnectedConsentOut(Out):
-    """One of a person's own consents."""
+    """One of the user's own consents."""
 
     id: str
     status: ConsentStatus
@@ -148,7 +151,7 @@ class ConnectedConsentOut(Out):
 
 
 class RevokedConsentOut(Out):
-    """The consent that has ended: the one that was named, or the one that replaced it."""
+    """The revoked consent: the one in the path, or the one that replaced it."""
 
     id: str
     status: Literal["revoked"]
@@ -156,13 +159,13 @@ class RevokedConsentOut(Out):
 
 
 def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
-    """Return the consent as its owner, or as anybody else who may read it, sees it."""
+    """Return the consent as its owner or another permitted caller sees it."""
     scopes = [scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.requested_scopes]
     only_owner = {"granted_scopes": consent.granted_scopes} if is_owner else {}
     return ConsentOut(
         id=consent.id,
         status=consent.status_at(clock.now()),
-        agent=ConsentAgentOut(**_agent_facts(consent)),
+        agent=ConsentAgentOut(**_agent_fields(consent)),
         requested_scopes=[ScopeOut.model_validate(scope) for scope in scopes],
         redirect_uri=consent.redirect_uri,
         reason=consent.reason,
@@ -172,13 +175,13 @@ def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
 
 
 def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
-    """Return a person's own consents. When each was last used is read from the log."""
+    """Return a user's own consents. Their last uses are read from the log."""
     now, used = clock.now(), last_uses_of(consents)
     return [
         ConnectedConsentOut(
             id=consent.id,
             status=consent.status_at(now),
-            agent=ConnectedAgentOut(id=consent.agent.id, **_agent_facts(consent)),
+            agent=ConnectedAgentOut(id=consent.agent.id, **_agent_fields(consent)),
             granted_scopes=consent.granted_scopes,
             created_at=consent.created_at,
             decided_at=consent.decided_at,
@@ -189,11 +192,8 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
     ]
 
 
-def _agent_facts(consent: Consent) -> dict[str, Any]:
-    """Return who asks. A client that registered itself has no developer.
-
-    In place of a name stands the host that publishes its metadata, or else the one it returns to in this request.
-    """
+def _agent_fields(consent: Consent) -> dict[str, Any]:
+    """Return the agent's name, description and developer, as `ConsentDeveloperOut` describes them."""
     agent, organization = consent.agent, consent.agent.organization
     name = organization.name if organization else document_host(agent) or destination(consent.redirect_uri)
     verified = organization.is_verified if organization else False

@@ -1,4 +1,4 @@
-"""What a proxy's configuration says about the request that it holds."""
+"""The query of forward authorization, which the proxy's configuration sets."""
 
 from pydantic import Field
 
@@ -9,10 +9,10 @@ MAX_LENGTH = 2000
 
 
 class ForwardAuthQuery(Query):
-    """The parameters of the proxy's own query. Other parameters, and empty ones, are not looked at."""
+    """The parameters of the proxy's query. Other parameters and empty ones are ignored."""
 
     scopes: Omittable[Text] = Field(
-        None, max_length=MAX_LENGTH, description="Separated by spaces; X-Required-Scopes adds more."
+        None, max_length=MAX_LENGTH, description="Separated by spaces. X-Required-Scopes can add more."
     )
     action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
     resource: Omittable[Line] = Field(None, max_length=MAX_LENGTH)
@@ -20,5 +20,5 @@ class ForwardAuthQuery(Query):
         None,
         alias="resource_metadata",
         max_length=MAX_LENGTH,
-        description="The URL that challenges name (RFC 9728).",
+        description="The metadata URL in challenges (RFC 9728).",
     )

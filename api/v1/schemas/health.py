@@ -1,4 +1,4 @@
-"""Whether this server can decide."""
+"""Response models of the health check."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ Health = Literal["ok", "unavailable"]
 
 
 class ChecksOut(Out):
-    """What the server depends on."""
+    """The state of what the server depends on."""
 
     database: Health
     cache: Health

@@ -25,7 +25,7 @@ def _read_cursor(cursor: str) -> str:
         last_id = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
     except ValueError:
         last_id = ""
-    # Base64 has several spellings of one text.
+    # Several base64 strings decode to the same text. Accept only the canonical one.
     if not ID.fullmatch(last_id) or _encode(last_id) != cursor:
         raise wrong("Must be the nextCursor of an earlier response.")
     return last_id
@@ -37,20 +37,20 @@ Cursor = Annotated[Text, Field(max_length=200), AfterValidator(_read_cursor)]
 class PageQuery(Query):
     """The number of items per page, and where the page starts."""
 
-    # A parameter of a query arrives as a string.
+    # Query parameters are strings.
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, strict=False)
     cursor: Omittable[Cursor] = None
 
 
 class Page[Item: Out](Out):
-    """One page. `nextCursor` is null on the last."""
+    """One page. `nextCursor` is null on the last page."""
 
     items: list[Item]
     next_cursor: str | None
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[type[Any], ...]) -> str:
-        """Name the page after its items in the OpenAPI document."""
+        """Return the name in the OpenAPI document, such as `AgentOutPage`."""
         return f"{params[0].__name__}Page"
 
 

@@ -1,4 +1,4 @@
-"""Developers and users: registering, signing in, proving an address."""
+"""Models for developers and users: registration, login, verification of email addresses, API keys."""
 
 from typing import Annotated, Any, Literal
 
@@ -27,12 +27,12 @@ def _check_email(address: str) -> str:
     try:
         validate_email(address)
     except ValidationError as error:
-        raise wrong("Must be an e-mail address, such as ada@example.com.") from error
+        raise wrong("Must be an email address, such as ada@example.com.") from error
     return address
 
 
 EmailAddress = Annotated[str, Field(json_schema_extra={"format": "email"})]
-# An address, which is checked, kept and compared in its normalized form.
+# An email address. Its normalized form is checked, stored and compared.
 GivenEmail = Annotated[
     EmailAddress, Field(max_length=MAX_EMAIL), BeforeValidator(_normalize), AfterValidator(_check_email)
 ]
@@ -40,7 +40,7 @@ NewPassword = Annotated[Text, Field(min_length=MIN_PASSWORD, max_length=MAX_PASS
 
 
 class RegisterDeveloperBody(RequestBody):
-    """A developer and the name of their organization."""
+    """A developer to register, and the name of their organization."""
 
     name: Line = Field(max_length=MAX_NAME)
     email: GivenEmail
@@ -48,7 +48,7 @@ class RegisterDeveloperBody(RequestBody):
 
 
 class RegisterUserBody(RequestBody):
-    """A person."""
+    """A user to register."""
 
     email: GivenEmail
     password: NewPassword
@@ -56,33 +56,33 @@ class RegisterUserBody(RequestBody):
 
 
 class LogInBody(RequestBody):
-    """An account's address and password."""
+    """The email address and password of an account."""
 
     email: Text = Field(max_length=MAX_EMAIL)
     password: Text = Field(max_length=MAX_PASSWORD)
 
 
 class ConfirmRegistrationBody(RequestBody):
-    """The code that was mailed to the address."""
+    """The code that was emailed to the address."""
 
     email: Text = Field(max_length=MAX_EMAIL)
     code: Text = Field(max_length=MAX_CODE)
 
 
 class ConfirmEmailBody(RequestBody):
-    """The code that was mailed to the person's own address."""
+    """The code that was emailed to the user's address."""
 
     code: Text = Field(max_length=MAX_CODE)
 
 
 class RotationBody(RequestBody):
-    """For how long the secrets before the new one go on working."""
+    """How long earlier secrets keep working."""
 
     overlap_seconds: Whole = Field(0, ge=0, le=MAX_OVERLAP_SECONDS)
 
 
 class NewDeveloperOut(Out):
-    """A developer just registered, with the first API key, which is shown this once."""
+    """A new developer with the first API key, which is shown only once."""
 
     id: str = Field(validation_alias=AliasPath("developer", "id"))
     name: str = Field(validation_alias=AliasPath("developer", "organization", "name"))
@@ -93,7 +93,7 @@ class NewDeveloperOut(Out):
 
 
 class DeveloperSessionOut(Out):
-    """A developer's sign-in. The session token is shown this once."""
+    """A developer's new session. The session token is shown only once."""
 
     id: str
     name: str
@@ -103,7 +103,7 @@ class DeveloperSessionOut(Out):
 
 
 class NewUserOut(Out):
-    """A person just registered."""
+    """A new user."""
 
     id: str
     email: EmailAddress
@@ -112,7 +112,7 @@ class NewUserOut(Out):
 
 
 class UserSessionOut(Out):
-    """A person's sign-in. The session token is shown this once."""
+    """A user's new session. The session token is shown only once."""
 
     id: str = Field(validation_alias=AliasPath("session", "user", "id"))
     email: EmailAddress = Field(validation_alias=AliasPath("session", "user", "email"))
@@ -122,19 +122,19 @@ class UserSessionOut(Out):
 
 
 class VerificationRequiredOut(Out):
-    """A code is on its way to the address. The answer is the same for a taken address, to which a notice goes."""
+    """The address gets an email with a code. A taken address gets the same response, and an email that says so."""
 
     status: Literal["verification_required"]
 
 
 class VerifiedOut(Out):
-    """The person's primary address is proved."""
+    """The user's primary address is verified."""
 
     status: Literal["verified"]
 
 
 class RotatedApiKeyOut(Out):
-    """A new API key. Those before it work until `previousKeyExpiresAt`."""
+    """A new API key. Earlier keys work until `previousKeyExpiresAt`."""
 
     api_key: str = Field(validation_alias="value")
     previous_key_expires_at: Moment = Field(validation_alias="previous_expires_at")

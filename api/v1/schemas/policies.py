@@ -1,4 +1,4 @@
-"""Policies, as they come in and go out."""
+"""Request and response models for policies."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ MAX_NAME, MAX_AGENT_ID = 200, 255
 
 
 def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
-    """Return a JSON schema without titles and without references, which lead nowhere inside another document."""
+    """Return a JSON schema without titles, and with references resolved: they would not work in another document."""
     if isinstance(schema, list):
         return [_inline(item, definitions) for item in schema]
     if not isinstance(schema, dict):
@@ -40,7 +40,7 @@ def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
     }
 
 
-# A list of `{"type", "config"}`. The rules themselves say what is wrong with them.
+# A list of `{"type", "config"}`. `policies.rules` validates it.
 Rules = Annotated[
     Any,
     WithJsonSchema(
@@ -56,7 +56,7 @@ AgentId = Annotated[Text, Field(max_length=MAX_AGENT_ID)]
 
 
 class NewPolicyBody(RequestBody):
-    """A policy to create, for one of the organization's agents or, without `agentId`, for all."""
+    """A policy to create. Without `agentId`, it applies to all agents."""
 
     name: Name
     description: Description = ""
@@ -66,7 +66,7 @@ class NewPolicyBody(RequestBody):
 
 
 class UpdatePolicyBody(RequestBody):
-    """What of a policy can be changed; what is left out stays. `rules` replaces all rules."""
+    """Changes to a policy. Omitted fields keep their values. `rules` replaces all rules."""
 
     name: Omittable[Name] = None
     description: Omittable[Description] = None
@@ -76,8 +76,9 @@ class UpdatePolicyBody(RequestBody):
 
 
 class PolicyOut(Out):
-    """Rules that must all hold, for one of the organization's agents or, without `agentId`, for every one of them and
-    for every agent that calls its resource servers.
+    """Rules, all of which a request must pass. They apply to one of the organization's agents.
+
+    Without `agentId`, they apply to all its agents and to every agent that calls its resource servers.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Refusals (RFC 9457)."""
+"""Problem details (RFC 9457)."""
 
 from django.conf import settings
 from pydantic import ConfigDict
@@ -18,14 +18,14 @@ EXAMPLE: JsonDict = {
 
 
 class ProblemFieldOut(Out):
-    """One wrong field, by its name in the request: `rules.0.config.timezone`."""
+    """An error in one field. `field` is its path in the request, such as `rules.0.config.timezone`."""
 
     field: str
     message: str
 
 
 class ProblemOut(Out):
-    """Why a request was refused (RFC 9457). `code` is stable; the texts are for people."""
+    """An error (RFC 9457). `code` is stable; the texts are for humans and can change."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 

@@ -1,4 +1,4 @@
-"""Resource servers and the scopes of their own, as they come in and go out."""
+"""Request and response models for resource servers and the scopes that they define."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -20,7 +20,7 @@ SCOPE_ID_ADAPTER: TypeAdapter[str] = TypeAdapter(ScopeId)
 
 
 class OwnScopeBody(RequestBody):
-    """A scope of the service's own, in the words of the consent screen."""
+    """A scope that the service defines, with its texts on the consent screen."""
 
     id: ScopeId = Field(json_schema_extra={"pattern": f"^{SCOPE_ID.pattern}$"})
     risk_level: RiskLevel
@@ -35,7 +35,7 @@ def _read_scope(value: Any) -> str | ScopeDefinition:
     return ScopeDefinition(**OwnScopeBody.model_validate(value).sent())
 
 
-# The id of a scope, or a scope of the service's own in full. Not a union: its errors would name the branch.
+# A scope id, or the definition of the service's own scope. Not a union, because its errors would name the branch.
 GivenScope = Annotated[
     str | ScopeDefinition, PlainValidator(_read_scope, json_schema_input_type=ScopeId | OwnScopeBody)
 ]
@@ -43,27 +43,27 @@ GivenScopes = Annotated[list[GivenScope], Field(min_length=1, max_length=MAX_SCO
 
 
 class NewResourceServerBody(RequestBody):
-    """A service that accepts our tokens."""
+    """A resource server to register: a service that accepts access tokens of this server."""
 
     name: Name
     scopes: GivenScopes
     identifier: Text = Field(
         max_length=MAX_IDENTIFIER_LENGTH,
-        description="The service's audience: an absolute https or http URI without user name or fragment. The answer "
-        "has it in its canonical form: scheme and host in lower case, an international host in ASCII, no dot after the "
-        "host, no default port, no slash alone as path, no dot segments, no needless escapes.",
+        description="The service's audience: an absolute https or http URI without user name or fragment. The response "
+        "contains its canonical form: scheme and host in lower case, international hosts in ASCII, no dot after the "
+        "host, no default port, no path of only a slash, no dot segments, no unnecessary escapes.",
     )
 
 
 class UpdateResourceServerBody(RequestBody):
-    """What of a resource server can be changed. Its identifier stays: tokens carry it."""
+    """Changes to a resource server. Its identifier cannot change, because tokens contain it."""
 
     name: Omittable[Name] = None
     scopes: Omittable[GivenScopes] = None
 
 
 class OwnScopeOut(Out):
-    """A scope of the service's own, in the words of the consent screen."""
+    """A scope that the service defines, with its texts on the consent screen."""
 
     id: str
     risk_level: RiskLevel
@@ -73,7 +73,7 @@ class OwnScopeOut(Out):
 
 
 class ResourceServerOut(Out):
-    """A service that accepts our tokens. `scopes` can be sent back as they are."""
+    """A service that accepts access tokens of this server. Its `scopes` can be sent back unchanged."""
 
     id: str
     name: str
@@ -84,13 +84,13 @@ class ResourceServerOut(Out):
 
 
 class NewResourceServerOut(ResourceServerOut):
-    """A resource server just registered, with its secret, which is shown this once."""
+    """A new resource server with its secret, which is shown only once."""
 
     secret: str
 
 
 class RotatedResourceServerSecretOut(Out):
-    """A new secret. Those before it work until `previousSecretExpiresAt`."""
+    """A new secret. Earlier secrets work until `previousSecretExpiresAt`."""
 
     id: str
     secret: str
@@ -102,29 +102,29 @@ def show_resource_server(server: ResourceServer) -> ResourceServerOut:
 
 
 def show_resource_servers(servers: Sequence[ResourceServer]) -> list[ResourceServerOut]:
-    """Return the resource servers, the words of all their scopes read at once."""
-    words = _words_of(servers)
-    return [ResourceServerOut(**_facts(server, words)) for server in servers]
+    """Return the resource servers. The descriptions of all their scopes are read at once."""
+    described = _describe_scopes(servers)
+    return [ResourceServerOut(**_fields(server, described)) for server in servers]
 
 
 def show_new_resource_server(registered: RegisteredResourceServer) -> NewResourceServerOut:
-    words = _words_of([registered.server])
-    return NewResourceServerOut(**_facts(registered.server, words), secret=registered.secret)
+    described = _describe_scopes([registered.server])
+    return NewResourceServerOut(**_fields(registered.server, described), secret=registered.secret)
 
 
-def _words_of(servers: Sequence[ResourceServer]) -> dict[str, Scope]:
+def _describe_scopes(servers: Sequence[ResourceServer]) -> dict[str, Scope]:
     return {scope.id: scope for scope in describe_scopes(one for server in servers for one in server.scopes)}
 
 
-def _facts(server: ResourceServer, words: dict[str, Scope]) -> dict[str, Any]:
+def _fields(server: ResourceServer, described: dict[str, Scope]) -> dict[str, Any]:
     def show(scope_id: str) -> str | OwnScopeOut:
-        return scope_id if scope_id in catalogue() else OwnScopeOut.model_validate(words[scope_id])
+        return scope_id if scope_id in catalogue() else OwnScopeOut.model_validate(described[scope_id])
 
     return {
         "id": server.id,
         "name": server.name,
         "identifier": server.identifier,
-        "scopes": [show(scope_id) for scope_id in server.scopes if scope_id in words],
+        "scopes": [show(scope_id) for scope_id in server.scopes if scope_id in described],
         "created_at": server.created_at,
         "updated_at": server.updated_at,
     }

@@ -1,4 +1,4 @@
-"""Scopes in plain words."""
+"""Response models for scopes."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ RiskLevel = Annotated[str, OneOf(*RISK_LEVELS)]
 
 
 class ScopeOut(Out):
-    """One permission. `description` says what it can do, `cannot` what it cannot."""
+    """One permission. `description` says what it allows, `cannot` what it does not allow."""
 
     id: str
     category: str

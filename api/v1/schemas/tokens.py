@@ -1,4 +1,4 @@
-"""Tokens and decisions."""
+"""Request and response models for tokens and decisions."""
 
 from typing import Annotated, Any, Literal, cast
 
@@ -19,14 +19,14 @@ MAX_ACTION, MAX_RESOURCE = 200, 2000
 
 
 class ClientBody(RequestBody):
-    """Client credentials in the body. With HTTP Basic they are left out."""
+    """Client credentials in the body. Omit them with HTTP Basic."""
 
     client_id: Omittable[Text] = Field(None, max_length=2000)
     client_secret: Omittable[Text] = Field(None, max_length=500)
 
 
 class ExchangeBody(ClientBody):
-    """An authorization code, and what proves that this client asked for it."""
+    """An authorization code, and the proof that this client asked for it."""
 
     code: Opaque
     code_verifier: BlankText = Field("", max_length=128)
@@ -78,12 +78,12 @@ Address = Annotated[
 
 @with_config(ConfigDict(extra="allow"))
 class Context(TypedDict, total=False):
-    """What the call is about, free-form: verb, recipient, target, amount, text, diff, ip."""
+    """What the request is about. It can have any fields: verb, recipient, target, amount, text, diff, ip."""
 
     ip: Address
 
 
-# The id of a scope: of the catalogue, of a service's own, or of one that nobody has defined.
+# A scope id. The scope need not exist: verify then finds that it is not granted.
 ScopeId = Annotated[
     Text,
     BeforeValidator(_check_scope),
@@ -92,7 +92,7 @@ ScopeId = Annotated[
 
 
 class VerifyRequestBody(RequestBody):
-    """May the bearer of `token` do this now?"""
+    """A request to decide: may the bearer of `token` do this now?"""
 
     token: Opaque
     required_scopes: list[ScopeId] = Field(min_length=1, max_length=MAX_SCOPES)
@@ -102,13 +102,13 @@ class VerifyRequestBody(RequestBody):
 
 
 class VerifyBatchBody(RequestBody):
-    """Up to 100 questions, answered in their order."""
+    """Up to 100 requests to decide."""
 
     requests: list[VerifyRequestBody] = Field(min_length=1, max_length=MAX_BATCH)
 
 
 class TokensOut(Out):
-    """A new pair of tokens, shown this once."""
+    """A new pair of tokens, shown only once."""
 
     access_token: str
     token_type: Literal["Bearer"]
@@ -128,7 +128,7 @@ class RevokedTokenOut(Out):
 
 
 class DenyingPolicyOut(Out):
-    """The policy that denied, and the type of its rule that did."""
+    """The policy that denied the request, and the type of the rule."""
 
     id: str
     name: str
@@ -136,7 +136,7 @@ class DenyingPolicyOut(Out):
 
 
 class DecisionOut(Out):
-    """The answer. About a token that is not ours it says no more than `invalid_token`."""
+    """A decision. For a token that AgentGate did not sign, it has only the reason `invalid_token`."""
 
     allowed: bool
     reason: Omittable[Reason] = None
@@ -152,13 +152,13 @@ class DecisionOut(Out):
 
 
 class DecisionsOut(Out):
-    """The decisions, in the order of the questions."""
+    """The decisions, in the order of the requests."""
 
     decisions: list[DecisionOut]
 
 
 def show_tokens(issued: IssuedTokens) -> TokensOut:
-    """Return the pair, which an agent has by a person's consent. Durations are in seconds."""
+    """Return a pair of tokens issued under a user's consent. Durations are in seconds."""
     return TokensOut(
         access_token=issued.access_token,
         token_type="Bearer",  # noqa: S106  a type, not a token
@@ -173,11 +173,11 @@ def show_tokens(issued: IssuedTokens) -> TokensOut:
 
 
 def show_decision(decision: Decision) -> DecisionOut:
-    """Return the decision. What does not apply is left out."""
+    """Return the decision without the fields that do not apply."""
     if not decision.is_known:
         return DecisionOut(allowed=False, reason=decision.reason)
     policy = decision.policy
-    as_it_applies: dict[str, Any] = {
+    optional: dict[str, Any] = {
         "reason": decision.reason,
         "expires_at": decision.expires_at,
         "missing_scopes": list(decision.missing_scopes) or None,
@@ -191,5 +191,5 @@ def show_decision(decision: Decision) -> DecisionOut:
         consent_id=decision.consent_id,
         granted_scopes=list(decision.granted_scopes),
         audit_id=decision.audit_id,
-        **{name: value for name, value in as_it_applies.items() if value is not None},
+        **{name: value for name, value in optional.items() if value is not None},
     )
