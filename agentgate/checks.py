@@ -43,7 +43,7 @@ def check_throttles(**kwargs: Any) -> list[CheckMessage]:
 
 @register(Tags.compatibility)
 def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
-    """Check that SQLite keeps what was answered, and that two writers cannot both start as readers."""
+    """Check that SQLite makes commits durable, and locks for writing when a transaction starts."""
     database = settings.DATABASES["default"]
     if not database["ENGINE"].endswith("sqlite3"):
         return []

@@ -19,7 +19,7 @@ def create_sqlite_folder() -> None:
 
 
 def sqlite() -> dict[str, Any]:
-    """WAL lets readers work beside the writer; FULL keeps what was answered through a power cut."""
+    """Return the settings for SQLite. WAL lets reads run during a write; FULL makes commits survive a power failure."""
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": sqlite_path(),
@@ -33,7 +33,7 @@ def sqlite() -> dict[str, Any]:
 
 
 def postgresql(url: str) -> dict[str, Any]:
-    """Take any libpq URL. Its options are passed to the driver as they are."""
+    """Return the settings for any libpq URL. Its options are passed to the driver unchanged."""
     if not url.startswith(("postgres://", "postgresql://")):
         stop("DATABASE_URL must be a postgresql:// URL; for SQLite set DATABASE_PATH instead")
     parts = conninfo_to_dict(url)

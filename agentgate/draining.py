@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 # Twice the largest body that is accepted. After a longer one, the connection is closed.
 MAX_DRAINED_BYTES = 4 * 1024 * 1024
-# Of the eight threads of a process. A read cannot be interrupted, so stalled clients can hold only these.
+# Of the eight threads of a process, stalled clients can block at most this many. A read cannot be interrupted.
 MAX_DRAINS = 6
 WAIT_SECONDS = 0.05
 CHUNK_BYTES = 64 * 1024

@@ -32,7 +32,7 @@ RANDOM = "set a random value, for example from `openssl rand -hex 32`"
 
 
 def stop(message: str) -> NoReturn:
-    """End the process with one line on standard error: a misconfigured gate must not open."""
+    """End the process with one line on standard error, because a misconfigured server must not start."""
     sys.exit(f"agentgate: {message}")
 
 

@@ -1,4 +1,4 @@
-"""Middleware that runs before all other: the caller's address, and the request's id."""
+"""Middleware that runs before all other middleware: the caller's address and the request's id."""
 
 import logging
 import re

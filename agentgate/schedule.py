@@ -5,7 +5,7 @@ from typing import Any
 from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
 SCHEDULE: dict[str, Any] = {
-    # A task that waited longer than this says nothing about the present.
+    # It expires, because a late heartbeat does not show that beat is running now.
     "record-heartbeat": {
         "task": "agentgate.tasks.record_heartbeat",
         "schedule": float(HEARTBEAT_SECONDS),

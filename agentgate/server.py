@@ -25,17 +25,17 @@ RESTART_SECONDS = 0.5
 
 
 def default_processes() -> int:
-    """Without PostgreSQL, run one process: the cache is its own memory."""
+    """Return one process without PostgreSQL, because the cache is in its memory."""
     return 2 if ENVIRONMENT.text("DATABASE_URL") else 1
 
 
 def serve() -> None:
-    """Serve until a signal arrives. A problem ends the start instead; nothing is migrated."""
+    """Check the start, then serve until a signal arrives. Does not migrate the database."""
     problem = problem_with_address(HOST, PORT)
     if problem:
         stop(problem)
     django.setup(set_prefix=False)
-    from agentgate.starting import check_start  # its models need what came before
+    from agentgate.starting import check_start  # imports models, so Django must be set up
 
     check_start()
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def serve() -> None:
 def run() -> AbstractServer[Any]:
     """Serve until a signal arrives, or until one process has died twice within seconds."""
     server = make_server()
-    # granian then gives up and exits the process. We start it again.
+    # granian then gives up and exits. `serve` starts it again.
     with suppress(SystemExit):
         server.serve()
     return server

@@ -52,8 +52,8 @@ RECENT_SIGN_IN = timedelta(minutes=5)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
-# How long a POST with an Idempotency-Key may be repeated. A client that lost its tokens repeats within seconds: later,
-# the same key means a thief.
+# How long a POST with an Idempotency-Key may be repeated. A client that lost a response with tokens repeats the request
+# within seconds. A later repeat may come from an attacker.
 ANSWER_LIFETIME = timedelta(hours=24)
 TOKEN_ANSWER_LIFETIME = timedelta(seconds=60)
 # Only for public clients at /oauth/token, and only without an Idempotency-Key.
@@ -66,7 +66,7 @@ HOSTNAME = urlsplit(API_URL).hostname or "localhost"
 
 DEBUG = ENVIRONMENT.flag("DEBUG")
 SECRET_KEY = read_secret_key(ENVIRONMENT, JWT_SECRET)
-# The loopback names are always allowed: health checks come from inside.
+# Loopback names are always allowed, for health checks on the same host.
 ALLOWED_HOSTS = [*(ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME]), *LOOPBACK_NAMES]
 CSRF_TRUSTED_ORIGINS = [API_URL] if IS_HTTPS else []
 ROOT_URLCONF = "agentgate.urls"
@@ -141,7 +141,7 @@ TEMPLATES = [
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
 
-# Cache and queue: both can be lost at any moment without losing a decision
+# Cache and queue: losing them loses no decision
 
 REDIS_URL = ENVIRONMENT.text("REDIS_URL")
 CACHES: dict[str, dict[str, Any]]
@@ -256,7 +256,7 @@ OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_ADMIN_CLASS": "tokens.admin.AccessTokenAdmin",
     "REFRESH_TOKEN_ADMIN_CLASS": "tokens.admin.RefreshTokenAdmin",
 }
-# They are about the toolkit's own views, which no URL reaches.
+# Checks of the toolkit's own views, which have no URL.
 SILENCED_SYSTEM_CHECKS = [f"oauth2_provider.W{number:03}" for number in range(1, 11)]
 
 # The JSON API

@@ -33,7 +33,7 @@ def check_start() -> None:
 
 
 def _check_file() -> None:
-    """Do this before the checks: they open the database, and would create the SQLite file."""
+    """Run this before the system checks, which open the database and would create the SQLite file."""
     path = settings.DATABASES["default"]["NAME"]
     if connection.vendor == "sqlite" and not Path(path).exists():
         stop(f"there is no database at {path}; {MIGRATE}")

@@ -9,14 +9,14 @@ import sys
 import django
 from django.conf import settings
 
-# The queue without Redis is a folder: threads of one process share it better than several processes.
+# Without Redis the queue is a folder, which threads of one process share better than several processes.
 WITHOUT_REDIS = ("--pool", "threads", "--concurrency", "4")
 
 
 def work(arguments: list[str]) -> None:
-    """Become a Celery worker. A problem ends the start instead."""
+    """Check the start, then replace this process with a Celery worker."""
     django.setup(set_prefix=False)
-    from agentgate.starting import check_start  # its models need what came before
+    from agentgate.starting import check_start  # imports models, so Django must be set up
 
     check_start()
     options = ["--beat", "--loglevel", "INFO", *(() if settings.REDIS_URL else WITHOUT_REDIS), *arguments]

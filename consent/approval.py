@@ -1,4 +1,4 @@
-"""The person's decision: approve, with the authorization code it yields, or deny."""
+"""The user's decision on a request: approve it, which issues an authorization code, or deny it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from resources.audiences import require_same_owners, require_services
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approved consent with its code, which is shown this once, and where to send the person."""
+    """An approved consent, its code, which is shown only once, and the URL to redirect the user to."""
 
     consent: Consent
     code: str
@@ -41,10 +41,10 @@ class Approval:
 
 
 def require_grantable(consent: Consent) -> None:
-    """Raise what keeps a pending request from being granted now.
+    """Raise an error if a pending request cannot be granted now.
 
-    `OrganizationSuspended`, `AgentSuspended`, `ServiceSuspended` for a service that is named, `InvalidTarget` for one
-    that has changed hands, `InvalidRedirectUri`, `NothingToGrant`.
+    Raises `OrganizationSuspended`, `AgentSuspended`, `InvalidRedirectUri`, `NothingToGrant`, `ServiceSuspended` for a
+    requested service, and `InvalidTarget` for one that another organization owns now.
     """
     require_may_act(consent.agent)
     require_same_owners(consent.resource_owners)
@@ -56,16 +56,16 @@ def require_grantable(consent: Consent) -> None:
 
 @transaction.atomic
 def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Approval:
-    """Grant what the person chose, for 30 days, and issue the code.
+    """Grant the scopes that the user chose, for 30 days, and issue the code.
 
-    The code yields what was requested and granted; it gets nothing of what other devices asked for. When a consent is
-    replaced, something may be taken away: then no verify that starts after this rests on the earlier one.
+    The code covers the scopes that were both requested and granted, and none that only other devices requested.
+    Replacing a consent may remove scopes, so no verify that starts after this call uses the earlier consent.
 
     Raises `NotFound`, `EmailUnverified`, `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`,
-    `ConsentExpired`, and as `require_grantable` does.
+    `ConsentExpired`, and the errors of `require_grantable`.
     """
-    # Danger: the order of locks. Accounts come before organizations, these before agents, and the lock of a
-    # revocation, which stalls every verify, comes last.
+    # Danger: keep the order of locks: accounts, organizations, agents, and last the lock of a revocation, which stalls
+    # every verify.
     user = hold_account(user)
     now = clock.now()
     require_verified_address(user)
@@ -73,16 +73,17 @@ def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choic
     code = issue_code(consent, user, now)
     if replaced is not None:
         with revocation():
-            # Codes move before families: the family that an exchange makes meanwhile is then among those that move.
+            # Move codes before families, so that a family created by a concurrent exchange is moved too.
             move_codes(source=replaced, target=consent)
             consent_replaced.send(sender=Consent, replaced=replaced, replacement=consent)
     return Approval(consent, code, redirect_url(consent, {"code": code}))
 
 
 def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
-    """Refuse the request; return the updated consent. An agent that is suspended can still be refused.
+    """Deny the request and return the updated consent. A suspended agent's request can be denied too.
 
-    Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`, and `InvalidRedirectUri`: the person is sent nowhere.
+    Raises `NotFound`, `ConsentAlreadyDecided`, `ConsentExpired`, and `InvalidRedirectUri`, because the user would be
+    redirected to an unregistered address.
     """
     _check_decider(consent, user)
     now = clock.now()
@@ -104,7 +105,7 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
 def _grant(
     *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
 ) -> tuple[Consent, Consent | None]:
-    """Approve the consent. Return it updated, and the consent that it replaces, if any."""
+    """Approve the consent. Return the updated consent and the one that it replaces, or None."""
     _check_decider(consent, user)
     hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
     consent.agent = lock_agent(consent.agent_id)
@@ -131,7 +132,7 @@ def _grant(
 
 
 def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
-    """Take the one step out of pending. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
+    """Change the status from pending to `status`. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
     pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
     won = pending.update(status=status, user=user, decided_at=now, **changes)
     consent.refresh_from_db()
@@ -144,7 +145,7 @@ def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes
 
 
 def _check_decider(consent: Consent, user: User) -> None:
-    """Raise `NotFound` for anyone but the person it is for: to others it looks absent."""
+    """Raise `NotFound` if the consent is for another user."""
     owner = consent.user_id or consent.hinted_user_id
     if owner and owner != user.id:
         raise NotFound("No such consent.")

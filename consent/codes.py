@@ -1,4 +1,4 @@
-"""Authorization codes (RFC 6749 section 4.1.2): 60 seconds, used once, bound to what the person approved."""
+"""Authorization codes (RFC 6749 section 4.1.2): valid for 60 seconds, used once, limited to what the user approved."""
 
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ KEEP_EXPIRED = timedelta(days=1)
 
 
 def issue_code(consent: Consent, user: User, now: datetime) -> str:
-    """Store a code for what was requested and granted; return its value, which is not kept."""
+    """Store a code for the scopes that were requested and granted. Return its value, of which only a digest is kept."""
     code = secrets.new_secret("agcode")
     AuthorizationCode.objects.create(
         code=secrets.digest(code),
@@ -33,10 +33,10 @@ def issue_code(consent: Consent, user: User, now: datetime) -> str:
 
 
 def lock_code(code: str) -> AuthorizationCode | None:
-    """Return the code as it is once it is locked, with the consent that it belongs to then. None for an unknown one.
+    """Lock the code and return it with its current consent, or return None if it is unknown.
 
-    Danger: two queries, for an approval may move the code meanwhile. PostgreSQL would try the moved row against the
-    earlier consent's, and find nothing.
+    Danger: this needs two queries, because an approval may move the code while this waits for the lock. With one query,
+    PostgreSQL would join the moved row to the earlier consent and find nothing.
     """
     if AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first() is None:
         return None
@@ -47,9 +47,9 @@ def lock_code(code: str) -> AuthorizationCode | None:
 def problem_with_code(
     row: AuthorizationCode, *, code_verifier: str, redirect_uri: str | None, now: datetime
 ) -> str | None:
-    """Return why an unused code cannot be redeemed. None if it can.
+    """Return why an unused code cannot be redeemed, or None if it can.
 
-    `redirect_uri=None` means it was left out, as OAuth 2.1 has it.
+    `redirect_uri` is None if the client omits it, as in OAuth 2.1.
     """
     if row.expires <= now:
         return UNUSABLE
@@ -69,7 +69,7 @@ def consume_code(row: AuthorizationCode, now: datetime) -> None:
 
 
 def move_codes(*, source: Consent, target: Consent) -> None:
-    """Move the codes of a replaced consent to its replacement, without the scopes that the user has taken back.
+    """Move the codes of a replaced consent to its replacement, without the scopes that the user has removed.
 
     The update waits for an exchange that holds its code's row.
     """
@@ -79,6 +79,6 @@ def move_codes(*, source: Consent, target: Consent) -> None:
 
 
 def delete_expired_codes(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` codes that expired a day ago; return how many. Until then a replay ends their family."""
+    """Delete up to `limit` codes that expired a day ago and return how many. Until then, a replay ends their family."""
     expired = AuthorizationCode.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)
     return delete_batch(expired.order_by("expires"), limit=limit)

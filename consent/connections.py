@@ -1,7 +1,7 @@
-"""A connection: all that a person allows an agent, whichever services it names. At most one consent of it is live.
+"""A connection: everything that a user allows an agent, for any service. At most one of its consents is live.
 
-Approving a later request replaces the live consent. A database constraint holds the number to one; the person's row,
-locked first, makes two approvals take turns, and an approval and a revocation.
+Approving a later request replaces the live consent. A database constraint enforces that only one is live. Approvals and
+revocations lock the user's row first, so they run one after another.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,13 @@ from resources.errors import InvalidScope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What the person decided.
+    """The scopes that the user chose.
 
-    Without `is_whole`, `scopes` decides about what was requested (None: all of it), and live scopes that were not
-    requested stay. With it, `scopes` is the whole connection: everything else goes.
+    By default, `scopes` are the requested scopes to grant (None for all), and live scopes that were not requested stay.
+    With `is_whole`, `scopes` are the whole connection, and all others are removed.
 
-    `shown_id` is the live consent that the person was shown beside the request, "" for none, and None where nothing
-    was shown.
+    `shown_id` is the id of the live consent that the user was shown with the request, "" if there was none, or None if
+    no page was shown.
     """
 
     scopes: Sequence[str] | None = None
@@ -41,10 +41,10 @@ ALL_REQUESTED = Choice()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an approval makes of a connection: all that is granted then, and the consent it replaces, if any.
+    """What an approval changes about a connection: the scopes granted after it, and the consent it replaces, if any.
 
-    `choosable` are the scopes on the screen, `shown` the words of these and of what was requested and is not the
-    agent's any more. `reworded` were live in other words than those that the request shows.
+    `choosable` are the scopes on the screen. `shown` has their texts, and those of requested scopes that the agent has
+    lost. `reworded` scopes were live with other texts than those that the request shows.
     """
 
     granted: list[str]
@@ -56,8 +56,8 @@ class Change:
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
         """Return the change for the log.
 
-        `removed` is what the person took back, `withdrawn` what the developer had taken from the agent before. Both
-        are named by the words agreed then.
+        The user removed the `removed` scopes; the developer had already removed the `withdrawn` ones from the agent.
+        `endedScopes` has both, with the texts that the user agreed to.
         """
         replaced = self.replaced
         before = replaced.live_scopes() if replaced else []
@@ -78,10 +78,10 @@ class Change:
 
 
 def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> Change:
-    """Lock the person's connection and return what approving `consent` makes of it.
+    """Lock the user's connection and return what approving `consent` would change.
 
-    Danger: the caller holds the person's row (`hold_account`), so that two approvals take turns. Raises
-    `ConnectionChanged` when it is not the connection that was shown, and `InvalidScope`.
+    Danger: lock the user's row first (`hold_account`), so that two approvals do not overlap. Raises
+    `ConnectionChanged` if the connection has changed since it was shown, and `InvalidScope`.
     """
     live = _lock_live_consent(consent, user, now)
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
@@ -97,7 +97,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
 
 
 def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> None:
-    """Mark a live consent as replaced, and let those that it replaced point to its replacement."""
+    """Mark a live consent as replaced, and point the consents that it had replaced to the replacement."""
     Consent.objects.filter(replaced_by=replaced).update(replaced_by=replacement)
     changes = {"status": Consent.Status.REPLACED, "replaced_at": now, "replaced_by": replacement}
     Consent.objects.filter(pk=replaced.pk).update(**changes)
@@ -112,9 +112,9 @@ def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, no
 
 
 def _lock_live_consent(consent: Consent, user: User, now: datetime) -> Consent | None:
-    """Return the live consent of the connection, locked. None when there is none.
+    """Lock and return the live consent of the connection, or return None if there is none.
 
-    One whose time has run out before the sweep came by is marked as expired here: it must not be revived.
+    If it has expired but the sweep has not marked it yet, mark it here, because it must not be extended.
     """
     approved = approved_consents(user, consent).exclude(pk=consent.pk)
     live = approved.select_for_update(of=("self",), no_key=True).first()
@@ -126,7 +126,7 @@ def _lock_live_consent(consent: Consent, user: User, now: datetime) -> Consent |
 
 
 def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str]:
-    """Return the chosen scopes, those requested first. Raises `ConnectionChanged`, `InvalidScope`."""
+    """Return the scopes to grant, requested ones first. Raises `ConnectionChanged`, `InvalidScope`."""
     askable, held = consent.askable_scopes(), live.live_scopes() if live else []
     named = askable if choice.scopes is None else list(choice.scopes)
     if not named:
@@ -137,13 +137,13 @@ def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str
     return [scope for scope in choosable if scope in named or scope in kept]
 
 
-def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, beyond: Sequence[str]) -> None:
-    """Raise for scopes that cannot be granted: `ConnectionChanged` if the page may have shown them, `InvalidScope`."""
-    if not beyond:
+def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, unavailable: Sequence[str]) -> None:
+    """Raise `ConnectionChanged` for scopes that a page may still show, or `InvalidScope` for others."""
+    if not unavailable:
         return
-    names = ", ".join(beyond)
+    names = ", ".join(unavailable)
     withdrawn = [*consent.requested_scopes, *(live.granted_scopes if live else ())]
-    if any(scope not in withdrawn for scope in beyond):
+    if any(scope not in withdrawn for scope in unavailable):
         raise InvalidScope(f"Neither requested nor already allowed: {names}.")
     refusal = InvalidScope if choice.shown_id is None else ConnectionChanged
     raise refusal(f"The developer has removed these scopes from the agent: {names}.")

@@ -13,7 +13,7 @@ class ConsentAlreadyDecided(Conflict):
 class ConnectionChanged(Conflict):
     code = "connection_changed"
     title = "What this agent may do has changed since it was shown"
-    remedy = "Show the request again, and decide about what it says now."
+    remedy = "Show the updated request to the user again."
 
 
 class ConsentExpired(Gone):
@@ -23,7 +23,7 @@ class ConsentExpired(Gone):
 
 
 class OtherBrowser(Forbidden):
-    """The request was started in another browser. The person who sent the link could receive the code there."""
+    """The request was started in another browser. Whoever sent the link could receive the code there."""
 
     code = "other_browser"
     title = "This request was started in another browser"
@@ -31,6 +31,6 @@ class OtherBrowser(Forbidden):
 
 
 class NothingToGrant(InvalidScope):
-    """Since the request, the developer has removed every requested scope from the agent."""
+    """The developer has removed every requested scope from the agent since the request."""
 
     title = "No requested scope can be allowed any longer"

@@ -1,4 +1,4 @@
-"""A consent, from the agent's request to the grant and its end, and the authorization code that it yields."""
+"""Consents, from the agent's request to the grant and its end, and authorization codes."""
 
 from datetime import datetime
 from hmac import compare_digest
@@ -14,13 +14,13 @@ from developers.models import Organization
 
 
 class Consent(models.Model):
-    """What an agent asked a person for, and what the person granted.
+    """What an agent requested from a user, and what the user granted.
 
-    Everything the agent asked is fixed at the request. `granted_scopes` is a snapshot that is never added to.
-    `expires_at` is the end of the request while it is pending, and the end of the grant once approved.
+    The request does not change once it is created. `granted_scopes` is a snapshot to which no scope is ever added.
+    `expires_at` is the end of the request while it is pending, and the end of the grant once it is approved.
 
-    A person has at most one approved consent per agent: their connection. Approving a later request replaces it;
-    `replaced_by` of every earlier one then points to the latest.
+    A user has at most one approved consent per agent: the connection. Approving a later request replaces it, and
+    `replaced_by` of all earlier ones then points to the latest.
     """
 
     class Status(models.TextChoices):
@@ -32,21 +32,21 @@ class Consent(models.Model):
         REPLACED = "replaced"
 
     class Door(models.TextChoices):
-        """How the person arrives: by a link that any browser may open, or in the one browser that the agent sent."""
+        """How the user arrives: by a link that any browser may open, or in the browser that the agent redirected."""
 
         LINK = "link"
         BROWSER = "browser"
 
     id = PrefixedIdField(prefix="cns", unguessable=True)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
-    # The agent's; for a stock client, which has none, that of the first service it named.
+    # The agent's organization. A stock client has none: then that of the first service it requested.
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="consents"
     )
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
 
-    # The request. A hint to an unknown user is kept too: a response must not tell which users exist.
+    # The request. The hint may name an unknown user, because a response must not reveal which users exist.
     hinted_user_id = models.CharField(max_length=64, blank=True)
     requested_scopes = models.JSONField()
     optional_scopes = models.JSONField(default=list)
@@ -54,15 +54,15 @@ class Consent(models.Model):
     state = models.TextField(blank=True)
     code_challenge = models.CharField(max_length=128, blank=True)
     resource = models.JSONField(default=list)
-    # The organization of each named service. An organization that registers the identifier later gets nothing.
+    # The organization of each service in `resource`. One that registers the identifier later is granted nothing.
     resource_owners = models.JSONField(default=dict)
     reason = PlainTextField(max_length=200, blank=True)
-    # Whether the request came with the agent's own credentials; otherwise anyone may have written the reason.
+    # Whether the agent authenticated. If not, anyone may have written the reason.
     is_authenticated = models.BooleanField(default=False)
-    # The words of every scope on the screen, as they were at the request: the page shows these, whatever changes since.
+    # The texts of the requested scopes at the time of the request. The page shows these, even if they change later.
     shown_scopes = models.JSONField(default=list)
     door = models.CharField(max_length=8, choices=Door, default=Door.LINK)
-    # The digest of the browser's cookie. Empty at the browser's door: a pushed request that no browser has opened yet.
+    # The digest of the browser's cookie. Empty if any browser may open the link, or none has opened a pushed request.
     browser_digest = models.CharField(max_length=64, blank=True)
 
     granted_scopes = models.JSONField(default=list)
@@ -91,7 +91,7 @@ class Consent(models.Model):
         return str(self.id)
 
     def status_at(self, now: datetime) -> str:
-        """Return the status at `now`: what has run out is expired before the sweep says so."""
+        """Return the status at `now`, which may be expired before the sweep has stored that."""
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return self.status
@@ -103,16 +103,16 @@ class Consent(models.Model):
         return bool(self.browser_digest) and compare_digest(self.browser_digest, browser_digest)
 
     def askable_scopes(self) -> list[str]:
-        """Return the requested scopes that the agent may still hold: those that can be granted."""
+        """Return the requested scopes that can be granted, because the agent is still allowed them."""
         return self.agent.allowed_among(self.requested_scopes)
 
     def live_scopes(self) -> list[str]:
-        """Return the granted scopes that the agent may still hold: its own narrowing counts, its widening does not."""
+        """Return the granted scopes that the agent is still allowed. Scopes it is allowed later are not granted."""
         return self.agent.allowed_among(self.granted_scopes)
 
 
 class AuthorizationCode(AbstractGrant):
-    """A code (RFC 6749 section 4.1.2): 60 seconds, once. `code` is its digest. What it yielded is its `family`."""
+    """An authorization code (RFC 6749 section 4.1.2). `code` is its digest, `family` the tokens issued for it."""
 
     id = PrefixedIdField(prefix="cod")
     code = models.CharField(max_length=64, unique=True)

@@ -1,4 +1,4 @@
-"""What a person has granted ends when the owner of the address takes the account back."""
+"""Revoke all consents of a user when the owner of the address reclaims the account."""
 
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from core.actor import Actor
 
 @receiver(account_reclaimed)
 def revoke_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """Revoke every live consent of the person."""
+    """Revoke every approved consent of the user."""
     approved = Consent.objects.filter(user=user, status=Consent.Status.APPROVED)
     for consent in approved.select_for_update(of=("self",)).order_by("pk"):
         Consent.objects.filter(pk=consent.pk).update(status=Consent.Status.REVOKED, revoked_at=now)

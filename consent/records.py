@@ -1,4 +1,4 @@
-"""Entries of the log about a consent."""
+"""Log entries about consents."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ WITHOUT_A_GRANT = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Even
 
 
 def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime, **fields: Any) -> None:
-    """Log something that happened to a consent."""
+    """Log an event of a consent."""
     append([draft_consent(event, actor=actor, consent=consent, **fields)], at=at)
 
 
@@ -33,14 +33,15 @@ def draft_consent(event: Event, *, actor: Actor, consent: Consent, **fields: Any
 def _services_affected(event: Event, consent: Consent) -> list[str]:
     """Return the organizations whose services the event affects.
 
-    Anyone can ask for access to anything, so a mere request stands in the log of no service but a stock client's first.
+    Anyone can request access to any service, so events without a grant are logged only for the agent's organization,
+    or, as a stock client has none, for that of the first service it requested.
     """
     first = [consent.organization_id] if consent.agent.is_stock and consent.organization_id else []
     if event in WITHOUT_A_GRANT:
         return first
     resources = set(consent.resource)
     if event is Event.CONSENT_REVOKED:
-        # It ends the whole connection, so also what earlier requests had named.
+        # It ends the whole connection, including the services of earlier requests.
         earlier = Consent.objects.filter(replaced_by=consent).values_list("resource", flat=True)
         resources.update(one for resource in earlier for one in resource)
     return [*first, *(organization.id for organization in organizations_of_services(sorted(resources)))]

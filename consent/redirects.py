@@ -1,4 +1,4 @@
-"""Sending the person back to the agent (RFC 6749 section 4.1.2, RFC 9207)."""
+"""URLs that redirect the user back to the agent (RFC 6749 section 4.1.2, RFC 9207)."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -16,18 +16,18 @@ def redirect_url(consent: Consent, answer: Mapping[str, str]) -> str:
 
 
 def denial_url(consent: Consent) -> str:
-    """Return where to send the person who denied the request."""
+    """Return the URL to redirect the user to after denying the request."""
     return redirect_url(consent, {"error": "access_denied"})
 
 
 def require_registered_redirect(consent: Consent) -> None:
-    """Raise `InvalidRedirectUri` if the agent no longer has the address to which the request would send the person."""
+    """Raise `InvalidRedirectUri` if the agent no longer has the redirect URI of the request."""
     if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):
         raise InvalidRedirectUri("This redirect URI is no longer registered for the agent. Start again at the agent.")
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:
-    """Return `uri` with the parameters behind what its query already holds."""
+    """Return `uri` with the parameters appended to its query."""
     parts = urlsplit(uri)
     query = "&".join(piece for piece in (parts.query, urlencode(parameters)) if piece)
     return urlunsplit(parts._replace(query=query))

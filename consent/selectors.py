@@ -16,12 +16,12 @@ from resources.models import ResourceServer
 
 
 def consents_for_user(user: User) -> QuerySet[Consent]:
-    """Return the person's consents, newest first, with what a list shows."""
+    """Return the user's consents with their agents and organizations, newest first."""
     return Consent.objects.filter(user=user).select_related("agent__organization").order_by("-id")
 
 
 def consent_for_user(user: User, consent_id: str) -> Consent:
-    """Return the user's own consent. Raises `NotFound`, also for another user's."""
+    """Return the user's consent. Raises `NotFound`, even if another user has it."""
     consent: Consent | None = consents_for_user(user).filter(id=consent_id).first()
     if consent is None:
         raise NotFound("No such consent.")
@@ -29,13 +29,13 @@ def consent_for_user(user: User, consent_id: str) -> Consent:
 
 
 def current_consent(user: User, consent_id: str) -> Consent:
-    """Return the user's own consent, or its latest replacement. Raises `NotFound`."""
+    """Return the user's consent, or the consent that replaced it. Raises `NotFound`."""
     consent = consent_for_user(user, consent_id)
     return consent_for_user(user, consent.replaced_by_id) if consent.replaced_by_id else consent
 
 
 def latest_of(consent: Consent) -> Consent:
-    """Return the consent as it is now, or its latest replacement."""
+    """Return the consent, reloaded, or the consent that replaced it."""
     rows = Consent.objects.select_related("agent__organization")
     current: Consent = rows.get(pk=consent.pk)
     return rows.get(pk=current.replaced_by_id) if current.replaced_by_id else current
@@ -50,7 +50,7 @@ def consent_by_id(consent_id: str) -> Consent:
 
 
 def consent_to_decide(user: User, consent_id: str) -> Consent:
-    """Return the consent to the person who may decide it, or has. Raises `NotFound` for anyone else."""
+    """Return the consent if the user may decide it or has decided it. Raises `NotFound` otherwise."""
     consent = consent_by_id(consent_id)
     if (consent.user_id or consent.hinted_user_id) not in ("", user.id):
         raise NotFound("No such consent.")
@@ -60,8 +60,8 @@ def consent_to_decide(user: User, consent_id: str) -> Consent:
 def visible_consent(consent_id: str, *, user: User | None, organization_id: str | None) -> Consent:
     """Return the consent if the user or the organization may see it. Raises `NotFound` otherwise.
 
-    While it is undecided its id is enough; once decided only its owner and the agent's organization see it. A stock
-    client has no organization, and its services are not told what was asked for others.
+    Anyone who knows the id may see an undecided consent. A decided one is visible only to the user who decided it and
+    to the agent's organization. A stock client has none, because the services it requests must not see each other's.
     """
     consent = consent_by_id(consent_id)
     if consent.decided_at is None:
@@ -74,7 +74,7 @@ def visible_consent(consent_id: str, *, user: User | None, organization_id: str 
 
 
 def agreed_scopes(consent: Consent) -> list[Scope]:
-    """Return what the person granted, in the words that the screen had then, whatever has become of them since."""
+    """Return the granted scopes with the texts that the user saw, even if they have changed or are deleted since."""
     shown = {scope.id: scope for scope in read_snapshot(consent.shown_scopes)}
     unseen = [scope_id for scope_id in consent.granted_scopes if scope_id not in shown]
     shown |= {scope.id: scope for scope in describe_scopes(unseen)}
@@ -82,7 +82,7 @@ def agreed_scopes(consent: Consent) -> list[Scope]:
 
 
 def carried_scopes(asked: Consent, live: Consent | None) -> list[Scope]:
-    """Return the live scopes that `asked` does not request, in the words that the screen had when they were granted."""
+    """Return the live scopes that `asked` does not request, with the texts that the user agreed to."""
     if live is None:
         return []
     carried = [scope for scope in live.live_scopes() if scope not in asked.requested_scopes]
@@ -90,7 +90,7 @@ def carried_scopes(asked: Consent, live: Consent | None) -> list[Scope]:
 
 
 def reworded_scopes(asked: Consent, live: Consent | None) -> list[str]:
-    """Return the live scopes that `asked` requests in other words than those that the person agreed to."""
+    """Return the live scopes that `asked` requests with other texts than those that the user agreed to."""
     if live is None:
         return []
     agreed = {scope.id: scope.words for scope in agreed_scopes(live)}
@@ -99,10 +99,10 @@ def reworded_scopes(asked: Consent, live: Consent | None) -> list[str]:
 
 
 def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list[str]:
-    """Return what the agent can ask for at these resource servers.
+    """Return the scopes that the agent can request for these resource servers.
 
-    For a registered agent that is its own list. A stock client has none: it can ask for what the resource servers
-    offer, and, when it names none, for the catalogue.
+    A registered agent has its own list. A stock client has none: it can request the scopes of the resource servers or,
+    if it names none, of the catalogue.
     """
     if not agent.is_stock:
         return list(agent.allowed_scopes)
@@ -112,18 +112,18 @@ def scopes_within_reach(agent: Agent, servers: Sequence[ResourceServer]) -> list
 
 
 def approved_consents(user: User, asked: Consent) -> QuerySet[Consent]:
-    """Return the approved consents of the connection that `asked` belongs to: one at most, run out or not."""
+    """Return the approved consents of the connection that `asked` belongs to: at most one, which may have expired."""
     rows = Consent.objects.select_related("agent__organization")
     return rows.filter(user=user, agent=asked.agent_id, status=Consent.Status.APPROVED)
 
 
 def live_consent(user: User, asked: Consent) -> Consent | None:
-    """Return the live consent that approving `asked` would replace. None when the agent is not connected."""
+    """Return the live consent that approving `asked` would replace, or None if the agent is not connected."""
     return approved_consents(user, asked).filter(expires_at__gt=clock.now()).first()
 
 
 def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
-    """Return when each consent or a predecessor was last used to allow a call. Unused consents are left out."""
+    """Return when each consent, or one that it replaced, last allowed a request. Unused consents are omitted."""
     chains = {consent.id: [consent.id] for consent in consents}
     replaced = Consent.objects.filter(replaced_by__in=chains).order_by()
     for consent_id, latest_id in replaced.values_list("id", "replaced_by_id"):

@@ -1,6 +1,7 @@
 """The consent's state machine: pending, then approved, denied or expired; approved, then revoked, replaced or expired.
 
-Every transition is one conditional UPDATE whose row count decides who won. The person's decision is in `approval.py`.
+Every transition is one conditional UPDATE, and its row count tells whether it succeeded. The user's decision is in
+`approval.py`.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentRequest:
-    """What an agent asks for, as parsed by a surface. `scopes` are all, `optional_scopes` those it can do without."""
+    """A request for consent, as parsed by a surface. The agent can work without the `optional_scopes`."""
 
     scopes: Sequence[str]
     redirect_uri: str
@@ -50,7 +51,7 @@ class ConsentRequest:
 
 
 def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
-    """Create the pending consent that a person may decide within 10 minutes.
+    """Create a pending consent, which the user can decide within 10 minutes.
 
     Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended`,
     `AgentSuspended` or `ServiceSuspended` for an agent or a service that may not act.
@@ -84,7 +85,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
 
 
 def open_in_browser(*, consent: Consent, browser_digest: str) -> None:
-    """Bind a pushed request to the first browser that opens it. Raises `OtherBrowser` for any other (RFC 9126)."""
+    """Bind a pushed request (RFC 9126) to the first browser that opens it. Raises `OtherBrowser` for any other."""
     unopened = Consent.objects.filter(pk=consent.pk, door=Consent.Door.BROWSER, browser_digest="")
     unopened.update(browser_digest=browser_digest)
     consent.refresh_from_db(fields=["browser_digest"])
@@ -92,17 +93,17 @@ def open_in_browser(*, consent: Consent, browser_digest: str) -> None:
 
 
 def require_same_browser(consent: Consent, browser_digest: str) -> None:
-    """Raise `OtherBrowser` where a request that belongs to one browser is opened or decided in another."""
+    """Raise `OtherBrowser` if the request belongs to another browser."""
     if not consent.is_open_in(browser_digest):
         raise OtherBrowser("No access was granted. Go back to the agent in this browser and start again.")
 
 
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
-    """End a connection at once: no verify that starts after this has returned is allowed by it. Return what ended.
+    """Revoke the consent, or its replacement if it was replaced, and return the revoked one.
 
-    That is the consent or its latest replacement: a stale id must not make a stop miss. An
-    administrator gives a `reason`, a person need not. Revoking twice changes nothing. Raises `ConsentAlreadyDecided`
-    for what was never granted or has run out.
+    No verify that starts after this returns is allowed by it. Following the replacement makes sure that a stale id
+    still ends the connection. An administrator must give a `reason`, a user need not. Revoking twice changes nothing.
+    Raises `ConsentAlreadyDecided` if the consent was never granted or has expired.
     """
     with revocation():
         lock_user(consent.user_id)
@@ -126,7 +127,7 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
 
 
 def expire_consents(*, limit: int = BATCH) -> int:
-    """Mark up to `limit` consents whose time has run out; return how many."""
+    """Mark up to `limit` consents as expired and return how many."""
     now = clock.now()
     with transaction.atomic():
         due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
@@ -138,9 +139,9 @@ def expire_consents(*, limit: int = BATCH) -> int:
 
 
 def delete_undecided_consents(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` requests that were not decided in time, a day after they ended; return how many.
+    """Delete up to `limit` requests that expired undecided a day ago and return how many.
 
-    The log keeps that they were made and that they ran out.
+    Their log entries remain.
     """
     long_ago = clock.now() - settings.UNDECIDED_CONSENT_LIFETIME
     undecided = Consent.objects.filter(status=Consent.Status.EXPIRED, decided_at__isnull=True, expires_at__lte=long_ago)
@@ -148,7 +149,7 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
 
 
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
-    """Return the audiences that the request names, or raise why it cannot be made."""
+    """Return the audiences of the request. Raises the errors of `request_consent`."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
         raise InvalidRedirectUri("Use a redirect URI that is registered for this agent. It must match exactly.")
     require_may_act(agent)

@@ -1,7 +1,7 @@
-"""What consent announces to the apps above it."""
+"""Signals for the apps above this one."""
 
 from django.dispatch import Signal
 
-# Sent inside the transaction of an approval with `replaced` and `replacement`, once the codes have moved and before
-# anything commits. A receiver that raises undoes the approval.
+# Sent in the transaction of an approval with `replaced` and `replacement`, after the codes have moved. A receiver that
+# raises rolls back the approval.
 consent_replaced = Signal()

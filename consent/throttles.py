@@ -1,4 +1,4 @@
-"""How often one address may ask for consent."""
+"""The throttle for consent requests."""
 
 from django.conf import settings
 
@@ -7,7 +7,7 @@ from limits.throttle import Throttle, address_subjects
 
 
 def throttle_request(actor: Actor) -> None:
-    """Count a request for consent by address. Raises `Throttled` beyond `THROTTLE_INITIATE`.
+    """Count a consent request by IP address. Raises `Throttled` beyond `THROTTLE_INITIATE`.
 
     The JSON API, `/oauth/authorize` and PAR share the count.
     """

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST repeated with the same key returns the stored answer, even when repeated concurrently.
+"""`Idempotency-Key`: a POST repeated with the same key returns the stored response, even if repeated concurrently.
 
 The record is claimed in the same transaction as the work. Concurrent repeats wait for the commit, and a rollback leaves
 no record. Answers are stored encrypted because they may contain secrets.

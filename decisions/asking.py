@@ -1,4 +1,4 @@
-"""The service that a call is for: the resource server that asks, or the one named by an anonymous caller."""
+"""The service of a request: the resource server that authenticated, or the one that an anonymous caller names."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from resources.models import ResourceServer
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A resource server with its organization as it is now. `has_asked` says that it asks by its own credential."""
+    """A resource server with its current organization, and whether the server itself made the request."""
 
     server: ResourceServer
-    has_asked: bool
+    is_caller: bool
 
     @property
     def organization(self) -> Organization:
@@ -28,17 +28,20 @@ class Service:
         organization_id: str = self.server.organization_id
         return organization_id
 
-    def is_meant(self, audience: Collection[str], organization_id: str | None) -> bool:
-        """Return whether a token is for this service (RFC 8707). The default audience is its agent's organization."""
-        is_at_home = settings.API_URL in audience and organization_id == self.organization_id
-        return is_at_home or self.server.identifier in audience
+    def accepts(self, audience: Collection[str], organization_id: str | None) -> bool:
+        """Return whether a token with this audience, of an agent of this organization, is for the service (RFC 8707).
+
+        The default audience covers all services of the agent's own organization.
+        """
+        is_default = settings.API_URL in audience and organization_id == self.organization_id
+        return is_default or self.server.identifier in audience
 
 
 def find_services(requests: Sequence[VerifyRequest]) -> list[Service | None]:
-    """Return the service of each question, in their order, in one query at most. None where none asks or is named.
+    """Return the service of each request, in order, or None if it has none. Makes at most one query.
 
-    Danger: call it inside the decision's transaction. A credential was checked before it, and its organization may
-    have been suspended since.
+    Danger: call this in the decision's transaction. The credential was checked earlier, and its organization may have
+    been suspended since.
     """
     keys = [_key(request) for request in requests]
     wanted = {key for key in keys if key}
@@ -50,11 +53,11 @@ def find_services(requests: Sequence[VerifyRequest]) -> list[Service | None]:
 
 
 def _key(request: VerifyRequest) -> str | None:
-    """Return the id of the resource server that asks, or the audience named. None for neither."""
+    """Return the id of the authenticated resource server, or the named audience, or None."""
     return request.resource_server.id if request.resource_server else request.named_audience
 
 
 def _service(request: VerifyRequest, row: ResourceServer | None) -> Service | None:
-    """A server deleted since it authenticated has asked all the same."""
+    # A server that was deleted after it authenticated still made the request.
     server = row or request.resource_server
-    return Service(server, has_asked=request.resource_server is not None) if server else None
+    return Service(server, is_caller=request.resource_server is not None) if server else None

@@ -1,4 +1,4 @@
-"""The checks of a decision, in the order of their reasons. The first that fails is the answer."""
+"""The checks of a decision. The first that fails determines the reason."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,18 +12,18 @@ from decisions.requests import Reason, VerifyRequest
 
 
 def first_reason(facts: Facts, request: VerifyRequest, now: datetime) -> Reason | None:
-    """Return why the call is denied before any policy is evaluated. None when no check fails."""
+    """Return why the request is denied before any policy is evaluated, or None if all checks pass."""
     return next(_reasons(facts, request, now), None)
 
 
 def missing_scopes(facts: Facts, required: Sequence[str]) -> tuple[str, ...]:
-    """Return the required scopes that the token does not hold now."""
+    """Return the required scopes that the token does not grant now."""
     granted = facts.granted_scopes
     return tuple(scope for scope in required if scope not in granted)
 
 
 def _reasons(facts: Facts, request: VerifyRequest, now: datetime) -> Iterator[Reason]:
-    """Yield every reason to deny, in the order of the contract. Nothing after the first is computed."""
+    """Yield the reasons to deny, in the order that the API documents. The caller uses only the first."""
     if facts.is_expired(now):
         yield Reason.TOKEN_EXPIRED
     if facts.token.family.revoked_at is not None:
@@ -37,7 +37,7 @@ def _reasons(facts: Facts, request: VerifyRequest, now: datetime) -> Iterator[Re
 
 
 def _stops(facts: Facts) -> Iterator[Reason]:
-    # A suspended organization gets no decisions for its services, whether they ask or are named.
+    # All requests for the services of a suspended organization are denied, including those of anonymous callers.
     if facts.service is not None and not facts.service.organization.may_act:
         yield Reason.SERVICE_SUSPENDED
     stopper = facts.agent.stopped_by
@@ -52,7 +52,7 @@ def _stops(facts: Facts) -> Iterator[Reason]:
 def _problems_with_consent(consent: Consent | None, now: datetime) -> Iterator[Reason]:
     if consent is None:
         return
-    # Any other status counts as revoked, so that a status added later denies.
+    # Every other status counts as revoked, so that a status added later denies.
     if consent.status not in (Consent.Status.APPROVED, Consent.Status.EXPIRED):
         yield Reason.CONSENT_REVOKED
     if consent.status_at(now) == Consent.Status.EXPIRED:
@@ -60,7 +60,7 @@ def _problems_with_consent(consent: Consent | None, now: datetime) -> Iterator[R
 
 
 def _is_audience_right(facts: Facts) -> bool:
-    """Return whether the token is for the service (RFC 8707). A caller that names none asks for the default."""
+    """Return whether the token is for the service (RFC 8707), or for the default audience if there is no service."""
     if facts.service is None:
         return settings.API_URL in facts.audience
-    return facts.service.is_meant(facts.audience, facts.organization_id)
+    return facts.service.accepts(facts.audience, facts.organization_id)

@@ -1,4 +1,4 @@
-"""What of a verify's `context` goes into the log."""
+"""The part of a request's `context` that is logged."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ BEGINNING_BYTES = 1024
 
 
 def context_for_log(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the context, or of a long one its size, its digest and its beginning, all of its canonical JSON.
+    """Return the context. If its canonical JSON is too long, return the size, digest and beginning of that instead.
 
-    Rules and limits have seen the whole: this bounds only what anyone can make us keep.
+    Rules evaluate the whole context. This only bounds how much a caller can make the log store.
     """
     encoded = canonical_json(dict(context))
     if len(encoded) <= MAX_LOGGED_BYTES:

@@ -1,4 +1,4 @@
-"""The live facts of a batch, each kind in one query: tokens and all they hang on, services, policies."""
+"""The live facts of a batch of requests: tokens with related rows, services and policies, in one query each."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A stored token with all it hangs on, read in the decision's own transaction.
+    """A stored token and its related rows, read in the decision's transaction.
 
-    `service` is the resource server that asks or that is named. The call is bound by `agent_policies`, of the agent's
-    organization, and by `service_policies`, of the service's organization where that is another one.
+    `agent_policies` are those of the agent's organization. `service_policies` are those of the service's organization
+    if it is another one. Both apply to the request.
     """
 
     token: AccessToken
@@ -40,7 +40,7 @@ class Facts:
 
     @property
     def organization_id(self) -> str | None:
-        """Return the agent's organization. None for a stock client."""
+        """The agent's organization. None for a stock client."""
         organization_id: str | None = self.agent.organization_id
         return organization_id
 
@@ -63,15 +63,15 @@ class Facts:
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
-        """Return what the token holds that the consent and the agent still allow."""
-        held = self.agent.allowed_among(self.token.scope.split())
-        return tuple(self.token.family.granted_among(held))
+        """The scopes of the token that the agent is still allowed and the user still grants."""
+        allowed = self.agent.allowed_among(self.token.scope.split())
+        return tuple(self.token.family.granted_among(allowed))
 
     def is_expired(self, now: datetime) -> bool:
         return bool(self.token.expires <= now)
 
     def owner_of(self, denial: PolicyDenial | None) -> str | None:
-        """Return the organization whose policy denied. None when none did."""
+        """Return the organization whose policy denied the request, or None if no policy did."""
         if denial is None:
             return None
         is_service = any(policy.id == denial.policy_id for policy in self.service_policies)
@@ -79,8 +79,8 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
-    """A token of ours whose row is no more: swept after it expired, or ended with its person or agent."""
+class DeletedToken:
+    """A token that we signed but whose row is deleted: swept after it expired, or deleted with its user or agent."""
 
     agent: Agent | None
     service_organization_id: str | None
@@ -93,11 +93,11 @@ class Gone:
 Asked = tuple[VerifyRequest, Claims]
 
 
-def load_facts(asked: Sequence[Asked]) -> list[Facts | Gone]:
-    """Return what is known for each question, in their order.
+def load_facts(asked: Sequence[Asked]) -> list[Facts | DeletedToken]:
+    """Return the facts for each request, in order.
 
-    Danger: read inside the decision's transaction, under the decision lock, after the request has arrived. Anything
-    older may miss a revocation that has been answered.
+    Danger: call this in the decision's transaction, under the decision lock. Facts read earlier may miss a revocation
+    that has already returned.
     """
     tokens = _tokens({claims.token_id for _, claims in asked})
     services = find_services([request for request, _ in asked])
@@ -106,7 +106,7 @@ def load_facts(asked: Sequence[Asked]) -> list[Facts | Gone]:
     return [
         _facts(tokens[claims.token_id], service, policies)
         if claims.token_id in tokens
-        else _gone(claims, agents.get(claims.client_id), service)
+        else _deleted(claims, agents.get(claims.client_id), service)
         for (_, claims), service in zip(asked, services, strict=True)
     ]
 
@@ -122,7 +122,7 @@ def _agents(client_ids: Collection[str]) -> dict[str, Agent]:
 
 
 def _organizations(tokens: Collection[AccessToken], services: Sequence[Service | None]) -> set[str]:
-    """Return the organizations that may have a say: more than will have it where a token is for another service."""
+    """Return the organizations whose policies may apply. If a token is for another service, some of them will not."""
     agents = {token.application.organization_id for token in tokens}
     return {one for one in agents | {service.organization_id for service in services if service} if one}
 
@@ -138,16 +138,16 @@ def _facts(token: AccessToken, service: Service | None, policies: PolicySet) -> 
     )
 
 
-def _gone(claims: Claims, agent: Agent | None, service: Service | None) -> Gone:
-    return Gone(agent, _affected(service, claims.audience, agent.organization_id if agent else None))
+def _deleted(claims: Claims, agent: Agent | None, service: Service | None) -> DeletedToken:
+    return DeletedToken(agent, _affected(service, claims.audience, agent.organization_id if agent else None))
 
 
 def _affected(service: Service | None, audience: Collection[str], organization_id: str | None) -> str | None:
-    """Return the organization of the service whose call this is. None when there is no such service.
+    """Return the organization of the service that the request affects, or None.
 
-    A service that is merely named counts only if the token is meant for it: otherwise the holder of any token could
-    write into any organization's log.
+    A service that an anonymous caller names counts only if the token is for it. Otherwise the holder of any token could
+    write to any organization's log.
     """
-    if service is None or not (service.has_asked or service.is_meant(audience, organization_id)):
+    if service is None or not (service.is_caller or service.accepts(audience, organization_id)):
         return None
     return service.organization_id

@@ -1,6 +1,6 @@
-"""Introspection: is this token alive, for this resource server, now? It runs no rules and counts nothing.
+"""Introspection (RFC 7662): whether a token is live for a resource server. It evaluates no policies and counts nothing.
 
-A service that is about to act asks `decide` instead.
+A service that is about to act calls `decide` instead.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import deciding
 from decisions.checks import first_reason
-from decisions.facts import Facts, Gone, load_facts
+from decisions.facts import DeletedToken, Facts, load_facts
 from decisions.requests import Reason, VerifyRequest
 from resources.models import ResourceServer
 from tokens.access_tokens import Claims, read_access_token
@@ -22,7 +22,7 @@ from tokens.access_tokens import Claims, read_access_token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Introspection:
-    """A live token. `user_id` and `consent_id` are None for a client on its own."""
+    """A live token. `user_id` and `consent_id` are None for client credentials."""
 
     token_id: str
     client_id: str
@@ -36,7 +36,7 @@ class Introspection:
 
 
 def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Introspection | None:
-    """Return the live token. None if it has ended, is for another service, or is not ours; the first two are logged."""
+    """Return the token if it is live and for this server, or None. Only tokens that we signed are logged."""
     claims = read_access_token(token)
     if claims is None:
         return None
@@ -46,7 +46,7 @@ def introspect_token(*, actor: Actor, server: ResourceServer, token: str) -> Int
         now = clock.now()
         reason = first_reason(facts, request, now) if isinstance(facts, Facts) else Reason.TOKEN_REVOKED
         append([_draft(claims, facts, reason, actor, server)], at=now)
-    return None if reason or isinstance(facts, Gone) else _describe(facts)
+    return None if reason or isinstance(facts, DeletedToken) else _describe(facts)
 
 
 def _describe(facts: Facts) -> Introspection:
@@ -64,7 +64,9 @@ def _describe(facts: Facts) -> Introspection:
     )
 
 
-def _draft(claims: Claims, facts: Facts | Gone, reason: Reason | None, actor: Actor, server: ResourceServer) -> Draft:
+def _draft(
+    claims: Claims, facts: Facts | DeletedToken, reason: Reason | None, actor: Actor, server: ResourceServer
+) -> Draft:
     return Draft(
         event=Event.TOKEN_INTROSPECTED,
         outcome=Outcome.DENIED if reason else Outcome.ALLOWED,

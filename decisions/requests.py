@@ -1,4 +1,4 @@
-"""What an enforcement point asks, and what it is answered."""
+"""Verify requests and their decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ from resources.models import ResourceServer
 
 
 class Reason(StrEnum):
-    """Why a call is denied: the first that applies, in this order."""
+    """Why a request is denied. The first that applies is reported, in this order."""
 
     INVALID_TOKEN = "invalid_token"
     TOKEN_EXPIRED = "token_expired"
@@ -32,11 +32,11 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRequest:
-    """One question: may the bearer of `token` do this now?
+    """The question whether the bearer of `token` may do this now.
 
-    `resource_server` is the asking service once it has authenticated, None for an anonymous one, which may name a
-    service by `resource`. `context` may hold `ip`, the address of the service's caller. `is_forwarded` says that a
-    proxy passes on the caller's own request: the address and user agent of `actor` are then the caller's.
+    `resource_server` is the service that authenticated, or None for an anonymous caller, which may name a service in
+    `resource`. `context` may contain `ip`, the address of the service's caller. With `is_forwarded`, a proxy forwards
+    the caller's own request, so the address and user agent of `actor` are the caller's.
     """
 
     token: str
@@ -50,15 +50,15 @@ class VerifyRequest:
 
     @property
     def asker(self) -> Actor:
-        """Return who asks. What a caller's request says of its origin is not told of the service behind the proxy."""
+        """The actor of the log entry. The origin of a forwarded request is left out, as it is not the service's own."""
         actor = replace(self.actor, ip=None, user_agent="") if self.is_forwarded else self.actor
         return actor.acting_as("service", self.resource_server.id) if self.resource_server else actor
 
     @property
     def ip(self) -> str | None:
-        """Return the address that rules look at: the service's word, or an anonymous caller's own address.
+        """The address that rules check: `context.ip`, or an anonymous caller's own address without one.
 
-        None also for a word that is no address.
+        None if it is unknown, or if `context.ip` is not an address.
         """
         stated = self.context.get("ip")
         if stated is not None:
@@ -67,13 +67,13 @@ class VerifyRequest:
 
     @property
     def named_audience(self) -> str | None:
-        """Return the audience that `resource` may name, in its canonical form. None for text of any other kind."""
+        """The canonical form of `resource`, or None if it cannot be an audience."""
         return find_canonical_uri(self.resource) if self.resource else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The answer. For a token that is not ours only `allowed` and `reason` are set."""
+    """The answer to a request. For a token that we did not sign, only `allowed`, `reason` and `is_known` are set."""
 
     allowed: bool
     reason: Reason | None = None

@@ -1,7 +1,7 @@
-"""Verify: may this agent do this, for this person, now?
+"""Verify: may this agent do this, for this user, now?
 
-A list in, a list out: the facts of all are read at once, all limits counted in one step, all entries written, one
-commit, and only then is anything answered. One question is a list of one.
+Requests are decided in batches; a single request is a batch of one. A batch is one transaction: it reads all facts,
+counts all limits, writes all log entries and commits before any decision is returned.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from core import clock
 from core.locks import deciding
 from decisions.checks import first_reason, missing_scopes
 from decisions.contexts import context_for_log
-from decisions.facts import Asked, Facts, Gone, load_facts
+from decisions.facts import Asked, DeletedToken, Facts, load_facts
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from limits.counters import lock_counters, save_counters, take_call
 from limits.sliding_window import LoadedCounter
@@ -22,25 +22,25 @@ from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext
 from tokens.access_tokens import Claims, read_access_token
 
-# The entry's scopes include all of them and the caller is told all, so the log needs no second long list.
+# The response has all missing scopes, and the entry all required ones, so the log needs no second long list.
 MAX_LOGGED_MISSING = 10
 
 
 @dataclass(slots=True)
 class Question:
-    """A request about a token of ours on its way to an answer. `limits` still have to be counted."""
+    """A request about a token that we signed, with its decision so far. `limits` must still be counted."""
 
     request: VerifyRequest
     claims: Claims
-    facts: Facts | Gone
+    facts: Facts | DeletedToken
     decision: Decision
     limits: tuple[Limit, ...] = ()
 
 
 def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
-    """Return a decision for each request, in their order, once all of them are in the log.
+    """Return a decision for each request, in order, after all of them are logged.
 
-    A token that we did not sign costs no query and leaves no entry. Whatever fails raises, and so allows nothing.
+    A token that we did not sign causes no query and no log entry. A failure raises an exception, so it allows nothing.
     """
     claims = [read_access_token(request.token) for request in requests]
     known = [(request, claim) for request, claim in zip(requests, claims, strict=True) if claim is not None]
@@ -52,16 +52,16 @@ def _decide_known(known: Sequence[Asked]) -> list[Decision]:
     with deciding():
         facts = load_facts(known)
         now = clock.now()
-        questions = [_judge(*asked, facts_, now) for asked, facts_ in zip(known, facts, strict=True)]
+        questions = [_evaluate(*asked, facts_, now) for asked, facts_ in zip(known, facts, strict=True)]
         _count(questions)
-        # Read again: an entry may have waited for a counter, and the log tells when it was decided.
+        # Read the clock again, because `_count` may have waited for a lock and the log has the time of the decision.
         return _record(questions, clock.now())
 
 
-def _judge(request: VerifyRequest, claims: Claims, facts: Facts | Gone, now: datetime) -> Question:
-    """Answer as far as no counter is needed."""
-    if isinstance(facts, Gone):
-        return _gone(request, claims, facts, now)
+def _evaluate(request: VerifyRequest, claims: Claims, facts: Facts | DeletedToken, now: datetime) -> Question:
+    """Decide everything except the limits."""
+    if isinstance(facts, DeletedToken):
+        return _decide_deleted(request, claims, facts, now)
     reason = first_reason(facts, request, now)
     if reason is not None:
         missing = missing_scopes(facts, request.required_scopes)
@@ -74,7 +74,7 @@ def _judge(request: VerifyRequest, claims: Claims, facts: Facts | Gone, now: dat
 
 
 def _count(questions: Sequence[Question]) -> None:
-    """Count all limits of the batch in one step. A call that does not fit is denied and counts nothing."""
+    """Count the limits of the whole batch. A request that exceeds one is denied and does not count."""
     counters = lock_counters(limit.request for question in questions for limit in question.limits)
     now = clock.now()
     for question in questions:
@@ -94,7 +94,7 @@ def _record(questions: Sequence[Question], now: datetime) -> list[Decision]:
     return [replace(question.decision, audit_id=audit_id) for question, audit_id in zip(questions, ids, strict=True)]
 
 
-def _gone(request: VerifyRequest, claims: Claims, facts: Gone, now: datetime) -> Question:
+def _decide_deleted(request: VerifyRequest, claims: Claims, facts: DeletedToken, now: datetime) -> Question:
     reason = Reason.TOKEN_EXPIRED if claims.expires_at <= now else Reason.TOKEN_REVOKED
     decision = Decision(
         allowed=False,

@@ -1,4 +1,4 @@
-"""Limits on who may ask how often."""
+"""The throttle for anonymous verify requests."""
 
 from django.conf import settings
 
@@ -8,6 +8,6 @@ from limits.throttle import address_subjects
 
 
 def throttle_anonymous(*, actor: Actor, questions: int = 1) -> None:
-    """Count questions of a caller without a credential, by address. Raises `Throttled`."""
+    """Count the requests of an anonymous caller by IP address. Raises `Throttled`."""
     throttle = QuickThrottle("verify", settings.THROTTLE_VERIFY)
     throttle.hit(*address_subjects(actor.ip or ""), number=questions)
