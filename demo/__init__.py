@@ -1,1 +1,1 @@
-"""The demo, `./dev demo`: sample users and a history, the server and the worker, and an agent to watch at work."""
+"""The demo, `./dev demo`: sample users and a history, the server and the worker, and an example agent."""

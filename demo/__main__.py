@@ -18,7 +18,7 @@ WELCOME = """
 AgentGate is running at {url}
 
   Sign in at {url}/accounts/login/ as
-    user           {person:<20} {person_password:<16} {url}/connections
+    user           {user:<20} {user_password:<16} {url}/connections
     developer      {developer:<20} {developer_password:<16} {url}/developer/
     administrator  {administrator:<20} {administrator_password:<16} {url}/admin/
 
@@ -50,8 +50,8 @@ def run(processes: Processes) -> None:
     server = processes.start(PYTHON, "-m", "agentgate.server", log="server")
     processes.start(*WORKER, log="worker")
     wait_until_healthy(f"http://127.0.0.1:{os.environ['API_PORT']}", server)
-    welcome(people, url)
-    act(processes, people, url)
+    print_welcome(people, url)
+    start_service_and_agent(processes, people, url)
     if server.wait():
         raise RuntimeError(f"The server stopped. See {os.path.relpath(FOLDER)}/server.log")
 
@@ -70,15 +70,15 @@ def set_up() -> "People":
     return make_history()
 
 
-def welcome(people: "People", url: str) -> None:
-    from demo.people import ADMINISTRATOR, DEVELOPER, PERSON
+def print_welcome(people: "People", url: str) -> None:
+    from demo.people import ADMINISTRATOR, DEVELOPER, USER
 
-    words = {"person": PERSON, "developer": DEVELOPER, "administrator": ADMINISTRATOR}
-    passwords = {f"{word}_password": people.passwords[email] for word, email in words.items()}
-    say(WELCOME.format(url=url, logs=f"{os.path.relpath(FOLDER)}/*.log", **words, **passwords))
+    emails = {"user": USER, "developer": DEVELOPER, "administrator": ADMINISTRATOR}
+    passwords = {f"{role}_password": people.passwords[email] for role, email in emails.items()}
+    say(WELCOME.format(url=url, logs=f"{os.path.relpath(FOLDER)}/*.log", **emails, **passwords))
 
 
-def act(processes: Processes, people: "People", url: str) -> None:
+def start_service_and_agent(processes: Processes, people: "People", url: str) -> None:
     """Start the demo's service and agent, which use AgentGate's public HTTP API."""
     port = str(free_port())
     processes.start(

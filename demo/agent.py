@@ -17,13 +17,13 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 SCOPES = ["email:read", "email:send", "calendar:freebusy"]
-ACTS = ["read-mail", "free-times", "send-mail"]
+ACTIONS = ["read-mail", "free-times", "send-mail"]
 PAUSE_SECONDS = float(os.environ.get("PAUSE_SECONDS", "4"))
 PAGE = f"""<!doctype html><html lang="en"><title>SmartMail</title>
 <p>Watch the terminal, and revoke access under <a href="{os.environ["AGENTGATE_URL"]}/connections">Connections</a>."""
 WAIT_SECONDS = 580  # a request expires after ten minutes
-# The agent continues after these, because its next call may be allowed.
-PASSING = ("insufficient_scope", "policy_denied")
+# After these the agent continues, because its next call may be allowed.
+TEMPORARY_REASONS = ("insufficient_scope", "policy_denied")
 
 gate = httpx.Client(base_url=os.environ["AGENTGATE_URL"] + "/api/v1", timeout=10)
 service = httpx.Client(base_url=os.environ["SERVICE_URL"], timeout=15)
@@ -62,8 +62,8 @@ def post(path: str, body: dict[str, Any]) -> dict[str, Any]:
     return dict(gate.post(path, json=body).raise_for_status().json())
 
 
-def ask() -> dict[str, Any] | None:
-    """Ask for consent until the user answers. Return the tokens, or None if the user denied."""
+def ask_for_access() -> dict[str, Any] | None:
+    """Ask for consent until the user decides. Return the tokens, or None if the user denied."""
     with Listener(("127.0.0.1", 0), Callback) as listener:
         while True:
             verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(16)
@@ -104,19 +104,19 @@ def wait_for_answer(listener: Listener, state: str) -> dict[str, str] | None:
 
 
 def work(tokens: dict[str, Any]) -> str:
-    """Act until AgentGate ends the access. Return the reason."""
+    """Call the service until AgentGate ends the access. Return the reason."""
     say(
         f"agent: You allowed {', '.join(tokens['grantedScopes'])}. You can revoke access at any time under Connections."
     )
-    for act in cycle(ACTS):
+    for action in cycle(ACTIONS):
         headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
-        answer = service.post(f"/{act}", headers=headers).json()
+        answer = service.post(f"/{action}", headers=headers).json()
         reason = answer.get("reason")
         if reason == "token_expired":
             tokens = post("/tokens/refresh", {**credentials, "refreshToken": tokens["refreshToken"]})
             continue
-        say(f"agent: {act:<10}  {describe(answer)}")
-        if reason and reason not in PASSING:
+        say(f"agent: {action:<10}  {describe(answer)}")
+        if reason and reason not in TEMPORARY_REASONS:
             return str(reason)
         time.sleep(PAUSE_SECONDS)
     return ""
@@ -131,7 +131,7 @@ def describe(answer: dict[str, Any]) -> str:
 
 def main() -> None:
     try:
-        tokens = ask()
+        tokens = ask_for_access()
         if tokens is None:
             say("agent: You denied the request. Stopping.")
         else:

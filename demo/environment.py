@@ -10,7 +10,7 @@ from core.listening import problem_with_address
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")
-# The demo must never use the servers that are configured in the user's shell.
+# The demo must never use the servers that the developer's shell configures.
 FOREIGN = ("DATABASE_URL", "DATABASE_URL_FILE", "REDIS_URL", "REDIS_URL_FILE")
 
 

@@ -16,8 +16,8 @@ from core.actor import Actor
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from demo import people
-from demo.cast import BROWSER, CALLBACK, Cast, make_cast
 from demo.people import People
+from demo.sample_data import BROWSER, CALLBACK, SampleData, make_sample_data
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
@@ -34,70 +34,70 @@ def make_history() -> People:
         raise RuntimeError("The database already has other users. Set DATABASE_PATH to another file.")
     passwords = people.new_passwords()
     with transaction.atomic():
-        cast = make_cast(passwords)
-        _create_history(cast)
+        data = make_sample_data(passwords)
+        _create_history(data)
         made = People(
             passwords,
-            client_id=cast.smart_mail.agent.client_id,
-            client_secret=cast.smart_mail.client_secret,
-            service_id=cast.service.server.id,
-            service_secret=cast.service.secret,
+            client_id=data.smart_mail.agent.client_id,
+            client_secret=data.smart_mail.client_secret,
+            service_id=data.service.server.id,
+            service_secret=data.service.secret,
         )
         people.store(made)
     return made
 
 
-def _create_history(cast: Cast) -> None:
-    _smart_mail_reaches_its_limit(cast)
-    _ledger_reads_but_cannot_pay(cast)
-    _planner_loses_its_tokens(cast)
-    _night_owl_is_revoked(cast)
-    _scout_is_denied_and_stopped(cast)
+def _create_history(data: SampleData) -> None:
+    _smart_mail_reaches_its_limit(data)
+    _ledger_reads_but_cannot_pay(data)
+    _planner_loses_its_tokens(data)
+    _night_owl_is_revoked(data)
+    _scout_is_denied_and_stopped(data)
 
 
-def _smart_mail_reaches_its_limit(cast: Cast) -> None:
-    agent = cast.smart_mail.agent
-    _, tokens = _grant(agent, cast.bob, ["email:read", "email:send"], granted=["email:read"])
-    _use(cast, tokens, "email:send", context={"recipient": "all@example.com"})  # not granted
+def _smart_mail_reaches_its_limit(data: SampleData) -> None:
+    agent = data.smart_mail.agent
+    _, tokens = _grant(agent, data.bob, ["email:read", "email:send"], granted=["email:read"])
+    _use(data, tokens, "email:send", context={"recipient": "all@example.com"})  # not granted
     for _ in range(11):  # the eleventh exceeds the limit
-        _use(cast, tokens, "email:read")
+        _use(data, tokens, "email:read")
 
 
-def _ledger_reads_but_cannot_pay(cast: Cast) -> None:
+def _ledger_reads_but_cannot_pay(data: SampleData) -> None:
     scopes = ["payments:read", "payments:charge"]
-    _, tokens = _grant(cast.ledger, cast.ada, scopes)
-    _use(cast, tokens, "payments:read", context={"ip": OFFICE})
-    _use(cast, tokens, "payments:read", context={"ip": ELSEWHERE})
+    _, tokens = _grant(data.ledger, data.ada, scopes)
+    _use(data, tokens, "payments:read", context={"ip": OFFICE})
+    _use(data, tokens, "payments:read", context={"ip": ELSEWHERE})
     amount = {"value": "12.50", "currency": "EUR"}
-    _use(cast, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount})
+    _use(data, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount})
 
 
-def _planner_loses_its_tokens(cast: Cast) -> None:
-    _, tokens = _grant(cast.planner, cast.ada, ["calendar:read", "calendar:write"])
-    _use(cast, tokens, "calendar:read")
-    _use(cast, tokens, "calendar:write", action="calendar:invite")
-    _use(cast, tokens, "calendar:read", action="contacts:export")
+def _planner_loses_its_tokens(data: SampleData) -> None:
+    _, tokens = _grant(data.planner, data.ada, ["calendar:read", "calendar:write"])
+    _use(data, tokens, "calendar:read")
+    _use(data, tokens, "calendar:write", action="calendar:invite")
+    _use(data, tokens, "calendar:read", action="contacts:export")
     # A thief uses the first refresh token a second time, which ends the family.
     for _ in range(2):
-        refresh_tokens(actor=_as(cast.planner), agent=cast.planner, refresh_token=str(tokens.refresh_token))
-    _use(cast, tokens, "calendar:read")
+        refresh_tokens(actor=_as(data.planner), agent=data.planner, refresh_token=str(tokens.refresh_token))
+    _use(data, tokens, "calendar:read")
 
 
-def _night_owl_is_revoked(cast: Cast) -> None:
-    consent, tokens = _grant(cast.night_owl, cast.ada, ["files:read"])
-    _use(cast, tokens, "files:read")
-    revoke_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=consent)
-    _use(cast, tokens, "files:read")
+def _night_owl_is_revoked(data: SampleData) -> None:
+    consent, tokens = _grant(data.night_owl, data.ada, ["files:read"])
+    _use(data, tokens, "files:read")
+    revoke_consent(actor=BROWSER.acting_as("user", data.ada.id), consent=consent)
+    _use(data, tokens, "files:read")
 
 
-def _scout_is_denied_and_stopped(cast: Cast) -> None:
-    consent = _request(cast.scout, ["browser:read", "social:post"])
-    deny_consent(actor=BROWSER.acting_as("user", cast.ada.id), consent=consent, user=cast.ada)
-    _, tokens = _grant(cast.scout, cast.bob, ["browser:read"])
-    _use(cast, tokens, "browser:read")
-    administrator = BROWSER.acting_as("administrator", cast.administrator.id)
-    stop_agent(actor=administrator, agent=cast.scout, reason="Complaints about spam.")
-    _use(cast, tokens, "browser:read")
+def _scout_is_denied_and_stopped(data: SampleData) -> None:
+    consent = _request(data.scout, ["browser:read", "social:post"])
+    deny_consent(actor=BROWSER.acting_as("user", data.ada.id), consent=consent, user=data.ada)
+    _, tokens = _grant(data.scout, data.bob, ["browser:read"])
+    _use(data, tokens, "browser:read")
+    administrator = BROWSER.acting_as("administrator", data.administrator.id)
+    stop_agent(actor=administrator, agent=data.scout, reason="Complaints about spam.")
+    _use(data, tokens, "browser:read")
 
 
 def _request(agent: Agent, scopes: Sequence[str]) -> Consent:
@@ -117,14 +117,14 @@ def _grant(
 
 
 def _use(
-    cast: Cast, tokens: IssuedTokens, scope: str, action: str | None = None, context: dict[str, Any] | None = None
+    data: SampleData, tokens: IssuedTokens, scope: str, action: str | None = None, context: dict[str, Any] | None = None
 ) -> None:
     """Verify a request of the agent, as the service would."""
     request = VerifyRequest(
         token=tokens.access_token,
         required_scopes=[scope],
         actor=BROWSER,
-        resource_server=cast.service.server,
+        resource_server=data.service.server,
         action=action,
         context=context or {},
     )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from demo.environment import FOLDER, write_private
 
 FILE = FOLDER / "people.json"
-PERSON, DEVELOPER, ADMINISTRATOR = "ada@example.com", "dev@example.com", "admin@example.com"
+USER, DEVELOPER, ADMINISTRATOR = "ada@example.com", "dev@example.com", "admin@example.com"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class People:
 
 
 def new_passwords() -> dict[str, str]:
-    return {email: secrets.token_urlsafe(9) for email in (PERSON, DEVELOPER, ADMINISTRATOR)}
+    return {email: secrets.token_urlsafe(9) for email in (USER, DEVELOPER, ADMINISTRATOR)}
 
 
 def store(people: People) -> None:

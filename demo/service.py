@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-ACTS = {"/read-mail": "email:read", "/send-mail": "email:send", "/free-times": "calendar:freebusy"}
+SCOPES = {"/read-mail": "email:read", "/send-mail": "email:send", "/free-times": "calendar:freebusy"}
 TOKEN_PROBLEMS = ("invalid_token", "token_expired", "token_revoked")
 gate = httpx.Client(
     base_url=os.environ["AGENTGATE_URL"] + "/api/v1",
@@ -19,9 +19,9 @@ gate = httpx.Client(
 )
 
 
-def verify(token: str, scope: str, act: str, ip: str) -> dict[str, Any]:
+def verify(token: str, scope: str, action: str, ip: str) -> dict[str, Any]:
     """Ask AgentGate. Deny on any error, because a service must never fail open."""
-    question = {"token": token, "requiredScopes": [scope], "action": act, "context": {"ip": ip}}
+    question = {"token": token, "requiredScopes": [scope], "action": action, "context": {"ip": ip}}
     try:
         return dict(gate.post("/tokens/verify", json=question).raise_for_status().json())
     except httpx.HTTPError as error:
@@ -30,7 +30,7 @@ def verify(token: str, scope: str, act: str, ip: str) -> dict[str, Any]:
 
 class Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        scope = ACTS.get(self.path)
+        scope = SCOPES.get(self.path)
         if scope is None:
             self.answer(404, {"reason": "not_found"})
             return

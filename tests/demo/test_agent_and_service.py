@@ -1,4 +1,4 @@
-"""What the demo's agent and service do when something is not as it should be."""
+"""The demo's agent and service, and how they handle errors and denials."""
 
 import importlib
 import json
@@ -47,12 +47,12 @@ def service() -> Iterator[ModuleType]:
     module.server.shutdown()
 
 
-def act(service: Any, path: str = "/read-mail") -> httpx.Response:
+def call(service: Any, path: str = "/read-mail") -> httpx.Response:
     headers = {"Authorization": "Bearer some.token"}
     return httpx.post(f"http://127.0.0.1:{service.server.server_port}{path}", headers=headers)
 
 
-def test_an_expired_token_is_renewed_and_the_new_one_used(agent: Any) -> None:
+def test_an_expired_token_is_refreshed_and_the_new_one_is_used(agent: Any) -> None:
     used: list[str] = []
 
     def serve(request: httpx.Request) -> httpx.Response:
@@ -60,36 +60,36 @@ def test_an_expired_token_is_renewed_and_the_new_one_used(agent: Any) -> None:
         reasons = {"Bearer first": "token_expired", "Bearer second": "consent_revoked"}
         return httpx.Response(401, json={"reason": reasons[used[-1]]})
 
-    def renew(request: httpx.Request) -> httpx.Response:
+    def refresh(request: httpx.Request) -> httpx.Response:
         assert json.loads(request.content)["refreshToken"] == "r1"
         return httpx.Response(200, json={**TOKENS, "accessToken": "second"})
 
-    agent.service, agent.gate = client(serve), client(renew)
+    agent.service, agent.gate = client(serve), client(refresh)
 
     assert agent.work(TOKENS) == "consent_revoked"
     assert used == ["Bearer first", "Bearer second"]
 
 
-def test_when_nothing_is_renewed_the_agent_stops_without_a_traceback(
+def test_a_failed_refresh_stops_the_agent_without_a_traceback(
     agent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     agent.service = client(lambda _: httpx.Response(401, json={"reason": "token_expired"}))
     agent.gate = client(lambda _: httpx.Response(400, json={"code": "invalid_grant"}))
-    monkeypatch.setattr(agent, "ask", lambda: TOKENS)
+    monkeypatch.setattr(agent, "ask_for_access", lambda: TOKENS)
 
     agent.main()
 
     assert "Stopping because of an error" in capsys.readouterr().out
 
 
-def test_denials_that_may_pass_do_not_stop_the_agent(agent: Any) -> None:
+def test_temporary_denials_do_not_stop_the_agent(agent: Any) -> None:
     reasons = iter(["insufficient_scope", "policy_denied", "insufficient_scope", "agent_suspended"])
     agent.service = client(lambda _: httpx.Response(403, json={"reason": next(reasons)}))
 
     assert agent.work(TOKENS) == "agent_suspended"
 
 
-def test_the_service_asks_before_it_acts(service: Any) -> None:
+def test_the_service_verifies_before_it_acts(service: Any) -> None:
     asked: list[dict[str, Any]] = []
 
     def decide(request: httpx.Request) -> httpx.Response:
@@ -98,7 +98,7 @@ def test_the_service_asks_before_it_acts(service: Any) -> None:
 
     service.gate = client(decide)
 
-    assert act(service).json() == {"done": "read-mail"}
+    assert call(service).json() == {"done": "read-mail"}
     assert asked[0] == {
         "token": "some.token",
         "requiredScopes": ["email:read"],
@@ -108,20 +108,20 @@ def test_the_service_asks_before_it_acts(service: Any) -> None:
 
 
 @pytest.mark.parametrize(("reason", "status"), [("token_expired", 401), ("policy_denied", 403)])
-def test_the_service_passes_a_denial_on(service: Any, reason: str, status: int) -> None:
+def test_the_service_returns_the_denial(service: Any, reason: str, status: int) -> None:
     service.gate = client(lambda _: httpx.Response(200, json={"allowed": False, "reason": reason}))
 
-    answer = act(service)
+    answer = call(service)
 
     assert (answer.status_code, answer.json()["reason"]) == (status, reason)
 
 
 @pytest.mark.parametrize("status", [401, 429, 500, 503])
-def test_the_service_does_nothing_when_the_gate_does_not_answer(service: Any, status: int) -> None:
+def test_the_service_denies_if_agentgate_fails(service: Any, status: int) -> None:
     service.gate = client(lambda _: httpx.Response(status))
 
-    assert act(service).status_code == 403
+    assert call(service).status_code == 403
 
 
-def test_the_service_does_nothing_that_it_does_not_know(service: Any) -> None:
-    assert act(service, "/pay").status_code == 404
+def test_an_unknown_action_is_404(service: Any) -> None:
+    assert call(service, "/pay").status_code == 404

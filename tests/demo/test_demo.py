@@ -1,4 +1,4 @@
-"""`./dev demo`, from the first start to Ctrl-C, as a newcomer meets it."""
+"""`./dev demo`, from the first start to Ctrl-C."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port
 
 pytestmark = pytest.mark.live
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 class Demo:
@@ -33,7 +33,7 @@ class Demo:
 
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Return the first match in what was printed."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if found := re.search(pattern, self.text()):
                 return found
@@ -48,13 +48,13 @@ class Demo:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Return whether it still does something; one that nobody has buried yet does not."""
+    """Return whether the process runs. A zombie does not."""
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
-    """Return what starts the demo in a folder of this test's own; it is stopped with Ctrl-C."""
+    """Return a context manager that starts the demo in this test's folder and stops it with Ctrl-C."""
 
     @contextmanager
     def started() -> Iterator[Demo]:
@@ -75,13 +75,15 @@ def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
         finally:
             children = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE_SECONDS) == 0
+            assert process.wait(TIMEOUT_SECONDS) == 0
             assert [child for child in children if is_alive(child)] == []
 
     return started
 
 
-def test_a_newcomer_sees_an_agent_ask_work_and_end(start: Callable[[], AbstractContextManager[Demo]]) -> None:
+def test_the_agent_asks_for_access_uses_it_and_stops_when_revoked(
+    start: Callable[[], AbstractContextManager[Demo]],
+) -> None:
     with start() as demo:
         password = demo.wait_for(r"ada@example\.com +(\S+)")[1]
         consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
@@ -98,7 +100,7 @@ def test_a_newcomer_sees_an_agent_ask_work_and_end(start: Callable[[], AbstractC
         assert demo.process.poll() is None
 
 
-def test_a_no_is_taken_as_one_and_a_second_start_changes_nothing(
+def test_a_denial_stops_the_agent_and_a_second_start_keeps_the_users(
     start: Callable[[], AbstractContextManager[Demo]],
 ) -> None:
     with start() as demo:
@@ -126,7 +128,7 @@ def test_a_port_that_is_not_a_number_ends_the_demo_with_one_line(tmp_path: Path)
 
 
 def end_with(folder: Path, port: str) -> str:
-    """Return the one line with which the demo ends."""
+    """Return the single line that the demo prints before it exits."""
     environment = {**os.environ, "DEMO_FOLDER": str(folder), "API_PORT": port}
     command = [sys.executable, "-m", "demo"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)

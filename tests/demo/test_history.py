@@ -1,4 +1,4 @@
-"""The demo's history shows everything that can happen, and is made once."""
+"""The demo's history has an example of each outcome, and is created once."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ def denials() -> list[Entry]:
     return list(Entry.objects.filter(event="token.verify", outcome="denied"))
 
 
-def test_rules_of_several_types_have_denied_something() -> None:
+def test_rules_of_each_type_have_denied_requests() -> None:
     make_history()
 
     denied_by = {entry.content["metadata"].get("ruleType") for entry in denials()}
     assert {"rate_limit", "time_window", "action_allowlist", "action_blocklist", "ip_allowlist"} <= denied_by
 
 
-def test_consents_were_given_refused_and_taken_back_and_an_agent_was_stopped() -> None:
+def test_consents_were_approved_denied_and_revoked_and_an_agent_was_stopped() -> None:
     make_history()
 
     events = set(Entry.objects.values_list("event", flat=True))
@@ -42,14 +42,14 @@ def test_a_second_start_adds_nothing() -> None:
     assert Entry.objects.count() == logged
 
 
-def test_credentials_are_kept_for_their_owner_alone() -> None:
+def test_credentials_are_stored_in_a_private_file() -> None:
     made = make_history()
 
     assert people.FILE.stat().st_mode & 0o077 == 0
     assert made.client_secret not in repr(made)
 
 
-def test_somebody_else_s_database_is_left_alone() -> None:
+def test_a_database_with_other_users_is_not_changed() -> None:
     make_history()
     people.FILE.unlink()
 

@@ -1,4 +1,4 @@
-"""README's commands and its program run as they stand there."""
+"""The commands and the program of README run unchanged."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def section(title: str) -> str:
 
 
 def blocks(language: str, title: str) -> str:
-    """Return the section's code in this language as one program."""
+    """Return the code blocks of a section in this language as one program."""
     return "\n".join(re.findall(rf"^```{language}\n(.*?)^```", section(title), re.M | re.S))
 
 
@@ -69,14 +69,14 @@ def test_the_eight_steps_with_curl_and_then_python_work_in_one_shell(environment
 @pytest.mark.live
 @pytest.mark.usefixtures("curl")
 def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Path) -> None:
-    """The proxy that would end TLS is played by curl: it sends the header that the server believes from loopback."""
+    """curl takes the place of the proxy that ends TLS: it sends a header that the server trusts from loopback."""
     (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')
     steps = blocks("sh", "The eight steps, with curl")
     functions = "".join(re.findall(r"^(?:export GATE=|API=|field\(|send\().*\n", steps, re.M))
     (developer,) = re.findall(r"API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
-    (person,) = re.findall(r"^PERSON=.*\nsend .*?/users/register.*\n", steps, re.M)
-    outside = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}
-    with LiveServer(Databases(tmp_path).sqlite(), tmp_path, processes=1, **outside) as server:
+    (user,) = re.findall(r"^ACCOUNT=.*\nsend .*?/users/register.*\n", steps, re.M)
+    settings = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}
+    with LiveServer(Databases(tmp_path).sqlite(), tmp_path, processes=1, **settings) as server:
         environment = {**os.environ, "GATE": server.url, "HOME": str(tmp_path), "CURL_HOME": str(tmp_path)}
 
         def run(script: str) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
                 subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
             )
 
-        assert run(developer) + run(person) == [{"status": "verification_required"}] * 2
+        assert run(developer) + run(user) == [{"status": "verification_required"}] * 2
         codes = re.findall(r"^ +([0-9A-Z]{5}-[0-9A-Z]{5})$", server.log_text(), re.M)
         confirmed = run(
             f"""send "$API/developers/register/confirm" -d '{{"email": "dev@acme.example", "code": "{codes[0]}"}}'
@@ -96,7 +96,7 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
 
 
 @pytest.mark.live
-def test_the_same_in_python_works_as_it_stands(environment: dict[str, str]) -> None:
+def test_the_python_program_works_unchanged(environment: dict[str, str]) -> None:
     gate = Gate(environment["GATE"])
     developer = gate.developer()
 
@@ -114,7 +114,7 @@ def test_the_same_in_python_works_as_it_stands(environment: dict[str, str]) -> N
 
 
 def json_values(text: str) -> list[dict[str, Any]]:
-    """Return the objects in `text`, which follow each other without a break."""
+    """Return the JSON objects in `text`, which may have other text between them."""
     decoder, found = json.JSONDecoder(), []
     while (start := text.find("{")) >= 0:
         value, end = decoder.raw_decode(text[start:])

@@ -1,4 +1,4 @@
-"""Every relative link of the documentation leads to a file, and its anchor to a heading."""
+"""Every relative link of the documentation resolves to a file, and its anchor to a heading."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub gives to the headings of a page, as long as no two are alike."""
+    """Return the anchors that GitHub gives to the headings of a page, if no two headings are equal."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", page.read_text()), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

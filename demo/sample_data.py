@@ -11,7 +11,7 @@ from agents.models import Agent
 from agents.services import RegisteredAgent, register_agent
 from core import clock
 from core.actor import Actor
-from demo.people import ADMINISTRATOR, DEVELOPER, PERSON
+from demo.people import ADMINISTRATOR, DEVELOPER, USER
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import register_developer, verify_organization
@@ -24,8 +24,8 @@ OFFICE = "203.0.113.0/24"
 
 
 @dataclass(frozen=True)
-class Cast:
-    """Everyone who appears in the demo's history."""
+class SampleData:
+    """The users, agents and the resource server of the demo."""
 
     ada: User
     bob: User
@@ -39,8 +39,8 @@ class Cast:
     service: RegisteredResourceServer
 
 
-def make_cast(passwords: dict[str, str]) -> Cast:
-    """Register users, agents and the service, and let the administrator verify the organization."""
+def make_sample_data(passwords: dict[str, str]) -> SampleData:
+    """Register users, agents and the service, and verify the organization as the administrator."""
     developer = register_developer(
         actor=BROWSER, name="Acme Robotics", email=DEVELOPER, password=passwords[DEVELOPER]
     ).developer
@@ -51,9 +51,9 @@ def make_cast(passwords: dict[str, str]) -> Cast:
         is_verified=True,
         reason="Checked the company register.",
     )
-    cast = Cast(
-        ada=register_user(actor=BROWSER, email=PERSON, password=passwords[PERSON], name="Ada"),
-        bob=register_user(actor=BROWSER, email="bob@example.com", password=passwords[PERSON] + "-bob", name="Bob"),
+    data = SampleData(
+        ada=register_user(actor=BROWSER, email=USER, password=passwords[USER], name="Ada"),
+        bob=register_user(actor=BROWSER, email="bob@example.com", password=passwords[USER] + "-bob", name="Bob"),
         administrator=administrator,
         developer=developer,
         smart_mail=_agent(developer, "SmartMail", "Sorts your mail", "email:read", "email:send", "calendar:freebusy"),
@@ -69,8 +69,8 @@ def make_cast(passwords: dict[str, str]) -> Cast:
             scopes=["email:read", "email:send", "calendar:freebusy"],
         ),
     )
-    _make_policies(cast, clock.now())
-    return cast
+    _make_policies(data, clock.now())
+    return data
 
 
 def in_browser(developer: Developer) -> Actor:
@@ -95,21 +95,21 @@ def _agent(developer: Developer, name: str, description: str, *scopes: str) -> R
     )
 
 
-def _make_policies(cast: Cast, now: datetime) -> None:
+def _make_policies(data: SampleData, now: datetime) -> None:
     """Create one policy per rule type."""
     limit = {"maxRequests": 10, "windowSeconds": 60, "scope": "per_user"}
-    _policy(cast, cast.smart_mail.agent, "Ten per minute", "rate_limit", limit)
-    _policy(cast, cast.ledger, "Only from the office", "ip_allowlist", {"cidrs": [OFFICE]})
-    _policy(cast, cast.planner, "Calendar only", "action_allowlist", {"actions": ["calendar:*"]})
-    _policy(cast, cast.night_owl, "Only at night", "time_window", _hours_from(now + timedelta(hours=6)))
-    _policy(cast, None, "No spending", "action_blocklist", {"actions": ["payments:charge", "shopping:buy"]})
+    _policy(data, data.smart_mail.agent, "Ten per minute", "rate_limit", limit)
+    _policy(data, data.ledger, "Only from the office", "ip_allowlist", {"cidrs": [OFFICE]})
+    _policy(data, data.planner, "Calendar only", "action_allowlist", {"actions": ["calendar:*"]})
+    _policy(data, data.night_owl, "Only at night", "time_window", _hours_from(now + timedelta(hours=6)))
+    _policy(data, None, "No spending", "action_blocklist", {"actions": ["payments:charge", "shopping:buy"]})
 
 
-def _policy(cast: Cast, agent: Agent | None, name: str, rule: str, config: dict[str, Any]) -> None:
+def _policy(data: SampleData, agent: Agent | None, name: str, rule: str, config: dict[str, Any]) -> None:
     rules: Sequence[dict[str, Any]] = [{"type": rule, "config": config}]
     create_policy(
-        actor=in_browser(cast.developer),
-        organization=cast.developer.organization,
+        actor=in_browser(data.developer),
+        organization=data.developer.organization,
         agent=agent,
         name=name,
         rules=rules,
