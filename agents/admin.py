@@ -70,7 +70,7 @@ class AgentAdmin(ReadOnlyAdmin):
         "registration_source",
         "created",
         "updated",
-        "belongings",
+        "related_objects",
     ]
     fields = ["name", "description", *readonly_fields]
 
@@ -83,7 +83,7 @@ class AgentAdmin(ReadOnlyAdmin):
             update_agent(actor=administrator(request), agent=obj, changes=changes)
 
     @admin.display(description="related objects")
-    def belongings(self, agent: Agent) -> SafeString:
+    def related_objects(self, agent: Agent) -> SafeString:
         relations = {"consents": "agent", "policies": "agent", "families": "application", "secrets": "agent"}
         links = [
             (link_to_rows(_model_of(name), name, **{f"{field}__id__exact": agent.id}),)

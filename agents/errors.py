@@ -19,8 +19,8 @@ class UnknownClient(DomainError):
     remedy = "Check clientId: it starts with agc_, and GET /api/v1/agents shows it."
 
 
-class StockClientUnproved(DomainError):
-    """A stock client's id is public, so a request with the id alone could come from anyone."""
+class StockClientUnauthenticated(DomainError):
+    """A stock client's id is public, so anyone could send a request with only the id."""
 
     code = "invalid_client"
     title = "A self-registered client must authenticate for this request"
@@ -32,7 +32,7 @@ class AgentSuspended(Forbidden):
 
     code = "agent_suspended"
     title = "The agent is suspended"
-    remedy = "Set the agent's status to active. Where stop is not null, ask the operator of this server to lift it."
+    remedy = "Set the agent's status to active. If stop is not null, ask the operator of this server to lift it."
 
 
 class InvalidRedirectUri(DomainError):

@@ -19,7 +19,7 @@ def new_client_id() -> str:
 
 
 class Stopper(Enum):
-    """What keeps an agent from acting, each as a sentence for the user and the developer."""
+    """The reasons why an agent may not act. Each value is a sentence for users and developers."""
 
     ORGANIZATION = "The agent's organization is suspended."
     ADMINISTRATOR = "An administrator has stopped the agent."
@@ -27,9 +27,9 @@ class Stopper(Enum):
 
 
 class Agent(AbstractApplication):
-    """An agent of an organization; of none when it is a stock client, which registered itself.
+    """An OAuth client. `organization` is None for a stock client, which registered itself.
 
-    `redirect_uris` is one string, separated by spaces, as django-oauth-toolkit wants it; read `redirect_uri_list`.
+    `redirect_uris` is a space-separated string, as django-oauth-toolkit requires; read `redirect_uri_list`.
     """
 
     class Status(models.TextChoices):
@@ -51,18 +51,18 @@ class Agent(AbstractApplication):
     description = PlainTextField(max_length=500, blank=True)
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
-    # Two facts that never overwrite each other: the developer's own switch, and an administrator's stop.
+    # The developer sets `status` and an administrator sets the stop. Neither overwrites the other.
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = PlainTextField(max_length=300, blank=True)
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
 
-    # The keys of a client that signs (RFC 7523), given or last fetched from `jwks_uri`.
+    # The keys of a client that signs assertions (RFC 7523), registered or last fetched from `jwks_uri`.
     jwks = models.JSONField(null=True, blank=True)
     jwks_uri = models.CharField(max_length=500, blank=True)
     jwks_fetched_at = models.DateTimeField(null=True, blank=True)
 
-    # What the toolkit's base has and we do not use: secrets are rows of their own, so that they can overlap.
+    # Unused fields of the toolkit's base class. Secrets are rows of `ClientSecret`, so that several can be valid.
     user = None
     client_secret = None
     hash_client_secret = None
@@ -75,7 +75,7 @@ class Agent(AbstractApplication):
         ordering = ["-id"]
 
     def clean(self) -> None:
-        """Check nothing: the toolkit's checks read columns that are dropped here, and the services check ours."""
+        """Skip the toolkit's validation, which reads columns removed here. The services validate instead."""
 
     @property
     def redirect_uri_list(self) -> list[str]:
@@ -83,9 +83,9 @@ class Agent(AbstractApplication):
 
     @property
     def stopped_by(self) -> Stopper | None:
-        """Return what keeps the agent from acting. None when it may act.
+        """Return why the agent may not act. None if it may.
 
-        Danger: add a new way to stop an agent here, and every surface obeys it.
+        Danger: every surface relies on this property, so add any new way to stop an agent here.
         """
         if self.organization is not None and not self.organization.may_act:
             return Stopper.ORGANIZATION
@@ -95,12 +95,12 @@ class Agent(AbstractApplication):
 
     @property
     def may_act(self) -> bool:
-        """Return whether the agent may do anything at all: nothing has stopped it or its organization."""
+        """Return whether the agent may act: neither it nor its organization is stopped."""
         return self.stopped_by is None
 
     @property
     def is_stopped(self) -> bool:
-        """Return whether an administrator has stopped it. Ask `may_act` before letting it do something."""
+        """Return whether an administrator has stopped it. To decide whether it may act, use `may_act`."""
         return self.stopped_at is not None
 
     @property
@@ -109,19 +109,19 @@ class Agent(AbstractApplication):
 
     @property
     def is_stock(self) -> bool:
-        """Return whether nobody vouches for it: it registered itself, or is known by its metadata document."""
+        """Return whether no organization registered it: it registered itself or published a metadata document."""
         return self.registration_source != self.RegistrationSource.MANUAL
 
     def allowed_among(self, scopes: Iterable[str]) -> list[str]:
-        """Return those of `scopes` that the agent may hold now.
+        """Return those of `scopes` that the agent may have now.
 
-        A stock client has no list of its own: the resource server that it names bounds what it can ask for.
+        A stock client has no `allowed_scopes`. The resource server that it requests limits its scopes.
         """
         return [scope for scope in scopes if self.is_stock or scope in self.allowed_scopes]
 
 
 class ClientSecret(RotatableSecret):
-    """An agent's `ags_...`, by digest. Several may be live at once while a rotation overlaps."""
+    """An agent's client secret, `ags_...`, as a digest. During the overlap of a rotation, several are valid."""
 
     kind = "ags"
 
@@ -130,7 +130,7 @@ class ClientSecret(RotatableSecret):
 
 
 class UsedAssertion(models.Model):
-    """A client assertion that has been used (RFC 7523 section 3, `jti`), kept until it would no longer be accepted."""
+    """A used client assertion (RFC 7523 section 3, `jti`), stored until the assertion expires."""
 
     digest = models.CharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)

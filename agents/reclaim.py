@@ -1,4 +1,4 @@
-"""The agents of a person alone in their organization stop when the owner of the address takes the account back."""
+"""Suspend a sole developer's agents when the owner of the email address reclaims the account."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from developers.selectors import sole_organization
 
 @receiver(account_reclaimed)
 def suspend_agents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """Suspend every agent and end its secrets; the owner may switch it on again, with a secret of their own."""
+    """Suspend every agent and expire its secrets. The owner can reactivate an agent and create a new secret."""
     organization = sole_organization(user)
     if organization is None:
         return

@@ -1,6 +1,7 @@
-"""Which redirect URIs may be registered, and which request matches a registered one.
+"""Validation, matching and display of redirect URIs.
 
-RFC 6749 section 3.1.2, RFC 8252 sections 7 and 8, RFC 9700 section 2.1: byte for byte, except for a loopback port.
+URIs are compared byte for byte, except for the port of a loopback host (RFC 6749 section 3.1.2, RFC 8252 sections 7 and
+8, RFC 9700 section 2.1).
 """
 
 import re
@@ -38,30 +39,29 @@ def problem_with(uri: str) -> str | None:
 
 
 def web_host(uri: str) -> str:
-    """Return the host to which a browser goes for `uri`. Empty unless the scheme is http or https.
+    """Return the host that a browser opens for `uri`. Empty unless the scheme is http or https.
 
-    In any other URI the text in the host's place means only what the app makes of it: it is never shown to a person.
+    In any other URI, only the app gives the host part a meaning, so never show it to users.
     """
     parts = _split(uri)
     return parts.hostname or "" if parts and parts.scheme in WEB_SCHEMES else ""
 
 
 def is_loopback(uri: str) -> bool:
-    """Return whether `uri` leads to a web address on the person's own machine."""
+    """Return whether `uri` is a web address on the user's own computer."""
     return web_host(uri) in LOOPBACK_HOSTS
 
 
 def is_private_use(uri: str) -> bool:
-    """Return whether `uri` leads to an app on the person's device, by a scheme of its own (RFC 8252 section 7.1)."""
+    """Return whether `uri` opens an app on the user's device by its private-use scheme (RFC 8252 section 7.1)."""
     parts = _split(uri)
     return parts is not None and parts.scheme not in WEB_SCHEMES
 
 
 def destination(uri: str) -> str:
-    """Return where `uri` leads, as a person reads it. What looks like a host is the host that the browser goes to.
+    """Return the destination of `uri` for display. A host is shown only if the browser opens that host.
 
-    An app's scheme may be spelled like a host (`accounts.google.com:`), so it is never shown without saying that it is
-    an app's.
+    A private-use scheme can look like a host (`accounts.google.com:`), so the text says that it belongs to an app.
     """
     parts = urlsplit(uri)
     if is_private_use(uri):
@@ -71,11 +71,11 @@ def destination(uri: str) -> str:
 
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:
     """Return whether `uri` is registered. A loopback URI may have any port (RFC 8252 section 7.3)."""
-    return uri in registered or without_loopback_port(uri) in {without_loopback_port(one) for one in registered}
+    return uri in registered or without_loopback_port(uri) in {without_loopback_port(other) for other in registered}
 
 
 def without_loopback_port(uri: str) -> str:
-    """Return `uri` without the port when it is http on a loopback host, else `uri`."""
+    """Return `uri` without its port if it is http on a loopback host, else unchanged."""
     return LOOPBACK_PORT.sub(r"\1", uri) if problem_with(uri) is None else uri
 
 

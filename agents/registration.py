@@ -1,6 +1,6 @@
-"""Stock clients: those that register themselves (RFC 7591) or publish their metadata under their client id.
+"""Stock clients: they register themselves (RFC 7591) or publish a metadata document at their client id.
 
-Nobody vouches for them, so they belong to no organization, always use PKCE, and go again if nobody ever uses them.
+No organization vouches for them, so they belong to none, must use PKCE, and are deleted if never used.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from core.sweeps import BATCH, delete_batch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientMetadata:
-    """What a client says about itself, checked by the surface that received it."""
+    """The metadata of a client, already validated by the surface that received it."""
 
     name: str
     redirect_uris: Sequence[str]
@@ -50,7 +50,7 @@ class ClientMetadata:
 
 @transaction.atomic
 def register_stock_client(*, actor: Actor, metadata: ClientMetadata) -> RegisteredAgent:
-    """Register a client at its own word; `client_secret` is empty for one that uses none."""
+    """Register a client by its own metadata. `client_secret` is empty if the client does not use one."""
     agent = Agent.objects.create(registration_source=Agent.RegistrationSource.DCR, **metadata.fields)
     uses_secret = metadata.auth_method in (Agent.AuthMethod.BASIC, Agent.AuthMethod.POST)
     secret = add_secret(agent.secrets, prefix="ags", now=clock.now()) if uses_secret else ""
@@ -59,7 +59,7 @@ def register_stock_client(*, actor: Actor, metadata: ClientMetadata) -> Register
 
 
 def save_metadata_client(*, actor: Actor, client_id: str, metadata: ClientMetadata, fresh_until: datetime) -> Agent:
-    """Create or renew the client whose metadata document was just fetched from `client_id`."""
+    """Create or update the client whose metadata document was just fetched from `client_id`."""
     fields = {**metadata.fields, "cimd_expires_at": fresh_until}
     source = Agent.RegistrationSource.CIMD
     with transaction.atomic():
@@ -71,13 +71,13 @@ def save_metadata_client(*, actor: Actor, client_id: str, metadata: ClientMetada
 
 
 def save_client_keys(*, agent: Agent, jwks: Mapping[str, Any]) -> None:
-    """Keep the keys just fetched from the client's `jwks_uri`."""
+    """Store the keys just fetched from the client's `jwks_uri`."""
     agent.jwks, agent.jwks_fetched_at = jwks, clock.now()
     agent.save(update_fields=["jwks", "jwks_fetched_at"])
 
 
-def spend_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
-    """Note that the client has used this assertion. Raises `InvalidClient` the second time (RFC 7523 section 3)."""
+def use_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
+    """Record that this assertion has been used. Raises `InvalidClient` the second time (RFC 7523 section 3)."""
     key = secrets.digest(f"{agent.client_id}\n{token_id}")
     try:
         with transaction.atomic():
@@ -87,10 +87,10 @@ def spend_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> Non
 
 
 def delete_unused_registrations(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` stock clients on which nobody has decided in the first days; return how many."""
+    """Delete up to `limit` old stock clients without a decided consent; return the number deleted."""
     long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
     stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
-    # A stopped client stays: deleted, it would come back under the same document without its stop.
+    # Keep stopped clients: a deleted one could return with the same metadata document, without its stop.
     unused = stock.filter(created__lte=long_ago, stopped_at=None).exclude(consents__decided_at__isnull=False)
     with revocation():
         agents = list(unused.order_by("created")[:limit])
@@ -101,5 +101,5 @@ def delete_unused_registrations(*, limit: int = BATCH) -> int:
 
 
 def delete_expired_assertions(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` used assertions that nobody can use again; return how many."""
+    """Delete up to `limit` used assertions that have expired; return the number deleted."""
     return delete_batch(UsedAssertion.objects.filter(expires_at__lte=clock.now()), limit=limit)

@@ -16,7 +16,7 @@ def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
 
 
 def agent_for_organization(organization_id: str, reference: str) -> Agent:
-    """Return the organization's agent with this id or client id. Raises `NotFound`, also for somebody else's."""
+    """Return the organization's agent with this id or client id. Raises `NotFound`."""
     agent = agents_for_organization(organization_id).filter(Q(id=reference) | Q(client_id=reference)).first()
     if agent is None:
         raise NotFound("No such agent.")
@@ -24,19 +24,19 @@ def agent_for_organization(organization_id: str, reference: str) -> Agent:
 
 
 def agent_for_client_id(client_id: str) -> Agent | None:
-    """Return the client. None when it is unknown."""
+    """Return the agent with this client id. None if there is none."""
     return Agent.objects.select_related("organization").filter(client_id=client_id).first()
 
 
 def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:
-    """Return the secrets that work now, newest first."""
+    """Return the agent's live secrets, newest first."""
     return agent.secrets.filter(live(clock.now()))
 
 
 def document_host(agent: Agent) -> str:
-    """Return the host that publishes the agent's metadata under its client id. Empty for any other agent.
+    """Return the host that publishes the agent's metadata document. Empty for any other agent.
 
-    It is a fact, for the document was fetched from there. It is not where the person is sent afterwards.
+    The document was fetched from this host, so users can rely on it. It need not be the host of the redirect URI.
     """
     is_document = agent.registration_source == Agent.RegistrationSource.CIMD
     return urlsplit(agent.client_id).hostname or "" if is_document else ""

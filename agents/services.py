@@ -1,4 +1,4 @@
-"""What an agent can go through."""
+"""Register, update, stop and authenticate agents, and rotate their secrets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredAgent:
-    """A new agent and its first secret, shown this once."""
+    """A new agent and its first secret, which cannot be read again."""
 
     agent: Agent
     client_secret: str
@@ -51,7 +51,7 @@ def register_agent(
 ) -> RegisteredAgent:
     """Create a confidential agent.
 
-    Raises `InvalidScope` for an unknown scope, and `Invalid` for a redirect URI that may not be registered.
+    Raises `InvalidScope` for an unknown scope, and `Invalid` for a redirect URI that cannot be registered.
     """
     hold_developer(actor)
     require_known(allowed_scopes, field="allowedScopes")
@@ -74,8 +74,8 @@ def register_agent(
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> Agent:
     """Change the given fields of `EDITABLE` and return the updated agent. Raises `InvalidScope`, `Invalid`.
 
-    Narrower scopes and a suspension count for every verify that starts after this has returned. `status` is the
-    developer's switch and leaves an administrator's stop alone.
+    Narrower scopes and a suspension apply to every verify request that starts after this returns. `status` belongs to
+    the developer and does not affect an administrator's stop.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -96,9 +96,9 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> A
 
 
 def stop_agent(*, actor: Actor, agent: Agent, reason: str) -> bool:
-    """Stop the agent in an administrator's name; return False if it was stopped before.
+    """Stop the agent on behalf of an administrator. Return False if it was already stopped.
 
-    Every verify that starts after this has returned is denied. Only `lift_agent_stop` ends the stop.
+    Every verify request that starts after this returns is denied. Only `lift_agent_stop` lifts the stop.
     """
     with revocation():
         running = Agent.objects.filter(pk=agent.pk, stopped_at__isnull=True)
@@ -110,7 +110,7 @@ def stop_agent(*, actor: Actor, agent: Agent, reason: str) -> bool:
 
 @transaction.atomic
 def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
-    """Lift an administrator's stop; return False if there was none. The developer's own switch stays as it is."""
+    """Lift an administrator's stop. Return False if there was none. The developer's `status` does not change."""
     stopped = Agent.objects.filter(pk=agent.pk, stopped_at__isnull=False)
     changed = bool(stopped.update(stopped_at=None, stop_reason=""))
     if changed:
@@ -119,15 +119,15 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
 
 
 def lock_agent(agent_id: str) -> Agent:
-    """Return the agent as it is now, and keep it so until the transaction ends: no change overtakes a decision.
+    """Lock the agent until the transaction ends and return its current state, so that it cannot change meanwhile.
 
-    Danger: `no_key`, for a code that is exchanged meanwhile refers to the agent, and the two would wait for each other.
+    Danger: without `no_key` this can deadlock with a concurrent code exchange, whose rows refer to the agent.
     """
     return Agent.objects.select_for_update(of=("self",), no_key=True).select_related("organization").get(pk=agent_id)
 
 
 def require_may_act(agent: Agent) -> None:
-    """Raise `OrganizationSuspended` or `AgentSuspended` for an agent that may not act now."""
+    """Raise `OrganizationSuspended` or `AgentSuspended` if the agent may not act."""
     stopper = agent.stopped_by
     if stopper is Stopper.ORGANIZATION:
         raise OrganizationSuspended(stopper.value)
@@ -136,7 +136,7 @@ def require_may_act(agent: Agent) -> None:
 
 
 def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:
-    """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800."""
     with revocation():
         hold_developer(actor)
         agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
@@ -149,7 +149,7 @@ def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0
 def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> Agent:
     """Return the agent with these credentials. Raises `InvalidClient`, `Throttled` after too many failures.
 
-    Suspension is not looked at here: whoever issues or decides does that with live facts.
+    It does not check for a suspension: callers check that when they issue tokens or decide.
     """
     with client_auth_attempt(actor=actor, client_id=client_id):
         agent = agent_for_client_id(client_id)
@@ -160,7 +160,7 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
 
 @contextmanager
 def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
-    """Count an `InvalidClient` raised inside. After too many, raise `Throttled` instead."""
+    """Count each `InvalidClient` raised inside. After too many, raise `Throttled` instead."""
     try:
         yield
     except InvalidClient:
@@ -169,7 +169,7 @@ def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
 
 
 def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> None:
-    """Log something that happened to an agent."""
+    """Log an event of an agent."""
     draft = Draft(event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata)
     record(draft)
 

@@ -1,4 +1,4 @@
-"""Sweeps of what has run out. Small batches, safe to repeat."""
+"""Periodic deletion of unused and expired rows, in small batches that are safe to repeat."""
 
 from celery import shared_task
 

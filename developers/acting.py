@@ -1,4 +1,4 @@
-"""A developer who acts: recognized when the credential is checked, held while something is written."""
+"""Developers as actors: identify them when the credential is checked, and lock them when something is written."""
 
 from django.utils.crypto import constant_time_compare
 
@@ -9,17 +9,17 @@ from developers.services import require_organization
 
 
 def as_developer(actor: Actor, developer: Developer) -> Actor:
-    """Return the same origin as this developer, with the account as it is now."""
+    """Return `actor` as this developer, with the current state of the account."""
     state = developer.user.get_session_auth_hash()
     return actor.acting_as("developer", developer.id, account_state=state)
 
 
 def hold_developer(actor: Actor) -> None:
-    """Lock the acting developer's account and organization until the transaction ends. Other actors are left alone.
+    """Lock the acting developer's account and organization until the transaction ends. Ignore other kinds of actors.
 
-    Raises `NotAuthenticated` when the account changed since its credential was checked, and `OrganizationSuspended`:
-    what a reset or a suspension ends must not be made a moment later by a request that had come before.
-    Danger: call it first in the transaction. Accounts are locked before organizations, and these before agents.
+    Raises `OrganizationSuspended`, and `NotAuthenticated` if the account has changed since its credential was checked:
+    a request that came earlier must not recreate what a reset or a suspension has ended.
+    Danger: call it first in the transaction. Lock accounts before organizations, and organizations before agents.
     """
     if actor.kind != "developer":
         return

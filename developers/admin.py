@@ -57,12 +57,12 @@ class OrganizationAdmin(ReadOnlyAdmin):
     list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"
     search_fields = ["=id", "name"]
-    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "created_at", "belongings"]
-    readonly_fields = ["belongings"]
+    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "created_at", "related_objects"]
+    readonly_fields = ["related_objects"]
     actions = [suspend, reactivate, verify, unverify]
 
     @admin.display(description="related objects")
-    def belongings(self, organization: Organization) -> SafeString:
+    def related_objects(self, organization: Organization) -> SafeString:
         relations = ("developers", "agents", "policies", "resource_servers", "consents")
         models = [(name, Organization._meta.get_field(name).related_model) for name in relations]
         links = [
@@ -83,7 +83,7 @@ class DeveloperAdmin(ReadOnlyAdmin):
 
 
 class SecretAdmin(ReadOnlyAdmin):
-    """A secret, shown by its last four characters."""
+    """Secrets. Only their last four characters are shown."""
 
     list_filter = [("expires_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"

@@ -9,7 +9,7 @@ from core.text import PlainTextField
 
 
 class Organization(models.Model):
-    """A tenant. `is_verified` is set by an administrator and shown on the consent screen."""
+    """A tenant. Administrators set `is_verified`, which the consent screen shows."""
 
     id = PrefixedIdField(prefix="org")
     name = PlainTextField(max_length=200)
@@ -26,7 +26,7 @@ class Organization(models.Model):
 
     @property
     def may_act(self) -> bool:
-        """Return whether the organization, its developers, agents and resource servers may do anything at all."""
+        """Return whether the organization, its developers, agents and resource servers may act: it is not suspended."""
         return self.suspended_at is None
 
     def suspension_notice(self) -> str:
@@ -37,7 +37,7 @@ class Organization(models.Model):
 
 
 class Developer(models.Model):
-    """A person who registers agents for an organization."""
+    """A user as a member of an organization, who registers its agents."""
 
     id = PrefixedIdField(prefix="dev")
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="developer")
@@ -52,7 +52,7 @@ class Developer(models.Model):
 
 
 class ApiKey(RotatableSecret):
-    """A developer's `ag_...`. Several may be live at once while a rotation overlaps."""
+    """A developer's API key, `ag_...`. During the overlap of a rotation, several are valid."""
 
     kind = "ag"
 

@@ -1,4 +1,4 @@
-"""Reads of developers, their organizations and their keys."""
+"""Reads of developers, organizations and API keys."""
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -9,23 +9,23 @@ from developers.models import ApiKey, Developer, Organization
 
 
 def developer_for_api_key(api_key: str) -> Developer | None:
-    """Return the active developer whose live key this is. None for anything else."""
+    """Return the active developer with this live API key. None otherwise."""
     keys = ApiKey.objects.select_related("developer__user", "developer__organization")
     row: ApiKey | None = find_live_secret(keys.filter(developer__user__is_active=True), api_key, clock.now())
     return row.developer if row else None
 
 
 def developer_for_user(user: User) -> Developer | None:
-    """Return the person as a developer. None when they are not one."""
+    """Return the user's developer account. None if there is none."""
     return Developer.objects.select_related("user", "organization").filter(user=user).first()
 
 
 def sole_organization(user: User) -> Organization | None:
-    """Return the organization whose only developer the person is. None when there is none, or others work in it."""
+    """Return the organization whose only developer is `user`. None if it has other developers or does not exist."""
     others = Developer.objects.filter(organization=OuterRef("pk")).exclude(user=user)
     return Organization.objects.filter(~Exists(others), developers__user=user).first()
 
 
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
-    """Return the keys that work now, newest first."""
+    """Return the live API keys, newest first."""
     return developer.api_keys.filter(live(clock.now()))

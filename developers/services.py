@@ -1,4 +1,4 @@
-"""What an organization and its developers can go through."""
+"""Register developers, rotate API keys, and suspend and verify organizations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from developers.models import Developer, Organization
 
 @dataclass(frozen=True, slots=True)
 class RegisteredDeveloper:
-    """A new developer and the first API key, shown this once."""
+    """A new developer and the first API key, which cannot be read again."""
 
     developer: Developer
     api_key: str
@@ -34,19 +34,19 @@ class RegisteredDeveloper:
 
 
 def register_developer(*, actor: Actor, name: str, email: str, password: str) -> RegisteredDeveloper:
-    """Create a person, their organization and a first API key.
+    """Create a user, their organization and a first API key.
 
-    A person who has an account becomes a developer with its password.
-    Raises `EmailTaken`, and `Invalid` when the password is weak.
+    An existing user becomes a developer if the password is theirs.
+    Raises `EmailTaken`, and `Invalid` if the password is weak.
     """
     registrant = find_registrant(actor=actor, name=name, email=email, password=password)
     return create_developer(actor=actor, registrant=registrant, name=name)
 
 
 def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> User:
-    """Return the person with this password, or a new one not yet saved. Raises as `register_developer` does.
+    """Return the user with this address and password, or a new unsaved one. Raises the errors of `register_developer`.
 
-    Hashing and throttling happen here: call it before a transaction opens.
+    It hashes and throttles, so call it before a transaction opens.
     """
     if not User.objects.filter(email=normalize_email(email)).exists():
         return new_user(email=email, password=password, name=name)
@@ -58,21 +58,21 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
 
 @transaction.atomic
 def create_developer(*, actor: Actor, registrant: User, name: str) -> RegisteredDeveloper:
-    """Make the person a developer, saving a new one first. Raises `EmailTaken`."""
+    """Make the user a developer, after saving a new user. Raises `EmailTaken`."""
     user = add_user(actor=actor, user=registrant) if registrant._state.adding else registrant
     return become_developer(actor=actor, user=user, name=name)
 
 
 @transaction.atomic
 def confirm_developer(*, actor: Actor, email: str, code: str) -> RegisteredDeveloper:
-    """Create the developer whose registration this code proves. Raises `InvalidCode`, `EmailTaken`."""
+    """Create the developer whose registration this code confirms. Raises `InvalidCode`, `EmailTaken`."""
     user = take_registration(kind=PendingRegistration.Kind.DEVELOPER, email=email, code=code)
     add_user(actor=actor, user=user, is_verified=True)
     return become_developer(actor=actor, user=user, name=user.name)
 
 
 def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:
-    """Give a person an organization of their own. Raises `EmailTaken` when they have one."""
+    """Create an organization, developer account and API key for a user. Raises `EmailTaken` for a developer."""
     now = clock.now()
     try:
         with transaction.atomic():
@@ -91,7 +91,7 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
 
 
 def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int = 0) -> NewSecret:
-    """Make a new API key; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    """Create a new API key. Earlier keys work for another `overlap_seconds`, 0 to 604800."""
     with revocation():
         hold_account(developer.user)
         developer = Developer.objects.select_for_update(of=("self",)).get(pk=developer.pk)
@@ -109,7 +109,7 @@ def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int =
 
 
 def suspend_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
-    """Stop every agent of the organization at once; return False if it was stopped already."""
+    """Suspend the organization, which stops all its agents. Return False if it was already suspended."""
     with revocation():
         live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
         changed = bool(live.update(suspended_at=clock.now(), suspension_reason=reason))
@@ -120,7 +120,7 @@ def suspend_organization(*, actor: Actor, organization: Organization, reason: st
 
 @transaction.atomic
 def reactivate_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
-    """Lift a suspension; return False if there was none."""
+    """Lift the suspension. Return False if there was none."""
     stopped = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False)
     changed = bool(stopped.update(suspended_at=None, suspension_reason=""))
     if changed:
@@ -130,7 +130,7 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
 
 @transaction.atomic
 def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> None:
-    """Note that an administrator has, or has not, checked who the organization is."""
+    """Record whether an administrator has verified the identity of the organization."""
     Organization.objects.filter(pk=organization.pk).update(is_verified=is_verified)
     _record_organization(
         Event.ORGANIZATION_VERIFIED,
@@ -142,7 +142,7 @@ def verify_organization(*, actor: Actor, organization: Organization, is_verified
 
 
 def require_organization(organization: Organization) -> None:
-    """Raise `OrganizationSuspended`, with the time and the administrator's reason, for one that may not act now."""
+    """Raise `OrganizationSuspended`, with the time and the administrator's reason, if the organization may not act."""
     if not organization.may_act:
         raise OrganizationSuspended(organization.suspension_notice())
 
@@ -150,9 +150,9 @@ def require_organization(organization: Organization) -> None:
 def hold_organizations(ids: Iterable[str | None]) -> None:
     """Lock the organizations until the transaction ends, so that a suspension waits for what is being granted.
 
-    Danger: accounts are locked before organizations, and these before agents.
+    Danger: lock accounts before organizations, and organizations before agents.
     """
-    wanted = {one for one in ids if one}
+    wanted = {organization_id for organization_id in ids if organization_id}
     list(Organization.objects.select_for_update(no_key=True, of=("self",)).filter(pk__in=wanted).order_by("pk"))
 
 

@@ -10,7 +10,7 @@ from jwt import PyJWK
 
 from agents.errors import InvalidClient
 from agents.models import Agent
-from agents.registration import save_client_keys, spend_assertion
+from agents.registration import save_client_keys, use_assertion
 from agents.selectors import agent_for_client_id
 from agents.services import client_auth_attempt
 from core import clock
@@ -52,7 +52,7 @@ def authenticate_by_assertion(*, actor: Actor, client_id: str, assertion: str) -
             raise InvalidClient("The client is unknown, or is not registered for private_key_jwt.")
         claims = _check(agent, assertion, actor)
         expires_at = _check_times(claims, clock.now())
-        spend_assertion(agent=agent, token_id=_token_id(claims), expires_at=expires_at + LEEWAY)
+        use_assertion(agent=agent, token_id=_token_id(claims), expires_at=expires_at + LEEWAY)
         return agent
 
 

@@ -3,7 +3,7 @@
 from django.conf import settings
 
 from accounts.errors import EmailUnverified
-from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, StockClientUnproved, UnknownClient
+from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, StockClientUnauthenticated, UnknownClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.authentication import BrowserCredential
@@ -50,7 +50,7 @@ class Initiate(Endpoint):
         status=201,
         errors=(
             UnknownClient,
-            StockClientUnproved,
+            StockClientUnauthenticated,
             InvalidClient,
             InvalidRedirectUri,
             InvalidScope,
@@ -81,8 +81,8 @@ class Initiate(Endpoint):
     def _client(self, body: InitiateBody) -> Agent:
         """Return the agent. If a developer registered it, it can omit its credentials.
 
-        Raises `StockClientUnproved` for other clients without credentials: a link is not bound to a browser, and its
-        sender chooses the state and the challenge.
+        Raises `StockClientUnauthenticated` for other clients without credentials: a link is not bound to a browser, and
+        its sender chooses the state and the challenge.
         """
         if has_client_secret(self.request, body):
             agent = client_of(self.request, body, self.actor)
@@ -92,7 +92,9 @@ class Initiate(Endpoint):
         if found is None:
             raise UnknownClient("No client has this clientId.")
         if found.is_stock:
-            raise StockClientUnproved("Send the client secret. A client without one must start at /oauth/authorize.")
+            raise StockClientUnauthenticated(
+                "Send the client secret. A client without one must start at /oauth/authorize."
+            )
         return found
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.redirects import destination, is_loopback
+from agents.redirects import destination
 from web.display import csp_source, highest_risk, risk_level
 
 
@@ -23,11 +23,6 @@ from web.display import csp_source, highest_risk, risk_level
 def test_a_redirect_uri_tells_where_it_leads_and_what_the_policy_must_name(uri, shown, source):
     assert destination(uri) == shown
     assert csp_source(uri) == source
-
-
-def test_only_http_leads_to_a_loopback_host():
-    uris = ["http://127.0.0.1:4/cb", "https://localhost/cb", "com.evil.app://localhost/cb", "https://app.example/cb"]
-    assert [is_loopback(uri) for uri in uris] == [True, True, False, False]
 
 
 def test_the_worst_risk_counts_and_an_unknown_one_is_the_worst():
