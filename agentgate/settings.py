@@ -177,6 +177,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = SCHEDULE
+# In memory. The default keeps a file, in which SQLite may end beat with "locking protocol".
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
 # Users
 

@@ -32,12 +32,6 @@ def test_the_image_writes_nowhere_else(path: str) -> None:
     assert ENVIRONMENT[path].startswith(("/data/", "/tmp/"))
 
 
-def test_beat_keeps_its_schedule_where_it_may_write() -> None:
-    command = SERVICES["worker"]["command"]
-
-    assert command[command.index("--schedule") + 1].startswith("/tmp/")
-
-
 @pytest.mark.parametrize("name", OURS)
 def test_an_init_reaps_and_passes_signals_on(name: str) -> None:
     assert SERVICES[name]["init"] is True

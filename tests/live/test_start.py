@@ -71,8 +71,6 @@ def test_a_database_that_does_not_answer_is_logged_and_does_not_stop_the_start(p
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
     environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
     command = [sys.executable, "-m", f"agentgate.{process}"]
-    if process == "worker":
-        command += ["--schedule", str(tmp_path / "schedule")]
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, cwd=ROOT, env=full(environment), stdout=log, stderr=log)
     started = {"server": "Listening on ", "worker": " ready."}[process]

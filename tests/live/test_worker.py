@@ -34,7 +34,7 @@ def database(live_store: str, databases: Databases, servers: Servers, tmp_path: 
 def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
     """Run a worker; return its log."""
     log = tmp_path / "worker.log"
-    command = [sys.executable, "-m", "agentgate.worker", "--schedule", str(tmp_path / "schedule")]
+    command = [sys.executable, "-m", "agentgate.worker"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=full(database.environment), stdout=output, stderr=output, preexec_fn=die_with_parent
