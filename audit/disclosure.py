@@ -1,8 +1,9 @@
-"""What may be read of an entry: by an organization its own side of it, and by nobody where another person was.
+"""Which parts of an entry its readers see.
 
-One entry may stand in two organizations' logs. Each sees what was asked and decided, and by id for whom; of the
-other's policies neither sees more than the type of the rule. A consent covers all that a person allows an agent: the
-organization of a service reads of it only what the request that named the service asked for.
+An entry can be in the logs of two organizations. Both see the request, the decision and the user's id, but only the
+rule type of the other's policy. IP addresses and user agents are shown only to the party that they belong to. A consent
+covers everything that a user allows an agent, so the organization of a service sees only what the request that named
+the service asked for.
 """
 
 from collections.abc import Mapping
@@ -10,37 +11,38 @@ from typing import Any
 
 from audit.events import Event
 
-OF_THE_POLICY = frozenset({"policyName", "ruleIndex", "detail"})
-# What these say of a connection goes beyond the request that named the service; a revocation ends it all.
-OF_A_CONNECTION = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
-OF_THE_REQUEST = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
-OWN_KINDS = frozenset({"agent", "developer", "service"})
+POLICY_METADATA = frozenset({"policyName", "ruleIndex", "detail"})
+# Entries of these events describe the whole connection, not only the request that named the service.
+CONNECTION_EVENTS = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
+REQUEST_METADATA = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
+ORGANIZATION_KINDS = frozenset({"agent", "developer", "service"})
 
 
-def disclose_to_person(content: Mapping[str, Any], user_id: str) -> dict[str, Any]:
-    """Return an entry about a person, personal data included, with the origin of that person's own acts only."""
+def disclose_to_user(content: Mapping[str, Any], user_id: str) -> dict[str, Any]:
+    """Return an entry about the user with its personal data, but with the origin only if the user acted."""
     personal = content["personal"]
-    if _is_persons_act(content, user_id):
+    if _is_users_act(content, user_id):
         return dict(content)
     return {**content, "personal": {**personal, "ip": None, "userAgent": None}}
 
 
-def disclose(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
-    """Return an entry's content, personal data included, as far as the organization may read it."""
+def disclose_to_organization(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+    """Return those parts of an entry and its personal data that the organization may read."""
     personal = content["personal"]
     shown = {
         "resource": personal.get("resource"),
         "ip": personal.get("ip") if _is_own_address(content, organization_id) else None,
         "userAgent": personal.get("userAgent") if _is_own_act(content, organization_id) else None,
     }
-    content = _within_the_request(_without_foreign_policy(content, organization_id), organization_id)
+    content = _limit_to_request(_without_foreign_policy(content, organization_id), organization_id)
     return {**content, "personal": shown}
 
 
 def _is_own_address(content: Mapping[str, Any], organization_id: str) -> bool:
-    """Return whether the address is one of the organization's own agents, developers or services.
+    """Return whether the IP address belongs to one of the organization's agents, developers or services.
 
-    Verify records where the agent called from, whoever asked. A stock client has no organization to be told.
+    Verify records the address of the agent, no matter which service asks. The address of a stock client is not shown,
+    because it has no organization.
     """
     if content["event"] == Event.TOKEN_VERIFY:
         return bool(content["organizationId"] == organization_id)
@@ -48,20 +50,21 @@ def _is_own_address(content: Mapping[str, Any], organization_id: str) -> bool:
 
 
 def _is_own_act(content: Mapping[str, Any], organization_id: str) -> bool:
-    """Return whether the organization's own agent, developer or service acted.
+    """Return whether one of the organization's own agents, developers or services acted.
 
-    Anonymous callers may be a person's browser, and stock clients run on a person's machine: they are nobody's own.
+    Anonymous callers may be a user's browser, and stock clients run on a user's machine, so they count for no
+    organization.
     """
     kind = content["actor"]["kind"]
-    if kind not in OWN_KINDS:
+    if kind not in ORGANIZATION_KINDS:
         return False
     if kind == "service":
         return organization_id in content["serviceOrganizationIds"]
     return bool(content["organizationId"] == organization_id)
 
 
-def _is_persons_act(content: Mapping[str, Any], user_id: str) -> bool:
-    """Return whether the person acted, or the developer that the person is: `developerId` names whose entry it is."""
+def _is_users_act(content: Mapping[str, Any], user_id: str) -> bool:
+    """Return whether the user acted, as a user or as the developer in `metadata.developerId`."""
     actor = content["actor"]
     if actor["kind"] == "developer":
         return bool(content["userId"] == user_id and actor["id"] == content["metadata"].get("developerId"))
@@ -71,17 +74,17 @@ def _is_persons_act(content: Mapping[str, Any], user_id: str) -> bool:
 def _without_foreign_policy(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
     if content["policyOrganizationId"] in (None, organization_id):
         return dict(content)
-    metadata = {name: value for name, value in content["metadata"].items() if name not in OF_THE_POLICY}
+    metadata = {name: value for name, value in content["metadata"].items() if name not in POLICY_METADATA}
     return {**content, "policyId": None, "metadata": metadata}
 
 
-def _within_the_request(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
-    """Return a consent's entry without what the person allows the agent elsewhere, or allowed it before."""
-    if content["event"] not in OF_A_CONNECTION or content["organizationId"] == organization_id:
+def _limit_to_request(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+    """Return a consent's entry without what the user allows the agent elsewhere or allowed it before."""
+    if content["event"] not in CONNECTION_EVENTS or content["organizationId"] == organization_id:
         return dict(content)
     metadata = content["metadata"]
     requested = metadata.get("requestedScopes", ())
-    shown = {name: value for name, value in metadata.items() if name in OF_THE_REQUEST}
+    shown = {name: value for name, value in metadata.items() if name in REQUEST_METADATA}
     if "shownScopes" in metadata:
         shown["shownScopes"] = [scope for scope in metadata["shownScopes"] if scope["id"] in requested]
     return {**content, "scopes": [scope for scope in content["scopes"] if scope in requested], "metadata": shown}

@@ -1,4 +1,4 @@
-"""Every event that can stand in the log, by its name on the wire."""
+"""All events and outcomes in the log. The values are their names in the API."""
 
 from enum import StrEnum
 

@@ -1,6 +1,6 @@
-"""The log: four insert-only tables, and beside them the personal data that can be erased.
+"""The audit log: four insert-only tables, and a table of personal data, which can be erased.
 
-Entries name people, agents and consents by id, never by foreign key: deleting a person cannot delete evidence.
+Entries refer to users, agents and consents by id, never by foreign key, so deleting a user cannot delete evidence.
 """
 
 import json
@@ -12,11 +12,11 @@ from core.ids import PrefixedIdField
 
 
 class ImmutableError(Exception):
-    """Somebody tried to change or delete what is evidence."""
+    """Code tried to change or delete part of the audit log."""
 
 
 class InsertOnlyQuerySet(models.QuerySet[Any]):
-    """Allows INSERT and SELECT. The database's triggers say the same to everybody else."""
+    """Allows only INSERT and SELECT. Database triggers enforce the same for all other access."""
 
     def update(self, **kwargs: Any) -> int:
         raise ImmutableError("the audit log is insert-only")
@@ -41,9 +41,9 @@ class InsertOnly(models.Model):
 
 
 class Entry(InsertOnly):
-    """What happened. `body` is the canonical JSON that is evidence; the columns beside it serve the filters.
+    """An event. `body` is the evidence, as canonical JSON; the other columns exist for filters.
 
-    The organizations that it concerns stand in `body` and, for their listings, in `Concern`.
+    The organizations concerned are in `body` and, for their listings, in `Concern`.
     """
 
     id = PrefixedIdField(prefix="log")
@@ -74,18 +74,18 @@ class Entry(InsertOnly):
 
     @property
     def organization_ids(self) -> list[str]:
-        """Return the organizations whose log holds the entry, the one that acted or whose agent acted first."""
+        """Return the organizations whose log contains the entry, first the one that acted or whose agent acted."""
         content = self.content
         found = [content["organizationId"], *content["serviceOrganizationIds"]]
-        return list(dict.fromkeys(one for one in found if one))
+        return list(dict.fromkeys(organization_id for organization_id in found if organization_id))
 
 
 class Concern(InsertOnly):
-    """An entry in an organization's log. One entry may concern several: the agent's and the asking service's."""
+    """An entry in an organization's log. It can be in several: the agent's and the asking service's."""
 
     pk = models.CompositePrimaryKey("organization_id", "entry_id")
     organization_id = models.CharField(max_length=64)
-    # The primary key serves the listings, and nothing looks from an entry to its organizations.
+    # The primary key serves the listings, and no query goes from an entry to its organizations.
     entry = models.ForeignKey(
         Entry, on_delete=models.DO_NOTHING, related_name="concerns", db_constraint=False, db_index=False
     )
@@ -95,7 +95,7 @@ class Concern(InsertOnly):
 
 
 class PendingEntry(InsertOnly):
-    """The queue: an entry that has no index in the log's tree yet, with the digest of its body."""
+    """An entry waiting for its index in the log's tree, with the digest of its body."""
 
     entry_id = models.CharField(max_length=64, primary_key=True)
     digest = models.CharField(max_length=64)
@@ -112,7 +112,7 @@ class Leaf(InsertOnly):
 
     index = models.BigIntegerField(primary_key=True)
     entry_id = models.CharField(max_length=64, unique=True)
-    # Empty for what belongs to no organization: a null would escape the constraint.
+    # Empty if the entry belongs to no organization, because the constraint ignores nulls.
     organization_id = models.CharField(max_length=64, blank=True)
     number = models.BigIntegerField()
     digest = models.CharField(max_length=64)
@@ -126,7 +126,7 @@ class Leaf(InsertOnly):
 
 
 class PersonalData(models.Model):
-    """Addresses, user agents, targets: the entry commits to SHA-256(salt ‖ data), so that they can be erased."""
+    """IP addresses, user agents, resources. They can be erased, because entries contain only SHA-256(salt ‖ data)."""
 
     entry_id = models.CharField(max_length=64, primary_key=True)
     salt = models.BinaryField(max_length=32)

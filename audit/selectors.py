@@ -1,4 +1,4 @@
-"""Reads of the log. A tenant's entries come only through these, so no view can forget whose they are."""
+"""Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Any
 
 from django.db.models import Max, QuerySet
 
-from audit.disclosure import disclose, disclose_to_person
+from audit.disclosure import disclose_to_organization, disclose_to_user
 from audit.events import Event, Outcome
 from audit.models import Entry, PersonalData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What to narrow a listing to; None leaves a field open. `since` is inclusive, `until` exclusive.
+    """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive.
 
-    `before` is the id of an entry: only older ones follow. It lets a listing begin deep in the log at no cost.
+    `before` is the id of an entry, and matches older entries. Starting deep in the log costs no more than at its end.
     """
 
     agent_id: str | None = None
@@ -31,7 +31,7 @@ class Filters:
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
     """Return the entries that concern the organization, newest first."""
     filters = filters or Filters()
-    # Both in one call, and ordered by the same column: the primary key of `Concern` then yields the page by itself.
+    # With both conditions in one call, and ordering by the same column, the primary key of `Concern` yields the page.
     concerned = {"concerns__organization_id": organization_id}
     if filters.before:
         concerned["concerns__entry_id__lt"] = filters.before
@@ -39,31 +39,31 @@ def entries_for_organization(organization_id: str, filters: Filters | None = Non
 
 
 def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
-    """Return the entries about a person, newest first."""
+    """Return the entries about the user, newest first."""
     return _narrow(Entry.objects.filter(user_id=user_id), filters or Filters())
 
 
 def describe(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return each entry's content with its personal data, where that has not been erased, in the same order."""
+    """Return the content of each entry, in order, with its personal data unless erased."""
     rows = PersonalData.objects.filter(entry_id__in=[entry.id for entry in entries])
     personal = {row.entry_id: row.content for row in rows}
     return [{**entry.content, "personal": personal.get(entry.id, {})} for entry in entries]
 
 
-def describe_for_person(entries: Sequence[Entry], user_id: str) -> list[dict[str, Any]]:
-    """Return what `describe` does of entries about a person, without where anybody else was."""
-    return [disclose_to_person(content, user_id) for content in describe(entries)]
+def describe_for_user(entries: Sequence[Entry], user_id: str) -> list[dict[str, Any]]:
+    """Return the content of entries about the user, without the IP addresses and user agents of other parties."""
+    return [disclose_to_user(content, user_id) for content in describe(entries)]
 
 
 def describe_for_organization(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
-    """Return what `describe` does, as far as the organization may read it."""
-    return [disclose(content, organization_id) for content in describe(entries)]
+    """Return those parts of the entries that the organization may read."""
+    return [disclose_to_organization(content, organization_id) for content in describe(entries)]
 
 
 def last_uses(consent_ids: Iterable[str]) -> dict[str, datetime]:
-    """Return when each consent last let its agent act; consents never used are left out.
+    """Return when each consent last allowed its agent a request. Unused consents are left out.
 
-    The log answers it: a verify that also wrote the consent's row could deadlock with whoever revokes it.
+    The time is read from the log, because a verify that also wrote the consent's row could deadlock with a revocation.
     """
     rows = (
         Entry.objects.filter(consent_id__in=list(consent_ids), event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)

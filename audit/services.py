@@ -1,4 +1,4 @@
-"""The only writer of the log."""
+"""The only writer of the audit log."""
 
 import hashlib
 import secrets
@@ -23,10 +23,10 @@ SALT_BYTES = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry to be. `resource`, `personal` and the actor's address and user agent stay erasable.
+    """A new entry. `resource`, `personal` and the actor's IP address and user agent can be erased later.
 
     `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
-    services the act concerns. The entry stands in the log of each.
+    services are concerned. The log of each contains the entry.
     """
 
     event: Event
@@ -48,17 +48,17 @@ class Draft:
 
     @property
     def concerned(self) -> list[str]:
-        """Return the organizations whose log holds the entry, each once."""
-        return list(dict.fromkeys(one for one in (self.organization_id, *self.service_organization_ids) if one))
+        """Return the organizations whose log contains the entry, without duplicates."""
+        return list(dict.fromkeys(filter(None, (self.organization_id, *self.service_organization_ids))))
 
 
 def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
-    """Write the entries in one transaction with the acts they describe; return their ids in order.
+    """Write the entries in the transaction of the acts they describe. Return their ids in order.
 
-    Raises `TransactionManagementError` outside a transaction: an entry must not outlive a rolled-back act.
+    Raises `TransactionManagementError` outside a transaction: an entry must not outlive an act that is rolled back.
     """
     if not transaction.get_connection().in_atomic_block:
-        raise transaction.TransactionManagementError("audit.append needs the transaction of the act it records")
+        raise transaction.TransactionManagementError("append() must run in the transaction of the act that it records.")
     if not drafts:
         return []
     moment = at or clock.now()
@@ -66,9 +66,9 @@ def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
     entries = [_make_entry(draft, data, moment) for draft, data in zip(drafts, personal, strict=True)]
     Entry.objects.bulk_create(entries)
     Concern.objects.bulk_create(
-        Concern(organization_id=one, entry_id=entry.id)
+        Concern(organization_id=organization_id, entry_id=entry.id)
         for draft, entry in zip(drafts, entries, strict=True)
-        for one in draft.concerned
+        for organization_id in draft.concerned
     )
     PersonalData.objects.bulk_create(personal)
     PendingEntry.objects.bulk_create([_make_pending(entry) for entry in entries])
@@ -76,7 +76,7 @@ def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
 
 
 def record(draft: Draft) -> str:
-    """Append one entry; return its id."""
+    """Write one entry. Return its id."""
     return append([draft])[0]
 
 
@@ -127,7 +127,7 @@ def _make_entry(draft: Draft, personal: PersonalData, moment: datetime) -> Entry
 
 
 def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata with the one text that an administrator types made safe to show."""
+    """Return the metadata with `reason` made safe to display: an administrator typed it."""
     return {name: plain_text(value) if name == "reason" else value for name, value in metadata.items()}
 
 

@@ -1,4 +1,4 @@
-"""Database triggers that refuse to change the log, whoever asks: an ORM bypass, a shell, a stray migration."""
+"""Database triggers that reject changes of the log, also by raw SQL, a shell or a faulty migration."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def install_statements(vendor: str, tables: Sequence[str] = TABLES) -> Sequence[
 
 
 def remove_statements(vendor: str, tables: Sequence[str] = TABLES) -> Sequence[str]:
-    """Return the SQL that takes the protection away; only the owner of the tables may run it."""
+    """Return the SQL that removes the protection. Only the owner of the tables may run it."""
     if vendor == "postgresql":
         return [f"DROP TRIGGER IF EXISTS {table}_insert_only ON {table}" for table in tables]
     return [f"DROP TRIGGER IF EXISTS {table}_no_{act}" for table in tables for act in ("update", "delete")]

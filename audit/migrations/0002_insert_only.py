@@ -1,4 +1,4 @@
-"""Triggers: the log cannot be changed by an UPDATE, a DELETE or a TRUNCATE, from wherever it comes."""
+"""Install triggers that reject every UPDATE, DELETE and TRUNCATE of the log."""
 
 from django.db import migrations
 

@@ -1,4 +1,4 @@
-"""The log is insert-only for everybody, and says what it has been told."""
+"""The log is insert-only, and its listings show each reader the right entries."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def test_an_entry_is_canonical_json_and_queued_with_its_digest() -> None:
     assert entry.content["scopes"] == ["email:read"]
 
 
-def test_personal_data_stands_beside_the_entry_and_is_committed_to() -> None:
+def test_an_entry_stores_only_a_commitment_to_its_personal_data() -> None:
     entry_id = record(draft(resource="mailbox of Ada"))
 
     entry, personal = Entry.objects.get(pk=entry_id), PersonalData.objects.get(pk=entry_id)
@@ -53,13 +53,13 @@ def test_erasing_personal_data_leaves_the_entry_readable() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_entry_needs_the_transaction_of_its_act() -> None:
+def test_an_entry_requires_a_transaction() -> None:
     with pytest.raises(transaction.TransactionManagementError):
         append([draft()])
     assert not Entry.objects.exists()
 
 
-def test_code_cannot_change_or_delete() -> None:
+def test_models_and_querysets_reject_changes() -> None:
     entry = Entry.objects.get(pk=record(draft()))
     for attempt in (entry.save, entry.delete, Entry.objects.all().delete, lambda: Entry.objects.update(event="x")):
         with pytest.raises(ImmutableError):
@@ -76,7 +76,7 @@ def test_code_cannot_change_or_delete() -> None:
     ],
 )
 @pytest.mark.parametrize("act", ["update", "delete", "truncate"])
-def test_the_database_refuses_too(table: str, column: str, act: str, store: str) -> None:
+def test_the_database_rejects_changes(table: str, column: str, act: str, store: str) -> None:
     entry_id = record(draft())
     Leaf.objects.create(index=0, entry_id="log_x", organization_id="org_1", number=0, digest="0" * 64)
     statements = {
@@ -90,7 +90,7 @@ def test_the_database_refuses_too(table: str, column: str, act: str, store: str)
     assert [entry.id for entry in entries_for_organization("org_1")] == [entry_id]
 
 
-def test_tenants_and_people_see_their_own_entries_newest_first() -> None:
+def test_tenants_and_users_see_their_own_entries_newest_first() -> None:
     first, second = append([draft(), draft(Event.CONSENT_REVOKED)])
     record(draft(organization_id="org_2", user_id="usr_2"))
 
@@ -98,19 +98,19 @@ def test_tenants_and_people_see_their_own_entries_newest_first() -> None:
     assert [entry.id for entry in entries_for_user("usr_1")] == [second, first]
 
 
-def test_an_entry_stands_once_in_the_log_of_each_organization_it_concerns() -> None:
+def test_an_entry_is_once_in_the_log_of_each_organization_concerned() -> None:
     both = record(draft(service_organization_ids=["org_2", "org_2", "org_1"]))
     service = record(draft(organization_id=None, service_organization_ids=["org_2"]))
-    nobody = record(draft(organization_id=None))
+    neither = record(draft(organization_id=None))
 
     assert [entry.id for entry in entries_for_organization("org_1")] == [both]
     assert [entry.id for entry in entries_for_organization("org_2")] == [service, both]
     assert Entry.objects.get(pk=both).organization_ids == ["org_1", "org_2"]
-    assert Entry.objects.get(pk=nobody).organization_ids == []
+    assert Entry.objects.get(pk=neither).organization_ids == []
     assert Entry.objects.get(pk=both).content["serviceOrganizationIds"] == ["org_1", "org_2"]
 
 
-def test_a_listing_can_begin_anywhere() -> None:
+def test_a_listing_can_start_before_any_entry() -> None:
     ids = append([draft(service_organization_ids=["org_2"]) for _ in range(5)])
     for organization_id in ("org_1", "org_2"):
         found = entries_for_organization(organization_id, Filters(before=ids[3]))

@@ -5,7 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from audit.selectors import describe_for_person, entries_for_user
+from audit.selectors import describe_for_user, entries_for_user
 from consent.selectors import consents_for_user
 from core.text import plain_text
 from web.access import person_page, signed_in
@@ -23,7 +23,7 @@ def activity(request: HttpRequest) -> HttpResponse:
     page = paginate(request, entries_for_user(user.id, form.filters()))
     entries = [
         {**entry, "row": row, "sentence": sentence(entry)}
-        for entry, row in zip(add_names(describe_for_person(page.items, user.id)), page.items, strict=True)
+        for entry, row in zip(add_names(describe_for_user(page.items, user.id)), page.items, strict=True)
     ]
     return render(request, "web/activity.html", {"form": form, "page": page, "entries": entries})
 

@@ -10,7 +10,7 @@ from api.v1.schemas.base import GivenMoment, Omittable, OneOf, Out, Text
 from api.v1.schemas.pages import PageQuery
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.selectors import Filters, describe_for_organization, describe_for_person
+from audit.selectors import Filters, describe_for_organization, describe_for_user
 
 EventName = Annotated[str, OneOf(*Event)]
 OutcomeName = Annotated[str, OneOf(*Outcome)]
@@ -70,7 +70,7 @@ class AuditEntryOut(Out):
 
 def show_entries_about(user_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
     """Return a function that converts entries about a user to what that user may read."""
-    return lambda entries: _show(describe_for_person(entries, user_id))
+    return lambda entries: _show(describe_for_user(entries, user_id))
 
 
 def show_entries_to(organization_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
