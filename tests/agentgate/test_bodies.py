@@ -1,4 +1,4 @@
-"""Request bodies: those refused before any view reads them, and those the application leaves unread."""
+"""Request bodies that are refused before a view reads them, and those that the application does not read."""
 
 import io
 from typing import Any
@@ -21,14 +21,14 @@ def ask(method: str, path: str, **headers: str) -> HttpResponse:
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", METHODS)
-def test_a_body_without_a_length_is_411(method: str, path: str, db: None) -> None:
+def test_a_body_without_a_length_is_refused(method: str, path: str, db: None) -> None:
     answer = ask(method, path, Transfer_Encoding="chunked")
 
     assert answer.status_code == 411
     assert answer["X-Request-Id"].startswith("req_")
 
 
-def test_the_refusal_speaks_the_language_of_its_surface(db: None) -> None:
+def test_the_error_has_the_format_of_its_surface(db: None) -> None:
     problem = ask("POST", "/api/v1/consent/cns_1/approve", Transfer_Encoding="chunked")
     oauth = ask("POST", "/oauth/token", Transfer_Encoding="gzip, chunked")
 
@@ -44,9 +44,7 @@ def test_the_refusal_speaks_the_language_of_its_surface(db: None) -> None:
     [("2097153", 413), ("999999999999999", 413), ("9" * 30, 400), ("-1", 400), ("+1", 400), ("1.0", 400), ("²", 400)],
 )
 @pytest.mark.parametrize("path", PATHS)
-def test_a_length_beyond_the_limit_or_malformed_is_refused_unread(
-    path: str, length: str, status: int, db: None
-) -> None:
+def test_a_malformed_or_excessive_length_is_refused(path: str, length: str, status: int, db: None) -> None:
     assert Client().generic("POST", path, CONTENT_LENGTH=length).status_code == status
 
 
@@ -65,7 +63,7 @@ def test_an_uploaded_file_is_refused(db: None) -> None:
     assert browser.post("/accounts/login/", upload).status_code == 400
 
 
-def test_a_multipart_form_without_a_file_is_read(db: None) -> None:
+def test_a_multipart_form_without_files_is_accepted(db: None) -> None:
     answer = Client().post("/accounts/login/", {"login": "ada@example.com", "password": "x"})
 
     assert answer.status_code == 200
@@ -73,7 +71,7 @@ def test_a_multipart_form_without_a_file_is_read(db: None) -> None:
 
 
 class TestDeclaredBody:
-    def test_it_counts_what_is_unread(self) -> None:
+    def test_it_counts_unread_bytes(self) -> None:
         body = DeclaredBody(io.BytesIO(b"one\ntwo\nNEXT REQUEST"), 8)
 
         assert (body.readline(), body.unread) == (b"one\n", 4)
@@ -86,7 +84,7 @@ class TestDeclaredBody:
         with pytest.raises(IncompleteBody):
             DeclaredBody(io.BytesIO(b"decision=allow"), 20).read(20 if size > 0 else size)
 
-    def test_a_line_that_never_comes_is_an_error(self) -> None:
+    def test_a_missing_line_is_an_error(self) -> None:
         with pytest.raises(IncompleteBody):
             DeclaredBody(io.BytesIO(b""), 20).readline()
 
@@ -94,7 +92,7 @@ class TestDeclaredBody:
 class Connection(io.BytesIO):
     """A body that counts how much of it was read."""
 
-    def taken_by(self, read: int, **environ: str) -> int:
+    def read_behind(self, read: int, **environ: str) -> int:
         """Let an application read `read` bytes of this body. Return how many bytes were read in the end."""
 
         def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -107,21 +105,21 @@ class Connection(io.BytesIO):
 
 
 class TestDrained:
-    def test_what_the_application_left_is_read(self) -> None:
-        assert Connection(b"x" * 100_000).taken_by(10) == 100_000
+    def test_the_unread_rest_is_read(self) -> None:
+        assert Connection(b"x" * 100_000).read_behind(10) == 100_000
 
     def test_a_chunked_body_is_read_up_to_the_limit(self) -> None:
         environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
-        assert Connection(b"x" * 9_000_000).taken_by(0, **environ) == draining.MAX_DRAINED_BYTES
+        assert Connection(b"x" * 9_000_000).read_behind(0, **environ) == draining.MAX_DRAINED_BYTES
 
-    def test_a_body_beyond_the_limit_is_not_waited_for(self) -> None:
-        assert Connection(b"x" * 9_000_000).taken_by(0) == 0
+    def test_a_body_beyond_the_limit_is_not_read(self) -> None:
+        assert Connection(b"x" * 9_000_000).read_behind(0) == 0
 
-    def test_a_client_that_waits_is_not_asked_for_its_body(self) -> None:
-        assert Connection(b"x" * 100).taken_by(0, HTTP_EXPECT="100-continue") == 0
+    def test_a_body_that_the_client_has_not_sent_yet_is_not_read(self) -> None:
+        assert Connection(b"x" * 100).read_behind(0, HTTP_EXPECT="100-continue") == 0
 
-    def test_clients_that_stall_hold_a_few_threads_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_stalled_clients_block_only_a_few_threads(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(draining, "_drains", draining.BoundedSemaphore(1))
         with draining._drains:
-            assert Connection(b"x" * 100).taken_by(0) == 0
-        assert Connection(b"x" * 100).taken_by(0) == 100
+            assert Connection(b"x" * 100).read_behind(0) == 0
+        assert Connection(b"x" * 100).read_behind(0) == 100

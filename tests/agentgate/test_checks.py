@@ -1,4 +1,4 @@
-"""Combinations of settings that stop the server."""
+"""System checks of settings that are unsafe in combination."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -30,7 +30,7 @@ def test_debug_is_refused_with_https_only(settings: Any) -> None:
     assert found() == {"agentgate.E001"}
 
 
-def test_any_host_is_refused_with_https(settings: Any) -> None:
+def test_a_wildcard_host_is_refused_with_https(settings: Any) -> None:
     https(settings)
     settings.ALLOWED_HOSTS = ["*"]
     assert found() == {"agentgate.E002"}
@@ -43,7 +43,7 @@ def test_trusting_every_address_is_refused(network: str, settings: Any) -> None:
 
 
 @pytest.mark.parametrize("rate", ["20", "20 per hour", "0/hour", "-1/minute", "1/fortnight", ""])
-def test_a_throttle_that_cannot_be_read_is_refused(rate: str, settings: Any) -> None:
+def test_an_invalid_throttle_is_refused(rate: str, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = rate
     assert found() == {"agentgate.E004"}
 
@@ -56,7 +56,7 @@ def test_a_throttle_that_cannot_be_read_is_refused(rate: str, settings: Any) -> 
         {},
     ],
 )
-def test_sqlite_that_could_lose_an_answer_is_refused(
+def test_unsafe_sqlite_options_are_refused(
     options: dict[str, str], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database = settings.DATABASES["default"]
@@ -65,7 +65,7 @@ def test_sqlite_that_could_lose_an_answer_is_refused(
     assert found() == {"agentgate.E005"}
 
 
-def test_codes_that_only_the_log_would_show_are_warned_about(settings: Any) -> None:
+def test_codes_that_are_mailed_only_to_the_log_cause_a_warning(settings: Any) -> None:
     settings.MAILERS = {"default": {"BACKEND": "accounts.console_mail.EmailBackend", "OPTIONS": {}}}
     assert found() == set()
     settings.REQUIRE_VERIFIED_EMAIL = True

@@ -1,4 +1,4 @@
-"""What `compose.yaml` and the `Dockerfile` promise, as far as files can show it.
+"""`compose.yaml` and the `Dockerfile`, checked without running them.
 
 `tests/live/test_containers.py` runs their commands.
 """
@@ -13,11 +13,11 @@ from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
 
 SERVICES = COMPOSE["services"]
 OURS = ("web", "worker", "migrate")
-LASTING = tuple(name for name in SERVICES if name != "migrate")
+LONG_RUNNING = tuple(name for name in SERVICES if name != "migrate")
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_only_data_and_tmp_can_be_written_and_tmp_by_every_user(name: str) -> None:
+def test_only_data_and_tmp_are_writable(name: str) -> None:
     service = SERVICES[name]
 
     assert service["read_only"] is True
@@ -28,16 +28,16 @@ def test_only_data_and_tmp_can_be_written_and_tmp_by_every_user(name: str) -> No
 
 
 @pytest.mark.parametrize("path", ["DATABASE_PATH", "AUDIT_ANCHOR_DIR", "HEARTBEAT_PATH"])
-def test_the_image_writes_nowhere_else(path: str) -> None:
+def test_the_image_writes_only_to_data_and_tmp(path: str) -> None:
     assert ENVIRONMENT[path].startswith(("/data/", "/tmp/"))
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_an_init_reaps_and_passes_signals_on(name: str) -> None:
+def test_every_container_runs_an_init_process(name: str) -> None:
     assert SERVICES[name]["init"] is True
 
 
-def test_a_container_is_not_killed_before_its_last_requests_are_answered() -> None:
+def test_a_container_may_finish_its_last_requests_before_it_is_killed() -> None:
     assert seconds(SERVICES["web"]["stop_grace_period"]) > SHUTDOWN_SECONDS
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= 30
     assert seconds(SERVICES["postgres"]["stop_grace_period"]) >= 30
@@ -51,27 +51,27 @@ def test_logs_rotate_and_memory_is_limited(name: str) -> None:
     assert SERVICES[name]["mem_limit"]
 
 
-@pytest.mark.parametrize("name", LASTING)
-def test_every_lasting_service_has_a_health_check(name: str) -> None:
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_every_long_running_service_has_a_health_check(name: str) -> None:
     inherited = name == "web"
 
     assert inherited or SERVICES[name]["healthcheck"]["test"][0] == "CMD"
 
 
-def test_postgresql_is_asked_where_its_first_start_does_not_answer() -> None:
-    """The temporary server of the image's first start listens on the socket only."""
+def test_the_health_check_of_postgresql_ignores_its_first_start() -> None:
+    """During the first start, the image runs a temporary server that listens only on a socket."""
     command = SERVICES["postgres"]["healthcheck"]["test"]
 
     assert command[command.index("--host") + 1] == "127.0.0.1"
 
 
-def test_nothing_starts_before_what_it_needs_is_healthy() -> None:
+def test_services_wait_for_those_they_depend_on() -> None:
     for name in ("web", "worker"):
         assert SERVICES[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
     assert SERVICES["migrate"]["depends_on"]["postgres"]["condition"] == "service_healthy"
 
 
-def test_the_gateway_is_trusted_from_where_a_proxy_on_this_machine_comes() -> None:
+def test_the_gateway_of_the_network_is_a_trusted_proxy() -> None:
     (addresses,) = COMPOSE["networks"]["default"]["ipam"]["config"]
     trusted = SERVICES["web"]["environment"]["TRUSTED_PROXIES"]
 
@@ -80,8 +80,8 @@ def test_the_gateway_is_trusted_from_where_a_proxy_on_this_machine_comes() -> No
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_every_documented_variable_can_reach_the_containers(name: str) -> None:
-    """They come from .env. A variable that compose sets itself takes its value from there, or is a secret."""
+def test_every_documented_variable_can_be_set_for_the_containers(name: str) -> None:
+    """They come from .env. A variable that compose sets takes its value from .env, or is a secret."""
     service = SERVICES[name]
     decided = service["environment"]
 
@@ -94,20 +94,20 @@ def test_every_documented_variable_can_reach_the_containers(name: str) -> None:
     assert {variable.removesuffix("_FILE") for variable in decided} <= documented()
 
 
-def test_the_image_sets_documented_variables() -> None:
+def test_the_image_sets_only_documented_variables() -> None:
     ours = {name for name in ENVIRONMENT if not name.startswith(("PYTHON", "PIP_"))}
 
     assert ours - documented() <= {"AUDIT_ANCHOR_DIR"}
 
 
-def test_the_image_says_what_it_is() -> None:
+def test_the_image_has_labels() -> None:
     assert {"title", "description", "licenses", "version", "revision"} <= set(LABELS)
     assert LABELS["version"] == settings.VERSION
     assert LABELS["revision"] == "${REVISION}"
 
 
 def documented() -> set[str]:
-    """Return the variables of docs/configuration.md."""
+    """Return the variables in docs/configuration.md."""
     cells = re.findall(r"^\| (`[A-Z][^|]*) \|", (ROOT / "docs/configuration.md").read_text(), re.M)
     return {name for cell in cells for name in re.findall(r"`([A-Z_]+)`", cell)}
 

@@ -1,4 +1,4 @@
-"""Which environment variables are accepted, and which stop the start with one line."""
+"""Valid environment variables are accepted. Invalid ones end the process with one line."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,7 +18,7 @@ GOOD_SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
 
 
 def stops(exit_: pytest.ExceptionInfo[SystemExit]) -> str:
-    """Return the one line with which the start ended."""
+    """Return the line with which the process ended."""
     message = str(exit_.value)
     assert message.startswith("agentgate: ")
     assert "\n" not in message
@@ -115,7 +115,7 @@ def test_http_on_a_loopback_host_is_accepted(host: str) -> None:
     assert read_api_url(Environment({"API_URL": f"http://{host}"})) == f"http://{host.lower()}"
 
 
-def test_a_trailing_slash_of_the_api_url_does_not_matter() -> None:
+def test_a_trailing_slash_of_the_api_url_is_removed() -> None:
     assert read_api_url(Environment({"API_URL": "https://gate.example.com/"})) == "https://gate.example.com"
 
 

@@ -1,4 +1,4 @@
-"""Request ids, and which headers about the caller's address are believed."""
+"""Request ids, and the caller's address behind a proxy."""
 
 import logging
 from ipaddress import ip_network
@@ -30,7 +30,7 @@ def _behind_a_proxy(settings: Any) -> None:
     settings.TRUSTED_PROXIES = (ip_network("10.0.0.0/8"),)
 
 
-def test_nobody_is_believed_by_default() -> None:
+def test_forwarded_headers_are_ignored_by_default() -> None:
     request = pass_through(PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https")
 
     assert (request.META["REMOTE_ADDR"], request.scheme) == (PROXY, "http")
@@ -38,27 +38,27 @@ def test_nobody_is_believed_by_default() -> None:
 
 @pytest.mark.usefixtures("_behind_a_proxy")
 class TestBehindAProxy:
-    def test_a_trusted_proxy_is_believed(self) -> None:
+    def test_forwarded_headers_of_a_trusted_proxy_are_used(self) -> None:
         request = pass_through(PROXY, X_Forwarded_For=CALLER, X_Forwarded_Proto="https")
 
         assert (request.META["REMOTE_ADDR"], request.scheme) == (CALLER, "https")
 
-    def test_what_the_caller_wrote_before_the_proxy_is_not_believed(self) -> None:
+    def test_addresses_that_the_caller_sent_are_ignored(self) -> None:
         request = pass_through(PROXY, X_Forwarded_For=f"192.0.2.1, {CALLER}")
 
         assert request.META["REMOTE_ADDR"] == CALLER
 
-    def test_several_proxies_are_passed_over(self) -> None:
+    def test_several_trusted_proxies_are_skipped(self) -> None:
         request = pass_through(PROXY, X_Forwarded_For=f"192.0.2.1, {CALLER}, 10.0.0.9")
 
         assert request.META["REMOTE_ADDR"] == CALLER
 
-    def test_a_stranger_is_not_believed(self) -> None:
+    def test_forwarded_headers_of_other_peers_are_ignored(self) -> None:
         request = pass_through(CALLER, X_Forwarded_For="192.0.2.1", X_Forwarded_Proto="https")
 
         assert (request.META["REMOTE_ADDR"], request.scheme) == (CALLER, "http")
 
-    def test_an_invalid_address_is_not_believed(self) -> None:
+    def test_an_invalid_forwarded_address_is_ignored(self) -> None:
         assert pass_through(PROXY, X_Forwarded_For="localhost").META["REMOTE_ADDR"] == PROXY
 
     @pytest.mark.parametrize("peer", [PROXY, CALLER])
@@ -81,12 +81,12 @@ def test_any_other_request_id_is_replaced(offered: str, db: None) -> None:
     assert answered.startswith("req_")
 
 
-def test_refusals_and_missing_pages_carry_a_request_id(db: None) -> None:
+def test_error_responses_have_a_request_id(db: None) -> None:
     assert Client().get("/nowhere")["X-Request-Id"].startswith("req_")
     assert Client().post("/api/v1/scopes")["X-Request-Id"].startswith("req_")
 
 
-def test_log_lines_carry_the_id_of_their_request() -> None:
+def test_log_records_have_the_id_of_their_request() -> None:
     seen: list[Any] = []
 
     def view(request: HttpRequest) -> HttpResponse:
@@ -103,7 +103,9 @@ def test_log_lines_carry_the_id_of_their_request() -> None:
     assert outside.__dict__["request_id"] == "-"
 
 
-def test_what_django_logs_after_a_refusal_carries_its_id(caplog: pytest.LogCaptureFixture, db: None) -> None:
+def test_records_that_django_logs_after_an_error_have_the_request_id(
+    caplog: pytest.LogCaptureFixture, db: None
+) -> None:
     Client().get("/nowhere", headers={"X-Request-Id": "trace-67890"})
 
     (record,) = [record for record in caplog.records if record.name == "django.request"]

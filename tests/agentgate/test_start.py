@@ -1,4 +1,4 @@
-"""Start processes with different environments. `tests/live/test_start.py` starts them on a database."""
+"""Starting processes in different environments. `tests/live/test_start.py` starts them with a database."""
 
 import os
 import re
@@ -90,7 +90,7 @@ def test_a_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
-    """No folder is created, and the command line is not read: `sys.argv` does not exist."""
+    """They create no folders and do not read `sys.argv`."""
     program = "import sys; del sys.argv; import agentgate.settings"
     folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
     done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
@@ -99,7 +99,7 @@ def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_commands_make_the_folders_that_they_need(tmp_path: Path) -> None:
+def test_commands_create_the_folders_that_they_need(tmp_path: Path) -> None:
     folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
     settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings", **folders}
     ask = "import django; django.setup(); from consent.tasks import sweep_consents; sweep_consents.delay()"
@@ -120,13 +120,13 @@ def test_static_files_have_digests_once_they_are_collected(tmp_path: Path) -> No
     assert re.fullmatch(r"/static/css/base\.[0-9a-f]{12}\.css\n", run(tmp_path, "-c", ask, **settings).stdout)
 
 
-def test_http_on_loopback_asks_for_no_https(tmp_path: Path) -> None:
+def test_http_on_loopback_does_not_require_https(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_NAME")
 
     assert settings_of(tmp_path, *names) == "False False 0 'sessionid'"
 
 
-def test_https_switches_on_what_protects_it(tmp_path: Path) -> None:
+def test_an_https_url_turns_on_secure_cookies_and_redirects(tmp_path: Path) -> None:
     names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_NAME")
     shown = settings_of(tmp_path, *names, API_URL="https://gate.example.com")
 
@@ -139,7 +139,7 @@ def test_only_the_public_host_and_loopback_are_served(tmp_path: Path) -> None:
     assert shown == "['gate.example.com', 'localhost', '127.0.0.1', '[::1]']"
 
 
-def test_postgresql_wins_over_sqlite_and_its_options_reach_the_driver(tmp_path: Path) -> None:
+def test_database_url_takes_precedence_and_its_options_reach_the_driver(tmp_path: Path) -> None:
     url = "postgresql://gate:s%40fe@db.example:5433/gate?sslmode=verify-full"
     shown = settings_of(tmp_path, "DATABASES", DATABASE_URL=url)
 
@@ -147,7 +147,7 @@ def test_postgresql_wins_over_sqlite_and_its_options_reach_the_driver(tmp_path: 
         assert part in shown
 
 
-def test_the_deployment_check_finds_nothing(tmp_path: Path) -> None:
+def test_the_deployment_check_passes(tmp_path: Path) -> None:
     done = run(
         tmp_path,
         *("manage.py", "check", "--deploy", "--fail-level", "WARNING"),

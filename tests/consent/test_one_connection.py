@@ -1,4 +1,4 @@
-"""One live consent per person and agent, whatever happens at the same moment."""
+"""A user has one live consent per agent, even after concurrent requests."""
 
 import threading
 import time
@@ -62,9 +62,9 @@ def approving(pending: Consent, user: Any, choice: Choice = ALL_REQUESTED) -> Ca
 
 
 def overtake(first: Callable[[], Any], second: Callable[[], Any], at_end: Callable[[], Any] = lambda: None) -> Any:
-    """Begin `second` when `first` has done its work and not committed; return what both returned.
+    """Start `second` after `first` has returned but not committed. Return both results.
 
-    `at_end` is called just before the commit, half a second later.
+    The commit follows half a second later. `at_end` is called just before it.
     """
     is_done = threading.Event()
 
@@ -83,7 +83,7 @@ def overtake(first: Callable[[], Any], second: Callable[[], Any], at_end: Callab
     return race([slowly, then])
 
 
-def the_live_one(user: Any) -> Consent:
+def live_consent_of(user: Any) -> Consent:
     return Consent.objects.get(user=user, status=STATUS.APPROVED)
 
 
@@ -91,8 +91,8 @@ def decision_on(token: IssuedTokens, scope: str = "email:read") -> Any:
     return decide([VerifyRequest(token=token.access_token, required_scopes=(scope,), actor=ANONYMOUS)])[0]
 
 
-def test_the_database_holds_the_number_to_one(agent: Any, ada: Any) -> None:
-    """Whatever organization a stock client's request was for first."""
+def test_the_database_allows_one_approved_consent_per_user_and_agent(agent: Any, ada: Any) -> None:
+    """The organization of a stock client's first service makes no difference."""
     other = make_developer("other@example.com", "Other").organization
     now = clock.now()
 
@@ -114,8 +114,8 @@ def test_the_database_holds_the_number_to_one(agent: Any, ada: Any) -> None:
             insert(organization)
 
 
-def test_what_was_not_shown_as_live_is_not_granted_with_the_page(agent: Any, ada: Any) -> None:
-    """The connection is revoked between the page and Allow: what it showed as live must not come back."""
+def test_a_page_cannot_restore_a_connection_revoked_while_it_was_open(agent: Any, ada: Any) -> None:
+    """The user revokes the connection while the page is open. Allowing the page must not restore its scopes."""
     shown = allow(ask(agent, scopes=["email:send"]), ada)
     pending = ask(agent, scopes=["email:read"])
     revoke_consent(actor=as_user(ada), consent=shown)
@@ -131,7 +131,7 @@ def test_parallel_approvals_leave_one_live_consent(agent: Any, ada: Any) -> None
     for _ in range(ROUNDS):
         pending = [ask(agent, scopes=[scope]) for scope in ("email:read", "email:send", "profile:read")]
         approvals = race([approving(one, ada) for one in pending])
-        live = the_live_one(ada)
+        live = live_consent_of(ada)
         assert {approval.consent.id for approval in approvals} == {one.id for one in pending}
         assert set(live.granted_scopes) == {"email:read", "email:send", "profile:read"}
         replaced = Consent.objects.filter(user=ada, status=STATUS.REPLACED)
@@ -145,15 +145,15 @@ def test_the_first_two_approvals_in_parallel_leave_one_live_consent(agent: Any) 
     for number in range(ROUNDS):
         user = make_user(f"person-{number}@example.com")
         race([approving(ask(agent), user), approving(ask(agent), user)])
-        assert the_live_one(user).predecessors.count() == 1
+        assert live_consent_of(user).predecessors.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_against_a_revocation_of_the_earlier_consent(agent: Any, ada: Any) -> None:
-    """Revoked first, nothing of it lives on in the new decision; replaced first, what replaced it ends."""
+def test_an_approval_racing_a_revocation_of_the_earlier_consent(agent: Any, ada: Any) -> None:
+    """If the revocation is first, the approval restores nothing. If it is second, it revokes the replacement."""
     for _ in range(ROUNDS):
         token = exchange(agent, code_for(agent, ada, "email:read"))
-        earlier = the_live_one(ada)
+        earlier = live_consent_of(ada)
         pending = ask(agent, scopes=["profile:read"])
         _, revoked = race([approving(pending, ada), lambda one=earlier: revoke_consent(actor=ANONYMOUS, consent=one)])
         assert decision_on(token).reason == "consent_revoked"
@@ -166,10 +166,10 @@ def test_an_approval_against_a_revocation_of_the_earlier_consent(agent: Any, ada
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_by_the_page_against_a_revocation_leaves_nothing_live(agent: Any, ada: Any) -> None:
+def test_an_approval_on_the_page_racing_a_revocation_leaves_nothing_live(agent: Any, ada: Any) -> None:
     for _ in range(ROUNDS):
         code_for(agent, ada, "email:read")
-        earlier = the_live_one(ada)
+        earlier = live_consent_of(ada)
         pending = ask(agent, scopes=["profile:read"])
         choice = Choice(scopes=["email:read", "profile:read"], is_whole=True, shown_id=earlier.id)
         race([approving(pending, ada, choice), lambda one=earlier: revoke_consent(actor=ANONYMOUS, consent=one)])
@@ -177,10 +177,10 @@ def test_an_approval_by_the_page_against_a_revocation_leaves_nothing_live(agent:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_revocation_that_waits_for_an_approval_ends_what_was_approved(agent: Any, ada: Any) -> None:
-    """The person's row makes them take turns: without it the revocation would find the earlier consent replaced."""
+def test_a_revocation_that_waits_for_an_approval_revokes_the_new_consent(agent: Any, ada: Any) -> None:
+    """Both lock the user's row. Otherwise the revocation would find only the consent that was just replaced."""
     code_for(agent, ada, "email:read")
-    earlier = the_live_one(ada)
+    earlier = live_consent_of(ada)
     approve_now = approving(ask(agent, scopes=["profile:read"]), ada)
     _, revoked = overtake(approve_now, lambda: revoke_consent(actor=ANONYMOUS, consent=earlier))
     assert (revoked.status, revoked.predecessors.get().id) == (STATUS.REVOKED, earlier.id)
@@ -189,7 +189,7 @@ def test_a_revocation_that_waits_for_an_approval_ends_what_was_approved(agent: A
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("which", ["agent", "service"])
-def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any, which: str) -> None:
+def test_nothing_is_granted_after_a_suspension_has_returned(agent: Any, ada: Any, which: str) -> None:
     service = make_developer("service@example.com", "Service").organization
     register_resource_server(
         actor=ANONYMOUS,
@@ -209,13 +209,13 @@ def test_nothing_is_granted_once_a_suspension_has_answered(agent: Any, ada: Any,
     approval, _ = overtake(approving(pending, ada), suspend, at_end=lambda: order.append("approved"))
     assert approval.code
     assert order == ["approved", "suspended"]
-    again = approving(ask_anyhow(pending), ada)
+    again = approving(copy_as_pending(pending), ada)
     with pytest.raises((OrganizationSuspended, ServiceSuspended)):
         again()
 
 
-def ask_anyhow(earlier: Consent) -> Consent:
-    """Return an open request like the earlier one; a suspended agent could make none."""
+def copy_as_pending(earlier: Consent) -> Consent:
+    """Return a pending copy of an earlier request, because a suspended agent cannot create one."""
     earlier.pk = None
     earlier._state.adding = True
     earlier.status = STATUS.PENDING
@@ -224,7 +224,7 @@ def ask_anyhow(earlier: Consent) -> Consent:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_against_a_refresh_signs_nobody_out(agent: Any, ada: Any) -> None:
+def test_an_approval_racing_a_refresh_keeps_the_tokens_alive(agent: Any, ada: Any) -> None:
     token = exchange(agent, code_for(agent, ada, "email:read"))
     for _ in range(ROUNDS):
         pending = ask(agent, scopes=["email:read"])
@@ -236,7 +236,7 @@ def test_an_approval_against_a_refresh_signs_nobody_out(agent: Any, ada: Any) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_approval_against_an_exchange_of_an_earlier_code(agent: Any, ada: Any) -> None:
+def test_an_approval_racing_the_exchange_of_an_earlier_code(agent: Any, ada: Any) -> None:
     for _ in range(ROUNDS):
         code = code_for(agent, ada, "email:read")
         pending = ask(agent, scopes=["profile:read"])
@@ -249,7 +249,9 @@ def test_an_approval_against_an_exchange_of_an_earlier_code(agent: Any, ada: Any
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("what", ["exchange", "refresh"])
-def test_what_waits_for_an_approval_to_commit_goes_on_under_the_new_consent(agent: Any, ada: Any, what: str) -> None:
+def test_an_exchange_or_refresh_that_waits_for_an_approval_uses_the_new_consent(
+    agent: Any, ada: Any, what: str
+) -> None:
     code = code_for(agent, ada, "email:read")
     token = exchange(agent, code) if what == "refresh" else None
     approve_now = approving(ask(agent, scopes=["profile:read"]), ada)

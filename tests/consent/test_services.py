@@ -1,4 +1,4 @@
-"""The consent's state machine: the right person, once, in time, in part or whole."""
+"""The consent's state machine: who may decide, once, before it expires, for all or some scopes."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -45,19 +45,19 @@ def ada() -> Any:
         ({"resource": ["https://nobody.example"]}, InvalidTarget),
     ],
 )
-def test_a_request_that_cannot_be_shown_is_refused(agent: Any, fields: dict[str, Any], error: type) -> None:
+def test_an_invalid_request_is_refused(agent: Any, fields: dict[str, Any], error: type) -> None:
     with pytest.raises(error):
         ask(agent, **fields)
     assert not Consent.objects.exists()
 
 
-def test_an_agent_that_needs_pkce_cannot_ask_without(agent: Any) -> None:
+def test_an_agent_that_requires_pkce_must_send_a_challenge(agent: Any) -> None:
     agent = update_agent(actor=SYSTEM, agent=agent, changes={"require_pkce": True})
     with pytest.raises(Invalid, match="required"):
         ask(agent)
 
 
-def test_a_suspended_agent_cannot_ask_or_be_approved(agent: Any, ada: Any) -> None:
+def test_a_suspended_agent_can_neither_request_nor_be_granted_consent(agent: Any, ada: Any) -> None:
     pending = ask(agent)
     agent = update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
     with pytest.raises(Forbidden):
@@ -67,7 +67,7 @@ def test_a_suspended_agent_cannot_ask_or_be_approved(agent: Any, ada: Any) -> No
         allow(pending, ada)
 
 
-def test_a_part_can_be_granted_and_nothing_that_was_not_asked(agent: Any, ada: Any) -> None:
+def test_only_requested_scopes_can_be_granted_and_at_least_one(agent: Any, ada: Any) -> None:
     with pytest.raises(InvalidScope):
         allow(ask(agent), ada, ["payments:charge"])
     with pytest.raises(InvalidScope):
@@ -75,7 +75,7 @@ def test_a_part_can_be_granted_and_nothing_that_was_not_asked(agent: Any, ada: A
     assert allow(ask(agent), ada, ["email:send"]).granted_scopes == ["email:send"]
 
 
-def test_only_the_hinted_person_decides(agent: Any, ada: Any) -> None:
+def test_only_the_hinted_user_can_decide(agent: Any, ada: Any) -> None:
     eve = make_user("eve@example.com")
     pending = ask(agent, user_id=ada.id)
     for decide in (allow, lambda consent, user: deny_consent(actor=as_user(user), consent=consent, user=user)):
@@ -84,7 +84,7 @@ def test_only_the_hinted_person_decides(agent: Any, ada: Any) -> None:
     assert allow(pending, ada).user == ada
 
 
-def test_a_decision_is_final_and_to_others_it_is_absent(agent: Any, ada: Any) -> None:
+def test_a_decision_is_final_and_hidden_from_other_users(agent: Any, ada: Any) -> None:
     pending = ask(agent)
     stale = Consent.objects.get(pk=pending.pk)
     allow(pending, ada)
@@ -95,7 +95,7 @@ def test_a_decision_is_final_and_to_others_it_is_absent(agent: Any, ada: Any) ->
     assert AuthorizationCode.objects.count() == 1
 
 
-def test_a_request_runs_out_after_ten_minutes(agent: Any, ada: Any) -> None:
+def test_a_request_expires_after_ten_minutes(agent: Any, ada: Any) -> None:
     with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
         pending = ask(agent)
         traveller.shift(timedelta(minutes=10))
@@ -107,7 +107,7 @@ def test_a_request_runs_out_after_ten_minutes(agent: Any, ada: Any) -> None:
             allow(pending, ada)
 
 
-def test_revoking_twice_is_one_entry_and_pending_cannot_be_revoked(agent: Any, ada: Any) -> None:
+def test_revoking_twice_logs_one_entry_and_a_pending_consent_cannot_be_revoked(agent: Any, ada: Any) -> None:
     pending = ask(agent)
     with pytest.raises(ConsentAlreadyDecided):
         revoke_consent(actor=SYSTEM, consent=pending)
@@ -117,7 +117,7 @@ def test_revoking_twice_is_one_entry_and_pending_cannot_be_revoked(agent: Any, a
     assert Entry.objects.filter(event="consent.revoked").count() == 1
 
 
-def test_the_answer_carries_code_state_and_issuer(agent: Any, ada: Any, settings: Any) -> None:
+def test_the_redirect_has_code_state_and_issuer(agent: Any, ada: Any, settings: Any) -> None:
     pending = ask(agent, state="s&s=1")
     url = approve_consent(actor=as_user(ada), consent=pending, user=ada).redirect_url
     assert url.startswith("https://smartmail.example/callback?code=agcode_")
@@ -125,7 +125,7 @@ def test_the_answer_carries_code_state_and_issuer(agent: Any, ada: Any, settings
 
 
 @pytest.mark.django_db(transaction=True)
-def test_approve_against_deny_has_one_outcome(agent: Any, ada: Any) -> None:
+def test_approving_and_denying_at_once_has_one_outcome(agent: Any, ada: Any) -> None:
     approved = 0
     for _ in range(5):
         pending = ask(agent)

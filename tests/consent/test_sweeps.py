@@ -1,4 +1,4 @@
-"""Requests on which nobody decides go a day after they have run out. Decisions and the log stay."""
+"""Undecided requests are deleted a day after they expire. Decided ones and the log are kept."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def agent() -> Any:
     return make_agent(make_developer("dev@example.com", "Acme"))
 
 
-def test_an_undecided_request_is_deleted_a_day_after_its_end_and_its_entries_stay(agent: Any) -> None:
+def test_an_undecided_request_is_deleted_a_day_after_it_expires_but_its_log_entries_are_kept(agent: Any) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         pending = ask(agent)
         traveller.shift(timedelta(minutes=10))
@@ -41,7 +41,7 @@ def test_an_undecided_request_is_deleted_a_day_after_its_end_and_its_entries_sta
     assert Client().get(f"/consent/{pending.id}").status_code in (302, 404)
 
 
-def test_what_was_decided_is_kept(agent: Any) -> None:
+def test_decided_requests_are_kept(agent: Any) -> None:
     ada = make_user("ada@example.com")
     with time_machine.travel(START, tick=False) as traveller:
         granted, denied = allow(ask(agent), ada), ask(agent)
@@ -52,7 +52,7 @@ def test_what_was_decided_is_kept(agent: Any) -> None:
     assert set(Consent.objects.values_list("id", "status")) == {(granted.id, "expired"), (denied.id, "denied")}
 
 
-def test_a_sweep_deletes_at_most_so_many_oldest_first(agent: Any) -> None:
+def test_a_sweep_deletes_the_oldest_up_to_its_limit(agent: Any) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         consents = []
         for _ in range(5):
@@ -65,5 +65,5 @@ def test_a_sweep_deletes_at_most_so_many_oldest_first(agent: Any) -> None:
         assert delete_undecided_consents() == 3
 
 
-def test_beat_asks_for_it() -> None:
+def test_beat_schedules_the_sweep() -> None:
     assert "consent.tasks.sweep_undecided_consents" in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}

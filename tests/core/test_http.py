@@ -1,4 +1,4 @@
-"""HTTP Basic and pages of a list."""
+"""HTTP Basic credentials and pagination."""
 
 from base64 import b64encode
 
@@ -19,14 +19,14 @@ def ask(header: str):
     return RequestFactory().get("/", headers={"Authorization": header})
 
 
-def test_both_halves_of_a_credential_are_decoded() -> None:
+def test_id_and_secret_of_a_credential_are_decoded() -> None:
     credential = read_basic(ask(basic("https%3A%2F%2Fagent.example:a+b%3A", "bAsIc")))
     assert credential
     assert (credential.name, credential.secret) == ("https://agent.example", "a b:")
     assert "a b:" not in repr(credential)
 
 
-def test_without_the_header_there_is_no_credential() -> None:
+def test_a_missing_header_returns_none() -> None:
     assert read_basic(RequestFactory().get("/")) is None
     assert read_basic(ask(basic("id:secret")), "X-Resource-Server") is None
 
@@ -46,13 +46,13 @@ def test_without_the_header_there_is_no_credential() -> None:
         basic("id:secret", "Basics"),
     ],
 )
-def test_what_is_not_a_credential_is_refused(header: str) -> None:
+def test_a_malformed_credential_is_refused(header: str) -> None:
     with pytest.raises(NotAuthenticated):
         read_basic(ask(header))
 
 
 @pytest.mark.django_db
-def test_pages_meet_without_a_gap_and_end() -> None:
+def test_pages_contain_every_row_once() -> None:
     for key in "abcde":
         IdempotencyRecord.objects.create(key=key, expires_at=NOW)
     rows, seen, last_id = IdempotencyRecord.objects.order_by("-pk"), [], ""

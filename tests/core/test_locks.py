@@ -1,4 +1,4 @@
-"""Revocations that touch the same rows must not wait for each other."""
+"""Concurrent revocations that lock the same rows do not deadlock."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ ROUNDS = 15
 
 
 @pytest.mark.django_db(transaction=True)
-def test_adding_policies_for_an_agent_that_changes_ends_in_no_deadlock() -> None:
+def test_adding_policies_while_their_agent_changes_does_not_deadlock() -> None:
     organization = Organization.objects.create(name="Acme")
     agent = register_agent(
         actor=SYSTEM,
@@ -38,7 +38,7 @@ def test_adding_policies_for_an_agent_that_changes_ends_in_no_deadlock() -> None
 
 
 def race(acts: list[Callable[[], None]]) -> None:
-    """Run the acts side by side, several times each, all let go at once; raise what any of them raises."""
+    """Run the acts concurrently, `ROUNDS` times, starting each round together. Raises the first exception."""
     barrier = Barrier(len(acts))
 
     def run(act: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""What strangers' text becomes before a person reads it."""
+"""Untrusted text is cleaned before it is displayed."""
 
 import pytest
 
@@ -32,5 +32,5 @@ def test_text_is_one_line_without_invisible_characters(text, shown):
     assert plain_text(shown) == shown
 
 
-def test_evidence_shows_an_invisible_character_as_its_escape():
+def test_invisible_characters_are_escaped_in_evidence():
     assert escape_invisible("pay\u202eyap 日本\U000e0041") == "pay\\u202eyap 日本\\udb40\\udc41"

@@ -1,4 +1,4 @@
-"""One canonical form for an audience identifier: spellings of one address are one, anything else stays apart."""
+"""Audience identifiers have one canonical form. Different addresses have different forms."""
 
 import pytest
 from hypothesis import given
@@ -62,7 +62,7 @@ SPELLINGS = {
     "https://api.example.com?q=%7Bx%7D": ["https://api.example.com/?q={x}", "https://api.example.com?q=%7bx%7d"],
     "https://my_host.internal/~me": ["https://MY_HOST.internal/%7Eme"],
 }
-APART = [
+DIFFERENT = [
     "https://api.example.com",
     "http://api.example.com",
     "https://api.example.com:8443",
@@ -135,17 +135,17 @@ UNUSABLE = [
 @pytest.mark.parametrize(
     ("canonical", "spelling"), [(canonical, each) for canonical, all_ in SPELLINGS.items() for each in all_]
 )
-def test_every_spelling_has_one_form(canonical: str, spelling: str) -> None:
+def test_all_spellings_have_the_same_canonical_form(canonical: str, spelling: str) -> None:
     assert canonical_uri(spelling) == canonical
     assert canonical_uri(canonical) == canonical
 
 
-def test_what_differs_stays_apart() -> None:
-    assert len({canonical_uri(each) for each in APART}) == len(APART)
+def test_different_addresses_have_different_forms() -> None:
+    assert len({canonical_uri(each) for each in DIFFERENT}) == len(DIFFERENT)
 
 
 @pytest.mark.parametrize("text", UNUSABLE)
-def test_what_cannot_be_an_audience_says_why(text: str) -> None:
+def test_an_unusable_uri_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(UnusableUri) as caught:
         canonical_uri(text)
     assert str(caught.value).startswith("Must ")
@@ -158,7 +158,7 @@ SEGMENTS = st.lists(st.text("abcXYZ019-._~é/", max_size=5), max_size=4)
 
 @st.composite
 def two_spellings(draw: st.DrawFn) -> tuple[str, str]:
-    """Return one address, spelled twice."""
+    """Return two spellings of one address."""
     scheme, default = draw(st.sampled_from([("https", 443), ("http", 80)]))
     host, segments = draw(HOSTS), draw(SEGMENTS)
     path = "/".join(["", *segments])
@@ -179,13 +179,13 @@ def two_spellings(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(two_spellings())
-def test_spelling_changes_nothing(spellings: tuple[str, str]) -> None:
+def test_two_spellings_of_an_address_are_equal(spellings: tuple[str, str]) -> None:
     first, second = spellings
     assert canonical_uri(first) == canonical_uri(second)
 
 
 @given(st.one_of(st.text(), st.text().map("https://a.example/{}".format), st.text().map("https://{}".format)))
-def test_the_form_is_a_fixed_point_of_printable_ascii(text: str) -> None:
+def test_the_canonical_form_is_idempotent_and_printable_ascii(text: str) -> None:
     try:
         canonical = canonical_uri(text)
     except UnusableUri:

@@ -1,4 +1,4 @@
-"""The callers of the JSON API, for tests through HTTP."""
+"""Fixtures of the JSON API, for tests through HTTP."""
 
 from tests.api.conftest import ada, anonymous, developer, new_developer, new_person, rival
 

@@ -1,4 +1,4 @@
-"""Whose policies bind a call and whose log holds it: the agent's organization's and the asking service's, over HTTP."""
+"""The policies and the logs of both organizations apply to a request: the agent's and the service's (over HTTP)."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class Tenant:
         self.identifier = self.server["identifier"]
 
     def ask(self, token: str, **fields: Any) -> Json:
-        """Ask as the resource server."""
+        """Verify a token as the resource server."""
         service = Api(Authorization=basic(self.server["id"], self.server["secret"]))
         return expect(200, service.post("/tokens/verify", question(token, **fields)))
 
@@ -51,7 +51,7 @@ def home(developer: Api) -> Tenant:
 
 @pytest.fixture
 def shop(rival: Api) -> Tenant:
-    """The organization of a service that foreign agents use."""
+    """Another organization, whose service the agent uses."""
     return Tenant(rival, "shop.example")
 
 
@@ -67,6 +67,8 @@ def own_agent(home: Tenant) -> Json:
 
 @pytest.fixture
 def token_for(own_agent: Json, ada: Any) -> Any:
+    """Return a function that gets the agent's token for resources."""
+
     def make(*resource: str) -> str:
         named = {"resource": list(resource)} if resource else {}
         return str(tokens_for(own_agent, ada, requestedScopes=SCOPES, **named)["accessToken"])
@@ -76,7 +78,7 @@ def token_for(own_agent: Json, ada: Any) -> Any:
 
 @pytest.fixture
 def stock(ada: Any) -> Any:
-    """Return the function that gets a stock client's token for some resources, in the order named."""
+    """Return a function that gets a stock client's token for resources, in the given order."""
     from accounts.models import User
     from agents.models import Agent
 
@@ -89,8 +91,8 @@ def stock(ada: Any) -> Any:
     return make
 
 
-def test_the_first_resource_named_decides_nothing(home: Tenant, shop: Tenant, stock: Any) -> None:
-    """Seen: named after an attacker's, a service was judged by the attacker's policies, in the attacker's log only."""
+def test_the_order_of_resources_does_not_matter(home: Tenant, shop: Tenant, stock: Any) -> None:
+    """Otherwise an attacker whose resource is named first could set the policies and hide the log entry."""
     policy = shop.policy(NO_MAIL)
     token = stock(home.identifier, shop.identifier)
 
@@ -104,7 +106,7 @@ def test_the_first_resource_named_decides_nothing(home: Tenant, shop: Tenant, st
 
 
 @pytest.mark.parametrize("is_anonymous", [False, True])
-def test_a_foreign_agent_is_bound_by_both_and_logged_for_both(
+def test_policies_and_logs_of_both_organizations_apply(
     home: Tenant, shop: Tenant, third: Tenant, token_for: Any, is_anonymous: bool
 ) -> None:
     token = token_for(shop.identifier)
@@ -114,22 +116,22 @@ def test_a_foreign_agent_is_bound_by_both_and_logged_for_both(
 
     allowed = ask()
     ours = home.policy(NO_MAIL)
-    by_ours = ask()
+    denied_by_home = ask()
     home.api.delete(f"/policies/{ours['id']}")
     theirs = shop.policy(NO_MAIL)
-    by_theirs = ask()
+    denied_by_shop = ask()
     third.policy(NO_MAIL)
 
     assert allowed["allowed"] is True
-    assert by_ours["policy"]["id"] == ours["id"]
-    assert by_theirs["policy"] == {"id": theirs["id"], "name": "Secret plan", "ruleType": "action_blocklist"}
-    decisions = [one["auditId"] for one in (by_theirs, by_ours, allowed)]
+    assert denied_by_home["policy"]["id"] == ours["id"]
+    assert denied_by_shop["policy"] == {"id": theirs["id"], "name": "Secret plan", "ruleType": "action_blocklist"}
+    decisions = [one["auditId"] for one in (denied_by_shop, denied_by_home, allowed)]
     assert [entry["id"] for entry in home.log()] == decisions
     assert [entry["id"] for entry in shop.log()] == decisions
     assert third.log() == []
 
 
-def test_a_policy_for_one_agent_is_for_an_agent_of_its_own_organization(
+def test_a_policy_for_one_agent_applies_only_to_the_organizations_own_agent(
     home: Tenant, shop: Tenant, own_agent: Json, token_for: Any
 ) -> None:
     answer = shop.api.post("/policies", {"name": "x", "rules": NO_MAIL, "agentId": own_agent["id"]})
@@ -138,18 +140,18 @@ def test_a_policy_for_one_agent_is_for_an_agent_of_its_own_organization(
     assert shop.ask(token_for(shop.identifier))["allowed"] is True
 
 
-def test_limits_of_both_count_together_or_not_at_all(home: Tenant, shop: Tenant, token_for: Any) -> None:
+def test_limits_of_both_organizations_count_together_or_not_at_all(home: Tenant, shop: Tenant, token_for: Any) -> None:
     token = token_for(home.identifier, shop.identifier)
     home.policy([{"type": "rate_limit", "config": {**ONE_CALL[0]["config"], "maxRequests": 2}}])
     shop.policy(ONE_CALL)
 
     answers = [shop.ask(token), shop.ask(token), home.ask(token), home.ask(token)]
 
-    # The second did not count at home, for the shop's limit had no room.
+    # The shop's limit denied the second request, so it did not count for the home limit either.
     assert [answer["allowed"] for answer in answers] == [True, False, True, False]
 
 
-def test_in_a_batch_each_question_is_judged_for_the_service_it_names(
+def test_each_request_of_a_batch_is_decided_for_the_service_that_it_names(
     home: Tenant, shop: Tenant, third: Tenant, token_for: Any
 ) -> None:
     shop.policy(NO_MAIL)
@@ -165,32 +167,34 @@ def test_in_a_batch_each_question_is_judged_for_the_service_it_names(
     assert {entry["id"] for entry in home.log()} == set(ids)
 
 
-def test_an_entry_is_listed_once_where_both_are_one_organization(home: Tenant, token_for: Any) -> None:
+def test_an_entry_is_listed_once_if_both_are_the_same_organization(home: Tenant, token_for: Any) -> None:
     decision = home.ask(token_for())
     assert [entry["id"] for entry in home.log()] == [decision["auditId"]]
 
 
-def test_no_one_writes_into_a_log_by_naming_its_resource(home: Tenant, shop: Tenant, token_for: Any) -> None:
+def test_naming_a_resource_does_not_write_to_its_organizations_log(home: Tenant, shop: Tenant, token_for: Any) -> None:
     for token in (token_for(), token_for(home.identifier)):
         assert anonymous(token, resource=shop.identifier)["reason"] == "wrong_audience"
     assert shop.log() == []
     assert len(home.log()) == 2
 
 
-def test_nobody_answers_for_the_audience_of_a_deleted_service(home: Tenant, shop: Tenant, token_for: Any) -> None:
+def test_the_audience_of_a_deleted_service_is_denied(home: Tenant, shop: Tenant, token_for: Any) -> None:
     token = token_for(shop.identifier)
     assert anonymous(token, resource=shop.identifier)["allowed"] is True
     assert shop.api.delete(f"/resource-servers/{shop.server['id']}").status_code == 204
     assert anonymous(token, resource=shop.identifier)["reason"] == "wrong_audience"
 
 
-def test_a_service_that_asks_in_vain_finds_its_question(home: Tenant, shop: Tenant, token_for: Any) -> None:
+def test_a_request_with_a_token_for_another_audience_is_logged_for_the_service(
+    home: Tenant, shop: Tenant, token_for: Any
+) -> None:
     decision = shop.ask(token_for())
     assert decision["reason"] == "wrong_audience"
     assert [entry["id"] for entry in shop.log()] == [entry["id"] for entry in home.log()] == [decision["auditId"]]
 
 
-def test_a_token_that_is_gone_is_logged_for_both_too(
+def test_requests_with_deleted_tokens_are_logged_for_both(
     home: Tenant, shop: Tenant, own_agent: Json, token_for: Any
 ) -> None:
     from tokens.models import AccessToken
@@ -218,7 +222,7 @@ def test_introspection_is_logged_for_both(home: Tenant, shop: Tenant, token_for:
         assert outcomes == ["denied", "allowed"]
 
 
-def test_access_given_to_a_foreign_agent_stands_in_the_services_log(
+def test_access_granted_to_another_organizations_agent_is_in_the_services_log(
     shop: Tenant, third: Tenant, own_agent: Json, ada: Any, token_for: Any
 ) -> None:
     token = token_for(shop.identifier)
@@ -228,7 +232,7 @@ def test_access_given_to_a_foreign_agent_stands_in_the_services_log(
     assert third.log(f"agentId={own_agent['id']}") == []
 
 
-def test_filters_and_pages_hold_in_the_services_log(
+def test_filters_and_pages_work_in_the_services_log(
     home: Tenant, shop: Tenant, own_agent: Json, ada: Any, token_for: Any
 ) -> None:
     token = token_for(shop.identifier)
@@ -246,10 +250,12 @@ def test_filters_and_pages_hold_in_the_services_log(
     assert seen == [denied["auditId"], *reversed(ids)]
 
 
-class TestWalls:
-    """Of each other, the two organizations see ids, what was asked, and what was decided."""
+class TestDisclosure:
+    """The two organizations see only ids, requests and decisions of each other."""
 
-    def test_of_a_foreign_policy_only_the_rules_type_is_told(self, home: Tenant, shop: Tenant, token_for: Any) -> None:
+    def test_the_agents_organization_sees_only_the_rule_type_of_the_services_policy(
+        self, home: Tenant, shop: Tenant, token_for: Any
+    ) -> None:
         token = token_for(shop.identifier)
         policy = shop.policy(NO_MAIL)
         shop.ask(token)
@@ -263,14 +269,18 @@ class TestWalls:
         assert "Secret plan" not in str(ours)
         assert not {"policyName", "ruleIndex", "detail"} & set(ours["metadata"])
 
-    def test_the_service_sees_no_more_of_the_agents_policy(self, home: Tenant, shop: Tenant, token_for: Any) -> None:
+    def test_the_service_does_not_see_the_policy_of_the_agents_organization(
+        self, home: Tenant, shop: Tenant, token_for: Any
+    ) -> None:
         home.policy(NO_MAIL)
         shop.ask(token_for(shop.identifier))
         (entry,) = shop.log()
         assert entry["policyId"] is None
         assert "Secret plan" not in str(entry)
 
-    def test_the_portal_names_no_foreign_agent(self, home: Tenant, shop: Tenant, token_for: Any) -> None:
+    def test_the_portal_does_not_name_agents_of_other_organizations(
+        self, home: Tenant, shop: Tenant, token_for: Any
+    ) -> None:
         from accounts.models import User
 
         shop.ask(token_for(shop.identifier))
@@ -285,7 +295,7 @@ class TestWalls:
             assert "token.verify" in theirs
             assert "SmartMail" not in theirs
 
-    def test_a_person_reads_whose_rule_said_no(self, home: Tenant, shop: Tenant, token_for: Any, ada: Any) -> None:
+    def test_the_user_sees_whose_policy_denied(self, home: Tenant, shop: Tenant, token_for: Any, ada: Any) -> None:
         from accounts.models import User
 
         token = token_for(shop.identifier)
@@ -297,7 +307,7 @@ class TestWalls:
 
 
 @pytest.mark.django_db
-def test_a_batch_costs_no_query_per_question(
+def test_a_batch_needs_no_query_per_request(
     home: Tenant, shop: Tenant, token_for: Any, django_assert_max_num_queries: Any
 ) -> None:
     from core.actor import Actor

@@ -1,4 +1,4 @@
-"""A decision: the first reason that applies, one entry for a token of ours, nothing for anything else."""
+"""A decision has the first reason that applies. It is logged once if we signed the token, and otherwise not at all."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -58,7 +58,7 @@ def test_a_live_token_with_the_scope_is_allowed_and_logged(grant: Grant) -> None
     assert PersonalData.objects.get(pk=entry.id).content["resource"] == "inbox"
 
 
-def test_what_we_did_not_sign_is_answered_alike_and_leaves_no_entry(django_assert_num_queries: Any) -> None:
+def test_tokens_that_we_did_not_sign_get_the_same_answer_and_are_not_logged(django_assert_num_queries: Any) -> None:
     tokens = ["", "x", "a.b.c", "é" * 10, "x" * 1_000_000, "eyJhbGciOiJub25lIn0.e30."]
     requests = [VerifyRequest(token=token, required_scopes=("email:read",), actor=ANONYMOUS) for token in tokens]
     with django_assert_num_queries(0):
@@ -104,25 +104,25 @@ ENDINGS: dict[Reason, Callable[[Grant], Any]] = {
 
 
 @pytest.mark.parametrize("reason", ENDINGS, ids=str)
-def test_each_ending_alone_denies_with_its_reason(grant: Grant, reason: Reason) -> None:
+def test_each_ending_denies_with_its_reason(grant: Grant, reason: Reason) -> None:
     ENDINGS[reason](grant)
     decision = ask(grant)
     assert (decision.allowed, decision.reason) == (False, reason)
     assert entries()[0].content["reason"] == reason
 
 
-def test_of_several_endings_the_first_in_order_is_named(grant: Grant) -> None:
+def test_the_first_of_several_reasons_is_reported(grant: Grant) -> None:
     for reason in reversed(ENDINGS):
         ENDINGS[reason](grant)
         assert ask(grant, "payments:charge").reason is reason
 
 
-def test_a_status_that_nobody_thought_of_denies(grant: Grant) -> None:
+def test_an_unknown_consent_status_denies(grant: Grant) -> None:
     Consent.objects.filter(pk=grant.consent.pk).update(status="paused")
     assert ask(grant).reason is Reason.CONSENT_REVOKED
 
 
-def test_a_swept_token_is_still_known_by_its_signature(grant: Grant) -> None:
+def test_a_deleted_token_is_still_recognized_by_its_signature(grant: Grant) -> None:
     with time_machine.travel(datetime.now().astimezone() + timedelta(days=40), tick=False):
         delete_expired_tokens()
         assert not AccessToken.objects.exists()
@@ -130,7 +130,7 @@ def test_a_swept_token_is_still_known_by_its_signature(grant: Grant) -> None:
         assert len(entries()) == 1
 
 
-def test_a_narrowed_agent_narrows_the_grant_and_a_widened_one_does_not(grant: Grant) -> None:
+def test_removing_a_scope_from_an_agent_narrows_the_grant_but_adding_one_does_not_widen_it(grant: Grant) -> None:
     update_agent(actor=SYSTEM, agent=grant.agent, changes={"allowed_scopes": ["email:read", "files:read"]})
 
     assert ask(grant, "email:read").granted_scopes == ("email:read",)
@@ -154,7 +154,7 @@ def test_a_narrowed_agent_narrows_the_grant_and_a_widened_one_does_not(grant: Gr
         ("own", None, "foreign", False),
     ],
 )
-def test_a_token_is_for_its_audience(
+def test_a_token_is_allowed_only_for_its_audience(
     grant: Grant, audience: str | None, asked_by: str | None, resource: str | None, expected: bool
 ) -> None:
     other = make_grant(email="eve@example.com", developer="eve-dev@example.com")
@@ -178,7 +178,7 @@ def test_a_token_is_for_its_audience(
     assert decision.reason is (None if expected else Reason.WRONG_AUDIENCE)
 
 
-def test_a_policy_denies_names_its_rule_and_a_change_counts_at_once(grant: Grant) -> None:
+def test_a_policy_denial_names_the_rule_and_edits_apply_at_once(grant: Grant) -> None:
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
     policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="No mail", rules=rules)
 
@@ -198,7 +198,7 @@ def test_an_unreadable_rule_denies(grant: Grant) -> None:
     assert ask(grant).reason is Reason.POLICY_DENIED
 
 
-def test_a_limit_is_exact_within_one_batch_and_a_denied_call_does_not_count(grant: Grant) -> None:
+def test_a_limit_is_exact_within_a_batch_and_denied_requests_do_not_count(grant: Grant) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 2, "windowSeconds": 3600, "scope": "per_user"}}]
     create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Two", rules=rules)
     bad = VerifyRequest(token=grant.access_token, required_scopes=("files:read",), actor=ANONYMOUS)
@@ -211,7 +211,7 @@ def test_a_limit_is_exact_within_one_batch_and_a_denied_call_does_not_count(gran
     assert 3500 < decisions[-1].retry_after_seconds <= 3660
 
 
-def test_rules_look_at_the_stated_address_or_an_anonymous_callers_own(grant: Grant) -> None:
+def test_rules_check_the_address_in_the_context_or_an_anonymous_callers_own(grant: Grant) -> None:
     rules = [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]
     create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Home", rules=rules)
     server = ResourceServer.objects.create(organization=grant.agent.organization, name="s", identifier="https://s")
@@ -222,7 +222,7 @@ def test_rules_look_at_the_stated_address_or_an_anonymous_callers_own(grant: Gra
     assert ask(grant, resource_server=server, context={"ip": "203.0.113.9"}).allowed
 
 
-def test_when_the_log_cannot_be_written_nothing_is_allowed_or_counted(
+def test_nothing_is_allowed_or_counted_if_the_log_cannot_be_written(
     grant: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 60, "scope": "global"}}]
@@ -238,7 +238,7 @@ def test_when_the_log_cannot_be_written_nothing_is_allowed_or_counted(
     assert ask(grant).allowed
 
 
-def test_a_person_who_was_deleted_ends_the_token_and_keeps_the_log(grant: Grant) -> None:
+def test_deleting_a_user_ends_their_tokens_and_keeps_the_log(grant: Grant) -> None:
     ask(grant)
     User.objects.filter(pk=grant.user.pk).delete()
 

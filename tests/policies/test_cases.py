@@ -1,4 +1,4 @@
-"""The rule types against `cases/`: what they allow, what they deny, and what they want counted."""
+"""The rule types with the cases in `cases/`: what they allow, deny and count."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +32,7 @@ def read_cases() -> Iterator[Any]:
 
 
 def read_rules() -> Iterator[Rule]:
-    """Yield the rules of all cases that can be read."""
+    """Yield the valid rules of all cases."""
     for path in sorted(CASES.glob("*.yaml")):
         for case in yaml.safe_load(path.read_text()):
             for raw in case["rules"]:
@@ -51,7 +51,7 @@ def context_of(call: dict[str, Any]) -> RuleContext:
 
 
 @pytest.mark.parametrize(("rules", "call"), list(read_cases()))
-def test_the_case_holds(rules: list[Any], call: dict[str, Any]) -> None:
+def test_case(rules: list[Any], call: dict[str, Any]) -> None:
     evaluation = evaluate([compile_policy("pol_1", "A policy", rules)], context_of(call))
 
     assert (evaluation.denied_by and evaluation.denied_by.rule_type) == call.get("denied_by")

@@ -20,7 +20,7 @@ PASS = {"type": "action_blocklist", "config": {"actions": []}}
 
 
 def rule(answer: Any = None, counters: Any = ()) -> CompiledRule:
-    """A rule that gives these answers, or raises them."""
+    """Return a rule that returns these values, or raises those that are exceptions."""
 
     def give(value: Any) -> Any:
         if isinstance(value, BaseException):
@@ -40,7 +40,7 @@ def test_the_denial_names_policy_and_rule() -> None:
     assert (denial.rule_type, denial.rule_index) == ("action_blocklist", 1)
 
 
-def test_of_several_denials_the_first_in_order_is_named() -> None:
+def test_the_first_of_several_denials_is_reported() -> None:
     policies = [
         compile_policy("pol_1", "First", [PASS, BLOCK, BLOCK]),
         compile_policy("pol_2", "Second", [BLOCK]),
@@ -59,11 +59,11 @@ def test_without_policies_nothing_is_denied_or_counted() -> None:
     assert evaluation.counter_requests == ()
 
 
-def test_a_denied_call_has_nothing_to_count() -> None:
+def test_a_denied_request_counts_nothing() -> None:
     assert evaluate([compile_policy("pol_1", "Name", [LIMIT, BLOCK])], CONTEXT).counter_requests == ()
 
 
-def test_a_limit_without_room_denies_in_the_name_of_its_rule() -> None:
+def test_an_exceeded_limit_is_a_denial_by_its_rule() -> None:
     evaluation = evaluate([compile_policy("pol_1", "Name", [PASS, LIMIT])], CONTEXT)
 
     denial = evaluation.limits[0].denial(retry_after_seconds=7)
@@ -72,7 +72,7 @@ def test_a_limit_without_room_denies_in_the_name_of_its_rule() -> None:
     assert denial.retry_after_seconds == 7
 
 
-def test_limits_of_several_policies_keep_their_order_and_their_keys_apart() -> None:
+def test_limits_of_several_policies_keep_their_order_and_have_different_keys() -> None:
     evaluation = evaluate([compile_policy(name, name, [LIMIT]) for name in ("pol_2", "pol_1")], CONTEXT)
 
     assert [limit.policy.id for limit in evaluation.limits] == ["pol_2", "pol_1"]
@@ -92,9 +92,7 @@ def test_limits_of_several_policies_keep_their_order_and_their_keys_apart() -> N
         rule(counters=ValueError("key too long")),
     ],
 )
-def test_whatever_goes_wrong_in_a_rule_denies_and_is_logged(
-    broken: CompiledRule, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_any_error_in_a_rule_denies_and_is_logged(broken: CompiledRule, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         denial = evaluate([CompiledPolicy("pol_1", "Name", (broken,))], CONTEXT).denied_by
 
@@ -104,7 +102,7 @@ def test_whatever_goes_wrong_in_a_rule_denies_and_is_logged(
 
 
 @pytest.mark.parametrize("raw", [None, 1, "rules", {"type": "rate_limit"}, [None], [[]], [{}], [{"type": 1}]])
-def test_what_cannot_be_read_denies_and_is_logged(raw: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_rules_deny_and_are_logged(raw: Any, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
         policy = compile_policy("pol_1", "Name", raw)
 
@@ -112,7 +110,7 @@ def test_what_cannot_be_read_denies_and_is_logged(raw: Any, caplog: pytest.LogCa
     assert "pol_1" in caplog.text
 
 
-def test_an_unreadable_rule_is_named_by_its_type_and_spares_no_other() -> None:
+def test_an_unknown_rule_denies_under_its_stored_type() -> None:
     policy = compile_policy("pol_1", "Name", [PASS, {"type": "moon_phase", "config": {}}])
 
     denial = evaluate([policy], CONTEXT).denied_by
@@ -121,7 +119,7 @@ def test_an_unreadable_rule_is_named_by_its_type_and_spares_no_other() -> None:
     assert (denial.rule_type, denial.rule_index) == ("moon_phase", 1)
 
 
-def test_a_context_without_a_readable_address_denies_only_where_one_is_asked_for() -> None:
+def test_a_request_without_an_address_is_denied_only_by_address_rules() -> None:
     allowlist = {"type": "ip_allowlist", "config": {"cidrs": ["0.0.0.0/0", "::/0"]}}
 
     assert evaluate([compile_policy("pol_1", "Name", [allowlist])], CONTEXT).denied_by
@@ -152,7 +150,7 @@ raw_rules = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(raw_rules, max_size=4), st.sampled_from([("email:read",), ("payments:charge", "email:read")]))
-def test_the_order_of_rules_changes_neither_the_answer_nor_what_is_counted(
+def test_the_order_of_rules_changes_neither_the_decision_nor_the_counters(
     rules: list[Any], scopes: tuple[str, ...]
 ) -> None:
     ctx = RuleContext(now=CONTEXT.now, agent_id="agt_1", scopes=scopes)
@@ -162,14 +160,14 @@ def test_the_order_of_rules_changes_neither_the_answer_nor_what_is_counted(
     assert len({tuple(sorted(map(repr, each.counter_requests))) for each in evaluations}) == 1
 
 
-def test_a_denial_is_a_value_with_the_time_to_wait() -> None:
+def test_a_denial_has_the_time_to_wait() -> None:
     denial = evaluate([CompiledPolicy("pol_1", "Name", (rule(Denial("later", 5)),))], CONTEXT).denied_by
 
     assert denial
     assert (denial.detail, denial.retry_after_seconds) == ("later", 5)
 
 
-def test_what_a_rule_wants_counted_comes_through() -> None:
+def test_the_counters_of_a_rule_are_returned() -> None:
     wanted = (CounterRequest("a", 1, 1), CounterRequest("b", 2, 2))
 
     evaluation = evaluate([CompiledPolicy("pol_1", "Name", (rule(counters=wanted), rule()))], CONTEXT)

@@ -1,4 +1,4 @@
-"""Edits of limits beside calls under way, and the plan of an edit."""
+"""Edits of limits during requests, and the plan of an edit."""
 
 import threading
 from collections import Counter
@@ -40,7 +40,7 @@ def limit(window: int, scope: str) -> dict[str, Any]:
     ],
     ids=["windows", "scopes"],
 )
-def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: list[tuple[int, str]]) -> None:
+def test_edits_during_requests_allow_exactly_as_many_as_the_limit(edits: list[tuple[int, str]]) -> None:
     grant = make_grant(scopes=["email:read"])
     organization = grant.agent.organization
     policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "per_user")])
@@ -68,7 +68,7 @@ def test_calls_made_during_edits_pass_exactly_as_often_as_the_limit_says(edits: 
         update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
         if not any(thread.is_alive() for thread in threads):
             break
-        answered.acquire(timeout=0.1)  # edits without a pause would leave SQLite's write lock to no caller
+        answered.acquire(timeout=0.1)  # without a pause, the edits would never release SQLite's write lock
     for thread in threads:
         thread.join(60)
     assert errors == []
@@ -81,7 +81,7 @@ def _ask(grant: Grant) -> bool:
 
 
 @pytest.mark.django_db
-def test_an_edit_that_fails_leaves_the_counters_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_that_fails_does_not_change_the_counters(monkeypatch: pytest.MonkeyPatch) -> None:
     grant = make_grant(scopes=["email:read"])
     organization = grant.agent.organization
     policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[limit(3600, "global")])
@@ -110,14 +110,14 @@ def test_a_verify_counts_in_no_more_than_three_retired_limits() -> None:
     assert len(ledger.charged) <= 4
 
 
-def test_the_longest_window_of_each_scope_is_retired_and_a_longer_one_in_force_replaces_it() -> None:
+def test_only_the_longest_window_of_each_scope_is_retired_and_only_if_none_longer_is_in_force() -> None:
     ledger = plan_limits(Ledger("pol_1"), {HOUR, DAY, TOGETHER}, set(), NOW).ledger
     assert set(ledger.retired) == {DAY, TOGETHER}
     assert set(plan_limits(Ledger("pol_1"), {HOUR}, {DAY}, NOW).ledger.retired) == set()
     assert set(plan_limits(Ledger("pol_1"), {DAY}, {HOUR}, NOW).ledger.retired) == {DAY}
 
 
-def test_a_retired_limit_that_stands_in_for_a_shorter_one_counts_until_that_one_runs_out() -> None:
+def test_a_retired_limit_that_replaces_a_shorter_one_counts_until_the_shorter_one_would_end() -> None:
     first = plan_limits(Ledger("pol_1"), {DAY}, {HOUR}, NOW).ledger
     later = NOW + timedelta(days=1)
     second = plan_limits(first, {HOUR}, set(), later).ledger
@@ -139,7 +139,7 @@ def test_an_added_limit_starts_from_the_shortest_window_that_covers_it_or_else_f
     }
 
 
-def test_what_the_same_scope_is_too_short_to_know_comes_from_another_scope() -> None:
+def test_requests_too_old_for_a_limit_of_the_same_scope_come_from_another_scope() -> None:
     known = {LimitKind(60, "per_user"), LimitKind(600, "per_agent"), TOGETHER}
     added = {LimitKind(300, "per_user"), DAY}
     plan = plan_limits(Ledger("pol_1"), known, known | added, NOW)
@@ -164,12 +164,12 @@ def test_a_ledger_is_stored_and_read_again() -> None:
 
 
 @pytest.mark.parametrize("damage", [{"retired": [{}]}, {"charged": 1}, [], {"retired": [{"until": "x"}]}])
-def test_a_ledger_that_cannot_be_read_denies(damage: Any) -> None:
+def test_a_damaged_ledger_denies(damage: Any) -> None:
     policy = compile_policy("pol_1", "P", [limit(60, "global")], damage or ["x"])
     assert evaluate([policy], RuleContext(now=NOW, agent_id="agt_1")).denied_by
 
 
-def test_a_rule_that_cannot_be_read_has_no_limit() -> None:
+def test_an_invalid_rule_has_no_limit() -> None:
     broken = {"type": "rate_limit", "config": {"maxRequests": 0}}
     assert limit_kinds([broken, None, limit(60, "global")]) == {LimitKind(60, "global")}
     assert limit_kinds("nonsense") == set()

@@ -1,6 +1,6 @@
-"""Whatever edits a policy goes through, no window holds more calls than its limit says: random histories.
+"""Random histories of edits and requests: no window ever contains more requests than its limit allows.
 
-Set `LIMIT_HISTORIES` to try more of them.
+Set `LIMIT_HISTORIES` to the number of histories to try.
 """
 
 import os
@@ -31,7 +31,7 @@ type Limit = tuple[int, str, int]
 
 @dataclass(frozen=True)
 class Step:
-    """A wait in seconds, an edit or None, calls (agent, user, how many), whether the policy is switched on or off."""
+    """A wait in seconds, then an edit or None, and calls (agent, user, number). `is_switched` toggles the policy."""
 
     wait: int
     limits: list[Limit] | None
@@ -41,7 +41,7 @@ class Step:
 
 @dataclass
 class Call:
-    """An allowed call, and until when the policy has promised to remember it."""
+    """An allowed call, and until when the policy must remember it."""
 
     at: int
     agent: str
@@ -54,10 +54,11 @@ class Call:
 
 @dataclass
 class Oracle:
-    """Every allowed call in a plain list, and what the promise says about it.
+    """A simple model of the limits: a list of all allowed calls, and how long each must be remembered.
 
-    A call is remembered for the longest window in force when it was made or added while it is remembered. Where no
-    limit is in force, it is remembered until the window of a removed one has passed since the removal.
+    A call is remembered for the longest window that is in force when it is made, or that is added while it is
+    remembered. If no limit is in force, it is remembered until the windows of removed limits have passed since their
+    removal.
     """
 
     limits: list[Limit] = field(default_factory=list)
@@ -73,7 +74,7 @@ class Oracle:
                 call.remembered_until = max([call.remembered_until, *(call.at + window for window, _, _ in limits)])
 
     def allow(self, agent: str, user: str, now: int) -> None:
-        """Note an allowed call. Raises `AssertionError` if a limit in force had no room for it."""
+        """Record an allowed call. Raises `AssertionError` if it exceeds a limit that is in force."""
         ends = [now + window for window, _, _ in self.limits] + [at + window for at, window in self.removed]
         call = Call(now, agent, user, max(ends, default=now))
         self.calls.append(call)
@@ -101,7 +102,7 @@ class World:
         self._update(enabled=not self.policy.enabled)
 
     def call(self, agent: str, user: str) -> bool:
-        """Return whether the call is allowed, as a decision finds it out."""
+        """Return whether a decision would allow the call."""
         policy = self.policy
         compiled = compile_policy(policy.id, policy.name, policy.rules, policy.limit_history)
         evaluation = evaluate([compiled], RuleContext(now=clock.now(), agent_id=agent, user_id=user))
@@ -118,7 +119,7 @@ WAITS = (1, 10, 61, 400, 890, 1000, 1790, 1810, 3690)
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Step]:
-    """Return steps that mostly replace one limit by another: the fewer limits are in force, the more can be lost."""
+    """Return steps that mostly replace one limit with another, because with few limits most counts can be lost."""
     scopes = draw(st.sampled_from([("per_user",), SCOPES]))
     limits = st.tuples(st.sampled_from(WINDOWS), st.sampled_from(scopes), st.just(5))
     sizes = st.tuples(st.sampled_from(WINDOWS), st.sampled_from(scopes), st.integers(2, 6))
@@ -145,13 +146,15 @@ def organization(db: None) -> Organization:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories())
-def test_no_window_ever_holds_more_calls_than_its_limit_says(organization: Organization, history: list[Step]) -> None:
+def test_no_window_contains_more_requests_than_its_limit_allows(
+    organization: Organization, history: list[Step]
+) -> None:
     with transaction.atomic(), time_machine.travel(START, tick=False) as traveller:
-        _live_through(World(organization), history, traveller)
+        _replay(World(organization), history, traveller)
         transaction.set_rollback(True)
 
 
-def _live_through(world: World, history: list[Step], traveller: time_machine.Traveller) -> None:
+def _replay(world: World, history: list[Step], traveller: time_machine.Traveller) -> None:
     oracle, now = Oracle(), 0
     for step in history:
         now += step.wait

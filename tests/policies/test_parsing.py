@@ -32,7 +32,7 @@ def rejected_field(rule_type: str, config: Any) -> str:
         ("ip_allowlist", {"cidrs": ["10.0.0.0/8", "::/0", "192.0.2.1", "2001:db8::1/128"]}),
     ],
 )
-def test_what_the_contract_describes_is_accepted(rule_type: str, config: dict[str, Any]) -> None:
+def test_documented_configurations_are_accepted(rule_type: str, config: dict[str, Any]) -> None:
     (rule,) = parse_rules([{"type": rule_type, "config": config}])
 
     assert rule.type == rule_type
@@ -54,7 +54,7 @@ def test_what_the_contract_describes_is_accepted(rule_type: str, config: dict[st
         ({"scope": ["global"]}, ".scope"),
     ],
 )
-def test_a_wrong_rate_limit_names_its_field(change: dict[str, Any], field: str) -> None:
+def test_an_invalid_rate_limit_names_its_field(change: dict[str, Any], field: str) -> None:
     assert rejected_field("rate_limit", LIMIT | change) == field
 
 
@@ -85,7 +85,7 @@ def test_a_wrong_rate_limit_names_its_field(change: dict[str, Any], field: str) 
         ({"timezone": None}, ".timezone"),
     ],
 )
-def test_a_wrong_time_window_names_its_field(change: dict[str, Any], field: str) -> None:
+def test_an_invalid_time_window_names_its_field(change: dict[str, Any], field: str) -> None:
     assert rejected_field("time_window", HOURS | change) == field
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_time_window_names_its_field(change: dict[str, Any], field: str)
         (["email:**"], ".actions.0"),
     ],
 )
-def test_a_wrong_list_of_actions_names_its_entry(rule_type: str, actions: Any, field: str) -> None:
+def test_an_invalid_list_of_actions_names_its_entry(rule_type: str, actions: Any, field: str) -> None:
     assert rejected_field(rule_type, {"actions": actions}) == field
 
 
@@ -132,11 +132,11 @@ def test_a_wrong_list_of_actions_names_its_entry(rule_type: str, actions: Any, f
         True,
     ],
 )
-def test_a_wrong_address_range_names_its_entry(cidr: Any) -> None:
+def test_an_invalid_address_range_names_its_entry(cidr: Any) -> None:
     assert rejected_field("ip_allowlist", {"cidrs": ["10.0.0.0/8", cidr]}) == ".cidrs.1"
 
 
-def test_a_range_with_host_bits_is_told_the_right_one() -> None:
+def test_a_range_with_host_bits_suggests_the_correct_range() -> None:
     errors = rejected({"type": "ip_allowlist", "config": {"cidrs": ["10.1.2.3/8"]}})
 
     assert "Use 10.0.0.0/8" in errors["rules.0.config.cidrs.0"]
@@ -150,7 +150,7 @@ def test_an_unknown_type_is_named_with_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("name", [None, 1, ["rate_limit"], {"a": 1}, True, "Rate_Limit", ""])
-def test_what_is_no_type_is_refused(name: Any) -> None:
+def test_an_invalid_type_is_refused(name: Any) -> None:
     assert list(rejected({"type": name, "config": LIMIT})) == ["rules.0.type"]
 
 
@@ -161,7 +161,7 @@ def test_an_unknown_config_field_is_named_with_the_known_ones() -> None:
     assert "maxRequests, windowSeconds, scope" in errors["rules.0.config.burst"]
 
 
-def test_an_unknown_field_beside_the_config_is_named() -> None:
+def test_an_unknown_field_of_a_rule_is_named() -> None:
     assert list(rejected({"type": "rate_limit", "config": LIMIT, "enabled": True})) == ["rules.0.enabled"]
 
 
@@ -201,7 +201,7 @@ def test_at_most_twenty_rules_are_accepted() -> None:
     assert list(rejected(*[rule] * 21)) == ["rules"]
 
 
-def test_all_errors_are_told_at_once_by_their_place() -> None:
+def test_all_errors_are_returned_together_with_their_paths() -> None:
     errors = rejected(
         {"type": "rate_limit", "config": LIMIT},
         {"type": "rate_limit", "config": LIMIT | {"maxRequests": 0, "scope": "x"}},
@@ -211,7 +211,7 @@ def test_all_errors_are_told_at_once_by_their_place() -> None:
     assert set(errors) == {"rules.1.config.maxRequests", "rules.1.config.scope", "rules.2.type"}
 
 
-def test_hostile_names_come_back_short_and_in_ascii() -> None:
+def test_hostile_names_are_shortened_and_escaped_in_errors() -> None:
     errors = rejected(
         {"type": "\ud800" + "x" * 10_000, "config": {}},
         {"type": "rate_limit", "config": LIMIT | {"ü" * 10_000: 1}},

@@ -23,7 +23,7 @@ class CoinToss(Rule):
 """
 
 
-def test_adding_a_type_is_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_type_is_added_by_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "coin_toss.py").write_text(NEW_TYPE)
     monkeypatch.setattr(policies.rules, "__path__", [*policies.rules.__path__, str(tmp_path)])
     try:
@@ -38,7 +38,7 @@ def test_adding_a_type_is_adding_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert denial.detail == "Tails."
 
 
-def test_two_types_with_one_name_stop_the_import() -> None:
+def test_two_types_with_the_same_name_are_an_error() -> None:
     class Second(Rule):
         def check(self, ctx: RuleContext) -> None:
             return None

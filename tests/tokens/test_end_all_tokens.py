@@ -1,4 +1,4 @@
-"""The command for a database that was restored from a backup."""
+"""`end_all_tokens`, the command to run after a restore."""
 
 import json
 
@@ -14,7 +14,7 @@ from tokens.issuing import IssuedTokens
 pytestmark = pytest.mark.django_db
 
 
-def test_every_token_ends_and_the_log_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_tokens_end_and_the_reason_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     grant = make_grant()
     assert is_allowed(grant.access_token)
 
@@ -28,12 +28,12 @@ def test_every_token_ends_and_the_log_says_why(capsys: pytest.CaptureFixture[str
     assert grant.agent.organization_id in entry.organization_ids
 
 
-def test_it_asks_for_a_reason() -> None:
+def test_a_reason_is_required() -> None:
     with pytest.raises(CommandError, match="--reason"):
         call_command("end_all_tokens")
 
 
-def test_what_had_ended_is_not_counted_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_families_that_had_ended_are_not_counted(capsys: pytest.CaptureFixture[str]) -> None:
     make_grant()
     call_command("end_all_tokens", "--reason", "first")
     call_command("end_all_tokens", "--reason", "second")

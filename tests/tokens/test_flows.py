@@ -1,4 +1,4 @@
-"""Codes and refresh tokens work once; what a replay or a revocation ends stays ended."""
+"""Codes and refresh tokens work once. Tokens that a replay or a revocation ended stay ended."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ def test_a_replayed_code_ends_what_it_issued() -> None:
     assert Entry.objects.filter(event=Event.TOKEN_REPLAYED).count() == 1
 
 
-def test_only_a_client_that_has_authenticated_learns_that_a_code_was_replayed() -> None:
+def test_only_an_authenticated_client_is_told_that_a_code_was_replayed() -> None:
     grant = make_grant()
     told = exchange(grant.agent, grant.code)
     grant.agent.client_type = "public"
@@ -78,7 +78,7 @@ def test_only_a_client_that_has_authenticated_learns_that_a_code_was_replayed() 
     assert untold.detail == exchange(grant.agent, "no-such-code").detail
 
 
-def test_a_code_of_another_client_is_refused_and_stays_good() -> None:
+def test_another_clients_code_is_refused_and_stays_usable() -> None:
     agent, code = make_code()
     other = make_agent(make_developer("other@example.com", "Other"))
     assert isinstance(exchange(other, code), Refusal)
@@ -96,7 +96,7 @@ def test_a_code_of_another_client_is_refused_and_stays_good() -> None:
         (CHALLENGE, CHALLENGE, False),
     ],
 )
-def test_the_verifier_must_fit_the_challenge(challenge: str, verifier: str, works: bool) -> None:
+def test_the_verifier_must_match_the_challenge(challenge: str, verifier: str, works: bool) -> None:
     agent, code = make_code(code_challenge=challenge)
     assert isinstance(exchange(agent, code, code_verifier=verifier), IssuedTokens) is works
 
@@ -104,7 +104,7 @@ def test_the_verifier_must_fit_the_challenge(challenge: str, verifier: str, work
 @pytest.mark.parametrize(
     ("uri", "works"), [(None, True), ("same", True), ("https://evil.example/", False), ("", False)]
 )
-def test_a_redirect_uri_that_is_given_must_be_the_one_of_the_request(uri: str | None, works: bool) -> None:
+def test_a_redirect_uri_must_be_that_of_the_request_if_present(uri: str | None, works: bool) -> None:
     agent, code = make_code()
     uri = AuthorizationCode.objects.get().redirect_uri if uri == "same" else uri
     assert isinstance(exchange(agent, code, redirect_uri=uri), IssuedTokens) is works
@@ -140,7 +140,7 @@ def test_a_narrow_refresh_does_not_narrow_the_family() -> None:
     assert set(full.scopes) == {"email:read", "email:send"}
 
 
-def test_a_wider_refresh_is_refused_and_costs_nothing() -> None:
+def test_a_refresh_with_more_scopes_is_refused_without_using_the_token() -> None:
     grant = make_grant()
     refusal = refresh(grant, scopes=["email:read", "payments:charge"])
     assert isinstance(refusal, Refusal)
@@ -149,7 +149,7 @@ def test_a_wider_refresh_is_refused_and_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize("ending", ["consent", "user", "agent", "scopes", "family"])
-def test_nothing_is_issued_once_the_grant_has_ended(ending: str) -> None:
+def test_nothing_is_issued_after_the_grant_has_ended(ending: str) -> None:
     grant = make_grant()
     endings = {
         "consent": lambda: revoke_consent(actor=SYSTEM, consent=grant.consent),
@@ -164,14 +164,14 @@ def test_nothing_is_issued_once_the_grant_has_ended(ending: str) -> None:
     assert refusal.code == "invalid_grant"
 
 
-def test_a_refresh_token_lives_thirty_days() -> None:
+def test_a_refresh_token_expires_after_thirty_days() -> None:
     with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
         grant = make_grant()
         traveller.shift(timedelta(days=30))
         assert isinstance(refresh(grant), Refusal)
 
 
-def test_either_token_revokes_the_family_and_strangers_revoke_nothing() -> None:
+def test_either_token_revokes_the_family_but_not_for_other_clients() -> None:
     grant = make_grant()
     other = make_agent(make_developer("other@example.com", "Other"))
 
@@ -185,13 +185,13 @@ def test_either_token_revokes_the_family_and_strangers_revoke_nothing() -> None:
     assert not revoke_token(actor=ANONYMOUS, token=grant.refresh_token)
 
 
-def test_a_later_scope_of_the_agent_does_not_reach_an_old_consent() -> None:
+def test_a_scope_that_the_user_left_out_is_not_granted() -> None:
     agent, user = make_agent(make_developer("dev@example.com", "Acme")), make_user("ada@example.com")
     consent = allow(ask(agent, scopes=["email:read", "email:send"]), user, ["email:read"])
     assert consent.granted_scopes == ["email:read"]
 
 
-def test_a_client_on_its_own_gets_no_refresh_token_and_no_more_than_it_may() -> None:
+def test_client_credentials_give_no_refresh_token_and_only_allowed_scopes() -> None:
     agent = make_agent(make_developer("dev@example.com", "Acme"), allowed_scopes=["db:read"])
     issued = issue_client_token(actor=ANONYMOUS, agent=agent, scopes=[])
     assert isinstance(issued, IssuedTokens)
@@ -203,7 +203,7 @@ def test_a_client_on_its_own_gets_no_refresh_token_and_no_more_than_it_may() -> 
     assert isinstance(refusal, Refusal)
 
 
-def test_the_sweep_deletes_what_nobody_can_use_and_is_repeatable() -> None:
+def test_the_sweep_deletes_expired_rows_and_can_be_repeated() -> None:
     with time_machine.travel(datetime.now().astimezone(), tick=False) as traveller:
         make_grant()
         assert delete_expired_codes() + delete_expired_tokens() == 0

@@ -1,4 +1,4 @@
-"""Signing keys: created once, rotated without an outage, bound to their algorithm, sealed."""
+"""Signing keys are created once, rotated without an outage, bound to an algorithm and stored encrypted."""
 
 import base64
 import hashlib
@@ -26,7 +26,7 @@ ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 
 
 @pytest.fixture(autouse=True)
-def _cold_process() -> None:
+def _empty_key_caches() -> None:
     """Start like a new process, which has no keys in memory."""
     keys._signing.clear()
     keys._verifying.clear()
@@ -38,7 +38,7 @@ def issue() -> str:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_every_algorithm_signs_what_it_reads(algorithm: str) -> None:
+def test_tokens_of_every_algorithm_can_be_read(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         token = issue()
     header = jwt.get_unverified_header(token)
@@ -70,7 +70,7 @@ def test_the_id_of_a_key_is_its_thumbprint(algorithm: str, members: tuple[str, .
     assert set(key) == {*members, "kid", "use", "alg"}
 
 
-def test_a_switch_of_algorithm_keeps_live_tokens() -> None:
+def test_changing_the_algorithm_keeps_tokens_valid() -> None:
     with override_settings(JWT_ALGORITHM="HS256"):
         token = issue()
     keys.current_key(clock.now())
@@ -78,12 +78,12 @@ def test_a_switch_of_algorithm_keeps_live_tokens() -> None:
     assert SigningKey.objects.count() == 2
 
 
-def test_a_key_is_stored_sealed() -> None:
+def test_a_private_key_is_stored_encrypted() -> None:
     keys.current_key(clock.now())
     assert b"PRIVATE KEY" not in bytes(SigningKey.objects.get().private_sealed)
 
 
-def test_a_new_secret_signs_with_a_new_key_and_still_reads_the_old_one() -> None:
+def test_a_new_secret_signs_with_a_new_key_and_keeps_old_tokens_valid() -> None:
     token = issue()
     with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
         assert keys.current_key(clock.now()).kid != jwt.get_unverified_header(token)["kid"]
@@ -91,7 +91,7 @@ def test_a_new_secret_signs_with_a_new_key_and_still_reads_the_old_one() -> None
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_only_keys_of_another_secret_are_noticed(algorithm: str) -> None:
+def test_keys_that_another_secret_sealed_are_detected(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         assert not keys.opens_no_stored_key(clock.now()), "there is none"
         keys.current_key(clock.now())
@@ -102,7 +102,7 @@ def test_only_keys_of_another_secret_are_noticed(algorithm: str) -> None:
             assert not keys.opens_no_stored_key(clock.now())
 
 
-def test_rotation_publishes_before_it_signs_and_retires_after_the_last_token() -> None:
+def test_a_new_key_is_published_before_it_signs_and_an_old_one_until_its_tokens_expire() -> None:
     start = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
     with time_machine.travel(start, tick=False) as traveller:
         old = keys.current_key(clock.now()).kid
@@ -119,19 +119,19 @@ def test_rotation_publishes_before_it_signs_and_retires_after_the_last_token() -
 
 
 @override_settings(JWT_ALGORITHM="HS256")
-def test_the_shared_secret_cannot_be_rotated_here() -> None:
+def test_an_hs256_key_cannot_be_rotated() -> None:
     with pytest.raises(Conflict, match="JWT_SECRET"):
         keys.rotate_keys(actor=SYSTEM)
 
 
 @pytest.mark.parametrize("kid", [None, 7, "", "x" * 5, "../../etc/passwd", "a" * 65, ["a"]])
-def test_what_cannot_be_our_key_id_costs_no_query(kid: Any, django_assert_num_queries: Any) -> None:
+def test_a_malformed_key_id_causes_no_query(kid: Any, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert keys.verification_key(kid) is None
 
 
 @pytest.mark.django_db(transaction=True)
-def test_four_first_starts_make_one_key() -> None:
+def test_four_concurrent_starts_create_one_key() -> None:
     start, kids = threading.Barrier(4), []
 
     def first_start() -> None:

@@ -1,4 +1,4 @@
-"""The sweep of old tokens beside those who hold the same rows."""
+"""The sweep of expired tokens while another transaction locks the same rows."""
 
 import threading
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tokens.services import delete_expired_tokens
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_sweep_waits_for_nobody_and_so_cannot_deadlock() -> None:
+def test_the_sweep_skips_locked_rows_and_so_cannot_deadlock() -> None:
     agent, long_ago = make_agent(make_developer("dev@example.com", "Acme")), clock.now() - timedelta(days=3)
     ids = [TokenFamily.objects.create(application=agent, created_at=long_ago, resource=[]).pk for _ in range(2)]
     is_held, is_swept = threading.Event(), threading.Event()
