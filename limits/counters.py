@@ -1,8 +1,8 @@
-"""Exact limits over all processes: sliding-window counters whose only truth is the database.
+"""Exact limits across all processes: sliding-window counters in the database.
 
-A denied call counts nothing, and all limits of one call count together or not at all.
+A denied call is not counted, and a call counts against all of its limits or none.
 
-Danger: read the clock only after `lock_counters`. A reading from before the wait for a lock is stale.
+Danger: read the clock only after `lock_counters`. A time read before waiting for a lock is stale.
 """
 
 import json
@@ -18,7 +18,7 @@ from core.sweeps import BATCH, delete_batch
 from limits.models import Counter
 from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
 
-# One parameter for any number of keys, in key order. A new row without counts may be swept at once.
+# One parameter holds any number of keys, in key order. A new row without counts can be deleted at once.
 _LOCK = """
     INSERT INTO limits_counter (key, slot, counts, expires_at)
     SELECT {key}, 0, {nothing}, %s FROM {keys}
@@ -45,9 +45,9 @@ _SAVE_ON_SQLITE = "UPDATE limits_counter SET slot = %s, counts = %s, expires_at 
 
 @dataclass(frozen=True, slots=True)
 class CounterDenial:
-    """A call did not fit. `index` is the first of its requests without room.
+    """A denied call. `index` is the first of its requests whose counter is full.
 
-    After `retry_after_seconds` all of them have room, unless another call takes it.
+    After `retry_after_seconds` all of them have room, unless other calls use it first.
     """
 
     index: int
@@ -57,9 +57,9 @@ class CounterDenial:
 def take_all(
     calls: Sequence[Sequence[CounterRequest]], read_clock: Callable[[], datetime]
 ) -> list[CounterDenial | None]:
-    """Count a batch of calls; return, in their order, None for each that fits and a denial for each other.
+    """Count a batch of calls. Return, in order, None for each call that fits and a denial for each other call.
 
-    Call it in the transaction that records the outcome: what is rolled back was never counted.
+    Call it in the transaction that records the outcome, so that a rollback also undoes the count.
     """
     counters = lock_counters(request for call in calls for request in call)
     now = read_clock()
@@ -71,9 +71,9 @@ def take_all(
 def take_call(
     call: Sequence[CounterRequest], counters: Mapping[str, LoadedCounter], now: datetime
 ) -> CounterDenial | None:
-    """Count one call in counters that are locked. If any has no room, count nothing and return why.
+    """Count one call in locked counters. If one of them is full, count nothing and return the denial.
 
-    A counter that is asked for twice counts once, under the lower limit.
+    A counter that is requested twice counts once, with the lower limit.
     """
     waits = [_wait(request, counters, now) for request in call]
     if any(waits):
@@ -84,11 +84,11 @@ def take_call(
 
 
 def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
-    """Return the counters of `requests` by key, made if missing, and locked until the transaction ends.
+    """Return the counters of `requests` by key, created if missing, and locked until the transaction ends.
 
-    One statement locks them in key order, so batches that overlap wait for each other and never deadlock:
-    lock once in a transaction. Raises `TransactionManagementError` outside one, and `ValueError` for one key
-    with two windows.
+    One statement locks them in key order, so overlapping batches wait for each other and never deadlock. Call it only
+    once per transaction. Raises `TransactionManagementError` outside a transaction, and `ValueError` for one key with
+    two windows.
     """
     windows = _windows_by_key(requests)
     if not windows:
@@ -102,7 +102,7 @@ def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
 
 
 def save_counters(counters: Iterable[LoadedCounter]) -> None:
-    """Write back the counters that `lock_counters` gave and that were counted in."""
+    """Save those counters from `lock_counters` that have changed."""
     rows = [
         (counter.slot, counter.pack(), _stored(counter.expires_at), counter.key)
         for counter in counters
@@ -119,7 +119,7 @@ def save_counters(counters: Iterable[LoadedCounter]) -> None:
 
 
 def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
-    """Return the counters of `requests` by key as last committed, without a lock: a look, not a promise."""
+    """Return the counters of `requests` by key as last committed. Without a lock, they may change at any time."""
     windows = _windows_by_key(requests)
     rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
     stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
@@ -127,37 +127,40 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
 
 
 def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
-    """Yield the stored counters whose key starts with `prefix`, all of one window, without a lock."""
+    """Yield the stored counters whose key starts with `prefix`, without a lock. All must have the same window."""
     rows = Counter.objects.filter(key__startswith=prefix).exclude(counts=b"").values_list("key", "slot", "counts")
     for key, slot, packed in rows.iterator():
         yield LoadedCounter.unpack(key, window_seconds, slot, bytes(packed))
 
 
 def put_counters(counters: Iterable[LoadedCounter]) -> None:
-    """Replace the counters with the same keys. The caller keeps others from counting in them meanwhile."""
-    rows = [Counter(key=one.key, slot=one.slot, counts=one.pack(), expires_at=one.expires_at) for one in counters]
+    """Replace the counters with the same keys. The caller must prevent concurrent counting in them."""
+    rows = [
+        Counter(key=counter.key, slot=counter.slot, counts=counter.pack(), expires_at=counter.expires_at)
+        for counter in counters
+    ]
     fields = ["slot", "counts", "expires_at"]
     Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
 
 
 def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
-    """Delete up to `limit` counters in which nothing counts at `now`; return how many."""
+    """Delete up to `limit` counters that are empty at `now`; return the number deleted."""
     return delete_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit=limit)
 
 
 def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
     counter = counters[request.key]
-    if request.also:
+    if request.added_key:
         counter = LoadedCounter(request.key, request.window_seconds)
         counter.add(counters[request.key], now)
-        counter.add(counters[request.also], now)
+        counter.add(counters[request.added_key], now)
     return counter.retry_after(request.limit, now)
 
 
 def _windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     windows: dict[str, int] = {}
     for request in requests:
-        for key in filter(None, (request.key, request.also)):
+        for key in filter(None, (request.key, request.added_key)):
             if windows.setdefault(key, request.window_seconds) != request.window_seconds:
                 raise ValueError("A counter must have only one window. Include the window in its key.")
     return windows

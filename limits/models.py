@@ -4,7 +4,7 @@ from django.db import models
 class Counter(models.Model):
     """One exact sliding-window counter. Only `limits.counters` reads or writes these rows.
 
-    `slot` is the number of the newest slot, `counts` a ring of 65 packed counts, one per slot.
+    `slot` is the number of the newest slot. `counts` is a ring buffer of 65 packed counts, one per slot.
     """
 
     key = models.CharField(primary_key=True, max_length=200)

@@ -1,7 +1,7 @@
-"""A throttle that costs no database write, for what anyone may ask many times a second.
+"""A throttle without database writes, for requests that anyone may send many times per second.
 
-The window is cut into slices. Redis counts for all processes together; without Redis, or while it does not answer, each
-process counts by itself. So it never fails open and never fails a request, but the bound is then per process.
+The window is divided into slices. Redis counts across all processes. Without Redis, or while it does not respond, each
+process counts separately: the throttle never fails open and never breaks a request, but the limit is then per process.
 """
 
 import logging
@@ -24,22 +24,22 @@ logger = logging.getLogger(__name__)
 
 SLICES = 10
 MAX_SUBJECTS = 100_000
-EVERYONE_ELSE = "everyone else"
-# Redis that does not answer costs half a second: it is left alone for so long.
-REDIS_REST_SECONDS = 5.0
+OTHER_SUBJECTS = "everyone else"
+# A request to an unresponsive Redis takes half a second, so the next one is sent only after this pause.
+REDIS_PAUSE_SECONDS = 5.0
 
-_redis_rests_until = 0.0
+_redis_paused_until = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class QuickThrottle:
-    """At most `rate` for each subject in any window; refused early by at most one slice, a tenth of the window."""
+    """Allows at most `rate` per subject in any window, and refuses at most one slice, a tenth of the window, early."""
 
     name: str
     rate: str
 
     def hit(self, *subjects: Subject, number: int = 1) -> None:
-        """Count `number` for each subject. Raises `Throttled`, and counts nothing, if that does not fit for one."""
+        """Count `number` for each subject. If one of them has no room, raise `Throttled` and count nothing."""
         if number < 1:
             raise ValueError("The count must be 1 or more.")
         limit, window = parse_rate(self.rate)
@@ -57,21 +57,21 @@ class QuickThrottle:
         raise Throttled(_seconds_up(opens - now) if max(waits) <= SLICES + 1 else window)
 
     def _add(self, names: Sequence[str], current: int, number: int, window: int) -> list[list[int]]:
-        """Add to the current slice; return the counts of each subject, oldest slice first, the current one last."""
+        """Add to the current slice. Return the counts of each subject by slice, oldest first."""
         memory = memory_of(self.name, window)
-        if not settings.REDIS_URL or time.monotonic() < _redis_rests_until:
+        if not settings.REDIS_URL or time.monotonic() < _redis_paused_until:
             return memory.add(names, current, number)
         try:
             return _add_in_redis([f"throttle|{self.name}|{window}|{name}" for name in names], current, number, window)
         except (RedisError, OSError):
-            logger.warning("Redis does not answer, so this process counts by itself", exc_info=True)
-            _let_redis_rest()
+            logger.warning("Redis does not respond, so this process counts separately", exc_info=True)
+            _pause_redis()
             return memory.add(names, current, number)
 
 
 @dataclass(slots=True)
 class Memory:
-    """The counts of one throttle in this process, by slice and subject."""
+    """One throttle's counts in this process, by slice and subject."""
 
     slices: dict[int, dict[str, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -88,9 +88,9 @@ class Memory:
             return [[each.get(name, 0) for each in kept] for name in counted]
 
     def _room_for(self, name: str) -> str:
-        """Return the name to count under. Beyond `MAX_SUBJECTS`, all further subjects share one count."""
+        """Return the name to count under. Beyond `MAX_SUBJECTS`, all other subjects share one count."""
         is_known = any(name in counts for counts in self.slices.values())
-        return name if is_known or sum(map(len, self.slices.values())) < MAX_SUBJECTS else EVERYONE_ELSE
+        return name if is_known or sum(map(len, self.slices.values())) < MAX_SUBJECTS else OTHER_SUBJECTS
 
 
 _memories: dict[tuple[str, int], Memory] = {}
@@ -112,13 +112,13 @@ def _add_in_redis(keys: Sequence[str], current: int, number: int, window: int) -
     return [[*(int(each or 0) for each in past), count] for past, count in pairs]
 
 
-def _let_redis_rest() -> None:
-    global _redis_rests_until
-    _redis_rests_until = time.monotonic() + REDIS_REST_SECONDS
+def _pause_redis() -> None:
+    global _redis_paused_until
+    _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
 
 
 def _wait(counts: Sequence[int], limit: int, number: int) -> int:
-    """Return in how many slices `number` more will fit; 0 if they fit now, more than a window's if never."""
+    """Return after how many slices `number` more will fit: 0 if they fit now, more than a window has if never."""
     others = [*counts[:-1], counts[-1] - number]
     for slices in range(len(counts) + 1):
         if sum(others[slices:]) + number <= limit:

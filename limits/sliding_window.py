@@ -1,9 +1,8 @@
 """The arithmetic of an exact sliding window, without a database.
 
-A window of W seconds is cut into 64 slots, and 65 are kept: the current one and the 64 before it. What
-happened at time e therefore counts until at least e + W, so no window of length W ever holds more than the
-limit; and it counts at most W/64 longer, so that is the most by which a call can be refused early.
-All of it is whole microseconds.
+A window of W seconds is divided into 64 slots, and 65 are stored: the current one and the 64 before it. A call at time
+t therefore counts until at least t + W, so no window of length W ever contains more calls than the limit. It counts for
+at most W/64 longer, so a call is refused at most W/64 early. All times are whole microseconds.
 """
 
 import hashlib
@@ -13,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 SLOTS = 65
-SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, cut into 64
+SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, divided by 64
 KEY_LENGTH = 200
-MAX_COUNT = 2**32 - 1  # what a slot can hold
+MAX_COUNT = 2**32 - 1  # of a slot
 EXPIRY_STEP_SECONDS = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,7 +23,7 @@ _RING = struct.Struct(f"<{SLOTS}I")
 
 
 def counter_key(*parts: object) -> str:
-    """Return a key for a counter, a digest where the parts are too long to be one."""
+    """Return the key of a counter: the joined parts, or their digest if they are too long."""
     key = "|".join(str(part) for part in parts)
     return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
@@ -33,27 +32,27 @@ def counter_key(*parts: object) -> str:
 class CounterRequest:
     """One limit that a call must pass: at most `limit` in any `window_seconds`, counted under `key`.
 
-    The key names the window, so that one row never mixes two, and holds no personal data in clear. What the counter
-    `also` holds, of the same window, weighs in; the call is not counted there.
+    The key must include the window, so that one row never mixes two, and no personal data in plain text. The counts of
+    `added_key`, for the same window, are added to those of `key`, but the call is counted only under `key`.
     """
 
     key: str
     limit: int
     window_seconds: int
-    also: str = ""
+    added_key: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.key) <= KEY_LENGTH:
             raise ValueError(f"A counter's key must have 1 to {KEY_LENGTH} characters.")
-        if len(self.also) > KEY_LENGTH or self.also == self.key:
-            raise ValueError("A counter must include a counter other than itself.")
+        if len(self.added_key) > KEY_LENGTH or self.added_key == self.key:
+            raise ValueError("The added counter must be a counter other than itself.")
         if self.limit < 1 or self.window_seconds < 1:
             raise ValueError("A counter's limit and window must be 1 or more.")
 
 
 @dataclass(slots=True)
 class LoadedCounter:
-    """A counter in memory. `slot`, the number of the newest slot, never goes back; `counts` is a ring."""
+    """A counter in memory. `slot` is the number of the newest slot and never decreases. `counts` is a ring buffer."""
 
     key: str
     window_seconds: int
@@ -63,7 +62,7 @@ class LoadedCounter:
 
     @classmethod
     def unpack(cls, key: str, window_seconds: int, slot: int, packed: bytes) -> "LoadedCounter":
-        """Return the counter as stored, a new one for no bytes. Raises `struct.error` for damaged ones."""
+        """Return the stored counter, or a new one if `packed` is empty. Raises `struct.error` for damaged bytes."""
         if not packed:
             return cls(key, window_seconds)
         return cls(key, window_seconds, slot, list(_RING.unpack(packed)))
@@ -72,25 +71,25 @@ class LoadedCounter:
         return _RING.pack(*self.counts)
 
     def used(self, now: datetime) -> int:
-        """Return how many count at `now`."""
+        """Return the number of calls that count at `now`."""
         self._advance(now)
         return sum(self.counts)
 
     def room(self, limit: int, now: datetime) -> int:
-        """Return how many more fit at `now`, never below 0."""
+        """Return how many more calls fit at `now`, at least 0."""
         return max(0, limit - self.used(now))
 
     def take(self, number: int, now: datetime) -> None:
-        """Count `number` at `now`, whether or not they fit: ask `room` first."""
+        """Count `number` calls at `now`, even if they do not fit. Check `room` first."""
         self._advance(now)
         self.counts[self.slot % SLOTS] += number
         self.changed = True
 
     def add(self, other: "LoadedCounter", now: datetime, *, until: datetime | None = None) -> None:
-        """Add the calls that count in `other`, whose window may be another, as late as each can have been made.
+        """Add the calls that count in `other`, which may have another window, each at the latest time possible.
 
-        That is the end of its slot, or `now`: so none is forgotten before its window has passed. With `until`, add
-        only those that can have been made by then.
+        That is the end of its slot, or `now`, so no call is dropped before its window has passed. With `until`, add
+        only the calls that may have been made by then.
         """
         self._advance(now)
         other._advance(now)
@@ -104,7 +103,7 @@ class LoadedCounter:
         self.changed = True
 
     def give_back(self, now: datetime) -> None:
-        """Take back the newest call that still counts at `now`, if any."""
+        """Remove the newest call that still counts at `now`, if any."""
         self._advance(now)
         for slot in range(self.slot, self.slot - SLOTS, -1):
             if self.counts[slot % SLOTS]:
@@ -113,7 +112,7 @@ class LoadedCounter:
                 return
 
     def retry_after(self, limit: int, now: datetime) -> int:
-        """Return the whole seconds, rounded up, until one more fits; 0 if it fits now."""
+        """Return the seconds, rounded up, until one more call fits. 0 if it fits now."""
         excess = self.used(now) - limit + 1
         if excess <= 0:
             return 0
@@ -125,10 +124,9 @@ class LoadedCounter:
 
     @property
     def expires_at(self) -> datetime:
-        """When nothing in it counts any more, rounded up to a step.
+        """The time when the counter is empty, rounded up to a full step.
 
-        The column is indexed: a value that changed with every call would cost PostgreSQL its in-place
-        updates.
+        The column is indexed, so a value that changed with every call would prevent PostgreSQL's in-place updates.
         """
         steps = -(-_seconds_up(self._leaves_at(self.slot)) // EXPIRY_STEP_SECONDS)
         return EPOCH + timedelta(seconds=steps * EXPIRY_STEP_SECONDS)
@@ -141,7 +139,7 @@ class LoadedCounter:
         return (slot + SLOTS) * self._slot_microseconds
 
     def _advance(self, now: datetime) -> None:
-        """Move to the slot of `now` and forget what left the window. A clock that went back moves nothing."""
+        """Move to the slot of `now` and clear expired slots. Do nothing if the clock has gone back."""
         self._move_to(_microseconds(now) // self._slot_microseconds)
 
     def _move_to(self, target: int) -> None:
@@ -150,7 +148,7 @@ class LoadedCounter:
         self.slot = max(self.slot, target)
 
     def _counted(self, now: int) -> Iterator[tuple[int, int, int]]:
-        """Yield the first and the latest moment of each slot in which something counts, and how many."""
+        """Yield the earliest and latest time of each slot that is not empty, with its count."""
         for slot in range(self.slot - SLOTS + 1, self.slot + 1):
             if count := self.counts[slot % SLOTS]:
                 start = slot * self._slot_microseconds

@@ -1,4 +1,4 @@
-"""The sweep of counters in which nothing counts any longer."""
+"""Periodic deletion of empty counters."""
 
 from celery import shared_task
 

@@ -1,11 +1,10 @@
-"""Throttles for sign-in and the like, on the same exact counters in the database as policy limits.
+"""Throttles for sign-ins and similar attempts, with the same exact counters as policy limits.
 
-A throttle runs in a short transaction of its own, which stays committed when the caller fails afterwards.
-Call it outside any other transaction: inside one it raises `RuntimeError`, because a rollback would forget
-the attempt.
+A throttle uses a short transaction of its own, which stays committed if the caller fails afterwards. Call it outside
+any other transaction. Inside one it raises `RuntimeError`, because a rollback would forget the attempt.
 
-Where secrets can be guessed, `hit` before the attempt and `forgive` after a success: parallel attempts then
-count exactly. Where they cannot, `hit` only after a failure: a success then costs nothing.
+For secrets that can be guessed, call `hit` before the attempt and `forgive` after a success, so that concurrent
+attempts count exactly. For others, call `hit` only after a failure, so that a success costs nothing.
 """
 
 import re
@@ -24,23 +23,23 @@ from limits.counters import lock_counters, read_counters, save_counters, take_al
 from limits.sliding_window import CounterRequest, counter_key
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
-SUBSCRIBER_BITS = 64  # the least that an IPv6 subscriber holds (RFC 6177)
-SITE_BITS = 48  # the most that an ordinary one is given
+SUBSCRIBER_BITS = 64  # the smallest network that an IPv6 subscriber gets (RFC 6177)
+SITE_BITS = 48  # the largest that an ordinary subscriber gets
 SITE_TIMES = 4
-# Times the rate for one account or client over all addresses: too much for one address, or one /48, to fill.
+# The limit of one account or client across all addresses, in multiples of the rate. One address or /48 cannot reach it.
 ACCOUNT_TIMES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose attempts are counted together. Its limit is `times` the throttle's rate."""
+    """A name under which attempts are counted together. Its limit is `times` the throttle's rate."""
 
     name: str
     times: int = 1
 
 
 def address_group(ip: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 of an IPv6 address."""
+    """Return the addresses that count as one: an IPv4 address, or the /64 of an IPv6 address."""
     address = parse_address(without_zone(ip))
     if isinstance(address, IPv6Address):
         return _network(address, SUBSCRIBER_BITS)
@@ -48,14 +47,14 @@ def address_group(ip: str) -> str:
 
 
 def address_subject(ip: str) -> Subject:
-    """Return the subject for an address group."""
+    """Return the subject for the address group of `ip`."""
     return Subject(f"address:{address_group(ip)}")
 
 
 def address_subjects(ip: str) -> tuple[Subject, ...]:
-    """Return the subjects for acts that need no account: for IPv6 the /64, and the /48 at `SITE_TIMES` the rate.
+    """Return the subjects of attempts without an account: for IPv6 the /64, and the /48 with `SITE_TIMES` the rate.
 
-    A caller with a /48 has 65,536 networks of 64 bits to choose from.
+    A caller with a /48 can choose from 65,536 networks of /64.
     """
     address = parse_address(without_zone(ip))
     if not isinstance(address, IPv6Address):
@@ -64,7 +63,7 @@ def address_subjects(ip: str) -> tuple[Subject, ...]:
 
 
 def parse_rate(rate: str) -> tuple[int, int]:
-    """Return the number and the window in seconds of a rate such as "10/minute". Raises `ValueError`."""
+    """Return the number and the window in seconds of a rate such as "10/minute". Raises `ValueError` if malformed."""
     match = re.fullmatch(r"([1-9][0-9]{0,6})/(second|minute|hour|day)", rate, re.ASCII)
     if not match:
         raise ValueError(
@@ -75,19 +74,19 @@ def parse_rate(rate: str) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most `rate` attempts for each subject, like `address_subject(ip)`; one full subject refuses all."""
+    """Allows at most `rate` attempts per subject. An attempt is refused if one of its subjects is full."""
 
     name: str
     rate: str
 
     def check(self, *subjects: Subject) -> None:
-        """Return if no subject is full. Raises `Throttled`. Counts nothing."""
+        """Raise `Throttled` if a subject is full. Count nothing."""
         requests = self._requests(subjects)
         counters, now = read_counters(requests), clock.now()
         self._refuse(max(counters[each.key].retry_after(each.limit, now) for each in requests))
 
     def count(self, *subjects: Subject) -> None:
-        """Count an attempt for each subject, also beyond the limit."""
+        """Count an attempt for each subject, even beyond the limit."""
         requests = self._requests(subjects)
         with transaction.atomic(durable=True):
             counters = lock_counters(requests)
@@ -97,13 +96,13 @@ class Throttle:
             save_counters(counters.values())
 
     def hit(self, *subjects: Subject) -> None:
-        """Count an attempt for each subject. Raises `Throttled`, and counts nothing, if one is full."""
+        """Count an attempt for each subject. If one is full, raise `Throttled` and count nothing."""
         with transaction.atomic(durable=True):
             (denial,) = take_all([self._requests(subjects)], clock.now)
         self._refuse(denial.retry_after_seconds if denial else 0)
 
     def forgive(self, *subjects: Subject) -> None:
-        """Take back one attempt for each subject: it succeeded."""
+        """Remove one attempt for each subject, because it succeeded."""
         requests = self._requests(subjects)
         with transaction.atomic(durable=True):
             counters = lock_counters(requests)
@@ -125,10 +124,10 @@ class Throttle:
 
 
 def throttle_client_failure(*, ip: str, credential_id: str) -> None:
-    """Count a wrong client credential by address and by what it claimed to be. Raises `Throttled` after too many.
+    """Count a failed client authentication by IP address and by `credential_id`. Raises `Throttled` after too many.
 
-    Call it only once the credential has proved wrong, so that strangers' failures never stop the right one: these
-    secrets are random and cheap to check, so nothing is gained by looking at the limit first.
+    Call it only after the credential has failed, so that strangers' failures never block the right one. These secrets
+    are random and cheap to check, so checking the limit first would gain nothing.
     """
     client = Subject(f"account:{digest(credential_id)}", ACCOUNT_TIMES)
     Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH).hit(*address_subjects(ip), client)

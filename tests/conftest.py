@@ -71,7 +71,7 @@ def _empty_cache() -> Iterator[None]:
     yield
     cache.clear()
     quick_throttle._memories.clear()
-    quick_throttle._redis_rests_until = 0.0
+    quick_throttle._redis_paused_until = 0.0
 
 
 @pytest.fixture(scope="session", autouse=True)

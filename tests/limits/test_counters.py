@@ -38,7 +38,7 @@ def used(key: str, now: datetime = NOW) -> int:
 
 
 def in_threads(work: Callable[[int], None]) -> None:
-    """Run `work(number)` in several threads at once, each with its own connection; raise what any raised."""
+    """Run `work(number)` in several threads at once, each with its own connection, and raise the first error."""
     errors: list[BaseException] = []
     start = threading.Barrier(THREADS)
 
@@ -61,18 +61,18 @@ def in_threads(work: Callable[[int], None]) -> None:
         raise errors[0]
 
 
-def test_as_many_as_the_limit_pass_and_no_more() -> None:
+def test_exactly_as_many_calls_as_the_limit_pass() -> None:
     assert [take([request(limit=3)])[0] is None for _ in range(5)] == [True, True, True, False, False]
     assert used("a") == 3
 
 
-def test_a_batch_is_counted_in_its_order() -> None:
+def test_a_batch_is_counted_in_order() -> None:
     denials = take([request("a")], [request("b", limit=1)], [request("a")], [request("a")], [request("b")])
 
     assert [denial is None for denial in denials] == [True, True, True, False, True]
 
 
-def test_all_limits_of_a_call_count_together_or_not_at_all() -> None:
+def test_a_call_counts_against_all_its_limits_or_none() -> None:
     take([request("b", limit=1)])
 
     (denial,) = take([request("a"), request("b", limit=1), request("c")])
@@ -82,7 +82,7 @@ def test_all_limits_of_a_call_count_together_or_not_at_all() -> None:
     assert (used("a"), used("b"), used("c")) == (0, 1, 0)
 
 
-def test_a_call_after_a_denied_one_finds_the_room_that_was_not_taken() -> None:
+def test_a_denied_call_leaves_room_for_the_next_call() -> None:
     take([request("b", limit=1)])
 
     denials = take([request("a", limit=1), request("b", limit=1)], [request("a", limit=1)])
@@ -90,7 +90,7 @@ def test_a_call_after_a_denied_one_finds_the_room_that_was_not_taken() -> None:
     assert [denial is None for denial in denials] == [False, True]
 
 
-def test_a_denial_names_the_first_full_counter_and_the_longest_wait() -> None:
+def test_a_denial_has_the_first_full_counter_and_the_longest_wait() -> None:
     hour = request("hour", limit=1, window_seconds=3600)
     minute = request("minute", limit=1, window_seconds=60)
     take([minute, hour])
@@ -112,25 +112,25 @@ def test_after_the_wait_the_call_fits() -> None:
     assert take([request(limit=1)], now=later) == [None]
 
 
-def test_one_counter_asked_for_twice_counts_once_under_the_lower_limit() -> None:
+def test_a_counter_requested_twice_counts_once_with_the_lower_limit() -> None:
     call = [request("a", limit=5), request("a", limit=2)]
 
     assert [take(call)[0] is None for _ in range(3)] == [True, True, False]
     assert used("a") == 2
 
 
-def test_a_raised_limit_hands_out_only_the_difference() -> None:
+def test_a_raised_limit_adds_only_the_difference() -> None:
     take(*[[request(limit=2)]] * 2)
 
     assert [denial is None for denial in take(*[[request(limit=3)]] * 2)] == [True, False]
 
 
-def test_nothing_to_count_asks_the_database_nothing(django_assert_num_queries: Callable[[int], object]) -> None:
+def test_calls_without_limits_run_no_query(django_assert_num_queries: Callable[[int], object]) -> None:
     with transaction.atomic(), django_assert_num_queries(0):  # type: ignore[attr-defined]
         assert take_all([[], []], lambda: NOW) == [None, None]
 
 
-def test_a_batch_of_any_size_takes_one_statement_to_lock(
+def test_one_statement_locks_a_batch_of_any_size(
     django_assert_num_queries: Callable[[int], object],
 ) -> None:
     requests = [request(f"key {number}") for number in range(3000)]
@@ -146,7 +146,7 @@ def test_a_batch_of_any_size_takes_one_statement_to_lock(
     assert used("key 2999") == 1
 
 
-def test_what_is_rolled_back_was_never_counted() -> None:
+def test_a_rollback_undoes_the_count() -> None:
     def take_and_fail() -> None:
         with transaction.atomic():
             take_all([[request()]], lambda: NOW)
@@ -158,7 +158,7 @@ def test_what_is_rolled_back_was_never_counted() -> None:
     assert used("a") == 0
 
 
-def test_counters_are_locked_inside_a_transaction_only() -> None:
+def test_locking_counters_requires_a_transaction() -> None:
     with pytest.raises(TransactionManagementError):
         lock_counters([request()])
 
@@ -184,7 +184,7 @@ def test_a_stored_counter_ignores_a_clock_that_went_back() -> None:
     assert take([request(limit=2)], now=NOW - timedelta(hours=1))[0] is not None
 
 
-def test_calls_within_the_hour_leave_the_indexed_column_alone() -> None:
+def test_calls_within_the_hour_do_not_change_the_indexed_column() -> None:
     take([request()])
     before = Counter.objects.get().expires_at
     take([request()], now=NOW + timedelta(minutes=30))
@@ -192,7 +192,7 @@ def test_calls_within_the_hour_leave_the_indexed_column_alone() -> None:
     assert Counter.objects.get().expires_at == before
 
 
-def test_only_counters_in_which_nothing_counts_are_swept() -> None:
+def test_only_empty_counters_are_deleted() -> None:
     take([request("old")], [request("long", window_seconds=864_000)])
     later = NOW + timedelta(hours=3)
     take([request("new")], now=later)
@@ -201,7 +201,7 @@ def test_only_counters_in_which_nothing_counts_are_swept() -> None:
     assert set(Counter.objects.values_list("key", flat=True)) == {"long", "new"}
 
 
-def test_a_counter_that_nobody_counted_in_is_swept() -> None:
+def test_a_counter_that_was_never_counted_in_is_deleted() -> None:
     take([request("full", limit=1)])
     take([request("full", limit=1), request("untouched")])
 
@@ -209,14 +209,14 @@ def test_a_counter_that_nobody_counted_in_is_swept() -> None:
     assert not Counter.objects.filter(key="untouched").exists()
 
 
-def test_a_sweep_deletes_at_most_so_many() -> None:
+def test_a_sweep_deletes_at_most_its_limit() -> None:
     take(*[[request(f"key {number}")] for number in range(5)])
 
     assert delete_idle_counters(NOW + timedelta(days=1), 3) == 3
     assert Counter.objects.count() == 2
 
 
-def test_parallel_calls_pass_exactly_as_often_as_the_limit() -> None:
+def test_exactly_as_many_concurrent_calls_as_the_limit_pass() -> None:
     passed: list[bool] = []
 
     def work(number: int) -> None:
@@ -229,7 +229,7 @@ def test_parallel_calls_pass_exactly_as_often_as_the_limit() -> None:
     assert sum(passed) == used("a") == 20
 
 
-def test_parallel_batches_that_overlap_at_random_never_deadlock_and_lose_no_count() -> None:
+def test_overlapping_concurrent_batches_never_deadlock_or_lose_counts() -> None:
     keys = [f"key {number}" for number in range(8)]
     taken: list[str] = []
 
@@ -245,7 +245,7 @@ def test_parallel_batches_that_overlap_at_random_never_deadlock_and_lose_no_coun
     assert {key: used(key) for key in keys} == {key: taken.count(key) for key in keys}
 
 
-def test_a_sweep_beside_parallel_calls_forgets_nothing_that_counts() -> None:
+def test_a_sweep_during_concurrent_calls_loses_no_counts() -> None:
     keys = [f"key {number}" for number in range(4)]
 
     def work(number: int) -> None:
@@ -260,7 +260,7 @@ def test_a_sweep_beside_parallel_calls_forgets_nothing_that_counts() -> None:
     assert {used(key) for key in keys} == {(THREADS - 1) * 16}
 
 
-def test_a_sweep_of_counters_that_others_lock_never_deadlocks() -> None:
+def test_a_sweep_of_locked_counters_never_deadlocks() -> None:
     keys = [f"key {number}" for number in range(16)]
 
     def work(number: int) -> None:

@@ -1,4 +1,4 @@
-"""The throttle that costs no database write, with Redis, without it, and while it is away."""
+"""The throttle without database writes: with Redis, without it, and while it is unreachable."""
 
 import time
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 
 def passed(times: int, *subjects: Subject, number: int = 1) -> int:
-    """Return how many of so many hits passed."""
+    """Return how many of `times` hits passed."""
     count = 0
     for _ in range(times):
         try:
@@ -41,7 +41,7 @@ def passed(times: int, *subjects: Subject, number: int = 1) -> int:
 
 @pytest.fixture
 def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let Redis refuse connections; return the times at which it was asked."""
+    """Make Redis refuse connections. Return the times of the attempts to connect."""
     asked: list[float] = []
     away = redis.Redis(port=free_port(), socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0))
 
@@ -54,26 +54,26 @@ def no_redis(settings: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return asked
 
 
-def test_a_subject_may_have_a_multiple_and_one_full_subject_refuses_all() -> None:
+def test_a_subject_can_have_a_multiple_of_the_rate_and_one_full_subject_refuses_the_hit() -> None:
     assert passed(2, SUBJECT, OTHER) == 2
     assert passed(4, OTHER) == 4
     assert passed(1, SUBJECT, OTHER) == 0
     assert passed(2, SUBJECT) == 1
 
 
-def test_several_count_together_or_not_at_all() -> None:
+def test_a_number_counts_completely_or_not_at_all() -> None:
     assert passed(1, number=2) == 1
     assert passed(1, number=2) == 0
     assert passed(2, number=1) == 1
 
 
-def test_more_than_the_limit_never_fits() -> None:
+def test_a_number_above_the_limit_never_fits() -> None:
     with pytest.raises(Throttled) as caught:
         THROTTLE.hit(SUBJECT, number=4)
     assert caught.value.retry_after == 60
 
 
-def test_the_refusal_tells_when_it_will_fit(clock: time_machine.Traveller) -> None:
+def test_the_refusal_has_the_time_until_the_hit_fits(clock: time_machine.Traveller) -> None:
     for _ in range(3):
         THROTTLE.hit(SUBJECT)
         clock.shift(timedelta(seconds=10))
@@ -85,33 +85,31 @@ def test_the_refusal_tells_when_it_will_fit(clock: time_machine.Traveller) -> No
     assert passed(1, number=2) == 1
 
 
-def test_without_redis_the_process_counts(no_redis: list[float]) -> None:
+def test_the_process_counts_without_redis(no_redis: list[float]) -> None:
     assert passed(10) == 3
 
 
-def test_while_redis_is_away_it_is_asked_rarely(no_redis: list[float]) -> None:
+def test_an_unreachable_redis_is_rarely_asked(no_redis: list[float]) -> None:
     passed(50)
     assert len(no_redis) == 1
 
 
-def test_redis_is_asked_again_after_some_seconds(no_redis: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_is_asked_again_after_the_pause(no_redis: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     passed(1)
-    later = time.monotonic() + quick_throttle.REDIS_REST_SECONDS
+    later = time.monotonic() + quick_throttle.REDIS_PAUSE_SECONDS
     monkeypatch.setattr(quick_throttle.time, "monotonic", lambda: later)
     passed(1)
     assert len(no_redis) == 2
 
 
-def test_a_flood_of_subjects_is_counted_together_instead_of_filling_the_memory(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_subjects_above_the_maximum_share_one_count(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.REDIS_URL = ""
     monkeypatch.setattr(quick_throttle, "MAX_SUBJECTS", 10)
     assert sum(passed(1, Subject(f"address:{number}")) for number in range(100)) == 13
     assert passed(3, Subject("address:0")) == 2
 
 
-def test_what_is_past_is_forgotten(settings: Any, clock: time_machine.Traveller) -> None:
+def test_expired_slices_are_deleted(settings: Any, clock: time_machine.Traveller) -> None:
     settings.REDIS_URL = ""
     for number in range(20):
         passed(1, Subject(f"address:{number}"))
@@ -120,6 +118,6 @@ def test_what_is_past_is_forgotten(settings: Any, clock: time_machine.Traveller)
 
 
 @pytest.mark.parametrize("number", [0, -1])
-def test_nothing_cannot_be_counted(number: int) -> None:
+def test_a_number_below_1_is_an_error(number: int) -> None:
     with pytest.raises(ValueError, match="1 or more"):
         THROTTLE.hit(SUBJECT, number=number)

@@ -16,7 +16,7 @@ starts = st.integers(0, 2_592_000_000_000).map(lambda offset: START + offset * M
 
 @st.composite
 def arrivals(draw: st.DrawFn) -> tuple[int, int, list[datetime]]:
-    """A limit, a window, and the times at which calls arrive, many of them around window and slot edges."""
+    """Return a limit, a window and times of calls, many of them near the edges of windows and slots."""
     limit, window = draw(st.integers(1, 6)), draw(windows)
     length, slot = window * 1_000_000, window * 15_625
     steps = st.one_of(
@@ -35,7 +35,7 @@ def arrivals(draw: st.DrawFn) -> tuple[int, int, list[datetime]]:
 
 
 def play(limit: int, window: int, moments: list[datetime]) -> list[tuple[datetime, bool]]:
-    """Return each arrival and whether it was allowed, with a counter that is stored and loaded in between."""
+    """Return each call and whether it was allowed. The counter is stored and loaded between calls."""
     slot, packed = 0, b""
     log = []
     for moment in moments:
@@ -50,7 +50,7 @@ def play(limit: int, window: int, moments: list[datetime]) -> list[tuple[datetim
 
 @settings(max_examples=300, deadline=None)
 @given(arrivals())
-def test_no_window_of_that_length_ever_holds_more_than_the_limit(
+def test_no_window_ever_contains_more_calls_than_the_limit(
     case: tuple[int, int, list[datetime]],
 ) -> None:
     limit, window, moments = case
@@ -62,7 +62,7 @@ def test_no_window_of_that_length_ever_holds_more_than_the_limit(
 
 @settings(max_examples=300, deadline=None)
 @given(arrivals())
-def test_a_refusal_comes_at_most_one_sixty_fourth_of_the_window_early(
+def test_a_call_is_refused_at_most_one_64th_of_the_window_early(
     case: tuple[int, int, list[datetime]],
 ) -> None:
     limit, window, moments = case
@@ -77,9 +77,7 @@ def test_a_refusal_comes_at_most_one_sixty_fourth_of_the_window_early(
 
 @settings(max_examples=200, deadline=None)
 @given(starts, windows, st.integers(1, 50), st.integers(1, 50))
-def test_a_fresh_window_holds_the_whole_limit_at_once_and_not_one_more(
-    start: datetime, window: int, limit: int, excess: int
-) -> None:
+def test_a_new_window_allows_exactly_the_limit_at_once(start: datetime, window: int, limit: int, excess: int) -> None:
     log = play(limit, window, [start] * (limit + excess))
 
     assert [was_allowed for _, was_allowed in log] == [True] * limit + [False] * excess
@@ -87,7 +85,7 @@ def test_a_fresh_window_holds_the_whole_limit_at_once_and_not_one_more(
 
 @settings(max_examples=200, deadline=None)
 @given(arrivals())
-def test_waiting_as_long_as_told_is_enough_and_a_second_less_is_not(
+def test_retry_after_is_exact_to_the_second(
     case: tuple[int, int, list[datetime]],
 ) -> None:
     limit, window, moments = case
@@ -105,7 +103,7 @@ def test_waiting_as_long_as_told_is_enough_and_a_second_less_is_not(
         assert counter.room(limit, moments[-1] + timedelta(seconds=seconds)) >= 1
 
 
-def test_an_event_counts_for_its_window_and_no_longer_than_one_slot_more() -> None:
+def test_a_call_counts_for_its_window_and_at_most_one_slot_longer() -> None:
     counter = LoadedCounter("key", 64)
     on_the_edge = EPOCH + timedelta(seconds=6400)
     counter.take(1, on_the_edge)
@@ -114,7 +112,7 @@ def test_an_event_counts_for_its_window_and_no_longer_than_one_slot_more() -> No
     assert counter.used(on_the_edge + timedelta(seconds=65)) == 0
 
 
-def test_a_clock_that_goes_back_hands_out_no_second_quota() -> None:
+def test_a_clock_that_goes_back_gives_no_second_quota() -> None:
     counter = LoadedCounter("key", 60)
     counter.take(3, START)
 
@@ -124,7 +122,7 @@ def test_a_clock_that_goes_back_hands_out_no_second_quota() -> None:
     assert counter.retry_after(4, START - timedelta(days=1)) == 0
 
 
-def test_a_limit_that_was_lowered_below_what_is_used_leaves_no_room() -> None:
+def test_a_limit_lowered_below_the_used_number_leaves_no_room() -> None:
     counter = LoadedCounter("key", 60)
     counter.take(5, START)
 
@@ -132,7 +130,7 @@ def test_a_limit_that_was_lowered_below_what_is_used_leaves_no_room() -> None:
     assert counter.retry_after(2, START) > 0
 
 
-def test_what_is_given_back_can_be_taken_again() -> None:
+def test_a_call_that_was_given_back_leaves_room() -> None:
     counter = LoadedCounter("key", 60)
     counter.take(2, START)
     counter.give_back(START + timedelta(seconds=5))
@@ -140,7 +138,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert counter.room(2, START + timedelta(seconds=5)) == 1
 
 
-def test_nothing_to_give_back_changes_nothing() -> None:
+def test_giving_back_to_an_empty_counter_changes_nothing() -> None:
     counter = LoadedCounter("key", 60)
     counter.give_back(START)
 
@@ -148,7 +146,7 @@ def test_nothing_to_give_back_changes_nothing() -> None:
     assert not counter.changed
 
 
-def test_a_counter_expires_when_nothing_counts_any_more_on_a_full_hour() -> None:
+def test_a_counter_expires_on_the_hour_after_it_is_empty() -> None:
     counter = LoadedCounter("key", 2_592_000)
     counter.take(1, START)
     expires_at = counter.expires_at
@@ -158,7 +156,7 @@ def test_a_counter_expires_when_nothing_counts_any_more_on_a_full_hour() -> None
     assert counter.used(expires_at) == 0
 
 
-def test_damaged_bytes_are_an_error_and_not_an_empty_counter() -> None:
+def test_damaged_bytes_are_an_error() -> None:
     with pytest.raises(struct.error):
         LoadedCounter.unpack("key", 60, 1, b"\0" * (4 * SLOTS - 1))
 
@@ -166,12 +164,12 @@ def test_damaged_bytes_are_an_error_and_not_an_empty_counter() -> None:
 @pytest.mark.parametrize(
     ("key", "limit", "window"), [("", 1, 1), ("k" * 201, 1, 1), ("k", 0, 1), ("k", 1, 0), ("k", -1, 1)]
 )
-def test_a_request_that_could_not_be_counted_is_refused(key: str, limit: int, window: int) -> None:
+def test_an_invalid_counter_request_is_an_error(key: str, limit: int, window: int) -> None:
     with pytest.raises(ValueError, match="counter"):
         CounterRequest(key, limit, window)
 
 
-def test_long_keys_become_digests_that_differ() -> None:
+def test_long_keys_become_different_digests() -> None:
     one, other = counter_key("rate", "p" * 200, "a"), counter_key("rate", "p" * 200, "b")
 
     assert one != other
@@ -181,7 +179,7 @@ def test_long_keys_become_digests_that_differ() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(arrivals(), windows, st.lists(st.integers(0, 3_000_000), max_size=5))
-def test_calls_moved_to_another_window_count_at_least_that_long_and_little_longer(
+def test_calls_added_to_another_window_count_at_least_as_long_and_little_longer(
     case: tuple[int, int, list[datetime]], window: int, later: list[int]
 ) -> None:
     _, old_window, moments = case
@@ -199,7 +197,7 @@ def test_calls_moved_to_another_window_count_at_least_that_long_and_little_longe
         assert used <= sum(now - moment < timedelta(seconds=window) + slack for moment in moments)
 
 
-def test_counters_of_one_window_add_up_exactly() -> None:
+def test_adding_counters_of_the_same_window_is_exact() -> None:
     one, other = LoadedCounter("a", 64), LoadedCounter("b", 64)
     for seconds in range(0, 64, 3):
         one.take(1, START + timedelta(seconds=seconds))
@@ -220,6 +218,6 @@ def test_a_slot_never_overflows() -> None:
     assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == 2**32 - 1
 
 
-def test_a_counter_cannot_weigh_in_itself() -> None:
+def test_a_counter_cannot_be_added_to_itself() -> None:
     with pytest.raises(ValueError, match="other than itself"):
         CounterRequest("a", 1, 60, "a")

@@ -31,7 +31,7 @@ def is_throttled(*subjects: Subject) -> bool:
     return False
 
 
-def test_failures_up_to_the_rate_are_let_through() -> None:
+def test_attempts_up_to_the_rate_are_allowed() -> None:
     THROTTLE.count(SUBJECT)
     assert not is_throttled(SUBJECT)
 
@@ -39,7 +39,7 @@ def test_failures_up_to_the_rate_are_let_through() -> None:
     assert is_throttled(SUBJECT)
 
 
-def test_the_refusal_tells_when_to_come_back(clock: time_machine.Traveller) -> None:
+def test_the_refusal_has_the_time_to_retry(clock: time_machine.Traveller) -> None:
     THROTTLE.count(SUBJECT)
     THROTTLE.count(SUBJECT)
     clock.shift(timedelta(seconds=20))
@@ -53,14 +53,14 @@ def test_the_refusal_tells_when_to_come_back(clock: time_machine.Traveller) -> N
     assert not is_throttled(SUBJECT)
 
 
-def test_looking_counts_nothing() -> None:
+def test_a_check_counts_nothing() -> None:
     for _ in range(5):
         THROTTLE.check(SUBJECT)
 
     assert not Counter.objects.exists()
 
 
-def test_one_full_subject_refuses_all_and_others_are_free() -> None:
+def test_one_full_subject_refuses_the_attempt_and_does_not_affect_others() -> None:
     THROTTLE.count(SUBJECT)
     THROTTLE.count(SUBJECT)
 
@@ -68,14 +68,14 @@ def test_one_full_subject_refuses_all_and_others_are_free() -> None:
     assert not is_throttled(OTHER)
 
 
-def test_throttles_of_other_names_count_apart() -> None:
+def test_throttles_with_different_names_count_separately() -> None:
     THROTTLE.count(SUBJECT)
     THROTTLE.count(SUBJECT)
 
     Throttle("registration", "2/minute").check(SUBJECT)
 
 
-def test_a_hit_counts_and_refuses_in_one_step() -> None:
+def test_a_hit_checks_and_counts() -> None:
     THROTTLE.hit(SUBJECT)
     THROTTLE.hit(SUBJECT)
 
@@ -93,7 +93,7 @@ def test_a_refused_hit_counts_for_no_subject() -> None:
     THROTTLE.hit(OTHER)
 
 
-def test_a_success_that_is_forgiven_makes_room_again() -> None:
+def test_forgiving_a_success_makes_room() -> None:
     for _ in range(5):
         THROTTLE.hit(SUBJECT)
         THROTTLE.forgive(SUBJECT)
@@ -101,7 +101,7 @@ def test_a_success_that_is_forgiven_makes_room_again() -> None:
     assert not is_throttled(SUBJECT)
 
 
-def test_failures_stay_counted_when_the_caller_fails_afterwards() -> None:
+def test_attempts_stay_counted_if_the_caller_fails_afterwards() -> None:
     def hit_and_fail() -> None:
         THROTTLE.hit(SUBJECT)
         with transaction.atomic():
@@ -120,7 +120,7 @@ def test_a_throttle_inside_another_transaction_is_an_error() -> None:
             count(SUBJECT)
 
 
-def test_parallel_hits_pass_exactly_as_often_as_the_rate() -> None:
+def test_exactly_as_many_concurrent_hits_as_the_rate_pass() -> None:
     outcomes: list[bool] = []
 
     def work() -> None:
@@ -152,12 +152,12 @@ def test_a_rate_is_a_number_and_a_window(rate: str, parsed: tuple[int, int]) -> 
 @pytest.mark.parametrize(
     "rate", ["", "10", "10/", "/minute", "0/minute", "-1/minute", "10/minutes", "10 / minute", "10/minute\n"]
 )
-def test_what_is_no_rate_says_how_to_write_one(rate: str) -> None:
+def test_a_malformed_rate_is_an_error_that_shows_the_format(rate: str) -> None:
     with pytest.raises(ValueError, match="Use a number"):
         parse_rate(rate)
 
 
-def test_no_subject_or_an_email_address_in_clear_is_an_error() -> None:
+def test_a_missing_subject_or_a_plain_email_address_is_an_error() -> None:
     for subjects in ((), (Subject("account:ada@example.org"),)):
         with pytest.raises(ValueError, match="at least one subject"):
             THROTTLE.count(*subjects)
@@ -174,11 +174,11 @@ def test_no_subject_or_an_email_address_in_clear_is_an_error() -> None:
         ("nonsense", {"unknown": 1}),
     ],
 )
-def test_an_ipv4_address_counts_as_itself_and_an_ipv6_one_by_its_networks(ip: str, groups: dict[str, int]) -> None:
+def test_an_ipv4_address_is_one_subject_and_an_ipv6_address_two_networks(ip: str, groups: dict[str, int]) -> None:
     assert address_subjects(ip) == tuple(Subject(f"address:{name}", times) for name, times in groups.items())
 
 
-def test_a_subject_may_have_a_multiple_of_the_rate() -> None:
+def test_a_subject_can_have_a_multiple_of_the_rate() -> None:
     site = Subject("address:2001:db8::/48", 2)
     for _ in range(4):
         THROTTLE.hit(site)
