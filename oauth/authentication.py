@@ -34,7 +34,7 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
         secret = form.get("client_secret")
         agent = authenticate_client(actor=actor, client_id=form.require("client_id"), client_secret=secret)
     else:
-        agent = _by_name(form.get("client_id"))
+        agent = _public_client(form.get("client_id"))
     return agent, actor.acting_as("agent", agent.id)
 
 
@@ -70,7 +70,7 @@ def _by_assertion(actor: Actor, form: Parameters) -> Agent:
     return authenticate_by_assertion(actor=actor, client_id=client_id, assertion=assertion)
 
 
-def _by_name(client_id: str) -> Agent:
+def _public_client(client_id: str) -> Agent:
     if not client_id:
         raise InvalidClient("client_id is missing.")
     agent = agent_for_client_id(client_id)

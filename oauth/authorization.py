@@ -24,13 +24,13 @@ from oauth.parameters import Parameters, is_clean
 from resources.audiences import Audience, require_audiences
 from resources.models import ResourceServer
 
-# Clients may ask for it, but they get refresh tokens in any case.
+# Clients may ask for it, but they always get refresh tokens.
 OFFLINE = "offline_access"
 
 
 @dataclass(frozen=True, slots=True)
-class ClientAndReturn:
-    """The client, and the registered redirect URI to which the user returns in any case."""
+class RedirectTarget:
+    """The client, and the registered redirect URI to which the user returns with a code or an error."""
 
     agent: Agent
     redirect_uri: str
@@ -42,8 +42,8 @@ class ClientAndReturn:
         return add_to_query(self.redirect_uri, {**error.parameters, **state, "iss": settings.JWT_ISSUER})
 
 
-def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndReturn:
-    """Return the client and where to return to. Never redirect if this raises `UnknownClient`, `InvalidRedirectUri`."""
+def find_redirect_target(parameters: Parameters, actor: Actor) -> RedirectTarget:
+    """Return the client and its redirect URI. Raises `UnknownClient` or `InvalidRedirectUri`; then never redirect."""
     if {"client_id", "redirect_uri"} & set(parameters.repeated) or not is_clean(
         [parameters.get("client_id"), parameters.get("redirect_uri")]
     ):
@@ -51,10 +51,10 @@ def find_client_and_return(parameters: Parameters, actor: Actor) -> ClientAndRet
     agent = find_client(parameters.get("client_id"), actor)
     redirect_uri = _redirect_uri(agent, parameters.get("redirect_uri"))
     state = parameters.get("state")
-    return ClientAndReturn(agent, redirect_uri, state if is_clean([state]) else "")
+    return RedirectTarget(agent, redirect_uri, state if is_clean([state]) else "")
 
 
-def make_consent(target: ClientAndReturn, parameters: Parameters, actor: Actor, *, browser_digest: str = "") -> Consent:
+def make_consent(target: RedirectTarget, parameters: Parameters, actor: Actor, *, browser_digest: str = "") -> Consent:
     """Create the pending consent for one browser: this one, or the first one that opens a pushed request.
 
     Raises `OAuthError` with a code for the client.

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 DOCUMENT_METHODS = (Agent.AuthMethod.NONE, Agent.AuthMethod.PRIVATE_KEY_JWT)
 MAX_CLIENT_ID_LENGTH = 255
-DOCUMENT_ADDRESS = re.compile(r"https://[!-~]+")
+DOCUMENT_URL = re.compile(r"https://[!-~]+")
 
 
 def find_client(client_id: str, actor: Actor) -> Agent:
@@ -32,19 +32,19 @@ def find_client(client_id: str, actor: Actor) -> Agent:
     Raises `UnknownClient`, `Throttled`, and `TooManyFetches` if the document cannot be fetched now.
     """
     agent = agent_for_client_id(client_id) if 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH else None
-    if agent is not None and (not is_document_address(client_id) or _is_fresh(agent)):
+    if agent is not None and (not is_document_url(client_id) or _is_fresh(agent)):
         return agent
-    if not is_document_address(client_id) or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
+    if not is_document_url(client_id) or not settings.OAUTH_CLIENT_METADATA_DOCUMENTS:
         raise UnknownClient("No client has this client_id.")
     return _fetch_client(client_id, actor)
 
 
-def is_document_address(client_id: str) -> bool:
+def is_document_url(client_id: str) -> bool:
     """Return whether a client id can be the URL of a metadata document.
 
     It must be printable ASCII, because users see its host and other scripts have letters that look alike.
     """
-    return DOCUMENT_ADDRESS.fullmatch(client_id) is not None and len(client_id) <= MAX_CLIENT_ID_LENGTH
+    return DOCUMENT_URL.fullmatch(client_id) is not None and len(client_id) <= MAX_CLIENT_ID_LENGTH
 
 
 def _is_fresh(agent: Agent) -> bool:

@@ -64,7 +64,7 @@ def retry_after(error: DomainError) -> int | None:
     return RETRY_SECONDS if isinstance(error, Unavailable) else None
 
 
-def answers_errors(view: View) -> View:
+def handle_errors(view: View) -> View:
     """Turn errors into uncached JSON (RFC 6749 section 5.2). Add a challenge if HTTP Basic failed."""
 
     @wraps(view)

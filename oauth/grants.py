@@ -62,7 +62,7 @@ def find_grant(form: Parameters) -> Grant:
 
 
 def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
-    """Return the token endpoint's answer. For 60 seconds, a refresh repeated with the same key gets the same answer."""
+    """Return the response. A refresh repeated with the same key within 60 seconds gets the stored response."""
 
     def work() -> Answer:
         return _answer(grant(form, agent, actor))

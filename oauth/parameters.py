@@ -35,7 +35,7 @@ class Parameters:
         """Return the distinct items of a space-separated list."""
         return list(dict.fromkeys(self.get(name).split()))
 
-    def naming(self, client_id: str) -> "Parameters":
+    def with_client_id(self, client_id: str) -> "Parameters":
         """Return the same parameters with the authenticated client's id as `client_id`."""
         query = self._query.copy()
         query["client_id"] = client_id

@@ -1,4 +1,4 @@
-"""The OAuth endpoints, in the order in which a client uses them. Each one parses, calls one service and answers."""
+"""The OAuth endpoints, in the order in which a client uses them. Each one parses, calls one service and responds."""
 
 import json
 from typing import Any
@@ -26,10 +26,10 @@ from core.secrets import digest
 from decisions.introspection import Introspection, introspect_token
 from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate, authenticate_service
-from oauth.authorization import find_client_and_return, make_consent
+from oauth.authorization import find_redirect_target, make_consent
 from oauth.client_metadata import parse_client_metadata
-from oauth.clients import find_client, is_document_address
-from oauth.errors import OAuthError, answers_errors, retry_after
+from oauth.clients import find_client, is_document_url
+from oauth.errors import OAuthError, handle_errors, retry_after
 from oauth.grants import find_grant, redeem
 from oauth.metadata import openid_metadata, server_metadata
 from oauth.parameters import Parameters, read_form
@@ -68,7 +68,7 @@ def jwks(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
-@answers_errors
+@handle_errors
 def register(request: HttpRequest) -> HttpResponse:
     """Register a stock client (RFC 7591). Its metadata is not verified."""
     if not settings.OAUTH_DYNAMIC_REGISTRATION:
@@ -82,12 +82,12 @@ def register(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
-@answers_errors
+@handle_errors
 def par(request: HttpRequest) -> HttpResponse:
     """Take a pushed authorization request (RFC 9126), like `POST /api/v1/consent/initiate`."""
     form = read_form(request)
     client_id = form.get("client_id") or stated_client_id(form.get("client_assertion"))
-    if is_document_address(client_id):
+    if is_document_url(client_id):
         # This may be the client's first request.
         find_client(client_id, visitor(request))
     agent, actor = authenticate(request, form)
@@ -97,7 +97,7 @@ def par(request: HttpRequest) -> HttpResponse:
         raise OAuthError("invalid_request", "prompt=none is not supported: the user is always asked.")
     throttle_request(actor)
     try:
-        target = find_client_and_return(form.naming(agent.client_id), actor)
+        target = find_redirect_target(form.with_client_id(agent.client_id), actor)
     except InvalidRedirectUri as error:
         raise OAuthError("invalid_request", error.detail) from error
     consent = make_consent(target, form, actor)
@@ -114,7 +114,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     """
     browser = browser_secret(request)
     try:
-        response: HttpResponse = LeaveTo(_next_stop(request, digest(browser)))
+        response: HttpResponse = LeaveTo(_next_url(request, digest(browser)))
         remember_browser(response, browser)
     except DomainError as error:
         title = REFUSAL_TITLES.get(type(error), error.title)
@@ -126,7 +126,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
-@answers_errors
+@handle_errors
 def token(request: HttpRequest) -> HttpResponse:
     """Redeem a grant for tokens (RFC 6749 section 3.2)."""
     form = read_form(request)
@@ -137,7 +137,7 @@ def token(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
-@answers_errors
+@handle_errors
 def revoke(request: HttpRequest) -> HttpResponse:
     """Revoke a token and its family (RFC 7009). An unknown token counts as revoked."""
     form = read_form(request)
@@ -147,7 +147,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
 
 
 @endpoint("POST")
-@answers_errors
+@handle_errors
 def introspect(request: HttpRequest) -> HttpResponse:
     """Return the live state of a token to the resource server for which it is meant (RFC 7662)."""
     form = read_form(request)
@@ -187,14 +187,14 @@ def _describe_client(registered: RegisteredAgent) -> dict[str, Any]:
     }
 
 
-def _next_stop(request: HttpRequest, browser_digest: str) -> str:
+def _next_url(request: HttpRequest, browser_digest: str) -> str:
     """Return where to redirect the browser. Raises `DomainError` if no redirect is safe."""
     parameters, actor = Parameters(request.GET), visitor(request)
     if parameters.get("request_uri"):
         consent = pushed_consent(parameters)
         open_in_browser(consent=consent, browser_digest=browser_digest)
         return _consent_page(consent)
-    target = find_client_and_return(parameters, actor)
+    target = find_redirect_target(parameters, actor)
     try:
         _check_prompt(request, parameters)
         throttle_request(actor)

@@ -27,11 +27,11 @@ View = Callable[..., HttpResponse]
 
 
 def signed_in(request: HttpRequest) -> User:
-    """Return the signed-in user. Call it only behind `person_page` or `developer_page`."""
+    """Return the signed-in user. Call it only behind `user_page` or `developer_page`."""
     return cast("User", request.user)
 
 
-def person_actor(request: HttpRequest) -> Actor:
+def user_actor(request: HttpRequest) -> Actor:
     return visitor(request).acting_as("user", signed_in(request).id)
 
 
@@ -40,7 +40,7 @@ def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
 
 
 def page(view: View) -> View:
-    """Turn a `DomainError` into a page. Objects that do not exist or belong to others are the same 404.
+    """Turn a `DomainError` into a page. Objects that do not exist and objects of others both return 404.
 
     If the user must verify their email address first, redirect to that page, which then leads back.
     """
@@ -60,7 +60,7 @@ def page(view: View) -> View:
     return wrapped
 
 
-def person_page(view: View) -> View:
+def user_page(view: View) -> View:
     """Require a signed-in user, and never cache the page."""
     return never_cache(login_required(page(view)))
 
@@ -105,4 +105,4 @@ def developer_page(view: View) -> View:
             return suspended(request, developer)
         return view(request, developer, *args, **kwargs)
 
-    return person_page(wrapped)
+    return user_page(wrapped)

@@ -95,11 +95,11 @@ class PolicyEditor:
         for one in error.errors or (FieldError("", error.detail),):
             self._show_one(one)
 
-    def _describe_rules(self, twins: Iterable[RuleForm]) -> None:
-        """Describe each complete rule in words. `twins` are the same forms, bound."""
-        for form, twin in zip(self.rules, twins, strict=True):
-            if twin.is_valid():
-                form.wording = rule_sentence(twin.raw())
+    def _describe_rules(self, bound_forms: Iterable[RuleForm]) -> None:
+        """Describe each complete rule in words. `bound_forms` are the same forms with their data."""
+        for form, bound in zip(self.rules, bound_forms, strict=True):
+            if bound.is_valid():
+                form.wording = rule_sentence(bound.raw())
 
     def _show_one(self, error: FieldError) -> None:
         head, *rest = error.field.split(".")

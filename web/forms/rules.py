@@ -45,7 +45,7 @@ def time_zones() -> list[str]:
 
 @lru_cache
 def form_class(rule_type: str) -> type[RuleForm]:
-    """Return the form of a registered rule type. Raise `KeyError` if the type is unknown."""
+    """Return the form of a registered rule type. Raises `KeyError` if the type is unknown."""
     schema = RULES[rule_type].model_json_schema()
     required = schema.get("required", ())
     fields: dict[str, Any] = {

@@ -10,20 +10,20 @@ from django.views.decorators.http import require_safe
 from accounts.selectors import sessions_for_user
 from accounts.services import end_session
 from core.http import SeeOther
-from web.access import person_actor, person_page, posted_from, signed_in
+from web.access import posted_from, signed_in, user_actor, user_page
 from web.paging import paginate
 
 
 @require_safe
-@person_page
+@user_page
 def account(request: HttpRequest) -> HttpResponse:
     page = paginate(request, sessions_for_user(signed_in(request)))
     return render(request, "web/account.html", {"page": page})
 
 
 @posted_from("web:account")
-@person_page
+@user_page
 def end(request: HttpRequest, session_id: str) -> HttpResponse:
-    end_session(actor=person_actor(request), user=signed_in(request), session_id=session_id)
+    end_session(actor=user_actor(request), user=signed_in(request), session_id=session_id)
     messages.success(request, _("Session ended. Its token no longer works."))
     return SeeOther(reverse("web:account"))

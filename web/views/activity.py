@@ -8,7 +8,7 @@ from accounts.models import User
 from audit.selectors import describe_for_user, entries_for_user
 from consent.selectors import consents_for_user
 from core.text import plain_text
-from web.access import person_page, signed_in
+from web.access import signed_in, user_page
 from web.forms.filters import FilterForm
 from web.names import add_names
 from web.paging import paginate
@@ -16,7 +16,7 @@ from web.sentences import sentence
 
 
 @require_safe
-@person_page
+@user_page
 def activity(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     form = FilterForm(request.GET, agents=_agents_of(user))

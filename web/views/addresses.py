@@ -18,14 +18,14 @@ from accounts.throttles import throttle_registration
 from accounts.verification import confirm_address, make_address_primary, remove_address, send_address_code
 from core.errors import Conflict, DomainError, Invalid, Throttled
 from core.http import SeeOther
-from web.access import person_actor, person_page, signed_in
+from web.access import signed_in, user_actor, user_page
 from web.forms.entrance import AddressForm, CodeForm, show_error
 
 _CONFIRMING = "confirming_address"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@person_page
+@user_page
 def addresses(request: HttpRequest) -> HttpResponse:
     """Show the addresses. Every change requires a recent sign-in."""
     form = AddressForm(request.POST or None)
@@ -42,7 +42,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@person_page
+@user_page
 def confirm(request: HttpRequest) -> HttpResponse:
     """Take the code for the address that this browser's session is confirming."""
     waiting: dict[str, str] | None = request.session.get(_CONFIRMING)
@@ -63,7 +63,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 def _change(request: HttpRequest, email: str) -> HttpResponse:
-    actor, user = person_actor(request), signed_in(request)
+    actor, user = user_actor(request), signed_in(request)
     if "action_remove" in request.POST:
         remove_address(actor=actor, user=user, email=email)
         messages.success(request, _("%(email)s was removed.") % {"email": email})
@@ -79,8 +79,8 @@ def _change(request: HttpRequest, email: str) -> HttpResponse:
 
 
 def _confirm(request: HttpRequest, email: str, code: str) -> None:
-    with code_attempt(person_actor(request)):
-        confirm_address(actor=person_actor(request), user=signed_in(request), email=email, code=code)
+    with code_attempt(user_actor(request)):
+        confirm_address(actor=user_actor(request), user=signed_in(request), email=email, code=code)
 
 
 def _show(request: HttpRequest, form: AddressForm) -> HttpResponse:

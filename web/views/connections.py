@@ -18,7 +18,7 @@ from core import clock
 from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
-from web.access import person_actor, person_page, signed_in
+from web.access import signed_in, user_actor, user_page
 from web.display import highest_risk
 from web.paging import paginate
 
@@ -52,13 +52,13 @@ class Connection:
 
 
 @require_safe
-@person_page
+@user_page
 def dashboard(request: HttpRequest) -> HttpResponse:
     return redirect("web:connections")
 
 
 @require_safe
-@person_page
+@user_page
 def connections(request: HttpRequest) -> HttpResponse:
     is_ended = request.GET.get("show") == "ended"
     live = Q(status=LIVE, expires_at__gt=clock.now())
@@ -69,7 +69,7 @@ def connections(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@person_page
+@user_page
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     if consent.id != consent_id:
@@ -78,13 +78,13 @@ def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@person_page
+@user_page
 def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     if request.method == "POST":
-        revoke_consent(actor=person_actor(request), consent=consent)
-        said = _("Access revoked. %(agent)s can no longer act for you.")
-        messages.success(request, said % {"agent": plain_text(consent.agent.name)})
+        revoke_consent(actor=user_actor(request), consent=consent)
+        message = _("Access revoked. %(agent)s can no longer act for you.")
+        messages.success(request, message % {"agent": plain_text(consent.agent.name)})
         return SeeOther(reverse("web:connections"))
     context = {
         "connection": _describe([consent])[0],

@@ -34,7 +34,7 @@ from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended
 from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
-from web.access import View, person_actor, person_page, signed_in
+from web.access import View, signed_in, user_actor, user_page
 from web.display import csp_source
 
 TICKED_RISKS = ("low", "standard")
@@ -67,11 +67,11 @@ def consent_page(view: View) -> View:
         try:
             return view(request, consent_id)
         except EmailUnverified:
-            raise  # `page` leads to the person's addresses and back
+            raise  # `page` redirects to the user's email addresses, which then lead back
         except DomainError as error:
             return _cannot_decide(request, error, consent_id)
 
-    return _only_in_its_browser(person_page(wrapped))
+    return _only_in_its_browser(user_page(wrapped))
 
 
 def _only_in_its_browser(view: View) -> View:
@@ -88,7 +88,7 @@ def _only_in_its_browser(view: View) -> View:
 
 
 def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
-    """Return the page for a request that cannot be decided now, in the layout of the flow."""
+    """Return the page for a request that cannot be decided now, in the layout of the consent screen."""
     context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
     return render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
 
@@ -118,7 +118,7 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
 
     After a double click the browser drops the first response, and its code with it, so the second gets the same one.
     """
-    actor, user = person_actor(request), signed_in(request)
+    actor, user = user_actor(request), signed_in(request)
 
     def work() -> Answer:
         if scopes:

@@ -63,7 +63,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """The page behind the link in the email. A link that is invalidated after it was checked counts as expired."""
+    """The page that the emailed link opens. A link that is invalidated after it was checked counts as expired."""
 
     def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponse:
         try:

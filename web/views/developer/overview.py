@@ -14,7 +14,7 @@ from developers.selectors import developer_for_user
 from developers.services import become_developer
 from policies.selectors import policies_for_organization
 from web import once
-from web.access import person_actor, person_page, signed_in, suspended
+from web.access import signed_in, suspended, user_actor, user_page
 from web.developer_log import log_rows
 from web.forms.agents import DeveloperForm
 
@@ -22,7 +22,7 @@ RECENT = 8
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@person_page
+@user_page
 def overview(request: HttpRequest) -> HttpResponse:
     developer = developer_for_user(signed_in(request))
     if developer is None:
@@ -49,6 +49,6 @@ def _join(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "web/developer/join.html", {"form": form}, status=status)
-    new = become_developer(actor=person_actor(request), user=signed_in(request), name=form.cleaned_data["name"])
+    new = become_developer(actor=user_actor(request), user=signed_in(request), name=form.cleaned_data["name"])
     once.put(request, new.developer.id, new.api_key)
     return SeeOther(reverse("web:api-keys"))
