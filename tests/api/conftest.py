@@ -1,4 +1,4 @@
-"""A caller of the JSON API, and what most tests need: a developer, an agent, people, tokens."""
+"""A client for the JSON API, and fixtures for most tests: a developer, an agent, users, tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 
 
 class Api:
-    """Calls below /api/v1 with one credential; `_` in a header's name stands for `-`."""
+    """A client for /api/v1 with one credential. `_` in a header's name stands for `-`."""
 
     def __init__(self, **headers: str) -> None:
         self.client = Client()
@@ -46,13 +46,13 @@ def _encoded(options: Json) -> Json:
 
 
 def expect(status: int, answer: Any) -> Json:
-    """Return the JSON of `answer`; fail with its body when it has another status."""
+    """Return the JSON of `answer`. Fail with its body if the status is another one."""
     assert answer.status_code == status, answer.content.decode()
     return answer.json() if answer.content else {}
 
 
 def problem(answer: Any, status: int, code: str, *fields: str) -> Json:
-    """Check that `answer` is these problem details, naming `fields`; return them."""
+    """Return the problem details after checking that they have this status, this code and errors in `fields`."""
     body = expect(status, answer)
     assert answer["Content-Type"] == "application/problem+json"
     assert body["code"] == code, body
@@ -87,7 +87,7 @@ def rival(new_developer: Callable[[str], Json]) -> Api:
 
 
 @pytest.fixture
-def new_person(anonymous: Api) -> Callable[[str], Api]:
+def new_user(anonymous: Api) -> Callable[[str], Api]:
     def register(email: str) -> Api:
         expect(201, anonymous.post("/users/register", {"email": email, "password": PASSWORD, "name": "Ada"}))
         session = expect(200, anonymous.post("/users/login", {"email": email, "password": PASSWORD}))
@@ -99,13 +99,13 @@ def new_person(anonymous: Api) -> Callable[[str], Api]:
 
 
 @pytest.fixture
-def ada(new_person: Callable[[str], Api]) -> Any:
-    return new_person("ada@example.com")
+def ada(new_user: Callable[[str], Api]) -> Any:
+    return new_user("ada@example.com")
 
 
 @pytest.fixture
-def bob(new_person: Callable[[str], Api]) -> Any:
-    return new_person("bob@example.com")
+def bob(new_user: Callable[[str], Api]) -> Any:
+    return new_user("bob@example.com")
 
 
 @pytest.fixture

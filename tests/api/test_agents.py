@@ -1,4 +1,4 @@
-"""The organization's agents."""
+"""Registering, updating and listing an organization's agents."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def test_an_agent_is_registered_with_a_secret_shown_once(developer: Api) -> None
 
 
 @pytest.mark.parametrize("field", BODY)
-def test_a_missing_field_is_named(developer: Api, field: str) -> None:
+def test_a_missing_field_is_reported(developer: Api, field: str) -> None:
     rest = {name: value for name, value in BODY.items() if name != field}
     problem(developer.post("/agents", rest), 400, "validation_failed", field)
 
@@ -63,17 +63,17 @@ def test_a_missing_field_is_named(developer: Api, field: str) -> None:
         ("status", "active"),
     ],
 )
-def test_a_wrong_field_is_named(developer: Api, field: str, value: Any) -> None:
+def test_an_invalid_field_is_reported(developer: Api, field: str, value: Any) -> None:
     body = {**BODY, field.split(".")[0]: value}
     problem(developer.post("/agents", body), 400, "validation_failed", field)
 
 
-def test_an_unknown_scope_is_named(developer: Api) -> None:
+def test_an_unknown_scope_is_reported(developer: Api) -> None:
     body = {**BODY, "allowedScopes": ["email:read", "mind:read"]}
     problem(developer.post("/agents", body), 400, "invalid_scope", "allowedScopes.1")
 
 
-def test_an_agent_changes_only_what_is_given(developer: Api, agent: Json) -> None:
+def test_an_update_changes_only_the_given_fields(developer: Api, agent: Json) -> None:
     changed = expect(200, developer.patch(f"/agents/{agent['id']}", {"name": "Mailer", "requirePkce": True}))
     assert (changed["name"], changed["requirePkce"]) == ("Mailer", True)
     assert changed["redirectUris"] == agent["redirectUris"]
@@ -81,7 +81,7 @@ def test_an_agent_changes_only_what_is_given(developer: Api, agent: Json) -> Non
     assert expect(200, developer.patch(f"/agents/{agent['id']}", {})) == changed
 
 
-def test_a_description_is_cleared_by_null(developer: Api) -> None:
+def test_null_clears_the_description(developer: Api) -> None:
     agent = new_agent(developer, description="Reads mail")
     assert expect(200, developer.patch(f"/agents/{agent['id']}", {"description": None}))["description"] == ""
 
@@ -90,32 +90,32 @@ def test_a_description_is_cleared_by_null(developer: Api) -> None:
     ("field", "value"),
     [("status", "deleted"), ("redirectUris.0", ["javascript:alert(1)"]), ("id", ABSENT), ("clientId", "agc_mine")],
 )
-def test_a_wrong_change_is_named(developer: Api, agent: Json, field: str, value: Any) -> None:
+def test_an_invalid_update_is_reported(developer: Api, agent: Json, field: str, value: Any) -> None:
     body = {field.split(".")[0]: value}
     problem(developer.patch(f"/agents/{agent['id']}", body), 400, "validation_failed", field)
 
 
-def test_a_suspension_and_its_end_count_at_once(developer: Api, agent: Json, tokens: Json) -> None:
+def test_suspending_and_reactivating_take_effect_immediately(developer: Api, agent: Json, tokens: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
     assert verify(tokens["accessToken"])["reason"] == "agent_suspended"
     expect(200, developer.patch(f"/agents/{agent['clientId']}", {"status": "active"}))
     assert verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_narrower_scopes_count_at_once(developer: Api, agent: Json, tokens: Json) -> None:
+def test_removing_scopes_takes_effect_immediately(developer: Api, agent: Json, tokens: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"allowedScopes": ["email:send"]}))
     denied = verify(tokens["accessToken"])
     assert (denied["reason"], denied["missingScopes"]) == ("insufficient_scope", ["email:read"])
 
 
-def test_a_secret_rotates_with_the_overlap_asked_for(developer: Api, agent: Json, ada: Api) -> None:
+def test_the_old_secret_works_during_the_requested_overlap(developer: Api, agent: Json, ada: Api) -> None:
     new = expect(200, developer.post(f"/agents/{agent['id']}/rotate-secret", {"overlapSeconds": 60}))
     assert set(new) == {"clientId", "clientSecret", "previousSecretExpiresAt"}
     tokens_for(agent, ada)
     tokens_for({**agent, **new}, ada)
 
 
-def test_without_an_overlap_the_secret_before_ends(developer: Api, agent: Json) -> None:
+def test_without_an_overlap_the_old_secret_stops_working(developer: Api, agent: Json) -> None:
     expect(200, developer.post(f"/agents/{agent['id']}/rotate-secret"))
     body = {"code": "x", **credentials(agent)}
     problem(Api().post("/tokens/exchange", body), 401, "invalid_client")
@@ -130,7 +130,7 @@ def test_without_an_overlap_the_secret_before_ends(developer: Api, agent: Json) 
         ("POST", "/agents/{}/rotate-secret", {}),
     ],
 )
-def test_another_organization_s_agent_is_like_none(
+def test_another_organizations_agent_looks_nonexistent(
     rival: Api, agent: Json, method: str, path: str, body: Json | None
 ) -> None:
     for identifier in (agent["id"], agent["clientId"]):
@@ -140,12 +140,12 @@ def test_another_organization_s_agent_is_like_none(
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/agents"), ("POST", "/agents"), ("GET", f"/agents/{ABSENT}")])
-def test_a_person_is_no_developer(anonymous: Api, ada: Api, method: str, path: str) -> None:
+def test_a_user_account_is_not_a_developer_account(anonymous: Api, ada: Api, method: str, path: str) -> None:
     problem(anonymous.call(method, path), 401, "not_authenticated")
     problem(ada.call(method, path), 403, "forbidden")
 
 
-def test_pages_follow_each_other_newest_first(developer: Api) -> None:
+def test_agents_are_paginated_newest_first(developer: Api) -> None:
     ids = [new_agent(developer)["id"] for _ in range(3)]
     first = expect(200, developer.get("/agents?limit=2"))
     second = expect(200, developer.get(f"/agents?limit=2&cursor={first['nextCursor']}"))
@@ -169,5 +169,5 @@ def test_pages_follow_each_other_newest_first(developer: Api) -> None:
         ("api_key=ag_x", "api_key"),
     ],
 )
-def test_a_wrong_query_parameter_is_named(developer: Api, query: str, field: str) -> None:
+def test_an_invalid_query_parameter_is_reported(developer: Api, query: str, field: str) -> None:
     problem(developer.get(f"/agents?{query}"), 400, "validation_failed", field)

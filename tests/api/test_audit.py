@@ -1,4 +1,4 @@
-"""The organization's log."""
+"""The organization's audit log."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -37,7 +37,7 @@ def entries(developer: Api, **filters: str) -> list[Json]:
     return expect(200, developer.get(f"/audit?{urlencode(filters)}"))["items"]
 
 
-def test_an_entry_tells_who_did_what_to_whom(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
+def test_an_entry_says_who_did_what_for_whom(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
     entry = entries(developer)[0]
     assert set(entry) == FIELDS
     assert entry["id"] == decision["auditId"]
@@ -48,12 +48,12 @@ def test_an_entry_tells_who_did_what_to_whom(developer: Api, agent: Json, ada: A
     assert entry["timestamp"].endswith("Z")
 
 
-def test_the_newest_comes_first(developer: Api, decision: Json) -> None:
+def test_entries_are_listed_newest_first(developer: Api, decision: Json) -> None:
     times = [entry["timestamp"] for entry in entries(developer)]
     assert times == sorted(times, reverse=True)
 
 
-def test_filters_all_hold(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
+def test_all_filters_must_match(developer: Api, agent: Json, ada: Any, decision: Json) -> None:
     assert len(entries(developer, event="token.verify")) == 2
     assert len(entries(developer, event="token.verify", outcome="denied")) == 1
     assert len(entries(developer, event="token.verify", agentId=agent["id"], userId=ada.id)) == 2
@@ -67,7 +67,7 @@ def test_from_is_inclusive_and_to_exclusive(developer: Api, decision: Json) -> N
     assert [entry["id"] for entry in entries(developer, event="token.verify", **moments)] == [before["id"]]
 
 
-def test_an_offset_is_understood(developer: Api, decision: Json) -> None:
+def test_a_time_filter_can_have_an_offset(developer: Api, decision: Json) -> None:
     assert entries(developer, **{"from": "2000-01-01T00:00:00+02:00"})
     assert expect(200, developer.get("/audit?from=2000-01-01T00:00:00+02:00"))["items"]
     assert entries(developer, to="2000-01-01T00:00:00Z") == []
@@ -89,17 +89,17 @@ def test_an_offset_is_understood(developer: Api, decision: Json) -> None:
         ("event=token.verify&event=token.issued", "event"),
     ],
 )
-def test_a_wrong_filter_is_named(developer: Api, query: str, field: str) -> None:
+def test_an_invalid_filter_is_reported(developer: Api, query: str, field: str) -> None:
     problem(developer.get(f"/audit?{query}"), 400, "validation_failed", field)
 
 
-def test_another_organization_sees_nothing(rival: Api, agent: Json, ada: Any, decision: Json) -> None:
+def test_another_organization_does_not_see_the_entries(rival: Api, agent: Json, ada: Any, decision: Json) -> None:
     assert entries(rival, agentId=agent["id"]) == []
     assert entries(rival, userId=ada.id) == []
     assert decision["auditId"] not in {entry["id"] for entry in entries(rival)}
 
 
-def test_pages_hold_every_entry_once(developer: Api, decision: Json) -> None:
+def test_pages_contain_every_entry_once(developer: Api, decision: Json) -> None:
     seen, cursor = [], ""
     while cursor is not None:
         page = expect(200, developer.get(f"/audit?limit=2{cursor and '&cursor='}{cursor}"))
@@ -108,6 +108,6 @@ def test_pages_hold_every_entry_once(developer: Api, decision: Json) -> None:
     assert seen == [entry["id"] for entry in entries(developer)]
 
 
-def test_the_log_needs_a_developer(anonymous: Api, ada: Api) -> None:
+def test_the_log_requires_a_developer(anonymous: Api, ada: Api) -> None:
     problem(anonymous.get("/audit"), 401, "not_authenticated")
     problem(ada.get("/audit"), 403, "forbidden")

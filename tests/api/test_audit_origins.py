@@ -1,4 +1,4 @@
-"""Where a person was is not told to developers: addresses and user agents in the organization's log, event by event."""
+"""Developers do not see where users were: `ip` and `userAgent` in the organization's log, event by event."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ SERVER = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["
 
 @pytest.fixture
 def log(developer: Api) -> Any:
-    """Return the function that reads the newest entry of an event as the developer."""
+    """Return a function that reads the newest entry of an event as the developer."""
 
     def read(event: str) -> Json:
         return expect(200, developer.get(f"/audit?event={event}&limit=1"))["items"][0]
@@ -36,7 +36,7 @@ def approved(agent: Json, person: Any) -> Json:
     return {**expect(200, person.post(f"/consent/{consent}/approve", **PERSON)), "id": consent}
 
 
-def test_a_persons_decisions_come_from_nowhere(agent: Json, ada: Any, log: Any) -> None:
+def test_the_origin_of_a_users_decisions_is_hidden(agent: Json, ada: Any, log: Any) -> None:
     consent = approved(agent, ada)
     expect(200, ada.post(f"/consent/{initiate(agent)}/deny", **PERSON))
     expect(200, ada.post(f"/users/me/consents/{consent['id']}/revoke", **PERSON))
@@ -46,7 +46,7 @@ def test_a_persons_decisions_come_from_nowhere(agent: Json, ada: Any, log: Any) 
         assert log(event)["userId"] == ada.id
 
 
-def test_a_request_may_come_from_a_persons_browser(agent: Json, log: Any) -> None:
+def test_the_origin_of_a_request_through_a_browser_is_hidden(agent: Json, log: Any) -> None:
     query = {
         "response_type": "code",
         "client_id": agent["clientId"],
@@ -60,7 +60,7 @@ def test_a_request_may_come_from_a_persons_browser(agent: Json, log: Any) -> Non
     assert origin(log("consent.requested")) == (None, None)
 
 
-def test_an_agents_own_acts_are_told(agent: Json, ada: Any, log: Any) -> None:
+def test_the_origin_of_an_agents_actions_is_shown(agent: Json, ada: Any, log: Any) -> None:
     body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
     expect(201, Api(**AGENT).post("/consent/initiate", {**body, "clientSecret": agent["clientSecret"]}))
     assert origin(log("consent.requested")) == ("127.0.0.1", AGENT["User_Agent"])
@@ -73,19 +73,19 @@ def test_an_agents_own_acts_are_told(agent: Json, ada: Any, log: Any) -> None:
         assert origin(log(event)) == ("127.0.0.1", AGENT["User_Agent"]), event
 
 
-def test_an_unknown_holder_of_a_token_is_nobodys_own(tokens: Json, log: Any) -> None:
+def test_the_origin_of_an_unknown_token_holder_is_hidden(tokens: Json, log: Any) -> None:
     expect(200, Api(**PERSON).post("/tokens/revoke", {"token": tokens["accessToken"]}))
     assert origin(log("token.revoked")) == (None, None)
 
 
-def test_what_developers_of_the_organization_do_is_told(developer: Api, log: Any) -> None:
+def test_the_origin_of_the_organizations_developers_is_shown(developer: Api, log: Any) -> None:
     new = new_agent(Api(**developer.headers, **DEVELOPER))
     expect(200, developer.patch(f"/agents/{new['id']}", {"name": "Other"}, **DEVELOPER))
     for event in ("agent.created", "agent.updated"):
         assert origin(log(event)) == ("127.0.0.1", DEVELOPER["User_Agent"]), event
 
 
-def test_an_administrators_acts_come_from_nowhere(agent: Json, log: Any) -> None:
+def test_the_origin_of_an_administrators_actions_is_hidden(agent: Json, log: Any) -> None:
     from agents.models import Agent
     from agents.services import stop_agent
     from core.actor import Actor
@@ -96,18 +96,18 @@ def test_an_administrators_acts_come_from_nowhere(agent: Json, log: Any) -> None
 
 
 class TestVerify:
-    def test_where_an_own_agent_called_from_is_told(self, tokens: Json, log: Any) -> None:
+    def test_shows_where_the_organizations_agent_called_from(self, tokens: Json, log: Any) -> None:
         verify(tokens["accessToken"], context={"ip": "203.0.113.7"})
         assert origin(log("token.verify")) == ("203.0.113.7", None)
 
-    def test_an_own_service_is_told_what_it_reported(self, developer: Api, tokens: Json, log: Any) -> None:
+    def test_shows_what_the_organizations_service_reported(self, developer: Api, tokens: Json, log: Any) -> None:
         server = expect(201, developer.post("/resource-servers", SERVER))
         service = Api(Authorization=basic(server["id"], server["secret"]), **SERVICE)
         question = {"token": tokens["accessToken"], "requiredScopes": ["email:read"]}
         expect(200, service.post("/tokens/verify", {**question, "context": {"ip": "203.0.113.7"}}))
         assert origin(log("token.verify")) == ("203.0.113.7", SERVICE["User_Agent"])
 
-    def test_between_organizations_only_the_agents_side_sees_where_it_called_from(
+    def test_only_the_agents_organization_sees_where_it_called_from(
         self, developer: Api, rival: Api, agent: Json, ada: Any, log: Any
     ) -> None:
         server = expect(201, rival.post("/resource-servers", SERVER))
@@ -125,16 +125,16 @@ class TestVerify:
         assert origin(log("token.verify")) == ("203.0.113.7", None)
         assert origin(log("token.issued")) == ("127.0.0.1", AGENT["User_Agent"])
 
-    def test_through_a_proxy_the_user_agent_is_the_callers(self, developer: Api, tokens: Json, log: Any) -> None:
+    def test_hides_the_user_agent_of_a_caller_behind_a_proxy(self, developer: Api, tokens: Json, log: Any) -> None:
         server = expect(201, developer.post("/resource-servers", SERVER))
         assert forwarded(tokens["accessToken"], server) == 200
         assert origin(log("token.verify")) == ("203.0.113.66", None)
 
 
 class TestStockClient:
-    """It runs on a person's machine, so its address is that person's."""
+    """It runs on a user's computer, so its address is that user's."""
 
-    def test_is_nobodys_own(self, rival: Api, ada: Any) -> None:
+    def test_origin_is_hidden(self, rival: Api, ada: Any) -> None:
         server, agent_id, token = stock_tokens(rival, ada)
         verify(token, resource=SERVER["identifier"])
         service = Api(Authorization=basic(server["id"], server["secret"]))
@@ -145,14 +145,14 @@ class TestStockClient:
         assert {"token.verify", "token.issued", "consent.approved"} <= {entry["event"] for entry in entries}
         assert {origin(entry) for entry in entries} == {(None, None)}
 
-    def test_a_service_shows_its_own_user_agent_but_not_where_the_client_is(self, rival: Api, ada: Any) -> None:
+    def test_only_the_user_agent_of_the_service_is_shown(self, rival: Api, ada: Any) -> None:
         server, agent_id, token = stock_tokens(rival, ada)
         service = Api(Authorization=basic(server["id"], server["secret"]), **SERVICE)
         question = {"token": token, "requiredScopes": ["email:read"], "context": {"ip": "203.0.113.7"}}
         expect(200, service.post("/tokens/verify", question))
         assert newest_verify(rival, agent_id) == (None, SERVICE["User_Agent"])
 
-    def test_is_hidden_behind_a_proxy_too(self, rival: Api, ada: Any) -> None:
+    def test_origin_is_hidden_behind_a_proxy(self, rival: Api, ada: Any) -> None:
         server, agent_id, token = stock_tokens(rival, ada)
         assert forwarded(token, server) == 200
         assert newest_verify(rival, agent_id) == (None, None)
@@ -163,7 +163,7 @@ def newest_verify(developer: Api, agent_id: str) -> tuple[str | None, str | None
 
 
 def stock_tokens(developer: Api, person: Any) -> tuple[Json, str, str]:
-    """Return a service, the id of a stock client that the person lets use it, and the client's access token."""
+    """Return a service, the id of a stock client that may use it for the person, and the client's access token."""
     from accounts.models import User
     from agents.models import Agent
     from tests.oauth.client import OAuthClient
@@ -177,20 +177,20 @@ def stock_tokens(developer: Api, person: Any) -> tuple[Json, str, str]:
 
 
 def forwarded(token: str, server: Json) -> int:
-    """Ask about a call from a person's machine as the service's proxy does; return the status."""
+    """Authorize a request from a user's computer like the service's proxy. Return the status."""
     machine = Client(REMOTE_ADDR="203.0.113.66", HTTP_USER_AGENT="Ada's laptop/1")
     credential = basic(server["id"], server["secret"])
     headers = {"Authorization": f"Bearer {token}", "X-Resource-Server": credential}
     return machine.get("/api/v1/forward-auth?scopes=email:read", headers=headers).status_code
 
 
-def test_a_person_sees_where_they_were(agent: Json, ada: Any) -> None:
+def test_users_see_the_origin_of_their_own_actions(agent: Json, ada: Any) -> None:
     approved(agent, ada)
     entries = expect(200, ada.get("/users/me/audit-logs?event=consent.approved"))["items"]
     assert [origin(entry) for entry in entries] == [("127.0.0.1", PERSON["User_Agent"])]
 
 
-def test_a_person_does_not_see_where_others_were(agent: Json, ada: Any) -> None:
+def test_users_do_not_see_the_origin_of_others(agent: Json, ada: Any) -> None:
     from consent.models import Consent
     from consent.services import revoke_consent
     from core.actor import Actor
@@ -210,7 +210,7 @@ def test_a_person_does_not_see_where_others_were(agent: Json, ada: Any) -> None:
     assert seen["consent.approved"] == ("127.0.0.1", PERSON["User_Agent"])
 
 
-def test_a_developer_is_the_person_that_they_are(developer: Api) -> None:
+def test_developers_see_the_origin_of_their_own_actions(developer: Api) -> None:
     expect(200, developer.post("/developers/api-keys/rotate", {}, **DEVELOPER))
     session = expect(200, Api().post("/developers/login", {"email": "acme@example.com", "password": PASSWORD}))
     person = Api(Authorization=f"Bearer {session['sessionToken']}")
@@ -218,7 +218,7 @@ def test_a_developer_is_the_person_that_they_are(developer: Api) -> None:
     assert origin(entry) == ("127.0.0.1", DEVELOPER["User_Agent"])
 
 
-def test_the_portal_shows_no_address_of_a_person(agent: Json, ada: Any) -> None:
+def test_the_portal_hides_the_addresses_of_users(agent: Json, ada: Any) -> None:
     from accounts.models import User
 
     approved(agent, ada)

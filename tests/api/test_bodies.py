@@ -1,4 +1,4 @@
-"""Whatever arrives: a refusal in the API's own words."""
+"""Malformed requests get problem details."""
 
 import json
 from typing import Any
@@ -44,11 +44,11 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         b'{"a": "' + b"[" * 100 + b"\n",
     ],
 )
-def test_what_is_not_one_plain_object_is_malformed(anonymous: Api, content: bytes) -> None:
+def test_anything_but_one_strict_json_object_is_malformed(anonymous: Api, content: bytes) -> None:
     problem(send(anonymous, content), 400, "malformed_request")
 
 
-def test_brackets_in_a_text_are_no_depth() -> None:
+def test_brackets_in_strings_do_not_count_as_nesting() -> None:
     body = {"token": '[{"' * 1000, "other": '\\"[' * 1000}
     assert parse_object(json.dumps(body).encode()) == body
 
@@ -62,35 +62,35 @@ def test_brackets_in_a_text_are_no_depth() -> None:
         (b'{"\\ud800": 1}', "\\ud800"),
     ],
 )
-def test_a_lone_surrogate_is_named(anonymous: Api, content: bytes, field: str) -> None:
+def test_a_lone_surrogate_is_reported(anonymous: Api, content: bytes, field: str) -> None:
     problem(send(anonymous, content), 400, "validation_failed", field)
 
 
-def test_a_surrogate_pair_is_a_letter() -> None:
+def test_a_surrogate_pair_is_one_character() -> None:
     assert parse_object(b'{"a": "\\ud83d\\ude00"}') == {"a": "\U0001f600"}
 
 
-def test_at_most_two_mebibytes_are_read(anonymous: Api) -> None:
+def test_more_than_two_mebibytes_are_refused(anonymous: Api) -> None:
     problem(send(anonymous, b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "a", "text/json"])
-def test_another_content_type_is_refused(anonymous: Api, content_type: str) -> None:
+def test_other_content_types_are_refused(anonymous: Api, content_type: str) -> None:
     problem(send(anonymous, b"{}", content_type), 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
-def test_json_under_its_other_names_is_read(anonymous: Api, content_type: str) -> None:
+def test_a_charset_and_upper_case_in_the_content_type_are_accepted(anonymous: Api, content_type: str) -> None:
     expect(200, send(anonymous, b'{"token": "x", "requiredScopes": ["email:read"]}', content_type))
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "x"])
-def test_the_answer_is_json_whatever_is_accepted(anonymous: Api, accept: str) -> None:
+def test_the_response_is_json_regardless_of_accept(anonymous: Api, accept: str) -> None:
     problem(send(anonymous, b"", Accept=accept), 400, "validation_failed", "token", "requiredScopes")
 
 
 @pytest.mark.parametrize("path", ["", "/", "/nothing", "/agents/", "/tokens/verify/", "/agents/a/b/c"])
-def test_an_unknown_path_is_a_problem(anonymous: Api, path: str) -> None:
+def test_an_unknown_path_returns_problem_details(anonymous: Api, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         problem(anonymous.call(method, path), 404, "not_found")
 
@@ -104,7 +104,7 @@ def test_an_unknown_path_is_a_problem(anonymous: Api, path: str) -> None:
         ("TRACE", "/health", {"GET", "HEAD", "OPTIONS"}),
     ],
 )
-def test_a_wrong_method_is_a_problem_that_names_the_right_ones(
+def test_a_wrong_method_returns_problem_details_and_allow(
     anonymous: Api, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = anonymous.call(method, path)
@@ -113,12 +113,12 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_ones(
 
 
 @pytest.mark.parametrize("identifier", ["%00", "%ff", "..%2f..", "'%20OR%201=1", "a" * 5000, "%F0%9F%92%A9"])
-def test_a_hostile_id_is_absent(ada: Api, developer: Api, identifier: str) -> None:
+def test_a_hostile_id_is_not_found(ada: Api, developer: Api, identifier: str) -> None:
     for api, path in ((ada, f"/consent/{identifier}"), (developer, f"/agents/{identifier}")):
         problem(api.get(path), 404, "not_found")
 
 
-def test_what_fails_inside_is_not_told(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cause_of_an_internal_error_is_not_revealed(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(requests: Any) -> Any:
         raise RuntimeError("the secret of the house")
 
@@ -128,7 +128,7 @@ def test_what_fails_inside_is_not_told(anonymous: Api, monkeypatch: pytest.Monke
     assert "secret" not in answer.content.decode()
 
 
-def test_a_database_that_is_gone_is_a_503(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_database_is_a_503(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(requests: Any) -> Any:
         raise OperationalError("connection refused")
 
@@ -138,7 +138,7 @@ def test_a_database_that_is_gone_is_a_503(anonymous: Api, monkeypatch: pytest.Mo
     assert answer["Retry-After"] == "1"
 
 
-def test_a_problem_leads_to_its_explanation(anonymous: Api) -> None:
+def test_the_type_of_a_problem_links_to_its_explanation(anonymous: Api) -> None:
     body = problem(anonymous.get("/nothing"), 404, "not_found")
     page = anonymous.client.get("/api/docs/errors").content.decode()
     assert body["type"].endswith("/api/docs/errors#not_found")
@@ -146,6 +146,6 @@ def test_a_problem_leads_to_its_explanation(anonymous: Api) -> None:
     assert 'id="invalid_grant"' in page
 
 
-def test_a_parser_raises_nothing_else() -> None:
+def test_the_parser_raises_a_domain_error_for_unterminated_nesting() -> None:
     with pytest.raises(DomainError):
         parse_object(b'{"a":' * 10_000)

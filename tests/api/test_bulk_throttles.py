@@ -1,4 +1,4 @@
-"""What a caller without an account may do is limited by address, and for IPv6 by the wider network as well."""
+"""Requests that need no account are limited by address, and for IPv6 by the wider network as well."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,7 @@ def post(path: str, body: Json, address: str) -> Any:
 
 @pytest.fixture(params=["register a person", "register a developer", "initiate", "register a client", "push"])
 def act(request: pytest.FixtureRequest, agent: Json, settings: Any) -> Act:
-    """Return the act, which takes an address and a number."""
+    """Return the request to make, a function of an address and a number."""
     settings.THROTTLE_REGISTRATION = settings.THROTTLE_INITIATE = "1/hour"
     person = {"password": PASSWORD, "name": "Ada"}
     consent = {"clientId": agent["clientId"], "requestedScopes": SCOPES, "redirectUri": CALLBACK}
@@ -48,18 +48,18 @@ def act(request: pytest.FixtureRequest, agent: Json, settings: Any) -> Act:
     return acts[str(request.param)]
 
 
-def test_one_ipv6_subscriber_is_one_address(act: Act) -> None:
+def test_an_ipv6_64_counts_as_one_address(act: Act) -> None:
     assert [act(f"2001:db8:1:2::{number:x}", number).status_code for number in range(2)] == [201, 429]
 
 
-def test_a_48_is_limited_to_a_few_subscribers(act: Act) -> None:
+def test_an_ipv6_48_is_limited_too(act: Act) -> None:
     answers = [act(f"2001:db8:1:{number:x}::1", number) for number in range(6)]
     assert [answer.status_code for answer in answers] == [201] * ALLOWED_BY_48 + [429] * 2
     assert int(answers[-1]["Retry-After"]) > 0
     assert act("2001:db8:2::1", 9).status_code == 201
 
 
-def test_an_ipv4_address_and_its_mapped_form_are_one(act: Act) -> None:
+def test_an_ipv4_address_and_its_mapped_form_count_as_one(act: Act) -> None:
     assert act("192.0.2.1", 1).status_code == 201
     assert act("::ffff:192.0.2.1", 2).status_code == 429
     assert act("192.0.2.2", 3).status_code == 201

@@ -1,4 +1,4 @@
-"""Asking, showing, deciding."""
+"""Requesting, reading and deciding consents."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
 
 
-def test_a_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) -> None:
+def test_a_new_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) -> None:
     answer = anonymous.post("/consent/initiate", body_for(agent))
     made = expect(201, answer)
     assert set(made) == {"consentId", "consentUrl", "status", "expiresAt"}
@@ -33,7 +33,7 @@ def test_a_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) -> Non
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_request_is_shown_to_whoever_has_its_id(anonymous: Api, agent: Json) -> None:
+def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Json) -> None:
     consent_id = initiate(agent, reason="to read", optionalScopes=["calendar:read"], requestedScopes=["email:read"])
     shown = expect(200, anonymous.get(f"/consent/{consent_id}"))
     assert set(shown) == {"id", "status", "agent", "requestedScopes", "redirectUri", "reason", "expiresAt"}
@@ -65,24 +65,24 @@ def test_a_request_is_shown_to_whoever_has_its_id(anonymous: Api, agent: Json) -
         ("scope", "email:read"),
     ],
 )
-def test_a_wrong_field_is_named(anonymous: Api, agent: Json, field: str, value: Any) -> None:
+def test_an_invalid_field_is_reported(anonymous: Api, agent: Json, field: str, value: Any) -> None:
     answer = anonymous.post("/consent/initiate", body_for(agent, **{field: value}))
     problem(answer, 400, "validation_failed", field)
 
 
 @pytest.mark.parametrize("field", ["clientId", "requestedScopes", "redirectUri"])
-def test_a_missing_field_is_named(anonymous: Api, agent: Json, field: str) -> None:
+def test_a_missing_field_is_reported(anonymous: Api, agent: Json, field: str) -> None:
     body = body_for(agent)
     del body[field]
     problem(anonymous.post("/consent/initiate", body), 400, "validation_failed", field)
 
 
-def test_a_method_without_a_challenge_is_refused(anonymous: Api, agent: Json) -> None:
+def test_a_challenge_method_without_a_challenge_is_refused(anonymous: Api, agent: Json) -> None:
     answer = anonymous.post("/consent/initiate", body_for(agent, codeChallengeMethod="S256"))
     problem(answer, 400, "validation_failed", "codeChallenge")
 
 
-def test_a_challenge_may_be_required(anonymous: Api, developer: Api) -> None:
+def test_an_agent_can_require_a_challenge(anonymous: Api, developer: Api) -> None:
     agent = new_agent(developer, requirePkce=True)
     problem(anonymous.post("/consent/initiate", body_for(agent)), 400, "validation_failed", "codeChallenge")
     expect(201, anonymous.post("/consent/initiate", body_for(agent, codeChallenge=CHALLENGE)))
@@ -98,24 +98,26 @@ def test_a_challenge_may_be_required(anonymous: Api, developer: Api) -> None:
         ({"resource": "https://nobody.example"}, "invalid_target"),
     ],
 )
-def test_what_an_agent_may_not_ask_is_a_400(anonymous: Api, agent: Json, fields: Json, code: str) -> None:
+def test_a_request_beyond_the_agents_registration_is_a_400(
+    anonymous: Api, agent: Json, fields: Json, code: str
+) -> None:
     answer = anonymous.post("/consent/initiate", body_for(agent, **fields))
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_a_suspended_agent_may_not_ask(anonymous: Api, developer: Api, agent: Json) -> None:
+def test_a_suspended_agent_cannot_ask(anonymous: Api, developer: Api, agent: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
     problem(anonymous.post("/consent/initiate", body_for(agent)), 403, "agent_suspended")
 
 
-def test_credentials_are_accepted_and_then_must_be_right(anonymous: Api, agent: Json) -> None:
+def test_credentials_are_optional_but_must_be_valid(anonymous: Api, agent: Json) -> None:
     expect(201, anonymous.post("/consent/initiate", body_for(agent, **credentials(agent))))
     wrong = anonymous.post("/consent/initiate", body_for(agent, clientSecret="ags_wrong"))
     problem(wrong, 401, "invalid_client")
     assert wrong["WWW-Authenticate"].startswith("Basic")
 
 
-def test_a_hint_tells_nothing(anonymous: Api, agent: Json, ada: Any) -> None:
+def test_a_user_hint_does_not_reveal_whether_the_user_exists(anonymous: Api, agent: Json, ada: Any) -> None:
     shapes = [
         sorted(expect(201, anonymous.post("/consent/initiate", body_for(agent, userId=hint))))
         for hint in (ada.id, "usr_nobody", "%&?")
@@ -129,7 +131,7 @@ def test_requests_are_throttled_by_address(anonymous: Api, agent: Json, settings
     assert codes == [201, 201, 429]
 
 
-def test_the_person_grants_a_part(agent: Json, ada: Api) -> None:
+def test_a_user_can_grant_some_of_the_scopes(agent: Json, ada: Api) -> None:
     consent_id = initiate(agent, state="xyz")
     answer = ada.post(f"/consent/{consent_id}/approve", {"scopes": ["email:read"]})
     approved = expect(200, answer)
@@ -145,7 +147,7 @@ def test_the_person_grants_a_part(agent: Json, ada: Api) -> None:
     assert (shown["status"], shown["grantedScopes"]) == ("approved", ["email:read"])
 
 
-def test_the_person_says_no(agent: Json, ada: Api) -> None:
+def test_a_user_can_deny(agent: Json, ada: Api) -> None:
     denied = expect(200, ada.post(f"/consent/{initiate(agent, state='xyz')}/deny"))
     assert denied["status"] == "denied"
     assert query_of(denied["redirectUrl"]) == {"error": "access_denied", "state": "xyz", "iss": settings.JWT_ISSUER}
@@ -153,42 +155,42 @@ def test_the_person_says_no(agent: Json, ada: Api) -> None:
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
 class TestDeciding:
-    def test_needs_a_person(self, anonymous: Api, developer: Api, agent: Json, verb: str) -> None:
+    def test_requires_a_user(self, anonymous: Api, developer: Api, agent: Json, verb: str) -> None:
         path = f"/consent/{initiate(agent)}/{verb}"
         problem(anonymous.post(path), 401, "not_authenticated")
         problem(developer.post(path), 403, "forbidden")
 
-    def test_is_for_the_person_named_only(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
+    def test_is_possible_only_for_the_user_in_the_hint(self, agent: Json, ada: Any, bob: Api, verb: str) -> None:
         consent_id = initiate(agent, userId=ada.id)
         theirs = problem(bob.post(f"/consent/{consent_id}/{verb}"), 404, "not_found")
         absent = problem(bob.post(f"/consent/{ABSENT}/{verb}"), 404, "not_found")
         assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
 
-    def test_happens_once(self, agent: Json, ada: Api, bob: Api, verb: str) -> None:
+    def test_is_possible_only_once(self, agent: Json, ada: Api, bob: Api, verb: str) -> None:
         path = f"/consent/{initiate(agent)}/{verb}"
         expect(200, ada.post(path))
         problem(ada.post(path), 409, "consent_already_decided")
         problem(bob.post(path), 404, "not_found")
 
-    def test_comes_too_late_after_ten_minutes(self, agent: Json, ada: Api, verb: str) -> None:
+    def test_is_too_late_after_ten_minutes(self, agent: Json, ada: Api, verb: str) -> None:
         consent_id = initiate(agent)
         with time_machine.travel(timezone.now() + timedelta(minutes=11)):
             problem(ada.post(f"/consent/{consent_id}/{verb}"), 410, "consent_expired")
             assert expect(200, ada.get(f"/consent/{consent_id}"))["status"] == "expired"
 
-    def test_names_an_unknown_field(self, agent: Json, ada: Api, verb: str) -> None:
+    def test_reports_an_unknown_field(self, agent: Json, ada: Api, verb: str) -> None:
         body = {"scope": "email:read"}
         problem(ada.post(f"/consent/{initiate(agent)}/{verb}", body), 400, "validation_failed", "scope")
 
 
 @pytest.mark.parametrize("scopes", [[], ["payments:charge"], ["email:read", "files:read"]])
-def test_what_was_not_asked_cannot_be_granted(agent: Json, ada: Api, scopes: list[str]) -> None:
+def test_scopes_that_were_not_requested_cannot_be_granted(agent: Json, ada: Api, scopes: list[str]) -> None:
     path = f"/consent/{initiate(agent)}/approve"
     problem(ada.post(path, {"scopes": scopes}), 400, "invalid_scope")
     expect(200, ada.post(path))
 
 
-def test_a_decided_consent_is_absent_to_all_but_its_own(
+def test_a_decided_consent_is_visible_only_to_its_owner_and_the_agents_organization(
     anonymous: Api, agent: Json, ada: Api, bob: Api, rival: Api, developer: Api
 ) -> None:
     consent_id = initiate(agent)
@@ -199,5 +201,5 @@ def test_a_decided_consent_is_absent_to_all_but_its_own(
 
 
 @pytest.mark.parametrize("header", [{"X_Api_Key": "ag_wrong"}, {"Authorization": "Bearer st_wrong"}])
-def test_a_wrong_credential_is_refused_where_none_is_needed(agent: Json, header: dict[str, str]) -> None:
+def test_a_wrong_credential_is_refused_even_where_it_is_optional(agent: Json, header: dict[str, str]) -> None:
     problem(Api(**header).get(f"/consent/{initiate(agent)}"), 401, "not_authenticated")

@@ -1,4 +1,4 @@
-"""What a developer or a service changes between a person's decisions: words, scopes, owners."""
+"""Changes by developers and services between a user's decisions: descriptions, scopes, owners."""
 
 from typing import Any
 
@@ -37,7 +37,7 @@ def notes(developer: Api) -> Json:
 
 @pytest.fixture
 def reader(developer: Api, notes: Json) -> Json:
-    """Return an agent that may ask for notes."""
+    """Return an agent that can ask for notes."""
     from tests.api.conftest import new_agent
 
     return new_agent(developer, allowedScopes=["notes:read", "email:read", "email:send"])
@@ -51,10 +51,10 @@ def browser(ada: Any) -> Any:
     return sign_in(User.objects.get(pk=ada.id))
 
 
-class TestNewWords:
+class TestRewordedScopes:
     @pytest.fixture(autouse=True)
     def _reworded(self, reader: Json, ada: Any, developer: Api, notes: Json) -> None:
-        """Let the person allow the scope; then the service gives it other words."""
+        """Let the user allow the scope, then let the service change its description."""
         tokens_for(reader, ada, requestedScopes=["notes:read"])
         expect(200, developer.patch(f"/resource-servers/{notes['id']}", {"scopes": [DELETE]}))
 
@@ -65,20 +65,24 @@ class TestNewWords:
         assert page.context["known"] == []
         assert "Its description has changed" in page.content.decode()
 
-    def test_do_not_reach_a_scope_that_the_request_does_not_name(self, reader: Json, ada: Any, browser: Any) -> None:
+    def test_keep_the_agreed_description_if_the_request_does_not_include_them(
+        self, reader: Json, ada: Any, browser: Any
+    ) -> None:
         consent = initiate(reader, requestedScopes=["email:read"])
         assert [one.scope.title for one in browser.get(f"/consent/{consent}").context["known"]] == ["Read notes"]
         assert expect(200, ada.post(f"/consent/{consent}/approve"))["grantedScopes"] == ["email:read", "notes:read"]
         shown = {one["id"]: one["title"] for one in log(ada)["metadata"]["shownScopes"]}
         assert shown["notes:read"] == "Read notes"
 
-    def test_that_the_person_agrees_to_are_not_logged_as_kept(self, reader: Json, ada: Any, browser: Any) -> None:
+    def test_are_logged_as_reworded_and_not_as_kept_if_allowed_again(
+        self, reader: Json, ada: Any, browser: Any
+    ) -> None:
         assert approve(reader, ada, ["notes:read"])["grantedScopes"] == ["notes:read"]
         metadata = log(ada)["metadata"]
         assert (metadata["reworded"], metadata["kept"], metadata["added"]) == (["notes:read"], [], [])
         assert "Allowed again with a new description: Delete all notes." in browser.get("/activity").content.decode()
 
-    def test_that_the_person_leaves_out_end_the_scope_under_the_words_agreed_before(
+    def test_are_logged_as_removed_under_the_agreed_title_if_left_out(
         self, reader: Json, ada: Any, browser: Any
     ) -> None:
         assert approve(reader, ada, ["notes:read", "email:read"], scopes=["email:read"])["grantedScopes"] == [
@@ -89,8 +93,8 @@ class TestNewWords:
         assert "Removed: Delete all notes." not in page
 
 
-class TestScopesTakenFromTheAgent:
-    def test_are_not_logged_as_removed_by_the_person(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
+class TestScopesRemovedFromTheAgent:
+    def test_are_not_logged_as_removed_by_the_user(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
         tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
         narrow(developer, agent, ["email:read"])
         approve(agent, ada, ["email:read"])
@@ -101,7 +105,7 @@ class TestScopesTakenFromTheAgent:
         assert "to keep the same access" in page
         assert "Removed by its developer: Send" in page
 
-    def test_while_a_request_is_open_are_neither_shown_nor_granted(
+    def test_are_neither_shown_nor_granted_if_removed_while_a_request_is_open(
         self, agent: Json, ada: Any, developer: Api, browser: Any
     ) -> None:
         consent = initiate(agent, requestedScopes=["email:read", "email:send"])
@@ -113,7 +117,9 @@ class TestScopesTakenFromTheAgent:
         assert expect(200, ada.post(path))["grantedScopes"] == ["email:read"]
         assert [one["id"] for one in log(ada)["metadata"]["shownScopes"]] == ["email:read"]
 
-    def test_after_the_page_was_shown_bring_the_page_again(self, agent: Json, developer: Api, browser: Any) -> None:
+    def test_make_the_page_appear_again_if_removed_after_it_was_shown(
+        self, agent: Json, developer: Api, browser: Any
+    ) -> None:
         consent = initiate(agent, requestedScopes=["email:read", "email:send"])
         browser.get(f"/consent/{consent}")
         narrow(developer, agent, ["email:read"])
@@ -122,7 +128,9 @@ class TestScopesTakenFromTheAgent:
         assert page.status_code == 409
         assert "has changed since you opened this page" in page.content.decode()
 
-    def test_all_of_them_leave_nothing_to_allow(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
+    def test_leave_nothing_to_allow_if_all_are_removed(
+        self, agent: Json, ada: Any, developer: Api, browser: Any
+    ) -> None:
         consent = initiate(agent, requestedScopes=["email:send"])
         narrow(developer, agent, ["email:read"])
         page = browser.get(f"/consent/{consent}")
@@ -131,7 +139,7 @@ class TestScopesTakenFromTheAgent:
         problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_scope")
 
 
-def test_requested_scopes_stay_what_was_requested(agent: Json, ada: Any, developer: Api) -> None:
+def test_approving_does_not_change_the_requested_scopes(agent: Json, ada: Any, developer: Api) -> None:
     tokens_for(agent, ada, requestedScopes=["email:read"])
     consent = initiate(agent, requestedScopes=["email:send"])
     expect(200, ada.post(f"/consent/{consent}/approve"))
@@ -140,8 +148,8 @@ def test_requested_scopes_stay_what_was_requested(agent: Json, ada: Any, develop
         assert [one["id"] for one in shown] == ["email:send"]
 
 
-class TestAServiceThatChangesHands:
-    def test_is_not_allowed_to_its_new_owner(self, agent: Json, ada: Any, developer: Api, rival: Api) -> None:
+class TestServiceWithANewOwner:
+    def test_cannot_be_allowed_through_the_api(self, agent: Json, ada: Any, developer: Api, rival: Api) -> None:
         body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
         server = expect(201, rival.post("/resource-servers", body))
         consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
@@ -151,7 +159,9 @@ class TestAServiceThatChangesHands:
         answer = problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_target")
         assert "https://mail.example/api" in answer["detail"]
 
-    def test_is_allowed_when_the_same_organization_registers_it_again(self, agent: Json, ada: Any, rival: Api) -> None:
+    def test_can_be_allowed_if_the_same_organization_registers_it_again(
+        self, agent: Json, ada: Any, rival: Api
+    ) -> None:
         body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
         server = expect(201, rival.post("/resource-servers", body))
         consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
@@ -159,7 +169,7 @@ class TestAServiceThatChangesHands:
         expect(201, rival.post("/resource-servers", body))
         expect(200, ada.post(f"/consent/{consent}/approve"))
 
-    def test_is_not_allowed_by_the_page(self, agent: Json, browser: Any, developer: Api, rival: Api) -> None:
+    def test_cannot_be_allowed_on_the_page(self, agent: Json, browser: Any, developer: Api, rival: Api) -> None:
         body = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
         server = expect(201, rival.post("/resource-servers", body))
         consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
@@ -168,7 +178,7 @@ class TestAServiceThatChangesHands:
         assert browser.get(f"/consent/{consent}").status_code == 400
 
 
-def test_a_stale_id_revokes_what_replaced_it(agent: Json, ada: Any) -> None:
+def test_the_id_of_a_replaced_consent_revokes_the_current_one(agent: Json, ada: Any) -> None:
     first, second, third = (tokens_for(agent, ada) for _ in range(3))
     answers = [expect(200, ada.post(f"/users/me/consents/{one['consentId']}/revoke")) for one in (first, second, third)]
     assert {(one["id"], one["status"]) for one in answers} == {(third["consentId"], "revoked")}

@@ -1,4 +1,4 @@
-"""Forward authorization, as a proxy asks. A real nginx is in `tests/live/oauth/test_forward_auth.py`."""
+"""Forward authorization. `tests/live/oauth/test_forward_auth.py` tests it with a real nginx."""
 
 import base64
 from typing import Any
@@ -20,7 +20,7 @@ def ask(token: str, path: str = PATH, verb: str = "GET", **headers: str) -> Any:
     return Api(Authorization=f"Bearer {token}").call(verb, path, **headers)
 
 
-def test_an_allowed_request_is_answered_with_who_acts(token: str, agent: Json, ada: Any) -> None:
+def test_an_allowed_request_returns_who_acts_for_whom(token: str, agent: Json, ada: Any) -> None:
     answer = ask(token)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer["X-AgentGate-User"] == ada.id
@@ -31,13 +31,13 @@ def test_an_allowed_request_is_answered_with_who_acts(token: str, agent: Json, a
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic abc", "Bearer two tokens", "Token abc", "Bearer a,b"])
-def test_what_is_no_bearer_token_is_401_without_error(db: None, header: str) -> None:
+def test_a_missing_bearer_token_is_401_without_an_error_code(db: None, header: str) -> None:
     answer = Api(Authorization=header).get(PATH)
     problem(answer, 401, "not_authenticated")
     assert answer["WWW-Authenticate"] == 'Bearer scope="email:read"'
 
 
-def test_the_refusals_are_problems_with_a_challenge(token: str) -> None:
+def test_denials_are_problem_details_with_a_challenge(token: str) -> None:
     bad = ask("garbage")
     problem(bad, 401, "invalid_token")
     assert (bad["WWW-Authenticate"], bad["X-AgentGate-Reason"]) == (
@@ -50,11 +50,11 @@ def test_the_refusals_are_problems_with_a_challenge(token: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/forward-auth", "/forward-auth?scopes=", "/forward-auth?scopes=%20"])
-def test_nothing_required_is_a_mistake_and_lets_nobody_through(token: str, path: str) -> None:
+def test_requiring_no_scopes_is_an_error(token: str, path: str) -> None:
     problem(ask(token, path), 400, "validation_failed", "scopes")
 
 
-def test_header_and_query_are_united(token: str) -> None:
+def test_the_scopes_of_header_and_query_are_all_required(token: str) -> None:
     assert ask(token, X_Required_Scopes="email:send").status_code == 200
     problem(ask(token, X_Required_Scopes="payments:charge"), 403, "insufficient_scope")
 
@@ -66,29 +66,29 @@ def test_every_method_is_decided(token: str, verb: str) -> None:
         assert ask("garbage", path, verb, X_Required_Scopes="email:read").status_code == 401
 
 
-def test_below_a_path_the_callers_query_is_not_read(token: str) -> None:
+def test_the_callers_query_is_ignored_below_a_path(token: str) -> None:
     path = "/forward-auth/inbox?scopes=email:read"
     problem(ask(token, path), 400, "validation_failed", "scopes")
     problem(ask(token, path, X_Required_Scopes="payments:charge"), 403, "insufficient_scope")
 
 
-def test_a_query_that_says_two_things_is_refused(token: str) -> None:
+def test_a_repeated_parameter_is_refused(token: str) -> None:
     problem(ask(token, f"{PATH}&scopes=email:send"), 400, "validation_failed", "scopes")
     problem(ask(token, f"{PATH}&resource=a&resource=b"), 400, "validation_failed", "resource")
 
 
-def test_a_wrong_credential_of_the_proxy_is_403_whatever_the_token(token: str) -> None:
+def test_a_wrong_credential_of_the_proxy_is_403_even_with_a_valid_token(token: str) -> None:
     wrong = base64.b64encode(b"res_x:rs_x").decode()
     for header in (f"Basic {wrong}", "Basic !", "Bearer x"):
         problem(ask(token, X_Resource_Server=header), 403, "forbidden")
 
 
-def test_a_credential_can_be_demanded(token: str, settings: Any) -> None:
+def test_a_setting_can_require_a_credential(token: str, settings: Any) -> None:
     settings.VERIFY_REQUIRES_CREDENTIAL = True
     problem(ask(token), 403, "forbidden")
 
 
-def test_policies_count(developer: Api, token: str) -> None:
+def test_policies_apply(developer: Api, token: str) -> None:
     rules = [{"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 60, "scope": "per_user"}}]
     assert developer.post("/policies", {"name": "Once", "agentId": None, "rules": rules}).status_code == 201
     assert ask(token).status_code == 200
@@ -98,7 +98,7 @@ def test_policies_count(developer: Api, token: str) -> None:
     assert "WWW-Authenticate" not in refused
 
 
-def test_what_fails_lets_nobody_through(token: str) -> None:
+def test_an_unexpected_error_denies(token: str) -> None:
     api = Api(Authorization=f"Bearer {token}")
     api.client.raise_request_exception = False
     with patch("api.v1.forward_auth.decide", side_effect=RuntimeError("boom")):

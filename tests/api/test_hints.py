@@ -1,4 +1,4 @@
-"""A refusal says what to do instead."""
+"""Errors say what to do instead."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def message(body: Json) -> str:
     return str(error["message"])
 
 
-def test_a_string_in_place_of_a_list(anonymous: Api) -> None:
+def test_a_string_instead_of_a_list(anonymous: Api) -> None:
     body = problem(
         anonymous.post("/tokens/verify", {**ASK, "requiredScopes": "email:read"}),
         400,
@@ -41,12 +41,12 @@ def test_a_string_in_place_of_a_list(anonymous: Api) -> None:
         ("x" * 5000, ""),
     ],
 )
-def test_an_unknown_field_that_is_like_a_known_one(anonymous: Api, name: str, hint: str) -> None:
+def test_an_unknown_field_with_a_similar_known_one(anonymous: Api, name: str, hint: str) -> None:
     body = problem(anonymous.post("/tokens/verify", {**ASK, name: 1}), 400, "validation_failed", name[:100])
     assert message(body) == f"Unknown field.{hint}"
 
 
-def test_an_unknown_field_of_one_question_of_many(anonymous: Api) -> None:
+def test_an_unknown_field_in_a_batch(anonymous: Api) -> None:
     body = {"requests": [ASK, {**ASK, "requird_scopes": []}]}
     answer = problem(
         anonymous.post("/tokens/verify/batch", body), 400, "validation_failed", "requests.1.requird_scopes"
@@ -54,7 +54,7 @@ def test_an_unknown_field_of_one_question_of_many(anonymous: Api) -> None:
     assert message(answer) == "Unknown field. Did you mean requiredScopes?"
 
 
-def test_at_most_20_unknown_fields_are_named(anonymous: Api) -> None:
+def test_at_most_20_unknown_fields_are_reported(anonymous: Api) -> None:
     body = {**ASK, **{f"field{n:02}": 1 for n in range(30)}}
     names = [f"field{n:02}" for n in range(20)]
     problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", *names)
@@ -72,7 +72,7 @@ def test_a_session_token_as_api_key(ada: Api) -> None:
     assert "Authorization: Bearer" in detail
 
 
-def test_a_scope_that_does_not_exist_at_an_agent(developer: Api, agent: Json) -> None:
+def test_an_unknown_scope_of_an_agent(developer: Api, agent: Json) -> None:
     body = {"name": "A", "redirectUris": [CALLBACK], "allowedScopes": ["email:raed"]}
     for answer in (
         developer.post("/agents", body),
@@ -82,7 +82,7 @@ def test_a_scope_that_does_not_exist_at_an_agent(developer: Api, agent: Json) ->
         assert message(refused) == "The scope 'email:raed' does not exist. Did you mean 'email:read'?"
 
 
-def test_a_scope_that_does_not_exist_at_initiate(anonymous: Api, agent: Json) -> None:
+def test_an_unknown_scope_of_a_consent_request(anonymous: Api, agent: Json) -> None:
     asked = {"clientId": agent["clientId"], "redirectUri": CALLBACK}
     unknown = problem(
         anonymous.post("/consent/initiate", {**asked, "requestedScopes": ["qqq:zzz"]}),
@@ -95,7 +95,7 @@ def test_a_scope_that_does_not_exist_at_initiate(anonymous: Api, agent: Json) ->
     assert problem(beyond, 400, "invalid_scope")["detail"] == "Not among the agent's allowedScopes: payments:charge."
 
 
-def test_a_reused_code_says_that_its_tokens_have_ended(agent: Json, ada: Api) -> None:
+def test_a_reused_code_says_that_its_tokens_are_revoked(agent: Json, ada: Api) -> None:
     body = {"code": code_for(agent, ada), **credentials(agent)}
     expect(200, Api().post("/tokens/exchange", body))
     assert "tokens" in problem(Api().post("/tokens/exchange", body), 400, "invalid_grant")["detail"]

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a POST repeated with the same key has one effect and one answer."""
+"""`Idempotency-Key`: a POST repeated with the same key has one effect and returns the same response."""
 
 from datetime import timedelta
 from typing import Any
@@ -30,7 +30,7 @@ AGENT = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPE
 PERSON = {"email": "ada@example.com", "password": PASSWORD}
 
 
-def test_a_creation_happens_once(developer: Api) -> None:
+def test_an_agent_is_created_once(developer: Api) -> None:
     first, second = (developer.post("/agents", AGENT, **KEY) for _ in range(2))
     assert expect(201, first) == expect(201, second)
     assert Agent.objects.count() == 1
@@ -49,14 +49,14 @@ def test_the_order_of_fields_does_not_matter(developer: Api, path: str, body: Js
     assert expect(201, developer.post(path, body, **KEY)) == expect(201, developer.post(path, turned, **KEY))
 
 
-def test_another_body_is_refused(developer: Api) -> None:
+def test_the_same_key_with_another_body_is_refused(developer: Api) -> None:
     expect(201, developer.post("/agents", AGENT, **KEY))
     answer = developer.post("/agents", {**AGENT, "name": "Other"}, **KEY)
     problem(answer, 409, "idempotency_key_reused")
     assert Agent.objects.count() == 1
 
 
-def test_another_credential_or_path_is_another_request(developer: Api, rival: Api) -> None:
+def test_the_same_key_with_another_credential_or_path_is_another_request(developer: Api, rival: Api) -> None:
     mine, theirs = (expect(201, api.post("/agents", AGENT, **KEY)) for api in (developer, rival))
     assert mine["id"] != theirs["id"]
     rotated = [
@@ -66,14 +66,14 @@ def test_another_credential_or_path_is_another_request(developer: Api, rival: Ap
     assert rotated[0] != rotated[1]
 
 
-def test_a_refusal_is_not_kept(developer: Api) -> None:
+def test_errors_are_not_stored(developer: Api) -> None:
     problem(
         developer.post("/agents", {**AGENT, "redirectUris": ["x"]}, **KEY), 400, "validation_failed", "redirectUris.0"
     )
     expect(201, developer.post("/agents", AGENT, **KEY))
 
 
-def test_the_answer_is_kept_for_a_day(developer: Api) -> None:
+def test_the_response_is_stored_for_a_day(developer: Api) -> None:
     first = expect(201, developer.post("/agents", AGENT, **KEY))
     with time_machine.travel(timezone.now() + timedelta(hours=23)):
         assert expect(201, developer.post("/agents", AGENT, **KEY)) == first
@@ -81,7 +81,7 @@ def test_the_answer_is_kept_for_a_day(developer: Api) -> None:
         assert expect(201, developer.post("/agents", AGENT, **KEY)) != first
 
 
-def test_a_secret_rotates_once(developer: Api, agent: Json) -> None:
+def test_a_secret_is_rotated_once(developer: Api, agent: Json) -> None:
     path = f"/agents/{agent['id']}/rotate-secret"
     assert expect(200, developer.post(path, {}, **KEY)) == expect(200, developer.post(path, {}, **KEY))
 
@@ -90,7 +90,7 @@ def test_a_secret_rotates_once(developer: Api, agent: Json) -> None:
     ("path", "body"),
     [("/users/register", PERSON), ("/developers/register", {**PERSON, "name": "Acme"})],
 )
-def test_a_registration_happens_once(anonymous: Api, path: str, body: Json) -> None:
+def test_an_account_is_registered_once(anonymous: Api, path: str, body: Json) -> None:
     assert expect(201, anonymous.post(path, body, **KEY)) == expect(201, anonymous.post(path, body, **KEY))
     assert User.objects.count() == 1
 
@@ -102,14 +102,14 @@ def test_a_stored_login_still_needs_the_password(anonymous: Api) -> None:
     problem(anonymous.post("/users/login", {**PERSON, "password": "x"}, **KEY), 401, "invalid_credentials")
 
 
-def test_a_request_for_consent_is_made_once(anonymous: Api, agent: Json) -> None:
+def test_a_consent_request_is_created_once(anonymous: Api, agent: Json) -> None:
     body = {"clientId": agent["clientId"], "requestedScopes": SCOPES, "redirectUri": CALLBACK}
     first = expect(201, anonymous.post("/consent/initiate", body, **KEY))
     assert expect(201, anonymous.post("/consent/initiate", body, **KEY)) == first
     assert Consent.objects.count() == 1
 
 
-def test_an_approval_gives_its_code_again(agent: Json, ada: Api, bob: Api) -> None:
+def test_a_repeated_approval_returns_the_same_code(agent: Json, ada: Api, bob: Api) -> None:
     path = f"/consent/{initiate(agent)}/approve"
     first = expect(200, ada.post(path, {}, **KEY))
     assert expect(200, ada.post(path, {}, **KEY)) == first
@@ -117,14 +117,14 @@ def test_an_approval_gives_its_code_again(agent: Json, ada: Api, bob: Api) -> No
     problem(bob.post(path, {}, **KEY), 404, "not_found")
 
 
-def test_an_exchange_repeated_is_no_replay(agent: Json, ada: Api) -> None:
+def test_a_repeated_exchange_is_not_a_replay(agent: Json, ada: Api) -> None:
     body = {"code": code_for(agent, ada), **credentials(agent)}
     first = expect(200, Api().post("/tokens/exchange", body, **KEY))
     assert expect(200, Api().post("/tokens/exchange", body, **KEY)) == first
     assert verify(first["accessToken"])["allowed"] is True
 
 
-def test_an_exchange_repeated_after_a_minute_is_a_replay(agent: Json, ada: Api) -> None:
+def test_an_exchange_repeated_after_60_seconds_is_a_replay(agent: Json, ada: Api) -> None:
     body = {"code": code_for(agent, ada), **credentials(agent)}
     with time_machine.travel(timezone.now(), tick=False) as clock:
         first = expect(200, Api().post("/tokens/exchange", body, **KEY))
@@ -134,7 +134,7 @@ def test_an_exchange_repeated_after_a_minute_is_a_replay(agent: Json, ada: Api) 
         problem(Api().post("/tokens/exchange", body, **KEY), 400, "invalid_grant")
 
 
-def test_a_refresh_can_be_repeated_for_a_minute(agent: Json, tokens: Json) -> None:
+def test_a_refresh_can_be_repeated_for_60_seconds(agent: Json, tokens: Json) -> None:
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
     first = expect(200, Api().post("/tokens/refresh", body, **KEY))
     assert expect(200, Api().post("/tokens/refresh", body, **KEY)) == first
@@ -143,19 +143,19 @@ def test_a_refresh_can_be_repeated_for_a_minute(agent: Json, tokens: Json) -> No
         assert verify(first["accessToken"])["reason"] == "token_revoked"
 
 
-def test_what_a_replay_ended_stays_ended_under_a_key(agent: Json, tokens: Json) -> None:
+def test_tokens_revoked_by_a_replay_with_a_key_stay_revoked(agent: Json, tokens: Json) -> None:
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
     renewed = expect(200, Api().post("/tokens/refresh", body))
     problem(Api().post("/tokens/refresh", body, **KEY), 400, "invalid_grant")
     assert verify(renewed["accessToken"])["reason"] == "token_revoked"
 
 
-def test_a_guess_counts_under_a_key(agent: Json, settings: Any) -> None:
+def test_guesses_with_a_key_are_throttled(agent: Json, settings: Any) -> None:
     settings.THROTTLE_CLIENT_AUTH = "2/minute"
     body = {"refreshToken": "x", "clientId": agent["clientId"], "clientSecret": "ags_wrong"}
     assert [Api().post("/tokens/refresh", body, **KEY).status_code for _ in range(3)] == [401, 401, 429]
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
-def test_a_key_that_cannot_be_one_is_named(developer: Api, key: str) -> None:
+def test_an_invalid_key_is_reported(developer: Api, key: str) -> None:
     problem(developer.post("/agents", AGENT, Idempotency_Key=key), 400, "validation_failed", "Idempotency-Key")

@@ -1,4 +1,4 @@
-"""Editing a limit hands out no second quota: what was counted before the edit counts after it."""
+"""Editing a limit does not give a second quota: calls counted before the edit still count."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ def limit(window: int, scope: str = "per_user", most: int = 3) -> Json:
 
 
 class World:
-    """A developer whose agent acts for two people, under one policy."""
+    """A developer whose agent acts for two users under one policy."""
 
     def __init__(self, developer: Api, people: list[Api]) -> None:
         self.developer = developer
@@ -45,7 +45,7 @@ class World:
         expect(200, self.developer.patch(self.path, {"rules": rules, **changes} if rules or not changes else changes))
 
     def use(self, times: int, person: int = 0) -> int:
-        """Return how many of so many calls were allowed."""
+        """Make `times` calls and return how many were allowed."""
         return sum(verify(self.tokens[person])["allowed"] for _ in range(times))
 
 
@@ -56,7 +56,7 @@ def world(developer: Api, ada: Api, bob: Api) -> World:
 
 @pytest.mark.parametrize("window", [60, 3599, 3601, 2 * DAY])
 @pytest.mark.parametrize("scope", ["per_user", "per_agent", "global"])
-def test_another_window_is_as_full_as_the_old_one(world: World, window: int, scope: str) -> None:
+def test_a_new_window_keeps_the_count(world: World, window: int, scope: str) -> None:
     world.start(limit(HOUR, scope))
     assert world.use(5) == 3
     world.edit(limit(window, scope))
@@ -65,28 +65,28 @@ def test_another_window_is_as_full_as_the_old_one(world: World, window: int, sco
 
 @pytest.mark.parametrize("before", ["per_user", "per_agent", "global"])
 @pytest.mark.parametrize("after", ["per_user", "per_agent", "global"])
-def test_another_scope_is_as_full_as_the_old_one(world: World, before: str, after: str) -> None:
+def test_a_new_scope_keeps_the_count(world: World, before: str, after: str) -> None:
     world.start(limit(HOUR, before))
     assert world.use(5) == 3
     world.edit(limit(HOUR, after))
     assert world.use(2) == 0
 
 
-def test_people_who_were_counted_apart_are_counted_together(world: World) -> None:
+def test_separate_counts_are_added_up_for_a_wider_scope(world: World) -> None:
     world.start(limit(HOUR, "per_user", 2))
     assert (world.use(1, 0), world.use(2, 1)) == (1, 2)
     world.edit(limit(HOUR, "global", 5))
     assert world.use(5) == 2
 
 
-def test_what_was_counted_together_is_charged_to_each(world: World) -> None:
+def test_a_joint_count_is_charged_to_each_user(world: World) -> None:
     world.start(limit(HOUR, "global", 4))
     assert (world.use(1, 0), world.use(2, 1)) == (1, 2)
     world.edit(limit(HOUR, "per_user", 4))
     assert (world.use(3, 0), world.use(3, 1)) == (1, 1)
 
 
-def test_what_is_charged_to_each_runs_out_with_the_window(world: World, clock: Clock) -> None:
+def test_a_joint_count_charged_to_each_user_expires_with_the_window(world: World, clock: Clock) -> None:
     world.start(limit(60, "global", 2))
     assert world.use(2) == 2
     world.edit(limit(60, "per_user", 2))
@@ -97,7 +97,7 @@ def test_what_is_charged_to_each_runs_out_with_the_window(world: World, clock: C
     assert verify(world.tokens[0])["retryAfterSeconds"] <= 61
 
 
-def test_a_refusal_after_an_edit_says_when_to_come_back(world: World, clock: Clock) -> None:
+def test_a_denial_after_an_edit_says_when_to_try_again(world: World, clock: Clock) -> None:
     world.start(limit(60, "global", 2))
     world.use(1)
     clock.shift(timedelta(seconds=30))
@@ -109,7 +109,7 @@ def test_a_refusal_after_an_edit_says_when_to_come_back(world: World, clock: Clo
     assert world.use(1) == 1
 
 
-def test_a_shorter_window_keeps_only_what_is_recent(world: World, clock: Clock) -> None:
+def test_a_shorter_window_keeps_only_recent_calls(world: World, clock: Clock) -> None:
     world.start(limit(HOUR, most=2))
     assert world.use(2) == 2
     clock.shift(timedelta(minutes=10))
@@ -117,7 +117,7 @@ def test_a_shorter_window_keeps_only_what_is_recent(world: World, clock: Clock) 
     assert world.use(3) == 2
 
 
-def test_a_longer_window_keeps_all_that_the_old_one_held(world: World, clock: Clock) -> None:
+def test_a_longer_window_keeps_all_calls_of_the_old_one(world: World, clock: Clock) -> None:
     world.start(limit(60, most=3))
     world.use(1)
     clock.shift(timedelta(seconds=50))
@@ -130,7 +130,7 @@ def test_a_longer_window_keeps_all_that_the_old_one_held(world: World, clock: Cl
     assert world.use(5) == 3
 
 
-def test_there_and_back_forgets_nothing(world: World, clock: Clock) -> None:
+def test_changing_a_window_and_back_keeps_the_count(world: World, clock: Clock) -> None:
     world.start(limit(HOUR, most=3))
     assert world.use(3) == 3
     world.edit(limit(1, most=3))
@@ -140,7 +140,7 @@ def test_there_and_back_forgets_nothing(world: World, clock: Clock) -> None:
     assert world.use(5) == 2
 
 
-def test_another_scope_and_back_charges_each_with_their_own(world: World) -> None:
+def test_changing_a_scope_and_back_charges_each_user_their_own_calls(world: World) -> None:
     world.start(limit(HOUR, "per_user", 3))
     assert world.use(3, 0) == 3
     world.edit(limit(HOUR, "global", 5))
@@ -149,7 +149,7 @@ def test_another_scope_and_back_charges_each_with_their_own(world: World) -> Non
     assert (world.use(3, 0), world.use(3, 1)) == (0, 2)
 
 
-def test_adding_the_new_limit_before_the_old_one_is_removed_changes_nothing(world: World) -> None:
+def test_adding_the_new_limit_before_removing_the_old_one_keeps_the_count(world: World) -> None:
     world.start(limit(HOUR))
     assert world.use(3) == 3
     world.edit(limit(HOUR), limit(DAY))
@@ -157,7 +157,7 @@ def test_adding_the_new_limit_before_the_old_one_is_removed_changes_nothing(worl
     assert world.use(1) == 0
 
 
-def test_a_limit_that_is_removed_and_added_again_has_counted_meanwhile(world: World) -> None:
+def test_a_limit_keeps_counting_between_removal_and_return(world: World) -> None:
     world.start(limit(HOUR, most=4))
     assert world.use(2) == 2
     world.edit()
@@ -169,14 +169,14 @@ def test_a_limit_that_is_removed_and_added_again_has_counted_meanwhile(world: Wo
     assert world.use(3) == 1
 
 
-def test_removing_one_of_two_leaves_the_other_as_it_was(world: World) -> None:
+def test_removing_one_of_two_limits_does_not_affect_the_other(world: World) -> None:
     world.start(limit(60, "per_user", 2), limit(HOUR, "global", 4))
     assert (world.use(3, 0), world.use(1, 1)) == (2, 1)
     world.edit(limit(HOUR, "global", 4))
     assert world.use(4) == 1
 
 
-def test_order_switch_and_size_change_no_count(world: World) -> None:
+def test_order_enabled_and_maximum_do_not_affect_counts(world: World) -> None:
     block = {"type": "action_blocklist", "config": {"actions": ["files:*"]}}
     world.start(limit(HOUR), limit(DAY, "global", 10), block)
     assert world.use(3) == 3
@@ -190,14 +190,14 @@ def test_order_switch_and_size_change_no_count(world: World) -> None:
     assert world.use(4) == 2
 
 
-def test_a_loosened_limit_is_loose_at_once(world: World) -> None:
+def test_a_loosened_limit_applies_immediately(world: World) -> None:
     world.start(limit(DAY, most=3))
     assert world.use(3) == 3
     world.edit(limit(HOUR, most=10))
     assert world.use(10) == 7
 
 
-def test_a_new_policy_starts_empty(world: World) -> None:
+def test_a_new_policy_starts_counting_at_zero(world: World) -> None:
     world.start(limit(HOUR, most=2))
     assert world.use(2) == 2
     expect(204, world.developer.delete(world.path))
@@ -205,7 +205,7 @@ def test_a_new_policy_starts_empty(world: World) -> None:
     assert world.use(3) == 2
 
 
-def test_a_short_window_between_two_longer_ones_hands_out_no_second_quota(world: World, clock: Clock) -> None:
+def test_a_short_window_between_two_longer_ones_gives_no_second_quota(world: World, clock: Clock) -> None:
     world.start(limit(HOUR, most=15))
     world.edit(limit(1800, most=15))
     clock.shift(timedelta(seconds=3690))
@@ -221,7 +221,7 @@ def test_a_short_window_between_two_longer_ones_hands_out_no_second_quota(world:
     assert world.use(20) == 0
 
 
-def test_what_only_a_longer_limit_of_another_scope_remembers_counts(world: World, clock: Clock) -> None:
+def test_calls_that_only_a_longer_limit_of_another_scope_recorded_count(world: World, clock: Clock) -> None:
     world.start(limit(60, most=3), limit(HOUR, "global", 5))
     assert (world.use(2, 0), world.use(1, 1)) == (2, 1)
     clock.shift(timedelta(seconds=600))
@@ -230,7 +230,7 @@ def test_what_only_a_longer_limit_of_another_scope_remembers_counts(world: World
     assert (world.use(4, 0), world.use(4, 1)) == (0, 1)
 
 
-def test_a_limit_that_comes_back_late_keeps_what_it_counted_while_it_was_retired(world: World, clock: Clock) -> None:
+def test_a_limit_that_returns_late_keeps_what_it_counted_while_retired(world: World, clock: Clock) -> None:
     world.start(limit(HOUR, most=5))
     world.edit(limit(900, most=5))
     clock.shift(timedelta(seconds=3000))

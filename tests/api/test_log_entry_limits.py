@@ -1,4 +1,4 @@
-"""The holder of a token can fill the log with entries, but each entry is small and holds no hidden text."""
+"""The holder of a token can add entries to the log, but each entry is small and contains no hidden text."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ NOT_ADDRESSES = [
 
 
 @pytest.mark.parametrize("ip", NOT_ADDRESSES, ids=lambda ip: ip[:12])
-def test_an_address_is_nothing_but_an_address(tokens: Json, ip: str) -> None:
+def test_text_around_an_address_is_refused(tokens: Json, ip: str) -> None:
     body = {"token": tokens["accessToken"], "requiredScopes": ["email:read"], "context": {"ip": ip}}
     problem(Api().post("/tokens/verify", body), 400, "validation_failed", "context.ip")
     problem(Api().post("/tokens/verify/batch", {"requests": [body]}), 400, "validation_failed", "requests.0.context.ip")
@@ -32,13 +32,13 @@ def test_an_address_is_nothing_but_an_address(tokens: Json, ip: str) -> None:
     ("said", "kept"),
     [("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:203.0.113.7", "203.0.113.7"), ("203.0.113.7", "203.0.113.7")],
 )
-def test_an_address_is_kept_in_its_shortest_form(developer: Api, tokens: Json, said: str, kept: str) -> None:
+def test_an_address_is_stored_in_its_shortest_form(developer: Api, tokens: Json, said: str, kept: str) -> None:
     personal = PersonalData.objects.get(pk=verify(tokens["accessToken"], context={"ip": said})["auditId"]).content
     assert (personal["ip"], personal["context"]) == (kept, {"ip": kept})
     assert expect(200, developer.get("/audit?limit=1"))["items"][0]["ip"] == kept
 
 
-def test_a_zone_that_a_proxy_names_is_not_kept(tokens: Json, settings: Any) -> None:
+def test_the_zone_of_a_forwarded_address_is_not_stored(tokens: Json, settings: Any) -> None:
     from ipaddress import ip_network
 
     settings.TRUSTED_PROXIES = (ip_network("127.0.0.0/8"),)
@@ -51,7 +51,7 @@ def test_a_zone_that_a_proxy_names_is_not_kept(tokens: Json, settings: Any) -> N
 @pytest.mark.parametrize(
     "scope", ["x" * 193, "email", "email:", ":read", "Email:read", "email:read ", "em\u202eail:read", "ab:" + "c" * 60]
 )
-def test_what_cannot_be_a_scope_is_a_mistake(tokens: Json, scope: str) -> None:
+def test_an_impossible_scope_id_is_refused(tokens: Json, scope: str) -> None:
     question = {"token": tokens["accessToken"], "requiredScopes": ["email:read", scope]}
     problem(Api().post("/tokens/verify", question), 400, "validation_failed", "requiredScopes.1")
     batch = {"requests": [question]}
@@ -60,25 +60,25 @@ def test_what_cannot_be_a_scope_is_a_mistake(tokens: Json, scope: str) -> None:
 
 
 @pytest.mark.parametrize("scopes", ["email:read email", "x" * 193, "email:read EMAIL:SEND"])
-def test_what_cannot_be_a_scope_lets_nobody_through_a_proxy(tokens: Json, scopes: str) -> None:
+def test_an_impossible_scope_id_is_refused_by_forward_auth(tokens: Json, scopes: str) -> None:
     caller = Api(Authorization=f"Bearer {tokens['accessToken']}")
     problem(caller.get(f"/forward-auth?{urlencode({'scopes': scopes})}"), 400, "validation_failed", "scopes")
     assert not Entry.objects.filter(event="token.verify").exists()
 
 
-def test_a_scope_that_nobody_defined_is_one_that_is_not_granted(tokens: Json) -> None:
+def test_an_undefined_scope_is_not_granted(tokens: Json) -> None:
     decision = verify(tokens["accessToken"], "zzz:never-heard_of.it:" + "x" * 20)
     assert decision["reason"] == "insufficient_scope"
 
 
-def test_through_a_proxy_an_action_is_as_long_as_anywhere(tokens: Json) -> None:
+def test_forward_auth_limits_the_length_of_an_action_like_verify(tokens: Json) -> None:
     caller = Api(Authorization=f"Bearer {tokens['accessToken']}")
     path = "/forward-auth?scopes=email:read&action="
     assert caller.get(path + "x" * 200).status_code == 200
     problem(caller.get(path + "x" * 201), 400, "validation_failed", "action")
 
 
-def test_the_longest_question_leaves_a_small_entry(tokens: Json) -> None:
+def test_the_longest_request_leaves_a_small_entry(tokens: Json) -> None:
     scopes = [f"zz{i:038}:" + "x" * 59 for i in range(100)]
     question = {"action": "\U0001f600" * 200, "resource": "\U0001f600" * 2000, "context": {"text": "x" * 16_000}}
     decision = verify(tokens["accessToken"], *scopes, **question)
@@ -90,7 +90,7 @@ def test_the_longest_question_leaves_a_small_entry(tokens: Json) -> None:
     assert len(PersonalData.objects.get(pk=entry.pk).data.encode()) < 14_000
 
 
-def test_the_document_says_what_a_scope_is(anonymous: Api) -> None:
+def test_the_document_describes_scope_ids(anonymous: Api) -> None:
     document = json.loads(anonymous.get("/openapi.json").content)
     scopes = document["components"]["schemas"]["VerifyRequestBody"]["properties"]["requiredScopes"]
     assert (scopes["maxItems"], scopes["items"]["maxLength"]) == (100, 100)

@@ -1,4 +1,4 @@
-"""A long `context` is judged whole, and logged by its digest and its beginning."""
+"""Rules see a long `context` whole. The log keeps its digest, size and beginning."""
 
 import hashlib
 import json
@@ -22,12 +22,12 @@ def context_of(size: int) -> Json:
     return {**context, "text": "x" * (size - len(canonical(context)))}
 
 
-def test_a_context_of_4_kb_is_logged_whole(tokens: Json) -> None:
+def test_a_context_of_4096_bytes_is_logged_whole(tokens: Json) -> None:
     context = context_of(4096)
     assert logged(tokens, context) == context
 
 
-def test_a_longer_one_is_logged_by_digest_size_and_beginning(tokens: Json) -> None:
+def test_a_longer_context_is_logged_as_digest_size_and_beginning(tokens: Json) -> None:
     context = context_of(4097)
     encoded = canonical(context)
     assert logged(tokens, context) == {
@@ -42,7 +42,7 @@ def test_the_beginning_is_cut_between_characters(tokens: Json) -> None:
     assert logged(tokens, {"text": "é" * 4000})["beginning"] == '{"text":"' + "é" * 507
 
 
-def test_the_longest_one_leaves_little_in_the_log(tokens: Json) -> None:
+def test_the_longest_context_leaves_a_small_entry(tokens: Json) -> None:
     audit_id = verify(tokens["accessToken"], context={"text": "x" * 16_000})["auditId"]
     assert len(PersonalData.objects.get(pk=audit_id).data) < 3000
 

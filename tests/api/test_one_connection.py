@@ -1,4 +1,4 @@
-"""One live consent per person and agent: a later approval replaces the earlier one."""
+"""One live consent per user and agent: a later approval replaces the earlier one."""
 
 from datetime import timedelta
 from typing import Any
@@ -33,7 +33,7 @@ def is_allowed(token: Json, *scopes: str) -> bool:
     return bool(verify(token["accessToken"], *scopes)["allowed"])
 
 
-def test_a_later_approval_replaces_the_earlier_and_keeps_what_it_does_not_mention(agent: Json, ada: Api) -> None:
+def test_a_later_approval_replaces_the_earlier_and_keeps_other_scopes(agent: Json, ada: Api) -> None:
     tokens_for(agent, ada, requestedScopes=["email:read"])
     approved = approve(agent, ada, ["calendar:read"])
     assert approved["grantedScopes"] == ["calendar:read", "email:read"]
@@ -50,7 +50,7 @@ def test_a_second_device_does_not_sign_the_first_one_out(agent: Json, ada: Api) 
     assert {one["consentId"] for one in (renewed, second, verify(first["accessToken"]))} == {second["consentId"]}
 
 
-def test_tokens_hold_what_their_own_request_asked_and_gain_nothing_from_another_device(agent: Json, ada: Api) -> None:
+def test_tokens_have_the_scopes_of_their_own_request_only(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read"])
     second = tokens_for(agent, ada, requestedScopes=["email:send"])
     assert second["grantedScopes"] == ["email:send"]
@@ -60,7 +60,7 @@ def test_tokens_hold_what_their_own_request_asked_and_gain_nothing_from_another_
     assert renewed["grantedScopes"] == ["email:read"]
 
 
-def test_a_requested_scope_that_is_left_out_goes_at_once_on_every_device(agent: Json, ada: Api) -> None:
+def test_a_requested_scope_that_is_left_out_is_removed_from_every_device(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
     approved = approve(agent, ada, ["email:send", "calendar:read"], scopes=["calendar:read"])
     assert approved["grantedScopes"] == ["calendar:read", "email:read"]
@@ -70,7 +70,7 @@ def test_a_requested_scope_that_is_left_out_goes_at_once_on_every_device(agent: 
     assert expect(200, refresh(agent, first))["grantedScopes"] == ["email:read"]
 
 
-def test_a_removed_scope_that_is_granted_again_does_not_return_to_the_earlier_device(agent: Json, ada: Api) -> None:
+def test_granting_a_removed_scope_again_does_not_return_it_to_earlier_devices(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
     approve(agent, ada, ["email:send", "calendar:read"], scopes=["calendar:read"])
     third = tokens_for(agent, ada, requestedScopes=["email:send"])
@@ -79,7 +79,7 @@ def test_a_removed_scope_that_is_granted_again_does_not_return_to_the_earlier_de
     assert not is_allowed(expect(200, refresh(agent, first)), "email:send")
 
 
-def test_live_scopes_may_be_named_and_others_may_not(agent: Json, ada: Api) -> None:
+def test_an_approval_accepts_live_scopes_and_no_others(agent: Json, ada: Api) -> None:
     tokens_for(agent, ada, requestedScopes=["email:read"])
     path = f"/consent/{initiate(agent, requestedScopes=['calendar:read'])}/approve"
     problem(ada.post(path, {"scopes": ["calendar:read", "email:send"]}), 400, "invalid_scope")
@@ -88,7 +88,7 @@ def test_live_scopes_may_be_named_and_others_may_not(agent: Json, ada: Api) -> N
     assert named["grantedScopes"] == ["calendar:read", "email:read"]
 
 
-def test_leaving_out_all_that_was_requested_grants_the_new_tokens_nothing(agent: Json, ada: Api) -> None:
+def test_leaving_out_all_requested_scopes_grants_the_new_tokens_nothing(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read"])
     approved = approve(agent, ada, ["calendar:read"], scopes=["email:read"])
     assert approved["grantedScopes"] == ["email:read"]
@@ -105,7 +105,7 @@ def test_denying_a_later_request_changes_nothing(agent: Json, ada: Api) -> None:
     assert verify(first["accessToken"])["consentId"] == first["consentId"]
 
 
-def test_revoking_the_connection_ends_every_device(agent: Json, ada: Api) -> None:
+def test_revoking_the_connection_revokes_every_device(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read"])
     second = tokens_for(agent, ada, requestedScopes=["email:read"])
     expect(200, ada.post(f"/users/me/consents/{second['consentId']}/revoke"))
@@ -114,7 +114,7 @@ def test_revoking_the_connection_ends_every_device(agent: Json, ada: Api) -> Non
         problem(refresh(agent, token), 400, "invalid_grant")
 
 
-def test_a_code_that_was_not_redeemed_yet_moves_and_gains_nothing(agent: Json, ada: Api) -> None:
+def test_an_unredeemed_code_moves_to_the_new_consent_without_new_scopes(agent: Json, ada: Api) -> None:
     early = code_for(agent, ada, requestedScopes=["email:read", "email:send"])
     later = approve(agent, ada, ["email:send", "calendar:read"], scopes=["calendar:read"])
     first = expect(200, exchange(agent, early))
@@ -124,7 +124,7 @@ def test_a_code_that_was_not_redeemed_yet_moves_and_gains_nothing(agent: Json, a
     assert not is_allowed(first, "email:send")
 
 
-def test_a_replayed_code_still_ends_its_family_after_the_move(agent: Json, ada: Api) -> None:
+def test_a_replayed_code_still_revokes_its_family_after_the_move(agent: Json, ada: Api) -> None:
     early = code_for(agent, ada)
     first = expect(200, exchange(agent, early))
     second = tokens_for(agent, ada)
@@ -133,9 +133,7 @@ def test_a_replayed_code_still_ends_its_family_after_the_move(agent: Json, ada: 
     assert is_allowed(second)
 
 
-def test_the_whole_connection_lives_thirty_days_from_the_later_approval(
-    agent: Json, ada: Any, new_session: Any
-) -> None:
+def test_the_whole_connection_expires_30_days_after_the_later_approval(agent: Json, ada: Any, new_session: Any) -> None:
     first = tokens_for(agent, ada)
     with time_machine.travel(timezone.now() + timedelta(days=20)):
         session = new_session(ada)
@@ -145,7 +143,7 @@ def test_the_whole_connection_lives_thirty_days_from_the_later_approval(
         assert is_allowed(expect(200, refresh(agent, first)))
 
 
-def test_a_consent_that_ran_out_is_not_revived(agent: Json, ada: Any, new_session: Any) -> None:
+def test_an_expired_consent_is_not_revived(agent: Json, ada: Any, new_session: Any) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read"])
     with time_machine.travel(timezone.now() + timedelta(days=29, hours=23, minutes=55)):
         first = expect(200, refresh(agent, first))
@@ -161,13 +159,13 @@ def test_a_consent_that_ran_out_is_not_revived(agent: Json, ada: Any, new_sessio
         assert [one["event"] for one in entries if one["consentId"] == first["consentId"]].count("consent.expired") == 1
 
 
-def test_what_the_developer_took_from_the_agent_is_not_carried_over(agent: Json, ada: Api, developer: Api) -> None:
+def test_scopes_removed_from_the_agent_are_not_carried_over(agent: Json, ada: Api, developer: Api) -> None:
     tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
     expect(200, developer.patch(f"/agents/{agent['id']}", {"allowedScopes": ["email:read", "calendar:read"]}))
     assert approve(agent, ada, ["calendar:read"])["grantedScopes"] == ["calendar:read", "email:read"]
 
 
-def test_other_people_and_other_agents_keep_their_own_connections(
+def test_other_users_and_other_agents_keep_their_own_connections(
     agent: Json, ada: Api, bob: Api, developer: Api
 ) -> None:
     from tests.api.conftest import new_agent
@@ -179,7 +177,7 @@ def test_other_people_and_other_agents_keep_their_own_connections(
         assert verify(token["accessToken"])["consentId"] == token["consentId"]
 
 
-def test_the_log_names_what_was_added_kept_and_removed_and_what_was_replaced(agent: Json, ada: Api) -> None:
+def test_the_log_records_what_was_added_kept_removed_and_replaced(agent: Json, ada: Api) -> None:
     first = tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
     approve(agent, ada, ["email:send", "calendar:read"], scopes=["calendar:read"])
     items = expect(200, ada.get("/users/me/audit-logs"))["items"]
@@ -197,7 +195,7 @@ def test_the_log_names_what_was_added_kept_and_removed_and_what_was_replaced(age
     assert (replaced["consentId"], replaced["metadata"]["replacedBy"]) == (first["consentId"], approved["consentId"])
 
 
-def test_last_used_counts_for_the_connection_and_not_for_its_latest_consent_only(agent: Json, ada: Api) -> None:
+def test_last_used_includes_the_replaced_consents(agent: Json, ada: Api) -> None:
     assert is_allowed(tokens_for(agent, ada))
     approve(agent, ada, ["calendar:read"])
     newest = expect(200, ada.get("/users/me/consents"))["items"][0]
@@ -214,7 +212,7 @@ def test_an_approval_repeated_with_its_idempotency_key_replaces_nothing(agent: J
 
 @pytest.fixture
 def new_session(anonymous: Api) -> Any:
-    """Return the function with which a person signs in again: sessions end before connections do."""
+    """Return a function that signs a user in again, because sessions expire before connections do."""
     from tests.api.conftest import PASSWORD
 
     def sign_in(person: Any) -> Api:

@@ -1,4 +1,4 @@
-"""A developer's request that was let in before a reset or a suspension, and reaches its transaction after it."""
+"""Requests authenticated before a password reset or a suspension whose transactions start after it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,7 +33,7 @@ def suspend() -> None:
 
 @pytest.fixture
 def overtaken(monkeypatch: pytest.MonkeyPatch) -> Callable[[Event], None]:
-    """Let an event happen once the credential has been checked and before anything is written."""
+    """Return a function that makes an event happen after the credential check and before the write."""
 
     def arrange(event: Event) -> None:
         original = DeveloperEndpoint.identify
@@ -74,7 +74,7 @@ WRITES: dict[str, tuple[str, str, Any]] = {
 
 @pytest.fixture(params=list(WRITES))
 def write(request: pytest.FixtureRequest, developer: Api, paths: dict[str, str]) -> Iterator[Callable[[], Any]]:
-    """Give the call, and check afterwards that it wrote nothing."""
+    """Yield the request, and check afterwards that it wrote nothing."""
     method, path, body = WRITES[request.param]
     agents = list(Agent.objects.values())
     yield lambda: developer.call(method, path.format(**paths), body)
@@ -83,14 +83,14 @@ def write(request: pytest.FixtureRequest, developer: Api, paths: dict[str, str])
     assert events in (["organization.suspended"], ["policy.created"], ["agent.created"])
 
 
-def test_what_a_reset_ends_is_not_made_a_moment_later(
+def test_a_request_overtaken_by_a_password_reset_writes_nothing(
     write: Callable[[], Any], overtaken: Callable[[Event], None]
 ) -> None:
     overtaken(reset_password)
     problem(write(), 401, "not_authenticated")
 
 
-def test_a_suspended_organization_writes_nothing_that_was_under_way(
+def test_a_request_overtaken_by_a_suspension_writes_nothing(
     write: Callable[[], Any], overtaken: Callable[[Event], None]
 ) -> None:
     overtaken(suspend)

@@ -1,4 +1,4 @@
-"""A policy's actions are scopes that exist: a typing error in a blocklist must not block nothing."""
+"""A policy's actions must be existing scopes: a blocklist with a typing error would block nothing."""
 
 from difflib import get_close_matches
 from typing import Any
@@ -43,9 +43,7 @@ def create(api: Api, *actions: str, **more: Any) -> Any:
         ("github:pull:*", "github:pr:*"),
     ],
 )
-def test_an_unknown_action_is_named_with_the_nearest_known_one(
-    developer: Api, kind: str, wrong: str, nearest: str
-) -> None:
+def test_the_nearest_known_action_is_suggested(developer: Api, kind: str, wrong: str, nearest: str) -> None:
     answer = problem(
         create(developer, "email:read", wrong, kind=kind), 400, "validation_failed", "rules.1.config.actions.1"
     )
@@ -54,17 +52,17 @@ def test_an_unknown_action_is_named_with_the_nearest_known_one(
     assert f'Did you mean "{nearest}"?' in message
 
 
-def test_an_action_like_no_other_says_where_the_known_ones_are(developer: Api) -> None:
+def test_without_a_similar_action_the_error_says_where_to_find_them(developer: Api) -> None:
     answer = problem(create(developer, "zzzzzzzz", "x" * 200), 400, "validation_failed", *_fields(0, 1))
     assert "/api/v1/scopes" in answer["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("known", ["email:send", "payments:*", "github:pr:*", "email:re*", "*"])
-def test_scopes_of_the_catalogue_and_their_beginnings_are_known(developer: Api, known: str) -> None:
+def test_scopes_of_the_catalogue_and_their_prefixes_are_accepted(developer: Api, known: str) -> None:
     expect(201, create(developer, known))
 
 
-def test_an_organization_s_own_scopes_are_known_to_it_alone(developer: Api, rival: Api) -> None:
+def test_an_organizations_own_scopes_are_accepted_from_it_alone(developer: Api, rival: Api) -> None:
     problem(create(developer, "tickets:read", "tickets:*"), 400, "validation_failed", *_fields(0, 1))
     expect(201, developer.post("/resource-servers", SERVER))
     expect(201, create(developer, "tickets:read", "tickets:*"))
@@ -74,7 +72,7 @@ def test_an_organization_s_own_scopes_are_known_to_it_alone(developer: Api, riva
     assert "tickets" not in answer["errors"][0]["message"].partition("Did you mean")[2]
 
 
-def test_a_change_is_checked_like_a_new_policy(developer: Api) -> None:
+def test_an_update_is_checked_like_a_new_policy(developer: Api) -> None:
     path = f"/policies/{expect(201, create(developer, 'email:read'))['id']}"
     problem(developer.patch(path, {"rules": rules("email:raed")}), 400, "validation_failed", *_fields(0))
     expect(200, developer.patch(path, {"rules": rules("email:send")}))
@@ -88,27 +86,25 @@ def _fields(*places: int) -> list[str]:
 @pytest.mark.parametrize(
     ("wrong", "nearest"), [("EMAIL:READ", "email:read"), ("Email:*", "email:*"), ("TICKETS:READ", "tickets:read")]
 )
-def test_a_suggestion_does_not_mind_the_case(developer: Api, wrong: str, nearest: str) -> None:
+def test_suggestions_ignore_case(developer: Api, wrong: str, nearest: str) -> None:
     expect(201, developer.post("/resource-servers", SERVER))
     answer = problem(create(developer, wrong), 400, "validation_failed", *_fields(0))
     assert f'Did you mean "{nearest}"?' in answer["errors"][0]["message"]
 
 
-def test_of_many_errors_the_first_are_told(developer: Api) -> None:
+def test_only_the_first_of_many_errors_are_reported(developer: Api) -> None:
     many = [{"type": "action_blocklist", "config": {"actions": [f"email:raed{n}" for n in range(200)]}}] * 20
     answer = problem(developer.post("/policies", {"name": "P", "rules": many}), 400, "validation_failed", *_first(20))
     assert "Only the first 20 errors" in answer["detail"]
 
 
-def test_of_many_values_of_the_wrong_type_the_first_are_told(developer: Api) -> None:
+def test_only_the_first_of_many_values_of_the_wrong_type_are_reported(developer: Api) -> None:
     many = [{"type": "action_blocklist", "config": {"actions": [1] * 200}}] * 20
     answer = problem(developer.post("/policies", {"name": "P", "rules": many}), 400, "validation_failed", *_first(20))
     assert "Only the first 20 errors" in answer["detail"]
 
 
-def test_many_unknown_actions_compare_each_suggestion_with_few_scopes(
-    developer: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_unknown_actions_are_compared_with_few_scopes(developer: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[int] = []
 
     def count(word: str, possibilities: list[str], **more: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a caller without credentials may read: scopes, health, the document."""
+"""What a caller without credentials can read: scopes, health, the OpenAPI document."""
 
 import json
 from html import unescape
@@ -25,7 +25,7 @@ def test_the_catalogue_is_listed(anonymous: Api) -> None:
     assert set(scopes[0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
 
 
-def test_a_category_is_a_part_of_it(anonymous: Api) -> None:
+def test_a_category_lists_only_its_scopes(anonymous: Api) -> None:
     scopes = expect(200, anonymous.get("/scopes/email"))["items"]
     assert {scope["category"] for scope in scopes} == {"email"}
     problem(anonymous.get("/scopes/mind"), 404, "not_found")
@@ -37,12 +37,12 @@ def test_health_is_ok(anonymous: Api) -> None:
     assert body["version"]
 
 
-def test_without_the_cache_we_are_only_slower(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_is_ok_without_the_cache(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "get", lambda name: None)
     assert expect(200, anonymous.get("/health"))["checks"] == {"database": "ok", "cache": "unavailable"}
 
 
-def test_without_the_database_we_cannot_decide(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_health_is_unavailable_without_the_database(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> bool:
         raise OperationalError("connection refused")
 
@@ -53,7 +53,7 @@ def test_without_the_database_we_cannot_decide(anonymous: Api, monkeypatch: pyte
     assert answer["Retry-After"] == "1"
 
 
-def test_the_document_is_served_as_it_is_kept(anonymous: Api) -> None:
+def test_the_served_document_equals_the_file(anonymous: Api) -> None:
     answer = anonymous.get("/openapi.json")
     assert answer["Content-Type"] == "application/json"
     assert expect(200, answer) == json.loads(DOCUMENT.read_text())
@@ -66,7 +66,7 @@ def test_the_document_lists_every_code_event_and_reason() -> None:
 
 
 @pytest.mark.parametrize("error", known_errors(), ids=lambda error: error.__name__)
-def test_every_error_has_a_remedy_of_its_own(anonymous: Api, error: Any) -> None:
+def test_every_error_has_its_own_remedy(anonymous: Api, error: Any) -> None:
     assert vars(error)["remedy"].endswith(".")
     page = unescape(anonymous.client.get("/api/docs/errors").content.decode())
     assert error.title in page
@@ -77,7 +77,7 @@ def test_the_document_is_valid(tmp_path: Path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", tmp_path / "x")
 
 
-def test_the_documentation_relaxes_the_policy_for_styles_alone(anonymous: Api) -> None:
+def test_the_documentation_relaxes_the_csp_only_for_styles(anonymous: Api) -> None:
     page = anonymous.client.get("/api/docs")
     assert page.status_code == 200
     policy = page["Content-Security-Policy"]
@@ -88,5 +88,5 @@ def test_the_documentation_relaxes_the_policy_for_styles_alone(anonymous: Api) -
 
 
 @pytest.mark.parametrize("path", ["/health", "/scopes", "/openapi.json"])
-def test_everything_carries_its_request_id(anonymous: Api, path: str) -> None:
+def test_every_response_has_its_request_id(anonymous: Api, path: str) -> None:
     assert anonymous.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"

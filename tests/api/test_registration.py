@@ -1,4 +1,4 @@
-"""Registering and signing in, for developers and for people."""
+"""Registration, login and logout of developers and users."""
 
 import pytest
 
@@ -22,13 +22,13 @@ def test_a_developer_registers_with_an_organization_and_a_key(anonymous: Api) ->
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_a_person_registers(anonymous: Api) -> None:
+def test_a_user_registers(anonymous: Api) -> None:
     body = expect(201, anonymous.post("/users/register", PERSON))
     assert set(body) == {"id", "email", "name", "createdAt"}
     assert body["id"].startswith("usr_")
 
 
-def test_a_name_is_optional_for_a_person(anonymous: Api) -> None:
+def test_a_users_name_is_optional(anonymous: Api) -> None:
     body = expect(201, anonymous.post("/users/register", {"email": "a@example.com", "password": PASSWORD}))
     assert body["name"] == ""
 
@@ -40,13 +40,13 @@ def test_a_taken_address_is_a_conflict(anonymous: Api, path: str, body: dict[str
     problem(anonymous.post(path, again), 409, "email_taken")
 
 
-def test_one_person_may_be_both(anonymous: Api) -> None:
+def test_one_account_can_be_both_user_and_developer(anonymous: Api) -> None:
     expect(201, anonymous.post("/users/register", PERSON))
     expect(201, anonymous.post("/developers/register", {**DEVELOPER, "email": PERSON["email"]}))
     assert User.objects.count() == 1
 
 
-def test_somebody_else_s_address_needs_its_password(anonymous: Api) -> None:
+def test_becoming_a_developer_requires_the_accounts_password(anonymous: Api) -> None:
     expect(201, anonymous.post("/users/register", PERSON))
     body = {**DEVELOPER, "email": PERSON["email"], "password": "another-password-9"}
     problem(anonymous.post("/developers/register", body), 409, "email_taken")
@@ -54,7 +54,7 @@ def test_somebody_else_s_address_needs_its_password(anonymous: Api) -> None:
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
 @pytest.mark.parametrize("password", ["short", "password", "12345678901"])
-def test_a_weak_password_is_refused_by_name(anonymous: Api, path: str, body: dict[str, str], password: str) -> None:
+def test_a_weak_password_is_reported(anonymous: Api, path: str, body: dict[str, str], password: str) -> None:
     answer = anonymous.post(path, {**body, "password": password})
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {"password"}
@@ -62,7 +62,7 @@ def test_a_weak_password_is_refused_by_name(anonymous: Api, path: str, body: dic
 
 @pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
 @pytest.mark.parametrize("field", ["email", "password"])
-def test_a_missing_field_is_named(anonymous: Api, path: str, body: dict[str, str], field: str) -> None:
+def test_a_missing_field_is_reported(anonymous: Api, path: str, body: dict[str, str], field: str) -> None:
     rest = {name: value for name, value in body.items() if name != field}
     problem(anonymous.post(path, rest), 400, "validation_failed", field)
 
@@ -86,7 +86,9 @@ def test_a_missing_field_is_named(anonymous: Api, path: str, body: dict[str, str
         ("id", "usr_1"),
     ],
 )
-def test_a_wrong_field_is_named(anonymous: Api, path: str, body: dict[str, str], field: str, value: object) -> None:
+def test_an_invalid_field_is_reported(
+    anonymous: Api, path: str, body: dict[str, str], field: str, value: object
+) -> None:
     answer = anonymous.post(path, {**body, field: value})
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {field}
@@ -96,7 +98,7 @@ def test_a_wrong_field_is_named(anonymous: Api, path: str, body: dict[str, str],
     ("register", "body", "login"),
     [("/developers/register", DEVELOPER, "/developers/login"), ("/users/register", PERSON, "/users/login")],
 )
-def test_a_login_answers_a_session_token(anonymous: Api, register: str, body: dict[str, str], login: str) -> None:
+def test_a_login_returns_a_session_token(anonymous: Api, register: str, body: dict[str, str], login: str) -> None:
     registered = expect(201, anonymous.post(register, body))
     answer = anonymous.post(login, {"email": body["email"], "password": PASSWORD})
     session = expect(200, answer)
@@ -107,20 +109,20 @@ def test_a_login_answers_a_session_token(anonymous: Api, register: str, body: di
 
 
 @pytest.mark.parametrize("login", ["/developers/login", "/users/login"])
-def test_a_wrong_password_is_like_an_unknown_account(anonymous: Api, login: str) -> None:
+def test_a_wrong_password_and_an_unknown_account_look_alike(anonymous: Api, login: str) -> None:
     expect(201, anonymous.post("/developers/register", DEVELOPER))
     wrong = problem(anonymous.post(login, {"email": DEVELOPER["email"], "password": "x"}), 401, "invalid_credentials")
     unknown = problem(anonymous.post(login, {"email": "no@one.example", "password": "x"}), 401, "invalid_credentials")
     assert {**wrong, "requestId": ""} == {**unknown, "requestId": ""}
 
 
-def test_a_person_who_is_no_developer_cannot_sign_in_as_one(anonymous: Api) -> None:
+def test_a_user_who_is_not_a_developer_cannot_log_in_as_one(anonymous: Api) -> None:
     expect(201, anonymous.post("/users/register", PERSON))
     body = {"email": PERSON["email"], "password": PASSWORD}
     problem(anonymous.post("/developers/login", body), 403, "forbidden")
 
 
-def test_a_developer_s_session_opens_what_the_key_opens(anonymous: Api) -> None:
+def test_a_developers_session_replaces_the_api_key(anonymous: Api) -> None:
     expect(201, anonymous.post("/developers/register", DEVELOPER))
     session = expect(200, anonymous.post("/developers/login", {"email": DEVELOPER["email"], "password": PASSWORD}))
     assert expect(200, Api(Authorization=f"Bearer {session['sessionToken']}").get("/agents"))["items"] == []
@@ -132,26 +134,26 @@ def test_a_logout_ends_the_session_token(ada: Api, path: str) -> None:
     problem(ada.get("/users/me/consents"), 401, "not_authenticated")
 
 
-def test_a_logout_needs_a_session_token(anonymous: Api, developer: Api) -> None:
+def test_a_logout_requires_a_session_token(anonymous: Api, developer: Api) -> None:
     problem(anonymous.post("/users/logout"), 401, "not_authenticated")
     problem(developer.post("/developers/logout"), 403, "forbidden")
 
 
-def test_the_key_rotates_without_an_overlap_by_default(developer: Api) -> None:
+def test_the_old_key_stops_working_by_default(developer: Api) -> None:
     new = expect(200, developer.post("/developers/api-keys/rotate"))
     assert set(new) == {"apiKey", "previousKeyExpiresAt"}
     problem(developer.get("/agents"), 401, "not_authenticated")
     expect(200, Api(X_Api_Key=new["apiKey"]).get("/agents"))
 
 
-def test_the_key_before_goes_on_during_an_overlap(developer: Api) -> None:
+def test_the_old_key_works_during_an_overlap(developer: Api) -> None:
     new = expect(200, developer.post("/developers/api-keys/rotate", {"overlapSeconds": 60}))
     expect(200, developer.get("/agents"))
     expect(200, Api(X_Api_Key=new["apiKey"]).get("/agents"))
 
 
 @pytest.mark.parametrize("overlap", [-1, 604_801, "60", 1.5, True, None])
-def test_an_overlap_outside_its_bounds_is_named(developer: Api, overlap: object) -> None:
+def test_an_invalid_overlap_is_reported(developer: Api, overlap: object) -> None:
     body = {"overlapSeconds": overlap}
     problem(developer.post("/developers/api-keys/rotate", body), 400, "validation_failed", "overlapSeconds")
 

@@ -1,4 +1,4 @@
-"""Resource servers: registering, changing, rotating, deleting; scopes of their own; walls between tenants."""
+"""Resource servers: registration, updates, rotation, deletion, their own scopes, isolation between tenants."""
 
 import base64
 from typing import Any
@@ -46,7 +46,7 @@ def ask(server: Json) -> Any:
     return Api(**basic(server)).post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
 
 
-def test_a_new_one_shows_its_secret_once(developer: Api, server: Json) -> None:
+def test_a_resource_server_is_registered_with_a_secret_shown_once(developer: Api, server: Json) -> None:
     assert server["id"].startswith("res_")
     assert server["secret"].startswith("rs_")
     assert (server["identifier"], server["scopes"]) == (IDENTIFIER, ["email:read", OWN])
@@ -55,12 +55,12 @@ def test_a_new_one_shows_its_secret_once(developer: Api, server: Json) -> None:
     assert expect(200, developer.get("/resource-servers"))["items"] == [shown]
 
 
-def test_its_credential_is_good_at_verify(server: Json) -> None:
+def test_its_credential_works_at_verify(server: Json) -> None:
     assert expect(200, ask(server))["reason"] == "invalid_token"
     problem(ask({**server, "secret": "rs_wrong"}), 401, "not_authenticated")
 
 
-def test_an_agent_may_ask_for_its_scopes_and_the_token_is_for_it(developer: Api, server: Json, ada: Any) -> None:
+def test_an_agent_can_ask_for_its_scopes_and_the_token_has_its_audience(developer: Api, server: Json, ada: Any) -> None:
     agent = new_agent(developer, allowedScopes=["tickets:read"])
     consent = initiate(agent, requestedScopes=["tickets:read"], resource=IDENTIFIER)
     shown = expect(200, Api().get(f"/consent/{consent}"))
@@ -94,11 +94,11 @@ def test_an_agent_may_ask_for_its_scopes_and_the_token_is_for_it(developer: Api,
         ({"secret": "rs_mine"}, "secret"),
     ],
 )
-def test_what_cannot_be_registered_is_named(developer: Api, changes: Json, field: str) -> None:
+def test_an_invalid_registration_is_reported(developer: Api, changes: Json, field: str) -> None:
     problem(developer.post("/resource-servers", body(**changes)), 400, "validation_failed", field)
 
 
-def test_an_identifier_belongs_to_the_first(rival: Api, server: Json) -> None:
+def test_an_identifier_can_be_registered_only_once(rival: Api, server: Json) -> None:
     problem(rival.post("/resource-servers", body(scopes=["email:read"])), 409, "identifier_taken")
 
 
@@ -112,8 +112,8 @@ def test_an_identifier_belongs_to_the_first(rival: Api, server: Json) -> None:
         "https://tickets.example/api?",
     ],
 )
-def test_another_spelling_of_an_identifier_is_the_same_one(rival: Api, server: Json, spelling: str) -> None:
-    """Otherwise an attacker registers a spelling and receives the tokens that are meant for the service."""
+def test_another_spelling_of_an_identifier_counts_as_the_same(rival: Api, server: Json, spelling: str) -> None:
+    """Otherwise an attacker could register a spelling and receive the tokens that are meant for the service."""
     problem(rival.post("/resource-servers", body(identifier=spelling, scopes=["email:read"])), 409, "identifier_taken")
 
 
@@ -126,12 +126,12 @@ def test_another_spelling_of_an_identifier_is_the_same_one(rival: Api, server: J
         ("https://b\u00fcro.example/a%20b", "https://xn--bro-hoa.example/a%20b"),
     ],
 )
-def test_an_identifier_is_answered_in_its_canonical_form(developer: Api, given: str, stored: str) -> None:
+def test_an_identifier_is_returned_in_its_canonical_form(developer: Api, given: str, stored: str) -> None:
     registered = expect(201, developer.post("/resource-servers", body(identifier=given)))
     assert registered["identifier"] == stored
 
 
-def test_a_resource_is_found_in_any_spelling_and_signed_in_the_canonical_one(
+def test_a_resource_is_found_in_any_spelling_and_signed_in_canonical_form(
     developer: Api, server: Json, ada: Any
 ) -> None:
     agent = new_agent(developer, allowedScopes=["email:read"])
@@ -143,7 +143,7 @@ def test_a_resource_is_found_in_any_spelling_and_signed_in_the_canonical_one(
     assert claims["aud"] == [IDENTIFIER, "http://localhost:8000"]
 
 
-def test_verify_understands_any_spelling_of_the_resource(developer: Api, server: Json, ada: Any) -> None:
+def test_verify_accepts_any_spelling_of_the_resource(developer: Api, server: Json, ada: Any) -> None:
     agent = new_agent(developer, allowedScopes=["email:read"])
     token = tokens_for(agent, ada, requestedScopes=["email:read"], resource=IDENTIFIER)["accessToken"]
     assert verify(token, resource="https://Tickets.EXAMPLE:443/x/../api")["allowed"] is True
@@ -159,19 +159,19 @@ def test_a_prefix_belongs_to_the_organization_that_first_used_it(developer: Api,
     expect(201, developer.post("/resource-servers", own))
 
 
-def test_nobody_uses_anothers_scope(rival: Api, server: Json) -> None:
+def test_another_organizations_scope_cannot_be_used(rival: Api, server: Json) -> None:
     used = rival.post("/resource-servers", body(identifier="https://rival.example/", scopes=["tickets:read"]))
     problem(used, 400, "validation_failed", "scopes.0")
 
 
-def test_name_and_scopes_can_change_and_the_identifier_stays(developer: Api, server: Json) -> None:
+def test_name_and_scopes_can_change_but_not_the_identifier(developer: Api, server: Json) -> None:
     path = f"/resource-servers/{server['id']}"
     changed = expect(200, developer.patch(path, {"name": "Desk", "scopes": [{**OWN, "title": "See tickets"}]}))
     assert (changed["name"], changed["scopes"]) == ("Desk", [{**OWN, "title": "See tickets"}])
     problem(developer.patch(path, {"identifier": "https://else.example/"}), 400, "validation_failed", "identifier")
 
 
-def test_a_rotated_secret_overlaps_as_long_as_asked(developer: Api, server: Json) -> None:
+def test_the_old_secret_works_during_the_requested_overlap(developer: Api, server: Json) -> None:
     path = f"/resource-servers/{server['id']}/rotate-secret"
     second = expect(200, developer.post(path, {"overlapSeconds": 60}))
     assert [ask(one).status_code for one in (server, {**server, **second})] == [200, 200]
@@ -179,7 +179,7 @@ def test_a_rotated_secret_overlaps_as_long_as_asked(developer: Api, server: Json
     assert [ask({**server, **one}).status_code for one in ({}, second, third)] == [401, 401, 200]
 
 
-def test_a_deleted_one_is_nobodys_any_more(developer: Api, rival: Api, server: Json) -> None:
+def test_a_deleted_resource_server_cannot_be_read_or_authenticate(developer: Api, rival: Api, server: Json) -> None:
     path = f"/resource-servers/{server['id']}"
     assert developer.delete(path).status_code == 204
     problem(developer.get(path), 404, "not_found")
@@ -187,19 +187,21 @@ def test_a_deleted_one_is_nobodys_any_more(developer: Api, rival: Api, server: J
 
 
 @pytest.mark.parametrize(("verb", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret")])
-def test_anothers_looks_absent(rival: Api, server: Json, verb: str, path: str) -> None:
+def test_another_organizations_resource_server_looks_nonexistent(
+    rival: Api, server: Json, verb: str, path: str
+) -> None:
     content = None if verb in ("GET", "DELETE") else {}
     foreign = problem(rival.call(verb, f"/resource-servers/{server['id']}{path}", content), 404, "not_found")
     absent = problem(rival.call(verb, f"/resource-servers/res_{'0' * 32}{path}", content), 404, "not_found")
     assert {**foreign, "requestId": ""} == {**absent, "requestId": ""}
 
 
-def test_a_registration_repeated_with_its_key_is_one(developer: Api) -> None:
+def test_a_registration_repeated_with_its_idempotency_key_happens_once(developer: Api) -> None:
     answers = [developer.post("/resource-servers", body(), Idempotency_Key="one") for _ in range(2)]
     assert expect(201, answers[0]) == expect(201, answers[1])
 
 
-def test_every_change_is_in_the_log_and_no_secret(developer: Api, server: Json) -> None:
+def test_every_change_is_logged_without_secrets(developer: Api, server: Json) -> None:
     path = f"/resource-servers/{server['id']}"
     developer.patch(path, {"name": "Desk"})
     developer.post(f"{path}/rotate-secret")
@@ -215,7 +217,7 @@ def test_every_change_is_in_the_log_and_no_secret(developer: Api, server: Json) 
     assert server["secret"] not in answer.content.decode()
 
 
-def test_an_organization_defines_a_bounded_number_of_scopes(developer: Api, rival: Api) -> None:
+def test_an_organization_can_define_at_most_500_scopes(developer: Api, rival: Api) -> None:
     def define(number: int, count: int = 100, api: Api = developer) -> Any:
         own = [{**OWN, "id": f"tickets{'' if api is developer else 'x'}:s{number}-{n}"} for n in range(count)]
         return api.post(

@@ -1,4 +1,4 @@
-"""A stock client is one connection, whichever services it names; and no service learns of another from its log."""
+"""A stock client has one connection for all services, and a service's log does not reveal the others."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ ALPHA, BETA = "https://alpha.example/mcp", "https://beta.example/mcp"
 
 @pytest.fixture
 def services(developer: Api, rival: Api) -> None:
-    """Let two organizations have a service each."""
+    """Register a service for each of two organizations."""
     expect(201, developer.post("/resource-servers", {"name": "A", "identifier": ALPHA, "scopes": SCOPES}))
     expect(201, rival.post("/resource-servers", {"name": "B", "identifier": BETA, "scopes": SCOPES}))
 
@@ -39,7 +39,7 @@ def person(ada: Any) -> Any:
 
 
 def connect(stock: Any, ada: Any, scope: str, resource: Any) -> Json:
-    """Let the person allow what is asked, and leave the rest as it is."""
+    """Let the user allow what is asked without changing the rest."""
     consent = stock.authorize(scope=scope, resource=resource)["Location"].rpartition("/")[2]
     code = expect(200, ada.post(f"/consent/{consent}/approve"))["code"]
     return expect(200, stock.redeem(code))
@@ -50,7 +50,7 @@ def log(organization: Api, *events: str) -> list[Json]:
     return [one for one in items if one["event"] in events]
 
 
-def test_it_has_one_connection_whichever_services_it_names(stock: Any, ada: Any) -> None:
+def test_a_stock_client_has_one_connection_for_all_services(stock: Any, ada: Any) -> None:
     connect(stock, ada, "email:read email:send", [ALPHA, BETA])
     connect(stock, ada, "email:read", BETA)
     connect(stock, ada, "email:read", None)
@@ -59,7 +59,7 @@ def test_it_has_one_connection_whichever_services_it_names(stock: Any, ada: Any)
     assert items[0]["grantedScopes"] == ["email:read", "email:send"]
 
 
-def test_the_screen_of_a_later_request_shows_what_stays_allowed_elsewhere(stock: Any, person: Any) -> None:
+def test_the_screen_of_a_later_request_shows_what_is_allowed_elsewhere(stock: Any, person: Any) -> None:
     from tests.world import sign_in
 
     token = stock.tokens(person, scope="email:read email:send", resource=[ALPHA, BETA])
@@ -72,7 +72,7 @@ def test_the_screen_of_a_later_request_shows_what_stays_allowed_elsewhere(stock:
     assert verify(token["access_token"], "email:send", resource=BETA)["reason"] == "insufficient_scope"
 
 
-def test_revoking_it_ends_its_tokens_at_every_service(stock: Any, person: Any, ada: Any) -> None:
+def test_revoking_the_connection_revokes_its_tokens_at_every_service(stock: Any, person: Any, ada: Any) -> None:
     tokens = {one: stock.tokens(person, scope="email:read", resource=one) for one in (ALPHA, BETA)}
     live = expect(200, ada.get("/users/me/consents"))["items"][0]
     expect(200, ada.post(f"/users/me/consents/{live['id']}/revoke"))
@@ -80,7 +80,7 @@ def test_revoking_it_ends_its_tokens_at_every_service(stock: Any, person: Any, a
         assert verify(token["access_token"], "email:read", resource=resource)["reason"] == "consent_revoked"
 
 
-def test_a_service_does_not_learn_from_its_log_what_is_allowed_elsewhere(
+def test_a_services_log_does_not_reveal_what_is_allowed_elsewhere(
     stock: Any, ada: Any, developer: Api, rival: Api
 ) -> None:
     connect(stock, ada, "email:send calendar:read", ALPHA)
@@ -109,14 +109,14 @@ def test_a_service_does_not_learn_from_its_log_what_is_allowed_elsewhere(
     assert "email:read" not in text
 
 
-def test_nor_that_the_same_was_allowed_elsewhere_before(stock: Any, ada: Any, rival: Api) -> None:
+def test_a_services_log_does_not_reveal_that_the_same_was_allowed_elsewhere(stock: Any, ada: Any, rival: Api) -> None:
     connect(stock, ada, "email:read", ALPHA)
     connect(stock, ada, "email:read", BETA)
     metadata = log(rival, "consent.approved")[0]["metadata"]
     assert not metadata.keys() & {"added", "kept", "removed", "replacedConsentId"}
 
 
-def test_the_person_reads_all_of_it(stock: Any, ada: Any) -> None:
+def test_the_user_sees_all_scopes_of_the_connection(stock: Any, ada: Any) -> None:
     connect(stock, ada, "email:send", ALPHA)
     connect(stock, ada, "email:read", BETA)
     entry = expect(200, ada.get("/users/me/audit-logs?event=consent.approved&limit=1"))["items"][0]
@@ -124,16 +124,16 @@ def test_the_person_reads_all_of_it(stock: Any, ada: Any) -> None:
     assert (entry["metadata"]["added"], entry["metadata"]["kept"]) == (["email:read"], ["email:send"])
 
 
-def test_a_decided_consent_is_absent_to_the_services_organization(
+def test_a_services_organization_cannot_read_a_decided_consent(
     stock: Any, person: Any, ada: Any, developer: Api
 ) -> None:
-    """It is for the person and the agent's organization, and a stock client has none."""
+    """Only the user and the agent's organization can read it, and a stock client has no organization."""
     stock.tokens(person, scope="email:read", resource=[ALPHA, BETA])
     live = expect(200, ada.get("/users/me/consents"))["items"][0]
     problem(developer.get(f"/consent/{live['id']}"), 404, "not_found")
 
 
-def test_a_foreign_service_reads_of_an_agents_connection_only_what_its_request_named(
+def test_another_organizations_service_sees_only_the_scopes_of_its_own_request(
     agent: Json, ada: Api, services: None, developer: Api, rival: Api
 ) -> None:
     from tests.api.conftest import tokens_for

@@ -1,4 +1,4 @@
-"""An agent's two stops: the developer's switch and the administrator's stop. Neither role lifts the other's."""
+"""An agent can be suspended by its developer and stopped by an administrator. Neither can lift the other's stop."""
 
 from itertools import permutations
 from typing import Any
@@ -11,11 +11,11 @@ from agents.models import Agent
 from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, problem, verify
 
 LIST = "/admin/agents/agent/"
-REASON = "It sent mail to everybody."
+REASON = "It sent spam."
 
 
 class Administrator:
-    """The admin site's actions on one agent, with their reason, over HTTP."""
+    """An administrator who uses the actions of the admin site on one agent."""
 
     def __init__(self, agent: Json) -> None:
         self.agent = agent
@@ -49,7 +49,7 @@ def reason_for(tokens: Json) -> str | None:
     return reason
 
 
-def test_a_developer_cannot_lift_an_administrator_s_stop(
+def test_a_developer_cannot_lift_an_administrators_stop(
     developer: Api, agent: Json, tokens: Json, administrator: Administrator
 ) -> None:
     administrator.stop()
@@ -59,7 +59,7 @@ def test_a_developer_cannot_lift_an_administrator_s_stop(
     assert reason_for(tokens) == "agent_suspended"
 
 
-def test_an_administrator_does_not_lift_a_developer_s_suspension(
+def test_an_administrator_does_not_lift_a_developers_suspension(
     developer: Api, agent: Json, tokens: Json, administrator: Administrator
 ) -> None:
     switch(developer, agent, "suspended")
@@ -95,7 +95,7 @@ def test_lifting_one_of_two_stops_leaves_the_other_in_force(
     assert reason_for(tokens) is None
 
 
-def test_the_developer_sees_the_stop_its_time_and_its_reason(
+def test_the_developer_sees_the_time_and_reason_of_the_stop(
     developer: Api, agent: Json, administrator: Administrator
 ) -> None:
     assert agent["stop"] is None
@@ -108,7 +108,7 @@ def test_the_developer_sees_the_stop_its_time_and_its_reason(
     assert expect(200, developer.get("/agents"))["items"] == [shown]
 
 
-def test_every_stop_is_in_the_organization_s_log(developer: Api, agent: Json, administrator: Administrator) -> None:
+def test_every_stop_is_in_the_organizations_log(developer: Api, agent: Json, administrator: Administrator) -> None:
     administrator.stop()
     administrator.lift()
 
@@ -118,11 +118,11 @@ def test_every_stop_is_in_the_organization_s_log(developer: Api, agent: Json, ad
 
 
 @pytest.mark.parametrize("field", ["stop", "stoppedAt", "stop_reason"])
-def test_the_stop_is_no_field_that_a_developer_can_send(developer: Api, agent: Json, field: str) -> None:
+def test_a_developer_cannot_send_the_stop_as_a_field(developer: Api, agent: Json, field: str) -> None:
     problem(developer.patch(f"/agents/{agent['id']}", {field: None}), 400, "validation_failed", field)
 
 
-def test_a_stopped_agent_gets_nothing_more(
+def test_a_stopped_agent_gets_no_consents_and_no_tokens(
     anonymous: Api, agent: Json, ada: Any, tokens: Json, administrator: Administrator
 ) -> None:
     code = code_for(agent, ada)
@@ -141,7 +141,7 @@ def test_a_stopped_agent_gets_nothing_more(
     assert expect(200, anonymous.post("/tokens/refresh", refresh))["accessToken"]
 
 
-def test_a_person_can_still_deny_a_stopped_agent(agent: Json, ada: Any, administrator: Administrator) -> None:
+def test_a_user_can_still_deny_a_stopped_agent(agent: Json, ada: Any, administrator: Administrator) -> None:
     body = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
     pending = expect(201, Api().post("/consent/initiate", body))["consentId"]
     administrator.stop()
@@ -149,7 +149,7 @@ def test_a_person_can_still_deny_a_stopped_agent(agent: Json, ada: Any, administ
     assert expect(200, ada.post(f"/consent/{pending}/deny"))["status"] == "denied"
 
 
-def test_a_status_nobody_thought_of_stops(agent: Json, tokens: Json) -> None:
+def test_an_unknown_status_denies(agent: Json, tokens: Json) -> None:
     Agent.objects.update(status="retired")
 
     assert reason_for(tokens) == "agent_suspended"

@@ -38,11 +38,11 @@ MAIL = "https://mail.example/api"
 FORM = "application/x-www-form-urlencoded"
 RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
 
-# What is not the organization's own. Whoever adds an endpoint says here on which side it stands.
+# Endpoints that a suspended organization or its members can still call. Add a new endpoint here if it is one.
 OPEN_TO_OTHERS = {
     "POST developers/register",
     "POST developers/register/confirm",
-    "POST developers/login",  # refused too, once the password is right: see below
+    "POST developers/login",  # refused only if the password is right: see below
     "POST developers/logout",
     "POST consent/initiate",
     "GET consent/*",
@@ -69,7 +69,7 @@ OPEN_TO_OTHERS = {
 
 
 def own_endpoints() -> list[str]:
-    """Return every "METHOD path" below /api/v1 that is neither open to others nor for proxies."""
+    """Return "METHOD path" of every endpoint that is not in `OPEN_TO_OTHERS`, except those for proxies."""
     found = []
     for pattern in endpoints:
         path = re.sub("<[^>]+>", "*", str(pattern.pattern))
@@ -88,7 +88,7 @@ def own_pages() -> list[str]:
 
 @pytest.fixture
 def server(developer: Api) -> Json:
-    """The resource server of the organization that will be suspended."""
+    """A resource server of the organization that will be suspended."""
     body = {"name": "Mail", "identifier": MAIL, "scopes": ["email:read", "email:send"]}
     return expect(201, developer.post("/resource-servers", body))
 
@@ -100,7 +100,7 @@ def policy(developer: Api) -> Json:
 
 @pytest.fixture
 def session(developer: Api) -> Api:
-    """The developer by their session token."""
+    """The developer with a session token instead of the API key."""
     return Api(Authorization=f"Bearer {log_in('acme@example.com')}")
 
 
@@ -163,7 +163,7 @@ def test_every_endpoint_of_the_organization_refuses_key_and_session(
 
 
 @pytest.mark.parametrize("path", own_pages())
-def test_every_page_of_the_portal_says_so_and_changes_nothing(
+def test_every_page_of_the_portal_shows_the_suspension_and_changes_nothing(
     path: str, agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     browser = Client()
@@ -184,7 +184,7 @@ def test_every_page_of_the_portal_says_so_and_changes_nothing(
     assert contents() == before
 
 
-def test_lifting_the_suspension_opens_everything_again(
+def test_lifting_the_suspension_restores_access(
     developer: Api, agent: Json, tokens: Json, suspend: Callable[[], Organization]
 ) -> None:
     organization = suspend()
@@ -196,9 +196,7 @@ def test_lifting_the_suspension_opens_everything_again(
     assert verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_a_developer_cannot_sign_in_as_one_but_stays_a_person(
-    developer: Api, suspend: Callable[[], Organization]
-) -> None:
+def test_a_developer_can_still_log_in_as_a_user(developer: Api, suspend: Callable[[], Organization]) -> None:
     suspend()
     login = {"email": "acme@example.com", "password": PASSWORD}
 
@@ -209,7 +207,7 @@ def test_a_developer_cannot_sign_in_as_one_but_stays_a_person(
     assert expect(200, person.get("/users/me/consents"))["items"] == []
 
 
-def test_a_decided_consent_is_no_longer_the_organization_s_to_read(
+def test_the_organization_can_no_longer_read_decided_consents(
     developer: Api, session: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
 ) -> None:
     path = f"/consent/{tokens['consentId']}"
@@ -221,7 +219,7 @@ def test_a_decided_consent_is_no_longer_the_organization_s_to_read(
     assert expect(200, ada.get(path))["status"] == "approved"
 
 
-def test_its_agents_get_nothing_more(
+def test_its_agents_get_no_consents_and_no_tokens(
     anonymous: Api, agent: Json, ada: Any, tokens: Json, suspend: Callable[[], Organization]
 ) -> None:
     code, pending = code_for(agent, ada), initiate(agent)
@@ -237,7 +235,7 @@ def test_its_agents_get_nothing_more(
     assert expect(200, ada.post(f"/consent/{pending}/deny"))["status"] == "denied"
 
 
-def test_its_service_is_denied_every_decision_and_each_is_logged_once(
+def test_every_decision_for_its_service_is_denied_and_logged_once(
     developer: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
@@ -256,7 +254,7 @@ def test_its_service_is_denied_every_decision_and_each_is_logged_once(
     assert [each["reason"] for each in batch["decisions"]] == ["service_suspended"] * 2
 
 
-def test_nobody_is_answered_in_the_name_of_its_service(
+def test_naming_its_service_as_the_resource_is_denied(
     foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
@@ -268,10 +266,10 @@ def test_nobody_is_answered_in_the_name_of_its_service(
     assert verify(token)["reason"] == "wrong_audience"
 
 
-def test_the_reasons_keep_their_order(
+def test_the_first_reason_that_applies_is_returned(
     agent: Json, tokens: Json, server: Json, suspend: Callable[[], Organization]
 ) -> None:
-    """The token's own end comes before the service's suspension, and that before the agent's organization's."""
+    """The token comes before the service's suspension, which comes before that of the agent's organization."""
     token = tokens["accessToken"]
     suspend()
     assert verify(token, resource=MAIL)["reason"] == "service_suspended"
@@ -284,7 +282,7 @@ def test_the_reasons_keep_their_order(
     assert verify(token, resource=MAIL)["reason"] == "token_revoked"
 
 
-def test_introspection_and_forward_auth_let_nothing_through(
+def test_introspection_and_forward_auth_deny(
     foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     token = tokens_for(foreign, ada, requestedScopes=["email:read"], resource=MAIL)["accessToken"]
@@ -308,7 +306,7 @@ def test_introspection_and_forward_auth_let_nothing_through(
     problem(named, 403, "service_suspended")
 
 
-def test_no_consent_is_asked_or_given_for_its_service(
+def test_consent_for_its_service_can_be_neither_requested_nor_given(
     anonymous: Api, foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     asked = {"requestedScopes": ["email:read"], "resource": MAIL}
@@ -328,7 +326,7 @@ def test_no_consent_is_asked_or_given_for_its_service(
     assert expect(200, ada.post(f"/consent/{pending}/approve"))["status"] == "approved"
 
 
-def test_a_foreign_agent_works_elsewhere_as_before(
+def test_another_organizations_agent_still_works_elsewhere(
     foreign: Json, ada: Any, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     token = tokens_for(foreign, ada)["accessToken"]

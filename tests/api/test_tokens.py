@@ -36,7 +36,7 @@ def refresh(agent: Json, token: str, **fields: Any) -> Any:
     return Api().post("/tokens/refresh", {"refreshToken": token, **credentials(agent), **fields})
 
 
-def test_a_code_becomes_a_pair(agent: Json, ada: Any) -> None:
+def test_a_code_is_exchanged_for_a_pair_of_tokens(agent: Json, ada: Any) -> None:
     answer = exchange(agent, code_for(agent, ada))
     tokens = expect(200, answer)
     assert set(tokens) == {
@@ -55,12 +55,12 @@ def test_a_code_becomes_a_pair(agent: Json, ada: Any) -> None:
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_http_basic_is_as_good_as_the_body(agent: Json, ada: Api) -> None:
+def test_http_basic_works_instead_of_the_body(agent: Json, ada: Api) -> None:
     header = basic(agent["clientId"], agent["clientSecret"])
     expect(200, Api(Authorization=header).post("/tokens/exchange", {"code": code_for(agent, ada)}))
 
 
-def test_a_used_code_is_refused_and_ends_what_it_issued(agent: Json, ada: Api) -> None:
+def test_a_used_code_is_refused_and_its_tokens_are_revoked(agent: Json, ada: Api) -> None:
     code = code_for(agent, ada)
     tokens = expect(200, exchange(agent, code))
     problem(exchange(agent, code), 400, "invalid_grant")
@@ -68,20 +68,20 @@ def test_a_used_code_is_refused_and_ends_what_it_issued(agent: Json, ada: Api) -
     problem(refresh(agent, tokens["refreshToken"]), 400, "invalid_grant")
 
 
-def test_a_code_lives_a_minute(agent: Json, ada: Api) -> None:
+def test_a_code_expires_after_60_seconds(agent: Json, ada: Api) -> None:
     code = code_for(agent, ada)
     with time_machine.travel(timezone.now() + timedelta(seconds=61)):
         problem(exchange(agent, code), 400, "invalid_grant")
 
 
-def test_a_foreign_code_is_refused_and_stays_good(rival: Api, agent: Json, ada: Api) -> None:
+def test_another_clients_code_is_refused_and_stays_valid(rival: Api, agent: Json, ada: Api) -> None:
     code = code_for(agent, ada)
     problem(exchange(new_agent(rival), code), 400, "invalid_grant")
     expect(200, exchange(agent, code))
 
 
 @pytest.mark.parametrize("fields", [{}, {"codeVerifier": "x" * 43}, {"codeVerifier": "short"}])
-def test_a_challenge_needs_its_verifier(agent: Json, ada: Api, fields: Json) -> None:
+def test_a_challenge_requires_its_verifier(agent: Json, ada: Api, fields: Json) -> None:
     code = code_for(agent, ada, codeChallenge=CHALLENGE, codeChallengeMethod="S256")
     problem(exchange(agent, code, **fields), 400, "invalid_grant")
     expect(200, exchange(agent, code, codeVerifier=VERIFIER))
@@ -91,13 +91,13 @@ def test_a_verifier_without_a_challenge_is_refused(agent: Json, ada: Api) -> Non
     problem(exchange(agent, code_for(agent, ada), codeVerifier=VERIFIER), 400, "invalid_grant")
 
 
-def test_a_redirect_uri_must_be_the_one_of_the_request(agent: Json, ada: Api) -> None:
+def test_a_redirect_uri_must_match_the_request(agent: Json, ada: Api) -> None:
     code = code_for(agent, ada)
     problem(exchange(agent, code, redirectUri=CALLBACK + "/"), 400, "invalid_grant")
     expect(200, exchange(agent, code, redirectUri=CALLBACK))
 
 
-def test_a_refresh_token_works_once_and_its_second_use_ends_the_family(agent: Json, tokens: Json) -> None:
+def test_a_refresh_token_works_once_and_its_reuse_revokes_the_family(agent: Json, tokens: Json) -> None:
     renewed = expect(200, refresh(agent, tokens["refreshToken"]))
     assert renewed["refreshToken"] != tokens["refreshToken"]
     problem(refresh(agent, tokens["refreshToken"]), 400, "invalid_grant")
@@ -105,21 +105,21 @@ def test_a_refresh_token_works_once_and_its_second_use_ends_the_family(agent: Js
     assert verify(renewed["accessToken"])["reason"] == "token_revoked"
 
 
-def test_a_foreign_refresh_token_is_refused_and_ends_nothing(rival: Api, agent: Json, tokens: Json) -> None:
+def test_another_clients_refresh_token_is_refused_and_stays_valid(rival: Api, agent: Json, tokens: Json) -> None:
     problem(refresh(new_agent(rival), tokens["refreshToken"]), 400, "invalid_grant")
     expect(200, refresh(agent, tokens["refreshToken"]))
 
 
 @pytest.mark.parametrize(("path", "field"), [("/tokens/exchange", "code"), ("/tokens/refresh", "refreshToken")])
 class TestClientAuthentication:
-    def test_a_missing_grant_is_named(self, agent: Json, path: str, field: str) -> None:
+    def test_a_missing_grant_is_reported(self, agent: Json, path: str, field: str) -> None:
         problem(Api().post(path, credentials(agent)), 400, "validation_failed", field)
 
     @pytest.mark.parametrize("value", [None, 7, "", ["x"]])
-    def test_a_wrong_grant_is_named(self, agent: Json, path: str, field: str, value: Any) -> None:
+    def test_a_malformed_grant_is_reported(self, agent: Json, path: str, field: str, value: Any) -> None:
         problem(Api().post(path, {**credentials(agent), field: value}), 400, "validation_failed", field)
 
-    def test_an_unknown_field_is_named(self, agent: Json, path: str, field: str) -> None:
+    def test_an_unknown_field_is_reported(self, agent: Json, path: str, field: str) -> None:
         body = {**credentials(agent), field: "x", "grant_type": "x"}
         problem(Api().post(path, body), 400, "validation_failed", "grant_type")
 
@@ -127,12 +127,12 @@ class TestClientAuthentication:
         problem(Api().post(path, {**credentials(agent), field: "x\u0000"}), 400, "invalid_grant")
 
     @pytest.mark.parametrize("missing", ["clientId", "clientSecret"])
-    def test_half_a_credential_is_none(self, agent: Json, path: str, field: str, missing: str) -> None:
+    def test_an_incomplete_credential_is_refused(self, agent: Json, path: str, field: str, missing: str) -> None:
         body = {**credentials(agent), field: "x"}
         del body[missing]
         problem(Api().post(path, body), 401, "invalid_client")
 
-    def test_an_unknown_client_is_like_a_wrong_secret(self, agent: Json, path: str, field: str) -> None:
+    def test_an_unknown_client_and_a_wrong_secret_look_alike(self, agent: Json, path: str, field: str) -> None:
         wrong = {**credentials(agent), field: "x", "clientSecret": "ags_wrong"}
         answers = [Api().post(path, body) for body in (wrong, {**wrong, "clientId": "agc_nobody"})]
         assert answers[0]["WWW-Authenticate"] == answers[1]["WWW-Authenticate"]
@@ -146,7 +146,7 @@ class TestClientAuthentication:
         problem(api.post(path, {"clientId": agent["clientId"], field: "x"}), 400, "invalid_grant")
 
     @pytest.mark.parametrize("header", ["Basic ///", "Basic YQ==", "Bearer st_x", "Digest x", "Basic", ""])
-    def test_another_authorization_is_refused(self, agent: Json, path: str, field: str, header: str) -> None:
+    def test_an_invalid_authorization_header_is_refused(self, agent: Json, path: str, field: str, header: str) -> None:
         problem(Api(Authorization=header).post(path, {field: "x"}), 401, "invalid_client")
 
     def test_guesses_are_throttled(self, agent: Json, settings: Any, path: str, field: str) -> None:
@@ -154,13 +154,15 @@ class TestClientAuthentication:
         body = {**credentials(agent), field: "x", "clientSecret": "ags_wrong"}
         assert [Api().post(path, body).status_code for _ in range(3)] == [401, 401, 429]
 
-    def test_a_bad_grant_is_no_guess(self, agent: Json, settings: Any, path: str, field: str) -> None:
+    def test_an_invalid_grant_does_not_count_as_a_guess(
+        self, agent: Json, settings: Any, path: str, field: str
+    ) -> None:
         settings.THROTTLE_CLIENT_AUTH = "2/minute"
         body = {**credentials(agent), field: "x"}
         assert [Api().post(path, body).status_code for _ in range(4)] == [400] * 4
 
 
-def test_a_public_client_has_no_secret(agent: Json, ada: Api) -> None:
+def test_a_public_client_needs_no_secret(agent: Json, ada: Api) -> None:
     code = code_for(agent, ada)
     Agent.objects.filter(id=agent["id"]).update(client_type=Agent.CLIENT_PUBLIC)
     tokens = expect(200, Api().post("/tokens/exchange", {"code": code, "clientId": agent["clientId"]}))
@@ -169,7 +171,7 @@ def test_a_public_client_has_no_secret(agent: Json, ada: Api) -> None:
 
 
 @pytest.mark.parametrize("kind", ["accessToken", "refreshToken"])
-def test_whoever_holds_a_token_ends_its_family(agent: Json, tokens: Json, kind: str) -> None:
+def test_any_holder_of_a_token_can_revoke_its_family(agent: Json, tokens: Json, kind: str) -> None:
     assert expect(200, Api().post("/tokens/revoke", {"token": tokens[kind]})) == {"revoked": True}
     assert verify(tokens["accessToken"])["reason"] == "token_revoked"
     problem(refresh(agent, tokens["refreshToken"]), 400, "invalid_grant")
@@ -177,11 +179,11 @@ def test_whoever_holds_a_token_ends_its_family(agent: Json, tokens: Json, kind: 
 
 
 @pytest.mark.parametrize("token", ["x", "\u0000", "agr_" + "x" * 43, "e" * 1_000_000])
-def test_an_unknown_token_is_revoked_too(anonymous: Api, token: str) -> None:
+def test_revoking_an_unknown_token_succeeds(anonymous: Api, token: str) -> None:
     assert expect(200, anonymous.post("/tokens/revoke", {"token": token})) == {"revoked": True}
 
 
-def test_with_credentials_only_one_s_own_tokens_end(rival: Api, agent: Json, tokens: Json) -> None:
+def test_a_client_with_credentials_can_revoke_only_its_own_tokens(rival: Api, agent: Json, tokens: Json) -> None:
     other = new_agent(rival)
     expect(200, Api().post("/tokens/revoke", {"token": tokens["refreshToken"], **credentials(other)}))
     assert verify(tokens["accessToken"])["allowed"] is True
@@ -189,7 +191,7 @@ def test_with_credentials_only_one_s_own_tokens_end(rival: Api, agent: Json, tok
     assert verify(tokens["accessToken"])["allowed"] is False
 
 
-def test_a_wrong_secret_ends_nothing(agent: Json, tokens: Json) -> None:
+def test_a_wrong_secret_revokes_nothing(agent: Json, tokens: Json) -> None:
     body = {"token": tokens["refreshToken"], "clientId": agent["clientId"], "clientSecret": "ags_wrong"}
     problem(Api().post("/tokens/revoke", body), 401, "invalid_client")
     assert verify(tokens["accessToken"])["allowed"] is True
@@ -198,11 +200,11 @@ def test_a_wrong_secret_ends_nothing(agent: Json, tokens: Json) -> None:
 @pytest.mark.parametrize(
     ("body", "field"), [({}, "token"), ({"token": 7}, "token"), ({"token": "x", "hint": "y"}, "hint")]
 )
-def test_a_wrong_revocation_names_the_field(anonymous: Api, body: Json, field: str) -> None:
+def test_an_invalid_field_of_a_revocation_is_reported(anonymous: Api, body: Json, field: str) -> None:
     problem(anonymous.post("/tokens/revoke", body), 400, "validation_failed", field)
 
 
-def test_a_suspended_organization_yields_no_tokens(agent: Json, tokens: Json) -> None:
+def test_a_suspended_organization_gets_no_tokens(agent: Json, tokens: Json) -> None:
     organization = Agent.objects.get(id=agent["id"]).organization
     assert organization is not None
     organization.suspended_at = timezone.now()
@@ -211,7 +213,7 @@ def test_a_suspended_organization_yields_no_tokens(agent: Json, tokens: Json) ->
     assert verify(tokens["accessToken"])["reason"] == "organization_suspended"
 
 
-def test_another_grant_ends_nothing_of_the_first(agent: Json, ada: Api) -> None:
+def test_revoking_one_grant_does_not_affect_another(agent: Json, ada: Api) -> None:
     first, second = tokens_for(agent, ada), tokens_for(agent, ada)
     expect(200, Api().post("/tokens/revoke", {"token": second["accessToken"]}))
     assert verify(first["accessToken"])["allowed"] is True

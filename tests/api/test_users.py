@@ -1,4 +1,4 @@
-"""A person's own consents and log."""
+"""A user's own consents and log."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Js
     assert again["lastUsedAt"] > again["decidedAt"]
 
 
-def test_a_refusal_is_listed_too(ada: Api, agent: Json) -> None:
+def test_a_denied_consent_is_listed(ada: Api, agent: Json) -> None:
     expect(200, ada.post(f"/consent/{initiate(agent)}/deny"))
     assert [item["status"] for item in expect(200, ada.get("/users/me/consents"))["items"]] == ["denied"]
 
 
-def test_a_revocation_counts_at_once_and_can_be_repeated(ada: Api, tokens: Json, connection: Json) -> None:
+def test_a_revocation_takes_effect_immediately_and_can_be_repeated(ada: Api, tokens: Json, connection: Json) -> None:
     path = f"/users/me/consents/{connection['id']}/revoke"
     revoked = expect(200, ada.post(path))
     assert (set(revoked), revoked["status"]) == ({"id", "status", "revokedAt"}, "revoked")
@@ -49,14 +49,14 @@ def test_a_revocation_counts_at_once_and_can_be_repeated(ada: Api, tokens: Json,
     assert expect(200, ada.post(path)) == revoked
 
 
-def test_what_was_refused_cannot_be_revoked(ada: Api, agent: Json) -> None:
+def test_a_denied_consent_cannot_be_revoked(ada: Api, agent: Json) -> None:
     consent_id = initiate(agent)
     expect(200, ada.post(f"/consent/{consent_id}/deny"))
     problem(ada.post(f"/users/me/consents/{consent_id}/revoke"), 409, "consent_already_decided")
 
 
 @pytest.mark.parametrize("template", PATHS)
-def test_another_person_is_like_none(ada: Any, bob: Any, anonymous: Api, developer: Api, template: str) -> None:
+def test_another_user_looks_nonexistent(ada: Any, bob: Any, anonymous: Api, developer: Api, template: str) -> None:
     theirs = problem(bob.get(template.format(ada.id)), 404, "not_found")
     absent = problem(bob.get(template.format(ABSENT)), 404, "not_found")
     assert {**theirs, "requestId": ""} == {**absent, "requestId": ""}
@@ -64,7 +64,7 @@ def test_another_person_is_like_none(ada: Any, bob: Any, anonymous: Api, develop
     problem(developer.get(template.format("me")), 403, "forbidden")
 
 
-def test_another_person_s_consent_is_like_none(ada: Any, bob: Any, connection: Json, tokens: Json) -> None:
+def test_another_users_consent_looks_nonexistent(ada: Any, bob: Any, connection: Json, tokens: Json) -> None:
     for owner in ("me", bob.id, ada.id):
         theirs = problem(bob.post(f"/users/{owner}/consents/{connection['id']}/revoke"), 404, "not_found")
         absent = problem(bob.post(f"/users/{owner}/consents/{NO_CONSENT}/revoke"), 404, "not_found")
@@ -72,7 +72,7 @@ def test_another_person_s_consent_is_like_none(ada: Any, bob: Any, connection: J
     assert verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_a_person_reads_their_own_log(ada: Any, tokens: Json) -> None:
+def test_a_user_reads_their_own_log(ada: Any, tokens: Json) -> None:
     verify(tokens["accessToken"])
     items = expect(200, ada.get("/users/me/audit-logs"))["items"]
     assert items[0]["event"] == "token.verify"
@@ -83,7 +83,7 @@ def test_a_person_reads_their_own_log(ada: Any, tokens: Json) -> None:
 
 @pytest.mark.parametrize("template", PATHS)
 @pytest.mark.parametrize(("query", "field"), [("limit=0", "limit"), ("cursor=x", "cursor"), ("userId=x", "userId")])
-def test_a_wrong_query_parameter_is_named(ada: Api, template: str, query: str, field: str) -> None:
+def test_an_invalid_query_parameter_is_reported(ada: Api, template: str, query: str, field: str) -> None:
     problem(ada.get(f"{template.format('me')}?{query}"), 400, "validation_failed", field)
 
 

@@ -1,4 +1,4 @@
-"""Where addresses must be proved, nothing exists before the mailed code, and nothing tells who has an account."""
+"""With `REQUIRE_VERIFIED_EMAIL`, no account exists before its code, and no response reveals who has an account."""
 
 import threading
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tests.mails import code_in
 ADA = "ada@example.com"
 PERSON = {"email": ADA, "password": PASSWORD, "name": "Ada"}
 DEVELOPER = {"email": ADA, "password": PASSWORD, "name": "Acme AI"}
-DOORS = [("/users", PERSON), ("/developers", DEVELOPER)]
+REGISTRATIONS = [("/users", PERSON), ("/developers", DEVELOPER)]
 REQUIRED = {"status": "verification_required"}
 STRANGER = {"password": "a-stranger's-passphrase", "name": "Mallory"}
 
@@ -36,35 +36,35 @@ def required(settings: Any) -> None:
 
 @pytest.fixture
 def register(anonymous: Api, required: None, mails: list[Any]) -> Callable[..., str]:
-    """Return a function that registers and returns the code from the mail."""
+    """Return a function that registers an account and returns the code from the email."""
 
-    def run(door: str, body: Json) -> str:
-        assert expect(202, anonymous.post(f"{door}/register", body)) == REQUIRED
+    def run(prefix: str, body: Json) -> str:
+        assert expect(202, anonymous.post(f"{prefix}/register", body)) == REQUIRED
         assert mails[-1].to == [body["email"]]
         return code_in(mails[-1])
 
     return run
 
 
-def confirm(door: str, email: str, code: str) -> Any:
-    return Api().post(f"{door}/register/confirm", {"email": email, "code": code})
+def confirm(prefix: str, email: str, code: str) -> Any:
+    return Api().post(f"{prefix}/register/confirm", {"email": email, "code": code})
 
 
-@pytest.mark.parametrize(("door", "body"), DOORS)
-def test_no_account_exists_before_its_address_is_proved(register: Any, door: str, body: Json) -> None:
-    code = register(door, body)
+@pytest.mark.parametrize(("prefix", "body"), REGISTRATIONS)
+def test_no_account_exists_before_its_address_is_verified(register: Any, prefix: str, body: Json) -> None:
+    code = register(prefix, body)
     assert not User.objects.exists()
     assert not Entry.objects.exists()
-    problem(Api().post(f"{door}/login", {"email": ADA, "password": PASSWORD}), 401, "invalid_credentials")
+    problem(Api().post(f"{prefix}/login", {"email": ADA, "password": PASSWORD}), 401, "invalid_credentials")
 
-    created = expect(201, confirm(door, ADA, code))
+    created = expect(201, confirm(prefix, ADA, code))
 
     assert created["email"] == ADA
     assert list(EmailAddress.objects.values_list("email", "primary", "verified")) == [(ADA, True, True)]
-    expect(200, Api().post(f"{door}/login", {"email": ADA, "password": PASSWORD}))
+    expect(200, Api().post(f"{prefix}/login", {"email": ADA, "password": PASSWORD}))
 
 
-def test_confirming_answers_what_registering_answers_otherwise(register: Any) -> None:
+def test_confirming_returns_what_registering_returns_without_verification(register: Any) -> None:
     person = expect(201, confirm("/users", ADA, register("/users", PERSON)))
     assert (set(person), person["name"]) == ({"id", "email", "name", "createdAt"}, "Ada")
     body = {**DEVELOPER, "email": "dev@example.com"}
@@ -74,9 +74,9 @@ def test_confirming_answers_what_registering_answers_otherwise(register: Any) ->
     expect(200, Api(X_Api_Key=developer["apiKey"]).get("/agents"))
 
 
-@pytest.mark.parametrize(("door", "body"), DOORS)
-def test_a_taken_address_gets_the_same_answer_after_the_same_work(
-    register: Any, mails: list[Any], monkeypatch: Any, door: str, body: Json
+@pytest.mark.parametrize(("prefix", "body"), REGISTRATIONS)
+def test_a_taken_address_gets_the_same_response_after_the_same_work(
+    register: Any, mails: list[Any], monkeypatch: Any, prefix: str, body: Json
 ) -> None:
     expect(201, confirm("/users", ADA, register("/users", PERSON)))
     hashed: list[str] = []
@@ -84,9 +84,9 @@ def test_a_taken_address_gets_the_same_answer_after_the_same_work(
     monkeypatch.setattr(Argon2PasswordHasher, "encode", lambda *args: hashed.append("x") or encode(*args))
     mails.clear()
 
-    fresh = Api().post(f"{door}/register", {**body, "email": "new@example.com"})
+    fresh = Api().post(f"{prefix}/register", {**body, "email": "new@example.com"})
     after_fresh = len(hashed)
-    taken = Api().post(f"{door}/register", {**body, **STRANGER})
+    taken = Api().post(f"{prefix}/register", {**body, **STRANGER})
 
     assert (fresh.status_code, fresh.content) == (taken.status_code, taken.content) == (202, taken.content)
     ours = ("X-Request-Id", "Content-Length")
@@ -99,7 +99,7 @@ def test_a_taken_address_gets_the_same_answer_after_the_same_work(
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_a_code_proves_its_own_registration_only(register: Any, mails: list[Any]) -> None:
+def test_a_code_confirms_only_its_own_registration(register: Any, mails: list[Any]) -> None:
     strangers = register("/users", {"email": ADA, **STRANGER})
     own = register("/users", PERSON)
     again = register("/users", {"email": ADA, **STRANGER})
@@ -110,7 +110,7 @@ def test_a_code_proves_its_own_registration_only(register: Any, mails: list[Any]
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_wrong_guesses_do_not_cancel_the_owner_s_code(register: Any, settings: Any) -> None:
+def test_wrong_guesses_do_not_invalidate_the_owners_code(register: Any, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = "1000/minute"
     code = register("/users", PERSON)
     for number in range(20):
@@ -119,25 +119,25 @@ def test_wrong_guesses_do_not_cancel_the_owner_s_code(register: Any, settings: A
 
 
 @pytest.mark.parametrize("change", ["kind", "email", "used", "late", "unknown"])
-def test_a_wrong_code_is_one_uniform_error(register: Any, change: str) -> None:
-    door, email, code = "/users", ADA, register("/users", PERSON)
+def test_all_wrong_codes_return_the_same_error(register: Any, change: str) -> None:
+    prefix, email, code = "/users", ADA, register("/users", PERSON)
     moment = timezone.now()
     if change == "kind":
-        door = "/developers"
+        prefix = "/developers"
     elif change == "email":
         email = "eve@example.com"
     elif change == "used":
-        expect(201, confirm(door, email, code))
+        expect(201, confirm(prefix, email, code))
     elif change == "late":
         moment += timedelta(minutes=15, seconds=1)
     else:
         code = "00000-00000"
     with time_machine.travel(moment):
-        body = problem(confirm(door, email, code), 400, "invalid_code")
+        body = problem(confirm(prefix, email, code), 400, "invalid_code")
     assert body["detail"] == "Check the code, or register again to get a new one."
 
 
-def test_a_code_is_forgiving_about_how_it_is_typed(register: Any) -> None:
+def test_a_code_can_be_typed_in_several_ways(register: Any) -> None:
     code = register("/users", PERSON)
     expect(201, confirm("/users", " Ada@EXAMPLE.com", f" {code.lower().replace('-', ' ').replace('0', 'o')} "))
 
@@ -149,7 +149,7 @@ def test_guesses_are_throttled_by_address(register: Any, settings: Any) -> None:
     assert codes == [400, 400, 400, 429]
 
 
-def test_a_mailbox_is_not_flooded(register: Any, mails: list[Any], settings: Any) -> None:
+def test_pending_registrations_per_address_are_limited(register: Any, mails: list[Any], settings: Any) -> None:
     settings.THROTTLE_REGISTRATION = "1000/hour"
     for _ in range(MAX_PENDING):
         register("/users", PERSON)
@@ -159,7 +159,7 @@ def test_a_mailbox_is_not_flooded(register: Any, mails: list[Any], settings: Any
     assert PendingRegistration.objects.count() == MAX_PENDING
 
 
-def test_a_network_that_fills_its_share_closes_no_address_for_others(
+def test_one_network_cannot_use_up_the_registrations_of_an_address(
     register: Any, mails: list[Any], settings: Any
 ) -> None:
     settings.THROTTLE_REGISTRATION = "1000/hour"
@@ -173,13 +173,13 @@ def test_a_network_that_fills_its_share_closes_no_address_for_others(
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_a_repeated_registration_sends_one_mail(register: Any, anonymous: Api, mails: list[Any]) -> None:
+def test_a_repeated_registration_sends_one_email(register: Any, anonymous: Api, mails: list[Any]) -> None:
     for _ in range(2):
         expect(202, anonymous.post("/users/register", PERSON, Idempotency_Key="one"))
     assert len(mails) == 1
 
 
-def test_the_mail_leads_to_api_url_and_holds_no_text_of_the_sender(
+def test_the_email_links_to_api_url_and_contains_no_text_of_the_sender(
     register: Any, mails: list[Any], anonymous: Api, settings: Any
 ) -> None:
     settings.API_URL = "https://gate.example.com"
@@ -191,13 +191,13 @@ def test_the_mail_leads_to_api_url_and_holds_no_text_of_the_sender(
 
 
 @pytest.mark.parametrize("spelling", ["ADA@EXAMPLE.COM", "\uff41da@example.com", "ada@\uff45xample.com"])
-def test_spellings_of_one_address_are_one_account(anonymous: Api, spelling: str) -> None:
+def test_all_spellings_of_an_address_are_one_account(anonymous: Api, spelling: str) -> None:
     expect(201, anonymous.post("/users/register", PERSON))
     problem(anonymous.post("/users/register", {**PERSON, "email": spelling}), 409, "email_taken")
     expect(200, anonymous.post("/users/login", {"email": spelling, "password": PASSWORD}))
 
 
-def test_a_domain_in_unicode_is_the_one_in_ascii(anonymous: Api) -> None:
+def test_a_unicode_domain_equals_its_ascii_form(anonymous: Api) -> None:
     created = expect(201, anonymous.post("/users/register", {**PERSON, "email": "ada@B\u00fccher.example"}))
     assert created["email"] == "ada@xn--bcher-kva.example"
     body = {**PERSON, "email": "ada@xn--bcher-kva.example"}
@@ -207,7 +207,7 @@ def test_a_domain_in_unicode_is_the_one_in_ascii(anonymous: Api) -> None:
 @pytest.mark.parametrize(
     "host", ["i\u2764.ws", "xn--i-7iq.ws", "-a.example", "a..example", "a.example.", "[127.0.0.1]"]
 )
-def test_a_domain_that_has_no_one_form_in_ascii_is_refused(anonymous: Api, host: str) -> None:
+def test_a_domain_without_a_unique_ascii_form_is_refused(anonymous: Api, host: str) -> None:
     email = f"ada@{host}"
     problem(anonymous.post("/users/register", {**PERSON, "email": email}), 400, "validation_failed", "email")
     problem(anonymous.post("/users/login", {"email": email, "password": PASSWORD}), 400, "validation_failed", "email")
@@ -217,24 +217,24 @@ def test_a_domain_that_has_no_one_form_in_ascii_is_refused(anonymous: Api, host:
     assert not User.objects.exists()
 
 
-def test_labels_of_a_domain_are_encoded_one_by_one(anonymous: Api) -> None:
+def test_labels_of_a_domain_are_encoded_separately(anonymous: Api) -> None:
     created = expect(201, anonymous.post("/users/register", {**PERSON, "email": "ada@b\u00fccher.ab--cd.com"}))
     assert created["email"] == "ada@xn--bcher-kva.ab--cd.com"
     problem(anonymous.post("/users/register", {**PERSON, "email": created["email"]}), 409, "email_taken")
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("door", "body"), DOORS)
-def test_of_confirmations_at_once_one_succeeds(register: Any, settings: Any, door: str, body: Json) -> None:
+@pytest.mark.parametrize(("prefix", "body"), REGISTRATIONS)
+def test_only_one_of_concurrent_confirmations_succeeds(register: Any, settings: Any, prefix: str, body: Json) -> None:
     settings.THROTTLE_SIGN_IN = "1000/minute"
-    code = register(door, body)
+    code = register(prefix, body)
     statuses: list[int] = []
     start = threading.Barrier(8)
 
     def run() -> None:
         try:
             start.wait(10)
-            statuses.append(confirm(door, ADA, code).status_code)
+            statuses.append(confirm(prefix, ADA, code).status_code)
         finally:
             connection.close()
 
@@ -245,11 +245,11 @@ def test_of_confirmations_at_once_one_succeeds(register: Any, settings: Any, doo
         thread.join(60)
     assert sorted(statuses) == [201] + [400] * 7
     assert User.objects.count() == 1
-    assert Developer.objects.count() == (door == "/developers")
+    assert Developer.objects.count() == (prefix == "/developers")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_codes_confirmed_at_once_one_makes_the_account(register: Any, settings: Any) -> None:
+def test_only_one_of_concurrent_codes_creates_the_account(register: Any, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = "1000/minute"
     codes = [register("/users", PERSON) for _ in range(6)]
     statuses: list[int] = []
@@ -271,36 +271,34 @@ def test_of_two_codes_confirmed_at_once_one_makes_the_account(register: Any, set
     assert User.objects.count() == 1
 
 
-class TestAnAccountOlderThanTheSwitch:
-    """It was made without proof; then `REQUIRE_VERIFIED_EMAIL` went on."""
+class TestUnverifiedAccount:
+    """An account that was created before `REQUIRE_VERIFIED_EMAIL` was turned on."""
 
     @pytest.fixture
     def old(self, ada: Api, bob: Api, agent: Json, developer: Api, settings: Any) -> Api:
         settings.REQUIRE_VERIFIED_EMAIL = True
         return ada
 
-    def test_approves_no_consent(self, agent: Json, ada: Api, settings: Any) -> None:
+    def test_cannot_approve_a_consent(self, agent: Json, ada: Api, settings: Any) -> None:
         consent = initiate(agent)
         settings.REQUIRE_VERIFIED_EMAIL = True
         problem(ada.post(f"/consent/{consent}/approve"), 403, "email_unverified")
         expect(200, ada.post(f"/consent/{consent}/deny"))
 
-    def test_uses_no_api_key(self, old: Api, developer: Api) -> None:
+    def test_cannot_use_its_api_key(self, old: Api, developer: Api) -> None:
         problem(developer.get("/agents"), 403, "email_unverified")
         problem(developer.post("/developers/api-keys/rotate"), 403, "email_unverified")
 
-    def test_has_no_developer_s_session_either(self, old: Api, anonymous: Api) -> None:
+    def test_cannot_use_a_developers_session(self, old: Api, anonymous: Api) -> None:
         body = {"email": "acme@example.com", "password": PASSWORD}
         session = expect(200, anonymous.post("/developers/login", body))["sessionToken"]
         problem(Api(Authorization=f"Bearer {session}").get("/agents"), 403, "email_unverified")
 
-    def test_reads_and_ends_what_it_has(self, old: Api) -> None:
+    def test_can_read_its_consents_and_log(self, old: Api) -> None:
         expect(200, old.get("/users/me/consents"))
         expect(200, old.get("/users/me/audit-logs"))
 
-    def test_works_again_once_its_address_is_proved(
-        self, old: Api, agent: Json, mails: list[Any], settings: Any
-    ) -> None:
+    def test_works_again_after_verification(self, old: Api, agent: Json, mails: list[Any], settings: Any) -> None:
         assert expect(202, old.post("/users/me/email/verification")) == REQUIRED
         path, code = "/users/me/email/verification/confirm", code_in(mails[-1])
         problem(old.post(path, {"code": "00000-00000"}), 400, "invalid_code")
@@ -313,12 +311,12 @@ class TestAnAccountOlderThanTheSwitch:
         expect(200, old.post(f"/consent/{consent}/approve", {"scopes": SCOPES[:1]}))
         assert Entry.objects.filter(event="user.email_verified").count() == 1
 
-    def test_is_not_proved_by_another_person_s_code(self, old: Api, bob: Any, mails: list[Any]) -> None:
+    def test_cannot_be_verified_with_another_users_code(self, old: Api, bob: Any, mails: list[Any]) -> None:
         bob.post("/users/me/email/verification")
         code = code_in(mails[-1])
         problem(old.post("/users/me/email/verification/confirm", {"code": code}), 400, "invalid_code")
 
-    def test_of_another_is_out_of_reach(self, old: Any, bob: Any, anonymous: Api) -> None:
+    def test_cannot_be_verified_by_others(self, old: Any, bob: Any, anonymous: Api) -> None:
         for path in ("email/verification", "email/verification/confirm"):
             body = {"code": "x"} if path.endswith("confirm") else {}
             problem(bob.post(f"/users/{old.id}/{path}", body), 404, "not_found")

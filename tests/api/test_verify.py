@@ -1,4 +1,4 @@
-"""May this agent do this, for this person, now?"""
+"""Verify: may this agent do this, for this user, now?"""
 
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ ASK = {"token": "x", "requiredScopes": ["email:read"]}
 SERVER = {"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]}
 
 
-def test_an_allowed_call_says_for_whom(tokens: Json, agent: Json, ada: Any) -> None:
+def test_an_allowed_decision_says_who_acts_for_whom(tokens: Json, agent: Json, ada: Any) -> None:
     decision = verify(tokens["accessToken"])
     assert set(decision) == KNOWN
     assert (decision["userId"], decision["agentId"]) == (ada.id, agent["id"])
@@ -25,19 +25,19 @@ def test_an_allowed_call_says_for_whom(tokens: Json, agent: Json, ada: Any) -> N
     assert Entry.objects.filter(id=decision["auditId"]).count() == 1
 
 
-def test_a_missing_scope_is_named(tokens: Json) -> None:
+def test_missing_scopes_are_listed(tokens: Json) -> None:
     decision = verify(tokens["accessToken"], "email:read", "files:read")
     assert set(decision) == KNOWN | {"reason", "missingScopes"}
     assert (decision["reason"], decision["missingScopes"]) == ("insufficient_scope", ["files:read"])
 
 
-def test_an_expired_token_says_so(tokens: Json) -> None:
+def test_an_expired_token_has_its_own_reason(tokens: Json) -> None:
     with time_machine.travel(timezone.now() + timedelta(minutes=15)):
         assert verify(tokens["accessToken"])["reason"] == "token_expired"
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "\u0000", "é", "e" * 1_000_000, "." * 1_000_000])
-def test_what_we_did_not_sign_is_one_answer_and_no_entry(anonymous: Api, token: str) -> None:
+def test_foreign_tokens_get_a_uniform_decision_and_are_not_logged(anonymous: Api, token: str) -> None:
     assert verify(token) == {"allowed": False, "reason": "invalid_token"}
     assert not Entry.objects.filter(event="token.verify").exists()
 
@@ -74,29 +74,29 @@ def test_what_we_did_not_sign_is_one_answer_and_no_entry(anonymous: Api, token: 
         ({"requiredScope": "email:read"}, "requiredScope"),
     ],
 )
-def test_a_wrong_field_is_named(anonymous: Api, fields: Json, named: str) -> None:
+def test_an_invalid_field_is_reported(anonymous: Api, fields: Json, named: str) -> None:
     problem(anonymous.post("/tokens/verify", {**ASK, **fields}), 400, "validation_failed", named)
 
 
 @pytest.mark.parametrize("field", ASK)
-def test_a_missing_field_is_named(anonymous: Api, field: str) -> None:
+def test_a_missing_field_is_reported(anonymous: Api, field: str) -> None:
     body = {name: value for name, value in ASK.items() if name != field}
     problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", field)
 
 
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**40])
-def test_a_number_that_readers_disagree_on_is_refused(anonymous: Api, number: int) -> None:
+def test_a_number_that_parsers_read_differently_is_refused(anonymous: Api, number: int) -> None:
     body = {**ASK, "context": {"amount": number}}
     problem(anonymous.post("/tokens/verify", body), 400, "malformed_request")
 
 
 @pytest.mark.parametrize("ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
-def test_a_context_is_free_beyond_its_address(tokens: Json, ip: str) -> None:
+def test_a_context_can_have_any_other_fields(tokens: Json, ip: str) -> None:
     context = {"ip": ip, "verb": "send", "amount": {"value": "12.50", "currency": "EUR"}, "n": [1, 2.5, None, {}]}
     assert verify(tokens["accessToken"], action="send", resource="r", context=context)["allowed"] is True
 
 
-def test_an_address_rule_looks_at_the_context_and_else_at_the_caller(developer: Api, tokens: Json) -> None:
+def test_an_ip_rule_uses_the_context_or_else_the_callers_address(developer: Api, tokens: Json) -> None:
     rules = [{"type": "ip_allowlist", "config": {"cidrs": ["127.0.0.0/8"]}}]
     expect(201, developer.post("/policies", {"name": "Home", "rules": rules}))
     assert verify(tokens["accessToken"])["allowed"] is True
@@ -112,14 +112,14 @@ class TestResourceServer:
         header = basic(server["id"], secret or server["secret"])
         return Api(Authorization=header).post("/tokens/verify", {**ASK, "token": token})
 
-    def test_decides_tokens_of_its_own_organization(self, server: Json, tokens: Json) -> None:
+    def test_can_verify_tokens_of_its_own_organization(self, server: Json, tokens: Json) -> None:
         assert expect(200, self.ask(server, tokens["accessToken"]))["allowed"] is True
 
-    def test_another_organization_s_is_the_wrong_audience(self, rival: Api, tokens: Json) -> None:
+    def test_of_another_organization_is_the_wrong_audience(self, rival: Api, tokens: Json) -> None:
         server = expect(201, rival.post("/resource-servers", SERVER))
         assert expect(200, self.ask(server, tokens["accessToken"]))["reason"] == "wrong_audience"
 
-    def test_a_token_for_a_resource_is_good_there_only(self, server: Json, rival: Api, agent: Json, ada: Api) -> None:
+    def test_is_the_only_audience_of_a_token_for_it(self, server: Json, rival: Api, agent: Json, ada: Api) -> None:
         token = tokens_for(agent, ada, resource=SERVER["identifier"])["accessToken"]
         assert expect(200, self.ask(server, token))["allowed"] is True
         assert verify(token)["reason"] == "wrong_audience"
@@ -127,7 +127,7 @@ class TestResourceServer:
         other = expect(201, rival.post("/resource-servers", {**SERVER, "identifier": "https://other.example"}))
         assert expect(200, self.ask(other, token))["reason"] == "wrong_audience"
 
-    def test_a_wrong_credential_is_no_anonymous_caller(self, server: Json, tokens: Json, agent: Json) -> None:
+    def test_with_a_wrong_credential_is_not_treated_as_anonymous(self, server: Json, tokens: Json, agent: Json) -> None:
         answer = self.ask(server, tokens["accessToken"], "rs_wrong")
         problem(answer, 401, "not_authenticated")
         assert answer["WWW-Authenticate"].startswith("Basic")
@@ -139,7 +139,7 @@ class TestResourceServer:
         settings.THROTTLE_CLIENT_AUTH = "2/minute"
         assert [self.ask(server, "x", "rs_wrong").status_code for _ in range(3)] == [401, 401, 429]
 
-    def test_a_setting_demands_it(self, server: Json, tokens: Json, settings: Any) -> None:
+    def test_can_be_required_by_a_setting(self, server: Json, tokens: Json, settings: Any) -> None:
         settings.VERIFY_REQUIRES_CREDENTIAL = True
         problem(Api().post("/tokens/verify", {**ASK, "token": tokens["accessToken"]}), 401, "not_authenticated")
         problem(Api().post("/tokens/verify/batch", {"requests": [ASK]}), 401, "not_authenticated")
@@ -147,7 +147,7 @@ class TestResourceServer:
 
 
 class TestBatch:
-    def test_answers_in_order(self, anonymous: Api, tokens: Json) -> None:
+    def test_decisions_are_in_order(self, anonymous: Api, tokens: Json) -> None:
         good = {**ASK, "token": tokens["accessToken"]}
         body = {"requests": [ASK, good, {**good, "requiredScopes": ["files:read"]}]}
         decisions = expect(200, anonymous.post("/tokens/verify/batch", body))["decisions"]
@@ -164,5 +164,5 @@ class TestBatch:
             ([{**ASK, "extra": 1}], "requests.0.extra"),
         ],
     )
-    def test_a_malformed_question_is_named_by_its_index(self, anonymous: Api, requests: Any, named: str) -> None:
+    def test_a_malformed_request_is_reported_with_its_index(self, anonymous: Api, requests: Any, named: str) -> None:
         problem(anonymous.post("/tokens/verify/batch", {"requests": requests}), 400, "validation_failed", named)

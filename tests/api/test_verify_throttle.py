@@ -1,4 +1,4 @@
-"""Anonymous verifies are limited by address. A resource server with its credential is not."""
+"""Anonymous verify requests are limited by address. Resource servers with their credential are not."""
 
 import base64
 import threading
@@ -43,7 +43,7 @@ def statuses(answers: list[Any]) -> dict[int, int]:
     return dict(Counter(answer.status_code for answer in answers))
 
 
-def test_600_a_minute_pass_and_the_601st_does_not(db: None) -> None:
+def test_600_per_minute_pass_and_the_601st_does_not(db: None) -> None:
     assert statuses([batch(100) for _ in range(5)]) == {200: 5}
     assert statuses([verify() for _ in range(100)]) == {200: 100}
     refused = verify()
@@ -64,7 +64,7 @@ def test_a_refused_verify_does_not_count_and_the_window_slides(
     assert statuses([verify() for _ in range(11)]) == {200: 10, 429: 1}
 
 
-def test_no_minute_holds_more_than_the_limit(db: None, settings: Any, clock: time_machine.Traveller) -> None:
+def test_no_minute_contains_more_than_the_limit(db: None, settings: Any, clock: time_machine.Traveller) -> None:
     settings.THROTTLE_VERIFY = "10/minute"
     allowed = []
     for second in range(0, 240, 2):
@@ -75,7 +75,7 @@ def test_no_minute_holds_more_than_the_limit(db: None, settings: Any, clock: tim
     assert all(beyond - first >= 60 for first, beyond in zip(allowed, allowed[10:], strict=False))
 
 
-def test_every_question_of_a_batch_counts(db: None, settings: Any) -> None:
+def test_every_request_of_a_batch_counts(db: None, settings: Any) -> None:
     settings.THROTTLE_VERIFY = "100/minute"
     assert batch(60).status_code == 200
     assert batch(41).status_code == 429
@@ -83,7 +83,7 @@ def test_every_question_of_a_batch_counts(db: None, settings: Any) -> None:
     assert verify().status_code == 429
 
 
-def test_a_proxy_that_asks_anonymously_is_limited_too(db: None, settings: Any) -> None:
+def test_an_anonymous_proxy_is_limited_too(db: None, settings: Any) -> None:
     settings.THROTTLE_VERIFY = "2/minute"
     assert statuses([forward() for _ in range(3)]) == {401: 2, 429: 1}
     assert int(forward()["Retry-After"]) > 0
@@ -112,13 +112,13 @@ def test_an_ipv4_mapped_address_is_that_ipv4_address(db: None, settings: Any) ->
     assert [verify(ip).status_code for ip in ("192.0.2.1", "::ffff:192.0.2.1")] == [200, 429]
 
 
-def test_it_costs_no_query(db: None, django_assert_num_queries: Any) -> None:
+def test_the_throttle_needs_no_query(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         verify()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_verifies_at_once_count_exactly(tokens: Json, settings: Any) -> None:
+def test_concurrent_verifies_are_counted_exactly(tokens: Json, settings: Any) -> None:
     settings.THROTTLE_VERIFY = "20/minute"
     answers: list[Any] = []
     start = threading.Barrier(8)

@@ -1,4 +1,4 @@
-"""An OAuth client that speaks to the endpoints over HTTP."""
+"""An OAuth client that calls the endpoints over HTTP."""
 
 import secrets
 from typing import Any
@@ -37,14 +37,14 @@ def make_public_client(developer: Developer, **fields: Any) -> "OAuthClient":
 
 
 def query_of(response: HttpResponse) -> dict[str, str]:
-    """Return the parameters with which a redirect comes back; each must be there once."""
+    """Return the query parameters of a redirect after checking that each appears once."""
     values = parse_qs(urlsplit(response["Location"]).query, keep_blank_values=True)
     assert all(len(value) == 1 for value in values.values())
     return {name: value[0] for name, value in values.items()}
 
 
 class OAuthClient:
-    """A client with its credential, one method a request. `None` as a parameter's value leaves it out."""
+    """A client with its credential and one method per request. A parameter with the value None is left out."""
 
     def __init__(self, agent: Agent, secret: str) -> None:
         self.agent = agent
@@ -70,12 +70,12 @@ class OAuthClient:
         return {name: value for name, value in parameters.items() if value is not None}
 
     def authorize(self, browser: Client | None = None, **changes: Any) -> HttpResponse:
-        """Send the person's browser, an anonymous one by default, to the authorization endpoint."""
+        """Open the authorization endpoint in a browser, by default without a session."""
         query = urlencode(self.parameters(**changes), doseq=True)
         return (browser or self.http).get(f"/oauth/authorize?{query}")
 
-    def answer(self, user: User, decision: str = "allow", **changes: Any) -> HttpResponse:
-        """Go through the consent page; return the redirect back to the client."""
+    def decide(self, user: User, decision: str = "allow", **changes: Any) -> HttpResponse:
+        """Decide on the consent page, and return the redirect to the client."""
         browser = sign_in(user)
         asked = self.authorize(browser, **changes)
         assert asked.status_code == 303, asked.content
@@ -85,10 +85,10 @@ class OAuthClient:
         return browser.post(asked["Location"], {"decision": decision, "scopes": scopes})
 
     def code(self, user: User, **changes: Any) -> str:
-        return query_of(self.answer(user, **changes))["code"]
+        return query_of(self.decide(user, **changes))["code"]
 
     def token(self, authorization: str | None = None, **form: Any) -> HttpResponse:
-        """Post to the token endpoint, with Basic if the client has a secret and nothing else is said."""
+        """Post to the token endpoint, by default with HTTP Basic if the client has a secret."""
         return self.post("/oauth/token", authorization, **form)
 
     def post(self, path: str, authorization: str | None = None, **form: Any) -> HttpResponse:
@@ -120,7 +120,7 @@ class OAuthClient:
 
 
 def error_of(response: HttpResponse) -> str:
-    """Return the error code of a JSON answer, after checking that nobody may keep it."""
+    """Return the error code of a JSON response after checking that it must not be cached."""
     assert response["Cache-Control"] == "no-store"
     return str(response.json()["error"])
 

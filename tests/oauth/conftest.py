@@ -1,4 +1,4 @@
-"""People, clients and resource servers for the OAuth tests."""
+"""Users, clients and resource servers for the OAuth tests."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def client(world: Any, developer: Developer) -> OAuthClient:
 
 @pytest.fixture
 def other(world: Any, rival: Developer) -> OAuthClient:
-    """A confidential client of somebody else."""
+    """A confidential client of another organization."""
     return make_client(rival)
 
 
@@ -61,7 +61,7 @@ def service(world: Any, developer: Developer) -> RegisteredResourceServer:
 
 @pytest.fixture
 def published(settings: Any) -> Any:
-    """What the web holds, by address; nothing leaves this process."""
+    """The documents that clients publish, by URL. Nothing leaves this process."""
     from tests.oauth.documents import StubFetcher
 
     settings.OAUTH2_PROVIDER = {
@@ -74,7 +74,7 @@ def published(settings: Any) -> Any:
 
 @pytest.fixture
 def register(world: Any) -> Any:
-    """Return the function that registers a client at /oauth/register and returns it."""
+    """Return a function that registers a client at /oauth/register and returns it."""
     from django.test import Client
 
     def register(**metadata: Any) -> OAuthClient:

@@ -1,4 +1,4 @@
-"""What clients publish, and a fetcher that has it without a network.
+"""Documents that clients publish, and fetchers that need no network.
 
 The three documents have the shapes of those that VS Code, Claude Code and ChatGPT publish.
 """
@@ -42,7 +42,7 @@ CHATGPT = {
 
 
 class StubFetcher:
-    """Has the documents in `published`; counts what it was asked for."""
+    """Return the documents in `published`, and record the requested URLs."""
 
     published: dict[str, dict[str, Any]] = {}
     asked: list[str] = []
@@ -50,23 +50,23 @@ class StubFetcher:
     def fetch(self, url: str) -> tuple[dict[str, Any], int]:
         self.asked.append(url)
         if url not in self.published:
-            raise CIMDError("nothing is published there")
+            raise CIMDError("no such document")
         return self.published[url], 600
 
 
 class FolderFetcher:
-    """For running servers: the documents are in the JSON file that `TEST_CLIENT_DOCUMENTS` names."""
+    """Return the documents in the JSON file `TEST_CLIENT_DOCUMENTS`, for running servers."""
 
     def fetch(self, url: str) -> tuple[dict[str, Any], int]:
         documents = json.loads(Path(os.environ["TEST_CLIENT_DOCUMENTS"]).read_text())
         if url not in documents:
-            raise CIMDError("nothing is published there")
+            raise CIMDError("no such document")
         return documents[url], 600
 
 
 class HangingFetcher:
-    """Takes as long as a name server that never answers."""
+    """Take as long as a name server that does not respond."""
 
     def fetch(self, url: str) -> tuple[dict[str, Any], int]:
         time.sleep(30)
-        raise CIMDError("nothing came")
+        raise CIMDError("timed out")

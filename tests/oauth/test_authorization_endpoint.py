@@ -12,12 +12,12 @@ from tests.oauth.client import ISSUER, OAuthClient, introspect, query_of
 CONSENT_PAGE = re.compile(r"/consent/cns_[0-9a-f]{44}")
 
 
-def is_page_without_location(response: Any) -> bool:
+def is_error_page_without_redirect(response: Any) -> bool:
     return response.status_code == 400 and "Location" not in response and "text/html" in response["Content-Type"]
 
 
 def refusal(world: Any, response: Any) -> dict[str, str]:
-    """Return what the client is told; state and issuer are there whatever went wrong."""
+    """Return the error parameters of the redirect, which always include state and issuer."""
     assert response.status_code == 303
     answer = query_of(response)
     assert (answer["state"], answer["iss"]) == ("st4te", ISSUER)
@@ -25,8 +25,8 @@ def refusal(world: Any, response: Any) -> dict[str, str]:
     return answer
 
 
-def test_an_unregistered_redirect_uri_is_a_page_and_never_a_redirect(client: OAuthClient) -> None:
-    assert is_page_without_location(client.authorize(redirect_uri="https://evil.example/callback"))
+def test_an_unregistered_redirect_uri_shows_an_error_page(client: OAuthClient) -> None:
+    assert is_error_page_without_redirect(client.authorize(redirect_uri="https://evil.example/callback"))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_an_unregistered_redirect_uri_is_a_page_and_never_a_redirect(client: OAu
         "HTTPS://smartmail.example/callback",
     ],
 )
-def test_a_redirect_uri_is_compared_to_the_letter(client: OAuthClient, uri: str) -> None:
-    assert is_page_without_location(client.authorize(redirect_uri=uri))
+def test_a_redirect_uri_must_match_exactly(client: OAuthClient, uri: str) -> None:
+    assert is_error_page_without_redirect(client.authorize(redirect_uri=uri))
 
 
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:51234/callback", "http://127.0.0.1/callback"])
@@ -50,20 +50,20 @@ def test_a_loopback_address_may_have_any_port(public: OAuthClient, uri: str) -> 
 
 
 def test_localhost_is_not_127_0_0_1(public: OAuthClient) -> None:
-    assert is_page_without_location(public.authorize(redirect_uri="http://localhost/callback"))
+    assert is_error_page_without_redirect(public.authorize(redirect_uri="http://localhost/callback"))
 
 
-def test_an_unknown_client_is_refused_before_any_sign_in(client: OAuthClient) -> None:
-    assert is_page_without_location(client.authorize(client_id="agc_unknown"))
+def test_an_unknown_client_is_refused_before_sign_in(client: OAuthClient) -> None:
+    assert is_error_page_without_redirect(client.authorize(client_id="agc_unknown"))
 
 
-def test_a_missing_challenge_is_invalid_request_with_state(client: OAuthClient, world: Any) -> None:
+def test_a_missing_challenge_is_invalid_request(client: OAuthClient, world: Any) -> None:
     response = client.authorize(code_challenge=None, code_challenge_method=None)
     assert refusal(world, response)["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("method", ["plain", None, "s256"])
-def test_only_s256_is_accepted_and_on_get_already(client: OAuthClient, world: Any, method: str | None) -> None:
+def test_only_s256_is_accepted(client: OAuthClient, world: Any, method: str | None) -> None:
     assert refusal(world, client.authorize(code_challenge_method=method))["error"] == "invalid_request"
 
 
@@ -72,22 +72,22 @@ def test_a_challenge_is_43_characters_of_base64url(client: OAuthClient, world: A
     assert refusal(world, client.authorize(code_challenge=challenge))["error"] == "invalid_request"
 
 
-def test_a_parameter_twice_is_an_error(client: OAuthClient, world: Any) -> None:
+def test_a_repeated_parameter_is_invalid_request(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(scope=["email:read", "email:send"]))["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
-def test_a_client_or_redirect_uri_twice_is_a_page(client: OAuthClient, name: str) -> None:
+def test_a_repeated_client_id_or_redirect_uri_shows_an_error_page(client: OAuthClient, name: str) -> None:
     value = client.parameters()[name]
-    assert is_page_without_location(client.authorize(**{name: [value, value]}))
+    assert is_error_page_without_redirect(client.authorize(**{name: [value, value]}))
 
 
-def test_a_state_twice_is_an_error_without_state(client: OAuthClient, world: Any) -> None:
+def test_a_repeated_state_is_an_error_without_state(client: OAuthClient, world: Any) -> None:
     answer = query_of(client.authorize(state=["one", "two"]))
     assert (answer["error"], answer.get("state"), answer["iss"]) == ("invalid_request", None, ISSUER)
 
 
-def test_an_empty_scope_is_as_omitted(client: OAuthClient, ada: User) -> None:
+def test_an_empty_scope_counts_as_omitted(client: OAuthClient, ada: User) -> None:
     empty, omitted = client.tokens(ada, scope=""), client.tokens(ada, scope=None)
     assert empty["scope"] == omitted["scope"] == " ".join(client.agent.allowed_scopes)
 
@@ -105,7 +105,7 @@ def test_a_missing_response_type_is_invalid_request(client: OAuthClient, world: 
 
 
 @pytest.mark.parametrize("scope", ["no:such", "payments:charge", "openid", "email:read openid"])
-def test_a_scope_that_cannot_be_had_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
+def test_an_unavailable_scope_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
     assert refusal(world, client.authorize(scope=scope))["error"] == "invalid_scope"
 
 
@@ -113,28 +113,28 @@ def test_offline_access_is_accepted_and_ignored(client: OAuthClient, ada: User) 
     assert client.tokens(ada, scope="email:read offline_access", prompt="consent")["scope"] == "email:read"
 
 
-def test_a_denial_comes_back_with_state_and_iss(client: OAuthClient, world: Any, ada: User) -> None:
-    assert refusal(world, client.answer(ada, decision="deny"))["error"] == "access_denied"
+def test_a_denial_returns_state_and_iss(client: OAuthClient, world: Any, ada: User) -> None:
+    assert refusal(world, client.decide(ada, decision="deny"))["error"] == "access_denied"
 
 
-def test_success_comes_back_with_code_state_and_the_issuer_of_the_metadata(
+def test_an_approval_returns_code_state_and_the_issuer_of_the_metadata(
     client: OAuthClient, world: Any, ada: User
 ) -> None:
-    answer = query_of(client.answer(ada))
+    answer = query_of(client.decide(ada))
     metadata = Client().get("/.well-known/oauth-authorization-server/oauth").json()
     assert set(answer) == {"code", "state", "iss"}
     assert (answer["state"], answer["iss"]) == ("st4te", metadata["issuer"])
 
 
-def test_prompt_none_without_a_sign_in_is_login_required(client: OAuthClient, world: Any) -> None:
+def test_prompt_none_without_a_session_is_login_required(client: OAuthClient, world: Any) -> None:
     assert refusal(world, client.authorize(prompt="none"))["error"] == "login_required"
 
 
-def test_prompt_none_with_a_sign_in_is_consent_required(client: OAuthClient, world: Any, ada: User) -> None:
+def test_prompt_none_with_a_session_is_consent_required(client: OAuthClient, world: Any, ada: User) -> None:
     assert refusal(world, client.authorize(world.sign_in(ada), prompt="none"))["error"] == "consent_required"
 
 
-def test_the_consent_page_cannot_be_framed_or_kept(client: OAuthClient, world: Any, ada: User) -> None:
+def test_the_consent_page_cannot_be_framed_or_cached(client: OAuthClient, world: Any, ada: User) -> None:
     browser = world.sign_in(ada)
     page = browser.get(client.authorize(browser)["Location"])
     assert page.status_code == 200
@@ -151,8 +151,8 @@ def test_a_decision_without_a_csrf_token_is_refused(client: OAuthClient, ada: Us
     assert strict.post("/oauth/authorize", client.parameters()).status_code == 403
 
 
-def test_the_redirect_after_the_decision_changes_post_to_get(client: OAuthClient, ada: User) -> None:
-    assert client.answer(ada).status_code in (302, 303)
+def test_a_decision_redirects_with_get(client: OAuthClient, ada: User) -> None:
+    assert client.decide(ada).status_code in (302, 303)
 
 
 def test_a_scope_that_was_never_requested_is_refused(client: OAuthClient, world: Any, ada: User) -> None:
@@ -163,7 +163,7 @@ def test_a_scope_that_was_never_requested_is_refused(client: OAuthClient, world:
     assert "Location" not in response
 
 
-def test_no_other_origin_may_read_the_authorization_endpoint(client: OAuthClient) -> None:
+def test_other_origins_cannot_read_the_authorization_endpoint(client: OAuthClient) -> None:
     for response in (client.authorize(), client.authorize(client_id="agc_unknown")):
         assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
@@ -189,7 +189,7 @@ def test_an_unknown_or_malformed_resource_is_invalid_target(
         ("https://one.example/api", "https://one.example:8443/api", False),
     ],
 )
-def test_a_resource_is_one_in_every_spelling(
+def test_a_resource_is_found_in_equivalent_spellings(
     client: OAuthClient, world: Any, developer: Any, registered: str, asked: str, is_good: bool
 ) -> None:
     world.make_resource_server(developer, registered)
@@ -197,6 +197,6 @@ def test_a_resource_is_one_in_every_spelling(
     assert bool(CONSENT_PAGE.fullmatch(location)) is is_good
 
 
-def test_our_own_address_is_the_default_audience(client: OAuthClient, ada: User, service: Any, world: Any) -> None:
+def test_api_url_is_the_default_audience(client: OAuthClient, ada: User, service: Any, world: Any) -> None:
     token = client.tokens(ada, resource="http://localhost:8000/")["access_token"]
     assert introspect(service, token)["aud"] == "http://localhost:8000"

@@ -1,6 +1,6 @@
-"""What a protected resource answers, introspection, revocation, registration, the issuer.
+"""Responses of a protected resource, introspection, revocation, registration, and the issuer.
 
-The protected resource stands behind forward authorization; the guards of the frameworks have tests of their own.
+The protected resource is behind forward authorization. The SDK's guards have their own tests.
 """
 
 import re
@@ -19,8 +19,7 @@ METADATA = "/.well-known/oauth-authorization-server/oauth"
 
 
 def ask(token: str | None = None, *, server: Any = None, scopes: str = "email:read", **query: str) -> Any:
-    """Ask as a proxy does for a request with this bearer."""
-
+    """Authorize a request with this bearer token like a proxy."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if server is not None:
         headers["X-Resource-Server"] = basic(server.server.id, server.secret)
@@ -32,7 +31,7 @@ def challenge(response: Any) -> dict[str, str]:
     return dict(re.findall(r'(\w+)="([^"]*)"', response["WWW-Authenticate"]))
 
 
-def test_no_token_is_401_without_error_and_says_where_to_go(db: None) -> None:
+def test_a_missing_token_is_401_with_the_metadata_url(db: None) -> None:
     response = ask()
     assert response.status_code == 401
     assert challenge(response) == {"scope": "email:read", "resource_metadata": PRM}
@@ -45,16 +44,16 @@ def test_an_invalid_token_is_401_invalid_token(db: None, token: str) -> None:
     assert challenge(response) == {"error": "invalid_token", "scope": "email:read", "resource_metadata": PRM}
 
 
-def test_too_little_scope_is_403_and_names_every_scope_needed(client: OAuthClient, ada: User) -> None:
+def test_insufficient_scope_is_403_and_lists_every_required_scope(client: OAuthClient, ada: User) -> None:
     token = client.tokens(ada)["access_token"]
     assert ask(token).status_code == 200
     response = ask(token, scopes="email:read email:send")
     assert response.status_code == 403
-    said = challenge(response)
-    assert (said["error"], said["scope"]) == ("insufficient_scope", "email:read email:send")
+    parameters = challenge(response)
+    assert (parameters["error"], parameters["scope"]) == ("insufficient_scope", "email:read email:send")
 
 
-def test_a_token_in_the_query_is_ignored(client: OAuthClient, ada: User) -> None:
+def test_a_token_in_the_query_string_is_ignored(client: OAuthClient, ada: User) -> None:
     response = ask(access_token=client.tokens(ada)["access_token"])
     assert response.status_code == 401
     assert "error" not in challenge(response)
@@ -70,7 +69,7 @@ def test_a_token_for_another_audience_is_401(
         assert (response.status_code, response["X-AgentGate-Reason"]) == (401, "wrong_audience")
 
 
-def test_a_token_without_a_named_audience_is_good_at_home_only(
+def test_a_token_without_an_audience_works_only_in_its_own_organization(
     client: OAuthClient, world: Any, ada: User, service: Any, rival: Any
 ) -> None:
     foreign = world.make_resource_server(rival, "https://rival.example/api")
@@ -79,12 +78,12 @@ def test_a_token_without_a_named_audience_is_good_at_home_only(
     assert ask(token, server=foreign).status_code == 401
 
 
-def test_introspection_needs_a_credential(world: Any, db: None) -> None:
+def test_introspection_requires_a_credential(world: Any, db: None) -> None:
     answer = Client().post("/oauth/introspect", "token=x", content_type=FORM)
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_introspection_is_not_for_clients(client: OAuthClient, world: Any) -> None:
+def test_clients_cannot_introspect(client: OAuthClient, world: Any) -> None:
     assert client.post("/oauth/introspect", token="x").status_code == 401
 
 
@@ -121,7 +120,9 @@ def test_a_live_token_is_described_and_logged(
     assert events[0] == Event.TOKEN_INTROSPECTED
 
 
-def test_a_refresh_token_is_not_for_resource_servers(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
+def test_a_refresh_token_is_inactive_for_resource_servers(
+    client: OAuthClient, world: Any, ada: User, service: Any
+) -> None:
     assert introspect(service, client.tokens(ada)["refresh_token"]) == {"active": False}
 
 
@@ -129,7 +130,9 @@ def test_revoking_an_unknown_token_is_200(client: OAuthClient) -> None:
     assert client.post("/oauth/revoke", token="unknown").status_code == 200
 
 
-def test_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient, other: OAuthClient, ada: User) -> None:
+def test_revoking_another_clients_token_is_200_and_does_nothing(
+    client: OAuthClient, other: OAuthClient, ada: User
+) -> None:
     tokens = client.tokens(ada)
     assert other.post("/oauth/revoke", token=tokens["access_token"]).status_code == 200
     assert ask(tokens["access_token"]).status_code == 200
@@ -137,7 +140,7 @@ def test_revoking_anothers_token_is_200_and_does_nothing(client: OAuthClient, ot
 
 
 @pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
-def test_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
+def test_revoking_any_token_revokes_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
     tokens = client.tokens(ada)
     answer = client.post("/oauth/revoke", token=tokens[kind], token_type_hint="nonsense")
     assert (answer.status_code, answer.content) == (200, b"")
@@ -145,7 +148,7 @@ def test_revoking_any_token_ends_the_family(client: OAuthClient, world: Any, ada
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-def test_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
+def test_revoking_requires_client_authentication(client: OAuthClient, world: Any) -> None:
     answer = client.post("/oauth/revoke", basic(client.agent.client_id, "wrong"), token="x")
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
@@ -153,12 +156,12 @@ def test_revoking_needs_the_client(client: OAuthClient, world: Any) -> None:
 @pytest.mark.parametrize(
     "uri", ["http://app.example/cb", "https://app.example/cb#f", "https://u@app.example/", "javascript:alert(1)", 7]
 )
-def test_a_redirect_uri_that_is_not_safe_cannot_be_registered(world: Any, uri: Any) -> None:
+def test_an_unsafe_redirect_uri_cannot_be_registered(world: Any, uri: Any) -> None:
     answer = Client().post("/oauth/register", {"redirect_uris": [uri]}, content_type="application/json")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_redirect_uri")
 
 
-def test_the_answer_to_a_registration_is_kept_by_nobody(db: None) -> None:
+def test_a_registration_response_is_not_cached(db: None) -> None:
     body = {"redirect_uris": ["https://app.example/cb"]}
     answer = Client().post("/oauth/register", body, content_type="application/json")
     assert (answer.status_code, answer["Cache-Control"]) == (201, "no-store")
@@ -183,7 +186,7 @@ def test_the_device_flow_is_not_offered(client: OAuthClient, world: Any) -> None
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_metadata_says_no_more_than_is_open(settings: Any, db: None, is_open: bool) -> None:
+def test_metadata_lists_only_enabled_features(settings: Any, db: None, is_open: bool) -> None:
     settings.OAUTH_DYNAMIC_REGISTRATION = settings.OAUTH_CLIENT_METADATA_DOCUMENTS = is_open
     for path in (METADATA, "/.well-known/openid-configuration/oauth", "/oauth/.well-known/openid-configuration"):
         metadata = Client().get(path).json()

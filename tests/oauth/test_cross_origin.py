@@ -1,4 +1,4 @@
-"""Clients that run in a page of another origin: the endpoints for programs answer them, and never with credentials."""
+"""Clients in a page of another origin can call the endpoints for programs, but not with a browser session."""
 
 import pytest
 from django.test import Client
@@ -24,18 +24,18 @@ def test_a_preflight_allows_what_a_client_sends(path: str, db: None) -> None:
 
 
 @pytest.mark.parametrize("path", READABLE)
-def test_what_is_public_can_be_read_from_anywhere(path: str, db: None) -> None:
+def test_public_documents_can_be_read_from_any_origin(path: str, db: None) -> None:
     answer = Client().get(path, headers=ORIGIN)
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, "*")
     assert answer["Cache-Control"].startswith("public")
 
 
-def test_a_refusal_can_be_read_as_well(db: None) -> None:
+def test_errors_can_be_read_from_any_origin(db: None) -> None:
     answer = Client().post("/oauth/token", "grant_type=x", content_type="text/plain", headers=ORIGIN)
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (400, "*")
 
 
-def test_a_persons_session_counts_for_nothing_at_the_endpoints_for_programs(db: None) -> None:
+def test_the_token_endpoint_ignores_browser_sessions(db: None) -> None:
     from accounts.models import User
 
     browser = Client(enforce_csrf_checks=True)

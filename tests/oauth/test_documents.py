@@ -1,4 +1,4 @@
-"""Fetching what clients publish takes two workers at most, however slow their name servers are."""
+"""Fetching clients' documents occupies at most two workers, however slow their name servers are."""
 
 import socket
 import time
@@ -13,7 +13,7 @@ from tests.oauth.client import error_of
 
 @pytest.fixture
 def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
-    """A name server that answers when the event is set."""
+    """A name server that responds when the event is set."""
     from oauth import documents
 
     answering = Event()
@@ -26,12 +26,12 @@ def name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
     monkeypatch.setattr("oauth2_provider.cimd.socket.getaddrinfo", look_up)
     yield answering
     answering.set()
-    for _ in range(documents.MAX_FETCHES):  # the threads give their slots back
+    for _ in range(documents.MAX_FETCHES):  # wait until the threads have released their slots
         assert documents._slots.acquire(timeout=5)
     documents._slots.release(documents.MAX_FETCHES)
 
 
-def test_a_name_server_that_hangs_costs_a_bounded_time_and_two_slots(world: Any, name_server: Event) -> None:
+def test_a_hanging_name_server_takes_a_bounded_time_and_two_slots(world: Any, name_server: Event) -> None:
     from oauth.documents import DocumentUnavailable, TooManyFetches, fetch_document
 
     started = time.monotonic()
@@ -46,18 +46,18 @@ def test_a_name_server_that_hangs_costs_a_bounded_time_and_two_slots(world: Any,
     assert time.monotonic() - started < 0.1
 
 
-def test_a_slot_is_free_again_once_the_name_server_has_answered(world: Any, name_server: Event) -> None:
+def test_a_slot_is_released_when_the_name_server_responds(world: Any, name_server: Event) -> None:
     from oauth import documents
 
     name_server.set()
     for number in range(6):
         with pytest.raises(documents.DocumentUnavailable, match="resolve"):
             documents.fetch_document(f"https://gone-{number}.example/c", world.ANONYMOUS)
-        assert documents._slots.acquire(timeout=5), "the thread gave its slot back"
+        assert documents._slots.acquire(timeout=5), "the thread did not release its slot"
         documents._slots.release()
 
 
-def test_a_busy_server_says_when_to_come_back(world: Any, name_server: Event, published: Any) -> None:
+def test_a_busy_server_says_when_to_try_again(world: Any, name_server: Event, published: Any) -> None:
     from oauth import documents
     from tests.oauth.documents import CLAUDE_CODE
     from tests.oauth.test_metadata_documents import client_of
@@ -76,7 +76,7 @@ def test_a_busy_server_says_when_to_come_back(world: Any, name_server: Event, pu
     assert error_of(pushed) == "temporarily_unavailable"
 
 
-def test_one_address_cannot_make_us_fetch_without_end(world: Any, published: Any) -> None:
+def test_fetches_are_limited_by_address(world: Any, published: Any) -> None:
     from core.errors import Throttled
     from oauth.documents import DocumentUnavailable, fetch_document
 

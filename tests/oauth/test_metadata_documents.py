@@ -1,4 +1,4 @@
-"""Clients that are known by the document under their client id."""
+"""Clients known by the metadata document at their client id."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 def client_of(world: Any, document: dict[str, Any]) -> Any:
-    """Return a client that we do not know yet."""
+    """Return a client that the server does not know yet."""
     from agents.models import Agent
 
     return OAuthClient(Agent(client_id=document["client_id"], redirect_uris=" ".join(document["redirect_uris"])), "")
@@ -29,7 +29,7 @@ def client_of(world: Any, document: dict[str, Any]) -> Any:
         ("CLAUDE_CODE", "http://127.0.0.1:50000/callback"),
     ],
 )
-def test_real_documents_of_public_clients_pass(
+def test_documents_of_real_public_clients_are_accepted(
     world: Any, published: Any, ada: User, name: str, redirect_uri: str
 ) -> None:
     from tests.oauth import documents
@@ -42,9 +42,7 @@ def test_real_documents_of_public_clients_pass(
     assert client.refresh(answer.json()["refresh_token"]).status_code == 200
 
 
-def test_the_host_of_the_document_and_the_host_of_the_return_are_two_facts(
-    world: Any, published: Any, ada: User
-) -> None:
+def test_the_screen_shows_the_host_of_the_document_and_of_the_redirect(world: Any, published: Any, ada: User) -> None:
     from tests.oauth.documents import VS_CODE
 
     published[VS_CODE["client_id"]] = {**VS_CODE, "redirect_uris": ["https://other.example/redirect"]}
@@ -70,7 +68,7 @@ def test_the_host_of_the_document_and_the_host_of_the_return_are_two_facts(
         {"redirect_uris": []},
     ],
 )
-def test_a_document_that_breaks_the_rules_is_no_client(world: Any, published: Any, change: dict[str, Any]) -> None:
+def test_an_invalid_document_is_refused(world: Any, published: Any, change: dict[str, Any]) -> None:
     from tests.oauth.documents import CLAUDE_CODE
 
     published[CLAUDE_CODE["client_id"]] = {**CLAUDE_CODE, **change}
@@ -79,7 +77,7 @@ def test_a_document_that_breaks_the_rules_is_no_client(world: Any, published: An
     assert "Location" not in response
 
 
-def test_a_document_that_cannot_be_had_is_no_client(world: Any, published: Any) -> None:
+def test_an_unavailable_document_is_refused(world: Any, published: Any) -> None:
     from tests.oauth.documents import CLAUDE_CODE
 
     assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
@@ -95,14 +93,14 @@ def test_a_document_that_cannot_be_had_is_no_client(world: Any, published: Any) 
         "https://10.0.0.1/c",
     ],
 )
-def test_the_real_fetcher_goes_to_no_inner_address(world: Any, ada: User, url: str) -> None:
+def test_the_real_fetcher_refuses_non_public_addresses(world: Any, ada: User, url: str) -> None:
     from oauth.documents import DocumentUnavailable, fetch_document
 
     with pytest.raises(DocumentUnavailable, match="non-public"):
         fetch_document(url, world.ANONYMOUS)
 
 
-def test_the_door_can_be_closed(world: Any, published: Any, settings: Any) -> None:
+def test_metadata_documents_can_be_turned_off(world: Any, published: Any, settings: Any) -> None:
     from tests.oauth.documents import CLAUDE_CODE
 
     settings.OAUTH_CLIENT_METADATA_DOCUMENTS = False
@@ -110,7 +108,7 @@ def test_the_door_can_be_closed(world: Any, published: Any, settings: Any) -> No
     assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
 
 
-def test_a_document_is_fetched_again_when_it_is_old_and_its_changes_count(world: Any, published: Any) -> None:
+def test_an_old_document_is_fetched_again_and_its_changes_apply(world: Any, published: Any) -> None:
     from tests.oauth.documents import CLAUDE_CODE, StubFetcher
 
     client = client_of(world, CLAUDE_CODE)
@@ -124,7 +122,7 @@ def test_a_document_is_fetched_again_when_it_is_old_and_its_changes_count(world:
         assert client.authorize(redirect_uri="https://claude.example/cb").status_code == 303
 
 
-def test_a_document_never_takes_over_a_client_that_was_registered(world: Any, published: Any, client: Any) -> None:
+def test_a_document_cannot_take_over_a_registered_client(world: Any, published: Any, client: Any) -> None:
     from agents.models import Agent
     from tests.oauth.documents import CLAUDE_CODE
 
@@ -135,7 +133,7 @@ def test_a_document_never_takes_over_a_client_that_was_registered(world: Any, pu
 
 
 @pytest.mark.parametrize("letter", ["\u0430", "\u202e", "\U000e0041", " "])
-def test_a_document_lies_at_an_address_of_plain_letters(world: Any, published: Any, letter: str) -> None:
+def test_the_url_of_a_document_must_be_printable_ascii(world: Any, published: Any, letter: str) -> None:
     from tests.oauth.documents import CLAUDE_CODE, StubFetcher
 
     address = CLAUDE_CODE["client_id"].replace("a", letter, 1)

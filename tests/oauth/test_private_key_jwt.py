@@ -1,4 +1,4 @@
-"""Clients that sign instead of sharing a secret (RFC 7523), as ChatGPT does."""
+"""Clients that authenticate with signed assertions instead of a secret (RFC 7523), like ChatGPT."""
 
 import json
 import time
@@ -32,13 +32,13 @@ def ec_jwk() -> dict[str, Any]:
 
 @pytest.fixture
 def signer(register: Any) -> Any:
-    """A client with its keys inside its registration."""
+    """A client whose registration contains its keys."""
     return register(token_endpoint_auth_method="private_key_jwt", jwks={"keys": [ec_jwk()]})
 
 
 @pytest.fixture
 def chatgpt(world: Any, published: Any) -> Any:
-    """A client whose document names where its keys are."""
+    """A client whose document has a `jwks_uri`."""
     from tests.oauth.documents import CHATGPT
     from tests.oauth.test_metadata_documents import client_of
 
@@ -63,7 +63,7 @@ def assertion(client: Any, *, key: Any = EC_KEY, algorithm: str = "ES256", kid: 
 
 
 def signed(client: Any, **raw: str) -> str:
-    """Return an assertion of which some claims are written in JSON by hand."""
+    """Return an assertion with the claims in `raw`, given as JSON text."""
     claims = {name: json.dumps(value) for name, value in jwt.decode(assertion(client), **UNCHECKED).items()}
     content = "{" + ", ".join(f'"{name}": {value}' for name, value in {**claims, **raw}.items()) + "}"
     return api_jws.encode(content.encode(), EC_KEY, "ES256")
@@ -73,19 +73,19 @@ def redeem(client: Any, code: str, token: str, **form: Any) -> Any:
     return client.redeem(code, client_assertion=token, client_assertion_type=TYPE, **form)
 
 
-def test_a_client_that_signs_goes_the_whole_way(signer: Any, ada: User) -> None:
+def test_a_client_can_authenticate_with_assertions(signer: Any, ada: User) -> None:
     answer = redeem(signer, signer.code(ada), assertion(signer))
     assert answer.status_code == 200
     form = {"client_assertion": assertion(signer), "client_assertion_type": TYPE, "client_id": None}
     assert signer.refresh(answer.json()["refresh_token"], **form).status_code == 200
 
 
-def test_chatgpts_document_passes_with_keys_from_its_jwks_uri(chatgpt: Any, ada: User) -> None:
+def test_chatgpts_document_is_accepted_with_keys_from_its_jwks_uri(chatgpt: Any, ada: User) -> None:
     token = assertion(chatgpt, key=RSA_KEY, algorithm="RS256", kid="one", aud="http://localhost:8000/oauth/token")
     assert redeem(chatgpt, chatgpt.code(ada), token).status_code == 200
 
 
-def test_an_assertion_works_once(signer: Any, world: Any, ada: User) -> None:
+def test_an_assertion_works_only_once(signer: Any, world: Any, ada: User) -> None:
     token = assertion(signer)
     assert redeem(signer, signer.code(ada), token).status_code == 200
     again = redeem(signer, signer.code(ada), token)
@@ -109,7 +109,7 @@ def test_an_assertion_works_once(signer: Any, world: Any, ada: User) -> None:
         {"kid": "unknown"},
     ],
 )
-def test_an_assertion_that_is_not_the_clients_for_us_now_is_refused(
+def test_an_assertion_with_a_wrong_claim_or_key_is_refused(
     signer: Any, world: Any, ada: User, changes: dict[str, Any]
 ) -> None:
     answer = redeem(signer, signer.code(ada), assertion(signer, **changes))
@@ -138,26 +138,26 @@ TIMES = {
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize("kind", TIMES)
-def test_a_time_that_is_none_is_400(signer: Any, world: Any, ada: User, name: str, kind: str) -> None:
+def test_an_invalid_time_is_400(signer: Any, world: Any, ada: User, name: str, kind: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, **{name: TIMES[kind]}))
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
 @pytest.mark.parametrize("jti", ["7", "null", '""', '"\\u0000"', '"\\ud800"', '["a"]', "1e400"])
-def test_an_id_that_is_none_is_400(signer: Any, world: Any, ada: User, jti: str) -> None:
+def test_an_invalid_jti_is_400(signer: Any, world: Any, ada: User, jti: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, jti=jti))
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
 @pytest.mark.parametrize("subject", ['"\\u0000"', '"\\ud800"', "7", "null", "[]"])
-def test_a_subject_that_cannot_be_one_is_refused(signer: Any, world: Any, subject: str) -> None:
+def test_an_invalid_subject_is_refused(signer: Any, world: Any, subject: str) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": ""}
     token = signed(signer, sub=subject)
     answer = signer.token(client_assertion=token, client_assertion_type=TYPE, **form)
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_fraction_of_a_second_is_a_time(signer: Any, ada: User) -> None:
+def test_a_time_can_have_fractions_of_a_second(signer: Any, ada: User) -> None:
     token = assertion(signer, exp=time.time() + 60.5, iat=time.time() - 0.5, nbf=time.time() + 20.5)
     assert redeem(signer, signer.code(ada), token).status_code == 200
 
@@ -168,7 +168,7 @@ def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(sign
     with time_machine.travel(NOON, tick=False) as clock:
         token = assertion(signer, exp=int(NOON.timestamp()) + 60, iat=None)
         assert redeem(signer, signer.code(ada), token).status_code == 200
-        for seconds in (60, 29):  # expired by then, but within the leeway
+        for seconds in (60, 29):  # expired, but within the leeway
             clock.shift(timedelta(seconds=seconds))
             assert sweep_client_assertions() == 0
             again = redeem(signer, signer.code(ada), token)
@@ -188,17 +188,19 @@ def test_another_assertion_type_is_invalid_request(signer: Any, world: Any, ada:
     assert error_of(signer.redeem(signer.code(ada), **form)) == "invalid_request"
 
 
-def test_a_client_that_signs_cannot_go_without(signer: Any, world: Any, ada: User) -> None:
+def test_a_client_with_keys_must_send_an_assertion(signer: Any, world: Any, ada: User) -> None:
     assert error_of(signer.redeem(signer.code(ada))) == "invalid_client"
 
 
-def test_a_client_that_shares_a_secret_cannot_sign(client: Any, world: Any) -> None:
+def test_a_client_with_a_secret_cannot_send_an_assertion(client: Any, world: Any) -> None:
     form = {"client_assertion": assertion(client), "client_assertion_type": TYPE, "grant_type": "client_credentials"}
     answer = client.token("", **form)
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published: Any, world: Any, ada: User) -> None:
+def test_a_new_key_is_fetched_when_an_assertion_refers_to_it(
+    chatgpt: Any, published: Any, world: Any, ada: User
+) -> None:
     from agents.models import Agent
     from tests.oauth.documents import CHATGPT, StubFetcher
 
@@ -207,7 +209,7 @@ def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published
     assert redeem(chatgpt, code, first).status_code == 200
     published[CHATGPT["jwks_uri"]] = {"keys": [rsa_jwk("two")]}
     second = {"key": RSA_KEY, "algorithm": "RS256", "kid": "two"}
-    # At once it is a nuisance and not asked for; a minute later it is.
+    # The keys are fetched again only if the last fetch was more than a minute ago.
     assert redeem(chatgpt, chatgpt.code(ada), assertion(chatgpt, **second)).status_code == 401
     agent = Agent.objects.get(client_id=CHATGPT["client_id"])
     agent.jwks_fetched_at = agent.jwks_fetched_at.replace(year=2020)
@@ -216,7 +218,7 @@ def test_a_new_key_is_fetched_when_an_assertion_names_it(chatgpt: Any, published
     assert StubFetcher.asked.count(CHATGPT["jwks_uri"]) == 2
 
 
-def test_used_assertions_are_swept_once_they_have_expired(signer: Any, ada: User) -> None:
+def test_used_assertions_are_deleted_after_they_expire(signer: Any, ada: User) -> None:
     from agents.models import UsedAssertion
     from agents.tasks import sweep_client_assertions
 

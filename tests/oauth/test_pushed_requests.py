@@ -1,4 +1,4 @@
-"""Pushed authorization requests (RFC 9126): the same act as `consent/initiate`."""
+"""Pushed authorization requests (RFC 9126)."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def visit(client: OAuthClient, browser: Any, request_uri: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["client", "public"])
-def test_a_pushed_request_goes_the_whole_way(kind: str, request: pytest.FixtureRequest, world: Any, ada: User) -> None:
+def test_a_pushed_request_leads_to_tokens(kind: str, request: pytest.FixtureRequest, world: Any, ada: User) -> None:
     client = request.getfixturevalue(kind)
     pushed = push(client)
     assert (pushed.status_code, pushed["Cache-Control"]) == (201, "no-store")
@@ -34,7 +34,7 @@ def test_a_pushed_request_goes_the_whole_way(kind: str, request: pytest.FixtureR
     assert client.redeem(answer["code"]).status_code == 200
 
 
-def test_a_reference_works_for_its_own_client_only(
+def test_a_request_uri_works_for_its_own_client_only(
     client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     uri = push(client).json()["request_uri"]
@@ -42,11 +42,11 @@ def test_a_reference_works_for_its_own_client_only(
 
 
 @pytest.mark.parametrize("uri", ["urn:ietf:params:oauth:request_uri:cns_unknown", "https://evil.example/r", "x\0y"])
-def test_an_unknown_reference_is_a_page(client: OAuthClient, world: Any, ada: User, uri: str) -> None:
+def test_an_unknown_request_uri_shows_an_error_page(client: OAuthClient, world: Any, ada: User, uri: str) -> None:
     assert visit(client, world.sign_in(ada), uri).status_code == 400
 
 
-def test_a_reference_is_for_one_decision(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_request_uri_can_be_decided_only_once(client: OAuthClient, world: Any, ada: User) -> None:
     uri = push(client).json()["request_uri"]
     browser = world.sign_in(ada)
     location = visit(client, browser, uri)["Location"]
@@ -67,19 +67,19 @@ def test_a_reference_is_for_one_decision(client: OAuthClient, world: Any, ada: U
         ({"state": ["a", "b"]}, "invalid_request"),
     ],
 )
-def test_what_authorize_refuses_is_refused_at_the_push(
+def test_invalid_requests_are_refused_when_pushed(
     client: OAuthClient, world: Any, change: dict[str, Any], error: str
 ) -> None:
     answer = push(client, **change)
     assert (answer.status_code, error_of(answer)) == (400, error)
 
 
-def test_a_confidential_client_must_prove_itself(client: OAuthClient, world: Any) -> None:
+def test_a_confidential_client_must_authenticate(client: OAuthClient, world: Any) -> None:
     answer = client.post("/oauth/par", basic(client.agent.client_id, "wrong"), **client.parameters())
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-def test_a_client_known_by_its_document_may_push_before_it_is_met(world: Any, published: Any, ada: User) -> None:
+def test_a_client_with_a_document_can_push_as_its_first_request(world: Any, published: Any, ada: User) -> None:
     from tests.oauth.documents import CLAUDE_CODE
     from tests.oauth.test_metadata_documents import client_of
 
@@ -90,7 +90,7 @@ def test_a_client_known_by_its_document_may_push_before_it_is_met(world: Any, pu
     assert visit(client, world.sign_in(ada), pushed.json()["request_uri"]).status_code == 303
 
 
-def test_a_document_that_cannot_be_had_cannot_push(world: Any, published: Any) -> None:
+def test_a_client_whose_document_is_unavailable_cannot_push(world: Any, published: Any) -> None:
     from tests.oauth.documents import CLAUDE_CODE
     from tests.oauth.test_metadata_documents import client_of
 

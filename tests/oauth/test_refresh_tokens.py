@@ -1,4 +1,4 @@
-"""Refreshing. Its races are in `tests/live/oauth/test_races.py`, against running servers."""
+"""Refreshing tokens. `tests/live/oauth/test_races.py` tests races against running servers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from accounts.models import User
 from tests.oauth.client import OAuthClient, error_of, introspect
 
 
-def test_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
+def test_a_refresh_rotates_and_a_reuse_revokes_the_family_and_its_access_tokens(
     client: OAuthClient, world: Any, ada: User, service: Any
 ) -> None:
     first = client.tokens(ada)
@@ -25,7 +25,7 @@ def test_a_refresh_rotates_and_a_reuse_ends_the_family_and_its_access_tokens(
         assert introspect(service, tokens["access_token"]) == {"active": False}
 
 
-def test_a_lost_answer_is_given_again_to_the_same_idempotency_key(client: OAuthClient, ada: User) -> None:
+def test_the_same_idempotency_key_gets_the_same_response(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada)
     form = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
     headers = {"Authorization": client.authorization, "Idempotency-Key": "attempt-1"}
@@ -47,14 +47,14 @@ def test_a_wider_scope_is_invalid_scope(client: OAuthClient, world: Any, ada: Us
     assert error_of(client.refresh(tokens["refresh_token"], scope="email:read email:send")) == "invalid_scope"
 
 
-def test_a_narrow_refresh_keeps_the_original_scope_for_the_next(client: OAuthClient, ada: User) -> None:
+def test_a_narrower_refresh_does_not_narrow_the_next_one(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada, scope="email:read email:send")
     narrow = client.refresh(first["refresh_token"], scope="email:read").json()
     full = client.refresh(narrow["refresh_token"]).json()
     assert (narrow["scope"], full["scope"]) == ("email:read", "email:read email:send")
 
 
-def test_an_inactive_person_gets_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
+def test_a_deactivated_user_gets_no_more_tokens(client: OAuthClient, world: Any, ada: User) -> None:
     from accounts.services import deactivate_user
 
     tokens = client.tokens(ada)
@@ -82,9 +82,9 @@ NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 class TestPublicClients:
-    """They race and lose answers, and cannot send an `Idempotency-Key` (ADR 7)."""
+    """They can repeat a refresh, because they lose responses and cannot send an `Idempotency-Key` (ADR 7)."""
 
-    def test_the_direct_predecessor_gets_the_same_answer_again(
+    def test_the_direct_predecessor_gets_the_same_response(
         self, public: OAuthClient, world: Any, ada: User, service: Any
     ) -> None:
         first = public.tokens(ada)
@@ -96,7 +96,7 @@ class TestPublicClients:
         assert public.refresh(answers[0].json()["refresh_token"]).status_code == 200
 
     @pytest.mark.parametrize(("seconds", "status"), [(30, 200), (31, 400)])
-    def test_it_does_so_for_thirty_seconds(
+    def test_the_response_can_be_repeated_for_30_seconds(
         self, public: OAuthClient, world: Any, ada: User, service: Any, seconds: int, status: int
     ) -> None:
         with time_machine.travel(NOON, tick=False) as time:
@@ -106,7 +106,7 @@ class TestPublicClients:
             assert public.refresh(first["refresh_token"]).status_code == status
             assert introspect(service, second["access_token"])["active"] is (status == 200)
 
-    def test_a_grandparent_ends_the_family(self, public: OAuthClient, world: Any, ada: User, service: Any) -> None:
+    def test_an_older_token_revokes_the_family(self, public: OAuthClient, world: Any, ada: User, service: Any) -> None:
         first = public.tokens(ada)
         second = public.refresh(first["refresh_token"]).json()
         third = public.refresh(second["refresh_token"]).json()
@@ -118,7 +118,7 @@ class TestPublicClients:
         assert error_of(public.refresh(third["refresh_token"])) == "invalid_grant"
 
     @pytest.mark.parametrize("change", [{"scope": "email:read"}, {"resource": "https://mail.example/api"}])
-    def test_another_request_is_no_repeat_and_ends_the_family(
+    def test_a_different_request_is_not_a_repeat_and_revokes_the_family(
         self, public: OAuthClient, world: Any, ada: User, service: Any, change: dict[str, str]
     ) -> None:
         first = public.tokens(ada, scope="email:read email:send", resource="https://mail.example/api")
@@ -128,14 +128,16 @@ class TestPublicClients:
         assert introspect(service, second["access_token"]) == {"active": False}
 
     @pytest.mark.parametrize("ending", ["consent", "token", "agent", "person"])
-    def test_no_answer_outlives_a_revocation(self, public: OAuthClient, world: Any, ada: User, ending: str) -> None:
+    def test_the_response_is_not_repeated_after_a_revocation(
+        self, public: OAuthClient, world: Any, ada: User, ending: str
+    ) -> None:
         first = public.tokens(ada)
         second = public.refresh(first["refresh_token"]).json()
         end(world, ending, public, ada, second["access_token"])
 
         assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
-    def test_a_scope_that_was_taken_away_is_not_handed_out_again(
+    def test_the_response_is_not_repeated_after_a_scope_was_removed(
         self, public: OAuthClient, world: Any, ada: User
     ) -> None:
         from consent.models import Consent
@@ -146,7 +148,7 @@ class TestPublicClients:
 
         assert error_of(public.refresh(first["refresh_token"])) == "invalid_grant"
 
-    def test_another_client_gets_nothing_and_ends_nothing(
+    def test_another_client_gets_no_response_and_revokes_nothing(
         self, public: OAuthClient, client: OAuthClient, world: Any, ada: User
     ) -> None:
         first = public.tokens(ada)
@@ -155,7 +157,7 @@ class TestPublicClients:
         assert error_of(client.refresh(first["refresh_token"])) == "invalid_grant"
         assert public.refresh(first["refresh_token"]).content == second.content
 
-    def test_the_answer_is_sealed_and_forgotten(self, public: OAuthClient, ada: User) -> None:
+    def test_the_response_is_stored_encrypted_and_deleted(self, public: OAuthClient, ada: User) -> None:
         from tokens.models import RefreshToken
         from tokens.tasks import sweep_tokens
 
@@ -169,13 +171,13 @@ class TestPublicClients:
             assert sweep_tokens() == 1
         assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
 
-    def test_a_confidential_client_leaves_no_answer(self, client: OAuthClient, ada: User) -> None:
+    def test_the_response_to_a_confidential_client_is_not_stored(self, client: OAuthClient, ada: User) -> None:
         from tokens.models import RefreshToken
 
         client.refresh(client.tokens(ada)["refresh_token"])
         assert not RefreshToken.objects.filter(sealed_answer__isnull=False).exists()
 
-    def test_a_replayed_code_still_ends_everything(self, public: OAuthClient, world: Any, ada: User) -> None:
+    def test_a_replayed_code_still_revokes_everything(self, public: OAuthClient, world: Any, ada: User) -> None:
         code = public.code(ada)
         first = public.redeem(code).json()
         public.refresh(first["refresh_token"])
@@ -185,7 +187,7 @@ class TestPublicClients:
 
 
 def end(world: Any, what: str, client: OAuthClient, person: User, access_token: str) -> None:
-    """End what the person granted, in one of the ways there are."""
+    """Revoke the consent or a token, suspend the agent, or deactivate the user."""
     from accounts.services import deactivate_user
     from agents.services import update_agent
     from consent.services import revoke_consent

@@ -1,4 +1,4 @@
-"""Stock clients that register themselves (RFC 7591): what they may be, what they may ask for, and their end."""
+"""Stock clients that register themselves (RFC 7591): their metadata, scopes, policies and deletion."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ def post(body: Any, content_type: str = "application/json") -> Any:
     return Client().post("/oauth/register", body, content_type=content_type)
 
 
-def test_the_answer_tells_what_was_registered(db: None) -> None:
+def test_the_response_describes_the_registered_client(db: None) -> None:
     body = {"redirect_uris": ["https://app.example/cb"], "client_name": "App", "scope": "email:read", "x": 1}
     answer = post(body)
     assert answer.status_code == 201
@@ -60,23 +60,23 @@ def test_a_public_client_gets_no_secret(db: None) -> None:
         {"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "http://app.example/jwks"},
     ],
 )
-def test_metadata_that_cannot_be_is_refused(world: Any, db: None, change: dict[str, Any]) -> None:
+def test_invalid_metadata_is_refused(world: Any, db: None, change: dict[str, Any]) -> None:
     answer = post({"redirect_uris": ["https://app.example/cb"], **change})
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}'])
-def test_a_body_that_is_no_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
     answer = post(body)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
 @pytest.mark.parametrize("uris", [[], None, "https://app.example/cb", ["https://a.example/"] * 21])
-def test_redirect_uris_are_a_list_of_1_to_20(world: Any, db: None, uris: Any) -> None:
+def test_redirect_uris_must_be_a_list_of_1_to_20(world: Any, db: None, uris: Any) -> None:
     assert error_of(post({"redirect_uris": uris})) == "invalid_redirect_uri"
 
 
-def test_the_door_can_be_closed(world: Any, settings: Any, db: None) -> None:
+def test_registration_can_be_turned_off(world: Any, settings: Any, db: None) -> None:
     settings.OAUTH_DYNAMIC_REGISTRATION = False
     answer = post({"redirect_uris": ["https://app.example/cb"]})
     assert (answer.status_code, error_of(answer)) == (403, "access_denied")
@@ -89,13 +89,13 @@ def test_registrations_are_throttled_by_address(world: Any, settings: Any, db: N
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
-def test_a_registered_client_goes_the_whole_way(register: Any, ada: User, method: str) -> None:
+def test_a_registered_client_gets_tokens(register: Any, ada: User, method: str) -> None:
     client = register(token_endpoint_auth_method=method)
     tokens = client.tokens(ada)
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
-def test_a_stock_client_may_ask_for_what_the_resource_server_offers(
+def test_a_stock_client_can_ask_for_the_scopes_of_the_resource_server(
     register: Any, world: Any, ada: User, developer: Any
 ) -> None:
     server = world.make_resource_server(developer, "https://tickets.example/mcp", TICKETS, "email:read")
@@ -110,16 +110,16 @@ def test_a_stock_client_may_ask_for_what_the_resource_server_offers(
     assert (found["active"], found["aud"]) == (True, resource)
 
 
-def test_a_stock_client_without_a_resource_must_say_what_it_wants(register: Any, world: Any) -> None:
+def test_a_stock_client_without_a_resource_must_request_scopes(register: Any, world: Any) -> None:
     assert query_of(register(**PUBLIC).authorize(scope=None))["error"] == "invalid_scope"
 
 
-def test_a_stock_client_may_not_act_on_its_own(register: Any, world: Any) -> None:
+def test_a_stock_client_cannot_use_client_credentials(register: Any, world: Any) -> None:
     client = register()
     assert error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
-def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organization(
+def test_the_resource_servers_organization_has_a_stock_client_in_its_log(
     register: Any, world: Any, ada: User, developer: Any, service: Any
 ) -> None:
     from audit.selectors import entries_for_organization
@@ -129,7 +129,7 @@ def test_a_stock_clients_traces_are_in_the_log_of_the_resource_servers_organizat
     assert events[:3] == ["token.issued", "consent.approved", "consent.requested"]
 
 
-def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: User) -> None:
+def test_the_screen_says_that_a_client_is_on_this_computer(register: Any, world: Any, ada: User) -> None:
     uris = ["https://app.example/cb", "http://localhost/cb"]
     client, browser = register(redirect_uris=uris, **PUBLIC), world.sign_in(ada)
     page = browser.get(
@@ -144,8 +144,8 @@ def test_a_client_on_this_computer_says_so(register: Any, world: Any, ada: User)
 
 
 @pytest.mark.parametrize("host", ["accounts.google.com", "localhost"])
-def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, ada: User, host: str) -> None:
-    """An app scheme leads to the app that owns the scheme, whatever the client writes behind it."""
+def test_the_host_in_an_app_scheme_is_not_shown(register: Any, world: Any, ada: User, host: str) -> None:
+    """An app scheme opens the app that owns the scheme, regardless of the host that the client writes."""
     client = register(client_name="", redirect_uris=[f"com.evil.app://{host}/cb"], **PUBLIC)
     browser = world.sign_in(ada)
     assert client.agent.name == "Unnamed client"
@@ -158,17 +158,17 @@ def test_the_host_in_an_app_scheme_is_shown_nowhere(register: Any, world: Any, a
     assert shown["agent"]["developer"] == {"name": "an app on this device (com.evil.app:)", "verified": False}
 
 
-def test_a_client_that_gave_no_name_is_named_by_a_web_host_only(register: Any) -> None:
+def test_a_client_without_a_name_is_named_after_a_web_host(register: Any) -> None:
     uris = ["com.evil.app://accounts.google.com/cb", "http://localhost/cb", "https://tool.example:8443/cb"]
     assert register(client_name="", redirect_uris=uris, **PUBLIC).agent.name == "tool.example"
 
 
 @pytest.mark.parametrize("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
-def test_a_host_that_readers_may_read_differently_is_refused(world: Any, db: None, host: str) -> None:
+def test_an_ambiguous_host_is_refused(world: Any, db: None, host: str) -> None:
     assert error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 
 
-def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: Any, ada: User) -> None:
+def test_unused_registrations_are_deleted_and_used_ones_are_kept(register: Any, ada: User) -> None:
     from agents.models import Agent
     from agents.tasks import sweep_unused_registrations
 
@@ -183,7 +183,7 @@ def test_a_registration_nobody_uses_goes_again_and_a_used_one_stays(register: An
     assert list(Agent.objects.all()) == [used.agent]
 
 
-def test_a_stopped_client_is_not_swept_away_with_its_stop(register: Any, world: Any) -> None:
+def test_a_stopped_client_is_not_deleted_as_unused(register: Any, world: Any) -> None:
     from agents.services import stop_agent
     from agents.tasks import sweep_unused_registrations
 
@@ -208,8 +208,8 @@ def initiate(client: Any, **fields: Any) -> Any:
     return Client().post("/api/v1/consent/initiate", body, content_type="application/json")
 
 
-def test_nobody_makes_a_link_in_the_name_of_a_public_stock_client(register: Any) -> None:
-    """Its id is public, and a link is bound to no browser: the code would answer the sender's own challenge."""
+def test_a_public_stock_client_cannot_initiate_consent(register: Any) -> None:
+    """Its id is public and a link is not bound to a browser, so a sender could use their own challenge."""
     from consent.models import Consent
 
     client = register(**PUBLIC)
@@ -223,7 +223,7 @@ def test_nobody_makes_a_link_in_the_name_of_a_public_stock_client(register: Any)
     assert not Consent.objects.exists()
 
 
-def test_a_stock_client_with_a_secret_makes_a_link_with_it_only(register: Any) -> None:
+def test_a_stock_client_with_a_secret_must_send_it_to_initiate_consent(register: Any) -> None:
     client = register()
     assert client.secret
     assert (initiate(client).status_code, initiate(client).json()["code"]) == (400, "invalid_client")
@@ -233,7 +233,7 @@ def test_a_stock_client_with_a_secret_makes_a_link_with_it_only(register: Any) -
     assert [error["field"] for error in without.json()["errors"]] == ["codeChallenge"]
 
 
-def test_no_link_is_made_in_the_name_of_a_client_known_by_its_document(db: None) -> None:
+def test_a_client_with_a_metadata_document_cannot_initiate_consent(db: None) -> None:
     from agents.models import Agent
 
     document = Agent.objects.create(
@@ -249,7 +249,7 @@ def test_no_link_is_made_in_the_name_of_a_client_known_by_its_document(db: None)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_client")
 
 
-def test_the_resource_servers_organization_rules_over_stock_clients(
+def test_policies_of_the_resource_servers_organization_apply_to_stock_clients(
     register: Any, world: Any, ada: User, developer: Any, service: Any
 ) -> None:
     from policies.services import create_policy
@@ -273,7 +273,9 @@ def test_the_resource_servers_organization_rules_over_stock_clients(
     assert (decision()["allowed"], decision()["reason"]) == (False, "policy_denied")
 
 
-def test_a_stopped_stock_client_gets_nothing_more(register: Any, world: Any, ada: User, service: Any) -> None:
+def test_a_stopped_stock_client_gets_no_consents_and_no_tokens(
+    register: Any, world: Any, ada: User, service: Any
+) -> None:
     from agents.services import stop_agent
 
     client = register(**PUBLIC)

@@ -1,4 +1,4 @@
-"""A client that comes back for more: the person sees what is new, and who asks."""
+"""A client that asks for more scopes: the user sees which are new, and who asks."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def shown(page: Any, group: str) -> list[tuple[str, bool]]:
 
 
 @pytest.mark.parametrize("is_verified", [True, False])
-def test_what_was_granted_before_stands_apart_from_what_is_new(
+def test_the_screen_separates_allowed_scopes_from_new_ones(
     client: OAuthClient, world: Any, ada: User, developer: Developer, is_verified: bool
 ) -> None:
     developer.organization.is_verified = is_verified
@@ -31,13 +31,13 @@ def test_what_was_granted_before_stands_apart_from_what_is_new(
     assert "New: the agent says it also needs" in page.content.decode()
 
 
-def test_the_first_time_everything_is_new(client: OAuthClient, world: Any, ada: User) -> None:
+def test_on_the_first_screen_everything_is_new(client: OAuthClient, world: Any, ada: User) -> None:
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "known") == []
     assert "Already allowed" not in page.content.decode()
 
 
-def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
+def test_grants_of_other_users_and_revoked_grants_do_not_count_as_allowed(
     client: OAuthClient, world: Any, ada: User, bob: User
 ) -> None:
     from consent.services import revoke_consent
@@ -48,7 +48,7 @@ def test_another_persons_grant_and_a_revoked_one_make_nothing_known(
     assert shown(screen(client, world, ada, "email:read"), "known") == []
 
 
-def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(client: OAuthClient, ada: User) -> None:
+def test_a_stepped_up_grant_adds_scopes_but_not_to_earlier_tokens(client: OAuthClient, ada: User) -> None:
     first = client.tokens(ada, scope="email:read")
     second = client.tokens(ada, scope="email:read email:send")
     assert second["scope"] == "email:read email:send"
@@ -56,9 +56,7 @@ def test_a_stepped_up_grant_holds_the_union_and_the_earlier_tokens_gain_nothing(
     assert [one.status for one in ada.consents.all()] == ["approved", "replaced"]
 
 
-def test_the_screen_shows_the_whole_connection_also_what_this_request_does_not_mention(
-    client: OAuthClient, world: Any, ada: User
-) -> None:
+def test_the_screen_shows_the_whole_connection(client: OAuthClient, world: Any, ada: User) -> None:
     client.tokens(ada, scope="email:send calendar:freebusy")
     page = screen(client, world, ada, "email:read email:send")
     assert shown(page, "known") == [("email:send", True), ("calendar:freebusy", True)]
@@ -74,7 +72,7 @@ def test_a_second_device_asks_for_nothing_new(client: OAuthClient, world: Any, a
     assert "The agent asks for nothing new." in page.content.decode()
 
 
-def test_allow_results_in_exactly_what_is_ticked(client: OAuthClient, world: Any, ada: User) -> None:
+def test_allow_grants_exactly_what_is_ticked(client: OAuthClient, world: Any, ada: User) -> None:
     first = client.tokens(ada, scope="email:send calendar:freebusy")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read email:send")["Location"]
@@ -85,7 +83,7 @@ def test_allow_results_in_exactly_what_is_ticked(client: OAuthClient, world: Any
     assert client.refresh(first["refresh_token"]).json()["scope"] == "email:send"
 
 
-def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow(
+def test_scopes_revoked_after_the_page_was_shown_are_not_granted_again(
     client: OAuthClient, world: Any, ada: User
 ) -> None:
     from consent.services import revoke_consent
@@ -107,7 +105,7 @@ def test_what_was_revoked_after_the_page_was_shown_does_not_come_back_with_allow
     assert ada.consents.get(status="approved").granted_scopes == ["email:read"]
 
 
-def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_again(
+def test_the_page_is_shown_again_if_the_developer_removed_scopes_meanwhile(
     client: OAuthClient, world: Any, ada: User
 ) -> None:
     from agents.services import update_agent
@@ -120,7 +118,7 @@ def test_what_the_developer_took_away_after_the_page_was_shown_shows_the_page_ag
     assert browser.post(url, {**form, "scopes": ["email:read", "email:send"]}).status_code == 409
 
 
-def test_unticking_everything_says_where_the_connection_ends(client: OAuthClient, world: Any, ada: User) -> None:
+def test_unticking_everything_says_where_to_revoke_access(client: OAuthClient, world: Any, ada: User) -> None:
     client.tokens(ada, scope="email:send")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read")["Location"]
@@ -130,9 +128,7 @@ def test_unticking_everything_says_where_the_connection_ends(client: OAuthClient
     assert "To end all access, revoke it under Connections" in page.content.decode()
 
 
-def test_a_client_of_unknown_origin_is_shown_with_the_host_in_use_and_as_unverified(
-    register: Any, world: Any, ada: User
-) -> None:
+def test_a_stock_client_is_shown_as_unverified_with_the_host_in_use(register: Any, world: Any, ada: User) -> None:
     uris = ["https://first.example/cb", "https://tool.example/cb"]
     client = register(redirect_uris=uris, token_endpoint_auth_method="none")
     browser = world.sign_in(ada)

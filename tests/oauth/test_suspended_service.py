@@ -1,4 +1,4 @@
-"""A suspended organization at the OAuth endpoints: its clients, and its resource servers as others' `resource`."""
+"""A suspended organization at the OAuth endpoints: its clients, and its services as `resource` of other clients."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def test_its_clients_cannot_ask_push_or_get_tokens(client: Any, world: Any, ada:
     assert error_of(client.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
-def test_nobody_gets_tokens_for_its_services(
+def test_no_client_gets_tokens_for_its_services(
     register: Any, world: Any, ada: User, service: Any, developer: Developer, suspend: Any
 ) -> None:
     client, resource = register(**PUBLIC), service.server.identifier

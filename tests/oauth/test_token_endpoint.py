@@ -14,7 +14,7 @@ from tests.oauth.client import OAuthClient, error_of, introspect
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
-def test_the_answer_is_json_that_nobody_keeps_and_names_the_scope(client: OAuthClient, ada: User) -> None:
+def test_the_response_is_uncached_json_with_the_scope(client: OAuthClient, ada: User) -> None:
     answer = client.redeem(client.code(ada))
     assert answer.status_code == 200
     assert (answer["Content-Type"], answer["Cache-Control"], answer["Pragma"]) == (
@@ -34,7 +34,7 @@ def test_a_wrong_or_missing_verifier_is_invalid_grant(
     assert error_of(client.redeem(client.code(ada), code_verifier=verifier)) == "invalid_grant"
 
 
-def test_a_replayed_code_ends_all_that_it_issued(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
+def test_a_replayed_code_revokes_all_its_tokens(client: OAuthClient, world: Any, ada: User, service: Any) -> None:
     code = client.code(ada)
     first = client.redeem(code).json()
     renewed = client.refresh(first["refresh_token"]).json()
@@ -46,7 +46,7 @@ def test_a_replayed_code_ends_all_that_it_issued(client: OAuthClient, world: Any
     assert error_of(client.refresh(renewed["refresh_token"])) == "invalid_grant"
 
 
-def test_another_clients_code_is_invalid_grant_and_stays_good(
+def test_another_clients_code_is_invalid_grant_and_stays_valid(
     client: OAuthClient, other: OAuthClient, world: Any, ada: User
 ) -> None:
     code = client.code(ada)
@@ -58,7 +58,7 @@ def test_another_redirect_uri_is_invalid_grant(client: OAuthClient, world: Any, 
     assert error_of(client.redeem(client.code(ada), redirect_uri="https://x.example/")) == "invalid_grant"
 
 
-def test_the_redirect_uri_may_be_left_out(client: OAuthClient, ada: User) -> None:
+def test_the_redirect_uri_can_be_omitted(client: OAuthClient, ada: User) -> None:
     assert client.redeem(client.code(ada), redirect_uri=None).status_code == 200
 
 
@@ -72,7 +72,7 @@ def test_an_expired_code_is_invalid_grant(client: OAuthClient, world: Any, ada: 
 @pytest.mark.parametrize(
     "header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"]
 )
-def test_a_bad_basic_is_401_with_a_challenge(client: OAuthClient, world: Any, header: str) -> None:
+def test_invalid_basic_credentials_are_401_with_a_challenge(client: OAuthClient, world: Any, header: str) -> None:
     authorization = basic(client.agent.client_id, "wrong") if header == "wrong" else header
     answer = client.token(authorization, grant_type="client_credentials")
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
@@ -84,7 +84,7 @@ def test_two_authentication_methods_are_invalid_request(client: OAuthClient, wor
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-def test_a_client_id_beside_basic_must_be_the_same(client: OAuthClient, other: OAuthClient, world: Any) -> None:
+def test_a_client_id_in_the_form_must_match_basic(client: OAuthClient, other: OAuthClient, world: Any) -> None:
     good = client.token(grant_type="client_credentials", client_id=client.agent.client_id)
     bad = client.token(grant_type="client_credentials", client_id=other.agent.client_id)
     assert (good.status_code, error_of(bad)) == (200, "invalid_request")
@@ -101,18 +101,18 @@ def test_credentials_in_the_url_are_invalid_request(client: OAuthClient, world: 
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-def test_a_public_client_may_not_act_on_its_own(public: OAuthClient, world: Any) -> None:
+def test_a_public_client_cannot_use_client_credentials(public: OAuthClient, world: Any) -> None:
     assert error_of(public.token(grant_type="client_credentials")) == "unauthorized_client"
 
 
-def test_a_confidential_client_may(client: OAuthClient, world: Any, service: Any) -> None:
+def test_a_confidential_client_can_use_client_credentials(client: OAuthClient, world: Any, service: Any) -> None:
     body = client.token(grant_type="client_credentials", scope="email:read").json()
     assert "refresh_token" not in body
     found = introspect(service, body["access_token"])
     assert (found["active"], found["sub"], found.get("consent_id")) == (True, client.agent.client_id, None)
 
 
-def test_a_client_on_its_own_reaches_its_own_organization_only(
+def test_client_credentials_work_only_in_the_clients_own_organization(
     client: OAuthClient, world: Any, rival: Any, service: Any
 ) -> None:
     foreign = world.make_resource_server(rival, "https://rival.example/api")
@@ -126,17 +126,17 @@ def test_an_unknown_grant_is_unsupported(client: OAuthClient, world: Any) -> Non
     assert error_of(client.token(grant_type="password")) == "unsupported_grant_type"
 
 
-def test_no_grant_is_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_a_missing_grant_is_invalid_request(client: OAuthClient, world: Any) -> None:
     assert error_of(client.token()) == "invalid_request"
 
 
-def test_a_parameter_twice_is_invalid_request(client: OAuthClient, world: Any) -> None:
+def test_a_repeated_parameter_is_invalid_request(client: OAuthClient, world: Any) -> None:
     answer = client.token(grant_type=["client_credentials", "client_credentials"])
     assert error_of(answer) == "invalid_request"
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
-def test_a_body_that_is_no_form_is_invalid_request(client: OAuthClient, world: Any, content_type: str) -> None:
+def test_a_body_that_is_not_a_form_is_invalid_request(client: OAuthClient, world: Any, content_type: str) -> None:
     answer = Client().post("/oauth/token", b"{}", content_type=content_type)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
@@ -155,6 +155,6 @@ def test_brute_force_is_429_with_retry_after(client: OAuthClient, world: Any, se
     assert int(answers[-1]["Retry-After"]) > 0
 
 
-def test_a_bad_code_never_counts_as_a_guess(client: OAuthClient, world: Any, settings: Any) -> None:
+def test_an_invalid_code_does_not_count_as_a_guess(client: OAuthClient, world: Any, settings: Any) -> None:
     settings.THROTTLE_CLIENT_AUTH = "3/minute"
     assert {error_of(client.redeem("agcode_wrong")) for _ in range(5)} == {"invalid_grant"}

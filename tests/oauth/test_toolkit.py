@@ -1,4 +1,4 @@
-"""What django-oauth-toolkit is used for: its models and its fetcher, and nothing that a request could reach."""
+"""Only the models and the fetcher of django-oauth-toolkit are used, and no request can reach its views."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ TOOLKIT = ("oauth2_provider", "oauthlib")
 
 
 def views(resolver: URLResolver) -> Iterator[Any]:
-    """Yield the view of every URL below, as a class where it is one."""
+    """Yield the view of every URL of the resolver. Class-based views are yielded as classes."""
     for pattern in resolver.url_patterns:
         if isinstance(pattern, URLPattern):
             yield getattr(pattern.callback, "view_class", getattr(pattern.callback, "cls", pattern.callback))
@@ -21,24 +21,24 @@ def views(resolver: URLResolver) -> Iterator[Any]:
 
 
 def packages(view: Any) -> set[str]:
-    """Return the packages that the view, and what it inherits from, are written in."""
+    """Return the packages of the view and its base classes."""
     return {kind.__module__.partition(".")[0] for kind in getattr(view, "__mro__", (view,))}
 
 
-def test_no_url_leads_to_a_view_of_the_toolkit() -> None:
+def test_no_url_routes_to_a_view_of_the_toolkit() -> None:
     routed = list(views(get_resolver()))
 
     assert {package for view in routed for package in packages(view)} >= set(OURS)
     assert [view for view in routed if packages(view) & set(TOOLKIT)] == []
 
 
-def test_no_middleware_or_backend_is_the_toolkit_s() -> None:
+def test_no_middleware_or_backend_is_from_the_toolkit() -> None:
     used = [*settings.MIDDLEWARE, *settings.AUTHENTICATION_BACKENDS]
     used += settings.REST_FRAMEWORK["DEFAULT_AUTHENTICATION_CLASSES"]
 
     assert [path for path in used if path.startswith(TOOLKIT)] == []
 
 
-def test_the_toolkit_s_own_paths_are_absent(db: None) -> None:
+def test_the_toolkits_own_paths_do_not_exist(db: None) -> None:
     for path in ("/o/authorize/", "/o/token/", "/oauth/applications/", "/oauth/device-authorization/"):
         assert Client().get(path).status_code == 404
