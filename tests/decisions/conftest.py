@@ -1,5 +1,5 @@
 """Fixtures of the JSON API, for tests through HTTP."""
 
-from tests.api.conftest import ada, anonymous, developer, new_developer, new_person, rival
+from tests.api.conftest import ada, anonymous, developer, new_developer, new_user, rival
 
-__all__ = ["ada", "anonymous", "developer", "new_developer", "new_person", "rival"]
+__all__ = ["ada", "anonymous", "developer", "new_developer", "new_user", "rival"]
