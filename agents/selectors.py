@@ -1,4 +1,4 @@
-"""Reads of agents. A tenant's agents come only through `agents_for_organization`."""
+"""Reads of agents. All reads for a tenant use `agents_for_organization`."""
 
 from urllib.parse import urlsplit
 

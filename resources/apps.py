@@ -5,7 +5,7 @@ class ResourcesConfig(AppConfig):
     name = "resources"
 
     def ready(self) -> None:
-        """Connect the receiver, and read the catalogue: an unfit file stops the start. Raises `CatalogueError`."""
+        """Connect the receiver and load the catalogue. Raises `CatalogueError`, so an invalid file stops the start."""
         from resources import reclaim  # noqa: F401  connects its receiver
         from resources.catalogue import catalogue
 

@@ -1,4 +1,4 @@
-"""Audiences: what a `resource` names (RFC 8707), and whose it is."""
+"""Audiences: the targets of `resource` parameters (RFC 8707), and the organizations that own them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SUSPENDED = "The organization of the resource server is suspended."
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """What a `resource` names (RFC 8707). `server` is None for the default audience, which is AgentGate itself."""
+    """The target of a `resource` parameter. `server` is None for the default audience, which is AgentGate itself."""
 
     identifier: str
     server: ResourceServer | None
@@ -27,7 +27,7 @@ class Audience:
 
 
 def audience_for_identifier(identifier: str) -> Audience | None:
-    """Return the audience that `identifier` names, in any spelling. None when no resource server has it."""
+    """Return the audience with this identifier, in any spelling. None if no resource server has it."""
     canonical = find_canonical_uri(identifier)
     if canonical is None:
         return None
@@ -38,7 +38,7 @@ def audience_for_identifier(identifier: str) -> Audience | None:
 
 
 def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
-    """Return the organizations that own these audiences, each audience's once; unregistered ones have none."""
+    """Return the organization that owns each of these audiences. Unregistered ones and the default have none."""
     named = [identifier for identifier in identifiers if identifier != settings.API_URL]
     if not named:
         return []
@@ -47,13 +47,13 @@ def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
 
 
 def require_services(identifiers: Iterable[str]) -> None:
-    """Raise `ServiceSuspended` when the organization of one of these audiences may not act now."""
+    """Raise `ServiceSuspended` if the organization of one of these audiences may not act."""
     if any(not organization.may_act for organization in organizations_of_services(identifiers)):
         raise ServiceSuspended(SUSPENDED)
 
 
 def require_audiences(identifiers: Sequence[str]) -> list[Audience]:
-    """Return the audiences that a request names. Raises `InvalidTarget`, `ServiceSuspended`."""
+    """Return the audiences with these identifiers. Raises `InvalidTarget`, `ServiceSuspended`."""
     found = [audience_for_identifier(identifier) for identifier in identifiers]
     audiences = [audience for audience in found if audience is not None]
     if len(audiences) != len(found):
@@ -67,12 +67,12 @@ def require_audiences(identifiers: Sequence[str]) -> list[Audience]:
 
 
 def owners_of(audiences: Sequence[Audience]) -> dict[str, str]:
-    """Return the organization of each audience that belongs to one, by identifier."""
+    """Return the organization ids of the audiences by identifier, without the default audience."""
     return {audience.identifier: audience.server.organization_id for audience in audiences if audience.server}
 
 
 def require_same_owners(owners: Mapping[str, str]) -> None:
-    """Raise `InvalidTarget` when an audience is gone or now belongs to another organization than in `owners`."""
+    """Raise `InvalidTarget` if an audience no longer exists or belongs to another organization than in `owners`."""
     for identifier, organization_id in owners.items():
         audience = audience_for_identifier(identifier)
         if audience is None or owners_of([audience]).get(identifier) != organization_id:

@@ -1,4 +1,4 @@
-"""The scopes that an agent can ask for: the catalogue, `scopes.csv`, and the scopes that organizations define.
+"""The scopes that an agent can request: the catalogue in `scopes.csv`, and scopes that organizations define.
 
 To add a scope to the catalogue, add a row.
 """
@@ -19,24 +19,24 @@ from resources.models import RISK_LEVELS, CustomScope
 
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
 COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
-# Comparing with each scope of the catalogue takes a millisecond per unknown id.
+# Finding the nearest scope takes a millisecond per unknown id.
 MAX_UNKNOWN = 20
 YES_NO = {"yes": True, "no": False}
-# Reads private data; brings in what others wrote; can send data out.
+# Reads private data, brings in text that others wrote, can send data out.
 LABELS = frozenset({"private", "untrusted", "outbound"})
 
 
 class CatalogueError(ValueError):
-    """The file of scopes is wrong, so nothing may start: what a scope promises must be known."""
+    """`scopes.csv` is invalid. The server must not start without knowing what each scope allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One permission in plain words. `description` says what it can do, `cannot` what it cannot.
+    """A permission in plain words: `description` says what the agent can do with it, `cannot` what it cannot.
 
-    `defined_by` names the organization whose words these are, its risk level too; it is empty for the catalogue.
-    `labels`, `is_reversible` and `asks` are known of the catalogue's scopes only. `asks` marks a scope of which the
-    person is to be asked at each use. Verify does not ask yet, so no text may promise it.
+    `defined_by` is the name of the organization that wrote the texts and set the risk level. It is empty for the
+    catalogue. Only scopes of the catalogue have `labels`, `is_reversible` and `asks`. `asks` marks scopes whose every
+    use the user should approve. Verify does not ask for approval yet, so no text may promise it.
     """
 
     id: str
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return what a person agrees to: with other words it is another permission."""
+        """Return the texts that a user agrees to. If one of them changes, it is another permission."""
         return (self.title, self.description, self.cannot, self.risk_level)
 
 
@@ -64,7 +64,7 @@ def catalogue() -> Mapping[str, Scope]:
 
 
 def read_catalogue(file: Iterable[str]) -> Mapping[str, Scope]:
-    """Return the scopes in a CSV file, by id. Raises `CatalogueError` for a row that does not fit."""
+    """Return the scopes in a CSV file by id. Raises `CatalogueError` for an invalid row or header."""
     rows = csv.DictReader(file)
     if tuple(rows.fieldnames or ()) != COLUMNS:
         raise CatalogueError(f"the columns must be {', '.join(COLUMNS)}")
@@ -84,12 +84,12 @@ def reserved_prefixes() -> frozenset[str]:
 
 
 def scopes_in_category(category: str) -> list[Scope]:
-    """Return the category's scopes; empty when it is unknown."""
+    """Return the scopes of the category. Empty if it is unknown."""
     return [scope for scope in catalogue().values() if scope.category == category]
 
 
 def describe_scopes(ids: Iterable[str]) -> list[Scope]:
-    """Return the words for these scopes, in order; unknown ids are left out."""
+    """Return the scopes with these ids, in order. Unknown ids are left out."""
     wanted = list(dict.fromkeys(ids))
     known = catalogue()
     others = [scope_id for scope_id in wanted if scope_id not in known]
@@ -100,7 +100,7 @@ def describe_scopes(ids: Iterable[str]) -> list[Scope]:
 
 
 def snapshot(scopes: Iterable[Scope]) -> list[dict[str, str]]:
-    """Return the words of the scopes as they are stored with a consent and in the log, named as on the wire."""
+    """Return the texts of the scopes as stored with a consent and in the log, with the field names of the API."""
     return [
         {
             "id": scope.id,
@@ -115,24 +115,24 @@ def snapshot(scopes: Iterable[Scope]) -> list[dict[str, str]]:
     ]
 
 
-def read_snapshot(words: Iterable[Mapping[str, str]]) -> list[Scope]:
-    """Return the scopes of a stored snapshot, as they were shown then."""
+def read_snapshot(stored: Iterable[Mapping[str, str]]) -> list[Scope]:
+    """Return the scopes of a stored snapshot, with the texts that were shown to the user."""
     return [
         Scope(
-            one["id"],
-            one["category"],
-            one["riskLevel"],
-            one["title"],
-            one["description"],
-            one["cannot"],
-            defined_by=one["definedBy"],
+            scope["id"],
+            scope["category"],
+            scope["riskLevel"],
+            scope["title"],
+            scope["description"],
+            scope["cannot"],
+            defined_by=scope["definedBy"],
         )
-        for one in words
+        for scope in stored
     ]
 
 
 def require_known(ids: Sequence[str], *, field: str) -> None:
-    """Raise `InvalidScope`, naming the first `MAX_UNKNOWN` unknown ids with the nearest of the catalogue."""
+    """Raise `InvalidScope` for unknown ids: the first `MAX_UNKNOWN`, each with the nearest scope of the catalogue."""
     known = {scope.id for scope in describe_scopes(ids)}
     unknown = ((index, scope_id) for index, scope_id in enumerate(ids) if scope_id not in known)
     errors = tuple(
@@ -143,22 +143,22 @@ def require_known(ids: Sequence[str], *, field: str) -> None:
 
 
 def _suggest(scope_id: str) -> str:
-    """Return what to ask for instead. The organizations' own scopes are not suggested: they are theirs to tell."""
+    """Return an error message with a suggestion. It never reveals the scopes that organizations define."""
     choice = nearest(scope_id.lower(), catalogue())
     hint = f"Did you mean '{choice}'?" if choice else "GET /api/v1/scopes lists the catalogue."
     return f"The scope '{echo(scope_id)}' does not exist. {hint}"
 
 
 def _problem_with_row(row: Mapping[Any, Any], earlier: Container[str]) -> str | None:
-    """Return why a row of the file is no scope. None when it is one."""
+    """Return why a row of the file is not a valid scope. None if it is."""
     if None in row or None in row.values():
         return f"must have {len(COLUMNS)} columns"
     if any(row[name] != plain_text(row[name]) or (not row[name] and name != "labels") for name in COLUMNS):
-        return "every column but labels must be a text in one line, without spaces around it"
+        return "every column except labels must have a text of one line without surrounding spaces"
     if row["id"] in earlier or not row["id"].startswith(f"{row['id'].partition(':')[0]}:"):
         return "id must be unique and have a prefix"
     if row["risk"] not in RISK_LEVELS or not set(row["labels"].split()) <= LABELS:
-        return f"risk must be one of {', '.join(RISK_LEVELS)}, labels of {', '.join(sorted(LABELS))}"
+        return f"risk must be one of {', '.join(RISK_LEVELS)}, and labels any of {', '.join(sorted(LABELS))}"
     if row["reversible"] not in YES_NO or row["asks"] not in YES_NO:
         return "reversible and asks must be yes or no"
     return None

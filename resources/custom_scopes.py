@@ -11,7 +11,7 @@ from resources.errors import ScopePrefixTaken
 from resources.models import CustomScope, ScopePrefix
 
 MAX_SCOPES = 100
-# Of an organization, over all its resource servers, and for good: scopes keep their words for those who granted them.
+# Per organization, across all its resource servers. Scopes are never deleted, because users who granted them need them.
 MAX_OWN_SCOPES = 500
 MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
@@ -19,7 +19,7 @@ SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 
 @dataclass(frozen=True, slots=True)
 class ScopeDefinition:
-    """A scope of a resource server's own, in the words of the consent screen."""
+    """A scope that an organization defines, with the texts of the consent screen."""
 
     id: str
     risk_level: str
@@ -32,8 +32,8 @@ class ScopeDefinition:
         return self.id.split(":", 1)[0]
 
 
-def settle_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
-    """Store the definitions among `scopes`; return the ids of all, in order. Raises `Invalid`, `ScopePrefixTaken`."""
+def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
+    """Save the definitions among `scopes`. Return all ids, in order. Raises `Invalid`, `ScopePrefixTaken`."""
     if not 1 <= len(scopes) <= MAX_SCOPES:
         raise Invalid.field("scopes", f"Must have 1 to {MAX_SCOPES} scopes.")
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
@@ -64,14 +64,14 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> s
 
 
 def _define(organization: Organization, scope: ScopeDefinition) -> None:
-    """Store the words of a scope; the first to use a prefix owns it. Raises `ScopePrefixTaken`."""
+    """Save a scope. The first organization to use its prefix owns the prefix. Raises `ScopePrefixTaken`."""
     prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
     if prefix.organization_id != organization.id:
         raise ScopePrefixTaken(f"Another organization uses the prefix {scope.prefix}. Choose another prefix.")
-    words = {
+    texts = {
         "risk_level": scope.risk_level,
         "title": scope.title,
         "description": scope.description,
         "cannot": scope.cannot,
     }
-    CustomScope.objects.update_or_create(id=scope.id, defaults={**words, "organization": organization})
+    CustomScope.objects.update_or_create(id=scope.id, defaults={**texts, "organization": organization})

@@ -1,4 +1,4 @@
-"""What can be refused about resource servers and scopes."""
+"""Errors about resource servers and scopes."""
 
 from core.errors import Conflict, DomainError, Forbidden
 
@@ -12,27 +12,27 @@ class IdentifierTaken(Conflict):
 class ScopePrefixTaken(Conflict):
     code = "scope_prefix_taken"
     title = "The prefix of this scope belongs to another organization"
-    remedy = "Give the scope a prefix of your own."
+    remedy = "Choose a prefix that no other organization uses."
 
 
 class InvalidScope(DomainError):
-    """RFC 6749 section 5.2: unknown, or beyond what was allowed."""
+    """A scope is unknown, or exceeds what is allowed (RFC 6749 section 5.2)."""
 
     code = "invalid_scope"
     title = "A scope is unknown or not allowed"
-    remedy = "Ask for scopes that GET /api/v1/scopes lists and the agent's allowedScopes include."
+    remedy = "Request scopes that GET /api/v1/scopes lists and the agent's allowedScopes include."
 
 
 class InvalidTarget(DomainError):
-    """RFC 8707 section 2."""
+    """No registered resource server has the identifier (RFC 8707 section 2)."""
 
     code = "invalid_target"
     title = "The resource is not a registered resource server"
-    remedy = "Name the identifier of a registered resource server, exactly as its API shows it."
+    remedy = "Send the identifier of a registered resource server, exactly as the API shows it."
 
 
 class ServiceSuspended(Forbidden):
-    """The organization of the resource server in question is suspended."""
+    """The organization that owns the resource server is suspended."""
 
     code = "service_suspended"
     title = "The service is suspended"

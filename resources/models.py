@@ -7,12 +7,12 @@ from core.rotation import RotatableSecret
 from core.text import PlainTextField
 from developers.models import Organization
 
-# From the mildest to the gravest.
+# In increasing order.
 RISK_LEVELS = ("low", "standard", "high", "critical")
 
 
 class ResourceServer(models.Model):
-    """A service that accepts our tokens. `identifier` is its audience, an absolute URI (RFC 8707 section 2)."""
+    """A service that accepts access tokens. `identifier` is its audience, an absolute URI (RFC 8707 section 2)."""
 
     id = PrefixedIdField(prefix="res")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="resource_servers")
@@ -30,7 +30,7 @@ class ResourceServer(models.Model):
 
 
 class ResourceServerSecret(RotatableSecret):
-    """A resource server's `rs_...`, by digest; the old one lives on while a rotation overlaps."""
+    """A resource server's secret, `rs_...`, as a digest. During the overlap of a rotation, several are valid."""
 
     kind = "rs"
 
@@ -39,7 +39,7 @@ class ResourceServerSecret(RotatableSecret):
 
 
 class CustomScope(models.Model):
-    """A scope of a resource server's own. The organization that first uses the prefix owns it."""
+    """A scope that an organization defines. The organization that first uses a prefix owns it."""
 
     id = models.CharField(max_length=100, primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="custom_scopes")
@@ -56,7 +56,7 @@ class CustomScope(models.Model):
 
 
 class ScopePrefix(models.Model):
-    """Who owns a prefix of custom scopes: one organization, the first."""
+    """A prefix of custom scopes and the organization that owns it: the first to use it."""
 
     prefix = models.CharField(max_length=40, primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="scope_prefixes")

@@ -1,4 +1,4 @@
-"""What a developer holds ends when the owner of the address takes the account back."""
+"""Expire a developer's credentials when the owner of the email address reclaims the account."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from resources.models import ResourceServerSecret
 
 @receiver(account_reclaimed)
 def end_credentials(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """End the person's API keys, and the secrets of their organization's resource servers."""
+    """Expire the user's API keys, and if they are the sole developer, their organization's resource server secrets."""
     developer = Developer.objects.select_for_update(of=("self",)).filter(user=user).first()
     if developer is None:
         return

@@ -1,4 +1,4 @@
-"""Reads of resource servers. A tenant's come only through `resource_servers_for_organization`."""
+"""Reads of resource servers. All reads for a tenant use `resource_servers_for_organization`."""
 
 from django.db.models import QuerySet
 
@@ -12,7 +12,7 @@ def resource_servers_for_organization(organization_id: str) -> QuerySet[Resource
 
 
 def resource_server_for_organization(organization_id: str, server_id: str) -> ResourceServer:
-    """Return the organization's resource server. Raises `NotFound`, also for another organization's."""
+    """Return the organization's resource server with this id. Raises `NotFound`."""
     server = resource_servers_for_organization(organization_id).filter(id=server_id).first()
     if server is None:
         raise NotFound("No such resource server.")

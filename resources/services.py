@@ -1,4 +1,4 @@
-"""Register, change, rotate and authenticate resource servers: the services that accept our tokens (RFC 8707)."""
+"""Register, update, delete and authenticate resource servers, and rotate their secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from core.uris import UnusableUri, canonical_uri
 from developers.acting import hold_developer
 from developers.models import Organization
 from limits.throttle import throttle_client_failure
-from resources.custom_scopes import ScopeDefinition, settle_scopes
+from resources.custom_scopes import ScopeDefinition, save_scopes
 from resources.errors import IdentifierTaken
 from resources.models import ResourceServer, ResourceServerSecret
 
@@ -27,7 +27,7 @@ MAX_IDENTIFIER_LENGTH = 500
 
 @dataclass(frozen=True, slots=True)
 class RegisteredResourceServer:
-    """A new resource server and its first secret, shown this once."""
+    """A new resource server and its first secret, which cannot be read again."""
 
     server: ResourceServer
     secret: str
@@ -44,15 +44,14 @@ def register_resource_server(
     identifier: str,
     scopes: Sequence[str | ScopeDefinition],
 ) -> RegisteredResourceServer:
-    """Register a service as an audience.
+    """Register a service as an audience. Its identifier is stored in canonical form.
 
-    The identifier is stored in its canonical form. Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for
-    another organization's prefix.
+    Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for another organization's prefix.
     """
     identifier = canonical_identifier(identifier)
     with transaction.atomic():
         hold_developer(actor)
-        scope_ids = settle_scopes(organization, scopes)
+        scope_ids = save_scopes(organization, scopes)
         server = _create(organization, name, identifier, scope_ids)
         secret = add_secret(server.secrets, prefix="rs", now=clock.now())
         _record(Event.RESOURCE_SERVER_CREATED, actor=actor, server=server, metadata={"identifier": identifier})
@@ -66,7 +65,7 @@ def update_resource_server(
     name: str | None = None,
     scopes: Sequence[str | ScopeDefinition] | None = None,
 ) -> ResourceServer:
-    """Change the given fields; return the updated resource server. The identifier never changes: tokens carry it.
+    """Change the given fields and return the updated resource server. Its identifier is in tokens and never changes.
 
     Raises `Invalid`, `ScopePrefixTaken`.
     """
@@ -76,7 +75,7 @@ def update_resource_server(
         if name is not None:
             server.name = name
         if scopes is not None:
-            server.scopes = settle_scopes(server.organization, scopes)
+            server.scopes = save_scopes(server.organization, scopes)
         server.save()
         changed = [field for field, value in (("name", name), ("scopes", scopes)) if value is not None]
         _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata={"changed": changed})
@@ -84,7 +83,7 @@ def update_resource_server(
 
 
 def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
-    """Delete it, so that no service has its audience. Its scopes stay for the users who granted them."""
+    """Delete the resource server, so that its audience is invalid. Keep its scopes for users who granted them."""
     with revocation():
         hold_developer(actor)
         _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})
@@ -92,7 +91,7 @@ def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
 
 
 def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
-    """Make a new secret; the ones before it work for `overlap_seconds` more, 0 to 604800."""
+    """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800."""
     with revocation():
         hold_developer(actor)
         server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
@@ -103,7 +102,7 @@ def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overl
 
 
 def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:
-    """Return the resource server with this credential. Raises `NotAuthenticated`, and `Throttled` after many failures.
+    """Return the resource server with this credential. Raises `NotAuthenticated`, `Throttled` after too many failures.
 
     The right secret is never throttled.
     """
@@ -118,7 +117,7 @@ def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -
 
 
 def canonical_identifier(identifier: str) -> str:
-    """Return the audience in the one form in which it is stored, compared and signed. Raises `Invalid`."""
+    """Return the canonical form of an identifier, which is stored, compared and signed. Raises `Invalid`."""
     try:
         canonical = canonical_uri(identifier)
     except UnusableUri as error:

@@ -1,4 +1,4 @@
-"""The file of scopes: read strictly, and promising nothing that no check holds."""
+"""The catalogue of scopes and the validation of its file."""
 
 import pytest
 
@@ -8,7 +8,7 @@ HEADER = ",".join(COLUMNS)
 ROW = "mail:read,mail,low,Read mail,See mail,send it,private untrusted,yes,no"
 
 
-# Agents and consents name these: a scope that is removed, or made less risky, changes what people have agreed to.
+# Agents and consents use these scopes. Removing one or lowering its risk changes what users have agreed to.
 PROMISED = {
     "low": "calendar:freebusy calendar:read profile:read shopping:cart",
     "standard": """
@@ -27,11 +27,11 @@ PROMISED = {
 
 
 @pytest.mark.parametrize("risk", PROMISED)
-def test_the_scopes_that_clients_rely_on_keep_their_risk(risk):
+def test_promised_scopes_keep_their_risk(risk):
     assert {catalogue()[scope_id].risk_level for scope_id in PROMISED[risk].split()} == {risk}
 
 
-def test_each_scope_has_its_labels_whether_it_can_be_undone_and_whether_it_is_to_be_asked():
+def test_labels_reversible_and_asks_are_read_from_the_catalogue():
     charge, read = catalogue()["payments:charge"], catalogue()["email:read"]
     assert (charge.labels, charge.is_reversible, charge.asks) == ({"outbound"}, False, True)
     assert (read.labels, read.is_reversible, read.asks) == ({"private", "untrusted"}, True, False)
@@ -56,10 +56,10 @@ def test_each_scope_has_its_labels_whether_it_can_be_undone_and_whether_it_is_to
         [HEADER, ROW.replace("See mail", "See\u202e mail")],
     ],
 )
-def test_a_file_that_does_not_fit_is_refused(lines):
+def test_an_invalid_file_is_an_error(lines):
     with pytest.raises(CatalogueError):
         read_catalogue(lines)
 
 
-def test_a_file_that_fits_is_read():
+def test_a_valid_file_is_read():
     assert read_catalogue([HEADER, ROW])["mail:read"].labels == {"private", "untrusted"}
