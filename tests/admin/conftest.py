@@ -1,4 +1,4 @@
-"""A site with something of everything, and its administrator."""
+"""A database with rows of every model, and its administrator."""
 
 from typing import Any
 
@@ -11,11 +11,13 @@ from tests.world import sign_in
 
 @pytest.fixture
 def world(db: None, settings: Any) -> World:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a hundred worlds in seconds
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher"
+    ]  # fast, because every test creates users
     return make_world()
 
 
 @pytest.fixture
 def site(world: World) -> Client:
-    """A browser in which the administrator is signed in."""
+    """The administrator's browser."""
     return sign_in(world.administrator)

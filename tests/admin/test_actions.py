@@ -1,4 +1,4 @@
-"""What an administrator does to many rows at once: a reason, a page that says whom it hits, the log."""
+"""Admin actions: they ask for a reason, show what is affected, and are logged."""
 
 from typing import Any
 
@@ -26,13 +26,13 @@ REASON = "It sent mail to everybody."
 
 
 def ask(site: Client, row: Model, action: str, **more: str) -> HttpResponse:
-    """Choose the action for one row and return the page that asks for the reason."""
+    """Start the action for one row and return the page that asks for a reason."""
     data = {"action": action, "_selected_action": row.pk, "index": "0", "select_across": "0", **more}
     return site.post(list_url(type(row)), data)
 
 
 def confirm(site: Client, row: Model, action: str, reason: str = REASON) -> HttpResponse:
-    """Send the reason as that page does, and return the list again."""
+    """Submit the reason and return the list page that follows."""
     data = {"action": action, "_selected_action": row.pk, "select_across": "0", "confirmed": "yes", "reason": reason}
     return site.post(list_url(type(row)), data, follow=True)
 
@@ -44,7 +44,7 @@ def newest_entry() -> Entry:
 
 
 def verify(world: World) -> str | None:
-    """Return why the agent's newest token is denied. None when it is allowed."""
+    """Return why the agent's newest token is denied, or None if it is allowed."""
     token = world.tokens.access_token
     (decision,) = decide([VerifyRequest(token=token, required_scopes=["email:read"], actor=SYSTEM)])
     return decision.reason
@@ -70,7 +70,7 @@ def target(world: World, name: str) -> Any:
         ("family", "revoke", ["1 live token family", "1 user", "1 agent"]),
     ],
 )
-def test_the_page_says_whom_it_hits_and_changes_nothing(
+def test_the_page_shows_what_is_affected_and_changes_nothing(
     row: str, action: str, sentences: list[str], site: Client, world: World
 ) -> None:
     answer = ask(site, target(world, row), action)
@@ -91,7 +91,7 @@ def test_the_page_says_whom_it_hits_and_changes_nothing(
         ("family", "revoke", "token.revoked", "token_revoked"),
     ],
 )
-def test_stopping_counts_for_the_next_verify_and_is_logged_with_its_reason(
+def test_stopping_applies_to_the_next_verify_and_is_logged_with_its_reason(
     row: str, action: str, event: str, verdict: str, site: Client, world: World
 ) -> None:
     answer = confirm(site, target(world, row), action)
@@ -112,7 +112,7 @@ def test_lifting_a_stop_lets_the_agent_work_again(site: Client, world: World) ->
     assert verify(world) is None
 
 
-def test_an_organization_and_a_person_come_back_too(site: Client, world: World) -> None:
+def test_an_organization_and_a_user_can_be_reactivated(site: Client, world: World) -> None:
     suspend_organization(actor=SYSTEM, organization=world.developer.organization, reason="test")
     deactivate_user(actor=SYSTEM, user=world.ada, reason="test")
 
@@ -122,7 +122,7 @@ def test_an_organization_and_a_person_come_back_too(site: Client, world: World) 
     assert verify(world) is None
 
 
-def test_an_organization_is_verified_and_not(site: Client, world: World) -> None:
+def test_an_organization_can_be_verified_and_unverified(site: Client, world: World) -> None:
     organization = world.developer.organization
     for action, verified in (("verify", True), ("unverify", False)):
         confirm(site, organization, action)
@@ -131,14 +131,14 @@ def test_an_organization_is_verified_and_not(site: Client, world: World) -> None
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\u200b\u2060\u3164", "x" * 301])
-def test_without_a_proper_reason_nothing_happens(reason: str, site: Client, world: World) -> None:
+def test_an_invalid_reason_is_refused(reason: str, site: Client, world: World) -> None:
     answer = confirm(site, world.agent, "stop", reason)
 
     assert answer.status_code == 422
     assert verify(world) is None
 
 
-def test_doing_it_twice_changes_and_logs_nothing_more(site: Client, world: World) -> None:
+def test_repeating_an_action_changes_and_logs_nothing(site: Client, world: World) -> None:
     confirm(site, world.agent, "stop")
     logged = Entry.objects.count()
 
@@ -148,7 +148,7 @@ def test_doing_it_twice_changes_and_logs_nothing_more(site: Client, world: World
     assert Entry.objects.count() == logged
 
 
-def test_all_rows_of_all_pages_can_be_chosen(site: Client, world: World) -> None:
+def test_all_rows_of_all_pages_can_be_selected(site: Client, world: World) -> None:
     fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}
     Agent.objects.bulk_create(
         Agent(name=f"Agent {n}", authorization_grant_type="authorization-code", **fields) for n in range(60)
@@ -162,13 +162,13 @@ def test_all_rows_of_all_pages_can_be_chosen(site: Client, world: World) -> None
     assert not Agent.objects.filter(stopped_at=None).exists()
 
 
-def test_administrators_do_not_shut_themselves_out(site: Client, world: World) -> None:
+def test_administrators_cannot_deactivate_themselves(site: Client, world: World) -> None:
     confirm(site, world.administrator, "deactivate")
 
     assert User.objects.get(pk=world.administrator.pk).is_active
 
 
-def test_a_consent_that_has_ended_is_left_as_it_is(site: Client, world: World) -> None:
+def test_a_consent_that_has_ended_is_not_changed(site: Client, world: World) -> None:
     Consent.objects.filter(pk=world.consent.pk).update(status="denied")
 
     answer = confirm(site, world.consent, "revoke")
@@ -177,7 +177,7 @@ def test_a_consent_that_has_ended_is_left_as_it_is(site: Client, world: World) -
     assert Consent.objects.get(pk=world.consent.pk).status == "denied"
 
 
-def test_rotating_the_keys_once_retires_those_of_today(site: Client, world: World) -> None:
+def test_rotating_twice_creates_one_key(site: Client, world: World) -> None:
     (old,) = SigningKey.objects.all()
 
     confirm(site, old, "rotate")
@@ -190,19 +190,19 @@ def test_rotating_the_keys_once_retires_those_of_today(site: Client, world: Worl
     assert verify(world) is None
 
 
-def test_whoever_may_only_look_cannot_act_by_hand_either(world: World) -> None:
+def test_the_view_permission_does_not_allow_actions(world: World) -> None:
     confirm(sign_in(staff("agents.view_agent")), world.agent, "stop")
 
     assert not Agent.objects.get(pk=world.agent.pk).is_stopped
 
 
-def test_whoever_may_change_agents_may_stop_them(world: World) -> None:
+def test_the_change_permission_allows_stopping_agents(world: World) -> None:
     confirm(sign_in(staff("agents.view_agent", "agents.change_agent")), world.agent, "stop")
 
     assert verify(world) == "agent_suspended"
 
 
-def test_ending_families_leaves_others_alive(site: Client, world: World) -> None:
+def test_revoking_a_family_does_not_revoke_others(site: Client, world: World) -> None:
     ended = world.tokens.family
     other = TokenFamily.objects.create(application=world.agent, scope="", created_at=ended.created_at)
 

@@ -1,4 +1,4 @@
-"""The few things that can be edited, each through its service; everything else cannot."""
+"""Only a few fields can be edited, and only through the services."""
 
 import json
 from typing import Any
@@ -27,13 +27,13 @@ def page_url(model: type[Model], page: str) -> str:
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in ADDABLE], ids=name_of)
-def test_nothing_is_added_by_hand(model: type[Model], site: Client, world: World) -> None:
+def test_other_models_cannot_be_added(model: type[Model], site: Client, world: World) -> None:
     assert site.get(page_url(model, "add")).status_code == 403
     assert site.post(page_url(model, "add"), {}).status_code == 403
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in ADDABLE], ids=name_of)
-def test_nothing_is_deleted_by_hand(model: type[Model], site: Client, world: World) -> None:
+def test_other_models_cannot_be_deleted(model: type[Model], site: Client, world: World) -> None:
     row = model._default_manager.all()[0]
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_delete", args=[row.pk])
 
@@ -42,11 +42,11 @@ def test_nothing_is_deleted_by_hand(model: type[Model], site: Client, world: Wor
 
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in EDITABLE], ids=name_of)
-def test_nothing_else_is_edited_by_hand(model: type[Model], site: Client, world: World) -> None:
+def test_other_models_cannot_be_edited(model: type[Model], site: Client, world: World) -> None:
     assert site.post(form_url(model._default_manager.all()[0]), {}).status_code == 403
 
 
-def test_an_agent_s_words_are_corrected_through_the_service(site: Client, world: World) -> None:
+def test_only_the_texts_of_an_agent_can_be_edited(site: Client, world: World) -> None:
     data = {"name": "SmartMail (test)", "description": "", "status": "suspended", "allowed_scopes": "[]"}
 
     site.post(form_url(world.agent), data)
@@ -57,7 +57,7 @@ def test_an_agent_s_words_are_corrected_through_the_service(site: Client, world:
     assert (entry.event, entry.content["actor"]["kind"]) == ("agent.updated", "administrator")
 
 
-def test_a_person_is_given_access_to_the_site_and_nothing_else_changes(site: Client, world: World) -> None:
+def test_a_user_can_be_given_access_to_the_site_and_nothing_else_changes(site: Client, world: World) -> None:
     data = {"name": "Ada L.", "is_staff": "on", "is_active": "", "email": "mallory@example.com"}
 
     site.post(form_url(world.ada), data)
@@ -66,7 +66,7 @@ def test_a_person_is_given_access_to_the_site_and_nothing_else_changes(site: Cli
     assert (ada.name, ada.is_staff, ada.is_active, ada.email) == ("Ada L.", True, True, "ada@example.com")
 
 
-def test_a_password_that_is_chosen_while_the_form_is_saved_stays(
+def test_a_password_set_while_the_form_is_saved_is_kept(
     site: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save = User.save
@@ -82,7 +82,7 @@ def test_a_password_that_is_chosen_while_the_form_is_saved_stays(
     assert (ada.name, ada.is_staff, ada.password) == ("Ada L.", True, "chosen meanwhile")
 
 
-def test_an_administrator_cannot_raise_themselves(world: World) -> None:
+def test_administrators_cannot_make_themselves_superusers(world: World) -> None:
     user = staff("accounts.view_user", "accounts.change_user")
 
     answer = sign_in(user).post(form_url(user), {"name": "", "is_staff": "on", "is_superuser": "on"})
@@ -96,7 +96,7 @@ def policy_data(world: World, **fields: str) -> dict[str, str]:
     return {"organization": organization, "name": "Five", "enabled": "on", "rules": json.dumps(RULES), **fields}
 
 
-def test_a_policy_is_added_changed_and_deleted_through_the_services(site: Client, world: World) -> None:
+def test_policies_are_added_edited_and_deleted_through_the_services(site: Client, world: World) -> None:
     site.post(page_url(Policy, "add"), policy_data(world))
     policy = Policy.objects.get(name="Five")
     assert policy.organization_id == world.developer.organization_id
@@ -123,7 +123,7 @@ def test_several_policies_are_deleted_through_the_service(site: Client, world: W
     assert Entry.objects.all()[0].event == "policy.deleted"
 
 
-def test_rules_that_the_api_would_refuse_are_refused_with_their_field(site: Client, world: World) -> None:
+def test_invalid_rules_are_refused_with_their_field(site: Client, world: World) -> None:
     rules = json.dumps([{"type": "rate_limit", "config": {"maxRequests": 0, "windowSeconds": 60, "scope": "x"}}])
 
     html = site.post(page_url(Policy, "add"), policy_data(world, rules=rules)).content.decode()
@@ -132,7 +132,7 @@ def test_rules_that_the_api_would_refuse_are_refused_with_their_field(site: Clie
     assert not Policy.objects.filter(name="Five").exists()
 
 
-def test_an_action_that_does_not_exist_is_refused_with_its_field(site: Client, world: World) -> None:
+def test_an_unknown_action_is_refused_with_its_field(site: Client, world: World) -> None:
     rules = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payment:charge"]}}])
 
     html = site.post(page_url(Policy, "add"), policy_data(world, rules=rules)).content.decode()
@@ -168,7 +168,7 @@ def test_an_agent_of_another_organization_is_refused(site: Client, world: World)
     ],
     ids=range(11),
 )
-def test_rules_that_cannot_be_read_are_a_form_error(rules: str, site: Client, world: World) -> None:
+def test_malformed_rules_are_a_form_error(rules: str, site: Client, world: World) -> None:
     data = {"organization": world.developer.organization.pk, "name": "P", "rules": rules, "enabled": "on"}
 
     for url in (page_url(Policy, "add"), form_url(Policy.objects.get())):

@@ -1,4 +1,4 @@
-"""The log cannot be changed: not through the ORM, not through the admin site, not through SQL."""
+"""The log cannot be changed through the ORM, the admin site or SQL."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from django.test import RequestFactory
 from audit.models import Concern, Entry, ImmutableError, Leaf, PendingEntry
 from tests.admin.world import World
 
-# What the tests try to change in each table.
+# The column of each table that the tests try to change.
 COLUMNS: dict[Any, str] = {
     Entry: "event",
     Concern: "organization_id",
@@ -28,11 +28,11 @@ ORM: dict[str, Callable[[Any], Any]] = {
     "bulk update": lambda row: type(row).objects.bulk_update([row], [COLUMNS[type(row)]]),
 }
 SQL = ["UPDATE {} SET {} = 'x'", "DELETE FROM {}"]
-# The organization is part of the key of `Concern`, and Django's bulk update refuses keys by itself.
-WAYS = [(model, way) for model in EVIDENCE for way in ORM if (model, way) != (Concern, "bulk update")]
+# The organization is part of the primary key of `Concern`, which Django's bulk update refuses anyway.
+ORM_CASES = [(model, way) for model in EVIDENCE for way in ORM if (model, way) != (Concern, "bulk update")]
 
 
-@pytest.mark.parametrize(("model", "way"), WAYS)
+@pytest.mark.parametrize(("model", "way"), ORM_CASES)
 def test_the_orm_refuses(model: type[Model], way: str, world: World) -> None:
     row = model._default_manager.all()[0]
 
@@ -51,7 +51,7 @@ def test_the_database_refuses(model: type[Model], statement: str, world: World) 
     assert list(model._default_manager.values_list()) == before
 
 
-def test_the_admin_site_lets_nobody_write_it(world: World) -> None:
+def test_the_admin_site_cannot_write(world: World) -> None:
     request, page = RequestFactory().get("/"), admin.site._registry[Entry]
     request.user = world.administrator
     row = Entry.objects.all()[0]

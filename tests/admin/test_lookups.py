@@ -1,4 +1,4 @@
-"""Nothing can be read through the address of a list: not a secret letter by letter, not a crash."""
+"""The URL of a list page can neither reveal a secret, letter by letter, nor cause a server error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ from tests.world import sign_in
 
 REGISTERED = list(admin.site._registry)
 HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}
-ODD_QUERIES = [
+MALFORMED_QUERIES = [
     "o=999",
     "o=x.-.1",
     "p=-1",
@@ -46,8 +46,8 @@ ODD_QUERIES = [
     "__=1",
     "id__exact__exact__exact=1",
 ]
-ODD_VALUES = ["garbage", "%00", "", "9" * 30, "2026-13-45", "%F0%9F"]
-ODD_IDS = ["_00", "%00", "9" * 300, "x", "_", "_5F_00", "None", "..", "%20", "%F0%9F%98%80", "-1", "0"]
+MALFORMED_VALUES = ["garbage", "%00", "", "9" * 30, "2026-13-45", "%F0%9F"]
+MALFORMED_IDS = ["_00", "%00", "9" * 300, "x", "_", "_5F_00", "None", "..", "%20", "%F0%9F%98%80", "-1", "0"]
 DATE_PARTS = [
     ("9999", "12", "31"),
     ("9999", None, None),
@@ -62,7 +62,7 @@ DATE_PARTS = [
 
 
 def secret_paths(model: type[Model], hops: int = 2) -> Iterator[str]:
-    """Yield the paths to every secret column of the model and of those it hangs together with."""
+    """Yield the lookups of every secret column of the model and of related models."""
     for field in model._meta.get_fields():
         if field.name in HIDDEN and not field.is_relation:
             yield field.name
@@ -72,12 +72,12 @@ def secret_paths(model: type[Model], hops: int = 2) -> Iterator[str]:
 
 
 def fine(status: int) -> bool:
-    """Return whether it is a page, a redirect to one, or a refusal, and no crash."""
+    """Return whether the status is a page, a redirect or a client error, not a server error."""
     return status in (200, 302, 400, 403, 404)
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
-def test_no_secret_column_narrows_a_list(model: type[Model], site: Client, world: World) -> None:
+def test_lists_cannot_be_filtered_by_secret_columns(model: type[Model], site: Client, world: World) -> None:
     paths = set(secret_paths(model))
     assert model is not User or {"password", "session_tokens__digest", "developer__api_keys__digest"} <= paths
 
@@ -104,7 +104,7 @@ def test_no_secret_column_narrows_a_list(model: type[Model], site: Client, world
         ("auth_group", "user__password"),
     ],
 )
-def test_a_staff_member_cannot_guess_a_hash(path: str, prefix: str, lookup: str, world: World) -> None:
+def test_staff_cannot_guess_a_hash(path: str, prefix: str, lookup: str, world: World) -> None:
     app, model = path.split("_")
     browser = sign_in(world.administrator if app == "auth" else staff(f"{app}.view_{model}"))
     url = reverse(f"admin:{path}_changelist")
@@ -114,14 +114,14 @@ def test_a_staff_member_cannot_guess_a_hash(path: str, prefix: str, lookup: str,
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
-def test_what_a_list_offers_still_narrows_it(model: type[Model], site: Client, world: World) -> None:
+def test_the_filters_of_a_list_work(model: type[Model], site: Client, world: World) -> None:
     page = site.get(list_url(model))
     for spec in page.context["cl"].filter_specs:
         for choice in spec.choices(page.context["cl"]):
             assert site.get(list_url(model) + choice["query_string"]).status_code == 200
 
 
-def test_the_links_between_lists_still_work(site: Client, world: World) -> None:
+def test_the_links_between_lists_work(site: Client, world: World) -> None:
     html = site.get(reverse("admin:agents_agent_change", args=[world.agent.pk])).content.decode()
     links = [part.split('"')[0].replace("&amp;", "&") for part in html.split('href="')[1:] if "__id__exact" in part]
 
@@ -131,13 +131,15 @@ def test_the_links_between_lists_still_work(site: Client, world: World) -> None:
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
-def test_an_odd_address_of_a_list_is_no_crash(model: type[Model], site: Client, world: World) -> None:
+def test_a_malformed_query_of_a_list_is_not_a_server_error(model: type[Model], site: Client, world: World) -> None:
     site.raise_request_exception = False
     model_admin = admin.site._registry[model]
-    queries = list(ODD_QUERIES)
+    queries = list(MALFORMED_QUERIES)
     for spec in model_admin.list_filter:
         name = spec if isinstance(spec, str) else spec[0]
-        queries += [f"{name}{lookup}={value}" for lookup in ("__exact", "__gte", "__isempty") for value in ODD_VALUES]
+        queries += [
+            f"{name}{lookup}={value}" for lookup in ("__exact", "__gte", "__isempty") for value in MALFORMED_VALUES
+        ]
     for year, month, day in DATE_PARTS if model_admin.date_hierarchy else ():
         parts = {"year": year, "month": month, "day": day}
         queries.append("&".join(f"{model_admin.date_hierarchy}__{k}={v}" for k, v in parts.items() if v is not None))
@@ -152,9 +154,9 @@ def test_an_odd_address_of_a_list_is_no_crash(model: type[Model], site: Client, 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
 @pytest.mark.parametrize("page", ["change/", "history/", "delete/", ""])
-def test_an_odd_id_is_no_crash(page: str, model: type[Model], site: Client, world: World) -> None:
+def test_a_malformed_id_is_not_a_server_error(page: str, model: type[Model], site: Client, world: World) -> None:
     site.raise_request_exception = False
-    answers = {one: site.get(f"{list_url(model)}{one}/{page}").status_code for one in ODD_IDS}
+    answers = {one: site.get(f"{list_url(model)}{one}/{page}").status_code for one in MALFORMED_IDS}
 
     assert {one: status for one, status in answers.items() if not fine(status)} == {}
 
@@ -175,7 +177,7 @@ def test_an_odd_id_is_no_crash(page: str, model: type[Model], site: Client, worl
         "/admin/password_change/done/",
     ],
 )
-def test_the_site_s_other_addresses_do_not_crash(path: str, site: Client, world: World) -> None:
+def test_other_urls_of_the_site_cause_no_server_error(path: str, site: Client, world: World) -> None:
     site.raise_request_exception = False
 
     assert fine(site.get(path).status_code)
@@ -193,7 +195,9 @@ def test_the_site_s_other_addresses_do_not_crash(path: str, site: Client, world:
         {"action": "stop", "confirmed": "yes", "reason": "\0"},
     ],
 )
-def test_an_odd_action_is_no_crash_and_does_nothing(sent: dict[str, str], site: Client, world: World) -> None:
+def test_a_malformed_action_does_nothing_and_is_not_a_server_error(
+    sent: dict[str, str], site: Client, world: World
+) -> None:
     site.raise_request_exception = False
 
     answer = site.post(list_url(Agent), {"_selected_action": world.agent.pk, **sent})
@@ -203,7 +207,7 @@ def test_an_odd_action_is_no_crash_and_does_nothing(sent: dict[str, str], site: 
 
 
 @pytest.mark.parametrize("chosen", ["x", "9" * 40, "-1", "1.5", "\u0663", " ", "%00"])
-def test_a_chosen_row_that_cannot_exist_is_no_crash(chosen: str, site: Client) -> None:
+def test_a_malformed_selection_is_not_a_server_error(chosen: str, site: Client) -> None:
     for model in REGISTERED:
         for action in ("delete_selected", "revoke", "rotate", "stop", "suspend", "deactivate"):
             data = {"action": action, "_selected_action": chosen, "confirmed": "yes", "post": "yes", "reason": "Test."}

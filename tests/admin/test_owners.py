@@ -1,4 +1,4 @@
-"""Only superusers act on what belongs to a superuser, or to an organization whose developer is one."""
+"""Only superusers may act on rows that belong to a superuser or to a superuser's organization."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.world import sign_in
 
 @pytest.fixture
 def office(world: World) -> Client:
-    """An administrator with every permission on these rows, who is no superuser."""
+    """The browser of an administrator who has all permissions but is not a superuser."""
     models = ("consent.{}_consent", "tokens.{}_tokenfamily", "developers.{}_organization", "agents.{}_agent")
     names = [model.format(act) for model in models for act in ("view", "change")]
     return sign_in(staff(*names, *(f"policies.{act}_policy" for act in ("view", "add", "change", "delete"))))
@@ -51,7 +51,7 @@ def state(row: Model) -> Any:
         ("organization", "verify"),
     ],
 )
-def test_a_superuser_s_rows_are_spared(owner: str, name: str, action: str, office: Client, world: World) -> None:
+def test_rows_of_superusers_are_not_changed(owner: str, name: str, action: str, office: Client, world: World) -> None:
     row = row_of(world, name)
     is_theirs = owner == "developer" or name in ("consent", "family")
     promote(world.ada if owner == "ada" else world.developer.user)
@@ -65,19 +65,19 @@ def test_a_superuser_s_rows_are_spared(owner: str, name: str, action: str, offic
     ) is is_theirs
 
 
-def test_a_superuser_acts_on_them(site: Client, world: World) -> None:
+def test_a_superuser_can_act_on_them(site: Client, world: World) -> None:
     promote(world.developer.user)
     confirm(site, world.agent, "stop")
     assert state(world.agent)["stopped_at"]
 
 
-def test_a_superuser_s_agent_is_not_edited(office: Client, world: World) -> None:
+def test_a_superusers_agent_cannot_be_edited(office: Client, world: World) -> None:
     promote(world.developer.user)
     assert office.post(form_url(world.agent), {"name": "Mallory", "description": ""}).status_code == 403
     assert state(world.agent)["name"] == "SmartMail"
 
 
-def test_a_superuser_s_policy_is_neither_edited_nor_deleted(office: Client, world: World) -> None:
+def test_a_superusers_policy_can_be_neither_edited_nor_deleted(office: Client, world: World) -> None:
     policy = Policy.objects.get()
     promote(world.developer.user)
     data = {"name": "Nothing", "rules": "[]", "enabled": ""}
@@ -89,7 +89,7 @@ def test_a_superuser_s_policy_is_neither_edited_nor_deleted(office: Client, worl
     assert Policy.objects.get().name == "No payments"
 
 
-def test_no_policy_is_added_to_a_superuser_s_organization(office: Client, world: World) -> None:
+def test_no_policy_can_be_added_to_a_superusers_organization(office: Client, world: World) -> None:
     organization = Organization.objects.get()
     data = {"organization": organization.pk, "name": "Theirs", "rules": "[]", "enabled": "on"}
     promote(world.developer.user)
@@ -102,8 +102,8 @@ def test_no_policy_is_added_to_a_superuser_s_organization(office: Client, world:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-def test_every_page_names_the_people_that_its_rows_belong_to(model: type[Model]) -> None:
-    """A page that forgot them would let its next action through."""
+def test_every_page_declares_the_owners_of_its_rows(model: type[Model]) -> None:
+    """Without them, other administrators could act on rows of superusers."""
     owners = admin.site._registry[model].owners
     for field in model._meta.fields:
         if field.related_model is get_user_model():

@@ -1,4 +1,4 @@
-"""Every page of the admin site opens, shows no secret, and stays cheap."""
+"""Every admin page opens, shows no secret and needs few queries."""
 
 import re
 from typing import Any
@@ -24,7 +24,7 @@ from tests.world import sign_in
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "accounts", "developers", "agents", "policies", "consent", "tokens")
-# Tables of the machinery: nothing that an administrator could decide by, and much that an attacker would like to read.
+# Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
     Concern,
@@ -56,7 +56,7 @@ def form_url(row: Model) -> str:
 
 
 def secrets_of(row: Model) -> set[str]:
-    """Return what of the row must never be shown."""
+    """Return the values of the row that must never be shown."""
     found = set()
     for field in row._meta.get_fields():
         if field.name in SECRET_FIELDS:
@@ -72,7 +72,7 @@ def assert_hides(html: str, world: World, row: Model) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-def test_every_model_has_a_list_that_is_searched_cheaply_and_shows_no_secret(
+def test_every_list_can_be_searched_with_few_queries_and_shows_no_secret(
     model: type[Model], site: Client, world: World
 ) -> None:
     assert model in admin.site._registry
@@ -88,7 +88,7 @@ def test_every_model_has_a_list_that_is_searched_cheaply_and_shows_no_secret(
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-def test_every_row_opens_cheaply_and_shows_no_secret(model: type[Model], site: Client, world: World) -> None:
+def test_every_row_opens_with_few_queries_and_shows_no_secret(model: type[Model], site: Client, world: World) -> None:
     row = model._default_manager.all()[0]
 
     with CaptureQueriesContext(connection) as queries:
@@ -101,7 +101,7 @@ def test_every_row_opens_cheaply_and_shows_no_secret(model: type[Model], site: C
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)
-def test_a_secret_cannot_be_searched_for(model: type[Model]) -> None:
+def test_secrets_cannot_be_searched(model: type[Model]) -> None:
     for path in admin.site._registry[model].search_fields:
         assert path.lstrip("=^@").split("__")[-1] not in SECRET_FIELDS
 
@@ -128,14 +128,14 @@ def test_the_number_of_queries_does_not_grow_with_the_rows(site: Client, world: 
     assert len(queries) <= MAX_QUERIES
 
 
-def test_what_the_toolkit_has_and_we_do_not_use_is_not_offered(site: Client, world: World) -> None:
+def test_unused_models_of_the_toolkit_are_not_listed(site: Client, world: World) -> None:
     html = site.get(reverse("admin:index")).content.decode()
 
     assert "/admin/agents/agent/" in html
     assert "/admin/oauth2_provider/" not in html
 
 
-def test_signing_in_goes_through_the_throttled_and_logged_door(world: World, client: Client) -> None:
+def test_signing_in_uses_our_throttled_and_logged_page(world: World, client: Client) -> None:
     answer = client.get("/admin/")
     assert answer.status_code == 302
     assert answer["Location"].startswith("/admin/login/")
@@ -146,14 +146,14 @@ def test_signing_in_goes_through_the_throttled_and_logged_door(world: World, cli
     assert answer["Location"].startswith("/accounts/login/?next=")
 
 
-def test_django_s_own_sign_in_form_is_not_answered(world: World, client: Client) -> None:
+def test_djangos_own_sign_in_form_does_not_work(world: World, client: Client) -> None:
     answer = client.post("/admin/login/", {"username": world.administrator.email, "password": PASSWORD})
 
     assert answer["Location"].startswith("/accounts/login/?next=")
     assert "_auth_user_id" not in client.session
 
 
-def test_guessing_an_administrator_s_password_is_throttled(world: World, client: Client, settings: Any) -> None:
+def test_guessing_an_administrators_password_is_throttled(world: World, client: Client, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = "3/minute"
     door = "/accounts/login/?next=/admin/"
     guesses = [*(f"wrong {n}" for n in range(4)), PASSWORD]
@@ -165,18 +165,18 @@ def test_guessing_an_administrator_s_password_is_throttled(world: World, client:
     assert "_auth_user_id" not in client.session
 
 
-def test_a_person_who_is_no_administrator_is_refused(world: World) -> None:
+def test_a_user_who_is_not_an_administrator_is_refused(world: World) -> None:
     answer = sign_in(world.ada).get("/admin/", follow=True)
 
     assert answer.status_code == 403
 
 
-def test_an_administrator_who_may_only_look_is_offered_no_action(world: World) -> None:
+def test_actions_are_hidden_without_the_change_permission(world: World) -> None:
     html = sign_in(staff("agents.view_agent")).get(list_url(Agent)).content.decode()
 
     assert "SmartMail" in html
     assert "Stop selected" not in html
 
 
-def test_the_password_is_changed_where_it_is_logged(site: Client, world: World) -> None:
+def test_passwords_are_changed_on_our_logged_page(site: Client, world: World) -> None:
     assert site.get("/admin/password_change/")["Location"] == "/accounts/password/change/"

@@ -1,4 +1,4 @@
-"""Only superusers act on superusers, and no other administrator becomes one."""
+"""Only superusers may act on superusers, and no other administrator can become one."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission
@@ -17,7 +17,7 @@ GROUPS = ("auth.view_group", "auth.add_group", "auth.change_group", "auth.delete
 
 @pytest.fixture
 def clerk(world: World) -> User:
-    """An administrator with every permission on people and groups, who is no superuser."""
+    """An administrator who has all permissions on users and groups but is not a superuser."""
     return staff(*USERS, "accounts.add_user", "accounts.delete_user", *GROUPS)
 
 
@@ -30,14 +30,14 @@ def fresh(user: User) -> User:
     return User.objects.get(pk=user.pk)
 
 
-def test_a_superuser_is_not_deactivated_by_another_administrator(office: Client, world: World) -> None:
+def test_other_administrators_cannot_deactivate_a_superuser(office: Client, world: World) -> None:
     answer = confirm(office, world.administrator, "deactivate")
 
     assert fresh(world.administrator).is_active
     assert "only a superuser may act on a superuser" in answer.content.decode()
 
 
-def test_choosing_everybody_spares_the_superusers(office: Client, world: World) -> None:
+def test_acting_on_all_users_skips_superusers(office: Client, world: World) -> None:
     data = {"action": "deactivate", "_selected_action": world.ada.pk, "select_across": "1"}
 
     office.post(list_url(User), {**data, "confirmed": "yes", "reason": "Clean up."})
@@ -46,7 +46,7 @@ def test_choosing_everybody_spares_the_superusers(office: Client, world: World) 
     assert fresh(world.administrator).is_active
 
 
-def test_a_deactivated_superuser_is_not_reactivated_by_another_administrator(office: Client, world: World) -> None:
+def test_other_administrators_cannot_reactivate_a_superuser(office: Client, world: World) -> None:
     User.objects.filter(pk=world.administrator.pk).update(is_active=False)
 
     confirm(office, world.administrator, "reactivate")
@@ -54,7 +54,7 @@ def test_a_deactivated_superuser_is_not_reactivated_by_another_administrator(off
     assert not fresh(world.administrator).is_active
 
 
-def test_a_superuser_acts_on_superusers(site: Client, world: World) -> None:
+def test_a_superuser_can_act_on_superusers(site: Client, world: World) -> None:
     other = User.objects.create_superuser("second@example.com", "a-long-enough-passphrase")
 
     confirm(site, other, "deactivate")
@@ -63,7 +63,9 @@ def test_a_superuser_acts_on_superusers(site: Client, world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["administrator", "ada", "clerk"])
-def test_nobody_else_edits_a_person_or_their_access(name: str, office: Client, clerk: User, world: World) -> None:
+def test_other_administrators_cannot_edit_users_or_permissions(
+    name: str, office: Client, clerk: User, world: World
+) -> None:
     target = clerk if name == "clerk" else getattr(world, name)
     before = User.objects.filter(pk=target.pk).values()[0]
     everything = [str(pk) for pk in Permission.objects.values_list("pk", flat=True)]
@@ -76,14 +78,14 @@ def test_nobody_else_edits_a_person_or_their_access(name: str, office: Client, c
     assert "is_superuser" not in office.get(form_url(target)).content.decode().split("<form")[-1].split("input")[0]
 
 
-def test_nobody_else_adds_or_deletes_a_person(office: Client, world: World) -> None:
+def test_other_administrators_cannot_add_or_delete_users(office: Client, world: World) -> None:
     assert office.post(reverse("admin:accounts_user_add"), {"email": "new@example.com"}).status_code == 403
     delete = reverse("admin:accounts_user_delete", args=[world.administrator.pk])
     assert office.post(delete, {"post": "yes"}).status_code == 403
     assert fresh(world.administrator)
 
 
-def test_there_is_no_page_that_sets_another_s_password(office: Client, site: Client, world: World) -> None:
+def test_no_page_sets_another_users_password(office: Client, site: Client, world: World) -> None:
     path = f"/admin/accounts/user/{world.administrator.pk}/password/"
     before = world.administrator.password
 
@@ -94,7 +96,7 @@ def test_there_is_no_page_that_sets_another_s_password(office: Client, site: Cli
     assert fresh(world.administrator).password == before
 
 
-def test_nobody_else_touches_groups_even_their_own(office: Client, clerk: User) -> None:
+def test_other_administrators_cannot_edit_groups_not_even_their_own(office: Client, clerk: User) -> None:
     group = Group.objects.create(name="Clerks")
     clerk.groups.add(group)
     data = {"name": "Clerks", "permissions": [str(pk) for pk in Permission.objects.values_list("pk", flat=True)]}
@@ -107,7 +109,7 @@ def test_nobody_else_touches_groups_even_their_own(office: Client, clerk: User) 
     assert not Group.objects.filter(name="New").exists()
 
 
-def test_a_superuser_makes_groups(site: Client, world: World) -> None:
+def test_a_superuser_can_create_groups(site: Client, world: World) -> None:
     permission = Permission.objects.get(codename="view_agent")
 
     site.post(reverse("admin:auth_group_add"), {"name": "Clerks", "permissions": [str(permission.pk)]})

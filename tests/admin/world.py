@@ -1,4 +1,4 @@
-"""A site with a row of every model, all but one made by the services, and the secrets that were shown on the way."""
+"""A database with rows of every model, created by the services, and the secrets that were shown."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -43,11 +43,11 @@ class World:
     consent: Consent
     tokens: IssuedTokens
     shown: set[str] = field(default_factory=set)
-    """Every secret that was handed out."""
+    """Every secret that was returned."""
 
 
 def make_world() -> World:
-    """Make people, an agent with a live grant, and one row at least of everything else."""
+    """Create users, an agent with a live grant, and at least one row of every other model."""
     administrator = User.objects.create_superuser("root@example.com", PASSWORD)
     ada = register_user(actor=ANONYMOUS, email="ada@example.com", password=PASSWORD, name="Ada")
     registered = register_developer(actor=ANONYMOUS, name="Acme", email="dev@example.com", password=PASSWORD)
@@ -71,7 +71,7 @@ def make_world() -> World:
 
 
 def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, str]:
-    """Return an approved consent, its spent code, the newest tokens and the spent refresh token."""
+    """Return an approved consent, its used code, the newest tokens and the used refresh token."""
     pending = ask(agent)
     approval = approve_consent(actor=ANONYMOUS.acting_as("user", user.id), consent=pending, user=user)
     first = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
@@ -105,7 +105,7 @@ def _fill_the_rest(world: World) -> None:
 
 
 def staff(*permissions: str) -> User:
-    """Return an administrator who is no superuser and has these permissions ("agents.view_agent")."""
+    """Return an administrator with these permissions ("agents.view_agent") who is not a superuser."""
     user = User.objects.create_user("staff@example.com", PASSWORD, is_staff=True)
     for name in permissions:
         app, codename = name.split(".")

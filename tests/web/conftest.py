@@ -1,4 +1,4 @@
-"""People, a developer with an agent, and what the agent asked for."""
+"""Users, a developer with an agent, and the agent's requests for consent."""
 
 from collections.abc import Callable
 from functools import partial
@@ -46,13 +46,13 @@ def agent(world: Any, developer: Developer) -> Agent:
 
 @pytest.fixture
 def ask(world: Any, agent: Agent) -> Callable[..., Consent]:
-    """Return the function with which the agent asks for consent."""
+    """Return a function that requests consent for the agent."""
     return partial(world.ask, agent)
 
 
 @pytest.fixture
 def granted(world: Any, ask: Callable[..., Consent], ada: User) -> Consent:
-    """A connection of Ada's."""
+    """The consent that Ada granted to the agent."""
     return world.allow(ask(), ada)
 
 

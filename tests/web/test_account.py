@@ -1,4 +1,4 @@
-"""API sessions on the account page, and allauth's pages in our frame."""
+"""API sessions on the account page, and allauth's pages in our layout."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_ending_a_session_deletes_it(as_ada, ada):
     assert not ada.session_tokens.exists()
 
 
-def test_nobody_else_can_end_it(as_bob, ada):
+def test_another_user_cannot_end_a_session(as_bob, ada):
     opened = open_session(actor=as_user(ada), user=ada)
     theirs = as_bob.post(f"/account/sessions/{opened.session.id}/end")
     none = as_bob.post("/account/sessions/ses_0000/end")
@@ -32,7 +32,7 @@ def test_nobody_else_can_end_it(as_bob, ada):
     assert ada.session_tokens.exists()
 
 
-def test_looking_at_the_address_ends_nothing(as_ada, ada):
+def test_only_a_post_ends_a_session(as_ada, ada):
     opened = open_session(actor=as_user(ada), user=ada)
     assert as_ada.get(f"/account/sessions/{opened.session.id}/end")["Location"] == "/account"
     assert as_ada.put(f"/account/sessions/{opened.session.id}/end").status_code == 405
@@ -54,18 +54,18 @@ def test_account_pages_have_no_script(as_ada, path):
     assert b"<script" not in response.content
 
 
-def test_sign_in_comes_back_to_the_consent(client, ada, ask):
+def test_signing_in_returns_to_the_consent_page(client, ada, ask):
     url = f"/consent/{ask().id}"
     response = client.post("/accounts/login/", {"login": ada.email, "password": PASSWORD, "next": url})
     assert (response.status_code, response["Location"]) == (302, url)
 
 
-def test_sign_in_goes_nowhere_else(client, ada):
+def test_signing_in_does_not_redirect_to_other_sites(client, ada):
     form = {"login": ada.email, "password": PASSWORD, "next": "https://evil.example/"}
     assert client.post("/accounts/login/", form)["Location"] == "/dashboard"
 
 
-def test_a_wrong_password_is_said_in_the_error_summary(client, ada):
+def test_a_wrong_password_is_in_the_error_summary(client, ada):
     response = client.post("/accounts/login/", {"login": ada.email, "password": "wrong"})
     assert b'id="errors" tabindex="-1" autofocus' in response.content
 
@@ -84,7 +84,7 @@ def test_guesses_of_the_current_password_are_throttled_and_logged(as_ada, ada, s
     assert "Too many attempts" in change(as_ada, PASSWORD).content.decode()
 
 
-def test_a_change_is_limited_by_nothing_but_our_own_throttle(as_ada, ada):
+def test_allauth_does_not_throttle_password_changes(as_ada, ada):
     for number in range(12):
         answer = change(
             as_ada, PASSWORD if number == 0 else f"passphrase-number-{number}", f"passphrase-number-{number + 1}"
@@ -94,7 +94,7 @@ def test_a_change_is_limited_by_nothing_but_our_own_throttle(as_ada, ada):
 
 
 @pytest.mark.parametrize("headers", [{"X-Requested-With": "XMLHttpRequest"}, {"Accept": "application/json"}])
-def test_a_script_is_answered_with_the_page_and_never_with_the_password(as_ada, client, headers):
+def test_requests_from_scripts_get_the_page_without_the_password(as_ada, client, headers):
     secret = "what-was-typed-77"
     answers = [
         change(as_ada, secret, **headers),
@@ -106,7 +106,7 @@ def test_a_script_is_answered_with_the_page_and_never_with_the_password(as_ada, 
         assert secret not in answer.content.decode()
 
 
-def test_two_new_passwords_that_differ_are_told_in_our_words(as_ada):
+def test_two_different_new_passwords_are_an_error(as_ada):
     text = change(as_ada, PASSWORD, again="another-passphrase-8").content.decode()
     assert "You must type the same password each time." not in text
     assert "The two passwords do not match." in text

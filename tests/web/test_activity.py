@@ -1,4 +1,4 @@
-"""The person's own log: whole sentences, filters in the URL, nobody else's."""
+"""The activity page: the user's own log in sentences, with filters in the URL."""
 
 from datetime import timedelta
 from html import unescape
@@ -36,12 +36,12 @@ def text_of(client, **query) -> str:
     return unescape(response.content.decode())
 
 
-def test_tells_what_was_allowed(as_ada, say):
+def test_shows_what_was_allowed(as_ada, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:read", "email:send"])
     assert "SmartMail was allowed: Read your email and Send email as you." in text_of(as_ada)
 
 
-def test_a_denial_says_why_in_plain_words(as_ada, say):
+def test_a_denial_shows_the_reason(as_ada, say):
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
     assert "SmartMail was denied: Send email as you. You had not allowed this." in text_of(as_ada)
 
@@ -54,7 +54,7 @@ def test_a_denial_by_a_policy_names_it(as_ada, say, developer):
     assert "A policy of its developer denied this: No mail." in text_of(as_ada)
 
 
-def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
+def test_all_events_of_a_consent_are_sentences(as_ada, granted):
     as_ada.post(f"/connections/{granted.id}/revoke")
     text = text_of(as_ada)
     assert "You created your account." in text
@@ -62,23 +62,23 @@ def test_the_whole_life_of_a_consent_reads_as_sentences(as_ada, granted):
     assert "You revoked the access of SmartMail." in text
 
 
-def test_a_later_decision_says_what_it_changed(as_ada, ada, ask, world, granted):
+def test_a_later_decision_shows_what_changed(as_ada, ada, ask, world, granted):
     world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
     text = text_of(as_ada)
     assert "You changed what SmartMail may do. Added: See your profile. Removed: Send email as you." in text
     assert "Your new decision about SmartMail replaced your earlier one." in text
 
 
-def test_a_second_device_reads_as_the_same_as_before(as_ada, ada, ask, world, granted):
+def test_approving_the_same_scopes_again_is_described_as_such(as_ada, ada, ask, world, granted):
     world.allow(ask(), ada)
     assert "You allowed SmartMail to keep the same access: Read your email and Send email as you." in text_of(as_ada)
 
 
-def test_shows_nothing_about_another_person(as_bob, granted):
+def test_shows_nothing_about_other_users(as_bob, granted):
     assert "SmartMail" not in text_of(as_bob)
 
 
-def test_filters_narrow_and_stay_in_the_url(as_ada, granted, say, world, ask, developer, ada):
+def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, ask, developer, ada):
     other = make_agent(developer, name="Ledgerbot")
     world.allow(world.ask(other), ada)
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
@@ -87,7 +87,7 @@ def test_filters_narrow_and_stay_in_the_url(as_ada, granted, say, world, ask, de
     assert "was denied" in text_of(as_ada, outcome="denied")
 
 
-def test_days_are_whole_days_in_utc(as_ada, say):
+def test_dates_are_whole_days_in_utc(as_ada, say):
     with time_machine.travel("2026-03-10T23:59:59Z", tick=False):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
     assert "was allowed" in text_of(as_ada, since="2026-03-10", until="2026-03-10")
@@ -97,25 +97,25 @@ def test_days_are_whole_days_in_utc(as_ada, say):
 @pytest.mark.parametrize(
     "query", [{"since": "yesterday"}, {"outcome": "maybe"}, {"agent": "agt_0000"}, {"until": "9999-12-31"}]
 )
-def test_a_filter_that_makes_no_sense_is_no_error(as_ada, granted, query):
+def test_invalid_filters_are_ignored(as_ada, granted, query):
     text_of(as_ada, **query)
 
 
-def test_older_entries_are_a_page_away_and_keep_the_filters(as_ada, say, monkeypatch):
+def test_the_link_to_the_next_page_keeps_the_filters(as_ada, say, monkeypatch):
     monkeypatch.setattr("web.paging.PAGE_SIZE", 2)
     for _ in range(3):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
     assert "?outcome=allowed&cursor=log_" in text_of(as_ada, outcome="allowed")
 
 
-def test_needs_few_queries_however_much_happened(as_ada, say, django_assert_max_num_queries):
+def test_the_number_of_queries_does_not_grow_with_the_entries(as_ada, say, django_assert_max_num_queries):
     for _ in range(20):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
     with django_assert_max_num_queries(12):
         text_of(as_ada)
 
 
-def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
+def test_every_shown_event_has_a_sentence(as_ada, granted):
     with time_machine.travel(clock.now() + timedelta(minutes=1)):
         text = text_of(as_ada)
     assert not [event for event in Event if f"<bdi>{event}</bdi>" in text]
@@ -157,14 +157,14 @@ def test_a_person_is_only_told_events_that_have_a_sentence(as_ada, granted):
         ),
     ],
 )
-def test_says_who_did_it(as_ada, ada, agent, event, kind, metadata, words):
+def test_shows_who_acted(as_ada, ada, agent, event, kind, metadata, words):
     actor = Actor(kind, ada.id if kind == "user" else None)
     with transaction.atomic():
         record(Draft(event=event, actor=actor, user_id=ada.id, agent_id=agent.id, metadata=metadata))
     assert f"<bdi>{words}</bdi>" in text_of(as_ada)
 
 
-def test_an_administrators_revocation_is_told_as_such(as_ada, granted):
+def test_a_revocation_by_an_administrator_is_shown_as_such(as_ada, granted):
     from consent.services import revoke_consent
 
     revoke_consent(actor=Actor("administrator", "usr_admin"), consent=granted, reason="A complaint")
@@ -172,17 +172,17 @@ def test_an_administrators_revocation_is_told_as_such(as_ada, granted):
     assert "You ended" not in text_of(as_ada)
 
 
-def test_a_denial_after_a_revocation_does_not_say_whose_it_was(as_ada, say):
+def test_a_denial_after_a_revocation_does_not_show_who_revoked(as_ada, say):
     say(outcome=Outcome.DENIED, reason="consent_revoked", scopes=["email:send"])
     assert "Its access had been revoked." in text_of(as_ada)
 
 
 @pytest.mark.parametrize("event", [event for event in Event if event.startswith("user.")])
-def test_every_event_of_a_person_has_a_sentence(event):
+def test_every_user_event_has_a_sentence(event):
     assert str(SENTENCES[event])
 
 
-def test_a_name_with_a_percent_sign_is_no_template():
+def test_percent_signs_in_names_are_not_interpolated():
     entry = {"event": "made.up%(x)s", "outcome": "info", "reason": None, "agentName": "50%s", "scopeTitles": []}
     entry |= {"actor": {"kind": "user"}, "metadata": {}}
     assert sentence({**entry, "policyName": ""}) == "made.up%(x)s"
@@ -190,6 +190,6 @@ def test_a_name_with_a_percent_sign_is_no_template():
     assert sentence({**entry, "policyName": ""}) == "You did not allow the request of 50%s."
 
 
-def test_every_reason_of_a_denial_has_words():
+def test_every_denial_reason_has_a_text():
     assert set(Reason) - {"invalid_token", "policy_denied"} <= set(REASONS)
     assert all(str(words) for words in SENTENCES.values())

@@ -1,4 +1,4 @@
-"""A form that is sent after the session has ended: signing in leads to a page, never to a 405."""
+"""After a form is submitted without a session, signing in leads to a page and never to a 405."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from django.urls import URLResolver, get_resolver, reverse
 
 
 def pages() -> list[str]:
-    """Return the address of every page, with an id of the right shape."""
+    """Return the path of every page, with a well-formed id."""
     from web.urls import urlpatterns
 
     return [
@@ -19,13 +19,13 @@ def pages() -> list[str]:
 
 
 def sign_in_from(login_url: str, email: str, password: str) -> Any:
-    """Sign in at the page that a refused request led to, as a browser does, and follow it to the end."""
+    """Sign in at the URL to which a request was redirected, and follow all redirects."""
     browser = Client()
     form = {"login": email, "password": password, "next": login_url.partition("next=")[2]}
     return browser.post("/accounts/login/", form, follow=True)
 
 
-def test_every_page_that_takes_a_form_shows_something_after_signing_in(ada: Any, developer: Any, world: Any) -> None:
+def test_every_page_with_a_form_leads_to_a_page_after_signing_in(ada: Any, developer: Any, world: Any) -> None:
     answers = {path: Client().post(path) for path in pages()}
     asked = {path: answer["Location"] for path, answer in answers.items() if "login" in answer.get("Location", "")}
 
@@ -56,7 +56,7 @@ def test_ending_a_session_leads_to_the_sessions_after_signing_in(ada: Any, world
     assert (answer.status_code, answer.request["PATH_INFO"]) == (200, "/account")
 
 
-def test_revoking_leads_to_the_question_after_signing_in(ada: Any, granted: Any, world: Any) -> None:
+def test_revoking_leads_to_the_confirmation_after_signing_in(ada: Any, granted: Any, world: Any) -> None:
     path = f"/connections/{granted.id}/revoke"
     answer = sign_in_from(Client().post(path)["Location"], ada.email, world.PASSWORD)
 
@@ -66,7 +66,7 @@ def test_revoking_leads_to_the_question_after_signing_in(ada: Any, granted: Any,
 
 
 def every_path(patterns: Any, prefix: str = "/") -> Iterator[str]:
-    """Yield the path of each URL of the site, the admin's and the API's too, with something in the place of ids."""
+    """Yield the path of every URL of the site, with "1" in place of ids."""
     for one in patterns:
         path = prefix + re.sub(r"<[^>]*>|\(\?P.*?\)", "1", str(one.pattern)).strip("^$")
         if isinstance(one, URLResolver):
@@ -75,7 +75,7 @@ def every_path(patterns: Any, prefix: str = "/") -> Iterator[str]:
             yield path
 
 
-def test_no_address_of_the_site_ends_in_a_405_after_signing_in(ada: Any, world: Any) -> None:
+def test_no_url_ends_in_a_405_after_signing_in(ada: Any, world: Any) -> None:
     type(ada).objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
     paths = [path for path in every_path(get_resolver().url_patterns) if "(" not in path]
     signed_in = Client()

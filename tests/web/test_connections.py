@@ -1,4 +1,4 @@
-"""What a person has allowed: the list, one of it, and its end."""
+"""The pages of a user's connections: the list, one connection, and revoking it."""
 
 import re
 from datetime import timedelta
@@ -17,21 +17,21 @@ from developers.services import suspend_organization
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
-def test_pages_of_a_person_ask_for_sign_in(client, db, path):
+def test_pages_of_a_user_require_sign_in(client, db, path):
     response = client.get(path)
     assert response.status_code == 302
     assert response["Location"] == f"/accounts/login/?next={path}"
 
 
-def test_the_dashboard_is_the_connections(as_ada):
+def test_the_dashboard_redirects_to_the_connections(as_ada):
     assert as_ada.get("/dashboard")["Location"] == "/connections"
 
 
-def test_without_connections_the_page_says_what_will_be_there(as_ada):
+def test_an_empty_list_says_so(as_ada):
     assert "No connections" in as_ada.get("/connections").content.decode()
 
 
-def test_a_card_tells_developer_highest_risk_and_times(as_ada, granted):
+def test_a_card_shows_developer_highest_risk_and_times(as_ada, granted):
     text = as_ada.get("/connections").content.decode()
     assert "SmartMail" in text
     assert "Acme Robotics" in text
@@ -40,11 +40,11 @@ def test_a_card_tells_developer_highest_risk_and_times(as_ada, granted):
     assert granted.expires_at.strftime("%Y-%m-%dT%H:%M:%S") in text
 
 
-def test_lists_nothing_of_another_person(as_bob, granted):
+def test_does_not_list_connections_of_other_users(as_bob, granted):
     assert "SmartMail" not in as_bob.get("/connections").content.decode()
 
 
-def test_an_agent_that_was_allowed_twice_is_listed_once(as_ada, ada, ask, world, granted):
+def test_an_agent_allowed_twice_is_listed_once(as_ada, ada, ask, world, granted):
     latest = world.allow(ask(scopes=["profile:read"]), ada)
     for path in ("/connections", "/connections?show=ended"):
         shown = [one.consent.id for one in as_ada.get(path).context["connections"]]
@@ -54,7 +54,7 @@ def test_an_agent_that_was_allowed_twice_is_listed_once(as_ada, ada, ask, world,
     assert latest.decided_at.strftime("%Y-%m-%dT%H:%M:%S") in text
 
 
-def test_a_link_to_a_replaced_consent_leads_to_the_connection_and_revokes_all_of_it(as_ada, ada, ask, world, granted):
+def test_a_link_to_a_replaced_consent_shows_and_revokes_the_current_connection(as_ada, ada, ask, world, granted):
     world.allow(ask(), ada)
     latest = world.allow(ask(), ada)
     answer = as_ada.get(f"/connections/{granted.id}")
@@ -64,19 +64,19 @@ def test_a_link_to_a_replaced_consent_leads_to_the_connection_and_revokes_all_of
     assert latest.status == "revoked"
 
 
-def test_pending_requests_are_no_connections(as_ada, ask, ada):
+def test_pending_requests_are_not_listed(as_ada, ask, ada):
     ask(user_id=ada.id)
     assert "SmartMail" not in as_ada.get("/connections").content.decode()
 
 
-def test_an_expired_connection_moves_to_the_past_ones(world, ada, granted):
+def test_an_expired_connection_is_listed_as_ended(world, ada, granted):
     with time_machine.travel(clock.now() + timedelta(days=31)):
         client = world.sign_in(ada)
         assert "SmartMail" not in client.get("/connections").content.decode()
         assert "Expired" in client.get("/connections?show=ended").content.decode()
 
 
-def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
+def test_a_connection_shows_what_the_agent_may_do_now(as_ada, granted, agent):
     update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": ["email:read"]})
     text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
     assert text.index("What this agent may do for you") < text.index("Read your email")
@@ -84,7 +84,7 @@ def test_a_connection_shows_what_it_may_do_now(as_ada, granted, agent):
 
 
 @pytest.mark.parametrize("who", ["agent", "organization"])
-def test_a_suspension_is_told(as_ada, granted, agent, who):
+def test_a_suspension_is_shown(as_ada, granted, agent, who):
     if who == "agent":
         update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
     else:
@@ -94,13 +94,13 @@ def test_a_suspension_is_told(as_ada, granted, agent, who):
 
 
 @pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])
-def test_somebody_elses_connection_looks_like_none(as_bob, granted, path):
+def test_another_users_connection_looks_like_one_that_does_not_exist(as_bob, granted, path):
     theirs, none = as_bob.get(path.format(granted.id)), as_bob.get(path.format("cns_0000"))
     assert theirs.status_code == none.status_code == 404
     assert theirs.content == none.content
 
 
-def test_revoking_takes_one_confirmation(as_ada, granted):
+def test_revoking_needs_a_confirmation(as_ada, granted):
     url = f"/connections/{granted.id}/revoke"
     assert "Revoke access for SmartMail?" in as_ada.get(url).content.decode()
     granted.refresh_from_db()
@@ -112,12 +112,12 @@ def test_revoking_takes_one_confirmation(as_ada, granted):
     assert "can no longer act for you" in as_ada.get("/connections").content.decode()
 
 
-def test_revoking_twice_is_no_error(as_ada, granted):
+def test_revoking_twice_is_not_an_error(as_ada, granted):
     url = f"/connections/{granted.id}/revoke"
     assert [as_ada.post(url).status_code for _ in range(2)] == [303, 303]
 
 
-def test_nobody_else_can_revoke(as_bob, granted):
+def test_another_user_cannot_revoke(as_bob, granted):
     assert as_bob.post(f"/connections/{granted.id}/revoke").status_code == 404
     granted.refresh_from_db()
     assert granted.status == "approved"
@@ -131,7 +131,7 @@ def test_revoking_needs_a_csrf_token(ada, granted):
     assert granted.status == "approved"
 
 
-def test_a_refused_request_cannot_be_revoked(as_ada, ask):
+def test_a_denied_request_cannot_be_revoked(as_ada, ask):
     consent = ask()
     as_ada.post(f"/consent/{consent.id}", {"decision": "deny"})
     assert as_ada.post(f"/connections/{consent.id}/revoke").status_code == 409
@@ -156,11 +156,13 @@ def test_long_lists_are_paged_without_gaps(as_ada, ada, developer, world, monkey
 
 
 @pytest.mark.parametrize("cursor", ["\x00", "é", "x" * 500, "%", "' OR 1=1"])
-def test_a_strange_cursor_is_no_error(as_ada, granted, cursor):
+def test_an_invalid_cursor_is_ignored(as_ada, granted, cursor):
     assert as_ada.get("/connections", {"cursor": cursor}).status_code == 200
 
 
-def test_needs_few_queries_however_many_connections(as_ada, ada, developer, world, django_assert_max_num_queries):
+def test_the_number_of_queries_does_not_grow_with_the_connections(
+    as_ada, ada, developer, world, django_assert_max_num_queries
+):
     for _ in range(5):
         world.allow(world.ask(world.make_agent(developer)), ada)
     with django_assert_max_num_queries(12):
@@ -171,38 +173,38 @@ NAMES = {"agent": "Claude \u2714 Checked by AgentGate", "developer": "Google \u2
 
 
 @pytest.fixture
-def posing(ada, developer, world):
+def impostor(ada, developer, world):
     Organization.objects.filter(id=developer.organization_id).update(name=NAMES["developer"])
     return world.allow(world.ask(world.make_agent(developer, name=NAMES["agent"])), ada)
 
 
-def own_words(page: str) -> str:
-    """Return the main part of the page without the fences, each of which marks a name that its owner chose."""
+def without_names(page: str) -> str:
+    """Return the main part of the page without the marked names, which their owners chose."""
     main = page[page.index("<main") : page.index("</main>")]
     return re.sub(r'<bdi class="named">.*?</bdi>|<span class="visually-hidden">.*?</span>', "", main)
 
 
 @pytest.mark.parametrize("is_verified", [True, False])
-def test_names_are_fenced_and_the_badge_is_ours(as_ada, posing, developer, is_verified):
+def test_names_are_marked_and_cannot_imitate_the_badge(as_ada, impostor, developer, is_verified):
     Organization.objects.filter(id=developer.organization_id).update(is_verified=is_verified)
-    for path in ("/connections", f"/connections/{posing.id}"):
-        page = own_words(as_ada.get(path).content.decode())
+    for path in ("/connections", f"/connections/{impostor.id}"):
+        page = without_names(as_ada.get(path).content.decode())
         assert "\u2714" not in page
         assert ("badge--good" in page, "badge--warn" in page) == (is_verified, not is_verified)
 
 
-def test_a_client_that_registered_itself_carries_the_badge_of_no_developer(as_ada, ada, world):
+def test_a_client_that_registered_itself_has_no_verified_badge(as_ada, ada, world):
     metadata = {"client_name": NAMES["agent"], "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
     client = Client().post("/oauth/register", metadata, content_type="application/json").json()
     agent = Agent.objects.get(client_id=client["client_id"])
     world.allow(world.ask(agent, code_challenge="x" * 43), ada)
-    page = own_words(as_ada.get("/connections").content.decode())
+    page = without_names(as_ada.get("/connections").content.decode())
     assert "\u2714" not in page
     assert "This program registered itself" in page
     assert "Developer not verified" in page
 
 
-def test_the_screen_promises_consent_and_not_a_question_for_each_act(as_ada, ask):
+def test_the_consent_page_does_not_promise_to_ask_before_each_action(as_ada, ask):
     page = as_ada.get(f"/consent/{ask().id}").content.decode()
     assert "An agent can act for you only with your consent." in page
     assert "asks before" not in page

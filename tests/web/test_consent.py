@@ -1,4 +1,4 @@
-"""The consent page: what it shows, who may decide, and each way in which it can be over."""
+"""The consent page: what it shows, who may decide, and how a request ends."""
 
 from datetime import timedelta
 from html import unescape
@@ -29,7 +29,7 @@ def page(client: Client, consent) -> str:
     return unescape(response.content.decode())
 
 
-def test_asks_for_sign_in_and_comes_back(client, ask):
+def test_requires_sign_in_and_returns(client, ask):
     consent = ask()
     response = client.get(url(consent))
     assert response.status_code == 302
@@ -37,7 +37,7 @@ def test_asks_for_sign_in_and_comes_back(client, ask):
     assert parse_qs(urlsplit(response["Location"]).query)["next"] == [url(consent)]
 
 
-def test_names_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
+def test_shows_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
     assert '<bdi class="named">SmartMail</bdi>, an AI agent, asks to act for you' in text
     assert 'Developer: <bdi class="named">Acme Robotics</bdi>' in text
@@ -49,19 +49,19 @@ def test_names_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
 
 @pytest.fixture
 def verified(developer):
-    """The developer, whom an administrator has verified."""
+    """The developer, verified by an administrator."""
     verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
     return developer
 
 
-def test_a_verified_developer_is_called_verified_and_what_was_checked_is_said(as_ada, ask, verified):
+def test_a_verified_developer_has_a_badge_that_says_what_was_checked(as_ada, ask, verified):
     text = page(as_ada, ask())
     assert "Verified developer" in text
     assert "An administrator of this server has checked who this developer is, but not the agent" in text
     assert "We have not checked who is behind this agent" not in text
 
 
-def test_invisible_and_bidi_characters_of_names_never_reach_the_page(as_ada, ask, developer):
+def test_invisible_and_bidi_characters_in_names_are_removed(as_ada, ask, developer):
     name = f"Safe{RIGHT_TO_LEFT_OVERRIDE}\u200bMail\u0007"
     consent = world.ask(make_agent(developer, name=name), reason=f"Please{RIGHT_TO_LEFT_OVERRIDE} trust me")
     text = page(as_ada, consent)
@@ -70,7 +70,7 @@ def test_invisible_and_bidi_characters_of_names_never_reach_the_page(as_ada, ask
     assert not {RIGHT_TO_LEFT_OVERRIDE, "\u200b", "\u0007"} & set(text)
 
 
-def test_markup_in_names_is_text(as_ada, ask, developer):
+def test_markup_in_names_is_escaped(as_ada, ask, developer):
     consent = world.ask(make_agent(developer, name="<script>alert(1)</script>"))
     assert b"<script" not in as_ada.get(url(consent)).content
 
@@ -81,7 +81,7 @@ def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
     assert "We have not checked this" in text
 
 
-def test_says_what_happens_when_you_are_away_and_when_it_ends_before_the_scopes(as_ada, ask):
+def test_shows_access_while_away_and_the_expiry_date_before_the_scopes(as_ada, ask):
     with time_machine.travel("2026-11-01T12:00:00Z", tick=False):
         text = page(as_ada, ask())
     assert text.index("While you are away") < text.index("1 December 2026") < text.index("Read your email")
@@ -95,26 +95,26 @@ def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified)
     assert text.index("The agent says it needs") < text.index("Optional") < text.index("busy and free")
 
 
-def test_each_scope_says_what_it_can_and_cannot_do_and_its_risk_in_words(as_ada, ask):
+def test_each_scope_shows_what_it_can_and_cannot_do_and_its_risk(as_ada, ask):
     text = page(as_ada, ask(scopes=["email:send"]))
     assert "Send new mail and replies from your address." in text
     assert "Cannot read or delete mail." in text
     assert "High risk" in text
 
 
-def test_promises_no_question_each_time_because_verify_asks_none(as_ada, ask):
+def test_does_not_promise_to_ask_each_time_because_verify_does_not(as_ada, ask):
     text = page(as_ada, ask(scopes=["payments:charge"]))
     assert "Charge your card." in text
     assert "asking you each time" not in text
 
 
-def test_a_loopback_address_carries_a_warning(as_ada, ask, developer):
+def test_a_loopback_redirect_shows_a_warning(as_ada, ask, developer):
     local = make_agent(developer, redirect_uris=["http://localhost/callback"])
     assert "a program on this computer" in page(as_ada, world.ask(local, redirect_uri="http://localhost:4444/callback"))
     assert "a program on this computer" not in page(as_ada, ask())
 
 
-def test_allowing_a_part_leaves_to_the_agent_with_a_code(as_ada, ask, ada):
+def test_allowing_some_scopes_redirects_to_the_agent_with_a_code(as_ada, ask, ada):
     consent = ask(state="a b")
     response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
     assert response.status_code == 303
@@ -127,7 +127,7 @@ def test_allowing_a_part_leaves_to_the_agent_with_a_code(as_ada, ask, ada):
     assert (consent.status, consent.granted_scopes, consent.user) == ("approved", ["email:read"], ada)
 
 
-def test_a_double_click_is_answered_with_the_same_code(as_ada, ask):
+def test_a_double_click_returns_the_same_code(as_ada, ask):
     url = f"/consent/{ask().id}"
     click = {"decision": "allow", "scopes": ["email:read"]}
 
@@ -138,7 +138,7 @@ def test_a_double_click_is_answered_with_the_same_code(as_ada, ask):
     assert as_ada.post(url, {"decision": "deny"}).status_code == 409
 
 
-def test_refusing_leaves_to_the_agent_with_access_denied(as_ada, ask):
+def test_denying_redirects_to_the_agent_with_access_denied(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "deny"})
     assert response.status_code == 303
@@ -147,7 +147,7 @@ def test_refusing_leaves_to_the_agent_with_access_denied(as_ada, ask):
     assert consent.status == "denied"
 
 
-def test_a_private_use_scheme_is_left_to_as_well(as_ada, ask, developer):
+def test_redirects_to_a_private_use_scheme(as_ada, ask, developer):
     app = make_agent(developer, redirect_uris=["com.example.app:/done"])
     consent = world.ask(app, redirect_uri="com.example.app:/done", state="s" * 3000)
     assert "form-action 'self' com.example.app:;" in as_ada.get(url(consent))["Content-Security-Policy"]
@@ -176,7 +176,7 @@ def test_a_scope_that_was_not_requested_is_refused(as_ada, ask):
     assert consent.status == "pending"
 
 
-def test_a_post_without_a_csrf_token_decides_nothing(ada, ask):
+def test_a_post_without_a_csrf_token_is_refused(ada, ask):
     consent = ask()
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(ada)
@@ -191,7 +191,7 @@ def test_other_methods_are_refused(as_ada, ask, method):
     assert getattr(as_ada, method)(url(ask())).status_code == 405
 
 
-def test_looking_decides_nothing(as_ada, ask):
+def test_a_get_request_decides_nothing(as_ada, ask):
     consent = ask()
     as_ada.get(url(consent), {"decision": "allow", "scopes": "email:read"})
     consent.refresh_from_db()
@@ -199,14 +199,14 @@ def test_looking_decides_nothing(as_ada, ask):
     assert not AuthorizationCode.objects.exists()
 
 
-def test_a_request_for_somebody_else_looks_like_one_that_does_not_exist(as_ada, ask, bob):
+def test_a_request_for_another_user_looks_like_one_that_does_not_exist(as_ada, ask, bob):
     for_bob = ask(user_id=bob.id)
     absent = Consent(id="cns_0000")
     for decision in ({}, {"decision": "deny"}, {"decision": "allow", "scopes": ["email:read"]}):
         answers = [as_ada.post(url(one), decision) if decision else as_ada.get(url(one)) for one in (for_bob, absent)]
         assert [answer.status_code for answer in answers] == [404, 404]
         bodies = [
-            _without_what_differs(answer.content.decode(), one)
+            _without_id_and_token(answer.content.decode(), one)
             for answer, one in zip(answers, (for_bob, absent), strict=True)
         ]
         assert bodies[0] == bodies[1]
@@ -214,19 +214,19 @@ def test_a_request_for_somebody_else_looks_like_one_that_does_not_exist(as_ada, 
     assert for_bob.status == "pending"
 
 
-def _without_what_differs(body: str, consent) -> str:
+def _without_id_and_token(body: str, consent) -> str:
     lines = body.replace(consent.id, "").splitlines()
     return "\n".join(line for line in lines if "csrfmiddlewaretoken" not in line)
 
 
-def test_what_another_person_decided_looks_absent(as_ada, ask, bob):
+def test_a_request_that_another_user_decided_is_not_found(as_ada, ask, bob):
     consent = ask()
     allow(consent, bob)
     assert as_ada.get(url(consent)).status_code == 404
     assert as_ada.post(url(consent), {"decision": "deny"}).status_code == 404
 
 
-def test_a_decided_request_says_so(as_ada, granted):
+def test_a_decided_request_cannot_be_decided_again(as_ada, granted):
     for response in (as_ada.get(url(granted)), as_ada.post(url(granted), {"decision": "deny"})):
         assert response.status_code == 409
         assert "You have already answered this request" in response.content.decode()
@@ -234,7 +234,7 @@ def test_a_decided_request_says_so(as_ada, granted):
     assert granted.status == "approved"
 
 
-def test_an_expired_request_says_so_and_grants_nothing(as_ada, ask):
+def test_an_expired_request_cannot_be_allowed(as_ada, ask):
     consent = ask()
     with time_machine.travel(clock.now() + timedelta(minutes=11)):
         form = {"decision": "allow", "scopes": ["email:read"]}
@@ -254,7 +254,7 @@ def test_a_suspended_agent_cannot_be_allowed(as_ada, ask, agent):
     assert consent.status == "pending"
 
 
-def test_is_not_kept_framed_or_scripted(as_ada, ask):
+def test_is_not_cached_framed_or_scripted(as_ada, ask):
     response = as_ada.get(url(ask()))
     assert "no-store" in response["Cache-Control"]
     assert response["X-Frame-Options"] == "DENY"
@@ -268,11 +268,11 @@ def test_is_not_kept_framed_or_scripted(as_ada, ask):
     assert " style=" not in body
 
 
-def test_only_this_page_lets_a_form_leave_the_site(as_ada, granted):
+def test_only_this_page_may_submit_a_form_to_another_site(as_ada, granted):
     assert "form-action 'self';" in f"{as_ada.get('/connections')['Content-Security-Policy']};"
 
 
-def test_weighs_at_most_80_kilobytes_with_every_scope(as_ada, ask):
+def test_is_smaller_than_80_kilobytes_with_every_scope(as_ada, ask):
     from resources.catalogue import catalogue
 
     everything = list(catalogue())

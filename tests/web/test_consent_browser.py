@@ -1,4 +1,4 @@
-"""A request that was started at /oauth/authorize belongs to one browser; a link of the JSON door to any."""
+"""A request from /oauth/authorize belongs to one browser. A link from the JSON API opens in any."""
 
 import threading
 from datetime import timedelta
@@ -30,13 +30,13 @@ def oauth_client(developer):
 
 
 def start(oauth_client, browser, **changes) -> Consent:
-    """Let the agent send the browser to the authorization endpoint."""
+    """Redirect the browser to the authorization endpoint, and return the pending consent."""
     answer = oauth_client.authorize(browser, **changes)
     assert answer.status_code == 303, answer.content
     return Consent.objects.get(id=answer["Location"].rpartition("/")[2])
 
 
-def assert_is_turned_away(response) -> None:
+def assert_other_browser_is_refused(response) -> None:
     text = response.content.decode()
     assert response.status_code == 403
     assert "This request was started in another browser" in text
@@ -45,35 +45,35 @@ def assert_is_turned_away(response) -> None:
     assert "no-store" in response["Cache-Control"]
 
 
-def test_the_browser_that_started_it_decides_it(oauth_client, as_ada):
+def test_the_browser_that_started_a_request_can_decide_it(oauth_client, as_ada):
     consent = start(oauth_client, as_ada)
     assert as_ada.get(f"/consent/{consent.id}").status_code == 200
     assert "code=" in as_ada.post(f"/consent/{consent.id}", ALLOW)["Location"]
 
 
-def test_another_browser_of_the_same_person_is_told_to_start_again(oauth_client, as_ada, ada):
+def test_another_browser_of_the_same_user_must_start_again(oauth_client, as_ada, ada):
     consent = start(oauth_client, as_ada)
     other = world.sign_in(ada)
-    assert_is_turned_away(other.get(f"/consent/{consent.id}"))
+    assert_other_browser_is_refused(other.get(f"/consent/{consent.id}"))
     for decision in (ALLOW, {"decision": "deny"}, {"decision": "allow"}):
-        assert_is_turned_away(other.post(f"/consent/{consent.id}", decision))
+        assert_other_browser_is_refused(other.post(f"/consent/{consent.id}", decision))
     consent.refresh_from_db()
     assert consent.status == "pending"
 
 
-def test_it_is_told_before_anyone_signs_in(oauth_client, as_ada):
+def test_another_browser_is_refused_before_signing_in(oauth_client, as_ada):
     consent = start(oauth_client, as_ada)
-    assert_is_turned_away(Client().get(f"/consent/{consent.id}"))
+    assert_other_browser_is_refused(Client().get(f"/consent/{consent.id}"))
 
 
-def test_a_victim_who_is_sent_the_attackers_request_cannot_allow_it(oauth_client, as_bob, as_ada):
+def test_a_victim_cannot_allow_a_request_that_an_attacker_started(oauth_client, as_bob, as_ada):
     consent = start(oauth_client, as_bob)
     start(oauth_client, as_ada)
-    assert_is_turned_away(as_ada.get(f"/consent/{consent.id}"))
-    assert_is_turned_away(as_ada.post(f"/consent/{consent.id}", ALLOW))
+    assert_other_browser_is_refused(as_ada.get(f"/consent/{consent.id}"))
+    assert_other_browser_is_refused(as_ada.post(f"/consent/{consent.id}", ALLOW))
 
 
-def test_a_stolen_click_is_not_answered_in_another_browser(oauth_client, as_ada, ada):
+def test_a_repeated_decision_is_refused_in_another_browser(oauth_client, as_ada, ada):
     consent = start(oauth_client, as_ada)
     assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
     assert world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW).status_code == 403
@@ -85,7 +85,7 @@ def test_several_requests_in_one_browser_stay_open(oauth_client, as_ada):
         assert as_ada.get(f"/consent/{consent.id}").status_code == 200
 
 
-def test_signing_in_on_the_way_keeps_the_browser(oauth_client, ada):
+def test_signing_in_keeps_the_browser_cookie(oauth_client, ada):
     browser = Client()
     consent = start(oauth_client, browser)
     assert urlsplit(browser.get(f"/consent/{consent.id}")["Location"]).path == reverse("account_login")
@@ -93,7 +93,7 @@ def test_signing_in_on_the_way_keeps_the_browser(oauth_client, ada):
     assert browser.get(f"/consent/{consent.id}").status_code == 200
 
 
-def test_the_cookie_is_for_this_host_and_for_no_script(oauth_client, as_ada, settings):
+def test_the_cookie_is_host_only_secure_and_http_only(oauth_client, as_ada, settings):
     settings.SESSION_COOKIE_SECURE, settings.BROWSER_COOKIE_NAME = True, "__Host-browser"
     cookie = oauth_client.authorize(as_ada).cookies["__Host-browser"]
     assert (cookie["path"], cookie["domain"], cookie["samesite"]) == ("/", "", "Lax")
@@ -101,7 +101,7 @@ def test_the_cookie_is_for_this_host_and_for_no_script(oauth_client, as_ada, set
     assert len(cookie.value) == 43
 
 
-def test_the_database_holds_only_its_digest(oauth_client, as_ada):
+def test_only_the_digest_of_the_cookie_is_stored(oauth_client, as_ada):
     consent = start(oauth_client, as_ada)
     value = as_ada.cookies[COOKIE].value
     assert len(consent.browser_digest) == 64
@@ -109,20 +109,20 @@ def test_the_database_holds_only_its_digest(oauth_client, as_ada):
 
 
 @pytest.mark.parametrize("value", ["", "x", "x" * 43, "\u00e9" * 43, "x" * 5000])
-def test_a_made_up_cookie_opens_nothing(oauth_client, as_ada, value):
+def test_an_invalid_cookie_is_refused(oauth_client, as_ada, value):
     consent = start(oauth_client, as_ada)
     as_ada.cookies[COOKIE] = value
-    assert_is_turned_away(as_ada.get(f"/consent/{consent.id}"))
+    assert_other_browser_is_refused(as_ada.get(f"/consent/{consent.id}"))
 
 
-def test_a_link_of_the_json_door_opens_in_any_browser(as_ada, ask):
+def test_a_link_from_the_json_api_opens_in_any_browser(as_ada, ask):
     consent = ask()
     assert as_ada.get(f"/consent/{consent.id}").status_code == 200
     assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_the_api_decides_with_a_session_token_but_not_with_another_browsers_session(oauth_client, as_bob, ada, verb):
+def test_the_api_accepts_a_session_token_but_not_another_browsers_session(oauth_client, as_bob, ada, verb):
     path = f"/api/v1/consent/{start(oauth_client, as_bob).id}/{verb}"
     refused = world.sign_in(ada).post(path, {}, content_type="application/json")
     assert (refused.status_code, refused.json()["code"]) == (403, "other_browser")
@@ -131,7 +131,7 @@ def test_the_api_decides_with_a_session_token_but_not_with_another_browsers_sess
     assert Client().post(path, {}, content_type="application/json", headers=headers).status_code == 200
 
 
-def test_the_api_with_the_session_of_the_right_browser(oauth_client, as_ada):
+def test_the_api_accepts_the_session_of_the_same_browser(oauth_client, as_ada):
     path = f"/api/v1/consent/{start(oauth_client, as_ada).id}/approve"
     assert as_ada.post(path, {}, content_type="application/json").status_code == 200
 
@@ -152,25 +152,25 @@ def test_a_pushed_request_belongs_to_the_first_browser_that_opens_it(pushing_cli
     assert refused.status_code == 403
     assert "started in another browser" in refused.content.decode()
     assert '<body class="flow">' in refused.content.decode()
-    assert_is_turned_away(as_bob.get(location))
+    assert_other_browser_is_refused(as_bob.get(location))
     assert visit(pushing_client, as_ada, uri)["Location"] == location
     assert parse_qs(urlsplit(as_ada.post(location, ALLOW)["Location"]).query)["code"]
 
 
-def test_a_pushed_request_that_no_browser_has_opened_is_no_link(oauth_client, as_ada):
+def test_a_pushed_request_cannot_be_opened_by_its_consent_link_alone(oauth_client, as_ada):
     consent_id = push(oauth_client).json()["request_uri"].rpartition(":")[2]
-    assert_is_turned_away(as_ada.get(f"/consent/{consent_id}"))
-    assert_is_turned_away(as_ada.post(f"/consent/{consent_id}", ALLOW))
+    assert_other_browser_is_refused(as_ada.get(f"/consent/{consent_id}"))
+    assert_other_browser_is_refused(as_ada.post(f"/consent/{consent_id}", ALLOW))
 
 
-def test_an_expired_request_of_another_browser_is_still_turned_away(oauth_client, as_ada, ada):
+def test_an_expired_request_of_another_browser_is_refused(oauth_client, as_ada, ada):
     consent = start(oauth_client, as_ada)
     with time_machine.travel(clock.now() + timedelta(minutes=11)):
-        assert_is_turned_away(world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW))
+        assert_other_browser_is_refused(world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_browsers_that_open_a_pushed_request_at_once_one_gets_it():
+def test_only_one_of_many_browsers_can_open_a_pushed_request():
     oauth_client = make_client(world.make_developer("dev@example.com", "Acme"))
     consent_id = push(oauth_client).json()["request_uri"].rpartition(":")[2]
     start_together, outcomes = threading.Barrier(8), []

@@ -1,4 +1,4 @@
-"""A request that was fine when it was made and is no longer: a withdrawn address, a suspended agent or organization."""
+"""Requests that became invalid: the redirect URI was removed, or the agent or an organization was suspended."""
 
 import threading
 import time
@@ -22,21 +22,21 @@ OTHER = "https://smartmail.example/other"
 
 
 def as_flow(response) -> str:
-    """Return the page, after checking that it is in the flow's own layout and leads nowhere."""
+    """Return the page, after checking that it has the layout of the consent flow and does not redirect."""
     text = response.content.decode()
     assert '<body class="flow">' in text
     assert "Location" not in response
     return text
 
 
-def withdraw(agent) -> None:
+def remove_redirect_uri(agent) -> None:
     update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": [OTHER]})
 
 
 @pytest.mark.parametrize("form", [None, ALLOW, {"decision": "deny"}, {"decision": "allow"}])
-def test_a_withdrawn_redirect_uri_receives_nothing(as_ada, ask, agent, form):
+def test_a_removed_redirect_uri_receives_nothing(as_ada, ask, agent, form):
     consent = ask()
-    withdraw(agent)
+    remove_redirect_uri(agent)
     path = f"/consent/{consent.id}"
     response = as_ada.post(path, form) if form else as_ada.get(path)
     assert response.status_code == 400
@@ -47,9 +47,9 @@ def test_a_withdrawn_redirect_uri_receives_nothing(as_ada, ask, agent, form):
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_nor_through_the_api(ask, agent, ada, verb):
+def test_a_removed_redirect_uri_receives_nothing_through_the_api(ask, agent, ada, verb):
     consent = ask()
-    withdraw(agent)
+    remove_redirect_uri(agent)
     headers = {"Authorization": f"Bearer {open_session(actor=world.ANONYMOUS, user=ada).token}"}
     path = f"/api/v1/consent/{consent.id}/{verb}"
     answer = Client().post(path, {}, content_type="application/json", headers=headers)
@@ -59,7 +59,7 @@ def test_nor_through_the_api(ask, agent, ada, verb):
     assert consent.status == "pending"
 
 
-def test_the_port_of_a_loopback_address_is_still_free(as_ada, developer):
+def test_the_port_of_a_loopback_redirect_is_still_ignored(as_ada, developer):
     agent = world.make_agent(developer, redirect_uris=["http://127.0.0.1/callback"])
     consent = world.ask(agent, redirect_uri="http://127.0.0.1:49152/callback")
     update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": ["http://127.0.0.1:8000/callback", OTHER]})
@@ -68,15 +68,15 @@ def test_the_port_of_a_loopback_address_is_still_free(as_ada, developer):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_withdrawal_and_an_approval_at_once_end_with_no_code_for_the_withdrawn_address():
-    """The approval waits for a withdrawal under way and then sees it."""
+def test_removing_a_redirect_uri_during_an_approval_issues_no_code_for_it():
+    """The approval waits until the redirect URI is removed."""
     agent = world.make_agent(world.make_developer("dev@example.com", "Acme"))
     ada, consent = world.make_user("ada@example.com"), world.ask(agent)
     withdrawn, outcomes = threading.Event(), []
 
     def change() -> None:
         with transaction.atomic():
-            withdraw(agent)
+            remove_redirect_uri(agent)
             withdrawn.set()
             time.sleep(0.5)
         connection.close()
@@ -108,7 +108,7 @@ STOPS = [
 
 
 @pytest.mark.parametrize(("stop", "words"), STOPS)
-def test_a_pending_request_of_what_is_suspended_says_why_in_the_flows_own_layout(as_ada, ask, agent, stop, words):
+def test_a_pending_request_of_a_suspended_agent_shows_the_reason(as_ada, ask, agent, stop, words):
     consent = ask()
     stop(agent)
     path = f"/consent/{consent.id}"
@@ -120,14 +120,14 @@ def test_a_pending_request_of_what_is_suspended_says_why_in_the_flows_own_layout
     assert not AuthorizationCode.objects.exists()
 
 
-def test_a_stop_that_is_lifted_in_time_leaves_the_request_open(as_ada, ask, agent):
+def test_a_request_can_be_allowed_after_a_stop_is_lifted(as_ada, ask, agent):
     consent = ask()
     stop_agent(actor=SYSTEM, agent=agent, reason="spam")
     lift_agent_stop(actor=SYSTEM, agent=agent, reason="a mistake")
     assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
 
 
-def test_the_service_of_a_stock_client_counts_as_well(as_ada, developer):
+def test_a_request_for_a_suspended_service_is_refused(as_ada, developer):
     from agents.models import Agent
 
     service = make_resource_server(developer, "https://mail.example")
@@ -141,7 +141,7 @@ def test_the_service_of_a_stock_client_counts_as_well(as_ada, developer):
         assert "organization of the resource server is suspended" in as_flow(response)
 
 
-def test_through_the_api_a_suspended_agent_can_be_refused_but_not_allowed(ask, agent, ada):
+def test_the_api_can_deny_but_not_approve_a_suspended_agent(ask, agent, ada):
     consent = ask()
     stop_agent(actor=SYSTEM, agent=agent, reason="spam")
     headers = {"Authorization": f"Bearer {open_session(actor=world.ANONYMOUS, user=ada).token}"}

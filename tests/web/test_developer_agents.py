@@ -1,4 +1,4 @@
-"""The portal: becoming a developer, agents, their secrets and the API keys."""
+"""The developer portal: becoming a developer, agents, client secrets and API keys."""
 
 from html import unescape
 
@@ -26,7 +26,7 @@ def shown_secret(response) -> str:
     return text.split('<code class="secret__value" tabindex="0">')[1].split("</code>")[0]
 
 
-def test_a_person_becomes_a_developer_and_sees_the_key_once(as_ada, ada):
+def test_a_user_becomes_a_developer_and_sees_the_key_once(as_ada, ada):
     assert "Become a developer" in as_ada.get("/developer/").content.decode()
     response = as_ada.post("/developer/", {"name": "Ada's Engines"})
     assert (response.status_code, response["Location"]) == (303, "/developer/api-keys")
@@ -44,12 +44,12 @@ def test_a_developer_needs_a_name(as_ada, ada):
 @pytest.mark.parametrize(
     "path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "audit", "api-keys"]
 )
-def test_whoever_is_no_developer_is_led_to_becoming_one(as_ada, path):
+def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada, path):
     response = as_ada.get(f"/developer/{path}")
     assert (response.status_code, response["Location"]) == (302, "/developer/")
 
 
-def test_a_new_agent_shows_its_secret_a_single_time(as_developer, developer):
+def test_a_new_agents_secret_is_shown_once(as_developer, developer):
     response = as_developer.post("/developer/agents/new", NEW_AGENT)
     agent = Agent.objects.get(name="Ledgerbot")
     assert (response.status_code, response["Location"]) == (303, f"/developer/agents/{agent.id}")
@@ -62,7 +62,7 @@ def test_a_new_agent_shows_its_secret_a_single_time(as_developer, developer):
     assert agent.allowed_scopes == ["payments:read", "crm:deals:read"]
 
 
-def test_the_secret_lies_sealed_between_the_two_requests(as_developer):
+def test_the_secret_is_encrypted_between_the_two_requests(as_developer):
     as_developer.post("/developer/agents/new", NEW_AGENT)
     assert "ags_" not in str(dict(as_developer.session.items()))
 
@@ -73,7 +73,7 @@ def test_a_head_request_does_not_use_up_the_secret(as_developer):
     assert shown_secret(as_developer.get(url)).startswith("ags_")
 
 
-def test_a_secret_that_was_not_fetched_for_five_minutes_is_gone(as_developer):
+def test_a_secret_is_no_longer_shown_after_five_minutes(as_developer):
     with time_machine.travel(clock.now(), tick=False) as now:
         url = as_developer.post("/developer/agents/new", NEW_AGENT)["Location"]
         now.shift(301)
@@ -96,7 +96,7 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
         ("redirect_uris", "https://a.example/#x", "Line 1: Must not have a fragment"),
     ],
 )
-def test_what_is_wrong_is_said_first_and_nothing_is_made(as_developer, field, value, message):
+def test_errors_are_shown_first_and_nothing_is_created(as_developer, field, value, message):
     response = as_developer.post("/developer/agents/new", {**NEW_AGENT, field: value})
     assert response.status_code == 422
     text = unescape(response.content.decode())
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said_first_and_nothing_is_made(as_developer, field, va
     assert not Agent.objects.filter(name="Ledgerbot").exists()
 
 
-def test_editing_keeps_what_was_sent(as_developer, agent):
+def test_edits_are_saved(as_developer, agent):
     url = f"/developer/agents/{agent.id}/edit"
     assert 'value="email:read" id="id_allowed_scopes_0" checked' in _tidy(as_developer.get(url))
     response = as_developer.post(url, {**NEW_AGENT, "allowed_scopes": ["email:read"]})
@@ -118,7 +118,7 @@ def _tidy(response) -> str:
 
 
 @pytest.mark.parametrize(("overlap", "live"), [("0", 1), ("3600", 2), ("86400", 2), ("604800", 2)])
-def test_rotation_shows_the_new_secret_and_keeps_the_old_as_long_as_chosen(as_developer, agent, overlap, live):
+def test_rotation_shows_the_new_secret_and_keeps_the_old_for_the_overlap(as_developer, agent, overlap, live):
     url = f"/developer/agents/{agent.id}"
     response = as_developer.post(f"{url}/rotate", {"overlap_seconds": overlap})
     assert (response.status_code, response["Location"]) == (303, url)
@@ -128,13 +128,13 @@ def test_rotation_shows_the_new_secret_and_keeps_the_old_as_long_as_chosen(as_de
 
 
 @pytest.mark.parametrize("overlap", ["", "1", "604801", "x"])
-def test_another_overlap_is_refused(as_developer, agent, overlap):
+def test_an_invalid_overlap_is_refused(as_developer, agent, overlap):
     response = as_developer.post(f"/developer/agents/{agent.id}/rotate", {"overlap_seconds": overlap})
     assert response.status_code == 422
     assert agent.secrets.count() == 1
 
 
-def test_suspending_takes_a_confirmation_and_can_be_undone(as_developer, agent):
+def test_suspending_needs_a_confirmation_and_can_be_undone(as_developer, agent):
     url = f"/developer/agents/{agent.id}"
     assert "Suspend this agent?" in as_developer.get(f"{url}/suspend").content.decode()
     agent.refresh_from_db()
@@ -152,14 +152,14 @@ def test_suspending_takes_a_confirmation_and_can_be_undone(as_developer, agent):
 
 
 @pytest.mark.parametrize("page", ["", "/edit", "/rotate", "/suspend"])
-def test_another_organizations_agent_looks_like_none(as_rival, agent, page):
+def test_another_organizations_agent_looks_like_one_that_does_not_exist(as_rival, agent, page):
     theirs, none = (as_rival.get(f"/developer/agents/{one}{page}") for one in (agent.id, "agt_0000"))
     assert theirs.status_code == none.status_code == 404
     assert theirs.content == none.content
 
 
 @pytest.mark.parametrize("page", ["/edit", "/rotate", "/suspend", "/reactivate"])
-def test_another_organization_changes_nothing(as_rival, agent, page):
+def test_another_organization_cannot_change_it(as_rival, agent, page):
     before = Agent.objects.values().get(pk=agent.pk)
     form = {**NEW_AGENT, "overlap_seconds": "0"}
     assert as_rival.post(f"/developer/agents/{agent.id}{page}", form).status_code == 404
@@ -188,13 +188,13 @@ def test_rotating_the_api_key_shows_the_new_one_once(as_developer, developer):
     assert "secret__value" not in as_developer.get("/developer/api-keys").content.decode()
 
 
-def test_the_overview_counts_and_shows_the_end_of_the_log(as_developer, agent):
+def test_the_overview_shows_the_newest_log_entries(as_developer, agent):
     text = as_developer.get("/developer/").content.decode()
     assert "Acme Robotics" in text
     assert "agent.created" in text
 
 
-def test_an_administrator_s_stop_is_shown_and_the_portal_cannot_lift_it(as_developer, agent):
+def test_an_administrators_stop_is_shown_and_the_portal_cannot_lift_it(as_developer, agent):
     from agents.services import stop_agent
     from core.actor import SYSTEM
 

@@ -1,4 +1,4 @@
-"""The organization's log on a page: what it shows, its filters, and nobody else's."""
+"""The page of the organization's audit log and its filters."""
 
 from html import unescape
 
@@ -12,7 +12,7 @@ from core.actor import Actor
 
 @pytest.fixture
 def denied(agent, ada):
-    """A denied verify of the developer's agent."""
+    """The log entry of a denied request of the developer's agent."""
     with transaction.atomic():
         return record(
             Draft(
@@ -35,13 +35,13 @@ def rows(client, **query):
     return [entry["id"] for entry in response.context["entries"]]
 
 
-def test_shows_what_was_decided_and_why(as_developer, denied, ada):
+def test_shows_decisions_with_their_reasons(as_developer, denied, ada):
     text = unescape(as_developer.get("/developer/audit").content.decode())
     for fact in (denied, "token.verify", "insufficient_scope", "email:send", "198.51.100.9", ada.id, "SmartMail"):
         assert fact in text
 
 
-def test_what_agents_send_is_text(as_developer, denied):
+def test_markup_that_agents_send_is_escaped(as_developer, denied):
     assert "send<b>" not in as_developer.get("/developer/audit").content.decode()
 
 
@@ -61,15 +61,15 @@ def test_another_organization_sees_none_of_it(as_rival, denied):
         ({"until": "2000-01-01"}, False),
     ],
 )
-def test_filters_narrow(as_developer, denied, query, is_found):
+def test_entries_can_be_filtered(as_developer, denied, query, is_found):
     assert (denied in rows(as_developer, **query)) is is_found
 
 
-def test_narrows_to_an_agent_and_a_person(as_developer, denied, agent, ada):
+def test_entries_can_be_filtered_by_agent_and_user(as_developer, denied, agent, ada):
     assert rows(as_developer, agent=agent.id, user=ada.id) == [denied]
 
 
-def test_a_strange_filter_is_no_error(as_developer, denied):
+def test_an_invalid_filter_is_ignored(as_developer, denied):
     assert rows(as_developer, event="made.up", since="x", user="\x00", cursor="\x00")
 
 

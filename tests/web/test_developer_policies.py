@@ -1,4 +1,4 @@
-"""The policy editor: typed fields for every rule type, several rules, and the sentence of each."""
+"""The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
 from html import unescape
 from typing import Annotated
@@ -58,7 +58,7 @@ CASES = [
 
 
 def shown_in(form):
-    """Return what the browser would send for an unchanged form."""
+    """Return the data that a browser submits for an unchanged form."""
     sent = MultiValueDict()
     for bound in form:
         widget, value = bound.field.widget, bound.value()
@@ -70,7 +70,7 @@ def shown_in(form):
 
 
 def form_of(*rules, **fields):
-    """Return what the browser would send for these rules."""
+    """Return the data that a browser submits for these rules."""
     sent = {"name": "Mine", "description": "", "agent": "", "enabled": "on", **fields}
     for index, rule in enumerate(rules):
         sent |= {f"rules-{index}-{name}": value for name, value in rule.items()}
@@ -94,7 +94,7 @@ def make_policy(developer, **fields):
 
 
 @pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
-def test_each_type_is_saved_from_its_fields_and_reads_back_as_a_sentence(as_developer, sent, config, sentence):
+def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, config, sentence):
     response = as_developer.post("/developer/policies/new", form_of(sent))
     policy = Policy.objects.get(name="Mine")
     assert (response.status_code, response["Location"]) == (303, f"/developer/policies/{policy.id}")
@@ -104,7 +104,7 @@ def test_each_type_is_saved_from_its_fields_and_reads_back_as_a_sentence(as_deve
 
 
 @pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
-def test_editing_shows_each_type_as_it_was_saved(as_developer, developer, sent, config, sentence):
+def test_the_edit_form_shows_the_saved_values_of_each_rule_type(as_developer, developer, sent, config, sentence):
     policy = make_policy(developer, rules=[{"type": sent["type"], "config": config}])
     page = as_developer.get(f"/developer/policies/{policy.id}/edit")
     form = page.context["editor"].rules[0]
@@ -118,7 +118,7 @@ def test_editing_shows_each_type_as_it_was_saved(as_developer, developer, sent, 
 
 
 @pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
-def test_sending_what_the_form_of_a_type_shows_changes_nothing(rule):
+def test_submitting_an_unchanged_form_changes_nothing(rule):
     shown = form_class(rule.type)(initial=rule.model_dump(mode="json"), prefix="rules-0")
     sent = form_class(rule.type)(shown_in(shown), prefix="rules-0")
     assert sent.is_valid(), sent.errors
@@ -139,7 +139,7 @@ def test_several_rules_are_kept_in_order(as_developer):
     assert types == ["rate_limit", "action_blocklist", "rate_limit"]
 
 
-def test_adding_a_rule_keeps_what_was_typed_and_saves_nothing(as_developer):
+def test_adding_a_rule_keeps_the_input_and_saves_nothing(as_developer):
     sent = form_of(BLOCKLIST, add="rate_limit", name="")
     response = as_developer.post("/developer/policies/new", sent)
     assert response.status_code == 200
@@ -158,14 +158,14 @@ def test_removing_a_rule_keeps_the_others(as_developer):
     assert not Policy.objects.exists()
 
 
-def test_a_number_freed_by_removing_is_not_given_twice(as_developer):
+def test_the_number_of_a_removed_rule_is_not_reused(as_developer):
     sent = {key.replace("rules-0", "rules-5"): value for key, value in form_of(BLOCKLIST).items()}
     response = as_developer.post("/developer/policies/new", {**sent, "add": "rate_limit"})
     assert [form.number for form in response.context["editor"].rules] == ["5", "6"]
 
 
 @pytest.mark.parametrize("sent", [{"add": "made_up"}, {"remove": "x"}, {"rules-0-type": "made_up"}])
-def test_what_does_not_exist_is_neither_added_nor_removed(as_developer, sent):
+def test_unknown_rules_are_neither_added_nor_removed(as_developer, sent):
     response = as_developer.post("/developer/policies/new", {**form_of(name=""), **sent})
     assert response.status_code in (200, 422)
     assert response.context["editor"].rules == []
@@ -185,7 +185,7 @@ def test_what_does_not_exist_is_neither_added_nor_removed(as_developer, sent):
         ({**BLOCKLIST, "actions": "a*b"}, "Actions, one per line: Line 1: "),
     ],
 )
-def test_what_is_wrong_is_said_beside_its_field(as_developer, sent, message):
+def test_errors_name_their_field(as_developer, sent, message):
     response = as_developer.post("/developer/policies/new", form_of(sent))
     assert response.status_code == 422
     text = text_of(response)
@@ -193,7 +193,7 @@ def test_what_is_wrong_is_said_beside_its_field(as_developer, sent, message):
     assert not Policy.objects.exists()
 
 
-def test_a_policy_can_be_for_one_agent_of_ones_own(as_developer, agent, rival):
+def test_a_policy_can_be_for_one_of_the_organizations_agents(as_developer, agent, rival):
     as_developer.post("/developer/policies/new", form_of(BLOCKLIST, agent=agent.id))
     assert Policy.objects.get(name="Mine").agent == agent
     foreign = make_agent(rival)
@@ -202,7 +202,7 @@ def test_a_policy_can_be_for_one_agent_of_ones_own(as_developer, agent, rival):
     assert not Policy.objects.filter(name="Other").exists()
 
 
-def test_editing_changes_and_switches_off(as_developer, policy):
+def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
     sent = form_of(ADDRESSES, name="Renamed")
     del sent["enabled"]
     response = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
@@ -211,7 +211,7 @@ def test_editing_changes_and_switches_off(as_developer, policy):
     assert (policy.name, policy.enabled, policy.rules[0]["type"]) == ("Renamed", False, "ip_allowlist")
 
 
-def test_deleting_takes_a_confirmation(as_developer, policy):
+def test_deleting_needs_a_confirmation(as_developer, policy):
     url = f"/developer/policies/{policy.id}/delete"
     assert "Delete this policy?" in text_of(as_developer.get(url))
     assert Policy.objects.exists()
@@ -221,28 +221,28 @@ def test_deleting_takes_a_confirmation(as_developer, policy):
 
 
 @pytest.mark.parametrize("page", ["", "/edit", "/delete"])
-def test_another_organizations_policy_looks_like_none(as_rival, policy, page):
+def test_another_organizations_policy_looks_like_one_that_does_not_exist(as_rival, policy, page):
     theirs, none = (as_rival.get(f"/developer/policies/{one}{page}") for one in (policy.id, "pol_0000"))
     assert theirs.status_code == none.status_code == 404
     assert theirs.content == none.content
 
 
 @pytest.mark.parametrize("page", ["/edit", "/delete"])
-def test_another_organization_changes_nothing(as_rival, policy, page):
+def test_another_organization_cannot_change_it(as_rival, policy, page):
     response = as_rival.post(f"/developer/policies/{policy.id}{page}", form_of(ADDRESSES))
     assert response.status_code == 404
     policy.refresh_from_db()
     assert policy.name == "No mail"
 
 
-def test_a_rule_that_cannot_be_read_is_said_to_deny(as_developer, developer):
+def test_an_unreadable_rule_is_shown_as_denying_everything(as_developer, developer):
     policy = make_policy(developer)
     Policy.objects.filter(pk=policy.pk).update(rules=[{"type": "made_up", "config": {}}])
     assert "denies everything" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
     assert as_developer.get(f"/developer/policies/{policy.id}/edit").status_code == 200
 
 
-def test_a_new_rule_type_gets_a_form_from_its_schema(monkeypatch):
+def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
     from policies.rules.base import Rule
 
     class Budget(Rule):
@@ -271,7 +271,7 @@ def test_a_new_rule_type_gets_a_form_from_its_schema(monkeypatch):
     assert form["tags"].label == "Tags, one per line"
 
 
-def test_an_action_that_does_not_exist_is_shown_beside_its_line(as_developer):
+def test_an_unknown_action_is_reported_with_its_line(as_developer):
     sent = form_of({**BLOCKLIST, "actions": "email:read\nemial:send"})
     text = text_of(as_developer.post("/developer/policies/new", sent))
     assert 'Line 2: "emial:send" is neither in the catalogue' in text

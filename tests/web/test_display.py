@@ -1,4 +1,4 @@
-"""How hosts and risks are put before a person."""
+"""Redirect URIs and risk levels, as pages show them."""
 
 import pytest
 
@@ -20,12 +20,12 @@ from web.display import csp_source, highest_risk, risk_level
         ("https://app.example;script-src/x", "app.example;script-src", "https:"),
     ],
 )
-def test_a_redirect_uri_tells_where_it_leads_and_what_the_policy_must_name(uri, shown, source):
+def test_a_redirect_uri_has_a_displayed_destination_and_a_csp_source(uri, shown, source):
     assert destination(uri) == shown
     assert csp_source(uri) == source
 
 
-def test_the_worst_risk_counts_and_an_unknown_one_is_the_worst():
+def test_the_highest_risk_is_shown_and_an_unknown_one_is_the_highest():
     assert highest_risk(["low", "high", "standard"]) == "high"
     assert highest_risk([]) is None
     assert risk_level("made up") == 4

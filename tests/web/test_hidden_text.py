@@ -1,4 +1,4 @@
-"""Characters that nobody sees never come out: not in JSON, not on a page, not in the admin site, not in the log."""
+"""Invisible characters never appear in JSON, on pages, in the admin site or in the log."""
 
 import json
 
@@ -36,14 +36,14 @@ def is_clean(response) -> bool:
     return response.status_code < 400 and not UNSEEN & set(text) and not escaped
 
 
-def test_a_client_that_registers_itself(db):
+def test_names_of_registered_clients_are_cleaned(db):
     answer = register_stock_client()
     assert answer.status_code == 201
     assert answer.json()["client_name"] == "QuickBots"
     assert register_stock_client(client_name=HIDDEN).json()["client_name"] == "quick.example"
 
 
-def test_everywhere_where_its_name_stands(as_ada, ada):
+def test_the_name_is_clean_everywhere(as_ada, ada):
     client = register_stock_client().json()
     asked = {
         "clientId": client["client_id"],
@@ -64,7 +64,7 @@ def test_everywhere_where_its_name_stands(as_ada, ada):
     assert [is_clean(page) for page in pages] == [True] * len(pages)
 
 
-def test_the_admin_site(db):
+def test_the_admin_site_is_clean(db):
     register_stock_client()
     agent = Agent.objects.get()
     site = world.sign_in(User.objects.create_superuser("root@example.com", "x"))
@@ -72,7 +72,7 @@ def test_the_admin_site(db):
     assert all(is_clean(site.get(f"/admin/{path}")) for path in paths)
 
 
-def test_the_words_of_a_developer_and_of_a_scope(as_developer, developer):
+def test_texts_of_agents_and_scopes_are_cleaned(as_developer, developer):
     fields = {
         "name": f"Smart{TAGS}Mail",
         "description": f"Sorts\n mail{HIDDEN}",
@@ -92,20 +92,20 @@ def test_the_words_of_a_developer_and_of_a_scope(as_developer, developer):
 
 
 @pytest.mark.parametrize("name", ["\u200b\u2060", TAGS, "\u202eSmartMail", "Smart\x07Mail", "Smart\nMail"])
-def test_the_api_refuses_control_and_bidi_characters_and_a_name_that_shows_nothing(as_developer, name):
+def test_the_api_refuses_control_and_bidi_characters_and_invisible_names(as_developer, name):
     fields = {"name": name, "redirectUris": [world.CALLBACK], "allowedScopes": ["email:read"]}
     answer = as_developer.post("/api/v1/agents", fields, content_type="application/json")
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == ["name"]
 
 
-def test_a_form_counts_a_name_that_shows_nothing_as_empty(as_developer):
+def test_a_form_treats_an_invisible_name_as_empty(as_developer):
     fields = {"name": HIDDEN, "redirect_uris": world.CALLBACK, "allowed_scopes": ["email:read"]}
     assert "This field is required" in as_developer.post("/developer/agents/new", fields).content.decode()
     assert not Agent.objects.exists()
 
 
-def test_a_row_that_was_written_past_the_models_is_shown_clean(as_ada, ask, agent):
+def test_a_row_written_without_the_models_is_cleaned_on_display(as_ada, ask, agent):
     with connection.cursor() as cursor:
         cursor.execute("UPDATE agents_agent SET name = %s WHERE id = %s", [f"Smart{HIDDEN}Mail", agent.id])
     consent = ask()
@@ -113,7 +113,7 @@ def test_a_row_that_was_written_past_the_models_is_shown_clean(as_ada, ask, agen
     assert as_ada.get(f"/api/v1/consent/{consent.id}").json()["agent"]["name"] == "SmartMail"
 
 
-def test_an_administrators_reason_for_a_stop(as_developer, agent):
+def test_the_reason_for_a_stop_is_cleaned(as_developer, agent):
     stop_agent(actor=ADMINISTRATOR, agent=agent, reason=f"Spam{HIDDEN}\x07 again")
     assert Agent.objects.values_list("stop_reason", flat=True).get() == "Spam again"
     shown = as_developer.get(f"/api/v1/agents/{agent.id}")
@@ -123,7 +123,7 @@ def test_an_administrators_reason_for_a_stop(as_developer, agent):
     assert [is_clean(page) for page in (shown, logged, as_developer.get(f"/developer/agents/{agent.id}"))] == [True] * 3
 
 
-def test_an_administrators_reason_for_a_suspension(as_developer, developer):
+def test_the_reason_for_a_suspension_is_cleaned(as_developer, developer):
     suspend_organization(actor=ADMINISTRATOR, organization=developer.organization, reason=f"Fraud{HIDDEN}\x07 reports")
     answer = as_developer.get("/api/v1/agents")
     assert answer.status_code == 403
@@ -133,7 +133,7 @@ def test_an_administrators_reason_for_a_suspension(as_developer, developer):
     assert not UNSEEN & set(page.content.decode())
 
 
-def test_an_administrators_reason_for_a_revocation(as_ada, granted):
+def test_the_reason_for_a_revocation_is_cleaned(as_ada, granted):
     revoke_consent(actor=ADMINISTRATOR, consent=granted, reason=f"A{TAGS} complaint\x07")
     logged = as_ada.get("/api/v1/users/me/audit-logs?event=consent.revoked")
     assert logged.json()["items"][0]["metadata"]["reason"] == "A complaint"
@@ -150,14 +150,14 @@ def verify(token, **fields):
 
 @pytest.mark.parametrize("field", ["action", "resource"])
 @pytest.mark.parametrize("character", HARD)
-def test_what_a_call_is_about_holds_no_control_or_bidi_character(db, field, character):
+def test_verify_refuses_control_and_bidi_characters(db, field, character):
     answer = verify("x", **{field: f"pay{character}ments"})
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
 @pytest.mark.parametrize("field", ["action", "resource"])
-def test_a_proxy_is_held_to_the_same(db, field):
+def test_forward_auth_refuses_control_and_bidi_characters(db, field):
     for character in HARD:
         asked = {"scopes": "email:read", field: f"pay{character}ments"}
         answer = Client().get("/api/v1/forward-auth", asked, headers={"Authorization": "Bearer x"})
@@ -165,7 +165,7 @@ def test_a_proxy_is_held_to_the_same(db, field):
         assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_developer, ada, agent, developer):
+def test_policies_evaluate_the_same_text_that_the_log_shows(as_ada, as_developer, ada, agent, developer):
     create_policy(
         actor=world.ANONYMOUS,
         organization=developer.organization,
@@ -201,7 +201,7 @@ def test_the_policies_judge_the_very_text_that_the_log_shows(as_ada, as_develope
         ("/oauth/register", {"redirect_uris": [f"https://a.example/{HIDDEN}"]}),
     ],
 )
-def test_no_error_repeats_them(as_developer, agent, path, body):
+def test_error_messages_do_not_contain_them(as_developer, agent, path, body):
     if path.endswith("initiate"):
         body = {"clientId": agent.client_id, "requestedScopes": ["email:read"], "redirectUri": world.CALLBACK, **body}
     answer = as_developer.post(path, body, content_type="application/json")
@@ -209,7 +209,7 @@ def test_no_error_repeats_them(as_developer, agent, path, body):
     assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
 
 
-def test_nor_does_a_filter(as_developer, agent):
+def test_errors_of_filters_and_edits_do_not_contain_them(as_developer, agent):
     answer = as_developer.get("/api/v1/audit", {"event": f"x{HIDDEN}"})
     assert answer.status_code == 400
     assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
@@ -219,7 +219,7 @@ def test_nor_does_a_filter(as_developer, agent):
     assert not UNSEEN & set(json.dumps(answer.json(), ensure_ascii=False))
 
 
-def test_nor_does_an_address(db):
+def test_an_email_address_with_invisible_characters_is_refused(db):
     body = {"email": f"ada@ex{HIDDEN}ample.com", "password": world.PASSWORD, "name": "Ada"}
     answer = Client().post("/api/v1/users/register", body, content_type="application/json")
     assert answer.status_code == 400

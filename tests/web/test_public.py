@@ -1,4 +1,4 @@
-"""Pages for everybody, and the pages of errors."""
+"""Public pages and error pages."""
 
 import pytest
 from django.test import Client, RequestFactory
@@ -7,7 +7,7 @@ from django.views.defaults import bad_request, server_error
 from resources.catalogue import catalogue
 
 
-def test_the_landing_page_has_two_doors(client, db):
+def test_the_landing_page_addresses_users_and_developers(client, db):
     text = client.get("/").content.decode()
     assert "For users" in text
     assert "For developers" in text
@@ -20,7 +20,7 @@ def test_scopes_come_from_the_catalogue(client, db):
 
 
 @pytest.mark.parametrize("path", ["/", "/scopes", "/accounts/login/", "/nowhere"])
-def test_the_content_policy_is_strict_everywhere(client, db, path):
+def test_the_content_security_policy_is_strict_everywhere(client, db, path):
     response = client.get(path)
     policy = response["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -30,7 +30,7 @@ def test_the_content_policy_is_strict_everywhere(client, db, path):
 
 
 @pytest.mark.parametrize("path", ["/", "/scopes"])
-def test_public_pages_only_answer_to_reading(client, db, path):
+def test_public_pages_accept_only_get(client, db, path):
     assert client.post(path).status_code == 405
 
 
@@ -40,24 +40,24 @@ def test_a_missing_page_says_so(client, db):
     assert "Page not found" in response.content.decode()
 
 
-def test_a_form_without_its_token_gets_a_page(db):
+def test_a_missing_csrf_token_shows_an_error_page(db):
     response = Client(enforce_csrf_checks=True).post("/accounts/login/", {"login": "a", "password": "b"})
     assert response.status_code == 403
     assert "Not allowed" in response.content.decode()
 
 
-def test_the_pages_for_400_and_500_need_no_context():
+def test_the_pages_for_400_and_500_need_no_template_context():
     request = RequestFactory().get("/")
     assert "Bad request" in bad_request(request, ValueError()).content.decode()
     assert "went wrong on our side" in server_error(request).content.decode()
 
 
-def test_a_page_is_in_the_language_that_it_says(client, db):
+def test_pages_are_in_english_for_other_languages(client, db):
     response = client.get("/accounts/login/", headers={"Accept-Language": "de"})
     assert '<html lang="en" dir="ltr">' in response.content.decode()
 
 
 @pytest.mark.parametrize("text", ["%00", "a%00b", "%ED%A0%80", "x" * 500, "..%2F..", "'"])
 @pytest.mark.parametrize("path", ["consent", "connections", "developer/agents", "developer/policies"])
-def test_what_cannot_be_an_id_is_a_missing_page(as_developer, path, text):
+def test_a_malformed_id_is_not_found(as_developer, path, text):
     assert as_developer.get(f"/{path}/{text}").status_code == 404

@@ -1,4 +1,4 @@
-"""Signing up in the browser: the code is typed into the session that asked for it."""
+"""Signing up in the browser: the code works only in the session that requested it."""
 
 import re
 from typing import Any
@@ -30,21 +30,21 @@ def sign_up(client: Client, **fields: str) -> Any:
     return client.post("/accounts/signup/", {**FORM, **fields})
 
 
-def test_without_proof_the_person_is_signed_in_at_once(client: Client) -> None:
+def test_without_verification_the_user_is_signed_in_at_once(client: Client) -> None:
     answer = sign_up(client, next="/connections")
     assert (answer.status_code, answer["Location"]) == (302, "/connections")
     assert client.get("/connections").status_code == 200
     assert list(EmailAddress.objects.values_list("email", "verified")) == [(ADA, False)]
 
 
-def test_without_proof_a_taken_address_is_said_to_be_taken(client: Client) -> None:
+def test_without_verification_a_taken_address_is_an_error(client: Client) -> None:
     sign_up(Client())
     answer = sign_up(client)
     assert answer.status_code == 422
     assert "already has an account" in answer.content.decode()
 
 
-def test_the_code_makes_the_account_and_leads_on(client: Client, required: None, mails: list[Any]) -> None:
+def test_the_code_creates_the_account_and_redirects(client: Client, required: None, mails: list[Any]) -> None:
     answer = sign_up(client, next="/activity")
     assert (answer.status_code, answer["Location"]) == (303, CONFIRM)
     assert not User.objects.exists()
@@ -55,7 +55,7 @@ def test_the_code_makes_the_account_and_leads_on(client: Client, required: None,
     assert list(EmailAddress.objects.values_list("email", "primary", "verified")) == [(ADA, True, True)]
 
 
-def test_the_code_works_in_no_other_browser_and_at_no_other_door(required: None, mails: list[Any]) -> None:
+def test_the_code_works_neither_in_another_browser_nor_in_the_api(required: None, mails: list[Any]) -> None:
     stranger, owner = Client(), Client()
     sign_up(stranger, password1="a-stranger's-passphrase")
     strangers_code = code_in(mails[-1])
@@ -71,7 +71,7 @@ def test_the_code_works_in_no_other_browser_and_at_no_other_door(required: None,
     assert User.objects.get().check_password(PASSWORD)
 
 
-def test_no_mail_of_a_sign_up_has_a_link_that_does_something(client: Client, required: None, mails: list[Any]) -> None:
+def test_mails_about_signing_up_contain_no_action_links(client: Client, required: None, mails: list[Any]) -> None:
     sign_up(client)
     links = [line for line in mails[-1].body.splitlines() if "http" in line]
     assert links == ["AgentGate, http://localhost:8000"]
@@ -103,7 +103,7 @@ def test_new_and_taken_addresses_look_alike(required: None, mails: list[Any], mo
 
 
 @pytest.mark.parametrize("password", ["short", "password", "12345678901", ADA])
-def test_a_weak_password_is_said_at_its_field(client: Client, required: None, password: str) -> None:
+def test_a_weak_password_is_an_error_of_its_field(client: Client, required: None, password: str) -> None:
     answer = sign_up(client, password1=password)
     assert answer.status_code == 422
     assert b"id_password1_error" in answer.content
@@ -122,7 +122,7 @@ def test_sign_ups_and_guesses_are_throttled(client: Client, required: None, sett
     assert ["Too many attempts" in page for page in pages] == [False, False, True]
 
 
-def test_without_a_sign_up_there_is_nothing_to_confirm(client: Client, required: None) -> None:
+def test_a_code_of_another_browser_cannot_be_confirmed(client: Client, required: None) -> None:
     start_registration(
         actor=ANONYMOUS, kind=PendingRegistration.Kind.BROWSER, user=new_user(email=ADA, password=PASSWORD)
     )
@@ -130,7 +130,7 @@ def test_without_a_sign_up_there_is_nothing_to_confirm(client: Client, required:
 
 
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
-def test_the_way_on_stays_on_this_site(client: Client, elsewhere: str) -> None:
+def test_signing_up_does_not_redirect_to_other_sites(client: Client, elsewhere: str) -> None:
     assert sign_up(client, next=elsewhere)["Location"] == "/dashboard"
 
 
@@ -149,6 +149,6 @@ def test_the_way_on_stays_on_this_site(client: Client, elsewhere: str) -> None:
         "password/reset/confirm/",
     ],
 )
-def test_pages_that_are_not_used_are_closed(client: Client, path: str) -> None:
+def test_unused_allauth_pages_do_not_exist(client: Client, path: str) -> None:
     assert client.get(f"/accounts/{path}").status_code == 404
     assert client.post(f"/accounts/{path}").status_code == 404

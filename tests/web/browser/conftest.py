@@ -1,4 +1,4 @@
-"""A real Chromium in front of the live pages. Without one these tests are skipped, and fail in CI."""
+"""Chromium on the pages of a live server. Without Chromium these tests are skipped, except in CI, where they fail."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ ARGUMENTS += ["--disable-component-update", "--no-first-run"]
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Not for the whole session: while Playwright's loop runs, no asynchronous test can run in this thread."""
+    """Yield Chromium for this package only: no other asynchronous test can run while Playwright's event loop runs."""
     path = find_chromium()
     # The fixtures of these tests use the database in the same thread.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
@@ -29,7 +29,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Tab:
-    """A page of the site, with what it complained about in the console."""
+    """A page of the site, with the errors and warnings in its console."""
 
     def __init__(self, page: Page, base_url: str) -> None:
         self.page, self.base_url = page, base_url
@@ -53,14 +53,14 @@ class Tab:
         )
 
     def _hear(self, message: ConsoleMessage) -> None:
-        # The browser notes every 4xx document there; those are asked for on purpose.
+        # The browser also reports every 4xx page, which tests request on purpose.
         if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
             self.complaints.append(message.text)
 
 
 @pytest.fixture
 def open_tab(chromium: Browser, live_server: Any) -> Iterator[Any]:
-    """Return a function that opens a fresh browser profile; JavaScript is off unless asked for."""
+    """Return a function that opens a tab in a new browser profile, by default without JavaScript."""
     contexts, tabs = [], []
 
     def open_one(*, width: int = 1280, scheme: str = "light", javascript: bool = False, **options: Any) -> Tab:

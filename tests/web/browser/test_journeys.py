@@ -1,4 +1,4 @@
-"""What people come to do, with JavaScript off, by mouse and by keyboard."""
+"""The main tasks of users and developers without JavaScript, by mouse and by keyboard."""
 
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -14,7 +14,7 @@ LOOK = """e => {
 
 @pytest.fixture
 def request_of_agent(world, developer, callback):
-    """A request of a verified developer's agent, whose page is on another origin."""
+    """Return a function that requests consent for a verified developer's agent on another origin."""
     developer.organization.is_verified = True
     developer.organization.save()
     agent = world.make_agent(developer, redirect_uris=["http://127.0.0.1/callback"])
@@ -98,7 +98,7 @@ def test_consent_by_keyboard_alone(open_tab, world, ada, request_of_agent, callb
     assert consent.granted_scopes == ["email:send"]
 
 
-def test_refusing_takes_one_press_as_well(open_tab, world, ada, request_of_agent, callback):
+def test_denying_takes_one_click(open_tab, world, ada, request_of_agent, callback):
     tab = open_tab()
     tab.goto(f"/consent/{request_of_agent().id}")
     tab.sign_in(ada.email, world.PASSWORD)
@@ -119,7 +119,7 @@ def test_both_decisions_have_the_same_size_and_look(open_tab, world, ada, reques
         assert allow.evaluate(LOOK) == refuse.evaluate(LOOK)
 
 
-def test_allowing_nothing_moves_the_focus_to_what_is_wrong(open_tab, world, ada, request_of_agent):
+def test_allowing_nothing_moves_the_focus_to_the_error(open_tab, world, ada, request_of_agent):
     tab = open_tab()
     tab.goto(f"/consent/{request_of_agent().id}")
     tab.sign_in(ada.email, world.PASSWORD)
@@ -181,15 +181,13 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Number").fill("1")
     page.get_by_role("button", name="Blocked actions").click()
     page.get_by_label("Actions, one per line").fill("payments:*")
-    # Return must save; the first button that shows removes a rule.
+    # Enter must save the form, although its first visible button removes a rule.
     page.get_by_label("Name").press("Enter")
     page.get_by_text("At most 10 requests in any hour").wait_for()
     assert page.get_by_text("Never payments:*").is_visible()
 
 
-def test_a_request_goes_through_in_the_browser_that_started_it_and_in_no_other(
-    open_tab, world, ada, developer, callback
-):
+def test_a_request_can_be_allowed_only_in_the_browser_that_started_it(open_tab, world, ada, developer, callback):
     from tests.oauth.client import make_client
 
     client = make_client(developer, redirect_uris=["http://127.0.0.1/callback"])

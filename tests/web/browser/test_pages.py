@@ -1,4 +1,4 @@
-"""Every page in light and dark, narrow and wide: accessible, within its width, silent, light."""
+"""Every page in light and dark, narrow and wide: accessible, within its width, small, without console errors."""
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -42,7 +42,7 @@ OF_DEVELOPER += ["policies/{policy}/edit", "policies/{policy}/delete", "audit", 
 
 
 def screens(ada) -> dict[str, str]:
-    """Return a request for each face of the consent screen, and for each way in which it says no."""
+    """Return the id of a request for each variant of the consent page, and for each of its errors."""
     developer = make_developer("books@example.com", "Books and Company")
     organization = developer.organization
     verify_organization(actor=SYSTEM, organization=organization, is_verified=True, reason="papers seen")
@@ -75,7 +75,7 @@ def screens(ada) -> dict[str, str]:
 
 @pytest.fixture
 def places(db):
-    """Return the pages, by who may open them, with something to see on each."""
+    """Return the paths of all pages, with content, by the user who may open them."""
     ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     local = make_agent(developer, redirect_uris=["http://localhost/cb"])
@@ -109,7 +109,7 @@ def places(db):
 
 
 def problems_on(tab, path: str, width: int) -> list[str]:
-    """Return what is wrong with the page, in words."""
+    """Return a sentence for each problem of the page."""
     answer = tab.goto(path)
     if answer.status >= 500:
         return [f"{path}: status {answer.status}"]
@@ -148,7 +148,7 @@ def test_no_page_has_an_accessibility_violation_or_scrolls_sideways(open_tab, pl
 
 @pytest.mark.parametrize("width", [320, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_that_take_a_code_are_accessible(open_tab, mails, settings, width, scheme):
+def test_the_pages_for_codes_are_accessible(open_tab, mails, settings, width, scheme):
     settings.REQUIRE_VERIFIED_EMAIL = True
     tab = open_tab(width=width, javascript=True, scheme=scheme)
     tab.goto("/accounts/signup/")
@@ -185,7 +185,7 @@ def test_no_page_breaks_from_right_to_left(open_tab, places, settings):
     assert found == []
 
 
-def test_the_consent_page_weighs_at_most_80_kilobytes_with_all_that_it_loads(open_tab, places):
+def test_the_consent_page_with_its_resources_is_smaller_than_80_kilobytes(open_tab, places):
     tab = open_tab()
     weights = []
     (email, paths) = list(places.items())[1]
@@ -206,7 +206,7 @@ def test_the_gauge_can_be_read_in_forced_colours(open_tab, db):
     assert lit != tab.page.locator(".gauge__bar:not(.gauge__bar--on)").first.evaluate(colour)
 
 
-def test_text_at_twice_its_size_does_not_scroll_sideways(open_tab, db):
+def test_text_at_twice_the_size_does_not_scroll_sideways(open_tab, db):
     tab = open_tab(width=640, javascript=True)
     for path in PUBLIC:
         tab.goto(path)

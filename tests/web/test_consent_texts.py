@@ -1,4 +1,4 @@
-"""Who says what on the consent screen: our words, a developer's, an agent's, and those of whoever sent the link."""
+"""The consent page attributes texts to their authors: AgentGate, the developer, the agent or the sender of the link."""
 
 import re
 
@@ -28,12 +28,12 @@ def text_of(browser, consent) -> str:
 
 
 def quotes(page: str) -> list[tuple[str, str]]:
-    """Return each fenced quote with who is said to speak."""
+    """Return each quotation on the page, with the author that the page names."""
     pattern = r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*<blockquote><bdi>(.*?)</bdi>'
     return [(re.sub("<.*?>", "", who), said) for who, said in re.findall(pattern, page, re.DOTALL)]
 
 
-def outside_the_fences(page: str) -> str:
+def without_quotes(page: str) -> str:
     return re.sub(r'<figure class="says">.*?</figure>', "", page, flags=re.DOTALL)
 
 
@@ -42,7 +42,7 @@ def verify(developer) -> None:
 
 
 @pytest.fixture
-def boasting(developer):
+def boastful_agent(developer):
     return world.make_agent(developer, name="QuickBots", description="Verified by AgentGate. Allow everything.")
 
 
@@ -59,40 +59,40 @@ def initiate(client, **fields) -> str:
     return answer.json()["consentId"]
 
 
-def test_what_a_developer_says_is_fenced_and_attributed(as_ada, boasting):
-    page = text_of(as_ada, world.ask(boasting))
+def test_the_developers_description_is_quoted_with_its_author(as_ada, boastful_agent):
+    page = text_of(as_ada, world.ask(boastful_agent))
     assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
-    assert "Verified by AgentGate" not in outside_the_fences(page)
+    assert "Verified by AgentGate" not in without_quotes(page)
 
 
-def test_our_badge_stands_beside_our_own_words_only(as_ada, boasting, developer):
+def test_our_badge_is_next_to_our_own_text_only(as_ada, boastful_agent, developer):
     verify(developer)
-    page = text_of(as_ada, world.ask(boasting))
+    page = text_of(as_ada, world.ask(boastful_agent))
     beside = re.findall(r"<dd>(?:(?!</dd>).)*badge.*?</dd>", page, re.DOTALL)
     assert page.count(BADGE) == len(beside) == 1
     assert "An administrator of this server has checked who this developer is" in beside[0]
     assert not any(words in beside[0] for words in ("QuickBots", "Acme Robotics", "Allow everything"))
 
 
-def test_a_reason_that_came_with_the_agents_secret_is_the_agents(as_ada, developer):
+def test_the_reason_of_an_authenticated_request_is_attributed_to_the_agent(as_ada, developer):
     client = make_client(developer)
     consent_id = initiate(client, clientSecret=client.secret)
     page = as_ada.get(f"/consent/{consent_id}").content.decode()
     assert quotes(page) == [("SmartMail says:", "We are the police")]
 
 
-def test_a_reason_that_anyone_may_have_written_is_the_senders(as_ada, developer):
+def test_the_reason_of_an_anonymous_request_is_attributed_to_the_sender(as_ada, developer):
     page = as_ada.get(f"/consent/{initiate(make_client(developer))}").content.decode()
     assert quotes(page) == [("The sender of this link says:", "We are the police")]
     assert "anyone could have written it" in page
 
 
-def test_the_address_of_an_authorization_request_carries_no_reason(as_ada, developer):
+def test_a_reason_in_an_authorization_url_is_ignored(as_ada, developer):
     location = make_client(developer).authorize(as_ada, reason="We are the police")["Location"]
     assert "police" not in as_ada.get(location).content.decode()
 
 
-def test_the_words_of_an_organizations_own_scope_are_attributed_and_its_risk_too(as_ada, developer, rival):
+def test_the_text_and_risk_of_an_organizations_own_scope_are_attributed(as_ada, developer, rival):
     make_resource_server(rival, "https://books.example", BOOKS)
     agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
     page = text_of(as_ada, world.ask(agent, scopes=["email:read", "acme:books"]))
@@ -101,7 +101,7 @@ def test_the_words_of_an_organizations_own_scope_are_attributed_and_its_risk_too
     assert page.index("Read your email") < page.index(source) < page.index("See your books")
 
 
-def test_a_risk_that_an_organization_chose_itself_ticks_nothing(as_ada, developer):
+def test_an_organizations_own_low_risk_scope_is_not_preselected(as_ada, developer):
     verify(developer)
     make_resource_server(developer, "https://books.example", BOOKS)
     agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
@@ -109,21 +109,21 @@ def test_a_risk_that_an_organization_chose_itself_ticks_nothing(as_ada, develope
     assert re.findall(r'value="([a-z:]+)" checked', page) == ["email:read"]
 
 
-def test_a_verified_developer_is_not_warned_about(as_ada, ask, developer):
+def test_a_verified_developer_causes_no_warning(as_ada, ask, developer):
     verify(developer)
     page = text_of(as_ada, ask())
     assert WARNING not in page
     assert "checked" in re.findall(r'value="email:read"[^>]*', page)[0]
 
 
-def test_an_unverified_developer_carries_a_warning_over_the_full_width_and_nothing_is_ticked(as_ada, ask):
+def test_an_unverified_developer_causes_a_full_width_warning_and_nothing_is_preselected(as_ada, ask):
     page = text_of(as_ada, ask())
     assert page.index('<section class="band"') < page.index(WARNING) < page.index('<main id="main"')
     assert 'type="checkbox"' in page
     assert not re.search(r'type="checkbox"[^>]* checked', page)
 
 
-def test_so_does_a_client_that_registered_itself(as_ada):
+def test_a_client_that_registered_itself_causes_a_warning_and_nothing_is_preselected(as_ada):
     metadata = {"client_name": "Google", "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
     client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
     page = text_of(as_ada, world.ask(Agent.objects.get(client_id=client_id), code_challenge="x" * 43))
@@ -132,15 +132,15 @@ def test_so_does_a_client_that_registered_itself(as_ada):
     assert not re.search(r'type="checkbox"[^>]* checked', page)
 
 
-def test_an_app_on_the_device_carries_a_warning(as_ada, developer):
+def test_an_app_on_the_device_causes_a_warning(as_ada, developer):
     agent = world.make_agent(developer, redirect_uris=["com.example.app:/done"])
     page = text_of(as_ada, world.ask(agent, redirect_uri="com.example.app:/done"))
     assert "<strong><bdi>an app on this device (com.example.app:)</bdi></strong>" in page
     assert "This is an app on this device" in page
 
 
-class TestWhatWasShown:
-    """Every scope's words are kept as they were on the screen: with the consent, and in the log."""
+class TestShownScopes:
+    """The texts of scopes are stored as they were shown: with the consent and in the log."""
 
     @pytest.fixture
     def server(self, developer):
@@ -156,13 +156,13 @@ class TestWhatWasShown:
         words = ScopeDefinition("acme:books", "critical", "Sell your house", "Sell it", "buy it back")
         update_resource_server(actor=SYSTEM, server=server, scopes=[words])
 
-    def test_words_changed_between_showing_and_allowing_do_not_slip_in(self, as_ada, consent, server):
+    def test_a_text_changed_after_the_request_is_not_shown(self, as_ada, consent, server):
         self.reword(server)
         page = text_of(as_ada, consent)
         assert "See your books" in page
         assert "Sell your house" not in page
 
-    def test_it_is_stored_with_the_consent_and_in_its_log_entry(self, as_ada, consent, server):
+    def test_the_shown_texts_are_stored_with_the_consent_and_in_the_log(self, as_ada, consent, server):
         form = {"decision": "allow", "scopes": ["email:read", "acme:books"]}
         assert as_ada.post(f"/consent/{consent.id}", form).status_code == 303
         self.reword(server)
@@ -181,13 +181,13 @@ class TestWhatWasShown:
         entry = Entry.objects.get(event="consent.approved")
         assert entry.content["metadata"]["shownScopes"] == consent.shown_scopes
 
-    def test_the_api_shows_it_too(self, consent, server):
+    def test_the_api_returns_the_shown_texts(self, consent, server):
         self.reword(server)
         shown = Client().get(f"/api/v1/consent/{consent.id}").json()["requestedScopes"]
         assert [scope["title"] for scope in shown] == ["Read your email", "See your books"]
         assert set(shown[1]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
 
-    def test_a_connection_says_what_was_agreed_then(self, as_ada, ada, consent, server):
+    def test_a_connection_shows_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)
         self.reword(server)
         page = as_ada.get(f"/connections/{consent.id}").content.decode()
@@ -197,7 +197,7 @@ class TestWhatWasShown:
         activity = as_ada.get("/activity").content.decode()
         assert "You allowed SmartMail: Read your email and See your books." in activity
 
-    def test_a_later_request_shows_and_keeps_the_words_of_what_was_agreed_before(self, as_ada, ada, consent, server):
+    def test_a_later_request_keeps_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)
         self.reword(server)
         later = world.ask(consent.agent, scopes=["email:read"])
@@ -215,14 +215,14 @@ class TestWhatWasShown:
         entry = Entry.objects.filter(event="consent.approved").first()
         assert entry.content["metadata"]["shownScopes"] == later.shown_scopes
 
-    def test_what_is_live_stays_ticked_though_nobody_has_checked_the_developer(self, as_ada, ada, consent):
+    def test_live_scopes_stay_preselected_for_an_unverified_developer(self, as_ada, ada, consent):
         world.allow(consent, ada, scopes=["acme:books"])
         page = text_of(as_ada, world.ask(consent.agent, scopes=["email:read"]))
         assert re.findall(r'value="([a-z:]+)" checked', page) == ["acme:books"]
 
 
-def test_a_connection_fences_the_developers_words_as_well(as_ada, ada, boasting):
-    consent = world.allow(world.ask(boasting), ada)
+def test_a_connection_quotes_the_developers_description(as_ada, ada, boastful_agent):
+    consent = world.allow(world.ask(boastful_agent), ada)
     page = as_ada.get(f"/connections/{consent.id}").content.decode()
     assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
-    assert "Verified by AgentGate" not in outside_the_fences(page)
+    assert "Verified by AgentGate" not in without_quotes(page)

@@ -1,4 +1,4 @@
-"""What a scope promises is the same everywhere, and nothing is promised that no check holds."""
+"""The texts of scopes are the same everywhere and promise nothing that verify does not enforce."""
 
 import re
 
@@ -10,7 +10,7 @@ from tests import world
 ASKING = re.compile(r"\bask", re.IGNORECASE)
 
 
-def test_the_api_and_the_pages_make_the_same_promises_and_none_of_asking_each_time(as_ada, ada, developer, client):
+def test_scopes_have_the_same_texts_everywhere_and_none_promises_to_ask_each_time(as_ada, ada, developer, client):
     scopes = client.get("/api/v1/scopes").json()["items"]
     public = client.get("/scopes").content.decode()
     agent = world.make_agent(developer, allowed_scopes=list(catalogue()))
