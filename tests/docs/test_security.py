@@ -1,4 +1,4 @@
-"""docs/security.md names the test that tries each attack, and every named test exists."""
+"""docs/security.md names a test for each attack, and every named test exists."""
 
 import ast
 import re

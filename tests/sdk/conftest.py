@@ -1,4 +1,4 @@
-"""The Python SDK against a running server, which knows nothing of it."""
+"""Fixtures for tests of the Python SDK against a running server."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from agentgate_oauth.models import AuditEntry, NewResourceServer  # noqa: E402
 
 @pytest.fixture(scope="session")
 def sdk_databases(servers: Servers) -> Databases:
-    """SQLite alone, in a folder of its own: what differs between the stores is not the SDK's to test."""
+    """SQLite only, in a separate folder: the SDK does not depend on the database."""
     folder = servers.folder / "sdk"
     folder.mkdir()
     return Databases(folder)
@@ -72,5 +72,5 @@ def client(gate: Gate, agent: Agent) -> Iterator[AgentGateClient]:
 
 
 def verified(admin: AgentGateAdmin, audit_id: str) -> AuditEntry:
-    """Return the log's entry of a decision."""
+    """Return the log entry of a decision."""
     return next(entry for entry in admin.iter_audit_logs(event="token.verify") if entry.id == audit_id)

@@ -1,4 +1,4 @@
-"""A TCP proxy that lets requests through and, for one path, cuts the connection instead of answering."""
+"""A TCP proxy that forwards requests and, for one path, cuts the connection instead of returning the response."""
 
 import contextlib
 import socket
@@ -41,7 +41,7 @@ class CuttingProxy:
 
 
 def _read_message(connection: socket.socket) -> bytes:
-    """Return one HTTP message with its Content-Length body, empty when the peer has gone."""
+    """Return one HTTP message with its Content-Length body, empty if the peer has closed the connection."""
     received = b""
     while b"\r\n\r\n" not in received:
         chunk = connection.recv(CHUNK)
@@ -64,7 +64,7 @@ def _length(head: bytes) -> int:
 
 @contextlib.contextmanager
 def cutting_proxy(target: str, path: str, times: int) -> Iterator[CuttingProxy]:
-    """Yield a proxy to `target` that cuts the first `times` answers to requests whose first line names `path`."""
+    """Yield a proxy to `target` that drops the first `times` responses to requests for `path`."""
     proxy = CuttingProxy(target, path, times)
     threading.Thread(target=proxy.serve, daemon=True).start()
     try:

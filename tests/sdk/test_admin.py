@@ -1,4 +1,4 @@
-"""Every endpoint of `AgentGateAdmin` against the server, and its twin."""
+"""Every endpoint of `AgentGateAdmin` against a server, and its asynchronous version."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ from tests.live.gate import CALLBACK, Agent, Developer, Gate, Person
 
 @pytest.fixture
 def own(gate: Gate) -> AgentGateAdmin:
-    """A developer whose organization holds nothing yet."""
+    """A developer with an empty organization."""
     return AgentGateAdmin(gate.url, gate.developer().api_key)
 
 
@@ -93,7 +93,7 @@ def test_a_rotated_api_key_replaces_the_old_one(own: AgentGateAdmin, gate: Gate)
         own.list_agents()
 
 
-def test_the_log_is_filtered_by_what_is_asked(own: AgentGateAdmin):
+def test_the_log_is_filtered(own: AgentGateAdmin):
     own.create_agent(name="x", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     assert own.get_audit_logs().items
@@ -108,18 +108,18 @@ def test_the_catalogue_of_scopes(own: AgentGateAdmin):
     assert catalogue["payments:charge"].risk_level == "critical"
 
 
-def test_other_developers_things_look_absent(own: AgentGateAdmin, agent: Agent):
+def test_agents_of_other_developers_are_not_found(own: AgentGateAdmin, agent: Agent):
     with pytest.raises(NotFoundError):
         own.get_agent(agent.id)
 
 
-def test_a_scope_that_does_not_exist_has_a_class_of_its_own(own: AgentGateAdmin):
+def test_an_unknown_scope_is_an_invalid_request(own: AgentGateAdmin):
     with pytest.raises(InvalidRequestError) as caught:
         own.create_agent(name="x", redirect_uris=[CALLBACK], allowed_scopes=["no:such"])
     assert isinstance(caught.value, InvalidScopeError) or caught.value.errors
 
 
-async def test_the_twin_does_the_same(gate: Gate, developer: Developer, agent: Agent, person: Person):
+async def test_the_asynchronous_version_works(gate: Gate, developer: Developer, agent: Agent, person: Person):
     async with AsyncAgentGateAdmin(gate.url, developer.api_key) as admin:
         assert (await admin.get_agent(agent.id)).client_id == agent.client_id
         assert agent.id in [found.id async for found in admin.iter_agents()]
@@ -134,7 +134,7 @@ async def test_the_twin_does_the_same(gate: Gate, developer: Developer, agent: A
         assert not (await verifier.introspect("garbage")).active
 
 
-def test_a_wrong_resource_server_credential_is_an_error_and_not_a_decision(gate: Gate, agent: Agent, person: Person):
+def test_a_wrong_resource_server_credential_is_an_error(gate: Gate, agent: Agent, person: Person):
     token = gate.tokens(agent, person)["accessToken"]
     verifier = AgentGateVerifier(gate.url, "res_0", "rs_wrong")
     for ask in (lambda: verifier.verify(token, ["email:read"]), lambda: verifier.introspect(token)):

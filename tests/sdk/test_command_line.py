@@ -1,4 +1,4 @@
-"""The command line against a running server, as a developer would use it on the first evening."""
+"""The command line against a running server."""
 
 import json
 import os
@@ -38,7 +38,7 @@ class Terminal:
         return self.shell(["agentgate", *arguments], given=given, code=code)
 
     def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
-        """Return the one document that `agentgate` printed."""
+        """Return the JSON document that `agentgate` printed."""
         return json.loads(self.run(*arguments, "--json", given=given, code=code))
 
     def shell(self, command: list[str], *, given: str = "", code: int = 0) -> str:
@@ -57,7 +57,7 @@ class Terminal:
 
 @pytest.fixture
 def own(gate: Gate) -> Developer:
-    """A developer whose agents and policies no other test makes."""
+    """A developer with an empty organization."""
     return gate.developer()
 
 
@@ -71,7 +71,7 @@ def make_agent(terminal: Terminal, name: str) -> Agent:
     return Agent(made["id"], made["clientId"], made["clientSecret"])
 
 
-def test_an_evening_at_the_terminal(
+def test_a_session_at_the_terminal(
     terminal: Terminal, gate: Gate, own: Developer, person: Person, tmp_path: Path
 ) -> None:
     del terminal.environment["AGENTGATE_API_KEY"]
@@ -101,7 +101,7 @@ def test_an_evening_at_the_terminal(
     assert not list(tmp_path.rglob("session.json"))
 
 
-def test_explain_tells_of_the_replay_that_ended_the_family(terminal: Terminal, gate: Gate, person: Person) -> None:
+def test_explain_names_the_replay_that_ended_the_family(terminal: Terminal, gate: Gate, person: Person) -> None:
     agent = make_agent(terminal, "Replayer")
     tokens = gate.tokens(agent, person, ("email:send",))
     other = gate.tokens(agent, person, ("email:send",))
@@ -110,12 +110,12 @@ def test_explain_tells_of_the_replay_that_ended_the_family(terminal: Terminal, g
     assert gate.post("/tokens/revoke", {"token": other["refreshToken"]}).status_code == 200
     decision = terminal.json("verify", "--scope", "email:send", given=tokens["accessToken"], code=1)
     assert decision["reason"] == "token_revoked"
-    told = terminal.json("explain", decision["auditId"])
-    assert told["cause"]["event"] == "token.replayed"
-    assert "A refresh token was used a second time" in " ".join(told["explanation"]["sentences"])
+    explained = terminal.json("explain", decision["auditId"])
+    assert explained["cause"]["event"] == "token.replayed"
+    assert "A refresh token was used a second time" in " ".join(explained["explanation"]["sentences"])
 
 
-def test_an_api_key_finds_its_developer_and_rotates(terminal: Terminal, own: Developer) -> None:
+def test_whoami_and_rotation_work_with_an_api_key(terminal: Terminal, own: Developer) -> None:
     assert terminal.json("whoami")["developer"] == {"id": own.id}
     terminal.environment["AGENTGATE_API_KEY"] = terminal.json("keys", "rotate")["apiKey"]
     assert terminal.json("whoami")["developer"] == {"id": own.id}
@@ -123,7 +123,7 @@ def test_an_api_key_finds_its_developer_and_rotates(terminal: Terminal, own: Dev
     assert terminal.json("whoami", code=1)["code"] == "not_authenticated"
 
 
-def test_a_resource_server_asks_with_the_secret_that_it_was_given(
+def test_verify_uses_the_secret_of_a_resource_server(
     terminal: Terminal, gate: Gate, own: Developer, person: Person
 ) -> None:
     identifier = f"https://{own.id}.example"
@@ -141,7 +141,7 @@ def test_a_resource_server_asks_with_the_secret_that_it_was_given(
     assert terminal.json("resource-servers", "delete", "Mail")["deleted"]
 
 
-def test_two_agents_of_one_name_are_told_apart_by_id(terminal: Terminal) -> None:
+def test_two_agents_with_the_same_name_are_distinguished_by_id(terminal: Terminal) -> None:
     ids = {make_agent(terminal, "Twin").id for _ in range(2)}
     refused = terminal.json("agents", "suspend", "Twin", code=2)
     assert {candidate["id"] for candidate in refused["candidates"]} == ids

@@ -1,4 +1,4 @@
-"""`authorize_on_loopback` against a running server: a thread decides by API and follows the redirect."""
+"""`authorize_on_loopback` against a running server: a thread decides through the API and follows the redirect."""
 
 import threading
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ SCOPES = ["email:read", "email:send"]
 
 
 class Decision:
-    """What the person does once `webbrowser.open` shows them the consent page."""
+    """The user's decision, made when `webbrowser.open` is called."""
 
     def __init__(self, gate: Gate, person: Person) -> None:
         self.verb = "approve"
@@ -60,7 +60,7 @@ def program(gate: Gate, command_line_agent: Agent) -> Iterator[AgentGateClient]:
         yield client
 
 
-def test_what_the_person_allows_becomes_a_session(program: AgentGateClient, decision: Decision, person: Person):
+def test_the_session_has_what_the_user_allowed(program: AgentGateClient, decision: Decision, person: Person):
     decision.body = {"scopes": ["email:read"]}
     session = program.authorize_on_loopback(scopes=SCOPES, reason="To sort your mail")
     assert (session.user_id, session.granted_scopes) == (person.id, ("email:read",))
@@ -71,7 +71,9 @@ def test_what_the_person_allows_becomes_a_session(program: AgentGateClient, deci
     assert "You can close this window" in page.text
 
 
-async def test_the_twin_is_awaited(gate: Gate, command_line_agent: Agent, decision: Decision, person: Person):
+async def test_the_asynchronous_version_is_awaited(
+    gate: Gate, command_line_agent: Agent, decision: Decision, person: Person
+):
     credentials = (command_line_agent.client_id, command_line_agent.client_secret)
     async with AsyncAgentGateClient(gate.url, *credentials) as client:
         session = await client.authorize_on_loopback(scopes=SCOPES)
@@ -79,13 +81,13 @@ async def test_the_twin_is_awaited(gate: Gate, command_line_agent: Agent, decisi
         assert (await session.verify(["email:send"])).allowed
 
 
-def test_a_denial_is_told(program: AgentGateClient, decision: Decision):
+def test_a_denial_raises_consent_denied_error(program: AgentGateClient, decision: Decision):
     decision.verb = "deny"
     with pytest.raises(ConsentDeniedError):
         program.authorize_on_loopback(scopes=SCOPES)
 
 
-def test_the_server_under_another_name_is_refused_before_the_person_decides(
+def test_another_name_of_the_server_is_refused_before_the_user_decides(
     gate: Gate, command_line_agent: Agent, decision: Decision
 ):
     address = gate.url.replace("127.0.0.1", "localhost")

@@ -1,4 +1,4 @@
-"""Offline decisions about a live server's tokens: what they know, and what they do not."""
+"""Offline decisions about a live server's tokens: what they consider, and what they do not."""
 
 import pytest
 from agentgate_oauth import Decision
@@ -16,7 +16,7 @@ def guard(gate: Gate) -> Guard:
     return Guard(gate.url, mode="offline", audience=gate.url)
 
 
-def test_a_token_is_checked_by_the_published_keys(guard: Guard, gate: Gate, agent: Agent, person: Person):
+def test_a_token_is_checked_with_the_published_keys(guard: Guard, gate: Gate, agent: Agent, person: Person):
     tokens = gate.tokens(agent, person)
     outcome = guard.check([f"Bearer {tokens['accessToken']}"], QUESTION)
     assert isinstance(outcome, Decision)
@@ -24,7 +24,7 @@ def test_a_token_is_checked_by_the_published_keys(guard: Guard, gate: Gate, agen
     assert set(outcome.granted_scopes) == set(tokens["grantedScopes"])
 
 
-def test_a_low_scope_another_audience_and_a_changed_token_are_refused(
+def test_a_missing_scope_another_audience_and_a_changed_token_are_refused(
     guard: Guard, gate: Gate, agent: Agent, person: Person
 ):
     low = gate.tokens(agent, person, ("email:read",))["accessToken"]
@@ -39,7 +39,7 @@ def test_a_low_scope_another_audience_and_a_changed_token_are_refused(
     assert [outcome.status for outcome in outcomes if isinstance(outcome, Refusal)] == [403, 401, 401]
 
 
-def test_revocation_is_what_it_says_it_does_not_know(guard: Guard, gate: Gate, agent: Agent, person: Person):
+def test_a_revoked_token_is_allowed_and_the_decision_says_so(guard: Guard, gate: Gate, agent: Agent, person: Person):
     tokens = gate.tokens(agent, person)
     expect(200, gate.post("/tokens/revoke", {"token": tokens["accessToken"]}))
     assert gate.verify(tokens["accessToken"])["reason"] == "token_revoked"
@@ -48,7 +48,7 @@ def test_revocation_is_what_it_says_it_does_not_know(guard: Guard, gate: Gate, a
     assert "revocation" in outcome.unknown
 
 
-def test_where_hs256_signs_there_are_no_keys_and_offline_refuses(servers: Servers, sdk_databases: Databases):
+def test_with_hs256_there_are_no_keys_and_offline_refuses(servers: Servers, sdk_databases: Databases):
     with LiveServer(sdk_databases.sqlite(), servers.folder, 1, JWT_ALGORITHM="HS256") as server:
         gate = Gate(server.url)
         token = gate.tokens(gate.agent(gate.developer()), gate.person())["accessToken"]

@@ -1,4 +1,4 @@
-"""The package by itself: its own tests, its wheel in an empty environment, and its types as users see them."""
+"""The package: its own tests, its wheel in an empty environment, and its types in a program that uses it."""
 
 import os
 import subprocess
@@ -73,8 +73,8 @@ if __name__ == "__main__":
 CHECKERS = ["mypy", pytest.param("pyright", marks=pytest.mark.node)]
 MISTAKES = {
     "an argument that does not exist": 'AgentGateAdmin("https://x", "k").create_agent(nam="x")',
-    "an answer not awaited": 'AsyncAgentGateClient("https://x", "a", "b").create_session("c").verify(["x"])',
-    "an answer of another type": 'text: str = AgentGateAdmin("https://x", "k").get_agent("agt_1")',
+    "a result that is not awaited": 'AsyncAgentGateClient("https://x", "a", "b").create_session("c").verify(["x"])',
+    "a result of another type": 'text: str = AgentGateAdmin("https://x", "k").get_agent("agt_1")',
 }
 
 
@@ -94,7 +94,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def empty_environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new environment into which pip has installed the wheel alone; the path of its Python."""
+    """The Python of a new environment in which only the wheel is installed."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
@@ -110,7 +110,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_wheel_holds_the_package_and_its_types(wheel: Path):
+def test_the_wheel_contains_the_package_and_its_types(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert "agentgate_oauth/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"agentgate_oauth", "agentgate_oauth-0.1.0.dist-info"}
@@ -127,20 +127,20 @@ def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: 
     assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
 
 
-def test_a_bare_install_says_which_extra_the_command_line_needs(empty_environment: Path):
+def test_without_the_extra_the_command_line_names_it(empty_environment: Path):
     ran = subprocess.run([str(empty_environment.parent / "agentgate")], capture_output=True, text=True)
     assert ran.returncode == 1
     assert "agentgate-oauth[cli]" in ran.stderr
 
 
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_program_that_uses_it_is_checked_strictly(checker: str, empty_environment: Path, program: Path):
+def test_a_program_passes_strict_type_checks(checker: str, empty_environment: Path, program: Path):
     assert run_checker(checker, empty_environment, program) == ""
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_mistakes_are_found(checker: str, mistake: str, empty_environment: Path, program: Path):
+def test_mistakes_fail_type_checks(checker: str, mistake: str, empty_environment: Path, program: Path):
     program.write_text(f"{PROGRAM}\n{MISTAKES[mistake]}\n", encoding="utf-8")
     assert run_checker(checker, empty_environment, program) != ""
 

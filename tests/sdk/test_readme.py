@@ -1,4 +1,4 @@
-"""Every Python example of the SDK's README runs, as it stands there, against a live server."""
+"""Every Python example of the SDK's README runs unchanged against a live server."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SCOPES = ("email:read", "email:send")
 
 
 def framework(example: str) -> str | None:
-    """Return the integration that an example is about, None for the others."""
+    """Return the integration that an example uses, None if it uses none."""
     found = re.search(r"agentgate_oauth\.integrations\.(\w+)", example)
     return found[1] if found else None
 
@@ -37,7 +37,7 @@ def readers_agent(gate: Gate, developer: Developer) -> Agent:
 
 
 class Reader:
-    """Types the examples in order, with credentials of their own for the placeholders."""
+    """Runs the examples in order, with real credentials for the placeholders."""
 
     def __init__(self, gate: Gate, person: Person, agent: Agent, placeholders: dict[str, str], home: Path) -> None:
         self.gate = gate
@@ -50,14 +50,14 @@ class Reader:
     def send_email(self) -> None:
         self.mails_sent += 1
 
-    def type(self, example: str) -> None:
+    def run(self, example: str) -> None:
         if "auth_code" in example:
             self.names["auth_code"] = self.code()
         if "access_token" in example:
             self.names["access_token"] = self.token()
-        exec(compile(self.filled(example), "README.md", "exec"), self.names)
+        exec(compile(self.fill(example), "README.md", "exec"), self.names)
 
-    def filled(self, example: str) -> str:
+    def fill(self, example: str) -> str:
         for placeholder, value in self.placeholders.items():
             example = example.replace(placeholder, value)
         return example
@@ -86,24 +86,24 @@ def reader(
         "ag_...": developer.api_key,
         "res_...": mail_service.id,
         "rs_...": mail_service.secret,
-        # Each identifier is registered once, and the fixture's is taken.
+        # An identifier can be registered only once, and the fixture has this one.
         'identifier="https://mail.example"': f'identifier="https://{person.id}.example"',
-        # Tokens asked for without a resource have the server's own address for audience.
+        # The audience of tokens without a resource is the server's own URL.
         'audience="https://mail.example"': f'audience="{gate.url}"',
     }
     return Reader(gate, person, readers_agent, placeholders, tmp_path)
 
 
 @pytest.fixture(autouse=True)
-def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A browser in which a person allows everything, and a secret for the web application."""
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A browser in which the user allows everything, and a secret for the web application."""
     monkeypatch.setattr("webbrowser.open", approve)
     monkeypatch.setenv("SECRET_KEY", "only for this test")
 
 
-def test_the_web_application_connects_the_browser_that_asked(reader: Reader, gate: Gate, person: Person):
+def test_the_web_application_connects_only_the_browser_that_asked(reader: Reader, gate: Gate, person: Person):
     (example,) = [example for example in EXAMPLES if "pkce_pair" in example]
-    reader.type(example)
+    reader.run(example)
     browser, other = reader.names["app"].test_client(), reader.names["app"].test_client()
 
     consent_id = browser.get("/connect").location.rsplit("/", 1)[1]
@@ -117,7 +117,7 @@ def test_the_web_application_connects_the_browser_that_asked(reader: Reader, gat
 
 def test_the_web_application_accepts_a_denial(reader: Reader, gate: Gate, person: Person):
     (example,) = [example for example in EXAMPLES if "pkce_pair" in example]
-    reader.type(example)
+    reader.run(example)
     browser = reader.names["app"].test_client()
     consent_id = browser.get("/connect").location.rsplit("/", 1)[1]
     answer = expect(200, gate.post(f"/consent/{consent_id}/deny", **person.headers))
@@ -127,7 +127,7 @@ def test_the_web_application_accepts_a_denial(reader: Reader, gate: Gate, person
 def test_the_examples_run_in_order(reader: Reader, admin: AgentGateAdmin, capsys: pytest.CaptureFixture[str]):
     for example in EXAMPLES:
         if framework(example) is None:
-            reader.type(example)
+            reader.run(example)
     assert reader.mails_sent == 1
     names = reader.names
     assert names["result"].allowed
@@ -192,7 +192,7 @@ with TestClient(mcp.http_app(stateless_http=True, json_response=True), base_url=
 
 
 @pytest.mark.parametrize("name", WEB)
-def test_the_framework_examples_refuse_and_pass(
+def test_the_framework_examples_refuse_and_allow(
     name: str, reader: Reader, gate: Gate, mail_service: NewResourceServer, tmp_path: Path
 ):
     (example,) = [example for example in EXAMPLES if framework(example) == name]

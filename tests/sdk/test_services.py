@@ -1,4 +1,4 @@
-"""The five integrations, each on its real framework in a process of its own, asking a live server."""
+"""The five integrations, each on its real framework in its own process, against a live server."""
 
 from collections.abc import Iterator
 
@@ -43,15 +43,13 @@ def test_a_bad_token_is_401_invalid_token(service: Service, token: str):
     assert 'error="invalid_token"' in str(outcome.challenge)
 
 
-def test_a_low_scope_is_403_insufficient_scope(service: Service, gate: Gate, agent: Agent, person: Person):
+def test_a_missing_scope_is_403_insufficient_scope(service: Service, gate: Gate, agent: Agent, person: Person):
     outcome = service.send(gate.tokens(agent, person, ("email:read",))["accessToken"])
     assert (outcome.status, outcome.body["error"]) == (403, "insufficient_scope")
     assert outcome.body["missingScopes"] == ["email:send"]
 
 
-def test_a_revoked_consent_is_refused_at_the_very_next_request(
-    service: Service, gate: Gate, agent: Agent, person: Person
-):
+def test_a_revoked_consent_is_refused_at_the_next_request(service: Service, gate: Gate, agent: Agent, person: Person):
     tokens = gate.tokens(agent, person)
     assert service.send(tokens["accessToken"]).status == 200
     expect(200, gate.post(f"/users/me/consents/{tokens['consentId']}/revoke", **person.headers))
@@ -71,7 +69,7 @@ def test_a_token_for_another_service_is_refused(
     assert service.send(tokens["accessToken"]).status == 401
 
 
-def test_a_policy_refuses_and_is_named(
+def test_a_policy_that_refuses_is_named(
     service: Service, gate: Gate, admin: AgentGateAdmin, agent: Agent, person: Person
 ):
     token = gate.tokens(agent, person)["accessToken"]

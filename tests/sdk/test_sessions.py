@@ -1,4 +1,4 @@
-"""One session used by many at once, and over connections that break."""
+"""A session that many tasks share, and one over connections that break."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -30,11 +30,11 @@ class Requests:
 
 
 def expire(session: Any) -> None:
-    """Make the session take its access token for ended."""
+    """Make the session treat its access token as expired."""
     object.__setattr__(session._renewal.record, "renew_after", 0.0)
 
 
-async def test_50_tasks_share_an_expired_session_one_refresh_50_answers(gate: Gate, agent: Agent, person: Person):
+async def test_50_tasks_with_an_expired_token_share_one_refresh(gate: Gate, agent: Agent, person: Person):
     sent = Requests()
     http = httpx.AsyncClient(event_hooks={"request": [sent.anote]}, timeout=30)
     async with AsyncAgentGateClient(gate.url, agent.client_id, agent.client_secret, http_client=http) as client:
@@ -47,7 +47,7 @@ async def test_50_tasks_share_an_expired_session_one_refresh_50_answers(gate: Ga
         assert (await session.verify(["email:send"])).allowed
 
 
-def test_50_threads_share_an_expired_session_one_refresh_50_answers(gate: Gate, agent: Agent, person: Person):
+def test_50_threads_with_an_expired_token_share_one_refresh(gate: Gate, agent: Agent, person: Person):
     sent = Requests()
     http = httpx.Client(event_hooks={"request": [sent.note]}, timeout=30)
     with AgentGateClient(gate.url, agent.client_id, agent.client_secret, http_client=http) as client:
@@ -59,7 +59,7 @@ def test_50_threads_share_an_expired_session_one_refresh_50_answers(gate: Gate, 
     assert sent.count("/tokens/refresh") == 1
 
 
-def test_a_refresh_whose_answer_is_cut_off_leaves_the_session_alive(gate: Gate, agent: Agent, person: Person):
+def test_a_session_survives_a_lost_refresh_response(gate: Gate, agent: Agent, person: Person):
     with cutting_proxy(gate.url, "/tokens/refresh", times=2) as proxy:
         client = AgentGateClient(proxy.url, agent.client_id, agent.client_secret)
         session = client.create_session(gate.code(agent, person))
@@ -70,7 +70,7 @@ def test_a_refresh_whose_answer_is_cut_off_leaves_the_session_alive(gate: Gate, 
         assert session.verify(["email:send"]).allowed
 
 
-def test_the_proxy_really_cuts_after_the_server_has_acted(gate: Gate, agent: Agent, person: Person):
+def test_the_proxy_cuts_after_the_server_has_acted(gate: Gate, agent: Agent, person: Person):
     tokens = gate.tokens(agent, person)
     body = {"refreshToken": tokens["refreshToken"], **agent.credentials}
     with cutting_proxy(gate.url, "/tokens/refresh", times=1) as proxy:
@@ -80,7 +80,7 @@ def test_the_proxy_really_cuts_after_the_server_has_acted(gate: Gate, agent: Age
     assert again.json()["code"] == "invalid_grant"
 
 
-def test_an_exchange_whose_answer_is_cut_off_still_makes_a_session(gate: Gate, agent: Agent, person: Person):
+def test_an_exchange_survives_a_lost_response(gate: Gate, agent: Agent, person: Person):
     with cutting_proxy(gate.url, "/tokens/exchange", times=1) as proxy:
         client = AgentGateClient(proxy.url, agent.client_id, agent.client_secret)
         session = client.create_session(gate.code(agent, person))
@@ -88,7 +88,7 @@ def test_an_exchange_whose_answer_is_cut_off_still_makes_a_session(gate: Gate, a
         assert session.verify(["email:send"]).allowed
 
 
-def test_two_clients_of_one_file_store_share_a_session(gate: Gate, agent: Agent, person: Person, tmp_path):
+def test_two_clients_share_a_session_in_a_file_store(gate: Gate, agent: Agent, person: Person, tmp_path):
     first, second = (
         AgentGateClient(gate.url, agent.client_id, agent.client_secret, store=FileStore(tmp_path / "sessions"))
         for _ in range(2)

@@ -1,4 +1,4 @@
-"""An AgentGate in memory, strict about what makes clients fail: a refresh token works once."""
+"""A fake AgentGate in memory. As with the real one, a refresh token works once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NO_PAUSES = RetryPolicy(base_seconds=0.0, cap_seconds=0.0)
 
 
 class FakeGate:
-    """Answers exchange, refresh, revoke and verify as the contract says.
+    """Answers exchange, refresh, revoke and verify like the API.
 
-    `intercept` sees each request first: it may answer instead, or return None. `lose_answer_to` names a path
-    whose next answer is lost after the server has acted. A token of generation n is `access-n`.
+    `intercept` is called first with each request, and returns a response or None. `lose_answer_to` is a path
+    whose next response is lost after the server has acted. A token of generation n is `access-n`.
     """
 
     def __init__(self, *, expires_in: int = 900) -> None:

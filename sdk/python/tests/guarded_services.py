@@ -1,6 +1,6 @@
-"""Five services that send mail if AgentGate lets them, each on its real framework and server.
+"""Five guarded services that send mail, each on its real framework and server.
 
-`python guarded_services.py NAME PORT` serves one of them; the environment describes the guard.
+`python guarded_services.py NAME PORT` serves one of them. Environment variables configure the guard.
 """
 
 from __future__ import annotations
@@ -139,13 +139,13 @@ def serve_fastmcp(port: int) -> None:
 
     from agentgate_oauth.integrations.fastmcp import AgentGateTokenVerifier, current_decision, require_scopes
 
-    door = Guard(
+    introspection = Guard(
         os.environ["AGENTGATE_URL"],
         os.environ["AGENTGATE_RESOURCE_SERVER_ID"],
         os.environ["AGENTGATE_RESOURCE_SERVER_SECRET"],
         mode="introspect",
     )
-    mcp = FastMCP("mail", auth=AgentGateTokenVerifier(door))
+    mcp = FastMCP("mail", auth=AgentGateTokenVerifier(introspection))
 
     @mcp.tool
     @require_scopes("email:send", context=lambda arguments: {"recipient": arguments["recipient"]})

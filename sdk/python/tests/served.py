@@ -12,7 +12,7 @@ import httpx
 
 @contextlib.contextmanager
 def served(answer: Callable[[httpx.Request], httpx.Response]) -> Iterator[str]:
-    """Yield the URL at which `answer` answers."""
+    """Yield the URL of a server that calls `answer`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -1,4 +1,4 @@
-"""Start a guarded service as a process of its own, and call it as its clients would."""
+"""Start a guarded service in its own process, and call it as clients do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a service answered. A tool's refusal has no status of its own: its `error` stands for one."""
+    """A service's response. The refusal of a tool has no HTTP status, so its `error` determines one."""
 
     status: int
     body: Any

@@ -1,4 +1,4 @@
-"""The developer's side: requests as the contract spells them, answers as dataclasses, pages as iterators."""
+"""`AgentGateAdmin`: requests with the API's names, responses as dataclasses, pages as iterators."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_create_agent():
     }
 
 
-def test_update_sends_only_what_is_given_and_null_for_none():
+def test_update_sends_only_given_fields_and_null_for_none():
     recorder = Recorder(ok(AGENT))
     admin(recorder).update_agent("agt_1", description=None, status="suspended")
     assert recorder.requests[0].method == "PATCH"
     assert recorder.body() == {"description": None, "status": "suspended"}
 
 
-def test_create_policy_takes_rules_and_raw_json():
+def test_create_policy_accepts_rules_and_raw_json():
     policy = {
         **{key: AGENT[key] for key in ("description", "createdAt", "updatedAt")},
         "id": "pol_1",
@@ -119,7 +119,7 @@ def test_create_policy_takes_rules_and_raw_json():
         ),
     ],
 )
-def test_rule_constructors_spell_the_config_as_the_api_does(rule, expected):
+def test_rule_constructors_use_the_api_s_names(rule, expected):
     assert rule.config == expected
 
 
@@ -136,7 +136,7 @@ def test_audit_filters_and_iteration_over_pages():
     assert second == {**first, "cursor": "c1"}
 
 
-def test_a_naive_time_is_refused():
+def test_a_time_without_a_time_zone_is_refused():
     with pytest.raises(ValueError, match="aware"):
         admin(Recorder()).get_audit_logs(since=datetime(2026, 11, 1))
 
@@ -160,13 +160,13 @@ def test_ids_are_one_path_segment():
         admin(recorder).get_agent("")
 
 
-def test_a_category_of_the_catalogue_is_a_path_of_its_own():
+def test_a_category_of_the_catalogue_has_its_own_path():
     recorder = Recorder(ok({"items": [], "nextCursor": None}))
     assert not admin(recorder).list_scopes("email").items
     assert recorder.requests[0].url.path == "/api/v1/scopes/email"
 
 
-def test_delete_answers_nothing():
+def test_delete_returns_none():
     assert admin(Recorder(httpx.Response(204))).delete_policy("pol_1") is None
 
 
@@ -191,13 +191,13 @@ def test_error_classes_follow_the_code_then_the_status():
     "document",
     [[], {}, {**AGENT, "id": 1}, {**AGENT, "createdAt": "yesterday"}, {**AGENT, "allowedScopes": "x"}],
 )
-def test_answers_that_break_the_contract_are_named(document):
+def test_responses_of_another_shape_are_refused(document):
     with pytest.raises(UnexpectedResponseError):
         admin(Recorder(ok(document))).get_agent("agt_1")
 
 
 @pytest.mark.parametrize("key,token", [(None, None), ("ag_1", "st_1"), ("", None)])
-def test_exactly_one_credential(key, token):
+def test_exactly_one_credential_is_required(key, token):
     with pytest.raises(ValueError, match="either"):
         AgentGateAdmin(BASE_URL, key, session_token=token)
 
@@ -205,11 +205,11 @@ def test_exactly_one_credential(key, token):
 @pytest.mark.parametrize(
     "url", ["http://gate.example", "gate.example", "https://u:p@gate.example", "ftp://x", "https://x?y=1"]
 )
-def test_base_urls_that_would_leak_are_refused(url):
+def test_unsafe_base_urls_are_refused(url):
     with pytest.raises(ValueError, match="base_url"):
         AgentGateAdmin(url, "ag_key")
 
 
-def test_http_is_accepted_on_this_machine_or_when_asked_for():
+def test_http_is_accepted_on_this_machine_or_with_allow_http():
     AgentGateAdmin("http://localhost:8000/", "ag_key").close()
     AgentGateAdmin("http://gate.internal", "ag_key", allow_http=True).close()

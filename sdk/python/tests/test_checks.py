@@ -1,4 +1,4 @@
-"""Mistakes in arguments and configuration are found at once, with what to pass instead."""
+"""Mistakes in arguments and configuration are reported at once, with the correct form."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from agentgate_oauth.service import Guard, Requirement, default_guard, defaults
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         (
             "http://localhost:8000/api/v1",
@@ -38,7 +38,7 @@ from agentgate_oauth.service import Guard, Requirement, default_guard, defaults
         ("gate.example:8000/api/v1", 'must start with its scheme: "https://gate.example:8000/api/v1"'),
         ("localhost:8000", 'must start with its scheme: "http://localhost:8000"'),
         ("http://gate.example", "must be https"),
-        ("https://user:password@gate.example", "must not hold a credential"),
+        ("https://user:password@gate.example", "must not contain a credential"),
         ("ftp://gate.example", "must be an http or https URL"),
         ("https://gate.example?x=1", "without query or fragment"),
         ("https://", "must be an http or https URL"),
@@ -46,20 +46,20 @@ from agentgate_oauth.service import Guard, Requirement, default_guard, defaults
         (None, "base_url is missing"),
     ],
 )
-def test_a_base_url_is_the_address_alone(url: Any, said: str):
+def test_a_base_url_is_the_server_s_address_only(url: Any, message: str):
     for make in (
         lambda: AgentGateClient(url, "agc_1", CLIENT_SECRET),
         lambda: AgentGateAdmin(url, "ag_1"),
         lambda: AgentGateVerifier(url),
         lambda: Guard(url),
     ):
-        with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        with pytest.raises(ValueError, match=re.escape(message)) as caught:
             make()
         assert str(caught.value).startswith("base_url")
         assert "password" not in str(caught.value)
 
 
-def test_a_trailing_slash_is_no_path():
+def test_a_trailing_slash_is_accepted():
     assert repr(Guard("https://gate.example/")) == "<Guard https://gate.example>"
 
 
@@ -70,7 +70,7 @@ def make_client(**options: Any) -> AgentGateClient:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (
             lambda: make_client(client_id=None),
@@ -83,8 +83,8 @@ def make_client(**options: Any) -> AgentGateClient:
         (lambda: Guard(BASE_URL, None, "rs_1"), "resource_server_id is missing"),
     ],
 )
-def test_a_missing_credential_is_named_when_the_object_is_made(make: Callable[[], object], said: str):
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_a_missing_credential_is_named_by_the_constructor(make: Callable[[], object], message: str):
+    with pytest.raises(ValueError, match=re.escape(message)):
         make()
 
 
@@ -99,7 +99,7 @@ URIS = ["https://yourapp.com/callback"]
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "message"),
     [
         (lambda: CLIENT.request_consent(scopes="email:read", redirect_uri=URIS[0]), "scopes"),
         (lambda: CLIENT.request_consent(scopes=None, redirect_uri=URIS[0]), "scopes"),
@@ -134,18 +134,18 @@ URIS = ["https://yourapp.com/callback"]
         (lambda: fastmcp.AgentGateTokenVerifier(Guard(BASE_URL), "email:read"), "required_scopes"),
     ],
 )
-def test_a_single_value_where_a_list_is_meant_is_refused(call: Callable[[], object], said: str):
-    with pytest.raises(TypeError, match=rf"^{said} must be a list of .*, such as \["):
+def test_a_single_value_instead_of_a_list_is_refused(call: Callable[[], object], message: str):
+    with pytest.raises(TypeError, match=rf"^{message} must be a list of .*, such as \["):
         call()
 
 
-def test_the_sentence_shows_a_list():
+def test_the_error_shows_a_list():
     with pytest.raises(TypeError) as caught:
         CLIENT.request_consent(scopes="email:read", redirect_uri=URIS[0])
     assert str(caught.value) == 'scopes must be a list of scopes, such as ["email:read"]'
 
 
-async def test_the_twin_says_it_when_awaited():
+async def test_the_asynchronous_version_raises_when_awaited():
     async with AsyncAgentGateClient(BASE_URL, "agc_1", "ags_1") as client:
         with pytest.raises(TypeError, match="scopes must be a list of scopes"):
             await client.request_consent(scopes="email:read", redirect_uri=URIS[0])
@@ -160,8 +160,8 @@ async def test_the_twin_says_it_when_awaited():
         lambda: rules.ip_allowlist(["10.0.0.0/8"]),
     ],
 )
-def test_a_list_where_single_values_are_meant_is_refused(call: Callable[[], object]):
-    with pytest.raises(TypeError, match="as an argument of its own, not as a list"):
+def test_a_list_instead_of_single_values_is_refused(call: Callable[[], object]):
+    with pytest.raises(TypeError, match="as a separate argument, not as a list"):
         call()
 
 
@@ -170,13 +170,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("URL", "RESOURCE_SERVER_ID", "RESOURCE_SERVER_SECRET", "RESOURCE_SERVER_SECRET_FILE"):
         monkeypatch.delenv(f"AGENTGATE_{name}", raising=False)
     monkeypatch.setattr(defaults, "_configured", [])
-    defaults._guard_of_environment.cache_clear()
+    defaults._guard_from_environment.cache_clear()
     yield lambda **values: [monkeypatch.setenv(f"AGENTGATE_{name}", value) for name, value in values.items()]
-    defaults._guard_of_environment.cache_clear()
+    defaults._guard_from_environment.cache_clear()
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({}, "AGENTGATE_URL is not set"),
         (
@@ -192,10 +192,10 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Any:
         ),
     ],
 )
-def test_the_environment_is_read_when_a_handler_is_guarded(environment, values, said):
+def test_the_environment_is_read_when_a_handler_is_guarded(environment, values, message):
     environment(**values)
     for make in (default_guard, *(partial_of(module) for module in (flask, fastapi, fastmcp))):
-        with pytest.raises((RuntimeError, ValueError), match=re.escape(said)):
+        with pytest.raises((RuntimeError, ValueError), match=re.escape(message)):
             make()
 
 
@@ -214,7 +214,7 @@ from agentgate_oauth.integrations import {module}
 
 @pytest.mark.parametrize("module", ["django", "drf"])
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"base_url": "https://gate.example/api/v1"}, "settings.AGENTGATE: base_url must not have a path"),
         ({"resource_server_id": "res_1"}, "'base_url'"),
@@ -222,9 +222,9 @@ from agentgate_oauth.integrations import {module}
         (None, "AGENTGATE_URL is not set"),
     ],
 )
-def test_djangos_settings_are_read_when_a_view_is_guarded(module, settings, said):
+def test_djangos_settings_are_read_when_a_view_is_guarded(module, settings, message):
     program = DJANGO.format(settings=settings, module=module)
     environment = {name: value for name, value in os.environ.items() if "AGENTGATE" not in name}
     environment = {**environment, "PYTHONPATH": str(Path(__file__).parent.parent / "src")}
     ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
-    assert ran.returncode == 1 and said in ran.stderr.splitlines()[-1], ran.stderr
+    assert ran.returncode == 1 and message in ran.stderr.splitlines()[-1], ran.stderr

@@ -1,4 +1,4 @@
-"""A guard's answers: RFC 6750 for tokens, JSON that says why for policies, 503 when nobody knows."""
+"""A guard's responses: RFC 6750 for tokens, JSON with the reason for policies, 503 without a decision."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUESTION = SEND.question(None, "203.0.113.9")
 
 
 class Gate:
-    """Answers every verify alike and keeps what it was asked."""
+    """Answers every request with the same response, and records the requests."""
 
     def __init__(self, answer: dict[str, Any] | httpx.Response | Exception) -> None:
         self.answer = answer
@@ -58,7 +58,7 @@ def refused(answer: dict[str, Any] | httpx.Response | Exception, header: str = "
     return outcome
 
 
-def test_an_allowed_decision_is_handed_on_with_everything_asked():
+def test_an_allowed_decision_is_returned_and_the_question_is_complete():
     gate = Gate({"allowed": True, "userId": "usr_1"})
     outcome = gate.guard().check(["Bearer token"], QUESTION)
     assert isinstance(outcome, Decision) and outcome.user_id == "usr_1"
@@ -71,7 +71,7 @@ def test_an_allowed_decision_is_handed_on_with_everything_asked():
     assert gate.requests[0].headers["Authorization"] == "Basic cmVzXzE6cnNfMQ=="
 
 
-def test_the_awaited_twin_works_in_several_event_loops():
+def test_the_asynchronous_method_works_in_several_event_loops():
     gate = Gate({"allowed": True})
     guard = gate.guard()
     for _ in range(2):
@@ -123,7 +123,7 @@ def test_a_bad_token_is_401_invalid_token(reason):
     assert outcome.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
 
 
-def test_a_low_scope_is_403_with_every_scope_needed():
+def test_a_missing_scope_is_403_with_every_required_scope():
     outcome = refused(denied("insufficient_scope", missingScopes=["email:send"]))
     assert outcome.status == 403
     assert 'error="insufficient_scope"' in outcome.headers["WWW-Authenticate"]
@@ -131,7 +131,7 @@ def test_a_low_scope_is_403_with_every_scope_needed():
     assert outcome.body["missingScopes"] == ["email:send"]
 
 
-def test_a_policy_is_403_and_named():
+def test_a_denial_by_a_policy_is_403_and_names_the_policy():
     policy = {"id": "pol_1", "name": "Office hours", "ruleType": "time_window"}
     outcome = refused(denied("policy_denied", policy=policy, retryAfterSeconds=60))
     assert outcome.status == 403 and "WWW-Authenticate" not in outcome.headers
@@ -172,12 +172,12 @@ def test_other_reasons_are_403(reason):
         httpx.ReadTimeout("slow"),
     ],
 )
-def test_without_a_decision_the_answer_is_503(answer):
+def test_without_a_decision_the_response_is_503(answer):
     outcome = refused(answer)
     assert outcome.status == 503 and int(outcome.headers["Retry-After"]) >= 1
 
 
-def test_introspection_compares_scopes_and_says_what_it_did_not_ask():
+def test_introspection_compares_scopes_and_lists_what_it_did_not_consider():
     live = {"active": True, "scope": "email:send email:read", "sub": "usr_1", "client_id": "agc_1", "exp": 1}
     gate = Gate({**live, "consent_id": "cns_1"})
     outcome = gate.guard(mode="introspect").check(["Bearer token"], QUESTION)
@@ -201,7 +201,7 @@ def test_introspection_compares_scopes_and_says_what_it_did_not_ask():
         (None, {}),
     ],
 )
-def test_only_addresses_go_along_as_addresses(caller, context):
+def test_only_ip_addresses_are_sent_as_ip(caller, context):
     assert Requirement[None](("a:b",)).question(None, caller).context == context
 
 
@@ -240,9 +240,9 @@ def test_the_default_guard_is_the_configured_one(fresh_defaults):
 @pytest.fixture
 def fresh_defaults(monkeypatch):
     monkeypatch.setattr(defaults, "_configured", [])
-    defaults._guard_of_environment.cache_clear()
+    defaults._guard_from_environment.cache_clear()
     yield
-    defaults._guard_of_environment.cache_clear()
+    defaults._guard_from_environment.cache_clear()
 
 
 def test_the_environment_describes_the_default_guard(fresh_defaults, monkeypatch, tmp_path):
@@ -258,13 +258,13 @@ def test_the_environment_describes_the_default_guard(fresh_defaults, monkeypatch
     assert default_guard() is guard
 
 
-def test_no_guard_at_all_is_said_plainly(fresh_defaults, monkeypatch):
+def test_a_missing_guard_names_the_variable_to_set(fresh_defaults, monkeypatch):
     monkeypatch.delenv("AGENTGATE_URL", raising=False)
     with pytest.raises(RuntimeError, match="AGENTGATE_URL"):
         default_guard()
 
 
-def test_challenges_cannot_be_broken_out_of():
+def test_a_realm_cannot_inject_into_the_challenge():
     gate = Gate({"allowed": True})
     guard = gate.guard(realm='a"b\\c\r\nX-Evil: 1')
     outcome = guard.check([], QUESTION)

@@ -1,4 +1,4 @@
-"""The five frameworks, each really serving, refuse what must be refused and pass what may pass."""
+"""The five integrations, each with its real framework and server, allow and refuse requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from service_processes import Service, running_service
 
 
 class Gate:
-    """Knows a good token and one of low scope; `stopped` makes it revoke the good one, throttle, or fail."""
+    """Knows a good token and one without a scope. `stopped` makes it revoke, throttle or fail."""
 
     def __init__(self) -> None:
         self.stopped: str | None = None
@@ -96,7 +96,7 @@ def test_a_bad_token_is_401_invalid_token(service):
     assert outcome.status == 401 and 'error="invalid_token"' in outcome.challenge
 
 
-def test_a_low_scope_is_403_insufficient_scope(service):
+def test_a_missing_scope_is_403_insufficient_scope(service):
     outcome = service.send("low")
     assert (outcome.status, outcome.body["error"]) == (403, "insufficient_scope")
     assert outcome.body["missingScopes"] == ["email:send"]
@@ -119,13 +119,13 @@ def test_a_rate_limit_is_429_and_names_the_policy(service, gate):
         assert outcome.retry_after == "7"
 
 
-def test_a_gate_that_throttles_refuses_and_says_for_how_long(service, gate):
+def test_a_throttled_service_answers_503_with_retry_after(service, gate):
     gate.stopped = "throttled"
     outcome = service.send("good")
     assert (outcome.status, outcome.retry_after) == (503, "9")
 
 
-def test_a_broken_gate_refuses(service, gate):
+def test_an_error_of_agentgate_is_503(service, gate):
     gate.stopped = "broken"
     assert service.send("good").status == 503
 

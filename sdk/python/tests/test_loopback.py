@@ -1,4 +1,4 @@
-"""`authorize_on_loopback` accepts the answer that belongs to its own request, and no other."""
+"""`authorize_on_loopback` accepts only the response to its own request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Visit = Callable[["Browser"], None]
 
 
 class Browser:
-    """Plays the browser that `webbrowser.open` starts: `visit` says which addresses it goes to."""
+    """Replaces the browser that `webbrowser.open` starts. `visit` determines which URLs it requests."""
 
     def __init__(self, gate: FakeGate) -> None:
         self.visit: Visit = lambda browser: None
@@ -57,7 +57,7 @@ class Browser:
         return True
 
     def come_back(self, path: str | None = None, **parameters: str) -> None:
-        """Follow the redirect, with the request's own state and issuer where `parameters` give no other."""
+        """Follow the redirect, with the request's state and issuer unless `parameters` contain others."""
         query = urlencode({"state": self.asked["state"], "iss": ISSUER, **parameters})
         target = urlsplit(self.asked["redirectUri"])._replace(query=query)
         target = target._replace(path=path or target.path)
@@ -92,7 +92,7 @@ def test_the_code_becomes_a_session(client: AgentGateClient, browser: Browser, g
     )
 
 
-def test_the_exchange_proves_the_challenge_and_names_the_redirect(client, browser, gate):
+def test_the_exchange_sends_the_verifier_and_the_redirect_uri(client, browser, gate):
     browser.visit = lambda browser: browser.come_back(code="the-code")
     client.authorize_on_loopback(scopes=["email:send"])
     exchanged = json.loads(next(r for r in gate.requests if r.url.path.endswith("/exchange")).content)
@@ -106,7 +106,9 @@ def s256(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-async def test_the_twin_does_not_block_the_event_loop(async_client: AsyncAgentGateClient, browser: Browser):
+async def test_the_async_client_does_not_block_the_event_loop(
+    async_client: AsyncAgentGateClient, browser: Browser
+):
     ticks = 0
 
     async def count() -> None:
@@ -154,7 +156,7 @@ def test_requests_that_are_not_the_callback_are_ignored(client, browser):
     assert session.verify(["email:send"]).allowed
 
 
-def test_an_idle_connection_does_not_hold_up_the_answer(client, browser):
+def test_an_idle_connection_does_not_delay_the_response(client, browser):
     def visit(browser: Browser) -> None:
         port = urlsplit(browser.asked["redirectUri"]).port
         with socket.create_connection(("127.0.0.1", port)):
@@ -164,15 +166,15 @@ def test_an_idle_connection_does_not_hold_up_the_answer(client, browser):
     assert client.authorize_on_loopback(scopes=["email:send"], timeout=5).verify(["email:send"]).allowed
 
 
-def test_a_refusal_by_the_person_is_an_error_of_its_own(client, browser, gate):
+def test_a_denial_raises_consent_denied_error(client, browser, gate):
     browser.visit = lambda browser: browser.come_back(error="access_denied")
-    with pytest.raises(ConsentDeniedError, match="the person denied access"):
+    with pytest.raises(ConsentDeniedError, match="the user denied access"):
         client.authorize_on_loopback(scopes=["email:send"])
     assert gate.calls["/tokens/exchange"] == 0
 
 
 @pytest.mark.parametrize(
-    ("parameters", "said"),
+    ("parameters", "message"),
     [
         ({"code": "the-code", "iss": "https://other.example/oauth"}, "https://other.example/oauth"),
         ({"code": "the-code", "iss": ""}, "is not from 'https://gate.example/oauth'"),
@@ -180,9 +182,9 @@ def test_a_refusal_by_the_person_is_an_error_of_its_own(client, browser, gate):
         ({}, "error: None"),
     ],
 )
-def test_another_answer_than_a_code_of_this_issuer_is_refused(client, browser, gate, parameters, said):
+def test_a_response_without_a_code_of_this_issuer_is_refused(client, browser, gate, parameters, message):
     browser.visit = lambda browser: browser.come_back(**parameters)
-    with pytest.raises(AuthorizationError, match=said) as caught:
+    with pytest.raises(AuthorizationError, match=message) as caught:
         client.authorize_on_loopback(scopes=["email:send"])
     assert "the-code" not in str(caught.value)
     assert gate.calls["/tokens/exchange"] == 0
@@ -211,7 +213,7 @@ def test_the_wait_ends_after_the_timeout(client, browser):
         client.authorize_on_loopback(scopes=["email:send"], timeout=0.2)
 
 
-def test_the_address_is_printed_and_with_open_browser_false_only_printed(client, browser, capsys):
+def test_the_url_is_printed_and_with_open_browser_false_not_opened(client, browser, capsys):
     with pytest.raises(AuthorizationTimeoutError):
         client.authorize_on_loopback(scopes=["email:send"], timeout=0.2)
     assert CONSENT_URL in capsys.readouterr().err
@@ -223,13 +225,13 @@ def test_the_address_is_printed_and_with_open_browser_false_only_printed(client,
     assert browser.opened == [CONSENT_URL]
 
 
-def test_a_redirect_that_is_not_registered_names_what_to_register(client, gate):
+def test_an_unregistered_redirect_uri_is_named_in_the_error(client, gate):
     gate.intercept = lambda request: problem(400, "invalid_redirect_uri", detail="Not registered.")
     with pytest.raises(InvalidRedirectUriError, match=r"Register http://127\.0\.0\.1/back as a redirect URI"):
         client.authorize_on_loopback(scopes=["email:send"], redirect_path="/back")
 
 
-def test_another_address_than_the_servers_own_is_said_before_the_person_decides(gate, browser):
+def test_a_base_url_other_than_the_server_s_is_reported_before_the_user_decides(gate, browser):
     client = AgentGateClient(
         "http://127.0.0.1:8000", "agc_1", "ags_1", http_client=gate.client(), retry=NO_PAUSES
     )
@@ -239,6 +241,6 @@ def test_another_address_than_the_servers_own_is_said_before_the_person_decides(
 
 
 @pytest.mark.parametrize("path", ["callback", "", "/callback?x=1", "/callback#x"])
-def test_the_path_is_a_path(client, path):
+def test_redirect_path_must_be_a_path(client, path):
     with pytest.raises(ValueError, match="redirect_path must be a path"):
         client.authorize_on_loopback(scopes=["email:send"], redirect_path=path)

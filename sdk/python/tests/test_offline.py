@@ -1,4 +1,4 @@
-"""Offline decisions: every claim is checked, one fault at a time, and what cannot be known is said."""
+"""Offline decisions: every claim is checked, and decisions list what they could not consider."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ def token(
     return jwt.encode(claims, key, algorithm, headers={"kid": "k1", "typ": "at+jwt", **(header or {})})
 
 
-def test_a_good_token_is_allowed_and_the_decision_says_what_it_does_not_know(keys):
+def test_a_good_token_is_allowed_and_the_decision_lists_what_is_unknown(keys):
     outcome = keys.guard().check([f"Bearer {token()}"], QUESTION)
     assert isinstance(outcome, Decision) and outcome.user_id == "usr_1" and outcome.consent_id == "cns_1"
     assert outcome.unknown == ("revocation", "suspension", "policies", "approvals")
 
 
-def test_a_client_on_its_own_has_no_person(keys):
+def test_a_client_token_has_no_user(keys):
     outcome = keys.guard().check([f"Bearer {token(sub='agc_1', consent_id=None)}"], QUESTION)
     assert isinstance(outcome, Decision) and outcome.user_id is None and outcome.agent_id == "agc_1"
 
@@ -94,7 +94,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "algorithm confusion": (token(key=HMAC_KEY, algorithm="HS256"), "invalid_token"),
     "no signature": (token(key=None, algorithm="none"), "invalid_token"),
     "another issuer": (token(iss="https://evil.example/oauth"), "invalid_token"),
-    "an issuer that begins alike": (token(iss=f"{BASE_URL}/oauth/x"), "invalid_token"),
+    "an issuer with the same prefix": (token(iss=f"{BASE_URL}/oauth/x"), "invalid_token"),
     "no issuer": (token(iss=None), "invalid_token"),
     "another audience": (token(aud="https://other.example"), "wrong_audience"),
     "no audience": (token(aud=None), "invalid_token"),
@@ -102,25 +102,25 @@ FAULTS: dict[str, tuple[str, str]] = {
     "no expiry": (token(exp=None), "invalid_token"),
     "not yet": (token(iat=int(time.time()) + 600), "invalid_token"),
     "scope of another type": (token(scope=["email:send"]), "invalid_token"),
-    "no JWT": ("garbage", "invalid_token"),
+    "not a JWT": ("garbage", "invalid_token"),
     "three dots": ("a.b.c", "invalid_token"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_one_fault_is_enough_to_refuse(keys, fault):
+def test_a_single_fault_is_refused(keys, fault):
     presented, reason = FAULTS[fault]
     outcome = keys.guard().check([f"Bearer {presented}"], QUESTION)
     assert isinstance(outcome, Refusal), fault
     assert (outcome.status, outcome.body["reason"]) == (401, reason)
 
 
-def test_a_low_scope_is_403(keys):
+def test_a_missing_scope_is_403(keys):
     outcome = keys.guard().check([f"Bearer {token(scope='email:read')}"], QUESTION)
     assert isinstance(outcome, Refusal) and outcome.status == 403
 
 
-def test_a_rotated_key_is_fetched_but_made_up_ids_do_not_hammer(keys):
+def test_a_rotated_key_is_fetched_but_invented_ids_cause_no_requests(keys):
     guard = keys.guard()
     guard.check([f"Bearer {token()}"], QUESTION)
     for number in range(50):
@@ -134,13 +134,13 @@ def test_a_rotated_key_is_fetched_but_made_up_ids_do_not_hammer(keys):
     assert keys.asked == 2
 
 
-def test_a_server_without_public_keys_cannot_be_checked_offline():
+def test_a_server_without_public_keys_is_503():
     hmac = {"kty": "oct", "k": "AAAA", "alg": "HS256", "kid": "k1"}
     for rows in ([], [hmac]):
         outcome = Keys(*rows).guard().check([f"Bearer {token()}"], QUESTION)
         assert isinstance(outcome, Refusal) and outcome.status == 503
 
 
-def test_one_unreadable_key_does_not_spoil_the_others():
+def test_an_unreadable_key_does_not_affect_the_others():
     keys = Keys({"kty": "EC", "alg": "ES256", "kid": "broken"}, public_jwk(KEY))
     assert isinstance(keys.guard().check([f"Bearer {token()}"], QUESTION), Decision)

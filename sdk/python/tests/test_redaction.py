@@ -1,4 +1,4 @@
-"""No secret shows in a repr, a message, a log line or a traceback, not even one that prints variables."""
+"""No secret appears in a repr, message, log line or traceback, even if the traceback prints variables."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ FAILURES: dict[str, Callable[[httpx.Request], httpx.Response]] = {
 
 
 def printed(action: Callable[[], object]) -> str:
-    """Return the traceback of a failing action as the most talkative handler would print it."""
+    """Return the traceback of a failing action with the variables of each frame."""
     with pytest.raises(AgentGateError) as caught:
         action()
     report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
-    # The first frames are this test's own.
+    # The first frames are those of this test.
     del report.stack[:2]
     return "".join(report.format()) + repr(caught.value) + str(caught.value) + str(vars(caught.value))
 

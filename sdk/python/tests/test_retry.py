@@ -1,4 +1,4 @@
-"""Calls are repeated where that is safe, as patiently as the server asks, and not for ever."""
+"""Calls are repeated where that is safe, after the pauses that the server asks for, and not forever."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def verifier(*outcomes: httpx.Response | Exception) -> tuple[AgentGateVerifier, 
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_any_call_is_repeated_when_the_server_did_not_act(status):
+def test_any_call_is_repeated_if_the_server_did_not_act(status):
     api, sent = verifier(problem(status, "busy"), httpx.Response(200, json=DECISION))
     assert api.verify("token", ["email:send"]).allowed
     assert len(sent) == 2
@@ -50,7 +50,7 @@ def test_any_call_is_repeated_when_the_server_did_not_act(status):
 @pytest.mark.parametrize(
     "error", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.PoolTimeout("x")]
 )
-def test_any_call_is_repeated_when_it_never_left(error):
+def test_any_call_is_repeated_if_it_was_not_sent(error):
     api, sent = verifier(error, httpx.Response(200, json=DECISION))
     assert api.verify("token", ["email:send"]).allowed
     assert len(sent) == 2
@@ -59,7 +59,7 @@ def test_any_call_is_repeated_when_it_never_left(error):
 @pytest.mark.parametrize(
     "error", [httpx.ReadTimeout("x"), httpx.ReadError("x"), httpx.RemoteProtocolError("x")]
 )
-def test_a_decision_whose_answer_was_lost_is_not_counted_twice(error):
+def test_a_verify_whose_response_was_lost_is_not_repeated(error):
     api, sent = verifier(error)
     with pytest.raises(ConnectionFailedError) as caught:
         api.verify("token", ["email:send"])
@@ -68,14 +68,14 @@ def test_a_decision_whose_answer_was_lost_is_not_counted_twice(error):
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 500])
-def test_other_refusals_are_final(status):
+def test_other_errors_are_not_repeated(status):
     api, sent = verifier(problem(status, "no"))
     with pytest.raises(Exception, match="no"):
         api.verify("token", ["email:send"])
     assert len(sent) == 1
 
 
-def test_reads_are_repeated_after_lost_answers_and_failures():
+def test_reads_are_repeated_after_lost_responses_and_errors():
     api, sent = verifier(
         httpx.ReadError("x"), httpx.Response(502), httpx.Response(200, json={"active": True, "scope": "a b"})
     )
@@ -83,7 +83,7 @@ def test_reads_are_repeated_after_lost_answers_and_failures():
     assert len(sent) == 3
 
 
-def test_a_creation_is_repeated_under_one_key():
+def test_a_creation_is_repeated_with_the_same_key():
     keys: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -99,7 +99,7 @@ def test_a_creation_is_repeated_under_one_key():
     assert len(keys) == 2 and keys[0] == keys[1]
 
 
-def test_attempts_are_bounded():
+def test_the_number_of_attempts_is_limited():
     api, sent = verifier(*[problem(503, "down")] * 9)
     with pytest.raises(UnavailableError):
         api.verify("token", ["email:send"])
@@ -115,13 +115,13 @@ def test_a_long_retry_after_is_raised_at_once():
     assert len(sent) == 1 and time.monotonic() - began < 1
 
 
-def test_pauses_are_at_least_what_the_server_asks_and_jittered():
+def test_pauses_are_at_least_retry_after_with_jitter():
     pauses = [_first_pause({"Retry-After": "2"}) for _ in range(40)]
     assert all(2 <= pause <= 2.25 for pause in pauses)
     assert len(set(pauses)) > 30
 
 
-def test_pauses_without_advice_are_drawn_from_zero_up():
+def test_pauses_without_retry_after_start_at_zero():
     pauses = [_first_pause({}) for _ in range(200)]
     assert min(pauses) < 0.1 and 0.15 < max(pauses) <= 0.25
 
@@ -144,7 +144,7 @@ def test_retry_after_as_a_date():
     assert retry_after(past) == 0.0
 
 
-def test_an_exchange_whose_answer_was_lost_is_repeated_under_its_key():
+def test_an_exchange_whose_response_was_lost_is_repeated_with_the_same_key():
     gate = FakeGate()
     gate.lose_answer_to = "/tokens/exchange"
     client = AgentGateClient(

@@ -1,4 +1,4 @@
-"""A session renews its tokens once, survives a lost answer, and ends when it is revoked."""
+"""A session refreshes its tokens once, survives a lost response, and ends when it is revoked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def expire(session) -> None:
     object.__setattr__(session._renewal.record, "renew_after", 0.0)
 
 
-def test_verify_answers_a_decision(client: AgentGateClient):
+def test_verify_returns_a_decision(client: AgentGateClient):
     session = client.create_session("code")
     decision = session.verify(["email:send"], action="email:send", context={"recipient": "a@example.com"})
     assert decision and decision.user_id == "usr_1" and decision.audit_id == "log_1"
@@ -31,21 +31,21 @@ def test_verify_answers_a_decision(client: AgentGateClient):
     assert session.granted_scopes == ("email:send",)
 
 
-def test_fresh_token_is_not_refreshed(client: AgentGateClient, gate: FakeGate):
+def test_a_fresh_token_is_not_refreshed(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     assert session.access_token() == "access-1"
     session.verify(["email:send"])
     assert gate.calls["/tokens/refresh"] == 0
 
 
-def test_expired_token_is_renewed_first(client: AgentGateClient):
+def test_an_expired_token_is_refreshed_first(client: AgentGateClient):
     session = client.create_session("code")
     expire(session)
     assert session.verify(["email:send"]).allowed
     assert session.access_token() == "access-2"
 
 
-def test_server_that_finds_the_token_expired_is_believed(client: AgentGateClient, gate: FakeGate):
+def test_a_token_that_the_server_finds_expired_is_refreshed(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     assert session.access_token() == "access-1"
     gate.intercept = lambda request: (
@@ -75,7 +75,7 @@ async def test_50_tasks_share_one_refresh(async_client: AsyncAgentGateClient, ga
     assert gate.calls["/tokens/refresh"] == 1
 
 
-def test_lost_refresh_answer_is_asked_for_again_under_the_same_key(client: AgentGateClient, gate: FakeGate):
+def test_a_lost_refresh_is_repeated_with_the_same_key(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     expire(session)
     gate.lose_answer_to = "/tokens/refresh"
@@ -85,7 +85,7 @@ def test_lost_refresh_answer_is_asked_for_again_under_the_same_key(client: Agent
     assert not gate.family_ended
 
 
-def test_answer_lost_to_a_process_that_died_is_recovered_by_the_next(client: AgentGateClient, gate: FakeGate):
+def test_a_refresh_lost_in_a_crash_is_recovered_by_the_next_process(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     expire(session)
     gate.lose_answer_to = "/tokens/refresh"
@@ -110,7 +110,7 @@ def _die_after_sending(session, gate: FakeGate) -> None:
 
 
 class SlowStore(MemoryStore):
-    """Takes its time, so that a task can be cancelled in the middle of each step."""
+    """A slow store, so that a task can be cancelled in the middle of each step."""
 
     def try_lock(self, key):
         unlock = super().try_lock(key)
@@ -140,7 +140,7 @@ async def test_a_task_cancelled_at_any_moment_does_not_break_the_session(gate: F
     assert not gate.family_ended
 
 
-def test_ended_family_raises(client: AgentGateClient, gate: FakeGate):
+def test_an_ended_family_raises(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     expire(session)
     gate.family_ended = True
@@ -148,7 +148,7 @@ def test_ended_family_raises(client: AgentGateClient, gate: FakeGate):
         session.verify(["email:send"])
 
 
-def test_session_outlives_a_suspension_of_its_agent(client: AgentGateClient, gate: FakeGate):
+def test_a_session_outlives_a_suspension_of_its_agent(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     expire(session)
     gate.intercept = lambda request: (
@@ -179,7 +179,7 @@ def test_waiters_share_a_failed_refresh(client: AgentGateClient, gate: FakeGate)
     assert session.verify(["email:send"]).allowed
 
 
-def test_revoke_ends_the_session_and_what_is_stored(client: AgentGateClient, gate: FakeGate):
+def test_revoke_ends_the_session_and_deletes_the_record(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     session.revoke()
     assert gate.family_ended
@@ -188,7 +188,7 @@ def test_revoke_ends_the_session_and_what_is_stored(client: AgentGateClient, gat
         session.verify(["email:send"])
 
 
-def test_failed_revoke_can_be_repeated(client: AgentGateClient, gate: FakeGate):
+def test_a_failed_revoke_can_be_repeated(client: AgentGateClient, gate: FakeGate):
     session = client.create_session("code")
     gate.intercept = lambda request: problem(503, "unavailable")
     with pytest.raises(UnavailableError):
@@ -198,7 +198,7 @@ def test_failed_revoke_can_be_repeated(client: AgentGateClient, gate: FakeGate):
     assert gate.family_ended
 
 
-def test_a_lone_string_is_not_a_list_of_scopes(client: AgentGateClient):
+def test_a_string_is_not_a_list_of_scopes(client: AgentGateClient):
     session = client.create_session("code")
     with pytest.raises(TypeError):
         session.verify("email:send")

@@ -1,4 +1,4 @@
-"""`help()` and `inspect.signature` show what a caller may pass, for every class and for its twin."""
+"""`help()` and `inspect.signature` show parameters and results of every class and its async version."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from agentgate_oauth import (
     Session,
 )
 
-TWINS = [
+PAIRS = [
     (AgentGateClient, AsyncAgentGateClient),
     (AgentGateAdmin, AsyncAgentGateAdmin),
     (AgentGateVerifier, AsyncAgentGateVerifier),
     (Session, AsyncSession),
 ]
-CLASSES = [cls for twins in TWINS for cls in twins]
+CLASSES = [cls for pair in PAIRS for cls in pair]
 
 
 def public(cls: type) -> dict[str, object]:
@@ -32,12 +32,12 @@ def public(cls: type) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_every_public_name_has_a_text_of_its_own(cls):
+def test_every_public_name_has_a_docstring(cls):
     for name, value in public(cls).items():
         assert inspect.getdoc(value), f"{cls.__name__}.{name}"
 
 
-def test_a_method_shows_its_parameters_defaults_and_answer():
+def test_a_method_shows_its_parameters_defaults_and_result():
     signature = inspect.signature(Session.verify)
     assert list(signature.parameters) == ["self", "scopes", "action", "resource", "context"]
     assert signature.parameters["scopes"].annotation == "Sequence[str]"
@@ -50,8 +50,8 @@ def test_a_bound_method_shows_no_self(client):
     assert client.exchange.__name__ == "exchange"
 
 
-@pytest.mark.parametrize(("blocking", "awaited"), TWINS)
-def test_the_twins_differ_in_what_is_awaited_alone(blocking, awaited):
+@pytest.mark.parametrize(("blocking", "awaited"), PAIRS)
+def test_the_versions_differ_only_in_being_awaited(blocking, awaited):
     ours, theirs = public(blocking), public(awaited)
     assert ours.keys() - {"close"} == theirs.keys() - {"aclose"}
     for name in ours.keys() & theirs.keys():
@@ -62,7 +62,7 @@ def test_the_twins_differ_in_what_is_awaited_alone(blocking, awaited):
         assert inspect.iscoroutinefunction(theirs[name]) or name.startswith("iter_"), name
 
 
-def test_help_shows_the_session_of_the_twin():
+def test_help_shows_the_matching_session_class():
     assert "-> 'Session'" in pydoc.render_doc(AgentGateClient.create_session)
     assert "-> 'AsyncSession'" in pydoc.render_doc(AsyncAgentGateClient.create_session)
     assert "-> 'Iterator[Agent]'" in pydoc.render_doc(AgentGateAdmin.iter_agents)

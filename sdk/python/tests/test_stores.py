@@ -1,4 +1,4 @@
-"""Stores keep sessions privately, survive crashes, and let one process refresh at a time."""
+"""Stores keep sessions private, survive crashes, and let one process refresh at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def record(generation: int = 1, expires_in: int = 900) -> SessionRecord:
     return SessionRecord.of(reader(Tokens)(tokens(generation, expires_in)))
 
 
-def test_a_store_keeps_replaces_and_forgets(store):
+def test_a_store_saves_replaces_and_deletes(store):
     first, second = record(1), record(2)
     assert store.load("k") is None
     store.save("k", first)
@@ -67,7 +67,7 @@ def test_a_store_keeps_replaces_and_forgets(store):
     assert store.load("k") is None
 
 
-def test_a_lock_is_for_one_holder_and_one_key(store):
+def test_a_lock_has_one_holder_and_one_key(store):
     unlock = store.try_lock("k")
     assert unlock is not None
     assert store.try_lock("k") is None
@@ -88,13 +88,13 @@ def test_a_session_moves_between_clients_by_its_store(store):
         )
         for _ in range(2)
     )
-    one.create_session("code", key="person 42/é")
-    resumed = other.resume_session("person 42/é")
+    one.create_session("code", key="user 42/é")
+    resumed = other.resume_session("user 42/é")
     assert resumed is not None and resumed.verify(["email:send"]).allowed
-    assert other.resume_session("nobody") is None
+    assert other.resume_session("unknown") is None
 
 
-def test_several_sessions_of_one_store_refresh_once(store):
+def test_several_sessions_that_share_a_store_refresh_once(store):
     gate = FakeGate()
     clients = [
         AgentGateClient(BASE_URL, "agc_1", CLIENT_SECRET, store=store, http_client=gate.client())
@@ -144,7 +144,7 @@ def test_a_directory_others_may_write_to_is_refused(tmp_path):
         FileStore(tmp_path / "open")
 
 
-def test_a_failed_write_leaves_the_old_record_and_no_rubbish(tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_record_and_leaves_no_temporary_file(tmp_path, monkeypatch):
     store = FileStore(tmp_path)
     store.save("k", record(1))
     monkeypatch.setattr(os, "replace", fail)
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_reported_without_its_contents(tmp_path):
     assert "secret" not in str(caught.value) and caught.value.__context__ is None
 
 
-def test_keyring_trouble_is_a_store_error(tmp_path, monkeypatch):
+def test_a_keyring_error_is_a_store_error(tmp_path, monkeypatch):
     class Locked(DictKeyring):
         def get_password(self, service, username):
             raise keyring.errors.KeyringLocked("no")
@@ -208,7 +208,7 @@ def test_the_lock_of_a_dead_process_does_not_last(tmp_path):
 
 @pytest.fixture
 def served_gate() -> Iterator[tuple[FakeGate, str]]:
-    """The fake on a socket, for clients in other processes."""
+    """The fake AgentGate on a socket, for clients in other processes."""
     gate = FakeGate(expires_in=0)
 
     with served(gate) as url:

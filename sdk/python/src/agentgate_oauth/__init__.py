@@ -1,7 +1,7 @@
 """The Python SDK of AgentGate, OAuth for AI agents.
 
 Agents use `AgentGateClient`, developers `AgentGateAdmin`, services `AgentGateVerifier` or a guard from
-`agentgate_oauth.integrations`. Each has a twin whose name begins with `Async`.
+`agentgate_oauth.integrations`. The name of each asynchronous version begins with `Async`.
 """
 
 from . import rules

@@ -1,4 +1,4 @@
-"""What the clients of the API have in common: where it is, the credential, and how calls are sent."""
+"""Base classes of the API clients: server URL, credential, and sending calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 
 
 class Api:
-    """Base of the classes that declare endpoints; a twin adds SyncApi or AsyncApi, which bring the driver."""
+    """Base of the classes that declare endpoints. Subclasses add SyncApi or AsyncApi, with the driver."""
 
     _driver_type: Any
     _driver: Any
@@ -44,21 +44,21 @@ class Api:
         return perform(call, self._credential, self._retry)
 
 
-class Blocks:
+class BlockingMethods:
     """Marks a class whose endpoints block."""
 
     _driver_type = SyncDriver
     _driver: SyncDriver
 
 
-class Awaits:
+class AsyncMethods:
     """Marks a class whose endpoints are awaited."""
 
     _driver_type = AsyncDriver
     _driver: AsyncDriver
 
 
-class SyncApi(Blocks):
+class SyncApi(BlockingMethods):
     """Owns its connections: use it as a context manager, or call `close`."""
 
     def __enter__(self: T) -> T:
@@ -72,7 +72,7 @@ class SyncApi(Blocks):
         self._driver.close()
 
 
-class AsyncApi(Awaits):
+class AsyncApi(AsyncMethods):
     """Owns its connections: use it with `async with`, or call `aclose`."""
 
     async def __aenter__(self: T) -> T:
@@ -87,12 +87,12 @@ class AsyncApi(Awaits):
 
 
 def http_allowed_by_environment() -> bool:
-    """Return whether `AGENTGATE_ALLOW_HTTP=1` says that the network to AgentGate is trusted."""
+    """Return whether `AGENTGATE_ALLOW_HTTP=1` allows plain http to AgentGate."""
     return os.environ.get("AGENTGATE_ALLOW_HTTP") == "1"
 
 
 def service_credential(server_id: str | None, secret: str | None) -> Credential:
-    """Return a resource server's credential, an empty one for neither. Raises ValueError for half of one."""
+    """Return a resource server's credential, or an empty one. Raises ValueError if one part is missing."""
     if not server_id and not secret:
         return Credential()
     if not server_id or not secret:

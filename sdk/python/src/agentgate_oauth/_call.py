@@ -1,4 +1,4 @@
-"""One call of the API as a value, and the values that go into it."""
+"""One API call as a value, and helpers that build it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Unset(Enum):
-    """The default of a field that a PATCH leaves alone, since None there means null."""
+    """The default of a field that a PATCH does not change, since None means null there."""
 
     UNSET = "unset"
 
@@ -25,17 +25,17 @@ UNSET = Unset.UNSET
 
 @dataclass(frozen=True)
 class Credential:
-    """The headers that say who calls. Wrapped, so that a traceback that prints variables hides them."""
+    """The headers that authenticate the caller. The class hides them from tracebacks that print variables."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """An API call and how to read its answer.
+    """An API call and how to parse its response.
 
-    `replayable`: sending it twice has the effect of sending it once, so it is repeated if its answer is lost.
-    A call that carries an `Idempotency-Key` is replayable because the server keeps the first answer.
+    `replayable`: sending it twice has the same effect as once, so it is repeated if the response is lost.
+    A call with an `Idempotency-Key` is replayable, because the server stores the first response.
     """
 
     method: str
@@ -63,7 +63,7 @@ def get(path: str, parse: Callable[[Any], T], **params: object) -> Call[T]:
 
 
 def create(path: str, parse: Callable[[Any], T], body: object, idempotency_key: str | None = None) -> Call[T]:
-    """A POST that creates or rotates. Repeated under the same key, it gets the first answer again."""
+    """A POST that creates or rotates. Repeated with the same key, it gets the first response again."""
     headers = {"Idempotency-Key": idempotency_key or new_idempotency_key()}
     return Call("POST", path, parse, json=body, headers=headers, replayable=True)
 
@@ -73,7 +73,7 @@ def patch(path: str, parse: Callable[[Any], T], body: object) -> Call[T]:
 
 
 def delete(path: str) -> Call[None]:
-    # Not replayable: the second DELETE answers 404, which would look like a wrong id.
+    # Not replayable: a second DELETE gets 404, which would look like a wrong id.
     return Call("DELETE", path, parse=lambda _: None)
 
 
@@ -82,7 +82,7 @@ def new_idempotency_key() -> str:
 
 
 def segment(identifier: str) -> str:
-    """Return an id as one path segment. Raises ValueError for an empty one: that would be the whole list."""
+    """Return an id as a path segment. Raises ValueError for an empty id, which would address the list."""
     if not identifier:
         raise ValueError("an id must not be empty")
     return quote(identifier, safe="")
@@ -94,7 +94,7 @@ def given(**fields: object) -> dict[str, object]:
 
 
 def changed(**fields: object) -> dict[str, object]:
-    """Return a PATCH body of the arguments that are set; None goes out as null."""
+    """Return a PATCH body of the arguments that are set; None is sent as null."""
     return {camel(name): value for name, value in fields.items() if value is not UNSET}
 
 

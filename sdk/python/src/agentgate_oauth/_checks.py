@@ -1,4 +1,4 @@
-"""Checks of arguments, which fail where the mistake is made instead of in the API's answer."""
+"""Checks of arguments, so that a mistake fails at the call instead of in the API's response."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def listed_or_unset(name: str, values: Iterable[T] | Unset, of: str) -> list[T] 
 
 
 def separate(name: str, values: tuple[str, ...]) -> list[str]:
-    """Return the values of `*name`. Raises TypeError for a list in place of an argument for each value."""
+    """Return the values of `*name`. Raises TypeError if one of them is a list."""
     if not all(isinstance(value, str) for value in values):
-        raise TypeError(f"pass each of the {name} as an argument of its own, not as a list")
+        raise TypeError(f"pass each of the {name} as a separate argument, not as a list")
     return list(values)
 
 
 def required(name: str, value: str | None, what: str) -> str:
-    """Return the value. Raises ValueError for an empty one, and for None: an unset environment variable."""
+    """Return the value. Raises ValueError if it is empty or None, such as an unset environment variable."""
     if not value:
         raise ValueError(f"{name} is missing: pass {what}")
     return value
@@ -52,12 +52,12 @@ def required(name: str, value: str | None, what: str) -> str:
 def checked_base_url(base_url: str | None, allow_http: bool, name: str = "base_url") -> str:
     """Return the URL without a trailing slash.
 
-    Raises ValueError unless it is https, or http to this machine, or `allow_http` says the network is
-    trusted: every call carries a secret. `name` is the parameter or variable that holds the URL.
+    Raises ValueError unless it is https, http to this machine, or `allow_http` is set for a trusted network,
+    because every call contains a secret. `name` is the parameter or variable that contains the URL.
     """
     url = required(name, base_url, 'the address of AgentGate, such as "https://gate.example.com"')
     if "@" in url:
-        raise ValueError(f"{name} must not hold a credential")
+        raise ValueError(f"{name} must not contain a credential")
     parts = urlsplit(url if "://" in url else f"//{url}")
     on_this_machine = parts.hostname in _LOOPBACK_HOSTS
     if not parts.scheme:

@@ -1,4 +1,4 @@
-"""JSON answers to frozen dataclasses: camelCase to snake_case, unknown fields ignored, known ones checked."""
+"""Convert JSON responses to frozen dataclasses. Ignore unknown fields and check the types of known ones."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Converter = Callable[[Any], Any]
 
 
 def reader(model: type[T], naming: Callable[[str], str] = camel) -> Callable[[Any], T]:
-    """Return a function that reads one `model` from parsed JSON, whose names are the fields' under `naming`.
+    """Return a function that reads a `model` from parsed JSON. `naming` converts field names to JSON names.
 
-    It raises `UnexpectedResponseError` naming the field, never its value: the value may be a secret.
+    It raises `UnexpectedResponseError` with the field's name but not its value, which may be a secret.
     """
     return _converter(cast(Any, model), naming)
 
@@ -91,7 +91,7 @@ def _tuple_of(read: Converter) -> Converter:
 
 def _exactly(kind: Any) -> Converter:
     def convert(value: Any) -> Any:
-        # A bool is an int to Python; an "allowed": 1 must not pass for True, nor true for a number.
+        # A bool is an int in Python, but 1 must not be accepted for true, nor true for a number.
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise TypeError
         return value
@@ -103,7 +103,7 @@ def parse_time(text: Any) -> datetime:
     """Return an aware datetime from RFC 3339. Raises ValueError or TypeError for anything else."""
     if not isinstance(text, str):
         raise TypeError
-    # Python 3.10 reads neither "Z" nor fractions of other than 3 or 6 digits.
+    # Python 3.10 parses neither "Z" nor fractions that do not have 3 or 6 digits.
     padded = re.sub(r"\.(\d+)", lambda match: "." + match[1][:6].ljust(6, "0"), text)
     moment = datetime.fromisoformat(padded.replace("Z", "+00:00").replace("z", "+00:00"))
     if moment.tzinfo is None:

@@ -17,12 +17,12 @@ from ._version import USER_AGENT
 
 T = TypeVar("T")
 
-# Failures that come before the request has left: the server cannot have acted on it.
+# Failures before the request was sent: the server cannot have acted on it.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
 class _Steps(Generic[T]):
-    """Steps through a flow. Leaving the `with` block closes the flow, so that what it holds is released."""
+    """Steps through a flow. Leaving the `with` block closes the flow, which releases its locks."""
 
     effect: Effect
     result: T
@@ -92,7 +92,7 @@ class SyncDriver:
 
 
 class AsyncDriver:
-    """Runs flows in the calling task. Belongs to the event loop it is first used in."""
+    """Runs flows in the calling task. Must be used in one event loop only."""
 
     def __init__(self, base_url: str, timeout: float, http_client: httpx.AsyncClient | None = None) -> None:
         self._base_url = base_url
@@ -134,7 +134,7 @@ async def _run_in_thread(effect: Blocking) -> Any:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        # A second cancellation must not get ahead of the thread either.
+        # A second cancellation must wait for the thread, too.
         while not running.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait([running])

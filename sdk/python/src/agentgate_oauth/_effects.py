@@ -1,8 +1,8 @@
-"""The input and output that the SDK's logic asks for, as values.
+"""Effects: values that describe the input and output of the SDK's logic.
 
-All logic is written once, as generators ("flows") that yield these effects and receive their results. A
-driver performs them, blocking or awaiting (`_drivers`), so the synchronous and the asynchronous classes share
-every line that decides something.
+All logic is written once, as generators ("flows") that yield effects and receive their results. A driver
+performs the effects, blocking or awaiting (`_drivers`), so the synchronous and the asynchronous classes share
+the logic.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Send:
 
 @dataclass(frozen=True)
 class NetworkFailure:
-    """No answer came from `url`. `maybe_received`: the server may have acted all the same."""
+    """There was no response from `url`. `maybe_received`: the server may still have acted on the request."""
 
     kind: str
     maybe_received: bool
@@ -42,9 +42,9 @@ class Sleep:
 
 @dataclass(frozen=True)
 class Blocking:
-    """Run a function that may block on files or other processes. The result is what it returns.
+    """Run a function that may block on files or other processes. The effect's result is its return value.
 
-    It is never left running: a cancelled task first waits for it to end. `undo` then reverts a result that
+    It is never left running: a cancelled task first waits for it to end. Then `undo` reverts a result that
     no caller receives, such as a lock.
     """
 
@@ -60,7 +60,7 @@ class Mutex(Protocol):
 
 @dataclass(frozen=True)
 class Acquire:
-    """Wait for a mutex made by the same driver. Releasing needs no effect: it never waits."""
+    """Wait for a mutex created by the same driver. Releasing needs no effect, because it never waits."""
 
     mutex: Mutex
 

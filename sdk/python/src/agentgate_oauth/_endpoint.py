@@ -1,7 +1,7 @@
-"""Methods written once that block in one class and are awaited in its twin.
+"""Methods that are written once, and block in one class and are awaited in another.
 
-Each one becomes two ordinary functions, so that `help()`, `inspect.signature` and type checkers show what a
-caller may pass and what comes back.
+Each one becomes two ordinary functions, so that `help()`, `inspect.signature` and type checkers show their
+parameters and results.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from functools import partial, update_wrapper
 from types import MethodType
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from ._base import Awaits, Blocks
+from ._base import AsyncMethods, BlockingMethods
 from ._effects import Flow
 from .models import Page
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# The most that one page may hold.
+# The API's maximum.
 _PAGE_SIZE = 200
 
 FetchPage = Callable[[str | None], Flow[Page[T]]]
 
 
 class endpoint(Generic[P, T]):
-    """Make a method that returns a flow callable: `f(...)` in one twin, `await f(...)` in the other."""
+    """Makes a method that returns a flow callable: `f(...)` in blocking classes, `await f(...)` in others."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], Flow[T]]) -> None:
-        # Both drop their arguments before they run the flow: a traceback that prints variables shows them.
+        # Both delete their arguments before they run the flow, because a traceback may print variables.
         def blocking(api: Any, *args: P.args, **kwargs: P.kwargs) -> T:
             flow = method(api, *args, **kwargs)
             del args, kwargs
@@ -47,17 +47,17 @@ class endpoint(Generic[P, T]):
         self._awaited = _documented(awaited, method, answer.replace("SessionT", "AsyncSession"))
 
     @overload
-    def __get__(self, instance: Blocks, owner: Any) -> Callable[P, T]: ...
+    def __get__(self, instance: BlockingMethods, owner: Any) -> Callable[P, T]: ...
     @overload
-    def __get__(self, instance: Awaits, owner: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, instance: AsyncMethods, owner: Any) -> Callable[P, Coroutine[Any, Any, T]]: ...
     @overload
     def __get__(self, instance: None, owner: Any) -> Callable[Concatenate[Any, P], Any]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return _bound(self._awaited if issubclass(owner, Awaits) else self._blocking, instance)
+        return _bound(self._awaited if issubclass(owner, AsyncMethods) else self._blocking, instance)
 
 
 class paged(Generic[P, T]):
-    """Make an endpoint for one page iterate over the items of all pages. It takes the same arguments."""
+    """Turn an endpoint that returns one page into an iterator over all pages, with the same arguments."""
 
     def __init__(self, list_endpoint: endpoint[P, Page[T]]) -> None:
         method = list_endpoint.method
@@ -77,13 +77,13 @@ class paged(Generic[P, T]):
         self._awaited = _documented(awaited, method, f"AsyncIterator[{item}]", text)
 
     @overload
-    def __get__(self, instance: Blocks, owner: Any) -> Callable[P, Iterator[T]]: ...
+    def __get__(self, instance: BlockingMethods, owner: Any) -> Callable[P, Iterator[T]]: ...
     @overload
-    def __get__(self, instance: Awaits, owner: Any) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, instance: AsyncMethods, owner: Any) -> Callable[P, AsyncIterator[T]]: ...
     @overload
     def __get__(self, instance: None, owner: Any) -> Callable[Concatenate[Any, P], Any]: ...
     def __get__(self, instance: Any, owner: Any) -> Any:
-        return _bound(self._awaited if issubclass(owner, Awaits) else self._blocking, instance)
+        return _bound(self._awaited if issubclass(owner, AsyncMethods) else self._blocking, instance)
 
 
 def _bound(function: Any, instance: Any) -> Any:
@@ -91,12 +91,12 @@ def _bound(function: Any, instance: Any) -> Any:
 
 
 def _answer(method: Callable[..., Any]) -> str:
-    """Return the annotation of what the method's flow yields in the end, for example "Decision"."""
+    """Return the annotation of the flow's result, for example "Decision"."""
     return str(method.__annotations__["return"]).removeprefix("Flow[").removesuffix("]")
 
 
 def _documented(function: Any, method: Callable[..., Any], answer: str, text: str | None = None) -> Any:
-    """Return the function with the name, the text and the parameters of the method that it stands for."""
+    """Return the function with the name, docstring and signature of the method that it replaces."""
     update_wrapper(function, method)
     function.__signature__ = inspect.signature(method).replace(return_annotation=answer)
     function.__doc__ = text or method.__doc__

@@ -1,4 +1,4 @@
-"""Reading lists: `{"items": [...], "nextCursor": ...}` and the requests that page through them."""
+"""Parse lists: `{"items": [...], "nextCursor": ...}`."""
 
 from __future__ import annotations
 

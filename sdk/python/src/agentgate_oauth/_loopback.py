@@ -1,7 +1,7 @@
-"""The redirect to a program on the person's own machine (RFC 8252 section 7.3).
+"""The redirect to a program on the user's machine (RFC 8252 section 7.3).
 
-A server on 127.0.0.1 waits for the browser to come back. It accepts one answer: a GET of the callback's path
-with the `state` of this request, which other pages and programs do not know.
+A server on 127.0.0.1 waits for the redirect. It accepts only a GET of the callback's path with the `state` of
+this request, which other pages and programs do not know.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>AgentGate</title></head>
 <body><p>{text}</p></body></html>
 """
-_NOT_EXPECTED = "This page is not the answer that the program is waiting for."
+_NOT_EXPECTED = "This is not the response that the program is waiting for."
 _DONE = "You can close this window and return to the program."
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the browser brought back."""
+    """The parameters of the redirect."""
 
     code: str | None = field(repr=False)
     error: str | None
@@ -40,7 +40,7 @@ class Answer:
 
 
 class Listener:
-    """Waits on a free port of 127.0.0.1 for the answer. Leaving the `with` block closes the port."""
+    """Waits on a free port of 127.0.0.1 for the redirect. Leaving the `with` block closes the port."""
 
     def __init__(self, path: str) -> None:
         if not path.startswith("/") or set("?#") & set(path):
@@ -61,7 +61,7 @@ class Listener:
         self._server.server_close()
 
     def request(self) -> dict[str, object]:
-        """Return the parameters that make the consent request's answer come here."""
+        """Return the parameters of a consent request that redirects to this listener."""
         return {
             "redirect_uri": self._redirect_uri,
             "state": self._state,
@@ -70,7 +70,7 @@ class Listener:
         }
 
     def wait(self, timeout: float) -> Flow[None]:
-        """Return once there is an answer. Raises AuthorizationTimeoutError after `timeout` seconds."""
+        """Wait for the redirect. Raises AuthorizationTimeoutError after `timeout` seconds."""
         end = time.monotonic() + timeout
         while self.answer is None:
             if time.monotonic() >= end:
@@ -78,18 +78,18 @@ class Listener:
             yield Sleep(_POLL_SECONDS)
 
     def grant(self, issuer: str) -> dict[str, object]:
-        """Return what to exchange. Raises AuthorizationError for a refusal, or another issuer (RFC 9207)."""
+        """Return the exchange's parameters. Raises AuthorizationError, also for another issuer (RFC 9207)."""
         answer = self.answer
         if answer is None or answer.issuer != issuer:
-            raise AuthorizationError(f"the answer is not from {issuer!r}: {answer}")
+            raise AuthorizationError(f"the response is not from {issuer!r}: {answer}")
         if answer.error == "access_denied":
-            raise ConsentDeniedError("the person denied access")
+            raise ConsentDeniedError("the user denied access")
         if not answer.code:
-            raise AuthorizationError(f"AgentGate answered with an error: {answer.error!r}")
+            raise AuthorizationError(f"AgentGate returned an error: {answer.error!r}")
         return {"code": answer.code, "code_verifier": self._verifier, "redirect_uri": self._redirect_uri}
 
     def read(self, target: str) -> Answer | None:
-        """Return the answer that a request brings, None for any request that is not the callback."""
+        """Return the parameters of the redirect, None for any other request."""
         parts = urlsplit(target)
         values = parse_qs(parts.query)
         state = "".join(values.get("state", []))
@@ -100,9 +100,9 @@ class Listener:
 
 
 class _Server(ThreadingTCPServer):
-    # A thread per connection, because browsers open connections ahead of need and leave them idle.
+    # A thread per connection, because browsers open connections in advance and leave them idle.
     daemon_threads = True
-    # On Windows another program could otherwise bind the same port.
+    # Otherwise another program could bind the same port on Windows.
     allow_reuse_address = False
 
     def __init__(self, listener: Listener) -> None:
@@ -110,7 +110,7 @@ class _Server(ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore a browser that hangs up; the default prints a traceback."""
+        """Ignore a closed connection; the default prints a traceback."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -127,7 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
             listener.answer = listener.answer or answer
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log nothing: the address holds the code."""
+        """Log nothing, because the URL contains the code."""
 
     def _show(self, status: int, text: str) -> None:
         body = _PAGE.format(text=text).encode()
@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def show_in_browser(url: str, open_browser: bool) -> None:
-    """Print the address on standard error, and open it unless the caller wants to do that."""
+    """Print the URL on standard error, and open it if `open_browser` is set."""
     opening = "Opening your browser. If it does not open, go to:" if open_browser else "Open in your browser:"
     print(f"{opening}\n\n  {url}\n", file=sys.stderr, flush=True)
     if open_browser:

@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange (RFC 7636): a code is of use only to the program that asked for it."""
+"""Proof Key for Code Exchange (RFC 7636): only the program that requested a code can exchange it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 def pkce_pair() -> tuple[str, str]:
     """Return a new `code_verifier` and its S256 `code_challenge`.
 
-    Pass the challenge to `request_consent` and keep the verifier, in the person's own session, for
+    Pass the challenge to `request_consent`. Keep the verifier in the user's session, and pass it to
     `create_session`.
     """
     verifier = secrets.token_urlsafe(48)

@@ -1,4 +1,4 @@
-"""Renewing a session's tokens: one refresh at a time across tasks, threads and processes."""
+"""Refresh a session's tokens, one refresh at a time across tasks, threads and processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOCK_PATIENCE_SECONDS = 60.0
 
 
 class Renewal:
-    """Holds the newest tokens of one session and renews them shortly before they expire."""
+    """Holds the newest tokens of one session and refreshes them shortly before they expire."""
 
     def __init__(
         self, api: Api, credential: ClientCredential, store: SessionStore, key: str, record: SessionRecord
@@ -38,9 +38,9 @@ class Renewal:
         return (yield from self.renewed(record))
 
     def renewed(self, stale: SessionRecord) -> Flow[SessionRecord]:
-        """Return tokens newer than `stale`. Of all callers that wait here, one refreshes.
+        """Return tokens newer than `stale`. If several callers wait here, only one refreshes.
 
-        If its attempt fails, the callers that waited raise the same error instead of repeating the attempt.
+        If its attempt fails, the others raise the same error instead of trying again.
         """
         failures = self._failures
         yield Acquire(self._mutex)
@@ -54,7 +54,7 @@ class Renewal:
             self._mutex.release()
 
     def end(self, revoke: Callable[[SessionRecord], Flow[None]]) -> Flow[None]:
-        """Revoke the newest tokens, even those another process renewed, and delete them from the store."""
+        """Revoke the newest tokens, including those of another process, and delete them from the store."""
         unlock = yield from locked(self._store, self._key)
         try:
             stored: SessionRecord | None = yield Blocking(lambda: self._store.load(self._key))
@@ -83,7 +83,7 @@ class Renewal:
         if stored.access_token != stale.access_token and stored.is_fresh:
             return stored
         record = yield from self._refresh(stored)
-        # Stored before it is used: if it were used and then lost, the next process would replay the old one.
+        # Store it before use: if it were used and then lost, the next process would replay the old token.
         yield Blocking(lambda: self._store.save(self._key, record))
         return record
 
@@ -94,7 +94,7 @@ class Renewal:
             return SessionRecord.of(tokens)
         except InvalidGrantError as error:
             problem = error.detail
-        # The record stays: the answer is the same for a suspension, which may be lifted.
+        # Keep the record: the error is the same for a suspension, which may be lifted.
         raise SessionEndedError(f"the session has no more tokens: {problem}")
 
 
@@ -104,7 +104,7 @@ def _unlock(unlock: Callable[[], None] | None) -> None:
 
 
 def locked(store: SessionStore, key: str) -> Flow[Callable[[], None]]:
-    """Return what unlocks the key, once it is locked. Raises StoreError after waiting a minute."""
+    """Lock the key and return a function that unlocks it. Raises StoreError after waiting a minute."""
     waited = 0.0
     while True:
         unlock: Callable[[], None] | None = yield Blocking(lambda: store.try_lock(key), undo=_unlock)

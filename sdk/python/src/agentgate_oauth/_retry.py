@@ -23,9 +23,9 @@ logger = logging.getLogger("agentgate_oauth")
 class RetryPolicy:
     """How often to try, and how long to wait. Times are in seconds.
 
-    A pause is random, up to `base_seconds`, which each attempt doubles up to `cap_seconds`. It is added to
-    any `Retry-After`. If the pauses of one call would exceed `max_wait_seconds` in total, the error is raised
-    at once and carries `retry_after`.
+    A pause is random, up to `base_seconds`, which doubles with each attempt up to `cap_seconds`. It is added
+    to any `Retry-After`. If the pauses of one call would exceed `max_wait_seconds` in total, the error is
+    raised at once, with its `retry_after`.
     """
 
     attempts: int = 4
@@ -35,10 +35,10 @@ class RetryPolicy:
 
 
 def perform(call: Call[T], credential: Credential, policy: RetryPolicy) -> Flow[T]:
-    """Return what the call's answer says.
+    """Send the call and return its parsed response.
 
     Any call is repeated after 429 or 503, when the server did not act, and after a connection that failed
-    before the request was sent. If the answer was lost, only a replayable call is repeated. Raises
+    before the request was sent. If the response was lost, only a replayable call is repeated. Raises
     `ApiError`, `ConnectionFailedError` or `UnexpectedResponseError`.
     """
     waited = 0.0
@@ -66,7 +66,7 @@ def _may_retry(call: Call[Any], outcome: httpx.Response | NetworkFailure) -> boo
 def _pause(outcome: httpx.Response | NetworkFailure, attempt: int, policy: RetryPolicy) -> float:
     ceiling = min(policy.cap_seconds, policy.base_seconds * 2 ** (attempt - 1))
     asked = None if isinstance(outcome, NetworkFailure) else retry_after(outcome)
-    # Jitter spreads the callers of one outage; it guards no secret.
+    # Jitter spreads the retries after an outage. It is not security-sensitive.
     return (asked or 0.0) + random.uniform(0, ceiling)
 
 
@@ -96,7 +96,7 @@ def _parse(call: Call[T], response: httpx.Response) -> T:
         return call.parse(document)
     except UnexpectedResponseError as error:
         problem = str(error)
-    # A new exception, without the parser's frames: their variables hold the document, and so secrets.
+    # A new exception, without the parser's frames: their variables contain the document with its secrets.
     del document
     raise UnexpectedResponseError(problem)
 
@@ -106,7 +106,7 @@ def _json(response: httpx.Response) -> Any:
         return response.json()
     except ValueError:
         problem = f"status {response.status_code} without JSON"
-    # Raised outside the handler, because the decoder's exception holds the document.
+    # Raised outside the handler, because the decoder's exception contains the document.
     raise UnexpectedResponseError(problem)
 
 

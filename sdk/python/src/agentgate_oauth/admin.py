@@ -1,4 +1,4 @@
-"""`AgentGateAdmin`: what a developer manages (agents, policies, resource servers) and the audit log."""
+"""`AgentGateAdmin`: manage agents, policies and resource servers, and read the audit log."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class AdminApi(AgentsApi, PoliciesApi, ResourceServersApi, AuditApi, Generic[Htt
 
 
 class AgentGateAdmin(AdminApi[httpx.Client], SyncApi):
-    """A developer's view of AgentGate. Safe to share between threads."""
+    """A developer's connection to AgentGate. Safe to share between threads."""
 
 
 class AsyncAgentGateAdmin(AdminApi[httpx.AsyncClient], AsyncApi):
-    """The twin of `AgentGateAdmin` whose methods are awaited."""
+    """The asynchronous version of `AgentGateAdmin`."""

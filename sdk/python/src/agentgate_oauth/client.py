@@ -1,4 +1,4 @@
-"""`AgentGateClient`: what an agent uses to ask people for consent and to act for them."""
+"""`AgentGateClient`: agents use it to ask users for consent and to act for them."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         resource: str | None = None,
         reason: str | None = None,
     ) -> Flow[PendingConsent]:
-        """Ask for consent. Send the person to the answer's `consent_url`; they come back with a code.
+        """Ask for consent. Send the user to the returned `consent_url`; the redirect back has a code.
 
-        With `user_id` only that person can decide. `reason` (at most 200 characters) is shown to them as the
-        agent's words. A `code_challenge` is S256 (RFC 7636); pass its verifier to `create_session`.
+        With `user_id`, only that user can decide. The consent screen attributes `reason` (at most 200
+        characters) to the agent. `code_challenge` is S256 (RFC 7636); pass its verifier to `create_session`.
         """
         call = initiate_consent(
             self._client,
@@ -90,9 +90,9 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
     def exchange(
         self, code: str, *, code_verifier: str | None = None, redirect_uri: str | None = None
     ) -> Flow[Tokens]:
-        """Exchange a code for tokens, which the caller then stores and renews.
+        """Exchange a code for tokens. The caller must store and refresh them.
 
-        Raises InvalidGrantError when the code is wrong, used, or older than 60 seconds.
+        Raises InvalidGrantError if the code is wrong, used, or older than 60 seconds.
         """
         call = exchange_code(self._client, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
         return self._call(call)
@@ -106,13 +106,13 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         redirect_uri: str | None = None,
         key: str | None = None,
     ) -> Flow[SessionT]:
-        """Exchange a code and keep the tokens in the store under `key`, by default the consent's id."""
+        """Exchange a code and store the tokens under `key`, by default the consent's id."""
         call = exchange_code(self._client, code=code, code_verifier=code_verifier, redirect_uri=redirect_uri)
         return self._create_session(call, key)
 
     @endpoint
     def resume_session(self, key: str) -> Flow[SessionT | None]:
-        """Return the session that the store keeps under `key`, None if there is none."""
+        """Return the session that is stored under `key`, None if there is none."""
         return self._resume_session(key)
 
     @endpoint
@@ -132,10 +132,10 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         """Ask for consent in this machine's browser, wait for the decision, and return the session.
 
         For command-line agents (RFC 8252). Register `http://127.0.0.1/callback` as a redirect URI of the
-        agent; the port is chosen for each call. The consent page's address is also printed on standard error,
-        and only printed with `open_browser=False`. State, PKCE and issuer are checked. Raises
-        ConsentDeniedError, AuthorizationTimeoutError after `timeout` seconds, and AuthorizationError for any
-        other answer without a code.
+        agent; any port matches. The consent page's URL is also printed on standard error, and with
+        `open_browser=False` only printed. State, PKCE and issuer are checked. Raises ConsentDeniedError,
+        AuthorizationTimeoutError after `timeout` seconds, and AuthorizationError for any other response
+        without a code.
         """
         request = {
             "requested_scopes": listed("scopes", scopes, "scopes"),
@@ -163,7 +163,7 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         except InvalidRedirectUriError as error:
             error.detail += f" Register http://127.0.0.1{path} as a redirect URI of this agent."
             raise
-        # The answer's `iss` would not match either, but only after the person has decided.
+        # Otherwise the wrong `iss` would be found only after the user has decided.
         server = consent.consent_url.partition("/consent/")[0]
         if server != self._base_url:
             raise AuthorizationError(f"AgentGate's address is {server}: pass base_url={server!r}.")
@@ -192,6 +192,6 @@ class AgentGateClient(ClientApi[httpx.Client, Session], SyncApi):
 
 
 class AsyncAgentGateClient(ClientApi[httpx.AsyncClient, AsyncSession], AsyncApi):
-    """The twin of `AgentGateClient` whose methods are awaited."""
+    """The asynchronous version of `AgentGateClient`."""
 
     _session_type = AsyncSession

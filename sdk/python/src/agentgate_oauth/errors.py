@@ -1,4 +1,4 @@
-"""The exceptions of the SDK. A refusal by the API is an `ApiError`; its class follows its `code`."""
+"""The exceptions of the SDK. An error response of the API is an `ApiError`; `code` determines its class."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 
 class AgentGateError(Exception):
-    """The base of every error of this package."""
+    """Base class of all exceptions of this package."""
 
 
 class ConnectionFailedError(AgentGateError):
-    """AgentGate gave no answer at `url`. `maybe_received`: it may have acted on the request all the same."""
+    """AgentGate did not respond at `url`. `maybe_received`: it may still have acted on the request."""
 
     def __init__(self, kind: str, maybe_received: bool, url: str) -> None:
         super().__init__(kind, maybe_received, url)
@@ -24,26 +24,26 @@ class ConnectionFailedError(AgentGateError):
 
 
 class UnexpectedResponseError(AgentGateError):
-    """The answer is not one of the API, for example a proxy's error page."""
+    """The response is not from the API, for example a proxy's error page."""
 
 
 class SessionEndedError(AgentGateError):
     """The session has no more tokens: it was revoked, expired or replayed, or the agent is suspended.
 
-    Ask the person for consent again, unless the agent is only suspended.
+    Ask the user for consent again, unless the agent is only suspended.
     """
 
 
 class AuthorizationError(AgentGateError):
-    """The browser brought no authorization code, or an answer that is not from this AgentGate."""
+    """The redirect had no authorization code, or is not from this AgentGate."""
 
 
 class ConsentDeniedError(AuthorizationError):
-    """The person denied access."""
+    """The user denied access."""
 
 
 class AuthorizationTimeoutError(AuthorizationError):
-    """The person did not decide in time."""
+    """The user did not decide in time."""
 
 
 class StoreError(AgentGateError):
@@ -51,7 +51,7 @@ class StoreError(AgentGateError):
 
 
 class MissingExtraError(AgentGateError):
-    """A part of the package was used without its optional dependency."""
+    """A feature was used without its optional dependency."""
 
     def __init__(self, extra: str) -> None:
         super().__init__(extra)
@@ -66,14 +66,14 @@ class MissingExtraError(AgentGateError):
 
 @dataclass(frozen=True)
 class FieldProblem:
-    """What is wrong with one field of a request."""
+    """A problem with one field of a request."""
 
     field: str
     message: str
 
 
 class ApiError(AgentGateError):
-    """A refusal by the API: RFC 9457 problem details, or an OAuth error of the `/oauth` endpoints."""
+    """An error response of the API: RFC 9457 problem details, or an OAuth error of the `/oauth` endpoints."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class InvalidGrantError(InvalidRequestError):
 
 
 class InvalidScopeError(InvalidRequestError):
-    """A scope is unknown, or outside what the agent may ask for."""
+    """A scope is unknown, or not in the agent's allowed scopes."""
 
 
 class InvalidRedirectUriError(InvalidRequestError):
@@ -128,11 +128,11 @@ class PermissionDeniedError(ApiError):
 
 
 class ReauthenticationRequiredError(PermissionDeniedError):
-    """The person must sign in again before granting a critical scope."""
+    """The user must sign in again before granting a critical scope."""
 
 
 class NotFoundError(ApiError):
-    """404: it does not exist, or belongs to another organization; the answers are the same."""
+    """404: the object does not exist or belongs to another organization. The responses are the same."""
 
 
 class ConflictError(ApiError):
@@ -140,7 +140,7 @@ class ConflictError(ApiError):
 
 
 class EmailTakenError(ConflictError):
-    """The e-mail address is already registered."""
+    """The email address is already registered."""
 
 
 class ConsentAlreadyDecidedError(ConflictError):
@@ -164,7 +164,7 @@ class RateLimitedError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx: AgentGate failed."""
+    """5xx: an error in AgentGate."""
 
 
 class UnavailableError(ServerError):

@@ -1,7 +1,7 @@
-"""The API's answers as frozen dataclasses.
+"""The API's responses as frozen dataclasses.
 
-Names are the JSON's in snake_case. Fields unknown to this version are ignored; a missing or mistyped one
-raises `UnexpectedResponseError`. Secrets never show in a repr.
+Names are those of the JSON in snake_case. Unknown fields are ignored; missing fields and wrong types raise
+`UnexpectedResponseError`. Secrets are never part of a repr.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of a list. `next_cursor` is None on the last one."""
+    """One page of a list. `next_cursor` is None on the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
@@ -41,7 +41,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent. `status` is the developer's own switch; `stop` applies whatever `status` is."""
+    """An agent. `status` is set by the developer; `stop` applies whatever `status` is."""
 
     id: str
     client_id: str
@@ -93,7 +93,7 @@ class DeveloperSession:
 
 @dataclass(frozen=True)
 class PendingConsent:
-    """A consent request. Send the person to `consent_url`; it shows the request to anyone who has it."""
+    """A consent request. Send the user to `consent_url`, which shows the request to anyone with the URL."""
 
     consent_id: str
     consent_url: str
@@ -103,7 +103,7 @@ class PendingConsent:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of an exchange or a refresh. Durations are in seconds from the answer."""
+    """The tokens of an exchange or a refresh. Durations are in seconds from the response."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -118,7 +118,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class PolicyReference:
-    """The policy, and the type of its rule, that denied."""
+    """The policy that denied, and the type of the rule."""
 
     id: str
     name: str
@@ -127,10 +127,10 @@ class PolicyReference:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether the agent may do this, for this person, now. A refusal is an answer, not an exception.
+    """Whether the agent may do this, for this user, now. A denial is a decision, not an exception.
 
-    `reason` says why it was denied. `unknown` names what the decision could not consider: empty for a
-    live decision, `("revocation", "policies", ...)` for an offline one.
+    `reason` says why it was denied. `unknown` lists what the decision could not consider: empty for a live
+    decision, `("revocation", "policies", ...)` for an offline one.
     """
 
     allowed: bool
@@ -194,7 +194,7 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class ResourceServer:
-    """A service that AgentGate decides for. `identifier` is the audience of its tokens."""
+    """A service that accepts tokens. `identifier` is their audience."""
 
     id: str
     name: str
@@ -220,7 +220,7 @@ class RotatedResourceSecret:
 
 @dataclass(frozen=True)
 class Scope:
-    """A scope of the catalogue: what it permits, and what it does not."""
+    """A scope of the catalogue. `description` says what it permits, `cannot` what it does not."""
 
     id: str
     category: str
@@ -232,7 +232,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Introspection:
-    """The introspection of a token (RFC 7662). It is live, but runs no policies and counts nothing."""
+    """The introspection of a token (RFC 7662): its live state. Runs no policies and counts nothing."""
 
     active: bool
     scope: str = ""

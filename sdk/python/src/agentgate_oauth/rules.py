@@ -1,6 +1,6 @@
 """Constructors for the rules of a policy: `rules=[rate_limit(max_requests=10, window_seconds=3600)]`.
 
-A plain `{"type": ..., "config": {...}}` works as well, for rule types newer than this package.
+A plain `{"type": ..., "config": {...}}` also works, for rule types newer than this package.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def time_window(
 
 
 def action_allowlist(*actions: str) -> Rule:
-    """Allow only these scopes and actions; `payments:*` matches a prefix. An empty list denies everything."""
+    """Allow only these scopes and actions; `payments:*` matches a prefix. No arguments deny everything."""
     return Rule("action_allowlist", given(actions=separate("actions", actions)))
 
 
@@ -46,5 +46,5 @@ def action_blocklist(*actions: str) -> Rule:
 
 
 def ip_allowlist(*cidrs: str) -> Rule:
-    """Allow only if the caller's address (`context["ip"]`) is in one of these networks."""
+    """Allow only requests whose address (`context["ip"]`) is in one of these networks."""
     return Rule("ip_allowlist", given(cidrs=separate("cidrs", cidrs)))

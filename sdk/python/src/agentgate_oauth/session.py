@@ -1,4 +1,4 @@
-"""`Session`: an agent's access on behalf of one person, until that person revokes it."""
+"""`Session`: an agent's access on behalf of one user, until the user revokes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._api.tokens import ClientCredential, revoke_token, verify_token
-from ._base import Api, Awaits, Blocks
+from ._base import Api, AsyncMethods, BlockingMethods
 from ._effects import Flow
 from ._endpoint import endpoint
 from ._renewal import Renewal
@@ -32,22 +32,22 @@ class SessionApi:
 
     @property
     def user_id(self) -> str | None:
-        """The person who gave consent, None for a token of the agent itself."""
+        """The id of the user who gave consent, None for a token of the agent itself."""
         return self._renewal.record.user_id
 
     @property
     def agent_id(self) -> str:
-        """The agent that acts."""
+        """The id of the agent."""
         return self._renewal.record.agent_id
 
     @property
     def consent_id(self) -> str | None:
-        """The consent behind the session, None for a token of the agent itself."""
+        """The id of the consent, None for a token of the agent itself."""
         return self._renewal.record.consent_id
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
-        """The scopes of the newest token: those requested, or the part that the person allowed."""
+        """The scopes of the newest token: the requested scopes that the user allowed."""
         return self._renewal.record.granted_scopes
 
     @endpoint
@@ -59,9 +59,9 @@ class SessionApi:
         resource: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> Flow[Decision]:
-        """Ask whether the agent may do this now. An expired token is renewed first.
+        """Ask whether the agent may do this now. An expired token is refreshed first.
 
-        A refusal is a `Decision` with a `reason`.
+        A denial is a `Decision` with a `reason`.
 
         Raises SessionEndedError if the session has no more tokens.
         """
@@ -74,7 +74,7 @@ class SessionApi:
 
     @endpoint
     def revoke(self) -> Flow[None]:
-        """End the session for every process that shares it. All its tokens stop working at once."""
+        """End the session in every process that shares it. All its tokens stop working at once."""
         return self._revoke()
 
     def _verify(
@@ -109,9 +109,9 @@ class SessionApi:
         return (yield from self._renewal.fresh())
 
 
-class Session(SessionApi, Blocks):
+class Session(SessionApi, BlockingMethods):
     """A session whose methods block. Safe to share between threads."""
 
 
-class AsyncSession(SessionApi, Awaits):
-    """The twin of `Session` whose methods are awaited. Share it between the tasks of one event loop."""
+class AsyncSession(SessionApi, AsyncMethods):
+    """The asynchronous version of `Session`. Share it only between the tasks of one event loop."""

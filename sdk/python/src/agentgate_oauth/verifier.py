@@ -1,4 +1,4 @@
-"""`AgentGateVerifier`: what a service uses to decide about a token it received."""
+"""`AgentGateVerifier`: a service uses it to decide about a token that it received."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class VerifierApi(Api, Generic[HttpT]):
     ) -> None:
         """Connect as a resource server (`res_...` and `rs_...`): only tokens for its audience are allowed.
 
-        Without a credential only `verify` works, if the server answers anonymous callers.
+        Without a credential, only `verify` works, and only if the server accepts anonymous callers.
         """
         credential = service_credential(resource_server_id, resource_server_secret)
         super().__init__(
@@ -52,18 +52,18 @@ class VerifierApi(Api, Generic[HttpT]):
         resource: str | None = None,
         context: Mapping[str, Any] | None = None,
     ) -> Flow[Decision]:
-        """Decide about one action by live state, scopes and policies. The call counts and is logged."""
+        """Decide about one action by live state, scopes and policies. It counts and is logged."""
         return self._call(verify_token(token, scopes, action, resource, context))
 
     @endpoint
     def verify_batch(self, questions: Sequence[Mapping[str, Any]]) -> Flow[tuple[Decision, ...]]:
-        """Decide about at most 100 actions at once, in order. Make the questions with `question(...)`."""
+        """Decide about up to 100 actions, made with `question(...)`. Decisions are in the same order."""
         body = {"requests": [dict(one) for one in listed("questions", questions, "questions")]}
         return self._call(Call("POST", "/tokens/verify/batch", _read_decisions, json=body))
 
     @endpoint
     def introspect(self, token: str) -> Flow[Introspection]:
-        """Introspect the token (RFC 7662): live state, but no policies. Needs the credential."""
+        """Introspect the token (RFC 7662): live state, but no policies. Requires a credential."""
         return self._call(introspect_token(token))
 
 
@@ -72,7 +72,7 @@ class AgentGateVerifier(VerifierApi[httpx.Client], SyncApi):
 
 
 class AsyncAgentGateVerifier(VerifierApi[httpx.AsyncClient], AsyncApi):
-    """The twin of `AgentGateVerifier` whose methods are awaited."""
+    """The asynchronous version of `AgentGateVerifier`."""
 
 
 def _read_decisions(document: Any) -> tuple[Decision, ...]:

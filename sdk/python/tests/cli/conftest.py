@@ -1,4 +1,4 @@
-"""The command line in this process, against an AgentGate on a socket that answers from a table."""
+"""Fixtures that run the command line in this process, against a fake AgentGate on a socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fixtures use: an AgentGate that answers from a table, and the command line in this process."""
+"""A fake AgentGate that answers from a table, and the command line in this process."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def page(*items: dict[str, Any]) -> dict[str, Any]:
 
 
 class Api:
-    """Answers by method and path; keeps the requests. An answer of None is a 204."""
+    """Answers by method and path, and records the requests. None is answered as 204."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -135,13 +135,13 @@ class Api:
 
 
 class Piped(io.BytesIO):
-    """What a shell pipes into a command."""
+    """Standard input from a pipe."""
 
     name = "<stdin>"
 
 
 class Cli:
-    """Runs commands; keeps what the last one printed on each stream."""
+    """Runs commands, and keeps the output of the last one."""
 
     out = ""
     err = ""
@@ -151,7 +151,7 @@ class Cli:
         self._capsys = capsys
 
     def __call__(self, *arguments: str, given: str = "", code: int = 0) -> str:
-        """Return what the command printed on standard output; it must end with the exit code."""
+        """Return what the command printed on standard output. Its exit code must be `code`."""
         self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Piped(given.encode())))
         ended = run(list(arguments))
         self.out, self.err = self._capsys.readouterr()
@@ -159,12 +159,12 @@ class Cli:
         return self.out
 
     def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
-        """Return the one document on standard output; stderr stays empty."""
+        """Return the JSON document on standard output. stderr must be empty."""
         printed = self(*arguments, "--json", given=given, code=code)
         assert self.err == ""
         return json.loads(printed)
 
     def error(self, *arguments: str, given: str = "", code: int = 1) -> Any:
-        """Return the one document on stderr; standard output stays empty."""
+        """Return the JSON document on stderr. Standard output must be empty."""
         assert self(*arguments, "--json", given=given, code=code) == ""
         return json.loads(self.err)

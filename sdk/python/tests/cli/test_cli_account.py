@@ -1,4 +1,4 @@
-"""Signing in and out, who is signed in, the API key, and the server that is asked."""
+"""Signing in and out, `whoami`, the API key, and the choice of the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 import pytest
 from fake_gate import problem
 
-ALLOWED_LATER = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z"}
+ROTATED_KEY = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z"}
 REGISTERED = {
     "id": "log_1",
     "timestamp": "2026-11-24T16:00:00Z",
@@ -25,7 +25,7 @@ def signed_in(api, cli, monkeypatch):
     return api
 
 
-def test_login_keeps_the_session_privately_and_logout_ends_it(api, cli, monkeypatch, tmp_path):
+def test_login_stores_the_session_in_a_private_file_and_logout_ends_it(api, cli, monkeypatch, tmp_path):
     monkeypatch.delenv("AGENTGATE_API_KEY")
     output = cli("login", "--email", "ada@example.com", given="hunter22\n") + cli.err
     assert "ada@example.com" in output and "st_secret" not in output and "hunter22" not in output
@@ -39,7 +39,7 @@ def test_login_keeps_the_session_privately_and_logout_ends_it(api, cli, monkeypa
     assert cli.json("logout") == {"signedOut": False}
 
 
-def test_login_as_json_holds_no_secret(api, cli):
+def test_login_as_json_prints_no_secret(api, cli):
     document = cli.json("login", "--email", "ada@example.com", given="hunter22")
     assert document["developer"] == {"id": "dev_1", "name": "Ada", "email": "ada@example.com"}
     assert "st_secret" not in json.dumps(document)
@@ -63,7 +63,7 @@ def test_whoami_with_a_session(signed_in, cli, tmp_path):
     assert "2099-01-01" in cli("whoami")
 
 
-def test_whoami_with_an_api_key_asks_the_server_whose_it_is(api, cli):
+def test_whoami_with_an_api_key_finds_its_developer(api, cli):
     api.answers["GET /audit"] = {"items": [REGISTERED], "nextCursor": None}
     assert "API key from AGENTGATE_API_KEY" in cli("whoami")
     assert api.requests[-1].headers["X-Api-Key"] == "ag_key"
@@ -73,14 +73,14 @@ def test_whoami_with_an_api_key_asks_the_server_whose_it_is(api, cli):
     assert cli.json("whoami")["developer"] == {"id": None}
 
 
-def test_the_api_key_is_rotated_and_printed_alone(api, cli):
+def test_keys_rotate_prints_only_the_new_key(api, cli):
     assert cli("keys", "rotate", "--overlap-seconds", "60") == "ag_next-key\n"
     assert "not shown again" in cli.err
     assert api.body() == {"overlapSeconds": 60}
-    assert cli.json("keys", "rotate") == ALLOWED_LATER
+    assert cli.json("keys", "rotate") == ROTATED_KEY
 
 
-def test_without_a_credential_it_says_what_to_do(api, cli, monkeypatch):
+def test_a_missing_credential_names_the_login_command(api, cli, monkeypatch):
     monkeypatch.delenv("AGENTGATE_API_KEY")
     cli("agents", "list", code=1)
     assert "agentgate login" in cli.err and "http://127.0.0.1:" in cli.err
@@ -93,7 +93,7 @@ def test_a_session_is_sent_to_its_own_server_only(signed_in, cli):
     assert "not to http://localhost:1" in cli.err and len(signed_in.requests) == asked
 
 
-def test_an_expired_session_says_so(signed_in, cli, tmp_path):
+def test_an_expired_session_is_reported(signed_in, cli, tmp_path):
     file = tmp_path / "config" / "session.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "expires": "2020-01-01T00:00:00+00:00"}))
     cli("agents", "list", code=1)
@@ -108,7 +108,7 @@ def test_a_damaged_session_file_is_named(signed_in, cli, tmp_path, text):
     assert str(file) in cli.err
 
 
-def test_a_session_file_that_others_can_read_is_refused_by_name(signed_in, cli, tmp_path):
+def test_a_session_file_that_others_can_read_is_refused(signed_in, cli, tmp_path):
     file = tmp_path / "config" / "session.json"
     file.chmod(0o644)
     cli("agents", "list", code=1)
@@ -123,7 +123,7 @@ def test_plain_http_needs_the_option(api, cli, monkeypatch):
     assert cli.error(*remote)["code"] == "connection_failed"
 
 
-def test_plain_http_that_was_allowed_at_the_sign_in_stays_allowed(signed_in, cli, tmp_path, monkeypatch):
+def test_plain_http_that_was_allowed_at_sign_in_stays_allowed(signed_in, cli, tmp_path, monkeypatch):
     file = tmp_path / "config" / "session.json"
     remote = {"url": "http://gate.invalid:1", "allow_http": True}
     file.write_text(json.dumps({**json.loads(file.read_text()), **remote}))
@@ -137,7 +137,7 @@ def test_connection_errors_name_the_url(api, cli):
     assert "http://localhost:1" in cli.err
 
 
-def test_a_url_that_cannot_be_asked_is_named(api, cli):
+def test_an_invalid_url_is_named(api, cli):
     error = cli.error("scopes", "list", "--url", "http://localhost:1/api/v1", code=2)
     assert error["code"] == "invalid_url" and "http://localhost:1/api/v1" in error["detail"]
 

@@ -1,4 +1,4 @@
-"""Agents, and names in place of ids."""
+"""Commands about agents, and names instead of ids."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_agents_are_created_with_their_secret(api, cli):
     assert cli.json("agents", "create", "Mail", *options) == {**AGENT, "clientSecret": "ags_secret"}
 
 
-def test_lists_hold_full_ids_however_narrow_the_terminal(api, cli, monkeypatch):
+def test_lists_show_full_ids_in_narrow_terminals(api, cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "20")
     long = {**AGENT, "id": "agt_" + "0" * 32, "name": "An agent with quite a long name"}
     api.answers["GET /agents"] = page(long)
@@ -32,7 +32,7 @@ def test_an_agent_is_changed_suspended_and_activated(api, cli):
     assert api.body() == {"status": "active"}
 
 
-def test_a_new_secret_is_printed_alone(api, cli):
+def test_rotate_secret_prints_only_the_new_secret(api, cli):
     assert cli("agents", "rotate-secret", "agt_1", "--overlap-seconds", "3600") == "ags_next\n"
     assert "not shown again" in cli.err
     assert api.body() == {"overlapSeconds": 3600}
@@ -40,12 +40,12 @@ def test_a_new_secret_is_printed_alone(api, cli):
 
 
 @pytest.mark.parametrize("name", ["agt_1", "agc_1", "SmartMail", "smartmail"])
-def test_agents_go_by_name_or_id(api, cli, name):
+def test_agents_are_found_by_name_or_id(api, cli, name):
     assert "SmartMail" in cli("agents", "show", name)
     assert api.requests[-1].url.path == "/api/v1/agents/agt_1"
 
 
-def test_the_name_with_the_same_case_wins(api, cli):
+def test_a_name_in_the_same_case_takes_precedence(api, cli):
     api.answers["GET /agents"] = page({**AGENT, "id": "agt_2", "name": "SMARTMAIL"}, AGENT)
     assert cli.json("agents", "show", "SmartMail")["id"] == "agt_1"
 

@@ -1,4 +1,4 @@
-"""What every command has in common: help, version, completion, exit codes, and errors that tell no secret."""
+"""All commands: help, version, completion, exit codes, and errors without secrets."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAIN = "from agentgate_oauth.cli import main; main()"
 
 
 def commands():
-    """Return the words of every command."""
+    """Yield the words of every command."""
     for name, command in sorted(get_command(app).commands.items()):
         below = getattr(command, "commands", None)
         yield from ((name, inner) for inner in sorted(below)) if below else [(name,)]
@@ -49,7 +49,7 @@ def test_usage_errors_exit_with_2_and_name_the_help(api, cli):
     assert cli.error("agents", "list", "--bogus", code=2)["code"] == "usage"
 
 
-def test_refusals_are_short_and_not_a_traceback(api, cli):
+def test_errors_of_the_api_are_one_line(api, cli):
     cli("agents", "show", "agt_9", code=1)
     assert cli.err == "Error: No such thing. (404 not_found, request req-1)\n"
     error = cli.error("agents", "show", "agt_9")
@@ -71,7 +71,7 @@ def test_a_rate_limit_says_when_to_retry(api, cli):
     assert "Retry in 3600 seconds." in cli.err
 
 
-def test_a_wrong_key_says_where_it_came_from(api, cli):
+def test_a_wrong_key_names_its_variable(api, cli):
     api.answers["GET /agents"] = problem(401, "not_authenticated")
     cli("agents", "list", code=1)
     assert "AGENTGATE_API_KEY" in cli.err
@@ -95,7 +95,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(api, cli, secret):
     assert secret not in cli.err
 
 
-def test_a_directory_that_cannot_be_made_is_named(api, cli, monkeypatch, tmp_path):
+def test_a_directory_that_cannot_be_created_is_named(api, cli, monkeypatch, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     monkeypatch.setenv("AGENTGATE_CONFIG_DIR", str(file / "config"))
@@ -103,7 +103,7 @@ def test_a_directory_that_cannot_be_made_is_named(api, cli, monkeypatch, tmp_pat
     assert str(file) in cli.error("agents", "list")["detail"]
 
 
-def test_without_the_extra_it_names_the_extra():
+def test_a_missing_extra_is_named():
     program = f"import sys; sys.modules['typer'] = None; {MAIN}"
     result = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": SOURCE}, capture_output=True, text=True
@@ -119,7 +119,7 @@ def test_shell_completion_offers_commands_and_options():
     assert result.stdout.split() == ["rotate-secret"]
 
 
-def test_a_reader_that_goes_away_causes_no_traceback(api):
+def test_a_closed_pipe_causes_no_traceback(api):
     command = f"{json.dumps(sys.executable)} -c {json.dumps(MAIN)} scopes list | true"
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     result = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True)

@@ -26,7 +26,7 @@ def denial(reason: str, **more: Any) -> dict[str, Any]:
 
 
 class Log:
-    """Answers `GET /audit` as the API does: newest first, and only what the filters let through."""
+    """Answers `GET /audit` like the API: newest first, filtered by the query."""
 
     def __init__(self, *entries: dict[str, Any]) -> None:
         self.entries = sorted(entries, key=lambda entry: entry["timestamp"], reverse=True)
@@ -45,7 +45,7 @@ class Log:
 
 @pytest.fixture
 def log(api, monkeypatch):
-    """Return a function that puts entries into the log."""
+    """Return a function that sets the entries of the log."""
 
     def put(*entries: dict[str, Any]) -> None:
         held, answer = Log(*entries), type(api).__call__
@@ -58,7 +58,7 @@ def log(api, monkeypatch):
     return put
 
 
-def test_it_names_the_policy_the_rule_and_what_helps(api, cli):
+def test_a_policy_denial_names_the_policy_the_rule_and_what_helps(api, cli):
     text = cli("explain")
     assert "The agent SmartMail (agt_1) asked for email:send on behalf of usr_1" in text
     assert "The policy “Office [bold]hours” (pol_1) denied it by its action_blocklist rule." in text
@@ -73,7 +73,7 @@ def test_it_names_the_policy_the_rule_and_what_helps(api, cli):
     [
         (
             {"type": "rate_limit", "config": {"maxRequests": 3, "windowSeconds": 640, "scope": "per_user"}},
-            "at most 3 calls in 640 seconds, for each person",
+            "at most 3 calls in 640 seconds, for each user",
             "by 2026-11-24 16:10:51 UTC",
         ),
         (
@@ -98,7 +98,7 @@ def test_it_names_the_policy_the_rule_and_what_helps(api, cli):
     ],
     ids=lambda value: value["type"] if isinstance(value, dict) else "",
 )
-def test_every_rule_type_is_told_in_words(api, cli, rule, sentence, helps):
+def test_every_rule_type_is_described(api, cli, rule, sentence, helps):
     metadata = {"policyName": "P", "ruleType": rule["type"], "ruleIndex": 0}
     api.answers["GET /audit"] = page({**DENIAL, "metadata": metadata})
     api.answers["GET /policies/pol_1"] = {**POLICY, "rules": [rule]}
@@ -106,13 +106,13 @@ def test_every_rule_type_is_told_in_words(api, cli, rule, sentence, helps):
     assert sentence in text and helps in text
 
 
-def test_a_policy_that_is_gone_is_named_by_the_log(api, cli):
+def test_a_deleted_policy_is_named_from_the_log(api, cli):
     del api.answers["GET /policies/pol_1"]
     text = cli("explain")
     assert "The policy “Office [bold]hours” (pol_1)" in text and "changed or deleted since" in text
 
 
-def test_another_organization_s_policy_is_told_by_its_rule_type(api, cli):
+def test_only_the_rule_type_of_another_organization_s_policy_is_named(api, cli):
     api.answers["GET /audit"] = page({**DENIAL, "policyId": None, "metadata": {"ruleType": "rate_limit"}})
     assert "A policy of the service's organization denied it by a rule of type rate_limit." in cli("explain")
 
@@ -122,7 +122,7 @@ def test_the_missing_scopes_are_named(api, cli):
     api.answers["GET /audit"] = page(
         denial("insufficient_scope", scopes=["email:read", "email:send"], metadata=metadata)
     )
-    assert "The person had not granted email:send, which the call needs." in cli("explain")
+    assert "The user had not granted email:send, which the call needs." in cli("explain")
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -139,7 +139,7 @@ def test_every_reason_says_what_happened_and_what_helps(api, cli, reason):
         ("code", "An authorization code was used a second time"),
     ],
 )
-def test_a_replay_that_ended_the_family_is_told(log, cli, kind, words):
+def test_the_replay_that_ended_the_family_is_the_cause(log, cli, kind, words):
     replay = {"familyId": "fam_1", "kind": kind}
     log(
         event("token.issued", "log_issue", ISSUE_TIME, metadata={"familyId": "fam_1"}),
@@ -153,7 +153,7 @@ def test_a_replay_that_ended_the_family_is_told(log, cli, kind, words):
     assert cli.json("explain", "log_2")["cause"]["id"] == "log_replay"
 
 
-def test_another_family_s_replay_is_not_blamed(log, cli):
+def test_another_family_s_replay_is_not_the_cause(log, cli):
     replay = {"familyId": "fam_2", "kind": "refresh"}
     log(
         event("token.issued", "log_issue", ISSUE_TIME, metadata={"familyId": "fam_1"}),
@@ -163,7 +163,7 @@ def test_another_family_s_replay_is_not_blamed(log, cli):
     assert cli.json("explain", "log_2")["cause"] is None
 
 
-def test_the_replay_itself_is_told(log, cli):
+def test_a_replay_is_explained(log, cli):
     log(event("token.replayed", "log_2", "2024-11-24T22:55:00Z", outcome="denied", metadata={"kind": "code"}))
     assert "An authorization code was used a second time" in cli("explain")
 
@@ -176,37 +176,37 @@ def test_the_replay_itself_is_told(log, cli):
         ("consent_revoked", "consent.revoked", "The consent was revoked"),
     ],
 )
-def test_what_led_to_it_is_told_with_its_entry(log, cli, reason, cause, words):
+def test_the_cause_is_named_with_its_entry(log, cli, reason, cause, words):
     metadata = {"reason": "Spam."}
     log(event(cause, "log_cause", "2024-11-24T22:55:00Z", metadata=metadata), denial(reason))
     text = cli("explain")
     assert words in text and "(log_cause)" in text and "The reason given: Spam." in text
 
 
-def test_another_person_s_revocation_is_not_blamed(log, cli):
+def test_another_user_s_revocation_is_not_the_cause(log, cli):
     other = event("consent.revoked", "log_cause", "2024-11-24T22:55:00Z", consentId="cns_2")
     log(other, denial("consent_revoked"))
     assert cli.json("explain")["cause"] is None
 
 
-def test_an_agent_of_another_organization_goes_by_its_id(api, cli):
+def test_an_agent_of_another_organization_is_named_by_id(api, cli):
     api.answers["GET /audit"] = page({**denial("token_expired"), "agentId": "agt_9"})
     assert "The agent agt_9 asked for" in cli("explain")
 
 
-def test_what_was_not_denied_says_so(api, cli):
+def test_an_allowed_entry_is_explained_as_not_denied(api, cli):
     api.answers["GET /audit"] = page({**DENIAL, "outcome": "allowed", "reason": None})
     assert "Nothing was denied." in cli("explain", "log_2")
 
 
-def test_an_entry_is_looked_for_from_the_time_in_its_id(api, cli):
+def test_an_entry_is_searched_from_the_time_in_its_id(api, cli):
     identifier = TOKEN.replace("tok_", "log_")
     api.answers["GET /audit"] = page({**DENIAL, "id": identifier})
     cli("explain", identifier)
     assert api.requests[0].url.params["to"].startswith("2024-11-24T21:19:08")
 
 
-def test_what_is_not_there_or_not_a_reason_is_refused(api, cli):
+def test_unknown_entries_and_reasons_are_errors(api, cli):
     assert "log_9" in cli.error("explain", "log_9")["detail"]
     assert "token_expired" in cli.error("explain", "tokn_expired", code=2)["hint"]
     api.answers["GET /audit"] = page()

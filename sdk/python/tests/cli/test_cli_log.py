@@ -1,4 +1,4 @@
-"""The log, and decisions about a token."""
+"""The `log` and `verify` commands."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ def test_the_log_prints_oldest_first(api, cli):
 
 
 @pytest.fixture
-def two_looks(api, monkeypatch):
-    """Let `--follow` look twice, with a new entry the first time, and then be interrupted."""
-    looks: list[Callable[[], None]] = [
+def two_polls(api, monkeypatch):
+    """Let `--follow` poll twice, the first time with a new entry, then interrupt it."""
+    polls: list[Callable[[], None]] = [
         lambda: api.answers.update({"GET /audit": page({**DENIAL, "id": "log_3"}, DENIAL)}),
         lambda: None,
     ]
 
     def sleep(_: float) -> None:
-        if not looks:
+        if not polls:
             raise KeyboardInterrupt
-        looks.pop(0)()
+        polls.pop(0)()
 
     monkeypatch.setattr("agentgate_oauth.cli.log.time.sleep", sleep)
 
 
-def test_following_prints_what_is_new_once(two_looks, cli):
+def test_following_prints_each_new_entry_once(two_polls, cli):
     output = cli("log", "--follow", code=130)
     assert output.count("log_2") == 1 and output.count("log_3") == 1
 
 
-def test_following_as_json_prints_one_entry_per_line(two_looks, cli):
+def test_following_as_json_prints_one_entry_per_line(two_polls, cli):
     lines = cli("log", "--follow", "--json", code=130).splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["log_2", "log_3"]
 

@@ -1,4 +1,4 @@
-"""Policies, resource servers and scopes."""
+"""Commands about policies, resource servers and scopes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from in_process import OWN_SCOPE, POLICY, SCOPE, SERVER
 RULE = {"type": "action_allowlist", "config": {"actions": ["email:read"]}}
 
 
-def test_policies_go_by_name_or_id(api, cli):
+def test_policies_are_found_by_name_or_id(api, cli):
     assert "Office [bold]hours" in cli("policies", "list")
     assert "action_blocklist" in cli("policies", "show", "Office [bold]hours")
     assert cli.json("policies", "show", "pol_1") == POLICY
-    assert "is off" in cli("policies", "disable", "office [bold]hours")
+    assert "is disabled" in cli("policies", "disable", "office [bold]hours")
     assert api.body() == {"enabled": False}
     assert cli.json("policies", "enable", "pol_1")["id"] == "pol_1"
     assert api.body() == {"enabled": True}
@@ -42,7 +42,7 @@ def test_file_errors_name_the_file(api, cli, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["res_1", "Mail", "https://mail.example"])
-def test_resource_servers_go_by_name_identifier_or_id(api, cli, name):
+def test_resource_servers_are_found_by_name_identifier_or_id(api, cli, name):
     assert cli.json("resource-servers", "show", name) == SERVER
     assert "mail:archive" in cli("resource-servers", "show", name)
 

@@ -1,1 +1,1 @@
-"""The endpoints of the developer's API, by subject."""
+"""The endpoints of the API, by subject."""

@@ -56,7 +56,7 @@ class AgentsApi(Api):
         allowed_scopes: Sequence[str] | Unset = UNSET,
         status: str | Unset = UNSET,
     ) -> Flow[Agent]:
-        """Change the given fields. `status` is "active" or "suspended"; suspending denies at once."""
+        """Change the given fields. `status` is "active" or "suspended"; suspending takes effect at once."""
         body = changed(
             name=name,
             description=description,
@@ -70,12 +70,12 @@ class AgentsApi(Api):
     def rotate_agent_secret(
         self, agent_id: str, *, overlap_seconds: int | None = None
     ) -> Flow[RotatedSecret]:
-        """Replace the client secret. The old one still works for `overlap_seconds` (default: not at all)."""
+        """Replace the client secret. The old one keeps working for `overlap_seconds` (default: 0)."""
         path = f"/agents/{segment(agent_id)}/rotate-secret"
         return self._call(create(path, reader(RotatedSecret), given(overlap_seconds=overlap_seconds)))
 
     @endpoint
     def rotate_api_key(self, *, overlap_seconds: int | None = None) -> Flow[RotatedApiKey]:
-        """Replace this developer's API key. This object keeps the old key: make a new object."""
+        """Replace the developer's API key. This object keeps using the old key, so create a new one."""
         body = given(overlap_seconds=overlap_seconds)
         return self._call(create("/developers/api-keys/rotate", reader(RotatedApiKey), body))

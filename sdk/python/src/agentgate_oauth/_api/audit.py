@@ -35,13 +35,13 @@ class AuditApi(Api):
 
     @endpoint
     def list_scopes(self, category: str | None = None) -> Flow[Page[Scope]]:
-        """Return the catalogue of scopes, or one category. Raises NotFoundError for an unknown one."""
+        """Return the catalogue of scopes, or one category. Raises NotFoundError for an unknown category."""
         path = "/scopes" if category is None else f"/scopes/{segment(category)}"
         return self._call(get(path, page_of(Scope)))
 
 
 def _rfc3339(moment: datetime | None) -> str | None:
-    """Return the moment in UTC. Raises ValueError for one without a time zone."""
+    """Return the time in UTC. Raises ValueError if it has no time zone."""
     if moment is None:
         return None
     if moment.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Resource servers: the services that AgentGate decides for, each with a credential of its own."""
+"""Resource servers: the services that call verify, each with its own credential."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._endpoint import endpoint, paged
 from .._lists import page_of
 from ..models import NewResourceServer, Page, ResourceServer, RotatedResourceSecret
 
-# The id of a scope in the catalogue, or the full definition of a scope of the service.
+# The id of a scope in the catalogue, or the definition of one of the service's own scopes.
 AnyScope = str | Mapping[str, Any]
 
 
@@ -49,7 +49,7 @@ class ResourceServersApi(Api):
         name: str | Unset = UNSET,
         scopes: Sequence[AnyScope] | Unset = UNSET,
     ) -> Flow[ResourceServer]:
-        """Change the given fields. The identifier stays: tokens carry it."""
+        """Change the given fields. The identifier cannot be changed, because tokens contain it."""
         body = changed(name=name, scopes=listed_or_unset("scopes", scopes, "scopes"))
         return self._call(patch(f"/resource-servers/{segment(server_id)}", reader(ResourceServer), body))
 
@@ -62,6 +62,6 @@ class ResourceServersApi(Api):
     def rotate_resource_server_secret(
         self, server_id: str, *, overlap_seconds: int | None = None
     ) -> Flow[RotatedResourceSecret]:
-        """Replace the secret. The old one still works for `overlap_seconds`, if the server supports that."""
+        """Replace the secret. The old one keeps working for `overlap_seconds` (default: 0)."""
         path = f"/resource-servers/{segment(server_id)}/rotate-secret"
         return self._call(create(path, reader(RotatedResourceSecret), given(overlap_seconds=overlap_seconds)))

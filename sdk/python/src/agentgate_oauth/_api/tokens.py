@@ -1,4 +1,4 @@
-"""Asking for consent, and the life of tokens: exchange, refresh, verify, revoke."""
+"""Asking for consent, and exchanging, refreshing, verifying and revoking tokens."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ClientCredential:
 
 
 def initiate_consent(credential: ClientCredential, **fields: object) -> Call[PendingConsent]:
-    # Optional, but without credentials the consent page attributes `reason` to the sender of the link.
+    # Without the optional credentials, the consent page attributes `reason` to the link's sender.
     return create("/consent/initiate", reader(PendingConsent), credential.body(**fields))
 
 
 def exchange_code(credential: ClientCredential, **fields: object) -> Call[Tokens]:
-    # Safe to repeat: the tokens of a lost answer are out of reach anyway.
+    # Safe to repeat: the client cannot use the tokens of a lost response anyway.
     return create("/tokens/exchange", reader(Tokens), credential.body(**fields))
 
 
@@ -38,12 +38,12 @@ def refresh_tokens(credential: ClientCredential, refresh_token: str, idempotency
 
 
 def revoke_token(token: str) -> Call[None]:
-    # Revoking twice has the effect of revoking once, so the call may be repeated.
+    # Revoking is idempotent, so the call may be repeated.
     return Call("POST", "/tokens/revoke", lambda _: None, json={"token": token}, replayable=True)
 
 
 def introspect_token(token: str) -> Call[Introspection]:
-    # OAuth's own names are snake_case already.
+    # OAuth's names are already in snake_case.
     parse = reader(Introspection, naming=str)
     return Call("POST", "/oauth/introspect", parse, form={"token": token}, replayable=True)
 

@@ -1,4 +1,4 @@
-"""The command line, `agentgate`. Needs the extra: `pip install "./sdk/python[cli]"` in a checkout."""
+"""The command line, `agentgate`. Requires `pip install "./sdk/python[cli]"` in a checkout."""
 
 from __future__ import annotations
 

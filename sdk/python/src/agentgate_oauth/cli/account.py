@@ -1,4 +1,4 @@
-"""Signing in and out, who is signed in, and the developer's own API key."""
+"""Sign in and out, show who is signed in, and rotate the API key."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ import typer
 from . import connection
 from .options import command, group
 from .output import print_facts, print_line, show, show_secret
-from .signin import SignIn, forget_sign_in, keep_sign_in, kept_sign_in, sign_in_file
+from .signin import SignIn, delete_sign_in, sign_in_file, store_sign_in, stored_sign_in
 
 Overlap = Annotated[
     int,
-    typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="For how long the old one still works."),
+    typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="How much longer the old one works."),
 ]
 keys = group("Your own API key.")
 
 
 def login(
     email: Annotated[
-        str | None, typer.Option(metavar="EMAIL", help="Your e-mail address. Asked for if left out.")
+        str | None, typer.Option(metavar="EMAIL", help="Your email address. Prompted for if left out.")
     ] = None,
 ) -> None:
     """Sign in as a developer for 12 hours.
 
-    The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. The session is kept in a
+    The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. The session is stored in a
     file that only you can read.
     """
-    address = email or typer.prompt("E-mail", err=True)
+    address = email or typer.prompt("Email", err=True)
     with connection.visitor() as api:
         session = api.sign_in(address, connection.read_secret("Password", "AGENTGATE_PASSWORD"))
-    kept = keep_sign_in(session, url=connection.url(), allow_http=connection.http_allowed())
-    text = f"Signed in to {kept.url} as {kept.email} until {kept.expires_at:%Y-%m-%d %H:%M} UTC."
-    facts = {"url": kept.url, "developer": _developer(kept), "expiresAt": kept.expires_at}
+    stored = store_sign_in(session, url=connection.url(), allow_http=connection.http_allowed())
+    text = f"Signed in to {stored.url} as {stored.email} until {stored.expires_at:%Y-%m-%d %H:%M} UTC."
+    facts = {"url": stored.url, "developer": _developer(stored), "expiresAt": stored.expires_at}
     show(facts, lambda: print_line(text))
 
 
 def logout() -> None:
     """End the session, here and at AgentGate."""
-    sign_in = kept_sign_in()
+    sign_in = stored_sign_in()
     if sign_in is not None:
         connection.end_session(sign_in)
-        forget_sign_in()
+        delete_sign_in()
     show(
         {"signedOut": sign_in is not None},
         lambda: print_line("Signed out." if sign_in else "You were not signed in."),
@@ -50,9 +50,9 @@ def logout() -> None:
 
 
 def whoami() -> None:
-    """Show which AgentGate the commands ask, as whom, and with which credential."""
+    """Show the server, the developer and the credential that commands use."""
     with connection.admin() as api:
-        # The answer proves that the credential works, and names the developer that an API key belongs to.
+        # This checks the credential, and finds the developer that an API key belongs to.
         registered = list(api.iter_audit_logs(event="developer.registered"))
     if connection.api_key():
         ids = {(entry.metadata or {}).get("developerId") for entry in registered}

@@ -1,4 +1,4 @@
-"""`agentgate agents`: register agents, look at them, change and suspend them, rotate their secrets."""
+"""`agentgate agents`: register, show, change and suspend agents, and rotate their secrets."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def show_agent(agent: AgentName) -> None:
     example="agentgate agents create SmartMail --redirect-uri https://a.example/callback --scope email:read",
 )
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that people see.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that users see.")],
     redirect_uri: Annotated[
-        list[str], typer.Option(metavar="URI", help="Where people come back to. Repeat for several.")
+        list[str], typer.Option(metavar="URI", help="Where users return to. Repeat for several.")
     ],
     scope: Annotated[
         list[str], typer.Option(metavar="SCOPE", help="A scope it may ask for. Repeat for several.")
     ],
     description: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What it does, for the people it asks.")
+        str | None, typer.Option(metavar="TEXT", help="What it does, shown to users.")
     ] = None,
 ) -> None:
     """Register an agent and print its client secret."""
@@ -76,7 +76,7 @@ def update(
     ] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it does.")] = None,
 ) -> None:
-    """Change an agent. What you do not name stays."""
+    """Change an agent. Options that you leave out change nothing."""
     with admin() as api:
         updated = api.update_agent(
             agent_id(api, agent),
@@ -135,7 +135,7 @@ def _short_state(agent: Agent) -> str:
 
 
 def _state(agent: Agent) -> str:
-    """Return the developer's switch, and beside it the administrator's stop."""
+    """Return the agent's status, with an administrator's stop if there is one."""
     if agent.stop is None:
         return agent.status
     when = f"{agent.stop.at:%Y-%m-%d %H:%M} UTC"

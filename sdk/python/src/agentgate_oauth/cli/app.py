@@ -1,4 +1,4 @@
-"""All commands in one place, and what happens when one fails."""
+"""All commands, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# Variables stay out of tracebacks: they may be secrets.
+# Tracebacks must not print variables, which may be secrets.
 app = typer.Typer(
     help="AgentGate from the command line: agents, policies, the log, and why something was denied.",
     no_args_is_help=True,
@@ -51,7 +51,7 @@ command(app, "explain", example="agentgate explain")(explain.explain)
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 refused or failed, 2 misused."""
+    """Run one command and return its exit code: 0 success, 1 denied or failed, 2 usage error."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = app(given, prog_name="agentgate", standalone_mode=False)

@@ -1,4 +1,4 @@
-"""Which AgentGate the commands ask, and with which credential."""
+"""The server and the credential that commands use."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..errors import AuthenticationError
 from ..models import DeveloperSession
 from .failures import USAGE, Failure
 from .options import chosen
-from .signin import SignIn, kept_sign_in
+from .signin import SignIn, stored_sign_in
 
 DEFAULT_URL = "http://localhost:8000"
 
 
 class Visitor(AuditApi, SyncApi):
-    """The calls before and after a session: signing in and out, and the public catalogue of scopes."""
+    """Calls that need no developer credential: signing in and out, and the catalogue of scopes."""
 
     @endpoint
     def sign_in(self, email: str, password: str) -> Flow[DeveloperSession]:
@@ -40,7 +40,7 @@ class Visitor(AuditApi, SyncApi):
 
 
 def admin() -> AgentGateAdmin:
-    """Return a connection with `AGENTGATE_API_KEY`, else with the kept sign-in. Raises Failure."""
+    """Return a connection with `AGENTGATE_API_KEY`, or else with the stored sign-in. Raises Failure."""
     key = api_key()
     if key:
         return AgentGateAdmin(url(), key, allow_http=http_allowed())
@@ -53,7 +53,7 @@ def visitor() -> Visitor:
 
 
 def end_session(sign_in: SignIn) -> None:
-    """End the session at its own server. One that has ended already is fine."""
+    """End the session at the server where it began. It may have ended already."""
     credential = Credential({"Authorization": f"Bearer {sign_in.token}"})
     with _visitor(sign_in.url, credential, sign_in.allow_http) as api, suppress(AuthenticationError):
         api.sign_out()
@@ -64,8 +64,8 @@ def api_key() -> str | None:
 
 
 def live_sign_in() -> SignIn:
-    """Return the kept sign-in. Raises Failure when there is none, it has ended, or it is another server's."""
-    sign_in = kept_sign_in()
+    """Return the stored sign-in. Raises Failure if it is missing, expired, or for another server."""
+    sign_in = stored_sign_in()
     if sign_in is None or sign_in.expires_at <= datetime.now(timezone.utc):
         what = f"You are not signed in to {url()}." if sign_in is None else "Your sign-in has expired."
         raise Failure("not_signed_in", what, hint="Sign in with: agentgate login, or set AGENTGATE_API_KEY.")
@@ -76,9 +76,9 @@ def live_sign_in() -> SignIn:
 
 
 def url() -> str:
-    """Return the URL given by `--url` or `AGENTGATE_URL`, else the sign-in's, else a local one's."""
-    address = chosen.url or _kept_url() or DEFAULT_URL
-    # A URL that holds a password is not repeated.
+    """Return the URL of `--url` or `AGENTGATE_URL`, or of the sign-in, or the default. Raises Failure."""
+    address = chosen.url or _stored_url() or DEFAULT_URL
+    # Do not repeat a URL that contains a password.
     name = "The URL" if "@" in address else f"The URL {address}"
     try:
         checked = checked_base_url(address, allow_http=True, name=name)
@@ -92,7 +92,7 @@ def http_allowed() -> bool:
     """Return whether `--allow-http` was given, now or at the sign-in to the same server."""
     if chosen.allow_http:
         return True
-    sign_in = kept_sign_in()
+    sign_in = stored_sign_in()
     return sign_in is not None and sign_in.allow_http and chosen.url in (None, sign_in.url)
 
 
@@ -104,8 +104,8 @@ def read_secret(label: str, variable: str) -> str:
     return (sys.stdin.read() if value is None else value).strip()
 
 
-def _kept_url() -> str | None:
-    sign_in = kept_sign_in()
+def _stored_url() -> str | None:
+    sign_in = stored_sign_in()
     return sign_in.url if sign_in else None
 
 
@@ -114,7 +114,7 @@ def _require_https(address: str) -> None:
         checked_base_url(address, http_allowed())
     except ValueError:
         hint = "If you trust the network, add --allow-http or set AGENTGATE_ALLOW_HTTP=1."
-        detail = f"{address} is not https, and every call carries a secret."
+        detail = f"{address} is not https, and every call contains a secret."
         raise Failure("insecure_url", detail, hint=hint, exit_code=USAGE) from None
 
 

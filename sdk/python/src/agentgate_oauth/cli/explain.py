@@ -1,4 +1,4 @@
-"""`agentgate explain`: why something was denied."""
+"""`agentgate explain`: explain a denial."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .search import find_cause, find_entry
 def explain(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[LOG_ID|REASON]", help="A log_ id or a reason. Default: the last denial."),
+        typer.Argument(metavar="[LOG_ID|REASON]", help="A log_ id or a reason. Default: the latest denial."),
     ] = None,
 ) -> None:
-    """Say why something was denied, and what helps."""
+    """Explain why a request was denied, and what to do."""
     if what is not None and not what.startswith("log_"):
         explanation = explain_reason(what)
         show({"explanation": explanation}, lambda: _print(explanation))
         return
     with admin() as api:
-        denial = _learn(api, find_entry(api, what))
+        denial = _describe(api, find_entry(api, what))
     explanation = explain_entry(denial)
     facts = {
         "explanation": explanation,
@@ -45,8 +45,8 @@ def _print(explanation: Explanation) -> None:
         print_line(f"What helps: {explanation.what_helps}")
 
 
-def _learn(api: AgentGateAdmin, entry: AuditEntry) -> Denial:
-    """Return the entry with what the organization can see of its agent, policy and cause today."""
+def _describe(api: AgentGateAdmin, entry: AuditEntry) -> Denial:
+    """Return the entry with its agent, policy and cause, as far as the organization can see them now."""
     agent_name = _agent_name(api, entry.agent_id)
     return Denial(entry, agent_name, _policy(api, entry.policy_id), find_cause(api, entry))
 
@@ -60,7 +60,7 @@ def _agent_name(api: AgentGateAdmin, agent_id: str | None) -> str | None:
 
 
 def _policy(api: AgentGateAdmin, policy_id: str | None) -> Policy | None:
-    """Return the policy as it is now, None when it was deleted."""
+    """Return the current version of the policy, None if it was deleted."""
     try:
         return api.get_policy(policy_id) if policy_id else None
     except NotFoundError:

@@ -1,4 +1,4 @@
-"""Why something was denied, in sentences: what happened, and what helps."""
+"""Explain denials in sentences: what happened, and what to do."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from ..models import AuditEntry, Policy, Rule
 from .failures import USAGE, Failure
 from .reasons import CAUSES, EVENTS, REASONS
-from .rule_words import describe_rule, what_helps
+from .rule_descriptions import describe_rule, what_helps
 from .search import metadata_of
 
 
 @dataclass(frozen=True)
 class Denial:
-    """An entry, with what is known about it today. `cause` is the earlier entry that led to it."""
+    """An entry with its agent and policy as they are now. `cause` is the earlier entry that led to it."""
 
     entry: AuditEntry
     agent_name: str | None = None
@@ -23,14 +23,14 @@ class Denial:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Sentences that say what happened, and what helps."""
+    """What happened, in sentences, and what to do."""
 
     sentences: tuple[str, ...]
     what_helps: str = ""
 
 
 def explain_reason(reason: str) -> Explanation:
-    """Explain a reason of the API. Raises Failure for one that this version does not know."""
+    """Explain a reason of the API. Raises Failure if this version does not know it."""
     if reason not in REASONS:
         hint = f"Give a log_ id, or one of: {', '.join(REASONS)}"
         raise Failure("unknown_reason", f"“{reason}” is not a reason.", hint=hint, exit_code=USAGE)
@@ -64,7 +64,7 @@ def _what_and_help(denial: Denial) -> tuple[str, str]:
         return _policy_sentence(denial, rule), what_helps(rule_type, rule, entry.timestamp)
     if entry.reason == "insufficient_scope":
         missing = metadata_of(entry).get("missingScopes") or entry.scopes or ()
-        return f"The person had not granted {', '.join(missing)}, which the call needs.", helps
+        return f"The user had not granted {', '.join(missing)}, which the call needs.", helps
     return what, helps
 
 
@@ -72,12 +72,12 @@ def _headline(denial: Denial) -> str:
     entry = denial.entry
     agent = f"{denial.agent_name} ({entry.agent_id})" if denial.agent_name else entry.agent_id
     wanted = ", ".join(dict.fromkeys(name for name in (entry.action, *(entry.scopes or ())) if name))
-    person = f" on behalf of {entry.user_id}" if entry.user_id else ""
+    user = f" on behalf of {entry.user_id}" if entry.user_id else ""
     when = f"on {entry.timestamp:%Y-%m-%d at %H:%M:%S} UTC"
     if entry.event == "token.verify":
         outcome = "denied" if entry.outcome == "denied" else "allowed"
-        return f"The agent {agent} asked for {wanted}{person} {when} and was {outcome} ({entry.id})."
-    about = (wanted and f" for {wanted}", agent and f" by the agent {agent}", person)
+        return f"The agent {agent} asked for {wanted}{user} {when} and was {outcome} ({entry.id})."
+    about = (wanted and f" for {wanted}", agent and f" by the agent {agent}", user)
     return f"{entry.event}{''.join(part for part in about if part)} {when} ({entry.id})."
 
 
@@ -93,7 +93,7 @@ def _policy_sentence(denial: Denial, rule: Rule | None) -> str:
 
 
 def _denying_rule(denial: Denial) -> Rule | None:
-    """Return the rule that denied, None when the policy was deleted or now has another rule in its place."""
+    """Return the rule that denied, None if the policy was deleted or now has another rule at its index."""
     metadata = metadata_of(denial.entry)
     index, rules = metadata.get("ruleIndex"), denial.policy.rules if denial.policy else ()
     if not isinstance(index, int) or index >= len(rules) or rules[index].type != metadata.get("ruleType"):

@@ -1,4 +1,4 @@
-"""What went wrong, for people and for programs: one message on stderr, one exit code."""
+"""Report errors as text or JSON, on stderr and with an exit code."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..errors import (
 )
 
 REFUSED, USAGE = 1, 2
-# Keys, secrets and tokens that somebody typed where they do not belong.
+# Keys, secrets and tokens, which users may type in the wrong place.
 _SECRETS = re.compile(r"\b(?:ag|ags|agr|agcode|rs|st)_[\w-]{8,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
 
 class Failure(AgentGateError):
-    """An error of the command line's own. `facts` are more members of its JSON."""
+    """An error of the command line itself. `facts` are additional members of its JSON."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Failure(AgentGateError):
 
 @dataclass(frozen=True)
 class Report:
-    """An error as it is printed: `text` for people, `facts` as JSON."""
+    """An error to print: as `text`, or `facts` as JSON."""
 
     text: str
     facts: Mapping[str, Any]
@@ -52,9 +52,9 @@ class Report:
 
 
 def report_of(error: BaseException, server: Callable[[], str]) -> Report | None:
-    """Return how to print an expected error, None for an unexpected one. `server` returns the URL asked."""
-    if isinstance(error, UnexpectedResponseError) or _is_foreign(error):
-        detail = f"{server()} does not answer like AgentGate: {error}"
+    """Return the report of an expected error, None for others. `server` returns the server's URL."""
+    if isinstance(error, UnexpectedResponseError) or _is_from_another_server(error):
+        detail = f"{server()} did not respond like AgentGate: {error}"
         return _failed(Failure("unexpected_response", detail))
     if isinstance(error, ApiError):
         return _refused(error)
@@ -67,7 +67,7 @@ def report_of(error: BaseException, server: Callable[[], str]) -> Report | None:
         return _failed(Failure("file_error", _file_problem(error)))
     if isinstance(error, ValueError):
         return _failed(Failure("invalid_value", str(error)))
-    return _misused(error)
+    return _usage_error(error)
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
@@ -114,18 +114,18 @@ def _credentials_in_use() -> list[str]:
     return [name for name in names if os.environ.get(name)] or ["the credential"]
 
 
-def _is_foreign(error: BaseException) -> bool:
-    """Return whether a refusal has no code: AgentGate always gives one, other servers and proxies do not."""
+def _is_from_another_server(error: BaseException) -> bool:
+    """Return whether an error response has no code. AgentGate's always have one."""
     return isinstance(error, ApiError) and error.code.startswith("http_")
 
 
-def _misused(error: BaseException) -> Report | None:
-    """Return the report of a usage error. Its class is private to typer, so it is known by its method."""
+def _usage_error(error: BaseException) -> Report | None:
+    """Return the report of a usage error, None for others. Check a method: typer's class is private."""
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None
     detail = str(format_message())
-    # A group without a command answers with its whole help.
+    # A group without a command raises an error with its help text.
     if detail.startswith("Usage:"):
         return Report(detail, {"code": "usage", "detail": "A command is missing.", "hint": detail}, USAGE)
     context = getattr(error, "ctx", None)

@@ -1,4 +1,4 @@
-"""Read JSON that a person wrote."""
+"""Read JSON files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .failures import USAGE, Failure
 
 
 def read_json(source: typer.FileText) -> Any:
-    """Return the file's JSON. Raises Failure naming the file and the place."""
+    """Return the file's JSON. Raises Failure with the file's name and the position of the error."""
     name = "standard input" if source.name in ("<stdin>", "-") else source.name
     try:
         return json.load(source)
@@ -24,6 +24,6 @@ def read_json(source: typer.FileText) -> Any:
 
 
 def read_json_list(source: typer.FileText) -> list[Any]:
-    """Return the file's JSON list; a lone object is a list of one."""
+    """Return the file's JSON list. A single object becomes a list of one."""
     document = read_json(source)
     return document if isinstance(document, list) else [document]

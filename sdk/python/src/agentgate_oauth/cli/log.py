@@ -1,4 +1,4 @@
-"""`agentgate log`: what happened in the organization."""
+"""`agentgate log`: print the organization's audit log."""
 
 from __future__ import annotations
 
@@ -16,54 +16,52 @@ from .names import agent_id
 from .options import chosen
 from .output import coloured, plain, print_json, show
 
-# Entries become visible a little out of order, so each look goes back over the last minute.
-_LOOK_BACK = timedelta(seconds=60)
+# Entries become visible slightly out of order, so each poll reads the last minute again.
+_OVERLAP = timedelta(seconds=60)
 
-Look = Callable[[datetime | None], Iterator[AuditEntry]]
+Read = Callable[[datetime | None], Iterator[AuditEntry]]
 
 
 def log(
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on printing; with --json, one entry per line.")
+        bool, typer.Option("--follow", "-f", help="Keep printing new entries; with --json, one per line.")
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", metavar="NUMBER", min=0, help="How many entries.")
+        int, typer.Option("--lines", "-n", metavar="NUMBER", min=0, help="Number of entries.")
     ] = 20,
-    agent: Annotated[
-        str | None, typer.Option(metavar="AGENT", help="Only this agent: its name or id.")
-    ] = None,
-    user: Annotated[str | None, typer.Option(metavar="USER", help="Only this person: their usr_ id.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="AGENT", help="Only this agent: a name or id.")] = None,
+    user: Annotated[str | None, typer.Option(metavar="USER", help="Only this user: a usr_ id.")] = None,
     event: Annotated[
-        str | None, typer.Option(metavar="EVENT", help="Only this, such as token.verify.")
+        str | None, typer.Option(metavar="EVENT", help="Only this event, such as token.verify.")
     ] = None,
     outcome: Annotated[str | None, typer.Option(metavar="OUTCOME", help="allowed, denied or info.")] = None,
     every: Annotated[
-        float, typer.Option(metavar="SECONDS", min=0.5, help="Seconds between looks with --follow.")
+        float, typer.Option(metavar="SECONDS", min=0.5, help="Seconds between polls with --follow.")
     ] = 2.0,
 ) -> None:
     """Print the newest entries of the log, oldest first."""
     with admin() as api:
         wanted = None if agent is None else agent_id(api, agent)
 
-        def look(since: datetime | None) -> Iterator[AuditEntry]:
+        def read(since: datetime | None) -> Iterator[AuditEntry]:
             return api.iter_audit_logs(
                 agent_id=wanted, user_id=user, event=event, outcome=outcome, since=since
             )
 
         began = datetime.now(timezone.utc)
-        newest = list(islice(look(None), lines))[::-1]
+        newest = list(islice(read(None), lines))[::-1]
         if not follow:
             show({"items": newest}, lambda: _print_entries(newest))
             return
         _print_entries(newest)
-        _follow(look, began, {entry.id for entry in newest}, every)
+        _follow(read, began, {entry.id for entry in newest}, every)
 
 
-def _follow(look: Look, began: datetime, seen: set[str], every: float) -> None:
-    """Print what is new until interrupted."""
+def _follow(read: Read, began: datetime, seen: set[str], every: float) -> None:
+    """Print new entries until interrupted."""
     while True:
         time.sleep(every)
-        recent = list(look(max(began, datetime.now(timezone.utc) - _LOOK_BACK)))
+        recent = list(read(max(began, datetime.now(timezone.utc) - _OVERLAP)))
         _print_entries([entry for entry in reversed(recent) if entry.id not in seen])
         seen = {entry.id for entry in recent}
 

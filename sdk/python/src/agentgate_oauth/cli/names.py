@@ -1,4 +1,4 @@
-"""Find things by id or by name."""
+"""Find agents, policies and resource servers by id or name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
-Thing = TypeVar("Thing", bound=Named)
+Item = TypeVar("Item", bound=Named)
 
 
 def agent_id(api: AgentGateAdmin, wanted: str) -> str:
@@ -41,22 +41,22 @@ def resource_server_id(api: AgentGateAdmin, wanted: str) -> str:
     return by_identifier or _named("resource server", wanted, servers).id
 
 
-def _named(kind: str, wanted: str, things: Iterable[Thing]) -> Thing:
-    """Return the one thing of that name; case matters only if it decides. Raises Failure."""
-    known = list(things)
-    found = [thing for thing in known if thing.name == wanted]
-    found = found or [thing for thing in known if thing.name.casefold() == wanted.casefold()]
+def _named(kind: str, wanted: str, items: Iterable[Item]) -> Item:
+    """Return the object with this name. Case matters only if several match otherwise. Raises Failure."""
+    known = list(items)
+    found = [item for item in known if item.name == wanted]
+    found = found or [item for item in known if item.name.casefold() == wanted.casefold()]
     if len(found) > 1:
         raise _ambiguous(kind, found)
     if not found:
-        raise _unknown(kind, wanted, [plain(thing.name) for thing in known])
+        raise _unknown(kind, wanted, [plain(item.name) for item in known])
     return found[0]
 
 
 def _ambiguous(kind: str, found: Sequence[Named]) -> Failure:
-    candidates = [{"id": thing.id, "name": plain(thing.name)} for thing in found]
+    candidates = [{"id": item.id, "name": plain(item.name)} for item in found]
     listed = "\n".join(f"  {row['id']}  {row['name']}" for row in candidates)
-    detail = f"More than one {kind} has this name. Use an id."
+    detail = f"More than one {kind} has this name. Use the id."
     return Failure("ambiguous_name", detail, hint=listed, exit_code=USAGE, facts={"candidates": candidates})
 
 

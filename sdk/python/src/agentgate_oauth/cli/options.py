@@ -1,4 +1,4 @@
-"""Options that every command takes, and how commands are registered."""
+"""The options of all commands, and the registration of commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass
 class Chosen:
-    """The common options of this run."""
+    """The values of the common options."""
 
     json: bool = False
     url: str | None = None
@@ -41,7 +41,7 @@ def _common(
         bool,
         typer.Option(
             "--json",
-            help="Print one JSON document; errors too, on stderr.",
+            help="Print one JSON document; errors as JSON on stderr.",
             callback=_choose_json,
             expose_value=False,
             is_eager=True,
@@ -54,7 +54,7 @@ def _common(
             metavar="URL",
             envvar="AGENTGATE_URL",
             show_envvar=True,
-            help="Where AgentGate is.",
+            help="URL of AgentGate.",
             callback=_choose_url,
             expose_value=False,
         ),

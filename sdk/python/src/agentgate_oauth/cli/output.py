@@ -1,4 +1,4 @@
-"""How commands print: text for people, or one JSON document with `--json`."""
+"""Print text, or one JSON document with `--json`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def show_list(
 
 
 def print_table(rows: Iterable[tuple[object, ...]]) -> None:
-    """Print aligned columns. Nothing is cut or wrapped: people copy ids, and programs read them."""
+    """Print aligned columns. Nothing is cut or wrapped, so that ids can be copied and parsed."""
     cells = [["" if cell is None else plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
@@ -73,13 +73,13 @@ def coloured(outcome: str) -> str:
 
 
 def plain(value: object) -> str:
-    """Return text without control characters: names come from other people, and terminals obey them."""
+    """Return text without control characters, which names may contain and terminals would obey."""
     text = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def jsonable(value: object) -> Any:
-    """Return what `json` can write: models as the API spells them, times in UTC."""
+    """Return a value for `json`: models with the API's names, times in UTC."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {camel(f.name): jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""`agentgate policies`: list, show, create, switch and delete policies."""
+"""`agentgate policies`: list, show, create, enable, disable and delete policies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def create(
     ] = None,
     description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")] = None,
 ) -> None:
-    """Create a policy. It applies from the next decision on."""
+    """Create a policy. It applies to the next decision."""
     wanted = read_json_list(rules)
     with admin() as api:
         bound = None if agent is None else agent_id(api, agent)
@@ -58,14 +58,14 @@ def create(
 
 @command(app, "enable", example='agentgate policies enable "Office hours"')
 def enable(policy: PolicyName) -> None:
-    """Switch a policy on."""
-    _switch(policy, enabled=True)
+    """Enable a policy."""
+    _set_enabled(policy, enabled=True)
 
 
 @command(app, "disable", example='agentgate policies disable "Office hours"')
 def disable(policy: PolicyName) -> None:
-    """Switch a policy off without deleting it."""
-    _switch(policy, enabled=False)
+    """Disable a policy without deleting it."""
+    _set_enabled(policy, enabled=False)
 
 
 @command(app, "delete", example='agentgate policies delete "Office hours"')
@@ -77,10 +77,10 @@ def delete(policy: PolicyName) -> None:
     show({"id": deleted, "deleted": True}, lambda: print_line(f"Deleted {deleted}."))
 
 
-def _switch(policy: str, *, enabled: bool) -> None:
+def _set_enabled(policy: str, *, enabled: bool) -> None:
     with admin() as api:
         updated = api.update_policy(policy_id(api, policy), enabled=enabled)
-    show(updated, lambda: print_line(f"{updated.name} is {'on' if updated.enabled else 'off'}."))
+    show(updated, lambda: print_line(f"{updated.name} is {'enabled' if updated.enabled else 'disabled'}."))
 
 
 def _row(policy: Policy) -> tuple[object, ...]:

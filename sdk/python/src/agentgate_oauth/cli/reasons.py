@@ -1,11 +1,11 @@
-"""What each reason of a denial means, and what helps: the words of `agentgate explain`."""
+"""The texts of `agentgate explain`: what each reason of a denial means, and what to do."""
 
 from __future__ import annotations
 
-# Per reason of the API: what happened, and what the caller can do, retrying included.
+# For each reason of the API: what happened, and what the caller can do, including whether to retry.
 REASONS = {
     "invalid_token": (
-        "The token is not an access token of this AgentGate, or it is damaged. Such calls are not logged.",
+        "The token is not an access token of this AgentGate, or it is damaged. Such requests are not logged.",
         "Check that the agent and the service use the same AgentGate, and that the token is sent unchanged. "
         "Retrying with the same token does not help.",
     ),
@@ -15,7 +15,7 @@ REASONS = {
     ),
     "token_revoked": (
         "The token had been revoked.",
-        "Retrying and refreshing do not help. Ask the person for consent again to get new tokens.",
+        "Retrying and refreshing do not help. Ask the user for consent again to get new tokens.",
     ),
     "service_suspended": (
         "An administrator had suspended the organization whose service was called.",
@@ -27,24 +27,24 @@ REASONS = {
     ),
     "agent_suspended": (
         "The agent had been suspended.",
-        "Retry after the suspension ends. Lift your own with: agentgate agents activate AGENT. "
+        "Retry after the suspension ends. Lift your own suspension with: agentgate agents activate AGENT. "
         "Only an administrator lifts an administrator's stop.",
     ),
     "user_inactive": (
-        "The person's account was not active.",
+        "The user's account was not active.",
         "Retrying does not help until an administrator reactivates the account.",
     ),
     "consent_revoked": (
-        "The person's consent was no longer in force: it had been revoked.",
-        "Retrying does not help. Ask the person for consent again, and give a reason.",
+        "The user's consent had been revoked.",
+        "Retrying does not help. Ask the user for consent again, and give a reason.",
     ),
     "consent_expired": (
-        "The person's consent had expired.",
-        "Retrying does not help. Ask the person for consent again.",
+        "The user's consent had expired.",
+        "Retrying does not help. Ask the user for consent again.",
     ),
     "consent_paused": (
-        "The person had paused the agent.",
-        "Retry after the person has resumed it. They do not need to give consent again.",
+        "The user had paused the agent.",
+        "Retry after the user has resumed it. No new consent is needed.",
     ),
     "wrong_audience": (
         "The token was issued for another resource server.",
@@ -52,29 +52,29 @@ REASONS = {
         "List your services with: agentgate resource-servers list",
     ),
     "insufficient_scope": (
-        "The person had not granted every scope that the call needs.",
-        "Ask the person for consent to the missing scopes, then retry with the new token.",
+        "The user had not granted every scope that the call needs.",
+        "Ask the user for consent to the missing scopes, then retry with the new token.",
     ),
     "policy_denied": (
         "A policy denied the call.",
-        "Stay within the policy, or change it. After a limit or outside the allowed hours, retry later.",
+        "Stay within the policy, or change it. For a rate limit or a time window, retry later.",
     ),
     "approval_required": (
-        "The call needs the person's approval each time.",
-        "Send the person to the approval link of the decision. Retry the same call once they have approved.",
+        "The call needs the user's approval each time.",
+        "Send the user to the approval link of the decision. Retry the same call after the approval.",
     ),
 }
 
 # Denials that give no reason.
 EVENTS = {
     "consent.denied": (
-        "The person declined the consent request.",
+        "The user denied the consent request.",
         "Ask again with a clearer reason or fewer scopes.",
     ),
     "token.replayed": (
         "A one-time credential was used a second time.",
-        "Ask the person for consent again. Make sure that only one process uses each refresh token: "
-        "the SDK's stores do that.",
+        "Ask the user for consent again. Make sure that only one process uses each refresh token, "
+        "as the SDK's stores do.",
     ),
     "user.sign_in_failed": ("The password was wrong.", "Sign in with the right password, or reset it."),
 }

@@ -1,4 +1,4 @@
-"""`agentgate resource-servers`: the services that AgentGate decides for."""
+"""`agentgate resource-servers`: manage the services that accept tokens."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ def show_server(server: ServerName) -> None:
     example="agentgate resource-servers create Mail https://mail.example --scope email:read",
 )
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that people see.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name that users see.")],
     identifier: Annotated[
         str, typer.Argument(metavar="URI", help="Its identifier, the audience of its tokens.")
     ],
     scope: Annotated[
-        list[str] | None, typer.Option(metavar="SCOPE", help="A scope it takes. Repeat for several.")
+        list[str] | None, typer.Option(metavar="SCOPE", help="A scope that it accepts. Repeat for several.")
     ] = None,
     own_scopes: OwnScopes = None,
 ) -> None:
@@ -119,11 +119,11 @@ def _find(api: AgentGateAdmin, server: str) -> ResourceServer:
 
 
 def _changed(now: Sequence[Any], added: Sequence[Any], removed: Sequence[str]) -> list[Any]:
-    """Return the scopes after the change. Raises Failure for a removed scope that is not there."""
+    """Return the scopes after the change. Raises Failure if a scope to remove is missing."""
     missing = [scope for scope in removed if scope not in _scope_ids(now)]
     if missing:
         raise Failure("unknown_scope", f"It does not have the scope {', '.join(missing)}.", exit_code=USAGE)
-    # An added scope replaces one of the same id: its words may have changed.
+    # An added scope replaces one with the same id, because its texts may have changed.
     gone = {*removed, *_scope_ids(added)}
     return [*(scope for scope in now if _scope_id(scope) not in gone), *added]
 

@@ -1,4 +1,4 @@
-"""`agentgate scopes`: the catalogue of what agents may ask for."""
+"""`agentgate scopes`: show the catalogue of scopes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def list_scopes(
         str | None, typer.Option(metavar="CATEGORY", help="Only this category, such as email.")
     ] = None,
 ) -> None:
-    """List the scopes that agents may ask for. Needs no sign-in."""
+    """List the scopes of the catalogue. Requires no sign-in."""
     with visitor() as api:
         found = api.list_scopes(category)
     show_list(found, ("id", "category", "risk", "title"), lambda s: (s.id, s.category, s.risk_level, s.title))

@@ -1,4 +1,4 @@
-"""Find an entry of the log, and the earlier entries that led to it."""
+"""Find an entry of the log, and the earlier entry that caused it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CAUSES = {
 
 
 def find_entry(api: AgentGateAdmin, entry_id: str | None) -> AuditEntry:
-    """Return the entry of this id, or the last denial. Raises Failure when there is none."""
+    """Return the entry with this id, or the latest denial. Raises Failure if there is none."""
     if entry_id is None:
         entries: Iterable[AuditEntry] = api.iter_audit_logs(outcome="denied")
     else:
@@ -37,7 +37,7 @@ def find_entry(api: AgentGateAdmin, entry_id: str | None) -> AuditEntry:
 
 
 def find_cause(api: AgentGateAdmin, denied: AuditEntry) -> AuditEntry | None:
-    """Return the newest earlier entry that explains the denial, None where the log shows none."""
+    """Return the newest earlier entry that explains the denial, None if there is none."""
     family = _family_of_token(api, denied) if denied.reason == "token_revoked" else None
     found = [
         entry
@@ -48,7 +48,7 @@ def find_cause(api: AgentGateAdmin, denied: AuditEntry) -> AuditEntry | None:
 
 
 def written_at(identifier: str) -> datetime | None:
-    """Return when an id was made, from the milliseconds that it begins with (UUIDv7). None if it has none."""
+    """Return when an id was created, from its leading milliseconds (UUIDv7), None if it has none."""
     found = re.fullmatch(r"[a-z]+_([0-9a-f]{12})[0-9a-f]{20}", identifier)
     if found is None:
         return None
@@ -70,7 +70,7 @@ def _earlier(api: AgentGateAdmin, denied: AuditEntry, event: str, family: str | 
 
 
 def _family_of_token(api: AgentGateAdmin, denied: AuditEntry) -> str | None:
-    """Return the family of the denied token: that of the entry which logged the token's issue."""
+    """Return the family of the denied token, from the entry that logged its issue."""
     issued_at = written_at(str(metadata_of(denied).get("tokenId", "")))
     if issued_at is None:
         return None

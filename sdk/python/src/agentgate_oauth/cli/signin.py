@@ -1,4 +1,4 @@
-"""The sign-in as it is kept between commands, in a file that only its owner can read."""
+"""The stored sign-in, in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .failures import Failure
 
 @dataclass(frozen=True)
 class SignIn:
-    """A developer's session, and the server that it is good for."""
+    """A developer's session, and the server that it is valid for."""
 
     url: str
     allow_http: bool
@@ -33,7 +33,7 @@ class SignIn:
         return parse_time(self.expires)
 
 
-def keep_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> SignIn:
+def store_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> SignIn:
     sign_in = SignIn(
         url=url,
         allow_http=allow_http,
@@ -47,17 +47,17 @@ def keep_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> Si
     return sign_in
 
 
-def kept_sign_in() -> SignIn | None:
-    """Return the kept sign-in, None without one. Raises Failure when the file is damaged."""
+def stored_sign_in() -> SignIn | None:
+    """Return the stored sign-in, None if there is none. Raises Failure if the file is damaged."""
     text = read_private(sign_in_file())
     sign_in = None if text is None else _parse(text)
     if text is not None and sign_in is None:
         hint = "Delete the file, then sign in with: agentgate login"
-        raise Failure("damaged_file", f"{sign_in_file()} does not hold a sign-in.", hint=hint)
+        raise Failure("damaged_file", f"{sign_in_file()} does not contain a sign-in.", hint=hint)
     return sign_in
 
 
-def forget_sign_in() -> None:
+def delete_sign_in() -> None:
     sign_in_file().unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""`agentgate verify`: what AgentGate decides about a token."""
+"""`agentgate verify`: ask for a decision about a token."""
 
 from __future__ import annotations
 
@@ -25,15 +25,13 @@ def verify(
     resource: Annotated[
         str | None, typer.Option(metavar="URI", help="The identifier of the service that is called.")
     ] = None,
-    ip: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="The address that the agent calls from.")
-    ] = None,
+    ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The IP address of the agent.")] = None,
 ) -> None:
-    """Ask for a decision about a token. Exits 0 when it is allowed, 1 when it is denied.
+    """Ask for a decision about a token. Exits with 0 if it is allowed, 1 if it is denied.
 
-    The token comes from AGENTGATE_TOKEN, a hidden prompt or standard input: other users of the machine can
-    read arguments. The decision counts against limits and is logged. Set AGENTGATE_RESOURCE_SERVER_ID and
-    AGENTGATE_RESOURCE_SERVER_SECRET to ask as a resource server.
+    The token comes from AGENTGATE_TOKEN, a hidden prompt or standard input, because other users of the
+    machine can read arguments. The decision counts against limits and is logged. To ask as a resource server,
+    set AGENTGATE_RESOURCE_SERVER_ID and AGENTGATE_RESOURCE_SERVER_SECRET.
     """
     token = connection.read_secret("Token", "AGENTGATE_TOKEN")
     context = {"ip": ip} if ip else None

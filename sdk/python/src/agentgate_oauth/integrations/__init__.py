@@ -1,1 +1,1 @@
-"""`require_scopes` for Django, Django REST framework, FastAPI, Flask and FastMCP, a module each."""
+"""`require_scopes` for Django, Django REST framework, FastAPI, Flask and FastMCP, one module each."""

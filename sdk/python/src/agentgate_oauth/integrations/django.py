@@ -1,6 +1,6 @@
 """Django: `@require_scopes("email:send")` on a view, synchronous or not. The decision is `request.agentgate`.
 
-The guard comes from `guard=`, else from `settings.AGENTGATE` (the arguments of `Guard` as a dict), else from
+The guard is `guard=`, or that of `settings.AGENTGATE` (a dict of the arguments of `Guard`), or
 `agentgate_oauth.service.default_guard`. `context`, `action` and `resource` may be functions of the request.
 """
 
@@ -31,7 +31,7 @@ def require_scopes(
 ) -> Callable[[ViewT], ViewT]:
     """Let a request through only if AgentGate allows it; otherwise answer 401, 403, 429 or 503.
 
-    On a method of a class-based view use it with `django.utils.decorators.method_decorator`.
+    For methods of class-based views, use `django.utils.decorators.method_decorator`.
     """
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or found_guard()
@@ -44,7 +44,7 @@ def require_scopes(
 
         @wraps(view)
         async def async_view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            # In a thread: under WSGI each request has an event loop of its own, which no connection outlives.
+            # In a thread: under WSGI each request has its own event loop, and connections end with it.
             refused = await sync_to_async(_refused, thread_sensitive=False)(request, requirement, chosen)
             return refused or await view(request, *args, **kwargs)
 
@@ -59,7 +59,7 @@ def check_request(request: HttpRequest, requirement: Requirement[Any], guard: Gu
     question = requirement.question(request, request.META.get("REMOTE_ADDR"))
     outcome = guard.check([header] if header else [], question)
     if isinstance(outcome, Decision):
-        request.agentgate = outcome  # type: ignore[attr-defined] # Django's requests carry what layers add
+        request.agentgate = outcome  # type: ignore[attr-defined] # Django's requests take any attribute
     return outcome
 
 
@@ -73,7 +73,7 @@ def _refused(
 
 
 def found_guard() -> Guard:
-    """Return the guard of the settings, else the default one. Raises ImproperlyConfigured or RuntimeError."""
+    """Return the guard of the settings, or the default guard. Raises ImproperlyConfigured or RuntimeError."""
     return _settings_guard() or default_guard()
 
 

@@ -18,12 +18,12 @@ from .django import check_request, found_guard
 
 
 class Refused(APIException):
-    """A refusal as an exception that the framework's handler turns into a response."""
+    """A refusal as an exception, which the framework turns into a response."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__()
         self.status_code = refusal.status
-        # Not through the constructor, which would turn numbers into text.
+        # Not passed to the constructor, which would turn numbers into strings.
         self.detail = dict(refusal.body)
         self.auth_header = refusal.headers.get("WWW-Authenticate")
         self.wait = int(refusal.headers.get("Retry-After", 0))

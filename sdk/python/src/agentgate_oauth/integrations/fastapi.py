@@ -23,7 +23,7 @@ def require_scopes(
     context: Mapping[str, Any] | Callable[[Request], Any] | None = None,
     guard: Guard | None = None,
 ) -> Callable[[Request], Awaitable[Decision]]:
-    """Return a dependency whose value is the Decision. A refusal is answered with 401, 403, 429 or 503."""
+    """Return a dependency whose value is the Decision. A refused request gets 401, 403, 429 or 503."""
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()
 

@@ -1,9 +1,9 @@
 """FastMCP: `AgentGateTokenVerifier` for the server, `@require_scopes("email:send")` on each tool.
 
 The verifier answers HTTP requests with 401 if the token is not valid, and with 403 if it lacks the scopes
-that every request needs. It introspects, so it counts nothing. `require_scopes` decides about one call of one
-tool, with its arguments, and refuses with a tool error that carries JSON. Inside the tool,
-`current_decision()` is the decision.
+that every request needs. It uses introspection, so it counts nothing. `require_scopes` decides about one call
+of a tool, with its arguments, and refuses with a tool error that contains JSON. Inside the tool,
+`current_decision()` returns the decision.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _decision: ContextVar[Decision] = ContextVar("agentgate_decision")
 
 
 def current_decision() -> Decision:
-    """Return the decision that allowed the running tool. Raises LookupError outside a guarded tool."""
+    """Return the decision that allowed this call. Raises LookupError outside a guarded tool."""
     return _decision.get()
 
 
@@ -100,7 +100,7 @@ def require_scopes(
 ) -> Callable[[ToolT], ToolT]:
     """Decide before each call of a tool; `action`, `resource`, `context` may be functions of its arguments.
 
-    Put it below `@mcp.tool`. Over stdio there is no HTTP request and so no token: every call is refused.
+    Put it below `@mcp.tool`. Over stdio every call is refused, because there is no HTTP request with a token.
     """
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()

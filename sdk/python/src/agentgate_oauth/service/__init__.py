@@ -1,4 +1,4 @@
-"""The service's side: guards decide whether a caller with a token may do what it asks."""
+"""For services: guards decide whether a caller with a token may make a request."""
 
 from .defaults import configure, default_guard
 from .guard import Guard, Mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# The b64token of RFC 6750 section 2.1, at a length that no real token reaches.
+# The b64token of RFC 6750 section 2.1. No real token makes the header this long.
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9\-._~+/]+=*) *")
 _MAX_HEADER_LENGTH = 16384
 
@@ -15,10 +15,9 @@ class MalformedCredential(Exception):
 
 
 def read_bearer(authorization: Sequence[str]) -> str | None:
-    """Return the token of a request's `Authorization` headers, None if none of them is a bearer.
+    """Return the bearer token of a request's `Authorization` headers, None if there is none.
 
-    Raises MalformedCredential for one that cannot be read, and for several headers, which would be
-    ambiguous.
+    Raises MalformedCredential if it cannot be read, or if there are several headers, which is ambiguous.
     """
     if not any(value[:6].lower() == "bearer" for value in authorization):
         return None

@@ -1,4 +1,4 @@
-"""The guard that integrations use when a handler names none."""
+"""The guard that integrations use when they are given none."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _configured: list[Guard] = []
 
 
 def configure(guard: Guard) -> None:
-    """Make this the guard of every later `require_scopes` of this process that is given none.
+    """Make this the guard of every later `require_scopes` in this process that has no `guard=`.
 
-    Call it before the handlers are defined: `require_scopes` looks for its guard at once.
+    Call it before the handlers are defined, because `require_scopes` looks for its guard at once.
     """
     _configured[:] = [guard]
 
 
 def default_guard() -> Guard:
-    """Return the configured guard, else the one that the environment describes.
+    """Return the configured guard, or one that the environment variables describe.
 
-    The environment's variables are `AGENTGATE_URL`, `AGENTGATE_RESOURCE_SERVER_ID`,
+    The variables are `AGENTGATE_URL`, `AGENTGATE_RESOURCE_SERVER_ID`,
     `AGENTGATE_RESOURCE_SERVER_SECRET` (or that name with `_FILE`), `AGENTGATE_RESOURCE_METADATA` and
     `AGENTGATE_ALLOW_HTTP`. Raises RuntimeError for a variable that is missing, ValueError for a wrong URL.
     """
-    return _configured[0] if _configured else _guard_of_environment()
+    return _configured[0] if _configured else _guard_from_environment()
 
 
 @cache
-def _guard_of_environment() -> Guard:
+def _guard_from_environment() -> Guard:
     base_url = os.environ.get("AGENTGATE_URL")
     if not base_url:
         raise RuntimeError(

@@ -1,4 +1,4 @@
-"""`Guard`: decides about requests, independently of the framework. It fails closed."""
+"""`Guard`: decides about requests in any framework. It fails closed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .sources import DecisionSource, IntrospectionSource, VerifySource
 Mode = Literal["verify", "introspect", "offline"]
 logger = logging.getLogger("agentgate_oauth")
 
-# A caller is waiting: a quick 503 is better than a slow answer.
+# A caller is waiting, so a quick 503 is better than a slow response.
 _TIMEOUT_SECONDS = 5.0
 _RETRY = RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=0.5, max_wait_seconds=2.0)
 
@@ -35,10 +35,10 @@ _RETRY = RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=0.5, max_wait_sec
 class Guard:
     """Decides about the requests to a service.
 
-    `mode` says where decisions come from: "verify" (the default: live state, policies, counted and logged),
+    `mode` is the source of decisions: "verify" (the default: live state, policies, counted and logged),
     "introspect" (live state, no policies) or "offline" (signature and claims only: revocation and policies
-    are unknown; needs `audience`, the service's own identifier). `resource_metadata` is the URL of the
-    service's RFC 9728 document, named in challenges, so that clients find the authorization server.
+    are unknown; needs `audience`, the service's own identifier). Challenges contain `resource_metadata`, the
+    URL of the service's RFC 9728 document, so that clients find the authorization server.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class Guard:
         return f"<Guard {self._base_url}>"
 
     def check(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
-        """Return the allowed Decision about a request with these `Authorization` headers, or the Refusal."""
+        """Return the Decision if a request with these `Authorization` headers is allowed, or the Refusal."""
         return self._driver.run(self._judge(authorization, question))
 
     async def acheck(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
-        """Do what `check` does, without blocking. May be used in several event loops."""
+        """Like `check`, but asynchronous. May be used in several event loops."""
         return await self._async_driver().run(self._judge(authorization, question))
 
     async def adecide(self, token: str, question: Question) -> Decision:
-        """Return the decision about a token. Raises AgentGateError if AgentGate gives none."""
+        """Return the decision about a token. Raises AgentGateError if AgentGate does not decide."""
         return await self._async_driver().run(self._source.decide(token, question))
 
     def _judge(self, authorization: Sequence[str], question: Question) -> Flow[Decision | Refusal]:

@@ -1,7 +1,7 @@
-"""Decisions without a call to AgentGate: the token's signature and claims, by the published keys.
+"""Decisions without a call to AgentGate: checks the token's signature and claims with the published keys.
 
-It cannot know whether the token, the consent, the agent or the person was stopped during the token's 15
-minutes, nor any policy, limit or approval. Its decisions say so in `unknown`, and are not logged.
+It cannot know whether the token or consent was revoked or the agent or user suspended during the token's 15
+minutes, nor any policy, limit or approval. Its decisions list this in `unknown`, and are not logged.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from .requirement import Question
 from .sources import by_scopes
 
 UNKNOWN = ("revocation", "suspension", "policies", "approvals")
-# Never a symmetric one: with HS256, a service that can check tokens could also make them.
+# No symmetric algorithm: with HS256, a service that can check tokens could also create them.
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
 _KEYS_LIVE_SECONDS = 300.0
-# Callers can invent key ids: AgentGate is asked at most this often for unknown ones.
+# Callers can invent key ids, so the keys are fetched at most this often for unknown ids.
 _KEYS_PAUSE_SECONDS = 10.0
 
 
@@ -46,12 +46,12 @@ class OfflineSource:
         return by_scopes(claims, question, UNKNOWN)
 
     def _key_of(self, token: str) -> Flow[Any]:
-        """Return the key that the token's header names, None for a header that is not one of AgentGate's."""
+        """Return the key of the token's key id, None if the header is not one of AgentGate's."""
         try:
             header = self._jwt.get_unverified_header(token)
         except (self._jwt.InvalidTokenError, ValueError, RecursionError):
             return None
-        # RFC 7515 section 4.1.11: an extension that is not understood makes the token invalid.
+        # RFC 7515 section 4.1.11: an unknown extension makes the token invalid.
         if header.get("typ") != "at+jwt" or "crit" in header:
             return None
         key = yield from self._published_key(header.get("kid"))

@@ -1,4 +1,4 @@
-"""What a service answers when it refuses: RFC 6750 challenges, and JSON that says why."""
+"""A service's responses to refused requests: RFC 6750 challenges, and JSON with the reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from ..models import Decision
 
-# The token is not valid and will not become valid: the caller needs another one.
+# The token is not valid and cannot become valid: the caller needs another one.
 _TOKEN_REASONS = frozenset(
     {
         "invalid_token",
@@ -26,7 +26,7 @@ _TOKEN_REASONS = frozenset(
 
 @dataclass(frozen=True)
 class Refusal:
-    """An answer to the caller: status, headers and a JSON body."""
+    """A response to the caller: status, headers and a JSON body."""
 
     status: int
     body: Mapping[str, Any]
@@ -35,7 +35,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Challenge:
-    """What `WWW-Authenticate` says besides the error: the metadata URL (RFC 9728) and the realm."""
+    """The constant parts of `WWW-Authenticate`: the metadata URL (RFC 9728) and the realm."""
 
     realm: str | None = None
     resource_metadata: str | None = None
@@ -53,7 +53,7 @@ class Challenge:
 
 
 def no_token(challenge: Challenge, scopes: Sequence[str]) -> Refusal:
-    """401 without an `error`, as no token was sent (RFC 6750 section 3.1)."""
+    """Return 401 without an `error`, because no token was sent (RFC 6750 section 3.1)."""
     body = {"error": "unauthorized", "error_description": "a bearer token is required"}
     return Refusal(401, body, {"WWW-Authenticate": challenge.header(scopes)})
 
@@ -65,7 +65,7 @@ def bad_token(challenge: Challenge, scopes: Sequence[str], reason: str = "invali
 
 
 def unavailable(retry_after: float | None) -> Refusal:
-    """503: AgentGate gave no decision, so the request is refused."""
+    """Return 503, because AgentGate did not decide."""
     body = {
         "error": "temporarily_unavailable",
         "error_description": "authorization cannot be checked at the moment",
@@ -74,7 +74,7 @@ def unavailable(retry_after: float | None) -> Refusal:
 
 
 def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal | None:
-    """Return the refusal, None for an allowed decision. Unknown reasons refuse too."""
+    """Return the refusal, None for an allowed decision. Unknown reasons are refused, too."""
     if decision.allowed is True:
         return None
     reason = decision.reason or "denied"
@@ -86,7 +86,7 @@ def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> 
 
 
 def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal:
-    text = "the token does not carry every scope that this needs"
+    text = "the token does not have every required scope"
     body = {
         "error": "insufficient_scope",
         "error_description": text,
@@ -97,7 +97,7 @@ def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequen
 
 
 def _denied(decision: Decision, reason: str) -> Refusal:
-    """429 for a rate limit; 403 for policies, approvals and pauses: another token would not help."""
+    """Return 429 for a rate limit, else 403: another token would not help."""
     rate_limited = decision.policy is not None and decision.policy.rule_type == "rate_limit"
     body = {
         "error": "rate_limited" if rate_limited else "access_denied",
@@ -125,6 +125,6 @@ def _details(decision: Decision, reason: str) -> dict[str, Any]:
 
 
 def _quoted(text: str) -> str:
-    # A quoted-string of RFC 9110. Characters that could end the header are dropped.
+    # A quoted-string (RFC 9110 section 5.6.4). Characters that could end the header are removed.
     printable = "".join(character for character in text if " " <= character <= "~")
     return printable.replace("\\", "\\\\").replace('"', '\\"')

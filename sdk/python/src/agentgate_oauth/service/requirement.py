@@ -1,4 +1,4 @@
-"""What a handler requires: scopes, and a description of the action."""
+"""The requirements of a handler: scopes, and a description of the action."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Requirement(Generic[SubjectT]):
-    """What `require_scopes` was given. Each part is a value, or a function of the request."""
+    """The arguments of `require_scopes`. Each is a value, or a function of the request."""
 
     scopes: tuple[str, ...]
     action: str | Callable[[SubjectT], str | None] | None = None
@@ -38,11 +38,11 @@ class Requirement(Generic[SubjectT]):
         separate("scopes", tuple(listed("scopes", self.scopes, "scopes")))
 
     def question(self, subject: SubjectT, caller_ip: str | None) -> Question:
-        """Return the question about a request. `context["ip"]` is the caller's unless `context` has one."""
+        """Return the question about a request. `context["ip"]` defaults to the caller's address."""
         return self.question_about(subject, caller_ip, self.details(subject))
 
     def details(self, subject: SubjectT) -> Any:
-        """Return what `context` yields for the request: a mapping, None, or something to await for it."""
+        """Return the request's `context`: a mapping, None, or an awaitable of these."""
         return self.context(subject) if callable(self.context) else self.context
 
     def question_about(self, subject: SubjectT, caller_ip: str | None, details: Details | None) -> Question:
@@ -56,7 +56,7 @@ class Requirement(Generic[SubjectT]):
 
 
 def _address(caller: str | None) -> str | None:
-    """Return an IP address without its zone; None for the names of Unix sockets and test clients."""
+    """Return the IP address without its zone, None for other names, such as that of a Unix socket."""
     try:
         return str(ip_address((caller or "").partition("%")[0]))
     except ValueError:

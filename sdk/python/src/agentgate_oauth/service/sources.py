@@ -1,4 +1,4 @@
-"""Where a decision comes from: AgentGate's verify or introspection. `offline` has the third source."""
+"""Sources of decisions: AgentGate's verify and introspection. `offline` has a third one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .requirement import Question
 
 class DecisionSource(Protocol):
     def decide(self, token: str, question: Question) -> Flow[Decision]:
-        """Return the decision. Raises AgentGateError if there is none."""
+        """Return the decision. Raises AgentGateError if AgentGate does not decide."""
         ...
 
 
 class VerifySource:
-    """Live state, scopes and policies; each call counts against rate limits and is logged."""
+    """Decides by live state, scopes and policies. Each call counts against limits and is logged."""
 
     def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
         self._credential = credential
@@ -32,7 +32,7 @@ class VerifySource:
 
 
 class IntrospectionSource:
-    """Live state and scopes (RFC 7662), but no policies."""
+    """Decides by live state and scopes (RFC 7662), without policies."""
 
     def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
         self._credential = credential
@@ -46,7 +46,7 @@ class IntrospectionSource:
 
 
 def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]) -> Decision:
-    """Return the decision that follows from a valid token's scopes alone."""
+    """Return the decision about a valid token by its scopes only."""
     missing = tuple(scope for scope in question.scopes if scope not in found.scopes)
     return Decision(
         allowed=not missing,

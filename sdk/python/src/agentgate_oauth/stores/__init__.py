@@ -1,4 +1,4 @@
-"""Session stores: they keep sessions after the process ends, and share them between processes."""
+"""Session stores keep sessions after the process ends, and share them between processes."""
 
 from .file import FileStore
 from .keyring import KeyringStore

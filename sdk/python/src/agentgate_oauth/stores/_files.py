@@ -1,4 +1,4 @@
-"""Private files: readable by their owner only, replaced in one step."""
+"""Private files: only their owner can read them, and they are replaced atomically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..errors import StoreError
 
 @contextlib.contextmanager
 def reported() -> Iterator[None]:
-    """Turn what the file system raises, such as a full disk, into StoreError."""
+    """Turn errors of the file system, such as a full disk, into StoreError."""
     try:
         yield
     except OSError as error:
@@ -31,7 +31,7 @@ def make_private_directory(directory: Path) -> Path:
 
 
 def read_private(path: Path) -> str | None:
-    """Return the text, None without a file. Raises StoreError if others may read the file."""
+    """Return the file's text, None if there is no file. Raises StoreError if others may read it."""
     try:
         with path.open(encoding="utf-8") as file:
             _require_private(path, os.fstat(file.fileno()).st_mode)
@@ -41,8 +41,8 @@ def read_private(path: Path) -> str | None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file as a whole, mode 0600: after a crash it holds the old text or the new one."""
-    # mkstemp creates with mode 0600, and next to the target, so that the replacement is one rename.
+    """Replace the file, with mode 0600. After a crash it contains either the old text or the new one."""
+    # mkstemp uses mode 0600. The same directory makes the replacement a single rename.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -62,7 +62,7 @@ def _require_private(path: Path, mode: int) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
-    # Without it a power cut can undo the rename, and bring a spent refresh token back.
+    # Otherwise a power cut can undo the rename and bring back a used refresh token.
     if sys.platform != "win32":
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -22,9 +22,9 @@ else:
 
 
 def try_lock_file(path: Path) -> Callable[[], None] | None:
-    """Lock the file and return what unlocks it, or None when it is locked, even by this process.
+    """Lock the file and return a function that unlocks it, or None if it is locked, even by this process.
 
-    The file stays: removing it would let two processes lock two files of the same name.
+    The file is kept: if it were deleted, two processes could lock two files of the same name.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:

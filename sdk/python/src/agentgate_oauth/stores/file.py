@@ -36,6 +36,6 @@ class FileStore:
             return try_lock_file(self._path(key, "lock"))
 
     def _path(self, key: str, kind: str) -> Path:
-        # Hashed, because a key may hold characters that mean something in a path.
+        # Hashed, because a key may contain characters with a meaning in paths.
         name = hashlib.sha256(key.encode()).hexdigest()[:40]
         return self._directory / f"{name}.{kind}"

@@ -1,4 +1,4 @@
-"""Sessions in the keyring of the operating system."""
+"""Sessions in the operating system's keyring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .protocol import SessionRecord
 
 
 class KeyringStore:
-    """Keeps each record as a password of `service`. Only the locks, which hold nothing, are files."""
+    """Keeps each record as a password of `service`. Only the locks are files, which are empty."""
 
     def __init__(
         self, service: str = "agentgate", lock_directory: str | os.PathLike[str] = "~/.cache/agentgate"

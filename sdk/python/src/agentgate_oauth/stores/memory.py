@@ -25,6 +25,6 @@ class MemoryStore:
         self._records.pop(key, None)
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
-        # setdefault is atomic, even on Pythons without a global lock.
+        # setdefault is atomic, also in free-threaded Python.
         lock = self._locks.setdefault(key, threading.Lock())
         return lock.release if lock.acquire(blocking=False) else None

@@ -1,4 +1,4 @@
-"""What a session store keeps, and the methods it has."""
+"""The interface of session stores, and the records that they keep."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class SessionRecord:
     """The newest tokens of a session.
 
     `renew_after` is in seconds since the epoch. `next_refresh_key` is the `Idempotency-Key` of the next
-    refresh. It is stored in advance: a process that lost the answer, even to a crash, repeats the request
-    under the same key. Using the refresh token a second time under another key would end the family.
+    refresh. It is stored in advance: a process that lost the response, even in a crash, repeats the request
+    with the same key. Using the refresh token a second time with another key would end the family.
     """
 
     access_token: str = field(repr=False)
@@ -57,21 +57,21 @@ class SessionRecord:
 
     @classmethod
     def load(cls, text: str) -> SessionRecord:
-        """Return the record from what `dump` wrote. Raises StoreError for anything else."""
+        """Return the record that `dump` wrote. Raises StoreError for any other text."""
         try:
             values: dict[str, Any] = json.loads(text)
             return cls(**{**values, "granted_scopes": tuple(values["granted_scopes"])})
         except (ValueError, TypeError, KeyError):
             pass
-        # Raised outside the handler, because the parser's exception holds the text.
+        # Raised outside the handler, because the parser's exception contains the text.
         raise StoreError("a stored session cannot be read")
 
 
 class SessionStore(Protocol):
     """Keeps records by key. Its methods may block; they are never called on an event loop's thread.
 
-    A store shared between processes must lock between processes too: a refresh token works once, and the lock
-    keeps two of them from spending the same one.
+    A store that processes share must lock between processes, too: a refresh token works once, and the lock
+    prevents two processes from using the same one.
     """
 
     def load(self, key: str) -> SessionRecord | None:
@@ -87,8 +87,8 @@ class SessionStore(Protocol):
         ...
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
-        """Lock the key and return what unlocks it, or None at once when another caller holds the lock.
+        """Lock the key and return a function that unlocks it, or None at once if the key is locked.
 
-        Unlocking must not block. The lock of a process that died must not remain.
+        Unlocking must not block. The lock must be released if the process dies.
         """
         ...

@@ -1,4 +1,4 @@
-"""Rules of policies in words: what a rule demands, and what a denied caller can do."""
+"""Describe rules of policies: what a rule requires, and what a denied caller can do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..models import Rule
 
 _DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_WHOM = {"per_user": "for each person", "per_agent": "for each agent", "global": "for all agents together"}
+_SUBJECTS = {"per_user": "for each user", "per_agent": "for each agent", "global": "for all agents together"}
 
 _CHANGE_POLICY = "Retrying does not help: stay within the policy, or change it."
 _HELP = {
@@ -21,27 +21,27 @@ _HELP = {
 
 
 def describe_rule(rule: Rule) -> str:
-    """Return what the rule demands; a type that this version does not know is shown as it is."""
-    words = _WORDS.get(rule.type)
+    """Return what the rule requires. Unknown types are shown as JSON."""
+    describe = _DESCRIPTIONS.get(rule.type)
     try:
-        return words(rule.config) if words else f"{rule.type} {json.dumps(dict(rule.config))}"
+        return describe(rule.config) if describe else f"{rule.type} {json.dumps(dict(rule.config))}"
     except (KeyError, IndexError, TypeError):
         return f"{rule.type} {json.dumps(dict(rule.config))}"
 
 
 def what_helps(rule_type: str | None, rule: Rule | None, at: datetime) -> str:
-    """Return what a caller can do whom a rule of this type denied at that time."""
+    """Return what a caller can do that a rule of this type denied at this time."""
     window = rule.config.get("windowSeconds") if rule and rule.type == "rate_limit" else None
     if isinstance(window, int):
-        # The server may count a call for up to 1/64 of the window longer.
+        # The server may count a call up to 1/64 of the window longer.
         latest = at + timedelta(seconds=window + window // 64 + 1)
         return f"Retry when earlier calls have left the window: by {latest:%Y-%m-%d %H:%M:%S} UTC."
     return _HELP.get(rule_type or "", _CHANGE_POLICY)
 
 
 def _rate_limit(config: Mapping[str, Any]) -> str:
-    whom = _WHOM.get(config["scope"], config["scope"])
-    return f"at most {config['maxRequests']} calls in {config['windowSeconds']} seconds, {whom}"
+    subject = _SUBJECTS.get(config["scope"], config["scope"])
+    return f"at most {config['maxRequests']} calls in {config['windowSeconds']} seconds, {subject}"
 
 
 def _time_window(config: Mapping[str, Any]) -> str:
@@ -52,7 +52,7 @@ def _time_window(config: Mapping[str, Any]) -> str:
     return f"{on}, {hours} ({config.get('timezone', 'UTC')})"
 
 
-_WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+_DESCRIPTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "rate_limit": _rate_limit,
     "time_window": _time_window,
     "action_allowlist": lambda config: f"only {', '.join(config['actions']) or 'nothing'}",
