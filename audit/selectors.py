@@ -16,7 +16,7 @@ from audit.models import Entry, PersonalData
 class Filters:
     """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive.
 
-    `before` is the id of an entry, and matches older entries. Starting deep in the log costs no more than at its end.
+    `before` is the id of an entry and matches older ones. A listing that starts deep in the log costs nothing extra.
     """
 
     agent_id: str | None = None

@@ -47,8 +47,8 @@ class Ledger:
     def request(self, kind: LimitKind, subject: str, limit: int, now: datetime) -> CounterRequest:
         """Return the counter of this limit for the subject."""
         is_charged = kind in self.charged and now < self.charged[kind]
-        also = self.key(kind, EVERYONE) if is_charged else ""
-        return CounterRequest(self.key(kind, subject), limit, kind.window_seconds, also)
+        added_key = self.key(kind, EVERYONE) if is_charged else ""
+        return CounterRequest(self.key(kind, subject), limit, kind.window_seconds, added_key)
 
 
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
