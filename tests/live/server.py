@@ -100,6 +100,7 @@ class LiveServer:
         self.log = folder / f"server-{self.port}.log"
         self.environment = {
             **database.environment,
+            "DJANGO_SETTINGS_MODULE": "tests.live.settings",
             "API_URL": self.url,
             "API_PORT": str(self.port),
             "WEB_CONCURRENCY": str(processes),

@@ -186,7 +186,9 @@ def test_the_old_secret_works_as_long_as_its_overlap_and_no_longer(gate: Gate) -
     assert (answer.status_code, code_of(answer)) == (401, "invalid_client")
 
 
-def test_sign_in_does_not_tell_who_has_an_account(gate: Gate) -> None:
+def test_sign_in_does_not_tell_who_has_an_account(start_server: Callable[..., LiveServer]) -> None:
+    """At the real cost of a password."""
+    gate = Gate(start_server(processes=1, DJANGO_SETTINGS_MODULE="agentgate.settings").url)
     known = gate.person().email
     seconds: dict[str, list[float]] = {known: [], "nobody@example.com": []}
     texts = {}

@@ -63,10 +63,10 @@ def open_tab(chromium: Browser, live_server: Any) -> Iterator[Any]:
     """Return a function that opens a tab in a new browser profile, by default without JavaScript."""
     contexts, tabs = [], []
 
-    def open_one(*, width: int = 1280, scheme: str = "light", javascript: bool = False, **options: Any) -> Tab:
+    def open_one(*, width: int = 1280, javascript: bool = False, **options: Any) -> Tab:
         context = chromium.new_context(
             viewport={"width": width, "height": 800},
-            color_scheme=scheme,
+            color_scheme="light",
             java_script_enabled=javascript,
             **options,
         )
