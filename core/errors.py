@@ -33,7 +33,7 @@ class Invalid(DomainError):
 
     code = "validation_failed"
     title = "The request is not valid"
-    remedy = "Correct each field that errors names."
+    remedy = "Correct each field listed in errors."
 
     @classmethod
     def field(cls, field: str, message: str) -> "Invalid":
@@ -46,14 +46,14 @@ class NotAuthenticated(DomainError):
     code = "not_authenticated"
     status = 401
     title = "A valid credential is required"
-    remedy = "Send a credential that is active. WWW-Authenticate names the scheme."
+    remedy = "Send an active credential of a kind that the endpoint accepts."
 
 
 class Forbidden(DomainError):
     code = "forbidden"
     status = 403
     title = "This credential does not allow this request"
-    remedy = "Use a credential of the kind that detail names."
+    remedy = "Use the kind of credential that detail asks for."
 
 
 class NotFound(DomainError):

@@ -8,4 +8,4 @@ class OrganizationSuspended(Forbidden):
 
     code = "organization_suspended"
     title = "The organization is suspended"
-    remedy = "Ask the operator of this server why, and to reactivate the organization."
+    remedy = "Ask the operator of this server to lift the suspension."

@@ -112,7 +112,7 @@ def _null_is_blank(value: Any) -> Any:
     return "" if value is None else value
 
 
-def _read_whole(value: Any) -> Any:
+def _read_whole_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -168,7 +168,7 @@ Line = Annotated[str, Field(min_length=1), BeforeValidator(_read_line), _pattern
 Opaque = Annotated[str, Field(min_length=1)]
 
 # 60 and 60.0 are whole numbers; "60" and true are not.
-Whole = Annotated[int, BeforeValidator(_read_whole)]
+WholeNumber = Annotated[int, BeforeValidator(_read_whole_number)]
 
 _DATE_TIME = {"type": "string", "format": "date-time"}
 # RFC 3339. Requests can use any offset; responses are in UTC with Z.

@@ -97,7 +97,7 @@ class ConsentAgentOut(Out):
 
 
 class ConnectedAgentOut(ConsentAgentOut):
-    """An agent as users see it who have a consent for it."""
+    """An agent as seen by a user who has a consent for it."""
 
     id: str
 

@@ -7,7 +7,7 @@ from django.core.validators import validate_email
 from pydantic import AfterValidator, AliasPath, BeforeValidator, Field
 
 from accounts.addresses import normalize_email
-from api.v1.schemas.base import BlankLine, Line, Moment, Out, RequestBody, Text, Whole
+from api.v1.schemas.base import BlankLine, Line, Moment, Out, RequestBody, Text, WholeNumber
 from core.errors import Invalid
 from core.rotation import MAX_OVERLAP_SECONDS
 from core.validation import wrong
@@ -78,7 +78,7 @@ class ConfirmEmailBody(RequestBody):
 class RotationBody(RequestBody):
     """How long earlier secrets keep working."""
 
-    overlap_seconds: Whole = Field(0, ge=0, le=MAX_OVERLAP_SECONDS)
+    overlap_seconds: WholeNumber = Field(0, ge=0, le=MAX_OVERLAP_SECONDS)
 
 
 class NewDeveloperOut(Out):
