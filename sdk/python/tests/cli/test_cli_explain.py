@@ -128,7 +128,7 @@ def test_the_missing_scopes_are_named(api, cli):
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_says_what_happened_and_what_helps(api, cli, reason):
     what, helps = cli("explain", reason).splitlines()
-    assert what.endswith(".") and helps.startswith("What helps: ")
+    assert what.endswith(".") and helps.startswith("What to do: ")
     assert cli.json("explain", reason)["explanation"]["whatHelps"] == REASONS[reason][1]
 
 

@@ -15,7 +15,7 @@ Overlap = Annotated[
     int,
     typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="How much longer the old one works."),
 ]
-keys = group("Your own API key.")
+keys = group("Manage your API key.")
 
 
 def login(
@@ -50,7 +50,7 @@ def logout() -> None:
 
 
 def whoami() -> None:
-    """Show the server, the developer and the credential that commands use."""
+    """Show the server, developer and credential in use."""
     with connection.admin() as api:
         # This checks the credential, and finds the developer that an API key belongs to.
         registered = list(api.iter_audit_logs(event="developer.registered"))

@@ -15,7 +15,7 @@ from .options import command, group
 from .output import plain, print_facts, print_line, show, show_list, show_secret, warn_shown_once
 
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Its name, agt_ id or agc_ client id.")]
-app = group("Your organization's agents.")
+app = group("Manage your organization's agents.")
 
 
 @command(app, "list", example="agentgate agents list")

@@ -21,7 +21,7 @@ def _print_version(wanted: bool) -> None:
 
 # Tracebacks must not print variables, which may be secrets.
 app = typer.Typer(
-    help="AgentGate from the command line: agents, policies, the log, and why something was denied.",
+    help="Manage agents and policies, read the log, and explain denials.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -42,7 +42,7 @@ def _print(explanation: Explanation) -> None:
     for sentence in explanation.sentences:
         print_line(sentence)
     if explanation.what_helps:
-        print_line(f"What helps: {explanation.what_helps}")
+        print_line(f"What to do: {explanation.what_helps}")
 
 
 def _describe(api: AgentGateAdmin, entry: AuditEntry) -> Denial:

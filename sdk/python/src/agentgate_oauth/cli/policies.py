@@ -21,7 +21,7 @@ Rules = Annotated[
         metavar="FILE", help='JSON: a list of {"type": ..., "config": {...}}. - is standard input.'
     ),
 ]
-app = group("Your organization's policies.")
+app = group("Manage your organization's policies.")
 
 
 @command(app, "list", example="agentgate policies list")

@@ -28,7 +28,7 @@ OwnScopes = Annotated[
         help="JSON: a list of scopes of its own, each with id, riskLevel, title, description and cannot.",
     ),
 ]
-app = group("The services that accept your tokens.")
+app = group("Manage your organization's resource servers.")
 
 
 @command(app, "list", example="agentgate resource-servers list")

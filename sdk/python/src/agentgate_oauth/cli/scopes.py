@@ -13,7 +13,7 @@ from .failures import Failure
 from .options import command, group
 from .output import plain, print_facts, show, show_list
 
-app = group("The catalogue of scopes.")
+app = group("Show the catalogue of scopes.")
 
 
 @command(app, "list", example="agentgate scopes list --category email")
