@@ -108,7 +108,7 @@ class Endpoint(APIView):
 
 
 class OptionalCredentialEndpoint(Endpoint):
-    """An endpoint for anyone that shows callers with a credential more. A wrong credential is refused.
+    """An endpoint for anyone. Callers with a credential can see more. A wrong credential is refused.
 
     The API key of a suspended organization is refused. The session of its developer counts as that of a user.
     """

@@ -1,6 +1,6 @@
 """Forward authorization: a proxy (nginx, Caddy, HAProxy, Traefik, Envoy) asks before it passes a request on.
 
-The response is 200 only if the request is allowed. Unexpected errors give another status, so the proxy refuses it.
+The response is 200 only if the request is allowed. An unexpected error has another status, so the proxy denies too.
 """
 
 import re
