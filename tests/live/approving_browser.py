@@ -1,4 +1,4 @@
-"""A browser for `BROWSER`: a new person opens the consent page, allows everything, and follows the redirect."""
+"""A command for `BROWSER`: a new user approves the consent request and follows the redirect."""
 
 import sys
 
@@ -11,13 +11,13 @@ SDK = ROOT / "sdk" / "python" / "src"
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the variables of a shell in which the SDK is installed and this browser opens."""
+    """Return environment variables with which the SDK can be imported and opens this browser."""
     command = f"{sys.executable} -m {__name__} %s"
     return {"PYTHONPATH": f"{SDK}:{ROOT}", "BROWSER": command, **more}
 
 
 def approve(consent_url: str) -> None:
-    """Do what `webbrowser.open` would let a new person do at this address."""
+    """Approve the request at this URL as a new user, and follow the redirect."""
     server, consent_id = consent_url.split("/consent/")
     gate = Gate(server)
     answer = expect(200, gate.post(f"/consent/{consent_id}/approve", **gate.person().headers))

@@ -1,4 +1,4 @@
-"""Servers under test: one a store for the whole run, and fresh ones for tests that break theirs."""
+"""Servers under test: one per store for the whole run, and new ones for tests that change or stop theirs."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ def live_store(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def shared_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
-    """Four server processes on one database, shared by all tests that leave them whole."""
+    """Four server processes with one database, shared by all tests that do not stop them."""
     database = new_database(live_store, databases, servers)
     with LiveServer(database, servers.folder) as server:
         yield server
@@ -38,7 +38,7 @@ def shared_server(live_store: str, databases: Databases, servers: Servers) -> It
 
 @pytest.fixture
 def start_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[Callable[..., LiveServer]]:
-    """Start a server on a database of its own; keyword arguments are those of `LiveServer`."""
+    """Yield a function that starts a server with its own database. It takes the keyword arguments of `LiveServer`."""
     with ExitStack() as stack:
 
         def start(**options: object) -> LiveServer:

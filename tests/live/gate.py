@@ -1,4 +1,4 @@
-"""A caller of the JSON API who knows the contract and nothing of the code behind it."""
+"""A client of the JSON API. It uses only the documented API, none of the code under test."""
 
 import base64
 import json
@@ -51,7 +51,7 @@ class Person:
 
 
 class Gate:
-    """The API at `url`, one method a step of the contract; steps that must succeed assert that they did."""
+    """The API at `url`, with one method per step. Most methods assert that the step succeeds."""
 
     def __init__(self, url: str) -> None:
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
@@ -59,7 +59,7 @@ class Gate:
         self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=60, limits=limits)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
-        """Send one request; `_` in a header's name stands for `-`."""
+        """Send one request. `_` in the name of a header becomes `-`."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return self.http.request(method, path, json=body, headers=named)
 
@@ -122,7 +122,7 @@ class Gate:
         return str(expect(201, self.post("/policies", body, **developer.headers))["id"])
 
     def entries(self, developer: Developer, **filters: str) -> Iterator[Json]:
-        """Yield the organization's audit entries, newest first, over all pages."""
+        """Yield the organization's audit entries from all pages, newest first."""
         cursor: str | None = ""
         while cursor is not None:
             query = {**filters, "limit": "200", **({"cursor": cursor} if cursor else {})}
@@ -137,7 +137,7 @@ def registration(name: str, email: str) -> Json:
 
 
 def expect(status: int, response: httpx.Response) -> Json:
-    """Return the JSON of `response`; fail with its body if it has another status."""
+    """Return the JSON of `response`. If it has another status, fail and show the body."""
     assert response.status_code == status, f"{response.request.url}: {response.status_code} {response.text}"
     return dict(response.json())
 
@@ -148,7 +148,7 @@ def code_of(response: httpx.Response) -> str:
 
 
 def race[T](contestants: int, run: Callable[[int], T]) -> list[T]:
-    """Call `run` with 0, 1, … in as many threads, all let go at once; return what each gave."""
+    """Call `run` with 0, 1, … in parallel threads that start together, and return the results in order."""
     barrier = Barrier(contestants)
 
     def start(number: int) -> T:
@@ -160,7 +160,7 @@ def race[T](contestants: int, run: Callable[[int], T]) -> list[T]:
 
 
 def decoded(token: str) -> tuple[Json, Json]:
-    """Return header and claims of a JWT, unchecked."""
+    """Return the header and the claims of a JWT, without verifying it."""
     header, claims, _ = token.split(".")
     return json.loads(unbase64(header)), json.loads(unbase64(claims))
 

@@ -1,6 +1,6 @@
-"""The settings with a beat that asks for heartbeats and for the sweep of consents every two seconds."""
+"""Settings with which beat sends a heartbeat and a sweep of consents every two seconds."""
 
-from agentgate.settings import *  # noqa: F403 - the settings, with one changed
+from agentgate.settings import *  # noqa: F403 - all other settings stay
 from agentgate.settings import SCHEDULE
 
 SECONDS = 2.0

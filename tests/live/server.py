@@ -1,4 +1,4 @@
-"""A server under test: `python -m agentgate.server` with a database, a port and secrets of its own."""
+"""A server under test: `python -m agentgate.server` with its own database, port and secrets."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.servers import Postgres, Valkey, die_with_parent, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-# The tests' own process may run on PostgreSQL, whose URL wins over a path.
+# The test process may use PostgreSQL, whose URL would take precedence over a path.
 ON_SQLITE = {"DATABASE_URL": "", "REDIS_URL": ""}
 THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY")
 SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
@@ -32,7 +32,7 @@ class Database:
         self.environment = environment
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return what `sql` selects, past the application."""
+        """Return the rows that `sql` selects, directly from the database."""
         if self.environment.get("DATABASE_URL"):
             with psycopg.connect(self.environment["DATABASE_URL"]) as connection:
                 return connection.execute(sql.encode()).fetchall()
@@ -40,7 +40,7 @@ class Database:
             return lite.execute(sql).fetchall()
 
     def execute(self, sql: str) -> None:
-        """Change the SQLite file, past the application."""
+        """Execute `sql` directly in the SQLite file."""
         with closing(sqlite3.connect(self.environment["DATABASE_PATH"], timeout=20)) as lite, lite:
             lite.execute(sql)
 
@@ -49,19 +49,19 @@ class Database:
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
-    """Run a management command to its end and return what it printed; raise CalledProcessError."""
+    """Run a management command and return its output. Raises `CalledProcessError`."""
     command = [sys.executable, "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=full(environment), check=True, capture_output=True, text=True).stdout
 
 
 def full(environment: dict[str, str]) -> dict[str, str]:
-    """Add what every process needs; the caller's own configuration was dropped when the tests started."""
+    """Add the variables that every process needs. The caller's own were removed when the tests started."""
     throttles = {f"THROTTLE_{name}": "1000000/minute" for name in THROTTLES}
     return {**os.environ, **throttles, "LOG_LEVEL": "INFO", **environment}
 
 
 class Databases:
-    """Migrates once per store and copies that for every further database."""
+    """Creates migrated databases. It migrates once per store and copies the result."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -74,7 +74,7 @@ class Databases:
             self._templates["sqlite"] = self._migrated({**ON_SQLITE, "DATABASE_PATH": template_path})
         self._made += 1
         path = self._folder / f"live-{self._made}.db"
-        # VACUUM INTO sees what is still in the write-ahead log; a copied file does not
+        # Unlike a copy of the file, VACUUM INTO includes the write-ahead log.
         with closing(sqlite3.connect(self._templates["sqlite"].environment["DATABASE_PATH"])) as template:
             template.execute("VACUUM INTO ?", (str(path),))
         return Database({**ON_SQLITE, "DATABASE_PATH": str(path)})
@@ -91,7 +91,7 @@ class Databases:
 
 
 class LiveServer:
-    """The production server, `processes` strong, on a free port; ready once `start` returns."""
+    """The production server with this number of processes on a free port. It is ready when `start` returns."""
 
     def __init__(self, database: Database, folder: Path, processes: int = 4, **environment: str) -> None:
         self.database = database
@@ -124,7 +124,7 @@ class LiveServer:
         return self
 
     def stop(self) -> None:
-        """End the server in good order, or without mercy when it does not go."""
+        """Stop the server gracefully, or kill it if it does not stop in time."""
         if self._master is None:
             return
         family = self._children()
@@ -144,11 +144,11 @@ class LiveServer:
         self.start()
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that answer requests: forked or spawned, all children but spawning's own helper."""
+        """Return the processes that serve requests: all children except multiprocessing's resource tracker."""
         return [child for child in self._children() if "resource_tracker" not in " ".join(child.cmdline())]
 
     def kill_a_worker(self) -> int:
-        """Kill -9 one of the processes that answer requests; return its process id."""
+        """Kill one of the processes that serve requests, and return its id."""
         victim = self.workers()[0]
         victim.kill()
         return int(victim.pid)

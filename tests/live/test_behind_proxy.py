@@ -1,4 +1,4 @@
-"""AgentGate with an https address behind the proxies of `docs/deployment.md`, configured as the page says."""
+"""AgentGate with an https URL behind the proxies that `docs/deployment.md` configures."""
 
 import os
 import subprocess
@@ -22,14 +22,14 @@ FORGED = "192.0.2.7"
 
 @pytest.fixture
 def server(start_server: Callable[..., LiveServer]) -> LiveServer:
-    """Without verified addresses, so that the tests need no mail."""
+    """Start a server without verified addresses, so that the tests need no mail."""
     https = {"API_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "REQUIRE_VERIFIED_EMAIL": "false"}
     return start_server(processes=1, **https)
 
 
 @pytest.fixture(params=["caddyfile", "nginx"])
 def gate(request: pytest.FixtureRequest, server: LiveServer, servers: Servers) -> Iterator[Gate]:
-    """A caller from outside: by https through the proxy."""
+    """Yield a client that calls the server by https through the proxy."""
     folder = servers.folder / f"tls-{server.port}"
     folder.mkdir(mode=0o755)
     setting = Setting(folder, gate=server.port, service=0, page=PAGE)
@@ -71,7 +71,7 @@ def certify(folder: Path) -> tuple[str, str]:
     return key, certificate
 
 
-def test_pages_and_api_answer_and_do_not_redirect_to_themselves(gate: Gate) -> None:
+def test_pages_and_api_respond_without_redirect_loops(gate: Gate) -> None:
     for path in ("/", "/api/v1/scopes", "/accounts/login/"):
         answer = gate.http.get(f"{gate.url}{path}")
         assert (answer.status_code, answer.headers.get("Location")) == (200, None), path
@@ -79,8 +79,8 @@ def test_pages_and_api_answer_and_do_not_redirect_to_themselves(gate: Gate) -> N
     assert "max-age=" in answer.headers["Strict-Transport-Security"]
 
 
-def test_the_caller_s_address_is_the_proxy_s_word_in_every_spelling(gate: Gate) -> None:
-    """AgentGate reads `X_Forwarded_For` as `X-Forwarded-For`, and the later one counts."""
+def test_forged_addresses_are_ignored_in_every_spelling(gate: Gate) -> None:
+    """WSGI gives `X_Forwarded_For` and `X-Forwarded-For` the same name, and the last one is used."""
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     policy = gate.policy(developer, "ip_allowlist", cidrs=[f"{FORGED}/32"])

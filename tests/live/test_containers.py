@@ -1,4 +1,4 @@
-"""Run the commands of `compose.yaml` and the `Dockerfile`, as written, against real processes."""
+"""The commands of `compose.yaml` and the `Dockerfile`, run unchanged with real processes."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from tests.containers import COMPOSE, ENVIRONMENT, health_check
 from tests.environment import Servers
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
-from tests.live.test_worker import MAKE_ONE
+from tests.live.test_worker import CREATE_EXPIRED_CONSENT
 from tests.servers import die_with_parent
 
 USER = 10001
@@ -26,16 +26,16 @@ REPLY_SECONDS = 20
 
 
 def is_healthy(service: str, environment: dict[str, str]) -> bool:
-    """Run the service's health check and use its exit status, as the engine does."""
+    """Return whether the service's health check exits with status 0."""
     command = [sys.executable if word == "python" else word for word in health_check(service)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
     return done.returncode == 0
 
 
-def test_the_health_check_holds_with_hosts_of_the_operator_s_choice(
+def test_the_health_check_works_with_custom_allowed_hosts(
     start_server: Callable[..., LiveServer],
 ) -> None:
-    """It comes from inside, to the loopback address. With a custom ALLOWED_HOSTS it was once answered 400."""
+    """It calls the loopback address, which is allowed even if ALLOWED_HOSTS does not contain it."""
     hosts = {"API_URL": "https://gate.example.com", "ALLOWED_HOSTS": "gate.example.com,gate.internal"}
     server = start_server(processes=1, **hosts)
     environment = {"API_PORT": str(server.port)}
@@ -44,13 +44,11 @@ def test_the_health_check_holds_with_hosts_of_the_operator_s_choice(
     assert not is_healthy("web", environment)
 
 
-def test_health_without_the_database_is_one_line_in_the_log(
-    start_server: Callable[..., LiveServer], servers: Servers
-) -> None:
+def test_a_missing_database_is_logged_in_one_line(start_server: Callable[..., LiveServer], servers: Servers) -> None:
     server = start_server(processes=1)
     gate = Gate(server.url)
     before = len(server.log_text())
-    take_away(server.database, servers)
+    remove_database(server.database, servers)
     answers = [gate.get("/health") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503] * 3
     assert answers[0].json()["checks"]["database"] == "unavailable"
@@ -59,7 +57,7 @@ def test_health_without_the_database_is_one_line_in_the_log(
     assert all("ERROR api.v1.health" in line and "The database does not answer" in line for line in lines)
 
 
-def take_away(database: Database, servers: Servers) -> None:
+def remove_database(database: Database, servers: Servers) -> None:
     """Drop the database of a running server. An open SQLite file would remain, so it loses a table instead."""
     if database.environment.get("DATABASE_URL"):
         servers.postgres.drop_database(database.environment["DATABASE_URL"])
@@ -68,7 +66,7 @@ def take_away(database: Database, servers: Servers) -> None:
 
 
 class Worker:
-    """The worker of `compose.yaml`, which can write only to its own folder in place of /tmp."""
+    """The worker of `compose.yaml`. It can write only to its own folder, which replaces /tmp."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.folder = folder
@@ -117,9 +115,9 @@ class Worker:
 
 
 def unprivileged(folder: Path) -> list[str]:
-    """Give the folder to the image's user and return what runs a command as that user, if we are root.
+    """Return the command prefix that runs a program as the image's user, who gets the folder, if we are root.
 
-    The tree may lie where only root can look, so the user may read everything; it can write nothing but its own.
+    The user may read all files, because the checkout may be in a folder of root, but can write only to its own.
     """
     if os.geteuid() != 0:
         return []
@@ -131,9 +129,9 @@ def unprivileged(folder: Path) -> list[str]:
 
 @pytest.fixture
 def database(databases: Databases, servers: Servers) -> Database:
-    """The databases that compose uses: PostgreSQL and Valkey."""
+    """Return a database like that of compose: PostgreSQL and Valkey."""
     database = databases.postgresql(servers.postgres, servers.valkey)
-    manage(database.environment, "shell", "-c", MAKE_ONE)
+    manage(database.environment, "shell", "-c", CREATE_EXPIRED_CONSENT)
     return database
 
 
@@ -147,10 +145,10 @@ def worker(database: Database, servers: Servers) -> Iterator[Worker]:
     worker.stop()
 
 
-def test_beat_sweeps_as_the_image_s_user_and_the_health_check_notices_when_it_dies(
+def test_beat_runs_as_the_images_user_and_the_health_check_fails_when_it_dies(
     worker: Worker, database: Database
 ) -> None:
-    """When beat dies, no sweep runs, but the worker itself lives on."""
+    """When beat dies, no sweep runs, although the worker keeps running."""
     assert not worker.is_healthy()
     wait_for(worker.heartbeat().exists, worker, START_SECONDS)
     assert worker.is_healthy()
@@ -162,8 +160,8 @@ def test_beat_sweeps_as_the_image_s_user_and_the_health_check_notices_when_it_di
     worker.beat().kill()
     last = worker.heartbeat().stat().st_mtime
     time.sleep(3 * BEAT_SECONDS)
-    assert worker.heartbeat().stat().st_mtime <= last + 1, "nothing else asks for a heartbeat"
-    assert worker.process.poll() is None, "the worker itself lives on"
+    assert worker.heartbeat().stat().st_mtime <= last + 1, "only beat sends heartbeats"
+    assert worker.process.poll() is None, "the worker keeps running"
     os.utime(worker.heartbeat(), (last - MAX_AGE_SECONDS,) * 2)  # let the time pass
     assert not worker.is_healthy()
 

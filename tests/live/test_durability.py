@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost, and nothing opens when a part breaks."""
+"""Failures lose nothing that was acknowledged and allow nothing that should be denied."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ VERIFIERS = 8
 
 
 class Burst:
-    """Verifiers that go on until told to stop; connection errors count as no answer."""
+    """Threads that send verify requests until the block ends. Connection errors are ignored."""
 
     def __init__(self, gate: Gate, token: str, *scopes: str) -> None:
         self.answers: list[httpx.Response] = []
@@ -46,8 +46,8 @@ class Burst:
             thread.join()
 
 
-def killed_in_a_burst(start_server: StartServer, kills: int) -> None:
-    """Kill server processes under load; every answered decision must be in the log."""
+def check_kills_lose_nothing(start_server: StartServer, kills: int) -> None:
+    """Kill server processes under load, and check that every returned decision is in the log."""
     server = start_server(processes=4)
     gate = Gate(server.url)
     developer, person = gate.developer(), gate.person()
@@ -63,11 +63,11 @@ def killed_in_a_burst(start_server: StartServer, kills: int) -> None:
     answered = {decision["auditId"] for decision in burst.decisions()}
     logged = {entry["id"] for entry in gate.entries(developer, event="token.verify")}
     assert len(answered) > 50
-    assert answered <= logged, f"{len(answered - logged)} of {len(answered)} answered decisions were lost"
+    assert answered <= logged, f"{len(answered - logged)} of {len(answered)} returned decisions were lost"
     assert {answer.status_code for answer in burst.answers} <= {200, 503}
 
 
-def test_a_process_that_is_killed_again_and_again_comes_back(start_server: StartServer) -> None:
+def test_a_process_that_is_killed_repeatedly_is_restarted(start_server: StartServer) -> None:
     server = start_server(processes=1)
     for _ in range(3):
         server.kill_a_worker()
@@ -75,16 +75,16 @@ def test_a_process_that_is_killed_again_and_again_comes_back(start_server: Start
     assert Gate(server.url).get("/health").status_code == 200
 
 
-def test_kill_9_in_a_burst_of_verifies_loses_no_answered_decision(start_server: StartServer) -> None:
-    killed_in_a_burst(start_server, kills=2)
+def test_killing_processes_under_load_loses_no_returned_decision(start_server: StartServer) -> None:
+    check_kills_lose_nothing(start_server, kills=2)
 
 
 @pytest.mark.soak
-def test_kill_9_again_and_again_loses_no_answered_decision(start_server: StartServer) -> None:
-    killed_in_a_burst(start_server, kills=20)
+def test_killing_many_processes_under_load_loses_no_returned_decision(start_server: StartServer) -> None:
+    check_kills_lose_nothing(start_server, kills=20)
 
 
-def test_answers_survive_a_restart_of_everything(start_server: StartServer) -> None:
+def test_acknowledged_changes_survive_a_restart(start_server: StartServer) -> None:
     server = start_server(processes=1)
     gate = Gate(server.url)
     agent, person = gate.agent(gate.developer()), gate.person()
@@ -98,11 +98,11 @@ def test_answers_survive_a_restart_of_everything(start_server: StartServer) -> N
 
     assert gate.verify(fresh["accessToken"])["allowed"] is True
     assert gate.verify(revoked["accessToken"])["reason"] == "token_revoked"
-    assert gate.refresh(agent, used["refreshToken"]).status_code == 400, "no restart revives a used token"
+    assert gate.refresh(agent, used["refreshToken"]).status_code == 400, "a used token stays used after a restart"
 
 
 @pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
-def test_losing_redis_under_load_opens_nothing(start_server: StartServer) -> None:
+def test_losing_redis_under_load_allows_nothing_more(start_server: StartServer) -> None:
     valkey = Valkey()
     server = start_server(processes=2, REDIS_URL=valkey.url)
     gate = Gate(server.url)

@@ -1,4 +1,4 @@
-"""Whatever arrives as a body: a 4xx in the API's own words, never a 5xx, never a silence."""
+"""Any invalid request gets a 4xx problem response, never a 5xx and never no response."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 
 from tests.live.gate import CALLBACK, Gate, Person, expect
 
-# Bodies are refused before any store is asked, so one will do: the one that minds NUL and surrogates.
+# One store is enough, because bodies are refused before it is used. PostgreSQL rejects NUL and surrogates.
 pytestmark = pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
 
 JSON = "application/json"
@@ -58,7 +58,7 @@ def send(gate: Gate, path: str, content: bytes, content_type: str = JSON) -> htt
 
 
 def assert_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
-    """Check that `answer` is problem details of one of `statuses`, and return it."""
+    """Check that `answer` is a problem (RFC 9457) with one of `statuses`, and return it."""
     assert answer.status_code in statuses, f"{answer.status_code} {answer.text[:500]}"
     assert answer.headers["content-type"].startswith("application/problem+json")
     problem = dict(answer.json())
@@ -70,7 +70,7 @@ def assert_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize("name", BODIES)
-def test_a_hostile_body_is_refused_as_a_problem(gate: Gate, path: str, name: str) -> None:
+def test_a_hostile_body_gets_a_problem_response(gate: Gate, path: str, name: str) -> None:
     status, body = BODIES[name]
     assert_problem(send(gate, path, body), status, 400)
 
@@ -92,7 +92,7 @@ def test_another_content_type_is_415(gate: Gate, path: str, content_type: str) -
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
-def test_json_under_its_other_names_is_read(gate: Gate, content_type: str) -> None:
+def test_other_spellings_of_the_json_content_type_are_accepted(gate: Gate, content_type: str) -> None:
     body = b'{"token": "a", "requiredScopes": ["email:read"]}'
     assert expect(200, send(gate, VERIFY, body, content_type))["reason"] == "invalid_token"
 
@@ -160,7 +160,7 @@ def person(gate: Gate) -> Person:
     "identifier",
     ["%00", "%ff", "..%2f..", "'%20OR%201=1", "cns_" + "a" * 5_000, "\uff43ns_1", "%F0%9F%92%A9"],
 )
-def test_a_hostile_id_in_a_path_is_absent(gate: Gate, person: Person, identifier: str) -> None:
+def test_a_hostile_id_in_a_path_is_not_found(gate: Gate, person: Person, identifier: str) -> None:
     for path in (f"/consent/{identifier}", f"/users/{identifier}/consents", f"/scopes/{identifier}"):
         assert_problem(gate.get(path, **person.headers), 404)
 
@@ -168,7 +168,7 @@ def test_a_hostile_id_in_a_path_is_absent(gate: Gate, person: Person, identifier
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=%00", "cursor=x", "cursor=" + "A" * 4000]
 )
-def test_a_bad_page_is_a_400(gate: Gate, person: Person, query: str) -> None:
+def test_an_invalid_limit_or_cursor_is_a_400(gate: Gate, person: Person, query: str) -> None:
     assert_problem(gate.get(f"/users/me/consents?{query}", **person.headers), 400)
 
 
@@ -192,14 +192,14 @@ def test_a_hostile_credential_is_a_401(gate: Gate, header: str, value: str) -> N
 
 
 @pytest.mark.parametrize("key", ["", "x" * 10_000, "é", "a\tb"])
-def test_a_hostile_idempotency_key_makes_no_5xx(gate: Gate, key: str) -> None:
+def test_a_hostile_idempotency_key_is_not_a_server_error(gate: Gate, key: str) -> None:
     body = {"name": "x", "redirectUris": [CALLBACK], "allowedScopes": ["email:read"]}
     headers = {**gate.developer().headers, "Idempotency-Key": key.encode("latin-1")}
     answer = gate.http.post("/agents", json=body, headers=headers)
     assert answer.status_code in (201, 400)
 
 
-def test_an_unknown_path_and_a_wrong_method_are_problems_too(gate: Gate) -> None:
+def test_an_unknown_path_and_a_wrong_method_get_problem_responses(gate: Gate) -> None:
     assert_problem(gate.get("/nothing/here"), 404)
     answer = gate.call("PUT", "/tokens/verify", {})
     assert_problem(answer, 405)

@@ -1,4 +1,4 @@
-"""A token that we did not sign is `invalid_token`, quickly, without a row and without a request outward."""
+"""A token that we did not sign is `invalid_token`, quickly, without a row and without outgoing requests."""
 
 import hashlib
 import hmac
@@ -35,7 +35,7 @@ def es256(signing_input: str, key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def resigned(token: str, header: Json | None = None, claims: Json | None = None) -> str:
-    """Change header and claims, and sign with a key of our own."""
+    """Change the header and the claims, and sign with another key."""
     old_header, old_claims = decoded(token)
     signing_input = f"{encode({**old_header, **(header or {})})}.{encode({**old_claims, **(claims or {})})}"
     return f"{signing_input}.{es256(signing_input, ec.generate_private_key(ec.SECP256R1()))}"
@@ -64,8 +64,8 @@ def hmac_signed(token: str, key: bytes, **header: Any) -> str:
     return f"{signing_input}.{base64url(hmac.digest(key, signing_input.encode(), hashlib.sha256))}"
 
 
-def other_half_of_the_curve(token: str) -> str:
-    """Return the same signature with s replaced by n - s, which verifies too: malleability, not forgery."""
+def with_negated_s(token: str) -> str:
+    """Replace s in the signature with n - s, which is valid too (malleability)."""
     head, _, signature = token.rpartition(".")
     raw = unbase64(signature)
     flipped = CURVE_ORDER - int.from_bytes(raw[32:], "big")
@@ -81,7 +81,7 @@ def flipped_bit(token: str, part: int) -> str:
 
 
 def unused_bits(token: str) -> str:
-    """Change the bits of the last letter that encode nothing: 64 bytes leave four of them."""
+    """Change an unused bit of the last letter. The encoding of 64 bytes leaves four of them unused."""
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     return token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
 
@@ -151,7 +151,7 @@ def token(gate: Gate, developer: Developer) -> str:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_is_an_invalid_token_and_leaves_no_row(
+def test_a_manipulated_token_is_invalid_and_leaves_no_row(
     gate: Gate, shared_server: LiveServer, token: str, name: str
 ) -> None:
     mutant = MUTANTS[name](token)
@@ -164,7 +164,7 @@ def test_a_mutant_is_an_invalid_token_and_leaves_no_row(
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", MUTANTS)
-def test_a_mutant_costs_little_time(gate: Gate, token: str, name: str) -> None:
+def test_a_manipulated_token_takes_little_time(gate: Gate, token: str, name: str) -> None:
     mutant, seconds = MUTANTS[name](token), []
     for _ in range(9):
         began = time.perf_counter()
@@ -173,9 +173,9 @@ def test_a_mutant_costs_little_time(gate: Gate, token: str, name: str) -> None:
     assert statistics.median(seconds) < MEDIAN_SECONDS
 
 
-def test_a_malleable_signature_is_at_worst_the_same_token(gate: Gate, token: str) -> None:
+def test_a_token_with_a_malleable_signature_is_revoked_with_the_original(gate: Gate, token: str) -> None:
     gate.post("/tokens/revoke", {"token": token})
-    assert gate.verify(other_half_of_the_curve(token))["allowed"] is False
+    assert gate.verify(with_negated_s(token))["allowed"] is False
 
 
 def test_a_refresh_token_is_not_an_access_token(gate: Gate, developer: Developer) -> None:
@@ -192,7 +192,7 @@ def test_a_token_of_another_installation_is_invalid(
     assert gate.verify(foreign) == {"allowed": False, "reason": "invalid_token"}
 
 
-def test_garbage_leaves_no_row_and_the_true_token_still_passes(
+def test_garbage_leaves_no_row_and_the_valid_token_is_still_allowed(
     gate: Gate, shared_server: LiveServer, developer: Developer, token: str
 ) -> None:
     entries = shared_server.database.count("audit_entry")
@@ -203,13 +203,13 @@ def test_garbage_leaves_no_row_and_the_true_token_still_passes(
     assert shared_server.database.count("audit_entry") == entries + 1
 
 
-def test_an_access_token_opens_no_account(gate: Gate, token: str) -> None:
+def test_an_access_token_is_not_a_session_or_an_api_key(gate: Gate, token: str) -> None:
     for path in ("/users/me/consents", "/users/me/audit-logs", "/agents", "/policies", "/audit"):
         assert gate.get(path, Authorization=f"Bearer {token}").status_code == 401
         assert gate.get(path, X_Api_Key=token).status_code == 401
 
 
-def test_a_denied_true_token_is_logged_with_its_reason(gate: Gate, developer: Developer, token: str) -> None:
+def test_a_denied_valid_token_is_logged_with_its_reason(gate: Gate, developer: Developer, token: str) -> None:
     decision = gate.verify(token, "payments:charge")
     assert decision["reason"] == "insufficient_scope"
     assert decision["missingScopes"] == ["payments:charge"]

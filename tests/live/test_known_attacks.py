@@ -1,4 +1,4 @@
-"""Attacks on an authorization server, tried over HTTP at the API's own paths."""
+"""Known attacks on authorization servers, over HTTP."""
 
 import statistics
 import subprocess
@@ -16,7 +16,7 @@ from tests.live.server import LiveServer, full, manage
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_a_consent_is_not_decided_without_a_credential(gate: Gate, verb: str) -> None:
+def test_a_consent_cannot_be_decided_without_a_credential(gate: Gate, verb: str) -> None:
     person = gate.person()
     consent_id = gate.initiate(gate.agent(gate.developer()), userId=person.id)
 
@@ -28,7 +28,7 @@ def test_a_consent_is_not_decided_without_a_credential(gate: Gate, verb: str) ->
 
 
 @pytest.mark.parametrize("verb", ["approve", "deny"])
-def test_an_agent_or_a_developer_does_not_decide_for_the_person(gate: Gate, verb: str) -> None:
+def test_agents_and_developers_cannot_decide_for_the_user(gate: Gate, verb: str) -> None:
     developer = gate.developer()
     agent = gate.agent(developer)
     token = gate.tokens(agent, gate.person())["accessToken"]
@@ -44,7 +44,7 @@ def test_an_agent_or_a_developer_does_not_decide_for_the_person(gate: Gate, verb
     assert expect(200, gate.get(f"/consent/{consent_id}"))["status"] == "pending"
 
 
-def test_a_cookie_without_a_csrf_token_decides_nothing(gate: Gate) -> None:
+def test_a_cookie_without_a_csrf_token_cannot_decide(gate: Gate) -> None:
     person = gate.person()
     consent_id = gate.initiate(gate.agent(gate.developer()), userId=person.id)
     browser = signed_in_browser(gate, person)
@@ -56,7 +56,7 @@ def test_a_cookie_without_a_csrf_token_decides_nothing(gate: Gate) -> None:
 
 
 def signed_in_browser(gate: Gate, person: Person) -> httpx.Client:
-    """Sign in by the form, as a browser without JavaScript would."""
+    """Sign in with the form, as a browser without JavaScript does."""
     browser = httpx.Client(base_url=gate.url, follow_redirects=True, timeout=30)
     page = browser.get("/accounts/login/")
     token = page.text.split('name="csrfmiddlewaretoken" value="', 1)[1].split('"', 1)[0]
@@ -67,7 +67,7 @@ def signed_in_browser(gate: Gate, person: Person) -> httpx.Client:
 
 
 @pytest.mark.parametrize("path", ["consents", "audit-logs"])
-def test_a_person_s_pages_need_that_person(gate: Gate, path: str) -> None:
+def test_a_users_data_requires_that_users_credential(gate: Gate, path: str) -> None:
     person, other = gate.person(), gate.person()
     for identifier in (person.id, "me"):
         assert gate.get(f"/users/{identifier}/{path}").status_code == 401
@@ -75,7 +75,7 @@ def test_a_person_s_pages_need_that_person(gate: Gate, path: str) -> None:
     expect(200, gate.get(f"/users/{person.id}/{path}", **person.headers))
 
 
-def test_a_consent_is_not_revoked_without_a_credential(gate: Gate) -> None:
+def test_a_consent_cannot_be_revoked_without_a_credential(gate: Gate) -> None:
     person = gate.person()
     tokens = gate.tokens(gate.agent(gate.developer()), person)
     path = f"/users/{person.id}/consents/{tokens['consentId']}/revoke"
@@ -83,7 +83,7 @@ def test_a_consent_is_not_revoked_without_a_credential(gate: Gate) -> None:
     assert gate.verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_verify_answers_resource_servers_only_where_the_setting_says_so(
+def test_verify_can_be_restricted_to_resource_servers(
     start_server: Callable[..., LiveServer],
 ) -> None:
     gate = Gate(start_server(processes=1, VERIFY_REQUIRES_CREDENTIAL="true").url)
@@ -93,7 +93,7 @@ def test_verify_answers_resource_servers_only_where_the_setting_says_so(
     assert gate.post("/tokens/verify", body, Authorization="Basic cmVzX3g6cnNfeA==").status_code == 401
 
 
-def test_a_token_is_signed_by_a_key_pair_and_says_whose_it_is(gate: Gate) -> None:
+def test_a_token_is_signed_with_a_key_pair_and_names_user_and_client(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     tokens = gate.tokens(agent, person)
 
@@ -119,7 +119,7 @@ def test_a_missing_or_weak_secret_stops_the_start_with_one_line(shared_server: L
     assert not secret or secret not in ended.stderr
 
 
-def test_state_and_issuer_come_back_and_a_challenge_binds_the_code(gate: Gate) -> None:
+def test_state_and_issuer_are_returned_and_the_code_is_bound_to_the_challenge(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     challenge = {"codeChallenge": CHALLENGE, "codeChallengeMethod": "S256"}
     consent_id = gate.initiate(agent, state="s&t=a te", **challenge)
@@ -135,20 +135,20 @@ def test_state_and_issuer_come_back_and_a_challenge_binds_the_code(gate: Gate) -
         assert (refused.status_code, code_of(refused)) == (400, "invalid_grant")
 
 
-def test_a_challenge_met_by_its_verifier_gives_tokens(gate: Gate) -> None:
+def test_the_right_verifier_gets_tokens(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     consent_id = gate.initiate(agent, codeChallenge=CHALLENGE, codeChallengeMethod="S256")
     code = gate.approve(consent_id, person)
     expect(200, gate.post("/tokens/exchange", {"code": code, "codeVerifier": VERIFIER, **agent.credentials}))
 
 
-def test_a_verifier_without_a_challenge_is_a_downgrade_and_refused(gate: Gate) -> None:
+def test_a_verifier_without_a_challenge_is_refused_as_a_downgrade(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     body = {"code": gate.code(agent, person), "codeVerifier": VERIFIER, **agent.credentials}
     assert code_of(gate.post("/tokens/exchange", body)) == "invalid_grant"
 
 
-def test_denial_returns_to_the_agent_with_an_error_and_no_code(gate: Gate) -> None:
+def test_denying_redirects_with_an_error_and_no_code(gate: Gate) -> None:
     consent_id = gate.initiate(gate.agent(gate.developer()), state="abc")
     denied = expect(200, gate.post(f"/consent/{consent_id}/deny", **gate.person().headers))
     query = parse_qs(urlsplit(denied["redirectUrl"]).query)
@@ -158,7 +158,7 @@ def test_denial_returns_to_the_agent_with_an_error_and_no_code(gate: Gate) -> No
     assert "code" not in query
 
 
-def test_forwarded_headers_of_strangers_do_not_pass_an_ip_allowlist(gate: Gate) -> None:
+def test_forged_headers_do_not_pass_an_ip_allowlist(gate: Gate) -> None:
     developer = gate.developer()
     agent = gate.agent(developer)
     gate.policy(developer, "ip_allowlist", cidrs=["203.0.113.0/24"])
@@ -173,7 +173,7 @@ def test_forwarded_headers_of_strangers_do_not_pass_an_ip_allowlist(gate: Gate) 
         assert gate.verify(token, context={"ip": address})["allowed"] is allowed
 
 
-def test_the_old_secret_works_as_long_as_its_overlap_and_no_longer(gate: Gate) -> None:
+def test_the_old_secret_works_only_during_the_overlap(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     path = f"/agents/{agent.id}/rotate-secret"
@@ -186,8 +186,8 @@ def test_the_old_secret_works_as_long_as_its_overlap_and_no_longer(gate: Gate) -
     assert (answer.status_code, code_of(answer)) == (401, "invalid_client")
 
 
-def test_sign_in_does_not_tell_who_has_an_account(start_server: Callable[..., LiveServer]) -> None:
-    """At the real cost of a password."""
+def test_signing_in_does_not_reveal_who_has_an_account(start_server: Callable[..., LiveServer]) -> None:
+    """With the real cost of password hashes."""
     gate = Gate(start_server(processes=1, DJANGO_SETTINGS_MODULE="agentgate.settings").url)
     known = gate.person().email
     seconds: dict[str, list[float]] = {known: [], "nobody@example.com": []}
@@ -204,7 +204,7 @@ def test_sign_in_does_not_tell_who_has_an_account(start_server: Callable[..., Li
     assert 0.4 < slow / fast < 2.5
 
 
-def test_failed_sign_ins_are_throttled_without_locking_the_owner_s_session_out(
+def test_failed_sign_ins_are_throttled_without_ending_the_owners_session(
     start_server: Callable[..., LiveServer],
 ) -> None:
     gate = Gate(start_server(processes=2, THROTTLE_SIGN_IN="5/minute").url)
@@ -218,7 +218,7 @@ def test_failed_sign_ins_are_throttled_without_locking_the_owner_s_session_out(
     expect(200, gate.get("/users/me/consents", **person.headers))
 
 
-def test_no_secret_is_shown_twice_and_answers_with_secrets_are_not_stored(gate: Gate) -> None:
+def test_secrets_are_shown_once_in_responses_that_are_not_cached(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     shown = expect(200, gate.get(f"/agents/{agent.id}", **developer.headers))
@@ -230,7 +230,7 @@ def test_no_secret_is_shown_twice_and_answers_with_secrets_are_not_stored(gate: 
     assert gate.get("/agents", **developer.headers).status_code == 401
 
 
-def test_the_database_holds_no_secret_in_clear(gate: Gate, shared_server: LiveServer) -> None:
+def test_the_database_contains_no_secret_in_clear(gate: Gate, shared_server: LiveServer) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     tokens = gate.tokens(agent, person)
@@ -241,7 +241,7 @@ def test_the_database_holds_no_secret_in_clear(gate: Gate, shared_server: LiveSe
         assert secret not in dump
 
 
-def test_a_shrunk_agent_s_old_grants_shrink_and_a_grown_one_s_do_not_grow(gate: Gate) -> None:
+def test_removing_a_scope_from_an_agent_narrows_old_grants_but_adding_one_does_not_widen_them(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer, ("email:read", "email:send"))
     token = gate.tokens(agent, person, ("email:read",))["accessToken"]
@@ -255,7 +255,7 @@ def test_a_shrunk_agent_s_old_grants_shrink_and_a_grown_one_s_do_not_grow(gate: 
     assert gate.verify(token, "email:send")["reason"] == "insufficient_scope"
 
 
-def test_the_host_header_is_not_believed(gate: Gate) -> None:
+def test_a_forged_host_header_is_refused_or_ignored(gate: Gate) -> None:
     agent = gate.agent(gate.developer())
     body = {"clientId": agent.client_id, "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
     assert gate.post("/consent/initiate", body, Host="evil.example").status_code == 400
@@ -264,7 +264,7 @@ def test_the_host_header_is_not_believed(gate: Gate) -> None:
     assert "evil.example" not in answer.text
 
 
-def test_headers_of_a_page_forbid_frames_and_foreign_code(gate: Gate) -> None:
+def test_pages_forbid_framing_and_third_party_code(gate: Gate) -> None:
     for path in ("/", "/scopes", "/accounts/login/"):
         answer = httpx.get(f"{gate.url}{path}", timeout=30)
         policy = answer.headers["content-security-policy"]

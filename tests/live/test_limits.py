@@ -1,4 +1,4 @@
-"""A limit is a promise about all processes together, and about every moment."""
+"""Limits hold over all processes together and in every window."""
 
 import time
 from collections import Counter
@@ -8,7 +8,7 @@ import pytest
 from tests.live.gate import Gate, expect, race
 
 
-def test_64_parallel_verifies_over_four_processes_pass_a_limit_of_20_exactly_20_times(gate: Gate) -> None:
+def test_a_limit_allows_exactly_20_of_64_parallel_requests_to_four_processes(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     policy = gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=3600, scope="per_agent")
@@ -23,7 +23,7 @@ def test_64_parallel_verifies_over_four_processes_pass_a_limit_of_20_exactly_20_
     assert 0 < denied["retryAfterSeconds"] <= 3600 * 65 / 64 + 1
 
 
-def test_two_limits_of_one_call_count_together_or_not_at_all(gate: Gate) -> None:
+def test_two_limits_of_a_request_count_together_or_not_at_all(gate: Gate) -> None:
     developer = gate.developer()
     agent = gate.agent(developer)
     gate.policy(developer, "rate_limit", maxRequests=10, windowSeconds=3600, scope="per_user")
@@ -37,7 +37,7 @@ def test_two_limits_of_one_call_count_together_or_not_at_all(gate: Gate) -> None
     assert max(allowed.values()) <= 10
 
 
-def test_a_batch_is_held_to_the_same_limit(gate: Gate) -> None:
+def test_a_limit_applies_within_a_batch(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     gate.policy(developer, "rate_limit", maxRequests=3, windowSeconds=3600, scope="global")
@@ -49,7 +49,7 @@ def test_a_batch_is_held_to_the_same_limit(gate: Gate) -> None:
     assert allowed == [True, True, True, False, False]
 
 
-def test_edits_of_the_window_and_the_scope_during_calls_hand_out_no_second_quota(gate: Gate) -> None:
+def test_editing_a_limit_during_requests_grants_no_new_quota(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     policy = gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=3600, scope="per_user")
@@ -57,7 +57,7 @@ def test_edits_of_the_window_and_the_scope_during_calls_hand_out_no_second_quota
     edits = [(7200, "per_user"), (7200, "global"), (1800, "per_agent"), (3600, "per_user")]
 
     def act(number: int) -> int:
-        """Edit the limit again and again, or return how many calls were allowed."""
+        """In thread 0, edit the limit repeatedly. In the others, return how many calls were allowed."""
         if number:
             return sum(gate.verify(token)["allowed"] for _ in range(12))
         for window, scope in edits * 2:
@@ -70,7 +70,7 @@ def test_edits_of_the_window_and_the_scope_during_calls_hand_out_no_second_quota
 
 
 @pytest.mark.soak
-def test_no_window_of_the_limit_s_length_holds_more_than_the_limit(gate: Gate) -> None:
+def test_no_window_contains_more_requests_than_the_limit(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     gate.policy(developer, "rate_limit", maxRequests=20, windowSeconds=2, scope="per_agent")
@@ -78,7 +78,7 @@ def test_no_window_of_the_limit_s_length_holds_more_than_the_limit(gate: Gate) -
     ends = time.monotonic() + 30
 
     def hammer(_: int) -> list[tuple[float, float]]:
-        """Return start and end of each allowed call."""
+        """Return the start and the end of each allowed call."""
         passed = []
         while time.monotonic() < ends:
             began = time.monotonic()
@@ -89,6 +89,6 @@ def test_no_window_of_the_limit_s_length_holds_more_than_the_limit(gate: Gate) -
     spans = sorted(span for each in race(16, hammer) for span in each)
     assert len(spans) > 100
     for index in range(len(spans) - 20):
-        # 21 calls that certainly all lay within two seconds would break the promise
+        # 21 calls that were certainly made within two seconds would exceed the limit.
         together = spans[index : index + 21]
         assert max(end for _, end in together) - min(start for start, _ in together) >= 2

@@ -1,4 +1,4 @@
-"""The committed OpenAPI document, held against a running server by schemathesis."""
+"""Schemathesis checks a running server against the committed OpenAPI document."""
 
 import subprocess
 import sys
@@ -10,14 +10,14 @@ from tests.live.gate import Gate
 from tests.live.server import ROOT
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
-# They end the credential that the run goes on with; their own tests are elsewhere.
+# These would end the credential that the run uses. They have their own tests.
 ENDS_THE_CREDENTIAL = "logout$|api-keys/rotate$"
-# A schema cannot say that a client exists or that a password is hard to guess, so valid data may still get a 400.
+# Data that matches the schema can still get a 400, for example an unknown client or a weak password.
 BEYOND_A_SCHEMA = "positive_data_acceptance"
 
 
 def credential(gate: Gate, who: str) -> str:
-    """Return schemathesis's configuration for one caller; with both credentials at once the API refuses."""
+    """Return the configuration for one credential, because the API refuses both at once."""
     developer, person = gate.developer(), gate.person()
     gate.tokens(gate.agent(developer), person)
     if who == "developer":
@@ -26,7 +26,7 @@ def credential(gate: Gate, who: str) -> str:
 
 
 def run_schemathesis(gate: Gate, folder: Path, who: str, examples: int) -> None:
-    """Fail with schemathesis's report if it finds anything."""
+    """Run schemathesis, and fail with its report if it finds anything."""
     configuration = folder / "schemathesis.toml"
     configuration.write_text(credential(gate, who))
     command = [
@@ -44,11 +44,11 @@ def run_schemathesis(gate: Gate, folder: Path, who: str, examples: int) -> None:
 
 @pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("who", ["developer", "person"])
-def test_the_server_does_what_the_document_says(gate: Gate, tmp_path: Path, who: str) -> None:
+def test_the_server_matches_the_document(gate: Gate, tmp_path: Path, who: str) -> None:
     run_schemathesis(gate, tmp_path, who, examples=4)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("who", ["developer", "person"])
-def test_the_server_goes_on_doing_what_the_document_says(gate: Gate, tmp_path: Path, who: str) -> None:
+def test_the_server_matches_the_document_with_many_examples(gate: Gate, tmp_path: Path, who: str) -> None:
     run_schemathesis(gate, tmp_path, who, examples=150)

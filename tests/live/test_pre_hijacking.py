@@ -1,4 +1,4 @@
-"""The hijacking that waits for its victim, on running servers: the owner's reset ends what a stranger made."""
+"""Account pre-hijacking on a running server: the owner's reset ends everything that a stranger created."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ NEW_PASSWORD = "the-owner's-own-passphrase-9"
 
 
 class Browser:
-    """A browser without JavaScript: it keeps cookies and sends back what a form holds."""
+    """A browser without JavaScript. It keeps cookies and submits forms."""
 
     def __init__(self, server: LiveServer) -> None:
         self.server = server
@@ -30,7 +30,7 @@ class Browser:
 
 
 def newest(server: LiveServer, pattern: str) -> str:
-    """Return the newest match in the log, where mails go without a mail server."""
+    """Return the newest match in the log, which contains the mails if there is no mail server."""
     return str(re.findall(pattern, server.log_text(), re.M)[-1])
 
 
@@ -42,7 +42,7 @@ def reset(server: LiveServer, email: str, password: str) -> None:
     assert "You can now sign in with your new password" in done.text
 
 
-def test_nothing_of_the_strangers_survives_the_owners_reset(start_server: Callable[..., LiveServer]) -> None:
+def test_nothing_that_a_stranger_created_survives_the_owners_reset(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(processes=2)
     gate = Gate(server.url)
     body = {"name": "Mine", "email": VICTIM, "password": PASSWORD}

@@ -1,4 +1,4 @@
-"""What a running server does with the bytes of a request's body, seen from a raw socket."""
+"""Request bodies of a running server, sent through a raw socket."""
 
 import json
 import socket
@@ -12,7 +12,7 @@ import pytest
 from tests.live.gate import Gate
 from tests.live.server import LiveServer
 
-# No store is asked before a body is refused, so one will do.
+# One store is enough, because bodies are refused before it is used.
 pytestmark = pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
 
 BODY = b"x" * 65_536
@@ -27,7 +27,7 @@ BATCH = 200
 
 
 class RawClient:
-    """One connection that sends all of a request before it reads the answer, as many clients do."""
+    """A connection that sends a whole request before it reads the response, as many clients do."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -37,14 +37,14 @@ class RawClient:
         self._socket.sendall(data)
 
     def post(self, path: str, *headers: str, body: bytes = b"", length: str | None = None) -> None:
-        """Send a POST; `length=""` sends no Content-Length."""
+        """Send a POST. If `length` is empty, omit Content-Length."""
         declared = str(len(body)) if length is None else length
         lines = [f"POST {path} HTTP/1.1", "Host: localhost", *headers]
         lines += [f"Content-Length: {declared}"] if declared else []
         self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def answer(self) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body. Raises `ConnectionError` when the server sent none."""
+        """Return the status, headers and body. Raises `ConnectionError` if there is no response."""
         status = self._file.readline()
         if not status:
             raise ConnectionError("no answer")
@@ -55,7 +55,7 @@ class RawClient:
         return int(status.split()[1]), headers, self._body(headers)
 
     def continues(self) -> bool:
-        """Return whether the server said `100 Continue`."""
+        """Return whether the server sent `100 Continue`."""
         line = self._file.readline()
         return b" 100 " in line and self._file.readline() == b"\r\n"
 
@@ -76,7 +76,7 @@ def connected(server: LiveServer) -> Iterator[RawClient]:
 
 
 @pytest.mark.parametrize("status", REFUSED_EARLY)
-def test_no_answer_is_lost_on_one_connection(shared_server: LiveServer, status: int) -> None:
+def test_no_response_is_lost_on_one_connection(shared_server: LiveServer, status: int) -> None:
     path, content_type = REFUSED_EARLY[status]
     with connected(shared_server) as client:
         for _ in range(BATCH):
@@ -85,7 +85,7 @@ def test_no_answer_is_lost_on_one_connection(shared_server: LiveServer, status: 
 
 
 @pytest.mark.parametrize("status", REFUSED_EARLY)
-def test_no_answer_is_lost_on_a_connection_each(shared_server: LiveServer, status: int) -> None:
+def test_no_response_is_lost_on_separate_connections(shared_server: LiveServer, status: int) -> None:
     path, content_type = REFUSED_EARLY[status]
     answers: Counter[int] = Counter()
     for _ in range(BATCH):
@@ -95,20 +95,20 @@ def test_no_answer_is_lost_on_a_connection_each(shared_server: LiveServer, statu
     assert answers == {status: BATCH}
 
 
-def test_a_body_beyond_the_limit_is_413_and_its_answer_arrives(shared_server: LiveServer) -> None:
+def test_a_body_beyond_the_limit_is_refused_and_the_response_arrives(shared_server: LiveServer) -> None:
     with connected(shared_server) as client:
         for _ in range(5):
             client.post("/api/v1/tokens/verify", "Content-Type: application/json", body=b"x" * 3_000_000)
             assert client.answer()[0] == 413
 
 
-def test_a_body_that_never_comes_does_not_delay_the_refusal(shared_server: LiveServer) -> None:
+def test_a_missing_body_does_not_delay_the_response(shared_server: LiveServer) -> None:
     with connected(shared_server) as client:
         client.post("/api/v1/tokens/verify", "Content-Type: application/json", length=str(10**15))
         assert client.answer()[0] == 413
 
 
-def test_a_chunked_approval_is_411_and_approves_nothing(gate: Gate, shared_server: LiveServer) -> None:
+def test_a_chunked_approval_is_refused(gate: Gate, shared_server: LiveServer) -> None:
     person = gate.person()
     consent_id = gate.initiate(gate.agent(gate.developer()))
     body = json.dumps({"scopes": ["email:read"]}).encode()
@@ -126,27 +126,27 @@ def test_a_chunked_approval_is_411_and_approves_nothing(gate: Gate, shared_serve
 
 
 @pytest.mark.parametrize("length", ["-1", "+2", "x", "", " ", "2, 2", "9" * 30])
-def test_a_length_that_is_none_reaches_no_view(shared_server: LiveServer, length: str) -> None:
+def test_an_invalid_length_is_refused(shared_server: LiveServer, length: str) -> None:
     with connected(shared_server) as client:
         client.post("/api/v1/tokens/revoke", f"Content-Length: {length}", body=b"{}", length="")
         assert client.answer()[0] == 400
 
 
-def test_two_lengths_that_differ_reach_no_view(shared_server: LiveServer) -> None:
+def test_two_different_lengths_are_refused(shared_server: LiveServer) -> None:
     with connected(shared_server) as client:
         client.post("/api/v1/tokens/revoke", "Content-Length: 2", body=b"{}", length="3")
         assert client.answer()[0] == 400
 
 
-def test_http_2_is_not_spoken(shared_server: LiveServer) -> None:
-    """Its bodies need no length."""
+def test_http_2_is_not_supported(shared_server: LiveServer) -> None:
+    """HTTP/2 allows bodies without a length."""
     with connected(shared_server) as client:
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
         with pytest.raises(ConnectionError):
             client.answer()
 
 
-def test_a_client_that_waits_for_100_continue_gets_it_or_the_refusal(shared_server: LiveServer) -> None:
+def test_a_client_that_waits_for_100_continue_gets_it_or_an_error(shared_server: LiveServer) -> None:
     expect = ("Content-Type: application/json", "Expect: 100-continue")
     body = b'{"token": "a"}'
     with connected(shared_server) as client:
@@ -159,7 +159,7 @@ def test_a_client_that_waits_for_100_continue_gets_it_or_the_refusal(shared_serv
         assert client.answer()[0] == 404
 
 
-def test_a_body_cut_short_is_not_acted_upon(gate: Gate, shared_server: LiveServer) -> None:
+def test_an_incomplete_body_has_no_effect(gate: Gate, shared_server: LiveServer) -> None:
     agent = gate.agent(gate.developer())
     tokens = gate.tokens(agent, gate.person())
     form = f"client_id={agent.client_id}&client_secret={agent.client_secret}&token={tokens['accessToken']}".encode()
@@ -172,8 +172,8 @@ def test_a_body_cut_short_is_not_acted_upon(gate: Gate, shared_server: LiveServe
     assert gate.verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_clients_that_stall_do_not_take_all_threads(gate: Gate, shared_server: LiveServer) -> None:
-    """Eighty refused requests whose bodies never come, against four processes of eight threads."""
+def test_stalled_clients_do_not_block_all_threads(gate: Gate, shared_server: LiveServer) -> None:
+    """Send 80 refused requests without their bodies to four processes with eight threads each."""
     connections = [socket.create_connection(("127.0.0.1", shared_server.port), timeout=10) for _ in range(80)]
     try:
         for connection in connections:

@@ -1,4 +1,4 @@
-"""What is revoked is revoked for every verify that starts after the answer, whichever process answers it."""
+"""A revocation applies to every verify that starts after its response, in all processes."""
 
 import base64
 import secrets
@@ -18,7 +18,7 @@ LEAD_SECONDS = 0.4
 
 @dataclass
 class Scene:
-    """One live grant, and everything that can end it."""
+    """A live grant, with the objects needed to end it."""
 
     gate: Gate
     server: LiveServer
@@ -48,7 +48,7 @@ def suspend_agent(scene: Scene) -> None:
 
 
 def remove_scope(scene: Scene) -> None:
-    """Leave out on a later request what was live before."""
+    """Approve a later request without a scope that was live."""
     consent = scene.gate.initiate(scene.agent, ("email:read", "email:send"))
     scene.gate.approve(consent, scene.person, scopes=["email:send"])
 
@@ -63,7 +63,7 @@ def add_policy(scene: Scene) -> None:
 
 
 def administer(scene: Scene, model: str, service: str, row: str) -> None:
-    """Call an administrator's service `package.function(actor, row, reason)` in a process of its own."""
+    """Call an administrator's service `package.function(actor, row, reason)` in another process."""
     (app, name), (package, function) = model.split("."), service.split(".")
     scene.server.manage(
         "shell",
@@ -86,7 +86,7 @@ def suspend_organization(scene: Scene) -> None:
     administer(scene, "developers.Organization", "developers.suspend_organization", scene.developer.organization_id)
 
 
-WAYS: dict[str, tuple[Callable[[Scene], None], str]] = {
+REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "token": (revoke_token, "token_revoked"),
     "refresh token": (revoke_refresh_token, "token_revoked"),
     "consent": (revoke_consent, "consent_revoked"),
@@ -107,12 +107,12 @@ def scene(gate: Gate, shared_server: LiveServer) -> Scene:
     return Scene(gate, shared_server, developer, agent, person, gate.tokens(agent, person))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_no_verify_that_started_after_the_answer_is_allowed(scene: Scene, way: str) -> None:
-    assert_linearizable(scene, scene.tokens["accessToken"], *WAYS[way])
+@pytest.mark.parametrize("way", REVOCATIONS)
+def test_no_verify_that_starts_after_the_response_is_allowed(scene: Scene, way: str) -> None:
+    assert_linearizable(scene, scene.tokens["accessToken"], *REVOCATIONS[way])
 
 
-def test_suspending_a_service_s_organization_counts_at_once_for_a_foreign_agent(scene: Scene) -> None:
+def test_suspending_a_services_organization_applies_at_once_to_other_organizations_agents(scene: Scene) -> None:
     gate, resource = scene.gate, f"https://{secrets.token_hex(8)}.example/api"
     body = {"name": "Mail", "identifier": resource, "scopes": ["email:read"]}
     server = expect(201, gate.post("/resource-servers", body, **scene.developer.headers))
@@ -131,7 +131,7 @@ def test_suspending_a_service_s_organization_counts_at_once_for_a_foreign_agent(
 
 
 def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None], reason: str, **headers: str) -> None:
-    """Verify in many threads while it is revoked; no verify that began after the answer may be allowed."""
+    """Verify in many threads during the revocation. No verify that began after its response may be allowed."""
     body = {"token": token, "requiredScopes": ["email:read"]}
     done = threading.Event()
     seen: list[tuple[float, Json]] = []
@@ -147,20 +147,20 @@ def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None
     try:
         time.sleep(LEAD_SECONDS)
         revoke(scene)
-        answered = time.monotonic()
+        responded = time.monotonic()
         time.sleep(LEAD_SECONDS)
     finally:
         done.set()
         for verifier in verifiers:
             verifier.join()
 
-    after = [decision for began, decision in seen if began > answered]
-    assert any(decision["allowed"] for began, decision in seen if began < answered)
+    after = [decision for began, decision in seen if began > responded]
+    assert any(decision["allowed"] for began, decision in seen if began < responded)
     assert len(after) >= VERIFIERS
     assert {(decision["allowed"], decision.get("reason")) for decision in after} == {(False, reason)}
 
 
-def test_disabling_a_policy_counts_for_the_next_verify_as_well(scene: Scene) -> None:
+def test_disabling_a_policy_applies_to_the_next_verify(scene: Scene) -> None:
     policy = scene.gate.policy(scene.developer, "action_blocklist", actions=["email:read"])
     token = scene.tokens["accessToken"]
     for enabled, allowed in ((False, True), (True, False), (False, True)):
@@ -169,7 +169,7 @@ def test_disabling_a_policy_counts_for_the_next_verify_as_well(scene: Scene) -> 
         assert {scene.gate.verify(token)["allowed"] for _ in range(8)} == {allowed}
 
 
-def test_revoking_one_consent_leaves_the_other_agent_s_alone(scene: Scene) -> None:
+def test_revoking_a_consent_does_not_affect_another_agent(scene: Scene) -> None:
     other = scene.gate.tokens(scene.gate.agent(scene.developer), scene.person)
 
     revoke_consent(scene)
@@ -178,11 +178,11 @@ def test_revoking_one_consent_leaves_the_other_agent_s_alone(scene: Scene) -> No
     assert scene.gate.verify(scene.tokens["accessToken"])["reason"] == "consent_revoked"
 
 
-def test_an_unknown_token_is_revoked_too(gate: Gate) -> None:
+def test_revoking_an_unknown_token_succeeds(gate: Gate) -> None:
     assert expect(200, gate.post("/tokens/revoke", {"token": "never-issued"})) == {"revoked": True}
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("round_", range(20))
-def test_revocation_holds_time_after_time(scene: Scene, round_: int) -> None:
-    test_no_verify_that_started_after_the_answer_is_allowed(scene, ("token", "consent", "policy")[round_ % 3])
+def test_repeated_revocations_apply_at_once(scene: Scene, round_: int) -> None:
+    test_no_verify_that_starts_after_the_response_is_allowed(scene, ("token", "consent", "policy")[round_ % 3])

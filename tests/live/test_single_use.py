@@ -1,4 +1,4 @@
-"""What works once works once, however many ask at the same moment and whichever process answers."""
+"""Codes, refresh tokens and decisions can be used once, even by parallel requests to several processes."""
 
 from collections import Counter
 
@@ -9,15 +9,15 @@ from tests.live.server import LiveServer
 
 
 def outcomes(responses: list[httpx.Response]) -> Counter[str]:
-    """Count the answers: "200" or the problem's code."""
+    """Count the responses by "200" or the code of the problem."""
     return Counter("200" if answer.status_code == 200 else code_of(answer) for answer in responses)
 
 
-def the_one_success(responses: list[httpx.Response]) -> Json:
+def only_success(responses: list[httpx.Response]) -> Json:
     return next(dict(answer.json()) for answer in responses if answer.status_code == 200)
 
 
-def test_of_100_parallel_exchanges_of_one_code_one_succeeds(gate: Gate, shared_server: LiveServer) -> None:
+def test_one_of_100_parallel_exchanges_of_a_code_succeeds(gate: Gate, shared_server: LiveServer) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     code = gate.code(agent, person)
     families = shared_server.database.count("tokens_tokenfamily")
@@ -26,12 +26,12 @@ def test_of_100_parallel_exchanges_of_one_code_one_succeeds(gate: Gate, shared_s
 
     assert outcomes(answers) == {"200": 1, "invalid_grant": 99}
     assert shared_server.database.count("tokens_tokenfamily") == families + 1
-    tokens = the_one_success(answers)
+    tokens = only_success(answers)
     assert gate.verify(tokens["accessToken"])["reason"] == "token_revoked", "a replay ends what was issued"
     assert code_of(gate.refresh(agent, tokens["refreshToken"])) == "invalid_grant"
 
 
-def test_a_replayed_code_ends_what_it_had_issued(gate: Gate) -> None:
+def test_replaying_a_code_ends_the_tokens_issued_for_it(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     code = gate.code(agent, person)
     tokens = expect(200, gate.exchange(agent, code))
@@ -45,7 +45,7 @@ def test_a_replayed_code_ends_what_it_had_issued(gate: Gate) -> None:
     assert code_of(gate.refresh(agent, renewed["refreshToken"])) == "invalid_grant"
 
 
-def test_a_foreign_agent_with_the_code_gets_nothing_and_ends_nothing(gate: Gate) -> None:
+def test_another_agent_with_the_code_gets_nothing_and_ends_nothing(gate: Gate) -> None:
     developer, person = gate.developer(), gate.person()
     agent, thief = gate.agent(developer), gate.agent(gate.developer())
     code = gate.code(agent, person)
@@ -54,7 +54,7 @@ def test_a_foreign_agent_with_the_code_gets_nothing_and_ends_nothing(gate: Gate)
     assert gate.exchange(agent, code).status_code == 200
 
 
-def test_of_100_parallel_uses_of_a_refresh_token_one_succeeds_and_the_family_dies(gate: Gate) -> None:
+def test_at_most_one_of_100_parallel_refreshes_succeeds_and_the_family_ends(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     first = gate.tokens(agent, person)
 
@@ -68,7 +68,7 @@ def test_of_100_parallel_uses_of_a_refresh_token_one_succeeds_and_the_family_die
         assert code_of(gate.refresh(agent, pair["refreshToken"])) == "invalid_grant"
 
 
-def test_100_refreshes_with_one_idempotency_key_get_one_answer(gate: Gate) -> None:
+def test_100_refreshes_with_the_same_idempotency_key_get_the_same_response(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     refresh_token = gate.tokens(agent, person)["refreshToken"]
 
@@ -79,7 +79,7 @@ def test_100_refreshes_with_one_idempotency_key_get_one_answer(gate: Gate) -> No
     assert gate.verify(answers[0].json()["accessToken"])["allowed"] is True
 
 
-def test_an_idempotency_key_does_not_serve_another_body(gate: Gate) -> None:
+def test_an_idempotency_key_cannot_be_reused_for_another_body(gate: Gate) -> None:
     developer = gate.developer()
     body = {"name": "One", "redirectUris": ["https://one.example/cb"], "allowedScopes": ["email:read"]}
     headers = {**developer.headers, "Idempotency_Key": "make-one"}
@@ -91,7 +91,7 @@ def test_an_idempotency_key_does_not_serve_another_body(gate: Gate) -> None:
     assert (other.status_code, code_of(other)) == (409, "idempotency_key_reused")
 
 
-def test_approving_against_denying_has_one_outcome(gate: Gate) -> None:
+def test_parallel_approvals_and_denials_have_one_outcome(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     consent_id = gate.initiate(agent)
     verbs = ("approve", "deny")
@@ -99,12 +99,12 @@ def test_approving_against_denying_has_one_outcome(gate: Gate) -> None:
     answers = race(40, lambda number: gate.post(f"/consent/{consent_id}/{verbs[number % 2]}", **person.headers))
 
     assert outcomes(answers) == {"200": 1, "consent_already_decided": 39}
-    outcome = the_one_success(answers)["status"]
+    outcome = only_success(answers)["status"]
     seen = expect(200, gate.get("/users/me/consents", **person.headers))["items"]
     assert [item["status"] for item in seen if item["id"] == consent_id] == [outcome]
 
 
-def test_parallel_approvals_of_as_many_requests_leave_one_live_consent(gate: Gate) -> None:
+def test_parallel_approvals_of_many_requests_leave_one_live_consent(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     first = gate.tokens(agent, person, ("email:read",))
     pending = [gate.initiate(agent, (("email:send", "calendar:read")[number % 2],)) for number in range(16)]
@@ -124,7 +124,7 @@ def test_parallel_approvals_of_as_many_requests_leave_one_live_consent(gate: Gat
         assert gate.verify(token["accessToken"])["reason"] == "consent_revoked"
 
 
-def test_refresh_against_revoke_leaves_nothing_alive(gate: Gate) -> None:
+def test_refreshing_during_a_revocation_leaves_no_live_token(gate: Gate) -> None:
     agent, person = gate.agent(gate.developer()), gate.person()
     first = gate.tokens(agent, person)
 

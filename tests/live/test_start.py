@@ -1,4 +1,4 @@
-"""What server and worker say when they start on a database, on both stores."""
+"""Messages of the server and the worker when they start, on both stores."""
 
 import subprocess
 import sys
@@ -28,14 +28,14 @@ def unmigrated(live_store: str, servers: Servers, tmp_path: Path) -> Database:
 
 
 def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a process that is expected to end by itself."""
+    """Run a process that must end by itself."""
     command = [sys.executable, "-m", f"agentgate.{process}"]
     environment = full({**environment, "API_PORT": str(free_port())})
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_nothing_starts_before_migrations(process: str, unmigrated: Database) -> None:
+def test_nothing_starts_without_migrations(process: str, unmigrated: Database) -> None:
     ended = start(process, unmigrated.environment)
 
     assert ended.returncode == 1
@@ -45,7 +45,9 @@ def test_nothing_starts_before_migrations(process: str, unmigrated: Database) ->
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_one_missing_migration_is_enough(process: str, live_store: str, databases: Databases, servers: Servers) -> None:
+def test_a_single_missing_migration_stops_the_start(
+    process: str, live_store: str, databases: Databases, servers: Servers
+) -> None:
     database = new_database(live_store, databases, servers)
     manage(database.environment, "migrate", "sessions", "zero", "--verbosity", "0")
 
@@ -53,7 +55,7 @@ def test_one_missing_migration_is_enough(process: str, live_store: str, database
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_unsafe_settings_stop_server_and_worker_alike(
+def test_unsafe_settings_stop_server_and_worker(
     process: str, live_store: str, databases: Databases, servers: Servers
 ) -> None:
     database = new_database(live_store, databases, servers)
@@ -66,8 +68,8 @@ def test_unsafe_settings_stop_server_and_worker_alike(
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_a_database_that_does_not_answer_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
-    """The server must answer 503 then, and come back by itself."""
+def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
+    """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
     environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
     command = [sys.executable, "-m", f"agentgate.{process}"]
@@ -86,13 +88,13 @@ def test_a_database_that_does_not_answer_is_logged_and_does_not_stop_the_start(p
     assert OTHER_SECRET not in text
 
 
-def test_the_server_says_where_it_listens(start_server: Callable[..., LiveServer]) -> None:
+def test_the_server_logs_its_address(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(processes=1, API_URL="http://localhost:8000")
 
     assert f"Listening on {server.url}. Public URL (API_URL): http://localhost:8000" in server.log_text()
 
 
-def test_keys_that_do_not_open_are_logged_until_there_is_one_that_does(
+def test_keys_that_cannot_be_decrypted_are_logged_until_there_is_a_new_one(
     start_server: Callable[..., LiveServer],
 ) -> None:
     server = start_server(processes=1)
@@ -110,5 +112,5 @@ def test_keys_that_do_not_open_are_logged_until_there_is_one_that_does(
 
 
 def keys(server: LiveServer) -> None:
-    """Ask for the published keys, which makes one if none opens."""
+    """Get the published keys. This creates one if none can be decrypted."""
     assert httpx.get(f"{server.url}/oauth/jwks", timeout=10).json()["keys"]

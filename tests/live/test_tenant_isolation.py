@@ -1,4 +1,4 @@
-"""What belongs to somebody else answers exactly like what does not exist, on every verb."""
+"""Objects of other tenants and users get the same response as objects that do not exist, for every method."""
 
 import re
 import secrets
@@ -25,7 +25,7 @@ HEADERS = ("allow", "cache-control", "content-type", "vary", "www-authenticate")
 
 @dataclass
 class World:
-    """Two organizations and two people, each with one of everything."""
+    """An organization and a user with one object of each kind, and another organization and user."""
 
     gate: Gate
     developer: Developer
@@ -55,8 +55,8 @@ def world(gate: Gate) -> World:
     )
 
 
-def random_like(identifier: str) -> str:
-    """Return an id of the same shape that was never given out; its time is now, as the real one's is."""
+def random_id_like(identifier: str) -> str:
+    """Return a random id of the same form. Like the real one, it contains the current time."""
     prefix, _, body = identifier.partition("_")
     if re.fullmatch("[0-9a-f]+", body):
         stamp = f"{int(time.time() * 1000):012x}"
@@ -65,16 +65,16 @@ def random_like(identifier: str) -> str:
 
 
 def trace(answer: httpx.Response, *identifiers: str) -> tuple[Any, ...]:
-    """Return all that a caller can tell two answers apart by, save the request's own id and the path's."""
+    """Return everything by which a caller could distinguish two responses, without the ids of request and object."""
     text = re.sub(r'"requestId": ?"[^"]*"', "", answer.text)
     for identifier in identifiers:
         text = text.replace(identifier, "<id>")
     return answer.status_code, text, tuple(answer.headers.get(name) for name in HEADERS)
 
 
-def assert_like_absent(gate: Gate, template: str, theirs: str, headers: dict[str, str]) -> None:
-    """Compare every verb and several bodies on somebody else's id with a random id."""
-    absent = random_like(theirs)
+def assert_not_found(gate: Gate, template: str, theirs: str, headers: dict[str, str]) -> None:
+    """Compare another owner's id with a random id, for every method and several bodies."""
+    absent = random_id_like(theirs)
     for verb in VERBS:
         for body in BODIES if verb in ("POST", "PUT", "PATCH") else (None,):
             found = gate.call(verb, template.format(theirs), body, **headers)
@@ -89,20 +89,20 @@ DEVELOPER_PATHS = ("/agents/{}", "/agents/{}/rotate-secret")
 
 
 @pytest.mark.parametrize("template", DEVELOPER_PATHS)
-def test_another_organization_s_agent_is_absent(world: World, template: str) -> None:
+def test_another_organizations_agent_is_not_found(world: World, template: str) -> None:
     for identifier in (world.agent.id, world.agent.client_id):
-        assert_like_absent(world.gate, template, identifier, world.stranger.headers)
+        assert_not_found(world.gate, template, identifier, world.stranger.headers)
     assert expect(200, world.gate.get(f"/agents/{world.agent.id}", **world.developer.headers))["status"] == "active"
 
 
-def test_another_organization_s_policy_is_absent(world: World) -> None:
-    assert_like_absent(world.gate, "/policies/{}", world.policy, world.stranger.headers)
+def test_another_organizations_policy_is_not_found(world: World) -> None:
+    assert_not_found(world.gate, "/policies/{}", world.policy, world.stranger.headers)
     assert expect(200, world.gate.get(f"/policies/{world.policy}", **world.developer.headers))["enabled"] is True
 
 
-def test_a_policy_for_another_organization_s_agent_is_refused_like_for_a_random_one(world: World) -> None:
+def test_a_policy_for_another_organizations_agent_gets_the_same_error_as_for_an_unknown_one(world: World) -> None:
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:read"]}}]
-    absent = random_like(world.agent.id)
+    absent = random_id_like(world.agent.id)
     bodies = [{"name": "x", "agentId": agent_id, "rules": rules} for agent_id in (world.agent.id, absent)]
     answers = [world.gate.post("/policies", body, **world.stranger.headers) for body in bodies]
     assert trace(answers[0], world.agent.id) == trace(answers[1], absent)
@@ -111,34 +111,34 @@ def test_a_policy_for_another_organization_s_agent_is_refused_like_for_a_random_
 
 
 @pytest.mark.parametrize("template", ["/users/{}/consents", "/users/{}/audit-logs"])
-def test_another_person_is_absent(world: World, template: str) -> None:
-    assert_like_absent(world.gate, template, world.person.id, world.neighbour.headers)
+def test_another_user_is_not_found(world: World, template: str) -> None:
+    assert_not_found(world.gate, template, world.person.id, world.neighbour.headers)
 
 
-def test_another_person_s_consent_cannot_be_revoked(world: World) -> None:
+def test_another_users_consent_cannot_be_revoked(world: World) -> None:
     granted = world.tokens["consentId"]
     for owner in ("me", world.neighbour.id, world.person.id):
         template = f"/users/{owner}/consents/{{}}/revoke"
-        assert_like_absent(world.gate, template, granted, world.neighbour.headers)
+        assert_not_found(world.gate, template, granted, world.neighbour.headers)
     assert world.gate.verify(world.tokens["accessToken"])["allowed"] is True
 
 
 @pytest.mark.parametrize("template", ["/consent/{}/approve", "/consent/{}/deny"])
-def test_a_request_meant_for_another_person_cannot_be_decided(world: World, template: str) -> None:
-    assert_like_absent(world.gate, template, world.pending, world.neighbour.headers)
+def test_a_request_for_another_user_cannot_be_decided(world: World, template: str) -> None:
+    assert_not_found(world.gate, template, world.pending, world.neighbour.headers)
     assert expect(200, world.gate.get(f"/consent/{world.pending}"))["status"] == "pending"
 
 
 @pytest.mark.parametrize("template", ["/consent/{}", "/consent/{}/approve", "/consent/{}/deny"])
-def test_a_decided_consent_is_absent_to_all_but_its_own(world: World, template: str) -> None:
+def test_a_decided_consent_is_found_only_by_its_user_and_organization(world: World, template: str) -> None:
     granted = world.tokens["consentId"]
     for headers in ({}, world.neighbour.headers, world.stranger.headers):
-        assert_like_absent(world.gate, template, granted, headers)
+        assert_not_found(world.gate, template, granted, headers)
     for headers in (world.person.headers, world.developer.headers):
         assert expect(200, world.gate.get(f"/consent/{granted}", **headers))["status"] == "approved"
 
 
-def test_another_organization_s_log_stays_shut(world: World) -> None:
+def test_another_organizations_log_is_hidden(world: World) -> None:
     gate = world.gate
     seen = list(gate.entries(world.stranger))
     theirs = {entry["id"] for entry in gate.entries(world.developer)}
@@ -148,21 +148,21 @@ def test_another_organization_s_log_stays_shut(world: World) -> None:
         assert list(gate.entries(world.stranger, **{name: value})) == []
 
 
-def test_another_person_s_log_stays_shut(world: World) -> None:
+def test_another_users_log_is_hidden(world: World) -> None:
     gate = world.gate
     own = expect(200, gate.get("/users/me/audit-logs", **world.neighbour.headers))["items"]
     assert all(entry["userId"] in (None, world.neighbour.id) for entry in own)
     assert not any(entry["agentId"] == world.agent.id for entry in own)
 
 
-def test_lists_hold_only_what_is_one_s_own(world: World) -> None:
+def test_lists_contain_only_own_objects(world: World) -> None:
     gate = world.gate
     assert expect(200, gate.get("/agents", **world.stranger.headers))["items"] == []
     assert expect(200, gate.get("/policies", **world.stranger.headers))["items"] == []
     assert expect(200, gate.get("/users/me/consents", **world.neighbour.headers))["items"] == []
 
 
-def test_a_cursor_of_another_tenant_shows_nothing_of_theirs(world: World) -> None:
+def test_a_cursor_of_another_tenant_does_not_show_its_entries(world: World) -> None:
     gate, page = world.gate, "/audit?limit=1"
     cursor = expect(200, gate.get(page, **world.developer.headers))["nextCursor"]
     answer = gate.get(f"{page}&cursor={cursor}", **world.stranger.headers)
@@ -171,33 +171,33 @@ def test_a_cursor_of_another_tenant_shows_nothing_of_theirs(world: World) -> Non
         assert entry["agentId"] != world.agent.id
 
 
-def test_another_agent_s_refresh_token_is_like_a_random_one(world: World) -> None:
+def test_another_agents_refresh_token_gets_the_same_error_as_an_unknown_one(world: World) -> None:
     gate, thief = world.gate, world.gate.agent(world.stranger)
     refresh_token = world.tokens["refreshToken"]
-    answers = [gate.refresh(thief, token) for token in (refresh_token, random_like(refresh_token))]
+    answers = [gate.refresh(thief, token) for token in (refresh_token, random_id_like(refresh_token))]
     assert trace(answers[0]) == trace(answers[1])
     assert code_of(answers[0]) == "invalid_grant"
-    assert gate.refresh(world.agent, refresh_token).status_code == 200, "and the theft ended nothing"
+    assert gate.refresh(world.agent, refresh_token).status_code == 200, "the other agent's attempt ends nothing"
 
 
-def test_another_agent_s_credentials_do_not_revoke(world: World) -> None:
+def test_another_agents_credentials_cannot_revoke(world: World) -> None:
     gate, thief = world.gate, world.gate.agent(world.stranger)
     body = {"token": world.tokens["refreshToken"], **thief.credentials}
     assert expect(200, gate.post("/tokens/revoke", body)) == {"revoked": True}
     assert gate.verify(world.tokens["accessToken"])["allowed"] is True
 
 
-def test_an_unknown_client_is_like_a_wrong_secret(world: World) -> None:
+def test_an_unknown_client_gets_the_same_error_as_a_wrong_secret(world: World) -> None:
     gate = world.gate
-    wrong = Agent(world.agent.id, world.agent.client_id, random_like(world.agent.client_secret))
-    unknown = Agent("", random_like(world.agent.client_id), wrong.client_secret)
+    wrong = Agent(world.agent.id, world.agent.client_id, random_id_like(world.agent.client_secret))
+    unknown = Agent("", random_id_like(world.agent.client_id), wrong.client_secret)
     for call in (lambda agent: gate.exchange(agent, "x"), lambda agent: gate.refresh(agent, "x")):
         answers = [call(wrong), call(unknown)]
         assert trace(answers[0]) == trace(answers[1])
         assert (answers[0].status_code, code_of(answers[0])) == (401, "invalid_client")
 
 
-def test_a_body_s_id_does_not_beat_the_path_s(world: World) -> None:
+def test_an_id_in_the_body_is_refused(world: World) -> None:
     own = world.gate.agent(world.stranger)
     body = {"id": world.agent.id, "name": "mine"}
     answer = world.gate.call("PATCH", f"/agents/{own.id}", body, **world.stranger.headers)
@@ -206,7 +206,7 @@ def test_a_body_s_id_does_not_beat_the_path_s(world: World) -> None:
     assert theirs["name"] == "SmartMail"
 
 
-def test_a_developer_s_key_is_no_person_and_a_person_s_session_no_developer(world: World) -> None:
+def test_api_keys_and_user_sessions_are_not_interchangeable(world: World) -> None:
     gate = world.gate
     assert gate.get("/agents", **world.person.headers).status_code in (401, 403)
     assert gate.get("/audit", **world.person.headers).status_code in (401, 403)
@@ -215,9 +215,9 @@ def test_a_developer_s_key_is_no_person_and_a_person_s_session_no_developer(worl
     assert world.tokens["consentId"] not in own.text
 
 
-def test_initiate_says_nothing_about_users(world: World) -> None:
+def test_initiate_does_not_reveal_users(world: World) -> None:
     answers = []
-    for hint in (world.person.id, random_like(world.person.id)):
+    for hint in (world.person.id, random_id_like(world.person.id)):
         body = {
             "clientId": world.agent.client_id,
             "requestedScopes": ["email:read"],

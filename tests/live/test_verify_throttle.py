@@ -1,4 +1,4 @@
-"""The limit on anonymous verifies, over several processes, with Redis and while it is away."""
+"""The throttle of anonymous verify requests over several processes, with and without Redis."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,17 +7,17 @@ from tests.live.gate import Gate, race
 from tests.live.server import LiveServer
 from tests.servers import free_port
 
-ASK = {"token": "x", "requiredScopes": ["email:read"]}
+BODY = {"token": "x", "requiredScopes": ["email:read"]}
 LIMIT, PROCESSES, CALLS = 50, 2, 200
 
 
 def statuses(gate: Gate) -> Counter[int]:
-    """Return how often each status was answered to so many calls at once."""
-    answers = race(20, lambda _: [gate.post("/tokens/verify", ASK).status_code for _ in range(CALLS // 20)])
+    """Send `CALLS` parallel requests and count the responses by status."""
+    answers = race(20, lambda _: [gate.post("/tokens/verify", BODY).status_code for _ in range(CALLS // 20)])
     return Counter(status for each in answers for status in each)
 
 
-def test_the_limit_holds_over_all_processes(start_server: Callable[..., LiveServer], live_store: str) -> None:
+def test_the_limit_applies_to_all_processes_together(start_server: Callable[..., LiveServer], live_store: str) -> None:
     processes = PROCESSES if live_store == "postgresql" else 1
     server = start_server(processes=processes, THROTTLE_VERIFY=f"{LIMIT}/hour")
     answers = statuses(Gate(server.url))
@@ -27,7 +27,7 @@ def test_the_limit_holds_over_all_processes(start_server: Callable[..., LiveServ
     assert LIMIT <= answers[200] <= most
 
 
-def test_while_redis_is_away_every_process_counts_and_none_fails(start_server: Callable[..., LiveServer]) -> None:
+def test_without_redis_each_process_counts_by_itself(start_server: Callable[..., LiveServer]) -> None:
     away = f"redis://127.0.0.1:{free_port()}/0"
     server = start_server(processes=PROCESSES, THROTTLE_VERIFY=f"{LIMIT}/hour", REDIS_URL=away)
     answers = statuses(Gate(server.url))

@@ -1,4 +1,4 @@
-"""The worker runs the tasks that it is sent, with and without Valkey."""
+"""The worker runs the tasks that are sent to it, with and without Valkey."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ from tests.live.server import ROOT, Database, Databases, full, manage
 from tests.servers import die_with_parent
 
 SWEEP = "from consent.tasks import sweep_consents; sweep_consents.delay()"
-MAKE_ONE = """
+CREATE_EXPIRED_CONSENT = """
 from datetime import timedelta
 from django.utils import timezone
 from tests.world import ask, make_agent, make_developer
@@ -32,7 +32,7 @@ def database(live_store: str, databases: Databases, servers: Servers, tmp_path: 
 
 @pytest.fixture
 def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
-    """Run a worker; return its log."""
+    """Run a worker and yield its log."""
     log = tmp_path / "worker.log"
     command = [sys.executable, "-m", "agentgate.worker"]
     with log.open("wb") as output:
@@ -44,8 +44,8 @@ def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
     process.wait(30)
 
 
-def test_a_sweep_that_is_asked_for_is_done(database: Database, worker: Path) -> None:
-    manage(database.environment, "shell", "-c", MAKE_ONE)
+def test_the_worker_runs_a_sweep(database: Database, worker: Path) -> None:
+    manage(database.environment, "shell", "-c", CREATE_EXPIRED_CONSENT)
     manage(database.environment, "shell", "-c", SWEEP)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline and not database.count("consent_consent", "status = 'expired'"):
