@@ -1,4 +1,4 @@
-"""What all tests share: the servers of the run, its database, mails, and what keeps one test from the next."""
+"""Fixtures of all tests: servers, the database and mails, and the isolation of tests from each other."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ LIVE_FOLDERS = ("demo", "live", "sdk")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts servers of its own: such tests choose their store themselves."""
+    """Mark tests that start their own servers, because they choose their store themselves."""
     for item in items:
         if item.path.relative_to(HERE).parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else a folder."""
+    """Return the group for `--dist loadgroup`: tests that share a server, or a folder, run in one process."""
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     return str(parameters.get("live_store", item.path.parent.relative_to(HERE)))
 
@@ -40,7 +40,7 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
-    """Keep SQLite's test database in a file: in memory, racing threads would share one connection's locks."""
+    """Use a file for SQLite's test database, because threads that share one in memory also share its locks."""
     database = settings.DATABASES["default"]
     if database["ENGINE"].endswith("sqlite3"):
         database.setdefault("TEST", {})["NAME"] = str(servers.folder / "tests.db")
@@ -48,20 +48,20 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(scope="session", autouse=True)
 def _patient_cache() -> None:
-    """Wait longer for Valkey's answer: a busy machine must not change what a test counts."""
+    """Wait longer for Valkey, so that a busy machine does not change what a test counts."""
     if settings.REDIS_URL:
         settings.CACHES["default"]["OPTIONS"] |= {"SOCKET_TIMEOUT": 10, "SOCKET_CONNECT_TIMEOUT": 10}
 
 
 @pytest.fixture
 def store(pytestconfig: pytest.Config) -> str:
-    """Name the database under the tests of this process."""
+    """Return the database of the tests in this process, "sqlite" or "postgresql"."""
     return str(pytestconfig.getoption("--store"))
 
 
 @pytest.fixture
 def mails(mailoutbox: list[object], monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Return the mails sent so far; what waits for a commit is sent at once."""
+    """Return the mails sent so far. Mails that wait for a commit are sent at once."""
     monkeypatch.setattr(transaction, "on_commit", lambda work, using=None, robust=False: work())
     return mailoutbox
 
@@ -76,7 +76,7 @@ def _empty_cache() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _flushable_log() -> Iterator[None]:
-    """Let the flush between transactional tests empty the log: as the tables' owner it lifts the triggers meanwhile."""
+    """Remove the triggers of the log during the flush between transactional tests."""
 
     def run(statements: Sequence[str]) -> None:
         with connection.cursor() as cursor:
@@ -96,7 +96,7 @@ def _flushable_log() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _cheap_passwords() -> Iterator[None]:
-    """Keep Argon2id and lower its cost: at its real cost two passwords a test would take most of the run."""
+    """Lower the cost of Argon2id, because hashing passwords would otherwise take most of the run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Argon2PasswordHasher, "time_cost", 1)
         patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
@@ -106,7 +106,7 @@ def _cheap_passwords() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_files_read_once() -> Iterator[None]:
-    """Let all test clients share WhiteNoise's index: each client builds the middleware, which reads every file."""
+    """Let all test clients share WhiteNoise's index, because otherwise each client reads every static file."""
     index: dict[str, object] = {}
 
     def add_files_from_finders(self: WhiteNoiseMiddleware) -> None:

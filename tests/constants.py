@@ -1,4 +1,4 @@
-"""What tests through the services and black-box tests share. Nothing here knows the code under test."""
+"""Constants of all tests, including those over HTTP. This module imports none of the code under test."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""`compose.yaml` and the `Dockerfile`, read: their services, variables, labels and health checks."""
+"""The services, variables, labels and health checks of `compose.yaml` and the `Dockerfile`."""
 
 import json
 import re
@@ -22,7 +22,7 @@ ENVIRONMENT = _environment()
 
 
 def health_check(service: str) -> list[str]:
-    """Return the command that says whether the service is healthy: compose's, else the image's own."""
+    """Return the health check command of the service: from `compose.yaml`, otherwise from the image."""
     own = COMPOSE["services"][service].get("healthcheck")
     if own:
         return list(own["test"][1:])
@@ -32,7 +32,7 @@ def health_check(service: str) -> list[str]:
 
 
 def seconds(duration: str) -> int:
-    """Return a duration of compose's such as `1m30s` in seconds."""
+    """Return a duration of `compose.yaml`, such as `1m30s`, in seconds."""
     found = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", duration)
     assert found, duration
     return int(found[1] or 0) * 60 + int(found[2] or 0)

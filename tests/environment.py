@@ -1,7 +1,7 @@
-"""The environment of all tests: SQLite, or with `--store=postgresql` a real PostgreSQL and Valkey.
+"""The environment of all tests: SQLite or, with `--store=postgresql`, PostgreSQL and Valkey.
 
-pyproject.toml loads this plugin by `-p`, in pytest-xdist's workers too, so that it runs before pytest-django reads
-the settings. Whatever imports models can therefore be imported at the top of a test module.
+pyproject.toml loads this plugin with `-p`, also in the workers of pytest-xdist, so that it runs before pytest-django
+reads the settings. Test modules can therefore import models at the top.
 """
 
 import os
@@ -25,7 +25,7 @@ SECRETS = {
 
 
 class Servers:
-    """What this process has started; each server comes up when it is first asked for."""
+    """The servers of this process. Each is started when it is first used."""
 
     @cached_property
     def postgres(self) -> Postgres:
@@ -68,7 +68,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
-    """Set the environment; nothing of the caller's own configuration may leak in."""
+    """Set the environment, and remove the caller's own configuration from it."""
     servers = early_config.stash[SERVERS] = Servers()
     early_config.add_cleanup(servers.stop)
     for name in list(os.environ):

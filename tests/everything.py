@@ -1,4 +1,4 @@
-"""Run every test and end with one summary: `./dev test` without arguments."""
+"""Run all tests and print a summary. `./dev test` without arguments runs this module."""
 
 import json
 import subprocess
@@ -16,7 +16,7 @@ IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
     "SQLite": ["-m", IN_PROCESS],
     "PostgreSQL and Valkey": ["-m", IN_PROCESS, "--store=postgresql"],
-    # These start servers of their own, on both databases; tests that share a server run in one process.
+    # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": ["-m", "(live or browser) and not soak", "--dist", "loadgroup"],
 }
 

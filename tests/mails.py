@@ -1,4 +1,4 @@
-"""What mails bring: codes to type and links to open."""
+"""Find codes and links in mails."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ CODE = re.compile(r"^\s*([0-9A-Z]{5}-[0-9A-Z]{5})\s*$", re.M)
 
 
 def code_in(mail: Any) -> str:
-    """Return the code that the mail brings; fail when there is none."""
+    """Return the code in the mail. Fails if there is none."""
     found = CODE.search(mail.body)
     assert found, mail.body
     return found[1]

@@ -1,4 +1,4 @@
-"""A plugin that ends each run by saying what was left out, and writes the figures for `./dev test`."""
+"""A plugin that names the skipped tests at the end of a run, and stores the results for `./dev test`."""
 
 import json
 import re
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from tests.absent import INSTALL
+from tests.programs import INSTALL
 
 OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--results", help="JSON file for the number of tests per outcome and what to install")
+    parser.addoption("--results", help="JSON file to write the number of tests per outcome and the missing packages to")
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -27,13 +27,13 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 
 def left_out_line(left_out: Counter[str]) -> str:
-    """Return one line with the number of tests that did not run and the packages that they need."""
+    """Return a line with the number of tests that were skipped and the packages that they need."""
     needed = ", ".join(f"{package} ({count})" for package, count in sorted(left_out.items()))
     return f"Left out: {left_out.total()} tests. To run them, install {needed}."
 
 
 def _to_install(report: pytest.TestReport) -> str:
-    """Return the package that a skipped test asks for, or an empty string."""
+    """Return the package that a skipped test needs, or an empty string."""
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
     found = re.fullmatch(f"Skipped: {INSTALL}(.*)", reason)
     return found[1] if found else ""

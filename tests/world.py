@@ -1,4 +1,4 @@
-"""People, developers, agents, requests for consent, grants and resource servers, all made by the services."""
+"""Users, developers, agents, consents, grants and resource servers, all created by the services."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -44,13 +44,13 @@ def make_agent(developer: Developer, **fields: Any) -> Agent:
 
 
 def ask(agent: Agent, **fields: Any) -> Consent:
-    """Let the agent ask for consent."""
+    """Request consent for the agent."""
     fields = {"scopes": ["email:read", "email:send"], "redirect_uri": CALLBACK, **fields}
     return request_consent(actor=ANONYMOUS, agent=agent, request=ConsentRequest(**fields))
 
 
 def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
-    """Let the person allow it."""
+    """Approve the consent as the user."""
     return approve_consent(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from tests.absent import find_program
 from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Gate
 from tests.live.server import ROOT, Databases, LiveServer
+from tests.programs import find_program
 
 README = (ROOT / "README.md").read_text()
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.absent import find_program
 from tests.environment import Servers
 from tests.live.gate import Gate
 from tests.live.oauth.proxies import Setting
 from tests.live.oauth.services import running
 from tests.live.server import ROOT, LiveServer
+from tests.programs import find_program
 
 HOST = "gate.example.com"
 PAGE = ROOT / "docs" / "deployment.md"

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.absent import leave_out
 from tests.live.server import ROOT
+from tests.programs import skip_without
 
 PROGRAMS = Path(__file__).with_name("programs")
 FOLDER = ROOT / "var" / "node"
@@ -34,14 +34,14 @@ def install() -> Path:
     if node.exists() and all(module.exists() for module in modules):
         return node
     if shutil.which("npm") is None:
-        leave_out("npm")
+        skip_without("npm")
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     wanted = [f"{node_package()}@22", *(f"{name}@{version}" for name, version in PACKAGES.items())]
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *wanted]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode or not node.exists():
-        leave_out(f"the npm packages in {FOLDER.relative_to(ROOT)}: npm said {done.stderr[-300:]!r}")
+        skip_without(f"the npm packages in {FOLDER.relative_to(ROOT)}: npm said {done.stderr[-300:]!r}")
     return node
 
 

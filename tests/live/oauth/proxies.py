@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.absent import find_program, leave_out
 from tests.live.oauth.services import running
 from tests.live.server import ROOT
+from tests.programs import find_program, skip_without
 from tests.servers import free_port
 
 PAGE = ROOT / "docs" / "forward-auth.md"
@@ -59,7 +59,7 @@ class Setting:
         program = find_program("nginx-light", "nginx")
         headers_more = MODULES / "ngx_http_headers_more_filter_module.so"
         if not headers_more.exists():
-            leave_out("libnginx-mod-http-headers-more-filter")
+            skip_without("libnginx-mod-http-headers-more-filter")
         module = f"load_module {headers_more};"
         names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         temporary = " ".join(f"{name}_temp_path {self.folder}/{name};" for name in names)

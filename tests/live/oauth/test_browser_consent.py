@@ -8,8 +8,8 @@ from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from playwright.sync_api import Page, sync_playwright
 
-from tests.absent import find_chromium
 from tests.live.gate import PASSWORD, Gate, Person
+from tests.programs import find_chromium
 
 OPTIONS = ["--no-sandbox", "--disable-gpu"]
 pytestmark = pytest.mark.browser

@@ -1,4 +1,4 @@
-"""What to do about a program that this machine does not have."""
+"""Programs that tests need, and the packages that contain them."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ import pytest
 INSTALL = "install "
 
 
-def leave_out(package: str) -> NoReturn:
-    """Skip the test, naming the Debian package to install. In CI, which installs all of them, fail instead."""
+def skip_without(package: str) -> NoReturn:
+    """Skip the test and name the Debian package to install. In CI, where all are installed, fail instead."""
     reason = f"{INSTALL}{package}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
@@ -18,10 +18,10 @@ def leave_out(package: str) -> NoReturn:
 
 
 def find_program(package: str, *names: str) -> str:
-    """Return the path of the first of the programs that exists, in root's folders too; without one, skip the test."""
+    """Return the path of the first program that exists, also in root's folders. If none does, skip the test."""
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     found = (shutil.which(name, path=path) for name in names or (package,))
-    return next(filter(None, found), None) or leave_out(package)
+    return next(filter(None, found), None) or skip_without(package)
 
 
 def find_chromium() -> str:
