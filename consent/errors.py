@@ -23,7 +23,7 @@ class ConsentExpired(Gone):
 
 
 class OtherBrowser(Forbidden):
-    """The request was started in another browser. Whoever sent the link could receive the code there."""
+    """The request was started in another browser. The sender of the link could receive the code there."""
 
     code = "other_browser"
     title = "This request was started in another browser"

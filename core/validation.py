@@ -65,12 +65,12 @@ def explain(detail: ErrorDetails) -> str:
     return template.format(**facts) if template else detail["msg"]
 
 
-def wrong(message: str) -> PydanticCustomError:
+def invalid_value(message: str) -> PydanticCustomError:
     """Return an error for a field validator to raise."""
     return PydanticCustomError("wrong", "{message}", {"message": message})
 
 
-def wrong_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:
+def invalid_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:
     """Return an error for a model validator to raise, with a message per field."""
-    errors = [InitErrorDetails(type=wrong(message), loc=(name,), input=None) for name, message in messages]
+    errors = [InitErrorDetails(type=invalid_value(message), loc=(name,), input=None) for name, message in messages]
     return ValidationError.from_exception_data(model.__name__, errors)

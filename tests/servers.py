@@ -169,7 +169,10 @@ def installed_programs(folder: Path) -> Path:
 
 
 def unprivileged(folder: Path) -> dict[str, Any]:
-    """Return subprocess arguments to run as `nobody`, who gets `folder`, if we are root, whom PostgreSQL refuses."""
+    """Return arguments with which subprocess runs a program as `nobody`, who gets `folder`.
+
+    Empty unless we are root, which PostgreSQL refuses.
+    """
     if os.geteuid() != 0:
         return {}
     nobody = pwd.getpwnam("nobody")

@@ -17,7 +17,7 @@ def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> 
     """
     families = list(TokenFamily.objects.filter(consent=replaced).select_for_update(no_key=True).order_by("id"))
     for family in families:
-        gone = {scope for scope in family.scope.split() if scope not in replacement.granted_scopes}
+        removed = {scope for scope in family.scope.split() if scope not in replacement.granted_scopes}
         family.consent = replacement
-        family.removed_scopes = sorted({*family.removed_scopes, *gone})
+        family.removed_scopes = sorted({*family.removed_scopes, *removed})
     TokenFamily.objects.bulk_update(families, ["consent", "removed_scopes"])

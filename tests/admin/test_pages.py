@@ -155,10 +155,10 @@ def test_djangos_own_sign_in_form_does_not_work(world: World, client: Client) ->
 
 def test_guessing_an_administrators_password_is_throttled(world: World, client: Client, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = "3/minute"
-    door = "/accounts/login/?next=/admin/"
+    page = "/accounts/login/?next=/admin/"
     guesses = [*(f"wrong {n}" for n in range(4)), PASSWORD]
 
-    answers = [client.post(door, {"login": world.administrator.email, "password": guess}) for guess in guesses]
+    answers = [client.post(page, {"login": world.administrator.email, "password": guess}) for guess in guesses]
 
     assert "Too many attempts" not in answers[0].content.decode()
     assert "Too many attempts" in answers[-1].content.decode()

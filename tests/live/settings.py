@@ -1,8 +1,8 @@
-"""The settings with cheap passwords: the tests register a thousand accounts, and each hash costs 0.1 s of two cores."""
+"""Settings with cheap password hashes. The tests register about a thousand accounts, and a real hash takes 0.1 s."""
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
-from agentgate.settings import *  # noqa: F403 - the settings, with one changed
+from agentgate.settings import *  # noqa: F403 - all other settings stay
 
 
 class CheapArgon2(Argon2PasswordHasher):

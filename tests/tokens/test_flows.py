@@ -69,13 +69,13 @@ def test_a_replayed_code_ends_what_it_issued() -> None:
 
 def test_only_an_authenticated_client_is_told_that_a_code_was_replayed() -> None:
     grant = make_grant()
-    told = exchange(grant.agent, grant.code)
+    authenticated = exchange(grant.agent, grant.code)
     grant.agent.client_type = "public"
-    untold = exchange(grant.agent, grant.code)
+    public = exchange(grant.agent, grant.code)
 
-    assert told.code == untold.code == "invalid_grant"
-    assert "revoked" in told.detail
-    assert untold.detail == exchange(grant.agent, "no-such-code").detail
+    assert authenticated.code == public.code == "invalid_grant"
+    assert "revoked" in authenticated.detail
+    assert public.detail == exchange(grant.agent, "no-such-code").detail
 
 
 def test_another_clients_code_is_refused_and_stays_usable() -> None:

@@ -22,7 +22,7 @@ from pydantic_core.core_schema import literal_schema
 
 from core import clock
 from core.text import MAX_ECHO, nearest, plain_text
-from core.validation import wrong, wrong_fields
+from core.validation import invalid_fields, invalid_value
 
 # Control characters, line separators, and marks that make a name look like another (Unicode TR 36 section 3.4).
 UNPRINTABLE = r"\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff"
@@ -45,7 +45,7 @@ class RequestBody(BaseModel):
     def _refuse_unknown(cls, data: Any) -> Any:
         unknown = data.keys() - known_fields(cls) if isinstance(data, dict) else ()
         if unknown:
-            raise wrong_fields(cls, ((name, _suggest(name, cls)) for name in sorted(unknown)[:MAX_UNKNOWN]))
+            raise invalid_fields(cls, ((name, _suggest(name, cls)) for name in sorted(unknown)[:MAX_UNKNOWN]))
         return data
 
     def sent(self) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _suggest(name: str, model: type[BaseModel]) -> str:
 
 def _read_text(value: Any) -> Any:
     if isinstance(value, str) and "\0" in value:
-        raise wrong("Must not contain NUL characters.")
+        raise invalid_value("Must not contain NUL characters.")
     return value
 
 
@@ -97,14 +97,14 @@ def _read_blank_line(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if not PRINTABLE.fullmatch(value):
-        raise wrong("Must be one line without control or bidirectional formatting characters.")
+        raise invalid_value("Must be one line without control or bidirectional formatting characters.")
     return plain_text(value)
 
 
 def _read_line(value: Any) -> Any:
     shown = _read_blank_line(value)
     if value and shown == "":
-        raise wrong("Must contain a visible character.")
+        raise invalid_value("Must contain a visible character.")
     return shown
 
 
@@ -125,7 +125,7 @@ def _read_moment(value: Any) -> datetime:
             return moment
     except (ValueError, OverflowError):
         pass
-    raise wrong("Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.")
+    raise invalid_value("Must be an RFC 3339 time, such as 2026-01-31T12:00:00Z.")
 
 
 def _pattern(pattern: str) -> Any:

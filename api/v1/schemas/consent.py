@@ -14,7 +14,7 @@ from consent.models import Consent
 from consent.pkce import is_challenge
 from consent.selectors import last_uses_of
 from core import clock
-from core.validation import wrong, wrong_fields
+from core.validation import invalid_fields, invalid_value
 from resources.catalogue import read_snapshot
 
 MAX_SCOPES, MAX_SCOPE, MAX_URI, MAX_STATE, MAX_RESOURCES = 100, 200, 2000, 2000, 20
@@ -26,7 +26,7 @@ def _as_list(value: Any) -> Any:
 
 def _check_challenge(challenge: str) -> str:
     if not is_challenge(challenge):
-        raise wrong("Must be a SHA-256 digest in base64url, 43 characters (RFC 7636).")
+        raise invalid_value("Must be a SHA-256 digest in base64url, 43 characters (RFC 7636).")
     return challenge
 
 
@@ -58,7 +58,7 @@ class InitiateBody(ClientBody):
     @model_validator(mode="after")
     def _require_challenge(self) -> Self:
         if self.code_challenge_method and not self.code_challenge:
-            raise wrong_fields(type(self), [("codeChallenge", "Required with codeChallengeMethod.")])
+            raise invalid_fields(type(self), [("codeChallenge", "Required with codeChallengeMethod.")])
         return self
 
 

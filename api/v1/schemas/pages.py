@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from api.v1.schemas.base import Omittable, Out, Query, Text
 from core.http import page_after
-from core.validation import wrong
+from core.validation import invalid_value
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 ID = re.compile(r"[a-z]{3}_[0-9a-f]{32,64}")
@@ -27,7 +27,7 @@ def _read_cursor(cursor: str) -> str:
         last_id = ""
     # Several base64 strings decode to the same text. Accept only the canonical one.
     if not ID.fullmatch(last_id) or _encode(last_id) != cursor:
-        raise wrong("Must be the nextCursor of an earlier response.")
+        raise invalid_value("Must be the nextCursor of an earlier response.")
     return last_id
 
 

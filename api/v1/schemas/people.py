@@ -10,7 +10,7 @@ from accounts.addresses import normalize_email
 from api.v1.schemas.base import BlankLine, Line, Moment, Out, RequestBody, Text, WholeNumber
 from core.errors import Invalid
 from core.rotation import MAX_OVERLAP_SECONDS
-from core.validation import wrong
+from core.validation import invalid_value
 
 MAX_NAME, MAX_EMAIL, MIN_PASSWORD, MAX_PASSWORD = 200, 254, 8, 1000
 MAX_CODE = 40
@@ -20,14 +20,14 @@ def _normalize(address: Any) -> Any:
     try:
         return normalize_email(address) if isinstance(address, str) else address
     except Invalid as error:
-        raise wrong(error.detail) from error
+        raise invalid_value(error.detail) from error
 
 
 def _check_email(address: str) -> str:
     try:
         validate_email(address)
     except ValidationError as error:
-        raise wrong("Must be an email address, such as ada@example.com.") from error
+        raise invalid_value("Must be an email address, such as ada@example.com.") from error
     return address
 
 

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text
 from core.canonical import canonical_json
 from core.net import parse_address
-from core.validation import wrong
+from core.validation import invalid_value
 from decisions.requests import Decision, Reason
 from resources.custom_scopes import MAX_SCOPE_ID, SCOPE_ID
 from tokens.issuing import IssuedTokens
@@ -50,22 +50,22 @@ def _check_context(data: Any) -> Any:
         return data
     canonical = canonical_json(data)
     if len(canonical) > MAX_CONTEXT_BYTES:
-        raise wrong(f"Must be at most {MAX_CONTEXT_BYTES} bytes.")
+        raise invalid_value(f"Must be at most {MAX_CONTEXT_BYTES} bytes.")
     if b"\\u0000" in canonical:
-        raise wrong("Must not contain NUL characters.")
+        raise invalid_value("Must not contain NUL characters.")
     return data
 
 
 def _read_address(value: Any) -> str:
     address = parse_address(value) if isinstance(value, str) else None
     if address is None:
-        raise wrong("Must be an IPv4 or IPv6 address, without a zone or spaces.")
+        raise invalid_value("Must be an IPv4 or IPv6 address, without a zone or spaces.")
     return str(address)
 
 
 def _check_scope(value: Any) -> Any:
     if isinstance(value, str) and not SCOPE_ID.fullmatch(value):
-        raise wrong("Must be a scope id, such as email:read.")
+        raise invalid_value("Must be a scope id, such as email:read.")
     return value
 
 

@@ -128,7 +128,7 @@ def problems_on(tab, path: str, width: int) -> list[str]:
 
 
 def problems_in_both_schemes(tab, path: str, width: int) -> list[str]:
-    """Return what is wrong with the page in light, and with its colours in dark."""
+    """Return a sentence for each problem of the page in light mode, and of its colours in dark mode."""
     found = problems_on(tab, path, width)
     tab.page.emulate_media(color_scheme="dark", reduced_motion="reduce")  # else the colours are still changing
     found += [f"{path}, dark: {violation}" for violation in violations(tab, runOnly=["color-contrast"])]
