@@ -65,6 +65,7 @@ def test_an_update_changes_only_the_given_fields(developer: Api, policy: Json, c
         ({"name": "x"}, ["rules"]),
         ({"name": "x", "rules": {}}, ["rules"]),
         ({"name": "x", "rules": None}, ["rules"]),
+        ({"name": None, "rules": None}, ["name", "rules"]),
         ({"name": "x", "rules": [{"type": "mood"}]}, ["rules.0.config", "rules.0.type"]),
         ({"name": "x", "rules": [{**BLOCK, "extra": 1}]}, ["rules.0.extra"]),
         (

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from api.v1.schemas.base import Description, Line, Moment, Omittable, Out, RequestBody, Text
+from core.validation import invalid_value
 from policies.models import Policy
 from policies.rules import RULES, Rule
 from policies.rules.parsing import MAX_RULES
@@ -40,6 +41,12 @@ def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
     }
 
 
+def _refuse_null(value: Any) -> Any:
+    if value is None:
+        raise invalid_value("Must be a list of rules.")
+    return value
+
+
 # A list of `{"type", "config"}`. `policies.rules` validates it.
 Rules = Annotated[
     Any,
@@ -51,6 +58,7 @@ Rules = Annotated[
         }
     ),
 ]
+GivenRules = Annotated[Rules, BeforeValidator(_refuse_null)]
 Name = Annotated[Line, Field(max_length=MAX_NAME)]
 AgentId = Annotated[Text, Field(max_length=MAX_AGENT_ID)]
 
@@ -62,7 +70,7 @@ class NewPolicyBody(RequestBody):
     description: Description = ""
     agent_id: AgentId | None = None
     enabled: bool = True
-    rules: Rules
+    rules: GivenRules
 
 
 class UpdatePolicyBody(RequestBody):
@@ -72,7 +80,7 @@ class UpdatePolicyBody(RequestBody):
     description: Omittable[Description] = None
     agent_id: AgentId | None = None
     enabled: Omittable[bool] = None
-    rules: Rules = None
+    rules: GivenRules = None
 
 
 class PolicyOut(Out):
