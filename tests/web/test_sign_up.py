@@ -122,7 +122,7 @@ def test_sign_ups_and_guesses_are_throttled(client: Client, required: None, sett
     assert ["Too many attempts" in page for page in pages] == [False, False, True]
 
 
-def test_a_code_of_another_browser_cannot_be_confirmed(client: Client, required: None) -> None:
+def test_a_browser_that_has_not_signed_up_cannot_confirm(client: Client, required: None) -> None:
     start_registration(
         actor=ANONYMOUS, kind=PendingRegistration.Kind.BROWSER, user=new_user(email=ADA, password=PASSWORD)
     )
