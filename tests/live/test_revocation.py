@@ -5,6 +5,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,7 +14,8 @@ from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
 from tests.live.server import LiveServer
 
 VERIFIERS = 8
-LEAD_SECONDS = 0.4
+VERIFIES_AFTER = 5
+WAIT_SECONDS = 60
 
 
 @dataclass
@@ -133,31 +135,38 @@ def test_suspending_a_services_organization_applies_at_once_to_other_organizatio
 def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None], reason: str, **headers: str) -> None:
     """Verify in many threads during the revocation. No verify that began after its response may be allowed."""
     body = {"token": token, "requiredScopes": ["email:read"]}
-    done = threading.Event()
+    over = threading.Event()
     seen: list[tuple[float, Json]] = []
 
     def verify_in_a_loop() -> None:
-        while not done.is_set():
+        remaining = VERIFIES_AFTER
+        while remaining:
+            remaining -= over.is_set()
             began = time.monotonic()
             seen.append((began, expect(200, scene.gate.post("/tokens/verify", body, **headers))))
 
-    verifiers = [threading.Thread(target=verify_in_a_loop) for _ in range(VERIFIERS)]
+    with ThreadPoolExecutor(VERIFIERS) as pool:
+        verifiers = [pool.submit(verify_in_a_loop) for _ in range(VERIFIERS)]
+        try:
+            wait_until(lambda: len(seen) >= VERIFIERS)
+            revoke(scene)
+        finally:
+            responded = time.monotonic()
+            over.set()
     for verifier in verifiers:
-        verifier.start()
-    try:
-        time.sleep(LEAD_SECONDS)
-        revoke(scene)
-        responded = time.monotonic()
-        time.sleep(LEAD_SECONDS)
-    finally:
-        done.set()
-        for verifier in verifiers:
-            verifier.join()
+        verifier.result()
 
     after = [decision for began, decision in seen if began > responded]
     assert any(decision["allowed"] for began, decision in seen if began < responded)
-    assert len(after) >= VERIFIERS
+    assert len(after) >= VERIFIERS * VERIFIES_AFTER
     assert {(decision["allowed"], decision.get("reason")) for decision in after} == {(False, reason)}
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not happens():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_disabling_a_policy_applies_to_the_next_verify(scene: Scene) -> None:
