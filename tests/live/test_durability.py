@@ -13,6 +13,7 @@ from tests.servers import Valkey
 
 StartServer = Callable[..., LiveServer]
 VERIFIERS = 8
+WAIT_SECONDS = 60
 
 
 class Burst:
@@ -35,6 +36,13 @@ class Burst:
     def decisions(self) -> list[Json]:
         return [answer.json() for answer in self.answers if answer.status_code == 200]
 
+    def wait_for_more(self, number: int) -> None:
+        """Wait until `number` more decisions have been returned."""
+        goal, deadline = len(self.decisions()) + number, time.monotonic() + WAIT_SECONDS
+        while len(self.decisions()) < goal:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
     def __enter__(self) -> "Burst":
         for thread in self._threads:
             thread.start()
@@ -55,9 +63,9 @@ def check_kills_lose_nothing(start_server: StartServer, kills: int) -> None:
 
     with Burst(gate, token) as burst:
         for _ in range(kills):
-            time.sleep(0.7)
+            burst.wait_for_more(50)
             server.kill_a_worker()
-        time.sleep(1)
+        burst.wait_for_more(50)
     server.wait_until_healthy()
 
     answered = {decision["auditId"] for decision in burst.decisions()}
@@ -112,13 +120,13 @@ def test_losing_redis_under_load_allows_nothing_more(start_server: StartServer) 
     tokens, other = gate.tokens(agent, person), gate.tokens(gate.agent(developer), person)
     try:
         with Burst(gate, tokens["accessToken"], "email:read") as burst:
-            time.sleep(0.3)
+            burst.wait_for_more(10)
             valkey.kill()
             expect(200, gate.post("/tokens/revoke", {"token": other["accessToken"]}))
             assert gate.verify(other["accessToken"])["allowed"] is False
-            time.sleep(1)
+            burst.wait_for_more(30)
             valkey.start()
-            time.sleep(0.5)
+            burst.wait_for_more(30)
     finally:
         valkey.stop()
 
