@@ -216,13 +216,3 @@ def test_a_new_key_is_fetched_when_an_assertion_refers_to_it(
     agent.save()
     assert redeem(chatgpt, chatgpt.code(ada), assertion(chatgpt, **second)).status_code == 200
     assert StubFetcher.asked.count(CHATGPT["jwks_uri"]) == 2
-
-
-def test_used_assertions_are_deleted_after_they_expire(signer: Any, ada: User) -> None:
-    from agents.models import UsedAssertion
-    from agents.tasks import sweep_client_assertions
-
-    redeem(signer, signer.code(ada), assertion(signer))
-    assert sweep_client_assertions() == 0
-    UsedAssertion.objects.update(expires_at="2020-01-01T00:00:00Z")
-    assert sweep_client_assertions() == 1

@@ -168,21 +168,6 @@ def test_an_ambiguous_host_is_refused(world: Any, db: None, host: str) -> None:
     assert error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 
 
-def test_unused_registrations_are_deleted_and_used_ones_are_kept(register: Any, ada: User) -> None:
-    from agents.models import Agent
-    from agents.tasks import sweep_unused_registrations
-
-    with time_machine.travel(NOON, tick=False) as time:
-        used, unused = register(**PUBLIC), register(**PUBLIC)
-        used.tokens(ada)
-        unused.authorize()
-        time.shift(timedelta(days=6))
-        assert sweep_unused_registrations() == 0
-        time.shift(timedelta(days=2))
-        assert sweep_unused_registrations() == 1
-    assert list(Agent.objects.all()) == [used.agent]
-
-
 def test_a_stopped_client_is_not_deleted_as_unused(register: Any, world: Any) -> None:
     from agents.services import stop_agent
     from agents.tasks import sweep_unused_registrations

@@ -1,0 +1,52 @@
+"""Which developer a key belongs to, and which organization a developer has alone."""
+
+import pytest
+
+from accounts.models import User
+from developers.acting import as_developer
+from developers.models import Developer
+from developers.selectors import (
+    api_keys_for_developer,
+    developer_for_api_key,
+    developer_for_user,
+    sole_organization,
+)
+from developers.services import become_developer, rotate_api_key
+from tests.world import ANONYMOUS, make_developer, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def developer() -> Developer:
+    return make_developer("dev@example.com")
+
+
+def rotate(developer: Developer, overlap_seconds: int) -> str:
+    actor = as_developer(ANONYMOUS, developer)
+    return rotate_api_key(actor=actor, developer=developer, overlap_seconds=overlap_seconds).value
+
+
+def test_live_keys_are_listed_newest_first(developer: Developer) -> None:
+    keys = [rotate(developer, 0), rotate(developer, 60), rotate(developer, 60)]
+    assert [key.last_four for key in api_keys_for_developer(developer)] == [key[-4:] for key in reversed(keys)]
+
+
+def test_the_key_of_a_deactivated_user_identifies_no_developer() -> None:
+    made = become_developer(actor=ANONYMOUS, user=make_user("dev@example.com"), name="Acme")
+    assert developer_for_api_key(made.api_key) == made.developer
+    User.objects.update(is_active=False)
+    assert developer_for_api_key(made.api_key) is None
+
+
+def test_a_user_who_is_not_a_developer_has_no_developer_account(developer: Developer) -> None:
+    assert developer_for_user(developer.user) == developer
+    assert developer_for_user(make_user("ada@example.com")) is None
+
+
+def test_an_organization_with_two_developers_belongs_to_neither_alone(developer: Developer) -> None:
+    make_developer("rival@example.com")
+    assert sole_organization(developer.user) == developer.organization
+    colleague = Developer.objects.create(user=make_user("bob@example.com"), organization=developer.organization)
+    assert sole_organization(developer.user) is None
+    assert sole_organization(colleague.user) is None
