@@ -12,7 +12,7 @@ from core.errors import DomainError
 def race(acts: list[Callable[[], Any]]) -> list[Any]:
     """Run the acts concurrently. Return in order what each returned, or the `DomainError` that it raised.
 
-    Any other exception in a thread, such as a deadlock, is raised here.
+    Any other exception in a thread, such as a deadlock, is raised here. So is `TimeoutError`, if a thread hangs.
     """
     start = threading.Barrier(len(acts))
     outcomes: list[Any] = [None] * len(acts)
@@ -20,6 +20,7 @@ def race(acts: list[Callable[[], Any]]) -> list[Any]:
 
     def run(number: int) -> None:
         try:
+            connection.ensure_connection()  # so that connecting does not spread the starts
             start.wait(10)
             outcomes[number] = acts[number]()
         except DomainError as error:
@@ -36,4 +37,6 @@ def race(acts: list[Callable[[], Any]]) -> list[Any]:
         thread.join(60)
     if failures:
         raise failures[0]
+    if any(thread.is_alive() for thread in threads):
+        raise TimeoutError("A thread did not finish within a minute.")
     return outcomes

@@ -1,13 +1,12 @@
 """Account pre-hijacking: a stranger registers a victim's address, and the owner's reset ends what the stranger made."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
-from django.db import connection
 from django.test import Client
 
 from accounts import passwords
@@ -18,8 +17,8 @@ from audit.models import Entry
 from consent.approval import approve_consent
 from consent.models import Consent
 from core.actor import Actor
-from core.errors import DomainError
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
+from tests.threads import race
 from tests.world import allow, ask, make_agent, make_developer
 from tokens.models import TokenFamily
 
@@ -173,31 +172,11 @@ def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
     stale = User.objects.get(email=VICTIM)
     asked = [ask(agent) for _ in range(8)]
     allow(ask(agent), stale)
-    start = threading.Barrier(9)
-    unexpected: list[Exception] = []
-
-    def run(work: Callable[[], Any]) -> None:
-        try:
-            start.wait(10)
-            work()
-        except DomainError:
-            pass
-        except Exception as error:
-            unexpected.append(error)
-        finally:
-            connection.close()
-
-    def decide(consent: Consent) -> Callable[[], Any]:
-        return lambda: approve_consent(actor=OWNER, consent=consent, user=stale)
+    approvals = [partial(approve_consent, actor=OWNER, consent=consent, user=stale) for consent in asked]
 
     def reset_password() -> None:
         passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=NEW_PASSWORD)
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in [reset_password, *map(decide, asked)]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    race([reset_password, *approvals])
 
-    assert unexpected == []
     assert not Consent.objects.filter(user=stale, status=Consent.Status.APPROVED).exists()

@@ -1,10 +1,8 @@
 """Guesses of a password are throttled, reveal nothing, and do not lock the owner out."""
 
-import threading
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 
 from accounts import services
@@ -21,6 +19,7 @@ from accounts.services import (
 from audit.models import Entry
 from core.actor import SYSTEM, Actor
 from core.errors import Throttled
+from tests.threads import race
 from tests.world import PASSWORD, make_user
 
 HOME = Actor("anonymous", ip="203.0.113.7")
@@ -91,21 +90,7 @@ def test_the_browser_shares_the_limit() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_concurrent_guesses_count_exactly() -> None:
     make_user("ada@example.com")
-    outcomes: list[Any] = []
-    start = threading.Barrier(8)
-
-    def run() -> None:
-        try:
-            start.wait(10)
-            outcomes.append(guess())
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    outcomes = race([guess] * 8)
     assert sorted(outcome.__name__ for outcome in outcomes) == ["BadCredentials"] * 3 + ["Throttled"] * 5
 
 

@@ -1,6 +1,5 @@
 """With `REQUIRE_VERIFIED_EMAIL`, no account exists before its code, and no response reveals who has an account."""
 
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -10,7 +9,6 @@ import pytest
 import time_machine
 from allauth.account.models import EmailAddress
 from django.contrib.auth.hashers import Argon2PasswordHasher
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -20,6 +18,7 @@ from audit.models import Entry
 from developers.models import Developer
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
 from tests.mails import code_in
+from tests.threads import race
 
 ADA = "ada@example.com"
 PERSON = {"email": ADA, "password": PASSWORD, "name": "Ada"}
@@ -228,21 +227,7 @@ def test_labels_of_a_domain_are_encoded_separately(anonymous: Api) -> None:
 def test_only_one_of_concurrent_confirmations_succeeds(register: Any, settings: Any, prefix: str, body: Json) -> None:
     settings.THROTTLE_SIGN_IN = "1000/minute"
     code = register(prefix, body)
-    statuses: list[int] = []
-    start = threading.Barrier(8)
-
-    def run() -> None:
-        try:
-            start.wait(10)
-            statuses.append(confirm(prefix, ADA, code).status_code)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    statuses = [answer.status_code for answer in race([partial(confirm, prefix, ADA, code)] * 8)]
     assert sorted(statuses) == [201] + [400] * 7
     assert User.objects.count() == 1
     assert Developer.objects.count() == (prefix == "/developers")
@@ -252,21 +237,7 @@ def test_only_one_of_concurrent_confirmations_succeeds(register: Any, settings: 
 def test_only_one_of_concurrent_codes_creates_the_account(register: Any, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = "1000/minute"
     codes = [register("/users", PERSON) for _ in range(6)]
-    statuses: list[int] = []
-    start = threading.Barrier(6)
-
-    def run(code: str) -> None:
-        try:
-            start.wait(10)
-            statuses.append(confirm("/users", ADA, code).status_code)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(code,)) for code in codes]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    statuses = [answer.status_code for answer in race([partial(confirm, "/users", ADA, code) for code in codes])]
     assert sorted(statuses) == [201] + [409] * 5
     assert User.objects.count() == 1
 

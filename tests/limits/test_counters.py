@@ -1,7 +1,7 @@
 import random
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from django.db import connection, transaction
@@ -17,6 +17,7 @@ from limits.counters import (
 )
 from limits.models import Counter
 from limits.sliding_window import CounterRequest
+from tests.threads import race
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 THREADS = 4
@@ -38,27 +39,8 @@ def used(key: str, now: datetime = NOW) -> int:
 
 
 def in_threads(work: Callable[[int], None]) -> None:
-    """Run `work(number)` in several threads at once, each with its own connection, and raise the first error."""
-    errors: list[BaseException] = []
-    start = threading.Barrier(THREADS)
-
-    def run(number: int) -> None:
-        try:
-            start.wait(10)
-            work(number)
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not any(thread.is_alive() for thread in threads)
-    if errors:
-        raise errors[0]
+    """Run `work(number)` in several threads at once."""
+    race([partial(work, number) for number in range(THREADS)])
 
 
 def test_exactly_as_many_calls_as_the_limit_pass() -> None:

@@ -1,14 +1,15 @@
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import transaction
 
 from core.errors import Throttled
 from limits.models import Counter
 from limits.throttle import Subject, Throttle, address_subjects, parse_rate
+from tests.threads import race
 
 THROTTLE = Throttle("sign_in", "2/minute")
 SUBJECT = Subject("address:192.0.2.1")
@@ -121,24 +122,9 @@ def test_a_throttle_inside_another_transaction_is_an_error() -> None:
 
 
 def test_exactly_as_many_concurrent_hits_as_the_rate_pass() -> None:
-    outcomes: list[bool] = []
+    outcomes = race([partial(THROTTLE.hit, SUBJECT)] * 16)
 
-    def work() -> None:
-        for _ in range(4):
-            try:
-                THROTTLE.hit(SUBJECT)
-                outcomes.append(True)
-            except Throttled:
-                outcomes.append(False)
-        connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert sorted(outcomes) == [False] * 14 + [True] * 2
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType"] * 2 + ["Throttled"] * 14
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,18 @@
 import base64
 import hashlib
 import json
-import threading
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
 import time_machine
-from django.db import connection
 from django.test import override_settings
 
 from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict
+from tests.threads import race
 from tests.world import make_grant
 from tokens import keys
 from tokens.access_tokens import read_access_token
@@ -132,20 +131,6 @@ def test_a_malformed_key_id_causes_no_query(kid: Any, django_assert_num_queries:
 
 @pytest.mark.django_db(transaction=True)
 def test_four_concurrent_starts_create_one_key() -> None:
-    start, kids = threading.Barrier(4), []
-
-    def first_start() -> None:
-        try:
-            start.wait(10)
-            kids.append(keys.current_key(clock.now()).kid)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=first_start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert len(kids) == 4
+    kids = race([lambda: keys.current_key(clock.now()).kid] * 4)
     assert len(set(kids)) == 1
     assert SigningKey.objects.count() == 1

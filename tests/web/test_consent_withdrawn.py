@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import Client
 
 from accounts.services import open_session
@@ -15,6 +15,7 @@ from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization
 from tests import world
+from tests.threads import race
 from tests.world import make_resource_server
 
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}
@@ -72,29 +73,19 @@ def test_removing_a_redirect_uri_during_an_approval_issues_no_code_for_it():
     """The approval waits until the redirect URI is removed."""
     agent = world.make_agent(world.make_developer("dev@example.com", "Acme"))
     ada, consent = world.make_user("ada@example.com"), world.ask(agent)
-    withdrawn, outcomes = threading.Event(), []
+    withdrawn = threading.Event()
 
     def change() -> None:
         with transaction.atomic():
             remove_redirect_uri(agent)
             withdrawn.set()
             time.sleep(0.5)
-        connection.close()
 
-    def decide() -> None:
+    def decide():
         withdrawn.wait(10)
-        try:
-            outcomes.append(approve_consent(actor=SYSTEM, consent=consent, user=ada))
-        except InvalidRedirectUri as error:
-            outcomes.append(error.code)
-        connection.close()
+        return approve_consent(actor=SYSTEM, consent=consent, user=ada)
 
-    threads = [threading.Thread(target=change), threading.Thread(target=decide)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert outcomes == ["invalid_redirect_uri"]
+    assert isinstance(race([change, decide])[1], InvalidRedirectUri)
 
 
 STOPS = [
