@@ -4,7 +4,8 @@ To add a scope to the catalogue, add a row.
 """
 
 import csv
-from collections.abc import Container, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -17,6 +18,8 @@ from core.text import echo, nearest, plain_text
 from resources.errors import InvalidScope
 from resources.models import RISK_LEVELS, CustomScope
 
+MAX_SCOPE_ID = 100
+SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
 COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
 # Finding the nearest scope takes a millisecond per unknown id.
@@ -149,16 +152,19 @@ def _suggest(scope_id: str) -> str:
     return f"The scope '{echo(scope_id)}' does not exist. {hint}"
 
 
-def _problem_with_row(row: Mapping[Any, Any], earlier: Container[str]) -> str | None:
+def _problem_with_row(row: Mapping[Any, Any], earlier: Mapping[str, Scope]) -> str | None:
     """Return why a row of the file is not a valid scope. None if it is."""
     if None in row or None in row.values():
         return f"must have {len(COLUMNS)} columns"
     if any(row[name] != plain_text(row[name]) or (not row[name] and name != "labels") for name in COLUMNS):
         return "every column except labels must have a text of one line without surrounding spaces"
-    if row["id"] in earlier or not row["id"].startswith(f"{row['id'].partition(':')[0]}:"):
-        return "id must be unique and have a prefix"
+    if row["id"] in earlier or not SCOPE_ID.fullmatch(row["id"]):
+        return "id must be unique, and prefix:name in lower case, such as tickets:read"
     if row["risk"] not in RISK_LEVELS or not set(row["labels"].split()) <= LABELS:
         return f"risk must be one of {', '.join(RISK_LEVELS)}, and labels any of {', '.join(sorted(LABELS))}"
+    categories = [scope.category for scope in earlier.values()]
+    if row["category"] in categories and row["category"] != categories[-1]:
+        return "the rows of a category must be together"
     if row["reversible"] not in YES_NO or row["asks"] not in YES_NO:
         return "reversible and asks must be yes or no"
     return None

@@ -1,20 +1,17 @@
 """The scopes that an organization defines for its own resource servers."""
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from core.errors import FieldError, Invalid
 from developers.models import Organization
-from resources.catalogue import catalogue, reserved_prefixes
+from resources.catalogue import SCOPE_ID, catalogue, reserved_prefixes
 from resources.errors import ScopePrefixTaken
 from resources.models import CustomScope, ScopePrefix
 
 MAX_SCOPES = 100
 # Per organization, across all its resource servers. Scopes are never deleted, because users who granted them need them.
 MAX_OWN_SCOPES = 500
-MAX_SCOPE_ID = 100
-SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 
 
 @dataclass(frozen=True, slots=True)

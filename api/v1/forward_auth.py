@@ -22,7 +22,7 @@ from core.http import visitor
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
 from decisions.throttles import throttle_anonymous
-from resources.custom_scopes import SCOPE_ID
+from resources.catalogue import SCOPE_ID
 from resources.errors import ServiceSuspended
 from resources.models import ResourceServer
 

@@ -243,7 +243,7 @@ def test_an_unreadable_rule_is_shown_as_denying_everything(as_developer, develop
 
 
 def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
-    from policies.rules.base import Rule
+    from policies.rules.base import Rule, Seconds
 
     class Budget(Rule):
         type = "budget"
@@ -253,6 +253,7 @@ def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
         tags: tuple[str, ...] = ()
         hard: Annotated[bool, Field(title="Hard limit", description="No overdraft.")]
         note: str | None = None
+        pause: Seconds = 60
 
         def check(self, ctx):
             return None
@@ -261,7 +262,8 @@ def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
             return "a budget"
 
     monkeypatch.setitem(RULES, "budget", Budget)
-    form = form_class("budget")({"currency": "EUR", "cents": "7", "tags": "a\nb"})
+    sent = {"currency": "EUR", "cents": "7", "tags": "a\nb", "pause_count": "", "pause_unit": "60"}
+    form = form_class("budget")(sent)
     assert form.is_valid()
     assert form.raw() == {
         "type": "budget",

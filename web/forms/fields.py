@@ -65,4 +65,4 @@ class DurationField(forms.MultiValueField):
         super().__init__(parts, widget=DurationWidget(), **kwargs)
 
     def compress(self, data_list: list[Any]) -> int | None:
-        return data_list[0] * data_list[1] if data_list else None
+        return data_list[0] * data_list[1] if data_list and data_list[0] else None

@@ -7,8 +7,8 @@ from pydantic import Field, PlainValidator, TypeAdapter
 
 from api.v1.schemas.base import Line, Moment, Omittable, Out, RequestBody, Text
 from api.v1.schemas.scopes import RiskLevel
-from resources.catalogue import Scope, catalogue, describe_scopes
-from resources.custom_scopes import MAX_SCOPE_ID, MAX_SCOPES, SCOPE_ID, ScopeDefinition
+from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID, Scope, catalogue, describe_scopes
+from resources.custom_scopes import MAX_SCOPES, ScopeDefinition
 from resources.models import ResourceServer
 from resources.services import MAX_IDENTIFIER_LENGTH, RegisteredResourceServer
 

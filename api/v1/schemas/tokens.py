@@ -11,7 +11,7 @@ from core.canonical import canonical_json
 from core.net import parse_address
 from core.validation import invalid_value
 from decisions.requests import Decision, Reason
-from resources.custom_scopes import MAX_SCOPE_ID, SCOPE_ID
+from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
 from tokens.issuing import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
