@@ -80,7 +80,7 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
         return user
     if user is not None:
         record_failed_sign_in(actor=actor, user=user)
-    raise BadCredentials("Check both and try again.")
+    raise BadCredentials("The email address or password is wrong. Check both and try again.")
 
 
 def open_session(*, actor: Actor, user: User, method: str = "password") -> OpenedSession:

@@ -25,8 +25,8 @@ MIN_DISTINCT_CHARACTERS = 8
 MIN_PERIOD = 16
 # Parts of the values in examples and tutorials, in lower case and without punctuation.
 PLACEHOLDERS = (
-    *("changeme", "changethis", "replaceme", "placeholder", "insecure", "example", "secret", "password"),
-    *("12345678", "abcdefgh"),
+    *("changeme", "changethis", "replace", "placeholder", "insecure", "example", "secret", "password"),
+    *("generate", "openssl", "random", "yourkey", "yourjwt", "signingkey", "12345678", "abcdefgh"),
 )
 RANDOM = "set a random value, for example from `openssl rand -hex 32`"
 

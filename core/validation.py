@@ -27,8 +27,8 @@ MESSAGES = {
     "string_too_short": "Must be at least {min_length} characters.",
     "string_type": "Must be a string.",
     "string_unicode": "Must be valid Unicode text.",
-    "too_long": "At most {max_length} items.",
-    "too_short": "At least {min_length} items.",
+    "too_long": "Must have at most {max_length} items.",
+    "too_short": "Must have at least {min_length} items.",
     "tuple_type": "Must be a list.",
 }
 
@@ -59,7 +59,7 @@ def explain(detail: ErrorDetails) -> str:
             return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
         # Pydantic's name for a length error after one of our own validators has run.
         kind = {"too_long": "string_too_long", "too_short": "string_too_short"}.get(kind, kind)
-    if kind == "string_too_short" and facts["min_length"] == 1:
+    if kind in ("string_too_short", "too_short") and facts["min_length"] == 1:
         return "Must not be empty."
     template = MESSAGES.get(kind)
     return template.format(**facts) if template else detail["msg"]

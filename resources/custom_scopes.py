@@ -2,10 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from core.errors import FieldError, Invalid
+from core.text import echo, nearest
 from developers.models import Organization
-from resources.catalogue import SCOPE_ID, catalogue, reserved_prefixes
+from resources.catalogue import MAX_UNKNOWN, SCOPE_ID, catalogue, reserved_prefixes
 from resources.errors import ScopePrefixTaken
 from resources.models import CustomScope, ScopePrefix
 
@@ -34,10 +36,10 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
     if not 1 <= len(scopes) <= MAX_SCOPES:
         raise Invalid.field("scopes", f"Must have 1 to {MAX_SCOPES} scopes.")
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
-    problems = [(index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes)]
-    errors = tuple(FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
-    if errors:
-        raise Invalid("A scope is not valid.", errors=errors)
+    problems = ((index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes))
+    errors = (FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
+    if first_errors := tuple(islice(errors, MAX_UNKNOWN)):
+        raise Invalid("A scope is not valid.", errors=first_errors)
     if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
         raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")
     for scope in scopes:
@@ -48,16 +50,18 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
 
 def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> str | None:
     if isinstance(scope, str):
-        return (
-            None
-            if scope in catalogue() or scope in own
-            else f"{scope} is neither in the catalogue nor one of your organization's scopes."
-        )
+        return None if scope in catalogue() or scope in own else _explain_unknown(scope, own)
     if not SCOPE_ID.fullmatch(scope.id):
         return "The id must be prefix:name in lower case, such as tickets:read."
     if scope.prefix in reserved_prefixes():
         return f"The prefix {scope.prefix} is reserved for the catalogue."
     return None
+
+
+def _explain_unknown(scope: str, own: Collection[str]) -> str:
+    choice = nearest(scope.lower(), {*catalogue(), *own})
+    hint = f"Did you mean {choice}?" if choice else "GET /api/v1/scopes lists the catalogue."
+    return f"{echo(scope)} is neither in the catalogue nor one of your organization's scopes. {hint}"
 
 
 def _define(organization: Organization, scope: ScopeDefinition) -> None:

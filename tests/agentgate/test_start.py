@@ -49,6 +49,7 @@ def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
         ({"JWT_SECRET": SECRET, "JWT_ISSUER": "agentgate"}, "JWT_ISSUER must be"),
         ({"JWT_SECRET": SECRET, "DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a postgresql:// URL"),
         ({"JWT_SECRET": "change-me" * 8}, "JWT_SECRET is too easy to guess"),
+        ({"JWT_SECRET": "<paste the output of openssl rand -hex 32>"}, "JWT_SECRET is too easy to guess"),
         ({"JWT_SECRET": SECRET, "SECRET_KEY": "django-insecure-" + SECRET}, "SECRET_KEY is too easy to guess"),
         ({"JWT_SECRET": SECRET, "API_URL": "http://gate.example.com"}, "API_URL must be https"),
         ({"JWT_SECRET": SECRET, "API_PORT": "80000"}, "API_PORT must be a whole number between 1 and 65535"),

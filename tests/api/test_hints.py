@@ -37,6 +37,8 @@ def test_a_string_instead_of_a_list(anonymous: Api) -> None:
         ("required_scopes", " Did you mean requiredScopes?"),
         ("requiredScope", " Did you mean requiredScopes?"),
         ("RESOURCE", " Did you mean resource?"),
+        ("scopes", " Did you mean requiredScopes?"),
+        ("scope", " Did you mean requiredScopes?"),
         ("colour", ""),
         ("x" * 5000, ""),
     ],
@@ -44,6 +46,18 @@ def test_a_string_instead_of_a_list(anonymous: Api) -> None:
 def test_an_unknown_field_with_a_similar_known_one(anonymous: Api, name: str, hint: str) -> None:
     body = problem(anonymous.post("/tokens/verify", {**ASK, name: 1}), 400, "validation_failed", name[:100])
     assert message(body) == f"Unknown field.{hint}"
+
+
+def test_a_part_of_two_names_suggests_the_required_one(anonymous: Api) -> None:
+    body = {"clientId": "agc_x", "requestedScopes": ["email:read"], "redirectUri": CALLBACK, "scopes": ["email:read"]}
+    answer = problem(anonymous.post("/consent/initiate", body), 400, "validation_failed", "scopes")
+    assert message(answer) == "Unknown field. Did you mean requestedScopes?"
+
+
+def test_an_empty_list(anonymous: Api) -> None:
+    body = {**ASK, "requiredScopes": []}
+    answer = problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", "requiredScopes")
+    assert message(answer) == "Must not be empty."
 
 
 def test_an_unknown_field_in_a_batch(anonymous: Api) -> None:
@@ -93,6 +107,20 @@ def test_an_unknown_scope_of_a_consent_request(anonymous: Api, agent: Json) -> N
     assert message(unknown) == "The scope 'qqq:zzz' does not exist. GET /api/v1/scopes lists the catalogue."
     beyond = anonymous.post("/consent/initiate", {**asked, "requestedScopes": [*SCOPES, "payments:charge"]})
     assert problem(beyond, 400, "invalid_scope")["detail"] == "Not among the agent's allowedScopes: payments:charge."
+
+
+def test_an_unknown_scope_of_a_resource_server(developer: Api) -> None:
+    body = {"name": "Mail", "identifier": "https://mail.example", "scopes": ["email:raed", "qqq:zzz"]}
+    answer = developer.post("/resource-servers", body)
+    near, far = problem(answer, 400, "validation_failed", "scopes.0", "scopes.1")["errors"]
+    assert near["message"].endswith("nor one of your organization's scopes. Did you mean email:read?")
+    assert far["message"].endswith(" GET /api/v1/scopes lists the catalogue.")
+
+
+def test_a_wrong_password(anonymous: Api) -> None:
+    body = {"email": "nobody@example.com", "password": "x"}
+    answer = problem(anonymous.post("/developers/login", body), 401, "invalid_credentials")
+    assert answer["detail"].startswith("The email address or password is wrong.")
 
 
 def test_a_reused_code_says_that_its_tokens_are_revoked(agent: Json, ada: Api) -> None:

@@ -127,6 +127,14 @@ def test_a_port_that_is_not_a_number_ends_the_demo_with_one_line(tmp_path: Path)
     assert end_with(tmp_path, "eight") == "demo: API_PORT must be a whole number between 1 and 65535\n"
 
 
+@pytest.mark.parametrize("command", ["demo", "serve"])
+def test_arguments_are_refused(command: str) -> None:
+    """Not ignored: `./dev serve --port 9000` would listen on another port."""
+    done = subprocess.run([ROOT / "dev", command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"dev: {command} takes no arguments; ")
+
+
 def end_with(folder: Path, port: str) -> str:
     """Return the single line that the demo prints before it exits."""
     environment = {**os.environ, "DEMO_FOLDER": str(folder), "API_PORT": port}

@@ -33,6 +33,8 @@ PRINTABLE = re.compile(BLANK_LINE[1:-1])
 
 # A body can contain a hundred thousand unknown fields. Only the first ones are reported.
 MAX_UNKNOWN = 20
+# Shorter parts of a field's name say too little to suggest it.
+MIN_PART = 4
 
 
 class RequestBody(BaseModel):
@@ -79,8 +81,14 @@ def known_fields(model: type[BaseModel]) -> frozenset[str]:
 
 
 def _suggest(name: str, model: type[BaseModel]) -> str:
-    known = nearest(to_camel(name[:MAX_ECHO]), known_fields(model))
+    known = nearest(to_camel(name[:MAX_ECHO]), known_fields(model)) or _longer(name, model)
     return f"Unknown field. Did you mean {known}?" if known else "Unknown field."
+
+
+def _longer(name: str, model: type[BaseModel]) -> str | None:
+    """Return a field whose name contains `name`, such as requiredScopes for "scopes". Required fields come first."""
+    fields = sorted((not field.is_required(), field.alias or key) for key, field in model.model_fields.items())
+    return next((known for _, known in fields if len(name) >= MIN_PART and name.lower() in known.lower()), None)
 
 
 def _read_text(value: Any) -> Any:

@@ -62,7 +62,7 @@ def _print_decision(decision: Decision) -> None:
         "user": decision.user_id,
         "agent": decision.agent_id,
         "granted_scopes": decision.granted_scopes or None,
-        "expires": decision.expires_at,
+        "expires": decision.expires_at and f"{decision.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         "audit_id": decision.audit_id,
     }
     print_facts(**{name: value for name, value in facts.items() if value is not None})
