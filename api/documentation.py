@@ -80,6 +80,7 @@ class DocumentationPage(SpectacularSwaggerSplitView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     url_name = "openapi"
+    http_method_names = ("get", "head")
 
 
 def errors_page(request: HttpRequest) -> HttpResponse:

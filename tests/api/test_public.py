@@ -90,3 +90,8 @@ def test_the_documentation_relaxes_the_csp_only_for_styles(anonymous: Api) -> No
 @pytest.mark.parametrize("path", ["/health", "/scopes", "/openapi.json"])
 def test_every_response_has_its_request_id(anonymous: Api, path: str) -> None:
     assert anonymous.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"
+
+
+@pytest.mark.parametrize("method", ["options", "post"])
+def test_the_documentation_can_only_be_read(client: Any, method: str) -> None:
+    assert getattr(client, method)("/api/docs").status_code == 405
