@@ -12,6 +12,7 @@ from agents.errors import InvalidClient
 from core.errors import DomainError, NotAuthenticated, Throttled, Unavailable
 from core.http import BASIC_CHALLENGE
 from oauth.responses import View, uncached
+from resources.errors import InvalidScope
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,14 @@ def from_domain(error: DomainError) -> OAuthError:
     status = error.status if error.status in (401, 429, 503) else 400
     wait = retry_after(error)
     headers = {} if wait is None else {"Retry-After": str(wait)}
-    detail = "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
-    return OAuthError(code, detail, status, headers)
+    return OAuthError(code, _describe(error), status, headers)
+
+
+def _describe(error: DomainError) -> str:
+    """Name the invalid fields, but not those of the JSON API: the errors of a scope name the scope."""
+    if isinstance(error, InvalidScope):
+        return " ".join(one.message for one in error.errors) or error.detail
+    return "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
 
 
 def retry_after(error: DomainError) -> int | None:

@@ -104,6 +104,11 @@ def test_a_missing_response_type_is_invalid_request(client: OAuthClient, world: 
     assert refusal(world, client.authorize(response_type=None))["error"] == "invalid_request"
 
 
+def test_a_scope_that_does_not_exist_suggests_the_nearest(client: OAuthClient, world: Any) -> None:
+    description = refusal(world, client.authorize(scope="email:raed"))["error_description"]
+    assert description == "The scope 'email:raed' does not exist. Did you mean 'email:read'?"
+
+
 @pytest.mark.parametrize("scope", ["no:such", "payments:charge", "openid", "email:read openid"])
 def test_an_unavailable_scope_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
     assert refusal(world, client.authorize(scope=scope))["error"] == "invalid_scope"

@@ -77,6 +77,11 @@ def test_a_policy_denial_names_the_policy_the_rule_and_what_helps(api, cli):
             "by 2026-11-24 16:10:51 UTC",
         ),
         (
+            {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 640, "scope": "global"}},
+            "at most 1 call in 640 seconds, for all agents together",
+            "by 2026-11-24 16:10:51 UTC",
+        ),
+        (
             {
                 "type": "time_window",
                 "config": {"allowedDays": [0, 1], "startTimeUtc": "09:00", "endTimeUtc": "17:00"},

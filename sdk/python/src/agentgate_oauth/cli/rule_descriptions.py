@@ -41,7 +41,8 @@ def what_helps(rule_type: str | None, rule: Rule | None, at: datetime) -> str:
 
 def _rate_limit(config: Mapping[str, Any]) -> str:
     subject = _SUBJECTS.get(config["scope"], config["scope"])
-    return f"at most {config['maxRequests']} calls in {config['windowSeconds']} seconds, {subject}"
+    calls = "1 call" if config["maxRequests"] == 1 else f"{config['maxRequests']} calls"
+    return f"at most {calls} in {config['windowSeconds']} seconds, {subject}"
 
 
 def _time_window(config: Mapping[str, Any]) -> str:
