@@ -48,12 +48,10 @@ def register(**fields: Any) -> Agent:
     return register_stock_client(actor=ANONYMOUS, metadata=metadata(**fields)).agent
 
 
-def publish(**fields: Any) -> Agent:
-    """Save the client whose metadata document is at `DOCUMENT`."""
+def publish(url: str = DOCUMENT, **fields: Any) -> Agent:
+    """Save the client whose metadata document is at `url`."""
     fresh_until = NOON + timedelta(hours=1)
-    return save_metadata_client(
-        actor=ANONYMOUS, client_id=DOCUMENT, metadata=metadata(**fields), fresh_until=fresh_until
-    )
+    return save_metadata_client(actor=ANONYMOUS, client_id=url, metadata=metadata(**fields), fresh_until=fresh_until)
 
 
 def request(agent: Agent) -> Any:
@@ -89,9 +87,10 @@ def test_a_new_document_updates_the_client_and_keeps_an_administrators_stop() ->
 
 @pytest.mark.django_db(transaction=True)
 def test_a_document_fetched_several_times_at_once_creates_one_client() -> None:
-    agents = race([publish] * 4)
-    assert {agent.pk for agent in agents} == {Agent.objects.get().pk}
-    assert Entry.objects.filter(event="agent.created").count() == 1
+    for number in range(1, 6):
+        agents = race([partial(publish, f"https://{number}.example/client.json")] * 4)
+        assert len({agent.pk for agent in agents}) == 1
+        assert Agent.objects.count() == Entry.objects.filter(event="agent.created").count() == number
 
 
 def test_an_assertion_works_once_for_each_client() -> None:
