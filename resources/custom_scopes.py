@@ -40,11 +40,12 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
     errors = (FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
     if first_errors := tuple(islice(errors, MAX_UNKNOWN)):
         raise Invalid("A scope is not valid.", errors=first_errors)
-    if len(own | {scope.id for scope in scopes if isinstance(scope, ScopeDefinition)}) > MAX_OWN_SCOPES:
+    definitions = [scope for scope in scopes if isinstance(scope, ScopeDefinition)]
+    if len(own | {scope.id for scope in definitions}) > MAX_OWN_SCOPES:
         raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")
-    for scope in scopes:
-        if isinstance(scope, ScopeDefinition):
-            _define(organization, scope)
+    # In one order, because organizations that claim the same prefixes at once would otherwise deadlock.
+    for scope in sorted(definitions, key=lambda scope: scope.id):
+        _define(organization, scope)
     return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
 
 
