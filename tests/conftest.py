@@ -28,9 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return the group for `--dist loadgroup`: tests that share a server, or a folder, run in one process."""
-    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return str(parameters.get("live_store", item.path.parent.relative_to(HERE)))
+    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else a file or folder."""
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec") or "live_store" not in item.fixturenames:
+        return str(item.path.parent.relative_to(HERE))
+    store = item.callspec.params["live_store"]
+    return str(store) if "shared_server" in item.fixturenames else f"{item.path.relative_to(HERE)} {store}"
 
 
 @pytest.fixture(scope="session")
