@@ -1,6 +1,7 @@
 """Run all tests and print a summary. `./dev test` without arguments runs this module."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,12 +13,14 @@ from pathlib import Path
 from tests.results import left_out_line
 
 PARALLEL = ["-n", "auto", "--maxprocesses", "4"]
+# These tests often wait for a server, so one process more than there are cores is faster.
+WITH_SERVERS = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadgroup"]
 IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
     "SQLite": ["-m", IN_PROCESS],
     "PostgreSQL and Valkey": ["-m", IN_PROCESS, "--store=postgresql"],
     # These start their own servers on both databases. Tests that share a server run in one process.
-    "servers and browsers": ["-m", "(live or browser) and not soak", "--dist", "loadgroup"],
+    "servers and browsers": ["-m", "(live or browser) and not soak", *WITH_SERVERS],
 }
 
 
