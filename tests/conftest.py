@@ -12,8 +12,11 @@ from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from audit.triggers import install_statements, remove_statements
+from developers.models import Developer
 from limits import quick_throttle
+from tests.constants import CHEAP_ARGON2
 from tests.environment import SERVERS, Servers
+from tests.world import make_developer
 
 HERE = Path(__file__).parent
 LIVE_FOLDERS = ("demo", "live", "sdk")
@@ -53,6 +56,11 @@ def _patient_cache() -> None:
     """Wait longer for Valkey, so that a busy machine does not change what a test counts."""
     if settings.REDIS_URL:
         settings.CACHES["default"]["OPTIONS"] |= {"SOCKET_TIMEOUT": 10, "SOCKET_CONNECT_TIMEOUT": 10}
+
+
+@pytest.fixture
+def developer(db: None) -> Developer:
+    return make_developer("dev@example.com")
 
 
 @pytest.fixture
@@ -100,9 +108,8 @@ def _flushable_log() -> Iterator[None]:
 def _cheap_passwords() -> Iterator[None]:
     """Lower the cost of Argon2id, because hashing passwords would otherwise take most of the run."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Argon2PasswordHasher, "time_cost", 1)
-        patch.setattr(Argon2PasswordHasher, "memory_cost", 64)
-        patch.setattr(Argon2PasswordHasher, "parallelism", 1)
+        for name, value in CHEAP_ARGON2.items():
+            patch.setattr(Argon2PasswordHasher, name, value)
         yield
 
 

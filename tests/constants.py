@@ -2,8 +2,13 @@
 
 import base64
 import hashlib
+from datetime import UTC, datetime, timedelta
 
 PASSWORD = "correct-horse-battery-7"
+NEW_PASSWORD = "the-owner's-own-passphrase-9"
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+MOMENT = timedelta(microseconds=1)
+CHEAP_ARGON2 = {"time_cost": 1, "memory_cost": 64, "parallelism": 1}
 CALLBACK = "https://smartmail.example/callback"
 SCOPES = ("email:read", "email:send", "calendar:read")
 

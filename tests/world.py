@@ -6,6 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import User
+from accounts.passwords import reset_password
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
@@ -19,7 +20,7 @@ from developers.models import Developer
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
 from resources.services import RegisteredResourceServer, register_resource_server
-from tests.constants import CALLBACK, PASSWORD
+from tests.constants import CALLBACK, NEW_PASSWORD, PASSWORD
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
@@ -99,3 +100,8 @@ def make_grant(
     assert isinstance(issued, IssuedTokens)
     assert issued.refresh_token
     return Grant(agent, user, approval.consent, approval.code, issued.access_token, issued.refresh_token)
+
+
+def reclaim(user: User) -> None:
+    """Reset the password as the owner of the email address, which verifies the address for the first time."""
+    reset_password(actor=ANONYMOUS, user=User.objects.get(pk=user.pk), password=NEW_PASSWORD)

@@ -18,12 +18,12 @@ from consent.approval import approve_consent
 from consent.models import Consent
 from core.actor import Actor
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
+from tests.constants import NEW_PASSWORD
 from tests.threads import race
 from tests.world import allow, ask, make_agent, make_developer
 from tokens.models import TokenFamily
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
-NEW_PASSWORD = "the-owner's-own-passphrase-9"
 OWNER = Actor("anonymous", ip="203.0.113.7")
 
 pytestmark = pytest.mark.django_db

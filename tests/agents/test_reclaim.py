@@ -2,32 +2,20 @@
 
 import pytest
 
-from accounts.models import User
-from accounts.passwords import reset_password
 from agents.models import Agent
 from agents.services import update_agent
 from audit.models import Entry
 from developers.acting import as_developer
 from developers.models import Developer
-from tests.world import ANONYMOUS, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, make_agent, make_developer, make_user, reclaim
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
-
-
-def reclaim(developer: Developer) -> None:
-    user = User.objects.get(pk=developer.user_id)
-    reset_password(actor=ANONYMOUS, user=user, password="the-owner's-own-passphrase-9")
 
 
 def test_the_only_developers_agents_are_suspended_and_lose_their_secrets(developer: Developer) -> None:
     agents = [make_agent(developer), make_agent(developer)]
     others = make_agent(make_developer("rival@example.com"))
-    reclaim(developer)
+    reclaim(developer.user)
     for agent in Agent.objects.filter(organization=developer.organization):
         assert agent.status == "suspended"
         assert not agent.secrets.filter(expires_at=None).exists()
@@ -41,7 +29,7 @@ def test_the_only_developers_agents_are_suspended_and_lose_their_secrets(develop
 def test_agents_of_an_organization_with_other_developers_keep_working(developer: Developer) -> None:
     agent = make_agent(developer)
     Developer.objects.create(user=make_user("bob@example.com"), organization=developer.organization)
-    reclaim(developer)
+    reclaim(developer.user)
     agent.refresh_from_db()
     assert agent.may_act
     assert agent.secrets.get().expires_at is None
@@ -49,6 +37,6 @@ def test_agents_of_an_organization_with_other_developers_keep_working(developer:
 
 def test_the_owner_can_reactivate_an_agent(developer: Developer) -> None:
     agent = make_agent(developer)
-    reclaim(developer)
+    reclaim(developer.user)
     owner = as_developer(ANONYMOUS, Developer.objects.get())
     assert update_agent(actor=owner, agent=agent, changes={"status": "active"}).may_act

@@ -1,6 +1,6 @@
 """Stock clients, their assertions, and the sweeps that delete what is unused or expired."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,11 +23,10 @@ from agents.tasks import sweep_client_assertions, sweep_unused_registrations
 from audit.models import Entry
 from consent.approval import deny_consent
 from core.actor import SYSTEM
-from tests.constants import CALLBACK, CHALLENGE
+from tests.constants import CALLBACK, CHALLENGE, NOON
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
 DOCUMENT = "https://tool.example/client.json"
 NONE = Agent.AuthMethod.NONE

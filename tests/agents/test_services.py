@@ -1,7 +1,7 @@
 """An organization's agents: their fields, their stops and their secrets."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -28,20 +28,13 @@ from developers.acting import as_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import reactivate_organization, suspend_organization
-from tests.constants import CALLBACK
+from tests.constants import CALLBACK, MOMENT, NOON
 from tests.threads import race
-from tests.world import ANONYMOUS, make_agent, make_developer
+from tests.world import ANONYMOUS, make_agent
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
-MOMENT = timedelta(microseconds=1)
 ADMINISTRATOR = Actor("administrator", "usr_root")
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
 
 
 @pytest.fixture

@@ -14,14 +14,9 @@ from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import suspend_organization
 from tests.threads import race
-from tests.world import make_agent, make_developer
+from tests.world import make_agent
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
 
 
 def suspend(developer: Developer) -> bool:

@@ -12,14 +12,9 @@ from developers.acting import as_developer, hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import suspend_organization
-from tests.world import ANONYMOUS, as_user, make_developer
+from tests.world import ANONYMOUS, as_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
 
 
 def hold(developer: Developer) -> None:

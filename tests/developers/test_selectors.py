@@ -17,11 +17,6 @@ from tests.world import ANONYMOUS, make_developer, make_user
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
-
-
 def rotate(developer: Developer, overlap_seconds: int) -> str:
     actor = as_developer(ANONYMOUS, developer)
     return rotate_api_key(actor=actor, developer=developer, overlap_seconds=overlap_seconds).value

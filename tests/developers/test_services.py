@@ -1,7 +1,7 @@
 """Developers, API keys and organizations: each change is logged by its actor, or does not happen."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,10 @@ from developers.services import (
     suspend_organization,
     verify_organization,
 )
-from tests.constants import PASSWORD
+from tests.constants import MOMENT, NOON, PASSWORD
 from tests.threads import race
 from tests.world import ANONYMOUS, make_user
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
-MOMENT = timedelta(microseconds=1)
 ADMINISTRATOR = Actor("administrator", "usr_root", ip="198.51.100.9")
 
 pytestmark = pytest.mark.django_db

@@ -3,12 +3,13 @@
 from django.contrib.auth.hashers import Argon2PasswordHasher
 
 from agentgate.settings import *  # noqa: F403 - all other settings stay
+from tests.constants import CHEAP_ARGON2
 
 
 class CheapArgon2(Argon2PasswordHasher):
-    time_cost = 1
-    memory_cost = 64
-    parallelism = 1
+    time_cost = CHEAP_ARGON2["time_cost"]
+    memory_cost = CHEAP_ARGON2["memory_cost"]
+    parallelism = CHEAP_ARGON2["parallelism"]
 
 
 PASSWORD_HASHERS = ["tests.live.settings.CheapArgon2"]

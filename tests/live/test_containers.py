@@ -18,6 +18,7 @@ from tests.live.gate import Gate
 from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
 from tests.live.test_worker import CREATE_EXPIRED_CONSENT
 from tests.servers import die_with_parent
+from tests.waiting import wait_until
 
 USER = 10001
 START_SECONDS = 60
@@ -167,8 +168,11 @@ def test_beat_runs_as_the_images_user_and_the_health_check_fails_when_it_dies(
 
 
 def wait_for(happens: Callable[[], bool], worker: Worker, limit: float) -> None:
-    deadline = time.monotonic() + limit
-    while not happens():
-        assert time.monotonic() < deadline, worker.log.read_text()[-3000:]
-        assert worker.process.poll() is None, worker.log.read_text()[-3000:]
-        time.sleep(0.5)
+    def log() -> str:
+        return worker.log.read_text()[-3000:]
+
+    def happens_while_running() -> bool:
+        assert worker.process.poll() is None, log()
+        return happens()
+
+    wait_until(happens_while_running, log, limit)

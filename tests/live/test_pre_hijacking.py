@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import httpx
 
+from tests.constants import NEW_PASSWORD
 from tests.live.gate import PASSWORD, Gate, Person, expect
 from tests.live.server import LiveServer
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
-NEW_PASSWORD = "the-owner's-own-passphrase-9"
 
 
 class Browser:

@@ -12,10 +12,10 @@ import pytest
 
 from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
 from tests.live.server import LiveServer
+from tests.waiting import wait_until
 
 VERIFIERS = 8
 VERIFIES_AFTER = 5
-WAIT_SECONDS = 60
 
 
 @dataclass
@@ -160,13 +160,6 @@ def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None
     assert any(decision["allowed"] for began, decision in seen if began < responded)
     assert len(after) >= VERIFIERS * VERIFIES_AFTER
     assert {(decision["allowed"], decision.get("reason")) for decision in after} == {(False, reason)}
-
-
-def wait_until(happens: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not happens():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_disabling_a_policy_applies_to_the_next_verify(scene: Scene) -> None:

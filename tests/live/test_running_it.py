@@ -5,8 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -17,6 +16,7 @@ import pytest
 from tests.environment import Servers
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port, package_folder
+from tests.waiting import wait_until
 
 SECTION = (ROOT / "docs" / "deployment.md").read_text().split("\n## Running it\n")[1].split("\n## ")[0]
 SETUP, WORKER, PUBLIC, BACKUP, RESTORE = re.findall(r"^```sh\n(.*?)^```", SECTION, re.M | re.S)
@@ -112,11 +112,11 @@ def test_the_commands_start_server_and_worker_and_a_backup_can_be_restored(
     assert servers.valkey.url in setup
 
     server = checkout.start(setup, "server.log")
-    wait_until(lambda: is_healthy(checkout), server)
+    wait_until(lambda: is_healthy(checkout), server.read_text, START_SECONDS)
     assert f"Listening on http://127.0.0.1:{checkout.port}." in server.read_text()
     assert (checkout.folder / "var" / "gate.env").stat().st_mode & 0o077 == 0
     worker = checkout.start(WORKER, "worker.log")
-    wait_until((checkout.folder / "heartbeat").exists, worker)
+    wait_until((checkout.folder / "heartbeat").exists, worker.read_text, START_SECONDS)
 
     checkout.run(f". var/gate.env\n{BACKUP}")
     checkout.stop()
@@ -149,10 +149,3 @@ def is_healthy(checkout: Checkout) -> bool:
         return httpx.get(f"http://127.0.0.1:{checkout.port}/api/v1/health", timeout=5).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def wait_until(happens: Callable[[], bool], log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not happens():
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)

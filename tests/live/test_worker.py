@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ROOT, Database, Databases, full, manage
 from tests.servers import die_with_parent
+from tests.waiting import wait_until
 
 SWEEP = "from consent.tasks import sweep_consents; sweep_consents.delay()"
 CREATE_EXPIRED_CONSENT = """
@@ -47,8 +47,5 @@ def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
 def test_the_worker_runs_a_sweep(database: Database, worker: Path) -> None:
     manage(database.environment, "shell", "-c", CREATE_EXPIRED_CONSENT)
     manage(database.environment, "shell", "-c", SWEEP)
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and not database.count("consent_consent", "status = 'expired'"):
-        time.sleep(0.2)
-    assert database.count("consent_consent", "status = 'expired'") == 1, worker.read_text()
+    wait_until(lambda: database.count("consent_consent", "status = 'expired'") == 1, worker.read_text, 30)
     assert database.count("audit_entry", "event = 'consent.expired'") == 1

@@ -1,15 +1,14 @@
 """Clients known by the metadata document at their client id."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 
 from accounts.models import User
+from tests.constants import NOON
 from tests.oauth.client import OAuthClient
-
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 def client_of(world: Any, document: dict[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -13,9 +13,9 @@ from jwt import api_jws
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from accounts.models import User
+from tests.constants import NOON
 from tests.oauth.client import error_of
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 UNCHECKED: Any = {"options": {"verify_signature": False}}
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)

@@ -1,12 +1,13 @@
 """Refreshing tokens. `tests/live/oauth/test_races.py` tests races against running servers."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 
 from accounts.models import User
+from tests.constants import NOON
 from tests.oauth.client import OAuthClient, error_of, introspect
 
 
@@ -76,9 +77,6 @@ def test_a_refresh_for_another_resource_is_invalid_target(
 ) -> None:
     tokens = client.tokens(ada)
     assert error_of(client.refresh(tokens["refresh_token"], resource=resource)) == "invalid_target"
-
-
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 class TestPublicClients:

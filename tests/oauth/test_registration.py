@@ -1,6 +1,6 @@
 """Stock clients that register themselves (RFC 7591): their metadata, scopes, policies and deletion."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,10 +9,9 @@ import time_machine
 from django.test import Client
 
 from accounts.models import User
-from tests.constants import basic
+from tests.constants import NOON, basic
 from tests.oauth.client import TICKETS, error_of, introspect, query_of
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 PUBLIC = {"token_endpoint_auth_method": "none"}
 
 

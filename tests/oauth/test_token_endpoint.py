@@ -1,6 +1,6 @@
 """The token endpoint."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,10 +8,8 @@ import time_machine
 from django.test import Client
 
 from accounts.models import User
-from tests.constants import basic
+from tests.constants import NOON, basic
 from tests.oauth.client import OAuthClient, error_of, introspect
-
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 
 
 def test_the_response_is_uncached_json_with_the_scope(client: OAuthClient, ada: User) -> None:

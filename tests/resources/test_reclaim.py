@@ -2,24 +2,12 @@
 
 import pytest
 
-from accounts.models import User
-from accounts.passwords import reset_password
 from audit.models import Entry
 from developers.models import ApiKey, Developer
 from resources.models import ResourceServerSecret
-from tests.world import ANONYMOUS, make_developer, make_resource_server, make_user
+from tests.world import make_developer, make_resource_server, make_user, reclaim
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
-
-
-def reclaim(user: User) -> None:
-    user = User.objects.get(pk=user.pk)
-    reset_password(actor=ANONYMOUS, user=user, password="the-owner's-own-passphrase-9")
 
 
 def test_the_only_developer_loses_the_api_keys_and_the_secrets_of_resource_servers(developer: Developer) -> None:

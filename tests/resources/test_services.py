@@ -1,7 +1,7 @@
 """Resource servers and their own scopes: each change is logged by its actor, or does not happen."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -25,18 +25,13 @@ from resources.services import (
     rotate_resource_server_secret,
     update_resource_server,
 )
+from tests.constants import NOON
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer
 
-NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 TICKETS = "https://tickets.example/api"
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def developer() -> Developer:
-    return make_developer("dev@example.com")
 
 
 @pytest.fixture
