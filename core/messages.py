@@ -1,0 +1,32 @@
+"""An HTTP request and its reply, independent of Django. The front reads and bounds a request before it makes one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A complete request.
+
+    `path` and `query` are as sent, percent-encoded. `headers` have lower-case names; one that appeared several times is
+    joined. `peer` is the address of the socket's other end, and `scheme` that of the socket, before any proxy's headers
+    are considered.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    peer: str
+    scheme: str = "http"
+    http_version: str = "1.1"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A complete response. The front adds `Content-Length`, `Date` and `Connection`."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes = b""
