@@ -10,6 +10,7 @@ from django.db import models, transaction
 
 from accounts.addresses import normalize_email
 from core.errors import Invalid
+from core.fields import ExactCharField, ExactEmailField
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 
@@ -42,7 +43,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """
 
     id = PrefixedIdField(prefix="usr")
-    email = models.EmailField(unique=True)
+    email = ExactEmailField(unique=True)
     name = PlainTextField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
@@ -57,7 +58,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return self.email
+        return str(self.email)
 
     def check_password(self, raw_password: str) -> bool:
         """Return whether the password is right; rehash it if the hashing parameters have changed.
@@ -73,10 +74,10 @@ class User(AbstractBaseUser, PermissionsMixin):
         return bool(check_password(raw_password, self.password, rehash))
 
     def get_full_name(self) -> str:
-        return self.name or self.email
+        return str(self.name or self.email)
 
     def get_short_name(self) -> str:
-        return self.name or self.email
+        return str(self.name or self.email)
 
 
 class SessionToken(models.Model):
@@ -87,7 +88,7 @@ class SessionToken(models.Model):
 
     id = PrefixedIdField(prefix="ses")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="session_tokens")
-    digest = models.CharField(max_length=64, unique=True)
+    digest = ExactCharField(max_length=64, unique=True)
     auth_hash = models.CharField(max_length=64)
     user_agent = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField()
@@ -103,8 +104,9 @@ class SessionToken(models.Model):
 class KnownAddress(models.Model):
     """A network from which a user has signed in. Guesses made elsewhere do not lock the user out there."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses")
-    digest = models.CharField(max_length=64)
+    # The unique constraint's index also serves queries by user alone.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_addresses", db_index=False)
+    digest = ExactCharField(max_length=64)
     last_seen_at = models.DateTimeField(db_index=True)
 
     class Meta:
@@ -131,11 +133,11 @@ class PendingRegistration(models.Model):
 
     id = PrefixedIdField(prefix="reg", unguessable=True)
     kind = models.CharField(max_length=9, choices=Kind)
-    email = models.EmailField(db_index=True)
+    email = ExactEmailField(db_index=True)
     name = PlainTextField(max_length=200, blank=True)
     password = models.CharField(max_length=128)
-    digest = models.CharField(max_length=64, unique=True)
-    sender = models.CharField(max_length=64)
+    digest = ExactCharField(max_length=64, unique=True)
+    sender = ExactCharField(max_length=64)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
 
@@ -151,8 +153,8 @@ class AddressCode(models.Model):
 
     id = PrefixedIdField(prefix="adc")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="address_codes")
-    email = models.EmailField()
-    digest = models.CharField(max_length=64, unique=True)
+    email = ExactEmailField()
+    digest = ExactCharField(max_length=64, unique=True)
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:

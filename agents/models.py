@@ -6,6 +6,7 @@ from enum import Enum
 from django.db import models
 from oauth2_provider.models import AbstractApplication
 
+from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.secrets import new_secret
@@ -46,7 +47,7 @@ class Agent(AbstractApplication):
 
     id = PrefixedIdField(prefix="agt")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="agents")
-    client_id = models.CharField(max_length=255, unique=True, default=new_client_id)
+    client_id = ExactCharField(max_length=255, unique=True, default=new_client_id)
     name = PlainTextField("name", max_length=255, blank=True)
     description = PlainTextField(max_length=500, blank=True)
     allowed_scopes = models.JSONField(default=list)
@@ -132,8 +133,8 @@ class ClientSecret(RotatableSecret):
 class UsedAssertion(models.Model):
     """A used client assertion (RFC 7523 section 3, `jti`), stored until the assertion expires."""
 
-    digest = models.CharField(max_length=64, primary_key=True)
+    digest = ExactCharField(max_length=64, primary_key=True)
     expires_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:
-        return self.digest[:8]
+        return str(self.digest)[:8]

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import models
 
+from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 
 
@@ -50,9 +51,9 @@ class Entry(InsertOnly):
     timestamp = models.DateTimeField()
     event = models.CharField(max_length=64)
     outcome = models.CharField(max_length=8)
-    user_id = models.CharField(max_length=64, null=True)
-    agent_id = models.CharField(max_length=64, null=True)
-    consent_id = models.CharField(max_length=64, null=True)
+    user_id = ExactCharField(max_length=64, null=True)
+    agent_id = ExactCharField(max_length=64, null=True)
+    consent_id = ExactCharField(max_length=64, null=True)
     body = models.TextField()
 
     class Meta:
@@ -84,7 +85,7 @@ class Concern(InsertOnly):
     """An entry in an organization's log. It can be in several: the agent's and the asking service's."""
 
     pk = models.CompositePrimaryKey("organization_id", "entry_id")
-    organization_id = models.CharField(max_length=64)
+    organization_id = ExactCharField(max_length=64)
     # The primary key serves the listings, and no query goes from an entry to its organizations.
     entry = models.ForeignKey(
         Entry, on_delete=models.DO_NOTHING, related_name="concerns", db_constraint=False, db_index=False
@@ -97,25 +98,25 @@ class Concern(InsertOnly):
 class PendingEntry(InsertOnly):
     """An entry waiting for its index in the log's tree, with the digest of its body."""
 
-    entry_id = models.CharField(max_length=64, primary_key=True)
-    digest = models.CharField(max_length=64)
+    entry_id = ExactCharField(max_length=64, primary_key=True)
+    digest = ExactCharField(max_length=64)
 
     class Meta:
         verbose_name_plural = "pending entries"
 
     def __str__(self) -> str:
-        return self.entry_id
+        return str(self.entry_id)
 
 
 class Leaf(InsertOnly):
     """A sequenced entry: its index in the tree and its number within its organization."""
 
     index = models.BigIntegerField(primary_key=True)
-    entry_id = models.CharField(max_length=64, unique=True)
+    entry_id = ExactCharField(max_length=64, unique=True)
     # Empty if the entry belongs to no organization, because the constraint ignores nulls.
-    organization_id = models.CharField(max_length=64, blank=True)
+    organization_id = ExactCharField(max_length=64, blank=True)
     number = models.BigIntegerField()
-    digest = models.CharField(max_length=64)
+    digest = ExactCharField(max_length=64)
 
     class Meta:
         verbose_name_plural = "leaves"
@@ -128,7 +129,7 @@ class Leaf(InsertOnly):
 class PersonalData(models.Model):
     """IP addresses, user agents, resources. They can be erased, because entries contain only SHA-256(salt ‖ data)."""
 
-    entry_id = models.CharField(max_length=64, primary_key=True)
+    entry_id = ExactCharField(max_length=64, primary_key=True)
     salt = models.BinaryField(max_length=32)
     data = models.TextField()
 
@@ -136,7 +137,7 @@ class PersonalData(models.Model):
         verbose_name_plural = "personal data"
 
     def __str__(self) -> str:
-        return self.entry_id
+        return str(self.entry_id)
 
     @property
     def content(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from django.db import models
 from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
+from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 from developers.models import Organization
@@ -41,13 +42,19 @@ class Consent(models.Model):
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
     # The agent's organization. A stock client has none: then that of the first service it requested.
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
+    # The index on user and id also serves queries by user alone.
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="consents"
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="consents",
+        db_index=False,
     )
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
 
     # The request. The hint may name an unknown user, because a response must not reveal which users exist.
-    hinted_user_id = models.CharField(max_length=64, blank=True)
+    hinted_user_id = ExactCharField(max_length=64, blank=True)
     requested_scopes = models.JSONField()
     optional_scopes = models.JSONField(default=list)
     redirect_uri = models.TextField()
@@ -63,7 +70,7 @@ class Consent(models.Model):
     shown_scopes = models.JSONField(default=list)
     door = models.CharField(max_length=8, choices=Door, default=Door.LINK)
     # The digest of the browser's cookie. Empty if any browser may open the link, or none has opened a pushed request.
-    browser_digest = models.CharField(max_length=64, blank=True)
+    browser_digest = ExactCharField(max_length=64, blank=True)
 
     granted_scopes = models.JSONField(default=list)
     created_at = models.DateTimeField()
@@ -115,7 +122,7 @@ class AuthorizationCode(AbstractGrant):
     """An authorization code (RFC 6749 section 4.1.2). `code` is its digest, `family` the tokens issued for it."""
 
     id = PrefixedIdField(prefix="cod")
-    code = models.CharField(max_length=64, unique=True)
+    code = ExactCharField(max_length=64, unique=True)
     resource = models.JSONField(default=list)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
     consumed_at = models.DateTimeField(null=True, blank=True)

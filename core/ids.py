@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 import uuid_utils
-from django.db import models
+
+from core.fields import ExactCharField
 
 
 def new_id(prefix: str) -> str:
@@ -22,7 +23,7 @@ def new_unguessable_id(prefix: str) -> str:
     return f"{prefix}_{milliseconds:012x}{secrets.token_hex(16)}"
 
 
-class PrefixedIdField(models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
+class PrefixedIdField(ExactCharField):
     """A primary key that generates its own value, such as `PrefixedIdField("agt")`.
 
     With `unguessable=True`, the value has 128 random bits.

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from core import secrets
+from core.fields import ExactCharField
 
 MAX_OVERLAP_SECONDS = 604_800
 
@@ -18,7 +19,7 @@ class RotatableSecret(models.Model):
 
     kind: ClassVar[str]
 
-    digest = models.CharField(max_length=64, unique=True)
+    digest = ExactCharField(max_length=64, unique=True)
     last_four = models.CharField(max_length=4)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
@@ -17,7 +18,7 @@ class ResourceServer(models.Model):
     id = PrefixedIdField(prefix="res")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="resource_servers")
     name = PlainTextField(max_length=200)
-    identifier = models.CharField(max_length=500, unique=True)
+    identifier = ExactCharField(max_length=500, unique=True)
     scopes = models.JSONField(default=list)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -41,7 +42,7 @@ class ResourceServerSecret(RotatableSecret):
 class CustomScope(models.Model):
     """A scope that an organization defines. The organization that first uses a prefix owns it."""
 
-    id = models.CharField(max_length=100, primary_key=True)
+    id = ExactCharField(max_length=100, primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="custom_scopes")
     risk_level = models.CharField(max_length=8, choices=[(risk, risk) for risk in RISK_LEVELS])
     title = PlainTextField(max_length=80)
@@ -52,17 +53,17 @@ class CustomScope(models.Model):
         ordering = ["id"]
 
     def __str__(self) -> str:
-        return self.id
+        return str(self.id)
 
 
 class ScopePrefix(models.Model):
     """A prefix of custom scopes and the organization that owns it: the first to use it."""
 
-    prefix = models.CharField(max_length=40, primary_key=True)
+    prefix = ExactCharField(max_length=40, primary_key=True)
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="scope_prefixes")
 
     class Meta:
         verbose_name_plural = "scope prefixes"
 
     def __str__(self) -> str:
-        return self.prefix
+        return str(self.prefix)

@@ -11,6 +11,7 @@ from oauth2_provider.models import AbstractAccessToken, AbstractRefreshToken
 
 from agents.models import Agent
 from consent.models import AuthorizationCode, Consent
+from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 
 
@@ -74,7 +75,7 @@ class RefreshToken(AbstractRefreshToken):
     """
 
     id = PrefixedIdField(prefix="rft")
-    token_checksum = models.CharField(max_length=64, unique=True)
+    token_checksum = ExactCharField(max_length=64, unique=True)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="refresh_tokens")
     expires = models.DateTimeField()
     consumed_at = models.DateTimeField(null=True, blank=True)
@@ -100,12 +101,12 @@ class RefreshToken(AbstractRefreshToken):
 class SigningKey(models.Model):
     """A key that signs access tokens, published before its first signature and until its last token has expired."""
 
-    kid = models.CharField(max_length=64, primary_key=True)
+    kid = ExactCharField(max_length=64, primary_key=True)
     algorithm = models.CharField(max_length=8)
     public_jwk = models.JSONField(null=True, blank=True)
     private_sealed = models.BinaryField(editable=False)
     # Identifies the JWT_SECRET that seals it. After JWT_SECRET changes, this key still verifies and a new one signs.
-    secret_id = models.CharField(max_length=32)
+    secret_id = ExactCharField(max_length=32)
     created_at = models.DateTimeField()
     activates_at = models.DateTimeField()
     retires_at = models.DateTimeField(null=True, blank=True)

@@ -4,6 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -30,11 +31,11 @@ class Migration(migrations.Migration):
                         choices=[("user", "User"), ("developer", "Developer"), ("browser", "Browser")], max_length=9
                     ),
                 ),
-                ("email", models.EmailField(db_index=True, max_length=254)),
+                ("email", core.fields.ExactEmailField(db_index=True, max_length=254)),
                 ("name", models.CharField(blank=True, max_length=200)),
                 ("password", models.CharField(max_length=128)),
-                ("digest", models.CharField(max_length=64, unique=True)),
-                ("sender", models.CharField(max_length=64)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
+                ("sender", core.fields.ExactCharField(max_length=64)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField(db_index=True)),
             ],
@@ -61,7 +62,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="usr", primary_key=True, serialize=False
                     ),
                 ),
-                ("email", models.EmailField(max_length=254, unique=True)),
+                ("email", core.fields.ExactEmailField(max_length=254, unique=True)),
                 ("name", models.CharField(blank=True, max_length=200)),
                 ("is_active", models.BooleanField(default=True)),
                 ("is_staff", models.BooleanField(default=False)),
@@ -102,8 +103,8 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="adc", primary_key=True, serialize=False
                     ),
                 ),
-                ("email", models.EmailField(max_length=254)),
-                ("digest", models.CharField(max_length=64, unique=True)),
+                ("email", core.fields.ExactEmailField(max_length=254)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("expires_at", models.DateTimeField(db_index=True)),
                 (
                     "user",
@@ -127,7 +128,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="ses", primary_key=True, serialize=False
                     ),
                 ),
-                ("digest", models.CharField(max_length=64, unique=True)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("auth_hash", models.CharField(max_length=64)),
                 ("user_agent", models.CharField(blank=True, max_length=300)),
                 ("created_at", models.DateTimeField()),
@@ -149,11 +150,12 @@ class Migration(migrations.Migration):
             name="KnownAddress",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("digest", models.CharField(max_length=64)),
+                ("digest", core.fields.ExactCharField(max_length=64)),
                 ("last_seen_at", models.DateTimeField(db_index=True)),
                 (
                     "user",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="known_addresses",
                         to=settings.AUTH_USER_MODEL,

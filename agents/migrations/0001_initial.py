@@ -5,6 +5,7 @@ from django.conf import settings
 from django.db import migrations, models
 
 import agents.models
+import core.fields
 import core.ids
 
 
@@ -19,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="UsedAssertion",
             fields=[
-                ("digest", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("digest", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
                 ("expires_at", models.DateTimeField(db_index=True)),
             ],
         ),
@@ -87,7 +88,10 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="agt", primary_key=True, serialize=False
                     ),
                 ),
-                ("client_id", models.CharField(default=agents.models.new_client_id, max_length=255, unique=True)),
+                (
+                    "client_id",
+                    core.fields.ExactCharField(default=agents.models.new_client_id, max_length=255, unique=True),
+                ),
                 ("name", models.CharField(blank=True, max_length=255, verbose_name="name")),
                 ("description", models.CharField(blank=True, max_length=500)),
                 ("allowed_scopes", models.JSONField(default=list)),
@@ -133,7 +137,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ClientSecret",
             fields=[
-                ("digest", models.CharField(max_length=64, unique=True)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("last_four", models.CharField(max_length=4)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),

@@ -3,6 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -15,8 +16,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PendingEntry",
             fields=[
-                ("entry_id", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("digest", models.CharField(max_length=64)),
+                ("entry_id", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
+                ("digest", core.fields.ExactCharField(max_length=64)),
             ],
             options={
                 "verbose_name_plural": "pending entries",
@@ -25,7 +26,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PersonalData",
             fields=[
-                ("entry_id", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("entry_id", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
                 ("salt", models.BinaryField(max_length=32)),
                 ("data", models.TextField()),
             ],
@@ -45,9 +46,9 @@ class Migration(migrations.Migration):
                 ("timestamp", models.DateTimeField()),
                 ("event", models.CharField(max_length=64)),
                 ("outcome", models.CharField(max_length=8)),
-                ("user_id", models.CharField(max_length=64, null=True)),
-                ("agent_id", models.CharField(max_length=64, null=True)),
-                ("consent_id", models.CharField(max_length=64, null=True)),
+                ("user_id", core.fields.ExactCharField(max_length=64, null=True)),
+                ("agent_id", core.fields.ExactCharField(max_length=64, null=True)),
+                ("consent_id", core.fields.ExactCharField(max_length=64, null=True)),
                 ("body", models.TextField()),
             ],
             options={
@@ -68,7 +69,7 @@ class Migration(migrations.Migration):
                         "organization_id", "entry_id", blank=True, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("organization_id", models.CharField(max_length=64)),
+                ("organization_id", core.fields.ExactCharField(max_length=64)),
                 (
                     "entry",
                     models.ForeignKey(
@@ -88,10 +89,10 @@ class Migration(migrations.Migration):
             name="Leaf",
             fields=[
                 ("index", models.BigIntegerField(primary_key=True, serialize=False)),
-                ("entry_id", models.CharField(max_length=64, unique=True)),
-                ("organization_id", models.CharField(blank=True, max_length=64)),
+                ("entry_id", core.fields.ExactCharField(max_length=64, unique=True)),
+                ("organization_id", core.fields.ExactCharField(blank=True, max_length=64)),
                 ("number", models.BigIntegerField()),
-                ("digest", models.CharField(max_length=64)),
+                ("digest", core.fields.ExactCharField(max_length=64)),
             ],
             options={
                 "verbose_name_plural": "leaves",

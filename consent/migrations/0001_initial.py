@@ -2,6 +2,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -39,7 +40,7 @@ class Migration(migrations.Migration):
                         max_length=8,
                     ),
                 ),
-                ("hinted_user_id", models.CharField(blank=True, max_length=64)),
+                ("hinted_user_id", core.fields.ExactCharField(blank=True, max_length=64)),
                 ("requested_scopes", models.JSONField()),
                 ("optional_scopes", models.JSONField(default=list)),
                 ("redirect_uri", models.TextField()),
@@ -54,7 +55,7 @@ class Migration(migrations.Migration):
                     "door",
                     models.CharField(choices=[("link", "Link"), ("browser", "Browser")], default="link", max_length=8),
                 ),
-                ("browser_digest", models.CharField(blank=True, max_length=64)),
+                ("browser_digest", core.fields.ExactCharField(blank=True, max_length=64)),
                 ("granted_scopes", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField()),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
@@ -93,6 +94,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         blank=True,
                         null=True,
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="consents",
                         to=settings.AUTH_USER_MODEL,
@@ -141,7 +143,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="cod", primary_key=True, serialize=False
                     ),
                 ),
-                ("code", models.CharField(max_length=64, unique=True)),
+                ("code", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("resource", models.JSONField(default=list)),
                 ("consumed_at", models.DateTimeField(blank=True, null=True)),
                 (

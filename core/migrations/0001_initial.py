@@ -1,5 +1,7 @@
 from django.db import migrations, models
 
+import core.fields
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -10,8 +12,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="IdempotencyRecord",
             fields=[
-                ("key", models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ("request_digest", models.CharField(max_length=64)),
+                ("key", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
+                ("request_digest", core.fields.ExactCharField(max_length=64)),
                 ("sealed_answer", models.BinaryField(null=True)),
                 ("expires_at", models.DateTimeField(db_index=True)),
             ],

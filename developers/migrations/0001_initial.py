@@ -2,6 +2,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -66,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ApiKey",
             fields=[
-                ("digest", models.CharField(max_length=64, unique=True)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("last_four", models.CharField(max_length=4)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),

@@ -2,6 +2,8 @@ from django.apps.registry import Apps
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
+import core.fields
+
 
 def leave_room(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Leave half of each page free, so that PostgreSQL keeps a counter's next version beside the last one."""
@@ -18,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Counter",
             fields=[
-                ("key", models.CharField(max_length=200, primary_key=True, serialize=False)),
+                ("key", core.fields.ExactCharField(max_length=200, primary_key=True, serialize=False)),
                 ("slot", models.BigIntegerField()),
                 ("counts", models.BinaryField()),
                 ("expires_at", models.DateTimeField(db_index=True)),

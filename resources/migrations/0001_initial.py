@@ -1,6 +1,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -20,7 +21,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.CharField(max_length=200)),
-                ("identifier", models.CharField(max_length=500, unique=True)),
+                ("identifier", core.fields.ExactCharField(max_length=500, unique=True)),
                 ("scopes", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
@@ -40,7 +41,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ResourceServerSecret",
             fields=[
-                ("digest", models.CharField(max_length=64, unique=True)),
+                ("digest", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("last_four", models.CharField(max_length=4)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
@@ -67,7 +68,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="CustomScope",
             fields=[
-                ("id", models.CharField(max_length=100, primary_key=True, serialize=False)),
+                ("id", core.fields.ExactCharField(max_length=100, primary_key=True, serialize=False)),
                 (
                     "risk_level",
                     models.CharField(
@@ -94,7 +95,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ScopePrefix",
             fields=[
-                ("prefix", models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ("prefix", core.fields.ExactCharField(max_length=40, primary_key=True, serialize=False)),
                 (
                     "organization",
                     models.ForeignKey(

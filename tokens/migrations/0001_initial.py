@@ -2,6 +2,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
+import core.fields
 import core.ids
 
 
@@ -19,11 +20,11 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SigningKey",
             fields=[
-                ("kid", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("kid", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
                 ("algorithm", models.CharField(max_length=8)),
                 ("public_jwk", models.JSONField(blank=True, null=True)),
                 ("private_sealed", models.BinaryField()),
-                ("secret_id", models.CharField(max_length=32)),
+                ("secret_id", core.fields.ExactCharField(max_length=32)),
                 ("created_at", models.DateTimeField()),
                 ("activates_at", models.DateTimeField()),
                 ("retires_at", models.DateTimeField(blank=True, null=True)),
@@ -95,7 +96,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="rft", primary_key=True, serialize=False
                     ),
                 ),
-                ("token_checksum", models.CharField(max_length=64, unique=True)),
+                ("token_checksum", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("expires", models.DateTimeField()),
                 ("consumed_at", models.DateTimeField(blank=True, null=True)),
                 ("sealed_answer", models.BinaryField(null=True)),

@@ -1,0 +1,39 @@
+"""Columns whose values are looked up exactly or by prefix: ids, digests, identifiers and addresses."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+if TYPE_CHECKING:
+    _Base = models.CharField[Any, Any]
+else:
+    _Base = object
+
+
+class ExactMixin(_Base):
+    """Compare values byte by byte on PostgreSQL, so that one index serves equality, order and prefixes.
+
+    Django gives each indexed `varchar` a second index, because one in the order of a language does not serve prefixes.
+    It does not recognize the other name of the type. Foreign keys get the type and the collation of their target.
+    """
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str | None:
+        name = super().db_type(connection)
+        return name.replace("varchar", "character varying", 1) if name and _is_postgresql(connection) else name
+
+    def db_parameters(self, connection: BaseDatabaseWrapper) -> dict[str, Any]:
+        parameters: dict[str, Any] = super().db_parameters(connection)
+        return {**parameters, "collation": "C"} if _is_postgresql(connection) else parameters
+
+
+class ExactCharField(ExactMixin, models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
+    """A `CharField` for ids, digests and other identifiers."""
+
+
+class ExactEmailField(ExactMixin, models.EmailField):  # type: ignore[type-arg]
+    """An `EmailField` for normalized addresses."""
+
+
+def _is_postgresql(connection: BaseDatabaseWrapper) -> bool:
+    return connection.vendor == "postgresql"

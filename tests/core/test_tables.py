@@ -1,0 +1,92 @@
+"""What the migrations make on each database."""
+
+from typing import cast
+
+import pytest
+from django.apps import apps
+from django.db import connection, transaction
+from django.db.models import Field, Model
+
+from core import clock
+from core.fields import ExactMixin
+from limits.counters import take_all
+from limits.sliding_window import CounterRequest
+
+# SQL of PostgreSQL. Its catalogue also says which indexes Django adds on its own.
+INDEXES = "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public'"
+COLLATIONS = """
+    SELECT table_name, column_name, collation_name FROM information_schema.columns WHERE table_schema = 'public'
+"""
+OURS = ("accounts", "agents", "audit", "consent", "core", "developers", "limits", "policies", "resources", "tokens")
+
+
+@pytest.fixture
+def postgresql(store: str) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+
+
+def rows(sql: str) -> list[tuple[str, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def our_models() -> list[type[Model]]:
+    return [model for app in OURS for model in apps.get_app_config(app).get_models()]
+
+
+def exact_columns() -> set[tuple[str, str]]:
+    """Return table and column of all exact fields and of the foreign keys that point to one."""
+
+    def is_exact(field: Field) -> bool:
+        return isinstance(field.target_field if field.is_relation else field, ExactMixin)
+
+    fields = [(model, field) for model in our_models() for field in model._meta.concrete_fields if field.column]
+    return {(model._meta.db_table, field.column) for model, field in fields if is_exact(field)}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("postgresql")
+def test_no_column_has_a_second_index_for_prefixes() -> None:
+    found = [(table, index) for table, index in rows(INDEXES) if table.partition("_")[0] in OURS]
+    assert len(found) > 50
+    assert [index for _, index in found if index.endswith("_like")] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("postgresql")
+def test_ids_and_digests_are_compared_byte_by_byte_and_so_are_references_to_them() -> None:
+    bytewise = {(table, column) for table, column, collation in rows(COLLATIONS) if collation == "C"}
+    assert {("tokens_accesstoken", "family_id"), ("account_emailaddress", "user_id")} <= bytewise
+    assert exact_columns() - bytewise == set()
+
+
+@pytest.mark.django_db
+def test_no_index_repeats_the_first_columns_of_another() -> None:
+    with connection.cursor() as cursor:
+        for model in our_models():
+            constraints = connection.introspection.get_constraints(cursor, model._meta.db_table).values()
+            indexes = [tuple(one["columns"]) for one in constraints if one["index"] or one["unique"]]
+            for longer in indexes:
+                assert not [one for one in indexes if one != longer and one == longer[: len(one)]], model
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("postgresql")
+def test_counting_updates_counters_in_place() -> None:
+    """A heap-only update writes no index. The page needs room for it, and no indexed column may change."""
+    before = counter_updates()
+    for _ in range(50):
+        with transaction.atomic():
+            take_all([[CounterRequest(f"key {key}", 3600, 10**6)] for key in range(20)], clock.now)
+    total, in_place = (after - earlier for after, earlier in zip(counter_updates(), before, strict=True))
+    assert total >= 1000
+    assert in_place > 0.9 * total
+
+
+def counter_updates() -> tuple[int, int]:
+    """Return how many rows of the counters' table were updated since it was made, and how many of those in place."""
+    rows("SELECT pg_stat_force_next_flush()")
+    sql = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'limits_counter'"
+    return cast("tuple[int, int]", rows(sql)[0])
