@@ -48,12 +48,12 @@ def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
 @admin.register(TokenFamily)
 class TokenFamilyAdmin(ReadOnlyAdmin):
     owners = OWNERS
-    list_display = ["id", "application", "user", "created_at", "revoked_at"]
+    list_display = ["id", "application", "user", "created_at", "revoked_at", "expires_at"]
     list_select_related = ["application", "user"]
     list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
     date_hierarchy = "created_at"
     search_fields = ["=id", "=consent__id", *SEARCHED]
-    fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at"]
+    fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at", "expires_at"]
     actions = [revoke]
 
 

@@ -14,7 +14,7 @@ from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
 from consent.models import AuthorizationCode
 from core import clock
 from core.actor import Actor
-from tokens.families import end_replayed_family, problem_with_grant
+from tokens.families import end_replayed_family, next_expiry, problem_with_grant
 from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
 
@@ -73,4 +73,5 @@ def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
         scope=row.scope,
         resource=row.resource,
         created_at=now,
+        expires_at=next_expiry(now),
     )

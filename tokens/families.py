@@ -1,7 +1,7 @@
 """Token families: looked up by any of their tokens, ended once, and logged."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +15,21 @@ from core.locks import revocation
 from resources.audiences import organizations_of_services
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
+
+# An expiry has a day to spare, so that a family that is refreshed often is updated only once per day.
+SPARE = timedelta(days=1)
+
+
+def next_expiry(now: datetime) -> datetime:
+    """Return the `expires_at` of a family that gets a refresh token now."""
+    return now + settings.REFRESH_TOKEN_LIFETIME + SPARE
+
+
+def outlive_refresh_token(family: TokenFamily, now: datetime) -> None:
+    """Move the expiry of a locked or new family if it is before that of a refresh token issued now."""
+    if family.expires_at < now + settings.REFRESH_TOKEN_LIFETIME:
+        family.expires_at = next_expiry(now)
+        TokenFamily.objects.filter(pk=family.pk).update(expires_at=family.expires_at)
 
 
 def family_of(token: str) -> TokenFamily | None:

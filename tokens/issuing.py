@@ -11,7 +11,7 @@ from audit.events import Event
 from core import secrets
 from core.actor import Actor
 from tokens.access_tokens import create_access_token
-from tokens.families import record_family
+from tokens.families import outlive_refresh_token, record_family
 from tokens.models import RefreshToken, TokenFamily
 
 
@@ -50,6 +50,7 @@ def issue_pair(
     now: datetime,
 ) -> IssuedTokens:
     """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow."""
+    outlive_refresh_token(family, now)
     granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
     _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")

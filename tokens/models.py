@@ -18,21 +18,25 @@ from core.ids import PrefixedIdField
 class TokenFamily(models.Model):
     """All tokens that descend from one authorization code. Ending the family ends them all: verify reads this row.
 
-    `code` is None for client credentials, and after the sweep has deleted an old code. `scope` and `resource` are the
-    maximum for the family; no refresh adds to them. `removed_scopes` are those that the user has removed since: if
-    they are granted again on another device, this family does not get them back.
+    `code` is None for client credentials. `scope` and `resource` are the maximum for the family; no refresh adds to
+    them. `removed_scopes` are those that the user has removed since: if they are granted again on another device, this
+    family does not get them back. No token of the family is valid after `expires_at`.
     """
 
     id = PrefixedIdField(prefix="fam")
     application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families")
-    code = models.OneToOneField(AuthorizationCode, on_delete=models.SET_NULL, null=True, related_name="family")
+    # Without a constraint, the sweep of old codes neither updates families nor waits for their locks. The id remains.
+    code = models.OneToOneField(
+        AuthorizationCode, on_delete=models.DO_NOTHING, null=True, related_name="family", db_constraint=False
+    )
     scope = models.TextField()
     removed_scopes = models.JSONField(default=list)
     resource = models.JSONField(default=list)
     created_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+    expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
         ordering = ["-id"]

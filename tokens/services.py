@@ -45,7 +45,13 @@ def issue_client_token(
         return Refusal("invalid_scope", "The scope must be one of the agent's allowed scopes.")
     now = clock.now()
     audience = list(resource) or [settings.API_URL]
-    family = TokenFamily.objects.create(application=agent, scope=" ".join(wanted), resource=audience, created_at=now)
+    family = TokenFamily.objects.create(
+        application=agent,
+        scope=" ".join(wanted),
+        resource=audience,
+        created_at=now,
+        expires_at=now + settings.ACCESS_TOKEN_LIFETIME,
+    )
     return issue_access_token(actor=actor, family=family, scopes=wanted, resource=resource, now=now)
 
 
@@ -67,14 +73,14 @@ def revoke_family(*, actor: Actor, family: TokenFamily, reason: str) -> bool:
 
 
 def delete_expired_tokens(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` each of expired tokens, empty families and stored responses; return how many in total."""
+    """Delete up to `limit` each of expired tokens, families and stored responses; return how many in total."""
     now = clock.now()
     long_ago = now - KEEP_EXPIRED
     total = delete_old_answers(now=now, limit=limit)
     for model in (AccessToken, RefreshToken):
-        total += delete_batch(model.objects.filter(expires__lte=long_ago).order_by("pk"), limit=limit)
-    empty = TokenFamily.objects.filter(created_at__lte=long_ago, access_tokens=None, refresh_tokens=None, code=None)
-    return total + delete_batch(empty.order_by("pk"), limit=limit)
+        total += delete_batch(model.objects.filter(expires__lte=long_ago).order_by("expires"), limit=limit)
+    families = TokenFamily.objects.filter(expires_at__lte=long_ago).order_by("expires_at")
+    return total + delete_batch(families, limit=limit)
 
 
 def _is_own_resource(organization: Organization, identifier: str) -> bool:

@@ -204,7 +204,8 @@ def test_the_change_permission_allows_stopping_agents(world: World) -> None:
 
 def test_revoking_a_family_does_not_revoke_others(site: Client, world: World) -> None:
     ended = world.tokens.family
-    other = TokenFamily.objects.create(application=world.agent, scope="", created_at=ended.created_at)
+    times = {"created_at": ended.created_at, "expires_at": ended.expires_at}
+    other = TokenFamily.objects.create(application=world.agent, scope="", **times)
 
     confirm(site, ended, "revoke")
 

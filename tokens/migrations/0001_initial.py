@@ -47,6 +47,7 @@ class Migration(migrations.Migration):
                 ("resource", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
+                ("expires_at", models.DateTimeField(db_index=True)),
                 (
                     "application",
                     models.ForeignKey(
@@ -68,8 +69,9 @@ class Migration(migrations.Migration):
                 (
                     "code",
                     models.OneToOneField(
+                        db_constraint=False,
                         null=True,
-                        on_delete=django.db.models.deletion.SET_NULL,
+                        on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="family",
                         to=settings.OAUTH2_PROVIDER_GRANT_MODEL,
                     ),
