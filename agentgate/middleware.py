@@ -1,19 +1,17 @@
 """Middleware that runs before all other middleware: the caller's address and the request's id."""
 
 import logging
-import re
 from collections.abc import Callable
 from contextvars import ContextVar
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from core.ids import new_id
+from core.ids import choose_request_id
 from core.net import client_address, is_trusted, parse_address, without_zone
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
-ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 FORWARDED_HEADERS = (
     "HTTP_X_FORWARDED_FOR",
     "HTTP_X_FORWARDED_PROTO",
@@ -53,8 +51,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        offered = request.headers.get("X-Request-Id", "")
-        request.request_id = offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else new_id("req")  # type: ignore[attr-defined]
+        request.request_id = choose_request_id(request.headers.get("X-Request-Id", ""))  # type: ignore[attr-defined]
         token = _request_id.set(request.request_id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)

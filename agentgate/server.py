@@ -1,27 +1,26 @@
-"""The production server: granian in front of Django's WSGI application. `./dev serve` runs this module."""
+"""The production server. `./dev serve` runs this module: uvicorn supervises processes that run the front."""
 
 import logging
-import time
-from contextlib import suppress
-from typing import Any
+import resource
 
 import django
 from django.conf import settings
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
-from granian.server.common import AbstractServer
+from uvicorn import Config
+from uvicorn.supervisors import Multiprocess
 
 from agentgate.environment import ENVIRONMENT, stop
+from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from core.listening import problem_with_address
 
 logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
 
 HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
 PORT = ENVIRONMENT.text("API_PORT", "8000")
-THREADS_PER_PROCESS = 8
-SHUTDOWN_SECONDS = 20
-RESTART_SECONDS = 0.5
+BACKLOG = 2048
+# Per process: connections up to twice the limit, of which half are turned away, and databases, files, pipes.
+OPEN_FILES = 4 * MAX_CONNECTIONS
+# The supervisor replaces a process that does not answer it for so long. A busy machine takes seconds to start one.
+HEALTH_SECONDS = 30
 
 
 def default_processes() -> int:
@@ -39,40 +38,42 @@ def serve() -> None:
 
     check_start()
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    raise_open_files()
+    config = make_config()
+    sockets = [config.bind_socket()]
     host = f"[{HOST}]" if ":" in HOST else HOST
     logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
-    server = run()
-    while not server.interrupt_signal:
-        time.sleep(RESTART_SECONDS)
-        if not server.interrupt_signal:
-            server = run()
+    Multiprocess(config, sockets).run()
 
 
-def run() -> AbstractServer[Any]:
-    """Serve until a signal arrives, or until one process has died twice within seconds."""
-    server = make_server()
-    # granian then gives up and exits. `serve` starts it again.
-    with suppress(SystemExit):
-        server.serve()
-    return server
-
-
-def make_server() -> AbstractServer[Any]:
-    return Granian(
-        "agentgate.wsgi:application",
-        address=HOST,
+def make_config() -> Config:
+    """Return uvicorn's configuration. The protocol class is ours, so its settings for HTTP do not apply."""
+    return Config(
+        "agentgate.front.process:application",
+        host=HOST,
         port=int(PORT),
-        interface=Interfaces.WSGI,
-        # HTTP/2 allows a body without a length, which WSGI cannot tell from an empty one.
-        http=HTTPModes.http1,
         workers=max(1, ENVIRONMENT.number("WEB_CONCURRENCY", default_processes())),
-        blocking_threads=THREADS_PER_PROCESS,
-        websockets=False,
-        respawn_failed_workers=True,
-        respawn_interval=0.1,
-        workers_kill_timeout=SHUTDOWN_SECONDS,
-        log_level=LogLevels.warning,
+        http="agentgate.front.process:Connection",
+        ws="none",
+        loop="uvloop",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_worker_healthcheck=HEALTH_SECONDS,
     )
+
+
+def raise_open_files() -> None:
+    """Let each process open as many files as its connections need, as far as the system permits."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

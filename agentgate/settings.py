@@ -107,7 +107,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "agentgate.middleware.TrustedProxyMiddleware",
     "agentgate.middleware.RequestIdMiddleware",
-    "agentgate.bodies.DeclaredLengthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",

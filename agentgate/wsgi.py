@@ -1,11 +1,5 @@
-"""The WSGI application that the production server runs."""
-
-import os
+"""Django's WSGI application, which the front runs in its threads (`agentgate/front/wsgi.py`)."""
 
 from django.core.wsgi import get_wsgi_application
 
-from agentgate.draining import drained
-
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
-
-application = drained(get_wsgi_application())
+application = get_wsgi_application()

@@ -1,5 +1,6 @@
 """Problem details for every error (RFC 9457). The cause of an internal error is logged, never sent."""
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from api.parsers import MalformedRequest, PayloadTooLarge
 from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.messages import Reply
 from core.text import escape_invisible
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,20 @@ class LengthRequired(DomainError):
     status = 411
     title = "A request body must have a Content-Length"
     remedy = "Send Content-Length. Chunked bodies are not accepted."
+
+
+class RequestTimeout(DomainError):
+    code = "request_timeout"
+    status = 408
+    title = "The request did not arrive in time"
+    remedy = "Send the headers within 10 seconds, and the body within the next 10."
+
+
+class HeadTooLarge(DomainError):
+    code = "head_too_large"
+    status = 431
+    title = "The request line or the headers are too large"
+    remedy = "Send at most 100 headers, 32 KiB in total, with a request line of at most 16 KiB."
 
 
 class UnsupportedMediaType(DomainError):
@@ -65,6 +81,10 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
 
 
 def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
+    return _describe(error, getattr(request, "request_id", ""))
+
+
+def _describe(error: DomainError, request_id: str) -> dict[str, Any]:
     """Return the problem details. Invisible characters are escaped, because messages may echo the request."""
     problem: dict[str, Any] = {
         "type": type_uri(error.code),
@@ -72,13 +92,22 @@ def describe(error: DomainError, request: HttpRequest) -> dict[str, Any]:
         "status": error.status,
         "detail": escape_invisible(error.detail),
         "code": error.code,
-        "requestId": getattr(request, "request_id", ""),
+        "requestId": request_id,
     }
     if error.errors:
         problem["errors"] = [
             {"field": escape_invisible(each.field), "message": escape_invisible(each.message)} for each in error.errors
         ]
     return problem
+
+
+def problem_reply(error: DomainError, request_id: str) -> Reply:
+    """Return the problem details as a reply, for requests that Django does not see."""
+    body = json.dumps(_describe(error, request_id)).encode()
+    headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), ("X-Request-Id", request_id)]
+    if error.status == 503:
+        headers.append(("Retry-After", str(RETRY_SECONDS)))
+    return Reply(error.status, headers, body)
 
 
 def type_uri(code: str) -> str:

@@ -3,6 +3,7 @@
 Ids are hexadecimal and sort by creation time in every collation, so an id can also serve as a cursor.
 """
 
+import re
 import secrets
 import time
 from typing import Any
@@ -11,10 +12,17 @@ import uuid_utils
 
 from core.fields import ExactCharField
 
+ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
 
 def new_id(prefix: str) -> str:
     """Return `<prefix>_` and a UUIDv7 (RFC 9562 section 5.7) as 32 hexadecimal digits."""
     return f"{prefix}_{uuid_utils.uuid7().hex}"
+
+
+def choose_request_id(offered: str) -> str:
+    """Return the id for a request: the caller's own if it is well-formed, else a new one."""
+    return offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else new_id("req")
 
 
 def new_unguessable_id(prefix: str) -> str:

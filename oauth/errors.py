@@ -1,5 +1,6 @@
 """Errors of the OAuth endpoints (RFC 6749 sections 4.1.2.1 and 5.2)."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from agents.errors import InvalidClient
 from core.errors import DomainError, NotAuthenticated, Throttled, Unavailable
 from core.http import BASIC_CHALLENGE
-from oauth.responses import View, uncached
+from core.messages import Reply
+from oauth.responses import UNCACHED, View, uncached
 from resources.errors import InvalidScope
 
 logger = logging.getLogger(__name__)
@@ -97,6 +99,12 @@ def error_response(error: OAuthError) -> HttpResponse:
     for name, value in error.headers.items():
         response[name] = value
     return response
+
+
+def error_reply(error: OAuthError) -> Reply:
+    """Return the error as a reply, for requests that Django does not see."""
+    headers = [("Content-Type", "application/json"), *UNCACHED.items(), *error.headers.items()]
+    return Reply(error.status, headers, json.dumps(error.parameters).encode())
 
 
 def _printable(text: str) -> str:

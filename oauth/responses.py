@@ -9,11 +9,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 View = Callable[..., HttpResponse]
 
+UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
 
 def uncached[R: HttpResponse](response: R) -> R:
     """Return `response` with the headers that RFC 6749 section 5.1 requires for token responses."""
-    response["Cache-Control"] = "no-store"
-    response["Pragma"] = "no-cache"
+    for name, value in UNCACHED.items():
+        response[name] = value
     return response
 
 

@@ -4,12 +4,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from django.db import close_old_connections
 
-Work = Callable[[], None]
+# Runs in a thread and returns what the event loop calls next.
+Work = Callable[[], Callable[[], object]]
 
 
 class PoolFull(Exception):
@@ -29,17 +31,27 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    def run[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `function`, which may use the database, in a thread. Raises `PoolFull`."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self.submit(partial(_run, future, with_connections(function)))
+        return future
+
     def submit(self, work: Work) -> None:
-        """Run `work`, which must not raise, in a thread. Raises `PoolFull`."""
+        """Run `work`, which must not raise, in a thread, and then what it returns in the event loop.
+
+        Raises `PoolFull`.
+        """
         if self._unfinished >= self._limit:
             raise PoolFull
         self._unfinished += 1
         self._queue.put(work)
 
-    def run[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Run `function`, which may use the database, in a thread. Raises `PoolFull`."""
+    def call[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run `function` in a thread. It is never refused, so its caller must await each call before the next."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self.submit(lambda: self._fulfil(future, function))
+        self._unfinished += 1
+        self._queue.put(partial(_run, future, function))
         return future
 
     def stop(self) -> None:
@@ -49,30 +61,36 @@ class Pool:
 
     def _work(self) -> None:
         while work := self._queue.get():
-            try:
-                work()
-            finally:
-                self._call(self._finished)
+            finish = work()
+            with suppress(RuntimeError):  # the loop is closed, because the process ends while a thread still works
+                self._loop.call_soon_threadsafe(self._finish, finish)
 
-    def _finished(self) -> None:
+    def _finish(self, finish: Callable[[], object]) -> None:
         self._unfinished -= 1
+        finish()
 
-    def _fulfil[T](self, future: asyncio.Future[T], function: Callable[[], T]) -> None:
+
+def with_connections[T](function: Callable[[], T]) -> Callable[[], T]:
+    """Wrap `function`: close database connections that are broken or too old, as Django does around a request."""
+
+    def wrapped() -> T:
         close_old_connections()
         try:
-            result = function()
-        except Exception as error:
-            self._call(_settle, future.set_exception, future, error)
-        else:
-            self._call(_settle, future.set_result, future, result)
+            return function()
         finally:
             close_old_connections()
 
-    def _call(self, function: Callable[..., object], *arguments: Any) -> None:
-        with suppress(RuntimeError):  # the loop is closed, because the process ends while a thread still works
-            self._loop.call_soon_threadsafe(function, *arguments)
+    return wrapped
 
 
-def _settle(settle: Callable[[Any], None], future: asyncio.Future[Any], value: Any) -> None:
+def _run(future: asyncio.Future[Any], function: Callable[[], Any]) -> Callable[[], object]:
+    try:
+        result = function()
+    except Exception as error:
+        return partial(_settle, future, future.set_exception, error)
+    return partial(_settle, future, future.set_result, result)
+
+
+def _settle(future: asyncio.Future[Any], settle: Callable[[Any], None], value: Any) -> None:
     if not future.done():
         settle(value)

@@ -138,12 +138,11 @@ def test_two_different_lengths_are_refused(shared_server: LiveServer) -> None:
         assert client.answer()[0] == 400
 
 
-def test_http_2_is_not_supported(shared_server: LiveServer) -> None:
+def test_http_2_is_refused(shared_server: LiveServer) -> None:
     """HTTP/2 allows bodies without a length."""
     with connected(shared_server) as client:
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-        with pytest.raises(ConnectionError):
-            client.answer()
+        assert client.answer()[0] == 400
 
 
 def test_a_client_that_waits_for_100_continue_gets_it_or_an_error(shared_server: LiveServer) -> None:
@@ -155,8 +154,8 @@ def test_a_client_that_waits_for_100_continue_gets_it_or_an_error(shared_server:
         client.send(body)
         assert client.answer()[0] == 200
     with connected(shared_server) as client:
-        client.post("/nowhere", *expect, length="65536")
-        assert client.answer()[0] == 404
+        client.post("/nowhere", *expect, length="3000000")
+        assert client.answer()[0] == 413
 
 
 def test_an_incomplete_body_has_no_effect(gate: Gate, shared_server: LiveServer) -> None:
@@ -172,8 +171,8 @@ def test_an_incomplete_body_has_no_effect(gate: Gate, shared_server: LiveServer)
     assert gate.verify(tokens["accessToken"])["allowed"] is True
 
 
-def test_stalled_clients_do_not_block_all_threads(gate: Gate, shared_server: LiveServer) -> None:
-    """Send 80 refused requests without their bodies to four processes with eight threads each."""
+def test_stalled_clients_block_no_thread(gate: Gate, shared_server: LiveServer) -> None:
+    """Send 80 requests without their bodies to four processes with eight threads each."""
     connections = [socket.create_connection(("127.0.0.1", shared_server.port), timeout=10) for _ in range(80)]
     try:
         for connection in connections:

@@ -1,0 +1,36 @@
+"""Sizes, counts and times that bound every connection. Times are in seconds."""
+
+KB, MB = 1024, 1024 * 1024
+
+# One request. The largest body is settings.DATA_UPLOAD_MAX_MEMORY_SIZE.
+MAX_REQUEST_LINE = 16 * KB
+MAX_HEAD = 32 * KB
+MAX_FIELDS = 100
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 10.0
+
+# One connection.
+IDLE_SECONDS = 75.0
+# How long an idle connection may still send a request after the stop began.
+STOPPING_IDLE_SECONDS = 1.0
+# How long a client may take no byte of a response.
+WRITE_SECONDS = 10.0
+# What is read and discarded after a refusal, so that the client is not reset before it reads the answer.
+DISCARD_SECONDS = 5.0
+MAX_DISCARDED = 4 * MB
+# Bytes of further requests that are kept while one is being answered. Reading then pauses.
+MAX_AHEAD = 16 * KB
+
+# One process.
+MAX_CONNECTIONS = 1024
+# Unread input and bodies of all connections together.
+MAX_HELD = 64 * MB
+# Replies of all connections together that clients have not read yet.
+MAX_UNSENT = 64 * MB
+THREADS = 8
+MAX_QUEUED = 256
+# Responses that are generated while they are sent. Each has a thread of its own.
+MAX_STREAMS = 16
+FILE_CHUNK = 64 * KB
+STOP_SECONDS = 20
+TICK_SECONDS = 0.5

@@ -1,0 +1,53 @@
+"""What the connections of one process share."""
+
+from collections import Counter
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from agentgate.front import bounds
+from agentgate.front.hot import HotPaths
+from agentgate.front.wsgi import Bridge
+
+if TYPE_CHECKING:
+    from agentgate.front.connection import Connection
+    from agentgate.front.exchange import Exchange
+
+
+class Front:
+    """Answers requests, and ends connections that exceed a bound."""
+
+    def __init__(self, hot: HotPaths, bridge: Bridge) -> None:
+        self._hot = hot
+        self._bridge = bridge
+        self.connections: set[Connection] = set()
+        self.held = 0
+        """Bytes of unread input and of bodies in memory."""
+        self.date = formatdate(usegmt=True)
+        self.refused: Counter[int] = Counter()
+        """Refusals by status."""
+
+    def answer(self, exchange: "Exchange") -> None:
+        if not self._hot.answer(exchange.request, exchange):
+            self._bridge.answer(exchange)
+
+    def tick(self, now: float) -> None:
+        """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""
+        self.date = formatdate(usegmt=True)
+        for connection in tuple(self.connections):
+            connection.expire(now)
+        self._limit_unsent()
+
+    def abort(self) -> None:
+        for connection in tuple(self.connections):
+            connection.abort()
+
+    def _limit_unsent(self) -> None:
+        """Disconnect the clients for which most is buffered, because they do not read, until it is within the limit."""
+        excess = sum(connection.unsent for connection in self.connections) - bounds.MAX_UNSENT
+        if excess <= 0:
+            return
+        for connection in sorted(self.connections, key=lambda each: each.unsent, reverse=True):
+            if excess <= 0:
+                return
+            excess -= connection.unsent
+            connection.abort()

@@ -1,0 +1,56 @@
+"""One server process: uvicorn calls `application` when it starts and stops, and makes a `Connection` per client."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import django
+
+django.setup(set_prefix=False)  # before the imports below, which need the settings and the apps
+
+from agentgate.environment import ENVIRONMENT  # noqa: E402
+from agentgate.front.bounds import MAX_QUEUED, STOP_SECONDS, THREADS, TICK_SECONDS  # noqa: E402
+from agentgate.front.connection import Connection  # noqa: E402
+from agentgate.front.front import Front  # noqa: E402
+from agentgate.front.hot import HotPaths  # noqa: E402
+from agentgate.front.pool import Pool  # noqa: E402
+from agentgate.front.wsgi import Bridge  # noqa: E402
+from agentgate.wsgi import application as django_application  # noqa: E402
+
+__all__ = ["Connection", "application"]
+
+PORT = ENVIRONMENT.text("API_PORT", "8000")
+
+Messages = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+async def application(scope: dict[str, Any], receive: Messages, send: Send) -> None:
+    """Start and stop what the connections use (ASGI's lifespan protocol). An exception here ends the server."""
+    await receive()
+    pool = Pool(THREADS, MAX_QUEUED)
+    hot = HotPaths(pool)
+    await hot.start()
+    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT))
+    ticking = asyncio.create_task(_tick(front))
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    # By now every connection is closed, or the time for that is over.
+    ticking.cancel()
+    front.abort()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(hot.stop(), STOP_SECONDS)
+    pool.stop()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _tick(front: Front) -> None:
+    loop, parent = asyncio.get_running_loop(), os.getppid()
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        front.tick(loop.time())
+        if os.getppid() != parent:  # the supervisor was killed, and nothing else would stop this process
+            signal.raise_signal(signal.SIGTERM)
