@@ -10,7 +10,6 @@ from django.db import transaction
 from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret, Stopper
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
-from agents.selectors import agent_for_client_id
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock
@@ -152,9 +151,10 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
     It does not check for a suspension: callers check that when they issue tokens or decide.
     """
     with client_auth_attempt(actor=actor, client_id=client_id):
-        agent = agent_for_client_id(client_id)
-        if agent and find_live_secret(ClientSecret.objects.filter(agent=agent), client_secret, clock.now()):
-            return agent
+        secrets = ClientSecret.objects.select_related("agent__organization").filter(agent__client_id=client_id)
+        found: ClientSecret | None = find_live_secret(secrets, client_secret, clock.now())
+        if found is not None:
+            return found.agent
         raise InvalidClient("Check the client ID and the client secret.")
 
 

@@ -35,13 +35,15 @@ def issue_code(consent: Consent, user: User, now: datetime) -> str:
 def lock_code(code: str) -> AuthorizationCode | None:
     """Lock the code and return it with its current consent, or return None if it is unknown.
 
-    Danger: this needs two queries, because an approval may move the code while this waits for the lock. With one query,
-    PostgreSQL would join the moved row to the earlier consent and find nothing.
+    Danger: finding nothing does not mean that the code is unknown. If an approval moves it while this waits for the
+    lock, PostgreSQL joins the moved row to the earlier consent and returns no row, so look again with the lock held.
     """
-    if AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first() is None:
-        return None
-    related = ("application", "consent__agent__organization", "consent__user", "user")
-    return AuthorizationCode.objects.select_related(*related).filter(code=secrets.digest(code)).first()
+    related = ("consent__agent__organization", "consent__user")
+    rows = AuthorizationCode.objects.select_related(*related).filter(code=secrets.digest(code))
+    row = rows.select_for_update(of=("self",)).first()
+    if row is None and AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first():
+        row = rows.first()
+    return row
 
 
 def problem_with_code(

@@ -17,6 +17,7 @@ from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2
 from tests.environment import SERVERS, Servers
 from tests.world import make_developer
+from tokens import keys
 
 HERE = Path(__file__).parent
 LIVE_FOLDERS = ("demo", "live", "sdk")
@@ -82,6 +83,7 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
     quick_throttle._memories.clear()
     quick_throttle._redis_paused_until = 0.0
+    keys.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

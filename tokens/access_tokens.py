@@ -38,7 +38,7 @@ class Claims:
 
 def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
     """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key."""
-    key = current_key(issued_at)
+    key = current_key()
     agent, consent_id = token.application, token.family.consent_id
     claims: dict[str, Any] = {
         "iss": settings.JWT_ISSUER,
@@ -112,9 +112,9 @@ def create_access_token(
     token = AccessToken.objects.create(
         family=family,
         application=family.application,
-        user=family.user,
+        user_id=family.user_id,
         scope=" ".join(scopes),
         resource=list(resource) or family.resource,
         expires=issued_at + settings.ACCESS_TOKEN_LIFETIME,
     )
-    return token, sign_access_token(token, issued_at=issued_at)
+    return token, sign_access_token(token, issued_at=now)

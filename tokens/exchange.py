@@ -14,6 +14,7 @@ from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
 from consent.models import AuthorizationCode
 from core import clock
 from core.actor import Actor
+from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
 from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
@@ -25,7 +26,8 @@ REPLAYED_CODE = Refusal(
 )
 
 
-@transaction.atomic
+# No savepoint: nothing that this raises is caught before the outer transaction ends.
+@transaction.atomic(savepoint=False)
 def exchange_code(
     *,
     actor: Actor,
@@ -49,8 +51,9 @@ def exchange_code(
         end_replayed_family(family, actor=actor, kind="code", now=now)
         # A client without a secret has not proved its identity, so its error does not reveal the replay.
         return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
+    services = organizations_of_services(row.resource)
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
-    problem = problem or problem_with_grant(row.consent, row.resource, now)
+    problem = problem or problem_with_grant(row.consent, row.resource, services, now)
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(row.resource):
@@ -58,16 +61,16 @@ def exchange_code(
     family = _start_family(row, now)
     scopes = row.scope.split()
     return issue_pair(
-        Event.TOKEN_ISSUED, actor=actor, family=family, user=row.user, scopes=scopes, resource=resource, now=now
+        Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, resource=resource, services=services, now=now
     )
 
 
 def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
-    """Consume the code and create its family."""
+    """Consume the code and create its family, whose agent and user are those of the consent."""
     consume_code(row, now)
     return TokenFamily.objects.create(
-        application=row.application,
-        user=row.user,
+        application=row.consent.agent,
+        user=row.consent.user,
         consent=row.consent,
         code=row,
         scope=row.scope,

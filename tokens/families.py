@@ -12,6 +12,7 @@ from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
+from developers.models import Organization
 from resources.audiences import organizations_of_services
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
@@ -77,13 +78,18 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
     )
 
 
-def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: datetime) -> str | None:
-    """Return why no tokens may be issued under this consent for this audience now, or None if they may."""
+def problem_with_grant(
+    consent: Consent | None, audience: Sequence[str], services: Sequence[Organization], now: datetime
+) -> str | None:
+    """Return why no tokens may be issued under this consent for this audience now, or None if they may.
+
+    `services` are the organizations of the audience (`organizations_of_services`).
+    """
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The user's account is deactivated."
     if consent.agent.stopped_by is not None:
         return consent.agent.stopped_by.value
-    if not _is_any_service_live(audience):
+    if not _is_any_service_live(audience, services):
         return "The service for which the tokens are meant is suspended."
     if consent.status_at(now) != Consent.Status.APPROVED:
         return "The consent is no longer in force. Ask the user again."
@@ -92,11 +98,10 @@ def problem_with_grant(consent: Consent | None, audience: Sequence[str], now: da
     return None
 
 
-def _is_any_service_live(audience: Sequence[str]) -> bool:
+def _is_any_service_live(audience: Sequence[str], services: Sequence[Organization]) -> bool:
     """Return whether any service would accept a token for this audience. The default audience is AgentGate itself."""
     if settings.API_URL in audience:
         return True
-    services = organizations_of_services(audience)
     return not services or any(organization.may_act for organization in services)
 
 
@@ -107,15 +112,21 @@ def record_family(
     family: TokenFamily,
     now: datetime,
     scopes: Sequence[str] = (),
+    services: Sequence[Organization] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
-    """Log an event of a family, for the agent's organization and those whose services its tokens reach."""
+    """Log an event of a family, for the agent's organization and those whose services its tokens reach.
+
+    The latter are read unless they are passed as `services`.
+    """
+    if services is None:
+        services = organizations_of_services(family.resource)
     draft = Draft(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
         organization_id=family.application.organization_id,
-        service_organization_ids=[organization.id for organization in organizations_of_services(family.resource)],
+        service_organization_ids=[organization.id for organization in services],
         user_id=family.user_id,
         agent_id=family.application_id,
         consent_id=family.consent_id,

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.conf import settings
 
-from accounts.models import User
 from audit.events import Event
 from core import secrets
 from core.actor import Actor
+from developers.models import Organization
 from tokens.access_tokens import create_access_token
 from tokens.families import outlive_refresh_token, record_family
 from tokens.models import RefreshToken, TokenFamily
@@ -44,24 +44,27 @@ def issue_pair(
     *,
     actor: Actor,
     family: TokenFamily,
-    user: User,
     scopes: Sequence[str],
     resource: Sequence[str],
+    services: Sequence[Organization],
     now: datetime,
 ) -> IssuedTokens:
-    """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow."""
+    """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow.
+
+    `services` are the organizations of the services that the family's tokens reach.
+    """
     outlive_refresh_token(family, now)
     granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
     _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")
     RefreshToken.objects.create(
         family=family,
-        application=family.application,
-        user=user,
+        application_id=family.application_id,
+        user_id=family.user_id,
         token_checksum=secrets.digest(refresh_token),
         expires=now + settings.REFRESH_TOKEN_LIFETIME,
     )
-    record_family(event, actor=actor, family=family, scopes=granted, now=now)
+    record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now)
     return IssuedTokens(access_token, refresh_token, granted, family)
 
 

@@ -4,8 +4,9 @@ The key ID determines the algorithm, so a token is checked only with the algorit
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
@@ -32,7 +33,14 @@ KINDS: dict[str, dict[str, Any]] = {
 # How long a new key is published before it signs, so that cached JWK sets include it in time.
 PUBLISH_AHEAD = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
+LATEST = datetime.max.replace(tzinfo=UTC)
 
+# How long a process uses the signing keys that it has read. Shorter than `PUBLISH_AHEAD`, so that every process knows a
+# new key before it signs.
+REREAD_AFTER = timedelta(minutes=1)
+
+# By algorithm and secret: when this process read the keys that may sign, and the keys, newest first.
+_known: dict[tuple[str, str], tuple[datetime, list[SigningKey]]] = {}
 _signing: dict[str, "SigningMaterial"] = {}
 _verifying: dict[str, "VerifyingKey"] = {}
 
@@ -54,9 +62,10 @@ class VerifyingKey:
     key: Any
 
 
-def current_key(now: datetime) -> SigningMaterial:
+def current_key() -> SigningMaterial:
     """Return the key that signs now. Create it if there is none for the configured algorithm and secret."""
-    row = _newest(now) or _create_first_key()
+    now = clock.now()
+    row = _active(_known_rows(now), now) or _create_first_key()
     if row.kid not in _signing:
         _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
     return _signing[row.kid]
@@ -72,6 +81,12 @@ def verification_key(kid: object) -> VerifyingKey | None:
             return None
         _verifying[kid] = VerifyingKey(row.algorithm, _public(row))
     return _verifying[kid]
+
+
+def forget() -> None:
+    """Forget all keys in memory, like a new process. For tests."""
+    for cache in (_known, _signing, _verifying):
+        cache.clear()
 
 
 def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
@@ -95,7 +110,7 @@ def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
 
 def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return the public keys as a JWK set, without symmetric keys."""
-    current_key(now)
+    current_key()
     rows = SigningKey.objects.exclude(retires_at__lte=now)
     return {"keys": [row.public_jwk for row in rows if row.public_jwk is not None]}
 
@@ -106,9 +121,30 @@ def opens_no_stored_key(now: datetime) -> bool:
     return bool(secrets) and _secret_id() not in secrets
 
 
+def _known_rows(now: datetime) -> list[SigningKey]:
+    """Return the keys that may sign, now or later, as this process read them in the last `REREAD_AFTER`."""
+    configured = settings.JWT_ALGORITHM, _secret_id()
+    read_at, rows = _known.get(configured, (None, []))
+    if read_at is None or not read_at <= now < read_at + REREAD_AFTER:
+        rows = _read_rows(now)
+        if rows:
+            # Not before the commit: a key that this transaction has made does not exist after a rollback.
+            transaction.on_commit(lambda: _known.update({configured: (now, rows)}))
+    return rows
+
+
+def _read_rows(now: datetime) -> list[SigningKey]:
+    rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id())
+    return list(rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid"))
+
+
+def _active(rows: Sequence[SigningKey], now: datetime) -> SigningKey | None:
+    """Return the newest of the keys that signs at `now`, or None."""
+    return next((row for row in rows if row.activates_at <= now < (row.retires_at or LATEST)), None)
+
+
 def _newest(now: datetime) -> SigningKey | None:
-    rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id(), activates_at__lte=now)
-    return rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid").first()
+    return _active(_read_rows(now), now)
 
 
 def _create_first_key() -> SigningKey:

@@ -7,21 +7,25 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import Subquery
 
 from agents.models import Agent
 from audit.events import Event
 from core import clock, secrets
 from core.actor import Actor
+from developers.models import Organization
+from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, problem_with_grant
 from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
-from tokens.repeats import RefreshRequest, forget_answers, keep_answer, kept_answer
+from tokens.repeats import RefreshRequest, consume, kept_answer
 
 UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
 WIDER_SCOPE = Refusal("invalid_scope", "A refresh cannot add scopes. Request only scopes that the refresh token has.")
 
 
-@transaction.atomic
+# No savepoint: nothing that this raises is caught before the outer transaction ends.
+@transaction.atomic(savepoint=False)
 def refresh_tokens(
     *,
     actor: Actor,
@@ -42,42 +46,46 @@ def refresh_tokens(
     if row is None or row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
     request = RefreshRequest(scopes, resource)
+    services = organizations_of_services(row.family.resource)
+    problem = _problem_with_refresh(row, request, services, now)
     if row.consumed_at is not None:
-        return _repeat(row, request, actor=actor, is_repeatable=is_repeatable, now=now)
-    problem = _problem_with_refresh(row, request, now)
+        return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
-    family = row.family
-    forget_answers(family)
-    RefreshToken.objects.filter(pk=row.pk).update(consumed_at=now)
-    wanted = family.scope.split() if scopes is None else list(scopes)
     issued = issue_pair(
-        Event.TOKEN_REFRESHED, actor=actor, family=family, user=row.user, scopes=wanted, resource=resource, now=now
+        Event.TOKEN_REFRESHED,
+        actor=actor,
+        family=row.family,
+        scopes=row.family.scope.split() if scopes is None else scopes,
+        resource=resource,
+        services=services,
+        now=now,
     )
-    if is_repeatable:
-        keep_answer(row, request, issued)
+    consume(row, now, keep=(request, issued) if is_repeatable else None)
     return issued
 
 
 def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
     """Lock the token's family, then return the token. The lock serializes it with other refreshes and revocation."""
-    found = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token)).first()
-    if found is None:
+    rows = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token))
+    family = TokenFamily.objects.filter(pk=Subquery(rows.order_by().values("family")[:1]))
+    if not family.select_for_update(of=("self",)).values_list("pk"):
         return None
-    # The sweep may have deleted both in the meantime. Then this locks nothing and the function returns None.
-    TokenFamily.objects.select_for_update(of=("self",)).filter(pk=found.family_id).first()
-    rows = RefreshToken.objects.select_related(
-        "user", "family__application", "family__consent__agent__organization", "family__consent__user"
-    )
-    return rows.filter(pk=found.pk).first()
+    # Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
+    row = rows.select_related("family__consent__agent__organization", "family__consent__user").first()
+    if row is not None and row.family.consent is not None:
+        row.family.application = row.family.consent.agent
+    return row
 
 
-def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datetime) -> Refusal | None:
+def _problem_with_refresh(
+    row: RefreshToken, request: RefreshRequest, services: Sequence[Organization], now: datetime
+) -> Refusal | None:
     """Return why the request cannot be granted for an unused refresh token, or None if it can."""
     family = row.family
     if family.revoked_at is not None or row.expires <= now:
         return UNUSABLE_REFRESH_TOKEN
-    problem = problem_with_grant(family.consent, family.resource, now)
+    problem = problem_with_grant(family.consent, family.resource, services, now)
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(request.scopes or ()) <= set(family.scope.split()):
@@ -88,14 +96,22 @@ def _problem_with_refresh(row: RefreshToken, request: RefreshRequest, now: datet
 
 
 def _repeat(
-    row: RefreshToken, request: RefreshRequest, *, actor: Actor, is_repeatable: bool, now: datetime
+    row: RefreshToken,
+    request: RefreshRequest,
+    problem: Refusal | None,
+    *,
+    actor: Actor,
+    is_repeatable: bool,
+    now: datetime,
 ) -> IssuedTokens | Refusal:
-    """Handle the second use of a refresh token: repeat the first response if allowed, otherwise end the family."""
+    """Handle the second use of a refresh token: repeat the first response if allowed, otherwise end the family.
+
+    `problem` is why the first use could not be granted now.
+    """
     kept = kept_answer(row, request, now) if is_repeatable else None
     if kept is None:
         end_replayed_family(row.family, actor=actor, kind="refresh", now=now)
         return UNUSABLE_REFRESH_TOKEN
-    problem = _problem_with_refresh(row, request, now)
     if problem:
         return problem
     family = row.family

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db.models import BinaryField, Case, F, Q, Value, When
 
 from core import crypto
 from tokens.issuing import IssuedTokens
-from tokens.models import RefreshToken, TokenFamily
+from tokens.models import RefreshToken
 
 PURPOSE = "refresh-answer"
 
@@ -30,10 +31,17 @@ class RefreshRequest:
         return [None if self.scopes is None else sorted(self.scopes), sorted(self.resource)]
 
 
-def keep_answer(row: RefreshToken, request: RefreshRequest, issued: IssuedTokens) -> None:
-    """Store the response to a refresh."""
-    content = [request.fingerprint, issued.access_token, issued.refresh_token, list(issued.scopes)]
-    RefreshToken.objects.filter(pk=row.pk).update(sealed_answer=crypto.seal(PURPOSE, json.dumps(content).encode()))
+def consume(row: RefreshToken, now: datetime, keep: tuple[RefreshRequest, IssuedTokens] | None) -> None:
+    """Mark a refresh token as used, and store its request and response if they are given.
+
+    Delete the stored responses of earlier rotations. Their tokens are now in use, so a repeat is a replay.
+    """
+    used = Q(pk=row.pk)
+    rows = RefreshToken.objects.filter(used | Q(family=row.family_id, sealed_answer__isnull=False))
+    rows.update(
+        consumed_at=Case(When(used, then=Value(now)), default=F("consumed_at")),
+        sealed_answer=Case(When(used, then=Value(_seal(*keep))), output_field=BinaryField()) if keep else None,
+    )
 
 
 def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> IssuedTokens | None:
@@ -51,11 +59,6 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
     return IssuedTokens(access_token, refresh_token, tuple(scopes), row.family)
 
 
-def forget_answers(family: TokenFamily) -> None:
-    """Delete the stored responses of earlier rotations. Their tokens are now in use, so a repeat is a replay."""
-    RefreshToken.objects.filter(family=family, sealed_answer__isnull=False).update(sealed_answer=None)
-
-
 def delete_old_answers(*, now: datetime, limit: int) -> int:
     """Delete up to `limit` responses that can no longer be repeated; return how many."""
     old = RefreshToken.objects.filter(
@@ -63,3 +66,8 @@ def delete_old_answers(*, now: datetime, limit: int) -> int:
     )
     pks = list(old.values_list("pk", flat=True)[:limit])
     return RefreshToken.objects.filter(pk__in=pks).update(sealed_answer=None)
+
+
+def _seal(request: RefreshRequest, issued: IssuedTokens) -> bytes:
+    content = [request.fingerprint, issued.access_token, issued.refresh_token, list(issued.scopes)]
+    return crypto.seal(PURPOSE, json.dumps(content).encode())

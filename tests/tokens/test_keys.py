@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 import jwt
 import pytest
 import time_machine
+from django.conf import settings
+from django.db import transaction
 from django.test import override_settings
 
 from core import clock
@@ -27,8 +30,7 @@ ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 @pytest.fixture(autouse=True)
 def _empty_key_caches() -> None:
     """Start like a new process, which has no keys in memory."""
-    keys._signing.clear()
-    keys._verifying.clear()
+    keys.forget()
 
 
 def issue() -> str:
@@ -72,20 +74,20 @@ def test_the_id_of_a_key_is_its_thumbprint(algorithm: str, members: tuple[str, .
 def test_changing_the_algorithm_keeps_tokens_valid() -> None:
     with override_settings(JWT_ALGORITHM="HS256"):
         token = issue()
-    keys.current_key(clock.now())
+    keys.current_key()
     assert read_access_token(token) is not None
     assert SigningKey.objects.count() == 2
 
 
 def test_a_private_key_is_stored_encrypted() -> None:
-    keys.current_key(clock.now())
+    keys.current_key()
     assert b"PRIVATE KEY" not in bytes(SigningKey.objects.get().private_sealed)
 
 
 def test_a_new_secret_signs_with_a_new_key_and_keeps_old_tokens_valid() -> None:
     token = issue()
     with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
-        assert keys.current_key(clock.now()).kid != jwt.get_unverified_header(token)["kid"]
+        assert keys.current_key().kid != jwt.get_unverified_header(token)["kid"]
         assert read_access_token(token) is not None
 
 
@@ -93,24 +95,24 @@ def test_a_new_secret_signs_with_a_new_key_and_keeps_old_tokens_valid() -> None:
 def test_keys_that_another_secret_sealed_are_detected(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         assert not keys.opens_no_stored_key(clock.now()), "there is none"
-        keys.current_key(clock.now())
+        keys.current_key()
         assert not keys.opens_no_stored_key(clock.now())
         with override_settings(JWT_SECRET="another-secret-of-thirty-two-characters-0123"):
             assert keys.opens_no_stored_key(clock.now())
-            keys.current_key(clock.now())
+            keys.current_key()
             assert not keys.opens_no_stored_key(clock.now())
 
 
 def test_a_new_key_is_published_before_it_signs_and_an_old_one_until_its_tokens_expire() -> None:
     start = datetime.fromisoformat("2026-11-24T12:00:00+00:00")
     with time_machine.travel(start, tick=False) as traveller:
-        old = keys.current_key(clock.now()).kid
+        old = keys.current_key().kid
         new = keys.rotate_keys(actor=SYSTEM).kid
         assert {key["kid"] for key in keys.published_jwks(clock.now())["keys"]} == {old, new}
-        assert keys.current_key(clock.now()).kid == old
+        assert keys.current_key().kid == old
 
         traveller.move_to(start + timedelta(minutes=10))
-        assert keys.current_key(clock.now()).kid == new
+        assert keys.current_key().kid == new
         assert len(keys.published_jwks(clock.now())["keys"]) == 2
 
         traveller.move_to(start + timedelta(minutes=27))
@@ -131,6 +133,72 @@ def test_a_malformed_key_id_causes_no_query(kid: Any, django_assert_num_queries:
 
 @pytest.mark.django_db(transaction=True)
 def test_four_concurrent_starts_create_one_key() -> None:
-    kids = race([lambda: keys.current_key(clock.now()).kid] * 4)
+    kids = race([lambda: keys.current_key().kid] * 4)
     assert len(set(kids)) == 1
     assert SigningKey.objects.count() == 1
+
+
+class Process:
+    """A process's own memory of keys, which replaces that of this process while `run` runs."""
+
+    def __init__(self) -> None:
+        self.memory: tuple[dict[Any, Any], ...] = ({}, {}, {})
+
+    def run[Result](self, work: Callable[[], Result]) -> Result:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, memory in zip(("_known", "_signing", "_verifying"), self.memory, strict=True):
+                patch.setattr(keys, name, memory)
+            return work()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_over_a_rotation_every_cached_key_set_has_the_key_of_every_live_token() -> None:
+    """Each process rereads its keys once a minute. A verifier's key set may be five minutes old."""
+    start, processes = datetime.fromisoformat("2026-11-24T12:00:00+00:00"), [Process() for _ in range(3)]
+    published: list[tuple[datetime, set[str]]] = []
+    signed: list[tuple[datetime, str]] = []
+    for step in range(500):
+        now = start + step * timedelta(seconds=7)
+        with time_machine.travel(now, tick=False):
+            if step == 50:
+                processes[0].run(lambda: keys.rotate_keys(actor=SYSTEM))
+            signed.append((now, processes[step % 3].run(keys.current_key).kid))
+            published.append((now, {key["kid"] for key in keys.published_jwks(now)["keys"]}))
+    first, last = signed[0][1], signed[-1][1]
+    assert first != last
+    assert [kid for _, kid in signed] == sorted((kid for _, kid in signed), key=[first, last].index)
+    for moment, kid in signed:
+        valid = moment - timedelta(minutes=5), moment + settings.ACCESS_TOKEN_LIFETIME
+        assert all(kid in kids for at, kids in published if valid[0] <= at <= valid[1])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_never_saw_a_new_key_reads_its_tokens() -> None:
+    signing, verifying = Process(), Process()
+    with time_machine.travel(datetime.fromisoformat("2026-11-24T12:00:00+00:00"), tick=False) as traveller:
+        old = [process.run(keys.current_key).kid for process in (signing, verifying)]
+        new = keys.rotate_keys(actor=SYSTEM).kid
+        traveller.shift(keys.PUBLISH_AHEAD)
+        token = signing.run(issue)
+        assert jwt.get_unverified_header(token)["kid"] == new not in old
+        assert verifying.run(lambda: read_access_token(token)) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_whose_transaction_was_rolled_back_never_signs() -> None:
+    with transaction.atomic():
+        assert keys.current_key() is keys.current_key()
+        transaction.set_rollback(True)
+    assert SigningKey.objects.filter(kid=keys.current_key().kid).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_current_key_is_read_once_a_minute(django_assert_num_queries: Any) -> None:
+    with time_machine.travel(clock.now(), tick=False) as traveller:
+        for _ in range(2):
+            keys.current_key()
+        with django_assert_num_queries(0):
+            keys.current_key()
+        traveller.shift(keys.REREAD_AFTER)
+        with django_assert_num_queries(1):
+            keys.current_key()

@@ -134,7 +134,7 @@ class Migration(migrations.Migration):
                     models.Index(fields=["expires"], name="tokens_refr_expires_4a60fe_idx"),
                     models.Index(
                         condition=models.Q(("sealed_answer__isnull", False)),
-                        fields=["consumed_at"],
+                        fields=["family"],
                         name="tokens_kept_answers_idx",
                     ),
                 ],
