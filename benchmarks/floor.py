@@ -1,14 +1,11 @@
-"""The baseline: a minimal Django view for a JSON POST, on the same server with the same processes and threads."""
+"""The floor: a minimal Django view that reads and writes JSON, without any middleware."""
 
 import json
-import os
 
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
-from granian import Granian
-from granian.constants import Interfaces
 
 
 def answer(request: HttpRequest) -> JsonResponse:
@@ -17,16 +14,7 @@ def answer(request: HttpRequest) -> JsonResponse:
 
 
 urlpatterns = [path("api/v1/tokens/verify", answer)]
-# The worker processes import this module again, after the main process has already configured the settings.
+# The processes of the server import this module again.
 if not settings.configured:
     settings.configure(ROOT_URLCONF="benchmarks.floor", ALLOWED_HOSTS=["*"], MIDDLEWARE=[])
 application = WSGIHandler()
-
-if __name__ == "__main__":
-    Granian(
-        "benchmarks.floor:application",
-        port=int(os.environ["API_PORT"]),
-        interface=Interfaces.WSGI,
-        workers=int(os.environ["WEB_CONCURRENCY"]),
-        blocking_threads=8,
-    ).serve()

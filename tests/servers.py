@@ -41,13 +41,27 @@ def die_with_parent() -> None:
 
 
 class Postgres:
-    """A temporary PostgreSQL cluster. `create_database` returns the URL of a new database."""
+    """A temporary PostgreSQL cluster. `create_database` returns the URL of a new database.
 
-    def __init__(self) -> None:
+    With `durable=True`, a commit survives a power failure, as in production.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
         self.url = os.environ.get("TEST_DATABASE_URL") or self._start()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server that this object started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the cluster that this object started."""
+        return self._folder
 
     def create_database(self, template: str = "") -> str:
         """Create a database, as a copy of the one at the URL `template` if given, and return its URL."""
@@ -85,7 +99,7 @@ class Postgres:
             "port": port,
             "unix_socket_directories": "",
             "max_connections": 300,
-            "fsync": "off",  # the cluster does not outlive the run
+            "fsync": "on" if self._durable else "off",  # the cluster does not outlive the run
         }
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:
@@ -119,6 +133,11 @@ class Valkey:
         if self._given and self._database:
             return urlunsplit(urlsplit(self._given)._replace(path=f"/{self._database}"))
         return self._given or f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server that this object started."""
+        return self._process.pid if self._process else None
 
     def start(self) -> None:
         """Start the server, or restart it on the same port after `kill`."""

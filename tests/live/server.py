@@ -143,6 +143,12 @@ class LiveServer:
         self.stop()
         self.start()
 
+    @property
+    def pid(self) -> int:
+        """The id of the process that supervises the others. The server must have been started."""
+        assert self._master
+        return self._master.pid
+
     def workers(self) -> list[psutil.Process]:
         """Return the processes that serve requests: all children except multiprocessing's resource tracker."""
         return [child for child in self._children() if "resource_tracker" not in " ".join(child.cmdline())]

@@ -1,0 +1,145 @@
+"""Measure AgentGate beside references: `./dev bench`. See docs/performance.md."""
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import growth, issuing, oidc_provider, ratios, report, results
+from benchmarks.machine import describe
+from benchmarks.ratios import Plan, say
+from benchmarks.rounds import Protocol
+from benchmarks.stores import STORES, opened, prepare_environment
+from benchmarks.targets import REFERENCES
+from benchmarks.wrk import require_wrk
+
+QUICK = Plan(
+    connections=(32,),
+    references=("floor", "naive", "dot"),
+    protocol=Protocol(pairs=2, warm_up=1, seconds=2, max_foreign=float("inf")),
+)
+
+
+def main() -> None:
+    options = parse()
+    require_wrk()
+    prepare_environment()
+    with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
+        if options.quick:
+            quick(options, Path(folder))
+        elif options.growth:
+            finish(growth.run(options.store or STORES, options.protocol, Path(folder)), options, report.growth)
+        else:
+            finish(whole(options, Path(folder)), options, report.ratios, report.figures, report.other, report.goals)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one store, under a minute; ends in one line of JSON")
+    parser.add_argument("--growth", action="store_true", help="measure how verify changes as data and load grow")
+    parser.add_argument("--store", choices=STORES, action="append", help="default: both (--quick: postgresql)")
+    parser.add_argument("--connections", type=numbers, help="comma-separated, default 8,32,128 (--quick: 32)")
+    parser.add_argument("--references", type=names, help=f"comma-separated, of {', '.join(REFERENCES)}")
+    parser.add_argument("--pairs", type=int, help="measurements of each pair, default 7 (--quick: 2)")
+    parser.add_argument("--seconds", type=int, help="of each measurement, default 4 (--quick: 2)")
+    parser.add_argument("--warm-up", type=int, help="seconds before each measurement, default 2 (--quick: 1)")
+    parser.add_argument("--max-foreign", type=float, help="cores of foreign CPU above which a pair does not count")
+    parser.add_argument("--save", action="store_true", help=f"write the result to {results.FOLDER.name}/")
+    options = parser.parse_args()
+    options.protocol = protocol(options, QUICK.protocol if options.quick else Protocol())
+    return options
+
+
+def numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    found = [part for part in text.split(",") if part]
+    unknown = set(found) - set(REFERENCES)
+    if unknown:
+        raise argparse.ArgumentTypeError(f"unknown: {', '.join(sorted(unknown))}")
+    return found
+
+
+def protocol(options: argparse.Namespace, default: Protocol) -> Protocol:
+    return Protocol(
+        pairs=options.pairs or default.pairs,
+        warm_up=options.warm_up or default.warm_up,
+        seconds=options.seconds or default.seconds,
+        max_foreign=default.max_foreign if options.max_foreign is None else options.max_foreign,
+    )
+
+
+def whole(options: argparse.Namespace, folder: Path) -> results.Run:
+    """Measure the ratios, then the token endpoints and the consent page, on each store."""
+    run = results.start("ratios", describe())
+    plan = Plan(
+        connections=options.connections or Plan.connections,
+        references=options.references,
+        available=available(options.references),
+        protocol=options.protocol,
+    )
+    run |= {"protocol": vars(plan.protocol), "blocks": [], "other": []}
+    for name in options.store or STORES:
+        with opened(name, folder) as store:
+            run["blocks"] += ratios.measure(store, plan)
+            say(f"{name}, token endpoints and consent page")
+            run["other"].append(issuing.measure(store))
+    return run
+
+
+def available(wanted: Sequence[str] | None) -> list[str]:
+    """Return the references that can run here. Say what is missing."""
+    found = list(wanted or REFERENCES)
+    if "oidc" in found and (problem := oidc_provider.problem()):
+        say(f"without oidc-provider: {problem}")
+        found.remove("oidc")
+    return found
+
+
+def quick(options: argparse.Namespace, folder: Path) -> None:
+    """Measure one store and print one line of JSON."""
+    plan = Plan(
+        connections=(options.connections or QUICK.connections)[:1],
+        references=options.references or QUICK.references,
+        protocol=options.protocol,
+    )
+    with opened((options.store or ["postgresql"])[0], folder) as store:
+        (block,) = ratios.measure(store, plan)
+    print(json.dumps(line(block)))  # noqa: T201
+
+
+def line(block: dict[str, Any]) -> dict[str, Any]:
+    """Return the summary of a quick run."""
+    found = {name: ratio["rate"]["median"] for name, ratio in block["ratios"].items()}
+    return {
+        "verify_over_floor": found.get("floor"),
+        "verify_over_naive": found.get("naive"),
+        "verify_over_dot": found.get("dot_bearer"),
+        "verify_over_dot_basic": found.get("dot_basic"),
+        "p99_over_floor": block["ratios"]["floor"]["p99"]["median"] if "floor" in found else None,
+        "store": block["store"],
+        "workers": block["workers"],
+        "connections": block["connections"],
+        "verify_per_second": block["targets"]["verify"]["rate"],
+        "fdatasync_p50_ms": block["fdatasync_p50_ms"],
+        "foreign_cores": max(target["cores"]["foreign"] for target in block["targets"].values()),
+        "answers": block["answers"],
+        "entries": block["entries"],
+    }
+
+
+def finish(run: results.Run, options: argparse.Namespace, *tables: Any) -> None:
+    """Print the tables, and store the run if that is wanted."""
+    for table in tables:
+        print("".join(table(run)))  # noqa: T201
+    if options.save:
+        say(f"saved {results.save(run)}; `./dev fix` puts it into the documentation")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""What the product must have logged: an entry for each decision, all of them in the log once the journal is empty."""
+
+import time
+
+from tests.live.server import Database
+
+DRAIN_SECONDS = 120
+ENTRIES = "SELECT count(*) FROM audit_entry WHERE event = 'token.verify' AND outcome = 'allowed'"
+JOURNAL = "audit_journal"
+
+
+class Log:
+    """The log of one database. `answers`, `entries` and `drain_seconds` are the totals and the longest wait so far."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._has_journal = self._is_table(JOURNAL)
+        self.answers = 0
+        self.drain_seconds = 0.0
+        self._before = self._count()
+
+    @property
+    def entries(self) -> int:
+        return self._count() - self._before
+
+    def expect(self, answers: int) -> None:
+        """Wait for the sequencer. Raises `RuntimeError` if fewer allowed decisions are logged than were answered."""
+        self.answers += answers
+        self._drain()
+        if self.entries < self.answers:
+            raise RuntimeError(f"{self.answers} answers but only {self.entries} log entries")
+
+    def _drain(self) -> None:
+        began = time.monotonic()
+        while self._has_journal and self._database.count(JOURNAL):
+            if time.monotonic() - began > DRAIN_SECONDS:
+                raise RuntimeError("the sequencer does not empty the journal")
+            time.sleep(0.05)
+        self.drain_seconds = max(self.drain_seconds, time.monotonic() - began)
+
+    def _count(self) -> int:
+        return int(self._database.rows(ENTRIES)[0][0])
+
+    def _is_table(self, name: str) -> bool:
+        if self._database.environment.get("DATABASE_URL"):
+            return bool(self._database.rows(f"SELECT to_regclass('{name}') IS NOT NULL")[0][0])
+        return bool(self._database.rows(f"SELECT 1 FROM sqlite_master WHERE name = '{name}'"))

@@ -1,0 +1,154 @@
+"""The servers that are measured: the product and its references. Each is a context manager that yields targets."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from benchmarks import oidc_provider
+from benchmarks.serving import wsgi
+from benchmarks.stores import Seeded, Store, printed
+from benchmarks.wrk import Load
+from tests.live.server import LiveServer, full
+
+SAMPLES = 20
+USER_AGENT = "acme-mail/4.2 (+https://mail.example/about)"
+QUESTION = {
+    "requiredScopes": ["email:read"],
+    "action": "email:read",
+    "resource": "https://mail.example/mailboxes/inbox/messages/18c2f0b7",
+    "context": {
+        "ip": "203.0.113.7",
+        "verb": "read",
+        "recipient": "grace@navy.example",
+        "target": "inbox",
+        "text": "Find the invoices of last month, and put the totals into the weekly report.",
+    },
+}
+VERIFY = "/api/v1/tokens/verify"
+# Of 1, 2, 4 and 8 threads, these gave the references the best rates or, if those were equal, the best latencies.
+PROCESSES, FLOOR_THREADS, TOOLKIT_THREADS, NAIVE_THREADS = 2, 1, 2, 4
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server with its load. `is_right` judges the JSON of an answer. `pids` are its processes, without children."""
+
+    name: str
+    url: str
+    load: Load
+    pids: Sequence[int]
+    is_right: Callable[[Any], bool]
+
+    def check(self) -> None:
+        """Send some of the requests. Raises `RuntimeError` for a wrong answer."""
+        step = max(1, len(self.load.requests) // SAMPLES)
+        with httpx.Client(base_url=self.url, headers=self.load.headers, timeout=30) as client:
+            for path, body in self.load.requests[::step]:
+                answer = client.request(self.load.method, path, content=body)
+                if answer.status_code != 200 or not self.is_right(answer.json()):
+                    raise RuntimeError(f"{self.name} answered {answer.status_code}: {answer.text[:500]}")
+
+
+def basic(name: str, secret: str) -> str:
+    return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
+
+
+def verify_load(given: dict[str, Any]) -> Load:
+    """Return verify requests of a resource server, one for each token."""
+    bodies = [json.dumps({"token": token, **QUESTION}, separators=(",", ":")) for token in given["tokens"]]
+    headers = {"Content_Type": "application/json", "User_Agent": USER_AGENT}
+    return Load.of_bodies(VERIFY, bodies, Authorization=basic(*given["server"]), **headers)
+
+
+def is_allowed(answer: Any) -> bool:
+    return answer["allowed"] is True and str(answer.get("auditId", "")).startswith("log_")
+
+
+@contextmanager
+def product(store: Store, seeded: Seeded) -> Iterator[LiveServer]:
+    """Run the real server on this database."""
+    with LiveServer(seeded.database, store.folder, store.processes, **seeded.database.environment) as server:
+        yield server
+
+
+def verify(server: LiveServer, seeded: Seeded) -> Target:
+    return Target("verify", server.url, verify_load(seeded.given), [server.pid], is_allowed)
+
+
+@contextmanager
+def floor(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
+    log = store.folder / "floor.log"
+    with wsgi("benchmarks.floor:application", {}, log, PROCESSES, FLOOR_THREADS) as (url, pid):
+        yield [Target("floor", url, verify_load(seeded.given), [pid], lambda answer: answer["allowed"] is True)]
+
+
+@contextmanager
+def naive(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
+    """Run the naive reference on a database of its own, a copy of the product's."""
+    variables = full({**store.copy(seeded).database.environment, "DJANGO_SETTINGS_MODULE": "benchmarks.naive.settings"})
+    log = store.folder / "naive.log"
+    with wsgi("benchmarks.wsgi:application", variables, log, store.processes, NAIVE_THREADS) as (url, pid):
+        yield [Target("naive", url, verify_load(seeded.given), [pid], is_allowed)]
+
+
+@contextmanager
+def toolkit(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
+    """Run the introspection of django-oauth-toolkit, with as many tokens as the product has."""
+    variables = {**store.empty(), "DJANGO_SETTINGS_MODULE": "benchmarks.dot.settings"}
+    given = printed("benchmarks.dot.seed", str(len(seeded.given["tokens"])), variables)
+    log = store.folder / "dot.log"
+    with wsgi("benchmarks.wsgi:application", variables, log, PROCESSES, TOOLKIT_THREADS) as (url, pid):
+        yield [
+            Target(name, url, introspections(given["tokens"], "/introspect", credential), [pid], is_active)
+            for name, credential in (
+                ("dot_bearer", f"Bearer {given['bearer']}"),
+                ("dot_basic", basic(*given["client"])),
+            )
+        ]
+
+
+@contextmanager
+def oidc(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
+    """Run node oidc-provider: one process with its tokens in memory and, beside PostgreSQL, two with Redis."""
+    number, folder = len(seeded.given["tokens"]), store.folder
+    with ExitStack() as stack:
+        started = {"oidc_memory": stack.enter_context(oidc_provider.served(folder, number))}
+        if redis := seeded.database.environment.get("REDIS_URL"):
+            started["oidc_redis"] = stack.enter_context(oidc_provider.served(folder, number, redis=redis, processes=2))
+        yield [
+            Target(name, url, introspections(tokens, oidc_provider.INTROSPECT, basic(*client)), [pid], is_active)
+            for name, (url, pid, tokens, client) in started.items()
+        ]
+
+
+def introspections(tokens: Sequence[str], path: str, credential: str) -> Load:
+    bodies = [f"token={token}" for token in tokens]
+    kind = "application/x-www-form-urlencoded"
+    return Load.of_bodies(path, bodies, Authorization=credential, Content_Type=kind)
+
+
+def is_active(answer: Any) -> bool:
+    return answer["active"] is True
+
+
+REFERENCES = {"floor": floor, "naive": naive, "dot": toolkit, "oidc": oidc}
+
+
+@contextmanager
+def running(store: Store, seeded: Seeded, references: Sequence[str]) -> Iterator[tuple[LiveServer, list[Target]]]:
+    """Run the product and these references. Yield the server and all targets, the product first."""
+    with ExitStack() as stack:
+        server = stack.enter_context(product(store, seeded))
+        found = [stack.enter_context(REFERENCES[name](store, seeded)) for name in references]
+        yield server, [verify(server, seeded), *(target for targets in found for target in targets)]
+
+
+def scripts(targets: Sequence[Target], folder: Path) -> dict[str, Path]:
+    """Write the script of each target and return them by name."""
+    return {target.name: target.load.write(folder, target.name) for target in targets}
