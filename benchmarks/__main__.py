@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,4 +141,4 @@ def finish(run: results.Run, options: argparse.Namespace, *tables: Any) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""Write the generated tables of docs/: endpoints, errors, scopes, rule types, decisions.
+"""Write the generated tables of docs/ and README.md: endpoints, errors, scopes, rule types, decisions, benchmarks.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -17,7 +17,10 @@ from typing import Any
 
 import django
 
+from benchmarks.report import BLOCKS
+
 FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 METHODS = ("get", "post", "put", "patch", "delete")
 CREDENTIALS = {
@@ -124,6 +127,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "scopes": scopes,
     "rules": rules,
     "decisions": decisions,
+    **BLOCKS,
 }
 
 
@@ -134,7 +138,7 @@ def fresh(page: str) -> str:
 
 def stale_pages() -> dict[Path, str]:
     """Return the pages whose tables are out of date, with their new content."""
-    pages = {path: path.read_text() for path in sorted(FOLDER.rglob("*.md"))}
+    pages = {path: path.read_text() for path in (ROOT / "README.md", *sorted(FOLDER.rglob("*.md")))}
     return {path: fresh(page) for path, page in pages.items() if fresh(page) != page}
 
 
@@ -147,7 +151,7 @@ def main() -> str | int:
     django.setup()
     stale = stale_pages()
     if is_check:
-        return "\n".join(f"docs/{path.relative_to(FOLDER)} is out of date: run ./dev fix" for path in stale) or 0
+        return "\n".join(f"{path.relative_to(ROOT)} is out of date: run ./dev fix" for path in stale) or 0
     for path, page in stale.items():
         path.write_text(page)
     return 0

@@ -16,7 +16,7 @@ import pytest
 from tests.servers import Postgres, Valkey
 
 STORES = ("sqlite", "postgresql")
-AMBIENT = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
+AMBIENT: tuple[str, ...] = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
 AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL", "REQUIRE_VERIFIED_EMAIL")
 SECRETS = {
     "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
