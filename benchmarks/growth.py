@@ -22,10 +22,12 @@ REVOKED = 100_000
 COLD_TOKENS = 32_000
 # Copies of the newest decision, for other users, so that the log and its indexes grow as they do in use.
 FILL = """
-INSERT INTO audit_entry ({columns})
-SELECT {values} FROM (SELECT * FROM audit_entry WHERE event = 'token.verify' ORDER BY id DESC LIMIT 1) AS one
-CROSS JOIN {series}
+INSERT INTO {table} ({columns})
+SELECT {values} FROM (
+    SELECT * FROM {table} WHERE {key} = (SELECT max(id) FROM audit_entry WHERE event = 'token.verify') LIMIT 1
+) AS one CROSS JOIN {series}
 """
+FILLED = {"audit_concern": "entry_id", "audit_personaldata": "entry_id", "audit_entry": "id"}
 SERIES = {
     "postgresql": "generate_series({first}, {last}) AS series(number)",
     "sqlite": "(WITH RECURSIVE series(number) AS (SELECT {first} UNION ALL SELECT number + 1 FROM series "
@@ -33,6 +35,7 @@ SERIES = {
 }
 REPLACED = {
     "id": "'log_' || {hex}",
+    "entry_id": "'log_' || {hex}",
     "user_id": "'usr_' || number % 5000",
     "consent_id": "'cns_' || number % 5000",
 }
@@ -40,8 +43,8 @@ HEX = {"postgresql": "lpad(to_hex(number), 32, '0')", "sqlite": "printf('%032x',
 
 
 def run(stores: Sequence[str], protocol: Protocol, folder: Path) -> results.Run:
-    """Measure each step on each store. Three pairs suffice, because a trend shows over the steps."""
-    protocol = replace(protocol, pairs=min(protocol.pairs, 3))
+    """Measure each step on each store. Short measurements suffice, because a trend shows over the steps."""
+    protocol = replace(protocol, pairs=min(protocol.pairs, 3), warm_up=1, seconds=min(protocol.seconds, 2))
     run = results.start("growth", describe()) | {"protocol": vars(protocol), "points": []}
     for name in stores:
         with opened(name, folder) as store:
@@ -75,25 +78,29 @@ def entries(store: Store, seeded: Seeded, protocol: Protocol) -> Iterator[dict[s
 
 
 def fill(store: Store, seeded: Seeded, first: int, last: int) -> None:
-    """Add entries `first` to `last` by copying one, which is the first decision if the log has none."""
+    """Make one decision, and copy its entry until the log has `last` of them."""
     with running(store, seeded, ()) as (_, (target,)):
         log = Log(seeded.database)
         target.check()
         log.expect(1)
-    numbers = {"first": first + 1, "last": last}
-    hexadecimal = HEX[store.name]
-    columns = column_names(seeded)
-    values = [REPLACED[name].format(hex=hexadecimal) if name in REPLACED else f"one.{name}" for name in columns]
-    series = SERIES[store.name].format(**numbers)
-    execute(seeded.database, FILL.format(columns=", ".join(columns), values=", ".join(values), series=series))
+    for table, key in FILLED.items():
+        columns = column_names(seeded, table)
+        statement = FILL.format(
+            table=table,
+            key=key,
+            columns=", ".join(columns),
+            values=", ".join(REPLACED.get(name, f"one.{name}").format(hex=HEX[store.name]) for name in columns),
+            series=SERIES[store.name].format(first=first + 1, last=last),
+        )
+        execute(seeded.database, statement)
     store.tidy(seeded.database)
 
 
-def column_names(seeded: Seeded) -> list[str]:
+def column_names(seeded: Seeded, table: str) -> list[str]:
     if seeded.database.environment.get("DATABASE_URL"):
-        query = "SELECT column_name FROM information_schema.columns WHERE table_name = 'audit_entry'"
+        query = f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
     else:
-        query = "SELECT name FROM pragma_table_info('audit_entry')"
+        query = f"SELECT name FROM pragma_table_info('{table}')"
     return [str(name) for (name,) in seeded.database.rows(query)]
 
 
