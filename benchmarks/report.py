@@ -25,7 +25,7 @@ def ratios(run: results.Run) -> Iterator[str]:
     """Yield the ratios of verify to each reference, by store and connections."""
     blocks = run["blocks"]
     names = [name for name in TITLES if any(name in block["ratios"] for block in blocks)]
-    yield row("verify ÷", *(_head(block) for block in blocks))
+    yield row("verify ÷ (by store and connections)", *(_head(block) for block in blocks))
     yield rule(1 + len(blocks))
     for name in names:
         yield row(TITLES[name], *(_spread(block["ratios"].get(name), "rate") for block in blocks))
@@ -37,7 +37,7 @@ def figures(run: results.Run) -> Iterator[str]:
     yield row("", "requests/s", "p50, p99 in ms", "cores: server, database, load generator", "foreign")
     yield rule(5)
     for block in run["blocks"]:
-        yield row(f"**{_head(block)}**", "", "", f"fdatasync p50 {block['fdatasync_p50_ms']:.2f} ms", "")
+        yield row(f"**{_head(block)} connections**", "", "", f"fdatasync p50 {block['fdatasync_p50_ms']:.2f} ms", "")
         for name, target in block["targets"].items():
             cores = target["cores"]
             parts = f"{cores['server']:.2f}, {cores['database']:.2f}, {cores['load']:.2f}"
@@ -105,7 +105,7 @@ def rule(columns: int) -> str:
 
 
 def _head(block: Mapping[str, Any]) -> str:
-    return f"{STORES[block['store']]}, {block['connections']} connections"
+    return f"{STORES[block['store']]}, {block['connections']}"
 
 
 def _spread(ratio: Mapping[str, Any] | None, measure: str) -> str:

@@ -104,6 +104,7 @@ class Rows:
             scope=" ".join(SCOPES),
             resource=[settings.API_URL],
             created_at=self.now,
+            expires_at=self.now + settings.REFRESH_TOKEN_LIFETIME,
             **fields,
         )
 
