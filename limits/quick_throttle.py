@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 
 from core import clock
 from core.errors import Throttled
+from core.metrics import report_throttled
 from limits.sliding_window import EPOCH
 from limits.throttle import Subject, parse_rate
 
@@ -53,6 +54,7 @@ class QuickThrottle:
             return
         self._add(names, current, -number, window)
         waits = [_wait(counts, most, number) for counts, most in zip(counted, limits, strict=True)]
+        report_throttled(self.name)
         opens = EPOCH + (current + max(waits)) * slice_length
         raise Throttled(_seconds_up(opens - now) if max(waits) <= SLICES + 1 else window)
 

@@ -17,6 +17,7 @@ from django.db import transaction
 
 from core import clock
 from core.errors import Throttled
+from core.metrics import report_throttled
 from core.net import parse_address, without_zone
 from core.secrets import digest
 from limits.counters import lock_counters, read_counters, save_counters, take_all
@@ -120,6 +121,7 @@ class Throttle:
 
     def _refuse(self, retry_after_seconds: int) -> None:
         if retry_after_seconds:
+            report_throttled(self.name)
             raise Throttled(retry_after_seconds)
 
 

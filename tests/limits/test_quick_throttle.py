@@ -15,6 +15,7 @@ from core.errors import Throttled
 from limits import quick_throttle
 from limits.quick_throttle import QuickThrottle
 from limits.throttle import Subject
+from tests.samples import sample
 from tests.servers import free_port
 
 THROTTLE = QuickThrottle("test", "3/minute")
@@ -65,6 +66,12 @@ def test_a_number_counts_completely_or_not_at_all() -> None:
     assert passed(1, number=2) == 1
     assert passed(1, number=2) == 0
     assert passed(2, number=1) == 1
+
+
+def test_refusals_are_counted_by_throttle() -> None:
+    before = sample("agentgate_throttled_total", throttle="test")
+    assert passed(5) == 3
+    assert sample("agentgate_throttled_total", throttle="test") == before + 2
 
 
 def test_a_number_above_the_limit_never_fits() -> None:

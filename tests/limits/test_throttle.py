@@ -9,6 +9,7 @@ from django.db import transaction
 from core.errors import Throttled
 from limits.models import Counter
 from limits.throttle import Subject, Throttle, address_subjects, parse_rate
+from tests.samples import sample
 from tests.threads import race
 
 THROTTLE = Throttle("sign_in", "2/minute")
@@ -52,6 +53,16 @@ def test_the_refusal_has_the_time_to_retry(clock: time_machine.Traveller) -> Non
     assert is_throttled(SUBJECT)
     clock.shift(timedelta(seconds=1))
     assert not is_throttled(SUBJECT)
+
+
+def test_refusals_are_counted_by_throttle() -> None:
+    before = sample("agentgate_throttled_total", throttle="sign_in")
+    THROTTLE.hit(SUBJECT)
+    THROTTLE.hit(SUBJECT)
+    for _ in range(3):
+        with pytest.raises(Throttled):
+            THROTTLE.hit(SUBJECT)
+    assert sample("agentgate_throttled_total", throttle="sign_in") == before + 3
 
 
 def test_a_check_counts_nothing() -> None:
