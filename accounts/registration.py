@@ -80,7 +80,8 @@ def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = ""
 
 def delete_expired_registrations(*, limit: int = BATCH) -> int:
     """Delete up to `limit` registrations that were not confirmed in time; return the number deleted."""
-    return delete_batch(PendingRegistration.objects.filter(expires_at__lte=clock.now()), limit=limit)
+    expired = PendingRegistration.objects.filter(expires_at__lte=clock.now())
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
 def _sender_digest(actor: Actor) -> str:

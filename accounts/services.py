@@ -163,18 +163,20 @@ def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
 
 def delete_expired_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired API sessions; return the number deleted."""
-    return delete_batch(SessionToken.objects.filter(expires_at__lte=clock.now()), limit=limit)
+    expired = SessionToken.objects.filter(expires_at__lte=clock.now())
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
 def delete_unused_addresses(*, limit: int = BATCH) -> int:
     """Delete up to `limit` addresses without a sign-in in `KNOWN_ADDRESS_LIFETIME`; return the number deleted."""
     unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_ADDRESS_LIFETIME)
-    return delete_batch(unused, limit=limit)
+    return delete_batch(unused.order_by("last_seen_at"), limit=limit)
 
 
 def delete_expired_browser_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired browser sessions; return the number deleted."""
-    return delete_batch(Session.objects.filter(expire_date__lte=clock.now()), limit=limit)
+    expired = Session.objects.filter(expire_date__lte=clock.now())
+    return delete_batch(expired.order_by("expire_date"), limit=limit)
 
 
 def _record_activation(event: Event, *, actor: Actor, user: User, reason: str) -> None:

@@ -1,25 +1,26 @@
-"""Periodic deletion of expired rows, in small batches that are safe to repeat."""
+"""Periodic deletion of expired rows."""
 
 from celery import shared_task
 
 from accounts import registration, services, verification
+from core.sweeps import sweep
 
 
 @shared_task
 def sweep_session_tokens() -> int:
-    return services.delete_expired_sessions()
+    return sweep(services.delete_expired_sessions)
 
 
 @shared_task
 def sweep_known_addresses() -> int:
-    return services.delete_unused_addresses()
+    return sweep(services.delete_unused_addresses)
 
 
 @shared_task
 def sweep_browser_sessions() -> int:
-    return services.delete_expired_browser_sessions()
+    return sweep(services.delete_expired_browser_sessions)
 
 
 @shared_task
 def sweep_registrations() -> int:
-    return registration.delete_expired_registrations() + verification.delete_expired_address_codes()
+    return sweep(registration.delete_expired_registrations, verification.delete_expired_address_codes)

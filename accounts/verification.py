@@ -114,7 +114,8 @@ def verify_primary_address(user: User) -> None:
 
 def delete_expired_address_codes(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired codes; return the number deleted."""
-    return delete_batch(AddressCode.objects.filter(expires_at__lte=clock.now()), limit=limit)
+    expired = AddressCode.objects.filter(expires_at__lte=clock.now())
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
 @contextmanager

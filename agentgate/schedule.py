@@ -1,32 +1,34 @@
 """The tasks that beat sends, and their intervals in seconds.
 
-Beat keeps no file: after a start each interval starts over. Hourly tasks therefore run by the clock.
+A task that the worker has not started after an interval expires: beat has sent it again by then, and a late heartbeat
+does not show that beat is running now. A sweep stops after `core.sweeps.SECONDS` and finds the rest in its next run.
 """
 
 from typing import Any
 
-from celery.schedules import crontab
-
 from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
-HOURLY = crontab(minute=7)
+# Each exchange leaves a code, tokens, a family and an idempotency record, and each request for consent a row.
+OFTEN = 60
+SELDOM = 300
+
+
+def _entry(task: str, seconds: int) -> dict[str, Any]:
+    return {"task": task, "schedule": float(seconds), "options": {"expires": seconds}}
+
+
 SCHEDULE: dict[str, Any] = {
-    # It expires, because a late heartbeat does not show that beat is running now.
-    "record-heartbeat": {
-        "task": "agentgate.tasks.record_heartbeat",
-        "schedule": float(HEARTBEAT_SECONDS),
-        "options": {"expires": HEARTBEAT_SECONDS},
-    },
-    "sweep-consents": {"task": "consent.tasks.sweep_consents", "schedule": 60.0},
-    "sweep-undecided-consents": {"task": "consent.tasks.sweep_undecided_consents", "schedule": 300.0},
-    "sweep-codes": {"task": "consent.tasks.sweep_codes", "schedule": 300.0},
-    "sweep-tokens": {"task": "tokens.tasks.sweep_tokens", "schedule": 300.0},
-    "sweep-unused-registrations": {"task": "agents.tasks.sweep_unused_registrations", "schedule": HOURLY},
-    "sweep-client-assertions": {"task": "agents.tasks.sweep_client_assertions", "schedule": 600.0},
-    "sweep-session-tokens": {"task": "accounts.tasks.sweep_session_tokens", "schedule": 600.0},
-    "sweep-registrations": {"task": "accounts.tasks.sweep_registrations", "schedule": 600.0},
-    "sweep-browser-sessions": {"task": "accounts.tasks.sweep_browser_sessions", "schedule": HOURLY},
-    "sweep-known-addresses": {"task": "accounts.tasks.sweep_known_addresses", "schedule": HOURLY},
-    "sweep-counters": {"task": "limits.tasks.sweep_counters", "schedule": 600.0},
-    "sweep-idempotency-records": {"task": "core.tasks.sweep_idempotency_records", "schedule": 600.0},
+    "record-heartbeat": _entry("agentgate.tasks.record_heartbeat", HEARTBEAT_SECONDS),
+    "sweep-consents": _entry("consent.tasks.sweep_consents", OFTEN),
+    "sweep-undecided-consents": _entry("consent.tasks.sweep_undecided_consents", OFTEN),
+    "sweep-codes": _entry("consent.tasks.sweep_codes", OFTEN),
+    "sweep-tokens": _entry("tokens.tasks.sweep_tokens", OFTEN),
+    "sweep-client-assertions": _entry("agents.tasks.sweep_client_assertions", OFTEN),
+    "sweep-counters": _entry("limits.tasks.sweep_counters", OFTEN),
+    "sweep-idempotency-records": _entry("core.tasks.sweep_idempotency_records", OFTEN),
+    "sweep-unused-registrations": _entry("agents.tasks.sweep_unused_registrations", SELDOM),
+    "sweep-session-tokens": _entry("accounts.tasks.sweep_session_tokens", SELDOM),
+    "sweep-registrations": _entry("accounts.tasks.sweep_registrations", SELDOM),
+    "sweep-browser-sessions": _entry("accounts.tasks.sweep_browser_sessions", SELDOM),
+    "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
 }

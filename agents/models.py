@@ -74,6 +74,11 @@ class Agent(AbstractApplication):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(
+                fields=["created"], condition=~models.Q(registration_source="manual"), name="agents_stock_created_idx"
+            ),
+        ]
 
     def clean(self) -> None:
         """Skip the toolkit's validation, which reads columns removed here. The services validate instead."""

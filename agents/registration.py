@@ -13,13 +13,13 @@ from django.db import IntegrityError, transaction
 
 from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
-from agents.services import RegisteredAgent, record_agent
+from agents.services import RegisteredAgent, draft_agent, record_agent
 from audit.events import Event
+from audit.services import Draft, append
 from core import clock, secrets
 from core.actor import SYSTEM, Actor
-from core.locks import revocation
 from core.rotation import add_secret
-from core.sweeps import BATCH, delete_batch
+from core.sweeps import BATCH, delete_batch, lock_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,20 +86,25 @@ def use_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
         raise InvalidClient("The assertion has already been used.") from error
 
 
+@transaction.atomic
 def delete_unused_registrations(*, limit: int = BATCH) -> int:
     """Delete up to `limit` old stock clients without a decided consent; return the number deleted."""
     long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
     stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
     # Keep stopped clients: a deleted one could return with the same metadata document, without its stop.
     unused = stock.filter(created__lte=long_ago, stopped_at=None).exclude(consents__decided_at__isnull=False)
-    with revocation():
-        agents = list(unused.order_by("created")[:limit])
-        for agent in agents:
-            record_agent(Event.AGENT_EXPIRED, actor=SYSTEM, agent=agent, metadata={"name": agent.name})
-        Agent.objects.filter(pk__in=[agent.pk for agent in agents]).delete()
+    # Search again among the locked ones: an approval may have committed between the first search and its locks.
+    agents = list(unused.filter(pk__in=lock_batch(unused.order_by("created"), limit)))
+    append([_draft_expired(agent) for agent in agents])
+    Agent.objects.filter(pk__in=[agent.pk for agent in agents]).delete()
     return len(agents)
 
 
 def delete_expired_assertions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` used assertions that have expired; return the number deleted."""
-    return delete_batch(UsedAssertion.objects.filter(expires_at__lte=clock.now()), limit=limit)
+    expired = UsedAssertion.objects.filter(expires_at__lte=clock.now())
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
+
+
+def _draft_expired(agent: Agent) -> Draft:
+    return draft_agent(Event.AGENT_EXPIRED, actor=SYSTEM, agent=agent, metadata={"name": agent.name})

@@ -14,7 +14,7 @@ from audit.events import Event
 from audit.services import Draft, record
 from core import clock
 from core.actor import Actor
-from core.errors import FieldError, Invalid
+from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
 from developers.acting import hold_developer
@@ -120,9 +120,15 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
 def lock_agent(agent_id: str) -> Agent:
     """Lock the agent until the transaction ends and return its current state, so that it cannot change meanwhile.
 
+    Raises `NotFound` if the sweep of unused registrations has deleted it.
+
     Danger: without `no_key` this can deadlock with a concurrent code exchange, whose rows refer to the agent.
     """
-    return Agent.objects.select_for_update(of=("self",), no_key=True).select_related("organization").get(pk=agent_id)
+    locked = Agent.objects.select_for_update(of=("self",), no_key=True).select_related("organization")
+    agent: Agent | None = locked.filter(pk=agent_id).first()
+    if agent is None:
+        raise NotFound("No such agent.")
+    return agent
 
 
 def require_may_act(agent: Agent) -> None:
@@ -170,8 +176,11 @@ def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
 
 def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> None:
     """Log an event of an agent."""
-    draft = Draft(event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata)
-    record(draft)
+    record(draft_agent(event, actor=actor, agent=agent, metadata=metadata))
+
+
+def draft_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> Draft:
+    return Draft(event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata)
 
 
 def _check_redirect_uris(uris: Sequence[str]) -> None:

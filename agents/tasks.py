@@ -1,15 +1,16 @@
-"""Periodic deletion of unused and expired rows, in small batches that are safe to repeat."""
+"""Periodic deletion of unused and expired rows."""
 
 from celery import shared_task
 
 from agents import registration
+from core.sweeps import sweep
 
 
 @shared_task
 def sweep_unused_registrations() -> int:
-    return registration.delete_unused_registrations()
+    return sweep(registration.delete_unused_registrations)
 
 
 @shared_task
 def sweep_client_assertions() -> int:
-    return registration.delete_expired_assertions()
+    return sweep(registration.delete_expired_assertions)

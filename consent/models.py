@@ -87,6 +87,9 @@ class Consent(models.Model):
         indexes = [
             models.Index(fields=["user", "id"]),
             models.Index(fields=["status", "expires_at"]),
+            models.Index(
+                fields=["expires_at"], condition=models.Q(decided_at__isnull=True), name="consent_undecided_idx"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

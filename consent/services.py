@@ -25,13 +25,11 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Invalid
 from core.locks import revocation
-from core.sweeps import BATCH, delete_batch
+from core.sweeps import BATCH, delete_batch, lock_batch
 from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.errors import InvalidScope
 from resources.models import ResourceServer
-
-OPEN = (Consent.Status.PENDING, Consent.Status.APPROVED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,16 +124,14 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
     return consent
 
 
-def expire_consents(*, limit: int = BATCH) -> int:
-    """Mark up to `limit` consents as expired and return how many."""
-    now = clock.now()
-    with transaction.atomic():
-        due = Consent.objects.filter(status__in=OPEN, expires_at__lte=now).order_by("expires_at")
-        locked = due.select_related("agent").select_for_update(skip_locked=True, of=("self",))
-        consents = list(locked[:limit])
-        Consent.objects.filter(pk__in=[consent.pk for consent in consents]).update(status=Consent.Status.EXPIRED)
-        append([draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
-    return len(consents)
+def expire_requests(*, limit: int = BATCH) -> int:
+    """Mark up to `limit` undecided requests as expired and return how many."""
+    return _expire(Consent.Status.PENDING, limit)
+
+
+def expire_grants(*, limit: int = BATCH) -> int:
+    """Mark up to `limit` approved consents as expired and return how many."""
+    return _expire(Consent.Status.APPROVED, limit)
 
 
 def delete_undecided_consents(*, limit: int = BATCH) -> int:
@@ -146,6 +142,18 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
     long_ago = clock.now() - settings.UNDECIDED_CONSENT_LIFETIME
     undecided = Consent.objects.filter(status=Consent.Status.EXPIRED, decided_at__isnull=True, expires_at__lte=long_ago)
     return delete_batch(undecided.order_by("expires_at"), limit=limit)
+
+
+@transaction.atomic
+def _expire(status: Consent.Status, limit: int) -> int:
+    """Mark consents as expired, of one status, because the index yields one status in the order of expiry."""
+    now = clock.now()
+    due = Consent.objects.filter(status=status, expires_at__lte=now).order_by("expires_at")
+    pks = lock_batch(due, limit)
+    Consent.objects.filter(pk__in=pks).update(status=Consent.Status.EXPIRED)
+    consents = Consent.objects.filter(pk__in=pks).select_related("agent")
+    append([draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=consent) for consent in consents], at=now)
+    return len(pks)
 
 
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:

@@ -1,20 +1,21 @@
-"""Sweeps of expired rows, in small batches that are safe to repeat."""
+"""Sweeps of expired rows."""
 
 from celery import shared_task
 
 from consent import codes, services
+from core.sweeps import sweep
 
 
 @shared_task
 def sweep_consents() -> int:
-    return services.expire_consents()
+    return sweep(services.expire_requests, services.expire_grants)
 
 
 @shared_task
 def sweep_undecided_consents() -> int:
-    return services.delete_undecided_consents()
+    return sweep(services.delete_undecided_consents)
 
 
 @shared_task
 def sweep_codes() -> int:
-    return codes.delete_expired_codes()
+    return sweep(codes.delete_expired_codes)

@@ -88,7 +88,8 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
 
 def delete_expired_records(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired records and return how many."""
-    return delete_batch(IdempotencyRecord.objects.filter(expires_at__lte=clock.now()), limit=limit)
+    expired = IdempotencyRecord.objects.filter(expires_at__lte=clock.now())
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
 def _claim(request: RepeatableRequest) -> bool:

@@ -3,8 +3,9 @@
 from celery import shared_task
 
 from core import idempotency
+from core.sweeps import sweep
 
 
 @shared_task
 def sweep_idempotency_records() -> int:
-    return idempotency.delete_expired_records()
+    return sweep(idempotency.delete_expired_records)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import BinaryField, Case, F, Q, Value, When
 
-from core import crypto
+from core import clock, crypto
+from core.sweeps import BATCH, lock_batch
 from tokens.issuing import IssuedTokens
 from tokens.models import RefreshToken
 
@@ -59,13 +61,12 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
     return IssuedTokens(access_token, refresh_token, tuple(scopes), row.family)
 
 
-def delete_old_answers(*, now: datetime, limit: int) -> int:
+@transaction.atomic
+def delete_old_answers(*, limit: int = BATCH) -> int:
     """Delete up to `limit` responses that can no longer be repeated; return how many."""
-    old = RefreshToken.objects.filter(
-        sealed_answer__isnull=False, consumed_at__lte=now - settings.REFRESH_REPEAT_LIFETIME
-    )
-    pks = list(old.values_list("pk", flat=True)[:limit])
-    return RefreshToken.objects.filter(pk__in=pks).update(sealed_answer=None)
+    long_ago = clock.now() - settings.REFRESH_REPEAT_LIFETIME
+    old = RefreshToken.objects.filter(sealed_answer__isnull=False, consumed_at__lte=long_ago).order_by("consumed_at")
+    return RefreshToken.objects.filter(pk__in=lock_batch(old, limit)).update(sealed_answer=None)
 
 
 def _seal(request: RefreshRequest, issued: IssuedTokens) -> bytes:

@@ -19,7 +19,6 @@ from resources.audiences import audience_for_identifier
 from tokens.families import end_family, family_of
 from tokens.issuing import IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily
-from tokens.repeats import delete_old_answers
 
 # Expired rows are kept for a day, so that a late verify of their tokens is still logged for the right organization.
 KEEP_EXPIRED = timedelta(days=1)
@@ -72,15 +71,22 @@ def revoke_family(*, actor: Actor, family: TokenFamily, reason: str) -> bool:
     return end_family(family, actor=actor, event=Event.TOKEN_REVOKED, now=clock.now(), metadata=metadata)
 
 
-def delete_expired_tokens(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` each of expired tokens, families and stored responses; return how many in total."""
-    now = clock.now()
-    long_ago = now - KEEP_EXPIRED
-    total = delete_old_answers(now=now, limit=limit)
-    for model in (AccessToken, RefreshToken):
-        total += delete_batch(model.objects.filter(expires__lte=long_ago).order_by("expires"), limit=limit)
-    families = TokenFamily.objects.filter(expires_at__lte=long_ago).order_by("expires_at")
-    return total + delete_batch(families, limit=limit)
+def delete_expired_access_tokens(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` access tokens that expired a day ago and return how many."""
+    expired = AccessToken.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)
+    return delete_batch(expired.order_by("expires"), limit=limit)
+
+
+def delete_expired_refresh_tokens(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` refresh tokens that expired a day ago and return how many."""
+    expired = RefreshToken.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)
+    return delete_batch(expired.order_by("expires"), limit=limit)
+
+
+def delete_expired_families(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` families that expired a day ago, with tokens that are left of them; return how many."""
+    expired = TokenFamily.objects.filter(expires_at__lte=clock.now() - KEEP_EXPIRED)
+    return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
 def _is_own_resource(organization: Organization, identifier: str) -> bool:

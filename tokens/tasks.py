@@ -1,10 +1,16 @@
-"""Sweeps of expired rows, in small batches that are safe to repeat."""
+"""Sweeps of expired rows."""
 
 from celery import shared_task
 
-from tokens import services
+from core.sweeps import sweep
+from tokens import repeats, services
 
 
 @shared_task
 def sweep_tokens() -> int:
-    return services.delete_expired_tokens()
+    return sweep(
+        repeats.delete_old_answers,
+        services.delete_expired_access_tokens,
+        services.delete_expired_refresh_tokens,
+        services.delete_expired_families,
+    )

@@ -132,6 +132,13 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("registration_source", "manual"), _negated=True),
+                        fields=["created"],
+                        name="agents_stock_created_idx",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

@@ -106,6 +106,11 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["user", "id"], name="consent_con_user_id_4972d4_idx"),
                     models.Index(fields=["status", "expires_at"], name="consent_con_status_7dddd3_idx"),
+                    models.Index(
+                        condition=models.Q(("decided_at__isnull", True)),
+                        fields=["expires_at"],
+                        name="consent_undecided_idx",
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(

@@ -14,7 +14,8 @@ from audit.models import Entry
 from consent.approval import approve_consent, deny_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import AuthorizationCode, Consent
-from consent.services import expire_consents, revoke_consent
+from consent.services import revoke_consent
+from consent.tasks import sweep_consents
 from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
@@ -101,8 +102,8 @@ def test_a_request_expires_after_ten_minutes(agent: Any, ada: Any) -> None:
         traveller.shift(timedelta(minutes=10))
         with pytest.raises(ConsentExpired):
             allow(pending, ada)
-        assert expire_consents() == 1
-        assert expire_consents() == 0
+        assert sweep_consents() == 1
+        assert sweep_consents() == 0
         with pytest.raises(ConsentExpired):
             allow(pending, ada)
 

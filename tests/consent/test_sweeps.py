@@ -11,8 +11,8 @@ from django.test import Client
 from audit.models import Entry
 from consent.approval import deny_consent
 from consent.models import Consent
-from consent.services import delete_undecided_consents, expire_consents
-from consent.tasks import sweep_undecided_consents
+from consent.services import delete_undecided_consents
+from consent.tasks import sweep_consents, sweep_undecided_consents
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def test_an_undecided_request_is_deleted_a_day_after_it_expires_but_its_log_entr
         pending = ask(agent)
         traveller.shift(timedelta(minutes=10))
         assert sweep_undecided_consents() == 0
-        expire_consents()
+        sweep_consents()
         traveller.shift(timedelta(days=1) - timedelta(seconds=1))
         assert sweep_undecided_consents() == 0
         traveller.shift(timedelta(seconds=1))
@@ -47,7 +47,7 @@ def test_decided_requests_are_kept(agent: Any) -> None:
         granted, denied = allow(ask(agent), ada), ask(agent)
         deny_consent(actor=as_user(ada), consent=denied, user=ada)
         traveller.shift(timedelta(days=40))
-        assert expire_consents() == 1
+        assert sweep_consents() == 1
         assert delete_undecided_consents() == 0
     assert set(Consent.objects.values_list("id", "status")) == {(granted.id, "expired"), (denied.id, "denied")}
 
@@ -59,7 +59,7 @@ def test_a_sweep_deletes_the_oldest_up_to_its_limit(agent: Any) -> None:
             consents.append(ask(agent))
             traveller.shift(timedelta(seconds=1))
         traveller.shift(timedelta(days=2))
-        expire_consents()
+        sweep_consents()
         assert delete_undecided_consents(limit=2) == 2
         assert set(Consent.objects.values_list("id", flat=True)) == {consent.id for consent in consents[2:]}
         assert delete_undecided_consents() == 3

@@ -25,7 +25,8 @@ from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
 from tests.world import ANONYMOUS, Grant, make_grant
 from tokens.models import AccessToken
-from tokens.services import delete_expired_tokens, revoke_token
+from tokens.services import revoke_token
+from tokens.tasks import sweep_tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -124,7 +125,7 @@ def test_an_unknown_consent_status_denies(grant: Grant) -> None:
 
 def test_a_deleted_token_is_still_recognized_by_its_signature(grant: Grant) -> None:
     with time_machine.travel(datetime.now().astimezone() + timedelta(days=40), tick=False):
-        delete_expired_tokens()
+        sweep_tokens()
         assert not AccessToken.objects.exists()
         assert ask(grant).reason is Reason.TOKEN_EXPIRED
         assert len(entries()) == 1

@@ -16,7 +16,8 @@ from tokens.families import outlive_refresh_token
 from tokens.issuing import IssuedTokens
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 from tokens.refresh import refresh_tokens
-from tokens.services import delete_expired_tokens, issue_client_token
+from tokens.services import issue_client_token
+from tokens.tasks import sweep_tokens
 
 NOON = datetime(2026, 3, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -31,7 +32,7 @@ def refresh(grant: Grant) -> None:
 
 def left() -> list[int]:
     """Sweep, and return how many families, refresh tokens and access tokens are left."""
-    delete_expired_tokens()
+    sweep_tokens()
     return [model.objects.count() for model in (TokenFamily, RefreshToken, AccessToken)]
 
 
@@ -89,10 +90,10 @@ def test_the_sweep_skips_locked_rows_and_so_cannot_deadlock() -> None:
 
     def sweep() -> int:
         is_held.wait(10)
-        deleted = delete_expired_tokens()
+        deleted = sweep_tokens()
         is_swept.set()
         return deleted
 
     deleted = race([hold, sweep])[1]
-    assert deleted + delete_expired_tokens() == 2
+    assert deleted + sweep_tokens() == 2
     assert not TokenFamily.objects.exists()
