@@ -91,6 +91,12 @@ def read_secret_key(environment: Environment, jwt_secret: str) -> str:
     return _strong("SECRET_KEY", secret) if secret else f"django:{jwt_secret}"
 
 
+def read_metrics_token(environment: Environment) -> str:
+    """Return `METRICS_TOKEN`, or an empty string. A short or guessable one ends the process."""
+    token = environment.text("METRICS_TOKEN")
+    return _strong("METRICS_TOKEN", token) if token else ""
+
+
 def read_algorithm(environment: Environment) -> str:
     algorithm = environment.text("JWT_ALGORITHM", "ES256")
     if algorithm not in ALGORITHMS:

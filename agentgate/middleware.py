@@ -19,12 +19,16 @@ FORWARDED_HEADERS = (
     "HTTP_X_FORWARDED_PORT",
     "HTTP_FORWARDED",
 )
+# Other headers by which proxies say that they forward a request.
+OTHER_PROXY_HEADERS = ("HTTP_VIA", "HTTP_X_REAL_IP")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class TrustedProxyMiddleware:
     """Set `REMOTE_ADDR` and the scheme from a trusted proxy's headers, and remove these headers from all requests.
+
+    `is_forwarded` says whether there were any, whoever sent them.
 
     Danger: WSGI gives `X_Forwarded_For` the same name, so a trusted proxy must drop header names with an underscore.
     """
@@ -35,6 +39,7 @@ class TrustedProxyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         peer = request.META["REMOTE_ADDR"] = without_zone(request.META.get("REMOTE_ADDR", ""))
         trusted = is_trusted(parse_address(peer), settings.TRUSTED_PROXIES)
+        request.is_forwarded = any(name in request.META for name in (*FORWARDED_HEADERS, *OTHER_PROXY_HEADERS))  # type: ignore[attr-defined]
         forwarded = {name: request.META.pop(name, "") for name in FORWARDED_HEADERS}
         if trusted:
             forwarded_for = forwarded["HTTP_X_FORWARDED_FOR"]

@@ -10,6 +10,7 @@ from uvicorn.supervisors import Multiprocess
 
 from agentgate.environment import ENVIRONMENT, stop
 from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
+from agentgate.metrics_folder import share_metrics
 from core.listening import problem_with_address
 
 logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
@@ -33,6 +34,7 @@ def serve() -> None:
     problem = problem_with_address(HOST, PORT)
     if problem:
         stop(problem)
+    share_metrics()
     django.setup(set_prefix=False)
     from agentgate.starting import check_start  # imports models, so Django must be set up
 

@@ -17,6 +17,7 @@ from agentgate.environment import (
     read_api_url,
     read_issuer,
     read_jwt_secret,
+    read_metrics_token,
     read_secret_key,
 )
 from agentgate.schedule import SCHEDULE
@@ -31,6 +32,7 @@ JWT_ALGORITHM = read_algorithm(ENVIRONMENT)
 API_URL = read_api_url(ENVIRONMENT)
 JWT_ISSUER = read_issuer(ENVIRONMENT, API_URL)
 TRUSTED_PROXIES = ENVIRONMENT.networks("TRUSTED_PROXIES")
+METRICS_TOKEN = read_metrics_token(ENVIRONMENT)
 VERIFY_REQUIRES_CREDENTIAL = ENVIRONMENT.flag("VERIFY_REQUIRES_CREDENTIAL")
 THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
@@ -105,6 +107,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "agentgate.metrics.MetricsMiddleware",
     "agentgate.middleware.TrustedProxyMiddleware",
     "agentgate.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -300,7 +303,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = IS_HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^api/v1/health$"]
+SECURE_REDIRECT_EXEMPT = [r"^api/v1/health$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 63_072_000 if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = IS_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"

@@ -1,12 +1,15 @@
-"""All URLs: the JSON API, the OAuth endpoints, the pages and the admin site."""
+"""All URLs: the JSON API, the OAuth endpoints, the pages, the admin site and the metrics."""
 
 from django.contrib import admin
 from django.urls import include, path
+
+from agentgate.metrics import metrics
 
 urlpatterns = [
     path("api/", include("api.urls")),
     path("accounts/", include("web.entrance_urls")),
     path("admin/", admin.site.urls),
+    path("metrics", metrics),
     path("", include("oauth.urls")),
     path("", include("web.urls")),
 ]

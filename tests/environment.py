@@ -18,6 +18,7 @@ from tests.servers import Postgres, Valkey
 STORES = ("sqlite", "postgresql")
 AMBIENT: tuple[str, ...] = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
 AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL", "REQUIRE_VERIFIED_EMAIL")
+AMBIENT += ("METRICS_TOKEN", "PROMETHEUS_MULTIPROC_DIR")
 SECRETS = {
     "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
     "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",

@@ -11,6 +11,7 @@ from agentgate.environment import (
     read_api_url,
     read_issuer,
     read_jwt_secret,
+    read_metrics_token,
     read_secret_key,
 )
 
@@ -66,6 +67,13 @@ def test_a_weak_secret_key_stops_the_start(secret: str) -> None:
 def test_a_secret_key_is_derived_unless_it_is_given() -> None:
     assert read_secret_key(Environment({}), "jwt") == "django:jwt"
     assert read_secret_key(Environment({"SECRET_KEY": GOOD_SECRET}), "jwt") == GOOD_SECRET
+
+
+def test_a_metrics_token_is_optional_and_a_weak_one_stops_the_start() -> None:
+    assert read_metrics_token(Environment({})) == ""
+    assert read_metrics_token(Environment({"METRICS_TOKEN": GOOD_SECRET})) == GOOD_SECRET
+    with pytest.raises(SystemExit, match="METRICS_TOKEN is too short"):
+        read_metrics_token(Environment({"METRICS_TOKEN": "short"}))
 
 
 def test_a_random_jwt_secret_is_accepted() -> None:

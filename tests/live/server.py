@@ -151,7 +151,7 @@ class LiveServer:
 
     def workers(self) -> list[psutil.Process]:
         """Return the processes that serve requests: all children except multiprocessing's resource tracker."""
-        return [child for child in self._children() if "resource_tracker" not in " ".join(child.cmdline())]
+        return [child for child in self._children() if _serves(child)]
 
     def kill_a_worker(self) -> int:
         """Kill one of the processes that serve requests, and return its id."""
@@ -190,3 +190,10 @@ class LiveServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _serves(child: psutil.Process) -> bool:
+    try:
+        return "resource_tracker" not in " ".join(child.cmdline())
+    except psutil.NoSuchProcess:  # it has ended, and the supervisor has not noticed yet
+        return False
