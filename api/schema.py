@@ -16,7 +16,14 @@ from api.authentication import CsrfFailed, MultipleCredentials
 from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
-from api.problems import MEDIA_TYPE, InternalError, LengthRequired, UnsupportedMediaType
+from api.problems import (
+    MEDIA_TYPE,
+    HeadTooLarge,
+    InternalError,
+    LengthRequired,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from api.v1.schemas.problems import ProblemOut
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.http import BASIC_CHALLENGE
@@ -125,11 +132,11 @@ class AutoSchema(SpectacularSchema):
     def _errors(self) -> Iterator[ErrorType]:
         """Yield every error that the operation can return."""
         yield from self.operation.errors
-        yield from (InternalError, Unavailable)
+        yield from (InternalError, Unavailable, MalformedRequest, RequestTimeout, HeadTooLarge)
         if self.operation.body or self.operation.query:
             yield Invalid
         if self.operation.body:
-            yield from (MalformedRequest, LengthRequired, PayloadTooLarge, UnsupportedMediaType)
+            yield from (LengthRequired, PayloadTooLarge, UnsupportedMediaType)
         if self._path_names():
             yield NotFound
         if self.operation.repeatable:

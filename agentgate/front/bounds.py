@@ -31,6 +31,7 @@ THREADS = 8
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
+# Longer files are read while they are sent.
 FILE_CHUNK = 64 * KB
 STOP_SECONDS = 20
 TICK_SECONDS = 0.5

@@ -78,6 +78,8 @@ class Connection(asyncio.Protocol):
             self._is_reading_paused = True
             self._transport.pause_reading()
             self._count_held()
+            if self._front.held > bounds.MAX_HELD:
+                self.abort()
 
     def eof_received(self) -> bool:
         """Answer what the client has sent completely, also after it has closed its side."""
@@ -192,6 +194,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _await_body(self, head: Head) -> None:
+        self._count_held()
         if self._front.held > bounds.MAX_HELD:
             raise Unavailable("Too many request bodies are in memory. Try again in a moment.")
         if self._phase is not Phase.BODY and head.expects_continue and self._reader.is_body_missing:

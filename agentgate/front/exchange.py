@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from agentgate.front.heads import Head
@@ -42,49 +41,64 @@ class Exchange:
         return self._connection.exchange is not self
 
     def __call__(self, reply: Reply) -> None:
-        if not self._begin():
-            return
-        keeps_alive = self._keeps_alive()
-        try:
-            data = encode(reply, self._head, self._connection.date, keeps_alive=keeps_alive)
-        except (UnsafeHeader, UnicodeEncodeError):
-            logger.exception("%s %s: the reply cannot be sent", self.request.method, self.request.path)
-            data = encode(self._internal_error(), self._head, self._connection.date, keeps_alive=keeps_alive)
-        self._connection.finish(data, keeps_alive=keeps_alive)
+        if self._begin():
+            self._send(reply)
 
     def fail(self) -> None:
         """Answer 500. The caller has logged why."""
         self(self._internal_error())
 
-    async def stream(self, reply: Reply, chunks: AsyncIterator[bytes]) -> None:
-        """Send the head of `reply` and then `chunks`, each when the client has read enough of those before it."""
-        async with aclosing(chunks):  # type: ignore[type-var]  # generators, which close a file or a cursor
-            if not self._begin():
-                return
-            try:
-                await self._send(reply, chunks)
-            except Exception:
-                logger.exception("%s %s: the response broke off", self.request.method, self.request.path)
-                self._connection.abort()
+    async def stream(self, reply: Reply, pieces: AsyncIterator[bytes]) -> None:
+        """Send the head of `reply` and then `pieces`, each when the client has read enough of those before it."""
+        if not self._begin():
+            return
+        framing, keeps_alive = self._frame(reply)
+        try:
+            head = encode_head(reply, self._head, self._connection.date, framing, keeps_alive=keeps_alive)
+        except (UnsafeHeader, UnicodeEncodeError) as error:
+            self._send_error(error)
+            return
+        self._connection.write(head)
+        try:
+            await self._send_pieces(declared_length(reply.headers), pieces, is_chunked=framing == CHUNKED)
+        except Exception:
+            logger.exception("%s %s: the response broke off", self.request.method, self.request.path)
+            self._connection.abort()
+        else:
+            if not self.is_gone:
+                self._connection.finish(LAST_CHUNK if framing == CHUNKED else b"", keeps_alive=keeps_alive)
 
-    async def _send(self, reply: Reply, chunks: AsyncIterator[bytes]) -> None:
+    def _send(self, reply: Reply) -> None:
+        keeps_alive = self._keeps_alive()
+        try:
+            data = encode(reply, self._head, self._connection.date, keeps_alive=keeps_alive)
+        except (UnsafeHeader, UnicodeEncodeError) as error:
+            self._send_error(error)
+            return
+        self._connection.finish(data, keeps_alive=keeps_alive)
+
+    def _send_error(self, error: ValueError) -> None:
+        logger.error("%s %s: a response header is invalid: %s", self.request.method, self.request.path, error)
+        self._send(self._internal_error())
+
+    def _frame(self, reply: Reply) -> tuple[str, bool]:
+        """Return the header line that tells where the body ends, and whether the connection can go on after it."""
         length = declared_length(reply.headers)
-        is_chunked = length is None and self._head.http_version == "1.1"
-        keeps_alive = self._keeps_alive() and (is_chunked or length is not None)
-        framing = CHUNKED if is_chunked else f"Content-Length: {length}\r\n" if length else ""
-        connection = self._connection
-        connection.write(encode_head(reply, self._head, connection.date, framing, keeps_alive=keeps_alive))
+        if length is not None:
+            return f"Content-Length: {length}\r\n", self._keeps_alive()
+        return (CHUNKED, self._keeps_alive()) if self._head.http_version == "1.1" else ("", False)
+
+    async def _send_pieces(self, length: str | None, pieces: AsyncIterator[bytes], *, is_chunked: bool) -> None:
         sent = 0
-        async for chunk in chunks:
-            if chunk:
-                sent += len(chunk)
-                connection.write(encode_chunk(chunk) if is_chunked else chunk)
-                await connection.drained()
+        async for piece in pieces:
+            if piece:
+                sent += len(piece)
+                self._connection.write(encode_chunk(piece) if is_chunked else piece)
+                await self._connection.drained()
             if self.is_gone:
                 return
         if length is not None and sent != int(length):
             raise ValueError(f"The response declares {length} bytes and has {sent}.")
-        connection.finish(LAST_CHUNK if is_chunked else b"", keeps_alive=keeps_alive)
 
     def _begin(self) -> bool:
         """Return whether the answer can still be sent. Whoever answers twice is ignored."""

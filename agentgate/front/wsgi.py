@@ -11,10 +11,11 @@ from urllib.parse import unquote_to_bytes
 
 from django.db import connections
 
-from agentgate.front.bounds import FILE_CHUNK
+from agentgate.front.bounds import FILE_CHUNK, MAX_STREAMS
 from agentgate.front.exchange import Exchange
 from agentgate.front.pool import Pool, PoolFull
 from agentgate.front.refusals import refusal
+from agentgate.front.replies import Headers, declared_length
 from core.errors import Unavailable
 from core.messages import Reply, Request
 
@@ -44,6 +45,7 @@ class Bridge:
         self._application = application
         self._pool = pool
         self._port = port
+        self._generators = 0
         self._streams: set[asyncio.Task[None]] = set()
 
     def answer(self, exchange: Exchange) -> None:
@@ -69,41 +71,47 @@ class Bridge:
             started[:] = [(status, headers)]
 
         response = self._application(make_environ(exchange.request, self._port), start_response)
-        is_streamed = getattr(response, "streaming", True) and exchange.request.method != "HEAD"
         try:
+            ((status, headers),) = started
+            reply = Reply(int(status[:3]), headers)
+            is_streamed = _is_streamed(response, headers)
+            if is_streamed and exchange.request.method != "HEAD":
+                return partial(self._stream, exchange, reply, response)
             body = b"" if is_streamed else b"".join(response)
-        finally:
-            if not is_streamed:
-                _close(response)
-        ((status, headers),) = started
-        reply = Reply(int(status[:3]), headers, body)
-        return partial(self._stream, exchange, reply, response) if is_streamed else partial(exchange, reply)
+        except Exception:
+            _close(response)
+            raise
+        _close(response)
+        return partial(exchange, Reply(reply.status, headers, body))
 
     def _stream(self, exchange: Exchange, reply: Reply, response: Iterable[bytes]) -> None:
-        chunks = self._file_chunks(response) if isinstance(response, File) else self._generated_chunks(response)
-        task = asyncio.get_running_loop().create_task(exchange.stream(reply, chunks))
+        if not isinstance(response, File) and self._generators >= MAX_STREAMS:
+            self._pool.call(partial(_close, response))
+            self._refuse(exchange, "Too many long responses are being sent. Try again in a moment.")
+            return
+        send = self._send_file if isinstance(response, File) else self._send_generated
+        task = asyncio.get_running_loop().create_task(send(exchange, reply, response))
         self._streams.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._streams.discard)
 
-    async def _file_chunks(self, file: File) -> AsyncIterator[bytes]:
+    async def _send_file(self, exchange: Exchange, reply: Reply, file: Any) -> None:
         """Read each piece in any thread, so that a slow client holds none."""
-        pieces = iter(file)
         try:
-            while (piece := await self._pool.call(partial(next, pieces, None))) is not None:
-                yield piece
+            await exchange.stream(reply, _pieces(self._pool, file))
         finally:
             await self._pool.call(file.close)
 
-    async def _generated_chunks(self, response: Iterable[bytes]) -> AsyncIterator[bytes]:
+    async def _send_generated(self, exchange: Exchange, reply: Reply, response: Any) -> None:
         """Generate the pieces in one thread of their own, because they may come from a database cursor."""
-        pool, pieces = Pool(threads=1, queue=0), iter(response)
+        self._generators += 1
+        pool = Pool(threads=1, queue=0)
         try:
-            while (piece := await pool.call(partial(next, pieces, None))) is not None:
-                yield piece
+            await exchange.stream(reply, _pieces(pool, response))
         finally:
             await pool.call(partial(_close, response))
             await pool.call(connections.close_all)
             pool.stop()
+            self._generators -= 1
 
     def _refuse(self, exchange: Exchange, detail: str) -> None:
         request = exchange.request
@@ -134,6 +142,20 @@ def make_environ(request: Request, port: str) -> dict[str, Any]:
         environ[_variable(name)] = value
     environ["CONTENT_LENGTH"] = str(len(request.body)) if request.body else environ.get("CONTENT_LENGTH", "")
     return environ
+
+
+async def _pieces(pool: Pool, response: Iterable[bytes]) -> AsyncIterator[bytes]:
+    iterator = iter(response)
+    while (piece := await pool.call(partial(next, iterator, None))) is not None:
+        yield piece
+
+
+def _is_streamed(response: Any, headers: Headers) -> bool:
+    """Django's responses tell. What any other WSGI application returns is streamed unless it is complete."""
+    if isinstance(response, File):
+        length = declared_length(headers)
+        return length is None or int(length) > FILE_CHUNK
+    return bool(getattr(response, "streaming", not isinstance(response, (list, tuple))))
 
 
 @lru_cache(512)

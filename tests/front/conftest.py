@@ -1,0 +1,165 @@
+"""A front in the test's event loop: real sockets, a test double for the hot paths, and a clock that tests move."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agentgate.front.bounds import THREADS
+from agentgate.front.connection import Connection
+from agentgate.front.front import Front
+from agentgate.front.hot import Done, HotPaths
+from agentgate.front.pool import Pool
+from agentgate.front.wsgi import Bridge
+from core.messages import Reply, Request
+
+JSON = (("Content-Type", "application/json"),)
+TIMEOUT = 10
+
+
+class Hot(HotPaths):
+    """Records requests. Answers them at once with their path and body, or when a test calls `done`."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.waiting: list[Done] = []
+        self.is_holding = False
+        self.is_cold = False
+        self.reply = lambda request: Reply(200, JSON, request.path.encode() + b" " + request.body)
+
+    def answer(self, request: Request, done: Done) -> bool:
+        if self.is_cold:
+            return False
+        self.requests.append(request)
+        if self.is_holding:
+            self.waiting.append(done)
+        else:
+            done(self.reply(request))
+        return True
+
+
+class Gate:
+    """The front under test. `application` is the WSGI application behind it."""
+
+    def __init__(self, threads: int = THREADS, queue: int = 8) -> None:
+        self.hot = Hot()
+        self.application: Callable[..., Any] = lambda environ, start_response: []
+        self.pool = Pool(threads, queue)
+        bridge = Bridge(lambda environ, start: self.application(environ, start), self.pool, "8000")
+        self.front = Front(self.hot, bridge)
+        self.now = asyncio.get_running_loop().time()
+        self.port = 0
+
+    def make_connection(self) -> Connection:
+        state = SimpleNamespace(connections=set())
+        return Connection(None, state, {"front": self.front})
+
+    @property
+    def connections(self) -> list[Connection]:
+        return list(self.front.connections)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the front believe that so many seconds have passed since the test began."""
+        await self.settle()
+        self.front.tick(self.now + seconds)
+
+    async def settle(self) -> None:
+        """Let the loop handle what is on its way between the two ends of the sockets."""
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+
+class Client:
+    """A raw connection to the front."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def send_forever(self) -> None:
+        while True:
+            self.send(b"x" * 1_000_000)
+            await self.writer.drain()
+
+    def post(self, path: str, body: bytes = b"", *headers: str) -> None:
+        lines = [f"POST {path} HTTP/1.1", "Host: a", f"Content-Length: {len(body)}", *headers, "", ""]
+        self.send("\r\n".join(lines).encode("latin-1") + body)
+
+    async def answer(self, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        """Return the status, headers and body of the next response. Raises `IncompleteReadError` if there is none."""
+        async with asyncio.timeout(TIMEOUT):
+            status, headers = await self.head()
+            return status, headers, await self._body(headers, method)
+
+    async def head(self) -> tuple[int, dict[str, str]]:
+        head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status, *lines = head.rstrip().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        assert len(headers) == len(lines), head
+        return int(status.split()[1]), headers
+
+    async def read(self, size: int) -> bytes:
+        async with asyncio.timeout(TIMEOUT):
+            return await self._reader.readexactly(size)
+
+    async def _body(self, headers: dict[str, str], method: str) -> bytes:
+        if method == "HEAD":
+            return b""
+        if "content-length" in headers:
+            return await self._reader.readexactly(int(headers["content-length"]))
+        if "transfer-encoding" not in headers:
+            return b""
+        content = b""
+        while size := int(await self._reader.readuntil(b"\r\n"), 16):
+            content += (await self._reader.readexactly(size + 2))[:size]
+        assert await self._reader.readexactly(2) == b"\r\n"
+        return content
+
+    async def rest(self) -> bytes:
+        """Return what arrives until the server closes its side."""
+        async with asyncio.timeout(TIMEOUT):
+            return await self._reader.read()
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gate]:
+    async with running(Gate()) as gate:
+        yield gate
+
+
+@asynccontextmanager
+async def running(gate: Gate) -> AsyncIterator[Gate]:
+    server = await asyncio.get_running_loop().create_server(gate.make_connection, "127.0.0.1", 0)
+    gate.port = server.sockets[0].getsockname()[1]
+    try:
+        yield gate
+    finally:
+        gate.front.abort()
+        server.close()
+        gate.pool.stop()
+
+
+@pytest.fixture
+def connect(gate: Gate) -> Iterator[Callable[[], Any]]:
+    """Yield a function that opens a connection."""
+    writers = []
+
+    async def open_connection() -> Client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+        writers.append(writer)
+        return Client(reader, writer)
+
+    yield open_connection
+    for writer in writers:
+        writer.close()
+
+
+@pytest.fixture
+async def client(connect: Callable[[], Any]) -> Client:
+    return await connect()
