@@ -41,8 +41,7 @@ async def front(scope: Any, receive: Any, send: Any) -> None:
     from agentgate.front import process
     from benchmarks.front_wsgi import application
 
-    process.HotPaths = Hot  # type: ignore[assignment,misc]
-    process.django_application = application
+    vars(process).update(HotPaths=Hot, django_application=application)
     await process.application(scope, receive, send)
 
 

@@ -250,7 +250,6 @@ class Connection(asyncio.Protocol):
         self._reader.skip_body(head)
 
     def _encode_refusal(self, error: DomainError, head: Head, *, keeps_alive: bool) -> bytes:
-        self._front.refused[error.status] += 1
         reply = refusal(error, head.path or self._reader.target, head.headers.get("x-request-id", ""))
         return encode(reply, head, self.date, keeps_alive=keeps_alive)
 

@@ -1,12 +1,13 @@
 """What the connections of one process share."""
 
-from collections import Counter
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 from agentgate.front import bounds
 from agentgate.front.hot import HotPaths
+from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
+from core.metrics import connections, pool_waiting
 
 if TYPE_CHECKING:
     from agentgate.front.connection import Connection
@@ -16,15 +17,14 @@ if TYPE_CHECKING:
 class Front:
     """Answers requests, and ends connections that exceed a bound."""
 
-    def __init__(self, hot: HotPaths, bridge: Bridge) -> None:
+    def __init__(self, hot: HotPaths, bridge: Bridge, pool: Pool) -> None:
         self._hot = hot
         self._bridge = bridge
+        self._pool = pool
         self.connections: set[Connection] = set()
         self.held = 0
         """Bytes of unread input and of bodies in memory."""
         self.date = formatdate(usegmt=True)
-        self.refused: Counter[int] = Counter()
-        """Refusals by status."""
 
     def answer(self, exchange: "Exchange") -> None:
         if not self._hot.answer(exchange.request, exchange):
@@ -36,6 +36,8 @@ class Front:
         for connection in tuple(self.connections):
             connection.expire(now)
         self._limit_unsent()
+        connections.set(len(self.connections))
+        pool_waiting.set(self._pool.waiting)
 
     def abort(self) -> None:
         for connection in tuple(self.connections):

@@ -31,6 +31,11 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting(self) -> int:
+        """The number of pieces of work that wait for a thread."""
+        return max(0, self._unfinished - len(self._threads))
+
     def run[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
         """Run `function`, which may use the database, in a thread. Raises `PoolFull`."""
         future: asyncio.Future[T] = self._loop.create_future()

@@ -34,7 +34,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     pool = Pool(THREADS, MAX_QUEUED)
     hot = HotPaths(pool)
     await hot.start()
-    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT))
+    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT), pool)
     ticking = asyncio.create_task(_tick(front))
     await send({"type": "lifespan.startup.complete"})
     await receive()

@@ -49,7 +49,7 @@ class Gate:
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
         bridge = Bridge(lambda environ, start: self.application(environ, start), self.pool, "8000")
-        self.front = Front(self.hot, bridge)
+        self.front = Front(self.hot, bridge, self.pool)
         self.now = asyncio.get_running_loop().time()
         self.port = 0
 
