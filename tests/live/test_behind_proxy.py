@@ -92,3 +92,10 @@ def test_forged_addresses_are_ignored_in_every_spelling(gate: Gate) -> None:
     gate.call("PATCH", f"/policies/{policy}", {"rules": rules}, **developer.headers)
     for headers in [{}, *forged]:
         assert gate.http.post("/tokens/verify", json=body, headers=headers).json()["allowed"] is True, headers
+
+
+@pytest.mark.parametrize("name", [HOST, "localhost"])
+def test_the_proxy_does_not_open_the_metrics(gate: Gate, server: LiveServer, name: str) -> None:
+    through = gate.http.get(f"{gate.url}/metrics", headers={"Host": name, "X-Forwarded-For": "127.0.0.1"})
+    assert "agentgate_" not in through.text
+    assert "agentgate_connections" in httpx.get(f"{server.url}/metrics").text
