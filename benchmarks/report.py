@@ -37,7 +37,7 @@ def figures(run: results.Run) -> Iterator[str]:
     yield row("", "requests/s", "p50, p99 in ms", "cores: server, database, load generator", "foreign")
     yield rule(5)
     for block in run["blocks"]:
-        yield row(f"**{_head(block)} connections**", "", "", f"fdatasync p50 {block['fdatasync_p50_ms']:.2f} ms", "")
+        yield row(f"**{_head(block)} connections**", "", "", _circumstances(block), "")
         for name, target in block["targets"].items():
             cores = target["cores"]
             parts = f"{cores['server']:.2f}, {cores['database']:.2f}, {cores['load']:.2f}"
@@ -106,6 +106,13 @@ def rule(columns: int) -> str:
 
 def _head(block: Mapping[str, Any]) -> str:
     return f"{STORES[block['store']]}, {block['connections']}"
+
+
+def _circumstances(block: Mapping[str, Any]) -> str:
+    return (
+        f"fdatasync p50 {block['fdatasync_p50_ms']:.2f} ms; log complete after {block['drain_seconds']:.1f} s; "
+        f"largest process {max(block['memory_mb'])} MB"
+    )
 
 
 def _spread(ratio: Mapping[str, Any] | None, measure: str) -> str:
