@@ -1,11 +1,11 @@
 """The agent: an OAuth client (RFC 6749 section 2) that a developer registers."""
 
 from collections.abc import Iterable
-from enum import Enum
 
 from django.db import models
 from oauth2_provider.models import AbstractApplication
 
+from agents.stops import AgentStatus, Stopper, find_stopper
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
@@ -19,23 +19,13 @@ def new_client_id() -> str:
     return new_secret("agc")
 
 
-class Stopper(Enum):
-    """The reasons why an agent may not act. Each value is a sentence for users and developers."""
-
-    ORGANIZATION = "The agent's organization is suspended."
-    ADMINISTRATOR = "An administrator has stopped the agent."
-    DEVELOPER = "The agent's developer has suspended it."
-
-
 class Agent(AbstractApplication):
     """An OAuth client. `organization` is None for a stock client, which registered itself.
 
     `redirect_uris` is a space-separated string, as django-oauth-toolkit requires; read `redirect_uri_list`.
     """
 
-    class Status(models.TextChoices):
-        ACTIVE = "active"
-        SUSPENDED = "suspended"
+    Status = AgentStatus
 
     class AuthMethod(models.TextChoices):
         """RFC 7591 section 2, `token_endpoint_auth_method`."""
@@ -89,15 +79,12 @@ class Agent(AbstractApplication):
 
     @property
     def stopped_by(self) -> Stopper | None:
-        """Return why the agent may not act. None if it may.
-
-        Danger: every surface relies on this property, so add any new way to stop an agent here.
-        """
-        if self.organization is not None and not self.organization.may_act:
-            return Stopper.ORGANIZATION
-        if self.is_stopped:
-            return Stopper.ADMINISTRATOR
-        return None if self.status == self.Status.ACTIVE else Stopper.DEVELOPER
+        """Return why the agent may not act. None if it may."""
+        return find_stopper(
+            organization_suspended=self.organization is not None and not self.organization.may_act,
+            is_stopped=self.is_stopped,
+            status=self.status,
+        )
 
     @property
     def may_act(self) -> bool:

@@ -8,8 +8,9 @@ from typing import Any
 from django.db import transaction
 
 from agents.errors import AgentSuspended, InvalidClient
-from agents.models import Agent, ClientSecret, Stopper
+from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
+from agents.stops import Stopper
 from audit.events import Event
 from audit.services import Draft, record
 from core import clock

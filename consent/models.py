@@ -8,6 +8,7 @@ from django.db import models
 from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
+from consent.statuses import ConsentStatus, status_at
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
@@ -24,13 +25,7 @@ class Consent(models.Model):
     `replaced_by` of all earlier ones then points to the latest.
     """
 
-    class Status(models.TextChoices):
-        PENDING = "pending"
-        APPROVED = "approved"
-        DENIED = "denied"
-        EXPIRED = "expired"
-        REVOKED = "revoked"
-        REPLACED = "replaced"
+    Status = ConsentStatus
 
     class Door(models.TextChoices):
         """How the user arrives: by a link that any browser may open, or in the browser that the agent redirected."""
@@ -102,9 +97,7 @@ class Consent(models.Model):
 
     def status_at(self, now: datetime) -> str:
         """Return the status at `now`, which may be expired before the sweep has stored that."""
-        if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
-            return self.Status.EXPIRED
-        return self.status
+        return status_at(now, stored=self.status, expires_at=self.expires_at)
 
     def is_open_in(self, browser_digest: str) -> bool:
         """Return whether the browser with this cookie may show and decide the request."""

@@ -21,6 +21,7 @@ from consent.errors import ConsentAlreadyDecided, OtherBrowser
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
 from consent.selectors import latest_of, scopes_within_reach
+from consent.statuses import ConsentStatus
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Invalid
@@ -145,7 +146,7 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
 
 
 @transaction.atomic
-def _expire(status: Consent.Status, limit: int) -> int:
+def _expire(status: ConsentStatus, limit: int) -> int:
     """Mark consents as expired, of one status, because the index yields one status in the order of expiry."""
     now = clock.now()
     due = Consent.objects.filter(status=status, expires_at__lte=now).order_by("expires_at")

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from agents.models import Stopper
+from agents.stops import Stopper
 from consent.models import Consent
 from decisions.facts import Facts
 from decisions.requests import Reason, VerifyRequest

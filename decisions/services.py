@@ -16,7 +16,8 @@ from decisions.checks import first_reason, missing_scopes
 from decisions.contexts import context_for_log
 from decisions.facts import Asked, DeletedToken, Facts, load_facts
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
-from limits.counters import lock_counters, save_counters, take_call
+from limits.counters import lock_counters, save_counters
+from limits.counting import take_call
 from limits.sliding_window import LoadedCounter
 from policies.engine import Limit, PolicyDenial, evaluate
 from policies.rules import RuleContext

@@ -6,8 +6,7 @@ Danger: read the clock only after `lock_counters`. A time read before waiting fo
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.db import connection
 from django.db.transaction import TransactionManagementError
 
 from core.sweeps import BATCH, delete_batch
+from limits.counting import CounterDenial, take_call, windows_by_key
 from limits.models import Counter
 from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
 
@@ -43,17 +43,6 @@ _SAVE_ON_POSTGRESQL = """
 _SAVE_ON_SQLITE = "UPDATE limits_counter SET slot = %s, counts = %s, expires_at = %s WHERE key = %s"
 
 
-@dataclass(frozen=True, slots=True)
-class CounterDenial:
-    """A denied call. `index` is the first of its requests whose counter is full.
-
-    After `retry_after_seconds` all of them have room, unless other calls use it first.
-    """
-
-    index: int
-    retry_after_seconds: int
-
-
 def take_all(
     calls: Sequence[Sequence[CounterRequest]], read_clock: Callable[[], datetime]
 ) -> list[CounterDenial | None]:
@@ -68,21 +57,6 @@ def take_all(
     return denials
 
 
-def take_call(
-    call: Sequence[CounterRequest], counters: Mapping[str, LoadedCounter], now: datetime
-) -> CounterDenial | None:
-    """Count one call in locked counters. If one of them is full, count nothing and return the denial.
-
-    A counter that is requested twice counts once, with the lower limit.
-    """
-    waits = [_wait(request, counters, now) for request in call]
-    if any(waits):
-        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), max(waits))
-    for key in {request.key for request in call}:
-        counters[key].take(1, now)
-    return None
-
-
 def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
     """Return the counters of `requests` by key, created if missing, and locked until the transaction ends.
 
@@ -90,7 +64,7 @@ def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     once per transaction. Raises `TransactionManagementError` outside a transaction, and `ValueError` for one key with
     two windows.
     """
-    windows = _windows_by_key(requests)
+    windows = windows_by_key(requests)
     if not windows:
         return {}
     if not connection.in_atomic_block:
@@ -120,7 +94,7 @@ def save_counters(counters: Iterable[LoadedCounter]) -> None:
 
 def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
     """Return the counters of `requests` by key as last committed. Without a lock, they may change at any time."""
-    windows = _windows_by_key(requests)
+    windows = windows_by_key(requests)
     rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
     stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
     return {key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()}
@@ -146,24 +120,6 @@ def put_counters(counters: Iterable[LoadedCounter]) -> None:
 def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
     """Delete up to `limit` counters that are empty at `now`; return the number deleted."""
     return delete_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit=limit)
-
-
-def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
-    counter = counters[request.key]
-    if request.added_key:
-        counter = LoadedCounter(request.key, request.window_seconds)
-        counter.add(counters[request.key], now)
-        counter.add(counters[request.added_key], now)
-    return counter.retry_after(request.limit, now)
-
-
-def _windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
-    windows: dict[str, int] = {}
-    for request in requests:
-        for key in filter(None, (request.key, request.added_key)):
-            if windows.setdefault(key, request.window_seconds) != request.window_seconds:
-                raise ValueError("A counter must have only one window. Include the window in its key.")
-    return windows
 
 
 def _stored(moment: datetime) -> Any:

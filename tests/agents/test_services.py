@@ -10,7 +10,7 @@ import time_machine
 
 from agents import services
 from agents.errors import AgentSuspended, InvalidClient
-from agents.models import Agent, ClientSecret, Stopper
+from agents.models import Agent, ClientSecret
 from agents.services import (
     EDITABLE,
     authenticate_client,
@@ -21,6 +21,7 @@ from agents.services import (
     stop_agent,
     update_agent,
 )
+from agents.stops import Stopper
 from audit.models import Entry
 from core.actor import Actor
 from core.errors import DomainError, Invalid

@@ -7,14 +7,8 @@ import pytest
 from django.db import connection, transaction
 from django.db.transaction import TransactionManagementError
 
-from limits.counters import (
-    CounterDenial,
-    delete_idle_counters,
-    lock_counters,
-    read_counters,
-    save_counters,
-    take_all,
-)
+from limits.counters import delete_idle_counters, lock_counters, read_counters, save_counters, take_all
+from limits.counting import CounterDenial
 from limits.models import Counter
 from limits.sliding_window import CounterRequest
 from tests.threads import race

@@ -1,0 +1,32 @@
+"""Why an agent may not act, for code that reads rows without models."""
+
+from enum import Enum
+
+from django.db.models import TextChoices
+
+
+class AgentStatus(TextChoices):
+    """The developer's choice. `find_stopper` tells whether the agent may act."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+class Stopper(Enum):
+    """The reasons why an agent may not act. Each value is a sentence for users and developers."""
+
+    ORGANIZATION = "The agent's organization is suspended."
+    ADMINISTRATOR = "An administrator has stopped the agent."
+    DEVELOPER = "The agent's developer has suspended it."
+
+
+def find_stopper(*, organization_suspended: bool, is_stopped: bool, status: str) -> Stopper | None:
+    """Return why an agent may not act. None if it may.
+
+    Danger: every surface and the decision engine rely on this function, so add any new way to stop an agent here.
+    """
+    if organization_suspended:
+        return Stopper.ORGANIZATION
+    if is_stopped:
+        return Stopper.ADMINISTRATOR
+    return None if status == AgentStatus.ACTIVE else Stopper.DEVELOPER

@@ -1,0 +1,23 @@
+"""The statuses of a consent, for code that reads rows without models."""
+
+from datetime import datetime
+
+from django.db.models import TextChoices
+
+
+class ConsentStatus(TextChoices):
+    """The stored statuses. Use `status_at` to read one, because a row may still wait for the sweep."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    REPLACED = "replaced"
+
+
+def status_at(now: datetime, *, stored: str, expires_at: datetime) -> str:
+    """Return the status at `now` of a consent stored as `stored`. It may expire before the sweep has stored that."""
+    if stored in (ConsentStatus.PENDING, ConsentStatus.APPROVED) and expires_at <= now:
+        return ConsentStatus.EXPIRED
+    return stored

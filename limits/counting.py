@@ -1,0 +1,56 @@
+"""Counting of calls in loaded counters, independent of the database.
+
+`limits.counters` reads and writes the counters with Django's connection, `decisions` with connections of its own. What
+both store per key is described by `limits.models.Counter`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from limits.sliding_window import CounterRequest, LoadedCounter
+
+
+@dataclass(frozen=True, slots=True)
+class CounterDenial:
+    """A denied call. `index` is the first of its requests whose counter is full.
+
+    After `retry_after_seconds` all of them have room, unless other calls use it first.
+    """
+
+    index: int
+    retry_after_seconds: int
+
+
+def take_call(
+    call: Sequence[CounterRequest], counters: Mapping[str, LoadedCounter], now: datetime
+) -> CounterDenial | None:
+    """Count one call in locked counters. If one of them is full, count nothing and return the denial.
+
+    A counter that is requested twice counts once, with the lower limit.
+    """
+    waits = [_wait(request, counters, now) for request in call]
+    if any(waits):
+        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), max(waits))
+    for key in {request.key for request in call}:
+        counters[key].take(1, now)
+    return None
+
+
+def windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
+    """Return the window, in seconds, of each counter that the requests read. Raises `ValueError` for two windows."""
+    windows: dict[str, int] = {}
+    for request in requests:
+        for key in filter(None, (request.key, request.added_key)):
+            if windows.setdefault(key, request.window_seconds) != request.window_seconds:
+                raise ValueError("A counter must have only one window. Include the window in its key.")
+    return windows
+
+
+def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
+    counter = counters[request.key]
+    if request.added_key:
+        counter = LoadedCounter(request.key, request.window_seconds)
+        counter.add(counters[request.key], now)
+        counter.add(counters[request.added_key], now)
+    return counter.retry_after(request.limit, now)

@@ -1,0 +1,45 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from limits.counting import CounterDenial, take_call, windows_by_key
+from limits.sliding_window import CounterRequest, LoadedCounter
+
+NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
+
+
+def loaded(*requests: CounterRequest) -> dict[str, LoadedCounter]:
+    return {key: LoadedCounter(key, window) for key, window in windows_by_key(requests).items()}
+
+
+def test_a_call_counts_in_all_of_its_counters_or_in_none() -> None:
+    wide, narrow = CounterRequest("wide", 5, 60), CounterRequest("narrow", 1, 60)
+    counters = loaded(wide, narrow)
+    assert take_call([wide, narrow], counters, NOW) is None
+    assert take_call([wide, narrow], counters, NOW) == CounterDenial(1, 61)
+    assert {key: counter.used(NOW) for key, counter in counters.items()} == {"wide": 1, "narrow": 1}
+
+
+def test_a_counter_that_is_requested_twice_counts_once_with_the_lower_limit() -> None:
+    twice = [CounterRequest("a", 5, 60), CounterRequest("a", 1, 60)]
+    counters = loaded(*twice)
+    assert take_call(twice, counters, NOW) is None
+    assert counters["a"].used(NOW) == 1
+    denial = take_call(twice, counters, NOW)
+    assert denial is not None
+    assert denial.index == 1
+
+
+def test_the_added_counter_is_read_but_not_counted() -> None:
+    request = CounterRequest("own", 2, 60, added_key="everyone")
+    counters = loaded(request)
+    counters["everyone"].take(1, NOW)
+    assert take_call([request], counters, NOW) is None
+    assert take_call([request], counters, NOW) is not None
+    assert {key: counter.used(NOW) for key, counter in counters.items()} == {"own": 1, "everyone": 1}
+
+
+def test_a_counter_has_one_window() -> None:
+    assert windows_by_key([CounterRequest("a", 2, 60, added_key="b")]) == {"a": 60, "b": 60}
+    with pytest.raises(ValueError, match="only one window"):
+        windows_by_key([CounterRequest("a", 2, 60), CounterRequest("b", 2, 30, added_key="a")])
