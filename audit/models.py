@@ -61,7 +61,8 @@ class Entry(InsertOnly):
         verbose_name_plural = "entries"
         indexes = [
             models.Index(fields=["user_id", "id"]),
-            models.Index(fields=["consent_id", "id"]),
+            # The last use of a consent: its newest allowed verify.
+            models.Index(fields=["consent_id", "event", "outcome", "id"], name="audit_entry_last_use_idx"),
         ]
 
     def __str__(self) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
-from audit.selectors import last_uses
+from audit.selectors import last_use
 from consent.models import Consent
 from core import clock
 from core.errors import NotFound
@@ -124,13 +124,10 @@ def live_consent(user: User, asked: Consent) -> Consent | None:
 
 def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
     """Return when each consent, or one that it replaced, last allowed a request. Unused consents are omitted."""
-    chains = {consent.id: [consent.id] for consent in consents}
-    replaced = Consent.objects.filter(replaced_by__in=chains).order_by()
-    for consent_id, latest_id in replaced.values_list("id", "replaced_by_id"):
-        chains[latest_id].append(consent_id)
-    used = last_uses(one for chain in chains.values() for one in chain)
-    return {
-        latest: max(used[one] for one in chain if one in used)
-        for latest, chain in chains.items()
-        if not used.keys().isdisjoint(chain)
-    }
+    ids = {consent.id for consent in consents}
+    rows = Consent.objects.filter(Q(id__in=ids) | Q(replaced_by__in=ids)).order_by()
+    found: dict[str, datetime] = {}
+    for *chain, used in rows.values_list("id", "replaced_by_id", last_use(OuterRef("pk"))):
+        for one in ids.intersection(chain) if used else ():
+            found[one] = max(used, found.get(one, used))
+    return found

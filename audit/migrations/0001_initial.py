@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 "ordering": ["-id"],
                 "indexes": [
                     models.Index(fields=["user_id", "id"], name="audit_entry_user_id_02bb6c_idx"),
-                    models.Index(fields=["consent_id", "id"], name="audit_entry_consent_93381c_idx"),
+                    models.Index(fields=["consent_id", "event", "outcome", "id"], name="audit_entry_last_use_idx"),
                 ],
             },
         ),
