@@ -17,7 +17,8 @@ from accounts.services import hold_account
 from accounts.signals import account_reclaimed
 from accounts.verification import verify_primary_address
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import revocation

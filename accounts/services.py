@@ -16,7 +16,8 @@ from accounts.models import KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, remember_address
 from audit.events import Event, Outcome
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock, secrets
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotAuthenticated, NotFound

@@ -18,7 +18,8 @@ from accounts.models import AddressCode, User
 from accounts.selectors import address_is_taken, is_main_address
 from accounts.services import hold_account
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound

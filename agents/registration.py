@@ -15,7 +15,8 @@ from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
 from agents.services import RegisteredAgent, draft_agent, record_agent
 from audit.events import Event
-from audit.services import Draft, append
+from audit.records import Draft
+from audit.services import append
 from core import clock, secrets
 from core.actor import SYSTEM, Actor
 from core.rotation import add_secret

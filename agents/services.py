@@ -12,7 +12,8 @@ from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.stops import Stopper
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from audit.events import Event
-from audit.services import Draft, append
+from audit.records import Draft
+from audit.services import append
 from consent.models import Consent
 from core.actor import Actor
 from resources.audiences import organizations_of_services

@@ -1,16 +1,55 @@
 """Canonical JSON (RFC 8785): each value has one encoding, so that its digest can be recomputed."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
+import orjson
 import rfc8785
+
+FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
+SCALARS = frozenset({str, int, bool, type(None)})
+ARRAYS = frozenset({list, tuple})
 
 
 def canonical_json(value: Any) -> bytes:
     """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` if JSON cannot represent `value`."""
+    if _is_common(value):
+        try:
+            return orjson.dumps(value, option=FAST)
+        except orjson.JSONEncodeError:
+            pass  # rfc8785 raises the right error
     return rfc8785.dumps(value)
 
 
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _is_common(value: Any) -> bool:
+    """Return whether orjson's encoding, which is 40 times as fast, is the canonical one or an error.
+
+    It writes floats differently, and sorts keys by code point instead of UTF-16 code unit, which is the same in ASCII.
+    """
+    kind = type(value)
+    if kind in SCALARS:
+        return True
+    if kind is dict:
+        return _has_ascii_keys(value) and _are_common(value.values())
+    return kind in ARRAYS and _are_common(value)
+
+
+def _are_common(values: Iterable[Any]) -> bool:
+    # A loop, because most values are scalars and a call for each of them would take twice as long.
+    for value in values:  # noqa: SIM110
+        if type(value) not in SCALARS and not _is_common(value):
+            return False
+    return True
+
+
+def _has_ascii_keys(value: dict[Any, Any]) -> bool:
+    try:
+        return "".join(value).isascii()
+    except TypeError:  # a key is not a string
+        return False

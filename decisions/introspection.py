@@ -9,7 +9,8 @@ from datetime import datetime
 from django.conf import settings
 
 from audit.events import Event, Outcome
-from audit.services import Draft, append
+from audit.records import Draft
+from audit.services import append
 from core import clock
 from core.actor import Actor
 from core.locks import deciding

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from audit.events import Event, Outcome
-from audit.services import Draft, append
+from audit.records import Draft
+from audit.services import append
 from core import clock
 from core.locks import deciding
 from decisions.checks import first_reason, missing_scopes

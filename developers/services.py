@@ -13,7 +13,8 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import take_registration
 from accounts.services import add_user, check_password, hold_account, new_user
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import revocation

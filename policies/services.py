@@ -5,7 +5,8 @@ from typing import Any
 
 from agents.models import Agent
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid

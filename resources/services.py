@@ -8,7 +8,8 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotAuthenticated

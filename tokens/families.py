@@ -7,7 +7,8 @@ from typing import Any
 from django.conf import settings
 
 from audit.events import Event, Outcome
-from audit.services import Draft, append
+from audit.records import Draft
+from audit.services import append
 from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor

@@ -16,7 +16,8 @@ from jwcrypto.jwk import JWK
 from jwt import PyJWK
 
 from audit.events import Event
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock, crypto
 from core.actor import SYSTEM, Actor
 from core.errors import Conflict

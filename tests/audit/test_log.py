@@ -9,8 +9,9 @@ from django.db import DatabaseError, connection, transaction
 
 from audit.events import Event, Outcome
 from audit.models import Entry, ImmutableError, Leaf, PendingEntry, PersonalData
+from audit.records import Draft
 from audit.selectors import Filters, describe, entries_for_organization, entries_for_user
-from audit.services import Draft, append, record
+from audit.services import append, record
 from core.actor import Actor
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")

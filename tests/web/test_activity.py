@@ -8,7 +8,8 @@ import time_machine
 from django.db import transaction
 
 from audit.events import Event, Outcome
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core import clock
 from core.actor import Actor
 from decisions.requests import Reason

@@ -6,7 +6,8 @@ import pytest
 from django.db import transaction
 
 from audit.events import Event, Outcome
-from audit.services import Draft, record
+from audit.records import Draft
+from audit.services import record
 from core.actor import Actor
 
 
