@@ -6,6 +6,8 @@ from typing import Any
 import jwt
 import pytest
 
+from api.v1.schemas.resource_servers import show_resource_servers
+from resources.models import ResourceServer
 from tests.api.conftest import (
     Api,
     Json,
@@ -233,3 +235,20 @@ def test_an_organization_can_define_at_most_500_scopes(developer: Api, rival: Ap
     again = {"scopes": [{**OWN, "id": "tickets:s0-1", "title": "Other words"}]}
     expect(200, developer.patch(f"/resource-servers/{servers[0]['id']}", again))
     expect(201, define(0, 1, rival))
+
+
+def test_a_full_page_of_servers_reads_their_scopes_once(developer: Api, django_assert_num_queries: Any) -> None:
+    own = [{**OWN, "id": f"tickets:read{number}"} for number in range(30)]
+    for number in range(30):
+        server = body(identifier=f"https://tickets.example/{number}", scopes=["email:read", *own[: number + 1]])
+        expect(201, developer.post("/resource-servers", server))
+    with django_assert_num_queries(3):  # the API key, the servers, the scopes
+        answer = developer.get("/resource-servers?limit=200")
+    newest_first = [["email:read", *own[: number + 1]] for number in reversed(range(30))]
+    assert [server["scopes"] for server in expect(200, answer)["items"]] == newest_first
+
+
+def test_servers_that_share_a_scope_share_what_is_shown_of_it(developer: Api, server: Json) -> None:
+    expect(201, developer.post("/resource-servers", body(identifier=f"{IDENTIFIER}/2")))
+    first, second = show_resource_servers(ResourceServer.objects.all())
+    assert first.scopes[1] is second.scopes[1]

@@ -1,13 +1,13 @@
 """Request and response models for resource servers and the scopes that they define."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, TypeAdapter
 
 from api.v1.schemas.base import Line, Moment, Omittable, Out, RequestBody, Text
 from api.v1.schemas.scopes import RiskLevel
-from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID, Scope, catalogue, describe_scopes
+from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID, catalogue, describe_scopes
 from resources.custom_scopes import MAX_SCOPES, ScopeDefinition
 from resources.models import ResourceServer
 from resources.services import MAX_IDENTIFIER_LENGTH, RegisteredResourceServer
@@ -102,29 +102,28 @@ def show_resource_server(server: ResourceServer) -> ResourceServerOut:
 
 
 def show_resource_servers(servers: Sequence[ResourceServer]) -> list[ResourceServerOut]:
-    """Return the resource servers. The descriptions of all their scopes are read at once."""
-    described = _describe_scopes(servers)
-    return [ResourceServerOut(**_fields(server, described)) for server in servers]
+    """Return the resource servers. Each distinct scope is read and built once, because many servers share scopes."""
+    shown = _show_scopes(servers)
+    return [ResourceServerOut(**_fields(server, shown)) for server in servers]
 
 
 def show_new_resource_server(registered: RegisteredResourceServer) -> NewResourceServerOut:
-    described = _describe_scopes([registered.server])
-    return NewResourceServerOut(**_fields(registered.server, described), secret=registered.secret)
+    shown = _show_scopes([registered.server])
+    return NewResourceServerOut(**_fields(registered.server, shown), secret=registered.secret)
 
 
-def _describe_scopes(servers: Sequence[ResourceServer]) -> dict[str, Scope]:
-    return {scope.id: scope for scope in describe_scopes(one for server in servers for one in server.scopes)}
+def _show_scopes(servers: Sequence[ResourceServer]) -> dict[str, str | OwnScopeOut]:
+    """Return how each scope of the servers is shown, by id: the id if it is in the catalogue, else its texts."""
+    scopes = describe_scopes(one for server in servers for one in server.scopes)
+    return {one.id: one.id if one.id in catalogue() else OwnScopeOut.model_validate(one) for one in scopes}
 
 
-def _fields(server: ResourceServer, described: dict[str, Scope]) -> dict[str, Any]:
-    def show(scope_id: str) -> str | OwnScopeOut:
-        return scope_id if scope_id in catalogue() else OwnScopeOut.model_validate(described[scope_id])
-
+def _fields(server: ResourceServer, shown: Mapping[str, str | OwnScopeOut]) -> dict[str, Any]:
     return {
         "id": server.id,
         "name": server.name,
         "identifier": server.identifier,
-        "scopes": [show(scope_id) for scope_id in server.scopes if scope_id in described],
+        "scopes": [shown[scope_id] for scope_id in server.scopes if scope_id in shown],
         "created_at": server.created_at,
         "updated_at": server.updated_at,
     }
