@@ -20,7 +20,7 @@ from audit.records import Draft
 from audit.services import record
 from core import clock, secrets
 from core.actor import Actor
-from core.errors import FieldError, Invalid, NotAuthenticated, NotFound
+from core.errors import FieldError, Invalid, NotAuthenticated, NotFound, Unavailable
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch
 
@@ -67,16 +67,19 @@ def register_user(*, actor: Actor, email: str, password: str, name: str = "") ->
 
 
 def check_password(*, actor: Actor, email: str, password: str) -> User:
-    """Return the active user with this address and password. Raises `BadCredentials`, `Throttled`.
+    """Return the active user with this address and password. Raises `BadCredentials`, `Throttled`, `Unavailable`.
 
     An unknown account costs the same work as a wrong password, so response times do not reveal which accounts exist.
     """
     throttle = SignInThrottle(email=email, actor=actor)
     throttle.attempt()
     user = User.objects.filter(email=normalize_email(email)).first()
-    if user is None:
-        make_password(password)
-    elif user.check_password(password) and user.is_active:
+    try:
+        is_right = _is_right(password, user)
+    except Unavailable:
+        throttle.withdraw()
+        raise
+    if user is not None and is_right and user.is_active:
         throttle.succeed()
         return user
     if user is not None:
@@ -178,6 +181,13 @@ def delete_expired_browser_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired browser sessions; return the number deleted."""
     expired = Session.objects.filter(expire_date__lte=clock.now())
     return delete_batch(expired.order_by("expire_date"), limit=limit)
+
+
+def _is_right(password: str, user: User | None) -> bool:
+    if user is None:
+        make_password(password)
+        return False
+    return user.check_password(password)
 
 
 def _record_activation(event: Event, *, actor: Actor, user: User, reason: str) -> None:

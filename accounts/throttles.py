@@ -30,13 +30,17 @@ class SignInThrottle:
         self.succeeding = _succeeding(account, actor)
 
     def attempt(self) -> None:
-        """Count a failure, which `succeed` takes back. Raises `Throttled`."""
+        """Count a failure, which `succeed` and `withdraw` take back. Raises `Throttled`."""
         self.successes.check(*self.succeeding)
         self.failures.hit(*self.failing)
 
+    def withdraw(self) -> None:
+        """Take back the failure that `attempt` counted, because the password was not checked."""
+        self.failures.forgive(*self.failing)
+
     def succeed(self) -> None:
         """Replace the failure that `attempt` counted by a success."""
-        self.failures.forgive(*self.failing)
+        self.withdraw()
         self.successes.count(*self.succeeding)
 
 

@@ -14,14 +14,13 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from api.parsers import MalformedRequest, PayloadTooLarge
-from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, Throttled, Unavailable
+from core.errors import DomainError, Forbidden, NotAuthenticated, NotFound, Unavailable
 from core.messages import Reply
 from core.text import escape_invisible
 
 logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_SECONDS = 1
 DEFAULT_CHALLENGE = 'Bearer realm="agentgate"'
 
 
@@ -105,8 +104,8 @@ def problem_reply(error: DomainError, request_id: str) -> Reply:
     """Return the problem details as a reply, for requests that Django does not see."""
     body = json.dumps(_describe(error, request_id)).encode()
     headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), ("X-Request-Id", request_id)]
-    if error.status == 503:
-        headers.append(("Retry-After", str(RETRY_SECONDS)))
+    if error.retry_after is not None:
+        headers.append(("Retry-After", str(error.retry_after)))
     return Reply(error.status, headers, body)
 
 
@@ -145,9 +144,7 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
 
 
 def _headers(error: DomainError, view: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(error, Throttled):
+    if error.retry_after is not None:
         yield "Retry-After", str(error.retry_after)
-    if error.status == 503:
-        yield "Retry-After", str(RETRY_SECONDS)
     if error.status == 401:
         yield "WWW-Authenticate", getattr(view, "challenge", DEFAULT_CHALLENGE)

@@ -15,12 +15,16 @@ class FieldError:
 
 
 class DomainError(Exception):
-    """An error with a stable `code`. Subclasses set `code`, `status`, `title` and `remedy`."""
+    """An error with a stable `code`. Subclasses set `code`, `status`, `title` and `remedy`.
+
+    `retry_after` is in how many seconds the same request may succeed, or None if waiting does not help.
+    """
 
     code = "error"
     status = 400
     title = "The request could not be completed"
     remedy = ""
+    retry_after: int | None = None
 
     def __init__(self, detail: str = "", *, errors: tuple[FieldError, ...] = ()) -> None:
         self.detail = detail or self.title
@@ -80,7 +84,7 @@ class Gone(DomainError):
 
 
 class Throttled(DomainError):
-    """Too many attempts. `retry_after` is in whole seconds."""
+    """Too many attempts."""
 
     code = "throttled"
     status = 429
@@ -99,6 +103,7 @@ class Unavailable(DomainError):
     status = 503
     title = "The service is temporarily unavailable"
     remedy = "Try again after the number of seconds in Retry-After."
+    retry_after = 1
 
 
 def _in_words(seconds: int) -> str:

@@ -10,7 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
-from core.errors import DomainError, NotAuthenticated, Throttled, Unavailable
+from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import BASIC_CHALLENGE
 from core.messages import Reply
 from oauth.responses import UNCACHED, View, uncached
@@ -46,16 +46,11 @@ class OAuthError(Exception):
         return {"error": self.code, **description}
 
 
-RETRY_SECONDS = 1
-UNAVAILABLE = OAuthError("temporarily_unavailable", "Try again in a moment.", 503, {"Retry-After": str(RETRY_SECONDS)})
-
-
 def from_domain(error: DomainError) -> OAuthError:
     """Return the OAuth error for a domain error."""
     code = CODES.get(error.code, error.code)
     status = error.status if error.status in (401, 429, 503) else 400
-    wait = retry_after(error)
-    headers = {} if wait is None else {"Retry-After": str(wait)}
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return OAuthError(code, _describe(error), status, headers)
 
 
@@ -66,11 +61,7 @@ def _describe(error: DomainError) -> str:
     return "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
 
 
-def retry_after(error: DomainError) -> int | None:
-    """Return after how many seconds to try again, or None if that does not help."""
-    if isinstance(error, Throttled):
-        return error.retry_after
-    return RETRY_SECONDS if isinstance(error, Unavailable) else None
+UNAVAILABLE = from_domain(Unavailable("Try again in a moment."))
 
 
 def handle_errors(view: View) -> View:

@@ -29,7 +29,7 @@ from oauth.authentication import authenticate, authenticate_service
 from oauth.authorization import find_redirect_target, make_consent
 from oauth.client_metadata import parse_client_metadata
 from oauth.clients import find_client, is_document_url
-from oauth.errors import OAuthError, handle_errors, retry_after
+from oauth.errors import OAuthError, handle_errors
 from oauth.grants import find_grant, redeem
 from oauth.metadata import openid_metadata, server_metadata
 from oauth.parameters import Parameters, read_form
@@ -119,9 +119,8 @@ def authorize(request: HttpRequest) -> HttpResponse:
     except DomainError as error:
         title = REFUSAL_TITLES.get(type(error), error.title)
         response = render(request, "oauth/refused.html", {"title": title, "error": error}, status=error.status)
-        wait = retry_after(error)
-        if wait is not None:
-            response["Retry-After"] = str(wait)
+        if error.retry_after is not None:
+            response["Retry-After"] = str(error.retry_after)
     return response
 
 

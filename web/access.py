@@ -55,9 +55,16 @@ def page(view: View) -> View:
             messages.warning(request, f"{error.title}. {error.detail}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except DomainError as error:
-            return render(request, "web/refused.html", {"error": error}, status=error.status)
+            return _refused(request, error)
 
     return wrapped
+
+
+def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    response = render(request, "web/refused.html", {"error": error}, status=error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def user_page(view: View) -> View:

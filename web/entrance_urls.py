@@ -9,10 +9,10 @@ from web.views import addresses, entrance
 urlpatterns = [
     path("signup/", entrance.sign_up, name="account_signup"),
     path("signup/confirm/", entrance.confirm, name="account_confirm_signup"),
-    path("login/", views.login, name="account_login"),
+    path("login/", page(views.login), name="account_login"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
-    path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
+    path("reauthenticate/", page(views.reauthenticate), name="account_reauthenticate"),
     path("email/", addresses.addresses, name="account_email"),
     path("email/confirm/", addresses.confirm, name="account_confirm_email"),
     path("password/change/", page(views.password_change), name="account_change_password"),

@@ -1,12 +1,11 @@
 """Settings with cheap password hashes. The tests register about a thousand accounts, and a real hash takes 0.1 s."""
 
-from django.contrib.auth.hashers import Argon2PasswordHasher
-
+from accounts.hashers import BoundedArgon2Hasher
 from agentgate.settings import *  # noqa: F403 - all other settings stay
 from tests.constants import CHEAP_ARGON2
 
 
-class CheapArgon2(Argon2PasswordHasher):
+class CheapArgon2(BoundedArgon2Hasher):
     time_cost = CHEAP_ARGON2["time_cost"]
     memory_cost = CHEAP_ARGON2["memory_cost"]
     parallelism = CHEAP_ARGON2["parallelism"]

@@ -19,8 +19,9 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import confirm_sign_up, start_registration
 from accounts.services import add_user, new_user
 from accounts.throttles import throttle_registration
-from core.errors import DomainError, NotAuthenticated
+from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
+from web.access import page
 from web.forms.entrance import CodeForm, SignUpForm, show_error
 
 _SIGNING_UP = "signing_up"
@@ -29,6 +30,7 @@ _SIGNING_UP = "signing_up"
 @sensitive_post_parameters("password1")
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
+@page
 def sign_up(request: HttpRequest) -> HttpResponse:
     """Register a user. If addresses must be verified, the response is the same for new and taken addresses."""
     if request.user.is_authenticated:
@@ -37,6 +39,8 @@ def sign_up(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             return _register(request, form.cleaned_data["email"], form.cleaned_data["password1"])
+        except Unavailable:
+            raise
         except DomainError as error:
             show_error(form, error, password="password1")  # noqa: S106  the field's name
     return render(request, "account/signup.html", _context(request, form), status=422 if form.is_bound else 200)
@@ -73,7 +77,7 @@ class ChoosePasswordView(PasswordResetFromKeyView):
         return response
 
 
-choose_password = ChoosePasswordView.as_view()
+choose_password = page(ChoosePasswordView.as_view())
 
 
 def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:

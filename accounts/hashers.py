@@ -1,0 +1,39 @@
+"""Argon2id in bounded memory: each hash takes 100 MiB, and eight at once would take more than the rest of a process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
+from django.contrib.auth.hashers import Argon2PasswordHasher
+
+from core.errors import Unavailable
+
+AT_ONCE = 2
+WAIT_SECONDS = 5.0
+
+_turns = BoundedSemaphore(AT_ONCE)
+
+
+class BoundedArgon2Hasher(Argon2PasswordHasher):
+    """Hash at most `AT_ONCE` passwords at a time in this process. Others wait.
+
+    Raises `Unavailable` after `WAIT_SECONDS`: a thread that waits longer is missing for other requests.
+    """
+
+    def encode(self, password: str, salt: str) -> str:
+        with _turn():
+            return super().encode(password, salt)
+
+    def verify(self, password: str, encoded: str) -> bool:
+        with _turn():
+            return super().verify(password, encoded)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _turns.acquire(timeout=WAIT_SECONDS):
+        raise Unavailable("Too many people are signing in at the moment. Try again in a few seconds.")
+    try:
+        yield
+    finally:
+        _turns.release()
