@@ -1,5 +1,6 @@
 """Columns whose values are looked up exactly or by prefix: ids, digests, identifiers and addresses."""
 
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -29,6 +30,21 @@ class ExactMixin(_Base):
 
 class ExactCharField(ExactMixin, models.CharField):  # type: ignore[type-arg]  # generic only in the stubs
     """A `CharField` for ids, digests and other identifiers."""
+
+
+class RandomVersionField(ExactCharField):
+    """32 random hexadecimal digits, replaced by each save, so that saving a stale object never restores an old version.
+
+    Read it only from the database: triggers replace it too.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "max_length": 32, "db_default": "", "editable": False})
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        version = token_hex(16)
+        setattr(model_instance, self.attname, version)
+        return version
 
 
 class ExactEmailField(ExactMixin, models.EmailField):  # type: ignore[type-arg]

@@ -3,6 +3,7 @@
 from django.conf import settings
 from django.db import models
 
+from core.fields import RandomVersionField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
@@ -17,6 +18,8 @@ class Organization(models.Model):
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Triggers replace it when a policy of the organization changes: `policies.triggers`.
+    policy_version = RandomVersionField()
 
     class Meta:
         ordering = ["-id"]

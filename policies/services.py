@@ -9,10 +9,11 @@ from audit.records import Draft
 from audit.services import record
 from core import clock
 from core.actor import Actor
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.locks import hold_decisions, revocation
 from developers.acting import hold_developer
 from developers.models import Organization
+from developers.services import hold_organizations
 from policies.actions import require_known_actions
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.models import Policy
@@ -50,7 +51,7 @@ def create_policy(
 
 
 def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
-    """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`.
+    """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
     A changed limit keeps its counts, so an edit grants no new quota.
     """
@@ -62,8 +63,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
         require_known_actions(rules, organization_id=policy.organization_id)
     _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
-        hold_developer(actor)
-        policy = Policy.objects.select_for_update(of=("self",)).get(pk=policy.pk)
+        policy = _lock(actor, policy)
         plan = _plan(policy, changes.get("rules", policy.rules))
         for field, value in changes.items():
             setattr(policy, field, value)
@@ -78,11 +78,24 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
 
 
 def delete_policy(*, actor: Actor, policy: Policy) -> None:
-    """Delete a policy. Its rules and limits no longer apply."""
+    """Delete a policy. Its rules and limits no longer apply. Raises `NotFound` if it has already been deleted."""
     with revocation():
-        hold_developer(actor)
+        policy = _lock(actor, policy)
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)
         policy.delete()
+
+
+def _lock(actor: Actor, policy: Policy) -> Policy:
+    """Lock the policy until the transaction ends and return its current state. Raises `NotFound` if it is deleted.
+
+    The organization comes first: triggers update it when the policy changes, and a developer's edit locks it first too.
+    """
+    hold_developer(actor)
+    hold_organizations([policy.organization_id])
+    locked = Policy.objects.select_for_update(of=("self",)).filter(pk=policy.pk).first()
+    if locked is None:
+        raise NotFound("No such policy.")
+    return locked
 
 
 def _plan(policy: Policy, rules: Any) -> LimitPlan:
