@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
@@ -18,6 +18,11 @@ from resources.models import ResourceServer
 def consents_for_user(user: User) -> QuerySet[Consent]:
     """Return the user's consents with their agents and organizations, newest first."""
     return Consent.objects.filter(user=user).select_related("agent__organization").order_by("-id")
+
+
+def agents_of_user(user: User) -> QuerySet[Agent]:
+    """Return the agents for which the user has decided a request, newest first."""
+    return Agent.objects.filter(Exists(Consent.objects.filter(agent=OuterRef("pk"), user=user))).order_by("-id")
 
 
 def consent_for_user(user: User, consent_id: str) -> Consent:

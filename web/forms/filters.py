@@ -1,14 +1,16 @@
 """Filters for the audit log. They are in the URL, so a filtered view can be bookmarked and shared."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from agents.models import Agent
 from audit.events import Event, Outcome
 from audit.selectors import Filters
+from web.forms.agent_field import AgentField
 
 OUTCOMES = [
     ("", _("Any")),
@@ -19,21 +21,21 @@ OUTCOMES = [
 
 
 class FilterForm(forms.Form):
-    agent = forms.ChoiceField(label=_("Agent"), required=False)
+    agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
     outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
     since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
 
-    def __init__(self, *args: Any, agents: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["agent"].choices = [("", _("Any")), *agents]  # type: ignore[attr-defined]
+        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
     def filters(self) -> Filters:
         """Return the filters. An invalid field is not applied, and the page shows its error."""
         self.full_clean()
         data = self.cleaned_data
         return Filters(
-            agent_id=data.get("agent") or None,
+            agent_id=data["agent"].id if data.get("agent") else None,
             outcome=data.get("outcome") or None,
             event=data.get("event") or None,
             user_id=data.get("user") or None,

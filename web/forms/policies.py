@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core.errors import DomainError, FieldError
-from core.text import plain_text
 from policies.rules import RULES, InvalidRules, parse_rules
+from web.forms.agent_field import AgentField
 from web.forms.fields import PlainField
 from web.forms.rules import RuleForm, form_class
 
@@ -24,28 +25,31 @@ class PolicyForm(forms.Form):
     description = PlainField(
         label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )
-    agent = forms.ChoiceField(label=_("Applies to"), required=False)
+    agent = AgentField(
+        label=_("Applies to"),
+        placeholder=_("All agents"),
+        help_text=_("The name or the ID of an agent. Leave it empty for all agents."),
+    )
     enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
 
-    def __init__(self, *args: Any, agents: Sequence[Agent], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [("", _("All agents")), *((agent.id, plain_text(agent.name)) for agent in agents)]
-        self.fields["agent"].choices = choices  # type: ignore[attr-defined]
+        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
 
 class PolicyEditor:
     """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule."""
 
-    def __init__(self, *, agents: Sequence[Agent], fields: PolicyForm, rules: list[RuleForm]) -> None:
-        self.agents, self.fields, self.rules = agents, fields, rules
+    def __init__(self, *, fields: PolicyForm, rules: list[RuleForm]) -> None:
+        self.fields, self.rules = fields, rules
 
     @classmethod
-    def blank(cls, agents: Sequence[Agent]) -> "PolicyEditor":
-        return cls(agents=agents, fields=PolicyForm(agents=agents), rules=[])
+    def blank(cls, agents: QuerySet[Agent]) -> "PolicyEditor":
+        return cls(fields=PolicyForm(agents=agents), rules=[])
 
     @classmethod
     def from_stored(
-        cls, agents: Sequence[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
+        cls, agents: QuerySet[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
     ) -> "PolicyEditor":
         """Return an editor with the stored policy."""
         rules = [
@@ -53,16 +57,16 @@ class PolicyEditor:
             for index, rule in enumerate(raw_rules)
             if rule.get("type") in RULES
         ]
-        return cls(agents=agents, fields=PolicyForm(initial=dict(initial), agents=agents), rules=rules)
+        return cls(fields=PolicyForm(initial=dict(initial), agents=agents), rules=rules)
 
     @classmethod
-    def from_submitted(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+    def from_submitted(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
         """Return an editor with the submitted data. Check it with `is_valid`."""
         rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _submitted_rules(data)]
-        return cls(agents=agents, fields=PolicyForm(data, agents=agents), rules=rules)
+        return cls(fields=PolicyForm(data, agents=agents), rules=rules)
 
     @classmethod
-    def from_draft(cls, agents: Sequence[Agent], data: QueryDict) -> "PolicyEditor":
+    def from_draft(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
         """Return an editor with the data submitted so far, without errors for what is still missing."""
         sent, removed, added = _submitted_rules(data), data.get("remove"), str(data.get("add", ""))
         rules = [
@@ -71,7 +75,7 @@ class PolicyEditor:
         if added in RULES:
             after = max((index for index, _name in sent), default=-1) + 1
             rules.append(form_class(added)(prefix=f"rules-{after}"))
-        editor = cls(agents=agents, fields=_draft(PolicyForm(agents=agents), data), rules=rules)
+        editor = cls(fields=_draft(PolicyForm(agents=agents), data), rules=rules)
         editor._describe_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
         return editor
 

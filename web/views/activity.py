@@ -4,10 +4,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from accounts.models import User
 from audit.selectors import describe_for_user, entries_for_user
-from consent.selectors import consents_for_user
-from core.text import plain_text
+from consent.selectors import agents_of_user
 from web.access import signed_in, user_page
 from web.forms.filters import FilterForm
 from web.names import add_names
@@ -19,15 +17,10 @@ from web.sentences import sentence
 @user_page
 def activity(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = FilterForm(request.GET, agents=_agents_of(user))
+    form = FilterForm(request.GET, agents=agents_of_user(user))
     page = paginate(request, entries_for_user(user.id, form.filters()))
     entries = [
         {**entry, "row": row, "sentence": sentence(entry)}
         for entry, row in zip(add_names(describe_for_user(page.items, user.id)), page.items, strict=True)
     ]
     return render(request, "web/activity.html", {"form": form, "page": page, "entries": entries})
-
-
-def _agents_of(user: User) -> list[tuple[str, str]]:
-    rows = consents_for_user(user).order_by("agent__name", "agent_id")
-    return [(pk, plain_text(name)) for pk, name in rows.values_list("agent_id", "agent__name").distinct()]

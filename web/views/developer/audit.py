@@ -8,7 +8,6 @@ from django.views.decorators.http import require_safe
 
 from agents.selectors import agents_for_organization
 from audit.selectors import entries_for_organization
-from core.text import plain_text
 from developers.models import Developer
 from web.access import developer_page
 from web.developer_log import log_rows
@@ -19,8 +18,7 @@ from web.paging import paginate, read_cursor
 @require_safe
 @developer_page
 def audit(request: HttpRequest, developer: Developer) -> HttpResponse:
-    agents = [(agent.id, plain_text(agent.name)) for agent in agents_for_organization(developer.organization_id)]
-    form = AuditFilterForm(request.GET, agents=agents)
+    form = AuditFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
     filters = replace(form.filters(), before=read_cursor(request) or None)
     page = paginate(request, entries_for_organization(developer.organization_id, filters))
     entries = log_rows(page.items, developer.organization_id)

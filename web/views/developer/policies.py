@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents.selectors import agent_for_organization, agents_for_organization
+from agents.selectors import agents_for_organization
 from core.errors import DomainError
 from core.http import SeeOther
 from developers.models import Developer
@@ -48,7 +48,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
             policy = create_policy(
                 actor=developer_actor(request, developer),
                 organization=developer.organization,
-                **_values(developer, editor),
+                **_values(editor),
             )
         except DomainError as error:
             editor.show(error)
@@ -64,8 +64,7 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     editor = _editor(request, developer, policy)
     if _is_save(request) and editor.is_valid():
         try:
-            changes = _values(developer, editor)
-            update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
+            update_policy(actor=developer_actor(request, developer), policy=policy, changes=_values(editor))
         except DomainError as error:
             editor.show(error)
         else:
@@ -97,7 +96,7 @@ def _is_save(request: HttpRequest) -> bool:
 
 
 def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = None) -> PolicyEditor:
-    agents = list(agents_for_organization(developer.organization_id))
+    agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
         make = PolicyEditor.from_submitted if _is_save(request) else PolicyEditor.from_draft
         return make(agents, request.POST)
@@ -106,17 +105,14 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
     initial = {
         "name": policy.name,
         "description": policy.description,
-        "agent": policy.agent_id or "",
+        "agent": policy.agent,
         "enabled": policy.enabled,
     }
     return PolicyEditor.from_stored(agents, initial, policy.rules)
 
 
-def _values(developer: Developer, editor: PolicyEditor) -> dict[str, Any]:
-    fields = dict(editor.fields.cleaned_data)
-    agent_id = fields.pop("agent")
-    agent = agent_for_organization(developer.organization_id, agent_id) if agent_id else None
-    return {**fields, "agent": agent, "rules": editor.raw_rules()}
+def _values(editor: PolicyEditor) -> dict[str, Any]:
+    return {**editor.fields.cleaned_data, "rules": editor.raw_rules()}
 
 
 def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, Any]) -> HttpResponse:

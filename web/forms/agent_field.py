@@ -1,0 +1,59 @@
+"""A field for an agent that the user types, because an organization can have thousands."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+
+from agents.models import Agent
+from core.text import plain_text
+
+MAX_LENGTH = 350
+MAX_SUGGESTIONS = 100
+ID = re.compile(r"(?:.*\()?(agt_[0-9a-f]{32})\)?")
+
+
+class AgentField(forms.CharField):
+    """One of `agents` by its id, its client id, or its name. The value is the agent, or None if the field is empty.
+
+    Browsers suggest the first of `agents`, as "name (id)". Any other can be typed too.
+    """
+
+    default_error_messages = {
+        "unknown": _("No agent has this name or ID. Choose a suggestion, or enter an agent's ID."),
+        "ambiguous": _("Several agents have this name. Choose a suggestion, or enter an agent's ID."),
+    }
+
+    def __init__(self, *, placeholder: Any, **kwargs: Any) -> None:
+        attrs = {"list": "agents", "autocomplete": "off", "placeholder": placeholder}
+        super().__init__(required=False, max_length=MAX_LENGTH, widget=forms.TextInput(attrs=attrs), **kwargs)
+        self.agents: QuerySet[Agent] = Agent.objects.none()
+
+    @cached_property
+    def suggestions(self) -> list[str]:
+        return [_written(pk, name) for pk, name in self.agents.values_list("pk", "name")[:MAX_SUGGESTIONS]]
+
+    def prepare_value(self, value: Any) -> Any:
+        return _written(value.pk, value.name) if isinstance(value, Agent) else value
+
+    def clean(self, value: Any) -> Any:
+        """Return the agent. The text is checked first, because PostgreSQL raises an error for a NUL."""
+        text: str = super().clean(value)
+        return self._find(text) if text else None
+
+    def _find(self, text: str) -> Agent:
+        written = ID.fullmatch(text)
+        wanted = Q(pk=written[1]) if written else Q(client_id=text) | Q(name=text)
+        found = list(self.agents.filter(wanted)[:2])
+        if len(found) != 1:
+            code = "ambiguous" if found else "unknown"
+            raise ValidationError(self.error_messages[code], code=code)
+        return found[0]
+
+
+def _written(pk: str, name: str) -> str:
+    return f"{plain_text(name)} ({pk})"
