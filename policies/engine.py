@@ -86,12 +86,17 @@ def compile_policy(
     """Return a stored policy, parsed. Any part that cannot be read becomes a rule that denies."""
     items = raw_rules if isinstance(raw_rules, list) else [raw_rules]
     try:
-        ledger = Ledger.read(policy_id, limit_history or {})
+        ledger = Ledger.read(policy_id, {} if limit_history is None else limit_history)
     except Exception:
         logger.exception("The limits of policy %s cannot be read and deny", policy_id)
-        return CompiledPolicy(policy_id, name, (_unreadable(0, None),))
+        return deny_all(policy_id, name)
     rules = (_compile_rule(ledger, index, item) for index, item in enumerate(items))
     return CompiledPolicy(policy_id, name, (*rules, *_retired_limits(ledger, len(items))))
+
+
+def deny_all(policy_id: str, name: str) -> CompiledPolicy:
+    """Return what replaces a policy that cannot be read: it denies all requests."""
+    return CompiledPolicy(policy_id, name, (_unreadable(0, None),))
 
 
 def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation:

@@ -1,0 +1,71 @@
+"""The compiled policies of an organization, kept until its `policy_version` changes (docs/adr/0027).
+
+Independent of the database: the caller reads the rows.
+"""
+
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
+
+from policies.engine import CompiledPolicy, compile_policy, deny_all
+
+logger = logging.getLogger(__name__)
+
+_OLDEST_FIRST = attrgetter("id")
+
+
+class PolicyRow(NamedTuple):
+    """An enabled policy as stored. `rules` and `limit_history` are JSON text. `agent_id` None means every agent."""
+
+    id: str
+    name: str
+    agent_id: str | None
+    rules: str
+    limit_history: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBook:
+    """The enabled policies of one organization at one version. Immutable, so that threads can share it."""
+
+    shared: tuple[CompiledPolicy, ...] = ()
+    by_agent: Mapping[str, tuple[CompiledPolicy, ...]] = field(default_factory=dict)
+    compiled: Mapping[PolicyRow, CompiledPolicy] = field(default_factory=dict)
+
+    def for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
+        """Return the policies that apply to this agent, oldest first: its own, and those for every agent."""
+        own = self.by_agent.get(agent_id, ())
+        if not own or not self.shared:
+            return own or self.shared
+        return tuple(sorted(self.shared + own, key=_OLDEST_FIRST))
+
+
+EMPTY_BOOK = PolicyBook()
+
+
+def compile_book(rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK) -> PolicyBook:
+    """Return the book of an organization's enabled policies. Rows that `previous` has are not parsed again.
+
+    A row that cannot be read becomes a policy that denies all requests.
+    Danger: read the rows and the version in one statement, or the version may be that of other rows.
+    """
+    compiled = {row: previous.compiled.get(row) or _compile(row) for row in sorted(rows, key=_OLDEST_FIRST)}
+    own: defaultdict[str, list[CompiledPolicy]] = defaultdict(list)
+    for row, policy in compiled.items():
+        if row.agent_id is not None:
+            own[row.agent_id].append(policy)
+    shared = tuple(policy for row, policy in compiled.items() if row.agent_id is None)
+    return PolicyBook(shared, {agent: tuple(policies) for agent, policies in own.items()}, compiled)
+
+
+def _compile(row: PolicyRow) -> CompiledPolicy:
+    try:
+        rules, limit_history = json.loads(row.rules), json.loads(row.limit_history)
+    except Exception:
+        logger.exception("Policy %s cannot be read and denies", row.id)
+        return deny_all(row.id, row.name)
+    return compile_policy(row.id, row.name, rules, limit_history)
