@@ -24,7 +24,7 @@ _RING = struct.Struct(f"<{SLOTS}I")
 
 def counter_key(*parts: object) -> str:
     """Return the key of a counter: the joined parts, or their digest if they are too long."""
-    key = "|".join(str(part) for part in parts)
+    key = "|".join(map(str, parts))
     return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
 

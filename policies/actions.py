@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from core.errors import FieldError
 from core.text import echo, nearest
 from policies.rules import InvalidRules, Rule
-from policies.rules.patterns import matches_any
+from policies.rules.patterns import Matcher
 from resources.catalogue import catalogue
 from resources.models import CustomScope
 
@@ -35,7 +35,7 @@ def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldErro
 def _is_known(action: str, listed: Sequence[str]) -> bool:
     """Return whether the action matches one of the sorted scopes. A binary search, for thousands of actions."""
     place = bisect_left(listed, action.removesuffix("*"))
-    return place < len(listed) and matches_any((action,), listed[place])
+    return place < len(listed) and Matcher.of((action,)).matches(listed[place])
 
 
 def _explain(action: str, known: Collection[str]) -> str:

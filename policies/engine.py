@@ -12,7 +12,7 @@ from typing import Any
 
 from core.text import echo
 from limits.sliding_window import CounterRequest
-from policies.rules import Denial, RuleContext
+from policies.rules import Denial, Rule, RuleContext
 from policies.rules.ledger import Ledger, LimitKind, subject_of
 from policies.rules.parsing import parse_rule
 
@@ -25,12 +25,12 @@ NO_LIMIT = 2**63
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A parsed rule with its index in its policy."""
+    """A parsed rule with its index in its policy. `counters` is None if the rule limits nothing, as most rules."""
 
     type: str
     index: int
     check: Callable[[RuleContext], Denial | None]
-    counters: Callable[[RuleContext], tuple[CounterRequest, ...]]
+    counters: Callable[[RuleContext], tuple[CounterRequest, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,8 @@ def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation
             result = _apply(policy, rule, ctx)
             if isinstance(result, Denial):
                 return Evaluation(denied_by=_denial(policy, rule, result))
-            limits.extend(Limit(policy, rule, request) for request in result)
+            if result:
+                limits.extend(Limit(policy, rule, request) for request in result)
     return Evaluation(limits=tuple(limits))
 
 
@@ -116,7 +117,7 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
     try:
         denial = rule.check(ctx)
         if denial is None:
-            return tuple(rule.counters(ctx))
+            return tuple(rule.counters(ctx)) if rule.counters else ()
         if isinstance(denial, Denial):
             return denial
         raise TypeError(f"A rule returned {type(denial).__name__}")
@@ -131,7 +132,8 @@ def _compile_rule(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
     except Exception:
         logger.exception("Rule %d of policy %s cannot be read and denies", index, ledger.policy_id)
         return _unreadable(index, raw)
-    return CompiledRule(rule.type, index, rule.check, partial(rule.counters, ledger))
+    limits_something = type(rule).counters is not Rule.counters
+    return CompiledRule(rule.type, index, rule.check, partial(rule.counters, ledger) if limits_something else None)
 
 
 def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
@@ -149,7 +151,7 @@ def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleCo
 
 def _unreadable(index: int, raw: Any) -> CompiledRule:
     name = raw.get("type") if isinstance(raw, dict) else None
-    return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE, lambda ctx: ())
+    return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE)
 
 
 def _denial(policy: CompiledPolicy, rule: CompiledRule, denial: Denial) -> PolicyDenial:

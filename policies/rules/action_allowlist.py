@@ -1,8 +1,10 @@
+from functools import cached_property
+
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.patterns import Patterns, asked_actions, matches_any
+from policies.rules.patterns import Matcher, Patterns, asked_actions
 
 
 @register("action_allowlist", title="Allowed actions")
@@ -11,11 +13,15 @@ class ActionAllowlist(Rule):
 
     actions: Patterns
 
+    @cached_property
+    def matcher(self) -> Matcher:
+        return Matcher.of(self.actions)
+
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = asked_actions(ctx)
         if not asked:
             return Denial("The request names no action, and only listed actions are allowed.")
-        if not all(matches_any(self.actions, action) for action in asked):
+        if not all(map(self.matcher.matches, asked)):
             return Denial("The request asks for an action that is not on the allowlist.")
         return None
 

@@ -1,8 +1,10 @@
+from functools import cached_property
+
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.patterns import Patterns, asked_actions, matches_any
+from policies.rules.patterns import Matcher, Patterns, asked_actions
 
 
 @register("action_blocklist", title="Blocked actions")
@@ -11,8 +13,12 @@ class ActionBlocklist(Rule):
 
     actions: Patterns
 
+    @cached_property
+    def matcher(self) -> Matcher:
+        return Matcher.of(self.actions)
+
     def check(self, ctx: RuleContext) -> Denial | None:
-        if any(matches_any(self.actions, action) for action in asked_actions(ctx)):
+        if any(map(self.matcher.matches, asked_actions(ctx))):
             return Denial("The request asks for a blocked action.")
         return None
 

@@ -46,8 +46,8 @@ class Ledger:
 
     def request(self, kind: LimitKind, subject: str, limit: int, now: datetime) -> CounterRequest:
         """Return the counter of this limit for the subject."""
-        is_charged = kind in self.charged and now < self.charged[kind]
-        added_key = self.key(kind, EVERYONE) if is_charged else ""
+        charged_until = self.charged.get(kind)
+        added_key = self.key(kind, EVERYONE) if charged_until and now < charged_until else ""
         return CounterRequest(self.key(kind, subject), limit, kind.window_seconds, added_key)
 
 

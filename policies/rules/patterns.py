@@ -1,5 +1,7 @@
 """Action patterns: a name, or a prefix followed by `*`."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -24,9 +26,21 @@ Patterns = Annotated[
 ]
 
 
-def matches_any(patterns: tuple[str, ...], action: str) -> bool:
-    """Return whether a pattern matches `action`, case-sensitively. `payments:*` matches that prefix."""
-    return any(action.startswith(pattern[:-1]) if pattern.endswith("*") else action == pattern for pattern in patterns)
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """Patterns prepared for many comparisons. They are case-sensitive, and `payments:*` matches that prefix."""
+
+    names: frozenset[str]
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> "Matcher":
+        listed = frozenset(patterns)
+        prefixes = {pattern for pattern in listed if pattern.endswith("*")}
+        return cls(listed - prefixes, tuple(prefix[:-1] for prefix in prefixes))
+
+    def matches(self, action: str) -> bool:
+        return action in self.names or action.startswith(self.prefixes)
 
 
 def asked_actions(ctx: RuleContext) -> tuple[str, ...]:

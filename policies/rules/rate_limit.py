@@ -1,3 +1,4 @@
+from functools import cached_property
 from typing import Annotated, Literal
 
 from django.utils.translation import gettext as _
@@ -32,7 +33,7 @@ class RateLimit(Rule):
         """Return None: the limit is exact only if it is counted in the decision's transaction."""
         return None
 
-    @property
+    @cached_property
     def kind(self) -> LimitKind:
         """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""
         return LimitKind(self.window_seconds, self.scope)

@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from policies.rules.base import Denial, Listed, Rule, RuleContext, register
 
 SUNDAY = 7
-MIDNIGHT = time(0)
+MIDNIGHT = 0  # in minutes, as `TimeWindow.end`
 
 
 @lru_cache(maxsize=1)
@@ -96,12 +96,14 @@ class TimeWindow(Rule):
         return frozenset(day or SUNDAY for day in self.allowed_days)
 
     @cached_property
-    def start(self) -> time:
-        return time.fromisoformat(self.start_time_utc)
+    def start(self) -> int:
+        """The start in minutes after midnight."""
+        return _minutes(time.fromisoformat(self.start_time_utc))
 
     @cached_property
-    def end(self) -> time:
-        return time.fromisoformat(self.end_time_utc)
+    def end(self) -> int:
+        """The end in minutes after midnight."""
+        return _minutes(time.fromisoformat(self.end_time_utc))
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -109,11 +111,11 @@ class TimeWindow(Rule):
 
     def _is_open(self, moment: datetime) -> bool:
         local = moment.astimezone(self.zone)
-        clock, today = local.time(), local.isoweekday()
+        minute, today = _minutes(local), local.isoweekday()
         if self.start < self.end:
-            return today in self.days and self.start <= clock < self.end
-        yesterday = (local.date() - timedelta(days=1)).isoweekday()
-        return (today in self.days and clock >= self.start) or (yesterday in self.days and clock < self.end)
+            return today in self.days and self.start <= minute < self.end
+        yesterday = today - 1 or SUNDAY
+        return (today in self.days and minute >= self.start) or (yesterday in self.days and minute < self.end)
 
     def _seconds_until_open(self, now: datetime) -> int | None:
         """Return the seconds until it opens, rounded up, or None if it does not open within eight days.
@@ -121,14 +123,19 @@ class TimeWindow(Rule):
         If the clocks change at that time, it may open up to an hour earlier.
         """
         today = now.astimezone(self.zone).date()
-        starts = (
-            datetime.combine(today + timedelta(days=days), self.start, self.zone).replace(fold=fold)
-            for days in range(9)
-            for fold in (0, 1)
-        )
-        moments = (start.astimezone(UTC) for start in starts)
-        waits = [moment - now for moment in moments if moment > now and self._is_open(moment)]
-        return -(-min(waits) // timedelta(seconds=1)) if waits else None
+        for day in (today + timedelta(days=days) for days in range(9)):
+            waits = [start - now for start in self._starts(day) if start > now]
+            if waits:
+                return -(-min(waits) // timedelta(seconds=1))
+        return None
+
+    def _starts(self, day: date) -> list[datetime]:
+        """Return when it opens on this day. A change of the clocks can repeat the start or skip it."""
+        if day.isoweekday() not in self.days:
+            return []
+        start = datetime.combine(day, time(*divmod(self.start, 60)), self.zone)
+        moments = [start.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+        return [moment for moment in moments if self._is_open(moment)]
 
     def _end_in_words(self) -> str:
         if self.end == MIDNIGHT:
@@ -136,6 +143,10 @@ class TimeWindow(Rule):
         if self.start < self.end:
             return self.end_time_utc
         return _("%(time)s the next day") % {"time": self.end_time_utc}
+
+
+def _minutes(clock: time | datetime) -> int:
+    return clock.hour * 60 + clock.minute
 
 
 def _days_in_words(days: list[int]) -> str:
