@@ -14,9 +14,9 @@ from django.db import connection
 from django.db.transaction import TransactionManagementError
 
 from core.sweeps import BATCH, delete_batch
-from limits.counting import CounterDenial, take_call, windows_by_key
+from limits.counting import EMPTY_ROW, CounterDenial, CounterRow, row_of, take_call, windows_by_key
 from limits.models import Counter
-from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
+from limits.sliding_window import CounterRequest, LoadedCounter
 
 # One parameter holds any number of keys, in key order. A new row without counts can be deleted at once.
 _LOCK = """
@@ -70,7 +70,7 @@ def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     if not connection.in_atomic_block:
         raise TransactionManagementError("Counters can be locked only inside a transaction.")
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_ON[connection.vendor], [_stored(EPOCH), _key_list(sorted(windows))])
+        cursor.execute(_LOCK_ON[connection.vendor], [_stored(EMPTY_ROW.expires_at), _key_list(sorted(windows))])
         rows = cursor.fetchall()
     return {key: LoadedCounter.unpack(key, windows[key], slot, bytes(packed)) for key, slot, packed in rows}
 
@@ -78,9 +78,8 @@ def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
 def save_counters(counters: Iterable[LoadedCounter]) -> None:
     """Save those counters from `lock_counters` that have changed."""
     rows = [
-        (counter.slot, counter.pack(), _stored(counter.expires_at), counter.key)
-        for counter in counters
-        if counter.changed
+        (row.slot, row.counts, _stored(row.expires_at), key)
+        for key, row in ((counter.key, row_of(counter)) for counter in counters if counter.changed)
     ]
     if not rows:
         return
@@ -97,7 +96,7 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     windows = windows_by_key(requests)
     rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
     stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
-    return {key: LoadedCounter.unpack(key, window, *stored.get(key, (0, b""))) for key, window in windows.items()}
+    return {key: LoadedCounter.unpack(key, window, *stored.get(key, EMPTY_ROW[:2])) for key, window in windows.items()}
 
 
 def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
@@ -109,11 +108,8 @@ def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
 
 def put_counters(counters: Iterable[LoadedCounter]) -> None:
     """Replace the counters with the same keys. The caller must prevent concurrent counting in them."""
-    rows = [
-        Counter(key=counter.key, slot=counter.slot, counts=counter.pack(), expires_at=counter.expires_at)
-        for counter in counters
-    ]
-    fields = ["slot", "counts", "expires_at"]
+    rows = [Counter(key=counter.key, **row_of(counter)._asdict()) for counter in counters]
+    fields = CounterRow._fields
     Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
 
 

@@ -1,14 +1,26 @@
 """Counting of calls in loaded counters, independent of the database.
 
-`limits.counters` reads and writes the counters with Django's connection, `decisions` with connections of its own. What
-both store per key is described by `limits.models.Counter`.
+`limits.counters` reads and writes the rows with Django's connection. Code with a connection of its own can do the same.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from limits.sliding_window import CounterRequest, LoadedCounter
+from limits.sliding_window import EPOCH, CounterRequest, LoadedCounter
+
+
+class CounterRow(NamedTuple):
+    """What is stored of a counter, apart from its key. `counts` is packed."""
+
+    slot: int
+    counts: bytes
+    expires_at: datetime
+
+
+# A counter that has not counted yet. It can be deleted at once.
+EMPTY_ROW = CounterRow(0, b"", EPOCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,11 @@ class CounterDenial:
 
     index: int
     retry_after_seconds: int
+
+
+def row_of(counter: LoadedCounter) -> CounterRow:
+    """Return what to store of the counter."""
+    return CounterRow(counter.slot, counter.pack(), counter.expires_at)
 
 
 def take_call(

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from limits.counting import CounterDenial, take_call, windows_by_key
+from limits.counting import EMPTY_ROW, CounterDenial, row_of, take_call, windows_by_key
 from limits.sliding_window import CounterRequest, LoadedCounter
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
@@ -43,3 +43,12 @@ def test_a_counter_has_one_window() -> None:
     assert windows_by_key([CounterRequest("a", 2, 60, added_key="b")]) == {"a": 60, "b": 60}
     with pytest.raises(ValueError, match="only one window"):
         windows_by_key([CounterRequest("a", 2, 60), CounterRequest("b", 2, 30, added_key="a")])
+
+
+def test_a_row_restores_its_counter_and_an_empty_row_a_new_one() -> None:
+    counter = LoadedCounter("a", 60)
+    counter.take(3, NOW)
+    row = row_of(counter)
+    assert LoadedCounter.unpack("a", 60, row.slot, row.counts).used(NOW) == 3
+    assert row.expires_at == counter.expires_at > NOW
+    assert LoadedCounter.unpack("a", 60, EMPTY_ROW.slot, EMPTY_ROW.counts).used(NOW) == 0
