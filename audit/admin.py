@@ -3,10 +3,12 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from audit.models import Entry, PersonalData
+from audit.sequencer import catch_up
 from core.administration import ReadOnlyAdmin, pretty
 
 
@@ -53,6 +55,11 @@ class EntryAdmin(EvidenceAdmin):
         ("Subjects", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
         ("Origin", {"fields": ["request_id", "personal"]}),
     ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
+        """Return all entries, those of the latest decisions included."""
+        catch_up()
+        return super().get_queryset(request)
 
     reason = staticmethod(_from_body("reason", description="reason"))
     action = staticmethod(_from_body("action", description="action"))

@@ -6,8 +6,7 @@ record has three: its salt in hexadecimal, its body and its personal data.
 
 from collections.abc import Sequence
 
-import orjson
-
+from audit.columns import read_columns
 from audit.records import Record
 from core.canonical import sha256
 
@@ -40,10 +39,9 @@ def decode(body: bytes | memoryview) -> list[Record]:
 
 def _read(salt: bytes, body: bytes, personal: bytes) -> Record:
     try:
-        raw_salt, content = bytes.fromhex(salt.decode("ascii")), orjson.loads(body)
-        entry_id, commitment = content["id"], content["personal"]
-    except (ValueError, LookupError, TypeError) as error:
-        raise DamagedRowError(f"Not a record: {error}.") from error
-    if sha256(raw_salt + personal) != commitment:
-        raise DamagedRowError(f"The personal data of {entry_id} was changed.")
-    return Record(entry_id, body, raw_salt, personal)
+        columns, raw_salt = read_columns(body), bytes.fromhex(salt.decode("ascii"))
+    except ValueError as error:
+        raise DamagedRowError(f"Not a record: {error}") from error
+    if sha256(raw_salt + personal) != columns.personal:
+        raise DamagedRowError(f"The personal data of {columns.id} was changed.")
+    return Record(columns.id, body, raw_salt, personal)

@@ -1,4 +1,4 @@
-"""The audit log: four insert-only tables, and a table of personal data, which can be erased.
+"""The audit log: five insert-only tables, and a table of personal data, which can be erased.
 
 Entries refer to users, agents and consents by id, never by foreign key, so deleting a user cannot delete evidence.
 """
@@ -125,6 +125,22 @@ class Leaf(InsertOnly):
 
     def __str__(self) -> str:
         return f"{self.index} {self.entry_id}"
+
+
+class Journal(InsertOnly):
+    """Entries of decisions on their way into the log: one row per batch, in the format of `audit.journal`.
+
+    Only the sequencer deletes rows, in the transaction that copies them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    body = models.BinaryField()
+
+    class Meta:
+        verbose_name_plural = "journal"
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 class PersonalData(models.Model):

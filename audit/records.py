@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+
 from audit.events import Event, Outcome
 from core.actor import Actor
-from core.canonical import canonical_json, sha256
+from core.canonical import canonical_json, encode_common, sha256
 from core.clock import rfc3339
 from core.ids import new_id
 from core.text import plain_text
@@ -66,7 +68,7 @@ def _make_record(draft: Draft, timestamp: str) -> Record:
     entry_id = new_id("log")
     salt = secrets.token_bytes(SALT_BYTES)
     personal = canonical_json(_personal_data(draft))
-    body = canonical_json(_content(draft, entry_id, timestamp, sha256(salt + personal)))
+    body = encode_common(_content(draft, entry_id, timestamp, sha256(salt + personal)))
     return Record(entry_id, body, salt, personal)
 
 
@@ -76,14 +78,14 @@ def _personal_data(draft: Draft) -> dict[str, Any]:
 
 
 def _content(draft: Draft, entry_id: str, timestamp: str, commitment: str) -> dict[str, Any]:
-    actor, reason = draft.actor, draft.reason
+    actor = draft.actor
     return {
         "v": FORMAT_VERSION,
         "id": entry_id,
         "timestamp": timestamp,
         "event": draft.event.value,
         "outcome": draft.outcome.value,
-        "reason": reason and str(reason),
+        "reason": draft.reason,
         "organizationId": draft.organization_id,
         "serviceOrganizationIds": sorted(set(draft.service_organization_ids)),
         "actor": {"kind": actor.kind, "id": actor.id},
@@ -95,7 +97,7 @@ def _content(draft: Draft, entry_id: str, timestamp: str, commitment: str) -> di
         "action": draft.action,
         "scopes": list(draft.scopes),
         "requestId": actor.request_id or None,
-        "metadata": _plain(draft.metadata),
+        "metadata": orjson.Fragment(canonical_json(_plain(draft.metadata))),
         "personal": commitment,
     }
 

@@ -1,4 +1,7 @@
-"""Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
+"""Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant.
+
+Each first copies from the journal what was decided before.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +13,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from audit.disclosure import disclose_to_organization, disclose_to_user
 from audit.events import Event, Outcome
 from audit.models import Entry, PersonalData
+from audit.sequencer import catch_up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,7 @@ class Filters:
 
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
     """Return the entries that concern the organization, newest first."""
+    catch_up()
     filters = filters or Filters()
     # With both conditions in one call, and ordering by the same column, the primary key of `Concern` yields the page.
     concerned = {"concerns__organization_id": organization_id}
@@ -40,6 +45,7 @@ def entries_for_organization(organization_id: str, filters: Filters | None = Non
 
 def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
     """Return the entries about the user, newest first."""
+    catch_up()
     return _narrow(Entry.objects.filter(user_id=user_id), filters or Filters())
 
 
@@ -66,6 +72,7 @@ def last_use(consent_id: OuterRef) -> Subquery:
     The time is read from the log, because a verify that also wrote the consent's row could deadlock with a revocation.
     An index has exactly these four columns, so each consent costs one descent, even if its newest entries are denials.
     """
+    catch_up()
     allowed = Entry.objects.filter(consent_id=consent_id, event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
     return Subquery(allowed.order_by("-id").values("timestamp")[:1])
 

@@ -14,12 +14,19 @@ ARRAYS = frozenset({list, tuple})
 
 def canonical_json(value: Any) -> bytes:
     """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` if JSON cannot represent `value`."""
-    if _is_common(value):
-        try:
-            return orjson.dumps(value, option=FAST)
-        except orjson.JSONEncodeError:
-            pass  # rfc8785 raises the right error
-    return rfc8785.dumps(value)
+    return encode_common(value) if _is_common(value) else rfc8785.dumps(value)
+
+
+def encode_common(value: Any) -> bytes:
+    """Return the canonical encoding of a value without floats whose keys are ASCII. Raises `ValueError` as above.
+
+    Danger: only for values whose shape is fixed in the code, because it does not check them. `orjson.Fragment` can hold
+    a part that is encoded already.
+    """
+    try:
+        return orjson.dumps(value, option=FAST)
+    except orjson.JSONEncodeError:
+        return rfc8785.dumps(value)  # raises the right error
 
 
 def sha256(data: bytes) -> str:

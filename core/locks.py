@@ -13,10 +13,15 @@ from django.db import connection, transaction
 
 DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
+SEQUENCER = 0x4147_0003
+
+
+class Busy(Exception):
+    """Another process holds the lock."""
 
 
 # SQLite makes waiting writers sleep and poll. Threads queue for this lock instead.
-_sqlite_writer = threading.Lock()
+sqlite_writer = threading.Lock()
 
 
 @contextmanager
@@ -64,12 +69,30 @@ def lock_signing_keys() -> None:
     _execute("SELECT pg_advisory_xact_lock(%s)", SIGNING_KEYS)
 
 
+@contextmanager
+def sequencing(*, wait: bool = True) -> Iterator[None]:
+    """Open a transaction in which no other one copies the journal into the log.
+
+    Raises `Busy` if another one does and `wait` is false. In an open transaction, the lock lasts until that ends.
+    """
+    with _writer_queue(), transaction.atomic():
+        if wait:
+            _execute("SELECT pg_advisory_xact_lock(%s)", SEQUENCER)
+        elif not _execute("SELECT pg_try_advisory_xact_lock(%s)", SEQUENCER):
+            raise Busy
+        yield
+
+
 def _writer_queue() -> AbstractContextManager[object]:
-    return _sqlite_writer if connection.vendor == "sqlite" else nullcontext()
+    """Return the queue for the next transaction. A thread with an open one must not wait: it blocks the others."""
+    must_queue = connection.vendor == "sqlite" and not connection.in_atomic_block
+    return sqlite_writer if must_queue else nullcontext()
 
 
-def _execute(sql: str, key: int) -> None:
+def _execute(sql: str, key: int) -> bool:
+    """Return whether the lock is held."""
     if connection.vendor != "postgresql":
-        return
+        return True
     with connection.cursor() as cursor:
         cursor.execute(sql, [key])
+        return bool(cursor.fetchone() != (False,))

@@ -45,6 +45,11 @@ sequencer_lag = Gauge(
 sequencer_ran_at = Gauge(
     "agentgate_sequencer_last_run_timestamp_seconds", "When the sequencer last ran.", multiprocess_mode="livemostrecent"
 )
+damaged_rows = Gauge(
+    "agentgate_damaged_journal_rows",
+    "Rows of the journal that the sequencer cannot copy.",
+    multiprocess_mode="livemostrecent",
+)
 
 http_seconds = Histogram(
     "agentgate_http_seconds",
@@ -80,12 +85,17 @@ def report_store_error(kind: str) -> None:
     store_errors.labels(kind).inc()
 
 
-def report_sequencer(entries: int, lag_seconds: float) -> None:
-    """Report a run of the sequencer, even if it found no entry."""
-    if entries:
-        sequenced_entries.inc(entries)
+def report_sequencer(lag_seconds: float, damaged: int) -> None:
+    """Report a run of the sequencer, even if it found no entry. `damaged` rows stay in the journal."""
     sequencer_lag.set(lag_seconds)
     sequencer_ran_at.set(time.time())
+    damaged_rows.set(damaged)
+
+
+def report_sequenced(entries: int) -> None:
+    """Report entries that were copied into the log, by the sequencer or for a reader."""
+    if entries:
+        sequenced_entries.inc(entries)
 
 
 def report_http(route: str, status: int, seconds: float) -> None:

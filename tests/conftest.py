@@ -11,7 +11,13 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from audit.triggers import install_statements, remove_statements
+from audit import sequencer
+from audit.triggers import (
+    install_journal_statements,
+    install_statements,
+    remove_journal_statements,
+    remove_statements,
+)
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2
@@ -84,6 +90,7 @@ def _empty_cache() -> Iterator[None]:
     quick_throttle._memories.clear()
     quick_throttle._redis_paused_until = 0.0
     keys.forget()
+    sequencer._damaged.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -96,9 +103,9 @@ def _flushable_log() -> Iterator[None]:
                 cursor.execute(statement)
 
     def flush(case: TransactionTestCase) -> None:
-        run(remove_statements(connection.vendor))
+        run([*remove_statements(connection.vendor), *remove_journal_statements(connection.vendor)])
         original(case)
-        run(install_statements(connection.vendor))
+        run([*install_statements(connection.vendor), *install_journal_statements(connection.vendor)])
 
     original = TransactionTestCase._fixture_teardown
     with pytest.MonkeyPatch.context() as patch:

@@ -11,7 +11,10 @@ from accounts.services import new_user, open_session, register_user
 from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
-from audit.models import Leaf, PendingEntry
+from audit.events import Event
+from audit.journal import encode
+from audit.models import Journal, Leaf, PendingEntry
+from audit.records import Draft, make_records
 from consent.approval import approve_consent
 from consent.models import Consent
 from core import clock
@@ -102,6 +105,7 @@ def _fill_the_rest(world: World) -> None:
     entry = PendingEntry.objects.order_by("entry_id").first()
     assert entry is not None
     Leaf.objects.create(index=0, entry_id=entry.entry_id, number=0, digest=entry.digest)
+    Journal.objects.create(body=encode(make_records([Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM)], clock.now())))
 
 
 def staff(*permissions: str) -> User:

@@ -123,7 +123,8 @@ def test_the_middleware_measures_every_request(client: Client) -> None:
 class TestFolder:
     def test_an_ended_process_leaves_its_counts_but_no_queue(self, tmp_path: Path) -> None:
         code = (
-            "from core import metrics\nmetrics.report_batch([None] * 3, [0.1] * 3, 5)\nmetrics.report_sequencer(2, 0.5)"
+            "from core import metrics\nmetrics.report_batch([None] * 3, [0.1] * 3, 5)\n"
+            "metrics.report_sequenced(2)\nmetrics.report_sequencer(0.5, 0)"
         )
         environment = {**os.environ, metrics_folder.VARIABLE: str(tmp_path)}
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -41,7 +41,7 @@ REPORTS: dict[str, tuple[Callable[[], None], str, dict[str, str]]] = {
         "agentgate_store_errors_total",
         {"kind": "timeout"},
     ),
-    "a sequenced entry": (lambda: metrics.report_sequencer(1, 0.2), "agentgate_sequenced_entries_total", {}),
+    "a sequenced entry": (lambda: metrics.report_sequenced(1), "agentgate_sequenced_entries_total", {}),
     "a response": (
         lambda: metrics.report_http("api", 404, 0.02),
         "agentgate_http_seconds_count",
@@ -70,9 +70,10 @@ def test_a_report_is_counted_once(what: str) -> None:
 
 def test_the_queue_and_the_sequencer_show_their_last_report() -> None:
     metrics.report_batch([None], [0.001], 7)
-    metrics.report_sequencer(0, 1.5)
+    metrics.report_sequencer(1.5, 2)
     assert sample("agentgate_queue_length") == 7
     assert sample("agentgate_sequencer_lag_seconds") == 1.5
+    assert sample("agentgate_damaged_journal_rows") == 2
     assert sample("agentgate_sequencer_last_run_timestamp_seconds") > 1_700_000_000
 
 

@@ -1,0 +1,196 @@
+"""The sequencer: it copies the journal of decisions into the log.
+
+The server runs it in a thread (`run`). Each read of the log calls `catch_up` first, so that a reader sees every
+decision that was answered before, even if the sequencer is late or has stopped.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from django.db import DataError, IntegrityError, connection, transaction
+from django.db.models import Max
+
+from audit.columns import read_columns
+from audit.journal import TABLE, DamagedRowError, decode
+from audit.models import Journal
+from audit.records import Record
+from audit.tables import insert_records
+from audit.triggers import draining
+from core import clock
+from core.locks import Busy, sequencing
+from core.metrics import report_sequenced, report_sequencer
+
+logger = logging.getLogger(__name__)
+
+ENTRIES_PER_TRANSACTION = 2000
+ROWS_PER_TRANSACTION = 1000
+ROWS_PER_FETCH = 50
+INTERVAL_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 3.0
+VACUUM_SECONDS = 5.0
+
+# Rows that cannot be copied. They stay in the journal, and each process tries and logs each of them once.
+_damaged: set[int] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the journal. `records` is None if it is damaged."""
+
+    id: int
+    records: Sequence[Record] | None
+
+
+@dataclass(slots=True)
+class Copied:
+    """What was copied. `lag_seconds` is how old the oldest entry was when the log had it."""
+
+    entries: int = 0
+    lag_seconds: float = 0.0
+
+    def add(self, records: Sequence[Record]) -> None:
+        self.entries += len(records)
+        if records:
+            age = clock.now() - read_columns(records[0].body).timestamp
+            self.lag_seconds = max(self.lag_seconds, age.total_seconds())
+
+
+def catch_up() -> None:
+    """Copy what is in the journal. Call it before each read of the log. If the journal is empty, it costs one query.
+
+    A read-only transaction cannot copy, so it reads the log as the sequencer left it. In another open transaction, the
+    copy commits with it, and no other process copies until then.
+    """
+    newest = _newest_row()
+    if newest is not None and not _is_read_only():
+        _copy_until(newest)
+
+
+def sequence(*, wait: bool = True) -> int:
+    """Copy what is in the journal and report the run. Return the number of entries. Rows that are damaged stay.
+
+    Raises `Busy` if `wait` is false and another process is copying.
+    """
+    newest = _newest_row()
+    copied = Copied() if newest is None else _copy_until(newest, wait=wait)
+    report_sequencer(copied.lag_seconds, len(_damaged))
+    return copied.entries
+
+
+def run(stopped: threading.Event) -> None:
+    """Copy the journal again and again until `stopped` is set. No error ends this."""
+    pause, vacuum = INTERVAL_SECONDS, Vacuum()
+    while not stopped.wait(pause):
+        try:
+            with suppress(Busy):
+                vacuum.run_after(sequence(wait=False))
+        except Exception:
+            if pause == INTERVAL_SECONDS:
+                logger.exception("The sequencer failed, and tries again every %s s.", LONGEST_PAUSE_SECONDS)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            connection.close()  # it may be broken
+        else:
+            pause = INTERVAL_SECONDS
+    connection.close()
+
+
+class Vacuum:
+    """Frees the space of copied rows on PostgreSQL. Autovacuum comes too rarely for a table that turns over so fast."""
+
+    def __init__(self) -> None:
+        self._is_needed, self._last = False, time.monotonic()
+
+    def run_after(self, entries: int) -> None:
+        """Run every few seconds, if any entry was copied in the meantime."""
+        self._is_needed = self._is_needed or entries > 0
+        if not self._is_needed or time.monotonic() < self._last + VACUUM_SECONDS:
+            return
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                # Truncating the file would lock out the decisions.
+                cursor.execute(f"VACUUM (TRUNCATE false) {TABLE}")
+        self._is_needed, self._last = False, time.monotonic()
+
+
+def _newest_row() -> int | None:
+    newest: int | None = Journal.objects.exclude(pk__in=tuple(_damaged)).aggregate(newest=Max("pk"))["newest"]
+    return newest
+
+
+def _is_read_only() -> bool:
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        return bool(cursor.fetchone() == ("on",))
+
+
+def _copy_until(newest: int, *, wait: bool = True) -> Copied:
+    """Copy the rows up to this one, oldest first, in as many transactions as it takes.
+
+    A row with a lower id can be committed later. It was not there when `newest` was read, so it is left for the next
+    run. Exactly the rows that were read are deleted, so it is not lost.
+    """
+    copied, last = Copied(), 0
+    while last < newest:
+        with sequencing(wait=wait):
+            rows = _read(newest)
+            records = _insert([row for row in rows if row.records is not None])
+        copied.add(records)
+        report_sequenced(len(records))
+        last = rows[-1].id if rows else newest
+    return copied
+
+
+def _read(newest: int) -> list[Row]:
+    """Return the oldest rows, so many that one transaction can copy them."""
+    rows: list[Row] = []
+    entries = 0
+    stored = Journal.objects.filter(pk__lte=newest).exclude(pk__in=tuple(_damaged)).order_by("pk")
+    for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_TRANSACTION].iterator(chunk_size=ROWS_PER_FETCH):
+        rows.append(Row(row_id, _decode(row_id, body)))
+        entries += len(rows[-1].records or ())
+        if entries >= ENTRIES_PER_TRANSACTION:
+            break
+    return rows
+
+
+def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
+    try:
+        return decode(body)
+    except DamagedRowError as error:
+        _report_damaged(row_id, error)
+        return None
+
+
+def _insert(rows: Sequence[Row]) -> list[Record]:
+    """Move the rows into the log. Return the records of those that it accepts; the others stay."""
+    if not rows:
+        return []
+    records = [record for row in rows for record in row.records or ()]
+    try:
+        with transaction.atomic():
+            insert_records(records)
+            _delete(rows)
+    except (DataError, IntegrityError) as error:
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return _insert(rows[:half]) + _insert(rows[half:])
+        _report_damaged(rows[0].id, error)
+        return []
+    return records
+
+
+def _delete(rows: Sequence[Row]) -> None:
+    places = ", ".join(["%s"] * len(rows))
+    with draining(), connection.cursor() as cursor:
+        cursor.execute(f"DELETE FROM {TABLE} WHERE id IN ({places})", [row.id for row in rows])  # noqa: S608
+
+
+def _report_damaged(row_id: int, error: Exception) -> None:
+    _damaged.add(row_id)
+    logger.critical("Row %s of the journal cannot be copied into the log, and stays there: %s", row_id, error)

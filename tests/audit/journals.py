@@ -1,0 +1,40 @@
+"""Write decisions' entries into the journal, as the engine does."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+from audit.events import Event, Outcome
+from audit.journal import TABLE, encode
+from audit.models import Entry
+from audit.records import Draft, Record, make_records
+from core import clock
+from core.actor import Actor
+
+ACTOR = Actor("service", "res_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
+
+
+def decision(**fields: object) -> Draft:
+    values = {"outcome": Outcome.ALLOWED, "organization_id": "org_1", "user_id": "usr_1", "agent_id": "agt_1"}
+    return Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, **{**values, "consent_id": "cns_1", **fields})
+
+
+def write_row(number: int = 1, at: datetime | None = None) -> list[Record]:
+    """Write a row with so many entries. Return its records."""
+    records = make_records([decision()] * number, at or clock.now())
+    write_body(encode(records))
+    return records
+
+
+def write_body(body: bytes) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])
+
+
+def logged_ids() -> list[str]:
+    return list(Entry.objects.order_by("id").values_list("id", flat=True))
+
+
+def ids_of(records: Sequence[Record]) -> list[str]:
+    return [record.id for record in records]

@@ -1,0 +1,260 @@
+"""The sequencer copies each entry of the journal into the log exactly once."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import DatabaseError, OperationalError, connection, transaction
+from prometheus_client import REGISTRY
+
+from audit import sequencer
+from audit.journal import TABLE, encode
+from audit.models import Concern, Entry, Journal, PendingEntry, PersonalData
+from audit.records import Record, make_records
+from audit.sequencer import sequence
+from audit.services import append
+from core import clock
+from core.locks import Busy, sequencing
+from tests.audit.journals import decision, ids_of, logged_ids, write_body, write_row
+from tests.threads import race
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DRAFTS = [
+    decision(resource="mailbox of Zoë\\n\t\\", service_organization_ids=["org_2", "org_1"], scopes=("email:read",)),
+    decision(organization_id=None, user_id=None, agent_id=None, consent_id=None, metadata={"amount": 1.5}),
+]
+
+pytestmark = pytest.mark.django_db
+
+
+def metric(name: str) -> float:
+    return REGISTRY.get_sample_value(f"agentgate_{name}") or 0.0
+
+
+def rows_of_the_log() -> list[list[dict[str, object]]]:
+    """Return the contents of all tables of the log."""
+    return [
+        list(model._default_manager.order_by("pk").values()) for model in (Entry, Concern, PersonalData, PendingEntry)
+    ]
+
+
+def test_entries_are_the_same_as_those_of_append(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = make_records(DRAFTS, NOW)
+    monkeypatch.setattr("audit.services.make_records", lambda drafts, at: records)
+    with transaction.atomic():
+        append(DRAFTS, at=NOW)
+        appended = rows_of_the_log()
+        transaction.set_rollback(True)
+    assert logged_ids() == []
+
+    write_body(encode(records))
+    assert sequence() == len(records)
+
+    assert rows_of_the_log() == appended
+    assert len(appended[0]) == 2
+    assert not Journal.objects.exists()
+
+
+def test_rows_are_copied_oldest_first_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "ENTRIES_PER_TRANSACTION", 4)
+    steps: list[Sequence[Record]] = []
+    insert_records = sequencer.insert_records
+    monkeypatch.setattr(sequencer, "insert_records", lambda records: (steps.append(records), insert_records(records)))
+    written = [record for number in (3, 3, 1, 5) for record in write_row(number)]
+
+    assert sequence() == 12
+
+    assert [len(step) for step in steps] == [6, 6]
+    assert [record for step in steps for record in step] == written
+    assert logged_ids() == ids_of(written)
+
+
+def test_an_empty_journal_costs_one_query(django_assert_num_queries: object) -> None:
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        assert sequence() == 0
+
+
+def test_an_empty_batch_is_removed() -> None:
+    write_body(encode([]))
+    assert sequence() == 0
+    assert not Journal.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_sequencers_at_once_copy_each_entry_once(store: str) -> None:
+    written = [record for _ in range(60) for record in write_row(5)]
+    assert sum(race([sequence] * 4)) == len(written)
+    assert logged_ids() == ids_of(written)
+    assert not Journal.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_entries_written_during_copying_are_copied_once() -> None:
+    def write() -> list[Record]:
+        return [record for _ in range(30) for record in write_row(2)]
+
+    def copy() -> None:
+        for _ in range(20):
+            sequence()
+
+    written = race([write, copy, write, copy])
+    sequence()
+    assert logged_ids() == sorted(ids_of(written[0] + written[2]))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_crash_before_the_commit_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_row(3)
+    delete = sequencer._delete
+
+    def crash(rows: Sequence[sequencer.Row]) -> None:
+        delete(rows)
+        raise OperationalError("the server closed the connection")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sequencer, "_delete", crash)
+        with pytest.raises(OperationalError):
+            sequence()
+    assert logged_ids() == []
+    assert Journal.objects.count() == 1
+
+    assert sequence() == 3
+    assert logged_ids() == ids_of(written)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_commits_late_with_a_lower_id_is_copied() -> None:
+    def write_late() -> None:
+        with transaction.atomic():
+            late.extend(write_row(1))
+            race([lambda: early.extend(write_row(1))])
+            race([sequence])
+
+    late: list[Record] = []
+    early: list[Record] = []
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time, so rows commit in order")
+    write_late()
+    assert logged_ids() == ids_of(early)
+
+    sequence()
+    assert set(logged_ids()) == set(ids_of(early + late))
+    assert late[0].id < early[0].id
+
+
+class TestDamagedRows:
+    def test_a_damaged_row_stays_and_the_others_are_copied(self, caplog: pytest.LogCaptureFixture) -> None:
+        before = write_row(1)
+        write_body(b'{"v":9}\nfrom the future')
+        after = write_row(1)
+
+        assert [sequence(), sequence()] == [2, 0]
+
+        assert logged_ids() == ids_of(before + after)
+        assert bytes(Journal.objects.get().body) == b'{"v":9}\nfrom the future'
+        assert metric("damaged_journal_rows") == 1
+        (message,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+        assert "Unknown version" in message.getMessage()
+
+    @pytest.mark.parametrize("name", ["event", "timestamp", "userId", "serviceOrganizationIds"])
+    @pytest.mark.parametrize("value", [b'{"a":1}', b"7", b'"2026-03-01T12:00:00"'], ids=["object", "number", "text"])
+    def test_a_member_of_the_wrong_type_is_recognized(self, name: str, value: bytes) -> None:
+        if value.startswith(b'"') and name in ("event", "userId"):
+            pytest.skip("a text is right")
+        write_body(_with_member(name, value))
+        assert sequence() == 0
+        assert Journal.objects.count() == 1
+
+    def test_rows_that_the_database_refuses_stay(self, store: str) -> None:
+        (first, second) = write_row(2)
+        sequence()
+        good = [write_row(1) for _ in range(3)]
+        write_body(encode([first]))
+        good += [write_row(2) for _ in range(4)]
+
+        assert sequence() == 11
+
+        assert logged_ids() == ids_of([first, second, *(record for records in good for record in records)])
+        assert Journal.objects.count() == 1
+
+    def test_a_damaged_row_does_not_make_readers_write(self, django_assert_num_queries: object) -> None:
+        write_body(b"damaged")
+        sequence()
+        with django_assert_num_queries(1):  # type: ignore[operator]
+            sequencer.catch_up()
+
+
+def _with_member(name: str, value: bytes) -> bytes:
+    """Return a row whose entry has this JSON as a member."""
+    (record,) = make_records([decision()], NOW)
+    head, _, rest = record.body.partition(f'"{name}":'.encode())
+    end = rest.index(b"]") + 1 if rest.startswith(b"[") else rest.index(b",")
+    body = head + f'"{name}":'.encode() + value + rest[end:]
+    return encode([Record(record.id, body, record.salt, record.personal)])
+
+
+class TestProtection:
+    @pytest.mark.parametrize("act", ["update", "delete", "truncate"])
+    def test_only_the_sequencer_deletes(self, act: str, store: str) -> None:
+        write_row(1)
+        statements = {
+            "update": f"UPDATE {TABLE} SET body = body",
+            "delete": f"DELETE FROM {TABLE}",
+            "truncate": f"TRUNCATE {TABLE}" if store == "postgresql" else f"DELETE FROM {TABLE} WHERE 1",
+        }
+        with (
+            pytest.raises(DatabaseError, match=r"insert-only|audit_is_sequencing"),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(statements[act])
+        assert Journal.objects.count() == 1
+
+    def test_after_copying_the_rest_of_the_transaction_cannot_delete(self) -> None:
+        write_row(1)
+        sequence()
+        write_row(1)
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {TABLE}")
+        assert Journal.objects.count() == 1
+
+
+def test_bodies_are_stored_without_compression(store: str) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT attstorage FROM pg_attribute WHERE attrelid = 'audit_journal'::regclass AND attname = 'body'"
+        )
+        assert cursor.fetchone() == ("e",)
+
+
+def test_a_run_reports_how_old_the_oldest_entry_was() -> None:
+    counted = metric("sequenced_entries_total")
+    write_row(2, at=clock.now() - timedelta(seconds=30))
+    write_row(1)
+
+    sequence()
+
+    assert 30 <= metric("sequencer_lag_seconds") < 60
+    assert metric("sequenced_entries_total") == counted + 3
+    sequence()
+    assert metric("sequencer_lag_seconds") == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sequencer_that_does_not_wait_leaves_the_journal_to_the_other(store: str) -> None:
+    if store == "sqlite":
+        pytest.skip("SQLite has one writer at a time, so each waits for the other")
+    write_row(1)
+
+    def try_to_copy() -> str:
+        try:
+            return str(sequence(wait=False))
+        except Busy:
+            return "busy"
+
+    with sequencing():
+        assert race([try_to_copy]) == ["busy"]
+    assert race([try_to_copy]) == ["1"]
