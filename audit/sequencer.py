@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DataError, IntegrityError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection, transaction
 from django.db.models import Max
 
 from audit.columns import read_columns
@@ -88,12 +88,15 @@ def run(stopped: threading.Event) -> None:
         try:
             with suppress(Busy):
                 vacuum.run_after(sequence(wait=False))
-        except Exception:
+        except Exception as error:
             if pause == INTERVAL_SECONDS:
-                logger.exception("The sequencer failed, and tries again every %s s.", LONGEST_PAUSE_SECONDS)
+                is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
+                logger.error("The sequencer failed and tries again: %s", error, exc_info=is_unexpected)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             connection.close()  # it may be broken
         else:
+            if pause != INTERVAL_SECONDS:
+                logger.info("The sequencer works again.")
             pause = INTERVAL_SECONDS
     connection.close()
 

@@ -34,4 +34,5 @@ MAX_STREAMS = 16
 # Longer files are read while they are sent.
 FILE_CHUNK = 64 * KB
 STOP_SECONDS = 20
+SEQUENCER_STOP_SECONDS = 5
 TICK_SECONDS = 0.5

@@ -1,0 +1,151 @@
+"""The sequencer's loop goes on, whatever happens to the database."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+from django.db import OperationalError, connection
+
+from audit import sequencer
+from audit.models import Entry, Journal
+from audit.records import Record
+from audit.sequencer import run
+from core.locks import Busy, sequencing
+from tests.audit.journals import ids_of, logged_ids, write_row
+from tests.threads import race
+from tests.waiting import wait_until
+
+SESSIONS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(sequencer, "LONGEST_PAUSE_SECONDS", 0.05)
+
+
+@contextmanager
+def running() -> Iterator[threading.Thread]:
+    stopped = threading.Event()
+    thread = threading.Thread(target=run, args=(stopped,))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stopped.set()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def wait_for(records: Sequence[Record]) -> None:
+    wait_until(lambda: set(ids_of(records)) <= set(logged_ids()), seconds=10)
+
+
+def sessions() -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(SESSIONS)
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def noting(busy: list[Busy], function: Callable[..., int]) -> Callable[..., int]:
+    """Return the function, with each `Busy` that it raises added to the list."""
+
+    def call(**options: bool) -> int:
+        try:
+            return function(**options)
+        except Busy as error:
+            busy.append(error)
+            raise
+
+    return call
+
+
+def fail_times(number: int, error: Exception, function: Callable[..., int]) -> Callable[..., int]:
+    """Return a function that raises the error so many times before it calls the other."""
+    errors = [error] * number
+
+    def call(**options: bool) -> int:
+        if errors:
+            raise errors.pop()
+        return function(**options)
+
+    return call
+
+
+def test_it_copies_what_is_written_while_it_runs() -> None:
+    with running():
+        for _ in range(3):
+            records = write_row(2)
+            wait_for(records)
+        wait_until(lambda: not Journal.objects.exists(), seconds=10)
+
+
+@pytest.mark.parametrize("error", [OperationalError("server closed"), RuntimeError("a bug")], ids=["database", "bug"])
+def test_it_survives_errors_and_logs_one_of_them(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="audit.sequencer")
+    monkeypatch.setattr(sequencer, "sequence", fail_times(4, error, sequencer.sequence))
+    records = write_row(1)
+    with running():
+        wait_for(records)
+        wait_until(lambda: "works again" in caplog.text, seconds=10)
+    (logged,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert str(error) in logged.getMessage()
+    assert bool(logged.exc_info) == isinstance(error, RuntimeError)
+
+
+def test_it_connects_again_after_its_connection_was_killed(store: str) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+    before = set(sessions())
+    with running():
+        for _ in range(3):
+            wait_until(lambda: bool(set(sessions()) - before), seconds=10)
+            with connection.cursor() as cursor:
+                for pid in set(sessions()) - before:
+                    cursor.execute("SELECT pg_terminate_backend(%s)", [pid])
+            records = write_row(1)
+            wait_for(records)
+    wait_until(lambda: set(sessions()) <= before, seconds=10)
+
+
+def test_it_leaves_the_journal_to_another_process(
+    store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+    busy: list[Busy] = []
+    records: list[Record] = []
+    monkeypatch.setattr(sequencer, "sequence", noting(busy, sequencer.sequence))
+    with running():
+        with sequencing():
+            race([lambda: records.extend(write_row(1))])
+            wait_until(lambda: len(busy) > 2, seconds=10)
+            assert not Entry.objects.exists()
+        wait_for(records)
+    assert caplog.text == ""
+
+
+def test_it_vacuums_after_copying(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+    monkeypatch.setattr(sequencer, "VACUUM_SECONDS", 0.05)
+    before = vacuums()
+    with running():
+        write_row(1)
+        wait_until(lambda: vacuums() > before, seconds=10)
+        wait_until(lambda: not Journal.objects.exists(), seconds=10)
+        settled = vacuums()
+        threading.Event().wait(0.3)
+        assert vacuums() <= settled + 1  # nothing was copied since
+
+
+def vacuums() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'audit_journal'")
+        return int(cursor.fetchone()[0])

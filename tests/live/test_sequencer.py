@@ -1,0 +1,54 @@
+"""The sequencer runs in the server, and alone."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.environment import Servers
+from tests.live.conftest import new_database
+from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
+from tests.servers import die_with_parent
+from tests.waiting import wait_until
+
+WRITE = "from tests.audit.journals import write_row; write_row(3)"
+
+
+def is_copied(database: Database, entries: int) -> bool:
+    return database.count("audit_entry") == entries and database.count("audit_journal") == 0
+
+
+def test_the_server_copies_decisions_into_the_log(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(processes=2)
+    entries = server.database.count("audit_entry")
+    for number in (1, 2):
+        server.manage("shell", "-c", WRITE)
+        wait_until(lambda n=number: is_copied(server.database, entries + 3 * n), server.log_text, 10)  # type: ignore[misc]
+    assert "sequencer" not in server.log_text()
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_the_sequencer_runs_alone_and_stops_on_a_signal(
+    stop: signal.Signals, live_store: str, databases: Databases, servers: Servers, tmp_path: Path
+) -> None:
+    database = new_database(live_store, databases, servers)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "agentgate.sequencer"],
+            cwd=ROOT,
+            env=full(database.environment),
+            stdout=output,
+            stderr=output,
+            preexec_fn=die_with_parent,
+        )
+    manage(database.environment, "shell", "-c", WRITE)
+    wait_until(lambda: is_copied(database, 3), log.read_text, 30)
+
+    process.send_signal(stop)
+
+    assert process.wait(10) == 0
+    assert "The sequencer is running." in log.read_text()
