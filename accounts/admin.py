@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import deactivate_user, reactivate_user
 from core.actor import Actor
+from core.admin_lists import EMAIL, CreatedFilter
 from core.administration import ReadOnlyAdmin, counted, is_superuser, reasoned_action
 
 
@@ -44,9 +45,8 @@ class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
     list_display = ["email", "name", "is_active", "is_staff", "created_at", "last_login"]
-    list_filter = ["is_active", "is_staff", "is_superuser"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "email", "name"]
+    list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
+    searches = {"usr": "id", EMAIL: "email"}
     readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
@@ -79,9 +79,8 @@ class SessionTokenAdmin(ReadOnlyAdmin):
     owners = ["user"]
     list_display = ["id", "user", "user_agent", "created_at", "expires_at"]
     list_select_related = ["user"]
-    list_filter = ["expires_at"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "=user__id", "user__email"]
+    list_filter = [CreatedFilter]
+    searches = {"ses": "id", "usr": "user", EMAIL: "user__email"}
     fields = ["id", "user", "user_agent", "created_at", "expires_at"]
 
 
@@ -90,6 +89,5 @@ class KnownAddressAdmin(ReadOnlyAdmin):
     owners = ["user"]
     list_display = ["user", "last_seen_at"]
     list_select_related = ["user"]
-    date_hierarchy = "last_seen_at"
-    search_fields = ["=user__id", "user__email"]
+    searches = {"usr": "user", EMAIL: "user__email"}
     fields = ["user", "last_seen_at"]

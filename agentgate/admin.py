@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.http import HttpRequest
 
+from core.admin_lists import EMAIL
 from core.administration import ReadOnlyAdmin, is_superuser
 from core.guarded_admin import GuardedAdmin
 
@@ -20,7 +21,7 @@ class EmailAddressAdmin(ReadOnlyAdmin):
     list_display = ["email", "user", "primary", "verified"]
     list_select_related = ["user"]
     list_filter = ["verified"]
-    search_fields = ["email", "=user__id"]
+    searches = {EMAIL: "email", "usr": "user"}
     actions = None
 
 

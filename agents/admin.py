@@ -12,6 +12,7 @@ from accounts.models import User
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from core.actor import Actor
+from core.admin_lists import TEXT, URL, CreatedFilter
 from core.administration import (
     ReadOnlyAdmin,
     administrator,
@@ -52,9 +53,9 @@ class AgentAdmin(ReadOnlyAdmin):
         "client_type",
         "require_pkce",
         "registration_source",
+        CreatedFilter,
     ]
-    date_hierarchy = "created"
-    search_fields = ["=id", "=client_id", "name", "=organization__id", "organization__name"]
+    searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization", TEXT: "name__iexact"}
     actions = [stop, lift_stop]
     readonly_fields = [
         "id",
@@ -101,7 +102,6 @@ class ClientSecretAdmin(ReadOnlyAdmin):
     owners = ["agent__organization__developers__user"]
     list_display = ["__str__", "agent", "created_at", "expires_at"]
     list_select_related = ["agent"]
-    list_filter = [("expires_at", admin.EmptyFieldListFilter)]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "=agent__id", "=agent__client_id", "agent__name"]
+    list_filter = [("expires_at", admin.EmptyFieldListFilter), CreatedFilter]
+    searches = {"sec": "id", "agt": "agent", "agc": "agent__client_id", URL: "agent__client_id"}
     fields = ["id", "agent", "last_four", "created_at", "expires_at"]

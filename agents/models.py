@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from django.db import models
+from django.db.models.functions import Upper
 from oauth2_provider.models import AbstractApplication
 
 from agents.stops import AgentStatus, Stopper, find_stopper
@@ -65,6 +66,7 @@ class Agent(AbstractApplication):
     class Meta:
         ordering = ["-id"]
         indexes = [
+            models.Index(Upper("name"), name="agents_name_idx"),  # for searches in the admin site
             models.Index(
                 fields=["created"], condition=~models.Q(registration_source="manual"), name="agents_stock_created_idx"
             ),

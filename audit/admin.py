@@ -7,8 +7,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from audit.events import Event, Outcome
 from audit.models import Entry, PersonalData
 from audit.sequencer import catch_up
+from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 
 
@@ -35,9 +37,9 @@ def _from_body(name: str, *, description: str) -> Any:
 class EntryAdmin(EvidenceAdmin):
     list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
-    list_filter = ["outcome", "timestamp", "event"]  # A date hierarchy would read the whole log for every page.
-    search_fields = ["=id", "=concerns__organization_id", "=user_id", "=agent_id", "=consent_id"]
-    search_help_text = "The full ID of an entry, organization, user, agent or consent."
+    list_filter = [("outcome", one_of(Outcome)), CreatedFilter, ("event", one_of(Event))]
+    searches = {"log": "id", "org": "concerns__organization_id", "usr": "user_id", "agt": "agent_id"}
+    searches |= {"cns": "consent_id"}
     readonly_fields = [
         "actor",
         "reason",

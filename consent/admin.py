@@ -7,11 +7,12 @@ from django.utils.safestring import SafeString
 from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core.actor import Actor
+from core.admin_lists import EMAIL, CreatedFilter
 from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, reasoned_action
 
 # django-oauth-toolkit's models name the agent an application.
 OWNERS = ["user", "application__organization__developers__user"]
-SEARCHED = ["=user__id", "=user__email", "=application__id", "=application__client_id", "application__name"]
+SEARCHES = {"usr": "user", EMAIL: "user__email", "agt": "application", "agc": "application__client_id"}
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
@@ -36,9 +37,9 @@ class ConsentAdmin(ReadOnlyAdmin):
     owners = ["user", "organization__developers__user"]
     list_display = ["id", "agent", "user", "status", "created_at", "decided_at", "expires_at"]
     list_select_related = ["agent", "user"]
-    list_filter = ["status"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "=user__id", "=user__email", "=agent__id", "=agent__client_id", "agent__name"]
+    list_filter = ["status", CreatedFilter]
+    searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
+    searches |= {"org": "organization"}
     actions = [revoke]
     readonly_fields = ["families", "shown"]
     fieldsets = [
@@ -85,8 +86,6 @@ class ConsentAdmin(ReadOnlyAdmin):
 
 
 class TokenAdmin(ReadOnlyAdmin):
-    """Without a date hierarchy, which would read the whole table for every page."""
-
     owners = OWNERS
     list_select_related = ["application", "user"]
 
@@ -95,8 +94,8 @@ class AuthorizationCodeAdmin(TokenAdmin):
     """Registered by django-oauth-toolkit, through `GRANT_ADMIN_CLASS`."""
 
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created"]
-    search_fields = ["=id", "=consent__id", *SEARCHED]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), CreatedFilter]
+    searches = {"cod": "id", "cns": "consent", **SEARCHES}
     fields = [
         "id",
         "application",

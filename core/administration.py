@@ -1,7 +1,7 @@
 """Base classes for the admin pages. Every change goes through a service, with a reason and the administrator."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,12 +16,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from core.actor import Actor
+from core.admin_lists import BoundedPaginator, describe_searches, find_lookup
 from core.errors import DomainError
 from core.guarded_admin import GuardedAdmin
 from core.http import visitor
 from core.text import escape_invisible, plain_text
 
 MAX_REASON_LENGTH = 300
+# Each row is changed in a transaction of its own, a thousand in about ten seconds.
+MAX_ROWS = 1000
 
 type Rows = QuerySet[Any]
 type Act = Callable[[Actor, Any, str], bool]
@@ -33,12 +36,37 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     Changes are actions, available with Django's change permission for the model. Only superusers may act on rows
     that belong to superusers. `owners` are the lookups from a row to the users that it belongs to.
+
+    Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
+    can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
+    any other text is.
     """
 
     owners: Sequence[str] = ()
-    show_full_result_count = False
+    searches: Mapping[str, str] = {}
+    searched_text = "name"
+    paginator = BoundedPaginator
+    sortable_by = ()
     list_per_page = 50
     view_on_site = False
+
+    @property
+    def search_help_text(self) -> str:  # type: ignore[override]  # an attribute in the base class
+        return describe_searches(self.searches, self.searched_text)
+
+    def get_search_fields(self, request: HttpRequest) -> list[str]:
+        return list(self.searches.values())
+
+    def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
+        """Return the rows with exactly this id, address or name. Explain what can be searched for if it is neither."""
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        lookup = find_lookup(self.searches, text)
+        if lookup is None:
+            messages.warning(request, f"Nothing was searched. Enter: {self.search_help_text}")
+            return queryset.none(), False
+        return queryset.filter(**lookup), False
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -100,6 +128,9 @@ def reasoned_action(description: str, *, impact: Impact) -> Callable[[Act], Any]
 
     def decorate(act: Act) -> Any:
         def action(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Rows) -> TemplateResponse | None:
+            if rows[: MAX_ROWS + 1].count() > MAX_ROWS:
+                messages.error(request, f"Select at most {MAX_ROWS:,} rows at a time.")
+                return None
             form = ReasonForm(request.POST if "confirmed" in request.POST else None)
             if not form.is_valid():
                 return _ask(

@@ -16,11 +16,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 FILTER_LOOKUPS = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
-DATE_LOOKUPS = ("__year", "__month", "__day")
 
 
 class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
-    """Lists that filter only by `list_filter`, `date_hierarchy` and the ids of related rows."""
+    """Lists that filter only by `list_filter` and the ids of related rows, without counts that read whole tables."""
+
+    show_facets = admin.ShowFacets.NEVER
+    show_full_result_count = False
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Return whether the list may be filtered by this lookup. If not, Django responds with 400."""
@@ -51,10 +53,11 @@ class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
 
     def _offered_lookups(self, request: HttpRequest) -> Iterator[str]:
         for spec in self.get_list_filter(request):
-            name = spec if isinstance(spec, str) else spec[0] if isinstance(spec, tuple) else ""
-            yield from (f"{name}{lookup}" for lookup in FILTER_LOOKUPS if name)
-        if self.date_hierarchy:
-            yield from (f"{self.date_hierarchy}{lookup}" for lookup in DATE_LOOKUPS)
+            if isinstance(spec, str | tuple):
+                name = spec if isinstance(spec, str) else spec[0]
+                yield from (f"{name}{lookup}" for lookup in FILTER_LOOKUPS)
+            elif isinstance(spec, type) and issubclass(spec, admin.SimpleListFilter):
+                yield str(spec.parameter_name)
         if self.opts.pk.name == "id":
             yield "id__exact"
         yield from (f"{field.name}__id__exact" for field in self.opts.fields if field.is_relation)
@@ -68,8 +71,8 @@ def _check_page(request: HttpRequest, changelist: ChangeList) -> None:
 
 
 def _check_order(request: HttpRequest, changelist: ChangeList) -> None:
-    """Raise `IncorrectLookupParameters` for a column that the list does not have."""
-    known = range(-len(changelist.list_display), len(changelist.list_display))
+    """Raise `IncorrectLookupParameters` for a column by which the list cannot be sorted."""
+    sortable = [number for number, name in enumerate(changelist.list_display) if name in (changelist.sortable_by or ())]
     columns = ".".join(request.GET.getlist(ORDER_VAR)).split(".")
-    if not all(int(column) in known for column in columns if column):
+    if not all(abs(int(column)) in sortable for column in columns if column):
         raise IncorrectLookupParameters

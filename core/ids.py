@@ -6,6 +6,7 @@ Ids are hexadecimal and sort by creation time in every collation, so an id can a
 import re
 import secrets
 import time
+from datetime import datetime
 from typing import Any
 
 import uuid_utils
@@ -29,6 +30,11 @@ def new_unguessable_id(prefix: str) -> str:
     """Return `<prefix>_`, 48 bits of milliseconds and 128 random bits, for ids that give access to an object."""
     milliseconds = time.time_ns() // 1_000_000
     return f"{prefix}_{milliseconds:012x}{secrets.token_hex(16)}"
+
+
+def lowest_id(prefix: str, moment: datetime) -> str:
+    """Return a text that sorts before the ids made at `moment` or later, and after all earlier ones."""
+    return f"{prefix}_{int(moment.timestamp() * 1000):012x}"
 
 
 class PrefixedIdField(ExactCharField):

@@ -7,6 +7,7 @@ from django.utils.safestring import SafeString
 
 from accounts.models import User
 from core.actor import Actor
+from core.admin_lists import EMAIL, TEXT, CreatedFilter
 from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
 from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
@@ -54,9 +55,9 @@ def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_v
 class OrganizationAdmin(ReadOnlyAdmin):
     owners = ["developers__user"]
     list_display = ["name", "id", "is_verified", "suspended_at", "created_at"]
-    list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter)]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "name"]
+    list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter), CreatedFilter]
+    searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
+    searches |= {TEXT: "name__iexact"}
     fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "created_at", "related_objects"]
     readonly_fields = ["related_objects"]
     actions = [suspend, reactivate, verify, unverify]
@@ -77,16 +78,15 @@ class DeveloperAdmin(ReadOnlyAdmin):
     owners = ["user", COLLEAGUES]
     list_display = ["user", "id", "organization", "created_at"]
     list_select_related = ["user", "organization"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "=user__id", "user__email", "=organization__id", "organization__name"]
+    list_filter = [CreatedFilter]
+    searches = {"dev": "id", "usr": "user", EMAIL: "user__email", "org": "organization"}
     fields = ["id", "user", "organization", "created_at"]
 
 
 class SecretAdmin(ReadOnlyAdmin):
     """Secrets. Only their last four characters are shown."""
 
-    list_filter = [("expires_at", admin.EmptyFieldListFilter)]
-    date_hierarchy = "created_at"
+    list_filter = [("expires_at", admin.EmptyFieldListFilter), CreatedFilter]
 
 
 @admin.register(ApiKey)
@@ -94,5 +94,6 @@ class ApiKeyAdmin(SecretAdmin):
     owners = ["developer__user", COLLEAGUES]
     list_display = ["__str__", "developer", "organization", "created_at", "expires_at"]
     list_select_related = ["developer__user", "organization"]
-    search_fields = ["=id", "=developer__id", "developer__user__email", "organization__name"]
+    searches = {"key": "id", "dev": "developer", "usr": "developer__user", EMAIL: "developer__user__email"}
+    searches |= {"org": "organization"}
     fields = ["id", "developer", "organization", "last_four", "created_at", "expires_at"]

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Upper
 
 from core.fields import RandomVersionField
 from core.ids import PrefixedIdField
@@ -23,6 +24,7 @@ class Organization(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(Upper("name"), name="organizations_name_idx")]  # for searches in the admin site
 
     def __str__(self) -> str:
         return str(self.name)

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest
 
+from core.admin_lists import CreatedFilter
 from core.administration import ReadOnlyAdmin, administrator, is_superuser
 from developers.models import Organization
 from policies.actions import require_known_actions
@@ -66,9 +67,8 @@ class PolicyAdmin(ReadOnlyAdmin):
     owners = ["organization__developers__user"]
     list_display = ["name", "id", "organization", "agent", "enabled", "rule_types", "updated_at"]
     list_select_related = ["organization", "agent"]
-    list_filter = ["enabled"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "name", "=organization__id", "organization__name", "=agent__id", "agent__name"]
+    list_filter = ["enabled", CreatedFilter]
+    searches = {"pol": "id", "org": "organization", "agt": "agent"}
     raw_id_fields = ["organization", "agent"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -1,5 +1,6 @@
 from django.contrib import admin
 
+from core.admin_lists import TEXT, URL, CreatedFilter
 from core.administration import ReadOnlyAdmin
 from developers.admin import COLLEAGUES, SecretAdmin
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
@@ -10,8 +11,8 @@ class ResourceServerAdmin(ReadOnlyAdmin):
     owners = [COLLEAGUES]
     list_display = ["name", "identifier", "organization", "created_at"]
     list_select_related = ["organization"]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "name", "identifier", "=organization__id", "organization__name"]
+    list_filter = [CreatedFilter]
+    searches = {"res": "id", URL: "identifier", "org": "organization"}
     fields = ["id", "name", "identifier", "organization", "scopes", "created_at", "updated_at"]
 
 
@@ -20,7 +21,7 @@ class ResourceServerSecretAdmin(SecretAdmin):
     owners = ["resource_server__organization__developers__user"]
     list_display = ["__str__", "resource_server", "created_at", "expires_at"]
     list_select_related = ["resource_server"]
-    search_fields = ["=id", "=resource_server__id", "resource_server__name"]
+    searches = {"rss": "id", "res": "resource_server", URL: "resource_server__identifier"}
     fields = ["id", "resource_server", "last_four", "created_at", "expires_at"]
 
 
@@ -30,7 +31,8 @@ class CustomScopeAdmin(ReadOnlyAdmin):
     list_display = ["id", "risk_level", "title", "organization"]
     list_select_related = ["organization"]
     list_filter = ["risk_level"]
-    search_fields = ["id", "title", "organization__name"]
+    searches = {TEXT: "id", "org": "organization"}
+    searched_text = "scope (tickets:read)"
     fields = ["id", "organization", "risk_level", "title", "description", "cannot"]
 
 
@@ -39,5 +41,6 @@ class ScopePrefixAdmin(ReadOnlyAdmin):
     owners = [COLLEAGUES]
     list_display = ["prefix", "organization"]
     list_select_related = ["organization"]
-    search_fields = ["prefix", "organization__name"]
+    searches = {TEXT: "prefix", "org": "organization"}
+    searched_text = "prefix"
     fields = ["prefix", "organization"]

@@ -9,8 +9,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
 
-from consent.admin import OWNERS, SEARCHED, TokenAdmin
+from consent.admin import OWNERS, SEARCHES, TokenAdmin
 from core.actor import Actor
+from core.admin_lists import TEXT, CreatedFilter
 from core.administration import ReadOnlyAdmin, counted, pretty, reasoned_action
 from tokens.keys import rotate_keys
 from tokens.models import SigningKey, TokenFamily
@@ -19,15 +20,15 @@ from tokens.services import revoke_family
 
 class AccessTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "scope", "created", "expires"]
-    list_filter = ["created", "expires"]
-    search_fields = ["=id", "=family__id", *SEARCHED]
+    list_filter = [CreatedFilter]
+    searches = {"tok": "id", "fam": "family", **SEARCHES}
     fields = ["id", "application", "user", "family", "scope", "resource", "created", "expires"]
 
 
 class RefreshTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), "created", "expires"]
-    search_fields = ["=id", "=family__id", *SEARCHED]
+    list_filter = [("consumed_at", admin.EmptyFieldListFilter), CreatedFilter]
+    searches = {"rft": "id", "fam": "family", **SEARCHES}
     fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
 
 
@@ -50,9 +51,8 @@ class TokenFamilyAdmin(ReadOnlyAdmin):
     owners = OWNERS
     list_display = ["id", "application", "user", "created_at", "revoked_at", "expires_at"]
     list_select_related = ["application", "user"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter)]
-    date_hierarchy = "created_at"
-    search_fields = ["=id", "=consent__id", *SEARCHED]
+    list_filter = [("revoked_at", admin.EmptyFieldListFilter), CreatedFilter]
+    searches = {"fam": "id", "cns": "consent", **SEARCHES}
     fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at", "expires_at"]
     actions = [revoke]
 
@@ -73,8 +73,8 @@ def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:
 @admin.register(SigningKey)
 class SigningKeyAdmin(ReadOnlyAdmin):
     list_display = ["kid", "algorithm", "created_at", "activates_at", "retires_at"]
-    list_filter = ["algorithm"]
-    search_fields = ["=kid"]
+    searches = {TEXT: "kid"}
+    searched_text = "key ID"
     fields = ["kid", "algorithm", "public_key", "created_at", "activates_at", "retires_at"]
     readonly_fields = ["public_key"]
     actions = [rotate]

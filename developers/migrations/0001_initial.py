@@ -1,4 +1,5 @@
 import django.db.models.deletion
+import django.db.models.functions.text
 from django.conf import settings
 from django.db import migrations, models
 
@@ -31,6 +32,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
+                "indexes": [models.Index(django.db.models.functions.text.Upper("name"), name="organizations_name_idx")],
             },
         ),
         migrations.CreateModel(

@@ -48,17 +48,6 @@ MALFORMED_QUERIES = [
 ]
 MALFORMED_VALUES = ["garbage", "%00", "", "9" * 30, "2026-13-45", "%F0%9F"]
 MALFORMED_IDS = ["_00", "%00", "9" * 300, "x", "_", "_5F_00", "None", "..", "%20", "%F0%9F%98%80", "-1", "0"]
-DATE_PARTS = [
-    ("9999", "12", "31"),
-    ("9999", None, None),
-    ("0", None, None),
-    ("2026", "13", "1"),
-    ("2026", "2", "30"),
-    ("1", "1", "1"),
-    ("-5", None, None),
-    ("x", None, None),
-    ("9" * 30, None, None),
-]
 
 
 def secret_paths(model: type[Model], hops: int = 2) -> Iterator[str]:
@@ -136,13 +125,10 @@ def test_a_malformed_query_of_a_list_is_not_a_server_error(model: type[Model], s
     model_admin = admin.site._registry[model]
     queries = list(MALFORMED_QUERIES)
     for spec in model_admin.list_filter:
-        name = spec if isinstance(spec, str) else spec[0]
+        name = spec if isinstance(spec, str) else spec.parameter_name if isinstance(spec, type) else spec[0]
         queries += [
-            f"{name}{lookup}={value}" for lookup in ("__exact", "__gte", "__isempty") for value in MALFORMED_VALUES
+            f"{name}{lookup}={value}" for lookup in ("", "__exact", "__gte", "__isempty") for value in MALFORMED_VALUES
         ]
-    for year, month, day in DATE_PARTS if model_admin.date_hierarchy else ():
-        parts = {"year": year, "month": month, "day": day}
-        queries.append("&".join(f"{model_admin.date_hierarchy}__{k}={v}" for k, v in parts.items() if v is not None))
 
     answers = {query: site.get(f"{list_url(model)}?{query}").status_code for query in queries}
 

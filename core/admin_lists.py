@@ -1,0 +1,103 @@
+"""What an admin list may ask of a big table: searches, filters and counts that an index answers.
+
+Django's own search compares `UPPER(column)` with a part of the text in every row, across joins, and counts all results.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from copy import copy
+from datetime import timedelta
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from core import clock
+from core.ids import lowest_id
+
+MAX_COUNT = 10_000
+
+# The kinds of text in a search, other than the prefix of an id.
+EMAIL, URL, TEXT = "@", "://", ""
+ID = re.compile(r"([a-z]{3})_[A-Za-z0-9_-]+")
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only in the stubs
+    """Count at most `MAX_COUNT` rows. Rows beyond them have no page, and are found by a search or a filter."""
+
+    @cached_property
+    def found(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by()[: MAX_COUNT + 1].count())
+
+    @property
+    def count(self) -> int:
+        return min(self.found, MAX_COUNT)
+
+    @property
+    def count_in_words(self) -> str:
+        return f"{self.count:,}{'+' if self.found > MAX_COUNT else ''}"
+
+
+def find_lookup(searches: Mapping[str, str], text: str) -> dict[str, str] | None:
+    """Return the lookup for the text of a search, or None if it is of no kind in `searches`.
+
+    `searches` has a lookup for each prefix of an id ("agt"), `EMAIL`, `URL` and `TEXT`, which is any other text.
+    """
+    kind = _kind_of(text)
+    if kind in searches:
+        return {searches[kind]: text.lower() if kind == EMAIL else text}
+    return {searches[TEXT]: text} if TEXT in searches else None
+
+
+def describe_searches(searches: Mapping[str, str], text: str = "name") -> str:
+    """Return what can be searched for, in words. `text` is what `TEXT` stands for."""
+    words = {EMAIL: "email address", URL: "URL", TEXT: text}
+    ids = ", ".join(f"{kind}_…" for kind in searches if kind not in words)
+    others = [words[kind] for kind in searches if kind in words]
+    return f"A whole {' or '.join([*([f'ID ({ids})'] if ids else []), *others])}."
+
+
+def one_of(values: Iterable[str]) -> type[admin.FieldListFilter]:
+    """Return a filter by these values. Without it, Django asks the database which values occur."""
+    choices = [(str(value), str(value)) for value in values]
+
+    class OneOf(admin.ChoicesFieldListFilter):
+        def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:
+            field = copy(field)
+            field.choices = choices
+            super().__init__(field, *args, **kwargs)
+
+    return OneOf
+
+
+class CreatedFilter(admin.SimpleListFilter):
+    """The rows of the last days. Ids begin with the time, so the primary key's index finds them."""
+
+    title = "age"
+    parameter_name = "days"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        days = self.value()
+        if days is None:
+            return None
+        if days not in dict(self.lookup_choices):
+            raise IncorrectLookupParameters
+        prefix: Any = queryset.model._meta.pk
+        return queryset.filter(pk__gte=lowest_id(prefix.prefix, clock.now() - timedelta(days=int(days))))
+
+
+def _kind_of(text: str) -> str:
+    if URL in text:
+        return URL
+    if EMAIL in text:
+        return EMAIL
+    found = ID.fullmatch(text)
+    return found[1] if found else TEXT
