@@ -6,7 +6,7 @@ Entries refer to users, agents and consents by id, never by foreign key, so dele
 import json
 from typing import Any
 
-from django.db import models
+from django.db import models, transaction
 
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
@@ -143,12 +143,26 @@ class Journal(InsertOnly):
         return str(self.id)
 
 
+class PersonalDataQuerySet(models.QuerySet[Any]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Erase the rows. Data that is still in the journal is copied first, so that it cannot come back later."""
+        from audit.sequencer import catch_up  # imports this module
+
+        with transaction.atomic():
+            catch_up()
+            return super().delete()
+
+    delete.queryset_only = True  # type: ignore[attr-defined]  # the manager must not erase everything
+
+
 class PersonalData(models.Model):
     """IP addresses, user agents, resources. They can be erased, because entries contain only SHA-256(salt ‖ data)."""
 
     entry_id = ExactCharField(max_length=64, primary_key=True)
     salt = models.BinaryField(max_length=32)
     data = models.TextField()
+
+    objects = PersonalDataQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "personal data"

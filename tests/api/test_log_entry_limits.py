@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 from django.test import Client
 
-from audit.models import Entry, PersonalData
 from tests.api.conftest import Api, Json, expect, problem, verify
+from tests.log import log_entries, log_entry, personal_data
 
 NOT_ADDRESSES = [
     "1.2.3.4" + " " * 12_000,
@@ -25,7 +25,7 @@ def test_text_around_an_address_is_refused(tokens: Json, ip: str) -> None:
     body = {"token": tokens["accessToken"], "requiredScopes": ["email:read"], "context": {"ip": ip}}
     problem(Api().post("/tokens/verify", body), 400, "validation_failed", "context.ip")
     problem(Api().post("/tokens/verify/batch", {"requests": [body]}), 400, "validation_failed", "requests.0.context.ip")
-    assert not Entry.objects.filter(event="token.verify").exists()
+    assert not log_entries(event="token.verify").exists()
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_text_around_an_address_is_refused(tokens: Json, ip: str) -> None:
     [("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:203.0.113.7", "203.0.113.7"), ("203.0.113.7", "203.0.113.7")],
 )
 def test_an_address_is_stored_in_its_shortest_form(developer: Api, tokens: Json, said: str, kept: str) -> None:
-    personal = PersonalData.objects.get(pk=verify(tokens["accessToken"], context={"ip": said})["auditId"]).content
+    personal = personal_data(verify(tokens["accessToken"], context={"ip": said})["auditId"]).content
     assert (personal["ip"], personal["context"]) == (kept, {"ip": kept})
     assert expect(200, developer.get("/audit?limit=1"))["items"][0]["ip"] == kept
 
@@ -44,7 +44,7 @@ def test_the_zone_of_a_forwarded_address_is_not_stored(tokens: Json, settings: A
     settings.TRUSTED_PROXIES = (ip_network("127.0.0.0/8"),)
     headers = {"Authorization": f"Bearer {tokens['accessToken']}", "X-Forwarded-For": "fe80::1%" + "a" * 5000}
     answer = Client().get("/api/v1/forward-auth?scopes=email:read", headers=headers)
-    personal = PersonalData.objects.get(pk=answer["X-AgentGate-Decision"]).content
+    personal = personal_data(answer["X-AgentGate-Decision"]).content
     assert (personal["ip"], personal["context"]) == ("fe80::1", {"ip": "fe80::1"})
 
 
@@ -56,14 +56,14 @@ def test_an_impossible_scope_id_is_refused(tokens: Json, scope: str) -> None:
     problem(Api().post("/tokens/verify", question), 400, "validation_failed", "requiredScopes.1")
     batch = {"requests": [question]}
     problem(Api().post("/tokens/verify/batch", batch), 400, "validation_failed", "requests.0.requiredScopes.1")
-    assert not Entry.objects.filter(event="token.verify").exists()
+    assert not log_entries(event="token.verify").exists()
 
 
 @pytest.mark.parametrize("scopes", ["email:read email", "x" * 193, "email:read EMAIL:SEND"])
 def test_an_impossible_scope_id_is_refused_by_forward_auth(tokens: Json, scopes: str) -> None:
     caller = Api(Authorization=f"Bearer {tokens['accessToken']}")
     problem(caller.get(f"/forward-auth?{urlencode({'scopes': scopes})}"), 400, "validation_failed", "scopes")
-    assert not Entry.objects.filter(event="token.verify").exists()
+    assert not log_entries(event="token.verify").exists()
 
 
 def test_an_undefined_scope_is_not_granted(tokens: Json) -> None:
@@ -83,11 +83,11 @@ def test_the_longest_request_leaves_a_small_entry(tokens: Json) -> None:
     question = {"action": "\U0001f600" * 200, "resource": "\U0001f600" * 2000, "context": {"text": "x" * 16_000}}
     decision = verify(tokens["accessToken"], *scopes, **question)
     assert decision["missingScopes"] == scopes
-    entry = Entry.objects.get(pk=decision["auditId"])
+    entry = log_entry(decision["auditId"])
     assert entry.content["scopes"] == scopes
     assert entry.content["metadata"]["missingScopes"] == scopes[:10]
     assert len(entry.body.encode()) < 14_000
-    assert len(PersonalData.objects.get(pk=entry.pk).data.encode()) < 14_000
+    assert len(personal_data(entry.pk).data.encode()) < 14_000
 
 
 def test_the_document_describes_scope_ids(anonymous: Api) -> None:

@@ -4,13 +4,13 @@ import hashlib
 import json
 from typing import Any
 
-from audit.models import PersonalData
 from tests.api.conftest import Api, Json, expect, verify
+from tests.log import personal_data
 
 
 def logged(tokens: Json, context: Json) -> Any:
     audit_id = verify(tokens["accessToken"], context=context)["auditId"]
-    return PersonalData.objects.get(pk=audit_id).content["context"]
+    return personal_data(audit_id).content["context"]
 
 
 def canonical(context: Json) -> bytes:
@@ -44,7 +44,7 @@ def test_the_beginning_is_cut_between_characters(tokens: Json) -> None:
 
 def test_the_longest_context_leaves_a_small_entry(tokens: Json) -> None:
     audit_id = verify(tokens["accessToken"], context={"text": "x" * 16_000})["auditId"]
-    assert len(PersonalData.objects.get(pk=audit_id).data) < 3000
+    assert len(personal_data(audit_id).data) < 3000
 
 
 def test_rules_see_the_whole_context(developer: Api, tokens: Json) -> None:

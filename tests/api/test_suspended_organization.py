@@ -11,7 +11,6 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from api.v1.urls import urlpatterns as endpoints
-from audit.models import Entry
 from core.actor import SYSTEM
 from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization
@@ -31,6 +30,7 @@ from tests.api.conftest import (
     tokens_for,
     verify,
 )
+from tests.log import log_entries, log_entry
 from web.urls import urlpatterns as pages
 
 REASON = "Fraud reports."
@@ -133,7 +133,7 @@ def with_ids(path: str, agent: Json, policy: Json, server: Json) -> str:
 
 def contents() -> list[Any]:
     models = (Organization, Developer, Agent, Policy, ResourceServer, ApiKey)
-    return [list(model.objects.order_by("pk").values()) for model in models] + [Entry.objects.count()]
+    return [list(model.objects.order_by("pk").values()) for model in models] + [log_entries().count()]
 
 
 def basic(server: Json) -> str:
@@ -243,13 +243,13 @@ def test_every_decision_for_its_service_is_denied_and_logged_once(
     question = {"token": token, "requiredScopes": ["email:read"]}
     assert expect(200, service.post("/tokens/verify", question))["allowed"] is True
     suspend()
-    logged = Entry.objects.count()
+    logged = log_entries().count()
 
     decision = expect(200, service.post("/tokens/verify", question))
 
     assert (decision["allowed"], decision["reason"]) == (False, "service_suspended")
-    assert Entry.objects.count() == logged + 1
-    assert Entry.objects.get(pk=decision["auditId"]).content["reason"] == "service_suspended"
+    assert log_entries().count() == logged + 1
+    assert log_entry(decision["auditId"]).content["reason"] == "service_suspended"
     batch = expect(200, service.post("/tokens/verify/batch", {"requests": [question, question]}))
     assert [each["reason"] for each in batch["decisions"]] == ["service_suspended"] * 2
 

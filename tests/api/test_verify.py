@@ -7,9 +7,9 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from audit.models import Entry
 from tests.api.conftest import Api, Json, expect, problem, tokens_for, verify
 from tests.api.test_tokens import basic
+from tests.log import log_entries
 
 KNOWN = {"allowed", "userId", "agentId", "consentId", "grantedScopes", "expiresAt", "auditId"}
 ASK = {"token": "x", "requiredScopes": ["email:read"]}
@@ -22,7 +22,7 @@ def test_an_allowed_decision_says_who_acts_for_whom(tokens: Json, agent: Json, a
     assert (decision["userId"], decision["agentId"]) == (ada.id, agent["id"])
     assert decision["consentId"] == tokens["consentId"]
     assert decision["expiresAt"].endswith("Z")
-    assert Entry.objects.filter(id=decision["auditId"]).count() == 1
+    assert log_entries(id=decision["auditId"]).count() == 1
 
 
 def test_missing_scopes_are_listed(tokens: Json) -> None:
@@ -39,7 +39,7 @@ def test_an_expired_token_has_its_own_reason(tokens: Json) -> None:
 @pytest.mark.parametrize("token", ["x", "a.b.c", "\u0000", "é", "e" * 1_000_000, "." * 1_000_000])
 def test_foreign_tokens_get_a_uniform_decision_and_are_not_logged(anonymous: Api, token: str) -> None:
     assert verify(token) == {"allowed": False, "reason": "invalid_token"}
-    assert not Entry.objects.filter(event="token.verify").exists()
+    assert not log_entries(event="token.verify").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from accounts.services import deactivate_user
 from agents.models import Agent
 from agents.services import update_agent
 from audit.events import Event
-from audit.models import Entry, PersonalData
+from audit.models import Entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
@@ -23,6 +23,7 @@ from decisions.services import decide
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
+from tests.log import log_entries, personal_data
 from tests.world import ANONYMOUS, Grant, make_grant
 from tokens.models import AccessToken
 from tokens.services import revoke_token
@@ -44,7 +45,7 @@ def ask(grant: Grant, *scopes: str, **fields: Any) -> Decision:
 
 
 def entries() -> list[Entry]:
-    return list(Entry.objects.filter(event=Event.TOKEN_VERIFY))
+    return list(log_entries(event=Event.TOKEN_VERIFY))
 
 
 def test_a_live_token_with_the_scope_is_allowed_and_logged(grant: Grant) -> None:
@@ -56,7 +57,7 @@ def test_a_live_token_with_the_scope_is_allowed_and_logged(grant: Grant) -> None
     (entry,) = entries()
     assert entry.id == decision.audit_id
     assert (entry.outcome, entry.agent_id, entry.user_id) == ("allowed", grant.agent.id, grant.user.id)
-    assert PersonalData.objects.get(pk=entry.id).content["resource"] == "inbox"
+    assert personal_data(entry.id).content["resource"] == "inbox"
 
 
 def test_tokens_that_we_did_not_sign_get_the_same_answer_and_are_not_logged(django_assert_num_queries: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 from audit.models import Entry
 from demo import people
 from demo.history import make_history
+from tests.log import log_entries
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +16,7 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, db: None) -> No
 
 
 def denials() -> list[Entry]:
-    return list(Entry.objects.filter(event="token.verify", outcome="denied"))
+    return list(log_entries(event="token.verify", outcome="denied"))
 
 
 def test_rules_of_each_type_have_denied_requests() -> None:
@@ -28,7 +29,7 @@ def test_rules_of_each_type_have_denied_requests() -> None:
 def test_consents_were_approved_denied_and_revoked_and_an_agent_was_stopped() -> None:
     make_history()
 
-    events = set(Entry.objects.values_list("event", flat=True))
+    events = set(log_entries().values_list("event", flat=True))
     reasons = {entry.content["reason"] for entry in denials()}
     assert {"consent.approved", "consent.denied", "consent.revoked", "agent.stopped", "token.replayed"} <= events
     assert {"insufficient_scope", "consent_revoked", "agent_suspended", "token_revoked"} <= reasons
@@ -36,10 +37,10 @@ def test_consents_were_approved_denied_and_revoked_and_an_agent_was_stopped() ->
 
 def test_a_second_start_adds_nothing() -> None:
     first = make_history()
-    logged = Entry.objects.count()
+    logged = log_entries().count()
 
     assert make_history() == first
-    assert Entry.objects.count() == logged
+    assert log_entries().count() == logged
 
 
 def test_credentials_are_stored_in_a_private_file() -> None:

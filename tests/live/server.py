@@ -16,6 +16,7 @@ import psutil
 import psycopg
 
 from tests.servers import Postgres, Valkey, die_with_parent, free_port
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
@@ -46,6 +47,11 @@ class Database:
 
     def count(self, table: str, where: str = "1=1") -> int:
         return int(self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
+
+    def count_entries(self) -> int:
+        """Return the number of entries in the log, once the server has copied all decisions into it."""
+        wait_until(lambda: self.count("audit_journal") == 0, seconds=10)
+        return self.count("audit_entry")
 
 
 def manage(environment: dict[str, str], *arguments: str) -> str:

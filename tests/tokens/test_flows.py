@@ -18,6 +18,7 @@ from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.constants import CHALLENGE, VERIFIER
+from tests.log import log_entries
 from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_agent, make_developer, make_grant, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
@@ -54,7 +55,7 @@ def test_no_secret_is_stored_or_shown() -> None:
     rows += [*AccessToken.objects.values_list(), *TokenFamily.objects.values_list()]
     for secret in (grant.code, grant.refresh_token, grant.access_token):
         assert secret not in repr(rows)
-        assert secret not in "".join(Entry.objects.values_list("body", flat=True))
+        assert secret not in "".join(log_entries().values_list("body", flat=True))
 
 
 def test_a_replayed_code_ends_what_it_issued() -> None:
