@@ -149,7 +149,7 @@ def test_a_list_reads_no_whole_table(model: type[Model], site: Client, world: Wo
     """Neither distinct values for a filter, nor the first and last date, nor facets, nor all rows to count."""
     with CaptureQueriesContext(connection) as queries:
         assert site.get(list_url(model), {"_facets": "True"}).status_code == 200
-    sent = [one["sql"] for one in queries.captured_queries]
+    sent = [one["sql"] for one in queries.captured_queries if f'"{model._meta.db_table}"' in one["sql"]]
     assert not [sql for sql in sent if re.search(r"DISTINCT|(MIN|MAX|SUM)\(", sql)]
     (count,) = [sql for sql in sent if "COUNT(" in sql]
     assert "LIMIT" in count or model is Group
