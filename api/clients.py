@@ -1,4 +1,4 @@
-"""Credentials of agents and resource servers: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
+"""Credentials of agents: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
 
 from rest_framework.request import Request
 
@@ -10,8 +10,6 @@ from api.v1.schemas.tokens import ClientBody
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
 from core.http import read_basic
-from resources.models import ResourceServer
-from resources.services import authenticate_resource_server
 
 
 class DuplicateClientCredentials(DomainError):
@@ -47,21 +45,10 @@ def has_client_secret(request: Request, body: ClientBody) -> bool:
     return "Authorization" in request.headers or body.client_secret is not None
 
 
-def resource_server_of(request: Request, actor: Actor, header: str = "Authorization") -> ResourceServer | None:
-    """Return the resource server authenticated by HTTP Basic in `header`, or None if the header is missing.
-
-    Raises `NotAuthenticated` or `Throttled`.
-    """
-    basic = read_basic(request, header)
-    if basic is None:
-        return None
-    return authenticate_resource_server(actor=actor, server_id=basic.name, secret=basic.secret)
-
-
 def _sent_credentials(request: Request, body: ClientBody) -> tuple[str, str | None]:
     """Return the client id, or "", and the client secret, or None."""
     try:
-        basic = read_basic(request)
+        basic = read_basic(request.headers)
     except NotAuthenticated as error:
         raise InvalidClient(error.detail) from error
     if basic is None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
-from django.http import QueryDict
+from django.http import HttpResponse, QueryDict
 from pydantic import BaseModel
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
@@ -79,7 +79,7 @@ class Endpoint(APIView):
         """Return the parameters from which an operation's query is read."""
         return self.request.query_params
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return Response(status=204)
 
     def answer_once(

@@ -6,13 +6,15 @@ from functools import wraps
 from inspect import get_annotations
 from typing import Any
 
-from django.http import QueryDict
+from django.http import HttpResponse, QueryDict
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from core.errors import DomainError, FieldError, Invalid
+from core.http import django_response
 from core.idempotency import Answer
+from core.messages import Reply
 from core.text import echo
 from core.validation import parse
 
@@ -43,12 +45,12 @@ class operation:  # noqa: N801  it is a decorator
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)
 
-    def __call__(self, handler: Callable[..., Any]) -> Callable[..., Response]:
+    def __call__(self, handler: Callable[..., Any]) -> Callable[..., HttpResponse]:
         types = get_annotations(handler)
         self.body, self.query = types.get("body"), types.get("query")
 
         @wraps(handler)
-        def handle(view: Any, request: Request, **ids: str) -> Response:
+        def handle(view: Any, request: Request, **ids: str) -> HttpResponse:
             view.operation = self
             return self.respond(handler(view, **ids, **self.read(view)))
 
@@ -64,10 +66,12 @@ class operation:  # noqa: N801  it is a decorator
             given["query"] = read_query(self.query, view.query_parameters())
         return given
 
-    def respond(self, result: Any) -> Response:
-        """Return the response for a handler's result: a model, None, an `Answer`, or a complete `Response`."""
-        if isinstance(result, Response):
+    def respond(self, result: Any) -> HttpResponse:
+        """Return the response for a handler's result: a model, None, an `Answer`, a `Reply`, or a `Response`."""
+        if isinstance(result, HttpResponse):
             return result
+        if isinstance(result, Reply):
+            return django_response(result)
         answer = result if isinstance(result, Answer) else self.serialize(result)
         return Response(answer.body, status=answer.status)
 

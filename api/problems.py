@@ -1,6 +1,5 @@
 """Problem details for every error (RFC 9457). The cause of an internal error is logged, never sent."""
 
-import json
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Request
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, UnreadablePostError
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
@@ -100,13 +100,18 @@ def _describe(error: DomainError, request_id: str) -> dict[str, Any]:
     return problem
 
 
-def problem_reply(error: DomainError, request_id: str) -> Reply:
+def render_problem(error: DomainError, request_id: str) -> Reply:
     """Return the problem details as a reply, for requests that Django does not see."""
-    body = json.dumps(_describe(error, request_id)).encode()
-    headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), ("X-Request-Id", request_id)]
+    headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
     if error.retry_after is not None:
         headers.append(("Retry-After", str(error.retry_after)))
-    return Reply(error.status, headers, body)
+    return Reply(error.status, headers, JSONRenderer().render(_describe(error, request_id)))
+
+
+def problem_reply(error: DomainError, request_id: str) -> Reply:
+    """Return the problem details with the request's id, for requests that the front refuses."""
+    reply = render_problem(error, request_id)
+    return Reply(reply.status, [*reply.headers, ("X-Request-Id", request_id)], reply.body)
 
 
 def type_uri(code: str) -> str:

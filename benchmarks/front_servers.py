@@ -31,7 +31,7 @@ class Hot:
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
 
-    def answer(self, request: Any, done: Any) -> bool:
+    def answer(self, request: Any, done: Any, leave: Any) -> bool:
         if self._is_on:
             done(self._reply)
         return self._is_on

@@ -1,15 +1,16 @@
 """Helpers shared by all HTTP surfaces: the visitor, HTTP Basic, redirects and pagination."""
 
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from core.actor import Actor
 from core.errors import NotAuthenticated
+from core.messages import Reply
 from core.text import plain_text
 
 BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
@@ -37,13 +38,13 @@ class BasicCredential:
         return f"BasicCredential({self.name!r})"
 
 
-def read_basic(request: Any, header: str = "Authorization") -> BasicCredential | None:
-    """Return the HTTP Basic credential in `header`, or None if the header is missing.
+def read_basic(headers: Mapping[str, str], header: str = "authorization") -> BasicCredential | None:
+    """Return the HTTP Basic credential in `header`, in lower case, or None if the header is missing.
 
     Both halves are form-encoded (RFC 7617, RFC 6749 section 2.3.1). Raises `NotAuthenticated` for another scheme or
     an unreadable credential.
     """
-    value = request.headers.get(header)
+    value = headers.get(header)
     if value is None:
         return None
     scheme, _, encoded = value.partition(" ")
@@ -57,6 +58,15 @@ def read_basic(request: Any, header: str = "Authorization") -> BasicCredential |
     if not (name and colon) or any(letter < " " for letter in name + secret):
         raise NotAuthenticated("Use HTTP Basic with an ID and a secret.")
     return BasicCredential(name, secret)
+
+
+def django_response(reply: Reply) -> HttpResponse:
+    """Return Django's response for a reply that does not depend on Django."""
+    response = HttpResponse(reply.body, status=reply.status)
+    del response["Content-Type"]
+    for name, value in reply.headers:
+        response[name] = value
+    return response
 
 
 class SeeOther(HttpResponseRedirect):

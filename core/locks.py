@@ -20,16 +20,8 @@ class Busy(Exception):
     """Another process holds the lock."""
 
 
-# SQLite makes waiting writers sleep and poll. Threads queue for this lock instead.
+# SQLite makes waiting writers sleep and poll. Those that write often queue for this lock instead.
 sqlite_writer = threading.Lock()
-
-
-@contextmanager
-def deciding() -> Iterator[None]:
-    """Open a transaction that no revocation can overtake. Read all live facts inside it."""
-    with _writer_queue(), transaction.atomic():
-        _execute("SELECT pg_advisory_xact_lock_shared(%s)", DECISIONS)
-        yield
 
 
 @contextmanager
@@ -75,7 +67,7 @@ def sequencing(*, wait: bool = True) -> Iterator[None]:
 
     Raises `Busy` if another one does and `wait` is false. In an open transaction, the lock lasts until that ends.
     """
-    with _writer_queue(), transaction.atomic():
+    with writing(), transaction.atomic():
         if wait:
             _execute("SELECT pg_advisory_xact_lock(%s)", SEQUENCER)
         elif not _execute("SELECT pg_try_advisory_xact_lock(%s)", SEQUENCER):
@@ -83,8 +75,11 @@ def sequencing(*, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def _writer_queue() -> AbstractContextManager[object]:
-    """Return the queue for the next transaction. A thread with an open one must not wait: it blocks the others."""
+def writing() -> AbstractContextManager[object]:
+    """Return the queue of frequent writers, to be entered before a transaction. PostgreSQL needs none.
+
+    A thread with an open transaction must not wait in it: it blocks the others.
+    """
     must_queue = connection.vendor == "sqlite" and not connection.in_atomic_block
     return sqlite_writer if must_queue else nullcontext()
 

@@ -30,3 +30,7 @@ class Reply:
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
+
+
+class NotDirect(Exception):
+    """The event loop cannot answer a request completely, so Django answers it."""

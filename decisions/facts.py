@@ -1,153 +1,155 @@
-"""The live facts of a batch of requests: tokens with related rows, services and policies, in one query each."""
+"""The live facts of a decision, as the stores read them in its transaction. Each class is one row of a query.
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+The names and types of the fields are the columns of the query, in order.
+"""
+
+import json
+from collections.abc import Collection
 from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
 
-from agents.models import Agent
-from consent.models import Consent
-from decisions.asking import Service, find_services
-from decisions.requests import VerifyRequest
-from policies.engine import CompiledPolicy, PolicyDenial
-from policies.selectors import PolicySet, enabled_policies
-from tokens.access_tokens import Claims
-from tokens.models import AccessToken
+from django.conf import settings
 
-FACTS = (
-    "family__consent",
-    "application__organization",
-    "user",
-)
+from agents.stops import Stopper, find_stopper
+from consent.statuses import status_at
+
+MAX_PARSED = 16_384
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """A stored token and its related rows, read in the decision's transaction.
+class TokenFacts(NamedTuple):
+    """An access token that we signed, with its family, consent, user, agent and the agent's organization.
 
-    `agent_policies` are those of the agent's organization. `service_policies` are those of the service's organization
-    if it is another one. Both apply to the request.
+    `audience`, `removed_scopes`, `consented_scopes` and `allowed_scopes` are JSON lists. A stock client has no
+    organization, and a token by client credentials no user and no consent.
     """
 
-    token: AccessToken
-    service: Service | None
-    agent_policies: Sequence[CompiledPolicy]
-    service_policies: Sequence[CompiledPolicy]
+    token_id: str
+    expires_at: datetime
+    scope: str
+    audience_json: str
+    is_family_revoked: bool
+    removed_scopes: str
+    user_id: str | None
+    is_user_active: bool | None
+    consent_id: str | None
+    consent_status: str | None
+    consent_expires_at: datetime | None
+    consented_scopes: str | None
+    agent_id: str
+    client_id: str
+    agent_status: str
+    is_agent_stopped: bool
+    is_stock: bool
+    allowed_scopes: str
+    organization_id: str | None
+    is_organization_suspended: bool | None
+    policy_version: str | None
 
     @property
-    def agent(self) -> Agent:
-        agent: Agent = self.token.application
-        return agent
-
-    @property
-    def organization_id(self) -> str | None:
-        """The agent's organization. None for a stock client."""
-        organization_id: str | None = self.agent.organization_id
-        return organization_id
-
-    @property
-    def service_organization_id(self) -> str | None:
-        return _affected(self.service, self.audience, self.organization_id)
-
-    @property
-    def policies(self) -> list[CompiledPolicy]:
-        return [*self.agent_policies, *self.service_policies]
-
-    @property
-    def consent(self) -> Consent | None:
-        return self.token.family.consent
-
-    @property
-    def audience(self) -> list[str]:
-        audience: list[str] = self.token.resource
-        return audience
+    def audience(self) -> tuple[str, ...]:
+        return _names(self.audience_json)
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
         """The scopes of the token that the agent is still allowed and the user still grants."""
-        allowed = self.agent.allowed_among(self.token.scope.split())
-        return tuple(self.token.family.granted_among(allowed))
-
-    def is_expired(self, now: datetime) -> bool:
-        return bool(self.token.expires <= now)
-
-    def owner_of(self, denial: PolicyDenial | None) -> str | None:
-        """Return the organization whose policy denied the request, or None if no policy did."""
-        if denial is None:
-            return None
-        is_service = any(policy.id == denial.policy_id for policy in self.service_policies)
-        return self.service_organization_id if is_service else self.organization_id
-
-
-@dataclass(frozen=True, slots=True)
-class DeletedToken:
-    """A token that we signed but whose row is deleted: swept after it expired, or deleted with its user or agent."""
-
-    agent: Agent | None
-    service_organization_id: str | None
+        allowed = None if self.is_stock else self.allowed_scopes
+        return _granted(self.scope, allowed, self.consented_scopes, self.removed_scopes)
 
     @property
-    def organization_id(self) -> str | None:
-        return self.agent.organization_id if self.agent else None
+    def stopper(self) -> Stopper | None:
+        """Why the agent may not act, or None if it may."""
+        return find_stopper(
+            organization_suspended=bool(self.is_organization_suspended),
+            is_stopped=self.is_agent_stopped,
+            status=self.agent_status,
+        )
+
+    def consent_status_at(self, now: datetime) -> str | None:
+        """The status of the consent at `now`, or None without a consent."""
+        if self.consent_status is None or self.consent_expires_at is None:
+            return None
+        return status_at(now, stored=self.consent_status, expires_at=self.consent_expires_at)
 
 
-Asked = tuple[VerifyRequest, Claims]
+class AgentFacts(NamedTuple):
+    """The agent of a token that we signed but whose row is deleted: swept, or deleted with its user."""
+
+    client_id: str
+    agent_id: str
+    organization_id: str | None
 
 
-def load_facts(asked: Sequence[Asked]) -> list[Facts | DeletedToken]:
-    """Return the facts for each request, in order.
+class ServiceFacts(NamedTuple):
+    """A resource server and its current organization."""
 
-    Danger: call this in the decision's transaction, under the decision lock. Facts read earlier may miss a revocation
-    that has already returned.
-    """
-    tokens = _tokens({claims.token_id for _, claims in asked})
-    services = find_services([request for request, _ in asked])
-    agents = _agents({claims.client_id for _, claims in asked if claims.token_id not in tokens})
-    policies = enabled_policies(_organizations(tokens.values(), services))
-    return [
-        _facts(tokens[claims.token_id], service, policies)
-        if claims.token_id in tokens
-        else _deleted(claims, agents.get(claims.client_id), service)
-        for (_, claims), service in zip(asked, services, strict=True)
-    ]
+    server_id: str
+    identifier: str
+    organization_id: str
+    is_organization_suspended: bool
+    policy_version: str
 
+    def accepts(self, audience: Collection[str], organization_id: str | None) -> bool:
+        """Return whether a token with this audience, of an agent of this organization, is for the service (RFC 8707).
 
-def _tokens(ids: Collection[str]) -> dict[str, AccessToken]:
-    return {token.id: token for token in AccessToken.objects.filter(id__in=ids).select_related(*FACTS)}
+        The default audience covers all services of the agent's own organization.
+        """
+        is_default = settings.API_URL in audience and organization_id == self.organization_id
+        return is_default or self.identifier in audience
 
 
-def _agents(client_ids: Collection[str]) -> dict[str, Agent]:
-    if not client_ids:
-        return {}
-    return {agent.client_id: agent for agent in Agent.objects.filter(client_id__in=client_ids)}
+class CallerFacts(NamedTuple):
+    """A secret of a resource server, with that server."""
+
+    digest: str
+    secret_expires_at: datetime | None
+    server_id: str
+    identifier: str
+    organization_id: str
+    is_organization_suspended: bool
+    policy_version: str
+
+    def is_live_at(self, now: datetime) -> bool:
+        return self.secret_expires_at is None or self.secret_expires_at > now
+
+    @property
+    def service(self) -> ServiceFacts:
+        return ServiceFacts._make(self[2:])
 
 
-def _organizations(tokens: Collection[AccessToken], services: Sequence[Service | None]) -> set[str]:
-    """Return the organizations whose policies may apply. If a token is for another service, some of them will not."""
-    agents = {token.application.organization_id for token in tokens}
-    return {one for one in agents | {service.organization_id for service in services if service} if one}
+class CounterFacts(NamedTuple):
+    """A stored counter (`limits.sliding_window`)."""
+
+    key: str
+    slot: int
+    counts: bytes
 
 
-def _facts(token: AccessToken, service: Service | None, policies: PolicySet) -> Facts:
-    own = token.application.organization_id
-    affected = _affected(service, token.resource, own)
-    return Facts(
-        token,
-        service,
-        policies.for_agent(own, token.application_id),
-        policies.for_agent(affected, token.application_id) if affected != own else (),
-    )
+class PolicyFacts(NamedTuple):
+    """An organization's policy version with one of its enabled policies, or with None if it has no policy."""
+
+    organization_id: str
+    policy_version: str
+    policy_id: str | None
+    name: str | None
+    agent_id: str | None
+    rules: str | None
+    limit_history: str | None
 
 
-def _deleted(claims: Claims, agent: Agent | None, service: Service | None) -> DeletedToken:
-    return DeletedToken(agent, _affected(service, claims.audience, agent.organization_id if agent else None))
+@lru_cache(MAX_PARSED)
+def _names(text: str) -> tuple[str, ...]:
+    """Return the strings of a JSON list. Anything else is an empty list, which grants nothing."""
+    found = json.loads(text)
+    return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
-def _affected(service: Service | None, audience: Collection[str], organization_id: str | None) -> str | None:
-    """Return the organization of the service that the request affects, or None.
-
-    A service that an anonymous caller names counts only if the token is for it. Otherwise the holder of any token could
-    write to any organization's log.
-    """
-    if service is None or not (service.is_caller or service.accepts(audience, organization_id)):
-        return None
-    return service.organization_id
+@lru_cache(MAX_PARSED)
+def _granted(scope: str, allowed: str | None, consented: str | None, removed: str) -> tuple[str, ...]:
+    """Return the words of `scope` that no list takes away. `allowed` and `consented` are None if they do not apply."""
+    found = scope.split()
+    if allowed is not None:
+        found = [name for name in found if name in _names(allowed)]
+    if consented is not None:
+        found = [name for name in found if name in _names(consented) and name not in _names(removed)]
+    return tuple(found)

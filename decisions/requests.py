@@ -10,7 +10,6 @@ from core.actor import Actor
 from core.net import Address, parse_address
 from core.uris import find_canonical_uri
 from policies.engine import PolicyDenial
-from resources.models import ResourceServer
 
 
 class Reason(StrEnum):
@@ -30,29 +29,39 @@ class Reason(StrEnum):
     POLICY_DENIED = "policy_denied"
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a resource server sent to authenticate: its id and the digest of its secret, not checked yet."""
+
+    server_id: str
+    digest: str = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRequest:
     """The question whether the bearer of `token` may do this now.
 
-    `resource_server` is the service that authenticated, or None for an anonymous caller, which may name a service in
-    `resource`. `context` may contain `ip`, the address of the service's caller. With `is_forwarded`, a proxy forwards
-    the caller's own request, so the address and user agent of `actor` are the caller's.
+    `credential` is that of the service that asks, or None for an anonymous caller, which may name a service in
+    `resource`. The decision's own transaction checks it. `context` may contain `ip`, the address of the service's
+    caller. With `is_forwarded`, a proxy forwards the caller's own request, so the address and user agent of `actor` are
+    the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     """
 
     token: str
     required_scopes: Sequence[str]
     actor: Actor
-    resource_server: ResourceServer | None = None
+    credential: Credential | None = None
     action: str | None = None
     resource: str | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
     is_forwarded: bool = False
+    is_introspection: bool = False
 
     @property
     def asker(self) -> Actor:
         """The actor of the log entry. The origin of a forwarded request is left out, as it is not the service's own."""
         actor = replace(self.actor, ip=None, user_agent="") if self.is_forwarded else self.actor
-        return actor.acting_as("service", self.resource_server.id) if self.resource_server else actor
+        return actor.acting_as("service", self.credential.server_id) if self.credential else actor
 
     @property
     def ip(self) -> str | None:
@@ -63,7 +72,7 @@ class VerifyRequest:
         stated = self.context.get("ip")
         if stated is not None:
             return _text_of(parse_address(str(stated)))
-        return None if self.resource_server else self.actor.ip
+        return None if self.credential else self.actor.ip
 
     @property
     def named_audience(self) -> str | None:
@@ -73,7 +82,11 @@ class VerifyRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The answer to a request. For a token that we did not sign, only `allowed`, `reason` and `is_known` are set."""
+    """The answer to a request.
+
+    For a token that we did not sign, only `allowed`, `reason` and `is_known` are set. If the caller's credential failed
+    (`is_caller_refused`), nothing was decided and nothing was logged.
+    """
 
     allowed: bool
     reason: Reason | None = None
@@ -81,12 +94,15 @@ class Decision:
     agent_id: str | None = None
     client_id: str | None = None
     consent_id: str | None = None
+    token_id: str | None = None
+    audience: tuple[str, ...] = ()
     granted_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     audit_id: str | None = None
     missing_scopes: tuple[str, ...] = ()
     policy: PolicyDenial | None = None
     is_known: bool = True
+    is_caller_refused: bool = False
 
     @property
     def retry_after_seconds(self) -> int | None:
@@ -94,6 +110,7 @@ class Decision:
 
 
 UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)
+CALLER_REFUSED = Decision(allowed=False, is_known=False, is_caller_refused=True)
 
 
 def _text_of(address: Address | None) -> str | None:

@@ -13,7 +13,8 @@ from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
 from core.actor import Actor
-from decisions.requests import VerifyRequest
+from core.secrets import digest
+from decisions.requests import Credential, VerifyRequest
 from decisions.services import decide
 from demo import people
 from demo.people import People
@@ -124,7 +125,7 @@ def _use(
         token=tokens.access_token,
         required_scopes=[scope],
         actor=BROWSER,
-        resource_server=data.service.server,
+        credential=Credential(data.service.server.id, digest(data.service.secret)),
         action=action,
         context=context or {},
     )

@@ -1,4 +1,4 @@
-"""Authentication of clients (RFC 6749 section 2.3, RFC 7523 section 2.2) and of resource servers."""
+"""Authentication of clients (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
 
 from django.http import HttpRequest
 
@@ -12,8 +12,6 @@ from core.http import BasicCredential, read_basic, visitor
 from oauth.assertions import ASSERTION_TYPE, authenticate_by_assertion, stated_client_id
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
-from resources.models import ResourceServer
-from resources.services import authenticate_resource_server
 
 
 def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
@@ -38,20 +36,10 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
     return agent, actor.acting_as("agent", agent.id)
 
 
-def authenticate_service(request: HttpRequest) -> tuple[ResourceServer, Actor]:
-    """Return the authenticated resource server. Raises `NotAuthenticated` or `Throttled`."""
-    basic = read_basic(request)
-    if basic is None:
-        raise NotAuthenticated("A resource server must authenticate with HTTP Basic.")
-    actor = visitor(request)
-    server = authenticate_resource_server(actor=actor, server_id=basic.name, secret=basic.secret)
-    return server, actor.acting_as("service", server.id)
-
-
 def _client_basic(request: HttpRequest) -> BasicCredential | None:
     """Return the client's HTTP Basic credential. None without one. Raises `InvalidClient` for an unreadable one."""
     try:
-        return read_basic(request)
+        return read_basic(request.headers)
     except NotAuthenticated as error:
         raise InvalidClient(error.detail) from error
 

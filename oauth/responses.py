@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 View = Callable[..., HttpResponse]
 
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
 
 
 def uncached[R: HttpResponse](response: R) -> R:
@@ -33,7 +34,8 @@ def endpoint(*methods: str) -> Callable[[View], View]:
                 response = uncached(HttpResponseNotAllowed(methods))
             else:
                 response = view(request, *args, **kwargs)
-            response["Access-Control-Allow-Origin"] = "*"
+            for name, value in ANY_ORIGIN:
+                response[name] = value
             return response
 
         return csrf_exempt(wrapped)

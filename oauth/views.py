@@ -21,16 +21,17 @@ from consent.throttles import throttle_request
 from core import clock
 from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled
-from core.http import LeaveTo, visitor
+from core.http import LeaveTo, django_response, visitor
 from core.secrets import digest
-from decisions.introspection import Introspection, introspect_token
+from decisions.inquiries import answer
 from oauth.assertions import stated_client_id
-from oauth.authentication import authenticate, authenticate_service
+from oauth.authentication import authenticate
 from oauth.authorization import find_redirect_target, make_consent
 from oauth.client_metadata import parse_client_metadata
 from oauth.clients import find_client, is_document_url
 from oauth.errors import OAuthError, handle_errors
 from oauth.grants import find_grant, redeem
+from oauth.introspection import introspection_inquiry
 from oauth.metadata import openid_metadata, server_metadata
 from oauth.parameters import Parameters, read_form
 from oauth.pushed import pushed_consent, request_uri
@@ -150,9 +151,7 @@ def revoke(request: HttpRequest) -> HttpResponse:
 def introspect(request: HttpRequest) -> HttpResponse:
     """Return the live state of a token to the resource server for which it is meant (RFC 7662)."""
     form = read_form(request)
-    server, actor = authenticate_service(request)
-    found = introspect_token(actor=actor, server=server, token=form.require("token"))
-    return uncached(JsonResponse(_describe_token(found) if found else {"active": False}))
+    return django_response(answer(introspection_inquiry(form, request.headers, visitor(request))))
 
 
 def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:
@@ -216,22 +215,3 @@ def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
 
 def _consent_page(consent: Consent) -> str:
     return reverse("web:consent", args=[consent.id])
-
-
-def _describe_token(found: Introspection) -> dict[str, object]:
-    """Return the members of RFC 7662 section 2.2 and the ids of the agent and consent in our log."""
-    consent = {"consent_id": found.consent_id} if found.consent_id else {}
-    return {
-        "active": True,
-        "iss": settings.JWT_ISSUER,
-        "sub": found.user_id or found.client_id,
-        "aud": found.audience[0] if len(found.audience) == 1 else list(found.audience),
-        "client_id": found.client_id,
-        "scope": " ".join(found.scopes),
-        "token_type": "Bearer",
-        "jti": found.token_id,
-        "iat": int(found.issued_at.timestamp()),
-        "exp": int(found.expires_at.timestamp()),
-        "agent_id": found.agent_id,
-        **consent,
-    }

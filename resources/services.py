@@ -1,4 +1,4 @@
-"""Register, update, delete and authenticate resource servers, and rotate their secrets."""
+"""Register, update and delete resource servers, and rotate their secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +12,15 @@ from audit.records import Draft
 from audit.services import record
 from core import clock
 from core.actor import Actor
-from core.errors import Invalid, NotAuthenticated
+from core.errors import Invalid
 from core.locks import revocation
-from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.rotation import NewSecret, add_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
 from developers.acting import hold_developer
 from developers.models import Organization
-from limits.throttle import throttle_client_failure
 from resources.custom_scopes import ScopeDefinition, save_scopes
 from resources.errors import IdentifierTaken
-from resources.models import ResourceServer, ResourceServerSecret
+from resources.models import ResourceServer
 
 MAX_IDENTIFIER_LENGTH = 500
 
@@ -100,21 +99,6 @@ def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overl
         metadata = {"overlapSeconds": overlap_seconds}
         _record(Event.RESOURCE_SERVER_SECRET_ROTATED, actor=actor, server=server, metadata=metadata)
     return new
-
-
-def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:
-    """Return the resource server with this credential. Raises `NotAuthenticated`, `Throttled` after too many failures.
-
-    The right secret is never throttled.
-    """
-    rows = ResourceServerSecret.objects.filter(resource_server_id=server_id)
-    row: ResourceServerSecret | None = find_live_secret(
-        rows.select_related("resource_server__organization"), secret, clock.now()
-    )
-    if row is not None:
-        return row.resource_server
-    throttle_client_failure(ip=actor.ip or "", credential_id=server_id)
-    raise NotAuthenticated("Check the ID and the secret of the resource server.")
 
 
 def canonical_identifier(identifier: str) -> str:

@@ -14,11 +14,16 @@ from consent.approval import approve_consent
 from consent.connections import Choice
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
+from core import clock
 from core.actor import Actor
+from core.rotation import add_secret
+from core.secrets import digest
+from decisions.requests import Credential
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
+from resources.models import ResourceServer
 from resources.services import RegisteredResourceServer, register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD, PASSWORD
 from tokens.exchange import exchange_code
@@ -75,6 +80,11 @@ def make_resource_server(
         identifier=identifier,
         scopes=scopes or SERVICE_SCOPES,
     )
+
+
+def make_caller(server: ResourceServer) -> Credential:
+    """Return a new credential of the resource server."""
+    return Credential(server.id, digest(add_secret(server.secrets, prefix="rs", now=clock.now())))
 
 
 @dataclass

@@ -4,7 +4,7 @@ A token's claims prove nothing until the row of its `jti` has been read, which `
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,13 +12,15 @@ from typing import Any
 import jwt
 from django.conf import settings
 
-from tokens.keys import current_key, verification_key
+from tokens.keys import VerifyingKey, current_key, verification_key
 from tokens.models import AccessToken, TokenFamily
 
 TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
 # Our tokens are below 2 KB. Much longer input is rejected before it is parsed.
 MAX_TOKEN_LENGTH = 8192
+# Returns the key with an ID, or None.
+FindKey = Callable[[object], VerifyingKey | None]
 # Decoders ignore padding and whitespace, which would make another spelling of the same token (RFC 7515 section 2).
 COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -55,21 +57,24 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
     return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"typ": TOKEN_TYPE, "kid": key.kid})
 
 
-def read_access_token(token: str) -> Claims | None:
-    """Return the claims of a token that we signed, expired or not. None for anything else."""
+def read_access_token(token: str, find_key: FindKey = verification_key) -> Claims | None:
+    """Return the claims of a token that we signed, expired or not. None for anything else.
+
+    Raises only what `find_key` raises.
+    """
     if len(token) > MAX_TOKEN_LENGTH or not COMPACT_JWS.fullmatch(token):
         return None
     try:
-        return _read(token)
+        return _read(token, find_key)
     except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
         return None
 
 
-def _read(token: str) -> Claims | None:
+def _read(token: str, find_key: FindKey) -> Claims | None:
     header = jwt.get_unverified_header(token)
     if set(header) != ALLOWED_HEADERS or header["typ"] != TOKEN_TYPE:
         return None
-    key = verification_key(header["kid"])
+    key = find_key(header["kid"])
     if key is None or header["alg"] != key.algorithm:
         return None
     claims = jwt.decode(

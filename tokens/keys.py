@@ -84,6 +84,20 @@ def verification_key(kid: object) -> VerifyingKey | None:
     return _verifying[kid]
 
 
+class KeyNotLoaded(LookupError):
+    """This process has not read the key yet."""
+
+
+def loaded_key(kid: object) -> VerifyingKey | None:
+    """Return the key with this ID, or None for a malformed one, without a query. Raises `KeyNotLoaded`."""
+    if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
+        return None
+    key = _verifying.get(kid)
+    if key is None:
+        raise KeyNotLoaded(kid)
+    return key
+
+
 def forget() -> None:
     """Forget all keys in memory, like a new process. For tests."""
     for cache in (_known, _signing, _verifying):

@@ -1,6 +1,7 @@
 """What the connections of one process share."""
 
 from email.utils import formatdate
+from functools import partial
 from typing import TYPE_CHECKING
 
 from agentgate.front import bounds
@@ -27,8 +28,9 @@ class Front:
         self.date = formatdate(usegmt=True)
 
     def answer(self, exchange: "Exchange") -> None:
-        if not self._hot.answer(exchange.request, exchange):
-            self._bridge.answer(exchange)
+        leave = partial(self._bridge.answer, exchange)
+        if not self._hot.answer(exchange.request, exchange, leave):
+            leave()
 
     def tick(self, now: float) -> None:
         """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""

@@ -1,29 +1,194 @@
-"""Hot paths: requests that the event loop answers itself, without Django."""
+"""Hot paths: requests that the event loop answers itself, without Django.
 
-from collections.abc import Callable
+Django has a view for each of them. It answers whatever is unusual: invalid requests, wrong credentials, throttled
+callers, and tokens whose key this process has not read yet. So each error is written once.
+"""
 
-from agentgate.front.pool import Pool
-from core.messages import Reply, Request
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+
+from agentgate.front.headers import caller_of, common_headers, require_usual
+from agentgate.front.pool import Pool, PoolFull
+from api.problems import InternalError, render_problem
+from api.v1 import direct
+from api.v1.health import Health, health_reply, is_cache_up
+from core.errors import DomainError, Unavailable
+from core.messages import NotDirect, Reply, Request
+from decisions.batcher import Batcher
+from decisions.inquiries import DirectEndpoint, Inquiry
+from decisions.questions import Question, make_question
+from decisions.requests import Decision
+from decisions.services import merge
+from decisions.stores.opening import make_store
+from oauth import introspection
+from oauth.errors import UNAVAILABLE, OAuthError, error_reply
+from tokens.keys import KeyNotLoaded, loaded_key
+
+logger = logging.getLogger(__name__)
 
 Done = Callable[[Reply], None]
+LeaveToDjango = Callable[[], None]
+
+HEALTH = "/api/v1/health"
+HEALTH_HEADERS = (("Allow", ", ".join(Health().allowed_methods)),)
+CACHE_SECONDS = 1.0
+ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
+UNUSUAL = (NotDirect, KeyNotLoaded, DomainError, OAuthError, SuspiciousOperation, ValueError)
+OAUTH_FAILURE = OAuthError("server_error", "Try again. If it happens again, report the X-Request-Id.", 500)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to a hot path with its questions, and where its reply goes."""
+
+    path: str
+    endpoint: DirectEndpoint
+    inquiry: Inquiry
+    questions: Sequence[Question]
+    request_id: str
+    done: Done
+    leave: LeaveToDjango
 
 
 class HotPaths:
     """Answers the hot paths of one process. All methods are called in the event loop's thread."""
 
     def __init__(self, pool: Pool) -> None:
-        """`pool` runs blocking work, such as a database write, in the threads that also run Django."""
+        """`pool` runs blocking work in the threads that also run Django."""
         self._pool = pool
+        self._common = common_headers()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
+        self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
 
     async def stop(self) -> None:
         """Release everything. No request is in hand any more."""
+        await self._batcher.close()
 
-    def answer(self, request: Request, done: Done) -> bool:
-        """Return False if Django must answer. Otherwise call `done` exactly once, now or later, in the loop's thread.
+    def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
+        """Return False if Django must answer. Otherwise call `done` or `leave` exactly once, now or later.
 
-        `done` is harmless after the client has disconnected.
+        `leave` has Django answer after all. Both are harmless after the client has disconnected.
         """
+        if request.path == HEALTH:
+            return self._answer_health(request, done)
+        endpoint = ENDPOINTS.get(request.path) or _endpoint_by_prefix(request.path)
+        if endpoint is None:
+            return False
+        try:
+            require_usual(request)
+            actor = caller_of(request)
+            found = endpoint.read(request, actor)
+            if isinstance(found, Reply):
+                done(self._complete(found, endpoint.headers, actor.request_id))
+                return True
+            questions = [make_question(each, loaded_key) for each in found.requests]
+            asked = Asked(request.path, endpoint, found, questions, actor.request_id, done, leave)
+            self._admit(asked)
+        except UNUSUAL:
+            return False
+        return True
+
+    def _admit(self, asked: Asked) -> None:
+        """Throttle anonymous callers, then decide. Raises `Throttled`."""
+        if not asked.inquiry.is_anonymous:
+            self._decide(asked)
+        elif settings.REDIS_URL:
+            self._admit_in_thread(asked)
+        else:
+            asked.inquiry.throttle()
+            self._decide(asked)
+
+    def _admit_in_thread(self, asked: Asked) -> None:
+        """Throttle in a thread, because Redis may block."""
+        try:
+            admission = self._pool.run(asked.inquiry.throttle)
+        except PoolFull:
+            self._fail(asked, Unavailable("All workers are busy. Try again in a moment."))
+            return
+        admission.add_done_callback(lambda future: asked.leave() if future.exception() else self._decide(asked))
+
+    def _decide(self, asked: Asked) -> None:
+        known = [question for question in asked.questions if question.needs_database]
+        try:
+            if not known:
+                self._show(asked, [])
+                return
+            self._batcher.submit(known).add_done_callback(partial(self._decided, asked))
+        except Unavailable as error:
+            self._fail(asked, error)
+
+    def _decided(self, asked: Asked, future: asyncio.Future[list[Decision]]) -> None:
+        error = future.exception()
+        if error is not None:
+            self._fail(asked, error)
+        elif any(decision.is_caller_refused for decision in future.result()):
+            asked.leave()
+        else:
+            self._show(asked, future.result())
+
+    def _show(self, asked: Asked, decided: list[Decision]) -> None:
+        try:
+            reply = asked.inquiry.show(merge(asked.questions, iter(decided)))
+        except Exception as error:
+            logger.exception("%s: a decision could not be shown", asked.path)
+            self._fail(asked, error)
+            return
+        asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
+
+    def _fail(self, asked: Asked, error: BaseException) -> None:
+        known = error if isinstance(error, DomainError) else InternalError()
+        if asked.path.startswith("/oauth/"):
+            reply = error_reply(UNAVAILABLE if isinstance(error, Unavailable) else OAUTH_FAILURE)
+        else:
+            reply = render_problem(known, asked.request_id)
+        asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
+
+    def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
+        return Reply(reply.status, [*reply.headers, *headers, *self._common, ("X-Request-Id", request_id)], reply.body)
+
+    def _answer_health(self, request: Request, done: Done) -> bool:
+        try:
+            require_usual(request)
+        except NotDirect:
+            return False
+        if request.method != "GET":
+            return False
+        task = asyncio.get_running_loop().create_task(self._show_health(caller_of(request).request_id, done))
+        self._tasks.add(task)  # the loop keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _show_health(self, request_id: str, done: Done) -> None:
+        database, cache = await asyncio.gather(self._is_database_up(), _is_cache_up())
+        reply = health_reply(is_database_up=database, is_cache_up=cache)
+        done(self._complete(reply, HEALTH_HEADERS, request_id))
+
+    async def _is_database_up(self) -> bool:
+        try:
+            await self._batcher.ping()
+        except Exception:  # the batcher has logged it
+            return False
+        return True
+
+
+async def _is_cache_up() -> bool:
+    """Ask the cache in a thread of its own, because it may block while all others are busy."""
+    if not settings.REDIS_URL:
+        return is_cache_up()
+    try:
+        return await asyncio.wait_for(asyncio.to_thread(is_cache_up), CACHE_SECONDS)
+    except TimeoutError:
         return False
+
+
+def _endpoint_by_prefix(path: str) -> DirectEndpoint | None:
+    return next((endpoint for prefix, endpoint in direct.PREFIXES.items() if path.startswith(prefix)), None)

@@ -3,15 +3,18 @@
 import logging
 from typing import Literal
 
+import orjson
 from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
-from rest_framework.response import Response
+from django.http import HttpResponse
 
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.schemas.health import ChecksOut, HealthOut
+from core.http import django_response
 from core.ids import new_id
+from core.messages import Reply
 from tokens.models import AccessToken
 
 logger = logging.getLogger(__name__)
@@ -23,14 +26,21 @@ class Health(Endpoint):
     """The status depends only on the database. Without the cache, the server is only slower."""
 
     @operation("getHealth", "Check whether this server can decide", answer=HealthOut, unavailable=HealthOut)
-    def get(self) -> Response:
-        database = _is_database_up()
-        checks = ChecksOut(database=_status(database), cache=_status(_is_cache_up()))
-        body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks).model_dump()
-        response = Response(body, status=200 if database else 503, headers={} if database else {"Retry-After": "1"})
+    def get(self) -> HttpResponse:
+        response = django_response(health_reply(is_database_up=_is_database_up(), is_cache_up=is_cache_up()))
         # Keep Django from logging each 503 of these frequent requests: its cause is in the log already, in one line.
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response
+
+
+def health_reply(*, is_database_up: bool, is_cache_up: bool) -> Reply:
+    """Return the health of this server. The event loop answers with it too."""
+    checks = ChecksOut(database=_status(is_database_up), cache=_status(is_cache_up))
+    body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks).model_dump()
+    headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+    if is_database_up:
+        return Reply(200, headers, orjson.dumps(body))
+    return Reply(503, [*headers, ("Retry-After", "1")], orjson.dumps(body))
 
 
 def _is_database_up() -> bool:
@@ -43,7 +53,7 @@ def _is_database_up() -> bool:
     return True
 
 
-def _is_cache_up() -> bool:
+def is_cache_up() -> bool:
     """Return whether a written value can be read. A cache that swallows its errors returns None."""
     token = new_id("chk")
     try:

@@ -4,8 +4,9 @@ from django.conf import settings
 
 from agents.errors import InvalidClient
 from agents.models import Agent
-from api.clients import DuplicateClientCredentials, client_of, has_client_credentials, resource_server_of
+from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
 from api.endpoint import Endpoint
+from api.inquiries import batch_inquiry, verify_inquiry
 from api.operations import operation
 from api.v1.schemas.tokens import (
     ClientBody,
@@ -18,16 +19,15 @@ from api.v1.schemas.tokens import (
     TokensOut,
     VerifyBatchBody,
     VerifyRequestBody,
-    show_decision,
     show_tokens,
 )
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
-from decisions.requests import Reason, VerifyRequest
-from decisions.services import decide
-from decisions.throttles import throttle_anonymous
-from resources.models import ResourceServer
+from core.messages import Reply
+from decisions.callers import read_credential
+from decisions.inquiries import answer
+from decisions.requests import Credential, Reason
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.refresh import refresh_tokens
@@ -128,24 +128,15 @@ class Revoke(ClientEndpoint):
 
 
 class DecisionEndpoint(Endpoint):
-    """An endpoint for services that ask for decisions. A resource server's credential is optional by default."""
+    """An endpoint for services that ask for decisions. A resource server's credential is optional by default.
+
+    The server answers these paths in its event loop (`api/v1/direct.py`), unless it cannot do so completely.
+    """
 
     challenge = BASIC_CHALLENGE
 
-    def resource_server(self, questions: int = 1) -> ResourceServer | None:
-        """Return the resource server that asks, or None for an anonymous caller.
-
-        Raises `NotAuthenticated`, and `Throttled` for an anonymous caller with too many questions.
-        """
-        server = resource_server_of(self.request, self.actor)
-        if server is None and settings.VERIFY_REQUIRES_CREDENTIAL:
-            raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
-        if server is None:
-            throttle_anonymous(actor=self.actor, questions=questions)
-        return server
-
-    def question(self, body: VerifyRequestBody, server: ResourceServer | None) -> VerifyRequest:
-        return VerifyRequest(actor=self.actor, resource_server=server, **dict(body))
+    def credential(self) -> Credential | None:
+        return read_credential(self.request.headers)
 
 
 class Verify(DecisionEndpoint):
@@ -161,9 +152,8 @@ class Verify(DecisionEndpoint):
             "context": {"ip": "203.0.113.7"},
         },
     )
-    def post(self, body: VerifyRequestBody) -> DecisionOut:
-        (decision,) = decide([self.question(body, self.resource_server())])
-        return show_decision(decision)
+    def post(self, body: VerifyRequestBody) -> Reply:
+        return answer(verify_inquiry(body, self.actor, self.credential()))
 
 
 class VerifyBatch(DecisionEndpoint):
@@ -174,10 +164,8 @@ class VerifyBatch(DecisionEndpoint):
         answer=DecisionsOut,
         errors=(NotAuthenticated,),
     )
-    def post(self, body: VerifyBatchBody) -> DecisionsOut:
-        server = self.resource_server(len(body.requests))
-        decisions = decide([self.question(each, server) for each in body.requests])
-        return DecisionsOut(decisions=[show_decision(decision) for decision in decisions])
+    def post(self, body: VerifyBatchBody) -> Reply:
+        return answer(batch_inquiry(body, self.actor, self.credential()))
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:

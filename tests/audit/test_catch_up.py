@@ -13,7 +13,7 @@ from audit import sequencer
 from audit.models import Entry, Journal, PersonalData
 from audit.selectors import entries_for_organization, entries_for_user, last_use
 from audit.sequencer import catch_up
-from core.locks import deciding, sequencing
+from core.locks import sequencing
 from tests.audit.journals import ids_of, logged_ids, write_row
 from tests.threads import race
 
@@ -46,7 +46,7 @@ def test_an_empty_journal_costs_one_query() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("opened", [transaction.atomic, deciding, sequencing])
+@pytest.mark.parametrize("opened", [transaction.atomic, sequencing])
 def test_an_open_transaction_copies_and_undoes_it_when_it_fails(opened: Callable[[], Any]) -> None:
     records = write_row(1)
     with opened():

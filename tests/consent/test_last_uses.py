@@ -66,7 +66,7 @@ def test_all_connections_of_a_page_are_read_by_one_query(ada: Any, django_assert
     consents = [allow(ask(make_agent(developer, name=f"Agent {number}")), ada) for number in range(5)]
     for consent in consents:
         verify(consent, Outcome.ALLOWED, NOON)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):  # the first asks whether the journal is empty
         assert last_uses_of(consents) == dict.fromkeys([consent.id for consent in consents], NOON)
 
 
@@ -77,7 +77,7 @@ def test_thousands_of_newer_denials_are_not_read(agent: Any, ada: Any, store: st
     verify(consent, Outcome.DENIED, NOON + timedelta(hours=1), times=5000)
     with CaptureQueriesContext(connection) as captured:
         assert last_uses_of([consent]) == {consent.id: NOON}
-    (query,) = captured.captured_queries
+    query = captured.captured_queries[-1]
     assert "audit_entry_last_use_idx" in plan(query["sql"], store)
 
 

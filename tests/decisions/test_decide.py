@@ -17,14 +17,14 @@ from audit.models import Entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
-from decisions import services
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide
+from decisions.stores import conversation
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
 from tests.log import log_entries, personal_data
-from tests.world import ANONYMOUS, Grant, make_grant
+from tests.world import ANONYMOUS, Grant, make_caller, make_grant
 from tokens.models import AccessToken
 from tokens.services import revoke_token
 from tokens.tasks import sweep_tokens
@@ -172,7 +172,7 @@ def test_a_token_is_allowed_only_for_its_audience(
 
     decision = ask(
         grant,
-        resource_server=servers[asked_by] if asked_by else None,
+        credential=make_caller(servers[asked_by]) if asked_by else None,
         resource=identifiers.get(resource or "", resource),
     )
 
@@ -220,8 +220,8 @@ def test_rules_check_the_address_in_the_context_or_an_anonymous_callers_own(gran
 
     assert ask(grant).allowed
     assert not ask(grant, context={"ip": "198.51.100.1"}).allowed
-    assert not ask(grant, resource_server=server).allowed
-    assert ask(grant, resource_server=server, context={"ip": "203.0.113.9"}).allowed
+    assert not ask(grant, credential=make_caller(server)).allowed
+    assert ask(grant, credential=make_caller(server), context={"ip": "203.0.113.9"}).allowed
 
 
 def test_nothing_is_allowed_or_counted_if_the_log_cannot_be_written(
@@ -234,7 +234,7 @@ def test_nothing_is_allowed_or_counted_if_the_log_cannot_be_written(
         raise DatabaseError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "append", fail)
+        patch.setattr(conversation, "encode", fail)
         with pytest.raises(DatabaseError):
             ask(grant)
     assert ask(grant).allowed

@@ -11,7 +11,7 @@ import pytest
 from agentgate.front.bounds import THREADS
 from agentgate.front.connection import Connection
 from agentgate.front.front import Front
-from agentgate.front.hot import Done, HotPaths
+from agentgate.front.hot import Done, HotPaths, LeaveToDjango
 from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
 from core.messages import Reply, Request
@@ -30,7 +30,7 @@ class Hot(HotPaths):
         self.is_cold = False
         self.reply = lambda request: Reply(200, JSON, request.path.encode() + b" " + request.body)
 
-    def answer(self, request: Request, done: Done) -> bool:
+    def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
         if self.is_cold:
             return False
         self.requests.append(request)

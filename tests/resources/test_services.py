@@ -9,7 +9,10 @@ import pytest
 import time_machine
 
 from audit.models import Entry
-from core.errors import DomainError, NotAuthenticated
+from core.errors import DomainError
+from core.secrets import digest
+from decisions.requests import Credential, VerifyRequest
+from decisions.services import decide
 from developers.acting import as_developer
 from developers.models import Developer
 from resources import services
@@ -19,7 +22,6 @@ from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 from resources.services import (
     RegisteredResourceServer,
-    authenticate_resource_server,
     delete_resource_server,
     register_resource_server,
     rotate_resource_server_secret,
@@ -74,11 +76,10 @@ def delete(server: ResourceServer) -> None:
 
 
 def works(server: ResourceServer, secret: str) -> bool:
-    try:
-        authenticate_resource_server(actor=ANONYMOUS, server_id=server.id, secret=secret)
-    except NotAuthenticated:
-        return False
-    return True
+    credential = Credential(server.id, digest(secret))
+    request = VerifyRequest(token="unknown", required_scopes=(), actor=ANONYMOUS, credential=credential)
+    (decision,) = decide([request])
+    return not decision.is_caller_refused
 
 
 def contents() -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 import pytest
 
-from api.v1.forward_auth import identity_headers
+from api.forwarding import identity_headers
 from decisions.requests import Decision
 from tests.environment import Servers
 from tests.live.gate import SCOPES, Agent, Developer, Gate, Json, Person, expect

@@ -1,0 +1,171 @@
+"""The inquiry of forward authorization, for Django's view and for the event loop.
+
+The reply is a 200 only if the request is allowed. An unexpected error has another status, so the proxy denies too.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from django.conf import settings
+from django.http import QueryDict
+
+from api.problems import render_problem
+from api.v1.schemas.base import known_fields
+from api.v1.schemas.forward_auth import ForwardAuthQuery
+from core.actor import Actor
+from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated
+from core.messages import Reply
+from decisions.callers import read_credential
+from decisions.inquiries import Inquiry
+from decisions.requests import Credential, Decision, Reason, VerifyRequest
+from resources.catalogue import SCOPE_ID
+from resources.errors import ServiceSuspended
+
+# The b64token of RFC 6750 section 2.1.
+BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")
+SCOPES_HEADER = "X-Required-Scopes"
+CREDENTIAL_HEADER = "X-Resource-Server"
+MAX_SCOPES = 100
+UNCACHED = ("Cache-Control", "no-store")
+
+Challenge = Mapping[str, str]
+
+
+class InvalidToken(NotAuthenticated):
+    """RFC 6750 section 3.1: the token is expired, revoked, malformed or otherwise not valid."""
+
+    code = "invalid_token"
+    title = "The token is not valid"
+    remedy = "Refresh the access token, or ask the user for consent again."
+
+
+class InsufficientScope(Forbidden):
+    """RFC 6750 section 3.1."""
+
+    code = "insufficient_scope"
+    title = "The token lacks a required scope"
+    remedy = "Ask the user for consent to the scopes in the challenge."
+
+
+class PolicyDenied(Forbidden):
+    """Another token would not help, so the response has no challenge."""
+
+    code = "policy_denied"
+    title = "A policy denies this request"
+    remedy = "Wait for Retry-After if it is sent. Otherwise change the request, or the policy that denies it."
+
+
+# The error for a denial reason. All other reasons mean that the token is not valid.
+REFUSALS: dict[Reason, type[DomainError]] = {
+    Reason.INSUFFICIENT_SCOPE: InsufficientScope,
+    Reason.POLICY_DENIED: PolicyDenied,
+    Reason.SERVICE_SUSPENDED: ServiceSuspended,
+}
+
+
+def forwarding_inquiry(headers: Mapping[str, str], query: ForwardAuthQuery, actor: Actor) -> Inquiry | Reply:
+    """Return the inquiry of a forwarded request, or the refusal of one without a bearer token.
+
+    Raises `Invalid` for impossible scopes, and `Forbidden` for an unreadable or missing credential.
+    """
+    scopes = _required_scopes(headers, query)
+    credential = read_proxy_credential(headers)
+    challenge = {"scope": " ".join(scopes), "resource_metadata": query.resource_metadata or ""}
+    bearer = BEARER.fullmatch(headers.get("authorization", ""))
+    if bearer is None:
+        return _refuse(NotAuthenticated("Send a bearer token."), challenge, actor.request_id)
+    request = VerifyRequest(
+        token=bearer[1],
+        required_scopes=scopes,
+        actor=actor,
+        credential=credential,
+        action=query.action,
+        resource=query.resource,
+        context={"ip": actor.ip} if actor.ip else {},
+        is_forwarded=True,
+    )
+    return Inquiry([request], partial(_show, challenge, actor.request_id))
+
+
+def own_parameters(parameters: QueryDict) -> QueryDict:
+    """Return the proxy's parameters, leaving out unknown ones, which are the caller's.
+
+    An empty parameter counts as omitted, because proxies substitute variables that can be empty.
+    """
+    own = QueryDict(mutable=True)
+    for name, values in parameters.lists():
+        if name in known_fields(ForwardAuthQuery) and values != [""]:
+            own.setlist(name, values)
+    return own
+
+
+def read_proxy_credential(headers: Mapping[str, str]) -> Credential | None:
+    """Return the resource server's credential of the proxy, or None if the proxy sends none.
+
+    Raises `Forbidden`: a 401 would make the caller get another token, which cannot help.
+    """
+    if settings.VERIFY_REQUIRES_CREDENTIAL and CREDENTIAL_HEADER.lower() not in headers:
+        raise Forbidden(f"Authenticate as a resource server: send {CREDENTIAL_HEADER}.")
+    try:
+        return read_credential(headers, CREDENTIAL_HEADER.lower())
+    except NotAuthenticated as error:
+        raise Forbidden(error.detail) from error
+
+
+def _required_scopes(headers: Mapping[str, str], query: ForwardAuthQuery) -> list[str]:
+    """Return the scopes required by the header or the query. Raises `Invalid` for none, so that no scopes deny."""
+    given = f"{headers.get(SCOPES_HEADER.lower(), '')} {query.scopes or ''}"
+    scopes = list(dict.fromkeys(given.replace(",", " ").split()))
+    if not 1 <= len(scopes) <= MAX_SCOPES:
+        raise Invalid.field("scopes", f"Send 1 to {MAX_SCOPES} scopes, in the query or in {SCOPES_HEADER}.")
+    if not all(map(SCOPE_ID.fullmatch, scopes)):
+        raise Invalid.field("scopes", "Must all be scope ids, such as email:read.")
+    return scopes
+
+
+def _show(challenge: Challenge, request_id: str, decisions: Sequence[Decision]) -> Reply:
+    (decision,) = decisions
+    if decision.allowed:
+        return Reply(200, [UNCACHED, *identity_headers(decision)])
+    error = REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()
+    can_another_token_help = isinstance(error, (InvalidToken, InsufficientScope))
+    reply = _refuse(error, {"error": error.code, **challenge} if can_another_token_help else {}, request_id)
+    return Reply(reply.status, [*reply.headers, *_denial_headers(decision)], reply.body)
+
+
+def _denial_headers(decision: Decision) -> Iterator[tuple[str, str]]:
+    yield "X-AgentGate-Reason", decision.reason or ""
+    if decision.audit_id:
+        yield "X-AgentGate-Decision", decision.audit_id
+    if decision.retry_after_seconds:
+        yield "Retry-After", str(decision.retry_after_seconds)
+
+
+def _refuse(error: DomainError, challenge: Challenge, request_id: str) -> Reply:
+    """Return the error with a challenge that says what the client needs (RFC 6750 section 3, RFC 9728).
+
+    Pass an empty `challenge` if another token would not help.
+    """
+    parameters = ", ".join(f'{name}="{_quotable(value)}"' for name, value in challenge.items() if value)
+    headers = [("WWW-Authenticate", f"Bearer {parameters}")] if challenge else []
+    problem = render_problem(error, request_id)
+    return Reply(problem.status, [*problem.headers, *headers], problem.body)
+
+
+def identity_headers(decision: Decision) -> Iterator[tuple[str, str]]:
+    """Yield headers that say which agent acts for which user, for the proxy to pass on."""
+    headers = {
+        "User": decision.user_id,
+        "Agent": decision.agent_id,
+        "Consent": decision.consent_id,
+        "Decision": decision.audit_id,
+        "Scopes": " ".join(decision.granted_scopes),
+    }
+    for name, value in headers.items():
+        yield f"X-AgentGate-{name}", value or ""
+
+
+def _quotable(text: str) -> str:
+    """Return `text` with only the characters that a quoted string can contain unescaped (RFC 9110 section 5.6.4)."""
+    return "".join(letter for letter in text if " " <= letter <= "~" and letter not in '"\\')

@@ -1,0 +1,60 @@
+"""The verify endpoints in the event loop. Unusual requests, such as invalid ones, are left to Django's views."""
+
+from typing import Any
+
+from django.http import QueryDict
+
+from api.endpoint import Endpoint
+from api.forwarding import forwarding_inquiry, own_parameters
+from api.inquiries import batch_inquiry, verify_inquiry
+from api.operations import read_query
+from api.parsers import parse_object
+from api.v1.forward_auth import ForwardAuth
+from api.v1.schemas.forward_auth import ForwardAuthQuery
+from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody
+from api.v1.tokens import Verify, VerifyBatch
+from core.actor import Actor
+from core.messages import NotDirect, Reply, Request
+from core.validation import parse
+from decisions.callers import read_credential
+from decisions.inquiries import DirectEndpoint, Inquiry
+
+
+def verify(request: Request, actor: Actor) -> Inquiry:
+    body = parse(VerifyRequestBody, _read_json(request))
+    return verify_inquiry(body, actor, read_credential(request.headers))
+
+
+def verify_batch(request: Request, actor: Actor) -> Inquiry:
+    body = parse(VerifyBatchBody, _read_json(request))
+    return batch_inquiry(body, actor, read_credential(request.headers))
+
+
+def forward_auth(request: Request, actor: Actor) -> Inquiry | Reply:
+    query = read_query(ForwardAuthQuery, own_parameters(QueryDict(request.query)))
+    return forwarding_inquiry(request.headers, query, actor)
+
+
+def forward_auth_below(request: Request, actor: Actor) -> Inquiry | Reply:
+    """Like `forward_auth`, where the query is the caller's."""
+    return forwarding_inquiry(request.headers, read_query(ForwardAuthQuery, QueryDict()), actor)
+
+
+def _read_json(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body of a POST. Raises `NotDirect`, or `DomainError` for a malformed body."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method != "POST" or media_type != "application/json" or not request.body:
+        raise NotDirect
+    return parse_object(request.body)
+
+
+def _allow(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:
+    return (("Allow", ", ".join(view().allowed_methods)),)
+
+
+ENDPOINTS = {
+    "/api/v1/tokens/verify": DirectEndpoint(verify, _allow(Verify)),
+    "/api/v1/tokens/verify/batch": DirectEndpoint(verify_batch, _allow(VerifyBatch)),
+    "/api/v1/forward-auth": DirectEndpoint(forward_auth, _allow(ForwardAuth)),
+}
+PREFIXES = {"/api/v1/forward-auth/": DirectEndpoint(forward_auth_below, _allow(ForwardAuth))}

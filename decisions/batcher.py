@@ -1,0 +1,156 @@
+"""The batcher: decides, together, all questions that arrived while the batch before was under way.
+
+One batch is under way at a time, so batches grow with the load and each costs little more than a single question. All
+methods are called in the event loop's thread.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from core.errors import Unavailable
+from core.metrics import report_batch, report_refused_question, report_store_error
+from decisions.questions import Question
+from decisions.requests import Decision
+from decisions.stores.base import Store, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+MAX_BATCH = 256
+# How long a caller waits for an answer, in the queue and in the batch together.
+DEADLINE_SECONDS = 5.0
+TICK_SECONDS = 0.1
+BUSY = "Too many questions are waiting. Try again in a moment."
+LATE = "The decision took too long. Try again in a moment."
+DOWN = "Try again in a moment."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pending:
+    """Questions that are asked and answered together, and when they arrived, in seconds of `time.perf_counter`."""
+
+    questions: Sequence[Question]
+    answer: asyncio.Future[list[Decision]]
+    arrived: float
+
+
+class Batcher:
+    """Decides on one store. `limit` is the number of questions that may wait."""
+
+    def __init__(self, store: Store, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Pending] = deque()
+        self._under_way: Sequence[_Pending] = ()
+        self._number_waiting = 0
+        self._task: asyncio.Task[None] | None = None
+        self._ticking = False
+
+    def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
+        """Return the future decisions, in order. They are committed when it is done.
+
+        Raises `Unavailable` if too many questions are waiting. So does the future if the database does not answer in
+        time. If a batch fails in another way, so do only the questions that cause it.
+        """
+        if self._number_waiting + len(questions) > self._limit:
+            report_refused_question("full", len(questions))
+            raise Unavailable(BUSY)
+        pending = _Pending(questions, self._loop.create_future(), time.perf_counter())
+        self._waiting.append(pending)
+        self._number_waiting += len(questions)
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+        if not self._ticking:
+            self._tick()
+        return pending.answer
+
+    def ping(self) -> asyncio.Future[list[Decision]]:
+        """Return a future that is done when the database has answered. Raises like `submit`."""
+        return self.submit(())
+
+    async def close(self) -> None:
+        """Finish what is waiting, and close the store."""
+        if self._task is not None:
+            await self._task
+        await self._store.close()
+
+    async def _work(self) -> None:
+        """Decide batches until nothing waits."""
+        try:
+            while batch := self._take():
+                self._under_way = batch
+                await self._decide(batch)
+                self._under_way = ()
+        finally:
+            self._task = None
+
+    def _take(self) -> list[_Pending]:
+        """Return the next requests, at most `MAX_BATCH` questions unless one pending has more."""
+        batch: list[_Pending] = []
+        size = 0
+        while self._waiting and (not batch or size + len(self._waiting[0].questions) <= MAX_BATCH):
+            pending = self._waiting.popleft()
+            self._number_waiting -= len(pending.questions)
+            if not pending.answer.done():  # its deadline has not passed
+                batch.append(pending)
+                size += len(pending.questions)
+        return batch
+
+    async def _decide(self, batch: Sequence[_Pending]) -> None:
+        questions = list(chain.from_iterable(pending.questions for pending in batch))
+        try:
+            if not questions:
+                await self._store.ping()
+            decisions = await self._store.decide(questions) if questions else []
+        except StoreUnavailable as error:
+            logger.error("The database cannot decide: %s", str(error).split("\n", 1)[0])
+            report_store_error(error.kind)
+            _fail(batch, Unavailable(DOWN))
+        except Exception as error:
+            await self._decide_apart(batch, error)
+        else:
+            self._answer(batch, iter(decisions))
+
+    async def _decide_apart(self, batch: Sequence[_Pending], error: Exception) -> None:
+        """Decide the halves of a batch that failed, until only those fail that cause it."""
+        if len(batch) == 1:
+            logger.error("A decision failed", exc_info=error)
+            _fail(batch, error)
+            return
+        middle = len(batch) // 2
+        await self._decide(batch[:middle])
+        await self._decide(batch[middle:])
+
+    def _answer(self, batch: Sequence[_Pending], decisions: Iterator[Decision]) -> None:
+        now = time.perf_counter()
+        reasons: list[str | None] = []
+        seconds: list[float] = []
+        for pending in batch:
+            own = [next(decisions) for _ in pending.questions]
+            reasons += [decision.reason for decision in own if not decision.is_caller_refused]
+            seconds += [now - pending.arrived] * len(own)
+            if not pending.answer.done():
+                pending.answer.set_result(own)
+        report_batch(reasons, seconds, self._number_waiting)
+
+    def _tick(self) -> None:
+        """Give up on requests whose deadline has passed, as long as there are any."""
+        late = time.perf_counter() - DEADLINE_SECONDS
+        for pending in (*self._under_way, *self._waiting):
+            if pending.arrived < late and not pending.answer.done():
+                report_refused_question("deadline", len(pending.questions))
+                _fail((pending,), Unavailable(LATE))
+        self._ticking = self._task is not None
+        if self._ticking:
+            self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def _fail(batch: Sequence[_Pending], error: Exception) -> None:
+    for pending in batch:
+        if not pending.answer.done():
+            pending.answer.set_exception(error)

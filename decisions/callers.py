@@ -1,0 +1,42 @@
+"""The callers of decisions: resource servers with a credential, and anonymous callers, which are throttled."""
+
+from collections.abc import Mapping
+from typing import NoReturn
+
+from django.conf import settings
+
+from core import secrets
+from core.actor import Actor
+from core.errors import NotAuthenticated
+from core.http import read_basic
+from decisions.requests import Credential
+from limits.quick_throttle import QuickThrottle
+from limits.throttle import address_subjects, throttle_client_failure
+
+
+def read_credential(headers: Mapping[str, str], header: str = "authorization") -> Credential | None:
+    """Return the credential that a resource server sent as HTTP Basic in `header`, or None if the header is missing.
+
+    The decision checks it. Raises `NotAuthenticated` if it is unreadable, or missing but required.
+    """
+    basic = read_basic(headers, header)
+    if basic is not None:
+        return Credential(basic.name, secrets.digest(basic.secret))
+    if settings.VERIFY_REQUIRES_CREDENTIAL:
+        raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
+    return None
+
+
+def throttle_anonymous(*, actor: Actor, questions: int = 1) -> None:
+    """Count the requests of an anonymous caller by IP address. Raises `Throttled`."""
+    throttle = QuickThrottle("verify", settings.THROTTLE_VERIFY)
+    throttle.hit(*address_subjects(actor.ip or ""), number=questions)
+
+
+def refuse_caller(*, actor: Actor, credential: Credential) -> NoReturn:
+    """Raise `NotAuthenticated` for a credential that a decision has found to be wrong, or `Throttled` after too many.
+
+    The right secret is never throttled.
+    """
+    throttle_client_failure(ip=actor.ip or "", credential_id=credential.server_id)
+    raise NotAuthenticated("Check the ID and the secret of the resource server.")

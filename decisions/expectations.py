@@ -1,0 +1,87 @@
+"""Which counters a batch will probably need.
+
+They are locked together with the reading of the facts, before it is known which limits apply. A wrong guess costs time
+but no correctness: superfluous counters stay unchanged, and if one is missing, the transaction starts again.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from decisions.facts import ServiceFacts, TokenFacts
+from decisions.memory import LIBRARY, Bounded
+from decisions.questions import Question
+from limits.sliding_window import CounterRequest
+from policies.books import PolicyBook
+from policies.rules import RuleContext
+
+MAX_TOKENS = 50_000
+MAX_AGENTS = 10_000
+MAX_SERVICES = 10_000
+
+# Per token. More are needed only if policies change while it is valid, or by hundreds of policies.
+MAX_COUNTERS = 1000
+
+Keys = tuple[str, ...]
+
+# By token and asking service: the counters that were needed last.
+_needed: Bounded[tuple[str, str], Keys] = Bounded(MAX_TOKENS)
+# By client id: the agent and its organization.
+_agents: Bounded[str, tuple[str, str | None]] = Bounded(MAX_AGENTS)
+# By id or named audience: the service's organization.
+_services: Bounded[str, str] = Bounded(MAX_SERVICES)
+
+
+def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set[str], set[str]]:
+    """Return the keys of the counters to lock, and those of them that may not exist yet."""
+    known: set[str] = set()
+    new: set[str] = set()
+    for question in questions:
+        if question.claims is None or question.request.is_introspection:
+            continue
+        needed = _needed.get((question.claims.token_id, service_key(question)))
+        if needed is None:
+            new.update(_foreseen(question, now))
+        else:
+            known.update(needed)
+    return known | new, new
+
+
+def learn(
+    question: Question, token: TokenFacts, service: ServiceFacts | None, requests: Sequence[CounterRequest]
+) -> None:
+    """Remember the counters that an allowed question about a stored token needed, besides those it needed before."""
+    key = (token.token_id, service_key(question))
+    known = _needed.get(key)
+    needed = dict.fromkeys(name for request in requests for name in (request.key, request.added_key) if name)
+    if known is not None and needed.keys() <= set(known):
+        return
+    _needed[key] = tuple(needed | dict.fromkeys(known or ()))[:MAX_COUNTERS]
+    _agents[token.client_id] = (token.agent_id, token.organization_id)
+    if service is not None:
+        _services[key[1]] = service.organization_id
+
+
+def service_key(question: Question) -> str:
+    """Return what identifies the service of a question: the id that it sent, the audience that was named, or ""."""
+    credential = question.request.credential
+    return credential.server_id if credential else question.named_audience or ""
+
+
+def _foreseen(question: Question, now: datetime) -> Iterable[str]:
+    """Yield the counters of all limits that could apply to a token that was not seen before."""
+    claims = question.claims
+    if claims is None or claims.client_id not in _agents:
+        return
+    agent_id, organization_id = _agents[claims.client_id]
+    context = RuleContext(now=now, agent_id=agent_id, user_id=claims.user_id, organization_id=organization_id)
+    for book in _books((organization_id, _services.get(service_key(question)))):
+        for policy in book.for_agent(agent_id):
+            for rule in policy.rules:
+                for request in rule.counters(context) if rule.counters else ():
+                    yield request.key
+                    if request.added_key:
+                        yield request.added_key
+
+
+def _books(organization_ids: Sequence[str | None]) -> Iterable[PolicyBook]:
+    return [LIBRARY.latest(each) for each in dict.fromkeys(organization_ids)]

@@ -1,0 +1,53 @@
+"""An inquiry: what one HTTP request asks, and how the decisions are answered.
+
+The endpoints make inquiries. Django's views answer them in their thread, and the event loop answers them in batches.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from core.actor import Actor
+from core.messages import Reply, Request
+from decisions.callers import refuse_caller, throttle_anonymous
+from decisions.requests import Decision, VerifyRequest
+from decisions.services import decide
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """The requests of one caller, and what makes the reply of their decisions. All have the same caller."""
+
+    requests: Sequence[VerifyRequest]
+    show: Callable[[Sequence[Decision]], Reply]
+
+    @property
+    def is_anonymous(self) -> bool:
+        return self.requests[0].credential is None
+
+    def throttle(self) -> None:
+        """Count the requests if the caller is anonymous. Raises `Throttled`."""
+        if self.is_anonymous:
+            throttle_anonymous(actor=self.requests[0].actor, questions=len(self.requests))
+
+
+def answer(inquiry: Inquiry) -> Reply:
+    """Decide an inquiry in this thread. Raises `Throttled`, and `NotAuthenticated` for a wrong credential."""
+    inquiry.throttle()
+    decisions = decide(inquiry.requests)
+    refused = next((decision for decision in decisions if decision.is_caller_refused), None)
+    first = inquiry.requests[0]
+    if refused is not None and first.credential is not None:
+        refuse_caller(actor=first.actor, credential=first.credential)
+    return inquiry.show(decisions)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectEndpoint:
+    """An endpoint that the event loop answers.
+
+    `read` returns the inquiry of a request, or its reply if nothing must be decided. It raises `NotDirect` or a
+    `DomainError` if Django must answer. It must not block. `headers` are those of all its replies.
+    """
+
+    read: Callable[[Request, Actor], Inquiry | Reply]
+    headers: Sequence[tuple[str, str]] = ()

@@ -1,0 +1,1 @@
+"""The stores of decisions: one conversation with the database, spoken through three drivers."""

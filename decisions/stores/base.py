@@ -1,0 +1,36 @@
+"""The interface of a store, and what its failures mean."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from decisions.questions import Question
+from decisions.requests import Decision
+
+# How long one batch may take. Waiting for a lock or for a lost server counts.
+STORE_SECONDS = 5.0
+
+
+class StoreUnavailable(Exception):
+    """The database cannot be reached, or did not answer in time. The batch allowed nothing."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        """`connection`, `timeout` or `statement`, for the metrics."""
+
+
+class Store(Protocol):
+    """Decides batches, one at a time. After a failure, the next batch starts with a new connection if necessary."""
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """Return the decisions in order, after their commit.
+
+        Raises `StoreUnavailable`. Any other exception comes from the batch itself, which another batch may not share.
+        In both cases, the batch may have been committed only if the commit's answer was lost.
+        """
+
+    async def ping(self) -> None:
+        """Read a table that every decision reads. Raises `StoreUnavailable`."""
+
+    async def close(self) -> None:
+        """Close the connection. The next batch opens another one."""

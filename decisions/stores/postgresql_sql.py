@@ -1,0 +1,61 @@
+"""The statements of a decision in PostgreSQL's SQL."""
+
+from core.locks import DECISIONS
+from decisions.stores.statements import Statement
+
+SQL: dict[Statement, str] = {
+    Statement.HOLD: f"SELECT pg_advisory_xact_lock_shared({DECISIONS})",
+    Statement.TOKENS: """
+        SELECT token.id, token.expires, token.scope, token.resource::text,
+            family.revoked_at IS NOT NULL, family.removed_scopes::text,
+            token.user_id, person.is_active,
+            family.consent_id, consent.status, consent.expires_at, consent.granted_scopes::text,
+            agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
+            agent.registration_source <> 'manual', agent.allowed_scopes::text,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM tokens_accesstoken AS token
+        JOIN tokens_tokenfamily AS family ON family.id = token.family_id
+        JOIN agents_agent AS agent ON agent.id = token.application_id
+        LEFT JOIN accounts_user AS person ON person.id = token.user_id
+        LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
+        LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
+        WHERE token.id = ANY($1)
+    """,
+    Statement.CALLERS: """
+        SELECT secret.digest, secret.expires_at, server.id, server.identifier,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM resources_resourceserversecret AS secret
+        JOIN resources_resourceserver AS server ON server.id = secret.resource_server_id
+        JOIN developers_organization AS organization ON organization.id = server.organization_id
+        WHERE secret.digest = ANY($1)
+    """,
+    Statement.SERVICES: """
+        SELECT server.id, server.identifier,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM resources_resourceserver AS server
+        JOIN developers_organization AS organization ON organization.id = server.organization_id
+        WHERE server.identifier = ANY($1)
+    """,
+    Statement.AGENTS: "SELECT client_id, id, organization_id FROM agents_agent WHERE client_id = ANY($1)",
+    Statement.POLICIES: """
+        SELECT organization.id, organization.policy_version,
+            policy.id, policy.name, policy.agent_id, policy.rules::text, policy.limit_history::text
+        FROM developers_organization AS organization
+        LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
+        WHERE organization.id = ANY($1)
+        ORDER BY organization.id, policy.id
+    """,
+    Statement.COUNTERS: "SELECT key, slot, counts FROM limits_counter WHERE key = ANY($1) ORDER BY key FOR UPDATE",
+    Statement.CREATE_COUNTERS: """
+        INSERT INTO limits_counter (key, slot, counts, expires_at)
+        SELECT wanted.key, 0, ''::bytea, $1 FROM unnest($2) WITH ORDINALITY AS wanted(key, place)
+        ORDER BY place ON CONFLICT (key) DO NOTHING
+    """,
+    Statement.SAVE_COUNTERS: """
+        UPDATE limits_counter SET slot = new.slot, counts = new.counts, expires_at = new.expires_at
+        FROM unnest($1, $2, $3, $4) AS new(key, slot, counts, expires_at)
+        WHERE limits_counter.key = new.key
+    """,
+    Statement.WRITE_JOURNAL: "INSERT INTO audit_journal (body) VALUES ($1)",
+    Statement.PING: "SELECT 1 FROM tokens_accesstoken LIMIT 1",
+}

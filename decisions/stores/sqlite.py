@@ -1,0 +1,123 @@
+"""The store on SQLite: one connection in the event loop's thread, because a change of thread takes longer than a batch.
+
+A batch that finds the database locked waits in the event loop, so the process goes on answering other requests.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from core.locks import sqlite_writer
+from decisions.questions import Question
+from decisions.requests import Decision
+from decisions.stores.base import STORE_SECONDS, StoreUnavailable
+from decisions.stores.conversation import converse
+from decisions.stores.sqlite_sql import SQL
+from decisions.stores.sqlite_values import encode, encode_rows, rows_of
+from decisions.stores.statements import Statement, Step, Trip
+
+FIRST_PAUSE = 0.0003
+LONGEST_PAUSE = 0.005
+LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class SqliteStore:
+    """Decides batches on a connection that it opens when it needs one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        try:
+            async with self._transaction() as connection:
+                return _run(connection, questions)
+        except sqlite3.OperationalError as error:
+            await self.close()
+            raise StoreUnavailable("statement", str(error)) from error
+
+    async def ping(self) -> None:
+        try:
+            self._open().execute(SQL[Statement.PING]).fetchall()
+        except sqlite3.Error as error:
+            await self.close()
+            raise StoreUnavailable("statement", str(error)) from error
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[sqlite3.Connection]:
+        """Open a transaction as the only writer. It is rolled back unless it has been committed."""
+        deadline = time.monotonic() + STORE_SECONDS
+        await _retry(deadline, lambda: sqlite_writer.acquire(blocking=False))
+        try:
+            connection = self._open()
+            await _retry(deadline, lambda: _begin(connection))
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.rollback()
+        finally:
+            sqlite_writer.release()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            # Opening must not create a database: the file may have been moved away.
+            connection = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
+            connection.execute("PRAGMA synchronous=FULL")
+            self._connection = connection
+        return self._connection
+
+
+def _run(connection: sqlite3.Connection, questions: Sequence[Question]) -> list[Decision]:
+    """Run the conversation. It never waits, because the transaction has the database for itself."""
+    conversation = converse(questions, is_serial=True)
+    rows: Any = None
+    while True:
+        try:
+            trip: Trip = conversation.send(rows)
+        except StopIteration as end:
+            decisions: list[Decision] = end.value
+            return decisions
+        rows = [_execute(connection, step) for step in trip.steps]
+        if trip.commits:
+            connection.execute("COMMIT")
+
+
+def _execute(connection: sqlite3.Connection, step: Step) -> Sequence[Any]:
+    sql = SQL[step.statement]
+    if not sql:
+        return ()
+    if step.statement is Statement.SAVE_COUNTERS:
+        connection.executemany(sql, encode_rows(step))
+        return ()
+    return rows_of(step.statement, connection.execute(sql, encode(step)).fetchall())
+
+
+def _begin(connection: sqlite3.Connection) -> bool:
+    """Return whether the transaction has begun. False if another process writes."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF in LOCKED:
+            return False
+        raise
+    return True
+
+
+async def _retry(deadline: float, attempt: Any) -> None:
+    """Try until it succeeds. Raises `StoreUnavailable` after the deadline."""
+    pause = FIRST_PAUSE
+    while not attempt():
+        if time.monotonic() >= deadline:
+            raise StoreUnavailable("timeout", "Another process has locked the database.")
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,65 @@
+"""The statements of a decision in SQLite's SQL.
+
+Times are concatenated with nothing, so that Django's connections return them as text, like all other connections.
+"""
+
+from decisions.stores.statements import Statement
+
+SQL: dict[Statement, str] = {
+    # The transaction is IMMEDIATE, so there is no other writer.
+    Statement.HOLD: "",
+    Statement.TOKENS: """
+        SELECT token.id, token.expires || '', token.scope, token.resource,
+            family.revoked_at IS NOT NULL, family.removed_scopes,
+            token.user_id, person.is_active,
+            family.consent_id, consent.status, consent.expires_at || '', consent.granted_scopes,
+            agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
+            agent.registration_source <> 'manual', agent.allowed_scopes,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM json_each(?) AS wanted
+        JOIN tokens_accesstoken AS token ON token.id = wanted.value
+        JOIN tokens_tokenfamily AS family ON family.id = token.family_id
+        JOIN agents_agent AS agent ON agent.id = token.application_id
+        LEFT JOIN accounts_user AS person ON person.id = token.user_id
+        LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
+        LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
+    """,
+    Statement.CALLERS: """
+        SELECT secret.digest, secret.expires_at || '', server.id, server.identifier,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM json_each(?) AS wanted
+        JOIN resources_resourceserversecret AS secret ON secret.digest = wanted.value
+        JOIN resources_resourceserver AS server ON server.id = secret.resource_server_id
+        JOIN developers_organization AS organization ON organization.id = server.organization_id
+    """,
+    Statement.SERVICES: """
+        SELECT server.id, server.identifier,
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+        FROM json_each(?) AS wanted
+        JOIN resources_resourceserver AS server ON server.identifier = wanted.value
+        JOIN developers_organization AS organization ON organization.id = server.organization_id
+    """,
+    Statement.AGENTS: """
+        SELECT agent.client_id, agent.id, agent.organization_id
+        FROM json_each(?) AS wanted JOIN agents_agent AS agent ON agent.client_id = wanted.value
+    """,
+    Statement.POLICIES: """
+        SELECT organization.id, organization.policy_version,
+            policy.id, policy.name, policy.agent_id, policy.rules, policy.limit_history
+        FROM json_each(?) AS wanted
+        JOIN developers_organization AS organization ON organization.id = wanted.value
+        LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
+        ORDER BY organization.id, policy.id
+    """,
+    Statement.COUNTERS: """
+        SELECT counter.key, counter.slot, counter.counts
+        FROM json_each(?) AS wanted JOIN limits_counter AS counter ON counter.key = wanted.value
+    """,
+    # CREATE_COUNTERS is not needed: without other writers, a missing counter is an empty one.
+    Statement.SAVE_COUNTERS: """
+        INSERT INTO limits_counter (key, slot, counts, expires_at) VALUES (?, ?, ?, ?)
+        ON CONFLICT (key) DO UPDATE SET slot = excluded.slot, counts = excluded.counts, expires_at = excluded.expires_at
+    """,
+    Statement.WRITE_JOURNAL: "INSERT INTO audit_journal (body) VALUES (?)",
+    Statement.PING: "SELECT 1 FROM tokens_accesstoken LIMIT 1",
+}

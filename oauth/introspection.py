@@ -1,0 +1,74 @@
+"""Introspection (RFC 7662): whether a token is live for a resource server. It evaluates no policies and counts nothing.
+
+A service that is about to act asks verify instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import cast
+
+import orjson
+from django.conf import settings
+from django.http import QueryDict
+
+from core.actor import Actor
+from core.errors import NotAuthenticated
+from core.messages import NotDirect, Reply, Request
+from decisions.callers import read_credential
+from decisions.inquiries import DirectEndpoint, Inquiry
+from decisions.requests import Decision, VerifyRequest
+from oauth.parameters import CREDENTIALS, FORM, Parameters
+from oauth.responses import ANY_ORIGIN, UNCACHED
+
+HEADERS = (("Content-Type", "application/json"), *UNCACHED.items())
+
+
+def introspection_inquiry(form: Parameters, headers: Mapping[str, str], actor: Actor) -> Inquiry:
+    """Return the inquiry of a request. Raises `OAuthError` without a token, and `NotAuthenticated`."""
+    credential = read_credential(headers)
+    if credential is None:
+        raise NotAuthenticated("A resource server must authenticate with HTTP Basic.")
+    request = VerifyRequest(
+        token=form.require("token"), required_scopes=(), actor=actor, credential=credential, is_introspection=True
+    )
+    return Inquiry([request], _show)
+
+
+def introspect_directly(request: Request, actor: Actor) -> Inquiry:
+    """Read a request in the event loop. Unusual requests, such as invalid ones, are left to Django's view."""
+    content_type = request.headers.get("content-type", "")
+    if request.method != "POST" or content_type != FORM:
+        raise NotDirect
+    form = Parameters(QueryDict(request.body))
+    if CREDENTIALS & set(QueryDict(request.query)):
+        raise NotDirect
+    form.check()
+    return introspection_inquiry(form, request.headers, actor)
+
+
+def _show(decisions: Sequence[Decision]) -> Reply:
+    (decision,) = decisions
+    return Reply(200, HEADERS, orjson.dumps(_describe(decision) if decision.allowed else {"active": False}))
+
+
+def _describe(decision: Decision) -> dict[str, object]:
+    """Return the members of RFC 7662 section 2.2 and the ids of the agent and consent in our log."""
+    expires_at = cast("datetime", decision.expires_at)  # an allowed decision has one
+    consent = {"consent_id": decision.consent_id} if decision.consent_id else {}
+    return {
+        "active": True,
+        "iss": settings.JWT_ISSUER,
+        "sub": decision.user_id or decision.client_id,
+        "aud": decision.audience[0] if len(decision.audience) == 1 else list(decision.audience),
+        "client_id": decision.client_id,
+        "scope": " ".join(decision.granted_scopes),
+        "token_type": "Bearer",
+        "jti": decision.token_id,
+        "iat": int((expires_at - settings.ACCESS_TOKEN_LIFETIME).timestamp()),
+        "exp": int(expires_at.timestamp()),
+        "agent_id": decision.agent_id,
+        **consent,
+    }
+
+
+ENDPOINTS = {"/oauth/introspect": DirectEndpoint(introspect_directly, ANY_ORIGIN)}
