@@ -44,4 +44,4 @@ def _read(salt: bytes, body: bytes, personal: bytes) -> Record:
         raise DamagedRowError(f"Not a record: {error}") from error
     if sha256(raw_salt + personal) != columns.personal:
         raise DamagedRowError(f"The personal data of {columns.id} was changed.")
-    return Record(columns.id, body, raw_salt, personal)
+    return Record(columns.id, body, raw_salt, personal, columns)

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from audit.columns import Columns, read_columns
 from audit.events import Event, Outcome
 from core.actor import Actor
 from core.canonical import canonical_json, encode_common, sha256
@@ -47,12 +48,21 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry and its personal data, both as canonical JSON. `body` contains SHA-256(salt ‖ personal)."""
+    """An entry and its personal data, both as canonical JSON. `body` contains SHA-256(salt ‖ personal).
+
+    `columns` are parts of `body`, if that was parsed already.
+    """
 
     id: str
     body: bytes
     salt: bytes
     personal: bytes
+    columns: Columns | None = field(default=None, compare=False, repr=False)
+
+
+def columns_of(record: Record) -> Columns:
+    """Raises `ValueError` if the body is not that of an entry."""
+    return record.columns or read_columns(record.body)
 
 
 def make_records(drafts: Sequence[Draft], at: datetime) -> list[Record]:

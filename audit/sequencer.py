@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection, transaction
 from django.db.models import Max
 
-from audit.columns import read_columns
 from audit.journal import TABLE, DamagedRowError, decode
 from audit.models import Journal
-from audit.records import Record
+from audit.records import Record, columns_of
 from audit.tables import insert_records
 from audit.triggers import draining
 from core import clock
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 ENTRIES_PER_TRANSACTION = 2000
 ROWS_PER_TRANSACTION = 1000
-ROWS_PER_FETCH = 50
+ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 3.0
 VACUUM_SECONDS = 5.0
@@ -55,7 +54,7 @@ class Copied:
     def add(self, records: Sequence[Record]) -> None:
         self.entries += len(records)
         if records:
-            age = clock.now() - read_columns(records[0].body).timestamp
+            age = clock.now() - columns_of(records[0]).timestamp
             self.lag_seconds = max(self.lag_seconds, age.total_seconds())
 
 

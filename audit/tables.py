@@ -5,8 +5,8 @@ from typing import Any
 
 from django.db import connection
 
-from audit.columns import Columns, read_columns
-from audit.records import Record
+from audit.columns import Columns
+from audit.records import Record, columns_of
 from core.canonical import sha256
 
 Row = Sequence[Any]
@@ -21,7 +21,7 @@ def insert_records(records: Sequence[Record]) -> None:
     """Insert finished entries and their personal data. Raises a `DatabaseError`, and then inserts none of them."""
     if not records:
         return
-    columns = [read_columns(record.body) for record in records]
+    columns = [columns_of(record) for record in records]
     insert = _copy if connection.vendor == "postgresql" else _insert
     insert(*ENTRY, [_entry(record, one) for record, one in zip(records, columns, strict=True)])
     insert(*CONCERN, [(organization_id, one.id) for one in columns for organization_id in one.organization_ids])

@@ -28,6 +28,9 @@ MAX_HELD = 64 * MB
 # Replies of all connections together that clients have not read yet.
 MAX_UNSENT = 64 * MB
 THREADS = 8
+# How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
+# while the sequencer or a page computes; in a tenth of that, switching costs nothing that can be measured.
+SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16

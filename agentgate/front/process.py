@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,14 @@ import django
 django.setup(set_prefix=False)  # before the imports below, which need the settings and the apps
 
 from agentgate.environment import ENVIRONMENT  # noqa: E402
-from agentgate.front.bounds import MAX_QUEUED, SEQUENCER_STOP_SECONDS, STOP_SECONDS, THREADS, TICK_SECONDS  # noqa: E402
+from agentgate.front.bounds import (  # noqa: E402
+    MAX_QUEUED,
+    SEQUENCER_STOP_SECONDS,
+    STOP_SECONDS,
+    SWITCH_SECONDS,
+    THREADS,
+    TICK_SECONDS,
+)
 from agentgate.front.connection import Connection  # noqa: E402
 from agentgate.front.front import Front  # noqa: E402
 from agentgate.front.hot import HotPaths  # noqa: E402
@@ -32,6 +40,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 async def application(scope: dict[str, Any], receive: Messages, send: Send) -> None:
     """Start and stop what the connections use (ASGI's lifespan protocol). An exception here ends the server."""
     await receive()
+    sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
     hot = HotPaths(pool)
     await hot.start()
