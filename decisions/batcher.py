@@ -50,6 +50,7 @@ class Batcher:
         self._number_waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
+        self._is_down = False
 
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
         """Return the future decisions, in order. They are committed when it is done.
@@ -81,13 +82,15 @@ class Batcher:
 
     async def _work(self) -> None:
         """Decide batches until nothing waits."""
-        try:
-            while batch := self._take():
-                self._under_way = batch
+        while batch := self._take():
+            self._under_way = batch
+            try:
                 await self._decide(batch)
-                self._under_way = ()
-        finally:
-            self._task = None
+            except Exception as error:  # an error in this class must not leave callers waiting
+                logger.exception("A batch could not be answered")
+                _fail(batch, error)
+            self._under_way = ()
+        self._task = None
 
     def _take(self) -> list[_Pending]:
         """Return the next requests, at most `MAX_BATCH` questions unless one pending has more."""
@@ -108,8 +111,7 @@ class Batcher:
                 await self._store.ping()
             decisions = await self._store.decide(questions) if questions else []
         except StoreUnavailable as error:
-            logger.error("The database cannot decide: %s", str(error).split("\n", 1)[0])
-            report_store_error(error.kind)
+            self._report_down(error)
             _fail(batch, Unavailable(DOWN))
         except Exception as error:
             await self._decide_apart(batch, error)
@@ -118,7 +120,8 @@ class Batcher:
 
     async def _decide_apart(self, batch: Sequence[_Pending], error: Exception) -> None:
         """Decide the halves of a batch that failed, until only those fail that cause it."""
-        if len(batch) == 1:
+        batch = [pending for pending in batch if not pending.answer.done()]
+        if len(batch) <= 1:
             logger.error("A decision failed", exc_info=error)
             _fail(batch, error)
             return
@@ -127,6 +130,7 @@ class Batcher:
         await self._decide(batch[middle:])
 
     def _answer(self, batch: Sequence[_Pending], decisions: Iterator[Decision]) -> None:
+        self._report_up()
         now = time.perf_counter()
         reasons: list[str | None] = []
         seconds: list[float] = []
@@ -136,7 +140,20 @@ class Batcher:
             seconds += [now - pending.arrived] * len(own)
             if not pending.answer.done():
                 pending.answer.set_result(own)
-        report_batch(reasons, seconds, self._number_waiting)
+        if seconds:
+            report_batch(reasons, seconds, self._number_waiting)
+
+    def _report_down(self, error: StoreUnavailable) -> None:
+        """Count the error. Only the first of an outage is logged: under load there are thousands."""
+        report_store_error(error.kind)
+        if not self._is_down:
+            logger.error("The database cannot decide: %s", str(error).split("\n", 1)[0])
+        self._is_down = True
+
+    def _report_up(self) -> None:
+        if self._is_down:
+            logger.warning("The database decides again.")
+        self._is_down = False
 
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""

@@ -18,6 +18,7 @@ from typing import Any
 from audit.journal import encode
 from audit.records import make_records
 from core import clock
+from core.errors import Unavailable
 from decisions.entries import draft_entry
 from decisions.expectations import expected_counters, learn
 from decisions.judgement import Found, Judgement, judge
@@ -37,7 +38,7 @@ MAX_STARTS = 10
 NEW_COUNTER_LIFETIME = timedelta(hours=1)
 
 
-class TooManyStarts(Exception):
+class TooManyStarts(Unavailable):
     """Other counters were needed at each start. The batch is rolled back and can be tried again."""
 
 
@@ -64,7 +65,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
             return (yield from _finish(judgements, found, facts.load_counters(windows)))
         yield Trip((), rolls_back=True)
         expected, new = expected | unread, unread
-    raise TooManyStarts
+    raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
 def _finish(

@@ -1,0 +1,349 @@
+"""The batcher in the test's event loop, on a store that tests hold, fail and release."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from types import SimpleNamespace
+
+import pytest
+
+from core.errors import Unavailable
+from decisions import batcher as batcher_module
+from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, MAX_BATCH, Batcher
+from decisions.questions import Question
+from decisions.requests import Decision, VerifyRequest
+from decisions.stores.base import StoreUnavailable
+from decisions.stores.conversation import TooManyStarts
+from tests.world import ANONYMOUS
+
+LIMIT = 1000
+LOST = StoreUnavailable("connection", "server closed the connection\nunexpectedly")
+
+Answer = asyncio.Future[list[Decision]]
+
+
+class FakeStore:
+    """Decides at once, or one batch per `release` while it is held. Batches with a question in `failures` fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.pings = 0
+        self.failures: dict[str, Exception] = {}
+        self.error: Exception | None = None
+        self.is_closed = False
+        self._released: asyncio.Semaphore | None = None
+
+    def hold(self) -> None:
+        self._released = asyncio.Semaphore(0)
+
+    def release(self) -> None:
+        assert self._released
+        self._released.release()
+
+    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        names = [question.request.token for question in questions]
+        self.batches.append(names)
+        await self._work(*(self.failures[name] for name in names if name in self.failures))
+        return [Decision(allowed=True, token_id=name) for name in names]
+
+    async def ping(self) -> None:
+        self.pings += 1
+        await self._work()
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    async def _work(self, *failures: Exception) -> None:
+        await (self._released.acquire() if self._released else asyncio.sleep(0))
+        for failure in (*failures, self.error):
+            if failure is not None:
+                raise failure
+
+
+class Clock:
+    """The time of the batcher, which tests move."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    async def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0.01)  # a tick
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore()
+
+
+@pytest.fixture
+async def batcher(store: FakeStore) -> Batcher:
+    return Batcher(store, LIMIT)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(batcher_module, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(batcher_module, "TICK_SECONDS", 0.001)
+    return clock
+
+
+def ask(batcher: Batcher, *names: str) -> Answer:
+    requests = [VerifyRequest(token=name, required_scopes=(), actor=ANONYMOUS) for name in names]
+    return batcher.submit([Question(request, None, None) for request in requests])
+
+
+def names(prefix: str, number: int) -> list[str]:
+    return [f"{prefix}{index}" for index in range(number)]
+
+
+async def decided(answer: Answer) -> list[str | None]:
+    return [decision.token_id for decision in await asyncio.wait_for(answer, 5)]
+
+
+async def begin(batcher: Batcher, store: FakeStore, *asked: str) -> Answer:
+    """Hold the store, and let it begin a batch."""
+    store.hold()
+    answer = ask(batcher, *asked)
+    await asyncio.sleep(0.001)
+    return answer
+
+
+async def fails(answer: Awaitable[object], detail: str) -> bool:
+    with pytest.raises(Unavailable) as refused:
+        await answer
+    assert refused.value.status == 503
+    assert refused.value.retry_after
+    return refused.value.detail == detail
+
+
+async def test_a_single_question_is_a_batch(batcher: Batcher, store: FakeStore) -> None:
+    assert await decided(ask(batcher, "a")) == ["a"]
+    assert store.batches == [["a"]]
+
+
+async def test_what_arrives_during_a_batch_is_the_next_batch(batcher: Batcher, store: FakeStore) -> None:
+    answers = [await begin(batcher, store, "a")]
+    answers += [ask(batcher, *asked) for asked in (["b", "c"], ["d"], ["e", "f", "g"])]
+    assert store.batches == [["a"]]
+
+    store.release()
+    store.release()
+
+    assert [await decided(answer) for answer in answers] == [["a"], ["b", "c"], ["d"], ["e", "f", "g"]]
+    assert store.batches == [["a"], ["b", "c", "d", "e", "f", "g"]]
+
+
+async def test_a_batch_has_a_largest_size_and_never_splits_a_request(batcher: Batcher, store: FakeStore) -> None:
+    answers = [await begin(batcher, store, "first")]
+    answers += [ask(batcher, *names("a", MAX_BATCH - 1)), ask(batcher, "b", "c"), ask(batcher, *names("d", 300))]
+    for _ in range(4):
+        store.release()
+
+    sizes = [len(await decided(answer)) for answer in answers]
+
+    assert sizes == [1, MAX_BATCH - 1, 2, 300]
+    assert [len(batch) for batch in store.batches] == sizes, "300 questions of one request are one batch"
+
+
+async def test_questions_beyond_the_limit_are_refused_at_once(batcher: Batcher, store: FakeStore) -> None:
+    under_way = await begin(batcher, store, *names("first", 300))
+    waiting = [ask(batcher, *names(f"{number}-", 100)) for number in range(LIMIT // 100)]
+
+    with pytest.raises(Unavailable, match=BUSY):
+        ask(batcher, "more")
+
+    for _ in range(20):
+        store.release()
+    assert len(await decided(under_way)) == 300, "what is under way does not wait"
+    assert [len(await decided(answer)) for answer in waiting] == [100] * len(waiting)
+    assert await decided(ask(batcher, "more")) == ["more"]
+
+
+async def test_a_request_that_waits_too_long_is_answered_and_never_decided(
+    batcher: Batcher, store: FakeStore, clock: Clock
+) -> None:
+    under_way = await begin(batcher, store, "a")
+    await clock.pass_time(1)
+    waiting = ask(batcher, "b")
+    store.release()
+    assert await decided(under_way) == ["a"]
+    await clock.pass_time(1)
+    last = ask(batcher, "c")
+
+    await clock.pass_time(DEADLINE_SECONDS - 0.5)
+    assert await fails(waiting, LATE)
+    assert not last.done(), "it came later"
+    await clock.pass_time(1)
+    assert await fails(last, LATE)
+
+    store.release()
+    store.release()
+    assert await decided(ask(batcher, "d")) == ["d"]
+    assert store.batches == [["a"], ["b"], ["d"]]
+
+
+async def test_a_request_in_a_batch_that_takes_too_long_is_answered(
+    batcher: Batcher, store: FakeStore, clock: Clock
+) -> None:
+    answer = await begin(batcher, store, "a")
+    await clock.pass_time(DEADLINE_SECONDS - 0.1)
+    assert not answer.done()
+
+    await clock.pass_time(0.2)
+
+    assert await fails(answer, LATE)
+    store.release()
+    store.release()
+    assert await decided(ask(batcher, "b")) == ["b"], "a decision that comes late is dropped"
+
+
+async def test_the_deadline_of_requests_that_come_later_is_watched_too(
+    batcher: Batcher, store: FakeStore, clock: Clock
+) -> None:
+    assert await decided(ask(batcher, "a")) == ["a"]
+    await clock.pass_time(60)  # the batcher has become idle
+    answer = await begin(batcher, store, "b")
+    await clock.pass_time(DEADLINE_SECONDS + 0.1)
+    assert await fails(answer, LATE)
+
+
+async def test_a_failure_of_the_store_fails_its_batch_and_not_the_next(
+    batcher: Batcher, store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.error = LOST
+    first = [ask(batcher, "a"), ask(batcher, "b")]
+    assert [await fails(answer, DOWN) for answer in first] == [True, True]
+    assert store.batches == [["a", "b"]], "a failure of the database says nothing about single questions"
+
+    store.error = None
+    assert await decided(ask(batcher, "c")) == ["c"]
+    assert "connection" in caplog.text
+
+
+async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(
+    batcher: Batcher, store: FakeStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        store.error = LOST
+        for number in range(5):
+            assert await fails(ask(batcher, str(number)), DOWN)
+        store.error = None
+        for number in range(3):
+            await ask(batcher, str(number))
+
+    outage = ["The database cannot decide: server closed the connection", "The database decides again."]
+    assert [record.getMessage() for record in caplog.records] == outage * 2
+
+
+@pytest.mark.parametrize("number", [1, 2, 7, 64])
+async def test_only_the_questions_that_cause_a_failure_fail(batcher: Batcher, store: FakeStore, number: int) -> None:
+    store.failures = {"a0": ValueError("bad"), f"a{number - 1}": ValueError("bad")}
+    answers = [ask(batcher, name) for name in names("a", number)]
+
+    await asyncio.wait(answers)
+
+    failed = [f"a{index}" for index, answer in enumerate(answers) if isinstance(answer.exception(), ValueError)]
+    assert failed == sorted(store.failures)
+    assert all(answer.result()[0].allowed for answer in answers if answer.exception() is None)
+    assert await decided(ask(batcher, "next")) == ["next"]
+
+
+async def test_requests_that_have_been_given_up_are_not_decided_in_halves(
+    batcher: Batcher, store: FakeStore, clock: Clock
+) -> None:
+    store.failures = {"bad": ValueError("bad")}
+    answers = [await begin(batcher, store, "first"), *(ask(batcher, name) for name in ("a", "bad", "b", "c"))]
+    store.release()
+    await clock.pass_time(DEADLINE_SECONDS + 0.1)
+    assert [await fails(answer, LATE) for answer in answers[1:]] == [True] * 4
+    store.release()
+    store.release()
+
+    assert await decided(ask(batcher, "next")) == ["next"]
+    assert store.batches == [["first"], ["a", "bad", "b", "c"], ["next"]]
+
+
+async def test_a_batch_that_starts_too_often_is_unavailable(batcher: Batcher, store: FakeStore) -> None:
+    store.failures = {"a": TooManyStarts("again")}
+    answers = [ask(batcher, "a"), ask(batcher, "b")]
+    assert await fails(answers[0], "again")
+    assert await decided(answers[1]) == ["b"]
+
+
+async def test_an_error_after_the_commit_leaves_no_caller_waiting(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def decide_too_few(questions: Sequence[Question]) -> list[Decision]:
+        return [Decision(allowed=True)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "decide", decide_too_few)
+        answers = [ask(batcher, "a"), ask(batcher, "b")]
+        await asyncio.wait(answers, timeout=5)
+    assert answers[0].result()[0].allowed
+    assert answers[1].exception() is not None
+
+    assert await decided(ask(batcher, "c")) == ["c"]
+
+
+class TestPing:
+    async def test_it_asks_the_store(self, batcher: Batcher, store: FakeStore) -> None:
+        assert await batcher.ping() == []
+        assert (store.pings, store.batches) == (1, [])
+
+    async def test_a_batch_answers_it(self, batcher: Batcher, store: FakeStore) -> None:
+        pinged, answer = batcher.ping(), ask(batcher, "a")
+        assert await pinged == []
+        assert await decided(answer) == ["a"]
+        assert store.pings == 0
+
+    async def test_it_fails_with_the_store(self, batcher: Batcher, store: FakeStore) -> None:
+        store.error = LOST
+        assert await fails(batcher.ping(), DOWN)
+        assert await fails(asyncio.gather(batcher.ping(), ask(batcher, "a")), DOWN)
+
+    async def test_it_works_while_the_queue_is_full(self, store: FakeStore) -> None:
+        batcher = Batcher(store, limit=1)
+        answers = [await begin(batcher, store, "a"), ask(batcher, "b")]
+        pinged = batcher.ping()
+        store.release()
+        store.release()
+        assert await pinged == []
+        assert [await decided(answer) for answer in answers] == [["a"], ["b"]]
+
+
+class TestClosing:
+    async def test_what_is_waiting_is_finished_first(self, batcher: Batcher, store: FakeStore) -> None:
+        answers = [await begin(batcher, store, "a"), ask(batcher, "b")]
+        closing = asyncio.create_task(batcher.close())
+        await asyncio.sleep(0.001)
+        assert not store.is_closed
+
+        store.release()
+        store.release()
+        await closing
+
+        assert [await decided(answer) for answer in answers] == [["a"], ["b"]]
+        assert store.is_closed
+
+    async def test_an_idle_batcher_closes_at_once(self, batcher: Batcher, store: FakeStore) -> None:
+        await batcher.close()
+        assert store.is_closed
+
+    async def test_a_failed_batch_does_not_prevent_it(self, batcher: Batcher, store: FakeStore) -> None:
+        store.error = LOST
+        answer = ask(batcher, "a")
+        await batcher.close()
+        assert await fails(answer, DOWN)
+        assert store.is_closed
+
+
+async def test_many_callers_get_their_own_decisions(batcher: Batcher, store: FakeStore) -> None:
+    async def call(name: str) -> list[str | None]:
+        await asyncio.sleep(hash(name) % 7 / 1000)
+        return await decided(ask(batcher, name, f"{name}+"))
+
+    asked = names("c", 300)
+    assert await asyncio.gather(*map(call, asked)) == [[name, f"{name}+"] for name in asked]
+    assert max(map(len, store.batches)) <= MAX_BATCH
