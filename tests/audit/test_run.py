@@ -84,6 +84,23 @@ def test_it_copies_what_is_written_while_it_runs() -> None:
         wait_until(lambda: not Journal.objects.exists(), seconds=10)
 
 
+def test_its_commits_do_not_wait_for_the_disk_on_sqlite(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if store != "sqlite":
+        pytest.skip("about SQLite")
+    modes: list[int] = []
+    monkeypatch.setattr(sequencer, "sequence", lambda **options: modes.append(synchronous_mode()) or 0)
+    with running():
+        wait_until(lambda: len(modes) > 1, seconds=10)
+    assert set(modes) == {1}  # NORMAL
+    assert synchronous_mode() == 2  # FULL for all others
+
+
+def synchronous_mode() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA synchronous")
+        return int(cursor.fetchone()[0])
+
+
 @pytest.mark.parametrize("error", [OperationalError("server closed"), RuntimeError("a bug")], ids=["database", "bug"])
 def test_it_survives_errors_and_logs_one_of_them(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -1,6 +1,7 @@
 """The sequencer copies each entry of the journal into the log exactly once."""
 
 import logging
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +16,7 @@ from audit.records import Record, make_records
 from audit.sequencer import sequence
 from audit.services import append
 from core import clock
-from core.locks import Busy, sequencing
+from core.locks import Busy, sequencing, sqlite_writer
 from tests.audit.journals import decision, ids_of, logged_ids, write_body, write_row
 from tests.threads import race
 
@@ -56,8 +57,8 @@ def test_entries_are_the_same_as_those_of_append(monkeypatch: pytest.MonkeyPatch
     assert not Journal.objects.exists()
 
 
-def test_rows_are_copied_oldest_first_in_several_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequencer, "ENTRIES_PER_TRANSACTION", 4)
+def test_rows_are_copied_oldest_first_in_several_transactions(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 4)
     steps: list[Sequence[Record]] = []
     insert_records = sequencer.insert_records
     monkeypatch.setattr(sequencer, "insert_records", lambda records: (steps.append(records), insert_records(records)))
@@ -87,6 +88,32 @@ def test_two_sequencers_at_once_copy_each_entry_once(store: str) -> None:
     assert sum(race([sequence] * 4)) == len(written)
     assert logged_ids() == ids_of(written)
     assert not Journal.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_decisions_get_their_turn_while_a_long_journal_is_copied(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decisions' store on SQLite does not wait for the lock, but tries to get it every few milliseconds."""
+    if store != "sqlite":
+        pytest.skip("PostgreSQL has many writers at a time")
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    written = [record for _ in range(40) for record in write_row(1)]
+    is_copied = threading.Event()
+    turns = 0
+
+    def copy() -> None:
+        sequence()
+        is_copied.set()
+
+    def take_turns() -> None:
+        nonlocal turns
+        while not is_copied.wait(0.005):
+            if sqlite_writer.acquire(blocking=False):
+                turns += 1
+                sqlite_writer.release()
+
+    race([copy, take_turns])
+    assert logged_ids() == ids_of(written)
+    assert turns >= 5  # of 39 pauses; without them, none
 
 
 @pytest.mark.django_db(transaction=True)
