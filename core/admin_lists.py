@@ -12,7 +12,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
@@ -29,14 +29,22 @@ ID = re.compile(r"([a-z]{3})_[A-Za-z0-9_-]+")
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only in the stubs
     """Count at most `MAX_COUNT` rows. Rows beyond them have no page, and are found by a search or a filter."""
 
+    object_list: Any
+
     @cached_property
     def found(self) -> int:
-        rows: Any = self.object_list
-        return int(rows.order_by()[: MAX_COUNT + 1].count())
+        return int(self.object_list.order_by()[: MAX_COUNT + 1].count())
 
     @property
     def count(self) -> int:
         return min(self.found, MAX_COUNT)
+
+    def page(self, number: int | str) -> Page[Any]:
+        """Return the page, whose ids are read first: otherwise the rows of earlier pages are joined and skipped."""
+        page, rows = super().page(number), self.object_list
+        found: Any = page.object_list
+        page.object_list = rows.filter(pk__in=list(found.values_list("pk", flat=True)))
+        return page
 
     @property
     def count_in_words(self) -> str:
