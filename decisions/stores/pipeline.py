@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, Error
 from psycopg.adapt import Transformer
 from psycopg.pq import DiagnosticField, ExecStatus, Format
 from psycopg.pq.abc import PGresult
@@ -52,6 +52,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] | None = None
         self._loop.add_reader(self._socket, self._wake)
+        self._is_listening = True
 
     @classmethod
     async def open(cls, conninfo: str) -> "Pipeline":
@@ -71,8 +72,13 @@ class Pipeline:
             raise
         return pipeline
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the server has ended the connection while nothing was asked."""
+        return not self._is_listening
+
     async def close(self) -> None:
-        self._loop.remove_reader(self._socket)
+        self._stop_listening()
         self._raw.finish()
 
     async def run(self, trip: Trip) -> list[Sequence[Any]]:
@@ -163,6 +169,21 @@ class Pipeline:
     def _wake(self) -> None:
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
+        else:
+            self._read_unasked()
+
+    def _read_unasked(self) -> None:
+        """Read what nobody waits for. Unread, a lost connection would wake the loop again and again."""
+        try:
+            self._raw.consume_input()
+        except Error:
+            self._stop_listening()
+
+    def _stop_listening(self) -> None:
+        # Only once: libpq has closed the socket of a lost connection, and another one may have its number now.
+        if self._is_listening:
+            self._is_listening = False
+            self._loop.remove_reader(self._socket)
 
 
 def _error(result: PGresult) -> Exception:

@@ -56,6 +56,8 @@ class PostgresqlStore:
             raise
 
     async def _open(self) -> Pipeline:
+        if self._pipeline is not None and self._pipeline.is_lost:
+            await self.close()
         if self._pipeline is None:
             self._pipeline = await Pipeline.open(self._conninfo)
         return self._pipeline
