@@ -22,6 +22,8 @@ from decisions.stores.statements import Statement, Step, Trip
 
 FIRST_PAUSE = 0.0003
 LONGEST_PAUSE = 0.005
+# What the batch itself causes. All other errors, such as a full disk or a damaged file, are the database's.
+BATCH_ERRORS = (sqlite3.DataError, sqlite3.IntegrityError)
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -36,7 +38,9 @@ class SqliteStore:
         try:
             async with self._transaction() as connection:
                 return _run(connection, questions)
-        except sqlite3.OperationalError as error:
+        except BATCH_ERRORS:
+            raise
+        except sqlite3.Error as error:
             await self.close()
             raise StoreUnavailable("statement", str(error)) from error
 

@@ -1,0 +1,242 @@
+"""The store on PostgreSQL when the server, the connection or a lock fails it."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from django.db import connection
+
+from decisions.questions import Question
+from decisions.requests import Decision
+from decisions.stores import postgresql
+from decisions.stores.base import StoreUnavailable
+from decisions.stores.pipeline import BadBatch, Pipeline
+from decisions.stores.postgresql import PostgresqlStore, conninfo_of
+from tests.decisions.drivers import EventLoop, allowed, asking, caller_of, limit, questions, written_rows
+from tests.servers import free_port
+from tests.world import Grant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BACKENDS = """
+    SELECT pid, wait_event_type = 'Lock' FROM pg_stat_activity
+    WHERE application_name = 'agentgate verify' AND datname = current_database()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _only_on_postgresql(db: None) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+
+
+@pytest.fixture
+def conninfo() -> str:
+    return conninfo_of(connection.settings_dict)
+
+
+@pytest.fixture
+def admin(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that tests may use while the event loop runs."""
+    with psycopg.connect(conninfo, autocommit=True) as admin:
+        yield admin
+
+
+@pytest.fixture
+def asked(grant: Grant) -> list[Question]:
+    return questions(asking(grant.access_token))
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgresql, "STORE_SECONDS", 0.3)
+
+
+def backends(admin: psycopg.Connection[Any]) -> dict[int, bool]:
+    """Return the ids of the stores' backends, and whether each waits for a lock."""
+    return dict(admin.execute(BACKENDS).fetchall())
+
+
+def kill_backends(admin: psycopg.Connection[Any]) -> None:
+    for pid in backends(admin):
+        admin.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+@contextmanager
+def locked_counters(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(conninfo) as holder:
+        holder.execute("SELECT 1 FROM limits_counter FOR UPDATE")
+        yield holder
+
+
+async def until_it_waits(admin: psycopg.Connection[Any]) -> None:
+    async with asyncio.timeout(5):
+        while True not in backends(admin).values():
+            await asyncio.sleep(0.01)
+
+
+async def unavailable(work: Awaitable[object]) -> str:
+    """Return the kind of the failure."""
+    with pytest.raises(StoreUnavailable) as failed:
+        await work
+    return failed.value.kind
+
+
+class TestLostConnections:
+    def test_one_that_was_lost_while_idle_fails_no_batch(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]
+    ) -> None:
+        store = loop.make_store()
+        for _ in range(3):
+            assert allowed(loop.run(store.decide(asked))) == [True]
+            kill_backends(admin)
+            loop.run(asyncio.sleep(0.05))
+        assert allowed(loop.run(store.decide(asked))) == [True]
+        assert len(backends(admin)) == 1
+
+    def test_one_that_was_lost_while_idle_takes_no_time(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]
+    ) -> None:
+        loop.run(loop.first.decide(asked))
+        kill_backends(admin)
+        began = time.process_time()
+        loop.run(asyncio.sleep(0.5))
+        assert time.process_time() - began < 0.1
+
+    def test_one_that_is_lost_during_a_batch_fails_it_and_not_the_next(
+        self, loop: EventLoop, grant: Grant, conninfo: str, admin: psycopg.Connection[Any]
+    ) -> None:
+        limit(grant, 3)
+        asked = questions(asking(grant.access_token))
+        store = loop.make_store()
+        loop.run(store.decide(asked))
+
+        async def lose_it() -> str:
+            deciding = asyncio.ensure_future(store.decide(asked))
+            await until_it_waits(admin)
+            kill_backends(admin)
+            return await unavailable(deciding)
+
+        with locked_counters(conninfo):
+            assert loop.run(lose_it()) == "connection"
+        assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the lost batch counted nothing"
+        assert len(backends(admin)) == 1
+
+    def test_closing_ends_it(self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]) -> None:
+        store = loop.make_store()
+        loop.run(store.decide(asked))
+        loop.run(store.close())
+        loop.run(store.close())
+        loop.run(asyncio.sleep(0.1))
+        assert not backends(admin)
+        assert allowed(loop.run(store.decide(asked))) == [True]
+
+
+class TestWaiting:
+    def test_a_lock_that_is_not_released_in_time(
+        self, loop: EventLoop, grant: Grant, conninfo: str, admin: psycopg.Connection[Any], impatient: None
+    ) -> None:
+        limit(grant, 3)
+        asked = questions(asking(grant.access_token))
+        store = loop.make_store()
+        loop.run(store.decide(asked))
+
+        with locked_counters(conninfo):
+            began = time.monotonic()
+            assert loop.run(unavailable(store.decide(asked))) == "timeout"
+            assert 0.2 < time.monotonic() - began < 1
+
+        assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the late batch counted nothing"
+        assert len(backends(admin)) == 1
+
+    def test_a_counter_that_is_swept_meanwhile_is_created_again(
+        self, loop: EventLoop, grant: Grant, conninfo: str, admin: psycopg.Connection[Any]
+    ) -> None:
+        limit(grant, 2)
+        asked = questions(asking(grant.access_token))
+        store = loop.make_store()
+        loop.run(store.decide(asked))
+
+        async def sweep(holder: psycopg.Connection[Any]) -> list[Decision]:
+            deciding = asyncio.ensure_future(store.decide(asked * 3))
+            await until_it_waits(admin)
+            holder.execute("DELETE FROM limits_counter")
+            holder.commit()
+            return await deciding
+
+        with locked_counters(conninfo) as holder:
+            assert allowed(loop.run(sweep(holder))) == [True, True, False]
+
+    @pytest.mark.parametrize("work", ["decide", "ping"])
+    def test_a_server_that_does_not_answer(
+        self, loop: EventLoop, asked: list[Question], impatient: None, work: str
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            store = PostgresqlStore(f"host=127.0.0.1 port={silent.getsockname()[1]} user=x")
+            before = len(psutil.Process().net_connections())
+            for _ in range(3):
+                assert loop.run(unavailable(store.ping() if work == "ping" else store.decide(asked))) == "timeout"
+            assert len(psutil.Process().net_connections()) <= before + 3, "only what the silent server holds"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("work", ["decide", "ping"])
+    def test_a_server_that_is_not_there(self, loop: EventLoop, asked: list[Question], work: str) -> None:
+        store = PostgresqlStore(f"host=127.0.0.1 port={free_port()} user=x")
+        assert loop.run(unavailable(store.ping() if work == "ping" else store.decide(asked))) == "connection"
+
+    def test_a_read_only_server(self, loop: EventLoop, asked: list[Question], conninfo: str) -> None:
+        store = PostgresqlStore(f"{conninfo} options='-c default_transaction_read_only=on'")
+        try:
+            assert loop.run(unavailable(store.decide(asked))) == "statement"
+            loop.run(store.ping())
+        finally:
+            loop.run(store.close())
+        assert written_rows() == []
+
+    def test_a_database_without_our_tables(self, loop: EventLoop, asked: list[Question], conninfo: str) -> None:
+        store = PostgresqlStore(f"{conninfo} options='-c search_path=nowhere'")
+        assert loop.run(unavailable(store.decide(asked))) == "statement"
+
+    def test_a_value_that_it_refuses_costs_no_connection(
+        self, loop: EventLoop, grant: Grant, admin: psycopg.Connection[Any]
+    ) -> None:
+        limit(grant, 2)
+        credential = caller_of(grant)
+        good = asking(grant.access_token, credential=credential)
+        bad = replace(good, credential=replace(credential, digest="\0"))
+        store = loop.make_store()
+        assert allowed(loop.run(store.decide(questions(good)))) == [True]
+        before = backends(admin)
+
+        with pytest.raises(BadBatch):
+            loop.run(store.decide(questions(good, bad)))
+
+        assert allowed(loop.run(store.decide(questions(good, good)))) == [True, False], "the bad batch counted nothing"
+        assert backends(admin) == before
+
+
+def test_a_batch_that_does_not_fit_into_the_sockets_buffer(
+    loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+
+    def note(self: Pipeline, *, is_sending: bool) -> Awaitable[None]:
+        waits.append(is_sending)
+        return original(self, is_sending=is_sending)
+
+    original: Callable[..., Awaitable[None]] = Pipeline._wait
+    monkeypatch.setattr(Pipeline, "_wait", note)
+    asked = [asking(grant.access_token, context={"text": "x" * 4000}) for _ in range(3000)]
+
+    assert allowed(loop.decide(*asked)) == [True] * len(asked)
+
+    assert True in waits, "the batch was sent at once"
+    assert [len(row) for row in written_rows()] == [len(asked)]
