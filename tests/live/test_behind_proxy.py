@@ -12,8 +12,9 @@ from tests.environment import Servers
 from tests.live.gate import Gate
 from tests.live.oauth.proxies import Setting
 from tests.live.oauth.services import running
-from tests.live.server import ROOT, LiveServer
+from tests.live.server import ROOT, START_SECONDS, LiveServer
 from tests.programs import find_program
+from tests.waiting import wait_until
 
 HOST = "gate.example.com"
 PAGE = ROOT / "docs" / "deployment.md"
@@ -38,7 +39,17 @@ def gate(request: pytest.FixtureRequest, server: LiveServer, servers: Servers) -
     gate = Gate(f"https://127.0.0.1:{setting.port}")
     gate.http = client(gate.url)
     with running(command, home, f"http://127.0.0.1:{setting.port}/", folder / "log"):
+        wait_until(lambda: has_certificate(gate), (folder / "log").read_text, START_SECONDS)
         yield gate
+
+
+def has_certificate(gate: Gate) -> bool:
+    """Return whether the proxy encrypts. Caddy listens before it has made its certificate."""
+    try:
+        gate.http.get("/health")
+    except httpx.ConnectError:
+        return False
+    return True
 
 
 def client(url: str) -> httpx.Client:
