@@ -1,4 +1,4 @@
-"""Middleware that runs before all other middleware: the caller's address and the request's id."""
+"""Middleware that runs before all other middleware: the caller's address, the request's id, and foreign cookies."""
 
 import logging
 from collections.abc import Callable
@@ -21,6 +21,8 @@ FORWARDED_HEADERS = (
 )
 # Other headers by which proxies say that they forward a request.
 OTHER_PROXY_HEADERS = ("HTTP_VIA", "HTTP_X_REAL_IP")
+
+DECISION_PATHS = ("/api/v1/tokens/verify", "/api/v1/forward-auth", "/api/v1/health", "/oauth/introspect")
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -64,6 +66,22 @@ class RequestIdMiddleware:
             _request_id.reset(token)
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+class DecisionCookiesMiddleware:
+    """Remove the cookies of requests for a decision.
+
+    They are not ours if a proxy asks: they belong to the site that it protects. The middleware for sessions and CSRF
+    would replace those that it cannot read.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(DECISION_PATHS):
+            request.META.pop("HTTP_COOKIE", None)
+        return self.get_response(request)
 
 
 class RequestIdFilter(logging.Filter):

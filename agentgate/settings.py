@@ -111,6 +111,7 @@ MIDDLEWARE = [
     "agentgate.metrics.MetricsMiddleware",
     "agentgate.middleware.TrustedProxyMiddleware",
     "agentgate.middleware.RequestIdMiddleware",
+    "agentgate.middleware.DecisionCookiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.csp.ContentSecurityPolicyMiddleware",

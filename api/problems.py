@@ -118,14 +118,14 @@ def type_uri(code: str) -> str:
     return f"{settings.API_URL}/api/docs/errors#{code}"
 
 
-def as_domain_error(exc: Exception) -> DomainError:
+def as_domain_error(exc: BaseException) -> DomainError:
     """Return the error that the caller may see for `exc`."""
     if isinstance(exc, DomainError):
         return exc
     for kind, translate in _TRANSLATIONS:
         if isinstance(exc, kind):
             return translate(exc)
-    return InternalError("Try again. If it happens again, report the requestId.")
+    return InternalError(InternalError.remedy)
 
 
 def _translate_database(exc: Exception) -> DomainError:

@@ -62,6 +62,7 @@ def _describe(error: DomainError) -> str:
 
 
 UNAVAILABLE = from_domain(Unavailable("Try again in a moment."))
+SERVER_ERROR = OAuthError("server_error", "Try again. If it happens again, report the X-Request-Id.", 500)
 
 
 def handle_errors(view: View) -> View:
@@ -81,6 +82,9 @@ def handle_errors(view: View) -> View:
             if isinstance(error, (InvalidClient, NotAuthenticated)) and "Authorization" in request.headers:
                 refusal = OAuthError(refusal.code, refusal.description, 401, {"WWW-Authenticate": BASIC_CHALLENGE})
             return error_response(refusal)
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return error_response(SERVER_ERROR)
 
     return wrapped
 

@@ -19,8 +19,8 @@ from core.text import plain_text
 Headers = tuple[tuple[str, str], ...]
 
 FORWARDED_SCHEMES = ("http", "https")
-# These have a request's own values.
-OWN = frozenset(("content-type", "x-request-id"))
+# Each response has its own values of these.
+OWN = frozenset(("content-length", "content-type", "x-request-id"))
 
 
 def common_headers() -> Headers:

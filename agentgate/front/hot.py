@@ -15,7 +15,7 @@ from django.core.exceptions import SuspiciousOperation
 
 from agentgate.front.headers import caller_of, common_headers, require_usual
 from agentgate.front.pool import Pool, PoolFull
-from api.problems import InternalError, render_problem
+from api.problems import as_domain_error, render_problem
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
 from core.errors import DomainError, Unavailable
@@ -27,7 +27,7 @@ from decisions.requests import Decision
 from decisions.services import merge
 from decisions.stores.opening import make_store
 from oauth import introspection
-from oauth.errors import UNAVAILABLE, OAuthError, error_reply
+from oauth.errors import SERVER_ERROR, UNAVAILABLE, OAuthError, error_reply
 from tokens.keys import KeyNotLoaded, loaded_key
 
 logger = logging.getLogger(__name__)
@@ -36,11 +36,10 @@ Done = Callable[[Reply], None]
 LeaveToDjango = Callable[[], None]
 
 HEALTH = "/api/v1/health"
-HEALTH_HEADERS = (("Allow", ", ".join(Health().allowed_methods)),)
+HEALTH_HEADERS = direct.headers_of(Health)
 CACHE_SECONDS = 1.0
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
 UNUSUAL = (NotDirect, KeyNotLoaded, DomainError, OAuthError, SuspiciousOperation, ValueError)
-OAUTH_FAILURE = OAuthError("server_error", "Try again. If it happens again, report the X-Request-Id.", 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +144,10 @@ class HotPaths:
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _fail(self, asked: Asked, error: BaseException) -> None:
-        known = error if isinstance(error, DomainError) else InternalError()
         if asked.path.startswith("/oauth/"):
-            reply = error_reply(UNAVAILABLE if isinstance(error, Unavailable) else OAUTH_FAILURE)
+            reply = error_reply(UNAVAILABLE if isinstance(error, Unavailable) else SERVER_ERROR)
         else:
-            reply = render_problem(known, asked.request_id)
+            reply = render_problem(as_domain_error(error), asked.request_id)
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import QueryDict
+from django.http import HttpRequest, QueryDict
 
 from api.endpoint import Endpoint
 from api.forwarding import forwarding_inquiry, own_parameters
@@ -48,13 +48,16 @@ def _read_json(request: Request) -> dict[str, Any]:
     return parse_object(request.body)
 
 
-def _allow(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:
-    return (("Allow", ", ".join(view().allowed_methods)),)
+def headers_of(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:
+    """Return the headers of all responses of a view, which answers HEAD if it answers GET."""
+    ready = view()
+    ready.setup(HttpRequest())
+    return (("Allow", ", ".join(ready.allowed_methods)),)
 
 
 ENDPOINTS = {
-    "/api/v1/tokens/verify": DirectEndpoint(verify, _allow(Verify)),
-    "/api/v1/tokens/verify/batch": DirectEndpoint(verify_batch, _allow(VerifyBatch)),
-    "/api/v1/forward-auth": DirectEndpoint(forward_auth, _allow(ForwardAuth)),
+    "/api/v1/tokens/verify": DirectEndpoint(verify, headers_of(Verify)),
+    "/api/v1/tokens/verify/batch": DirectEndpoint(verify_batch, headers_of(VerifyBatch)),
+    "/api/v1/forward-auth": DirectEndpoint(forward_auth, headers_of(ForwardAuth)),
 }
-PREFIXES = {"/api/v1/forward-auth/": DirectEndpoint(forward_auth_below, _allow(ForwardAuth))}
+PREFIXES = {"/api/v1/forward-auth/": DirectEndpoint(forward_auth_below, headers_of(ForwardAuth))}

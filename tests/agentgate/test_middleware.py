@@ -69,6 +69,14 @@ class TestBehindAProxy:
         assert "HTTP_X_FORWARDED_HOST" not in request.META
 
 
+@pytest.mark.parametrize("path", ["/api/v1/forward-auth/inbox", "/oauth/introspect", "/api/v1/tokens/verify/batch"])
+def test_decisions_do_not_replace_the_cookies_of_the_protected_site(path: str, db: None) -> None:
+    client = Client()
+    client.cookies.load({"csrftoken": "another format", "sessionid": "short"})
+    assert not client.get(path).cookies
+    assert client.get("/").cookies
+
+
 @pytest.mark.parametrize("offered", ["abcdefgh", "trace-1.2_3", "a" * 64])
 def test_a_well_formed_request_id_is_kept(offered: str, db: None) -> None:
     assert Client().get("/", headers={"X-Request-Id": offered})["X-Request-Id"] == offered

@@ -1,0 +1,255 @@
+"""Who asks: the credential, the throttle, the address behind a proxy, the host, https, and the request's id."""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from core.errors import Unavailable
+from core.ids import ACCEPTABLE_REQUEST_ID
+from developers.acting import as_developer
+from resources.services import delete_resource_server, rotate_resource_server_secret
+from tests.log import log_entries, personal_data
+from tests.semantics.both import DJANGO, EVENT_LOOP, Both, Sent
+from tests.semantics.requests import (
+    HEALTH,
+    UNKNOWN,
+    Scene,
+    basic,
+    basic_of,
+    batch,
+    forward,
+    get,
+    introspect,
+    question,
+    verify,
+)
+from tests.world import ANONYMOUS
+from tokens import keys
+
+PROXY, OTHER = "127.0.0.2", "127.0.0.3"
+HTTPS = {"X_Forwarded_Proto": "https"}
+
+
+def asked_by(scene: Scene, caller: str) -> list[Sent]:
+    """Return a request to each endpoint that knows credentials."""
+    return [
+        verify(scene.token, caller=caller),
+        batch(question(scene.token), question(UNKNOWN), caller=caller),
+        introspect(scene.token, caller),
+        forward(scene.token, caller=caller),
+    ]
+
+
+class TestCredentials:
+    def test_wrong_and_unreadable_ones(self, scene: Scene, both: Both, settings: Any, subtests: Any) -> None:
+        settings.THROTTLE_CLIENT_AUTH = "1000/hour"
+        server = scene.own.server.id
+        wrong = {
+            "a wrong secret": basic(scene.own, "rs_wrong"),
+            "another server's secret": basic(scene.own, scene.foreign.secret),
+            "an unknown server": basic_of(f"res_unknown:{scene.own.secret}"),
+            "no secret": basic_of(f"{server}:"),
+            "no colon": basic_of(server),
+            "no id": basic_of(f":{scene.own.secret}"),
+            "a NUL": basic_of(f"{server}:\0"),
+            "no base64": "Basic !",
+            "another scheme": "Digest abc",
+        }
+        for name, caller in wrong.items():
+            for sent in asked_by(scene, caller):
+                with subtests.test(f"{name}: {sent.target}"):
+                    expected = 403 if "X-Resource-Server" in sent.headers else 401
+                    assert both.ask(sent, by=DJANGO).status == expected
+        assert not log_entries(event__startswith="token.verif").exists()
+
+    def test_other_spellings_of_the_right_one(self, scene: Scene, both: Both) -> None:
+        encoded = basic(scene.own).partition(" ")[2]
+        escaped = basic_of(f"{scene.own.server.id.replace('_', '%5F')}:{scene.own.secret}")
+        for caller in (f"bASIC {encoded}", f"Basic   {encoded}", escaped):
+            assert both.ask(verify(scene.token, caller=caller)).json["allowed"] is True
+
+    def test_a_rotated_secret_fails_at_once(self, scene: Scene, both: Both) -> None:
+        old = basic(scene.own)
+        assert [both.ask(sent).status for sent in asked_by(scene, old)] == [200] * 4
+
+        actor = as_developer(ANONYMOUS, scene.developer)
+        new = basic(scene.own, rotate_resource_server_secret(actor=actor, server=scene.own.server).value)
+        assert [both.ask(sent, by=DJANGO).status for sent in asked_by(scene, old)] == [401, 401, 401, 403]
+        assert [both.ask(sent).status for sent in asked_by(scene, new)] == [200] * 4
+
+    def test_a_deleted_server_fails_at_once(self, scene: Scene, both: Both) -> None:
+        caller = basic(scene.own)
+        delete_resource_server(actor=as_developer(ANONYMOUS, scene.developer), server=scene.own.server)
+        assert [both.ask(sent, by=DJANGO).status for sent in asked_by(scene, caller)] == [401, 401, 401, 403]
+
+    def test_too_many_wrong_ones_are_throttled_and_the_right_one_is_not(
+        self, scene: Scene, both: Both, settings: Any
+    ) -> None:
+        settings.THROTTLE_CLIENT_AUTH = "2/hour"
+        sent = verify(scene.token, caller=basic(scene.own, "rs_wrong"))
+        assert both.ask(sent, by=DJANGO).status == 401
+        assert both.ask(sent, by=DJANGO).status == 429
+        assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
+
+    def test_they_can_be_required(self, scene: Scene, both: Both, settings: Any) -> None:
+        settings.VERIFY_REQUIRES_CREDENTIAL = True
+        anonymous = [verify(scene.token), batch(question(UNKNOWN)), forward(scene.token)]
+        assert [both.ask(sent, by=DJANGO).status for sent in anonymous] == [401, 401, 403]
+        assert [both.ask(sent).status for sent in asked_by(scene, basic(scene.own))] == [200] * 4
+
+
+class TestThrottle:
+    @pytest.mark.parametrize("redis_url", ["", None])
+    def test_anonymous_callers_are_throttled_by_one_count(
+        self, scene: Scene, both: Both, settings: Any, redis_url: str | None
+    ) -> None:
+        """With `None`, Redis counts if the tests have one."""
+        if redis_url is not None:
+            settings.REDIS_URL = redis_url
+        settings.THROTTLE_VERIFY = "6/hour"
+        assert both.ask(verify(UNKNOWN)).status == 200
+        assert both.ask(forward(UNKNOWN)).status == 401
+        refused = [verify(UNKNOWN), forward(UNKNOWN), batch(question(UNKNOWN))]
+        assert both.ask(batch(question(UNKNOWN), question(UNKNOWN), question(UNKNOWN)), by=DJANGO).status == 429
+        assert both.ask(refused[0]).status == 200
+        answers = [both.ask(sent, by=DJANGO) for sent in refused]
+        assert [answer.status for answer in answers] == [429] * 3
+        assert {answer.header("Retry-After") for answer in answers} != {""}
+        assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
+
+
+class TestOrigin:
+    """The address and the user agent are in the log."""
+
+    @pytest.fixture
+    def start(self, start: Callable[[], Both], settings: Any) -> Callable[[], Both]:
+        settings.TRUSTED_PROXIES = (ip_network(f"{PROXY}/32"),)
+        return start
+
+    @pytest.mark.parametrize(
+        ("peer", "forwarded_for", "address"),
+        [
+            (OTHER, "", OTHER),
+            (OTHER, "203.0.113.9", OTHER),
+            (PROXY, "", PROXY),
+            (PROXY, "203.0.113.9", "203.0.113.9"),
+            (PROXY, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+            (PROXY, f"203.0.113.9, {PROXY}", "203.0.113.9"),
+            (PROXY, "203.0.113.9, somebody", PROXY),
+            (PROXY, "::ffff:203.0.113.9", "203.0.113.9"),
+            (PROXY, "2001:DB8::0:1", "2001:db8::1"),
+            (PROXY, "fe80::1%eth0", "fe80::1"),
+            (PROXY, "203.0.113.9:443", PROXY),
+        ],
+    )
+    def test_the_address_of_the_caller(
+        self, scene: Scene, both: Both, peer: str, forwarded_for: str, address: str
+    ) -> None:
+        headers = {"X_Forwarded_For": forwarded_for} if forwarded_for else {}
+        for sent in (verify(scene.token), forward(scene.token)):
+            assert both.ask(sent.having(**headers).at(peer)).status == 200
+            for *_, log_id in both.log_ids:
+                assert personal_data(log_id).content["ip" if "Content-Type" in sent.headers else "context"] in (
+                    address,
+                    {"ip": address},
+                )
+
+    def test_the_user_agent(self, scene: Scene, both: Both) -> None:
+        agents = ("", "x" * 400, "caf\xe9 \xad", "tab\there", "{}\"'<b>")
+        for name in agents:
+            assert both.ask(verify(scene.token).having(User_Agent=name)).status == 200
+            logged = [personal_data(ids[0]).content["userAgent"] for ids in both.log_ids]
+            assert logged[0] == logged[1]
+            assert (logged[0] is None) == (name == "")
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("offered", ["abcdefgh", "trace-1.2_3", "a" * 64])
+    def test_a_well_formed_one_is_kept(self, scene: Scene, both: Both, offered: str) -> None:
+        for sent in (verify(scene.token), forward(scene.token), introspect(UNKNOWN, basic(scene.own)), get(HEALTH)):
+            assert both.ask(sent.having(X_Request_Id=offered)).header("X-Request-Id") == offered
+
+    @pytest.mark.parametrize("offered", ["", "short", "a" * 65, "with space 1", "na\xefve-id-1"])
+    def test_any_other_one_is_replaced(self, scene: Scene, both: Both, offered: str) -> None:
+        """The new id is also in the body of a refusal."""
+        for sent in (verify(scene.token), forward(UNKNOWN), get(HEALTH)):
+            replaced = sent.having(X_Request_Id=offered)
+            assert both.ask(replaced).header("X-Request-Id") == "req_*"
+            answer, _ = both.front.ask(replaced)
+            assert ACCEPTABLE_REQUEST_ID.fullmatch(answer.header("X-Request-Id"))
+            if answer.status == 401:
+                assert answer.json["requestId"] == answer.header("X-Request-Id")
+
+
+class TestHostAndScheme:
+    @pytest.mark.parametrize(
+        ("host", "status"),
+        [
+            ("localhost", 200),
+            ("LOCALHOST:1", 200),
+            ("127.0.0.1:8000", 200),
+            ("[::1]:8000", 200),
+            ("evil.example", 400),
+            ("localhost.evil.example", 400),
+            ("localhost:port", 400),
+            ("local host", 400),
+            ("user@localhost", 400),
+            ("::1", 400),
+        ],
+    )
+    def test_the_host(self, scene: Scene, both: Both, host: str, status: int) -> None:
+        by = EVENT_LOOP if status == 200 else DJANGO
+        for sent in (verify(scene.token), forward(scene.token), get(HEALTH)):
+            assert both.ask(sent.having(Host=host, X_Forwarded_Host="localhost"), by=by).status == status
+
+    def test_plain_http_is_redirected_if_the_public_url_is_https(
+        self, scene: Scene, start: Callable[[], Both], settings: Any
+    ) -> None:
+        settings.TRUSTED_PROXIES = (ip_network(f"{PROXY}/32"),)
+        settings.IS_HTTPS = settings.SECURE_SSL_REDIRECT = True
+        settings.SECURE_HSTS_SECONDS, settings.SECURE_HSTS_PRELOAD = 63_072_000, True
+        both = start()
+        requests = (verify(scene.token), introspect(UNKNOWN, basic(scene.own)), forward(scene.token), get(HEALTH))
+        for sent in requests:
+            secure = both.ask(sent.having(**HTTPS).at(PROXY))
+            assert (secure.status, secure.header("Strict-Transport-Security")) == (200, "max-age=63072000; preload")
+            plain = [sent.at(PROXY), sent.at(OTHER), sent.having(**HTTPS).at(OTHER)]
+            plain += [sent.having(X_Forwarded_Proto=scheme).at(PROXY) for scheme in ("http", "HTTPS", "https,http")]
+            for each in plain:
+                answer = both.ask(each, by=DJANGO)
+                assert answer.status == (200 if sent.target == HEALTH else 301)
+                assert "Strict-Transport-Security" not in dict(answer.headers)
+
+
+class TestFailures:
+    """What Django's view answers if the database fails, and what the event loop answers then."""
+
+    @pytest.mark.parametrize("error", [Unavailable("Try again in a moment."), RuntimeError("boom")])
+    def test_a_decision_that_fails(
+        self, scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch, error: Exception
+    ) -> None:
+        def fail(questions: object) -> None:
+            raise error
+
+        def submit(questions: object) -> asyncio.Future[None]:
+            future = asyncio.get_running_loop().create_future()
+            future.set_exception(error)
+            return future
+
+        monkeypatch.setattr("decisions.stores.django_driver.decide", fail)
+        monkeypatch.setattr(both.front.hot._batcher, "submit", submit)
+        expected = error.status if isinstance(error, Unavailable) else 500
+        for sent in asked_by(scene, basic(scene.own)):
+            answer = both.ask(sent)
+            assert (answer.status, bool(answer.header("Retry-After"))) == (expected, expected == 503)
+            assert {"code", "error"} & answer.json.keys()
+            assert b"boom" not in answer.body
+
+
+def test_a_key_that_this_process_has_not_read_is_read_by_django(scene: Scene, both: Both) -> None:
+    keys.forget()
+    assert both.front.ask(verify(scene.token))[1] == DJANGO
+    assert both.front.ask(verify(scene.token))[1] == EVENT_LOOP
