@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from api.v1.schemas.tokens import DecisionsOut, VerifyBatchBody, VerifyRequestBody, show_decision
+from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, show_decision
 from core.actor import Actor
 from core.messages import Reply
 from decisions.inquiries import Inquiry
@@ -43,9 +43,8 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
 
 def _show_one(decisions: Sequence[Decision]) -> Reply:
     (decision,) = decisions
-    return json_reply(show_decision(decision).model_dump(mode="json", exclude_unset=True))
+    return json_reply(show_decision(decision))
 
 
 def _show_all(decisions: Sequence[Decision]) -> Reply:
-    shown = DecisionsOut(decisions=[show_decision(decision) for decision in decisions])
-    return json_reply(shown.model_dump(mode="json", exclude_unset=True))
+    return json_reply({"decisions": [show_decision(decision) for decision in decisions]})

@@ -66,13 +66,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def _load(text: str) -> Any:
     try:
-        return json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_exact,
-        )
+        return _DECODER.decode(text)
     except ValueError as error:
         raise MalformedRequest(_explain(error)) from error
 
@@ -120,6 +114,11 @@ def _exact(digits: str) -> int:
     if len(digits) > len(str(MAX_INTEGER)) + 1 or abs(int(digits)) > MAX_INTEGER:
         raise ValueError(f"A whole number exceeds {MAX_INTEGER}. Send it as a string.")
     return int(digits)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_exact
+)
 
 
 def _check_text(value: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The actor of a request and its origin. Every write takes one, and the audit log records it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
@@ -23,7 +23,7 @@ class Actor:
 
     def acting_as(self, kind: Kind, actor_id: str, *, account_state: str = "") -> "Actor":
         """Return an actor with this identity and the same origin. Check the credential first."""
-        return replace(self, kind=kind, id=actor_id, account_state=account_state)
+        return Actor(kind, actor_id, self.ip, self.user_agent, self.request_id, account_state)
 
 
 SYSTEM = Actor("system")

@@ -8,7 +8,8 @@ import orjson
 import rfc8785
 
 FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
-SCALARS = frozenset({str, int, bool, type(None)})
+# A fragment is encoded already.
+SCALARS = frozenset({str, int, bool, type(None), orjson.Fragment})
 ARRAYS = frozenset({list, tuple})
 
 

@@ -1,5 +1,6 @@
 """Helpers shared by all HTTP surfaces: the visitor, HTTP Basic, redirects and pagination."""
 
+import re
 from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from core.text import plain_text
 
 BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
 MAX_USER_AGENT_LENGTH = 300
+CONTROL = re.compile(r"[\x00-\x1f]")
 
 
 def visitor(request: HttpRequest) -> Actor:
@@ -55,7 +57,7 @@ def read_basic(headers: Mapping[str, str], header: str = "authorization") -> Bas
     name, colon, secret = decoded.partition(":")
     name, secret = unquote_plus(name), unquote_plus(secret)
     # Credentials never contain control characters, and PostgreSQL raises an error for a NUL.
-    if not (name and colon) or any(letter < " " for letter in name + secret):
+    if not (name and colon) or CONTROL.search(name) or CONTROL.search(secret):
         raise NotAuthenticated("Use HTTP Basic with an ID and a secret.")
     return BasicCredential(name, secret)
 

@@ -25,11 +25,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete response. The front adds `Content-Length`, `Date` and `Connection`."""
+    """A complete response. The front adds `Content-Length`, `Date` and `Connection`.
+
+    `lines` are further headers as they are sent. Their author has checked that they are safe.
+    """
 
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
+    lines: str = ""
 
 
 class NotDirect(Exception):

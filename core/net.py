@@ -1,12 +1,14 @@
 """The caller's IP address. `X-Forwarded-For` is used only if it comes from a trusted proxy."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(4096)
 def parse_address(text: str | None) -> Address | None:
     """Return the address, or None if `text` is not exactly one. IPv4-mapped addresses are returned as IPv4.
 

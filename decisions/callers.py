@@ -9,9 +9,15 @@ from core import secrets
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.http import read_basic
+from decisions.memory import Bounded
 from decisions.requests import Credential
 from limits.quick_throttle import QuickThrottle
 from limits.throttle import address_subjects, throttle_client_failure
+
+MAX_CREDENTIALS = 10_000
+
+# By the digest of the header, so that no secret stays in memory.
+_known: Bounded[str, Credential] = Bounded(MAX_CREDENTIALS)
 
 
 def read_credential(headers: Mapping[str, str], header: str = "authorization") -> Credential | None:
@@ -19,12 +25,20 @@ def read_credential(headers: Mapping[str, str], header: str = "authorization") -
 
     The decision checks it. Raises `NotAuthenticated` if it is unreadable, or missing but required.
     """
-    basic = read_basic(headers, header)
-    if basic is not None:
-        return Credential(basic.name, secrets.digest(basic.secret))
+    sent = headers.get(header)
+    if sent is not None:
+        return _known.get(secrets.digest(sent)) or _read(headers, header, sent)
     if settings.VERIFY_REQUIRES_CREDENTIAL:
         raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
     return None
+
+
+def _read(headers: Mapping[str, str], header: str, sent: str) -> Credential | None:
+    basic = read_basic(headers, header)
+    if basic is None:
+        return None
+    credential = _known[secrets.digest(sent)] = Credential(basic.name, secrets.digest(basic.secret))
+    return credential
 
 
 def throttle_anonymous(*, actor: Actor, questions: int = 1) -> None:

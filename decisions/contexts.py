@@ -3,20 +3,22 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from core.canonical import canonical_json, sha256
 
 MAX_LOGGED_BYTES = 4096
 BEGINNING_BYTES = 1024
 
 
-def context_for_log(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the context. If its canonical JSON is too long, return the size, digest and beginning of that instead.
+def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, Any]:
+    """Return the context, encoded. If that is too long, return its size, digest and beginning instead.
 
     Rules evaluate the whole context. This only bounds how much a caller can make the log store.
     """
     encoded = canonical_json(dict(context))
     if len(encoded) <= MAX_LOGGED_BYTES:
-        return dict(context)
+        return orjson.Fragment(encoded)
     return {
         "truncated": True,
         "size": len(encoded),

@@ -2,6 +2,7 @@
 
 from audit.events import Event, Outcome
 from audit.records import Draft
+from core.actor import Actor
 from decisions.contexts import context_for_log
 from decisions.judgement import Judgement
 from decisions.requests import VerifyRequest
@@ -13,12 +14,12 @@ MAX_LOGGED_MISSING = 10
 def draft_entry(judgement: Judgement) -> Draft:
     """Return the entry that a judgement leaves in the log."""
     request, decision, service = judgement.question.request, judgement.decision, judgement.service_organization_id
-    policy = decision.policy
+    policy, asker = decision.policy, request.asker
     is_introspection = request.is_introspection
     return Draft(
         event=Event.TOKEN_INTROSPECTED if is_introspection else Event.TOKEN_VERIFY,
         outcome=Outcome.ALLOWED if decision.allowed else Outcome.DENIED,
-        actor=request.asker,
+        actor=asker,
         organization_id=judgement.organization_id,
         service_organization_ids=(service,) if service else (),
         user_id=decision.user_id,
@@ -31,15 +32,15 @@ def draft_entry(judgement: Judgement) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(judgement),
-        personal={} if is_introspection else _personal(request),
+        personal={} if is_introspection else _personal(request, asker),
     )
 
 
-def _personal(request: VerifyRequest) -> dict[str, object]:
+def _personal(request: VerifyRequest, asker: Actor) -> dict[str, object]:
     forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
     return {
         "ip": request.ip,
-        "callerIp": request.asker.ip,
+        "callerIp": asker.ip,
         "context": context_for_log(request.context),
         **forwarded,
     }

@@ -80,9 +80,9 @@ class VerifyRequest:
         return find_canonical_uri(self.resource) if self.resource else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Decision:
-    """The answer to a request.
+    """The answer to a request. The store sets `audit_id`, after which nothing changes it.
 
     For a token that we did not sign, only `allowed`, `reason` and `is_known` are set. If the caller's credential failed
     (`is_caller_refused`), nothing was decided and nothing was logged.

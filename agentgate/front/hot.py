@@ -8,13 +8,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 
 from agentgate.front.headers import caller_of, common_headers, require_usual
 from agentgate.front.pool import Pool, PoolFull
+from agentgate.front.replies import encode_headers
 from api.problems import as_domain_error, render_problem
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
@@ -61,7 +62,7 @@ class HotPaths:
     def __init__(self, pool: Pool) -> None:
         """`pool` runs blocking work in the threads that also run Django."""
         self._pool = pool
-        self._common = common_headers()
+        self._lines_with = cache(partial(_encode, common_headers()))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -151,7 +152,8 @@ class HotPaths:
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
-        return Reply(reply.status, [*reply.headers, *headers, *self._common, ("X-Request-Id", request_id)], reply.body)
+        lines = self._lines_with(tuple(headers))
+        return Reply(reply.status, [("X-Request-Id", request_id), *reply.headers], reply.body, lines)
 
     def _answer_health(self, request: Request, done: Done) -> bool:
         try:
@@ -186,6 +188,11 @@ async def _is_cache_up() -> bool:
         return await asyncio.wait_for(asyncio.to_thread(is_cache_up), CACHE_SECONDS)
     except TimeoutError:
         return False
+
+
+def _encode(common: Sequence[tuple[str, str]], own: Sequence[tuple[str, str]]) -> str:
+    """Return the lines of the headers that all replies of an endpoint have."""
+    return "".join(encode_headers([*common, *own]))
 
 
 def _endpoint_by_prefix(path: str) -> DirectEndpoint | None:

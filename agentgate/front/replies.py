@@ -1,7 +1,7 @@
 """Replies in the format of HTTP/1.1. Header names and values are checked, so that none can add a line."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -38,17 +38,9 @@ def encode(reply: Reply, head: Head, date: str, *, keeps_alive: bool) -> bytes:
 
 def encode_head(reply: Reply, head: Head, date: str, framing: str, *, keeps_alive: bool) -> bytes:
     """Return the status line and the headers. `framing` is the header line that tells where the body ends."""
-    lines = [STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} \r\n"]
-    has_id = False
-    for name, value in reply.headers:
-        known = _lower_token(name)
-        if known in OWN:
-            continue
-        if not (value.isascii() and value.isprintable()) and CONTROL.search(value):
-            raise UnsafeHeader(f"The value of {name} contains a control character.")
-        has_id = has_id or known == "x-request-id"
-        lines.append(f"{name}: {value}\r\n")
-    if not has_id:
+    lines = [STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} \r\n", reply.lines]
+    lines += encode_headers(reply.headers)
+    if not any(_lower_token(name) == "x-request-id" for name, _ in reply.headers):
         lines.append(f"X-Request-Id: {choose_request_id(head.headers.get('x-request-id', ''))}\r\n")
     lines.append(f"Date: {date}\r\n{framing}")
     if not keeps_alive:
@@ -57,6 +49,16 @@ def encode_head(reply: Reply, head: Head, date: str, framing: str, *, keeps_aliv
         lines.append("Connection: keep-alive\r\n")
     lines.append("\r\n")
     return "".join(lines).encode("latin-1")
+
+
+def encode_headers(headers: Headers) -> Iterator[str]:
+    """Yield the lines of the headers that the front does not set itself. Raises `UnsafeHeader`."""
+    for name, value in headers:
+        if _lower_token(name) in OWN:
+            continue
+        if not (value.isascii() and value.isprintable()) and CONTROL.search(value):
+            raise UnsafeHeader(f"The value of {name} contains a control character.")
+        yield f"{name}: {value}\r\n"
 
 
 def encode_chunk(data: bytes) -> bytes:

@@ -11,7 +11,6 @@ must be locked in the order of their keys. Facts that are not in memory, such as
 """
 
 from collections.abc import Collection, Generator, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,7 +82,7 @@ def _finish(
         steps.append(Step(Statement.WRITE_JOURNAL, (encode(records),)))
     yield Trip(steps, commits=True)
     for judgement, record in zip(logged, records, strict=True):
-        judgement.decision = replace(judgement.decision, audit_id=record.id)
+        judgement.decision.audit_id = record.id
     return [judgement.decision for judgement in judgements]
 
 
