@@ -12,6 +12,7 @@ from audit.models import Entry, ImmutableError, Leaf, PendingEntry, PersonalData
 from audit.records import Draft
 from audit.selectors import Filters, describe, entries_for_organization, entries_for_user
 from audit.services import append, record
+from audit.tables import FEW
 from core.actor import Actor
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
@@ -51,6 +52,29 @@ def test_erasing_personal_data_leaves_the_entry_readable() -> None:
     (content,) = describe([Entry.objects.get(pk=entry_id)])
     assert content["personal"] == {}
     assert content["event"] == "consent.approved"
+
+
+@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 30])
+def test_few_and_many_entries_are_written_alike(number: int, django_assert_num_queries: object) -> None:
+    odd = {"quote": "'\"%s \\ {1}", "emoji": "\U0001f600", "empty": ""}
+    drafts = [draft(organization_id=None, user_id=None)]
+    drafts += [draft(service_organization_ids=["org_2"], metadata={**odd, "number": one}) for one in range(number - 1)]
+    one_statement = connection.vendor == "postgresql" and number <= FEW
+    with django_assert_num_queries(1 if one_statement else 4):
+        ids = append(drafts)
+
+    entries = list(Entry.objects.order_by("id"))
+    assert [entry.id for entry in entries] == ids
+    assert [entry.content["metadata"].get("number") for entry in entries] == [None, *range(number - 1)]
+    assert all(entry.content["metadata"] == {**odd, "number": n} for n, entry in enumerate(entries[1:]))
+    assert [entry.user_id for entry in entries] == [None, *["usr_1"] * (number - 1)]
+    for organization_id in ("org_1", "org_2"):
+        assert [entry.id for entry in entries_for_organization(organization_id)] == ids[:0:-1]
+    for entry in entries:
+        personal = PersonalData.objects.get(pk=entry.id)
+        commitment = hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest()
+        assert (personal.content["ip"], entry.content["personal"]) == ("203.0.113.7", commitment)
+        assert PendingEntry.objects.get(pk=entry.id).digest == hashlib.sha256(entry.body.encode()).hexdigest()
 
 
 @pytest.mark.django_db(transaction=True)
