@@ -1,7 +1,7 @@
 """The scopes that an organization defines for its own resource servers."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 
 from core.errors import FieldError, Invalid
@@ -43,9 +43,7 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
     definitions = [scope for scope in scopes if isinstance(scope, ScopeDefinition)]
     if len(own | {scope.id for scope in definitions}) > MAX_OWN_SCOPES:
         raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")
-    # In one order, because organizations that claim the same prefixes at once would otherwise deadlock.
-    for scope in sorted(definitions, key=lambda scope: scope.id):
-        _define(organization, scope)
+    _define(organization, definitions)
     return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
 
 
@@ -65,15 +63,24 @@ def _explain_unknown(scope: str, own: Collection[str]) -> str:
     return f"{echo(scope)} is neither in the catalogue nor one of your organization's scopes. {hint}"
 
 
-def _define(organization: Organization, scope: ScopeDefinition) -> None:
-    """Save a scope. The first organization to use its prefix owns the prefix. Raises `ScopePrefixTaken`."""
-    prefix, _ = ScopePrefix.objects.get_or_create(prefix=scope.prefix, defaults={"organization": organization})
-    if prefix.organization_id != organization.id:
-        raise ScopePrefixTaken(f"Another organization uses the prefix {scope.prefix}. Choose another prefix.")
-    texts = {
-        "risk_level": scope.risk_level,
-        "title": scope.title,
-        "description": scope.description,
-        "cannot": scope.cannot,
-    }
-    CustomScope.objects.update_or_create(id=scope.id, defaults={**texts, "organization": organization})
+def _define(organization: Organization, scopes: Sequence[ScopeDefinition]) -> None:
+    """Save the scopes. The first organization to use a prefix owns it. Raises `ScopePrefixTaken`.
+
+    Rows are written in one order, because organizations that claim the same prefixes at once would otherwise deadlock.
+    """
+    # The last definition of an id counts, as if they were saved one after another.
+    found = {scope.id: scope for scope in sorted(scopes, key=lambda scope: scope.id)}
+    _claim(organization, sorted({scope.prefix for scope in found.values()}))
+    rows = [CustomScope(organization=organization, **asdict(scope)) for scope in found.values()]
+    fields = ["risk_level", "title", "description", "cannot"]
+    CustomScope.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+
+
+def _claim(organization: Organization, prefixes: Sequence[str]) -> None:
+    """Make the organization the owner of each prefix that has none. Raises `ScopePrefixTaken`."""
+    rows = [ScopePrefix(prefix=prefix, organization=organization) for prefix in prefixes]
+    ScopePrefix.objects.bulk_create(rows, ignore_conflicts=True)
+    others = ScopePrefix.objects.filter(prefix__in=prefixes).exclude(organization=organization)
+    taken = others.order_by("prefix").first()
+    if taken is not None:
+        raise ScopePrefixTaken(f"Another organization uses the prefix {taken.prefix}. Choose another prefix.")

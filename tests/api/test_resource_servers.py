@@ -5,6 +5,8 @@ from typing import Any
 
 import jwt
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from api.v1.schemas.resource_servers import show_resource_servers
 from resources.models import ResourceServer
@@ -246,6 +248,26 @@ def test_a_full_page_of_servers_reads_their_scopes_once(developer: Api, django_a
         answer = developer.get("/resource-servers?limit=200")
     newest_first = [["email:read", *own[: number + 1]] for number in reversed(range(30))]
     assert [server["scopes"] for server in expect(200, answer)["items"]] == newest_first
+
+
+def test_any_number_of_own_scopes_is_saved_by_three_statements(developer: Api) -> None:
+    own = [{**OWN, "id": f"{prefix}:read{number}"} for prefix in ("tickets", "desks") for number in range(40)]
+    with CaptureQueriesContext(connection) as captured:
+        expect(201, developer.post("/resource-servers", body(scopes=own)))
+    about = ("resources_customscope", "resources_scopeprefix")
+    writing = [
+        one["sql"] for one in captured if one["sql"].startswith("INSERT") and any(a in one["sql"] for a in about)
+    ]
+    assert len(writing) == 2
+    sent = [one["sql"] for one in captured if any(name in one["sql"] for name in about)]
+    assert len(sent) == 5  # the own scopes before, the prefixes twice, the scopes, and the scopes in the answer
+
+
+def test_the_last_definition_of_a_scope_counts(developer: Api) -> None:
+    scopes = [OWN, {**OWN, "title": "Later"}]
+    assert expect(201, developer.post("/resource-servers", body(scopes=scopes)))["scopes"] == [
+        {**OWN, "title": "Later"}
+    ]
 
 
 def test_servers_that_share_a_scope_share_what_is_shown_of_it(developer: Api, server: Json) -> None:
