@@ -51,8 +51,9 @@ def throttle_registration(actor: Actor) -> None:
 
 def remember_address(*, user: User, actor: Actor) -> None:
     """Record that the user has signed in from this IP address."""
-    KnownAddress.objects.update_or_create(
-        user=user, digest=_address_digest(actor), defaults={"last_seen_at": clock.now()}
+    row = KnownAddress(user=user, digest=_address_digest(actor), last_seen_at=clock.now())
+    KnownAddress.objects.bulk_create(
+        [row], update_conflicts=True, unique_fields=["user", "digest"], update_fields=["last_seen_at"]
     )
 
 
