@@ -13,11 +13,12 @@ from accounts.selectors import require_verified_address
 from accounts.services import hold_account
 from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
+from audit.services import append
 from consent.codes import issue_code, move_codes
 from consent.connections import ALL_REQUESTED, Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
-from consent.records import record_consent
+from consent.records import draft_consent, record_consent
 from consent.redirects import redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
 from core import clock
@@ -111,33 +112,37 @@ def _grant(
     consent.agent = lock_agent(consent.agent_id)
     require_grantable(consent)
     change = plan_change(consent, user, choice, now)
+    drafts = []
     if change.replaced:
-        replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now)
+        drafts.append(replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now))
     changes = {
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
         "expires_at": now + settings.CONSENT_LIFETIME,
     }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
-    record_consent(
+    approved = draft_consent(
         Event.CONSENT_APPROVED,
         actor=actor,
         consent=consent,
         outcome=Outcome.ALLOWED,
         scopes=change.granted,
         metadata=change.describe(consent.requested_scopes),
-        at=now,
     )
+    append([*drafts, approved], at=now)
     return consent, change.replaced
 
 
 def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:
     """Change the status from pending to `status`. Raises `ConsentAlreadyDecided`, `ConsentExpired`."""
     pending = Consent.objects.filter(pk=consent.pk, status=Consent.Status.PENDING, expires_at__gt=now)
-    won = pending.update(status=status, user=user, decided_at=now, **changes)
-    consent.refresh_from_db()
-    if won:
+    changes = {"status": status, "user": user, "decided_at": now, **changes}
+    if pending.update(**changes):
+        # Nothing else of a request ever changes.
+        for name, value in changes.items():
+            setattr(consent, name, value)
         return consent
+    consent.refresh_from_db()
     _check_decider(consent, user)
     if consent.decided_at is None:
         raise ConsentExpired("Start again at the agent.")

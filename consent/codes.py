@@ -71,11 +71,11 @@ def consume_code(row: AuthorizationCode, now: datetime) -> None:
 
 
 def move_codes(*, source: Consent, target: Consent) -> None:
-    """Move the codes of a replaced consent to its replacement, without the scopes that the user has removed.
+    """Move the unused codes of a replaced consent to its replacement, without the scopes that the user has removed.
 
     The update waits for an exchange that holds its code's row.
     """
-    for code in AuthorizationCode.objects.filter(consent=source).order_by("id"):
+    for code in AuthorizationCode.objects.filter(consent=source, consumed_at=None).order_by("id"):
         kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
         AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
 

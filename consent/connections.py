@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Case, F, Q, Value, When
+
 from accounts.models import User
 from audit.events import Event
+from audit.records import Draft
 from consent.errors import ConnectionChanged
 from consent.models import Consent
-from consent.records import record_consent
+from consent.records import draft_consent, record_consent
 from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
 from core.actor import SYSTEM, Actor
 from resources.catalogue import snapshot
@@ -96,18 +99,23 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     )
 
 
-def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> None:
-    """Mark a live consent as replaced, and point the consents that it had replaced to the replacement."""
-    Consent.objects.filter(replaced_by=replaced).update(replaced_by=replacement)
-    changes = {"status": Consent.Status.REPLACED, "replaced_at": now, "replaced_by": replacement}
-    Consent.objects.filter(pk=replaced.pk).update(**changes)
-    record_consent(
+def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> Draft:
+    """Mark a live consent as replaced, and point the consents that it had replaced to the replacement.
+
+    Return the entry for the log.
+    """
+    latest = Q(pk=replaced.pk)
+    Consent.objects.filter(latest | Q(replaced_by=replaced)).update(
+        status=Case(When(latest, then=Value(Consent.Status.REPLACED)), default=F("status")),
+        replaced_at=Case(When(latest, then=Value(now)), default=F("replaced_at")),
+        replaced_by=replacement,
+    )
+    return draft_consent(
         Event.CONSENT_REPLACED,
         actor=actor,
         consent=replaced,
         scopes=replaced.granted_scopes,
         metadata={"replacedBy": replacement.id, "requestedScopes": replaced.requested_scopes},
-        at=now,
     )
 
 

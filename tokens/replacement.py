@@ -15,7 +15,12 @@ def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> 
 
     Each keeps the scopes of its own request, without those that the user has taken back.
     """
-    families = list(TokenFamily.objects.filter(consent=replaced).select_for_update(no_key=True).order_by("id"))
+    rows = TokenFamily.objects.filter(consent=replaced)
+    if set(replaced.granted_scopes) <= set(replacement.granted_scopes):
+        # Nothing is taken back. The caller has locked the user, so nothing else locks several of these families.
+        rows.update(consent=replacement)
+        return
+    families = list(rows.select_for_update(no_key=True).order_by("id"))
     for family in families:
         removed = {scope for scope in family.scope.split() if scope not in replacement.granted_scopes}
         family.consent = replacement

@@ -8,18 +8,26 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for
+from tests.constants import CALLBACK
 from tokens.keys import current_key
 
 # In a transaction of its own, as in production: otherwise savepoints are counted, and no key is remembered.
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SERVICE = "https://mail.example.com/"
-# The agent with its secret, BEGIN, COMMIT, and the four tables of the log.
-EVERY = 7
+# The four tables of the log.
+LOG = 1 if connection.vendor == "postgresql" else 4
+# The agent with its secret, BEGIN, COMMIT, and the log.
+EVERY = 3 + LOG
 # The code with its consent, the code again as used, the family, and its two tokens.
 EXCHANGE = EVERY + 5
 # The family to lock, the token with its consent, the two new tokens, and the token again as used.
 REFRESH = EVERY + 5
+# The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
+# the agent and the live consent; the consent and its code.
+APPROVE = 4 + LOG + 6
+# The earlier consent, its unused codes, its families, and a savepoint with the lock of a revocation.
+REPLACE = 5 + (2 if connection.vendor == "postgresql" else 0)
 # The record of the key before the work, and again with the answer.
 IDEMPOTENCY = 2
 
@@ -75,3 +83,21 @@ def test_the_services_of_a_grant_are_read_once(developer: Api, ada: Api) -> None
     assert len(sent) == EXCHANGE + 1, sent
     _, sent = refresh(agent, tokens["refreshToken"])
     assert len(sent) == REFRESH + 1, sent
+
+
+def approve(agent: Json, ada: Api) -> list[str]:
+    body = {**credentials(agent), "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
+    asked = expect(201, Api().post("/consent/initiate", body))["consentId"]
+    _, sent = statements(lambda: ada.post(f"/consent/{asked}/approve"))
+    return sent
+
+
+def test_an_approval_reads_again_only_what_it_locks(agent: Json, ada: Api) -> None:
+    sent = approve(agent, ada)
+    assert len(sent) == APPROVE, sent
+
+
+def test_an_approval_that_replaces_a_consent_writes_both_entries_at_once(agent: Json, ada: Api) -> None:
+    tokens_for(agent, ada)
+    sent = approve(agent, ada)
+    assert len(sent) == APPROVE + REPLACE, sent
