@@ -108,9 +108,9 @@ def report_front_refusal(status: int) -> None:
     _front_refusals_with(status).inc()
 
 
-def report_throttled(throttle: str) -> None:
-    """Report an attempt that a throttle of this name refused."""
-    throttled.labels(throttle).inc()
+def report_throttled(throttle: str, number: int = 1) -> None:
+    """Report attempts that a throttle of this name refused."""
+    throttled.labels(throttle).inc(number)
 
 
 def _tally[Item](items: Iterable[Item]) -> dict[Item, int]:

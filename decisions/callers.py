@@ -1,17 +1,17 @@
 """The callers of decisions: resource servers with a credential, and anonymous callers, which are throttled."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from django.conf import settings
 
 from core import secrets
 from core.actor import Actor
-from core.errors import NotAuthenticated
+from core.errors import NotAuthenticated, Throttled
 from core.http import read_basic
 from decisions.memory import Bounded
 from decisions.requests import Credential
-from limits.quick_throttle import QuickThrottle
+from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import address_subjects, throttle_client_failure
 
 MAX_CREDENTIALS = 10_000
@@ -41,10 +41,14 @@ def _read(headers: Mapping[str, str], header: str, sent: str) -> Credential | No
     return credential
 
 
-def throttle_anonymous(*, actor: Actor, questions: int = 1) -> None:
-    """Count the requests of an anonymous caller by IP address. Raises `Throttled`."""
-    throttle = QuickThrottle("verify", settings.THROTTLE_VERIFY)
-    throttle.hit(*address_subjects(actor.ip or ""), number=questions)
+def anonymous_hit(actor: Actor, questions: int) -> Hit:
+    """Return what the questions of an anonymous caller count, by IP address."""
+    return Hit(address_subjects(actor.ip or ""), questions)
+
+
+def throttle_anonymous(hits: Sequence[Hit]) -> list[Throttled | None]:
+    """Count the questions of anonymous callers. Return the refusal of each hit, or None if it was counted."""
+    return QuickThrottle("verify", settings.THROTTLE_VERIFY).hit_all(hits)
 
 
 def refuse_caller(*, actor: Actor, credential: Credential) -> NoReturn:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from core.actor import Actor
 from core.messages import Reply, Request
-from decisions.callers import refuse_caller, throttle_anonymous
+from decisions.callers import anonymous_hit, refuse_caller, throttle_anonymous
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import decide
+from limits.quick_throttle import Hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,16 @@ class Inquiry:
     show: Callable[[Sequence[Decision]], Reply]
 
     @property
-    def is_anonymous(self) -> bool:
-        return self.requests[0].credential is None
+    def hit(self) -> Hit | None:
+        """What the requests count in the throttle of anonymous callers. None if the caller has a credential."""
+        first = self.requests[0]
+        return None if first.credential else anonymous_hit(first.actor, len(self.requests))
 
     def throttle(self) -> None:
         """Count the requests if the caller is anonymous. Raises `Throttled`."""
-        if self.is_anonymous:
-            throttle_anonymous(actor=self.requests[0].actor, questions=len(self.requests))
+        refusals = throttle_anonymous([self.hit]) if self.hit else []
+        for refusal in filter(None, refusals):
+            raise refusal
 
 
 def answer(inquiry: Inquiry) -> Reply:

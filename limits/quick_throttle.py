@@ -7,9 +7,10 @@ process counts separately: the throttle never fails open and never breaks a requ
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django_redis import get_redis_connection
@@ -32,6 +33,23 @@ REDIS_PAUSE_SECONDS = 5.0
 _redis_paused_until = 0.0
 
 
+# By name, what to add to the current slice; and the counts by slice, oldest first.
+Amounts = Mapping[str, int]
+Counts = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An attempt that counts `number` for each subject, or nothing if one of them has no room."""
+
+    subjects: Sequence[Subject]
+    number: int = 1
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise ValueError("The count must be 1 or more.")
+
+
 @dataclass(frozen=True, slots=True)
 class QuickThrottle:
     """Allows at most `rate` per subject in any window, and refuses at most one slice, a tenth of the window, early."""
@@ -41,34 +59,65 @@ class QuickThrottle:
 
     def hit(self, *subjects: Subject, number: int = 1) -> None:
         """Count `number` for each subject. If one of them has no room, raise `Throttled` and count nothing."""
-        if number < 1:
-            raise ValueError("The count must be 1 or more.")
-        limit, window = parse_rate(self.rate)
-        now = clock.now()
-        slice_length = timedelta(seconds=window) / SLICES
-        current = (now - EPOCH) // slice_length
-        names = [subject.name for subject in subjects]
-        counted = self._add(names, current, number, window)
-        limits = [limit * subject.times for subject in subjects]
-        if all(sum(counts) <= most for counts, most in zip(counted, limits, strict=True)):
-            return
-        self._add(names, current, -number, window)
-        waits = [_wait(counts, most, number) for counts, most in zip(counted, limits, strict=True)]
-        report_throttled(self.name)
-        opens = EPOCH + (current + max(waits)) * slice_length
-        raise Throttled(_seconds_up(opens - now) if max(waits) <= SLICES + 1 else window)
+        (refusal,) = self.hit_all([Hit(subjects, number)])
+        if refusal is not None:
+            raise refusal
 
-    def _add(self, names: Sequence[str], current: int, number: int, window: int) -> list[list[int]]:
-        """Add to the current slice. Return the counts of each subject by slice, oldest first."""
+    def hit_all(self, hits: Sequence[Hit]) -> list[Throttled | None]:
+        """Count hits in order, at the cost of one. Return the refusal of each, or None if it was counted.
+
+        All are counted before any is allowed, so processes that count at the same time never allow more than the limit.
+        What was refused is subtracted afterwards.
+        """
+        limit, window = parse_rate(self.rate)
+        round_ = _Round(clock.now(), limit, window)
+        asked = _amounts(hits)
+        counted = self._add(asked, round_)
+        # Without our own hits, which are decided one after the other.
+        counts = {name: [*past, current - asked[name]] for name, (*past, current) in counted.items()}
+        refusals = [round_.decide(hit, counts) for hit in hits]
+        refused = _amounts([hit for hit, refusal in zip(hits, refusals, strict=True) if refusal])
+        if refused:
+            self._add({name: -number for name, number in refused.items()}, round_)
+            report_throttled(self.name, sum(refusal is not None for refusal in refusals))
+        return refusals
+
+    def _add(self, amounts: Amounts, round_: "_Round") -> Counts:
+        """Add to the current slice. Return the counts of each subject."""
+        current, window = round_.slice, round_.window
         memory = memory_of(self.name, window)
         if not settings.REDIS_URL or time.monotonic() < _redis_paused_until:
-            return memory.add(names, current, number)
+            return memory.add(amounts, current)
         try:
-            return _add_in_redis([f"throttle|{self.name}|{window}|{name}" for name in names], current, number, window)
+            return _add_in_redis(f"throttle|{self.name}|{window}", amounts, current, window)
         except (RedisError, OSError):
             logger.warning("Redis does not respond, so this process counts separately", exc_info=True)
             _pause_redis()
-            return memory.add(names, current, number)
+            return memory.add(amounts, current)
+
+
+class _Round:
+    """The hits that are counted together at one moment."""
+
+    def __init__(self, now: datetime, limit: int, window: int) -> None:
+        self.window = window
+        self._now = now
+        self._limit = limit
+        self._slice_length = timedelta(seconds=window) / SLICES
+        self.slice = (now - EPOCH) // self._slice_length
+
+    def decide(self, hit: Hit, counts: Counts) -> Throttled | None:
+        """Add the hit to `counts` if there is room for it. Otherwise return the refusal."""
+        waits = [_wait(counts[each.name], self._limit * each.times, hit.number) for each in hit.subjects]
+        if max(waits) > 0:
+            return self._refuse(max(waits))
+        for subject in hit.subjects:
+            counts[subject.name][-1] += hit.number
+        return None
+
+    def _refuse(self, slices: int) -> Throttled:
+        opens = EPOCH + (self.slice + slices) * self._slice_length
+        return Throttled(_seconds_up(opens - self._now) if slices <= SLICES + 1 else self.window)
 
 
 @dataclass(slots=True)
@@ -78,16 +127,16 @@ class Memory:
     slices: dict[int, dict[str, int]] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, names: Sequence[str], current: int, number: int) -> list[list[int]]:
+    def add(self, amounts: Amounts, current: int) -> Counts:
         with self.lock:
             for past in [each for each in self.slices if each < current - SLICES]:
                 del self.slices[past]
             counts = self.slices.setdefault(current, {})
-            counted = [self._room_for(name) for name in names]
-            for name in counted:
-                counts[name] = max(0, counts.get(name, 0) + number)
+            counted = {name: self._room_for(name) for name in amounts}
+            for name, number in amounts.items():
+                counts[counted[name]] = max(0, counts.get(counted[name], 0) + number)
             kept = [self.slices.get(each, {}) for each in range(current - SLICES, current + 1)]
-            return [[each.get(name, 0) for each in kept] for name in counted]
+            return {name: [each.get(shared, 0) for each in kept] for name, shared in counted.items()}
 
     def _room_for(self, name: str) -> str:
         """Return the name to count under. Beyond `MAX_SUBJECTS`, all other subjects share one count."""
@@ -103,15 +152,16 @@ def memory_of(name: str, window: int) -> Memory:
     return _memories.setdefault((name, window), Memory())
 
 
-def _add_in_redis(keys: Sequence[str], current: int, number: int, window: int) -> list[list[int]]:
+def _add_in_redis(prefix: str, amounts: Amounts, current: int, window: int) -> Counts:
     pipeline = get_redis_connection().pipeline(transaction=False)
-    for key in keys:
+    for name, number in amounts.items():
+        key = f"{prefix}|{name}"
         pipeline.mget([f"{key}|{each}" for each in range(current - SLICES, current)])
         pipeline.incrby(f"{key}|{current}", number)
         pipeline.expire(f"{key}|{current}", 2 * window + 1)
     answers = pipeline.execute()
-    pairs = zip(answers[::3], answers[1::3], strict=True)
-    return [[*(int(each or 0) for each in past), count] for past, count in pairs]
+    found = zip(amounts, answers[::3], answers[1::3], strict=True)
+    return {name: [*(int(each or 0) for each in past), count] for name, past, count in found}
 
 
 def _pause_redis() -> None:
@@ -119,11 +169,19 @@ def _pause_redis() -> None:
     _redis_paused_until = time.monotonic() + REDIS_PAUSE_SECONDS
 
 
+def _amounts(hits: Sequence[Hit]) -> Amounts:
+    """Return what the hits count for each subject."""
+    amounts: Counter[str] = Counter()
+    for hit in hits:
+        for subject in hit.subjects:
+            amounts[subject.name] += hit.number
+    return amounts
+
+
 def _wait(counts: Sequence[int], limit: int, number: int) -> int:
     """Return after how many slices `number` more will fit: 0 if they fit now, more than a window has if never."""
-    others = [*counts[:-1], counts[-1] - number]
     for slices in range(len(counts) + 1):
-        if sum(others[slices:]) + number <= limit:
+        if sum(counts[slices:]) + number <= limit:
             return slices
     return len(counts) + 1
 

@@ -1,7 +1,7 @@
 """Hot paths: requests that the event loop answers itself, without Django.
 
-Django has a view for each of them. It answers whatever is unusual: invalid requests, wrong credentials, throttled
-callers, and tokens whose key this process has not read yet. So each error is written once.
+Django has a view for each of them. It answers whatever is unusual: invalid requests, wrong credentials, and
+tokens whose key this process has not read yet. So each error is written once.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 
 from agentgate.front.headers import caller_of, common_headers, require_usual
-from agentgate.front.pool import Pool, PoolFull
+from agentgate.front.pool import Pool
 from agentgate.front.replies import encode_headers
 from api.problems import as_domain_error, render_problem
 from api.v1 import direct
@@ -22,11 +22,13 @@ from api.v1.health import Health, health_reply, is_cache_up
 from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
 from decisions.batcher import Batcher
+from decisions.callers import throttle_anonymous
 from decisions.inquiries import DirectEndpoint, Inquiry
 from decisions.questions import Question, make_question
 from decisions.requests import Decision
 from decisions.services import merge
 from decisions.stores.opening import make_store
+from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import SERVER_ERROR, UNAVAILABLE, OAuthError, error_reply
 from tokens.keys import KeyNotLoaded, loaded_key
@@ -59,19 +61,20 @@ class Asked:
 class HotPaths:
     """Answers the hot paths of one process. All methods are called in the event loop's thread."""
 
-    def __init__(self, pool: Pool) -> None:
-        """`pool` runs blocking work in the threads that also run Django."""
-        self._pool = pool
+    def __init__(self) -> None:
         self._lines_with = cache(partial(_encode, common_headers()))
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
+        self._thread = Pool(threads=1, queue=0)
+        self._rounds = Rounds(throttle_anonymous, self._thread.call)
 
     async def stop(self) -> None:
         """Release everything. No request is in hand any more."""
         await self._batcher.close()
+        self._thread.stop()
 
     def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
         """Return False if Django must answer. Otherwise call `done` or `leave` exactly once, now or later.
@@ -98,23 +101,24 @@ class HotPaths:
         return True
 
     def _admit(self, asked: Asked) -> None:
-        """Throttle anonymous callers, then decide. Raises `Throttled`."""
-        if not asked.inquiry.is_anonymous:
+        """Throttle anonymous callers, then decide. Redis may block, so a thread asks it."""
+        hit = asked.inquiry.hit
+        if hit is None:
             self._decide(asked)
         elif settings.REDIS_URL:
-            self._admit_in_thread(asked)
+            self._rounds.hit(hit).add_done_callback(partial(self._admitted, asked))
         else:
-            asked.inquiry.throttle()
-            self._decide(asked)
+            (refusal,) = throttle_anonymous([hit])
+            self._go_on(asked, refusal)
 
-    def _admit_in_thread(self, asked: Asked) -> None:
-        """Throttle in a thread, because Redis may block."""
-        try:
-            admission = self._pool.run(asked.inquiry.throttle)
-        except PoolFull:
-            self._fail(asked, Unavailable("All workers are busy. Try again in a moment."))
-            return
-        admission.add_done_callback(lambda future: asked.leave() if future.exception() else self._decide(asked))
+    def _admitted(self, asked: Asked, admission: asyncio.Future[None]) -> None:
+        self._go_on(asked, admission.exception())
+
+    def _go_on(self, asked: Asked, refusal: BaseException | None) -> None:
+        if refusal is None:
+            self._decide(asked)
+        else:
+            self._fail(asked, refusal)
 
     def _decide(self, asked: Asked) -> None:
         known = [question for question in asked.questions if question.needs_database]

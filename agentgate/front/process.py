@@ -42,7 +42,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
-    hot = HotPaths(pool)
+    hot = HotPaths()
     await hot.start()
     front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT), pool)
     ticking = asyncio.create_task(_tick(front))

@@ -13,7 +13,7 @@ from redis.retry import Retry
 
 from core.errors import Throttled
 from limits import quick_throttle
-from limits.quick_throttle import QuickThrottle
+from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import Subject
 from tests.samples import sample
 from tests.servers import free_port
@@ -66,6 +66,19 @@ def test_a_number_counts_completely_or_not_at_all() -> None:
     assert passed(1, number=2) == 1
     assert passed(1, number=2) == 0
     assert passed(2, number=1) == 1
+
+
+def test_hits_that_are_counted_together_are_decided_in_order() -> None:
+    hits = [Hit([SUBJECT], number) for number in (1, 3, 1, 1, 1)]
+    assert [refusal is None for refusal in THROTTLE.hit_all(hits)] == [True, False, True, True, False]
+    assert passed(1) == 0
+
+
+def test_a_refused_hit_takes_no_room_from_those_after_it() -> None:
+    """The first subject has room for both, the second for one."""
+    hits = [Hit([OTHER, SUBJECT], 3), Hit([OTHER, SUBJECT], 1), Hit([OTHER], 3)]
+    assert [refusal is None for refusal in THROTTLE.hit_all(hits)] == [True, False, True]
+    assert passed(1, OTHER) == 0
 
 
 def test_refusals_are_counted_by_throttle() -> None:

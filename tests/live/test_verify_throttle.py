@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.live.gate import Gate, race
 from tests.live.server import LiveServer
-from tests.servers import free_port
+from tests.servers import Valkey, free_port
 
 BODY = {"token": "x", "requiredScopes": ["email:read"]}
 LIMIT, PROCESSES, CALLS = 50, 2, 200
@@ -25,6 +25,21 @@ def test_the_limit_applies_to_all_processes_together(start_server: Callable[...,
     most = LIMIT * processes if "Redis does not answer" in server.log_text() else LIMIT
     assert set(answers) == {200, 429}
     assert LIMIT <= answers[200] <= most
+
+
+def test_while_redis_is_stopped_the_limit_holds_per_process(start_server: Callable[..., LiveServer]) -> None:
+    valkey = Valkey()
+    try:
+        server = start_server(processes=PROCESSES, THROTTLE_VERIFY=f"{LIMIT}/hour", REDIS_URL=valkey.url)
+        gate = Gate(server.url)
+        before = statuses(gate)
+        valkey.kill()
+        after = statuses(gate)
+    finally:
+        valkey.stop()
+    assert set(before) == set(after) == {200, 429}
+    assert before[200] == LIMIT
+    assert after[200] <= LIMIT * PROCESSES
 
 
 def test_without_redis_each_process_counts_by_itself(start_server: Callable[..., LiveServer]) -> None:

@@ -108,7 +108,7 @@ class FrontThread:
 
     async def open(self) -> None:
         self._pool = Pool(threads=1, queue=8)
-        self.hot = Watched(self._pool, self._answered.append)
+        self.hot = Watched(self._answered.append)
         await self.hot.start()
         front = Front(self.hot, Bridge(WSGIHandler(), self._pool, "80"), self._pool)
         make = lambda: Connection(None, SimpleNamespace(connections=set()), {"front": front})  # noqa: E731
@@ -125,8 +125,8 @@ class FrontThread:
 class Watched(HotPaths):
     """The hot paths. They report who answers each request."""
 
-    def __init__(self, pool: Pool, report: Callable[[str], None]) -> None:
-        super().__init__(pool)
+    def __init__(self, report: Callable[[str], None]) -> None:
+        super().__init__()
         self._report = report
 
     def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:

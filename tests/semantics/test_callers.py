@@ -113,9 +113,9 @@ class TestThrottle:
         assert both.ask(verify(UNKNOWN)).status == 200
         assert both.ask(forward(UNKNOWN)).status == 401
         refused = [verify(UNKNOWN), forward(UNKNOWN), batch(question(UNKNOWN))]
-        assert both.ask(batch(question(UNKNOWN), question(UNKNOWN), question(UNKNOWN)), by=DJANGO).status == 429
+        assert both.ask(batch(question(UNKNOWN), question(UNKNOWN), question(UNKNOWN))).status == 429
         assert both.ask(refused[0]).status == 200
-        answers = [both.ask(sent, by=DJANGO) for sent in refused]
+        answers = [both.ask(sent) for sent in refused]
         assert [answer.status for answer in answers] == [429] * 3
         assert {answer.header("Retry-After") for answer in answers} != {""}
         assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200

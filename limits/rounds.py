@@ -1,0 +1,56 @@
+"""Counts the hits of a quick throttle for the event loop, which must not wait for Redis itself."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from core.errors import Throttled
+from limits.quick_throttle import Hit
+
+logger = logging.getLogger(__name__)
+
+Refusals = list[Throttled | None]
+Count = Callable[[Sequence[Hit]], Refusals]
+_Pending = tuple[Hit, asyncio.Future[None]]
+
+
+class Rounds:
+    """All hits that arrive while one round is being counted are the next round. Each round is one call of `count`.
+
+    `run` calls a function in a thread. All methods are called in the event loop's thread.
+    """
+
+    def __init__(self, count: Count, run: Callable[[Callable[[], Refusals]], asyncio.Future[Refusals]]) -> None:
+        self._count = count
+        self._run = run
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Pending] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def hit(self, hit: Hit) -> asyncio.Future[None]:
+        """Return a future that is done when the hit is counted. It raises `Throttled` if it is refused."""
+        answer: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((hit, answer))
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+        return answer
+
+    async def _work(self) -> None:
+        """Count rounds until nothing waits."""
+        while self._waiting:
+            round_, self._waiting = self._waiting, []
+            for (_, answer), refusal in zip(round_, await self._refusals(round_), strict=True):
+                if refusal is None:
+                    answer.set_result(None)
+                else:
+                    answer.set_exception(refusal)
+        self._task = None
+
+    async def _refusals(self, round_: Sequence[_Pending]) -> Sequence[Exception | None]:
+        """Return why each hit is refused, or None. An unexpected error refuses all of them."""
+        try:
+            return await self._run(partial(self._count, [hit for hit, _ in round_]))
+        except Exception as error:
+            logger.exception("A throttle failed")
+            return [error] * len(round_)
