@@ -7,7 +7,7 @@ decision that was answered before, even if the sequencer is late or has stopped.
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -47,20 +47,6 @@ class Row:
     records: Sequence[Record] | None
 
 
-@dataclass(slots=True)
-class Copied:
-    """What was copied. `lag_seconds` is how old the oldest entry was when the log had it."""
-
-    entries: int = 0
-    lag_seconds: float = 0.0
-
-    def add(self, records: Sequence[Record]) -> None:
-        self.entries += len(records)
-        if records:
-            age = clock.now() - columns_of(records[0]).timestamp
-            self.lag_seconds = max(self.lag_seconds, age.total_seconds())
-
-
 def catch_up() -> None:
     """Copy what is in the journal. Call it before each read of the log. If the journal is empty, it costs one query.
 
@@ -68,19 +54,25 @@ def catch_up() -> None:
     copy commits with it, and no other process copies until then.
     """
     newest = _newest_row()
-    if newest is not None and not _is_read_only():
-        _copy_until(newest)
+    if newest and not _is_read_only():
+        for _ in _copy_until(newest):
+            pass
 
 
-def sequence(*, wait: bool = True) -> int:
-    """Copy what is in the journal and report the run. Return the number of entries. Rows that are damaged stay.
+def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> int:
+    """Copy what is in the journal, until `stopped` is set, and report it. Return the number of entries.
 
-    Raises `Busy` if `wait` is false and another process is copying.
+    Raises `Busy` if `wait` is false and another process is copying. Damaged rows stay.
     """
-    newest = _newest_row()
-    copied = Copied() if newest is None else _copy_until(newest, wait=wait)
-    report_sequencer(copied.lag_seconds, len(_damaged))
-    return copied.entries
+    entries, newest = 0, _newest_row()
+    if not newest:
+        report_sequencer(0, len(_damaged))
+    for records in _copy_until(newest, wait=wait):
+        entries += len(records)
+        report_sequencer(_age(records), len(_damaged))
+        if stopped and stopped.is_set():
+            break
+    return entries
 
 
 def run(stopped: threading.Event) -> None:
@@ -90,7 +82,7 @@ def run(stopped: threading.Event) -> None:
         try:
             _skip_syncs()
             with suppress(Busy):
-                vacuum.run_after(sequence(wait=False))
+                vacuum.run_after(sequence(wait=False, stopped=stopped))
         except Exception as error:
             if pause == INTERVAL_SECONDS:
                 is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
@@ -132,9 +124,9 @@ class Vacuum:
         self._is_needed, self._last = False, time.monotonic()
 
 
-def _newest_row() -> int | None:
-    newest: int | None = Journal.objects.exclude(pk__in=tuple(_damaged)).aggregate(newest=Max("pk"))["newest"]
-    return newest
+def _newest_row() -> int:
+    """Return the id of the newest row that is not damaged, or 0 if there is none."""
+    return Journal.objects.exclude(pk__in=tuple(_damaged)).aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _is_read_only() -> bool:
@@ -145,23 +137,27 @@ def _is_read_only() -> bool:
         return bool(cursor.fetchone() == ("on",))
 
 
-def _copy_until(newest: int, *, wait: bool = True) -> Copied:
-    """Copy the rows up to this one, oldest first, in as many transactions as it takes.
+def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
+    """Copy the rows up to this one, oldest first, in as many transactions as it takes. Yield what each has copied.
 
     A row with a lower id can be committed later. It was not there when `newest` was read, so it is left for the next
     run. Exactly the rows that were read are deleted, so it is not lost.
     """
-    copied, last = Copied(), 0
+    last = 0
     while last < newest:
         with sequencing(wait=wait):
             rows = _read(newest)
             records = _insert([row for row in rows if row.records is not None])
-        copied.add(records)
         report_sequenced(len(records))
+        yield records
         last = rows[-1].id if rows else newest
         if last < newest and not connection.in_atomic_block:
             time.sleep(PAUSE_SECONDS[connection.vendor])
-    return copied
+
+
+def _age(records: Sequence[Record]) -> float:
+    """Return the age of the oldest of these entries, in seconds, or 0 if there is none."""
+    return max(0.0, (clock.now() - columns_of(records[0]).timestamp).total_seconds()) if records else 0.0
 
 
 def _read(newest: int) -> list[Row]:

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -54,7 +55,7 @@ def sessions() -> list[int]:
 def noting(busy: list[Busy], function: Callable[..., int]) -> Callable[..., int]:
     """Return the function, with each `Busy` that it raises added to the list."""
 
-    def call(**options: bool) -> int:
+    def call(**options: Any) -> int:
         try:
             return function(**options)
         except Busy as error:
@@ -68,7 +69,7 @@ def fail_times(number: int, error: Exception, function: Callable[..., int]) -> C
     """Return a function that raises the error so many times before it calls the other."""
     errors = [error] * number
 
-    def call(**options: bool) -> int:
+    def call(**options: Any) -> int:
         if errors:
             raise errors.pop()
         return function(**options)
@@ -82,6 +83,22 @@ def test_it_copies_what_is_written_while_it_runs() -> None:
             records = write_row(2)
             wait_for(records)
         wait_until(lambda: not Journal.objects.exists(), seconds=10)
+
+
+def test_it_stops_in_the_middle_of_a_long_journal(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = threading.Event()
+    insert_records = sequencer.insert_records
+
+    def insert_and_stop(records: Sequence[Record]) -> None:
+        insert_records(records)
+        stopped.set()
+
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    monkeypatch.setattr(sequencer, "insert_records", insert_and_stop)
+    records = [record for _ in range(5) for record in write_row(1)]
+    race([lambda: run(stopped)])
+    assert logged_ids() == ids_of(records[:1])
+    assert Journal.objects.count() == 4
 
 
 def test_its_commits_do_not_wait_for_the_disk_on_sqlite(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
