@@ -86,7 +86,8 @@ def run(stopped: threading.Event) -> None:
         except Exception as error:
             if pause == INTERVAL_SECONDS:
                 is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
-                logger.error("The sequencer failed and tries again: %s", error, exc_info=is_unexpected)
+                reason = str(error).split("\n", 1)[0]
+                logger.error("The sequencer failed and tries again: %s", reason, exc_info=is_unexpected)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             connection.close()  # it may be broken
         else:
