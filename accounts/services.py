@@ -14,7 +14,7 @@ from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
-from accounts.throttles import SignInThrottle, remember_address
+from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
 from audit.events import Event, Outcome
 from audit.records import Draft
 from audit.services import record
@@ -71,9 +71,10 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
 
     An unknown account costs the same work as a wrong password, so response times do not reveal which accounts exist.
     """
-    throttle = SignInThrottle(email=email, actor=actor)
+    email = normalize_email(email)
+    user = User.objects.annotate(is_known_here=has_signed_in_from(actor)).filter(email=email).first()
+    throttle = SignInThrottle(email=email, actor=actor, is_known=user is not None and user.is_known_here)
     throttle.attempt()
-    user = User.objects.filter(email=normalize_email(email)).first()
     try:
         is_right = _is_right(password, user)
     except Unavailable:

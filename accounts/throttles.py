@@ -1,8 +1,8 @@
 """Limits on sign-ins and registrations, by IP address and by account."""
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
-from accounts.addresses import normalize_email
 from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
@@ -21,12 +21,12 @@ class SignInThrottle:
     concurrent ones may exceed the limit by their number.
     """
 
-    def __init__(self, *, email: str, actor: Actor) -> None:
+    def __init__(self, *, email: str, actor: Actor, is_known: bool) -> None:
+        """Make the throttle for an account. `is_known` says whether its user has signed in from this address before."""
         self.failures = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
         self.successes = Throttle("signed-in", settings.THROTTLE_SIGN_IN)
-        email = normalize_email(email)
         account = keyed_digest("throttle-account", email.encode())
-        self.failing = _failing(email, account, actor)
+        self.failing = _failing(account, actor, is_known=is_known)
         self.succeeding = _succeeding(account, actor)
 
     def attempt(self) -> None:
@@ -40,13 +40,17 @@ class SignInThrottle:
 
     def succeed(self) -> None:
         """Replace the failure that `attempt` counted by a success."""
-        self.withdraw()
-        self.successes.count(*self.succeeding)
+        self.failures.succeed(*self.failing, counted=self.succeeding, by=self.successes)
 
 
 def throttle_registration(actor: Actor) -> None:
     """Count a registration from this IP address. Raises `Throttled`."""
     Throttle("registration", settings.THROTTLE_REGISTRATION).hit(*address_subjects(actor.ip or ""))
+
+
+def has_signed_in_from(actor: Actor) -> Exists:
+    """Return the condition that a user of the outer query has signed in from this IP address before."""
+    return Exists(KnownAddress.objects.filter(user=OuterRef("pk"), digest=_address_digest(actor)))
 
 
 def remember_address(*, user: User, actor: Actor) -> None:
@@ -57,8 +61,8 @@ def remember_address(*, user: User, actor: Actor) -> None:
     )
 
 
-def _failing(email: str, account: str, actor: Actor) -> tuple[Subject, ...]:
-    if KnownAddress.objects.filter(user__email=email, digest=_address_digest(actor)).exists():
+def _failing(account: str, actor: Actor, *, is_known: bool) -> tuple[Subject, ...]:
+    if is_known:
         return (Subject(f"owner:{account}:{address_group(actor.ip or '')}"),)
     return (*address_subjects(actor.ip or ""), Subject(f"account:{account}", ACCOUNT_TIMES))
 

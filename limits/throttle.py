@@ -88,13 +88,7 @@ class Throttle:
 
     def count(self, *subjects: Subject) -> None:
         """Count an attempt for each subject, even beyond the limit."""
-        requests = self._requests(subjects)
-        with transaction.atomic(durable=True):
-            counters = lock_counters(requests)
-            now = clock.now()
-            for counter in counters.values():
-                counter.take(1, now)
-            save_counters(counters.values())
+        _settle(forgiven=(), counted=self._requests(subjects))
 
     def hit(self, *subjects: Subject) -> None:
         """Count an attempt for each subject. If one is full, raise `Throttled` and count nothing."""
@@ -104,13 +98,11 @@ class Throttle:
 
     def forgive(self, *subjects: Subject) -> None:
         """Remove one attempt for each subject, because it succeeded."""
-        requests = self._requests(subjects)
-        with transaction.atomic(durable=True):
-            counters = lock_counters(requests)
-            now = clock.now()
-            for counter in counters.values():
-                counter.give_back(now)
-            save_counters(counters.values())
+        _settle(forgiven=self._requests(subjects), counted=())
+
+    def succeed(self, *subjects: Subject, counted: Sequence[Subject], by: "Throttle") -> None:
+        """Remove one attempt for each subject, and count one with the throttle `by`, even beyond its limit."""
+        _settle(forgiven=self._requests(subjects), counted=by._requests(counted))
 
     def _requests(self, subjects: Sequence[Subject]) -> list[CounterRequest]:
         if not subjects or any("@" in subject.name for subject in subjects):
@@ -123,6 +115,17 @@ class Throttle:
         if retry_after_seconds:
             report_throttled(self.name)
             raise Throttled(retry_after_seconds)
+
+
+def _settle(*, forgiven: Sequence[CounterRequest], counted: Sequence[CounterRequest]) -> None:
+    with transaction.atomic(durable=True):
+        counters = lock_counters([*forgiven, *counted])
+        now = clock.now()
+        for request in forgiven:
+            counters[request.key].give_back(now)
+        for request in counted:
+            counters[request.key].take(1, now)
+        save_counters(counters.values())
 
 
 def throttle_client_failure(*, ip: str, credential_id: str) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for
-from tests.constants import CALLBACK
+from tests.constants import CALLBACK, PASSWORD
 from tokens.keys import current_key
 
 # In a transaction of its own, as in production: otherwise savepoints are counted, and no key is remembered.
@@ -23,6 +23,9 @@ EVERY = 3 + LOG
 EXCHANGE = EVERY + 5
 # The family to lock, the token with its consent, the two new tokens, and the token again as used.
 REFRESH = EVERY + 5
+# The user; a look at the successes; the attempt counted, and its success, each in a transaction of two statements; the
+# session and its address in a transaction with the log, which has a savepoint.
+SIGN_IN = 2 + 4 + 4 + 2 + 2 + 2 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
 # the agent and the live consent; the consent and its code.
 APPROVE = 4 + LOG + 6
@@ -90,6 +93,13 @@ def approve(agent: Json, ada: Api) -> list[str]:
     asked = expect(201, Api().post("/consent/initiate", body))["consentId"]
     _, sent = statements(lambda: ada.post(f"/consent/{asked}/approve"))
     return sent
+
+
+def test_a_sign_in_counts_its_attempt_and_its_success(ada: Api) -> None:
+    sign_in = lambda: Api().post("/users/login", {"email": "ada@example.com", "password": PASSWORD})  # noqa: E731
+    expect(200, sign_in())
+    _, sent = statements(sign_in)
+    assert len(sent) == SIGN_IN, sent
 
 
 def test_an_approval_reads_again_only_what_it_locks(agent: Json, ada: Api) -> None:

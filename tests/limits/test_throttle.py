@@ -25,9 +25,9 @@ def clock() -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
-def is_throttled(*subjects: Subject) -> bool:
+def is_throttled(*subjects: Subject, by: Throttle = THROTTLE) -> bool:
     try:
-        THROTTLE.check(*subjects)
+        by.check(*subjects)
     except Throttled:
         return True
     return False
@@ -111,6 +111,17 @@ def test_forgiving_a_success_makes_room() -> None:
         THROTTLE.forgive(SUBJECT)
 
     assert not is_throttled(SUBJECT)
+
+
+def test_a_success_is_moved_to_another_throttle_in_one_transaction(django_assert_num_queries: object) -> None:
+    successes = Throttle("successes", "2/minute")
+    for number in range(3):
+        THROTTLE.hit(SUBJECT)
+        with django_assert_num_queries(4):  # BEGIN, COMMIT, and the counters twice
+            THROTTLE.succeed(SUBJECT, counted=[OTHER, SUBJECT], by=successes)
+        assert not is_throttled(SUBJECT)
+        assert is_throttled(OTHER, by=successes) is (number > 0)
+        assert is_throttled(SUBJECT, by=successes) is (number > 0)
 
 
 def test_attempts_stay_counted_if_the_caller_fails_afterwards() -> None:
