@@ -75,7 +75,7 @@ def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choic
     if replaced is not None:
         with revocation():
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
-            move_codes(source=replaced, target=consent)
+            move_codes(source=replaced, target=consent, now=now)
             consent_replaced.send(sender=Consent, replaced=replaced, replacement=consent)
     return Approval(consent, code, redirect_url(consent, {"code": code}))
 

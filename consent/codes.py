@@ -70,12 +70,13 @@ def consume_code(row: AuthorizationCode, now: datetime) -> None:
     AuthorizationCode.objects.filter(pk=row.pk).update(consumed_at=now)
 
 
-def move_codes(*, source: Consent, target: Consent) -> None:
-    """Move the unused codes of a replaced consent to its replacement, without the scopes that the user has removed.
+def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:
+    """Move the codes of a replaced consent that can still be used, without the scopes that the user has removed.
 
-    The update waits for an exchange that holds its code's row.
+    The update waits for an exchange that holds its code's row, and may have begun before the code expired.
     """
-    for code in AuthorizationCode.objects.filter(consent=source, consumed_at=None).order_by("id"):
+    usable = AuthorizationCode.objects.filter(consumed_at=None, expires__gt=now - settings.AUTHORIZATION_CODE_LIFETIME)
+    for code in usable.filter(consent=source).order_by("id"):
         kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
         AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
 

@@ -3,17 +3,21 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from consent.approval import approve_consent
 from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
-from consent.models import Consent
+from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core import clock
+from core.secrets import digest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.errors import OrganizationSuspended
@@ -245,6 +249,19 @@ def test_an_approval_racing_the_exchange_of_an_earlier_code(agent: Any, ada: Any
         decision = decision_on(token)
         assert (decision.allowed, decision.consent_id) == (True, pending.id)
         assert set(TokenFamily.objects.values_list("consent", flat=True)) == {pending.id}
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["used", "expired"])
+def test_an_approval_leaves_codes_that_nothing_redeems(agent: Any, ada: Any, is_old: bool) -> None:
+    code = code_for(agent, ada, "email:read")
+    earlier = live_consent_of(ada)
+    when = clock.now() + (2 * settings.AUTHORIZATION_CODE_LIFETIME if is_old else timedelta())
+    if not is_old:
+        exchange(agent, code)
+    with time_machine.travel(when, tick=False):
+        code_for(agent, ada, "profile:read")
+        assert AuthorizationCode.objects.get(code=digest(code)).consent == earlier
+        assert not isinstance(exchange(agent, code), IssuedTokens)
 
 
 @pytest.mark.django_db(transaction=True)
