@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg
 
 START_SECONDS = 30
@@ -43,15 +44,19 @@ def die_with_parent() -> None:
 class Postgres:
     """A temporary PostgreSQL cluster. `create_database` returns the URL of a new database.
 
-    With `durable=True`, a commit survives a power failure, as in production.
+    With `durable=True`, a commit survives a power failure, as in production. With `own=True`, it is never another
+    server, so that tests may stop it. `folder` is the parent of its folder.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, own: bool = False, folder: Path | None = None) -> None:
         self._durable = durable
+        self._parent = folder
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
-        self.url = os.environ.get("TEST_DATABASE_URL") or self._start()
+        self._port = free_port()
+        given = "" if own else os.environ.get("TEST_DATABASE_URL", "")
+        self.url = given or self._create()
 
     @property
     def pid(self) -> int | None:
@@ -77,26 +82,45 @@ class Postgres:
             connection.execute(f'DROP DATABASE IF EXISTS "{database_name(url)}" WITH (FORCE)'.encode())
 
     def stop(self) -> None:
-        if self._process:
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(START_SECONDS)
+        self.halt()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _start(self) -> str:
-        self._folder = Path(tempfile.mkdtemp(prefix="agentgate-postgres-"))
-        programs, data, port = installed_programs(self._folder), self._folder / "data", free_port()
-        identity = unprivileged(self._folder)
+    def halt(self) -> None:
+        """Stop the server that this object started, and end all connections. `start` starts it again."""
+        if self._process:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(START_SECONDS)
+            self._process = None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to all processes of the server that this object started."""
+        assert self._process
+        server = psutil.Process(self._process.pid)
+        for process in (server, *server.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+
+    def _create(self) -> str:
+        self._folder = Path(tempfile.mkdtemp(prefix="agentgate-postgres-", dir=self._parent))
+        self._programs = installed_programs(self._folder)
+        self._identity = unprivileged(self._folder)
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self._folder,
-            **identity,
+            **self._identity,
         )
+        self.start()
+        return self._address
+
+    def start(self) -> None:
+        """Start the server, on the same port after `halt`."""
+        assert self._folder
         options = {
             "listen_addresses": "127.0.0.1",
-            "port": port,
+            "port": self._port,
             "unix_socket_directories": "",
             "max_connections": 300,
             "fsync": "on" if self._durable else "off",  # the cluster does not outlive the run
@@ -104,16 +128,23 @@ class Postgres:
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [programs / "postgres", "-D", data, *arguments],
+                [self._programs / "postgres", "-D", self._data, *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
                 preexec_fn=die_with_parent,
-                **identity,
+                **self._identity,
             )
-        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        wait_until(lambda: psycopg.connect(url, connect_timeout=2).close(), self._folder / "log")
-        return url
+        wait_until(lambda: psycopg.connect(self._address, connect_timeout=2).close(), self._folder / "log")
+
+    @property
+    def _data(self) -> Path:
+        assert self._folder
+        return self._folder / "data"
+
+    @property
+    def _address(self) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
 
 
 class Valkey:

@@ -36,6 +36,8 @@ SESSION = (
 # The classes of SQLSTATE that the batch itself causes: data exceptions and violated constraints. All others, such as a
 # full disk, are the server's.
 BATCH_ERRORS = (b"22", b"23")
+# How late a reset connection may be noticed.
+WATCH_SECONDS = 0.1
 
 
 class BadBatch(Exception):
@@ -51,8 +53,9 @@ class Pipeline:
         self._socket = self._raw.socket
         self._loop = asyncio.get_running_loop()
         self._ready: asyncio.Future[None] | None = None
-        self._loop.add_reader(self._socket, self._wake)
         self._is_listening = True
+        self._loop.add_reader(self._socket, self._wake)
+        self._watch()
 
     @classmethod
     async def open(cls, conninfo: str) -> "Pipeline":
@@ -178,6 +181,12 @@ class Pipeline:
             self._raw.consume_input()
         except Error:
             self._stop_listening()
+
+    def _watch(self) -> None:
+        """Look at the socket from time to time: uvloop does not report that the server has reset it."""
+        if self._is_listening:
+            self._wake()
+            self._loop.call_later(WATCH_SECONDS, self._watch)
 
     def _stop_listening(self) -> None:
         # Only once: libpq has closed the socket of a lost connection, and another one may have its number now.

@@ -1,7 +1,9 @@
 """The store on PostgreSQL when the server, the connection or a lock fails it."""
 
 import asyncio
+import random
 import socket
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from django.db import connection
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores import postgresql
-from decisions.stores.base import StoreUnavailable
+from decisions.stores.base import Store, StoreUnavailable
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.postgresql import PostgresqlStore, conninfo_of
 from tests.decisions.drivers import EventLoop, allowed, asking, caller_of, limit, questions, written_rows
@@ -76,6 +78,39 @@ def locked_counters(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
         yield holder
 
 
+@contextmanager
+def killing_repeatedly(conninfo: str) -> Iterator[None]:
+    """Kill the stores' backends at random moments, in a thread."""
+    done = threading.Event()
+
+    def kill() -> None:
+        with psycopg.connect(conninfo, autocommit=True) as admin:
+            while not done.wait(random.random() * 0.02):
+                kill_backends(admin)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+async def _decide_repeatedly(store: Store, asked: list[Question], seconds: float) -> dict[str, float]:
+    """Return what happened, each with the longest time that it took."""
+    outcomes: dict[str, float] = {}
+    end = time.monotonic() + seconds
+    while (began := time.monotonic()) < end:
+        try:
+            await store.decide(asked)
+            outcome = "decided"
+        except StoreUnavailable as error:
+            outcome = error.kind
+        outcomes[outcome] = max(outcomes.get(outcome, 0), time.monotonic() - began)
+    return outcomes
+
+
 async def until_it_waits(admin: psycopg.Connection[Any]) -> None:
     async with asyncio.timeout(5):
         while True not in backends(admin).values():
@@ -128,6 +163,16 @@ class TestLostConnections:
             assert loop.run(lose_it()) == "connection"
         assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the lost batch counted nothing"
         assert len(backends(admin)) == 1
+
+    def test_one_that_is_lost_at_any_moment_is_noticed_at_once(
+        self, loop: EventLoop, asked: list[Question], conninfo: str
+    ) -> None:
+        """A server that ends with unread input resets the connection, which uvloop does not report."""
+        store = loop.make_store()
+        with killing_repeatedly(conninfo):
+            outcomes = loop.run(_decide_repeatedly(store, asked, seconds=3))
+        assert {"decided", "connection"} <= outcomes.keys() <= {"decided", "connection", "statement"}
+        assert max(outcomes.values()) < 1, "seconds"
 
     def test_closing_ends_it(self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]) -> None:
         store = loop.make_store()

@@ -91,6 +91,10 @@ class Databases:
         template = self._templates["postgresql"].environment["DATABASE_URL"]
         return Database({"DATABASE_URL": postgres.create_database(template), "REDIS_URL": valkey.url})
 
+    def on(self, postgres: Postgres) -> Database:
+        """Return a new database on a server that is not shared, without Redis."""
+        return self._migrated({"DATABASE_URL": postgres.create_database(), "REDIS_URL": ""})
+
     def _migrated(self, environment: dict[str, str]) -> Database:
         manage(environment, "migrate", "--verbosity", "0")
         return Database(environment)
