@@ -1,0 +1,51 @@
+"""The JSON of a decision is written by hand, for speed. It must be what the OpenAPI document says."""
+
+import json
+from datetime import datetime
+
+import orjson
+import pytest
+from pydantic.alias_generators import to_snake
+
+from api.v1.schemas.tokens import DecisionOut, show_decision
+from decisions.requests import UNKNOWN_TOKEN, Decision, Reason
+from policies.engine import PolicyDenial
+
+MOMENT = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
+DENIAL = PolicyDenial("pol_1", "Office hours", "rate_limit", 0, "The rate limit is exceeded.", 7)
+KNOWN = {
+    "user_id": "usr_1",
+    "agent_id": "agt_1",
+    "consent_id": "cns_1",
+    "granted_scopes": ("email:read",),
+    "expires_at": MOMENT,
+    "audit_id": "log_1",
+}
+DECISIONS = {
+    "unknown token": UNKNOWN_TOKEN,
+    "allowed": Decision(allowed=True, **KNOWN),
+    "client credentials": Decision(allowed=True, **{**KNOWN, "user_id": None, "consent_id": None}),
+    "deleted agent": Decision(allowed=False, reason=Reason.TOKEN_EXPIRED, **{**KNOWN, "agent_id": None}),
+    "missing scopes": Decision(
+        allowed=False, reason=Reason.INSUFFICIENT_SCOPE, missing_scopes=("email:send", "files:read"), **KNOWN
+    ),
+    "policy": Decision(allowed=False, reason=Reason.POLICY_DENIED, policy=DENIAL, **KNOWN),
+}
+
+
+@pytest.mark.parametrize("decision", DECISIONS.values(), ids=DECISIONS)
+def test_a_decision_is_shown_as_the_schema_says(decision: Decision) -> None:
+    shown = json.loads(orjson.dumps(show_decision(decision)))
+    fields = {to_snake(name): value for name, value in shown.items()}
+    if policy := fields.get("policy"):
+        fields["policy"] = {to_snake(name): value for name, value in policy.items()}
+    if "expires_at" in fields:
+        fields["expires_at"] = MOMENT
+
+    assert set(fields) <= set(DecisionOut.model_fields)
+    assert DecisionOut(**fields).model_dump(mode="json", exclude_unset=True) == shown
+
+
+def test_together_they_have_all_fields() -> None:
+    seen = {name for decision in DECISIONS.values() for name in show_decision(decision)}
+    assert seen == {DecisionOut.model_fields[name].serialization_alias for name in DecisionOut.model_fields}
