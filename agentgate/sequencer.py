@@ -1,50 +1,82 @@
-"""The sequencer: the thread that each server process runs, and the process of `./dev sequencer`, which runs it alone.
+"""The process of the sequencer, which copies the journal of decisions into the log. `./dev sequencer` runs it alone.
 
-One is enough for any number of servers. Of several, one copies at a time, and another takes over when it ends.
+It is not a thread of a server process, where its work would delay decisions. One is enough for any number of servers:
+of several, one copies at a time, and another takes over when it ends.
 """
 
 import logging
+import os
 import signal
+import subprocess
+import sys
 import threading
 
 import django
 
 logger = logging.getLogger("agentgate.sequencer")  # `__name__` is "__main__" when it runs alone
 
+PARENT = "AGENTGATE_SEQUENCER_PARENT"
+RESTART_SECONDS = 1.0
+STOP_SECONDS = 5.0
+WATCH_SECONDS = 1.0
 
-class Sequencer:
-    """Copies the journal of decisions into the log, in a thread with its own database connection."""
+
+class SequencerProcess:
+    """Runs the sequencer beside the server, and starts it again when it ends."""
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sequencer", daemon=True)
+        self._process = self._spawn()
+        self._keeper = threading.Thread(target=self._keep, name="sequencer", daemon=True)
+        self._keeper.start()
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, seconds: float) -> None:
-        """Let it finish its transaction, and wait for that at most so many seconds."""
+    def stop(self) -> None:
+        """Let it finish its transaction."""
         self._stopped.set()
-        self._thread.join(seconds)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._keeper.join()
 
-    def _run(self) -> None:
-        from audit.sequencer import run  # imports models, so Django must be set up
+    def _keep(self) -> None:
+        while True:
+            status = self._process.wait()
+            if self._stopped.wait(RESTART_SECONDS):
+                return
+            logger.error("The sequencer ended with status %s and is started again.", status)
+            self._process = self._spawn()
 
-        run(self._stopped)
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # In a session of its own, so that Ctrl-C in a terminal stops only the server, which then stops it.
+        environment = {**os.environ, PARENT: str(os.getpid())}
+        command = [sys.executable, "-m", "agentgate.sequencer"]
+        return subprocess.Popen(command, env=environment, start_new_session=True)  # noqa: S603  constants
 
 
 def sequence() -> None:
-    """Check the start, then run until SIGTERM or SIGINT arrives."""
+    """Check the start, then run until SIGTERM or SIGINT arrives, or until the server that started it has ended."""
+    stopped = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stopped.set())
     django.setup(set_prefix=False)
     from agentgate.starting import check_start  # imports models, so Django must be set up
     from audit.sequencer import run
 
-    check_start()
-    stopped = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopped.set())
-    logger.info("The sequencer is running.")
+    if PARENT in os.environ:  # the server has checked the start
+        threading.Thread(target=_watch, args=(int(os.environ[PARENT]), stopped), daemon=True).start()
+    else:
+        check_start()
+        logger.info("The sequencer is running.")
     run(stopped)
+
+
+def _watch(parent: int, stopped: threading.Event) -> None:
+    """Stop when the server was killed, because nothing else would stop this process."""
+    while os.getppid() == parent and not stopped.wait(WATCH_SECONDS):
+        pass
+    stopped.set()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The production server. `./dev serve` runs this module: uvicorn supervises processes that run the front."""
+"""The production server. `./dev serve` runs this module: uvicorn supervises processes that run the front. The
+sequencer runs beside them."""
 
 import logging
 import resource
@@ -11,6 +12,7 @@ from uvicorn.supervisors import Multiprocess
 from agentgate.environment import ENVIRONMENT, stop
 from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from agentgate.metrics_folder import share_metrics
+from agentgate.sequencer import SequencerProcess
 from core.listening import problem_with_address
 
 logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
@@ -45,7 +47,11 @@ def serve() -> None:
     sockets = [config.bind_socket()]
     host = f"[{HOST}]" if ":" in HOST else HOST
     logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
-    Multiprocess(config, sockets).run()
+    sequencer = SequencerProcess()
+    try:
+        Multiprocess(config, sockets).run()
+    finally:
+        sequencer.stop()
 
 
 def make_config() -> Config:

@@ -29,7 +29,7 @@ MAX_HELD = 64 * MB
 MAX_UNSENT = 64 * MB
 THREADS = 8
 # How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
-# while the sequencer or a page computes; in a tenth of that, switching costs nothing that can be measured.
+# while a page is computed; in a tenth of that, switching costs nothing that can be measured.
 SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
@@ -37,5 +37,4 @@ MAX_STREAMS = 16
 # Longer files are read while they are sent.
 FILE_CHUNK = 64 * KB
 STOP_SECONDS = 20
-SEQUENCER_STOP_SECONDS = 5
 TICK_SECONDS = 0.5

@@ -15,7 +15,6 @@ django.setup(set_prefix=False)  # before the imports below, which need the setti
 from agentgate.environment import ENVIRONMENT  # noqa: E402
 from agentgate.front.bounds import (  # noqa: E402
     MAX_QUEUED,
-    SEQUENCER_STOP_SECONDS,
     STOP_SECONDS,
     SWITCH_SECONDS,
     THREADS,
@@ -26,7 +25,6 @@ from agentgate.front.front import Front  # noqa: E402
 from agentgate.front.hot import HotPaths  # noqa: E402
 from agentgate.front.pool import Pool  # noqa: E402
 from agentgate.front.wsgi import Bridge  # noqa: E402
-from agentgate.sequencer import Sequencer  # noqa: E402
 from agentgate.wsgi import application as django_application  # noqa: E402
 
 __all__ = ["Connection", "application"]
@@ -46,8 +44,6 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await hot.start()
     front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT), pool)
     ticking = asyncio.create_task(_tick(front))
-    sequencer = Sequencer()
-    sequencer.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
     # By now every connection is closed, or the time for that is over.
@@ -56,7 +52,6 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     with suppress(TimeoutError):
         await asyncio.wait_for(hot.stop(), STOP_SECONDS)
     pool.stop()
-    await asyncio.to_thread(sequencer.stop, SEQUENCER_STOP_SECONDS)
     await send({"type": "lifespan.shutdown.complete"})
 
 

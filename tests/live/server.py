@@ -160,8 +160,18 @@ class LiveServer:
         return self._master.pid
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that serve requests: all children except multiprocessing's resource tracker."""
-        return [child for child in self._children() if _serves(child)]
+        """Return the processes that serve requests: all children but the sequencer and the resource tracker."""
+        return [child for child in self._children() if not _is(child, "resource_tracker", "agentgate.sequencer")]
+
+    def sequencers(self) -> list[psutil.Process]:
+        return [child for child in self._children() if _is(child, "agentgate.sequencer")]
+
+    def end(self, how: signal.Signals) -> None:
+        """Send a signal to the supervising process alone, and wait until that has ended."""
+        assert self._master
+        self._master.send_signal(how)
+        self._master.wait(START_SECONDS)
+        self._master = None
 
     def kill_a_worker(self) -> int:
         """Kill one of the processes that serve requests, and return its id."""
@@ -202,8 +212,9 @@ class LiveServer:
         self.stop()
 
 
-def _serves(child: psutil.Process) -> bool:
+def _is(child: psutil.Process, *names: str) -> bool:
     try:
-        return "resource_tracker" not in " ".join(child.cmdline())
+        command = " ".join(child.cmdline())
+        return any(name in command for name in names)
     except psutil.NoSuchProcess:  # it has ended, and the supervisor has not noticed yet
         return False

@@ -52,3 +52,27 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
 
     assert process.wait(10) == 0
     assert "The sequencer is running." in log.read_text()
+
+
+def test_the_server_starts_a_sequencer_that_ended_again_and_stops_it_at_its_end(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    server = start_server()
+    (first,) = server.sequencers()
+    first.kill()
+    wait_until(lambda: server.sequencers() and server.sequencers() != [first], server.log_text, 15)
+    assert "The sequencer ended" in server.log_text()
+    entries = server.database.count("audit_entry")
+    server.manage("shell", "-c", WRITE)
+    wait_until(lambda: is_copied(server.database, entries + 3), server.log_text, 10)
+
+    (second,) = server.sequencers()
+    server.end(signal.SIGTERM)
+    assert not second.is_running()
+
+
+def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server()
+    (sequencer,) = server.sequencers()
+    server.end(signal.SIGKILL)
+    wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
