@@ -22,7 +22,7 @@ urlpatterns = [path("api/v1/tokens/verify", answer)]
 class Hot:
     """Hot paths that answer everything, or nothing if Django is to be measured."""
 
-    def __init__(self, pool: Any) -> None:
+    def __init__(self) -> None:
         from core.messages import Reply
 
         self._reply = Reply(200, (JSON,), BODY)
