@@ -32,7 +32,8 @@ class TrustedProxyMiddleware:
 
     `is_forwarded` says whether there were any, whoever sent them.
 
-    Danger: WSGI gives `X_Forwarded_For` the same name, so a trusted proxy must drop header names with an underscore.
+    Danger: WSGI gives `X_Forwarded_For` the same name. The front refuses header names with an underscore; behind any
+    other server, a trusted proxy must drop them.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
