@@ -74,12 +74,12 @@ class Databases:
         self._templates: dict[str, Database] = {}
         self._made = 0
 
-    def sqlite(self) -> Database:
+    def sqlite(self, folder: Path | None = None) -> Database:
         if "sqlite" not in self._templates:
             template_path = str(self._folder / "template.db")
             self._templates["sqlite"] = self._migrated({**ON_SQLITE, "DATABASE_PATH": template_path})
         self._made += 1
-        path = self._folder / f"live-{self._made}.db"
+        path = (folder or self._folder) / f"live-{self._made}.db"
         # Unlike a copy of the file, VACUUM INTO includes the write-ahead log.
         with closing(sqlite3.connect(self._templates["sqlite"].environment["DATABASE_PATH"])) as template:
             template.execute("VACUUM INTO ?", (str(path),))
