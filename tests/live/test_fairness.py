@@ -1,0 +1,57 @@
+"""Slow pages do not slow decisions, and a flood of decisions does not starve pages. The bounds suit a busy machine."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from statistics import quantiles
+
+import httpx
+
+from agentgate.front.bounds import THREADS
+from tests.live.gate import Gate
+from tests.live.load import Load
+from tests.live.server import LiveServer
+
+StartServer = Callable[..., LiveServer]
+
+
+def percentile(seconds: list[float], percent: int) -> float:
+    return quantiles(seconds, n=100)[percent - 1]
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
+
+
+def get(url: str) -> httpx.Response:
+    answer = httpx.get(url, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_slow_pages_do_not_slow_decisions(start_server: StartServer) -> None:
+    server = start_server(processes=1, DJANGO_SETTINGS_MODULE="tests.live.slow_settings")
+    with Load(server) as load, ThreadPoolExecutor(THREADS) as pool:
+        began = time.monotonic()
+        pages = list(pool.map(get, [f"{server.url}/slow/"] * THREADS))
+        ended = time.monotonic()
+    assert [page.text for page in pages] == ["at last"] * THREADS
+    assert set(load.statuses()) == {200}
+    during = [answer.seconds for answer in load.answers if began <= answer.asked <= ended]
+    assert len(during) > 500
+    assert percentile(during, 99) < 0.5
+
+
+def test_a_flood_of_decisions_does_not_starve_pages(start_server: StartServer) -> None:
+    server = start_server(processes=1)
+    gate = Gate(server.url)
+    email, developer = gate.person().email, gate.developer()
+    with Load(server, clients=32):
+        sign_ins = [seconds_of(lambda: gate.sign_in(email)) for _ in range(30)]
+        writes = [seconds_of(lambda: gate.agent(developer)) for _ in range(30)]
+        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(30)]
+    assert percentile(sign_ins, 95) < 2
+    assert percentile(writes, 95) < 2
+    assert percentile(pages, 95) < 2
