@@ -85,14 +85,14 @@ class Load:
         body = {"name": "Shop", "identifier": "https://shop.example", "scopes": list(SCOPES)}
         server = expect(201, gate.post("/resource-servers", body, **developer.headers))
         basic = base64.b64encode(f"{server['id']}:{server['secret']}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
+        self.headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
         issued = [gate.tokens(agent, gate.person())["accessToken"] for _ in range(tokens)]
-        self._bodies = [json.dumps({"token": token, "requiredScopes": ["email:read"]}) for token in issued]
+        self.bodies = [json.dumps({"token": token, "requiredScopes": ["email:read"]}) for token in issued]
 
     def _verify(self, client: int) -> None:
         connection = self._connect()
         while not self._done.is_set():
-            body = self._bodies[client % len(self._bodies)]
+            body = self.bodies[client % len(self.bodies)]
             answer = self._ask(connection, "POST", "/api/v1/tokens/verify", body)
             self.by_client[client].append(answer)
             if answer.status != 200:
@@ -109,7 +109,7 @@ class Load:
     def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, body: str | None) -> Answer:
         asked = time.monotonic()
         try:
-            connection.request(method, path, body, self._headers if body else {})
+            connection.request(method, path, body, self.headers if body else {})
             response = connection.getresponse()
             content = json.loads(response.read())
         except (OSError, http.client.HTTPException):
