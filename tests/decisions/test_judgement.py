@@ -1,0 +1,218 @@
+"""The judgement of a question is pure: facts in, decision out."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from core.actor import Actor
+from decisions import expectations
+from decisions.expectations import expected_counters, learn
+from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
+from decisions.judgement import Found, judge
+from decisions.memory import LIBRARY
+from decisions.questions import Question
+from decisions.requests import Credential, Reason, VerifyRequest
+from limits.sliding_window import CounterRequest
+from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book
+from tests.decisions.drivers import forget
+from tokens.access_tokens import Claims
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SOON, BEFORE = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
+CLAIMS = Claims("tok_1", "client_1", "usr_1", "cns_1", ("email:read",), (settings.API_URL,), SOON)
+TOKEN = TokenFacts(
+    token_id="tok_1",
+    expires_at=SOON,
+    scope="email:read email:send",
+    audience_json=f'["{settings.API_URL}"]',
+    is_family_revoked=False,
+    removed_scopes="[]",
+    user_id="usr_1",
+    is_user_active=True,
+    consent_id="cns_1",
+    consent_status="approved",
+    consent_expires_at=SOON,
+    consented_scopes='["email:read", "email:send"]',
+    agent_id="agt_1",
+    client_id="client_1",
+    agent_status="active",
+    is_agent_stopped=False,
+    is_stock=False,
+    allowed_scopes='["email:read", "email:send"]',
+    organization_id="org_1",
+    is_organization_suspended=False,
+    policy_version="1",
+)
+SERVICE = ServiceFacts("res_1", "https://shop.example", "org_2", False, "1")
+CALLER = CallerFacts("d" * 64, None, *SERVICE)
+CREDENTIAL = Credential("res_1", "d" * 64)
+LIMITED = '[{"type": "rate_limit", "config": {"maxRequests": 2, "windowSeconds": 60, "scope": "per_agent"}}]'
+BLOCKED = '[{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]'
+
+
+def question(*scopes: str, claims: Claims | None = CLAIMS, **fields: Any) -> Question:
+    request = VerifyRequest(token="x", required_scopes=scopes or ("email:read",), actor=Actor("anonymous"), **fields)
+    return Question(request, claims, request.named_audience if not request.credential else None)
+
+
+def book(rules: str) -> PolicyBook:
+    return compile_book([PolicyRow("pol_1", "Policy", None, rules, "{}")])
+
+
+def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:
+    nothing = Found(token, None, None, None, EMPTY_BOOK, None)
+    return replace(nothing, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"expires_at": NOW}, Reason.TOKEN_EXPIRED),
+        ({"is_family_revoked": True}, Reason.TOKEN_REVOKED),
+        ({"is_organization_suspended": True}, Reason.ORGANIZATION_SUSPENDED),
+        ({"is_agent_stopped": True}, Reason.AGENT_SUSPENDED),
+        ({"agent_status": "suspended"}, Reason.AGENT_SUSPENDED),
+        ({"agent_status": "from the future"}, Reason.AGENT_SUSPENDED),
+        ({"is_user_active": False}, Reason.USER_INACTIVE),
+        ({"consent_status": "revoked"}, Reason.CONSENT_REVOKED),
+        ({"consent_status": "from the future"}, Reason.CONSENT_REVOKED),
+        ({"consent_status": None}, Reason.CONSENT_REVOKED),
+        ({"consent_expires_at": NOW}, Reason.CONSENT_EXPIRED),
+        ({"audience_json": "[]"}, Reason.WRONG_AUDIENCE),
+        ({"audience_json": '"https://shop.example"'}, Reason.WRONG_AUDIENCE),
+        ({"scope": "email:send"}, Reason.INSUFFICIENT_SCOPE),
+        ({"allowed_scopes": "[]"}, Reason.INSUFFICIENT_SCOPE),
+        ({"consented_scopes": '["email:send"]'}, Reason.INSUFFICIENT_SCOPE),
+        ({"removed_scopes": '["email:read"]'}, Reason.INSUFFICIENT_SCOPE),
+        ({"consent_id": None, "consent_status": None, "user_id": None, "is_user_active": None}, None),
+        ({"is_stock": True, "allowed_scopes": "[]"}, None),
+    ],
+)
+def test_each_fact_of_a_token(changes: dict[str, Any], reason: Reason | None) -> None:
+    judgement = judge(question(), found(TOKEN._replace(**changes)), NOW)
+    assert judgement.decision.reason is reason
+    assert judgement.decision.allowed == (reason is None)
+    assert judgement.is_logged
+
+
+class TestCallers:
+    @pytest.mark.parametrize(
+        "caller",
+        [
+            None,
+            CALLER._replace(server_id="res_2"),
+            CALLER._replace(secret_expires_at=NOW),
+            CALLER._replace(secret_expires_at=BEFORE),
+        ],
+    )
+    def test_a_wrong_credential_is_refused(self, caller: CallerFacts | None) -> None:
+        judgement = judge(question(credential=CREDENTIAL), found(caller=caller, service=SERVICE), NOW)
+        assert judgement.decision.is_caller_refused
+        assert not judgement.decision.allowed
+        assert not judgement.is_logged
+
+    def test_a_wrong_credential_is_refused_for_an_unknown_token_too(self) -> None:
+        assert judge(question(claims=None, credential=CREDENTIAL), found(None), NOW).decision.is_caller_refused
+
+    @pytest.mark.parametrize("expires_at", [None, SOON])
+    def test_a_right_one_says_who_asks(self, expires_at: datetime | None) -> None:
+        caller = CALLER._replace(secret_expires_at=expires_at)
+        judgement = judge(question(credential=CREDENTIAL), found(caller=caller, service=SERVICE), NOW)
+        assert judgement.decision.reason is Reason.WRONG_AUDIENCE
+        assert judgement.service_organization_id == "org_2"
+
+    def test_a_named_service_is_affected_only_by_tokens_for_it(self) -> None:
+        asked = question(resource=SERVICE.identifier)
+        foreign = judge(asked, found(service=SERVICE), NOW)
+        own = judge(asked, found(TOKEN._replace(audience_json=f'["{SERVICE.identifier}"]'), service=SERVICE), NOW)
+        assert (foreign.decision.reason, foreign.service_organization_id) == (Reason.WRONG_AUDIENCE, None)
+        assert (own.decision.reason, own.service_organization_id) == (None, "org_2")
+
+
+class TestDeletedTokens:
+    @pytest.mark.parametrize(("expires_at", "reason"), [(SOON, "token_revoked"), (NOW, "token_expired")])
+    def test_the_claims_say_what_is_known(self, expires_at: datetime, reason: str) -> None:
+        agent = AgentFacts("client_1", "agt_1", "org_1")
+        judgement = judge(question(claims=replace(CLAIMS, expires_at=expires_at)), found(None, agent=agent), NOW)
+        assert (judgement.decision.reason, judgement.decision.agent_id) == (reason, "agt_1")
+        assert judgement.organization_id == "org_1"
+        assert judgement.is_logged
+
+    def test_a_token_that_we_did_not_sign_is_not_logged(self) -> None:
+        judgement = judge(question(claims=None), found(None), NOW)
+        assert judgement.decision.reason is Reason.INVALID_TOKEN
+        assert not judgement.is_logged
+
+
+class TestPolicies:
+    def test_a_limit_is_left_to_be_counted(self) -> None:
+        judgement = judge(question(), found(agent_book=book(LIMITED)), NOW)
+        assert judgement.decision.allowed
+        (limit,) = judgement.limits
+        assert (limit.request.limit, limit.request.window_seconds) == (2, 60)
+
+    def test_a_full_limit_denies(self) -> None:
+        facts = found(agent_book=book(LIMITED))
+        judgement = judge(question(), facts, NOW)
+        judgement.deny_by_limit(TOKEN, facts, 0, 30)
+        assert not judgement.decision.allowed
+        assert judgement.decision.retry_after_seconds == 30
+        assert judgement.denying_organization_id == "org_1"
+
+    def test_the_services_policies_apply_to_requests_that_affect_it(self) -> None:
+        token = TOKEN._replace(audience_json=f'["{SERVICE.identifier}"]')
+        facts = found(token, service=SERVICE, service_book=book(BLOCKED))
+        judgement = judge(question(resource=SERVICE.identifier), facts, NOW)
+        assert judgement.decision.reason is Reason.POLICY_DENIED
+        assert judgement.denying_organization_id == "org_2"
+
+    def test_a_denied_request_has_no_limits(self) -> None:
+        judgement = judge(question("files:read"), found(agent_book=book(LIMITED)), NOW)
+        assert judgement.limits == ()
+
+    def test_introspection_evaluates_none(self) -> None:
+        judgement = judge(question(is_introspection=True), found(agent_book=book(BLOCKED)), NOW)
+        assert judgement.decision.allowed
+
+
+class TestExpectations:
+    NEEDED = CounterRequest("b", 1, 60, added_key="a")
+
+    @pytest.fixture(autouse=True)
+    def _new_process(self) -> None:
+        forget()
+
+    def test_nothing_is_expected_of_what_is_unknown(self) -> None:
+        assert expected_counters([question(), question(claims=None)], NOW) == (set(), set())
+
+    def test_a_token_needs_what_it_needed_before(self) -> None:
+        learn(question(), TOKEN, None, [self.NEEDED])
+        assert expected_counters([question()], NOW) == ({"a", "b"}, set())
+        learn(question(), TOKEN, None, [CounterRequest("c", 1, 60)])
+        assert expected_counters([question()], NOW) == ({"a", "b", "c"}, set())
+
+    def test_it_is_remembered_for_each_service(self) -> None:
+        learn(question(), TOKEN, None, [self.NEEDED])
+        assert expected_counters([question(credential=CREDENTIAL)], NOW)[0] == set()
+
+    def test_introspection_needs_none(self) -> None:
+        learn(question(), TOKEN, None, [self.NEEDED])
+        assert expected_counters([question(is_introspection=True)], NOW) == (set(), set())
+
+    def test_a_new_token_of_a_known_agent_needs_what_its_policies_count(self) -> None:
+        LIBRARY.add("org_1", "1", book(LIMITED))
+        learn(question(), TOKEN, None, [])
+        other = question(claims=replace(CLAIMS, token_id="tok_2"))
+        (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).limits
+        assert expected_counters([other], NOW) == ({limit.request.key}, {limit.request.key})
+
+    def test_what_a_token_needs_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(expectations, "MAX_COUNTERS", 2)
+        for key in "abc":
+            learn(question(), TOKEN, None, [CounterRequest(key, 1, 60)])
+        expected, _ = expected_counters([question()], NOW)
+        assert expected == {"c", "b"}
