@@ -84,6 +84,12 @@ def verification_key(kid: object) -> VerifyingKey | None:
     return _verifying[kid]
 
 
+def load_keys() -> None:
+    """Read the keys of all tokens that may be live, so that `loaded_key` knows them."""
+    for kid in SigningKey.objects.exclude(retires_at__lte=clock.now()).values_list("kid", flat=True):
+        verification_key(kid)
+
+
 class KeyNotLoaded(LookupError):
     """This process has not read the key yet."""
 

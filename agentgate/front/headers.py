@@ -18,6 +18,7 @@ from core.text import plain_text
 
 Headers = tuple[tuple[str, str], ...]
 
+METRICS = "agentgate.metrics.MetricsMiddleware"
 FORWARDED_SCHEMES = ("http", "https")
 # Each response has its own values of these.
 OWN = frozenset(("content-length", "content-type", "x-request-id"))
@@ -31,7 +32,8 @@ def common_headers() -> Headers:
 
     chain = respond
     for path in reversed(settings.MIDDLEWARE):
-        chain = import_string(path)(chain)
+        if path != METRICS:  # this is no request of a client
+            chain = import_string(path)(chain)
     scheme = "https" if settings.IS_HTTPS else "http"
     request = Request("GET", "/api/v1/health", "", {"host": settings.HOSTNAME}, b"", "127.0.0.1", scheme)
     response = chain(WSGIRequest(make_environ(request, port="0")))

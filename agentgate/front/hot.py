@@ -1,7 +1,7 @@
 """Hot paths: requests that the event loop answers itself, without Django.
 
 Django has a view for each of them. It answers whatever is unusual: invalid requests, wrong credentials, and
-tokens whose key this process has not read yet. So each error is written once.
+tokens whose key is newer than this process. So each error is written once.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from functools import cache, partial
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.db import DatabaseError, connections
 
 from agentgate.front.headers import caller_of, common_headers, require_usual
 from agentgate.front.pool import Pool
@@ -31,7 +32,7 @@ from decisions.stores.opening import make_store
 from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import SERVER_ERROR, UNAVAILABLE, OAuthError, error_reply
-from tokens.keys import KeyNotLoaded, loaded_key
+from tokens.keys import KeyNotLoaded, load_keys, loaded_key
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class HotPaths:
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
         self._rounds = Rounds(throttle_anonymous, self._thread.call)
+        await asyncio.to_thread(_load_keys)
 
     async def stop(self) -> None:
         """Release everything. No request is in hand any more."""
@@ -182,6 +184,16 @@ class HotPaths:
         except Exception:  # the batcher has logged it
             return False
         return True
+
+
+def _load_keys() -> None:
+    """Read the signing keys, so that the first requests need no Django either."""
+    try:
+        load_keys()
+    except DatabaseError as error:
+        logger.warning("The signing keys are read later: %s", str(error).split("\n", 1)[0])
+    finally:
+        connections.close_all()
 
 
 async def _is_cache_up() -> bool:

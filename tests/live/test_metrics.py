@@ -3,24 +3,9 @@
 from collections.abc import Callable
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.live.metrics import TOKEN, Scraped
 from tests.live.server import LiveServer
-
-TOKEN = "f00d5e6d8b0a2c9f7135aa0b7c1d9e42"
-
-
-class Scraped:
-    def __init__(self, server: LiveServer) -> None:
-        response = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20)
-        assert response.status_code == 200, response.text
-        families = text_string_to_metric_families(response.text)
-        self.samples = [sample for family in families for sample in family.samples]
-
-    def value(self, name: str, **labels: str) -> float:
-        """Return the sum of the samples with these labels."""
-        found = [each.value for each in self.samples if each.name == name and labels.items() <= each.labels.items()]
-        return sum(found)
 
 
 def test_processes_add_up_and_a_dead_one_still_counts(start_server: Callable[..., LiveServer]) -> None:

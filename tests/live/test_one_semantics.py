@@ -14,9 +14,9 @@ import orjson
 import pytest
 
 from tests.live.gate import Gate, Json, expect
+from tests.live.metrics import TOKEN, answered_directly
 from tests.live.server import LiveServer
 from tests.live.test_containers import remove_database
-from tests.live.test_metrics import TOKEN, Scraped
 from tests.semantics.both import Answer, Sent, masked, parse, raw
 from tests.semantics.requests import FORM, HEALTH, INTROSPECT, UNKNOWN, batch, forward, get, post, question, verify
 
@@ -34,21 +34,15 @@ class Compared:
     def ask(self, sent: Sent, *, is_direct: bool = True) -> Answer:
         """Return the answer after checking that both are equal, and whether Django had to give both."""
         sent = sent.having(Host=self._host)
-        before = self._answered_by_django()
-        direct, spelled = self._send(sent), self._send(replace(sent, target=sent.target.replace("a", "%61", 1)))
+        with answered_directly(self._server, by_django=1 if is_direct else 2):
+            direct, spelled = self._send(sent), self._send(replace(sent, target=sent.target.replace("a", "%61", 1)))
         assert direct == spelled, f"{sent}\nevent loop: {direct}\nDjango:     {spelled}"
-        assert self._answered_by_django() - before == (1 if is_direct else 2), sent
         return direct
 
     def _send(self, sent: Sent) -> Answer:
         with socket.create_connection(("127.0.0.1", self._server.port), 30, source_address=(sent.peer, 0)) as client:
             client.sendall(raw(sent))
             return masked(parse(b"".join(iter(lambda: client.recv(65536), b"")), sent.method))
-
-    def _answered_by_django(self) -> float:
-        scraped = Scraped(self._server)
-        total, own = (scraped.value("agentgate_http_seconds_count", **labels) for labels in ({}, {"route": "metrics"}))
-        return total - own
 
 
 @dataclass
@@ -67,10 +61,10 @@ def scene(start_server: Callable[..., LiveServer]) -> Scene:
     gate = Gate(server.url)
     developer = gate.developer()
     token = gate.tokens(gate.agent(developer), gate.person())["accessToken"]
-    gate.verify(token)  # the process reads the key by Django
     body = {"name": "Mail", "identifier": "https://mail.example", "scopes": ["email:read"]}
     service = expect(201, gate.post("/resource-servers", body, **developer.headers))
     caller = "Basic " + base64.b64encode(f"{service['id']}:{service['secret']}".encode()).decode()
+    server.restart()  # so that the process has read the token's key
     return Scene(gate, server, Compared(server), developer, token, caller)
 
 

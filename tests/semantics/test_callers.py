@@ -6,12 +6,14 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from core.errors import Unavailable
 from core.ids import ACCEPTABLE_REQUEST_ID
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
 from tests.log import log_entries, personal_data
+from tests.samples import sample
 from tests.semantics.both import DJANGO, EVENT_LOOP, Both, Sent
 from tests.semantics.requests import (
     HEALTH,
@@ -249,7 +251,31 @@ class TestFailures:
             assert b"boom" not in answer.body
 
 
-def test_a_key_that_this_process_has_not_read_is_read_by_django(scene: Scene, both: Both) -> None:
+def test_the_start_counts_no_request(scene: Scene, start: Callable[[], Both]) -> None:
+    before = sample("agentgate_http_seconds_count", route="health", status="2xx")
+    both = start()
+    assert sample("agentgate_http_seconds_count", route="health", status="2xx") == before
+    both.ask(get(HEALTH))
+    assert sample("agentgate_http_seconds_count", route="health", status="2xx") == before + 1
+
+
+def test_keys_are_read_at_the_start(scene: Scene, start: Callable[[], Both]) -> None:
     keys.forget()
-    assert both.front.ask(verify(scene.token))[1] == DJANGO
-    assert both.front.ask(verify(scene.token))[1] == EVENT_LOOP
+    assert start().front.ask(verify(scene.token))[1] == EVENT_LOOP
+
+
+def test_newer_keys_are_read_by_django(scene: Scene, both: Both) -> None:
+    keys.forget()
+    assert [both.front.ask(verify(scene.token))[1] for _ in range(2)] == [DJANGO, EVENT_LOOP]
+
+
+def test_the_front_starts_without_the_database(
+    scene: Scene, start: Callable[[], Both], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise OperationalError("away\nfar")
+
+    keys.forget()
+    monkeypatch.setattr("agentgate.front.hot.load_keys", fail)
+    assert start().front.ask(verify(scene.token))[1] == DJANGO
+    assert "The signing keys are read later: away" in caplog.messages
