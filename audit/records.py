@@ -4,7 +4,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,8 +21,7 @@ FORMAT_VERSION = 1
 SALT_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class Draft(NamedTuple):
     """A new entry. `resource`, `personal` and the actor's IP address and user agent can be erased later.
 
     `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
@@ -42,8 +42,8 @@ class Draft:
     action: str | None = None
     scopes: Sequence[str] = ()
     resource: str | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    personal: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = MappingProxyType({})
+    personal: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 # SQLite has one writer at a time. Small steps, and pauses in which decisions find the database free, delay them by
 # milliseconds instead of a tenth of a second.
-ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 128}
-PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.005}
+ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 64}
+PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.002}
 ROWS_PER_TRANSACTION = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
@@ -146,9 +146,10 @@ def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
     """
     last = 0
     while last < newest:
+        # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
+        rows = _read(newest)
         with sequencing(wait=wait):
-            rows = _read(newest)
-            records = _insert([row for row in rows if row.records is not None])
+            records = _insert(_without_copied([row for row in rows if row.records is not None]))
         report_sequenced(len(records))
         yield records
         last = rows[-1].id if rows else newest
@@ -172,6 +173,12 @@ def _read(newest: int) -> list[Row]:
         if entries >= limit:
             break
     return rows
+
+
+def _without_copied(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that no other process has copied since they were read."""
+    ids = set(Journal.objects.filter(pk__in=[row.id for row in rows]).values_list("pk", flat=True))
+    return [row for row in rows if row.id in ids]
 
 
 def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:

@@ -1,11 +1,10 @@
 """An HTTP request and its reply, independent of Django. The front reads and bounds a request before it makes one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A complete request.
 
     `path` and `query` are as sent, percent-encoded. `headers` have lower-case names; one that appeared several times is
@@ -23,8 +22,7 @@ class Request:
     http_version: str = "1.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """A complete response. The front adds `Content-Length`, `Date` and `Connection`.
 
     `lines` are further headers as they are sent. Their author has checked that they are safe.

@@ -24,6 +24,8 @@ MAX_BATCH = 256
 # How long a caller waits for an answer, in the queue and in the batch together.
 DEADLINE_SECONDS = 5.0
 TICK_SECONDS = 0.1
+# Turns of the event loop. At 32 connections, this decided a fifth more than none.
+GATHER_TURNS = 12
 BUSY = "Too many questions are waiting. Try again in a moment."
 LATE = "The decision took too long. Try again in a moment."
 DOWN = "Try again in a moment."
@@ -50,6 +52,7 @@ class Batcher:
         self._number_waiting = 0
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
+        self._size = 0
         self._is_down = False
 
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
@@ -82,7 +85,7 @@ class Batcher:
 
     async def _work(self) -> None:
         """Decide batches until nothing waits."""
-        while batch := self._take():
+        while batch := await self._gather():
             self._under_way = batch
             try:
                 await self._decide(batch)
@@ -91,6 +94,17 @@ class Batcher:
                 _fail(batch, error)
             self._under_way = ()
         self._task = None
+
+    async def _gather(self) -> list[_Pending]:
+        """Return the next requests, after a moment for the callers that were answered last to ask again.
+
+        Without it, the callers split into two groups, and batches are half as large.
+        """
+        for _ in range(GATHER_TURNS):
+            if self._number_waiting >= self._size:
+                break
+            await asyncio.sleep(0)
+        return self._take()
 
     def _take(self) -> list[_Pending]:
         """Return the next requests, at most `MAX_BATCH` questions unless one pending has more."""
@@ -102,6 +116,7 @@ class Batcher:
             if not pending.answer.done():  # its deadline has not passed
                 batch.append(pending)
                 size += len(pending.questions)
+        self._size = size
         return batch
 
     async def _decide(self, batch: Sequence[_Pending]) -> None:

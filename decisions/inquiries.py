@@ -4,7 +4,7 @@ The endpoints make inquiries. Django's views answer them in their thread, and th
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.actor import Actor
 from core.messages import Reply, Request
@@ -14,8 +14,7 @@ from decisions.services import decide
 from limits.quick_throttle import Hit
 
 
-@dataclass(frozen=True, slots=True)
-class Inquiry:
+class Inquiry(NamedTuple):
     """The requests of one caller, and what makes the reply of their decisions. All have the same caller."""
 
     requests: Sequence[VerifyRequest]
@@ -45,8 +44,7 @@ def answer(inquiry: Inquiry) -> Reply:
     return inquiry.show(decisions)
 
 
-@dataclass(frozen=True, slots=True)
-class DirectEndpoint:
+class DirectEndpoint(NamedTuple):
     """An endpoint that the event loop answers.
 
     `read` returns the inquiry of a request, or its reply if nothing must be decided. It raises `NotDirect` or a

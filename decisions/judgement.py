@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from decisions.checks import first_reason, missing_scopes
 from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
@@ -14,8 +15,7 @@ from policies.rules import RuleContext
 from tokens.access_tokens import Claims
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What the store found for one question.
 
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is

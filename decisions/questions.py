@@ -1,6 +1,6 @@
 """A question: a request whose token has been read. Making one needs no I/O, except to load an unknown signing key."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core import secrets
 from decisions.memory import Bounded
@@ -14,8 +14,7 @@ MAX_TOKENS = 50_000
 _claims: Bounded[str, Claims] = Bounded(MAX_TOKENS)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request with the claims of its token, or None if we did not sign it, and the audience that it names."""
 
     request: VerifyRequest

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from core.actor import Actor
 from core.net import Address, parse_address
@@ -37,8 +38,7 @@ class Credential:
     digest: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifyRequest:
+class VerifyRequest(NamedTuple):
     """The question whether the bearer of `token` may do this now.
 
     `credential` is that of the service that asks, or None for an anonymous caller, which may name a service in
@@ -53,7 +53,7 @@ class VerifyRequest:
     credential: Credential | None = None
     action: str | None = None
     resource: str | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = MappingProxyType({})
     is_forwarded: bool = False
     is_introspection: bool = False
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.text import echo
 from limits.sliding_window import CounterRequest
@@ -54,8 +54,7 @@ class PolicyDenial:
     retry_after_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """A counter that the request must still pass, and the rule that requires it."""
 
     policy: CompiledPolicy
@@ -67,8 +66,7 @@ class Limit:
         return _denial(self.policy, self.rule, Denial("The rate limit is exceeded.", retry_after_seconds))
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Either `denied_by`, or the `limits` to count in the decision's transaction, none of which may be full."""
 
     denied_by: PolicyDenial | None = None

@@ -7,8 +7,8 @@ tokens whose key is newer than this process. So each error is written once.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
@@ -46,8 +46,7 @@ ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
 UNUSUAL = (NotDirect, KeyNotLoaded, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request to a hot path with its questions, and where its reply goes."""
 
     path: str

@@ -52,6 +52,7 @@ class Pipeline:
         self._raw = connection.pgconn
         self._socket = self._raw.socket
         self._loop = asyncio.get_running_loop()
+        self._readers: dict[Statement, Any] = {}  # of psycopg.adapt.Transformer, by statement
         self._ready: asyncio.Future[None] | None = None
         self._is_listening = True
         self._loop.add_reader(self._socket, self._wake)
@@ -127,8 +128,12 @@ class Pipeline:
         number = result.ntuples
         if statement.gives is None or not number:
             return ()
-        reader = Transformer(self._connection)
-        reader.set_pgresult(result, format=BINARY)
+        reader = self._readers.get(statement)
+        if reader is None:
+            reader = self._readers[statement] = Transformer(self._connection)
+            reader.set_pgresult(result, format=BINARY)
+        else:
+            reader.set_pgresult(result, set_loaders=False)  # the columns of a statement never change
         return reader.load_rows(0, number, statement.gives._make)
 
     async def _prepare(self) -> None:

@@ -20,8 +20,10 @@ from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip
 
-FIRST_PAUSE = 0.0003
-LONGEST_PAUSE = 0.005
+# The event loop's clock has no shorter one.
+PAUSE = 0.001
+# Of 4 KiB, in the write-ahead log.
+MOST_PAGES = 20_000
 # What the batch itself causes. All other errors, such as a full disk or a damaged file, are the database's.
 BATCH_ERRORS = (sqlite3.DataError, sqlite3.IntegrityError)
 LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -77,6 +79,9 @@ class SqliteStore:
             # Opening must not create a database: the file may have been moved away.
             connection = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
             connection.execute("PRAGMA synchronous=FULL")
+            # Copying the write-ahead log into the file takes milliseconds, so it is left to other connections. The
+            # limit counts if there are none.
+            connection.execute(f"PRAGMA wal_autocheckpoint={MOST_PAGES}")
             self._connection = connection
         return self._connection
 
@@ -119,9 +124,7 @@ def _begin(connection: sqlite3.Connection) -> bool:
 
 async def _retry(deadline: float, attempt: Any) -> None:
     """Try until it succeeds. Raises `StoreUnavailable` after the deadline."""
-    pause = FIRST_PAUSE
     while not attempt():
         if time.monotonic() >= deadline:
             raise StoreUnavailable("timeout", "Another process has locked the database.")
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(PAUSE)

@@ -1,10 +1,11 @@
 """Parameters and rows in SQLite's types: lists as JSON, times as Django stores them, truth values as numbers."""
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
+
+import orjson
 
 from decisions.stores.statements import Kind, Statement, Step
 
@@ -59,7 +60,7 @@ def _time_of(text: str) -> datetime:
 
 
 _ENCODERS: dict[Kind, Callable[[Any], Any]] = {
-    Kind.TEXTS: lambda texts: json.dumps(list(texts)),
+    Kind.TEXTS: lambda texts: orjson.dumps(texts).decode(),
     Kind.TIME: _text_of,
 }
 _DECODERS: dict[Kind, Callable[[Any], Any]] = {Kind.BOOL: bool, Kind.TIME: _time_of, Kind.BYTES: bytes}

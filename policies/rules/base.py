@@ -7,9 +7,10 @@ OpenAPI document and docs/policies.md are generated from the fields, with their 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, TypeVar
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -22,8 +23,7 @@ MAX_ENTRIES = 200
 MAX_CHARACTERS = 200
 
 
-@dataclass(frozen=True, slots=True)
-class RuleContext:
+class RuleContext(NamedTuple):
     """The facts of one request. `now` is aware UTC; `scopes` are the required scopes.
 
     `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
@@ -36,7 +36,7 @@ class RuleContext:
     action: str | None = None
     resource: str | None = None
     ip: str | None = None
-    context: Mapping[str, object] = field(default_factory=dict)
+    context: Mapping[str, object] = MappingProxyType({})
     user_id: str | None = None
     organization_id: str | None = None
 

@@ -3,7 +3,6 @@
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,7 +66,7 @@ def test_a_failed_batch_counts_and_logs_nothing(decide: Decide, grant: Grant, po
     limit(grant, 2)
     good = asking(grant.access_token)
     with pytest.raises(ValueError, match=poison):
-        decide(good, replace(good, action=poison), good)
+        decide(good, good._replace(action=poison), good)
     assert written_rows() == []
     assert allowed(decide(good, good, good)) == [True, True, False]
 
@@ -75,7 +74,7 @@ def test_a_failed_batch_counts_and_logs_nothing(decide: Decide, grant: Grant, po
 def test_a_failing_question_does_not_fail_the_others_of_its_batch(loop: EventLoop, grant: Grant, poison: str) -> None:
     limit(grant, 5)
     good = asking(grant.access_token)
-    asked = [replace(good, action=poison) if number in (2, 6) else good for number in range(9)]
+    asked = [good._replace(action=poison) if number in (2, 6) else good for number in range(9)]
 
     outcomes = ask_apart(loop, 1, asked)
 

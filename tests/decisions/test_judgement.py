@@ -64,7 +64,7 @@ def book(rules: str) -> PolicyBook:
 
 def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:
     nothing = Found(token, None, None, None, EMPTY_BOOK, None)
-    return replace(nothing, **fields)
+    return nothing._replace(**fields)
 
 
 @pytest.mark.parametrize(

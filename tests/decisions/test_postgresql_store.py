@@ -256,7 +256,7 @@ class TestRefusals:
         limit(grant, 2)
         credential = caller_of(grant)
         good = asking(grant.access_token, credential=credential)
-        bad = replace(good, credential=replace(credential, digest="\0"))
+        bad = good._replace(credential=replace(credential, digest="\0"))
         store = loop.make_store()
         assert allowed(loop.run(store.decide(questions(good)))) == [True]
         before = backends(admin)
