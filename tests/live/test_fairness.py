@@ -41,7 +41,7 @@ def test_slow_pages_do_not_slow_decisions(start_server: StartServer) -> None:
     assert set(load.statuses()) == {200}
     during = [answer.seconds for answer in load.answers if began <= answer.asked <= ended]
     assert len(during) > 500
-    assert percentile(during, 99) < 0.5
+    assert percentile(during, 99) < 1
 
 
 def test_a_flood_of_decisions_does_not_starve_pages(start_server: StartServer) -> None:
