@@ -75,7 +75,10 @@ def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:
 
     The update waits for an exchange that holds its code's row, and may have begun before the code expired.
     """
-    usable = AuthorizationCode.objects.filter(consumed_at=None, expires__gt=now - settings.AUTHORIZATION_CODE_LIFETIME)
+    since = now - settings.AUTHORIZATION_CODE_LIFETIME
+    if source.decided_at is not None and source.decided_at <= since - settings.AUTHORIZATION_CODE_LIFETIME:
+        return  # an approval issues a code, and takes over those that were issued before
+    usable = AuthorizationCode.objects.filter(consumed_at=None, expires__gt=since)
     for code in usable.filter(consent=source).order_by("id"):
         kept = " ".join(scope for scope in code.scope.split() if scope in target.granted_scopes)
         AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)

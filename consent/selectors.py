@@ -46,9 +46,14 @@ def latest_of(consent: Consent) -> Consent:
     return rows.get(pk=current.replaced_by_id) if current.replaced_by_id else current
 
 
+def find_consent(consent_id: str) -> Consent | None:
+    """Return the consent, without checking who may see it, or None if there is none."""
+    return Consent.objects.select_related("agent__organization", "organization").filter(id=consent_id).first()
+
+
 def consent_by_id(consent_id: str) -> Consent:
     """Return the consent, without checking who may see it. Raises `NotFound`."""
-    consent = Consent.objects.select_related("agent__organization", "organization").filter(id=consent_id).first()
+    consent = find_consent(consent_id)
     if consent is None:
         raise NotFound("No such consent.")
     return consent
@@ -57,9 +62,14 @@ def consent_by_id(consent_id: str) -> Consent:
 def consent_to_decide(user: User, consent_id: str) -> Consent:
     """Return the consent if the user may decide it or has decided it. Raises `NotFound` otherwise."""
     consent = consent_by_id(consent_id)
+    require_decider(consent, user)
+    return consent
+
+
+def require_decider(consent: Consent, user: User) -> None:
+    """Raise `NotFound` unless the user may decide the consent or has decided it."""
     if (consent.user_id or consent.hinted_user_id) not in ("", user.id):
         raise NotFound("No such consent.")
-    return consent
 
 
 def visible_consent(consent_id: str, *, user: User | None, organization_id: str | None) -> Consent:

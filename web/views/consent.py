@@ -23,7 +23,7 @@ from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
 from consent.redirects import denial_url
-from consent.selectors import carried_scopes, consent_to_decide, live_consent, reworded_scopes
+from consent.selectors import carried_scopes, find_consent, live_consent, require_decider, reworded_scopes
 from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
@@ -60,12 +60,18 @@ class Choice:
 
 
 def consent_page(view: View) -> View:
-    """Show a page for each reason why a request cannot be decided, with the error's status."""
+    """Pass the request for consent that the user may decide to the view.
+
+    Show a page for each reason why it cannot be decided, with the error's status.
+    """
 
     @wraps(view)
-    def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
+    def wrapped(request: HttpRequest, consent_id: str, asked: Consent | None) -> HttpResponse:
         try:
-            return view(request, consent_id)
+            if asked is None:
+                raise NotFound("No such consent.")
+            require_decider(asked, signed_in(request))
+            return view(request, asked)
         except EmailUnverified:
             raise  # `page` redirects to the user's email addresses, which then lead back
         except DomainError as error:
@@ -79,12 +85,17 @@ def _only_in_its_browser(view: View) -> View:
 
     @wraps(view)
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
-        pending = Consent.objects.filter(id=consent_id, status=Consent.Status.PENDING).first()
-        if pending is not None and not pending.is_open_in(browser_digest(request)):
+        asked = find_consent(consent_id)
+        if asked is not None and _is_elsewhere(asked, browser_digest(request)):
             return _cannot_decide(request, OtherBrowser(), consent_id)
-        return view(request, consent_id)
+        return view(request, consent_id, asked)
 
     return never_cache(wrapped)
+
+
+def _is_elsewhere(asked: Consent, digest: str) -> bool:
+    """Return whether another browser must decide the pending request."""
+    return asked.status == Consent.Status.PENDING and not asked.is_open_in(digest)
 
 
 def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
@@ -95,8 +106,7 @@ def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) ->
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @consent_page
-def consent(request: HttpRequest, consent_id: str) -> HttpResponse:
-    asked = consent_to_decide(signed_in(request), consent_id)
+def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
     if asked.decided_at is None and asked.status_at(clock.now()) == Consent.Status.PENDING:
         require_grantable(asked)
     if request.method == "POST":
