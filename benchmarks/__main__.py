@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import growth, issuing, oidc_provider, ratios, report, results
+from benchmarks.grown import run as grown
+from benchmarks.grown.report import TABLES as GROWN_TABLES
 from benchmarks.machine import describe
 from benchmarks.ratios import Plan, say
 from benchmarks.rounds import Protocol
@@ -24,11 +26,14 @@ QUICK = Plan(
 
 def main() -> None:
     options = parse()
-    require_wrk()
+    if not options.grown:
+        require_wrk()
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
         if options.quick:
             quick(options, Path(folder))
+        elif options.grown:
+            finish(grown.run(Path(folder)), options, *GROWN_TABLES)
         elif options.growth:
             finish(growth.run(options.store or STORES, options.protocol, Path(folder)), options, report.growth)
         else:
@@ -39,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one store, under a minute; ends in one line of JSON")
     parser.add_argument("--growth", action="store_true", help="measure how verify changes as data and load grow")
+    parser.add_argument("--grown", action="store_true", help="measure pages, endpoints and sweeps on a grown database")
     parser.add_argument("--store", choices=STORES, action="append", help="default: both (--quick: postgresql)")
     parser.add_argument("--connections", type=numbers, help="comma-separated, default 8,32,128 (--quick: 32)")
     parser.add_argument("--references", type=names, help=f"comma-separated, of {', '.join(REFERENCES)}")

@@ -133,7 +133,7 @@ def _brief(block: Mapping[str, Any] | None) -> str:
     return f"{_median(block['ratios'].get('floor'))}; {block['targets']['verify']['rate']:,.0f}"
 
 
-def _of(kind: str, table: Any) -> Any:
+def last_of(kind: str, table: Any) -> Any:
     """Return a function that yields the table of the last stored run, or nothing before the first run."""
 
     def generate() -> Iterator[str]:
@@ -152,11 +152,11 @@ def _history() -> Iterator[str]:
 
 # The tables in the documentation, by the name in their marker.
 BLOCKS = {
-    "benchmark_ratios": _of("ratios", ratios),
-    "benchmark_figures": _of("ratios", figures),
-    "benchmark_goals": _of("ratios", goals),
-    "benchmark_other": _of("ratios", other),
-    "benchmark_growth": _of("growth", growth),
-    "benchmark_summary": _of("ratios", readme),
+    "benchmark_ratios": last_of("ratios", ratios),
+    "benchmark_figures": last_of("ratios", figures),
+    "benchmark_goals": last_of("ratios", goals),
+    "benchmark_other": last_of("ratios", other),
+    "benchmark_growth": last_of("growth", growth),
+    "benchmark_summary": last_of("ratios", readme),
     "benchmark_history": _history,
 }

@@ -87,9 +87,13 @@ class Store:
 
     def seeded(self, wanted: Wanted) -> Seeded:
         """Create a database, migrate it and fill it."""
+        return self.filled("benchmarks.seed", wanted.as_argument())
+
+    def filled(self, module: str, argument: str) -> Seeded:
+        """Create a database, migrate it and fill it by a module, which prints what belongs to it."""
         variables = {**self.empty(), **SETTINGS}
         manage(variables, "migrate", "--verbosity", "0")
-        given = printed("benchmarks.seed", wanted.as_argument(), variables)
+        given = printed(module, argument, variables)
         database = Database(variables)
         self.tidy(database)
         return Seeded(database, given)

@@ -17,6 +17,7 @@ from typing import Any
 
 import django
 
+from benchmarks.grown.report import BLOCKS as GROWN_BLOCKS
 from benchmarks.report import BLOCKS
 
 FOLDER = Path(__file__).resolve().parent
@@ -128,6 +129,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "rules": rules,
     "decisions": decisions,
     **BLOCKS,
+    **GROWN_BLOCKS,
 }
 
 

@@ -1,0 +1,296 @@
+"""The rows of the grown database. The services make Acme, its first agent and Ada; SQL makes everything else."""
+
+import json
+from datetime import timedelta
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+
+from accounts.models import KnownAddress, SessionToken, User
+from accounts.services import open_session, register_user
+from agents.models import Agent
+from audit.events import Event, Outcome
+from audit.models import Concern, Entry, PendingEntry, PersonalData
+from audit.records import Draft, make_records
+from benchmarks.grown.sizes import Sizes
+from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
+from benchmarks.rows import ACTOR, CALLBACK
+from benchmarks.seed import SCOPES
+from consent.models import Consent
+from core import clock
+from developers.models import Developer, Organization
+from developers.services import register_developer
+from policies.models import Policy
+from resources.catalogue import describe_scopes, snapshot
+from resources.models import CustomScope, ResourceServer, ScopePrefix
+from tokens.models import AccessToken, RefreshToken, TokenFamily
+
+PASSWORD = "correct-horse-battery-7"
+RULES = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}])
+CHUNKS = 10
+
+
+class Dataset:
+    """Fills the database. `n` is the number of a row; methods return the id of a row with another number."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.administrator = User.objects.create_superuser("root@example.com", PASSWORD)
+        self.ada = register_user(actor=ACTOR, email="ada@example.com", password=PASSWORD, name="Ada")
+        self.acme = register_developer(actor=ACTOR, name="Acme", email="dev@acme.example", password=PASSWORD)
+        EmailAddress.objects.update(verified=True)
+
+    def fill(self) -> dict[str, str]:
+        """Insert everything and return the credentials."""
+        self._add_users()
+        self._add_organizations()
+        self._add_services()
+        self._add_agents()
+        self._add_consents()
+        self._add_tokens()
+        for chunk in range(CHUNKS):
+            self._add_entries(chunk)
+        return {
+            "api_key": self.acme.api_key,
+            "session": open_session(actor=ACTOR, user=self.ada).token,
+            "organization": self.acme.developer.organization_id,
+        }
+
+    def user(self, number: str) -> str:
+        return ident("usr", f"mod({number}, {self.sizes.users})", self.sizes.users)
+
+    def organization(self, number: str) -> str:
+        return ident("org", f"mod({number}, {self.sizes.organizations})", self.sizes.organizations)
+
+    def agent(self, number: str) -> str:
+        return ident("agt", f"mod({number}, {self.sizes.agents})", self.sizes.agents)
+
+    def owner(self, number: str) -> str:
+        """Return the organization of the agent with this number. The first ones are Acme's."""
+        is_acmes = f"mod({number}, {self.sizes.agents}) < {self.sizes.acme_agents}"
+        return f"CASE WHEN {is_acmes} THEN {self._acme} ELSE {self.organization(number)} END"
+
+    def consent(self, number: str) -> str:
+        return ident("cns", f"mod({number}, {self.sizes.consents})", self.sizes.consents, digits=32)
+
+    def consenting(self, number: str) -> str:
+        """Return the user of the consent with this number. The first ones are Ada's, and others have three each."""
+        place = f"mod({number}, {self.sizes.consents})"
+        return f"CASE WHEN {place} < {self.sizes.connections} THEN '{self.ada.id}' ELSE {self.user(f'{place} / 3')} END"
+
+    def family(self, number: str) -> str:
+        return ident("fam", f"mod({number}, {self.sizes.consents})", self.sizes.consents)
+
+    @property
+    def _acme(self) -> str:
+        return f"'{self.acme.developer.organization_id}'"
+
+    def _add_users(self) -> None:
+        size = self.sizes.users
+        email, made = "'user' || n || '@example.com'", moment("n", size)
+        fill(User, numbers(size), id=self.user("n"), email=email, name="'User ' || n", password="'!'", created_at=made)
+        fill(EmailAddress, numbers(size), user_id=self.user("n"), email=email, primary="true", verified="true")
+        fill(KnownAddress, numbers(size), user_id=self.user("n"), digest=digest("address"), last_seen_at="now()")
+        fill(
+            SessionToken,
+            numbers(size),
+            id=ident("ses", "n", size),
+            user_id=self.user("n"),
+            digest=digest("session"),
+            auth_hash="''",
+            created_at=made,
+            expires_at="now() + interval '1 hour'",
+        )
+
+    def _add_organizations(self) -> None:
+        size = self.sizes.organizations
+        made = moment("n", size)
+        fill(
+            Organization,
+            numbers(size),
+            id=self.organization("n"),
+            name="'Organization ' || n",
+            created_at=made,
+            policy_version="md5('version' || n)",
+        )
+        fill(
+            Developer,
+            numbers(size),
+            id=ident("dev", "n", size),
+            user_id=self.user("n"),
+            organization_id=self.organization("n"),
+            created_at=made,
+        )
+
+    def _add_services(self) -> None:
+        """Add Acme's resource servers. Each names a hundred scopes, most of them Acme's own."""
+        scopes, servers = self.sizes.scopes, self.sizes.servers
+        fill(ScopePrefix, numbers(1), prefix="'acme'", organization_id=self._acme)
+        fill(
+            CustomScope,
+            numbers(scopes),
+            id="'acme:scope' || n",
+            organization_id=self._acme,
+            risk_level="'low'",
+            title="'Scope ' || n",
+            description="'Use part ' || n",
+            cannot="'use other parts'",
+        )
+        own = f"SELECT jsonb_agg('acme:scope' || mod(n * 7 + k, {scopes})) FROM generate_series(1, 98) AS k"
+        fill(
+            ResourceServer,
+            numbers(servers),
+            id=ident("res", "n", servers),
+            organization_id=self._acme,
+            name="'Service ' || n",
+            identifier="'https://service' || n || '.example'",
+            scopes=f'\'["email:read", "email:send"]\'::jsonb || ({own})',
+        )
+
+    def _add_agents(self) -> None:
+        agents, policies = self.sizes.agents, self.sizes.policies
+        fill(
+            Agent,
+            numbers(agents),
+            id=self.agent("n"),
+            organization_id=self.owner("n"),
+            client_id="'agc_' || md5('client' || n)",
+            name="'Agent ' || n",
+            redirect_uris=text(CALLBACK),
+            client_type=text(Agent.CLIENT_CONFIDENTIAL),
+            authorization_grant_type=text(Agent.GRANT_AUTHORIZATION_CODE),
+            allowed_scopes=f"'{json.dumps(SCOPES)}'",
+            created=moment("n", agents),
+        )
+        # The first tenth is for Acme's agents, and the rest for those of others.
+        number = f"CASE WHEN n < {policies // 10} THEN n ELSE n + {self.sizes.acme_agents} END"
+        fill(
+            Policy,
+            numbers(policies),
+            id=ident("pol", "n", policies),
+            organization_id=self.owner(f"({number})"),
+            agent_id=self.agent(f"({number})"),
+            name="'Policy ' || n",
+            rules=text(RULES),
+            created_at=moment("n", policies),
+        )
+
+    def _add_consents(self) -> None:
+        size = self.sizes.consents
+        made, shown = moment("n", size), json.dumps(snapshot(describe_scopes(SCOPES)))
+        fill(
+            Consent,
+            numbers(size),
+            id=self.consent("n"),
+            agent_id=self.agent("n"),
+            organization_id=self.owner("n"),
+            user_id=self.consenting("n"),
+            status="CASE WHEN mod(n, 10) = 9 THEN 'revoked' ELSE 'approved' END",
+            requested_scopes=f"'{json.dumps(SCOPES)}'",
+            granted_scopes=f"'{json.dumps(SCOPES)}'",
+            shown_scopes=text(shown),
+            redirect_uri=text(CALLBACK),
+            created_at=made,
+            decided_at=made,
+            expires_at=f"now() + interval '{settings.CONSENT_LIFETIME.days} days'",
+        )
+
+    def _add_tokens(self) -> None:
+        consents, tokens = self.sizes.consents, self.sizes.tokens
+        scope, resource = text(" ".join(SCOPES)), text(json.dumps([settings.API_URL]))
+        fill(
+            TokenFamily,
+            numbers(consents),
+            id=self.family("n"),
+            application_id=self.agent("n"),
+            user_id=self.consenting("n"),
+            consent_id=self.consent("n"),
+            scope=scope,
+            resource=resource,
+            created_at=moment("n", consents),
+            expires_at="now() + interval '20 days'",
+        )
+        owner = f"mod(n, {consents})"
+        shared = {"family_id": self.family("n"), "application_id": self.agent(owner), "user_id": self.consenting("n")}
+        fill(
+            AccessToken,
+            numbers(tokens),
+            id=ident("tok", "n", tokens),
+            scope=scope,
+            resource=resource,
+            created=moment("n", tokens),
+            expires="now() + interval '1 day' + n * interval '1 second'",
+            **shared,
+        )
+        fill(
+            RefreshToken,
+            numbers(consents),
+            id=ident("rft", "n", consents),
+            token_checksum=digest("refresh"),
+            created=moment("n", consents),
+            expires="now() + interval '20 days'",
+            consumed_at="CASE WHEN mod(n, 2) = 0 THEN now() END",
+            **shared,
+        )
+
+    def _add_entries(self, chunk: int) -> None:
+        """Add a part of the log: decisions about all consents in turn, and at last denials of the first one."""
+        size = self.sizes.entries
+        first, last = size * chunk // CHUNKS, size * (chunk + 1) // CHUNKS - 1
+        about = f"CASE WHEN n >= {size - self.sizes.denials} THEN 0 ELSE mod(n, {self.sizes.consents}) END"
+        source = f"(SELECT n, {about} AS about FROM generate_series({first}, {last}) AS n) AS numbered"
+        key, made = ident("log", "n", size), moment("n", size)
+        is_denied = f"n >= {size - self.sizes.denials} OR mod(n, 7) = 0"
+        columns = {
+            "@entry": key,
+            "@time": f"to_char({made} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+            "@outcome": f"CASE WHEN {is_denied} THEN 'denied' ELSE 'allowed' END",
+            "@organization": self.owner("about"),
+            "@user": self.consenting("about"),
+            "@agent": self.agent("about"),
+            "@consent": self.consent("about"),
+        }
+        body, personal = _template()
+        expression = text(body)
+        for mark, column in columns.items():
+            expression = f"replace({expression}, '{mark}', {column})"
+        fill(
+            Entry,
+            source,
+            id=key,
+            timestamp=made,
+            event=text(Event.TOKEN_VERIFY),
+            outcome=columns["@outcome"],
+            user_id=columns["@user"],
+            agent_id=columns["@agent"],
+            consent_id=columns["@consent"],
+            body=expression,
+        )
+        fill(Concern, source, organization_id=columns["@organization"], entry_id=key)
+        fill(PendingEntry, source, entry_id=key, digest=digest("entry"))
+        fill(PersonalData, source, entry_id=key, salt="decode(md5('salt' || n), 'hex')", data=text(personal))
+
+
+def _template() -> tuple[str, str]:
+    """Return the body of a decision's entry, with marks for what differs, and its personal data."""
+    draft = Draft(
+        event=Event.TOKEN_VERIFY,
+        actor=ACTOR.acting_as("service", "res_00000000000000000000000000000000"),
+        outcome=Outcome.ALLOWED,
+        organization_id="@organization",
+        user_id="@user",
+        agent_id="@agent",
+        consent_id="@consent",
+        action="email:read",
+        scopes=["email:read"],
+        resource="https://mail.example/mailboxes/inbox/messages/18c2f0b7",
+    )
+    (record,) = make_records([draft], clock.now() - timedelta(days=1))
+    content = json.loads(record.body) | {"id": "@entry", "timestamp": "@time", "outcome": "@outcome"}
+    return json.dumps(content, sort_keys=True, separators=(",", ":")), record.personal.decode()
+
+
+def describe() -> dict[str, int]:
+    """Return how many rows the biggest tables have."""
+    models = (Entry, AccessToken, RefreshToken, TokenFamily, Consent, Agent, Policy, User)
+    return {model._meta.db_table: model._default_manager.count() for model in models}

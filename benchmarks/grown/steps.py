@@ -1,0 +1,35 @@
+"""The steps of a measurement that run inside Django, by name."""
+
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+from benchmarks.grown import sweeps
+from benchmarks.grown.dataset import Dataset, describe
+from benchmarks.grown.measuring import measure
+from benchmarks.grown.sizes import Sizes
+from benchmarks.grown.visits import Visitors, administration, api, oauth, pages
+from benchmarks.grown.writes import Writes
+
+Step = Callable[[Any], dict[str, Any]]
+
+
+def fill(sizes: dict[str, int]) -> dict[str, Any]:
+    """Fill the database. Return the numbers of rows, and the credentials for the visits."""
+    dataset = Dataset(Sizes(**sizes))
+    return {"credentials": dataset.fill(), "rows": describe()}
+
+
+def visit(credentials: dict[str, str]) -> dict[str, Any]:
+    """Make every visit and every write."""
+    visitors = Visitors(credentials)
+    reads = chain(pages(visitors), api(visitors), oauth(visitors), administration(visitors))
+    return {"visits": measure(chain(reads, Writes(visitors).visits()))}
+
+
+def clear(rows: int) -> dict[str, Any]:
+    """Make so many expired rows of each kind, and sweep them."""
+    return {"sweeps": sweeps.measure(rows)}
+
+
+STEPS: dict[str, Step] = {"fill": fill, "visit": visit, "clear": clear}
