@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -58,9 +59,13 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
 
 
 async def _tick(front: Front) -> None:
-    loop, parent = asyncio.get_running_loop(), os.getppid()
+    loop = asyncio.get_running_loop()
+    # What started this process, even if it was killed before this line and the process has another parent by now.
+    supervisor = multiprocessing.parent_process()
     while True:
         await asyncio.sleep(TICK_SECONDS)
         front.tick(loop.time())
-        if os.getppid() != parent:  # the supervisor was killed, and nothing else would stop this process
+        if (
+            supervisor and os.getppid() != supervisor.pid
+        ):  # the supervisor was killed, and nothing else would stop this process
             signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The sequencer runs in the server, and alone."""
+"""The sequencer runs beside the server, and alone. No process outlives a server that was killed."""
 
 import signal
 import subprocess
@@ -76,3 +76,15 @@ def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[...
     (sequencer,) = server.sequencers()
     server.end(signal.SIGKILL)
     wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
+
+
+def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(
+    start_server: Callable[..., LiveServer],
+) -> None:
+    server = start_server(processes=2)
+    before = set(server.workers())
+    server.kill_a_worker()
+    wait_until(lambda: bool(set(server.workers()) - before), server.log_text, 30)
+    workers = server.workers()
+    server.end(signal.SIGKILL)
+    wait_until(lambda: not any(worker.is_running() for worker in workers), server.log_text, 30)
