@@ -20,6 +20,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MIN_SECRET_LENGTH = 32
+# The largest batch of the API.
+MIN_VERIFY_QUEUE = 100
 MIN_DISTINCT_CHARACTERS = 8
 # A secret that repeats fewer characters than this is as easy to guess as those few.
 MIN_PERIOD = 16
@@ -143,3 +145,9 @@ def _repeats_itself(text: str) -> bool:
 
 
 ENVIRONMENT = Environment(os.environ)
+
+
+def read_verify_queue(environment: Environment) -> int:
+    """Return `VERIFY_QUEUE`. Stop if a full batch of questions would not fit."""
+    size = environment.number("VERIFY_QUEUE", 1024)
+    return size if size >= MIN_VERIFY_QUEUE else stop(f"VERIFY_QUEUE must be {MIN_VERIFY_QUEUE} or more")

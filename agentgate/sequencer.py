@@ -46,7 +46,12 @@ class SequencerProcess:
             if self._stopped.wait(RESTART_SECONDS):
                 return
             logger.error("The sequencer ended with status %s and is started again.", status)
-            self._process = self._spawn()
+            try:
+                self._process = self._spawn()
+            except OSError as error:  # no memory or no process: try again
+                logger.error("The sequencer cannot be started: %s", error)
+            if self._stopped.is_set():  # `stop` may have ended the one before
+                self._process.terminate()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # In a session of its own, so that Ctrl-C in a terminal stops only the server, which then stops it.

@@ -19,6 +19,7 @@ from agentgate.environment import (
     read_jwt_secret,
     read_metrics_token,
     read_secret_key,
+    read_verify_queue,
 )
 from agentgate.schedule import SCHEDULE
 from core.uris import LOOPBACK_NAMES
@@ -39,7 +40,7 @@ THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
-VERIFY_QUEUE = ENVIRONMENT.number("VERIFY_QUEUE", 1024)
+VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)

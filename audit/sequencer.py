@@ -1,7 +1,7 @@
 """The sequencer: it copies the journal of decisions into the log.
 
-The server runs it in a thread (`run`). Each read of the log calls `catch_up` first, so that a reader sees every
-decision that was answered before, even if the sequencer is late or has stopped.
+The server runs it in a process of its own (`run`). Each read of the log calls `catch_up` first, so that a reader sees
+every decision that was answered before, even if the sequencer is late or has stopped.
 """
 
 import logging
@@ -98,7 +98,7 @@ def run(stopped: threading.Event) -> None:
 
 
 def _skip_syncs() -> None:
-    """Do not wait for the disk in this thread's commits on SQLite, because the decisions wait meanwhile.
+    """Do not wait for the disk in this process's commits on SQLite, because the decisions wait meanwhile.
 
     A power failure can undo them, but only the latest, and then the journal has again what the log has lost.
     """

@@ -75,6 +75,12 @@ def report_batch(reasons: Collection[str | None], seconds: Sequence[float], wait
         _decisions_with(reason).inc(number)
 
 
+def report_unknown_tokens(number: int) -> None:
+    """Report denials of tokens that we did not sign, which need no batch."""
+    if number:
+        _decisions_with("invalid_token").inc(number)
+
+
 def report_refused_question(cause: str, number: int = 1) -> None:
     """Report questions that were refused with 503: the queue was `full`, or a `deadline` passed."""
     refused_questions.labels(cause).inc(number)

@@ -53,7 +53,8 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
         self._size = 0
-        self._is_down = False
+        self.is_down = False
+        """Whether the last batch found that the database cannot decide."""
 
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
         """Return the future decisions, in order. They are committed when it is done.
@@ -161,14 +162,14 @@ class Batcher:
     def _report_down(self, error: StoreUnavailable) -> None:
         """Count the error. Only the first of an outage is logged: under load there are thousands."""
         report_store_error(error.kind)
-        if not self._is_down:
+        if not self.is_down:
             logger.error("The database cannot decide: %s", str(error).split("\n", 1)[0])
-        self._is_down = True
+        self.is_down = True
 
     def _report_up(self) -> None:
-        if self._is_down:
+        if self.is_down:
             logger.warning("The database decides again.")
-        self._is_down = False
+        self.is_down = False
 
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""

@@ -15,6 +15,8 @@ from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import address_subjects, throttle_client_failure
 
 MAX_CREDENTIALS = 10_000
+# Real ones are shorter. Longer ones are not remembered, because anyone can send them.
+MAX_REMEMBERED_LENGTH = 256
 
 # By the digest of the header, so that no secret stays in memory.
 _known: Bounded[str, Credential] = Bounded(MAX_CREDENTIALS)
@@ -37,7 +39,9 @@ def _read(headers: Mapping[str, str], header: str, sent: str) -> Credential | No
     basic = read_basic(headers, header)
     if basic is None:
         return None
-    credential = _known[secrets.digest(sent)] = Credential(basic.name, secrets.digest(basic.secret))
+    credential = Credential(basic.name, secrets.digest(basic.secret))
+    if len(sent) <= MAX_REMEMBERED_LENGTH:
+        _known[secrets.digest(sent)] = credential
     return credential
 
 

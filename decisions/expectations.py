@@ -17,6 +17,8 @@ from policies.rules import RuleContext
 MAX_TOKENS = 50_000
 MAX_AGENTS = 10_000
 MAX_SERVICES = 10_000
+# Callers choose the audience. Two with the same beginning only spoil each other's guesses.
+MAX_KEY_LENGTH = 200
 
 # Per token. More are needed only if policies change while it is valid, or by hundreds of policies.
 MAX_COUNTERS = 1000
@@ -64,7 +66,7 @@ def learn(
 def service_key(question: Question) -> str:
     """Return what identifies the service of a question: the id that it sent, the audience that was named, or ""."""
     credential = question.request.credential
-    return credential.server_id if credential else question.named_audience or ""
+    return (credential.server_id if credential else question.named_audience or "")[:MAX_KEY_LENGTH]
 
 
 def _foreseen(question: Question, now: datetime) -> Iterable[str]:

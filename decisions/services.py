@@ -26,7 +26,8 @@ def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
     decided = iter(django_driver.decide(asked) if asked else ())
     decisions = merge(questions, decided)
     seconds = time.perf_counter() - began
-    report_batch([decision.reason for decision in decisions], [seconds] * len(decisions), waiting=0)
+    reasons = [decision.reason for decision in decisions if not decision.is_caller_refused]
+    report_batch(reasons, [seconds] * len(reasons), waiting=0)
     return decisions
 
 

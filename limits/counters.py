@@ -8,6 +8,7 @@ Danger: read the clock only after `lock_counters`. A time read before waiting fo
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -108,7 +109,9 @@ def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
 
 def put_counters(counters: Iterable[LoadedCounter]) -> None:
     """Replace the counters with the same keys. The caller must prevent concurrent counting in them."""
-    rows = [Counter(key=counter.key, **row_of(counter)._asdict()) for counter in counters]
+    # In the order in which decisions lock them, or the two could deadlock.
+    ordered = sorted(counters, key=attrgetter("key"))
+    rows = [Counter(key=counter.key, **row_of(counter)._asdict()) for counter in ordered]
     fields = CounterRow._fields
     Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
 

@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
             self._discard(len(data))
             return
         self._reader.feed(data)
-        if self._phase is not Phase.ANSWERING:
+        if not self._is_busy:
             self._advance()
         elif self._reader.held > bounds.MAX_AHEAD:
             self._is_reading_paused = True
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._is_half_closed = True
         if self._phase in (Phase.HEAD, Phase.BODY):
             self._refuse(MalformedRequest("The request ended before its declared length."))
-        return self._phase is Phase.ANSWERING
+        return self._is_busy
 
     def connection_lost(self, exc: Exception | None) -> None:
         for connections in self._all:
@@ -150,6 +150,11 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether further requests must wait: one is being answered, or the client does not read its replies."""
+        return self._phase is Phase.ANSWERING or (self._drained is not None and self._phase is not Phase.CLOSING)
 
     def _settle_drained(self) -> None:
         drained, self._drained = self._drained, None
@@ -277,5 +282,5 @@ class Connection(asyncio.Protocol):
             self._refuse(RequestTimeout(f"The {self._phase.name.lower()} did not arrive in time."))
         elif self._phase is Phase.CLOSING and not self.unsent:
             self.abort()
-        elif self._phase in (Phase.IDLE, Phase.SKIPPING):
+        elif self._phase in (Phase.IDLE, Phase.SKIPPING) and not self._is_busy:
             self._transport.close()

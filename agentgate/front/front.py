@@ -1,5 +1,6 @@
 """What the connections of one process share."""
 
+import logging
 from email.utils import formatdate
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ from core.metrics import connections, pool_waiting
 if TYPE_CHECKING:
     from agentgate.front.connection import Connection
     from agentgate.front.exchange import Exchange
+
+
+logger = logging.getLogger(__name__)
 
 
 class Front:
@@ -36,7 +40,11 @@ class Front:
         """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""
         self.date = formatdate(usegmt=True)
         for connection in tuple(self.connections):
-            connection.expire(now)
+            try:
+                connection.expire(now)
+            except Exception:  # of this connection only: the others have deadlines too
+                logger.exception("A connection could not be ended")
+                connection.abort()
         self._limit_unsent()
         connections.set(len(self.connections))
         pool_waiting.set(self._pool.waiting)

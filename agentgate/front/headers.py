@@ -19,6 +19,7 @@ from core.text import plain_text
 Headers = tuple[tuple[str, str], ...]
 
 METRICS = "agentgate.metrics.MetricsMiddleware"
+MAX_HOST_LENGTH = 300
 FORWARDED_SCHEMES = ("http", "https")
 # Each response has its own values of these.
 OWN = frozenset(("content-length", "content-type", "x-request-id"))
@@ -44,7 +45,8 @@ def require_usual(request: Request) -> None:
     """Raise `NotDirect` for a request that Django would redirect or refuse because of its scheme or host."""
     if settings.IS_HTTPS and not _is_secure(request):
         raise NotDirect
-    if not _is_host_allowed(request.headers.get("host", "")):
+    host = request.headers.get("host", "")
+    if len(host) > MAX_HOST_LENGTH or not _is_host_allowed(host):
         raise NotDirect
 
 
@@ -53,10 +55,15 @@ def caller_of(request: Request) -> Actor:
     headers = request.headers
     return Actor(
         "anonymous",
-        ip=_address_of(request.peer, headers.get("x-forwarded-for", "")) or None,
+        ip=_address_of(request.peer, _forwarded_for(request)) or None,
         user_agent=_shown(headers.get("user-agent", "")[:MAX_USER_AGENT_LENGTH]),
         request_id=choose_request_id(headers.get("x-request-id", "")),
     )
+
+
+def _forwarded_for(request: Request) -> str:
+    """Return the header of a trusted proxy. Those of others are ignored, and must not fill the cache."""
+    return request.headers.get("x-forwarded-for", "") if _is_proxy(request.peer) else ""
 
 
 def _is_secure(request: Request) -> bool:

@@ -22,6 +22,7 @@ from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
 from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
+from core.metrics import report_unknown_tokens
 from decisions.batcher import Batcher
 from decisions.callers import throttle_anonymous
 from decisions.inquiries import DirectEndpoint, Inquiry
@@ -43,16 +44,15 @@ HEALTH = "/api/v1/health"
 HEALTH_HEADERS = direct.headers_of(Health)
 CACHE_SECONDS = 1.0
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
-UNUSUAL = (NotDirect, KeyNotLoaded, DomainError, OAuthError, SuspiciousOperation, ValueError)
+UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
 
 class Asked(NamedTuple):
-    """A request to a hot path with its questions, and where its reply goes."""
+    """A request to a hot path, and where its reply goes."""
 
     path: str
     endpoint: DirectEndpoint
     inquiry: Inquiry
-    questions: Sequence[Question]
     request_id: str
     done: Done
     leave: LeaveToDjango
@@ -94,9 +94,7 @@ class HotPaths:
             if isinstance(found, Reply):
                 done(self._complete(found, endpoint.headers, actor.request_id))
                 return True
-            questions = [make_question(each, loaded_key) for each in found.requests]
-            asked = Asked(request.path, endpoint, found, questions, actor.request_id, done, leave)
-            self._admit(asked)
+            self._admit(Asked(request.path, endpoint, found, actor.request_id, done, leave))
         except UNUSUAL:
             return False
         return True
@@ -122,27 +120,34 @@ class HotPaths:
             self._fail(asked, refusal)
 
     def _decide(self, asked: Asked) -> None:
-        known = [question for question in asked.questions if question.needs_database]
+        """Check the signatures, which takes time, so the caller has been admitted. Then ask the batcher."""
         try:
-            if not known:
-                self._show(asked, [])
-                return
-            self._batcher.submit(known).add_done_callback(partial(self._decided, asked))
+            questions = [make_question(each, loaded_key) for each in asked.inquiry.requests]
+        except KeyNotLoaded:
+            asked.leave()
+            return
+        known = [question for question in questions if question.needs_database]
+        report_unknown_tokens(len(questions) - len(known))
+        if not known:
+            self._show(asked, questions, [])
+            return
+        try:
+            self._batcher.submit(known).add_done_callback(partial(self._decided, asked, questions))
         except Unavailable as error:
             self._fail(asked, error)
 
-    def _decided(self, asked: Asked, future: asyncio.Future[list[Decision]]) -> None:
+    def _decided(self, asked: Asked, questions: Sequence[Question], future: asyncio.Future[list[Decision]]) -> None:
         error = future.exception()
         if error is not None:
             self._fail(asked, error)
         elif any(decision.is_caller_refused for decision in future.result()):
             asked.leave()
         else:
-            self._show(asked, future.result())
+            self._show(asked, questions, future.result())
 
-    def _show(self, asked: Asked, decided: list[Decision]) -> None:
+    def _show(self, asked: Asked, questions: Sequence[Question], decided: list[Decision]) -> None:
         try:
-            reply = asked.inquiry.show(merge(asked.questions, iter(decided)))
+            reply = asked.inquiry.show(merge(questions, iter(decided)))
         except Exception as error:
             logger.exception("%s: a decision could not be shown", asked.path)
             self._fail(asked, error)
@@ -182,7 +187,7 @@ class HotPaths:
             await self._batcher.ping()
         except Exception:  # the batcher has logged it
             return False
-        return True
+        return not self._batcher.is_down
 
 
 def _load_keys() -> None:

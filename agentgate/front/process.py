@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,8 @@ from agentgate.front.hot import HotPaths  # noqa: E402
 from agentgate.front.pool import Pool  # noqa: E402
 from agentgate.front.wsgi import Bridge  # noqa: E402
 from agentgate.wsgi import application as django_application  # noqa: E402
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Connection", "application"]
 
@@ -64,8 +67,10 @@ async def _tick(front: Front) -> None:
     supervisor = multiprocessing.parent_process()
     while True:
         await asyncio.sleep(TICK_SECONDS)
-        front.tick(loop.time())
-        if (
-            supervisor and os.getppid() != supervisor.pid
-        ):  # the supervisor was killed, and nothing else would stop this process
+        try:
+            front.tick(loop.time())
+        except Exception:  # without ticks, nothing would have a deadline
+            logger.exception("A tick failed")
+        # If the supervisor was killed, nothing else would stop this process.
+        if supervisor and os.getppid() != supervisor.pid:
             signal.raise_signal(signal.SIGTERM)

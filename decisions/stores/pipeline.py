@@ -23,6 +23,9 @@ SUCCESSES = frozenset((ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.P
 # The plans for single rows are the right ones for batches too. Joins that read whole tables are not.
 SESSION = (
     "SET TIME ZONE 'UTC'",
+    # A role's defaults must not make commits volatile, or facts older than the lock that is taken before they are read.
+    "SET synchronous_commit = on",
+    "SET default_transaction_isolation = 'read committed'",
     "SET plan_cache_mode = force_generic_plan",
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",

@@ -92,7 +92,16 @@ class Facts:
     def organizations_without_book(self) -> set[str]:
         """Return the organizations whose policies may apply and are not known in their current version."""
         rows: list[Versioned] = [*self.tokens.values(), *self.callers.values(), *self.services.values()]
-        return {row.organization_id for row in rows if row.organization_id and LIBRARY.current(row) is None}
+        missing = set()
+        for row in rows:
+            if row.organization_id is None:
+                continue
+            book = LIBRARY.current(row)
+            if book is None:
+                missing.add(row.organization_id)
+            else:  # the library may forget it before it is used
+                self._books[row.organization_id] = book
+        return missing
 
     def about(self, question: Question) -> Found:
         """Return what was found for one question."""
@@ -118,8 +127,6 @@ class Facts:
         if row is None or row.organization_id is None:
             return None
         book = self._books.get(row.organization_id)
-        if book is None:
-            book = LIBRARY.current(row)
         if book is None:
             raise LookupError(f"The policies of {row.organization_id} were not read.")
         return book

@@ -48,7 +48,8 @@ class SqliteStore:
 
     async def ping(self) -> None:
         try:
-            self._open().execute(SQL[Statement.PING]).fetchall()
+            async with self._transaction() as connection:  # not only for reading, because a decision writes
+                connection.execute(SQL[Statement.PING]).fetchall()
         except sqlite3.Error as error:
             await self.close()
             raise StoreUnavailable("statement", str(error)) from error

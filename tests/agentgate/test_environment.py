@@ -13,6 +13,7 @@ from agentgate.environment import (
     read_jwt_secret,
     read_metrics_token,
     read_secret_key,
+    read_verify_queue,
 )
 
 GOOD_SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
@@ -161,3 +162,10 @@ def test_networks_are_read_and_a_host_with_bits_set_stops_the_start() -> None:
     assert networks == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
     with pytest.raises(SystemExit, match="TRUSTED_PROXIES"):
         Environment({"TRUSTED_PROXIES": "10.0.0.1/8"}).networks("TRUSTED_PROXIES")
+
+
+def test_a_queue_that_is_shorter_than_a_batch_stops_the_start() -> None:
+    with pytest.raises(SystemExit, match="VERIFY_QUEUE must be 100 or more"):
+        read_verify_queue(Environment({"VERIFY_QUEUE": "99"}))
+    assert read_verify_queue(Environment({"VERIFY_QUEUE": "100"})) == 100
+    assert read_verify_queue(Environment({})) == 1024

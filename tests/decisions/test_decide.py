@@ -17,13 +17,14 @@ from audit.models import Entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
-from decisions.requests import Decision, Reason, VerifyRequest
+from decisions.requests import Credential, Decision, Reason, VerifyRequest
 from decisions.services import decide
 from decisions.stores import conversation
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
 from tests.log import log_entries, personal_data
+from tests.samples import sample
 from tests.world import ANONYMOUS, Grant, make_caller, make_grant
 from tokens.models import AccessToken
 from tokens.services import revoke_token
@@ -246,3 +247,15 @@ def test_deleting_a_user_ends_their_tokens_and_keeps_the_log(grant: Grant) -> No
 
     assert ask(grant).reason is Reason.TOKEN_REVOKED
     assert len(entries()) == 2
+
+
+def test_a_refused_caller_is_reported_as_no_decision(grant: Grant) -> None:
+    server = ResourceServer.objects.create(organization=grant.agent.organization, name="s", identifier="https://s")
+    before = sample("agentgate_decisions_total", outcome="allowed", reason="")
+
+    decision = ask(grant, credential=Credential(server.id, "0" * 64))
+
+    assert decision.is_caller_refused
+    assert sample("agentgate_decisions_total", outcome="allowed", reason="") == before
+    ask(grant)
+    assert sample("agentgate_decisions_total", outcome="allowed", reason="") == before + 1

@@ -17,6 +17,7 @@ from tests.samples import sample
 
 Connect = Callable[[], Any]
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+UNREAD = 40
 CHUNKED = b"POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 TOO_LONG = MAX_BODY_BYTES + 1
 
@@ -86,6 +87,32 @@ async def test_input_ahead_is_not_read_without_limit(gate: Gate, client: Client)
     gate.hot.waiting.pop()(Reply(200, JSON, b""))
     for _ in range(40_001):
         assert (await client.answer())[0] == 200
+
+
+async def test_input_is_not_read_without_limit_while_the_client_reads_nothing(gate: Gate, client: Client) -> None:
+    await fill_with_unread_replies(gate, client)
+    client.send(GET * 100_000)
+    await gate.settle()
+
+    assert gate.front.held <= 2 * 256 * 1024
+
+
+async def test_a_client_that_closes_its_side_before_it_reads_gets_all_answers(gate: Gate, client: Client) -> None:
+    await fill_with_unread_replies(gate, client)
+    client.writer.write_eof()
+    await gate.settle()
+
+    for _ in range(UNREAD):
+        assert (await client.answer())[0] == 200
+    assert await client.rest() == b""
+
+
+async def fill_with_unread_replies(gate: Gate, client: Client) -> None:
+    """Ask for more than the sockets buffer, so that writing is paused and requests wait unread."""
+    gate.hot.reply = lambda request: Reply(200, JSON, b"x" * 1_000_000)
+    client.send(GET * UNREAD)
+    await gate.settle()
+    assert len(gate.hot.requests) < UNREAD
 
 
 async def test_an_extra_line_end_between_requests_is_ignored(client: Client) -> None:

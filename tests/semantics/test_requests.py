@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
+from api.v1.direct import MAX_BODY
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
 from core.canonical import canonical_json
 from tests.semantics.both import DJANGO, Both, Sent
@@ -134,6 +135,21 @@ def test_other_methods(both: Both, path: str, subtests: Any) -> None:
             if method not in known:
                 answer = both.ask(get(path, method), by=DJANGO)
                 assert answer.status == (204 if method == "OPTIONS" else 405), answer
+
+
+def test_methods_that_forward_auth_refuses(both: Both, subtests: Any) -> None:
+    for method in ("TRACE", "PROPFIND"):
+        for path in (f"{FORWARD}?scopes=email:read", f"{FORWARD}/below"):
+            with subtests.test(f"{method} {path}"):
+                assert both.ask(get(path, method), by=DJANGO).status == 405
+
+
+@pytest.mark.parametrize("path", [VERIFY, BATCH])
+def test_long_bodies_are_parsed_in_a_thread(both: Both, path: str) -> None:
+    """Parsing the longest takes so long that the event loop would answer nobody."""
+    long = orjson.dumps({"token": "x" * MAX_BODY, "requiredScopes": ["email:read"]})
+    body = long if path == VERIFY else b'{"requests": [' + long + b"]}"
+    assert both.ask(post(path, body), by=DJANGO).status == 200
 
 
 def test_other_spellings_of_the_paths(both: Both) -> None:
