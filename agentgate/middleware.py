@@ -30,7 +30,7 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="-")
 class TrustedProxyMiddleware:
     """Set `REMOTE_ADDR` and the scheme from a trusted proxy's headers, and remove these headers from all requests.
 
-    `is_forwarded` says whether there were any, whoever sent them.
+    `is_forwarded` says whether the request had any, even from an untrusted peer.
 
     Danger: WSGI gives `X_Forwarded_For` the same name. The front refuses header names with an underscore; behind any
     other server, a trusted proxy must drop them.

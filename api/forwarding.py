@@ -13,6 +13,7 @@ from django.http import QueryDict
 from api.problems import render_problem
 from api.v1.schemas.base import known_fields
 from api.v1.schemas.forward_auth import ForwardAuthQuery
+from api.v1.schemas.tokens import MAX_SCOPES
 from core.actor import Actor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated
 from core.messages import Reply
@@ -26,7 +27,6 @@ from resources.errors import ServiceSuspended
 BEARER = re.compile(r"[Bb]earer +([A-Za-z0-9\-._~+/]+=*) *")
 SCOPES_HEADER = "X-Required-Scopes"
 CREDENTIAL_HEADER = "X-Resource-Server"
-MAX_SCOPES = 100
 UNCACHED = ("Cache-Control", "no-store")
 
 Challenge = Mapping[str, str]

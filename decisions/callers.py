@@ -29,19 +29,20 @@ def read_credential(headers: Mapping[str, str], header: str = "authorization") -
     """
     sent = headers.get(header)
     if sent is not None:
-        return _known.get(secrets.digest(sent)) or _read(headers, header, sent)
+        key = secrets.digest(sent)
+        return _known.get(key) or _read(headers, header, key)
     if settings.VERIFY_REQUIRES_CREDENTIAL:
         raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
     return None
 
 
-def _read(headers: Mapping[str, str], header: str, sent: str) -> Credential | None:
+def _read(headers: Mapping[str, str], header: str, key: str) -> Credential | None:
     basic = read_basic(headers, header)
     if basic is None:
         return None
     credential = Credential(basic.name, secrets.digest(basic.secret))
-    if len(sent) <= MAX_REMEMBERED_LENGTH:
-        _known[secrets.digest(sent)] = credential
+    if len(headers[header]) <= MAX_REMEMBERED_LENGTH:
+        _known[key] = credential
     return credential
 
 

@@ -17,7 +17,7 @@ from core.messages import NotDirect, Reply, Request
 from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 from decisions.requests import Decision, VerifyRequest
-from oauth.parameters import CREDENTIALS, FORM, Parameters
+from oauth.parameters import FORM, Parameters, check_form
 from oauth.responses import ANY_ORIGIN, UNCACHED
 
 HEADERS = (("Content-Type", "application/json"), *UNCACHED.items())
@@ -39,10 +39,7 @@ def introspect_directly(request: Request, actor: Actor) -> Inquiry:
     content_type = request.headers.get("content-type", "")
     if request.method != "POST" or content_type != FORM:
         raise NotDirect
-    form = Parameters(QueryDict(request.body))
-    if CREDENTIALS & set(QueryDict(request.query)):
-        raise NotDirect
-    form.check()
+    form = check_form(QueryDict(request.query), QueryDict(request.body))
     return introspection_inquiry(form, request.headers, actor)
 
 

@@ -75,10 +75,16 @@ def read_form(request: HttpRequest) -> Parameters:
     if request.content_type != FORM:
         raise OAuthError("invalid_request", f"The body must be {FORM}.")
     try:
-        in_url, parameters = set(request.GET), Parameters(request.POST)
+        query, body = request.GET, request.POST
     except (RequestDataTooBig, SuspiciousOperation, UnicodeError, UnreadablePostError) as error:
         raise OAuthError("invalid_request", "The body could not be read as a form.") from error
-    if CREDENTIALS & in_url:
+    return check_form(query, body)
+
+
+def check_form(query: QueryDict, body: QueryDict) -> Parameters:
+    """Return the parameters in the body. Raises `invalid_request` for credentials in the URL or unclean values."""
+    if CREDENTIALS & set(query):
         raise OAuthError("invalid_request", "Send credentials in the body, not in the URL.")
+    parameters = Parameters(body)
     parameters.check()
     return parameters

@@ -101,7 +101,7 @@ class Exchange:
             raise ValueError(f"The response declares {length} bytes and has {sent}.")
 
     def _begin(self) -> bool:
-        """Return whether the answer can still be sent. Whoever answers twice is ignored."""
+        """Return whether the answer can still be sent. A second answer is ignored."""
         if self._is_answered:
             return False
         self._is_answered = True

@@ -33,7 +33,7 @@ def common_headers() -> Headers:
 
     chain = respond
     for path in reversed(settings.MIDDLEWARE):
-        if path != METRICS:  # this is no request of a client
+        if path != METRICS:  # the request below is not a client's
             chain = import_string(path)(chain)
     scheme = "https" if settings.IS_HTTPS else "http"
     request = Request("GET", "/api/v1/health", "", {"host": settings.HOSTNAME}, b"", "127.0.0.1", scheme)

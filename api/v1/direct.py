@@ -19,8 +19,8 @@ from core.validation import parse
 from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 
-# A batch of 100 usual questions has 70 KB. Parsing 2 MB takes 0.3 s, in which the event loop would answer nobody, so a
-# thread does that.
+# A batch of 100 usual questions has 70 KB. Parsing 2 MB takes 0.3 s and would block the event loop, so a thread does
+# that.
 MAX_BODY = 128 * 1024
 
 

@@ -184,7 +184,7 @@ class Pipeline:
             self._read_unasked()
 
     def _read_unasked(self) -> None:
-        """Read what nobody waits for. Unread, a lost connection would wake the loop again and again."""
+        """Read input that no trip expects. Unread, a lost connection would wake the loop again and again."""
         try:
             self._raw.consume_input()
         except Error:

@@ -1,7 +1,6 @@
 """The store on PostgreSQL: one connection of its own, in pipeline mode."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -14,8 +13,6 @@ from decisions.stores.base import STORE_SECONDS, StoreUnavailable
 from decisions.stores.conversation import Conversation, converse
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.statements import Statement, Step, Trip
-
-logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3
 
