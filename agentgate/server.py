@@ -1,5 +1,5 @@
-"""The production server. `./dev serve` runs this module: uvicorn supervises processes that run the front. The
-sequencer runs beside them."""
+"""The production server. `./dev serve` runs this module: it supervises processes that run the front. The sequencer runs
+beside them."""
 
 import logging
 import resource
@@ -7,12 +7,12 @@ import resource
 import django
 from django.conf import settings
 from uvicorn import Config
-from uvicorn.supervisors import Multiprocess
 
 from agentgate.environment import ENVIRONMENT, stop
 from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from agentgate.metrics_folder import share_metrics
 from agentgate.sequencer import SequencerProcess
+from agentgate.supervisor import Supervisor
 from core.listening import problem_with_address
 
 logger = logging.getLogger("agentgate.server")  # `__name__` is "__main__" here
@@ -22,8 +22,8 @@ PORT = ENVIRONMENT.text("API_PORT", "8000")
 BACKLOG = 2048
 # Per process: connections up to twice the limit, of which half are turned away, and databases, files, pipes.
 OPEN_FILES = 4 * MAX_CONNECTIONS
-# The supervisor replaces a process that does not answer it for so long. A busy machine takes seconds to start one.
-HEALTH_SECONDS = 30
+# On SIGHUP, each process is replaced once its successor serves. A busy machine takes seconds to start one.
+START_SECONDS = 30
 
 
 def default_processes() -> int:
@@ -49,7 +49,7 @@ def serve() -> None:
     logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
     sequencer = SequencerProcess()
     try:
-        Multiprocess(config, sockets).run()
+        Supervisor(config, sockets).run()
     finally:
         sequencer.stop()
 
@@ -72,7 +72,7 @@ def make_config() -> Config:
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=STOP_SECONDS,
-        timeout_worker_healthcheck=HEALTH_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
     )
 
 

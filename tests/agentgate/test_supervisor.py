@@ -1,0 +1,69 @@
+"""Server processes that hang. `tests/live/test_supervisor.py` has those that end."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from uvicorn import Config
+from uvicorn.supervisors.multiprocess import Process
+
+from agentgate import supervisor as module
+from agentgate.supervisor import Supervisor
+
+
+class Hanging(Process):
+    """A process that neither answers nor stops."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config, [])
+        self.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+
+    def start(self) -> None:
+        super().start()
+        assert self.pid
+        os.kill(self.pid, signal.SIGSTOP)
+
+
+@pytest.fixture
+def supervisor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests' own handlers stay
+    supervisor = Supervisor(Config("unused:application"), [])
+    process = Hanging(supervisor.config)
+    process.start()
+    supervisor.processes = [process]
+    yield supervisor
+    process.process.kill()
+
+
+def test_a_process_that_does_not_answer_for_long_is_replaced(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNANSWERED", 3)
+    replaced: list[int] = []
+    monkeypatch.setattr(supervisor, "_replace", replaced.append)
+    for _ in range(3):
+        supervisor.keep_subprocess_alive()
+    assert replaced == []
+    supervisor.keep_subprocess_alive()
+    assert replaced == [0]
+
+
+def test_an_answer_is_followed_by_another_question(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UNANSWERED", 1)
+    (process,) = supervisor.processes
+    for _ in range(3):
+        supervisor.keep_subprocess_alive()
+        assert process.child_conn.recv() == b"ping"
+        process.child_conn.send(True)
+    assert supervisor.processes == [process]
+
+
+def test_a_process_that_does_not_stop_is_killed(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KILL_SECONDS", 0.2)
+    (process,) = supervisor.processes
+    supervisor.terminate_all()
+    supervisor.join_all()
+    assert process.exitcode == -signal.SIGKILL

@@ -1,0 +1,58 @@
+"""The supervisor replaces processes that end, and obeys signals, while another process does not answer it."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from tests.live.server import LiveServer
+from tests.waiting import wait_until
+
+ASKED_SECONDS = 1.5  # By then the supervisor has asked the process how it is.
+SOON_SECONDS = 5  # The supervisor looks twice per second, and the machine may be busy.
+
+
+@pytest.fixture
+def server(start_server: Callable[..., LiveServer]) -> LiveServer:
+    return start_server(processes=2)
+
+
+@pytest.fixture
+def frozen(server: LiveServer) -> Iterator[psutil.Process]:
+    """One of the two processes. It cannot answer the question that it was just asked."""
+    process = server.workers()[0]
+    process.suspend()
+    time.sleep(ASKED_SECONDS)
+    yield process
+    if process.is_running():
+        process.resume()
+
+
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def has_replaced(server: LiveServer, ended: psutil.Process) -> bool:
+    workers = server.workers()
+    return ended not in workers and len(workers) == 2
+
+
+def test_a_process_that_ends_before_it_answers_is_replaced_at_once(server: LiveServer, frozen: psutil.Process) -> None:
+    frozen.kill()
+    wait_until(lambda: has_replaced(server, frozen), server.log_text, SOON_SECONDS)
+
+
+def test_a_process_is_replaced_while_another_does_not_answer(server: LiveServer, frozen: psutil.Process) -> None:
+    (other,) = set(server.workers()) - {frozen}
+    other.kill()
+    wait_until(lambda: has_replaced(server, other), server.log_text, SOON_SECONDS)
+    assert frozen.is_running()
+
+
+def test_a_stop_begins_at_once_while_a_process_does_not_answer(server: LiveServer, frozen: psutil.Process) -> None:
+    (other,) = set(server.workers()) - {frozen}
+    psutil.Process(server.pid).terminate()
+    wait_until(lambda: has_ended(other), server.log_text, SOON_SECONDS)
+    frozen.resume()
+    wait_until(lambda: has_ended(frozen), server.log_text, SOON_SECONDS)
