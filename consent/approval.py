@@ -1,6 +1,6 @@
 """The user's decision on a request: approve it, which issues an authorization code, or deny it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +14,12 @@ from accounts.services import hold_account
 from agents.services import lock_agent, require_may_act
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.codes import issue_code, move_codes
+from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
-from consent.redirects import redirect_url, require_registered_redirect
+from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
 from core import clock
 from core.actor import Actor
@@ -101,6 +101,25 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
             at=now,
         )
     return consent
+
+
+def repeat_decision(*, consent: Consent, user: User, scopes: Sequence[str]) -> str | None:
+    """Return the URL that the same decision has just redirected the user to, or None if there was none.
+
+    `scopes` are the whole connection, or empty for a denial. After a double click the browser drops the first response,
+    and its code with it, so the second click gets the same one.
+    """
+    now = clock.now()
+    if consent.user_id != user.id or consent.decided_at is None:
+        return None
+    if consent.decided_at <= now - settings.AUTHORIZATION_CODE_LIFETIME:
+        return None
+    if consent.status == Consent.Status.DENIED and not scopes:
+        return denial_url(consent)
+    if consent.status == Consent.Status.APPROVED and set(scopes) == set(consent.granted_scopes):
+        code = repeat_code(consent, now)
+        return redirect_url(consent, {"code": code}) if code else None
+    return None
 
 
 def _grant(

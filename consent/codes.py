@@ -7,18 +7,17 @@ from django.conf import settings
 from accounts.models import User
 from consent.models import AuthorizationCode, Consent
 from consent.pkce import verifier_matches
-from core import clock, secrets
+from core import clock, crypto, secrets
 from core.sweeps import BATCH, delete_batch
 
+PURPOSE = "consent.code"
 UNUSABLE = "The code is unknown, expired or used."
 KEEP_EXPIRED = timedelta(days=1)
 
 
 def issue_code(consent: Consent, user: User, now: datetime) -> str:
     """Store a code for the scopes that were requested and granted. Return its value, of which only a digest is kept."""
-    code = secrets.new_secret("agcode")
-    AuthorizationCode.objects.create(
-        code=secrets.digest(code),
+    row = AuthorizationCode(
         application=consent.agent,
         user=user,
         consent=consent,
@@ -29,7 +28,19 @@ def issue_code(consent: Consent, user: User, now: datetime) -> str:
         code_challenge_method="S256" if consent.code_challenge else "",
         resource=consent.resource or [settings.API_URL],
     )
+    code = _value_of(row)
+    row.code = secrets.digest(code)
+    row.save(force_insert=True)
     return code
+
+
+def repeat_code(consent: Consent, now: datetime) -> str | None:
+    """Return the value of the consent's own code again, or None if the code is used or expired."""
+    row = AuthorizationCode.objects.filter(consent=consent).order_by("-id").first()  # others were moved to it
+    if row is None or row.consumed_at or row.expires <= now:
+        return None
+    code = _value_of(row)
+    return code if secrets.matches(code, row.code) else None  # JWT_SECRET may have changed
 
 
 def lock_code(code: str) -> AuthorizationCode | None:
@@ -88,3 +99,8 @@ def delete_expired_codes(*, limit: int = BATCH) -> int:
     """Delete up to `limit` codes that expired a day ago and return how many. Until then, a replay ends their family."""
     expired = AuthorizationCode.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)
     return delete_batch(expired.order_by("expires"), limit=limit)
+
+
+def _value_of(row: AuthorizationCode) -> str:
+    """Return the value of a code: its random id, signed, so that it can be repeated without being stored."""
+    return f"agcode_{crypto.keyed_digest(PURPOSE, row.id.encode())}"

@@ -27,8 +27,6 @@ STEPS = (
     *("log_in", "sign_in", "register"),
 )
 EXEMPT = dict.fromkeys(("log_in", "sign_in", "register"), HASHING)
-# 14 queries: it decides once (2), locks four rows, ends the earlier consent and moves its tokens.
-EXEMPT["decide_again"] = "replaces a connection on the page"
 
 
 class Writes:

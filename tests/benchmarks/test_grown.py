@@ -63,8 +63,7 @@ def test_no_page_or_endpoint_needs_more_queries_than_it_may(credentials: dict[st
     found = measure(chain(reads, Writes(visitors).visits()), times=1, warm_up=1)
 
     assert len(found) > 300
-    excess = {each["name"]: each["queries"] for each in found if each["queries"] > MAX_QUERIES}
-    assert excess == {"decide_again": 14}
+    assert {each["name"]: each["queries"] for each in found if each["queries"] > MAX_QUERIES} == {}
     visited = {(each["kind"], each["name"]) for each in found}
     assert {("admin", model._meta.model_name) for model in admin.site._registry} <= visited
     assert {("page", "connections"), ("page", "developer/audit"), ("API", "policies?limit=200")} <= visited

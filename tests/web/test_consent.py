@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
+from django.conf import settings
 from django.test import Client
 
 from agents.services import update_agent
@@ -14,6 +15,7 @@ from core import clock
 from core.actor import SYSTEM
 from developers.services import verify_organization
 from tests import world
+from tests.threads import race
 from tests.world import allow, make_agent, make_developer
 
 RIGHT_TO_LEFT_OVERRIDE = "\u202e"
@@ -136,6 +138,53 @@ def test_a_double_click_returns_the_same_code(as_ada, ask):
     assert (first.status_code, second.status_code) == (303, 303)
     assert first["Location"] == second["Location"]
     assert as_ada.post(url, {"decision": "deny"}).status_code == 409
+    assert as_ada.post(url, {**click, "scopes": ["email:read", "email:send"]}).status_code == 409
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_clicks_at_once_return_the_same_code(as_ada, ask, ada):
+    connected = allow(ask(), ada)
+    consent = ask()
+    click = {"decision": "allow", "scopes": ["email:read"], "connection": connected.id}
+    answers = race([lambda: as_ada.post(url(consent), click)] * 4)
+    assert [answer.status_code for answer in answers] == [303] * 4
+    assert len({answer["Location"] for answer in answers}) == 1
+
+
+def test_denying_twice_returns_to_the_agent_twice(as_ada, ask):
+    consent = ask()
+    first, second = (as_ada.post(url(consent), {"decision": "deny"}) for _ in range(2))
+    assert first.status_code == 303
+    assert first["Location"] == second["Location"]
+    with time_machine.travel(clock.now() + settings.AUTHORIZATION_CODE_LIFETIME):
+        assert as_ada.post(url(consent), {"decision": "deny"}).status_code == 409
+
+
+def test_a_click_does_not_repeat_a_code_that_is_used_or_expired(as_ada, ask):
+    consent = ask()
+    click = {"decision": "allow", "scopes": ["email:read"]}
+    as_ada.post(url(consent), click)
+    with time_machine.travel(clock.now() + settings.AUTHORIZATION_CODE_LIFETIME):
+        assert as_ada.post(url(consent), click).status_code == 409
+    AuthorizationCode.objects.filter(consent=consent).update(consumed_at=clock.now())
+    assert as_ada.post(url(consent), click).status_code == 409
+
+
+def test_a_click_does_not_repeat_a_code_that_another_secret_signed(as_ada, ask, settings):
+    consent = ask()
+    click = {"decision": "allow", "scopes": ["email:read"]}
+    as_ada.post(url(consent), click)
+    settings.JWT_SECRET = "another-" * 8
+    assert as_ada.post(url(consent), click).status_code == 409
+
+
+def test_a_click_does_not_repeat_a_code_that_was_moved_from_an_earlier_consent(as_ada, ask):
+    earlier, consent = ask(), ask()
+    click = {"decision": "allow", "scopes": ["email:read"]}
+    first = as_ada.post(url(earlier), click)
+    second = as_ada.post(url(consent), {**click, "connection": earlier.id})
+    assert AuthorizationCode.objects.filter(consent=consent).count() == 2
+    assert as_ada.post(url(consent), click)["Location"] == second["Location"] != first["Location"]
 
 
 def test_denying_redirects_to_the_agent_with_access_denied(as_ada, ask):

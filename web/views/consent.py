@@ -18,7 +18,7 @@ from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
-from consent.approval import approve_consent, deny_consent, require_grantable
+from consent.approval import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.models import Consent
@@ -27,10 +27,8 @@ from consent.selectors import carried_scopes, find_consent, live_consent, requir
 from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
-from core.canonical import canonical_json, sha256
 from core.errors import DomainError, NotFound
 from core.http import LeaveTo
-from core.idempotency import Answer, RepeatableRequest, answer_once
 from developers.errors import OrganizationSuspended
 from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
@@ -126,24 +124,24 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
 def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
     """Allow exactly these scopes, or deny if there are none. Return where to redirect the user.
 
-    After a double click the browser drops the first response, and its code with it, so the second gets the same one.
+    A double click is one decision: both clicks get the same URL.
     """
+    try:
+        return _decide(request, asked, scopes)
+    except DomainError:
+        asked.refresh_from_db()
+        url = repeat_decision(consent=asked, user=signed_in(request), scopes=scopes)
+        if url is None:
+            raise
+        return url
+
+
+def _decide(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
     actor, user = user_actor(request), signed_in(request)
-
-    def work() -> Answer:
-        if scopes:
-            choice = Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
-            return Answer(200, approve_consent(actor=actor, consent=asked, user=user, choice=choice).redirect_url)
-        return Answer(200, denial_url(deny_consent(actor=actor, consent=asked, user=user)))
-
-    click = RepeatableRequest(
-        key=sha256(canonical_json(sorted(scopes))),
-        path=request.path,
-        credential=user.id,
-        body=None,
-        lifetime=settings.AUTHORIZATION_CODE_LIFETIME,
-    )
-    return str(answer_once(click, work).body)
+    if not scopes:
+        return denial_url(deny_consent(actor=actor, consent=asked, user=user))
+    choice = Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
+    return approve_consent(actor=actor, consent=asked, user=user, choice=choice).redirect_url
 
 
 def _require_open(asked: Consent) -> None:
