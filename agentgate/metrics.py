@@ -20,6 +20,9 @@ from core.uris import LOOPBACK_NAMES
 # The first prefix that fits.
 ROUTES = {
     "/api/v1/health": "health",
+    "/api/v1/tokens/verify": "decision",
+    "/api/v1/forward-auth": "decision",
+    "/oauth/introspect": "decision",
     "/api/v1/tokens/": "token",
     "/oauth/token": "token",
     "/api/": "api",

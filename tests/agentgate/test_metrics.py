@@ -87,6 +87,10 @@ def test_plain_http_is_not_redirected_to_https(settings: Any) -> None:
     ("path", "route"),
     [
         ("/api/v1/health", "health"),
+        ("/api/v1/tokens/verify", "decision"),
+        ("/api/v1/tokens/verify/batch", "decision"),
+        ("/api/v1/forward-auth", "decision"),
+        ("/oauth/introspect", "decision"),
         ("/api/v1/tokens/refresh", "token"),
         ("/oauth/token", "token"),
         ("/oauth/authorize", "oauth"),

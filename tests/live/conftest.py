@@ -8,7 +8,8 @@ import pytest
 
 from tests.environment import STORES, Servers
 from tests.live.gate import Gate
-from tests.live.server import Database, Databases, LiveServer
+from tests.live.metrics import decided_directly
+from tests.live.server import Database, Databases, LiveServer, manage
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,6 +31,7 @@ def live_store(request: pytest.FixtureRequest) -> str:
 def shared_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
     """Four server processes with one database, shared by all tests that do not stop them."""
     database = new_database(live_store, databases, servers)
+    manage(database.environment, "rotate_signing_keys")  # the first key, which all processes then know from the start
     with LiveServer(database, servers.folder) as server:
         yield server
     assert server.secrets_in_log() == [], "a secret was logged"
@@ -46,6 +48,13 @@ def start_server(live_store: str, databases: Databases, servers: Servers) -> Ite
             return stack.enter_context(LiveServer(database, servers.folder, **options))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture
+def decides_directly(shared_server: LiveServer) -> Iterator[None]:
+    """Check that the shared server answers all requests for decisions in its event loops."""
+    with decided_directly(shared_server):
+        yield
 
 
 @pytest.fixture

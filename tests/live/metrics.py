@@ -41,6 +41,14 @@ def answered_directly(server: LiveServer, by_django: int = 0) -> Iterator[None]:
     """Check that the event loop answers all requests inside the block, except for this number."""
     before = Scraped(server).answered_by_django
     yield
-    after = Scraped(server).answered_by_django
-    found = after - before
+    found = Scraped(server).answered_by_django - before
     assert sum(found.values()) == by_django, f"Django answered {found}."
+
+
+@contextmanager
+def decided_directly(server: LiveServer) -> Iterator[None]:
+    """Check that the event loop answers all requests for decisions inside the block. Django may answer others."""
+    before = Scraped(server).answered_by_django
+    yield
+    found = Scraped(server).answered_by_django - before
+    assert not any(route == "decision" for route, _ in found), f"Django answered {found}."

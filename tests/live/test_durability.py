@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.live.gate import Gate, Json, expect
+from tests.live.metrics import decided_directly
 from tests.live.server import LiveServer
 from tests.servers import Valkey
 from tests.waiting import wait_until
@@ -58,13 +59,15 @@ def check_kills_lose_nothing(start_server: StartServer, kills: int) -> None:
     gate = Gate(server.url)
     developer, person = gate.developer(), gate.person()
     token = gate.tokens(gate.agent(developer), person)["accessToken"]
+    server.restart()  # now all processes know the signing key
 
-    with Burst(gate, token) as burst:
-        for _ in range(kills):
+    with decided_directly(server):
+        with Burst(gate, token) as burst:
+            for _ in range(kills):
+                burst.wait_for_more(50)
+                server.kill_a_worker()
             burst.wait_for_more(50)
-            server.kill_a_worker()
-        burst.wait_for_more(50)
-    server.wait_until_healthy()
+        server.wait_until_healthy()
 
     answered = {decision["auditId"] for decision in burst.decisions()}
     logged = {entry["id"] for entry in gate.entries(developer, event="token.verify")}
@@ -102,8 +105,9 @@ def test_acknowledged_changes_survive_a_restart(start_server: StartServer) -> No
     server.restart()
     gate = Gate(server.url)
 
-    assert gate.verify(fresh["accessToken"])["allowed"] is True
-    assert gate.verify(revoked["accessToken"])["reason"] == "token_revoked"
+    with decided_directly(server):
+        assert gate.verify(fresh["accessToken"])["allowed"] is True
+        assert gate.verify(revoked["accessToken"])["reason"] == "token_revoked"
     assert gate.refresh(agent, used["refreshToken"]).status_code == 400, "a used token stays used after a restart"
 
 
@@ -116,8 +120,9 @@ def test_losing_redis_under_load_allows_nothing_more(start_server: StartServer) 
     agent = gate.agent(developer)
     gate.policy(developer, "rate_limit", agent=agent, maxRequests=30, windowSeconds=3600, scope="per_agent")
     tokens, other = gate.tokens(agent, person), gate.tokens(gate.agent(developer), person)
+    server.restart()  # now all processes know the signing key
     try:
-        with Burst(gate, tokens["accessToken"], "email:read") as burst:
+        with decided_directly(server), Burst(gate, tokens["accessToken"], "email:read") as burst:
             burst.wait_for_more(10)
             valkey.kill()
             expect(200, gate.post("/tokens/revoke", {"token": other["accessToken"]}))

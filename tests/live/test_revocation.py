@@ -17,6 +17,8 @@ from tests.waiting import wait_until
 VERIFIERS = 8
 VERIFIES_AFTER = 5
 
+pytestmark = pytest.mark.usefixtures("decides_directly")
+
 
 @dataclass
 class Scene:

@@ -3,9 +3,12 @@
 from collections import Counter
 
 import httpx
+import pytest
 
 from tests.live.gate import Gate, Json, code_of, expect, race
 from tests.live.server import LiveServer
+
+pytestmark = pytest.mark.usefixtures("decides_directly")
 
 
 def outcomes(responses: list[httpx.Response]) -> Counter[str]:
