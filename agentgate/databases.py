@@ -7,6 +7,9 @@ from psycopg.conninfo import conninfo_to_dict
 
 from agentgate.environment import ENVIRONMENT, stop
 
+# How long connecting to PostgreSQL may take, for Django and for decisions, unless the URL has a `connect_timeout`.
+CONNECT_SECONDS = 3
+
 
 def sqlite_path() -> Path:
     return ENVIRONMENT.path("DATABASE_PATH", "var/agentgate.db")
@@ -46,5 +49,5 @@ def postgresql(url: str) -> dict[str, Any]:
         "PORT": parts.pop("port", ""),
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": parts,
+        "OPTIONS": {"connect_timeout": CONNECT_SECONDS, **parts},
     }

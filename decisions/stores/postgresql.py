@@ -14,14 +14,12 @@ from decisions.stores.conversation import Conversation, converse
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.statements import Statement, Step, Trip
 
-CONNECT_SECONDS = 3
-
 
 class PostgresqlStore:
     """Decides batches on a connection that it opens when it needs one."""
 
     def __init__(self, conninfo: str) -> None:
-        self._conninfo = make_conninfo(conninfo, connect_timeout=CONNECT_SECONDS, application_name="agentgate verify")
+        self._conninfo = make_conninfo(conninfo, application_name="agentgate verify")
         self._pipeline: Pipeline | None = None
 
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
