@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from audit.events import Event, Outcome
-from audit.models import Entry, PersonalData
+from audit.models import Entry
 from audit.sequencer import catch_up
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
@@ -87,5 +87,4 @@ class EntryAdmin(EvidenceAdmin):
 
     @admin.display(description="personal data")
     def personal(self, entry: Entry) -> SafeString | str:
-        data = PersonalData.objects.filter(pk=entry.pk).first()
-        return pretty(data.content) if data else "erased"
+        return pretty(entry.personal) if entry.personal else "erased"

@@ -1,10 +1,10 @@
-"""The audit log: five insert-only tables, and a table of personal data, which can be erased.
+"""The audit log: three insert-only tables. Only the personal data of an entry can be erased.
 
 Entries refer to users, agents and consents by id, never by foreign key, so deleting a user cannot delete evidence.
 """
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import models, transaction
 
@@ -26,6 +26,18 @@ class InsertOnlyQuerySet(models.QuerySet[Any]):
         raise ImmutableError("the audit log is insert-only")
 
 
+class EntryQuerySet(InsertOnlyQuerySet):
+    def erase_personal_data(self) -> int:
+        """Erase the personal data of the entries, also of those in the journal. Return the number of entries."""
+        from audit.sequencer import catch_up  # imports this module
+
+        with transaction.atomic():
+            catch_up()  # data that is copied later would come back
+            return models.QuerySet.update(self, salt=None, personal_data=None)
+
+    erase_personal_data.queryset_only = True  # type: ignore[attr-defined]  # the manager must not erase everything
+
+
 class InsertOnly(models.Model):
     objects = InsertOnlyQuerySet.as_manager()
 
@@ -42,9 +54,10 @@ class InsertOnly(models.Model):
 
 
 class Entry(InsertOnly):
-    """An event. `body` is the evidence, as canonical JSON; the other columns exist for filters.
+    """An event. `body` is the evidence, as canonical JSON. It contains SHA-256(salt ‖ personal data).
 
-    The organizations concerned are in `body` and, for their listings, in `Concern`.
+    IP addresses, user agents and resources are personal data. They and the salt are null once they were erased. The
+    other columns exist for filters. The organizations concerned are in `body` and, for their listings, in `Concern`.
     """
 
     id = PrefixedIdField(prefix="log")
@@ -55,6 +68,10 @@ class Entry(InsertOnly):
     agent_id = ExactCharField(max_length=64, null=True)
     consent_id = ExactCharField(max_length=64, null=True)
     body = models.TextField()
+    salt = models.BinaryField(max_length=32, null=True)
+    personal_data = models.TextField(null=True)
+
+    objects: ClassVar[Any] = EntryQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]
@@ -73,6 +90,12 @@ class Entry(InsertOnly):
         """Return `body`, parsed."""
         content: dict[str, Any] = json.loads(self.body)
         return content
+
+    @property
+    def personal(self) -> dict[str, Any]:
+        """Return the personal data, parsed. It is empty if it was erased."""
+        personal: dict[str, Any] = json.loads(self.personal_data or "{}")
+        return personal
 
     @property
     def organization_ids(self) -> list[str]:
@@ -96,37 +119,6 @@ class Concern(InsertOnly):
         return f"{self.organization_id} {self.entry_id}"
 
 
-class PendingEntry(InsertOnly):
-    """An entry waiting for its index in the log's tree, with the digest of its body."""
-
-    entry_id = ExactCharField(max_length=64, primary_key=True)
-    digest = ExactCharField(max_length=64)
-
-    class Meta:
-        verbose_name_plural = "pending entries"
-
-    def __str__(self) -> str:
-        return str(self.entry_id)
-
-
-class Leaf(InsertOnly):
-    """A sequenced entry: its index in the tree and its number within its organization."""
-
-    index = models.BigIntegerField(primary_key=True)
-    entry_id = ExactCharField(max_length=64, unique=True)
-    # Empty if the entry belongs to no organization, because the constraint ignores nulls.
-    organization_id = ExactCharField(max_length=64, blank=True)
-    number = models.BigIntegerField()
-    digest = ExactCharField(max_length=64)
-
-    class Meta:
-        verbose_name_plural = "leaves"
-        constraints = [models.UniqueConstraint(fields=["organization_id", "number"], name="leaf_number_once")]
-
-    def __str__(self) -> str:
-        return f"{self.index} {self.entry_id}"
-
-
 class Journal(InsertOnly):
     """Entries of decisions on their way into the log: one row per batch, in the format of `audit.journal`.
 
@@ -141,36 +133,3 @@ class Journal(InsertOnly):
 
     def __str__(self) -> str:
         return str(self.id)
-
-
-class PersonalDataQuerySet(models.QuerySet[Any]):
-    def delete(self) -> tuple[int, dict[str, int]]:
-        """Erase the rows. Data that is still in the journal is copied first, so that it cannot come back later."""
-        from audit.sequencer import catch_up  # imports this module
-
-        with transaction.atomic():
-            catch_up()
-            return super().delete()
-
-    delete.queryset_only = True  # type: ignore[attr-defined]  # the manager must not erase everything
-
-
-class PersonalData(models.Model):
-    """IP addresses, user agents, resources. They can be erased, because entries contain only SHA-256(salt ‖ data)."""
-
-    entry_id = ExactCharField(max_length=64, primary_key=True)
-    salt = models.BinaryField(max_length=32)
-    data = models.TextField()
-
-    objects = PersonalDataQuerySet.as_manager()
-
-    class Meta:
-        verbose_name_plural = "personal data"
-
-    def __str__(self) -> str:
-        return str(self.entry_id)
-
-    @property
-    def content(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.data)
-        return content

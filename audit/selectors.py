@@ -12,7 +12,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from audit.disclosure import disclose_to_organization, disclose_to_user
 from audit.events import Event, Outcome
-from audit.models import Entry, PersonalData
+from audit.models import Entry
 from audit.sequencer import catch_up
 
 
@@ -51,9 +51,7 @@ def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[E
 
 def describe(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return the content of each entry, in order, with its personal data unless erased."""
-    rows = PersonalData.objects.filter(entry_id__in=[entry.id for entry in entries])
-    personal = {row.entry_id: row.content for row in rows}
-    return [{**entry.content, "personal": personal.get(entry.id, {})} for entry in entries]
+    return [{**entry.content, "personal": entry.personal} for entry in entries]
 
 
 def describe_for_user(entries: Sequence[Entry], user_id: str) -> list[dict[str, Any]]:

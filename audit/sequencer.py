@@ -149,7 +149,7 @@ def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
         rows = _read(newest)
         with sequencing(wait=wait):
-            records = _insert(_without_copied([row for row in rows if row.records is not None]))
+            records = _move([row for row in rows if row.records is not None])
         report_sequenced(len(records))
         yield records
         last = rows[-1].id if rows else newest
@@ -175,12 +175,6 @@ def _read(newest: int) -> list[Row]:
     return rows
 
 
-def _without_copied(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows that no other process has copied since they were read."""
-    ids = set(Journal.objects.filter(pk__in=[row.id for row in rows]).values_list("pk", flat=True))
-    return [row for row in rows if row.id in ids]
-
-
 def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
     try:
         return decode(body)
@@ -189,28 +183,34 @@ def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
         return None
 
 
-def _insert(rows: Sequence[Row]) -> list[Record]:
-    """Move the rows into the log. Return the records of those that it accepts; the others stay."""
+def _move(rows: Sequence[Row]) -> list[Record]:
+    """Move the rows into the log, without those that another process has moved since they were read.
+
+    Return the records of those that the log accepts; the others stay.
+    """
     if not rows:
         return []
-    records = [record for row in rows for record in row.records or ()]
     try:
         with transaction.atomic():
+            deleted = _delete(rows)
+            records = [record for row in rows if row.id in deleted for record in row.records or ()]
             insert_records(records)
-            _delete(rows)
     except (DataError, IntegrityError) as error:
         if len(rows) > 1:
             half = len(rows) // 2
-            return _insert(rows[:half]) + _insert(rows[half:])
+            return _move(rows[:half]) + _move(rows[half:])
         _report_damaged(rows[0].id, error)
         return []
     return records
 
 
-def _delete(rows: Sequence[Row]) -> None:
+def _delete(rows: Sequence[Row]) -> set[int]:
+    """Return the ids of the rows that were there."""
     places = ", ".join(["%s"] * len(rows))
     with draining(), connection.cursor() as cursor:
-        cursor.execute(f"DELETE FROM {TABLE} WHERE id IN ({places})", [row.id for row in rows])  # noqa: S608
+        statement = f"DELETE FROM {TABLE} WHERE id IN ({places}) RETURNING id"  # noqa: S608
+        cursor.execute(statement, [row.id for row in rows])
+        return {row_id for (row_id,) in cursor.fetchall()}
 
 
 def _report_damaged(row_id: int, error: Exception) -> None:

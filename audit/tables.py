@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from audit.columns import Columns, read_columns
-from audit.records import Record
-from core.canonical import sha256
+from audit.columns import Columns
+from audit.records import Record, columns_of
 
 # So few records are inserted into all tables by one statement. Each COPY waits for the server twice.
 FEW = 8
@@ -30,10 +29,10 @@ ENTRY = {
     "agent_id": "text",
     "consent_id": "text",
     "body": "text",
+    "salt": "bytea",
+    "personal_data": "text",
 }
 CONCERN = {"organization_id": "text", "entry_id": "text"}
-PERSONAL_DATA = {"entry_id": "text", "salt": "bytea", "data": "text"}
-PENDING_ENTRY = {"entry_id": "text", "digest": "text"}
 
 
 def insert_records(records: Sequence[Record]) -> None:
@@ -50,13 +49,11 @@ def insert_records(records: Sequence[Record]) -> None:
 
 
 def _rows_of(records: Sequence[Record]) -> list[Rows]:
-    columns = [read_columns(record.body) for record in records]
+    columns = [columns_of(record) for record in records]
     concerns = [(organization_id, one.id) for one in columns for organization_id in one.organization_ids]
     return [
         Rows("audit_entry", ENTRY, [_entry(record, one) for record, one in zip(records, columns, strict=True)]),
         Rows("audit_concern", CONCERN, concerns),
-        Rows("audit_personaldata", PERSONAL_DATA, [(one.id, one.salt, one.personal.decode()) for one in records]),
-        Rows("audit_pendingentry", PENDING_ENTRY, [(one.id, sha256(one.body)) for one in records]),
     ]
 
 
@@ -70,6 +67,8 @@ def _entry(record: Record, columns: Columns) -> Sequence[Any]:
         columns.agent_id,
         columns.consent_id,
         record.body.decode(),
+        record.salt,
+        record.personal.decode(),
     )
 
 

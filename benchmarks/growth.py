@@ -27,7 +27,7 @@ SELECT {values} FROM (
     SELECT * FROM {table} WHERE {key} = (SELECT max(id) FROM audit_entry WHERE event = 'token.verify') LIMIT 1
 ) AS one CROSS JOIN {series}
 """
-FILLED = {"audit_concern": "entry_id", "audit_personaldata": "entry_id", "audit_entry": "id"}
+FILLED = {"audit_concern": "entry_id", "audit_entry": "id"}
 SERIES = {
     "postgresql": "generate_series({first}, {last}) AS series(number)",
     "sqlite": "(WITH RECURSIVE series(number) AS (SELECT {first} UNION ALL SELECT number + 1 FROM series "

@@ -12,12 +12,7 @@ from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from audit import sequencer
-from audit.triggers import (
-    install_journal_statements,
-    install_statements,
-    remove_journal_statements,
-    remove_statements,
-)
+from audit.triggers import install_statements, remove_statements
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2
@@ -103,9 +98,9 @@ def _flushable_log() -> Iterator[None]:
                 cursor.execute(statement)
 
     def flush(case: TransactionTestCase) -> None:
-        run([*remove_statements(connection.vendor), *remove_journal_statements(connection.vendor)])
+        run(remove_statements(connection.vendor))
         original(case)
-        run([*install_statements(connection.vendor), *install_journal_statements(connection.vendor)])
+        run(install_statements(connection.vendor))
 
     original = TransactionTestCase._fixture_teardown
     with pytest.MonkeyPatch.context() as patch:

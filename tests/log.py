@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from audit.models import Entry, PersonalData
+from audit.models import Entry
 from audit.sequencer import catch_up
 
 
@@ -18,7 +18,6 @@ def log_entry(entry_id: str) -> Entry:
     return log_entries().get(pk=entry_id)
 
 
-def personal_data(entry_id: str) -> PersonalData:
-    """Return the personal data of the entry. Raises `DoesNotExist` if it was erased."""
-    catch_up()
-    return PersonalData.objects.get(pk=entry_id)
+def personal_data(entry_id: str) -> dict[str, Any]:
+    """Return the personal data of the entry. It is empty if it was erased."""
+    return log_entry(entry_id).personal

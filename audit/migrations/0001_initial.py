@@ -14,27 +14,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="PendingEntry",
-            fields=[
-                ("entry_id", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
-                ("digest", core.fields.ExactCharField(max_length=64)),
-            ],
-            options={
-                "verbose_name_plural": "pending entries",
-            },
-        ),
-        migrations.CreateModel(
-            name="PersonalData",
-            fields=[
-                ("entry_id", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
-                ("salt", models.BinaryField(max_length=32)),
-                ("data", models.TextField()),
-            ],
-            options={
-                "verbose_name_plural": "personal data",
-            },
-        ),
-        migrations.CreateModel(
             name="Entry",
             fields=[
                 (
@@ -50,6 +29,8 @@ class Migration(migrations.Migration):
                 ("agent_id", core.fields.ExactCharField(max_length=64, null=True)),
                 ("consent_id", core.fields.ExactCharField(max_length=64, null=True)),
                 ("body", models.TextField()),
+                ("salt", models.BinaryField(max_length=32, null=True)),
+                ("personal_data", models.TextField(null=True)),
             ],
             options={
                 "verbose_name_plural": "entries",
@@ -86,17 +67,13 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Leaf",
+            name="Journal",
             fields=[
-                ("index", models.BigIntegerField(primary_key=True, serialize=False)),
-                ("entry_id", core.fields.ExactCharField(max_length=64, unique=True)),
-                ("organization_id", core.fields.ExactCharField(blank=True, max_length=64)),
-                ("number", models.BigIntegerField()),
-                ("digest", core.fields.ExactCharField(max_length=64)),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("body", models.BinaryField()),
             ],
             options={
-                "verbose_name_plural": "leaves",
-                "constraints": [models.UniqueConstraint(fields=("organization_id", "number"), name="leaf_number_once")],
+                "verbose_name_plural": "journal",
             },
         ),
     ]

@@ -10,7 +10,7 @@ from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session, register_user
 from agents.models import Agent
 from audit.events import Event, Outcome
-from audit.models import Concern, Entry, PendingEntry, PersonalData
+from audit.models import Concern, Entry
 from audit.records import Draft, make_records
 from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
@@ -265,10 +265,10 @@ class Dataset:
             agent_id=columns["@agent"],
             consent_id=columns["@consent"],
             body=expression,
+            salt="decode(md5('salt' || n), 'hex')",
+            personal_data=text(personal),
         )
         fill(Concern, source, organization_id=columns["@organization"], entry_id=key)
-        fill(PendingEntry, source, entry_id=key, digest=digest("entry"))
-        fill(PersonalData, source, entry_id=key, salt="decode(md5('salt' || n), 'hex')", data=text(personal))
 
 
 def _template() -> tuple[str, str]:

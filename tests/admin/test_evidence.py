@@ -9,15 +9,13 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import Model
 from django.test import RequestFactory
 
-from audit.models import Concern, Entry, ImmutableError, Journal, Leaf, PendingEntry
+from audit.models import Concern, Entry, ImmutableError, Journal
 from tests.admin.world import World
 
 # The column of each table that the tests try to change.
 COLUMNS: dict[Any, str] = {
     Entry: "event",
     Concern: "organization_id",
-    PendingEntry: "digest",
-    Leaf: "digest",
     Journal: "body",
 }
 # SQLite does not know the function before the first copy.

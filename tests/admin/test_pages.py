@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
-from audit.models import Concern, Journal, Leaf, PendingEntry, PersonalData
+from audit.models import Concern, Journal
 from audit.sequencer import catch_up
 from core.models import IdempotencyRecord
 from limits.models import Counter
@@ -32,10 +32,7 @@ INTERNAL = (
     Counter,
     IdempotencyRecord,
     Journal,
-    Leaf,
-    PendingEntry,
     PendingRegistration,
-    PersonalData,
     UsedAssertion,
 )
 ALL = [model for app in OURS for model in apps.get_app_config(app).get_models()]

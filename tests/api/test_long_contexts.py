@@ -5,12 +5,12 @@ import json
 from typing import Any
 
 from tests.api.conftest import Api, Json, expect, verify
-from tests.log import personal_data
+from tests.log import log_entry, personal_data
 
 
 def logged(tokens: Json, context: Json) -> Any:
     audit_id = verify(tokens["accessToken"], context=context)["auditId"]
-    return personal_data(audit_id).content["context"]
+    return personal_data(audit_id)["context"]
 
 
 def canonical(context: Json) -> bytes:
@@ -44,7 +44,7 @@ def test_the_beginning_is_cut_between_characters(tokens: Json) -> None:
 
 def test_the_longest_context_leaves_a_small_entry(tokens: Json) -> None:
     audit_id = verify(tokens["accessToken"], context={"text": "x" * 16_000})["auditId"]
-    assert len(personal_data(audit_id).data) < 3000
+    assert len(log_entry(audit_id).personal_data) < 3000
 
 
 def test_rules_see_the_whole_context(developer: Api, tokens: Json) -> None:

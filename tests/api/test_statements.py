@@ -15,8 +15,8 @@ from tokens.keys import current_key
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SERVICE = "https://mail.example.com/"
-# The four tables of the log.
-LOG = 1 if connection.vendor == "postgresql" else 4
+# The two tables of the log.
+LOG = 1 if connection.vendor == "postgresql" else 2
 # The agent with its secret, BEGIN, COMMIT, and the log.
 EVERY = 3 + LOG
 # The code with its consent, the code again as used, the family, and its two tokens.

@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
 
 from audit import sequencer
-from audit.models import Entry, Journal, PersonalData
+from audit.models import Entry, Journal
 from audit.selectors import entries_for_organization, entries_for_user, last_use
 from audit.sequencer import catch_up
 from core.locks import sequencing
@@ -73,14 +73,14 @@ def test_a_read_only_transaction_reads_what_was_copied_before(store: str) -> Non
 
 def test_personal_data_that_was_erased_does_not_come_back() -> None:
     (erased,), (kept,) = write_row(1), write_row(1)
-    assert PersonalData.objects.filter(entry_id=erased.id).delete()[0] == 1
+    assert Entry.objects.filter(pk=erased.id).erase_personal_data() == 1
     catch_up()
-    assert list(PersonalData.objects.values_list("entry_id", flat=True)) == [kept.id]
+    assert list(Entry.objects.exclude(personal_data=None).values_list("pk", flat=True)) == [kept.id]
     assert logged_ids() == ids_of([erased, kept])
 
 
 def test_the_manager_cannot_erase_all_personal_data() -> None:
-    assert not hasattr(PersonalData.objects, "delete")
+    assert not hasattr(Entry.objects, "erase_personal_data")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ import rfc8785
 from django.db import DatabaseError, connection, transaction
 
 from audit.events import Event, Outcome
-from audit.models import Entry, ImmutableError, Leaf, PendingEntry, PersonalData
+from audit.models import Entry, ImmutableError
 from audit.records import Draft
 from audit.selectors import Filters, describe, entries_for_organization, entries_for_user
 from audit.services import append, record
@@ -24,12 +24,11 @@ def draft(event: Event = Event.CONSENT_APPROVED, **fields: object) -> Draft:
     return Draft(event=event, actor=ACTOR, **{"organization_id": "org_1", "user_id": "usr_1", **fields})
 
 
-def test_an_entry_is_canonical_json_and_queued_with_its_digest() -> None:
+def test_an_entry_is_canonical_json() -> None:
     entry_id = record(draft(scopes=("email:read",), metadata={"b": 1, "a": 2}))
 
     entry = Entry.objects.get(pk=entry_id)
     assert entry.body.encode() == rfc8785.dumps(json.loads(entry.body))
-    assert PendingEntry.objects.get(pk=entry_id).digest == hashlib.sha256(entry.body.encode()).hexdigest()
     assert entry.content["actor"] == {"kind": "user", "id": "usr_1"}
     assert entry.content["scopes"] == ["email:read"]
 
@@ -37,21 +36,24 @@ def test_an_entry_is_canonical_json_and_queued_with_its_digest() -> None:
 def test_an_entry_stores_only_a_commitment_to_its_personal_data() -> None:
     entry_id = record(draft(resource="mailbox of Ada"))
 
-    entry, personal = Entry.objects.get(pk=entry_id), PersonalData.objects.get(pk=entry_id)
-    commitment = hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest()
+    entry = Entry.objects.get(pk=entry_id)
+    commitment = hashlib.sha256(bytes(entry.salt) + entry.personal_data.encode()).hexdigest()
     assert entry.content["personal"] == commitment
     for text in ("203.0.113.7", "tests/1.0", "Ada"):
         assert text not in entry.body
-        assert text in personal.data
+        assert text in entry.personal_data
 
 
 def test_erasing_personal_data_leaves_the_entry_readable() -> None:
     entry_id = record(draft())
-    PersonalData.objects.filter(pk=entry_id).delete()
+    other_id = record(draft())
+    assert Entry.objects.filter(pk=entry_id).erase_personal_data() == 1
 
-    (content,) = describe([Entry.objects.get(pk=entry_id)])
+    content, other = describe([Entry.objects.get(pk=entry_id), Entry.objects.get(pk=other_id)])
     assert content["personal"] == {}
     assert content["event"] == "consent.approved"
+    assert other["personal"]["ip"] == "203.0.113.7"
+    assert Entry.objects.get(pk=entry_id).salt is None
 
 
 @pytest.mark.parametrize("number", [1, FEW, FEW + 1, 30])
@@ -60,7 +62,7 @@ def test_few_and_many_entries_are_written_alike(number: int, django_assert_num_q
     drafts = [draft(organization_id=None, user_id=None)]
     drafts += [draft(service_organization_ids=["org_2"], metadata={**odd, "number": one}) for one in range(number - 1)]
     one_statement = connection.vendor == "postgresql" and number <= FEW
-    with django_assert_num_queries(1 if one_statement else 4):
+    with django_assert_num_queries(1 if one_statement else 2):
         ids = append(drafts)
 
     entries = list(Entry.objects.order_by("id"))
@@ -71,10 +73,8 @@ def test_few_and_many_entries_are_written_alike(number: int, django_assert_num_q
     for organization_id in ("org_1", "org_2"):
         assert [entry.id for entry in entries_for_organization(organization_id)] == ids[:0:-1]
     for entry in entries:
-        personal = PersonalData.objects.get(pk=entry.id)
-        commitment = hashlib.sha256(bytes(personal.salt) + personal.data.encode()).hexdigest()
-        assert (personal.content["ip"], entry.content["personal"]) == ("203.0.113.7", commitment)
-        assert PendingEntry.objects.get(pk=entry.id).digest == hashlib.sha256(entry.body.encode()).hexdigest()
+        commitment = hashlib.sha256(bytes(entry.salt) + entry.personal_data.encode()).hexdigest()
+        assert (entry.personal["ip"], entry.content["personal"]) == ("203.0.113.7", commitment)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -96,14 +96,11 @@ def test_models_and_querysets_reject_changes() -> None:
     [
         ("audit_entry", "event"),
         ("audit_concern", "organization_id"),
-        ("audit_pendingentry", "digest"),
-        ("audit_leaf", "digest"),
     ],
 )
 @pytest.mark.parametrize("act", ["update", "delete", "truncate"])
 def test_the_database_rejects_changes(table: str, column: str, act: str, store: str) -> None:
     entry_id = record(draft())
-    Leaf.objects.create(index=0, entry_id="log_x", organization_id="org_1", number=0, digest="0" * 64)
     statements = {
         "update": f"UPDATE {table} SET {column} = 'x'",
         "delete": f"DELETE FROM {table}",
@@ -111,7 +108,6 @@ def test_the_database_rejects_changes(table: str, column: str, act: str, store: 
     }
     with pytest.raises(DatabaseError, match="insert-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statements[act])
-    assert PendingEntry.objects.filter(pk=entry_id).exists()
     assert [entry.id for entry in entries_for_organization("org_1")] == [entry_id]
 
 

@@ -58,7 +58,7 @@ def test_a_live_token_with_the_scope_is_allowed_and_logged(grant: Grant) -> None
     (entry,) = entries()
     assert entry.id == decision.audit_id
     assert (entry.outcome, entry.agent_id, entry.user_id) == ("allowed", grant.agent.id, grant.user.id)
-    assert personal_data(entry.id).content["resource"] == "inbox"
+    assert personal_data(entry.id)["resource"] == "inbox"
 
 
 def test_tokens_that_we_did_not_sign_get_the_same_answer_and_are_not_logged(django_assert_num_queries: Any) -> None:

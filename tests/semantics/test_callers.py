@@ -154,7 +154,7 @@ class TestOrigin:
         for sent in (verify(scene.token), forward(scene.token)):
             assert both.ask(sent.having(**headers).at(peer)).status == 200
             for *_, log_id in both.log_ids:
-                assert personal_data(log_id).content["ip" if "Content-Type" in sent.headers else "context"] in (
+                assert personal_data(log_id)["ip" if "Content-Type" in sent.headers else "context"] in (
                     address,
                     {"ip": address},
                 )
@@ -163,7 +163,7 @@ class TestOrigin:
         agents = ("", "x" * 400, "caf\xe9 \xad", "tab\there", "{}\"'<b>")
         for name in agents:
             assert both.ask(verify(scene.token).having(User_Agent=name)).status == 200
-            logged = [personal_data(ids[0]).content["userAgent"] for ids in both.log_ids]
+            logged = [personal_data(ids[0])["userAgent"] for ids in both.log_ids]
             assert logged[0] == logged[1]
             assert (logged[0] is None) == (name == "")
 

@@ -192,4 +192,4 @@ def content(entry_id: str) -> dict[str, Any]:
     """Return all that an entry says and who can read it, without what is its own."""
     entry = log_entry(entry_id)
     kept = {name: value for name, value in entry.content.items() if name not in OWN}
-    return {**kept, "personalData": personal_data(entry_id).content, "readers": set(entry.organization_ids)}
+    return {**kept, "personalData": personal_data(entry_id), "readers": set(entry.organization_ids)}
