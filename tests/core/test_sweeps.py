@@ -72,10 +72,10 @@ def test_a_sweep_ends_in_time_and_the_next_one_goes_on(clock: Clock) -> None:
     assert sweep(rows.delete) == first
 
 
-def test_a_sweep_rests_as_long_as_a_full_batch_took(clock: Clock) -> None:
+def test_a_sweep_rests_after_each_full_batch(clock: Clock) -> None:
     sweep(Rows(2 * BATCH + 1, clock, seconds=0.25).delete)
-    assert clock.slept[:2] == [0.25, 0.25]
-    assert sum(clock.slept) == 0.5
+    rest = 0.25 if connection.vendor == "sqlite" else 0.0625
+    assert clock.slept == [rest, rest]
 
 
 def add_records(count: int) -> None:
