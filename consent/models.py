@@ -34,10 +34,10 @@ class Consent(models.Model):
         BROWSER = "browser"
 
     id = PrefixedIdField(prefix="cns", unguessable=True)
-    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents")
+    # The indexes on agent and id, and on user and id, also serve queries by agent or user alone.
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents", db_index=False)
     # The agent's organization. A stock client has none: then that of the first service it requested.
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, null=True, related_name="consents")
-    # The index on user and id also serves queries by user alone.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.CASCADE,
@@ -81,6 +81,7 @@ class Consent(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(fields=["user", "id"]),
+            models.Index(fields=["agent", "id"]),
             models.Index(fields=["status", "expires_at"]),
             models.Index(
                 fields=["expires_at"], condition=models.Q(decided_at__isnull=True), name="consent_undecided_idx"

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                 (
                     "agent",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="consents",
                         to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL,
@@ -105,6 +106,7 @@ class Migration(migrations.Migration):
                 "ordering": ["-id"],
                 "indexes": [
                     models.Index(fields=["user", "id"], name="consent_con_user_id_4972d4_idx"),
+                    models.Index(fields=["agent", "id"], name="consent_con_agent_i_076f4d_idx"),
                     models.Index(fields=["status", "expires_at"], name="consent_con_status_7dddd3_idx"),
                     models.Index(
                         condition=models.Q(("decided_at__isnull", True)),
