@@ -103,14 +103,19 @@ def own_parameters(parameters: QueryDict) -> QueryDict:
 def read_proxy_credential(headers: Mapping[str, str]) -> Credential | None:
     """Return the resource server's credential of the proxy, or None if the proxy sends none.
 
-    Raises `Forbidden`: a 401 would make the caller get another token, which cannot help.
+    Raises `Forbidden` for an unreadable or missing one.
     """
     if settings.VERIFY_REQUIRES_CREDENTIAL and CREDENTIAL_HEADER.lower() not in headers:
         raise Forbidden(f"Authenticate as a resource server: send {CREDENTIAL_HEADER}.")
     try:
         return read_credential(headers, CREDENTIAL_HEADER.lower())
     except NotAuthenticated as error:
-        raise Forbidden(error.detail) from error
+        raise for_caller(error) from error
+
+
+def for_caller(error: DomainError) -> DomainError:
+    """Return what the proxy's caller may see. A 401 for the proxy's credential would make it get another token."""
+    return Forbidden(error.detail) if isinstance(error, NotAuthenticated) else error
 
 
 def _required_scopes(headers: Mapping[str, str], query: ForwardAuthQuery) -> list[str]:

@@ -74,7 +74,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     if error.status >= 500:
         logger.error("%s %s failed", request.method, request.path, exc_info=exc)
     response = Response(describe(error, request), status=error.status, content_type=MEDIA_TYPE)
-    for name, value in _headers(error, view):
+    for name, value in _headers(error, getattr(view, "challenge", DEFAULT_CHALLENGE)):
         response[name] = value
     return response
 
@@ -100,11 +100,9 @@ def _describe(error: DomainError, request_id: str) -> dict[str, Any]:
     return problem
 
 
-def render_problem(error: DomainError, request_id: str) -> Reply:
-    """Return the problem details as a reply, for requests that Django does not see."""
-    headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store")]
-    if error.retry_after is not None:
-        headers.append(("Retry-After", str(error.retry_after)))
+def render_problem(error: DomainError, request_id: str, challenge: str = "") -> Reply:
+    """Return the problem details as a reply, for requests that Django does not see. A 401 needs a `challenge`."""
+    headers = [("Content-Type", MEDIA_TYPE), ("Cache-Control", "no-store"), *_headers(error, challenge)]
     return Reply(error.status, headers, JSONRenderer().render(_describe(error, request_id)))
 
 
@@ -148,8 +146,8 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
 )
 
 
-def _headers(error: DomainError, view: Any) -> Iterator[tuple[str, str]]:
+def _headers(error: DomainError, challenge: str) -> Iterator[tuple[str, str]]:
     if error.retry_after is not None:
         yield "Retry-After", str(error.retry_after)
-    if error.status == 401:
-        yield "WWW-Authenticate", getattr(view, "challenge", DEFAULT_CHALLENGE)
+    if error.status == 401 and challenge:
+        yield "WWW-Authenticate", challenge

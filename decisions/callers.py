@@ -1,7 +1,6 @@
 """The callers of decisions: resource servers with a credential, and anonymous callers, which are throttled."""
 
 from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from django.conf import settings
 
@@ -12,8 +11,9 @@ from core.http import read_basic
 from decisions.memory import Bounded
 from decisions.requests import Credential
 from limits.quick_throttle import Hit, QuickThrottle
-from limits.throttle import address_subjects, throttle_client_failure
+from limits.throttle import address_subjects, client_subjects, throttle_client_failures
 
+WRONG_CREDENTIAL = "Check the ID and the secret of the resource server."
 MAX_CREDENTIALS = 10_000
 # Real ones are shorter. Longer ones are not remembered, because anyone can send them.
 MAX_REMEMBERED_LENGTH = 256
@@ -56,10 +56,11 @@ def throttle_anonymous(hits: Sequence[Hit]) -> list[Throttled | None]:
     return QuickThrottle("verify", settings.THROTTLE_VERIFY).hit_all(hits)
 
 
-def refuse_caller(*, actor: Actor, credential: Credential) -> NoReturn:
-    """Raise `NotAuthenticated` for a credential that a decision has found to be wrong, or `Throttled` after too many.
+def failure_hit(actor: Actor, credential: Credential) -> Hit:
+    """Return what a wrong credential counts, by IP address and by the resource server that it names."""
+    return Hit(client_subjects(actor.ip or "", credential.server_id))
 
-    The right secret is never throttled.
-    """
-    throttle_client_failure(ip=actor.ip or "", credential_id=credential.server_id)
-    raise NotAuthenticated("Check the ID and the secret of the resource server.")
+
+def throttle_failures(hits: Sequence[Hit]) -> list[Throttled | None]:
+    """Count wrong credentials. Return the refusal of each hit, or None. The right secret never counts."""
+    return throttle_client_failures([hit.subjects for hit in hits])

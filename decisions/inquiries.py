@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from core.actor import Actor
+from core.errors import NotAuthenticated
 from core.messages import Reply, Request
-from decisions.callers import anonymous_hit, refuse_caller, throttle_anonymous
+from decisions.callers import WRONG_CREDENTIAL, anonymous_hit, failure_hit, throttle_anonymous, throttle_failures
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import decide
 from limits.quick_throttle import Hit
@@ -26,6 +27,12 @@ class Inquiry(NamedTuple):
         first = self.requests[0]
         return None if first.credential else anonymous_hit(first.actor, len(self.requests))
 
+    @property
+    def failure(self) -> Hit | None:
+        """What the caller's credential counts if it is wrong. None without a credential."""
+        first = self.requests[0]
+        return failure_hit(first.actor, first.credential) if first.credential else None
+
     def throttle(self) -> None:
         """Count the requests if the caller is anonymous. Raises `Throttled`."""
         refusals = throttle_anonymous([self.hit]) if self.hit else []
@@ -37,19 +44,25 @@ def answer(inquiry: Inquiry) -> Reply:
     """Decide an inquiry in this thread. Raises `Throttled`, and `NotAuthenticated` for a wrong credential."""
     inquiry.throttle()
     decisions = decide(inquiry.requests)
-    refused = next((decision for decision in decisions if decision.is_caller_refused), None)
-    first = inquiry.requests[0]
-    if refused is not None and first.credential is not None:
-        refuse_caller(actor=first.actor, credential=first.credential)
+    if is_refused(decisions) and (failure := inquiry.failure):
+        (throttled,) = throttle_failures([failure])
+        raise throttled or NotAuthenticated(WRONG_CREDENTIAL)
     return inquiry.show(decisions)
+
+
+def is_refused(decisions: Sequence[Decision]) -> bool:
+    """Return whether the caller's credential is wrong."""
+    return any(decision.is_caller_refused for decision in decisions)
 
 
 class DirectEndpoint(NamedTuple):
     """An endpoint that the event loop answers.
 
     `read` returns the inquiry of a request, or its reply if nothing must be decided. It raises `NotDirect` or a
-    `DomainError` if Django must answer. It must not block. `headers` are those of all its replies.
+    `DomainError` if Django must answer. It must not block. `fail` returns the reply to an error and the request's id,
+    which is that of Django's view. `headers` are those of all its replies.
     """
 
     read: Callable[[Request, Actor], Inquiry | Reply]
+    fail: Callable[[BaseException, str], Reply]
     headers: Sequence[tuple[str, str]] = ()

@@ -1,4 +1,4 @@
-"""Counts the hits of a quick throttle for the event loop, which must not wait for Redis itself."""
+"""Counts the hits of throttles for the event loop, which must not wait for Redis or the database itself."""
 
 import asyncio
 import logging
@@ -18,12 +18,16 @@ _Pending = tuple[Hit, asyncio.Future[None]]
 class Rounds:
     """All hits that arrive while one round is being counted are the next round. Each round is one call of `count`.
 
-    `run` calls a function in a thread. All methods are called in the event loop's thread.
+    `run` calls a function in a thread. A flood of hits costs at most one round per `pause`, in seconds. All methods are
+    called in the event loop's thread.
     """
 
-    def __init__(self, count: Count, run: Callable[[Callable[[], Refusals]], asyncio.Future[Refusals]]) -> None:
+    def __init__(
+        self, count: Count, run: Callable[[Callable[[], Refusals]], asyncio.Future[Refusals]], pause: float = 0
+    ) -> None:
         self._count = count
         self._run = run
+        self._pause = pause
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Pending] = []
         self._task: asyncio.Task[None] | None = None
@@ -41,10 +45,13 @@ class Rounds:
         while self._waiting:
             round_, self._waiting = self._waiting, []
             for (_, answer), refusal in zip(round_, await self._refusals(round_), strict=True):
+                if answer.done():  # the caller has stopped waiting
+                    continue
                 if refusal is None:
                     answer.set_result(None)
                 else:
                     answer.set_exception(refusal)
+            await asyncio.sleep(self._pause)
         self._task = None
 
     async def _refusals(self, round_: Sequence[_Pending]) -> Sequence[Exception | None]:

@@ -92,9 +92,17 @@ class Throttle:
 
     def hit(self, *subjects: Subject) -> None:
         """Count an attempt for each subject. If one is full, raise `Throttled` and count nothing."""
+        (refusal,) = self.hit_all([subjects])
+        if refusal is not None:
+            raise refusal
+
+    def hit_all(self, attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
+        """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None."""
         with transaction.atomic(durable=True):
-            (denial,) = take_all([self._requests(subjects)], clock.now)
-        self._refuse(denial.retry_after_seconds if denial else 0)
+            denials = take_all([self._requests(subjects) for subjects in attempts], clock.now)
+        refusals = [Throttled(denial.retry_after_seconds) if denial else None for denial in denials]
+        report_throttled(self.name, sum(refusal is not None for refusal in refusals))
+        return refusals
 
     def forgive(self, *subjects: Subject) -> None:
         """Remove one attempt for each subject, because it succeeded."""
@@ -129,13 +137,24 @@ def _settle(*, forgiven: Sequence[CounterRequest], counted: Sequence[CounterRequ
 
 
 def throttle_client_failure(*, ip: str, credential_id: str) -> None:
-    """Count a failed client authentication by IP address and by `credential_id`. Raises `Throttled` after too many.
+    """Count a failed client authentication by IP address and by `credential_id`. Raises `Throttled` after too many."""
+    (refusal,) = throttle_client_failures([client_subjects(ip, credential_id)])
+    if refusal is not None:
+        raise refusal
+
+
+def throttle_client_failures(attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
+    """Count failed client authentications, each with its subjects. Return the refusal of each, or None.
 
     Call it only after the credential has failed, so that strangers' failures never block the right one. These secrets
     are random and cheap to check, so checking the limit first would gain nothing.
     """
-    client = Subject(f"account:{digest(credential_id)}", ACCOUNT_TIMES)
-    Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH).hit(*address_subjects(ip), client)
+    return Throttle("client-auth", settings.THROTTLE_CLIENT_AUTH).hit_all(attempts)
+
+
+def client_subjects(ip: str, credential_id: str) -> tuple[Subject, ...]:
+    """Return the subjects of a failed client authentication: the IP address and the client."""
+    return (*address_subjects(ip), Subject(f"account:{digest(credential_id)}", ACCOUNT_TIMES))
 
 
 def _network(address: IPv6Address, bits: int) -> str:

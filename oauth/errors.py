@@ -72,21 +72,26 @@ def handle_errors(view: View) -> View:
     def wrapped(request: HttpRequest) -> HttpResponse:
         try:
             return view(request)
-        except OAuthError as error:
-            return error_response(error)
-        except (OperationalError, InterfaceError):
-            logger.exception("%s %s failed", request.method, request.path)
-            return error_response(UNAVAILABLE)
-        except DomainError as error:
-            refusal = from_domain(error)
-            if isinstance(error, (InvalidClient, NotAuthenticated)) and "Authorization" in request.headers:
-                refusal = OAuthError(refusal.code, refusal.description, 401, {"WWW-Authenticate": BASIC_CHALLENGE})
-            return error_response(refusal)
-        except Exception:
-            logger.exception("%s %s failed", request.method, request.path)
-            return error_response(SERVER_ERROR)
+        except Exception as error:
+            if not isinstance(error, (OAuthError, DomainError)):
+                logger.exception("%s %s failed", request.method, request.path)
+            return error_response(as_oauth_error(error, is_basic="Authorization" in request.headers))
 
     return wrapped
+
+
+def as_oauth_error(error: BaseException, *, is_basic: bool) -> OAuthError:
+    """Return the error that the client may see for `error`. With `is_basic`, it has used HTTP Basic."""
+    if isinstance(error, OAuthError):
+        return error
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return UNAVAILABLE
+    if not isinstance(error, DomainError):
+        return SERVER_ERROR
+    refusal = from_domain(error)
+    if is_basic and isinstance(error, (InvalidClient, NotAuthenticated)):
+        return OAuthError(refusal.code, refusal.description, 401, {"WWW-Authenticate": BASIC_CHALLENGE})
+    return refusal
 
 
 def error_response(error: OAuthError) -> HttpResponse:

@@ -17,6 +17,7 @@ from core.messages import NotDirect, Reply, Request
 from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 from decisions.requests import Decision, VerifyRequest
+from oauth.errors import as_oauth_error, error_reply
 from oauth.parameters import FORM, Parameters, check_form
 from oauth.responses import ANY_ORIGIN, UNCACHED
 
@@ -68,4 +69,8 @@ def _describe(decision: Decision) -> dict[str, object]:
     }
 
 
-ENDPOINTS = {"/oauth/introspect": DirectEndpoint(introspect_directly, ANY_ORIGIN)}
+def _fail(error: BaseException, request_id: str) -> Reply:
+    return error_reply(as_oauth_error(error, is_basic=True))
+
+
+ENDPOINTS = {"/oauth/introspect": DirectEndpoint(introspect_directly, _fail, ANY_ORIGIN)}

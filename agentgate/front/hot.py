@@ -1,38 +1,38 @@
 """Hot paths: requests that the event loop answers itself, without Django.
 
-Django has a view for each of them. It answers whatever is unusual: invalid requests, wrong credentials, and
-tokens whose key is newer than this process. So each error is written once.
+Django has a view for each of them, which answers invalid requests. So their errors are written once.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import cache, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, connections
 
+from agentgate.front.bounds import MAX_QUEUED
 from agentgate.front.headers import caller_of, common_headers, require_usual
-from agentgate.front.pool import Pool
+from agentgate.front.pool import Pool, PoolFull, with_connections
 from agentgate.front.replies import encode_headers
-from api.problems import as_domain_error, render_problem
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
-from core.errors import DomainError, Unavailable
+from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
-from decisions.batcher import Batcher
-from decisions.callers import throttle_anonymous
-from decisions.inquiries import DirectEndpoint, Inquiry
+from decisions.batcher import DEADLINE_SECONDS, Batcher
+from decisions.callers import WRONG_CREDENTIAL, throttle_anonymous, throttle_failures
+from decisions.inquiries import DirectEndpoint, Inquiry, is_refused
 from decisions.questions import Question, make_question
 from decisions.requests import Decision
 from decisions.services import merge
 from decisions.stores.opening import make_store
+from limits.quick_throttle import Hit
 from limits.rounds import Rounds
 from oauth import introspection
-from oauth.errors import SERVER_ERROR, UNAVAILABLE, OAuthError, error_reply
+from oauth.errors import OAuthError
 from tokens.keys import KeyNotLoaded, load_keys, loaded_key
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ LeaveToDjango = Callable[[], None]
 HEALTH = "/api/v1/health"
 HEALTH_HEADERS = direct.headers_of(Health)
 CACHE_SECONDS = 1.0
+# A flood of wrong credentials writes to the database only so often.
+FAILURES_SECONDS = 0.05
+BUSY = "Try again in a moment."
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
 UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
@@ -70,12 +73,16 @@ class HotPaths:
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
         self._rounds = Rounds(throttle_anonymous, self._thread.call)
+        self._database = Pool(threads=1, queue=MAX_QUEUED)
+        self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
         await asyncio.to_thread(_load_keys)
 
     async def stop(self) -> None:
         """Release everything. No request is in hand any more."""
         await self._batcher.close()
         self._thread.stop()
+        self._database.call(connections.close_all)
+        self._database.stop()
 
     def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
         """Return False if Django must answer. Otherwise call `done` or `leave` exactly once, now or later.
@@ -124,8 +131,24 @@ class HotPaths:
         try:
             questions = [make_question(each, loaded_key) for each in asked.inquiry.requests]
         except KeyNotLoaded:
-            asked.leave()
-            return
+            self._start(self._read_keys(asked))
+        else:
+            self._ask(asked, questions)
+
+    async def _read_keys(self, asked: Asked) -> None:
+        """Check the signatures in a thread, which reads the keys that are newer than this process."""
+        requests = asked.inquiry.requests
+        try:
+            questions = await _in_time(self._database.run(lambda: [make_question(each) for each in requests]))
+        except (PoolFull, Unavailable):
+            self._fail(asked, Unavailable(BUSY))
+        except Exception as error:
+            logger.exception("%s: a token could not be checked", asked.path)
+            self._fail(asked, error)
+        else:
+            self._ask(asked, questions)
+
+    def _ask(self, asked: Asked, questions: Sequence[Question]) -> None:
         known = [question for question in questions if question.needs_database]
         report_unknown_tokens(len(questions) - len(known))
         if not known:
@@ -140,10 +163,22 @@ class HotPaths:
         error = future.exception()
         if error is not None:
             self._fail(asked, error)
-        elif any(decision.is_caller_refused for decision in future.result()):
-            asked.leave()
+        elif is_refused(future.result()) and (failure := asked.inquiry.failure):
+            self._start(self._refuse(asked, failure))
         else:
             self._show(asked, questions, future.result())
+
+    async def _refuse(self, asked: Asked, failure: Hit) -> None:
+        """Answer a wrong credential after it has been counted."""
+        try:
+            await _in_time(self._failures.hit(failure))
+        except Exception as error:
+            self._fail(asked, error)
+        else:
+            self._fail(asked, NotAuthenticated(WRONG_CREDENTIAL))
+
+    def _count_in_database[T](self, count: Callable[[], T]) -> asyncio.Future[T]:
+        return self._database.call(with_connections(count))
 
     def _show(self, asked: Asked, questions: Sequence[Question], decided: list[Decision]) -> None:
         try:
@@ -155,10 +190,7 @@ class HotPaths:
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _fail(self, asked: Asked, error: BaseException) -> None:
-        if asked.path.startswith("/oauth/"):
-            reply = error_reply(UNAVAILABLE if isinstance(error, Unavailable) else SERVER_ERROR)
-        else:
-            reply = render_problem(as_domain_error(error), asked.request_id)
+        reply = asked.endpoint.fail(error, asked.request_id)
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
@@ -172,10 +204,13 @@ class HotPaths:
             return False
         if request.method != "GET":
             return False
-        task = asyncio.get_running_loop().create_task(self._show_health(caller_of(request).request_id, done))
+        self._start(self._show_health(caller_of(request).request_id, done))
+        return True
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
-        return True
 
     async def _show_health(self, request_id: str, done: Done) -> None:
         database, cache = await asyncio.gather(self._is_database_up(), _is_cache_up())
@@ -188,6 +223,15 @@ class HotPaths:
         except Exception:  # the batcher has logged it
             return False
         return not self._batcher.is_down
+
+
+async def _in_time[T](future: asyncio.Future[T]) -> T:
+    """Return what the future returns. Raises `Unavailable` if it takes longer than a decision may."""
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await future
+    except TimeoutError as error:
+        raise Unavailable(BUSY) from error
 
 
 def _load_keys() -> None:

@@ -5,15 +5,17 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 
 from api.endpoint import Endpoint
-from api.forwarding import forwarding_inquiry, own_parameters
+from api.forwarding import for_caller, forwarding_inquiry, own_parameters
 from api.inquiries import batch_inquiry, verify_inquiry
 from api.operations import read_query
 from api.parsers import parse_object
+from api.problems import as_domain_error, render_problem
 from api.v1.forward_auth import ForwardAuth
 from api.v1.schemas.forward_auth import ForwardAuthQuery
 from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody
 from api.v1.tokens import Verify, VerifyBatch
 from core.actor import Actor
+from core.http import BASIC_CHALLENGE
 from core.messages import NotDirect, Reply, Request
 from core.validation import parse
 from decisions.callers import read_credential
@@ -46,6 +48,14 @@ def forward_auth_below(request: Request, actor: Actor) -> Inquiry | Reply:
     return forwarding_inquiry(request.headers, read_query(ForwardAuthQuery, QueryDict()), actor)
 
 
+def fail(error: BaseException, request_id: str) -> Reply:
+    return render_problem(as_domain_error(error), request_id, BASIC_CHALLENGE)
+
+
+def fail_forwarded(error: BaseException, request_id: str) -> Reply:
+    return render_problem(for_caller(as_domain_error(error)), request_id)
+
+
 def _require_method(request: Request) -> None:
     """Leave methods that the view refuses, such as PROPFIND, to it."""
     if request.method not in FORWARDED_METHODS:
@@ -69,8 +79,8 @@ def headers_of(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:
 
 FORWARDED_METHODS = frozenset(ForwardAuth().allowed_methods)
 ENDPOINTS = {
-    "/api/v1/tokens/verify": DirectEndpoint(verify, headers_of(Verify)),
-    "/api/v1/tokens/verify/batch": DirectEndpoint(verify_batch, headers_of(VerifyBatch)),
-    "/api/v1/forward-auth": DirectEndpoint(forward_auth, headers_of(ForwardAuth)),
+    "/api/v1/tokens/verify": DirectEndpoint(verify, fail, headers_of(Verify)),
+    "/api/v1/tokens/verify/batch": DirectEndpoint(verify_batch, fail, headers_of(VerifyBatch)),
+    "/api/v1/forward-auth": DirectEndpoint(forward_auth, fail_forwarded, headers_of(ForwardAuth)),
 }
-PREFIXES = {"/api/v1/forward-auth/": DirectEndpoint(forward_auth_below, headers_of(ForwardAuth))}
+PREFIXES = {"/api/v1/forward-auth/": DirectEndpoint(forward_auth_below, fail_forwarded, headers_of(ForwardAuth))}

@@ -4,10 +4,17 @@ from django.http import QueryDict
 from rest_framework.request import Request
 
 from api.endpoint import Endpoint
-from api.forwarding import InsufficientScope, InvalidToken, PolicyDenied, forwarding_inquiry, own_parameters
+from api.forwarding import (
+    InsufficientScope,
+    InvalidToken,
+    PolicyDenied,
+    for_caller,
+    forwarding_inquiry,
+    own_parameters,
+)
 from api.operations import operation
 from api.v1.schemas.forward_auth import ForwardAuthQuery
-from core.errors import Forbidden, NotAuthenticated, Throttled
+from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
 from core.messages import Reply
 from decisions.inquiries import answer
@@ -45,7 +52,7 @@ class ForwardAuth(Endpoint):
         try:
             return answer(inquiry)
         except NotAuthenticated as error:
-            raise Forbidden(error.detail) from error  # the proxy's credential, for which the caller can do nothing
+            raise for_caller(error) from error
 
     # Envoy uses the method of the request that it holds.
     post = put = patch = delete = head = options = get

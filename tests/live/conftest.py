@@ -9,7 +9,7 @@ import pytest
 from tests.environment import STORES, Servers
 from tests.live.gate import Gate
 from tests.live.metrics import decided_directly
-from tests.live.server import Database, Databases, LiveServer, manage
+from tests.live.server import Database, Databases, LiveServer
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,7 +31,6 @@ def live_store(request: pytest.FixtureRequest) -> str:
 def shared_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[LiveServer]:
     """Four server processes with one database, shared by all tests that do not stop them."""
     database = new_database(live_store, databases, servers)
-    manage(database.environment, "rotate_signing_keys")  # the first key, which all processes then know from the start
     with LiveServer(database, servers.folder) as server:
         yield server
     assert server.secrets_in_log() == [], "a secret was logged"

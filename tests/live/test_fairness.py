@@ -10,6 +10,7 @@ import httpx
 from agentgate.front.bounds import THREADS
 from tests.live.gate import Gate
 from tests.live.load import Load
+from tests.live.metrics import decided_directly
 from tests.live.server import LiveServer
 
 StartServer = Callable[..., LiveServer]
@@ -55,3 +56,15 @@ def test_a_flood_of_decisions_does_not_starve_pages(start_server: StartServer) -
     assert percentile(sign_ins, 95) < 2
     assert percentile(writes, 95) < 2
     assert percentile(pages, 95) < 2
+
+
+def test_a_flood_of_wrong_credentials_slows_neither_pages_nor_decisions(start_server: StartServer) -> None:
+    server = start_server(processes=1)
+    flood = Load(server, clients=32, secret="rs_wrong")
+    load = Load(server, clients=2)
+    with decided_directly(server), flood, load:
+        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(50)]
+    assert set(flood.statuses()) == {401}
+    assert set(load.statuses()) == {200}
+    assert percentile(pages, 95) < 1
+    assert percentile([answer.seconds for answer in load.answers], 99) < 1

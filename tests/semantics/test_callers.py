@@ -1,20 +1,24 @@
 """Who asks: the credential, the throttle, the address behind a proxy, the host, https, and the request's id."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
+from agentgate.front import hot
 from core.errors import Unavailable
 from core.ids import ACCEPTABLE_REQUEST_ID
+from decisions.questions import make_question
+from decisions.requests import VerifyRequest
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
 from tests.log import log_entries, personal_data
 from tests.samples import sample
-from tests.semantics.both import DJANGO, EVENT_LOOP, Both, Sent
+from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Both, Sent
 from tests.semantics.requests import (
     HEALTH,
     UNKNOWN,
@@ -30,6 +34,7 @@ from tests.semantics.requests import (
 )
 from tests.world import ANONYMOUS
 from tokens import keys
+from tokens.access_tokens import FindKey
 
 PROXY, OTHER = "127.0.0.2", "127.0.0.3"
 HTTPS = {"X_Forwarded_Proto": "https"}
@@ -60,11 +65,12 @@ class TestCredentials:
             "no base64": "Basic !",
             "another scheme": "Digest abc",
         }
+        unreadable = ("no colon", "no id", "a NUL", "no base64", "another scheme")
         for name, caller in wrong.items():
             for sent in asked_by(scene, caller):
                 with subtests.test(f"{name}: {sent.target}"):
                     expected = 403 if "X-Resource-Server" in sent.headers else 401
-                    assert both.ask(sent, by=DJANGO).status == expected
+                    assert both.ask(sent, by=DJANGO if name in unreadable else EVENT_LOOP).status == expected
         assert not log_entries(event__startswith="token.verif").exists()
 
     def test_other_spellings_of_the_right_one(self, scene: Scene, both: Both) -> None:
@@ -79,21 +85,21 @@ class TestCredentials:
 
         actor = as_developer(ANONYMOUS, scene.developer)
         new = basic(scene.own, rotate_resource_server_secret(actor=actor, server=scene.own.server).value)
-        assert [both.ask(sent, by=DJANGO).status for sent in asked_by(scene, old)] == [401, 401, 401, 403]
+        assert [both.ask(sent).status for sent in asked_by(scene, old)] == [401, 401, 401, 403]
         assert [both.ask(sent).status for sent in asked_by(scene, new)] == [200] * 4
 
     def test_a_deleted_server_fails_at_once(self, scene: Scene, both: Both) -> None:
         caller = basic(scene.own)
         delete_resource_server(actor=as_developer(ANONYMOUS, scene.developer), server=scene.own.server)
-        assert [both.ask(sent, by=DJANGO).status for sent in asked_by(scene, caller)] == [401, 401, 401, 403]
+        assert [both.ask(sent).status for sent in asked_by(scene, caller)] == [401, 401, 401, 403]
 
     def test_too_many_wrong_ones_are_throttled_and_the_right_one_is_not(
         self, scene: Scene, both: Both, settings: Any
     ) -> None:
         settings.THROTTLE_CLIENT_AUTH = "2/hour"
         sent = verify(scene.token, caller=basic(scene.own, "rs_wrong"))
-        assert both.ask(sent, by=DJANGO).status == 401
-        assert both.ask(sent, by=DJANGO).status == 429
+        assert both.ask(sent).status == 401
+        assert both.ask(sent).status == 429
         assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
 
     def test_they_can_be_required(self, scene: Scene, both: Both, settings: Any) -> None:
@@ -251,6 +257,36 @@ class TestFailures:
             assert b"boom" not in answer.body
 
 
+class TestWaiting:
+    """What a thread of the event loop does for a request takes no longer than a decision may."""
+
+    @pytest.fixture
+    def release(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+        monkeypatch.setattr(hot, "DEADLINE_SECONDS", 0.2)
+        release = threading.Event()
+        yield release
+        release.set()
+
+    def test_for_a_key(
+        self, scene: Scene, both: Both, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        keys.forget()
+
+        def check(request: VerifyRequest, *find_key: FindKey) -> object:
+            return make_question(request, *find_key) if find_key else release.wait(TIMEOUT)
+
+        monkeypatch.setattr(hot, "make_question", check)
+        self.check(both, verify(scene.token))
+
+    def test_for_the_count_of_wrong_credentials(self, scene: Scene, both: Both, release: threading.Event) -> None:
+        both.front.hot._failures._count = lambda hits: [None] if release.wait(TIMEOUT) else []
+        self.check(both, verify(scene.token, caller=basic(scene.own, "rs_wrong")))
+
+    def check(self, both: Both, sent: Sent) -> None:
+        answer, who = both.front.ask(sent)
+        assert (answer.status, answer.header("Retry-After"), who) == (503, "1", EVENT_LOOP)
+
+
 def test_the_start_counts_no_request(scene: Scene, start: Callable[[], Both]) -> None:
     before = sample("agentgate_http_seconds_count", route="health", status="2xx")
     both = start()
@@ -264,9 +300,9 @@ def test_keys_are_read_at_the_start(scene: Scene, start: Callable[[], Both]) -> 
     assert start().front.ask(verify(scene.token))[1] == EVENT_LOOP
 
 
-def test_newer_keys_are_read_by_django(scene: Scene, both: Both) -> None:
+def test_newer_keys_are_read_without_django(scene: Scene, both: Both) -> None:
     keys.forget()
-    assert [both.front.ask(verify(scene.token))[1] for _ in range(2)] == [DJANGO, EVENT_LOOP]
+    assert both.front.ask(verify(scene.token))[1] == EVENT_LOOP
 
 
 def test_the_front_starts_without_the_database(
@@ -277,5 +313,6 @@ def test_the_front_starts_without_the_database(
 
     keys.forget()
     monkeypatch.setattr("agentgate.front.hot.load_keys", fail)
-    assert start().front.ask(verify(scene.token))[1] == DJANGO
+    answer, who = start().front.ask(verify(scene.token))
+    assert (answer.status, who) == (200, EVENT_LOOP)
     assert "The signing keys are read later: away" in caplog.messages
