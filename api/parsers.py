@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import orjson
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
@@ -51,6 +52,28 @@ class StrictJSONParser(BaseParser):
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`. Raises `MalformedRequest`, or `Invalid` with each field that is not Unicode."""
+    value = _parse_compact(body)
+    return _parse_carefully(body) if value is None else value
+
+
+def _parse_compact(body: bytes) -> dict[str, Any] | None:
+    """Return the object if `body` is exactly what orjson would write of it, or None.
+
+    Then every parser reads it the same way: a repeated name, an inexact number or a lone surrogate would be written
+    differently or not at all. Most clients send such bodies, and this takes a tenth of the time.
+    """
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+        return None
+    try:
+        value = orjson.loads(body)
+        is_exact = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == body
+    except (ValueError, TypeError):
+        return None
+    return value if is_exact and isinstance(value, dict) else None
+
+
+def _parse_carefully(body: bytes) -> dict[str, Any]:
+    """Return the object in `body`, or raise what `parse_object` documents."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:

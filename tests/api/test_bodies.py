@@ -38,6 +38,14 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         b'{"token": "a", "token": "b"}',
         b'{"token": "a", "\\u0074oken": "b"}',
         b'{"context": {"a": 1, "a": 1}}',
+        b'{"token":NaN}',
+        b'{"token":1e999}',
+        b'{"token":9007199254740992}',
+        b'{"token":' + b"9" * 30 + b"}",
+        b'{"token":"a","token":"b"}',
+        b'{"token":"a","token":"a"}',
+        b'{"context":{"a":1,"a":1}}',
+        b'{"token":"\xff"}',
         b"[" * 100_000,
         b'{"a":' * 10_000 + b"1" + b"}" * 10_000,
         b'{"context":' + b"[" * 33 + b"]" * 33 + b"}",
@@ -46,6 +54,24 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
 )
 def test_anything_but_one_strict_json_object_is_malformed(anonymous: Api, content: bytes) -> None:
     problem(send(anonymous, content), 400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        '{"a":1,"b":[true,false,null,-7,9007199254740991,-9007199254740991]}',
+        '{"a":1.5,"b":-0.0,"c":1e22,"d":5e-324,"e":1.7976931348623157e308,"f":100000.0}',
+        '{"a":1E5,"b":-0,"c":1.50,"d":1e2,"e":0.1000000000000000055511151231257827,"f":4.9e-325}',
+        '{"a":"\\u0000\\n\\u001f\\"\\\\/","\u00e9\U0001f600\u2028":"\u00e9"}',
+        '{"a":"\\u00e9\\ud83d\\ude00\\/"}',
+        '{"b":{"a":{"b":[[],{}]}},"a":""}',
+        json.dumps({"a": {"b": [1, 2.5, "x"]}}, indent=2),
+        '{"a":' * 31 + "{}" + "}" * 31,
+    ],
+)
+def test_values_are_those_of_pythons_parser(text: str) -> None:
+    assert repr(parse_object(text.encode())) == repr(json.loads(text))
 
 
 def test_brackets_in_strings_do_not_count_as_nesting() -> None:
