@@ -25,6 +25,13 @@ def parse_address(text: str | None) -> Address | None:
     return mapped or address
 
 
+@lru_cache(4096)
+def canonical_address(text: str) -> str | None:
+    """Return the address in its shortest form, or None if `text` is not exactly one."""
+    address = parse_address(text)
+    return str(address) if address else None
+
+
 def without_zone(text: str) -> str:
     """Return an address reported by the kernel or a trusted proxy, without its zone."""
     return text.strip().partition("%")[0]

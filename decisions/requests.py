@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from core.actor import Actor
-from core.net import Address, parse_address
+from core.net import canonical_address
 from core.uris import find_canonical_uri
 from policies.engine import PolicyDenial
 
@@ -71,7 +71,7 @@ class VerifyRequest(NamedTuple):
         """
         stated = self.context.get("ip")
         if stated is not None:
-            return _text_of(parse_address(str(stated)))
+            return canonical_address(str(stated))
         return None if self.credential else self.actor.ip
 
     @property
@@ -111,7 +111,3 @@ class Decision:
 
 UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)
 CALLER_REFUSED = Decision(allowed=False, is_known=False, is_caller_refused=True)
-
-
-def _text_of(address: Address | None) -> str | None:
-    return str(address) if address else None

@@ -104,6 +104,8 @@ def _read_blank_line(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
+    if value.isascii() and value.isprintable():
+        return " ".join(value.split())  # which is all that `plain_text` would change
     if not PRINTABLE.fullmatch(value):
         raise invalid_value("Must be one line without control or bidirectional formatting characters.")
     return plain_text(value)

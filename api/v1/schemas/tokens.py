@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text
 from core.canonical import canonical_json
 from core.clock import rfc3339
-from core.net import parse_address
+from core.net import canonical_address
 from core.validation import invalid_value
 from decisions.requests import Decision, Reason
 from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
@@ -58,10 +58,10 @@ def _check_context(data: Any) -> Any:
 
 
 def _read_address(value: Any) -> str:
-    address = parse_address(value) if isinstance(value, str) else None
+    address = canonical_address(value) if isinstance(value, str) else None
     if address is None:
         raise invalid_value("Must be an IPv4 or IPv6 address, without a zone or spaces.")
-    return str(address)
+    return address
 
 
 def _check_scope(value: Any) -> Any:
@@ -86,9 +86,9 @@ class Context(TypedDict, total=False):
 
 # A scope id. The scope need not exist: verify then finds that it is not granted.
 ScopeId = Annotated[
-    Text,
+    str,
     BeforeValidator(_check_scope),
-    Field(max_length=MAX_SCOPE_ID, json_schema_extra={"pattern": f"^{SCOPE_ID.pattern}$"}),
+    Field(min_length=1, max_length=MAX_SCOPE_ID, json_schema_extra={"pattern": f"^{SCOPE_ID.pattern}$"}),
 ]
 
 
