@@ -1,13 +1,11 @@
 """The actor of a request and its origin. Every write takes one, and the audit log records it."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+class Actor(NamedTuple):
     """An identity and its origin. `id` is a prefixed id, or None for anonymous callers and the system.
 
     `account_state` is a digest of the account, taken when the credential was checked. Writes that must not outlive a
@@ -19,7 +17,11 @@ class Actor:
     ip: str | None = None
     user_agent: str = ""
     request_id: str = ""
-    account_state: str = field(default="", repr=False)
+    account_state: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out `account_state`, which must not appear in a log."""
+        return f"Actor(kind={self.kind!r}, id={self.id!r}, ip={self.ip!r}, request_id={self.request_id!r})"
 
     def acting_as(self, kind: Kind, actor_id: str, *, account_state: str = "") -> "Actor":
         """Return an actor with this identity and the same origin. Check the credential first."""

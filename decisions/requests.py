@@ -1,7 +1,7 @@
 """Verify requests and their decisions."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -60,7 +60,7 @@ class VerifyRequest(NamedTuple):
     @property
     def asker(self) -> Actor:
         """The actor of the log entry. The origin of a forwarded request is left out, as it is not the service's own."""
-        actor = replace(self.actor, ip=None, user_agent="") if self.is_forwarded else self.actor
+        actor = self.actor._replace(ip=None, user_agent="") if self.is_forwarded else self.actor
         return actor.acting_as("service", self.credential.server_id) if self.credential else actor
 
     @property

@@ -6,11 +6,13 @@ All limits of a policy count the same requests, so a limit that an edit adds can
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from limits.sliding_window import CounterRequest, counter_key
 
 EVERYONE = "*"
+MAX_REQUESTS = 16_384
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,13 +44,13 @@ class Ledger:
         return {"retired": _write(self.retired), "charged": _write(self.charged)}
 
     def key(self, kind: LimitKind, subject: str) -> str:
-        return counter_key("rate", self.policy_id, kind.window_seconds, kind.scope, subject)
+        return _key(self.policy_id, kind.window_seconds, kind.scope, subject)
 
     def request(self, kind: LimitKind, subject: str, limit: int, now: datetime) -> CounterRequest:
         """Return the counter of this limit for the subject."""
-        charged_until = self.charged.get(kind)
-        added_key = self.key(kind, EVERYONE) if charged_until and now < charged_until else ""
-        return CounterRequest(self.key(kind, subject), limit, kind.window_seconds, added_key)
+        charged_until = self.charged.get(kind) if self.charged else None
+        is_charged = charged_until is not None and now < charged_until
+        return _request(self.policy_id, kind.window_seconds, kind.scope, subject, limit, is_charged=is_charged)
 
 
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
@@ -56,6 +58,20 @@ def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
     if scope == "global":
         return "all"
     return agent_id if scope == "per_agent" or user_id is None else user_id
+
+
+# The same users ask again and again.
+@lru_cache(MAX_REQUESTS)
+def _request(
+    policy_id: str, window_seconds: int, scope: str, subject: str, limit: int, *, is_charged: bool
+) -> CounterRequest:
+    key = _key(policy_id, window_seconds, scope, subject)
+    added_key = _key(policy_id, window_seconds, scope, EVERYONE) if is_charged else ""
+    return CounterRequest(key, limit, window_seconds, added_key)
+
+
+def _key(policy_id: str, window_seconds: int, scope: str, subject: str) -> str:
+    return counter_key("rate", policy_id, window_seconds, scope, subject)
 
 
 def _read(stored: Any) -> dict[LimitKind, datetime]:
