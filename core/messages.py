@@ -25,7 +25,7 @@ class Request(NamedTuple):
 class Reply(NamedTuple):
     """A complete response. The front adds `Content-Length`, `Date` and `Connection`.
 
-    `lines` are further headers as they are sent. Their author has checked that they are safe.
+    `lines` are further headers as they are sent, X-Request-Id among them. Their author has checked that they are safe.
     """
 
     status: int

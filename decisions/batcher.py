@@ -9,8 +9,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from core.errors import Unavailable
 from core.metrics import report_batch, report_refused_question, report_store_error
@@ -31,8 +31,7 @@ LATE = "The decision took too long. Try again in a moment."
 DOWN = "Try again in a moment."
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Pending:
+class _Pending(NamedTuple):
     """Questions that are asked and answered together, and when they arrived, in seconds of `time.perf_counter`."""
 
     questions: Sequence[Question]

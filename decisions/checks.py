@@ -1,6 +1,6 @@
 """The checks of a decision. The first that fails determines the reason."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -14,8 +14,20 @@ from decisions.requests import Reason
 def first_reason(
     token: TokenFacts, service: ServiceFacts | None, required_scopes: Sequence[str], now: datetime
 ) -> Reason | None:
-    """Return why a request is denied before any policy is evaluated, or None if all checks pass."""
-    return next(_reasons(token, service, required_scopes, now), None)
+    """Return why a request is denied before any policy is evaluated, or None if all checks pass.
+
+    The checks are in the order that the API documents.
+    """
+    if token.expires_at <= now:
+        return Reason.TOKEN_EXPIRED
+    if token.is_family_revoked:
+        return Reason.TOKEN_REVOKED
+    stop = _find_stop(token, service) or _find_problem_with_consent(token, now)
+    if stop is not None:
+        return stop
+    if not _is_audience_right(token, service):
+        return Reason.WRONG_AUDIENCE
+    return Reason.INSUFFICIENT_SCOPE if missing_scopes(token, required_scopes) else None
 
 
 def missing_scopes(token: TokenFacts, required_scopes: Sequence[str]) -> tuple[str, ...]:
@@ -24,43 +36,25 @@ def missing_scopes(token: TokenFacts, required_scopes: Sequence[str]) -> tuple[s
     return tuple(scope for scope in required_scopes if scope not in granted)
 
 
-def _reasons(
-    token: TokenFacts, service: ServiceFacts | None, required_scopes: Sequence[str], now: datetime
-) -> Iterator[Reason]:
-    """Yield the reasons to deny, in the order that the API documents. The caller uses only the first."""
-    if token.expires_at <= now:
-        yield Reason.TOKEN_EXPIRED
-    if token.is_family_revoked:
-        yield Reason.TOKEN_REVOKED
-    yield from _stops(token, service)
-    yield from _problems_with_consent(token, now)
-    if not _is_audience_right(token, service):
-        yield Reason.WRONG_AUDIENCE
-    if missing_scopes(token, required_scopes):
-        yield Reason.INSUFFICIENT_SCOPE
-
-
-def _stops(token: TokenFacts, service: ServiceFacts | None) -> Iterator[Reason]:
+def _find_stop(token: TokenFacts, service: ServiceFacts | None) -> Reason | None:
     # All requests for the services of a suspended organization are denied, including those of anonymous callers.
     if service is not None and service.is_organization_suspended:
-        yield Reason.SERVICE_SUSPENDED
+        return Reason.SERVICE_SUSPENDED
     stopper = token.stopper
-    if stopper is Stopper.ORGANIZATION:
-        yield Reason.ORGANIZATION_SUSPENDED
-    elif stopper is not None:
-        yield Reason.AGENT_SUSPENDED
+    if stopper is not None:
+        return Reason.ORGANIZATION_SUSPENDED if stopper is Stopper.ORGANIZATION else Reason.AGENT_SUSPENDED
     if token.user_id is not None and not token.is_user_active:
-        yield Reason.USER_INACTIVE
+        return Reason.USER_INACTIVE
+    return None
 
 
-def _problems_with_consent(token: TokenFacts, now: datetime) -> Iterator[Reason]:
+def _find_problem_with_consent(token: TokenFacts, now: datetime) -> Reason | None:
     if token.consent_id is None:
-        return
+        return None
     # Every other status counts as revoked, so that a status added later denies.
     if token.consent_status not in (ConsentStatus.APPROVED, ConsentStatus.EXPIRED):
-        yield Reason.CONSENT_REVOKED
-    if token.consent_status_at(now) == ConsentStatus.EXPIRED:
-        yield Reason.CONSENT_EXPIRED
+        return Reason.CONSENT_REVOKED
+    return Reason.CONSENT_EXPIRED if token.consent_status_at(now) == ConsentStatus.EXPIRED else None
 
 
 def _is_audience_right(token: TokenFacts, service: ServiceFacts | None) -> bool:

@@ -194,8 +194,8 @@ class HotPaths:
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
-        lines = self._lines_with(tuple(headers))
-        return Reply(reply.status, [("X-Request-Id", request_id), *reply.headers], reply.body, lines)
+        lines = f"{self._lines_with(tuple(headers))}X-Request-Id: {request_id}\r\n"
+        return Reply(reply.status, reply.headers, reply.body, lines)
 
     def _answer_health(self, request: Request, done: Done) -> bool:
         try:

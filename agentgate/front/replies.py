@@ -40,7 +40,7 @@ def encode_head(reply: Reply, head: Head, date: str, framing: str, *, keeps_aliv
     """Return the status line and the headers. `framing` is the header line that tells where the body ends."""
     lines = [STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} \r\n", reply.lines]
     lines += encode_headers(reply.headers)
-    if not any(_lower_token(name) == "x-request-id" for name, _ in reply.headers):
+    if not reply.lines and not any(_lower_token(name) == "x-request-id" for name, _ in reply.headers):
         lines.append(f"X-Request-Id: {choose_request_id(head.headers.get('x-request-id', ''))}\r\n")
     lines.append(f"Date: {date}\r\n{framing}")
     if not keeps_alive:
