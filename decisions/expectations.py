@@ -54,10 +54,10 @@ def learn(
     """Remember the counters that an allowed question about a stored token needed, besides those it needed before."""
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
-    needed = dict.fromkeys(name for request in requests for name in (request.key, request.added_key) if name)
-    if known is not None and needed.keys() <= set(known):
+    needed = [name for request in requests for name in request.keys]
+    if known is not None and set(needed).issubset(known):
         return
-    _needed[key] = tuple(needed | dict.fromkeys(known or ()))[:MAX_COUNTERS]
+    _needed[key] = tuple(dict.fromkeys((*needed, *(known or ()))))[:MAX_COUNTERS]
     _agents[token.client_id] = (token.agent_id, token.organization_id)
     if service is not None:
         _services[key[1]] = service.organization_id
@@ -80,9 +80,7 @@ def _foreseen(question: Question, now: datetime) -> Iterable[str]:
         for policy in book.for_agent(agent_id):
             for rule in policy.rules:
                 for request in rule.counters(context) if rule.counters else ():
-                    yield request.key
-                    if request.added_key:
-                        yield request.added_key
+                    yield from request.keys
 
 
 def _books(organization_ids: Sequence[str | None]) -> Iterable[PolicyBook]:

@@ -47,8 +47,9 @@ def take_call(
     A counter that is requested twice counts once, with the lower limit.
     """
     waits = [_wait(request, counters, now) for request in call]
-    if any(waits):
-        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), max(waits))
+    longest = max(waits, default=0)
+    if longest:
+        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), longest)
     for key in {request.key for request in call}:
         counters[key].take(1, now)
     return None
@@ -58,7 +59,7 @@ def windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     """Return the window, in seconds, of each counter that the requests read. Raises `ValueError` for two windows."""
     windows: dict[str, int] = {}
     for request in requests:
-        for key in filter(None, (request.key, request.added_key)):
+        for key in request.keys:
             if windows.setdefault(key, request.window_seconds) != request.window_seconds:
                 raise ValueError("A counter must have only one window. Include the window in its key.")
     return windows

@@ -49,6 +49,11 @@ class CounterRequest:
         if self.limit < 1 or self.window_seconds < 1:
             raise ValueError("A counter's limit and window must be 1 or more.")
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all counters that the limit reads."""
+        return (self.key, self.added_key) if self.added_key else (self.key,)
+
 
 @dataclass(slots=True)
 class LoadedCounter:

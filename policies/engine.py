@@ -105,8 +105,7 @@ def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation
             result = _apply(policy, rule, ctx)
             if isinstance(result, Denial):
                 return Evaluation(denied_by=_denial(policy, rule, result))
-            if result:
-                limits.extend(Limit(policy, rule, request) for request in result)
+            limits += [Limit(policy, rule, request) for request in result]
     return Evaluation(limits=tuple(limits))
 
 
