@@ -21,7 +21,8 @@ class Actor(NamedTuple):
 
     def __repr__(self) -> str:
         """Leave out `account_state`, which must not appear in a log."""
-        return f"Actor(kind={self.kind!r}, id={self.id!r}, ip={self.ip!r}, request_id={self.request_id!r})"
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[:-1], self[:-1], strict=True))
+        return f"Actor({shown})"
 
     def acting_as(self, kind: Kind, actor_id: str, *, account_state: str = "") -> "Actor":
         """Return an actor with this identity and the same origin. Check the credential first."""

@@ -45,6 +45,13 @@ def test_an_id_is_added_if_the_reply_has_none() -> None:
     )
 
 
+def test_formatted_lines_have_an_id() -> None:
+    reply = Reply(200, [("Content-Type", "text/plain")], b"ok", "Vary: Cookie\r\nX-Request-Id: req_1\r\n")
+
+    assert lines_of(reply)[1:4] == ["Vary: Cookie", "X-Request-Id: req_1", "Content-Type: text/plain"]
+    assert sum(line.startswith("X-Request-Id") for line in lines_of(reply)) == 1
+
+
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding", "Connection", "Date"])
 def test_headers_of_the_connection_are_the_fronts(name: str) -> None:
     assert f"{name}: 7" not in lines_of(Reply(200, [(name, "7")], b"ok"))
