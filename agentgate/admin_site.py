@@ -10,6 +10,9 @@ from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 
+from core.errors import Unavailable
+from web.access import refused
+
 
 class AgentGateAdminSite(AdminSite):
     site_header = "AgentGate administration"
@@ -17,13 +20,19 @@ class AgentGateAdminSite(AdminSite):
     index_title = "Site administration"
 
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
-        """Answer 400 to NUL characters: PostgreSQL rejects them, and Django's admin pages do not handle its error."""
+        """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if the log cannot be read completely.
+
+        Django's admin pages do not handle these errors.
+        """
 
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if _has_nul(request):
                 raise BadRequest("Values must not contain NUL characters.")
-            return view(request, *args, **kwargs)
+            try:
+                return view(request, *args, **kwargs)
+            except Unavailable as error:
+                return refused(request, error)
 
         return cast("View", super().admin_view(wrapped, cacheable))
 

@@ -51,7 +51,8 @@ def catch_up() -> None:
     """Copy what is in the journal. Call it before each read of the log. If the journal is empty, it costs one query.
 
     A read-only transaction cannot copy, so it reads the log as the sequencer left it. In another open transaction, the
-    copy commits with it, and no other process copies until then.
+    copy commits with it, and no other process copies until then. Raises `Busy` if another process copies for too long:
+    the reader would miss decisions.
     """
     newest = _newest_row()
     if newest and not _is_read_only():
@@ -178,7 +179,7 @@ def _read(newest: int) -> list[Row]:
 def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
     try:
         return decode(body)
-    except DamagedRowError as error:
+    except Exception as error:  # of this row only: the others must be copied
         _report_damaged(row_id, error)
         return None
 
@@ -195,13 +196,20 @@ def _move(rows: Sequence[Row]) -> list[Record]:
             deleted = _delete(rows)
             records = [record for row in rows if row.id in deleted for record in row.records or ()]
             insert_records(records)
-    except (DataError, IntegrityError) as error:
+    except Exception as error:
+        if _is_of_database(error):
+            raise
         if len(rows) > 1:
             half = len(rows) // 2
             return _move(rows[:half]) + _move(rows[half:])
         _report_damaged(rows[0].id, error)
         return []
     return records
+
+
+def _is_of_database(error: Exception) -> bool:
+    """Return whether the database has failed, so that no row can be copied. Other errors come from a row."""
+    return isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, DataError | IntegrityError)
 
 
 def _delete(rows: Sequence[Row]) -> set[int]:
@@ -215,4 +223,6 @@ def _delete(rows: Sequence[Row]) -> set[int]:
 
 def _report_damaged(row_id: int, error: Exception) -> None:
     _damaged.add(row_id)
-    logger.critical("Row %s of the journal cannot be copied into the log, and stays there: %s", row_id, error)
+    is_unexpected = not isinstance(error, DamagedRowError | DatabaseError)
+    message = "Row %s of the journal cannot be copied into the log, and stays there: %s"
+    logger.critical(message, row_id, error, exc_info=error if is_unexpected else None)

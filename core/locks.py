@@ -7,17 +7,22 @@ have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, wi
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import LockNotAvailable
+
+from core.errors import Unavailable
 
 DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
 SEQUENCER = 0x4147_0003
+# How long a reader of the log waits for a process that copies the journal into it, and a writer on SQLite for others.
+LOCK_SECONDS = 3.0
 
 
-class Busy(Exception):
-    """Another process holds the lock."""
+class Busy(Unavailable):
+    """Another process or thread holds the lock."""
 
 
 # SQLite makes waiting writers sleep and poll. Those that write often queue for this lock instead.
@@ -65,23 +70,44 @@ def lock_signing_keys() -> None:
 def sequencing(*, wait: bool = True) -> Iterator[None]:
     """Open a transaction in which no other one copies the journal into the log.
 
-    Raises `Busy` if another one does and `wait` is false. In an open transaction, the lock lasts until that ends.
+    Raises `Busy` if another one does, after `LOCK_SECONDS` or, if `wait` is false, at once. In an open transaction, the
+    lock lasts until that ends.
     """
     with writing(), transaction.atomic():
-        if wait:
-            _execute("SELECT pg_advisory_xact_lock(%s)", SEQUENCER)
-        elif not _execute("SELECT pg_try_advisory_xact_lock(%s)", SEQUENCER):
-            raise Busy
+        if not _execute("SELECT pg_try_advisory_xact_lock(%s)", SEQUENCER):
+            if not wait:
+                raise Busy
+            _wait_for_sequencer()
         yield
 
 
-def writing() -> AbstractContextManager[object]:
-    """Return the queue of frequent writers, to be entered before a transaction. PostgreSQL needs none.
+def _wait_for_sequencer() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = {int(LOCK_SECONDS * 1000)}")
+        try:
+            _execute("SELECT pg_advisory_xact_lock(%s)", SEQUENCER)
+        except OperationalError as error:
+            if isinstance(error.__cause__, LockNotAvailable):
+                raise Busy from error
+            raise
+        cursor.execute("SET LOCAL lock_timeout TO DEFAULT")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Queue with the frequent writers on SQLite. Raises `Busy` after `LOCK_SECONDS`. PostgreSQL needs no queue.
 
     A thread with an open transaction must not wait in it: it blocks the others.
     """
-    must_queue = connection.vendor == "sqlite" and not connection.in_atomic_block
-    return sqlite_writer if must_queue else nullcontext()
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    if not sqlite_writer.acquire(timeout=LOCK_SECONDS):
+        raise Busy
+    try:
+        yield
+    finally:
+        sqlite_writer.release()
 
 
 def _execute(sql: str, key: int) -> bool:

@@ -55,12 +55,13 @@ def page(view: View) -> View:
             messages.warning(request, f"{error.title}. {error.detail}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except DomainError as error:
-            return _refused(request, error)
+            return refused(request, error)
 
     return wrapped
 
 
-def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """Return the page for an error."""
     response = render(request, "web/refused.html", {"error": error}, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)

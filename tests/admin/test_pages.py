@@ -17,6 +17,7 @@ from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from audit.models import Concern, Journal
 from audit.sequencer import catch_up
+from core.locks import Busy
 from core.models import IdempotencyRecord
 from limits.models import Counter
 from tests.admin.world import World, staff
@@ -181,3 +182,12 @@ def test_actions_are_hidden_without_the_change_permission(world: World) -> None:
 
 def test_passwords_are_changed_on_our_logged_page(site: Client, world: World) -> None:
     assert site.get("/admin/password_change/")["Location"] == "/accounts/password/change/"
+
+
+def test_the_log_is_not_shown_without_the_latest_decisions(site: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise Busy
+
+    monkeypatch.setattr("audit.admin.catch_up", fail)
+    response = site.get(reverse("admin:audit_entry_changelist"))
+    assert (response.status_code, response["Retry-After"]) == (503, "1")

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from core.locks import Busy
 from tests.api.conftest import Api, Json, expect, problem, verify
 
 FIELDS = {
@@ -111,3 +112,13 @@ def test_pages_contain_every_entry_once(developer: Api, decision: Json) -> None:
 def test_the_log_requires_a_developer(anonymous: Api, ada: Api) -> None:
     problem(anonymous.get("/audit"), 401, "not_authenticated")
     problem(ada.get("/audit"), 403, "forbidden")
+
+
+def test_the_log_is_not_shown_without_the_latest_decisions(developer: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise Busy
+
+    monkeypatch.setattr("audit.selectors.catch_up", fail)
+    response = developer.get("/audit")
+    problem(response, 503, "unavailable")
+    assert response["Retry-After"] == "1"

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
@@ -15,7 +16,7 @@ from audit.models import Concern, Entry, Journal
 from audit.records import Record, make_records
 from audit.sequencer import sequence
 from audit.services import append
-from core import clock
+from core import clock, locks
 from core.locks import Busy, sequencing, sqlite_writer
 from tests.audit.journals import decision, ids_of, logged_ids, write_body, write_row
 from tests.threads import race
@@ -214,6 +215,29 @@ class TestDamagedRows:
         assert logged_ids() == ids_of([first, second, *(record for records in good for record in records)])
         assert Journal.objects.count() == 1
 
+    @pytest.mark.parametrize("function", ["decode", "insert_records"])
+    def test_a_row_that_causes_an_unexpected_error_stays_and_the_others_are_copied(
+        self, function: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        good = write_row(2)
+        (bad,) = write_row(1)
+        good += write_row(1)
+        original = getattr(sequencer, function)
+
+        def fail(given: Any) -> Any:
+            if bad.id in str(bytes(given) if function == "decode" else given):
+                raise RuntimeError("boom")
+            return original(given)
+
+        monkeypatch.setattr(sequencer, function, fail)
+
+        assert [sequence(), sequence()] == [3, 0]
+
+        assert logged_ids() == ids_of(good)
+        assert Journal.objects.count() == 1
+        (message,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+        assert message.exc_info
+
     def test_a_damaged_row_does_not_make_readers_write(self, django_assert_num_queries: object) -> None:
         write_body(b"damaged")
         sequence()
@@ -294,3 +318,30 @@ def test_a_sequencer_that_does_not_wait_leaves_the_journal_to_the_other(store: s
     with sequencing():
         assert race([try_to_copy]) == ["busy"]
     assert race([try_to_copy]) == ["1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_does_not_wait_long_for_another_process(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "LOCK_SECONDS", 0.2)
+    records = write_row(1)
+
+    def read() -> str:
+        try:
+            sequencer.catch_up()
+        except Busy as error:
+            return str(error.retry_after)
+        return "read"
+
+    with sequencing():
+        assert race([read]) == ["1"]
+    assert race([read]) == ["read"]
+    assert logged_ids() == ids_of(records)
+
+
+def test_a_reader_that_waited_leaves_the_bounds_of_its_transaction(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if store != "postgresql":
+        pytest.skip("about PostgreSQL")
+    with transaction.atomic(), connection.cursor() as cursor:
+        locks._wait_for_sequencer()
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",)
