@@ -24,8 +24,8 @@ def goals(run: results.Run) -> Iterator[str]:
     yield _goal("queries of every page and endpoint", f"≤ {MAX_QUERIES}", _named(asking, "queries"), _is_terse(asking))
     rate = f"{slack['per_second']:,} ({slack['name']})"
     yield _goal("rows per second of each sweep", f"≥ {MIN_PER_SECOND:,}", rate, slack["per_second"] >= MIN_PER_SECOND)
-    memory = f"{sign_ins['after_mb']} MB"
-    yield _goal("memory of a process after the run", f"≤ {MAX_MB} MB", memory, sign_ins["after_mb"] <= MAX_MB)
+    memory = max(run["visiting_mb"], sign_ins["after_mb"])
+    yield _goal("memory of a process after the run", f"≤ {MAX_MB} MB", f"{memory} MB", memory <= MAX_MB)
 
 
 def visits(run: results.Run) -> Iterator[str]:
@@ -58,6 +58,7 @@ def sign_ins(run: results.Run) -> Iterator[str]:
     yield row(f"{found['at_once']} sign-ins at once", "")
     yield rule(2)
     yield row("memory of the largest process before, at most, and after, in MB", _memory(found))
+    yield row("memory of the process that made all visits, afterwards, in MB", f"{run['visiting_mb']}")
     yield row("signed in, refused with 503", f"{found['signed_in']}, {found['refused']}")
     yield row("seconds", f"{found['seconds']}")
 

@@ -1,5 +1,6 @@
 """The steps of a measurement that run inside Django, by name."""
 
+import os
 from collections.abc import Callable
 from itertools import chain
 from typing import Any
@@ -10,6 +11,7 @@ from benchmarks.grown.measuring import measure
 from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.visits import Visitors, administration, api, oauth, pages
 from benchmarks.grown.writes import Writes
+from benchmarks.machine import memory_of
 
 Step = Callable[[Any], dict[str, Any]]
 
@@ -21,10 +23,11 @@ def fill(sizes: dict[str, int]) -> dict[str, Any]:
 
 
 def visit(credentials: dict[str, str]) -> dict[str, Any]:
-    """Make every visit and every write."""
+    """Make every visit and every write. Return what they took, and the memory of the process afterwards."""
     visitors = Visitors(credentials)
     reads = chain(pages(visitors), api(visitors), oauth(visitors), administration(visitors))
-    return {"visits": measure(chain(reads, Writes(visitors).visits()))}
+    visits = measure(chain(reads, Writes(visitors).visits()))
+    return {"visits": visits, "visiting_mb": round(memory_of([os.getpid()])[0])}
 
 
 def clear(rows: int) -> dict[str, Any]:
