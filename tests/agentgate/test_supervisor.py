@@ -25,6 +25,7 @@ class Hanging(Process):
         super().start()
         assert self.pid
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)  # until then, SIGTERM would end it
 
 
 @pytest.fixture
