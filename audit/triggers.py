@@ -54,6 +54,11 @@ SQLITE = {
     "audit_entry_no_update": f"BEFORE UPDATE OF {EVIDENCE} ON audit_entry",
     "audit_entry_erase_only": f"BEFORE UPDATE ON audit_entry WHEN {CHANGES_EVIDENCE}",
     "audit_entry_no_delete": "BEFORE DELETE ON audit_entry",
+    # Without these, INSERT OR REPLACE would delete the row that is there: it calls no trigger for that.
+    "audit_entry_no_replacement": "BEFORE INSERT ON audit_entry WHEN EXISTS "
+    "(SELECT 1 FROM audit_entry WHERE id = NEW.id)",
+    "audit_journal_no_replacement": "BEFORE INSERT ON audit_journal WHEN EXISTS "
+    "(SELECT 1 FROM audit_journal WHERE id = NEW.id)",
     "audit_concern_no_update": "BEFORE UPDATE ON audit_concern",
     "audit_concern_no_delete": "BEFORE DELETE ON audit_concern",
     "audit_journal_no_update": "BEFORE UPDATE ON audit_journal",

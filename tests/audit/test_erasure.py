@@ -47,6 +47,20 @@ def test_they_cannot_change_otherwise(assignments: str, entry: Entry) -> None:
     assert log_entry(entry.id).personal_data == entry.personal_data
 
 
+@pytest.mark.parametrize("table", ["audit_entry", "audit_journal"])
+def test_a_row_cannot_be_replaced(table: str, entry: Entry, store: str) -> None:
+    if store != "sqlite":
+        pytest.skip("PostgreSQL has no REPLACE")
+    write_row(1)
+    with (
+        pytest.raises(DatabaseError, match="insert-only"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
+    assert log_entry(entry.id).body == entry.body
+
+
 def test_erased_data_cannot_be_replaced(entry: Entry) -> None:
     update("salt = NULL, personal_data = NULL")
     with pytest.raises(DatabaseError, match="insert-only"):

@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 import pytest
 
-from api.v1.direct import MAX_BODY
+from api.v1.direct import MAX_BODY, MAX_CONTAINERS
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
 from core.canonical import canonical_json
+from oauth.introspection import MAX_FORM
 from tests.semantics.both import DJANGO, Both, Sent
 from tests.semantics.requests import (
     BATCH,
@@ -150,6 +151,20 @@ def test_long_bodies_are_parsed_in_a_thread(both: Both, path: str) -> None:
     long = orjson.dumps({"token": "x" * MAX_BODY, "requiredScopes": ["email:read"]})
     body = long if path == VERIFY else b'{"requests": [' + long + b"]}"
     assert both.ask(post(path, body), by=DJANGO).status == 200
+
+
+@pytest.mark.parametrize("path", [VERIFY, BATCH])
+def test_bodies_of_very_many_containers_are_parsed_in_a_thread(both: Both, path: str) -> None:
+    """Short as they are, they take as long as the longest."""
+    many = orjson.dumps(question(UNKNOWN, context={"a": [{}] * MAX_CONTAINERS}))
+    body = many if path == VERIFY else b'{"requests": [' + many + b"]}"
+    assert len(body) < MAX_BODY
+    both.ask(post(path, body), by=DJANGO)
+
+
+def test_long_forms_are_parsed_in_a_thread(scene: Scene, both: Both) -> None:
+    form = f"token={scene.token}&a={'x' * MAX_FORM}".encode()
+    assert both.ask(post(INTROSPECT, form, FORM, Authorization=basic(scene.own)), by=DJANGO).json["active"] is True
 
 
 def test_other_spellings_of_the_paths(both: Both) -> None:
