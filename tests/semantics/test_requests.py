@@ -163,8 +163,9 @@ def test_bodies_of_very_many_containers_are_parsed_in_a_thread(both: Both, path:
 
 
 def test_long_forms_are_parsed_in_a_thread(scene: Scene, both: Both) -> None:
+    """Django refuses them, because no parameter may be that long. The event loop would need 90 ms to find out."""
     form = f"token={scene.token}&a={'x' * MAX_FORM}".encode()
-    assert both.ask(post(INTROSPECT, form, FORM, Authorization=basic(scene.own)), by=DJANGO).json["active"] is True
+    assert both.ask(post(INTROSPECT, form, FORM, Authorization=basic(scene.own)), by=DJANGO).status == 400
 
 
 def test_other_spellings_of_the_paths(both: Both) -> None:
