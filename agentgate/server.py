@@ -63,7 +63,7 @@ def make_config() -> Config:
         workers=max(1, ENVIRONMENT.number("WEB_CONCURRENCY", default_processes())),
         http="agentgate.front.process:Connection",
         ws="none",
-        loop="agentgate.front.loop:new_loop",
+        loop="agentgate.front.loop:Loop",
         lifespan="on",
         interface="asgi3",
         log_config=None,

@@ -62,7 +62,7 @@ def _parse_compact(body: bytes) -> dict[str, Any] | None:
     Then every parser reads it the same way: a repeated name, an inexact number or a lone surrogate would be written
     differently or not at all. Most clients send such bodies, and this takes a tenth of the time.
     """
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH:
+    if count_containers(body) > MAX_DEPTH:
         return None
     try:
         value = orjson.loads(body)
@@ -70,6 +70,11 @@ def _parse_compact(body: bytes) -> dict[str, Any] | None:
     except (ValueError, TypeError):
         return None
     return value if is_exact and isinstance(value, dict) else None
+
+
+def count_containers(body: bytes) -> int:
+    """Return the number of objects and arrays in a JSON text, or more if its strings contain brackets."""
+    return body.count(b"{") + body.count(b"[")
 
 
 def _parse_carefully(body: bytes) -> dict[str, Any]:

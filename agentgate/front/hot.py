@@ -22,7 +22,7 @@ from api.v1.health import Health, health_reply, is_cache_up
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
-from decisions.batcher import DEADLINE_SECONDS, Batcher
+from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
 from decisions.callers import WRONG_CREDENTIAL, throttle_anonymous, throttle_failures
 from decisions.inquiries import DirectEndpoint, Inquiry, is_refused
 from decisions.questions import Question, make_question
@@ -45,7 +45,6 @@ HEALTH_HEADERS = direct.headers_of(Health)
 CACHE_SECONDS = 1.0
 # A flood of wrong credentials writes to the database only so often.
 FAILURES_SECONDS = 0.05
-BUSY = "Try again in a moment."
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
 UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
@@ -141,7 +140,7 @@ class HotPaths:
         try:
             questions = await _in_time(self._database.run(lambda: [make_question(each) for each in requests]))
         except (PoolFull, Unavailable):
-            self._fail(asked, Unavailable(BUSY))
+            self._fail(asked, Unavailable(DOWN))
         except Exception as error:
             logger.exception("%s: a token could not be checked", asked.path)
             self._fail(asked, error)
@@ -231,7 +230,7 @@ async def _in_time[T](future: asyncio.Future[T]) -> T:
         async with asyncio.timeout(DEADLINE_SECONDS):
             return await future
     except TimeoutError as error:
-        raise Unavailable(BUSY) from error
+        raise Unavailable(DOWN) from error
 
 
 def _load_keys() -> None:

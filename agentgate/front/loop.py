@@ -26,11 +26,6 @@ class Loop(uvloop.Loop):
         return Listener(self, options["sock"], options["backlog"], protocol_factory)
 
 
-def new_loop() -> Loop:
-    """Return a new event loop. uvicorn calls this."""
-    return Loop()
-
-
 class Listener:
     """Accepts connections at a socket until `close`."""
 

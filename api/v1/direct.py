@@ -8,7 +8,7 @@ from api.endpoint import Endpoint
 from api.forwarding import for_caller, forwarding_inquiry, own_parameters
 from api.inquiries import batch_inquiry, verify_inquiry
 from api.operations import read_query
-from api.parsers import parse_object
+from api.parsers import count_containers, parse_object
 from api.problems import as_domain_error, render_problem
 from api.v1.forward_auth import ForwardAuth
 from api.v1.schemas.forward_auth import ForwardAuthQuery
@@ -68,7 +68,7 @@ def _read_json(request: Request) -> dict[str, Any]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method != "POST" or media_type != "application/json" or not 0 < len(request.body) <= MAX_BODY:
         raise NotDirect
-    if request.body.count(b"{") + request.body.count(b"[") > MAX_CONTAINERS:
+    if count_containers(request.body) > MAX_CONTAINERS:
         raise NotDirect
     return parse_object(request.body)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentgate.front import loop as loops
-from agentgate.front.loop import Loop, new_loop
+from agentgate.front.loop import Loop
 
 BURST = 12
 
@@ -30,7 +30,7 @@ class Greeting(asyncio.Protocol):
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     Greeting.made = Greeting.stopped = 0
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    with asyncio.Runner(loop_factory=Loop) as runner:
         yield runner
 
 
@@ -44,7 +44,7 @@ def listening() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def clients(listening: socket.socket) -> Iterator[list[socket.socket]]:
-    """Clients that have connected before anybody accepts."""
+    """Connected clients, none of which has been accepted yet."""
     clients = [socket.create_connection(listening.getsockname()) for _ in range(BURST)]
     yield clients
     for client in clients:

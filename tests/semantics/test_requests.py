@@ -147,7 +147,7 @@ def test_methods_that_forward_auth_refuses(both: Both, subtests: Any) -> None:
 
 @pytest.mark.parametrize("path", [VERIFY, BATCH])
 def test_long_bodies_are_parsed_in_a_thread(both: Both, path: str) -> None:
-    """Parsing the longest takes so long that the event loop would answer nobody."""
+    """Parsing the longest body would block the event loop."""
     long = orjson.dumps({"token": "x" * MAX_BODY, "requiredScopes": ["email:read"]})
     body = long if path == VERIFY else b'{"requests": [' + long + b"]}"
     assert both.ask(post(path, body), by=DJANGO).status == 200
