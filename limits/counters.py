@@ -58,6 +58,15 @@ def take_all(
     return denials
 
 
+def preview_all(
+    calls: Sequence[Sequence[CounterRequest]], read_clock: Callable[[], datetime]
+) -> list[CounterDenial | None]:
+    """Return what `take_all` would return, by the counters as last committed. Count, lock and create nothing."""
+    counters = read_counters(request for call in calls for request in call)
+    now = read_clock()
+    return [take_call(call, counters, now) for call in calls]
+
+
 def lock_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter]:
     """Return the counters of `requests` by key, created if missing, and locked until the transaction ends.
 

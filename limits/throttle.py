@@ -20,7 +20,7 @@ from core.errors import Throttled
 from core.metrics import report_throttled
 from core.net import parse_address, without_zone
 from core.secrets import digest
-from limits.counters import lock_counters, read_counters, save_counters, take_all
+from limits.counters import lock_counters, preview_all, read_counters, save_counters, take_all
 from limits.sliding_window import CounterRequest, counter_key
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -97,9 +97,19 @@ class Throttle:
             raise refusal
 
     def hit_all(self, attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
-        """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None."""
-        with transaction.atomic(durable=True):
-            denials = take_all([self._requests(subjects) for subjects in attempts], clock.now)
+        """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None.
+
+        An attempt without room, as a plain read finds, locks and creates no counter. So a caller who has no room left
+        cannot fill the table with the names of accounts that it invents. Those with room are decided under the lock.
+        """
+        calls = [self._requests(subjects) for subjects in attempts]
+        denials = preview_all(calls, clock.now)
+        fitting = [index for index, denial in enumerate(denials) if denial is None]
+        if fitting:
+            with transaction.atomic(durable=True):
+                taken = take_all([calls[index] for index in fitting], clock.now)
+            for index, denial in zip(fitting, taken, strict=True):
+                denials[index] = denial
         refusals = [Throttled(denial.retry_after_seconds) if denial else None for denial in denials]
         report_throttled(self.name, sum(refusal is not None for refusal in refusals))
         return refusals

@@ -1,11 +1,13 @@
 """Guessing slows down the attacker only. The owner can still use the right password or secret."""
 
 import base64
+from itertools import count
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from limits.models import Counter
 from tests.api.conftest import Json, new_agent
 from tests.constants import PASSWORD
 
@@ -13,6 +15,7 @@ EMAIL = "ada@example.com"
 ATTACKER = "198.51.100.9"
 HOME = "203.0.113.7"
 ABROAD = "192.0.2.44"
+ASK = {"token": "x", "requiredScopes": ["email:read"]}
 
 pytestmark = pytest.mark.django_db
 
@@ -109,6 +112,27 @@ class TestSuccessfulSignIns:
         assert 0 < int(answer["Retry-After"]) <= 61
 
 
+def test_invented_names_do_not_fill_the_table_of_counters() -> None:
+    """Accounts, clients and resource servers. Once the address has no room, no attempt adds a row."""
+    names = count()
+
+    def attempt() -> set[int]:
+        name = f"x{next(names)}"
+        caller = basic(f"res_{name}", "rs_wrong")
+        answers = (
+            sign_in(ATTACKER, "wrong-password", f"{name}@example.com"),
+            post("/tokens/refresh", {"clientId": name, "clientSecret": "x", "refreshToken": "x"}, ATTACKER).status_code,
+            post("/tokens/verify", ASK, ATTACKER, Authorization=caller).status_code,
+        )
+        return set(answers)
+
+    while attempt() != {429}:
+        pass
+    before = Counter.objects.count()
+    assert [attempt() for _ in range(10)] == [{429}] * 10
+    assert Counter.objects.count() == before
+
+
 def basic(name: str, secret: str) -> str:
     return "Basic " + base64.b64encode(f"{name}:{secret}".encode()).decode()
 
@@ -129,11 +153,10 @@ class TestClientAuthentication:
     def test_an_attackers_guesses_never_stop_the_right_resource_server(self, developer: Any) -> None:
         body = {"name": "Mail", "identifier": "https://mail.example", "scopes": ["email:read"]}
         server = developer.post("/resource-servers", body).json()
-        ask = {"token": "x", "requiredScopes": ["email:read"]}
 
         def verify(address: str, secret: str) -> int:
             header = basic(server["id"], secret)
-            return int(post("/tokens/verify", ask, address, Authorization=header).status_code)
+            return int(post("/tokens/verify", ASK, address, Authorization=header).status_code)
 
         assert [verify(ATTACKER, "rs_wrong") for _ in range(5)] == [401] * 3 + [429] * 2
         for number in range(40):

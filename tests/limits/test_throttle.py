@@ -1,12 +1,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 import time_machine
 from django.db import transaction
 
 from core.errors import Throttled
+from limits.counters import preview_all
 from limits.models import Counter
 from limits.throttle import Subject, Throttle, address_subjects, parse_rate
 from tests.samples import sample
@@ -105,6 +107,49 @@ def test_a_refused_hit_counts_for_no_subject() -> None:
     THROTTLE.hit(OTHER)
 
 
+def test_invented_accounts_add_no_counters_at_a_full_address(django_assert_num_queries: Any) -> None:
+    for number in range(2):
+        THROTTLE.hit(SUBJECT, Subject(f"account:{number}"))
+    before = Counter.objects.count()
+    for number in range(100):
+        with django_assert_num_queries(1), pytest.raises(Throttled):
+            THROTTLE.hit(SUBJECT, Subject(f"account:invented-{number}"))
+
+    assert Counter.objects.count() == before == 3
+
+
+def test_a_full_account_adds_no_counter_for_other_addresses() -> None:
+    for _ in range(2):
+        THROTTLE.hit(SUBJECT)
+    with pytest.raises(Throttled):
+        THROTTLE.hit(OTHER, SUBJECT)
+
+    assert Counter.objects.count() == 1
+
+
+def test_invented_accounts_in_one_batch_add_only_the_counters_that_count() -> None:
+    refusals = THROTTLE.hit_all([[SUBJECT, Subject(f"account:{number}")] for number in range(100)])
+
+    assert [refusal is None for refusal in refusals] == [True] * 2 + [False] * 98
+    assert Counter.objects.count() == 3
+
+
+def test_the_lock_decides_if_the_room_was_taken_after_the_plain_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_before_others(*given: Any) -> Any:
+        found = preview_all(*given)
+        THROTTLE.count(SUBJECT)
+        return found
+
+    THROTTLE.hit(SUBJECT)
+    monkeypatch.setattr("limits.throttle.preview_all", read_before_others)
+    with pytest.raises(Throttled):
+        THROTTLE.hit(OTHER, SUBJECT)
+
+    monkeypatch.undo()
+    for _ in range(2):
+        THROTTLE.hit(OTHER)
+
+
 def test_forgiving_a_success_makes_room() -> None:
     for _ in range(5):
         THROTTLE.hit(SUBJECT)
@@ -141,6 +186,14 @@ def test_a_throttle_inside_another_transaction_is_an_error() -> None:
     for count in (THROTTLE.count, THROTTLE.hit, THROTTLE.forgive):
         with pytest.raises(RuntimeError, match="durable"), transaction.atomic():
             count(SUBJECT)
+
+
+def test_concurrent_hits_of_overlapping_accounts_and_addresses_count_exactly() -> None:
+    def hit(number: int) -> bool:
+        account = Subject(f"account:{number % 4}", 4)
+        return THROTTLE.hit_all([[Subject(f"address:{number // 4}"), account]]) == [None]
+
+    assert sum(race([partial(hit, number) for number in range(16)])) == 8
 
 
 def test_exactly_as_many_concurrent_hits_as_the_rate_pass() -> None:
