@@ -49,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._all = (server_state.connections, self._front.connections)
         self._reader = Reader()
         self._phase = Phase.IDLE
-        self._deadline = self._write_deadline = NEVER
+        self._deadline = self._write_deadline = self._first_head_deadline = NEVER
         self._drained: asyncio.Future[None] | None = None
         self._held = self._discarded = 0
         self._is_advancing = self._is_reading_paused = self._is_half_closed = False
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._peer: str = (transport.get_extra_info("peername") or ("",))[0]
         for connections in self._all:
             connections.add(self)
-        self._deadline = self._loop.time() + bounds.HEAD_SECONDS
+        self._deadline = self._first_head_deadline = self._loop.time() + bounds.HEAD_SECONDS
         if len(self._front.connections) > 2 * bounds.MAX_CONNECTIONS:
             self.abort()
         elif len(self._front.connections) > bounds.MAX_CONNECTIONS:
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         if not keeps_alive:
             self._close()
             return
-        self._phase, self._deadline = Phase.IDLE, self._loop.time() + bounds.IDLE_SECONDS
+        self._await_request()
         if self._reader.held or self._is_half_closed or self._is_reading_paused:
             self._advance()
 
@@ -180,14 +180,16 @@ class Connection(asyncio.Protocol):
     def _read(self) -> bool:
         """Take one step. Return False if more input is needed. Raises a `DomainError` for a request to refuse."""
         reader = self._reader
-        if reader.is_skipping:
-            self._enter(Phase.SKIPPING, bounds.BODY_SECONDS)
-            return False
+        if self._phase is Phase.SKIPPING:
+            if reader.is_skipping:
+                return False
+            self._await_request()
         head = reader.read_head() if reader.held else None
         if head is None:
             if reader.held:
-                self._enter(Phase.HEAD, bounds.HEAD_SECONDS)
+                self._await_head()
             return False
+        self._first_head_deadline = NEVER
         if head.length > MAX_BODY_BYTES:
             self._refuse_body(head)
             return True
@@ -197,6 +199,15 @@ class Connection(asyncio.Protocol):
             return False
         self._answer(head, body)
         return True
+
+    def _await_request(self) -> None:
+        seconds = bounds.STOPPING_IDLE_SECONDS if self.is_stopping else bounds.IDLE_SECONDS
+        self._phase, self._deadline = Phase.IDLE, self._loop.time() + seconds
+
+    def _await_head(self) -> None:
+        """Start the time of a head with its first byte. That of a connection's first head began when it was made."""
+        self._enter(Phase.HEAD, bounds.HEAD_SECONDS)
+        self._deadline = min(self._deadline, self._first_head_deadline)
 
     def _await_body(self, head: Head) -> None:
         self._count_held()
@@ -253,6 +264,7 @@ class Connection(asyncio.Protocol):
             raise error
         self._transport.write(self._encode_refusal(error, head, keeps_alive=True))
         self._reader.skip_body(head)
+        self._enter(Phase.SKIPPING, bounds.BODY_SECONDS)
 
     def _encode_refusal(self, error: DomainError, head: Head, *, keeps_alive: bool) -> bytes:
         reply = refusal(error, head.path or self._reader.target, head.headers.get("x-request-id", ""))

@@ -41,6 +41,23 @@ class Hot(HotPaths):
         return True
 
 
+class Clock:
+    """The event loop as connections see it. Its time moves on when a test says so."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.create_future = self._loop.create_future
+        self._began = self._loop.time()
+        self._passed = 0.0
+
+    def time(self) -> float:
+        return self._began + self._passed
+
+    def move(self, seconds: float) -> None:
+        """Let so many seconds have passed since the test began."""
+        self._passed = seconds
+
+
 class Gate:
     """The front under test. `application` is the WSGI application behind it."""
 
@@ -50,12 +67,12 @@ class Gate:
         self.pool = Pool(threads, queue)
         bridge = Bridge(lambda environ, start: self.application(environ, start), self.pool, "8000")
         self.front = Front(self.hot, bridge, self.pool)
-        self.now = asyncio.get_running_loop().time()
+        self.clock = Clock()
         self.port = 0
 
     def make_connection(self) -> Connection:
         state = SimpleNamespace(connections=set())
-        return Connection(None, state, {"front": self.front})
+        return Connection(None, state, {"front": self.front}, self.clock)
 
     @property
     def connections(self) -> list[Connection]:
@@ -64,7 +81,9 @@ class Gate:
     async def pass_time(self, seconds: float) -> None:
         """Let the front believe that so many seconds have passed since the test began."""
         await self.settle()
-        self.front.tick(self.now + seconds)
+        self.clock.move(seconds)
+        self.front.tick(self.clock.time())
+        await self.settle()
 
     async def settle(self) -> None:
         """Let the loop handle what is on its way between the two ends of the sockets."""

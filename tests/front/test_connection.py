@@ -315,10 +315,29 @@ class TestTimes:
 
     async def test_more_bytes_do_not_prolong_it(self, gate: Gate, client: Client) -> None:
         client.send(GET[:5])
-        await gate.settle()
-        gate.front.tick(gate.now + 9)
+        await gate.pass_time(9)
         client.send(GET[5:9])
         await gate.pass_time(11)
+
+        assert (await client.answer())[0] == 408
+
+    async def test_the_first_byte_does_not_prolong_the_time_of_the_first_request(
+        self, gate: Gate, client: Client
+    ) -> None:
+        await gate.pass_time(9)
+        client.send(GET[:5])
+        await gate.pass_time(11)
+
+        assert (await client.answer())[0] == 408
+
+    async def test_the_time_of_a_later_request_begins_with_its_first_byte(self, gate: Gate, client: Client) -> None:
+        client.send(GET)
+        await client.answer()
+        await gate.pass_time(60)
+        client.send(GET[:5])
+        await gate.pass_time(69)
+        assert len(gate.connections) == 1
+        await gate.pass_time(71)
 
         assert (await client.answer())[0] == 408
 
@@ -349,7 +368,9 @@ class TestTimes:
         await gate.pass_time(74)
         client.send(GET)
         await client.answer()
-        await gate.pass_time(76)
+        await gate.pass_time(148)
+        assert len(gate.connections) == 1
+        await gate.pass_time(150)
 
         assert await client.rest() == b""
 
@@ -357,7 +378,6 @@ class TestTimes:
         client.send(b"NONSENSE\r\n\r\n")
         await client.answer()
         await gate.pass_time(6)
-        await gate.settle()
 
         assert gate.connections == []
 
@@ -365,6 +385,15 @@ class TestTimes:
         client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\nabc" % TOO_LONG)
         assert (await client.answer())[0] == 413
         await gate.pass_time(11)
+
+        assert await client.rest() == b""
+
+    async def test_a_connection_is_idle_behind_a_refused_body(self, gate: Gate, client: Client) -> None:
+        client.post("/a", b"x" * TOO_LONG)
+        assert (await client.answer())[0] == 413
+        await gate.pass_time(74)
+        assert len(gate.connections) == 1
+        await gate.pass_time(76)
 
         assert await client.rest() == b""
 
@@ -376,7 +405,6 @@ class TestTimes:
         await gate.pass_time(9)
         assert len(gate.connections) == 1
         await gate.pass_time(11)
-        await gate.settle()
 
         assert gate.connections == []
 
@@ -490,6 +518,16 @@ class TestStopping:
         client.send(GET[10:])
 
         assert (await client.answer())[1]["connection"] == "close"
+
+    async def test_a_connection_gets_a_moment_behind_a_refused_body(self, gate: Gate, client: Client) -> None:
+        client.send(b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % TOO_LONG)
+        assert (await client.answer())[0] == 413
+        for connection in gate.connections:
+            connection.shutdown()
+        client.send(b"x" * TOO_LONG)
+        await gate.pass_time(2)
+
+        assert await client.rest() == b""
 
     async def test_an_idle_connection_gets_a_moment(self, gate: Gate, client: Client) -> None:
         client.send(GET)
