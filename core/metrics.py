@@ -63,14 +63,10 @@ pool_waiting = Gauge("agentgate_pool_waiting", "Requests that wait for a thread.
 throttled = Counter("agentgate_throttled", "Attempts refused by a throttle.", ["throttle"])
 
 
-def report_batch(reasons: Collection[str | None], seconds: Sequence[float], waiting: int) -> None:
-    """Report decisions that were made together: the reason of each, None if allowed, and how long each took.
-
-    `waiting` is the number of questions that arrived meanwhile.
-    """
+def report_batch(reasons: Collection[str | None], seconds: Sequence[float]) -> None:
+    """Report decisions that were made together: the reason of each, None if allowed, and how long each took."""
     batch_size.observe(len(reasons))
     decision_seconds.observe_all(seconds)
-    queue_length.set(waiting)
     for reason, number in _tally(reasons).items():
         _decisions_with(reason).inc(number)
 

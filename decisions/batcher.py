@@ -48,7 +48,8 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Pending] = deque()
         self._under_way: Sequence[_Pending] = ()
-        self._number_waiting = 0
+        self.number_waiting = 0
+        """How many questions have arrived and are in no batch yet."""
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
         self._size = 0
@@ -61,12 +62,12 @@ class Batcher:
         Raises `Unavailable` if too many questions are waiting. So does the future if the database does not answer in
         time. If a batch fails in another way, so do only the questions that cause it.
         """
-        if self._number_waiting + len(questions) > self._limit:
+        if self.number_waiting + len(questions) > self._limit:
             report_refused_question("full", len(questions))
             raise Unavailable(BUSY)
         pending = _Pending(questions, self._loop.create_future(), time.perf_counter())
         self._waiting.append(pending)
-        self._number_waiting += len(questions)
+        self.number_waiting += len(questions)
         if self._task is None:
             self._task = self._loop.create_task(self._work())
         if not self._ticking:
@@ -101,7 +102,7 @@ class Batcher:
         Without it, the callers split into two groups, and batches are half as large.
         """
         for _ in range(GATHER_TURNS):
-            if self._number_waiting >= self._size:
+            if self.number_waiting >= self._size:
                 break
             await asyncio.sleep(0)
         return self._take()
@@ -112,7 +113,7 @@ class Batcher:
         size = 0
         while self._waiting and (not batch or size + len(self._waiting[0].questions) <= MAX_BATCH):
             pending = self._waiting.popleft()
-            self._number_waiting -= len(pending.questions)
+            self.number_waiting -= len(pending.questions)
             if not pending.answer.done():  # its deadline has not passed
                 batch.append(pending)
                 size += len(pending.questions)
@@ -156,7 +157,7 @@ class Batcher:
             if not pending.answer.done():
                 pending.answer.set_result(own)
         if seconds:
-            report_batch(reasons, seconds, self._number_waiting)
+            report_batch(reasons, seconds)
 
     def _report_down(self, error: StoreUnavailable) -> None:
         """Count the error. Only the first of an outage is logged: under load there are thousands."""

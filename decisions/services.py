@@ -27,7 +27,7 @@ def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
     decisions = merge(questions, decided)
     seconds = time.perf_counter() - began
     reasons = [decision.reason for decision in decisions if not decision.is_caller_refused]
-    report_batch(reasons, [seconds] * len(reasons), waiting=0)
+    report_batch(reasons, [seconds] * len(reasons))
     return decisions
 
 

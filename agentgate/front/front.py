@@ -9,7 +9,7 @@ from agentgate.front import bounds
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
-from core.metrics import connections, pool_waiting
+from core.metrics import connections, pool_waiting, queue_length
 
 if TYPE_CHECKING:
     from agentgate.front.connection import Connection
@@ -48,6 +48,7 @@ class Front:
         self._limit_unsent()
         connections.set(len(self.connections))
         pool_waiting.set(self._pool.waiting)
+        queue_length.set(self._hot.questions_waiting)
 
     def abort(self) -> None:
         for connection in tuple(self.connections):

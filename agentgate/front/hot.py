@@ -83,6 +83,10 @@ class HotPaths:
         self._database.call(connections.close_all)
         self._database.stop()
 
+    @property
+    def questions_waiting(self) -> int:
+        return self._batcher.number_waiting
+
     def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
         """Return False if Django must answer. Otherwise call `done` or `leave` exactly once, now or later.
 

@@ -127,7 +127,7 @@ def test_the_middleware_measures_every_request(client: Client) -> None:
 class TestFolder:
     def test_an_ended_process_leaves_its_counts_but_no_queue(self, tmp_path: Path) -> None:
         code = (
-            "from core import metrics\nmetrics.report_batch([None] * 3, [0.1] * 3, 5)\n"
+            "from core import metrics\nmetrics.report_batch([None] * 3, [0.1] * 3)\nmetrics.queue_length.set(5)\n"
             "metrics.report_sequenced(2)\nmetrics.report_sequencer(0.5, 0)"
         )
         environment = {**os.environ, metrics_folder.VARIABLE: str(tmp_path)}

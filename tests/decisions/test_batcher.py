@@ -126,6 +126,7 @@ async def test_what_arrives_during_a_batch_is_the_next_batch(batcher: Batcher, s
     answers = [await begin(batcher, store, "a")]
     answers += [ask(batcher, *asked) for asked in (["b", "c"], ["d"], ["e", "f", "g"])]
     assert store.batches == [["a"]]
+    assert batcher.number_waiting == 6
 
     store.release()
     store.release()

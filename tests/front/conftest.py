@@ -28,7 +28,12 @@ class Hot(HotPaths):
         self.waiting: list[Done] = []
         self.is_holding = False
         self.is_cold = False
+        self.questions = 0
         self.reply = lambda request: Reply(200, JSON, request.path.encode() + b" " + request.body)
+
+    @property
+    def questions_waiting(self) -> int:
+        return self.questions
 
     def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
         if self.is_cold:

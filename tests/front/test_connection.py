@@ -74,6 +74,14 @@ async def test_a_pipelined_request_waits_for_the_one_before(gate: Gate, client: 
     assert (await client.answer())[2] == b"second"
 
 
+async def test_a_tick_reports_the_load(gate: Gate, client: Client) -> None:
+    gate.hot.questions = 7
+    await gate.pass_time(0)
+
+    assert sample("agentgate_queue_length") == 7
+    assert sample("agentgate_connections") == 1
+
+
 async def test_input_ahead_is_not_read_without_limit(gate: Gate, client: Client) -> None:
     gate.hot.is_holding = True
     client.send(GET)

@@ -3,26 +3,37 @@
 import math
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 
 import pytest
 
+from tests.live.gate import Gate
 from tests.live.load import LONGEST_SECONDS, Fault, Load, check_fault, check_log, health_answered
+from tests.live.metrics import Scraped
 from tests.live.server import LiveServer
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
 
 
-def lock(server: LiveServer, seconds: float) -> Fault:
-    """Hold a write transaction for so long."""
+@contextmanager
+def locked(server: LiveServer) -> Iterator[None]:
+    """Hold a write transaction."""
     path = server.database.environment["DATABASE_PATH"]
     with closing(sqlite3.connect(path, timeout=20, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("COMMIT")
+
+
+def lock(server: LiveServer, seconds: float) -> Fault:
+    """Hold a write transaction for so long."""
+    with locked(server):
         began = time.monotonic()
         time.sleep(seconds)
-        other.execute("COMMIT")
-        return Fault(began, time.monotonic())
+    return Fault(began, time.monotonic())
 
 
 def test_a_short_lock_delays_decisions_and_fails_none(start_server: Callable[..., LiveServer]) -> None:
@@ -33,6 +44,22 @@ def test_a_short_lock_delays_decisions_and_fails_none(start_server: Callable[...
     assert set(load.statuses()) == {200}
     assert 2.5 < max(answer.seconds for answer in load.answers) < 4.5
     check_log(load, server)
+
+
+def test_the_metrics_show_the_queue_during_a_lock(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(processes=1)
+    gate = Gate(server.url)
+    token = gate.tokens(gate.agent(gate.developer()), gate.person())["accessToken"]
+
+    def queue_length() -> float:
+        return Scraped(server).value("agentgate_queue_length")
+
+    with ThreadPoolExecutor(8) as pool:
+        with locked(server):
+            answers = [pool.submit(gate.verify, token) for _ in range(8)]
+            wait_until(lambda: queue_length() > 0, seconds=4)
+        assert all(answer.result()["allowed"] for answer in answers)
+    wait_until(lambda: queue_length() == 0, seconds=4)
 
 
 @pytest.mark.soak
