@@ -28,24 +28,31 @@ FOR EACH STATEMENT EXECUTE FUNCTION policies_after_{act}()
 """
 POSTGRESQL_ROWS = "SELECT organization_id FROM {row}_rows"
 SQLITE_TRIGGER = """
-CREATE TRIGGER IF NOT EXISTS policies_after_{act} AFTER {act} ON policies_policy BEGIN
+CREATE TRIGGER IF NOT EXISTS policies_{when}_{act} {when} {act} ON policies_policy BEGIN
     UPDATE developers_organization SET policy_version = lower(hex(randomblob(16))) WHERE id IN ({organizations});
 END
 """
+# OR REPLACE deletes the row that has the new id, and SQLite calls no trigger for that.
+SQLITE_REPLACING = ("INSERT", "UPDATE")
+SQLITE_REPLACED = "SELECT organization_id FROM policies_policy WHERE id = new.id"
 
 
 def install_statements(vendor: str) -> Sequence[str]:
     """Return the SQL that creates the triggers on this database."""
     if vendor == "postgresql":
         return [statement for act, rows in ROWS.items() for statement in _on_postgresql(act, rows)]
-    return [_on_sqlite(act, rows) for act, rows in ROWS.items()]
+    return [
+        *(_on_sqlite("after", act, ", ".join(f"{row}.organization_id" for row in rows)) for act, rows in ROWS.items()),
+        *(_on_sqlite("before", act, SQLITE_REPLACED) for act in SQLITE_REPLACING),
+    ]
 
 
 def remove_statements(vendor: str) -> Sequence[str]:
     """Return the SQL that removes the triggers."""
     if vendor == "postgresql":
         return [f"DROP FUNCTION IF EXISTS policies_after_{act} CASCADE" for act in ROWS]
-    return [f"DROP TRIGGER IF EXISTS policies_after_{act}" for act in ROWS]
+    names = [*(f"after_{act}" for act in ROWS), *(f"before_{act}" for act in SQLITE_REPLACING)]
+    return [f"DROP TRIGGER IF EXISTS policies_{name}" for name in names]
 
 
 def _on_postgresql(act: str, rows: Sequence[str]) -> Sequence[str]:
@@ -57,5 +64,5 @@ def _on_postgresql(act: str, rows: Sequence[str]) -> Sequence[str]:
     ]
 
 
-def _on_sqlite(act: str, rows: Sequence[str]) -> str:
-    return SQLITE_TRIGGER.format(act=act, organizations=", ".join(f"{row}.organization_id" for row in rows))
+def _on_sqlite(when: str, act: str, organizations: str) -> str:
+    return SQLITE_TRIGGER.format(when=when, act=act, organizations=organizations)

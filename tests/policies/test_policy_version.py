@@ -88,6 +88,31 @@ def test_a_move_changes_both_organizations(acme: Organization, other: Organizati
     assert version_of(other) != before[1]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT OR REPLACE INTO policies_policy ({columns}) SELECT {values} FROM policies_policy WHERE id = %s",
+        "UPDATE OR REPLACE policies_policy SET id = '{replaced}' WHERE id = %s",
+    ],
+    ids=["INSERT", "UPDATE"],
+)
+def test_a_policy_that_is_replaced_changes_its_organization(
+    statement: str, acme: Organization, other: Organization, policy: Policy, store: str
+) -> None:
+    if store != "sqlite":
+        pytest.skip("PostgreSQL has no REPLACE")
+    theirs = Policy.objects.create(organization=other, name="Theirs")
+    columns = [field.column for field in Policy._meta.local_concrete_fields]
+    values = [f"'{policy.id}'" if column == "id" else column for column in columns]
+    before = version_of(acme), version_of(other)
+
+    run(statement.format(columns=", ".join(columns), values=", ".join(values), replaced=policy.id), theirs.id)
+
+    assert not acme.policies.exists()
+    assert version_of(acme) != before[0]
+    assert version_of(other) != before[1]
+
+
 def test_one_statement_may_change_many_organizations(acme: Organization, other: Organization, policy: Policy) -> None:
     Policy.objects.create(organization=other, name="Theirs")
     before = version_of(acme), version_of(other)
