@@ -75,10 +75,11 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 
 
 def _is_local(request: HttpRequest) -> bool:
-    """Return whether a program on this host sent the request, without a proxy and to a name of this host.
+    """Return whether the request seems to come from a program on this host, and not through a proxy.
 
-    A proxy on this host has a loopback address too. It adds a header that says for whom it asks, or keeps the `Host` of
-    the caller's request, which also gives away a browser that a foreign page has rebound to this host.
+    A proxy on this host has a loopback address too. Most add a header that says for whom they ask, or keep the `Host`
+    of the caller's request, which also gives away a browser that a foreign page has rebound to this host. A proxy that
+    does neither is not recognized, so operators with a proxy must set `METRICS_TOKEN`.
     """
     name = re.sub(r":[0-9]*$", "", request.headers.get("Host", ""))
     is_direct = not getattr(request, "is_forwarded", True)
