@@ -4,6 +4,8 @@ The key ID determines the algorithm, so a token is checked only with the algorit
 """
 
 import re
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,10 +42,16 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 # new key before it signs.
 REREAD_AFTER = timedelta(minutes=1)
 
+# After a process has read the keys, how long it takes every other key ID for unknown. Otherwise each forged token would
+# cost a query. Invented IDs are not remembered, because there is no end of them.
+UNKNOWN_SECONDS = 1.0
+
 # By algorithm and secret: when this process read the keys that may sign, and the keys, newest first.
 _known: dict[tuple[str, str], tuple[datetime, list[SigningKey]]] = {}
 _signing: dict[str, "SigningMaterial"] = {}
 _verifying: dict[str, "VerifyingKey"] = {}
+_unknown_until = 0.0
+_loading = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,43 +77,56 @@ def current_key() -> SigningMaterial:
     row = _active(_known_rows(now), now) or _create_first_key()
     if row.kid not in _signing:
         _signing[row.kid] = SigningMaterial(row.kid, row.algorithm, _open_private(row))
+        _verifying[row.kid] = VerifyingKey(row.algorithm, _public(row))
     return _signing[row.kid]
 
 
 def verification_key(kid: object) -> VerifyingKey | None:
-    """Return the key with this ID, or None. A malformed ID costs no query."""
-    if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
-        return None
-    if kid not in _verifying:
-        row = SigningKey.objects.filter(kid=kid).first()
-        if row is None or (row.public_jwk is None and row.secret_id != _secret_id()):
-            return None
-        _verifying[kid] = VerifyingKey(row.algorithm, _public(row))
-    return _verifying[kid]
-
-
-def load_keys() -> None:
-    """Read the keys of all tokens that may be live, so that `loaded_key` knows them."""
-    for kid in SigningKey.objects.exclude(retires_at__lte=clock.now()).values_list("kid", flat=True):
-        verification_key(kid)
+    """Return the key with this ID, or None. Read the keys if it may be newer than those that this process knows."""
+    try:
+        return loaded_key(kid)
+    except KeyNotLoaded:
+        load_newer_keys()
+        return known_key(kid)
 
 
 class KeyNotLoaded(LookupError):
-    """This process has not read the key yet."""
+    """This process does not know the key, and has not read the keys for `UNKNOWN_SECONDS`."""
 
 
 def loaded_key(kid: object) -> VerifyingKey | None:
-    """Return the key with this ID, or None for a malformed one, without a query. Raises `KeyNotLoaded`."""
-    if not isinstance(kid, str) or not KEY_ID.fullmatch(kid):
-        return None
-    key = _verifying.get(kid)
-    if key is None:
+    """Return the key with this ID, or None for a malformed or unknown one, without a query. Raises `KeyNotLoaded`."""
+    key = known_key(kid)
+    if key is None and _is_well_formed(kid) and time.monotonic() >= _unknown_until:
         raise KeyNotLoaded(kid)
     return key
 
 
+def known_key(kid: object) -> VerifyingKey | None:
+    """Return the key with this ID if this process knows it, without a query."""
+    return _verifying.get(kid) if isinstance(kid, str) else None
+
+
+def load_newer_keys() -> None:
+    """Read the keys that this process does not know, unless it has done so in the last `UNKNOWN_SECONDS`."""
+    global _unknown_until
+    with _loading:
+        if time.monotonic() >= _unknown_until:
+            load_keys()
+            _unknown_until = time.monotonic() + UNKNOWN_SECONDS
+
+
+def load_keys() -> None:
+    """Read the keys that this process does not know, retired ones too: their tokens are expired, not forged."""
+    for row in SigningKey.objects.exclude(kid__in=list(_verifying)):
+        if row.public_jwk is not None or row.secret_id == _secret_id():
+            _verifying[row.kid] = VerifyingKey(row.algorithm, _public(row))
+
+
 def forget() -> None:
     """Forget all keys in memory, like a new process. For tests."""
+    global _unknown_until
+    _unknown_until = 0.0
     for cache in (_known, _signing, _verifying):
         cache.clear()
 
@@ -140,6 +161,10 @@ def opens_no_stored_key(now: datetime) -> bool:
     """Return whether there are signing keys but all of them are sealed with another `JWT_SECRET`."""
     secrets = set(SigningKey.objects.exclude(retires_at__lte=now).values_list("secret_id", flat=True))
     return bool(secrets) and _secret_id() not in secrets
+
+
+def _is_well_formed(kid: object) -> bool:
+    return isinstance(kid, str) and KEY_ID.fullmatch(kid) is not None
 
 
 def _known_rows(now: datetime) -> list[SigningKey]:

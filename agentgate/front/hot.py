@@ -33,7 +33,7 @@ from limits.quick_throttle import Hit
 from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import OAuthError
-from tokens.keys import KeyNotLoaded, load_keys, loaded_key
+from tokens.keys import KeyNotLoaded, known_key, load_keys, load_newer_keys, loaded_key
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class HotPaths:
     def __init__(self) -> None:
         self._lines_with = cache(partial(_encode, common_headers()))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._newer_keys: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
@@ -134,15 +135,14 @@ class HotPaths:
         try:
             questions = [make_question(each, loaded_key) for each in asked.inquiry.requests]
         except KeyNotLoaded:
-            self._start(self._read_keys(asked))
+            self._start(self._decide_with_newer_keys(asked))
         else:
             self._ask(asked, questions)
 
-    async def _read_keys(self, asked: Asked) -> None:
-        """Check the signatures in a thread, which reads the keys that are newer than this process."""
-        requests = asked.inquiry.requests
+    async def _decide_with_newer_keys(self, asked: Asked) -> None:
         try:
-            questions = await _in_time(self._database.run(lambda: [make_question(each) for each in requests]))
+            await _in_time(asyncio.shield(self._load_newer_keys()))
+            questions = [make_question(each, known_key) for each in asked.inquiry.requests]
         except (PoolFull, Unavailable):
             self._fail(asked, Unavailable(DOWN))
         except Exception as error:
@@ -150,6 +150,12 @@ class HotPaths:
             self._fail(asked, error)
         else:
             self._ask(asked, questions)
+
+    def _load_newer_keys(self) -> asyncio.Future[None]:
+        """Have a thread read the keys that are newer than this process. All requests wait for the same reading."""
+        if self._newer_keys is None or self._newer_keys.done():
+            self._newer_keys = self._database.run(load_newer_keys)
+        return self._newer_keys
 
     def _ask(self, asked: Asked, questions: Sequence[Question]) -> None:
         known = [question for question in questions if question.needs_database]

@@ -97,11 +97,16 @@ class FrontThread:
     def ask(self, sent: Sent) -> tuple[Answer, str]:
         """Return the answer, and who gave it."""
         self._answered.clear()
-        with socket.create_connection(("127.0.0.1", self.port), TIMEOUT, source_address=(sent.peer, 0)) as client:
-            client.sendall(raw(sent))
+        with self.connect(sent) as client:
             answer = parse(b"".join(iter(lambda: client.recv(65536), b"")), sent.method)
         (who,) = self._answered
         return answer, who
+
+    def connect(self, sent: Sent) -> socket.socket:
+        """Return a connection on which the request has been sent."""
+        client = socket.create_connection(("127.0.0.1", self.port), TIMEOUT, source_address=(sent.peer, 0))
+        client.sendall(raw(sent))
+        return client
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(TIMEOUT)

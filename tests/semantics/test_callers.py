@@ -3,17 +3,18 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from ipaddress import ip_network
 from typing import Any
 
+import orjson
 import pytest
 from django.db import OperationalError
+from jwt.utils import base64url_encode
 
 from agentgate.front import hot
 from core.errors import Unavailable
 from core.ids import ACCEPTABLE_REQUEST_ID
-from decisions.questions import make_question
-from decisions.requests import VerifyRequest
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
 from tests.log import log_entries, personal_data
@@ -32,9 +33,9 @@ from tests.semantics.requests import (
     question,
     verify,
 )
+from tests.waiting import wait_until
 from tests.world import ANONYMOUS
 from tokens import keys
-from tokens.access_tokens import FindKey
 
 PROXY, OTHER = "127.0.0.2", "127.0.0.3"
 HTTPS = {"X_Forwarded_Proto": "https"}
@@ -271,11 +272,7 @@ class TestWaiting:
         self, scene: Scene, both: Both, release: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keys.forget()
-
-        def check(request: VerifyRequest, *find_key: FindKey) -> object:
-            return make_question(request, *find_key) if find_key else release.wait(TIMEOUT)
-
-        monkeypatch.setattr(hot, "make_question", check)
+        monkeypatch.setattr(hot, "load_newer_keys", lambda: release.wait(TIMEOUT))
         self.check(both, verify(scene.token))
 
     def test_for_the_count_of_wrong_credentials(self, scene: Scene, both: Both, release: threading.Event) -> None:
@@ -303,6 +300,40 @@ def test_keys_are_read_at_the_start(scene: Scene, start: Callable[[], Both]) -> 
 def test_newer_keys_are_read_without_django(scene: Scene, both: Both) -> None:
     keys.forget()
     assert both.front.ask(verify(scene.token))[1] == EVENT_LOOP
+
+
+def test_100_forged_key_ids_read_the_keys_once(scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    readings, load_keys = [], keys.load_keys
+    monkeypatch.setattr(keys, "UNKNOWN_SECONDS", 60)
+    monkeypatch.setattr(keys, "load_keys", lambda: [readings.append(1), load_keys()])
+    for forged in forgeries(scene, 50):
+        assert both.front.ask(verify(forged))[0].json["reason"] == "invalid_token"
+    answer = both.ask(batch(*map(question, forgeries(scene, 50)), caller=basic(scene.own)))
+    assert {decision["reason"] for decision in answer.json["decisions"]} == {"invalid_token"}
+    assert readings == [1]
+    assert both.ask(verify(scene.token)).json["allowed"] is True
+
+
+def test_tokens_of_unknown_keys_that_arrive_at_once_wait_for_one_reading(
+    scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise they would fill the queue of the thread that also counts wrong credentials."""
+    readings: list[int] = []
+    release = threading.Event()
+    monkeypatch.setattr(hot, "load_newer_keys", lambda: [readings.append(1), release.wait(TIMEOUT)])
+    with ExitStack() as stack:
+        clients = [stack.enter_context(both.front.connect(verify(forged))) for forged in forgeries(scene, 8)]
+        wait_until(lambda: len(both.front.hot._tasks) == 8)
+        release.set()
+        assert [client.recv(12) for client in clients] == [b"HTTP/1.1 200"] * 8
+    assert readings == [1]
+
+
+def forgeries(scene: Scene, number: int) -> list[str]:
+    """Return tokens that name keys that do not exist."""
+    _, claims, signature = scene.token.split(".")
+    headers = [{"alg": "ES256", "typ": "at+jwt", "kid": f"invented-key-id-{each:04}"} for each in range(number)]
+    return [f"{base64url_encode(orjson.dumps(header)).decode()}.{claims}.{signature}" for header in headers]
 
 
 def test_the_front_starts_without_the_database(

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 
 import jwt
@@ -18,6 +20,7 @@ from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict
 from tests.threads import race
+from tests.waiting import wait_until
 from tests.world import make_grant
 from tokens import keys
 from tokens.access_tokens import read_access_token
@@ -182,6 +185,72 @@ def test_a_process_that_never_saw_a_new_key_reads_its_tokens() -> None:
         token = signing.run(issue)
         assert jwt.get_unverified_header(token)["kid"] == new not in old
         assert verifying.run(lambda: read_access_token(token)) is not None
+
+
+def test_100_forged_key_ids_cost_one_query_and_no_memory(django_assert_num_queries: Any) -> None:
+    keys.current_key()
+    known = dict(keys._verifying)
+    with django_assert_num_queries(1):
+        assert [keys.verification_key(f"invented-key-id-{number:04}") for number in range(100)] == [None] * 100
+    assert keys._verifying == known
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_another_process_adds_is_found_amid_forged_ones() -> None:
+    keys.current_key()
+    numbers = count()
+
+    def finds(kid: str) -> bool:
+        assert keys.verification_key(f"invented-key-id-{next(numbers):04}") is None
+        return keys.verification_key(kid) is not None
+
+    assert not finds("invented-key-id-x")
+    new = Process().run(lambda: keys.rotate_keys(actor=SYSTEM)).kid
+    began = time.monotonic()
+    wait_until(lambda: finds(new), seconds=10)
+    assert time.monotonic() - began < 5 * keys.UNKNOWN_SECONDS
+
+
+@pytest.mark.django_db(transaction=True)
+def test_concurrent_requests_wait_for_one_reading_of_the_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys.current_key()
+    new = Process().run(lambda: keys.rotate_keys(actor=SYSTEM)).kid
+    readings, load_keys = [], keys.load_keys
+
+    def load() -> None:
+        readings.append(1)
+        time.sleep(0.2)
+        load_keys()
+
+    monkeypatch.setattr(keys, "load_keys", load)
+    assert None not in race([lambda: keys.verification_key(new)] * 8)
+    assert readings == [1]
+
+
+def test_after_a_failure_the_keys_are_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key is unknown only if the database says so."""
+    kid = keys.current_key().kid
+    keys.forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(keys, "load_keys", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            keys.verification_key(kid)
+    assert keys.verification_key(kid) is not None
+
+
+def test_a_token_of_a_retired_key_is_still_read() -> None:
+    token = issue()
+    SigningKey.objects.update(retires_at=clock.now() - timedelta(days=1))
+    keys.forget()
+    assert read_access_token(token) is not None
+
+
+def test_a_process_that_signs_needs_no_query_to_verify(django_assert_num_queries: Any) -> None:
+    """Even if it has just looked for an invented key."""
+    assert keys.verification_key("invented-key-id-1") is None
+    kid = keys.current_key().kid
+    with django_assert_num_queries(0):
+        assert keys.verification_key(kid) is not None
 
 
 @pytest.mark.django_db(transaction=True)
