@@ -5,6 +5,7 @@ from django.urls import include, path
 
 from agentgate.metrics import metrics
 
+handler400 = "agentgate.errors.bad_request"
 urlpatterns = [
     path("api/", include("api.urls")),
     path("accounts/", include("web.entrance_urls")),

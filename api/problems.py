@@ -5,9 +5,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import (
+    BadRequest,
+    DisallowedHost,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -142,7 +150,8 @@ _TRANSLATIONS: tuple[tuple[Any, Any], ...] = (
     ((exceptions.PermissionDenied, PermissionDenied), lambda exc: Forbidden()),
     (RequestDataTooBig, lambda exc: PayloadTooLarge()),
     (UnreadablePostError, lambda exc: MalformedRequest("The body ended before its declared length.")),
-    ((exceptions.ParseError, SuspiciousOperation), lambda exc: MalformedRequest()),
+    (DisallowedHost, lambda exc: MalformedRequest("The Host header is not a host name of this server.")),
+    ((exceptions.ParseError, SuspiciousOperation, BadRequest, MultiPartParserError), lambda exc: MalformedRequest()),
 )
 
 

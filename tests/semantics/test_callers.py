@@ -21,8 +21,13 @@ from tests.log import log_entries, personal_data
 from tests.samples import sample
 from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Both, Sent
 from tests.semantics.requests import (
+    BATCH,
+    FORM,
+    FORWARD,
     HEALTH,
+    INTROSPECT,
     UNKNOWN,
+    VERIFY,
     Scene,
     basic,
     basic_of,
@@ -30,6 +35,7 @@ from tests.semantics.requests import (
     forward,
     get,
     introspect,
+    post,
     question,
     verify,
 )
@@ -213,6 +219,33 @@ class TestHostAndScheme:
         by = EVENT_LOOP if status == 200 else DJANGO
         for sent in (verify(scene.token), forward(scene.token), get(HEALTH)):
             assert both.ask(sent.having(Host=host, X_Forwarded_Host="localhost"), by=by).status == status
+
+    @pytest.mark.parametrize("path", [VERIFY, BATCH, FORWARD, HEALTH, "/api/v1/agents", "/api/docs", "/api/nowhere"])
+    def test_a_wrong_host_is_a_problem_of_the_api(self, both: Both, settings: Any, path: str) -> None:
+        answer = both.ask(post(path, b"{}", Host="evil.example"), by=DJANGO)
+        assert answer.header("Content-Type") == "application/problem+json"
+        assert answer.header("Cache-Control") == "no-store"
+        assert answer.json == {
+            "type": f"{settings.API_URL}/api/docs/errors#malformed_request",
+            "title": "The request is malformed",
+            "status": 400,
+            "detail": "The Host header is not a host name of this server.",
+            "code": "malformed_request",
+            "requestId": answer.header("X-Request-Id"),
+        }
+
+    @pytest.mark.parametrize("path", [INTROSPECT, "/oauth/token", "/oauth/authorize", "/oauth/nowhere"])
+    def test_a_wrong_host_is_an_oauth_error(self, both: Both, path: str) -> None:
+        answer = both.ask(post(path, b"token=x", FORM, Host="evil.example"), by=DJANGO)
+        assert (answer.status, answer.header("Content-Type")) == (400, "application/json")
+        assert answer.header("Cache-Control") == "no-store"
+        description = "The Host header is not a host name of this server."
+        assert answer.json == {"error": "invalid_request", "error_description": description}
+
+    def test_a_wrong_host_is_a_page_elsewhere(self, both: Both) -> None:
+        for path in ("/", "/accounts/login/", "/nowhere", "/apis"):
+            answer = both.ask(get(path).having(Host="evil.example"), by=DJANGO)
+            assert (answer.status, answer.header("Content-Type")) == (400, "text/html; charset=utf-8")
 
     def test_plain_http_is_redirected_if_the_public_url_is_https(
         self, scene: Scene, start: Callable[[], Both], settings: Any
