@@ -1,6 +1,7 @@
 """The supervisor of the server processes."""
 
 import logging
+import signal
 import time
 from collections import Counter
 from socket import socket
@@ -19,13 +20,17 @@ logger = logging.getLogger(__name__)
 MAX_UNANSWERED = 60
 # Connections may take STOP_SECONDS to end, and after them the decisions.
 KILL_SECONDS = 2 * STOP_SECONDS + 5
+# While waiting for one process, the supervisor looks this often for a signal to stop.
+LOOK_SECONDS = 0.5
+STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, except that it never waits for a process that does not answer.
+    """uvicorn's supervisor, except that no process can make it wait for long or miss a signal to stop.
 
     uvicorn's asks each process in turn whether it is alive, and waits for the answer. Meanwhile it does not notice that
-    the process ends, it replaces no other process, and it obeys no signal.
+    the process ends, it replaces no other process, and it obeys no signal. When it stops a process, it waits without
+    limit until that has ended.
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
@@ -46,10 +51,75 @@ class Supervisor(Multiprocess):
         deadline = time.monotonic() + KILL_SECONDS
         for process in self.processes:
             process.process.join(max(0, deadline - time.monotonic()))
-            if process.process.is_alive():
-                logger.error("Server process %s does not stop and is killed.", process.pid)
-                process.kill()
-                process.join()
+            self._end(process)
+
+    def restart_all(self) -> None:
+        """Replace each process once its successor serves (SIGHUP). Keep the rest if a successor does not start."""
+        for index in range(len(self.processes)):
+            if self._must_stop() or not self._renew(index):
+                return
+
+    def handle_ttou(self) -> None:
+        """Run one process less, but at least one (SIGTTOU)."""
+        if self.processes_num > 1:
+            self.processes_num -= 1
+            self._retire(self.processes.pop())
+
+    def _start(self) -> Process:
+        process = Process(self.config, self.sockets)
+        process.start()
+        return process
+
+    def _renew(self, index: int) -> bool:
+        """Replace a process once its successor serves. Return whether it does."""
+        successor = self._start()
+        is_ready = self._is_ready(successor)
+        if self._must_stop():
+            self.processes.append(successor)
+            return False
+        if not is_ready:
+            logger.error("A server process did not start in time, so the restart ends.")
+            self._kill(successor)
+            return False
+        process, self.processes[index] = self.processes[index], successor
+        self._retire(process)
+        return True
+
+    def _is_ready(self, process: Process) -> bool:
+        """Wait until the process serves. Return False if it does not in time, or if the server must stop."""
+        deadline = time.monotonic() + self.config.timeout_worker_healthcheck
+        while time.monotonic() < deadline and process.process.is_alive() and not self._must_stop():
+            if process.wait_until_ready(LOOK_SECONDS):
+                return True
+        return False
+
+    def _retire(self, process: Process) -> None:
+        """Stop a process while others serve. If the server must stop meanwhile, `join_all` waits for this one too."""
+        process.terminate()
+        deadline = time.monotonic() + KILL_SECONDS
+        while time.monotonic() < deadline and process.process.is_alive():
+            if self._must_stop():
+                self.processes.append(process)
+                return
+            process.process.join(LOOK_SECONDS)
+        self._end(process)
+
+    def _must_stop(self) -> bool:
+        """Return whether the server must stop. uvicorn handles a signal only after the one before."""
+        if not STOP_SIGNALS.isdisjoint(self.signal_queue):
+            self.should_exit.set()
+        return self.should_exit.is_set()
+
+    def _end(self, process: Process) -> None:
+        """Kill a process that has not stopped in time."""
+        if process.process.is_alive():
+            logger.error("Server process %s does not stop and is killed.", process.pid)
+        self._kill(process)
+
+    def _kill(self, process: Process) -> None:
+        process.kill()
+        process.join()
+        del self._unanswered[process]
 
     def _is_alive(self, process: Process) -> bool:
         if not process.process.is_alive():
@@ -64,13 +134,10 @@ class Supervisor(Multiprocess):
 
     def _replace(self, index: int) -> None:
         process = self.processes[index]
-        process.kill()
-        process.join()
-        del self._unanswered[process]
+        self._kill(process)
         if process.exitcode == STARTUP_FAILURE:
             logger.error("A server process cannot start, so the server stops.")
             self.should_exit.set()
             return
         logger.error("Server process %s ended with status %s and is replaced.", process.pid, process.exitcode)
-        self.processes[index] = Process(self.config, self.sockets)
-        self.processes[index].start()
+        self.processes[index] = self._start()

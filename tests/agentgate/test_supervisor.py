@@ -68,3 +68,71 @@ def test_a_process_that_does_not_stop_is_killed(supervisor: Supervisor, monkeypa
     supervisor.terminate_all()
     supervisor.join_all()
     assert process.exitcode == -signal.SIGKILL
+
+
+class Answering(Hanging):
+    """A successor that serves at once."""
+
+    def wait_until_ready(self, *_: object) -> bool:
+        return True
+
+
+class TestReplacing:
+    @pytest.fixture
+    def successor(self, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
+        successor = Answering(supervisor.config)
+        monkeypatch.setattr(module, "Process", lambda *_: successor)
+        yield successor
+        successor.process.kill()
+
+    def test_a_process_that_does_not_stop_is_killed(
+        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(module, "KILL_SECONDS", 0.2)
+        (process,) = supervisor.processes
+        supervisor.restart_all()
+        assert process.exitcode == -signal.SIGKILL
+        assert supervisor.processes == [successor]
+
+    def test_so_is_one_too_many(self, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "KILL_SECONDS", 0.2)
+        (process,) = supervisor.processes
+        supervisor.processes_num = 2
+        supervisor.handle_ttou()
+        assert process.exitcode == -signal.SIGKILL
+        assert supervisor.processes_num == 1
+
+    def test_the_last_process_stays(self, supervisor: Supervisor) -> None:
+        supervisor.handle_ttou()
+        assert len(supervisor.processes) == 1
+
+    def test_a_successor_that_does_not_serve_ends_the_restart(
+        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(successor, "wait_until_ready", lambda *_: False)
+        monkeypatch.setattr(supervisor.config, "timeout_worker_healthcheck", 0.2)
+        before = list(supervisor.processes)
+        supervisor.restart_all()
+        assert supervisor.processes == before
+        assert successor.exitcode == -signal.SIGKILL
+
+    @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+    def test_a_stop_ends_the_wait_for_a_process(self, supervisor: Supervisor, stop: int) -> None:
+        (process,) = supervisor.processes
+        supervisor.processes_num = 2
+        supervisor.signal_queue = [stop]
+        supervisor.handle_ttou()
+        assert supervisor.processes == [process], "the stop waits for it"
+        assert supervisor.should_exit.is_set()
+
+    def test_a_stop_ends_the_wait_for_a_successor(
+        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def not_yet(_: float) -> bool:
+            supervisor.signal_queue.append(signal.SIGTERM)
+            return False
+
+        monkeypatch.setattr(successor, "wait_until_ready", not_yet)
+        before = list(supervisor.processes)
+        supervisor.restart_all()
+        assert supervisor.processes == [*before, successor], "the stop waits for both"

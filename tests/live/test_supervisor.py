@@ -1,5 +1,6 @@
 """The supervisor replaces processes that end, and obeys signals, while another process does not answer it."""
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ from tests.live.server import LiveServer
 from tests.waiting import wait_until
 
 ASKED_SECONDS = 1.5  # By then the supervisor has asked the process how it is.
+BOUNDED_SECONDS = 40  # Two processes start one after the other, and one that hangs is killed after three seconds.
 SOON_SECONDS = 5  # The supervisor looks twice per second, and the machine may be busy.
 
 
@@ -56,3 +58,32 @@ def test_a_stop_begins_at_once_while_a_process_does_not_answer(server: LiveServe
     wait_until(lambda: has_ended(other), server.log_text, SOON_SECONDS)
     frozen.resume()
     wait_until(lambda: has_ended(frozen), server.log_text, SOON_SECONDS)
+
+
+class TestRestart:
+    """SIGHUP replaces all processes, also one that hangs."""
+
+    @pytest.fixture
+    def server(self, start_server: Callable[..., LiveServer]) -> LiveServer:
+        return start_server(processes=2, DJANGO_SETTINGS_MODULE="tests.live.impatient_settings")
+
+    def test_a_process_that_hangs_is_replaced_too(self, server: LiveServer, frozen: psutil.Process) -> None:
+        before = set(server.workers())
+        psutil.Process(server.pid).send_signal(signal.SIGHUP)
+
+        def is_replaced() -> bool:
+            workers = set(server.workers())
+            return len(workers) == 2 and not workers & before
+
+        wait_until(is_replaced, server.log_text, BOUNDED_SECONDS)
+        server.wait_until_healthy()
+
+    def test_a_stop_ends_it(self, server: LiveServer, frozen: psutil.Process) -> None:
+        supervisor = psutil.Process(server.pid)
+        supervisor.send_signal(signal.SIGHUP)
+        wait_until(lambda: len(server.workers()) == 3, server.log_text)
+        family = server.workers()
+        supervisor.terminate()
+
+        wait_until(lambda: has_ended(supervisor), server.log_text, BOUNDED_SECONDS)
+        assert all(has_ended(process) for process in family)
