@@ -4,7 +4,7 @@ Entries refer to users, agents and consents by id, never by foreign key, so dele
 """
 
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models, transaction
 
@@ -26,14 +26,22 @@ class InsertOnlyQuerySet(models.QuerySet[Any]):
         raise ImmutableError("the audit log is insert-only")
 
 
+class Erasure(NamedTuple):
+    """How many entries an erasure of personal data has reached, and how many rows it has not."""
+
+    entries: int
+    damaged_rows: int
+    """Rows that stay in the journal. They may contain data that should be erased (docs/operations.md)."""
+
+
 class EntryQuerySet(InsertOnlyQuerySet):
-    def erase_personal_data(self) -> int:
-        """Erase the personal data of the entries, also of those in the journal. Return the number of entries."""
-        from audit.sequencer import catch_up  # imports this module
+    def erase_personal_data(self) -> Erasure:
+        """Erase the personal data of the entries, also of those in the journal, except for its damaged rows."""
+        from audit.sequencer import catch_up, count_damaged  # imports this module
 
         with transaction.atomic():
             catch_up()  # data that is copied later would come back
-            return models.QuerySet.update(self, salt=None, personal_data=None)
+            return Erasure(models.QuerySet.update(self, salt=None, personal_data=None), count_damaged())
 
     erase_personal_data.queryset_only = True  # type: ignore[attr-defined]  # the manager must not erase everything
 

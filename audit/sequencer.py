@@ -60,6 +60,11 @@ def catch_up() -> None:
             pass
 
 
+def count_damaged() -> int:
+    """Return the number of rows in the journal that this process could not copy. Call `catch_up` first."""
+    return Journal.objects.filter(pk__in=tuple(_damaged)).count()
+
+
 def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> int:
     """Copy what is in the journal, until `stopped` is set, and report it. Return the number of entries.
 

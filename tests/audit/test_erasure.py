@@ -3,8 +3,10 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from audit.models import Entry
-from tests.audit.journals import write_row
+from audit.journal import TABLE
+from audit.models import Entry, Erasure, Journal
+from audit.triggers import draining
+from tests.audit.journals import write_body, write_row
 from tests.log import log_entry
 
 ERASABLE = {"salt", "personal_data"}
@@ -65,3 +67,20 @@ def test_erased_data_cannot_be_replaced(entry: Entry) -> None:
     update("salt = NULL, personal_data = NULL")
     with pytest.raises(DatabaseError, match="insert-only"):
         update('personal_data = \'{"ip":"203.0.113.9"}\'')
+
+
+class TestDamagedRows:
+    DAMAGED = b'{"v":9}\n{"ip":"203.0.113.7"}'
+
+    def test_an_erasure_reports_the_rows_that_it_cannot_read(self) -> None:
+        write_body(self.DAMAGED)
+        write_row(2)
+        for _ in range(2):
+            assert Entry.objects.filter(user_id="usr_1").erase_personal_data() == Erasure(entries=2, damaged_rows=1)
+
+    def test_one_can_be_deleted_as_documented(self) -> None:
+        write_body(self.DAMAGED)
+        row = Journal.objects.get()
+        with transaction.atomic(), draining(), connection.cursor() as cursor:
+            cursor.execute(f"DELETE FROM {TABLE} WHERE id = %s", [row.id])
+        assert Entry.objects.filter(user_id="usr_1").erase_personal_data() == Erasure(entries=0, damaged_rows=0)

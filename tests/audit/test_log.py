@@ -47,7 +47,7 @@ def test_an_entry_stores_only_a_commitment_to_its_personal_data() -> None:
 def test_erasing_personal_data_leaves_the_entry_readable() -> None:
     entry_id = record(draft())
     other_id = record(draft())
-    assert Entry.objects.filter(pk=entry_id).erase_personal_data() == 1
+    assert Entry.objects.filter(pk=entry_id).erase_personal_data() == (1, 0)
 
     content, other = describe([Entry.objects.get(pk=entry_id), Entry.objects.get(pk=other_id)])
     assert content["personal"] == {}
