@@ -46,6 +46,12 @@ class Supervisor(Multiprocess):
             if not self._is_alive(process):
                 self._replace(index)
 
+    def terminate_all(self) -> None:
+        """Stop the processes. Clients that connect after the last one has closed the sockets are refused at once."""
+        super().terminate_all()
+        for listening in self.sockets:
+            listening.close()
+
     def join_all(self) -> None:
         """Wait until the processes have stopped, and kill those that hang."""
         deadline = time.monotonic() + KILL_SECONDS

@@ -27,7 +27,7 @@ class Loop(uvloop.Loop):
 
 
 class Listener:
-    """Accepts connections at a socket until `close`."""
+    """Accepts connections at a socket until `close`, which accepts those that still wait."""
 
     def __init__(self, loop: Loop, listening: socket.socket, backlog: int, make_protocol: MakeProtocol) -> None:
         self._loop, self._socket, self._make_protocol = loop, listening, make_protocol
@@ -35,11 +35,15 @@ class Listener:
         self._is_closed = False
         listening.settimeout(0)
         listening.listen(backlog)
+        self._backlog = backlog
         self._listen()
 
     def close(self) -> None:
         self._is_closed = True
         self._loop.remove_reader(self._socket)
+        for _ in range(self._backlog):  # their clients may have sent requests, and would be reset
+            if not self._accept():
+                break
 
     async def wait_closed(self) -> None:
         await asyncio.gather(*self._connecting, return_exceptions=True)
@@ -48,19 +52,21 @@ class Listener:
         if not self._is_closed:
             self._loop.add_reader(self._socket, self._accept)
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Accept one connection. Return False if none waits or none can be accepted now."""
         try:
             client, _ = self._socket.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was faster, or the client has gone
+            return False  # another process was faster, or the client has gone
         except OSError as error:
             logger.error("No connection can be accepted: %s", error)
             self._loop.remove_reader(self._socket)
             self._loop.call_later(RETRY_SECONDS, self._listen)
-            return
+            return False
         connecting = self._loop.create_task(self._connect(client))
         self._connecting.add(connecting)
         connecting.add_done_callback(self._connecting.discard)
+        return True
 
     async def _connect(self, client: socket.socket) -> None:
         client.settimeout(0)

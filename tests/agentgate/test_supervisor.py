@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterator
 
@@ -68,6 +69,14 @@ def test_a_process_that_does_not_stop_is_killed(supervisor: Supervisor, monkeypa
     supervisor.terminate_all()
     supervisor.join_all()
     assert process.exitcode == -signal.SIGKILL
+
+
+def test_a_stop_closes_the_sockets(supervisor: Supervisor) -> None:
+    """Otherwise clients could still connect after the last process has stopped listening, and nothing would answer."""
+    with socket.socket() as listening:
+        supervisor.sockets = [listening]
+        supervisor.terminate_all()
+        assert listening.fileno() == -1
 
 
 class Answering(Hanging):

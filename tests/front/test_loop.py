@@ -118,16 +118,27 @@ def test_it_goes_on_when_there_are_file_descriptors_again(
     ]
 
 
-def test_after_close_it_accepts_none(
+def test_the_close_accepts_who_waits_and_tells_them_to_end(
     runner: asyncio.Runner, listening: socket.socket, clients: list[socket.socket]
 ) -> None:
     async def close_at_once() -> None:
         listener = await listen(listening)
         listener.close()
-        await asyncio.sleep(0.05)
         await listener.wait_closed()
 
-    runner.run(close_at_once())
+    runner.run(asyncio.wait_for(close_at_once(), 5))
+    assert Greeting.made == Greeting.stopped == BURST
+
+
+def test_after_the_close_it_accepts_none(runner: asyncio.Runner, listening: socket.socket) -> None:
+    async def connect_after_close() -> None:
+        listener = await listen(listening)
+        listener.close()
+        with socket.create_connection(listening.getsockname()):
+            await asyncio.sleep(0.05)
+        await listener.wait_closed()
+
+    runner.run(connect_after_close())
     assert Greeting.made == 0
 
 
@@ -142,4 +153,4 @@ def test_a_connection_that_was_being_accepted_at_the_close_is_told_to_end(
         await listener.wait_closed()
 
     runner.run(asyncio.wait_for(close_while_connecting(), 5))
-    assert Greeting.made == Greeting.stopped == 1
+    assert Greeting.made == Greeting.stopped == BURST

@@ -20,11 +20,15 @@ CLIENT_SECONDS = 30
 # A decision may take 5 seconds, a tick of the deadline's clock and, on a busy machine, some time to travel.
 LONGEST_SECONDS = 6.0
 PAUSE_SECONDS = 0.02  # after a refusal
+LOST, REFUSED = 0, -1
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """When it was asked and answered, in seconds of `time.monotonic`. The status is 0 if the connection was lost."""
+    """When it was asked and answered, in seconds of `time.monotonic`.
+
+    The status is `LOST` if the connection ended before the answer, or `REFUSED` if there was none.
+    """
 
     asked: float
     answered: float
@@ -114,9 +118,9 @@ class Load:
             connection.request(method, path, body, self.headers if body else {})
             response = connection.getresponse()
             content = json.loads(response.read())
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
             connection.close()
-            return Answer(asked, time.monotonic(), 0)
+            return Answer(asked, time.monotonic(), REFUSED if isinstance(error, ConnectionRefusedError) else LOST)
         retry = response.headers.get("Retry-After", "")
         audit_id, is_allowed = content.get("auditId") or "", content.get("allowed") is True
         return Answer(asked, time.monotonic(), response.status, audit_id, is_allowed, retry)
