@@ -1,4 +1,4 @@
-"""The audit log: three insert-only tables. Only the personal data of an entry can be erased.
+"""The audit log: insert-only tables. Only the personal data of an entry can be erased.
 
 Entries refer to users, agents and consents by id, never by foreign key, so deleting a user cannot delete evidence.
 """
@@ -84,11 +84,7 @@ class Entry(InsertOnly):
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "entries"
-        indexes = [
-            models.Index(fields=["user_id", "id"]),
-            # The last use of a consent: its newest allowed verify.
-            models.Index(fields=["consent_id", "event", "outcome", "id"], name="audit_entry_last_use_idx"),
-        ]
+        indexes = [models.Index(fields=["user_id", "id"])]
 
     def __str__(self) -> str:
         return f"{self.id} {self.event}"
@@ -125,6 +121,20 @@ class Concern(InsertOnly):
 
     def __str__(self) -> str:
         return f"{self.organization_id} {self.entry_id}"
+
+
+class LastUse(models.Model):
+    """When a verify was last allowed under a consent.
+
+    It repeats the log, and is written with it. An index that finds it there would cost each entry more: the entries of
+    one moment belong to many consents, so each changes another page.
+    """
+
+    consent_id = ExactCharField(max_length=64, primary_key=True)
+    used_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.consent_id} {self.used_at}"
 
 
 class Journal(InsertOnly):

@@ -11,8 +11,7 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from audit.disclosure import disclose_to_organization, disclose_to_user
-from audit.events import Event, Outcome
-from audit.models import Entry
+from audit.models import Entry, LastUse
 from audit.sequencer import catch_up
 
 
@@ -65,14 +64,9 @@ def describe_for_organization(entries: Sequence[Entry], organization_id: str) ->
 
 
 def last_use(consent_id: OuterRef) -> Subquery:
-    """Return when the consent of the outer query last allowed its agent a request, or NULL if never.
-
-    The time is read from the log, because a verify that also wrote the consent's row could deadlock with a revocation.
-    An index has exactly these four columns, so each consent costs one descent, even if its newest entries are denials.
-    """
+    """Return when the consent of the outer query last allowed its agent a request, or NULL if never."""
     catch_up()
-    allowed = Entry.objects.filter(consent_id=consent_id, event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
-    return Subquery(allowed.order_by("-id").values("timestamp")[:1])
+    return Subquery(LastUse.objects.filter(pk=consent_id).values("used_at"))
 
 
 def _narrow(entries: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:

@@ -1,4 +1,4 @@
-"""Inserts of many records at a time into the tables of the log, past the ORM, which would take ten times as long."""
+"""Writes of many records at a time into the tables of the log, past the ORM, which would take ten times as long."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from audit.columns import Columns
+from audit.events import Event, Outcome
 from audit.records import Record, columns_of
 
 # So few records are inserted into all tables by one statement. Each COPY waits for the server twice.
@@ -33,23 +34,28 @@ ENTRY = {
     "personal_data": "text",
 }
 CONCERN = {"organization_id": "text", "entry_id": "text"}
+SAVE_LAST_USES = """
+    INSERT INTO audit_lastuse (consent_id, used_at) {values} ON CONFLICT (consent_id)
+    DO UPDATE SET used_at = excluded.used_at WHERE audit_lastuse.used_at < excluded.used_at
+"""
 
 
 def insert_records(records: Sequence[Record]) -> None:
-    """Insert finished entries and their personal data. Raises a `DatabaseError`, and then inserts none of them."""
+    """Insert finished entries, and note the last uses among them. Raises a `DatabaseError`, and then inserts none."""
     if not records:
         return
-    tables = _rows_of(records)
+    columns = [columns_of(record) for record in records]
+    tables = _rows_of(records, columns)
     if connection.vendor != "postgresql":
         _insert_each(tables)
     elif len(records) <= FEW:
         _insert_at_once(tables)
     else:
         _copy(tables)
+    _save_last_uses(columns)
 
 
-def _rows_of(records: Sequence[Record]) -> list[Rows]:
-    columns = [columns_of(record) for record in records]
+def _rows_of(records: Sequence[Record], columns: Sequence[Columns]) -> list[Rows]:
     concerns = [(organization_id, one.id) for one in columns for organization_id in one.organization_ids]
     return [
         Rows("audit_entry", ENTRY, [_entry(record, one) for record, one in zip(records, columns, strict=True)]),
@@ -98,3 +104,21 @@ def _copy(tables: Sequence[Rows]) -> None:
         with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in values:
                 copy.write_row(row)
+
+
+def _save_last_uses(columns: Sequence[Columns]) -> None:
+    """Note when each consent last allowed a verify. Only those who hold the sequencer's lock write such entries."""
+    used = sorted((one.consent_id, one.timestamp) for one in columns if one.consent_id and _is_use(one))
+    values = [(consent_id, connection.ops.adapt_datetimefield_value(at)) for consent_id, at in dict(used).items()]
+    if not values:
+        return
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = "SELECT * FROM unnest(%s::text[], %s::timestamptz[])"
+            cursor.execute(SAVE_LAST_USES.format(values=arrays), [list(column) for column in zip(*values, strict=True)])
+        else:
+            cursor.executemany(SAVE_LAST_USES.format(values="VALUES (%s, %s)"), values)
+
+
+def _is_use(columns: Columns) -> bool:
+    return columns.event == Event.TOKEN_VERIFY and columns.outcome == Outcome.ALLOWED

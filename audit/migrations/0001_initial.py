@@ -35,10 +35,7 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "entries",
                 "ordering": ["-id"],
-                "indexes": [
-                    models.Index(fields=["user_id", "id"], name="audit_entry_user_id_02bb6c_idx"),
-                    models.Index(fields=["consent_id", "event", "outcome", "id"], name="audit_entry_last_use_idx"),
-                ],
+                "indexes": [models.Index(fields=["user_id", "id"], name="audit_entry_user_id_02bb6c_idx")],
             },
         ),
         migrations.CreateModel(
@@ -65,6 +62,13 @@ class Migration(migrations.Migration):
             options={
                 "abstract": False,
             },
+        ),
+        migrations.CreateModel(
+            name="LastUse",
+            fields=[
+                ("consent_id", core.fields.ExactCharField(max_length=64, primary_key=True, serialize=False)),
+                ("used_at", models.DateTimeField()),
+            ],
         ),
         migrations.CreateModel(
             name="Journal",

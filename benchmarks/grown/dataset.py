@@ -10,7 +10,7 @@ from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session, register_user
 from agents.models import Agent
 from audit.events import Event, Outcome
-from audit.models import Concern, Entry
+from audit.models import Concern, Entry, LastUse
 from audit.records import Draft, make_records
 from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
@@ -50,6 +50,7 @@ class Dataset:
         self._add_tokens()
         for chunk in range(CHUNKS):
             self._add_entries(chunk)
+        self._add_last_uses()
         return {
             "api_key": self.acme.api_key,
             "session": open_session(actor=ACTOR, user=self.ada).token,
@@ -269,6 +270,10 @@ class Dataset:
             personal_data=text(personal),
         )
         fill(Concern, source, organization_id=columns["@organization"], entry_id=key)
+
+    def _add_last_uses(self) -> None:
+        found = "SELECT consent_id AS id, max(timestamp) AS at FROM audit_entry WHERE outcome = 'allowed' GROUP BY 1"
+        fill(LastUse, f"({found}) AS used", consent_id="id", used_at="at")
 
 
 def _template() -> tuple[str, str]:

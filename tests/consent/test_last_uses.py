@@ -1,4 +1,4 @@
-"""When a connection was last used: read from the log, at the same cost however long the log is."""
+"""When a connection was last used: noted with the log, and read at the same cost however long the log is."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -70,19 +70,17 @@ def test_all_connections_of_a_page_are_read_by_one_query(ada: Any, django_assert
         assert last_uses_of(consents) == dict.fromkeys([consent.id for consent in consents], NOON)
 
 
-def test_thousands_of_newer_denials_are_not_read(agent: Any, ada: Any, store: str) -> None:
+def test_an_older_use_that_is_copied_later_changes_nothing(agent: Any, ada: Any) -> None:
+    consent = allow(ask(agent), ada)
+    verify(consent, Outcome.ALLOWED, NOON)
+    verify(consent, Outcome.ALLOWED, NOON - timedelta(hours=1))
+    assert last_uses_of([consent]) == {consent.id: NOON}
+
+
+def test_the_log_is_not_read(agent: Any, ada: Any) -> None:
     """Otherwise a client that is denied in a loop makes its user's pages slow."""
     consent = allow(ask(agent), ada)
     verify(consent, Outcome.ALLOWED, NOON)
-    verify(consent, Outcome.DENIED, NOON + timedelta(hours=1), times=5000)
     with CaptureQueriesContext(connection) as captured:
         assert last_uses_of([consent]) == {consent.id: NOON}
-    query = captured.captured_queries[-1]
-    assert "audit_entry_last_use_idx" in plan(query["sql"], store)
-
-
-def plan(sql: str, store: str) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
-        cursor.execute(f"{'EXPLAIN' if store == 'postgresql' else 'EXPLAIN QUERY PLAN'} {sql}")
-        return "\n".join(str(row[-1]) for row in cursor.fetchall())
+    assert not any("audit_entry" in query["sql"] for query in captured.captured_queries)

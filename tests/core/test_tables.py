@@ -87,7 +87,13 @@ def test_counting_updates_counters_in_place() -> None:
         total, in_place = (after - earlier for after, earlier in zip(counter_updates(), before, strict=True))
     assert total >= 3
     assert in_place == total
-    assert rows("SELECT reloptions FROM pg_class WHERE relname = 'limits_counter'") == [(["fillfactor=50"],)]
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("postgresql")
+@pytest.mark.parametrize("table", ["limits_counter", "audit_lastuse"])
+def test_pages_of_rows_that_change_often_have_room_for_updates(table: str) -> None:
+    assert rows(f"SELECT reloptions FROM pg_class WHERE relname = '{table}'") == [(["fillfactor=50"],)]
 
 
 def counter_updates() -> tuple[int, int]:
