@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 from django.db.models import Max
 
 from audit.journal import TABLE, DamagedRowError, decode
@@ -25,11 +25,15 @@ from core.metrics import report_sequenced, report_sequencer
 
 logger = logging.getLogger(__name__)
 
-# SQLite has one writer at a time. Small steps, and pauses in which decisions find the database free, delay them by
-# milliseconds instead of a tenth of a second.
-ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 64}
-PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.002}
-ROWS_PER_TRANSACTION = 1000
+# SQLite has one writer at a time. Small steps, and pauses in which decisions find the database free, delay them by a
+# millisecond instead of a tenth of a second. When the log is late, there are no pauses, and decisions must wait more.
+ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 32}
+PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.0015}
+LATE_SECONDS = 3.0
+# Most pages of the write-ahead log are of the same indexes, so rare checkpoints write fewer.
+PAGES_PER_CHECKPOINT = 8000
+ENTRIES_PER_READ = 2000
+ROWS_PER_READ = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 3.0
@@ -86,7 +90,7 @@ def run(stopped: threading.Event) -> None:
     pause, vacuum = INTERVAL_SECONDS, Vacuum()
     while not stopped.wait(pause):
         try:
-            _skip_syncs()
+            _spare_disk()
             with suppress(Busy):
                 vacuum.run_after(sequence(wait=False, stopped=stopped))
         except Exception as error:
@@ -103,14 +107,16 @@ def run(stopped: threading.Event) -> None:
     connection.close()
 
 
-def _skip_syncs() -> None:
-    """Do not wait for the disk in this process's commits on SQLite, because the decisions wait meanwhile.
+def _spare_disk() -> None:
+    """Make this process's commits on SQLite cheap, because the decisions wait meanwhile.
 
-    A power failure can undo them, but only the latest, and then the journal has again what the log has lost.
+    They do not wait for the disk. A power failure can undo them, but only the latest, and then the journal has again
+    what the log has lost.
     """
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={PAGES_PER_CHECKPOINT}")
 
 
 class Vacuum:
@@ -150,17 +156,24 @@ def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
     A row with a lower id can be committed later. It was not there when `newest` was read, so it is left for the next
     run. Exactly the rows that were read are deleted, so it is not lost.
     """
-    last = 0
+    last, pause = 0, 0.0
     while last < newest:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
         rows = _read(newest)
-        with sequencing(wait=wait):
-            records = _move([row for row in rows if row.records is not None])
-        report_sequenced(len(records))
-        yield records
+        for part in _parts(rows):
+            time.sleep(pause)
+            records = _copy(part, wait=wait)
+            report_sequenced(len(records))
+            yield records
+            pause = _pause_after(records)
         last = rows[-1].id if rows else newest
-        if last < newest and not connection.in_atomic_block:
-            time.sleep(PAUSE_SECONDS[connection.vendor])
+
+
+def _pause_after(records: Sequence[Record]) -> float:
+    """Return for how many seconds decisions may write before the next transaction: none if the log is late."""
+    if connection.in_atomic_block or _age(records) > LATE_SECONDS:
+        return 0.0
+    return PAUSE_SECONDS[connection.vendor]
 
 
 def _age(records: Sequence[Record]) -> float:
@@ -169,16 +182,32 @@ def _age(records: Sequence[Record]) -> float:
 
 
 def _read(newest: int) -> list[Row]:
-    """Return the oldest rows, so many that one transaction can copy them."""
+    """Return the oldest rows, so many that they have `ENTRIES_PER_READ`, or all."""
     rows: list[Row] = []
-    entries, limit = 0, ENTRIES_PER_TRANSACTION[connection.vendor]
+    entries = 0
     stored = Journal.objects.filter(pk__lte=newest).exclude(pk__in=tuple(_damaged)).order_by("pk")
-    for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_TRANSACTION].iterator(chunk_size=ROWS_PER_FETCH):
+    for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
         rows.append(Row(row_id, _decode(row_id, body)))
         entries += len(rows[-1].records or ())
-        if entries >= limit:
+        if entries >= ENTRIES_PER_READ:
             break
     return rows
+
+
+def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
+    """Yield the rows that can be read, in parts of which each is copied in a transaction of its own."""
+    part: list[Row] = []
+    entries, limit = 0, ENTRIES_PER_TRANSACTION[connection.vendor]
+    for row in rows:
+        if row.records is None:
+            continue
+        part.append(row)
+        entries += len(row.records)
+        if entries >= limit:
+            yield part
+            part, entries = [], 0
+    if part:
+        yield part
 
 
 def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
@@ -189,26 +218,26 @@ def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
         return None
 
 
-def _move(rows: Sequence[Row]) -> list[Record]:
-    """Move the rows into the log, without those that another process has moved since they were read.
-
-    Return the records of those that the log accepts; the others stay.
-    """
-    if not rows:
-        return []
+def _copy(rows: Sequence[Row], *, wait: bool) -> list[Record]:
+    """Move the rows into the log. Return the records of those that the log accepts; the others stay."""
     try:
-        with transaction.atomic():
-            deleted = _delete(rows)
-            records = [record for row in rows if row.id in deleted for record in row.records or ()]
-            insert_records(records)
+        with sequencing(wait=wait):
+            return _move(rows)
     except Exception as error:
-        if _is_of_database(error):
+        if isinstance(error, Busy) or _is_of_database(error):
             raise
         if len(rows) > 1:
             half = len(rows) // 2
-            return _move(rows[:half]) + _move(rows[half:])
+            return _copy(rows[:half], wait=wait) + _copy(rows[half:], wait=wait)
         _report_damaged(rows[0].id, error)
         return []
+
+
+def _move(rows: Sequence[Row]) -> list[Record]:
+    """Move the rows, without those that another process has moved since they were read. Return their records."""
+    deleted = _delete(rows) if rows else ()
+    records = [record for row in rows if row.id in deleted for record in row.records or ()]
+    insert_records(records)
     return records
 
 

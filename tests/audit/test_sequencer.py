@@ -90,6 +90,38 @@ def test_two_sequencers_at_once_copy_each_entry_once(store: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("late_by", "pauses"), [(-1, 2), (1, 0)])
+def test_decisions_get_pauses_unless_the_log_is_late(
+    late_by: int, pauses: int, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    monkeypatch.setitem(sequencer.PAUSE_SECONDS, store, 0.001)
+    slept: list[float] = []
+    monkeypatch.setattr(sequencer.time, "sleep", slept.append)
+    for _ in range(3):
+        write_row(1, at=clock.now() - timedelta(seconds=sequencer.LATE_SECONDS + late_by))
+
+    assert sequence() == 3
+
+    assert slept.count(0.001) == pauses
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_long_journal_is_read_in_parts(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "ENTRIES_PER_READ", 4)
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    parts: list[int] = []
+    read = sequencer._read
+    monkeypatch.setattr(sequencer, "_read", lambda newest: parts.append(len(rows := read(newest))) or rows)
+    written = [record for _ in range(5) for record in write_row(2)]
+
+    assert sequence() == 10
+
+    assert parts == [2, 2, 1]
+    assert logged_ids() == ids_of(written)
+
+
+@pytest.mark.django_db(transaction=True)
 def test_decisions_get_their_turn_while_a_long_journal_is_copied(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The decisions' store on SQLite does not wait for the lock, but tries to get it every few milliseconds."""
     if store != "sqlite":
