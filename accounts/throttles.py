@@ -7,7 +7,15 @@ from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
-from limits.throttle import ACCOUNT_TIMES, Subject, Throttle, address_group, address_subject, address_subjects
+from limits.throttle import (
+    ACCOUNT_TIMES,
+    Subject,
+    Throttle,
+    address_group,
+    address_subject,
+    address_subjects,
+    check_all,
+)
 
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 
@@ -31,8 +39,8 @@ class SignInThrottle:
 
     def attempt(self) -> None:
         """Count a failure, which `succeed` and `withdraw` take back. Raises `Throttled`."""
-        self.successes.check(*self.succeeding)
-        self.failures.hit(*self.failing)
+        check_all((self.successes, self.succeeding), (self.failures, self.failing))
+        self.failures.hit_checked(*self.failing)
 
     def withdraw(self) -> None:
         """Take back the failure that `attempt` counted, because the password was not checked."""

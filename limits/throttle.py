@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
+from itertools import chain
 
 from django.conf import settings
 from django.db import transaction
@@ -21,6 +22,7 @@ from core.metrics import report_throttled
 from core.net import parse_address, without_zone
 from core.secrets import digest
 from limits.counters import lock_counters, preview_all, read_counters, save_counters, take_all
+from limits.counting import CounterDenial
 from limits.sliding_window import CounterRequest, counter_key
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -82,9 +84,7 @@ class Throttle:
 
     def check(self, *subjects: Subject) -> None:
         """Raise `Throttled` if a subject is full. Count nothing."""
-        requests = self._requests(subjects)
-        counters, now = read_counters(requests), clock.now()
-        self._refuse(max(counters[each.key].retry_after(each.limit, now) for each in requests))
+        check_all((self, subjects))
 
     def count(self, *subjects: Subject) -> None:
         """Count an attempt for each subject, even beyond the limit."""
@@ -92,9 +92,13 @@ class Throttle:
 
     def hit(self, *subjects: Subject) -> None:
         """Count an attempt for each subject. If one is full, raise `Throttled` and count nothing."""
-        (refusal,) = self.hit_all([subjects])
-        if refusal is not None:
-            raise refusal
+        self.check(*subjects)
+        self.hit_checked(*subjects)
+
+    def hit_checked(self, *subjects: Subject) -> None:
+        """Do the same, without first looking for a full subject: `check_all` has found none. Others may be faster."""
+        (denial,) = self._take([self._requests(subjects)])
+        self._refuse(denial.retry_after_seconds if denial else 0)
 
     def hit_all(self, attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
         """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None.
@@ -106,8 +110,7 @@ class Throttle:
         denials = preview_all(calls, clock.now)
         fitting = [index for index, denial in enumerate(denials) if denial is None]
         if fitting:
-            with transaction.atomic(durable=True):
-                taken = take_all([calls[index] for index in fitting], clock.now)
+            taken = self._take([calls[index] for index in fitting])
             for index, denial in zip(fitting, taken, strict=True):
                 denials[index] = denial
         refusals = [Throttled(denial.retry_after_seconds) if denial else None for denial in denials]
@@ -129,10 +132,22 @@ class Throttle:
         keys = [counter_key("throttle", self.name, window, subject.name) for subject in subjects]
         return [CounterRequest(key, limit * subject.times, window) for key, subject in zip(keys, subjects, strict=True)]
 
+    def _take(self, calls: Sequence[Sequence[CounterRequest]]) -> list[CounterDenial | None]:
+        with transaction.atomic(durable=True):
+            return take_all(calls, clock.now)
+
     def _refuse(self, retry_after_seconds: int) -> None:
         if retry_after_seconds:
             report_throttled(self.name)
             raise Throttled(retry_after_seconds)
+
+
+def check_all(*throttles: tuple[Throttle, Sequence[Subject]]) -> None:
+    """Raise `Throttled` if a subject of a throttle is full. All are read by one query, and none is counted."""
+    requests = [throttle._requests(subjects) for throttle, subjects in throttles]
+    counters, now = read_counters(chain.from_iterable(requests)), clock.now()
+    for (throttle, _), own in zip(throttles, requests, strict=True):
+        throttle._refuse(max(counters[each.key].retry_after(each.limit, now) for each in own))
 
 
 def _settle(*, forgiven: Sequence[CounterRequest], counted: Sequence[CounterRequest]) -> None:

@@ -23,9 +23,9 @@ EVERY = 3 + LOG
 EXCHANGE = EVERY + 5
 # The family to lock, the token with its consent, the two new tokens, and the token again as used.
 REFRESH = EVERY + 5
-# The user; a look at the successes, and at the failures; the attempt counted, and its success, each in a transaction of
-# two statements; the session and its address in a transaction with the log, which has a savepoint.
-SIGN_IN = 3 + 4 + 4 + 2 + 2 + 2 + LOG
+# The user; a look at the successes and failures; the attempt counted, and its success, each in a transaction of two
+# statements; the session and its address in a transaction with the log, which has a savepoint.
+SIGN_IN = 2 + 4 + 4 + 2 + 2 + 2 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
 # the agent and the live consent; the consent and its code.
 APPROVE = 4 + LOG + 6

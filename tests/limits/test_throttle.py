@@ -8,7 +8,7 @@ import time_machine
 from django.db import transaction
 
 from core.errors import Throttled
-from limits.counters import preview_all
+from limits import throttle
 from limits.models import Counter
 from limits.throttle import Subject, Throttle, address_subjects, parse_rate
 from tests.samples import sample
@@ -134,16 +134,23 @@ def test_invented_accounts_in_one_batch_add_only_the_counters_that_count() -> No
     assert Counter.objects.count() == 3
 
 
-def test_the_lock_decides_if_the_room_was_taken_after_the_plain_read(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("read", ["read_counters", "preview_all"])
+def test_the_lock_decides_if_the_room_was_taken_after_the_plain_read(
+    read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def read_before_others(*given: Any) -> Any:
-        found = preview_all(*given)
+        found = original(*given)
         THROTTLE.count(SUBJECT)
         return found
 
+    original = getattr(throttle, read)
     THROTTLE.hit(SUBJECT)
-    monkeypatch.setattr("limits.throttle.preview_all", read_before_others)
-    with pytest.raises(Throttled):
-        THROTTLE.hit(OTHER, SUBJECT)
+    monkeypatch.setattr(throttle, read, read_before_others)
+    if read == "read_counters":
+        with pytest.raises(Throttled):
+            THROTTLE.hit(OTHER, SUBJECT)
+    else:
+        assert isinstance(THROTTLE.hit_all([[OTHER, SUBJECT]])[0], Throttled)
 
     monkeypatch.undo()
     for _ in range(2):
