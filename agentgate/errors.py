@@ -15,7 +15,7 @@ PROGRAMS = ("/api/", "/oauth/")
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer a request that Django refuses before a view sees it, such as one with a wrong Host header.
 
-    Programs get what the front would answer, and browsers a page.
+    Below `/api/` and `/oauth/` it gets what the front would answer, and elsewhere a page.
     """
     if not request.path.startswith(PROGRAMS):
         return defaults.bad_request(request, exception)

@@ -63,8 +63,7 @@ class SequencerProcess:
 def sequence() -> None:
     """Check the start, then run until SIGTERM or SIGINT arrives, or until the server that started it has ended."""
     stopped = threading.Event()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: stopped.set())
+    set_on_signals(stopped)
     django.setup(set_prefix=False)
     from agentgate.starting import check_start  # imports models, so Django must be set up
     from audit.sequencer import run
@@ -75,6 +74,16 @@ def sequence() -> None:
         check_start()
         logger.info("The sequencer is running.")
     run(stopped)
+
+
+def set_on_signals(stopped: threading.Event) -> None:
+    """Set the event when SIGTERM or SIGINT arrives.
+
+    A handler runs in the main thread. If that is just about to wait for the event, it holds the event's lock, so only
+    another thread can set it.
+    """
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: threading.Thread(target=stopped.set, daemon=True).start())
 
 
 def _watch(parent: int, stopped: threading.Event) -> None:

@@ -140,7 +140,8 @@ class LastUse(models.Model):
 class Journal(InsertOnly):
     """Entries of decisions on their way into the log: one row per batch, in the format of `audit.journal`.
 
-    Only the sequencer deletes rows, in the transaction that copies them.
+    The sequencer deletes rows in the transaction that copies them. Nothing else may, except an operator who erases the
+    personal data in a damaged row (docs/operations.md).
     """
 
     id = models.BigAutoField(primary_key=True)

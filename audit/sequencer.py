@@ -66,7 +66,8 @@ def catch_up() -> None:
 
 def count_damaged() -> int:
     """Return the number of rows in the journal that this process could not copy. Call `catch_up` first."""
-    return Journal.objects.filter(pk__in=tuple(_damaged)).count()
+    _forget_removed()
+    return len(_damaged)
 
 
 def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> int:
@@ -74,12 +75,14 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
 
     Raises `Busy` if `wait` is false and another process is copying. Damaged rows stay.
     """
+    _forget_removed()
     entries, newest = 0, _newest_row()
     if not newest:
         report_sequencer(0, len(_damaged))
     for records in _copy_until(newest, wait=wait):
         entries += len(records)
-        report_sequencer(_age(records), len(_damaged))
+        if records:  # else a reader was faster, and how late the log is shows only in what it leaves
+            report_sequencer(_age(records), len(_damaged))
         if stopped and stopped.is_set():
             break
     return entries
@@ -137,6 +140,12 @@ class Vacuum:
         self._is_needed, self._last = False, time.monotonic()
 
 
+def _forget_removed() -> None:
+    """Forget the damaged rows that are no longer there: deleted by an operator, or copied by another process."""
+    if _damaged:
+        _damaged.intersection_update(Journal.objects.filter(pk__in=tuple(_damaged)).values_list("pk", flat=True))
+
+
 def _newest_row() -> int:
     """Return the id of the newest row that is not damaged, or 0 if there is none."""
     return Journal.objects.exclude(pk__in=tuple(_damaged)).aggregate(newest=Max("pk"))["newest"] or 0
@@ -165,13 +174,13 @@ def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
             records = _copy(part, wait=wait)
             report_sequenced(len(records))
             yield records
-            pause = _pause_after(records)
+            pause = _pause_after(part)
         last = rows[-1].id if rows else newest
 
 
-def _pause_after(records: Sequence[Record]) -> float:
+def _pause_after(part: Sequence[Row]) -> float:
     """Return for how many seconds decisions may write before the next transaction: none if the log is late."""
-    if connection.in_atomic_block or _age(records) > LATE_SECONDS:
+    if connection.in_atomic_block or _age(part[0].records or ()) > LATE_SECONDS:
         return 0.0
     return PAUSE_SECONDS[connection.vendor]
 

@@ -86,7 +86,7 @@ def remove_statements(vendor: str) -> Sequence[str]:
 
 @contextmanager
 def draining() -> Iterator[None]:
-    """Let this thread delete rows of the journal. Only the sequencer may, and only what it copies."""
+    """Let this thread delete rows of the journal: the sequencer what it copies, and an operator a damaged row."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config(%s, 'on', true)", [SEQUENCING])

@@ -96,7 +96,7 @@ class Throttle:
         self.hit_checked(*subjects)
 
     def hit_checked(self, *subjects: Subject) -> None:
-        """Do the same, without first looking for a full subject: `check_all` has found none. Others may be faster."""
+        """Count an attempt that `check_all` has let through. Raise `Throttled` if others have taken the room since."""
         (denial,) = self._take([self._requests(subjects)])
         self._refuse(denial.retry_after_seconds if denial else 0)
 
