@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, connections
 
-from agentgate.front.bounds import MAX_QUEUED
 from agentgate.front.headers import caller_of, common_headers, require_usual
-from agentgate.front.pool import Pool, PoolFull, with_connections
+from agentgate.front.newer_keys import NewerKeys
+from agentgate.front.pool import Pool, with_connections
 from agentgate.front.replies import encode_headers
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
@@ -33,7 +33,7 @@ from limits.quick_throttle import Hit
 from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import OAuthError
-from tokens.keys import KeyNotLoaded, known_key, load_keys, load_newer_keys, loaded_key
+from tokens.keys import KeyNotLoaded, known_key, load_keys, loaded_key
 
 logger = logging.getLogger(__name__)
 
@@ -66,14 +66,14 @@ class HotPaths:
     def __init__(self) -> None:
         self._lines_with = cache(partial(_encode, common_headers()))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._newer_keys: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
         self._rounds = Rounds(throttle_anonymous, self._thread.call)
-        self._database = Pool(threads=1, queue=MAX_QUEUED)
+        self._database = Pool(threads=1, queue=0)
+        self._newer_keys = NewerKeys(self._database)
         self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
         await asyncio.to_thread(_load_keys)
 
@@ -141,21 +141,19 @@ class HotPaths:
 
     async def _decide_with_newer_keys(self, asked: Asked) -> None:
         try:
-            await _in_time(asyncio.shield(self._load_newer_keys()))
+            failure = await _in_time(asyncio.shield(self._newer_keys.read()))
+        except Unavailable as error:
+            failure = error
+        if failure is not None:
+            self._fail(asked, failure)
+            return
+        try:
             questions = [make_question(each, known_key) for each in asked.inquiry.requests]
-        except (PoolFull, Unavailable):
-            self._fail(asked, Unavailable(DOWN))
         except Exception as error:
             logger.exception("%s: a token could not be checked", asked.path)
             self._fail(asked, error)
         else:
             self._ask(asked, questions)
-
-    def _load_newer_keys(self) -> asyncio.Future[None]:
-        """Have a thread read the keys that are newer than this process. All requests wait for the same reading."""
-        if self._newer_keys is None or self._newer_keys.done():
-            self._newer_keys = self._database.run(load_newer_keys)
-        return self._newer_keys
 
     def _ask(self, asked: Asked, questions: Sequence[Question]) -> None:
         known = [question for question in questions if question.needs_database]

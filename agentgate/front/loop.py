@@ -56,8 +56,10 @@ class Listener:
         """Accept one connection. Return False if none waits or none can be accepted now."""
         try:
             client, _ = self._socket.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return False  # another process was faster, or the client has gone
+        except (ConnectionAbortedError, InterruptedError):
+            return True  # the client has gone, or a signal came: others may wait
+        except BlockingIOError:
+            return False  # another process was faster
         except OSError as error:
             logger.error("No connection can be accepted: %s", error)
             self._loop.remove_reader(self._socket)

@@ -36,12 +36,6 @@ class Pool:
         """The number of pieces of work that wait for a thread."""
         return max(0, self._unfinished - len(self._threads))
 
-    def run[T](self, function: Callable[[], T]) -> asyncio.Future[T]:
-        """Run `function`, which may use the database, in a thread. Raises `PoolFull`."""
-        future: asyncio.Future[T] = self._loop.create_future()
-        self.submit(partial(_run, future, with_connections(function)))
-        return future
-
     def submit(self, work: Work) -> None:
         """Run `work`, which must not raise, in a thread, and then what it returns in the event loop.
 

@@ -130,6 +130,34 @@ def test_the_close_accepts_who_waits_and_tells_them_to_end(
     assert Greeting.made == Greeting.stopped == BURST
 
 
+def test_the_close_accepts_who_waits_behind_a_client_that_has_gone(
+    runner: asyncio.Runner, listening: socket.socket, clients: list[socket.socket]
+) -> None:
+    class Aborted:
+        """A socket whose first waiting client has gone."""
+
+        has_failed = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(listening, name)
+
+        def accept(self) -> Any:
+            if not Aborted.has_failed:
+                Aborted.has_failed = True
+                raise ConnectionAbortedError
+            return listening.accept()
+
+    async def close_at_once() -> None:
+        listener = await listen(listening)
+        listener._backlog += 1
+        listener._socket = Aborted()  # type: ignore[assignment]
+        listener.close()
+        await listener.wait_closed()
+
+    runner.run(asyncio.wait_for(close_at_once(), 5))
+    assert Greeting.made == Greeting.stopped == BURST
+
+
 def test_after_the_close_it_accepts_none(runner: asyncio.Runner, listening: socket.socket) -> None:
     async def connect_after_close() -> None:
         listener = await listen(listening)

@@ -1,7 +1,9 @@
 """The bounded thread pool."""
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -16,7 +18,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 async def test_it_returns_the_result(pool: Pool) -> None:
-    assert await pool.run(lambda: 7) == 7
+    assert await pool.call(lambda: 7) == 7
 
 
 async def test_it_raises_what_the_function_raises(pool: Pool) -> None:
@@ -24,33 +26,35 @@ async def test_it_raises_what_the_function_raises(pool: Pool) -> None:
         raise LookupError("absent")
 
     with pytest.raises(LookupError, match="absent"):
-        await pool.run(fail)
-    assert await pool.run(lambda: 7) == 7
+        await pool.call(fail)
+    assert await pool.call(lambda: 7) == 7
 
 
 async def test_work_beyond_the_queue_is_refused_until_there_is_room(pool: Pool) -> None:
     release = threading.Event()
-    running, waiting = pool.run(release.wait), pool.run(lambda: "waited")
+    running, waiting = pool.call(release.wait), pool.call(lambda: "waited")
     with pytest.raises(PoolFull):
-        pool.run(lambda: "refused")
+        pool.submit(lambda: pytest.fail)
 
     release.set()
     assert (await running, await waiting) == (True, "waited")
-    assert await pool.run(lambda: "accepted") == "accepted"
+    accepted = asyncio.get_running_loop().create_future()
+    pool.submit(lambda: partial(accepted.set_result, "accepted"))
+    assert await accepted == "accepted"
 
 
 async def test_a_cancelled_caller_does_not_end_the_thread(pool: Pool) -> None:
     release = threading.Event()
-    future = pool.run(release.wait)
+    future = pool.call(release.wait)
     future.cancel()
     release.set()
 
-    assert await pool.run(lambda: 7) == 7
+    assert await pool.call(lambda: 7) == 7
 
 
 async def test_it_stops_after_the_waiting_work() -> None:
     pool = Pool(threads=2, queue=8)
-    results = [pool.run(lambda number=number: number) for number in range(8)]  # type: ignore[misc]
+    results = [pool.call(lambda number=number: number) for number in range(8)]  # type: ignore[misc]
     pool.stop()
 
     assert [await each for each in results] == list(range(8))

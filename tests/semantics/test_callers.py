@@ -4,22 +4,23 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
 import orjson
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from jwt.utils import base64url_encode
 
-from agentgate.front import hot
+from agentgate.front import hot, newer_keys
 from core.errors import Unavailable
 from core.ids import ACCEPTABLE_REQUEST_ID
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
 from tests.log import log_entries, personal_data
 from tests.samples import sample
-from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Both, Sent
+from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Answer, Both, Sent, parse
 from tests.semantics.requests import (
     BATCH,
     FORM,
@@ -305,7 +306,7 @@ class TestWaiting:
         self, scene: Scene, both: Both, release: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         keys.forget()
-        monkeypatch.setattr(hot, "load_newer_keys", lambda: release.wait(TIMEOUT))
+        monkeypatch.setattr(newer_keys, "load_newer_keys", lambda: release.wait(TIMEOUT))
         self.check(both, verify(scene.token))
 
     def test_for_the_count_of_wrong_credentials(self, scene: Scene, both: Both, release: threading.Event) -> None:
@@ -350,16 +351,107 @@ def test_100_forged_key_ids_read_the_keys_once(scene: Scene, both: Both, monkeyp
 def test_tokens_of_unknown_keys_that_arrive_at_once_wait_for_one_reading(
     scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise they would fill the queue of the thread that also counts wrong credentials."""
+    """Otherwise each would take time of the thread that also counts wrong credentials."""
     readings: list[int] = []
     release = threading.Event()
-    monkeypatch.setattr(hot, "load_newer_keys", lambda: [readings.append(1), release.wait(TIMEOUT)])
+    monkeypatch.setattr(newer_keys, "load_newer_keys", lambda: [readings.append(1), release.wait(TIMEOUT)])
     with ExitStack() as stack:
         clients = [stack.enter_context(both.front.connect(verify(forged))) for forged in forgeries(scene, 8)]
         wait_until(lambda: len(both.front.hot._tasks) == 8)
         release.set()
         assert [client.recv(12) for client in clients] == [b"HTTP/1.1 200"] * 8
     assert readings == [1]
+
+
+class TestKeysThatCannotBeRead:
+    """A flood of forged key IDs must not fill the log while the database is away."""
+
+    @pytest.fixture(autouse=True)
+    def log(self, both: Both, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+        """Both ways to ask have started, and this process knows no key."""
+        keys.forget()
+        caplog.clear()
+        return caplog
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            (OperationalError("away\nfar"), "connection"),
+            (InterfaceError("away\nfar"), "connection"),
+            (DatabaseError("away\nfar"), "statement"),
+        ],
+    )
+    def test_an_outage_is_answered_503_and_logged_once(
+        self,
+        scene: Scene,
+        both: Both,
+        monkeypatch: pytest.MonkeyPatch,
+        log: pytest.LogCaptureFixture,
+        error: Exception,
+        kind: str,
+    ) -> None:
+        failing = Failing(error)
+        counted = sample("agentgate_store_errors_total", kind=kind)
+        monkeypatch.setattr(newer_keys, "load_newer_keys", failing)
+        forged = forgeries(scene, 50)
+        for answer in ask_at_once(both, forged, failing):
+            assert (answer.status, answer.header("Retry-After")) == (503, "1")
+        assert failing.calls == 1
+        assert both.front.ask(verify(forged[0]))[0].status == 503
+        assert sample("agentgate_store_errors_total", kind=kind) == counted + 2
+        assert [(record.getMessage(), record.exc_info) for record in log.records] == [
+            ("The signing keys cannot be read: away", None)
+        ]
+
+    def test_another_outage_after_a_recovery_is_logged_again(
+        self, scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+    ) -> None:
+        outage = Failing(OperationalError("away"))
+        outage.release.set()
+        (forged,) = forgeries(scene, 1)
+        statuses = []
+        for load in (outage, outage, keys.load_newer_keys, outage):
+            keys.forget()
+            monkeypatch.setattr(newer_keys, "load_newer_keys", load)
+            statuses.append(both.front.ask(verify(forged))[0].status)
+        assert statuses == [503, 503, 200, 503]
+        assert log.messages == [
+            "The signing keys cannot be read: away",
+            "The signing keys can be read again.",
+            "The signing keys cannot be read: away",
+        ]
+
+    def test_an_unexpected_error_is_logged_once_per_reading(
+        self, scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
+    ) -> None:
+        failing = Failing(RuntimeError("boom"))
+        monkeypatch.setattr(newer_keys, "load_newer_keys", failing)
+        answers = ask_at_once(both, forgeries(scene, 50), failing)
+        assert {answer.status for answer in answers} == {500}
+        (record,) = log.records
+        assert record.exc_info
+        assert log.text.count("Traceback") == 1
+
+
+class Failing:
+    """A reading of the keys that fails, as soon as `release` is set."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error, self.calls, self.release = error, 0, threading.Event()
+
+    def __call__(self) -> None:
+        self.calls += 1
+        self.release.wait(TIMEOUT)
+        raise self.error
+
+
+def ask_at_once(both: Both, tokens: list[str], failing: Failing) -> list[Answer]:
+    """Return the answers to tokens that all wait for the reading that then fails."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(both.front.connect(verify(token))) for token in tokens]
+        wait_until(lambda: len(both.front.hot._tasks) == len(tokens))
+        failing.release.set()
+        return [parse(b"".join(iter(partial(client.recv, 65536), b"")), "POST") for client in clients]
 
 
 def forgeries(scene: Scene, number: int) -> list[str]:
