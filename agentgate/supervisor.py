@@ -18,9 +18,12 @@ logger = logging.getLogger(__name__)
 # How often, twice per second, a process may be found not to have answered. A busy machine takes seconds to start one.
 # Looks are counted, not seconds, because the supervisor may have been stopped together with its processes.
 MAX_UNANSWERED = 60
+# The same for a process that was told to stop. While it hangs, it keeps the socket open, so clients connect and wait in
+# vain. One that only takes long for its last requests still answers.
+MAX_UNANSWERED_AT_STOP = 10
 # Connections may take STOP_SECONDS to end, and after them the decisions.
 KILL_SECONDS = 2 * STOP_SECONDS + 5
-# While waiting for one process, the supervisor looks this often for a signal to stop.
+# While waiting for one process, the supervisor looks this often after the others and for a signal to stop.
 LOOK_SECONDS = 0.5
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
@@ -37,27 +40,31 @@ class Supervisor(Multiprocess):
         super().__init__(config, sockets)
         self._unanswered: Counter[Process] = Counter()
         """How often each process was found not to have answered the last question."""
+        self._retiring: dict[Process, float] = {}
+        """The processes that were told to stop, and when each is killed at the latest."""
 
     def keep_subprocess_alive(self) -> None:
         """Replace each process that has ended or hangs. uvicorn calls this twice per second."""
+        self._end_retiring()
         for index, process in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
-            if not self._is_alive(process):
+            if not self._is_alive(process, MAX_UNANSWERED):
                 self._replace(index)
 
     def terminate_all(self) -> None:
-        """Stop the processes. Clients that connect after the last one has closed the sockets are refused at once."""
-        super().terminate_all()
+        """Tell all processes to stop. Once each has closed the sockets or is killed, clients are refused at once."""
+        while self.processes:
+            self._retire(self.processes.pop())
         for listening in self.sockets:
             listening.close()
 
     def join_all(self) -> None:
         """Wait until the processes have stopped, and kill those that hang."""
-        deadline = time.monotonic() + KILL_SECONDS
-        for process in self.processes:
-            process.process.join(max(0, deadline - time.monotonic()))
-            self._end(process)
+        self._end_retiring()
+        while self._retiring:
+            time.sleep(LOOK_SECONDS)
+            self._end_retiring()
 
     def restart_all(self) -> None:
         """Replace each process once its successor serves (SIGHUP). Keep the rest if a successor does not start."""
@@ -92,23 +99,29 @@ class Supervisor(Multiprocess):
         return True
 
     def _is_ready(self, process: Process) -> bool:
-        """Wait until the process serves. Return False if it does not in time, or if the server must stop."""
+        """Wait until the process serves, and look after the others meanwhile.
+
+        Return False if it does not in time, or if the server must stop.
+        """
         deadline = time.monotonic() + self.config.timeout_worker_healthcheck
         while time.monotonic() < deadline and process.process.is_alive() and not self._must_stop():
             if process.wait_until_ready(LOOK_SECONDS):
                 return True
+            self.keep_subprocess_alive()
         return False
 
     def _retire(self, process: Process) -> None:
-        """Stop a process while others serve. If the server must stop meanwhile, `join_all` waits for this one too."""
-        process.terminate()
-        deadline = time.monotonic() + KILL_SECONDS
-        while time.monotonic() < deadline and process.process.is_alive():
-            if self._must_stop():
-                self.processes.append(process)
-                return
-            process.process.join(LOOK_SECONDS)
-        self._end(process)
+        """Tell a process to stop, and do not wait for it."""
+        process.process.terminate()  # uvicorn's own method would close the pipe, through which it still answers
+        del self._unanswered[process]
+        self._retiring[process] = time.monotonic() + KILL_SECONDS
+
+    def _end_retiring(self) -> None:
+        """Forget the processes that have stopped, and kill those that hang or take too long."""
+        for process, deadline in list(self._retiring.items()):
+            if time.monotonic() > deadline or not self._is_alive(process, MAX_UNANSWERED_AT_STOP):
+                self._end(process)
+                del self._retiring[process]
 
     def _must_stop(self) -> bool:
         """Return whether the server must stop. uvicorn handles a signal only after the one before."""
@@ -127,7 +140,7 @@ class Supervisor(Multiprocess):
         process.join()
         del self._unanswered[process]
 
-    def _is_alive(self, process: Process) -> bool:
+    def _is_alive(self, process: Process, max_unanswered: int) -> bool:
         if not process.process.is_alive():
             return False
         while process.parent_conn.poll():
@@ -136,7 +149,7 @@ class Supervisor(Multiprocess):
         if process not in self._unanswered:
             process.parent_conn.send(b"ping")
         self._unanswered[process] += 1
-        return self._unanswered[process] <= MAX_UNANSWERED
+        return self._unanswered[process] <= max_unanswered
 
     def _replace(self, index: int) -> None:
         process = self.processes[index]

@@ -71,6 +71,39 @@ def test_a_process_that_does_not_stop_is_killed(supervisor: Supervisor, monkeypa
     assert process.exitcode == -signal.SIGKILL
 
 
+def test_so_is_at_once_one_that_does_not_answer_either(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.01)
+    (process,) = supervisor.processes
+    supervisor.terminate_all()
+    started = time.monotonic()
+    supervisor.join_all()
+    assert process.exitcode == -signal.SIGKILL
+    assert time.monotonic() - started < module.KILL_SECONDS / 4
+
+
+def test_one_that_answers_has_time_to_stop(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_UNANSWERED_AT_STOP", 1)
+    (process,) = supervisor.processes
+    supervisor.terminate_all()
+    for _ in range(3):
+        supervisor.keep_subprocess_alive()
+        assert process.child_conn.recv() == b"ping"
+        process.child_conn.send(True)
+    assert process.process.is_alive()
+
+
+def test_what_a_process_did_not_answer_before_the_stop_does_not_count(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNANSWERED_AT_STOP", 1)
+    (process,) = supervisor.processes
+    for _ in range(3):
+        supervisor.keep_subprocess_alive()
+    supervisor.terminate_all()
+    supervisor.keep_subprocess_alive()
+    assert process.process.is_alive()
+
+
 def test_a_stop_closes_the_sockets(supervisor: Supervisor) -> None:
     """Otherwise clients could still connect after the last process has stopped listening, and nothing would answer."""
     with socket.socket() as listening:
@@ -100,6 +133,8 @@ class TestReplacing:
         monkeypatch.setattr(module, "KILL_SECONDS", 0.2)
         (process,) = supervisor.processes
         supervisor.restart_all()
+        time.sleep(0.3)
+        supervisor.keep_subprocess_alive()
         assert process.exitcode == -signal.SIGKILL
         assert supervisor.processes == [successor]
 
@@ -108,8 +143,42 @@ class TestReplacing:
         (process,) = supervisor.processes
         supervisor.processes_num = 2
         supervisor.handle_ttou()
+        time.sleep(0.3)
+        supervisor.keep_subprocess_alive()
         assert process.exitcode == -signal.SIGKILL
         assert supervisor.processes_num == 1
+
+    def test_while_one_does_not_stop_another_that_ends_is_replaced(
+        self, supervisor: Supervisor, successor: Hanging
+    ) -> None:
+        (hanging,) = supervisor.processes
+        ended = Hanging(supervisor.config)
+        ended.start()
+        supervisor.processes = [ended, hanging]
+        supervisor.processes_num = 2
+        supervisor.handle_ttou()
+        ended.process.kill()
+        ended.process.join()
+        supervisor.keep_subprocess_alive()
+        assert supervisor.processes == [successor]
+        assert hanging.process.is_alive()
+
+    def test_while_a_successor_starts_another_that_ends_is_replaced(
+        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (process,) = supervisor.processes
+
+        def not_yet(_: float) -> bool:
+            process.process.kill()
+            process.process.join()
+            return bool(replaced)
+
+        replaced: list[int] = []
+        monkeypatch.setattr(supervisor, "_replace", replaced.append)
+        monkeypatch.setattr(successor, "wait_until_ready", not_yet)
+        supervisor.restart_all()
+        assert replaced == [0]
+        assert supervisor.processes == [successor]
 
     def test_the_last_process_stays(self, supervisor: Supervisor) -> None:
         supervisor.handle_ttou()
@@ -118,7 +187,7 @@ class TestReplacing:
     def test_a_successor_that_does_not_serve_ends_the_restart(
         self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(successor, "wait_until_ready", lambda *_: False)
+        monkeypatch.setattr(successor, "wait_until_ready", time.sleep)
         monkeypatch.setattr(supervisor.config, "timeout_worker_healthcheck", 0.2)
         before = list(supervisor.processes)
         supervisor.restart_all()
@@ -126,22 +195,15 @@ class TestReplacing:
         assert successor.exitcode == -signal.SIGKILL
 
     @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-    def test_a_stop_ends_the_wait_for_a_process(self, supervisor: Supervisor, stop: int) -> None:
-        (process,) = supervisor.processes
-        supervisor.processes_num = 2
-        supervisor.signal_queue = [stop]
-        supervisor.handle_ttou()
-        assert supervisor.processes == [process], "the stop waits for it"
-        assert supervisor.should_exit.is_set()
-
     def test_a_stop_ends_the_wait_for_a_successor(
-        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch
+        self, supervisor: Supervisor, successor: Hanging, monkeypatch: pytest.MonkeyPatch, stop: int
     ) -> None:
         def not_yet(_: float) -> bool:
-            supervisor.signal_queue.append(signal.SIGTERM)
+            supervisor.signal_queue.append(stop)
             return False
 
         monkeypatch.setattr(successor, "wait_until_ready", not_yet)
         before = list(supervisor.processes)
         supervisor.restart_all()
         assert supervisor.processes == [*before, successor], "the stop waits for both"
+        assert supervisor.should_exit.is_set()
