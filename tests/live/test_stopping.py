@@ -1,10 +1,16 @@
 """Stopping the server under load loses no request that it accepted."""
 
+import socket
 import time
 from collections.abc import Callable
 
+import psutil
+
 from tests.live.load import LONGEST_SECONDS, REFUSED, Load, check_log
 from tests.live.server import LiveServer
+
+SLOW_SECONDS = 8  # A process that did not answer the supervisor for so long would be killed.
+SLOW = b"POST /api/v1/verify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
 
 
 def test_a_stop_under_load_answers_each_request_that_was_decided(start_server: Callable[..., LiveServer]) -> None:
@@ -20,3 +26,14 @@ def test_a_stop_under_load_answers_each_request_that_was_decided(start_server: C
     assert stopped - began < LONGEST_SECONDS
     assert {answer.status for answer in load.answers if answer.answered < began} == {200}
     assert set(load.statuses()) <= {200, REFUSED}, "a request was lost"
+
+
+def test_a_stop_waits_for_a_client_that_is_slow(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(processes=2)
+    with socket.create_connection(("127.0.0.1", server.port), timeout=SLOW_SECONDS) as client:
+        client.sendall(SLOW)
+        time.sleep(1)  # until a process has read it
+        psutil.Process(server.pid).terminate()
+        time.sleep(SLOW_SECONDS)
+        client.sendall(b"{}")
+        assert client.recv(1000).startswith(b"HTTP/1.1 4"), "the request is refused, but answered"
