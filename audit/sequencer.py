@@ -31,12 +31,12 @@ ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 32}
 PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.0015}
 LATE_SECONDS = 3.0
 # Most pages of the write-ahead log are of the same indexes, so rare checkpoints write fewer.
-PAGES_PER_CHECKPOINT = 8000
+PAGES_PER_CHECKPOINT = 2000
 ENTRIES_PER_READ = 2000
 ROWS_PER_READ = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = 1.0
 VACUUM_SECONDS = 5.0
 
 # Rows that cannot be copied. They stay in the journal, and each process tries and logs each of them once.

@@ -39,7 +39,7 @@ def connections(database: Database, application: str = VERIFY) -> int:
 
 def check_after(server: LiveServer, load: Load, fault: Fault) -> None:
     check_fault(load, server, fault)
-    assert health_answered(load, fault.began + 0.5, fault.ended) == {503}
+    assert health_answered(load, fault.began + 0.5, fault.began + FAULT_SECONDS) == {503}
     assert health_answered(load, fault.ended + 1, math.inf) == {200}
     assert connections(server.database) == PROCESSES, "a connection was leaked"
     assert server.log_text().count("The database cannot decide") <= 2 * PROCESSES, "an outage is logged once"

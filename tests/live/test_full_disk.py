@@ -28,7 +28,7 @@ def fill_and_free(load: Load, disk: SmallDisk) -> float:
 
 
 def test_the_disk_of_sqlite(databases: Databases, servers: Servers) -> None:
-    with small_disk(24) as disk:
+    with small_disk(64) as disk:  # decisions write about 7 MB per second
         database = databases.sqlite(disk.folder)
         with LiveServer(database, servers.folder, processes=1, TMPDIR=str(disk.folder)) as server:
             with Load(server) as load:
