@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
-from audit.models import Concern, Journal
+from audit.models import Concern, Journal, LastUse
 from audit.sequencer import catch_up
 from core.locks import Busy
 from core.models import IdempotencyRecord
@@ -33,6 +33,7 @@ INTERNAL = (
     Counter,
     IdempotencyRecord,
     Journal,
+    LastUse,
     PendingRegistration,
     UsedAssertion,
 )

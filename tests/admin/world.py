@@ -13,7 +13,7 @@ from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.events import Event
 from audit.journal import encode
-from audit.models import Journal
+from audit.models import Journal, LastUse
 from audit.records import Draft, make_records
 from consent.approval import approve_consent
 from consent.models import Consent
@@ -102,6 +102,7 @@ def _fill_the_rest(world: World) -> None:
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
+    LastUse.objects.create(consent_id="cns_used", used_at=clock.now())
     Journal.objects.create(body=encode(make_records([Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM)], clock.now())))
 
 

@@ -28,7 +28,7 @@ from tests.world import Grant
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BACKENDS = """
-    SELECT pid, wait_event_type = 'Lock' FROM pg_stat_activity
+    SELECT pid, coalesce(wait_event_type = 'Lock', false) FROM pg_stat_activity
     WHERE application_name = 'agentgate verify' AND datname = current_database()
 """
 
