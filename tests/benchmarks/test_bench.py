@@ -15,7 +15,7 @@ RATIOS = ("verify_over_floor", "verify_over_naive", "verify_over_dot", "p99_over
 @pytest.mark.live
 def test_a_quick_run_ends_in_one_line_of_json() -> None:
     find_program("wrk")
-    command = [sys.executable, "-m", "benchmarks", "--quick", "--store=sqlite", "--seconds=1", "--pairs=1"]
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--store=sqlite", "--seconds=3", "--pairs=1"]
 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
