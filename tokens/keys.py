@@ -43,7 +43,7 @@ LATEST = datetime.max.replace(tzinfo=UTC)
 REREAD_AFTER = timedelta(minutes=1)
 
 # After a process has read the keys, how long it takes every other key ID for unknown. Otherwise each forged token would
-# cost a query. Invented IDs are not remembered, because there is no end of them.
+# cost a query. Invented IDs are not remembered: they could fill the memory.
 UNKNOWN_SECONDS = 1.0
 
 # By algorithm and secret: when this process read the keys that may sign, and the keys, newest first.

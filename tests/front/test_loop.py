@@ -27,6 +27,22 @@ class Greeting(asyncio.Protocol):
         Greeting.stopped += 1
 
 
+class FailsOnce:
+    """A listening socket that raises `error` the first time it accepts."""
+
+    def __init__(self, listening: socket.socket, error: OSError) -> None:
+        self._listening = listening
+        self._errors = [error]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listening, name)
+
+    def accept(self) -> Any:
+        if self._errors:
+            raise self._errors.pop()
+        return self._listening.accept()
+
+
 @pytest.fixture
 def runner() -> Iterator[asyncio.Runner]:
     Greeting.made = Greeting.stopped = 0
@@ -90,23 +106,10 @@ def test_it_goes_on_when_there_are_file_descriptors_again(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    class Full:
-        """A socket in a process without free file descriptors, once."""
-
-        has_failed = False
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(listening, name)
-
-        def accept(self) -> Any:
-            if not Full.has_failed:
-                Full.has_failed = True
-                raise OSError(errno.EMFILE, "Too many open files")
-            return listening.accept()
-
     async def accept_all() -> None:
         listener = await listen(listening)
-        listener._socket = Full()  # type: ignore[assignment]
+        no_descriptor = OSError(errno.EMFILE, "Too many open files")
+        listener._socket = FailsOnce(listening, no_descriptor)  # type: ignore[assignment]
         while Greeting.made < BURST:
             await asyncio.sleep(0.001)
         listener.close()
@@ -133,24 +136,11 @@ def test_the_close_accepts_who_waits_and_tells_them_to_end(
 def test_the_close_accepts_who_waits_behind_a_client_that_has_gone(
     runner: asyncio.Runner, listening: socket.socket, clients: list[socket.socket]
 ) -> None:
-    class Aborted:
-        """A socket whose first waiting client has gone."""
-
-        has_failed = False
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(listening, name)
-
-        def accept(self) -> Any:
-            if not Aborted.has_failed:
-                Aborted.has_failed = True
-                raise ConnectionAbortedError
-            return listening.accept()
-
     async def close_at_once() -> None:
         listener = await listen(listening)
         listener._backlog += 1
-        listener._socket = Aborted()  # type: ignore[assignment]
+        client_has_gone = ConnectionAbortedError()
+        listener._socket = FailsOnce(listening, client_has_gone)  # type: ignore[assignment]
         listener.close()
         await listener.wait_closed()
 
