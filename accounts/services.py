@@ -15,8 +15,8 @@ from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft
 from audit.services import record
 from core import clock, secrets
 from core.actor import Actor

@@ -41,6 +41,8 @@ THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
+# Checkpoints of the log are copied here, outside the database.
+AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)

@@ -14,8 +14,8 @@ from django.db import IntegrityError, transaction
 from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
 from agents.services import RegisteredAgent, draft_agent, record_agent
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from audit.services import append
 from core import clock, secrets
 from core.actor import SYSTEM, Actor

@@ -9,7 +9,10 @@ from django.utils.safestring import SafeString
 
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.sequencer import catch_up
+
+
+
+
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 
@@ -60,7 +63,6 @@ class EntryAdmin(EvidenceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
         """Return all entries, those of the latest decisions included."""
-        catch_up()
         return super().get_queryset(request)
 
     reason = staticmethod(_from_body("reason", description="reason"))

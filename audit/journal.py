@@ -1,47 +1,56 @@
-"""The journal: decisions write their records here, one row per batch, and the sequencer copies them into the log.
+"""The journal: what must be logged is written here first, one row per batch, and the sequencer moves it into the log.
 
-A row's body is lines of ASCII or canonical JSON, which contains no line breaks. The first is `{"v":1}`. Then each
-record has three: its salt in hexadecimal, its body and its personal data.
+A row is one JSON value, encrypted under a key of its own purpose, because it contains personal data and the file keeps
+pages of deleted rows for a while.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-from audit.columns import read_columns
-from audit.records import Record
-from core.canonical import sha256
+import orjson
+
+from audit.drafts import Prepared
+from core import crypto
 
 TABLE = "audit_journal"
-HEAD = b'{"v":1}'
-LINES_PER_RECORD = 3
+PURPOSE = "audit-journal"
+VERSION = 1
+OPTIONS = orjson.OPT_STRICT_INTEGER
+TEXTS = ("id", "timestamp", "event", "outcome")
+IDS = ("organizationId", "userId", "agentId", "consentId")
 
 
 class DamagedRowError(Exception):
-    """A row of the journal cannot be read: it is damaged, or a newer version wrote it."""
+    """A row of the journal cannot be read: it is damaged, or another version or secret wrote it."""
 
 
-def encode(records: Sequence[Record]) -> bytes:
-    """Return the body of a row."""
-    lines = [HEAD]
-    for record in records:
-        lines += (record.salt.hex().encode(), record.body, record.personal)
-    return b"\n".join(lines)
-
-
-def decode(body: bytes | memoryview) -> list[Record]:
-    """Return the records of a row. Raises `DamagedRowError` if any of them cannot be read or was changed."""
-    head, *lines = bytes(body).split(b"\n")
-    if head != HEAD:
-        raise DamagedRowError(f"Unknown version: the row starts with {head[:40]!r}.")
-    if len(lines) % LINES_PER_RECORD:
-        raise DamagedRowError(f"Truncated: {len(lines)} lines are not a multiple of {LINES_PER_RECORD}.")
-    return [_read(*lines[start : start + LINES_PER_RECORD]) for start in range(0, len(lines), LINES_PER_RECORD)]
-
-
-def _read(salt: bytes, body: bytes, personal: bytes) -> Record:
+def encode(entries: Sequence[Prepared]) -> bytes:
+    """Return the body of a row. Raises `ValueError` if JSON cannot represent an entry."""
     try:
-        columns, raw_salt = read_columns(body), bytes.fromhex(salt.decode("ascii"))
-    except ValueError as error:
-        raise DamagedRowError(f"Not a record: {error}") from error
-    if sha256(raw_salt + personal) != columns.personal:
-        raise DamagedRowError(f"The personal data of {columns.id} was changed.")
-    return Record(columns.id, body, raw_salt, personal, columns)
+        return crypto.seal(PURPOSE, orjson.dumps([VERSION, *map(tuple, entries)], option=OPTIONS))
+    except orjson.JSONEncodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def decode(body: bytes | memoryview) -> list[Prepared]:
+    """Return the entries of a row. Raises `DamagedRowError` if any of them cannot be read or was changed."""
+    try:
+        version, *entries = orjson.loads(crypto.open_sealed(PURPOSE, body))
+    except crypto.SealBroken as error:
+        raise DamagedRowError("It was changed, or written with another JWT_SECRET.") from error
+    except (ValueError, TypeError) as error:
+        raise DamagedRowError(f"Not a row: {error}") from error
+    if version != VERSION:
+        raise DamagedRowError(f"Unknown version: {str(version)[:40]!r}.")
+    try:
+        return [_read(*entry) for entry in entries]
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedRowError(f"Not an entry: {error!r}") from error
+
+
+def _read(content: dict[str, Any], personal: dict[str, Any], withheld: dict[str, Any]) -> Prepared:
+    texts = [content[name] for name in TEXTS] + content["serviceOrganizationIds"]
+    texts += [content[name] for name in IDS if content[name] is not None]
+    if not all(type(text) is str for text in texts):
+        raise ValueError("A member has the wrong type.")
+    return Prepared({**content}, {**personal}, {**withheld})

@@ -1,15 +1,19 @@
-"""The audit log: insert-only tables. Only the personal data of an entry can be erased.
+"""The audit log: a journal, the log with its Merkle tree and checkpoints, and an index for its readers.
 
-Entries refer to users, agents and consents by id, never by foreign key, so deleting a user cannot delete evidence.
+`Journal`, `Entry`, `Tile` and `Checkpoint` are insert-only. Entries refer to users, agents and consents by id, never by
+foreign key, so deleting a user cannot delete evidence. `Stream`, `Segment` and `Posting` repeat what the entries say, in
+the order in which readers look for it. The migrations create the tables of entries and postings by SQL (`schema.py`).
 """
 
-import json
-from typing import Any, ClassVar, NamedTuple
+from functools import cached_property
+from typing import Any, ClassVar
 
-from django.db import models, transaction
+import orjson
+from django.db import models
 
+from audit.fields import CompactIdField
+from audit.packing import unpack
 from core.fields import ExactCharField
-from core.ids import PrefixedIdField
 
 
 class ImmutableError(Exception):
@@ -24,26 +28,6 @@ class InsertOnlyQuerySet(models.QuerySet[Any]):
 
     def delete(self) -> tuple[int, dict[str, int]]:
         raise ImmutableError("the audit log is insert-only")
-
-
-class Erasure(NamedTuple):
-    """How many entries an erasure of personal data has reached, and how many rows it has not."""
-
-    entries: int
-    damaged_rows: int
-    """Rows that stay in the journal. They may contain data that should be erased (docs/operations.md)."""
-
-
-class EntryQuerySet(InsertOnlyQuerySet):
-    def erase_personal_data(self) -> Erasure:
-        """Erase the personal data of the entries, also of those in the journal, except for its damaged rows."""
-        from audit.sequencer import catch_up, count_damaged  # imports this module
-
-        with transaction.atomic():
-            catch_up()  # data that is copied later would come back
-            return Erasure(models.QuerySet.update(self, salt=None, personal_data=None), count_damaged())
-
-    erase_personal_data.queryset_only = True  # type: ignore[attr-defined]  # the manager must not erase everything
 
 
 class InsertOnly(models.Model):
@@ -62,86 +46,58 @@ class InsertOnly(models.Model):
 
 
 class Entry(InsertOnly):
-    """An event. `body` is the evidence, as canonical JSON. It contains SHA-256(salt ‖ personal data).
+    """An event, with its place in the tree (`leaf_index`).
 
-    IP addresses, user agents and resources are personal data. They and the salt are null once they were erased. The
-    other columns exist for filters. The organizations concerned are in `body` and, for their listings, in `Concern`.
+    `record` is the evidence: canonical JSON, compressed. `opening` has what the streams' commitments open to, and the
+    withheld parts. `sealed` is personal data, encrypted under the key of `subject` (`personal_keys.py`). The other
+    columns repeat parts of the record for filters. `organizations` are ids, each followed by a space.
     """
 
-    id = PrefixedIdField(prefix="log")
+    id = CompactIdField(prefix="log")
+    leaf_index = models.BigIntegerField(unique=True)
+    month = models.IntegerField()
     timestamp = models.DateTimeField()
     event = models.CharField(max_length=64)
     outcome = models.CharField(max_length=8)
     user_id = ExactCharField(max_length=64, null=True)
     agent_id = ExactCharField(max_length=64, null=True)
     consent_id = ExactCharField(max_length=64, null=True)
-    body = models.TextField()
-    salt = models.BinaryField(max_length=32, null=True)
-    personal_data = models.TextField(null=True)
+    organizations = models.TextField()
+    record = models.BinaryField()
+    opening = models.BinaryField()
+    sealed = models.BinaryField(null=True)
 
-    objects: ClassVar[Any] = EntryQuerySet.as_manager()
+    objects: ClassVar[Any] = InsertOnlyQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-id"]
+        ordering = ["-leaf_index"]
         verbose_name_plural = "entries"
-        indexes = [models.Index(fields=["user_id", "id"])]
 
     def __str__(self) -> str:
         return f"{self.id} {self.event}"
 
-    @property
-    def content(self) -> dict[str, Any]:
-        """Return `body`, parsed."""
-        content: dict[str, Any] = json.loads(self.body)
-        return content
+    @cached_property
+    def body(self) -> bytes:
+        """Return the record as canonical JSON."""
+        return unpack(self.record)
 
-    @property
-    def personal(self) -> dict[str, Any]:
-        """Return the personal data, parsed. It is empty if it was erased."""
-        personal: dict[str, Any] = json.loads(self.personal_data or "{}")
-        return personal
+    @cached_property
+    def content(self) -> dict[str, Any]:
+        """Return the record, parsed."""
+        content: dict[str, Any] = orjson.loads(self.body)
+        return content
 
     @property
     def organization_ids(self) -> list[str]:
         """Return the organizations whose log contains the entry, first the one that acted or whose agent acted."""
-        content = self.content
-        found = [content["organizationId"], *content["serviceOrganizationIds"]]
-        return list(dict.fromkeys(organization_id for organization_id in found if organization_id))
-
-
-class Concern(InsertOnly):
-    """An entry in an organization's log. It can be in several: the agent's and the asking service's."""
-
-    pk = models.CompositePrimaryKey("organization_id", "entry_id")
-    organization_id = ExactCharField(max_length=64)
-    # The primary key serves the listings, and no query goes from an entry to its organizations.
-    entry = models.ForeignKey(
-        Entry, on_delete=models.DO_NOTHING, related_name="concerns", db_constraint=False, db_index=False
-    )
-
-    def __str__(self) -> str:
-        return f"{self.organization_id} {self.entry_id}"
-
-
-class LastUse(models.Model):
-    """When a verify was last allowed under a consent.
-
-    It repeats the log, and is written with it. An index that finds it there would cost each entry more: the entries of
-    one moment belong to many consents, so each changes another page.
-    """
-
-    consent_id = ExactCharField(max_length=64, primary_key=True)
-    used_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.consent_id} {self.used_at}"
+        return self.organizations.split()
 
 
 class Journal(InsertOnly):
-    """Entries of decisions on their way into the log: one row per batch, in the format of `audit.journal`.
+    """Drafts of entries on their way into the log: one row per batch, in the format of `audit.journal`.
 
-    The sequencer deletes rows in the transaction that copies them. Nothing else may, except an operator who erases the
-    personal data in a damaged row (docs/operations.md).
+    The sequencer deletes rows in the transaction that logs them. Nothing else may, except an operator who deletes a
+    damaged row (docs/operations.md).
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -152,3 +108,118 @@ class Journal(InsertOnly):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class Tile(InsertOnly):
+    """256 hashes of a level of the Merkle tree (C2SP tlog-tiles), and their root. Only full tiles are stored."""
+
+    pk = models.CompositePrimaryKey("level", "number")
+    level = models.SmallIntegerField()
+    number = models.BigIntegerField()
+    hashes = models.BinaryField()
+    root = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.level}/{self.number}"
+
+
+class Checkpoint(InsertOnly):
+    """A signed statement of the tree's size and root (C2SP tlog-checkpoint), without cosignatures."""
+
+    size = models.BigIntegerField(primary_key=True)
+    created_at = models.DateTimeField()
+    note = models.TextField()
+
+    class Meta:
+        ordering = ["-size"]
+
+    def __str__(self) -> str:
+        return str(self.size)
+
+
+class Cosignature(models.Model):
+    """A witness's signature line under a checkpoint (C2SP tlog-cosignature)."""
+
+    pk = models.CompositePrimaryKey("size", "witness")
+    size = models.BigIntegerField()
+    witness = models.CharField(max_length=255)
+    line = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.witness} {self.size}"
+
+
+class Stream(models.Model):
+    """The length and the running totals of a stream: of an organization, a person or a connection.
+
+    They are those of an earlier size of the log (`Progress`). The entries after it have newer ones in `opening`.
+    `used_at` is when a verify was last allowed.
+    """
+
+    id = ExactCharField(max_length=64, primary_key=True)
+    number = models.BigIntegerField()
+    allowed = models.BigIntegerField()
+    denied = models.BigIntegerField()
+    spent = models.TextField()
+    used_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.number}"
+
+
+class Progress(models.Model):
+    """One row: up to which size the streams are saved."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    streams_size = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return str(self.streams_size)
+
+
+class Segment(models.Model):
+    """A stretch of the log that has postings (`audit.postings`), with the timestamps of its entries."""
+
+    number = models.IntegerField(primary_key=True)
+    earliest = models.DateTimeField()
+    latest = models.DateTimeField()
+    timestamps = models.BinaryField()
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Posting(models.Model):
+    """Which entries of a segment have a term, such as a user, an event or an outcome (`audit.postings`)."""
+
+    pk = models.CompositePrimaryKey("term", "segment")
+    term = models.BigIntegerField()
+    segment = models.IntegerField()
+    entries = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.term} {self.segment}"
+
+
+class LogKey(models.Model):
+    """The key pair that signs checkpoints and receipts. The private key is encrypted."""
+
+    origin = models.CharField(max_length=255, primary_key=True)
+    public = models.BinaryField()
+    private_sealed = models.BinaryField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.origin
+
+
+class PersonalKey(models.Model):
+    """The key for the personal data of a person, or of an organization's month. None once it is destroyed."""
+
+    subject = ExactCharField(max_length=80, primary_key=True)
+    sealed = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+    destroyed_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,117 +1,136 @@
-"""Records: finished entries on their way into the log. Making them needs no database."""
+"""Records: what the log keeps of an entry. `finish` makes one without the database, `place` gives it its index."""
 
+import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import orjson
 
-from audit.columns import Columns, read_columns
-from audit.events import Event, Outcome
-from core.actor import Actor
-from core.canonical import canonical_json, encode_common, sha256
-from core.clock import rfc3339
-from core.ids import new_id
-from core.text import plain_text
+from audit import parts
+from audit.drafts import Prepared
+from audit.packing import pack, unpack
+from audit.streams import Numbers
+from core.canonical import canonical_json, encode_common
 
-FORMAT_VERSION = 1
-SALT_BYTES = 32
-
-
-class Draft(NamedTuple):
-    """A new entry. `resource`, `personal` and the actor's IP address and user agent can be erased later.
-
-    `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
-    services are concerned. The log of each contains the entry.
-    """
-
-    event: Event
-    actor: Actor
-    outcome: Outcome = Outcome.INFO
-    organization_id: str | None = None
-    service_organization_ids: Sequence[str] = ()
-    user_id: str | None = None
-    agent_id: str | None = None
-    consent_id: str | None = None
-    policy_id: str | None = None
-    policy_organization_id: str | None = None
-    reason: str | None = None
-    action: str | None = None
-    scopes: Sequence[str] = ()
-    resource: str | None = None
-    metadata: Mapping[str, Any] = MappingProxyType({})
-    personal: Mapping[str, Any] = MappingProxyType({})
+ORGANIZATION = "organization:"
+PERSON = "person"
+CONNECTION = "connection"
+LEAF_PREFIX = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An entry and its personal data, both as canonical JSON. `body` contains SHA-256(salt ‖ personal).
-
-    `columns` are parts of `body`, if that was parsed already.
-    """
+    """A finished entry. `body` is the evidence, as canonical JSON. `personal` is to be encrypted, or empty."""
 
     id: str
     body: bytes
-    salt: bytes
     personal: bytes
-    columns: Columns | None = field(default=None, compare=False, repr=False)
+    opening: "Opening"
+    timestamp: datetime
+    event: str
+    outcome: str
+    user_id: str | None
+    agent_id: str | None
+    consent_id: str | None
+    organization_ids: list[str]
+    amount: Mapping[str, str] | None
 
 
-def columns_of(record: Record) -> Columns:
-    """Raises `ValueError` if the body is not that of an entry."""
-    return record.columns or read_columns(record.body)
+class Opening(NamedTuple):
+    """What opens the commitments to withheld parts and, once the entry is placed, to stream numbers."""
+
+    secret: bytes
+    withheld: Mapping[str, Any]
+
+    def withheld_disclosures(self) -> list[bytes]:
+        return parts.disclosures(self.secret + b"withheld", self.withheld)
 
 
-def make_records(drafts: Sequence[Draft], at: datetime) -> list[Record]:
-    """Return a record of each draft, in order, for events at the moment `at`.
-
-    Raises `ValueError` if JSON cannot represent a draft's metadata or personal data.
-    """
-    timestamp = rfc3339(at)
-    return [_make_record(draft, timestamp) for draft in drafts]
-
-
-def _make_record(draft: Draft, timestamp: str) -> Record:
-    entry_id = new_id("log")
-    salt = secrets.token_bytes(SALT_BYTES)
-    personal = canonical_json(_personal_data(draft))
-    body = encode_common(_content(draft, entry_id, timestamp, sha256(salt + personal)))
-    return Record(entry_id, body, salt, personal)
-
-
-def _personal_data(draft: Draft) -> dict[str, Any]:
-    actor = draft.actor
-    return {"ip": actor.ip, "userAgent": actor.user_agent or None, "resource": draft.resource, **draft.personal}
-
-
-def _content(draft: Draft, entry_id: str, timestamp: str, commitment: str) -> dict[str, Any]:
-    actor = draft.actor
-    return {
-        "v": FORMAT_VERSION,
-        "id": entry_id,
-        "timestamp": timestamp,
-        "event": draft.event.value,
-        "outcome": draft.outcome.value,
-        "reason": draft.reason,
-        "organizationId": draft.organization_id,
-        "serviceOrganizationIds": sorted(set(draft.service_organization_ids)),
-        "actor": {"kind": actor.kind, "id": actor.id},
-        "userId": draft.user_id,
-        "agentId": draft.agent_id,
-        "consentId": draft.consent_id,
-        "policyId": draft.policy_id,
-        "policyOrganizationId": draft.policy_organization_id,
-        "action": draft.action,
-        "scopes": list(draft.scopes),
-        "requestId": actor.request_id or None,
-        "metadata": orjson.Fragment(canonical_json(_plain(draft.metadata))),
-        "personal": commitment,
-    }
+def finish(prepared: Prepared) -> Record:
+    """Return the record of an entry. Raises `ValueError` if JSON cannot represent it."""
+    content, personal, withheld = prepared
+    opening = Opening(secrets.token_bytes(parts.SECRET_BYTES), withheld)
+    sealed, personal_root = _finish_personal(personal)
+    body = encode_common(
+        {
+            **content,
+            "metadata": orjson.Fragment(canonical_json(content["metadata"])),
+            "personal": personal_root,
+            "withheld": parts.root(opening.withheld_disclosures()) if withheld else None,
+        }
+    )
+    return Record(
+        content["id"],
+        body,
+        sealed,
+        opening,
+        datetime.fromisoformat(content["timestamp"]),
+        content["event"],
+        content["outcome"],
+        content["userId"],
+        content["agentId"],
+        content["consentId"],
+        prepared.organization_ids,
+        personal.get("amount"),
+    )
 
 
-def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata with `reason` made safe to display: an administrator typed it."""
-    return {name: plain_text(value) if name == "reason" else value for name, value in metadata.items()}
+def leaf(body: bytes, index: int, streams: str | None) -> bytes:
+    """Return the bytes of a leaf of the tree: the record with its index and the root of its stream numbers."""
+    return b'{"index":%d,"record":%s,"streams":%s}' % (index, body, b'"%s"' % streams.encode() if streams else b"null")
+
+
+def hash_leaf(data: bytes) -> bytes:
+    """Return the hash of a leaf (RFC 6962 section 2.1)."""
+    return hashlib.sha256(LEAF_PREFIX + data).digest()
+
+
+def stream_names(organization_ids: Sequence[str], user_id: str | None, consent_id: str | None) -> list[str]:
+    """Return the names of an entry's parts in the group `streams`, in order."""
+    names = [ORGANIZATION + one for one in organization_ids]
+    names += [PERSON] if user_id else []
+    return [*names, CONNECTION] if consent_id else names
+
+
+def stream_disclosures(secret: bytes, names: Sequence[str], numbers: Numbers) -> list[bytes]:
+    """Return the disclosures of an entry's numbers, in the order of `names`."""
+    values = [f'{{"number":{number}}}' for number in numbers.plain]
+    if numbers.totals is not None:
+        values.append(numbers.totals.encode())
+    return parts.encoded_disclosures(secret, names, values)
+
+
+def encode_opening(opening: Opening, numbers: Numbers) -> bytes:
+    """Return the bytes that the log keeps of an opening."""
+    totals = numbers.totals.as_list() if numbers.totals else None
+    return opening.secret + orjson.dumps([numbers.plain, totals, opening.withheld or None])
+
+
+def decode_opening(stored: bytes | memoryview) -> tuple[Opening, Numbers]:
+    """Return what `encode_opening` stored. Raises `ValueError` if that was damaged."""
+    stored = bytes(stored)
+    try:
+        plain, totals, withheld = orjson.loads(stored[parts.SECRET_BYTES :])
+        return Opening(stored[: parts.SECRET_BYTES], withheld or {}), Numbers.from_lists(plain, totals)
+    except (TypeError, LookupError, ArithmeticError) as error:
+        raise ValueError(f"Not an opening: {error!r}") from error
+
+
+def open_personal(plain: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Return the secret and the parts of personal data, once decrypted. Raises `ValueError` if they were damaged."""
+    found: dict[str, Any] = orjson.loads(unpack(plain[parts.SECRET_BYTES :]))
+    return plain[: parts.SECRET_BYTES], found
+
+
+def _finish_personal(personal: Mapping[str, Any]) -> tuple[bytes, str | None]:
+    """Return the personal data to encrypt, and its root."""
+    if not personal:
+        return b"", None
+    secret = secrets.token_bytes(parts.SECRET_BYTES)
+    encoded = {name: canonical_json(value) for name, value in personal.items()}
+    found = parts.encoded_disclosures(secret, list(encoded), [value.decode() for value in encoded.values()])
+    together = b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in encoded.items()) + b"}"
+    return secret + pack(together), parts.root(found)

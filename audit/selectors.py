@@ -11,8 +11,10 @@ from typing import Any
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from audit.disclosure import disclose_to_organization, disclose_to_user
-from audit.models import Entry, LastUse
-from audit.sequencer import catch_up
+from audit.models import Entry
+from audit.models import Stream as LastUse
+
+
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,6 @@ class Filters:
 
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
     """Return the entries that concern the organization, newest first."""
-    catch_up()
     filters = filters or Filters()
     # With both conditions in one call, and ordering by the same column, the primary key of `Concern` yields the page.
     concerned = {"concerns__organization_id": organization_id}
@@ -44,7 +45,6 @@ def entries_for_organization(organization_id: str, filters: Filters | None = Non
 
 def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
     """Return the entries about the user, newest first."""
-    catch_up()
     return _narrow(Entry.objects.filter(user_id=user_id), filters or Filters())
 
 
@@ -65,7 +65,6 @@ def describe_for_organization(entries: Sequence[Entry], organization_id: str) ->
 
 def last_use(consent_id: OuterRef) -> Subquery:
     """Return when the consent of the outer query last allowed its agent a request, or NULL if never."""
-    catch_up()
     return Subquery(LastUse.objects.filter(pk=consent_id).values("used_at"))
 
 

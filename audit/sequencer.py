@@ -1,7 +1,7 @@
-"""The sequencer: it copies the journal of decisions into the log.
+"""The sequencer: it moves what is in the journal into the log, and signs checkpoints.
 
-The server runs it in a process of its own (`run`). Each read of the log calls `catch_up` first, so that a reader sees
-every decision that was answered before, even if the sequencer is late or has stopped.
+The server runs it in a process of its own (`run`). It alone decides the order of the log: a lock lets one process
+append at a time. Readers do not need it: they see what is in the journal, too (`audit.selectors`).
 """
 
 import logging
@@ -9,15 +9,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 from django.db.models import Max
 
+from audit import anchors, checkpoints, personal_keys
 from audit.journal import TABLE, DamagedRowError, decode
+from audit.log import Log, Sealed, newest, seal_record
 from audit.models import Journal
-from audit.records import Record, columns_of
-from audit.tables import insert_records
+from audit.records import Record, finish
 from audit.triggers import draining
 from core import clock
 from core.locks import Busy, sequencing
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 32}
 PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.0015}
 LATE_SECONDS = 3.0
-# Most pages of the write-ahead log are of the same indexes, so rare checkpoints write fewer.
+# Most pages of the write-ahead log are of the same tables, so rare checkpoints of SQLite's write fewer.
 PAGES_PER_CHECKPOINT = 2000
 ENTRIES_PER_READ = 2000
 ROWS_PER_READ = 1000
@@ -38,9 +39,9 @@ ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 1.0
 VACUUM_SECONDS = 5.0
-
-# Rows that cannot be copied. They stay in the journal, and each process tries and logs each of them once.
-_damaged: set[int] = set()
+# The heads of streams are saved when so many entries have changed them, or after so long.
+ENTRIES_PER_SAVE = 4096
+SAVE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +52,42 @@ class Row:
     records: Sequence[Record] | None
 
 
-def catch_up() -> None:
-    """Copy what is in the journal. Call it before each read of the log. If the journal is empty, it costs one query.
+@dataclass(slots=True)
+class _Memory:
+    """What a process keeps between its runs."""
 
-    A read-only transaction cannot copy, so it reads the log as the sequencer left it. In another open transaction, the
-    copy commits with it, and no other process copies until then. Raises `Busy` if another process copies for too long:
-    the reader would miss decisions.
-    """
-    newest = _newest_row()
-    if newest and not _is_read_only():
-        for _ in _copy_until(newest):
-            pass
+    log: Log | None = None
+    saved_at: float = 0.0
+    signed_at: float = 0.0
+    damaged: set[int] = field(default_factory=set)
+    """Rows that cannot be read. They stay in the journal, and each process tries and logs each of them once."""
 
 
-def count_damaged() -> int:
-    """Return the number of rows in the journal that this process could not copy. Call `catch_up` first."""
-    _forget_removed()
-    return len(_damaged)
+_memory = _Memory()
 
 
 def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> int:
-    """Copy what is in the journal, until `stopped` is set, and report it. Return the number of entries.
+    """Move what is in the journal into the log, until `stopped` is set, and report it. Return the number of entries.
 
-    Raises `Busy` if `wait` is false and another process is copying. Damaged rows stay.
+    Raises `Busy` if another process is moving it: after a few seconds or, if `wait` is false, at once. Damaged rows
+    stay in the journal.
     """
     _forget_removed()
-    entries, newest = 0, _newest_row()
-    if not newest:
-        report_sequencer(0, len(_damaged))
-    for records in _copy_until(newest, wait=wait):
-        entries += len(records)
-        if records:  # else a reader was faster, and how late the log is shows only in what it leaves
-            report_sequencer(_age(records), len(_damaged))
+    moved, last = 0, _newest_row()
+    if not last:
+        report_sequencer(0, len(_memory.damaged))
+    for records in _move_until(last, wait=wait):
+        moved += len(records)
+        if records:
+            report_sequencer(_age(records), len(_memory.damaged))
         if stopped and stopped.is_set():
             break
-    return entries
+    _end_run(wait=wait)
+    return moved
 
 
 def run(stopped: threading.Event) -> None:
-    """Copy the journal again and again until `stopped` is set. No error ends this."""
+    """Move the journal again and again until `stopped` is set. No error ends this."""
     pause, vacuum = INTERVAL_SECONDS, Vacuum()
     while not stopped.wait(pause):
         try:
@@ -110,26 +108,26 @@ def run(stopped: threading.Event) -> None:
     connection.close()
 
 
-def _spare_disk() -> None:
-    """Make this process's commits on SQLite cheap, because the decisions wait meanwhile.
+def count_damaged() -> int:
+    """Return the number of rows in the journal that this process could not read."""
+    _forget_removed()
+    return len(_memory.damaged)
 
-    They do not wait for the disk. A power failure can undo them, but only the latest, and then the journal has again
-    what the log has lost.
-    """
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.execute(f"PRAGMA wal_autocheckpoint={PAGES_PER_CHECKPOINT}")
+
+def forget() -> None:
+    """Forget everything in memory, like a new process. For tests."""
+    _memory.log = None
+    _memory.damaged.clear()
 
 
 class Vacuum:
-    """Frees the space of copied rows on PostgreSQL. Autovacuum comes too rarely for a table that turns over so fast."""
+    """Frees the space of moved rows on PostgreSQL. Autovacuum comes too rarely for a table that turns over so fast."""
 
     def __init__(self) -> None:
         self._is_needed, self._last = False, time.monotonic()
 
     def run_after(self, entries: int) -> None:
-        """Run every few seconds, if any entry was copied in the meantime."""
+        """Run every few seconds, if any entry was moved in the meantime."""
         self._is_needed = self._is_needed or entries > 0
         if not self._is_needed or time.monotonic() < self._last + VACUUM_SECONDS:
             return
@@ -140,42 +138,49 @@ class Vacuum:
         self._is_needed, self._last = False, time.monotonic()
 
 
+def _spare_disk() -> None:
+    """Make this process's commits on SQLite cheap, because the decisions wait meanwhile.
+
+    They do not wait for the disk. A power failure can undo them, but only the latest, and then the journal has again
+    what the log has lost. A checkpoint does wait for the disk, so nothing that it covers is undone.
+    """
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA synchronous=NORMAL")
+            cursor.execute(f"PRAGMA wal_autocheckpoint={PAGES_PER_CHECKPOINT}")
+
+
 def _forget_removed() -> None:
-    """Forget the damaged rows that are no longer there: deleted by an operator, or copied by another process."""
-    if _damaged:
-        _damaged.intersection_update(Journal.objects.filter(pk__in=tuple(_damaged)).values_list("pk", flat=True))
+    """Forget the damaged rows that are no longer there: deleted by an operator, or moved by another process."""
+    damaged = _memory.damaged
+    if damaged:
+        damaged.intersection_update(Journal.objects.filter(pk__in=tuple(damaged)).values_list("pk", flat=True))
 
 
 def _newest_row() -> int:
     """Return the id of the newest row that is not damaged, or 0 if there is none."""
-    return Journal.objects.exclude(pk__in=tuple(_damaged)).aggregate(newest=Max("pk"))["newest"] or 0
+    return Journal.objects.exclude(pk__in=tuple(_memory.damaged)).aggregate(newest=Max("pk"))["newest"] or 0
 
 
-def _is_read_only() -> bool:
-    if connection.vendor != "postgresql":
-        return False
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW transaction_read_only")
-        return bool(cursor.fetchone() == ("on",))
+def _move_until(last: int, *, wait: bool) -> Iterator[list[Record]]:
+    """Move the rows up to this one, oldest first, in as many transactions as it takes. Yield what each has moved.
 
-
-def _copy_until(newest: int, *, wait: bool = True) -> Iterator[list[Record]]:
-    """Copy the rows up to this one, oldest first, in as many transactions as it takes. Yield what each has copied.
-
-    A row with a lower id can be committed later. It was not there when `newest` was read, so it is left for the next
-    run. Exactly the rows that were read are deleted, so it is not lost.
+    A row with a lower id can be committed later. It was not there when `last` was read, so it is left for the next run.
+    Exactly the rows that were read are deleted, so it is not lost.
     """
-    last, pause = 0, 0.0
-    while last < newest:
+    done, pause = 0, 0.0
+    while done < last:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
-        rows = _read(newest)
+        rows = _read(last)
         for part in _parts(rows):
             time.sleep(pause)
-            records = _copy(part, wait=wait)
+            records = _move_or_split(part, wait=wait)
             report_sequenced(len(records))
             yield records
             pause = _pause_after(part)
-        last = rows[-1].id if rows else newest
+            if time.monotonic() >= _memory.signed_at + INTERVAL_SECONDS:
+                _sign(wait=wait)
+        done = rows[-1].id if rows else last
 
 
 def _pause_after(part: Sequence[Row]) -> float:
@@ -187,16 +192,16 @@ def _pause_after(part: Sequence[Row]) -> float:
 
 def _age(records: Sequence[Record]) -> float:
     """Return the age of the oldest of these entries, in seconds, or 0 if there is none."""
-    return max(0.0, (clock.now() - columns_of(records[0]).timestamp).total_seconds()) if records else 0.0
+    return max(0.0, (clock.now() - records[0].timestamp).total_seconds()) if records else 0.0
 
 
-def _read(newest: int) -> list[Row]:
+def _read(last: int) -> list[Row]:
     """Return the oldest rows, so many that they have `ENTRIES_PER_READ`, or all."""
     rows: list[Row] = []
     entries = 0
-    stored = Journal.objects.filter(pk__lte=newest).exclude(pk__in=tuple(_damaged)).order_by("pk")
+    stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(_memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
-        rows.append(Row(row_id, _decode(row_id, body)))
+        rows.append(Row(row_id, _finish(row_id, body)))
         entries += len(rows[-1].records or ())
         if entries >= ENTRIES_PER_READ:
             break
@@ -204,7 +209,7 @@ def _read(newest: int) -> list[Row]:
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Yield the rows that can be read, in parts of which each is copied in a transaction of its own."""
+    """Yield the rows that can be read, in parts of which each is moved in a transaction of its own."""
     part: list[Row] = []
     entries, limit = 0, ENTRIES_PER_TRANSACTION[connection.vendor]
     for row in rows:
@@ -219,44 +224,117 @@ def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield part
 
 
-def _decode(row_id: int, body: bytes | memoryview) -> list[Record] | None:
+def _finish(row_id: int, body: bytes | memoryview) -> list[Record] | None:
     try:
-        return decode(body)
-    except Exception as error:  # of this row only: the others must be copied
+        return [finish(prepared) for prepared in decode(body)]
+    except Exception as error:  # of this row only: the others must be moved
         _report_damaged(row_id, error)
         return None
 
 
-def _copy(rows: Sequence[Row], *, wait: bool) -> list[Record]:
+def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Record]:
     """Move the rows into the log. Return the records of those that the log accepts; the others stay."""
     try:
-        with sequencing(wait=wait):
-            return _move(rows)
+        return _move(rows, wait=wait)
     except Exception as error:
+        _memory.log = None  # it may have what was rolled back
         if isinstance(error, Busy) or _is_of_database(error):
             raise
         if len(rows) > 1:
             half = len(rows) // 2
-            return _copy(rows[:half], wait=wait) + _copy(rows[half:], wait=wait)
+            return _move_or_split(rows[:half], wait=wait) + _move_or_split(rows[half:], wait=wait)
         _report_damaged(rows[0].id, error)
         return []
 
 
-def _move(rows: Sequence[Row]) -> list[Record]:
+def _move(rows: Sequence[Row], *, wait: bool) -> list[Record]:
     """Move the rows, without those that another process has moved since they were read. Return their records."""
-    deleted = _delete(rows) if rows else ()
-    records = [record for row in rows if row.id in deleted for record in row.records or ()]
-    insert_records(records)
-    return records
+    sealed = {row.id: _seal(row.records or ()) for row in rows}
+    with sequencing(wait=wait):
+        deleted = _delete(rows)
+        entries = [entry for row in rows if row.id in deleted for entry in sealed[row.id]]
+        log = _open_log()
+        log.append(entries, checkpoints.month(clock.now()))
+        if _is_save_due(log):
+            _save_streams(log)
+    if connection.in_atomic_block:  # what an open transaction has written may be rolled back
+        _memory.log = None
+    return [entry.record for entry in entries]
+
+
+def _seal(records: Sequence[Record]) -> list[Sealed]:
+    """Encrypt the personal data of the records."""
+    subjects = [
+        personal_keys.subject_of(record.user_id, record.organization_ids, record.timestamp) for record in records
+    ]
+    keys = personal_keys.keys_for(subject for subject, record in zip(subjects, records, strict=True) if record.personal)
+    return [
+        seal_record(record, _encrypt(record, keys.get(subject)))
+        for subject, record in zip(subjects, records, strict=True)
+    ]
+
+
+def _encrypt(record: Record, key: personal_keys.AESGCM | None) -> bytes | None:
+    """Return the personal data encrypted, or None if there is none, or if the key was destroyed."""
+    return personal_keys.encrypt(key, record.id, record.personal) if key and record.personal else None
+
+
+def _open_log() -> Log:
+    """Return the end of the log. Read it from the database if another process has appended to it."""
+    size, newest_id = newest()
+    if _memory.log is None or (_memory.log.size, _memory.log.newest_id) != (size, newest_id):
+        _memory.log = Log(size, newest_id)
+    return _memory.log
+
+
+def _is_save_due(log: Log) -> bool:
+    if log.size - log.streams_size >= ENTRIES_PER_SAVE:
+        return True
+    return log.has_unsaved_streams and time.monotonic() >= _memory.saved_at + SAVE_SECONDS
+
+
+def _end_run(*, wait: bool) -> None:
+    """Sign a checkpoint, and save the heads of streams that have waited long enough, unless there is nothing to do."""
+    log = _memory.log
+    if log is None or log.size > log.checkpoint_size or _is_save_due(log):
+        _sign(wait=wait)
+
+
+def _sign(*, wait: bool) -> None:
+    """Sign the log as it is, if it has grown since the last checkpoint."""
+    note = None
+    try:
+        with checkpoints.durable(), sequencing(wait=wait):
+            log = _open_log()
+            if _is_save_due(log):
+                _save_streams(log)
+            if log.size > log.checkpoint_size:
+                note = checkpoints.insert(log.size, log.root())
+                log.checkpoint_size = log.size
+    except Exception:
+        _memory.log = None
+        raise
+    _memory.signed_at = time.monotonic()
+    if connection.in_atomic_block:
+        _memory.log = None
+    elif note:
+        anchors.write(note)
+
+
+def _save_streams(log: Log) -> None:
+    log.save_streams()
+    _memory.saved_at = time.monotonic()
 
 
 def _is_of_database(error: Exception) -> bool:
-    """Return whether the database has failed, so that no row can be copied. Other errors come from a row."""
+    """Return whether the database has failed, so that no row can be moved. Other errors come from a row."""
     return isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, DataError | IntegrityError)
 
 
 def _delete(rows: Sequence[Row]) -> set[int]:
     """Return the ids of the rows that were there."""
+    if not rows:
+        return set()
     places = ", ".join(["%s"] * len(rows))
     with draining(), connection.cursor() as cursor:
         statement = f"DELETE FROM {TABLE} WHERE id IN ({places}) RETURNING id"  # noqa: S608
@@ -265,7 +343,7 @@ def _delete(rows: Sequence[Row]) -> set[int]:
 
 
 def _report_damaged(row_id: int, error: Exception) -> None:
-    _damaged.add(row_id)
+    _memory.damaged.add(row_id)
     is_unexpected = not isinstance(error, DamagedRowError | DatabaseError)
-    message = "Row %s of the journal cannot be copied into the log, and stays there: %s"
+    message = "Row %s of the journal cannot be moved into the log, and stays there: %s"
     logger.critical(message, row_id, error, exc_info=error if is_unexpected else None)

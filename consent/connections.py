@@ -12,8 +12,8 @@ from typing import Any
 from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import User
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import draft_consent, record_consent

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from audit.services import append
 from consent.models import Consent
 from core.actor import Actor

@@ -6,8 +6,9 @@ have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, wi
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
@@ -29,6 +30,10 @@ class Busy(Unavailable):
 sqlite_writer = threading.Lock()
 
 
+# What the revocation in progress in this thread does once it holds the lock.
+_deferred: ContextVar[list[Callable[[], None]] | None] = ContextVar("deferred", default=None)
+
+
 @contextmanager
 def revocation() -> Iterator[None]:
     """Open a transaction. After its commit, no decision uses the facts from before it.
@@ -36,9 +41,28 @@ def revocation() -> Iterator[None]:
     Danger: take the lock last. It stalls all verify requests while it is held, and taking it before a row lock can
     deadlock.
     """
+    deferred: list[Callable[[], None]] = []
     with transaction.atomic():
-        yield
+        before = _deferred.set(deferred)
+        try:
+            yield
+        finally:
+            _deferred.reset(before)
         hold_decisions()
+        for work in deferred:
+            work()
+
+
+def after_decisions(work: Callable[[], None]) -> None:
+    """Do the work now or, in a revocation, once the decisions in progress have ended, in the same transaction.
+
+    Danger: in a revocation it stalls all verify requests, so it must be short and lock nothing else.
+    """
+    deferred = _deferred.get()
+    if deferred is None:
+        work()
+    else:
+        deferred.append(work)
 
 
 def hold_decisions() -> None:

@@ -1,5 +1,6 @@
 """The part of a request's `context` that is logged."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,8 @@ from core.canonical import canonical_json, sha256
 
 MAX_LOGGED_BYTES = 4096
 BEGINNING_BYTES = 1024
+AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, Any]:
@@ -25,3 +28,19 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
         "sha256": sha256(encoded),
         "beginning": encoded[:BEGINNING_BYTES].decode(errors="ignore"),
     }
+
+
+def amount_for_log(context: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return `context.amount`, which counts in the totals of a connection, or None if there is none that could be paid.
+
+    Its value is a decimal number without a sign, as text, and its currency three letters (ISO 4217).
+    """
+    amount = context.get("amount")
+    if not isinstance(amount, Mapping):
+        return None
+    value, currency = amount.get("value"), amount.get("currency")
+    if not (isinstance(value, str) and AMOUNT.fullmatch(value)):
+        return None
+    if not (isinstance(currency, str) and CURRENCY.fullmatch(currency)):
+        return None
+    return {"currency": currency, "value": value}

@@ -1,9 +1,9 @@
 """The log entry of a decision."""
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft
 from core.actor import Actor
-from decisions.contexts import context_for_log
+from decisions.contexts import amount_for_log, context_for_log
 from decisions.judgement import Judgement
 from decisions.requests import VerifyRequest
 
@@ -38,9 +38,12 @@ def draft_entry(judgement: Judgement) -> Draft:
 
 def _personal(request: VerifyRequest, asker: Actor) -> dict[str, object]:
     forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
+    if not request.context:
+        return {"ip": request.ip, "callerIp": asker.ip, **forwarded}
     return {
         "ip": request.ip,
         "callerIp": asker.ip,
+        "amount": amount_for_log(request.context),
         "context": context_for_log(request.context),
         **forwarded,
     }

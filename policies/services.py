@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models import Agent
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from audit.services import record
 from core import clock
 from core.actor import Actor

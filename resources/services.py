@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from audit.services import record
 from core import clock
 from core.actor import Actor

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.conf import settings
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft
 from audit.services import append
 from consent.models import Consent
 from core import clock, secrets

@@ -17,8 +17,8 @@ from django.db import transaction
 from jwcrypto.jwk import JWK
 from jwt import PyJWK
 
+from audit.drafts import Draft
 from audit.events import Event
-from audit.records import Draft
 from audit.services import record
 from core import clock, crypto
 from core.actor import SYSTEM, Actor

@@ -9,9 +9,9 @@ from django.conf import settings
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session, register_user
 from agents.models import Agent
+from audit.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Concern, Entry, LastUse
-from audit.records import Draft, make_records
 from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
 from benchmarks.rows import ACTOR, CALLBACK

@@ -14,8 +14,8 @@ from collections.abc import Collection, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from audit.drafts import prepare
 from audit.journal import encode
-from audit.records import make_records
 from core import clock
 from core.errors import Unavailable
 from decisions.entries import draft_entry
@@ -76,13 +76,13 @@ def _finish(
     for judgement, each in zip(judgements, found, strict=True):
         _take(judgement, each, counters, now)
     logged = [judgement for judgement in judgements if judgement.is_logged]
-    records = make_records([draft_entry(judgement) for judgement in logged], now)
+    entries = prepare([draft_entry(judgement) for judgement in logged], now)
     steps = [*_save(counters.values())]
-    if records:
-        steps.append(Step(Statement.WRITE_JOURNAL, (encode(records),)))
+    if entries:
+        steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))
     yield Trip(steps, commits=True)
-    for judgement, record in zip(logged, records, strict=True):
-        judgement.decision.audit_id = record.id
+    for judgement, entry in zip(logged, entries, strict=True):
+        judgement.decision.audit_id = entry.id
     return [judgement.decision for judgement in judgements]
 
 

@@ -11,10 +11,10 @@ from accounts.services import new_user, open_session, register_user
 from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
+from audit.drafts import Draft
 from audit.events import Event
 from audit.journal import encode
 from audit.models import Journal, LastUse
-from audit.records import Draft, make_records
 from consent.approval import approve_consent
 from consent.models import Consent
 from core import clock

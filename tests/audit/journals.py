@@ -5,10 +5,10 @@ from datetime import datetime
 
 from django.db import connection
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
 from audit.journal import TABLE, encode
 from audit.models import Entry
-from audit.records import Draft, Record, make_records
 from core import clock
 from core.actor import Actor
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from audit.drafts import Draft
 from audit.events import Event
 from audit.journal import HEAD, DamagedRowError, decode, encode
-from audit.records import Draft, Record, make_records
 from core.actor import Actor
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="two\nlines")

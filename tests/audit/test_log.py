@@ -7,9 +7,9 @@ import pytest
 import rfc8785
 from django.db import DatabaseError, connection, transaction
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry, ImmutableError
-from audit.records import Draft
 from audit.selectors import Filters, describe, entries_for_organization, entries_for_user
 from audit.services import append, record
 from audit.tables import FEW

@@ -8,8 +8,8 @@ from enum import StrEnum
 import pytest
 import rfc8785
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft, make_records
 from core.actor import SYSTEM, Actor
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 import time_machine
 from django.db import transaction
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft
 from audit.services import record
 from core import clock
 from core.actor import Actor

@@ -5,8 +5,8 @@ from html import unescape
 import pytest
 from django.db import transaction
 
+from audit.drafts import Draft
 from audit.events import Event, Outcome
-from audit.records import Draft
 from audit.services import record
 from core.actor import Actor
 

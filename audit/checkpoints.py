@@ -1,0 +1,61 @@
+"""Checkpoints: signed statements of the log's size and root."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from django.db import connection
+from django.db.models import Max
+
+from audit.log_keys import signer
+from audit.models import Checkpoint, Cosignature, Entry
+from audit.notes import checkpoint_text
+from core import clock
+
+
+def insert(size: int, root: bytes) -> str:
+    """Sign and store a checkpoint. Return its note. It must not be published before the transaction has committed."""
+    key, now = signer(), clock.now()
+    note = key.sign_note(checkpoint_text(key.origin, size, root, now))
+    Checkpoint.objects.create(size=size, created_at=now, note=note)
+    return note
+
+
+def latest() -> Checkpoint | None:
+    """Return the newest checkpoint, or None before the first entry."""
+    found: Checkpoint | None = Checkpoint.objects.order_by("-size").first()
+    return found
+
+
+def with_cosignatures(checkpoint: Checkpoint) -> str:
+    """Return the note with the signature lines of witnesses."""
+    lines = Cosignature.objects.filter(size=checkpoint.size).order_by("witness").values_list("line", flat=True)
+    return checkpoint.note + "".join(f"{line}\n" for line in lines)
+
+
+def month(now: datetime) -> int:
+    """Return the month to which entries that are logged now belong, such as 202611. It never goes back."""
+    newest = Entry.objects.order_by("-leaf_index").values_list("month", flat=True).first()
+    this = now.astimezone(UTC)
+    return max(newest or 0, 100 * this.year + this.month)
+
+
+@contextmanager
+def durable() -> Iterator[None]:
+    """Let the transaction in this context wait for the disk on SQLite, as a published checkpoint must not be undone."""
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        yield
+        return
+    with connection.cursor() as cursor:
+        (before,) = cursor.execute("PRAGMA synchronous").fetchone()
+        cursor.execute("PRAGMA synchronous=FULL")
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA synchronous={before}")
+
+
+def size() -> int:
+    """Return the size of the newest checkpoint, or 0 before the first entry."""
+    return Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0

@@ -1,0 +1,214 @@
+"""The end of the log as the sequencer keeps it in memory: its size, the tree's right edge, the streams' heads.
+
+Everything can be read again from the entries, so a process that takes over starts from the database.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db.models import Max
+from zstandard import ZstdCompressor
+
+from audit import postings, tables
+from audit.models import Checkpoint, Entry, Progress, Segment, Stream, Tile
+from audit.packing import pack
+from audit.parts import root
+from audit.postings import SEGMENT, Listed, OpenSegment
+from audit.records import Record, decode_opening, encode_opening, hash_leaf, leaf, stream_disclosures, stream_names
+from audit.streams import Head, Heads, Use
+from audit.tree import TILE_WIDTH, Edge, widths
+
+IDS_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A record whose personal data is encrypted, and whose body is compressed."""
+
+    record: Record
+    packed: bytes
+    personal: bytes | None
+
+
+def seal_record(record: Record, personal: bytes | None) -> Sealed:
+    return Sealed(record, pack(record.body), personal)
+
+
+class Log:
+    """The end of the log. Use it only while holding the sequencer's lock, and drop it if a transaction fails."""
+
+    def __init__(self, size: int, newest_id: str | None) -> None:
+        self.newest_id = newest_id
+        self.streams_size = _streams_size()
+        self.checkpoint_size = Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0
+        self._heads = Heads()
+        self._segment = OpenSegment(_complete_segments())
+        self._edge = Edge(
+            size, [_last_tile(level, number, width) for level, (number, width) in enumerate(widths(size))]
+        )
+        self._restore()
+
+    @property
+    def size(self) -> int:
+        return self._edge.size
+
+    @property
+    def has_unsaved_streams(self) -> bool:
+        return bool(self._heads.changed)
+
+    def root(self) -> bytes:
+        return self._edge.root()
+
+    def append(self, entries: Sequence[Sealed], month: int) -> None:
+        """Append entries and write them."""
+        self._load_heads(one for entry in entries for one in _streams_of(entry.record))
+        rows, hashes = [], []
+        for index, entry in enumerate(entries, self.size):
+            row, leaf_hash = self._place(entry, index, month)
+            rows.append(row)
+            hashes.append(leaf_hash)
+        tables.insert_entries(rows)
+        tables.insert_tiles(self._edge.append(hashes))
+        if entries:
+            self.newest_id = entries[-1].record.id
+
+    def save_streams(self) -> None:
+        """Write the heads that have changed."""
+        tables.save_heads({one: self._heads.known[one] for one in self._heads.changed}, _encode_spent)
+        Progress.objects.update_or_create(id=1, defaults={"streams_size": self.size})
+        self._heads.forget_saved()
+        self.streams_size = self.size
+
+    def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
+        record = entry.record
+        use = Use(record.event, record.outcome, record.timestamp, record.amount)
+        numbers = self._heads.number(_plain_streams(record.organization_ids, record.user_id), record.consent_id, use)
+        names = stream_names(record.organization_ids, record.user_id, record.consent_id)
+        streams = root(stream_disclosures(record.opening.secret, names, numbers))
+        self._index(_listed(record))
+        row = tables.Row(
+            index,
+            record.timestamp,
+            month,
+            record.id,
+            record.event,
+            record.outcome,
+            record.user_id,
+            record.agent_id,
+            record.consent_id,
+            "".join([f"{one} " for one in record.organization_ids]),
+            entry.packed,
+            encode_opening(record.opening, numbers),
+            entry.personal,
+        )
+        return row, hash_leaf(leaf(record.body, index, streams))
+
+    def _index(self, entry: Listed) -> None:
+        self._segment.add(entry)
+        if self._segment.is_complete:
+            times = self._segment.timestamps
+            earliest, latest = (postings.moment_of(one) for one in (min(times), max(times)))
+            tables.insert_segment(self._segment, earliest, latest, ZstdCompressor(level=3).compress(times.tobytes()))
+            self._segment = OpenSegment(self._segment.number + 1)
+
+    def _load_heads(self, streams: Iterable[str]) -> None:
+        missing = self._heads.missing(streams)
+        for start in range(0, len(missing), IDS_PER_QUERY):
+            for stream in Stream.objects.filter(pk__in=missing[start : start + IDS_PER_QUERY]):
+                self._heads.known[stream.id] = Head(
+                    stream.number, stream.allowed, stream.denied, orjson.loads(stream.spent), stream.used_at
+                )
+        for one in missing:
+            self._heads.known.setdefault(one, Head())
+
+    def _restore(self) -> None:
+        """Read the entries after the last complete segment, and the heads since they were saved."""
+        first = min(self._segment.number * SEGMENT, self.streams_size)
+        newer = list(Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index"))
+        self._load_heads(one for entry in newer for one in _streams_of_entry(entry))
+        for entry in newer:
+            if entry.leaf_index >= self._segment.number * SEGMENT:
+                self._segment.add(listed_entry(entry))
+            if entry.leaf_index >= self.streams_size:
+                self._restore_heads(entry)
+
+    def _restore_heads(self, entry: Entry) -> None:
+        streams = _plain_streams(entry.organization_ids, entry.user_id)
+        use = Use(entry.event, entry.outcome, entry.timestamp)
+        self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], use)
+
+
+def newest() -> tuple[int, str | None]:
+    """Return the size of the log and the id of its newest entry, or None if it is empty."""
+    found = Entry.objects.order_by("-leaf_index").values_list("leaf_index", "id").first()
+    return (found[0] + 1, found[1]) if found else (0, None)
+
+
+def leaf_of(entry: Entry) -> bytes:
+    """Return the bytes of an entry's leaf. Raises `ValueError` if its columns were damaged."""
+    opening, numbers = decode_opening(entry.opening)
+    names = stream_names(entry.organization_ids, entry.user_id, entry.consent_id)
+    return leaf(entry.body, entry.leaf_index, root(stream_disclosures(opening.secret, names, numbers)))
+
+
+def listed_entry(entry: Entry) -> Listed:
+    return Listed(
+        entry.timestamp,
+        entry.organization_ids,
+        entry.user_id,
+        entry.agent_id,
+        entry.consent_id,
+        entry.event,
+        entry.outcome,
+    )
+
+
+def _listed(record: Record) -> Listed:
+    return Listed(
+        record.timestamp,
+        record.organization_ids,
+        record.user_id,
+        record.agent_id,
+        record.consent_id,
+        record.event,
+        record.outcome,
+    )
+
+
+def _plain_streams(organization_ids: Sequence[str], user_id: str | None) -> list[str]:
+    return [*organization_ids, user_id] if user_id else [*organization_ids]
+
+
+def _streams_of(record: Record) -> list[str]:
+    streams = _plain_streams(record.organization_ids, record.user_id)
+    return [*streams, record.consent_id] if record.consent_id else streams
+
+
+def _streams_of_entry(entry: Entry) -> list[str]:
+    streams = _plain_streams(entry.organization_ids, entry.user_id)
+    return [*streams, entry.consent_id] if entry.consent_id else streams
+
+
+def _complete_segments() -> int:
+    newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
+    return 0 if newest_segment is None else newest_segment + 1
+
+
+def _streams_size() -> int:
+    return Progress.objects.filter(id=1).values_list("streams_size", flat=True).first() or 0
+
+
+def _encode_spent(spent: dict[str, str]) -> str:
+    return orjson.dumps(spent, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _last_tile(level: int, number: int, width: int) -> list[bytes]:
+    """Return the hashes of a tile that is not full: those of entries, or the roots of full tiles below."""
+    first = number * TILE_WIDTH
+    if level == 0:
+        found: Any = Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index")[:width]
+        return [hash_leaf(leaf_of(entry)) for entry in found]
+    below = Tile.objects.filter(level=level - 1, number__gte=first, number__lt=first + width).order_by("number")
+    return [bytes(tile_root) for tile_root in below.values_list("root", flat=True)]

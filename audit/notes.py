@@ -1,0 +1,32 @@
+"""Signed notes and verifier keys (C2SP signed-note), and the checkpoints in them (C2SP tlog-checkpoint)."""
+
+import hashlib
+from base64 import b64encode
+from datetime import UTC, datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+ED25519 = b"\x01"
+KEY_ID_BYTES = 4
+
+
+def key_id(origin: str, public: bytes) -> bytes:
+    """Return the four bytes that name a key in signature lines."""
+    return hashlib.sha256(origin.encode() + b"\n" + ED25519 + public).digest()[:KEY_ID_BYTES]
+
+
+def verifier_key(origin: str, public: bytes) -> str:
+    """Return the key in the form that verifiers take."""
+    return f"{origin}+{key_id(origin, public).hex()}+{b64encode(ED25519 + public).decode()}"
+
+
+def checkpoint_text(origin: str, size: int, root: bytes, at: datetime) -> str:
+    """Return the text that is signed. The time is an extension line."""
+    time = at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{origin}\n{size}\n{b64encode(root).decode()}\ntime {time}\n"
+
+
+def sign_note(text: str, origin: str, public: bytes, private: Ed25519PrivateKey) -> str:
+    """Return the note: the text, an empty line and the signature line."""
+    signature = key_id(origin, public) + private.sign(text.encode())
+    return f"{text}\n— {origin} {b64encode(signature).decode()}\n"

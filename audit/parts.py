@@ -1,0 +1,47 @@
+"""Parts of an entry that not every reader sees, and the digests that stand for them in the hashed record.
+
+A part is a disclosure, as in SD-JWT (RFC 9901): the canonical JSON of `["<salt>", "<name>", <value>]`. Its digest is
+SHA-256. A group of parts has one root, the SHA-256 of their digests in order, so a reader who sees some of the parts
+needs only the digests of the others.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.canonical import canonical_json
+
+SECRET_BYTES = 16
+SALT_BYTES = 16
+
+
+def disclosures(secret: bytes, parts: Mapping[str, Any]) -> list[bytes]:
+    """Return a disclosure for each part, in order. Their salts are derived from the secret, 128 bits each."""
+    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(parts))
+    width = 2 * SALT_BYTES
+    return [
+        b'["%s","%s",%s]' % (salts[width * place : width * (place + 1)].encode(), name.encode(), canonical_json(value))
+        for place, (name, value) in enumerate(parts.items())
+    ]
+
+
+def encoded_disclosures(secret: bytes, names: Sequence[str], values: Sequence[str]) -> list[bytes]:
+    """Return the same for values that are encoded already."""
+    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(names))
+    width = 2 * SALT_BYTES
+    return [
+        f'["{salts[width * place : width * (place + 1)]}","{names[place]}",{values[place]}]'.encode()
+        for place in range(len(names))
+    ]
+
+
+def digest(disclosure: bytes) -> bytes:
+    return hashlib.sha256(disclosure).digest()
+
+
+def root(found: Sequence[bytes]) -> str | None:
+    """Return the root of a group of disclosures in hexadecimal, or None if it has none."""
+    if not found:
+        return None
+    sha256 = hashlib.sha256
+    return sha256(b"".join([sha256(one).digest() for one in found])).hexdigest()

@@ -1,0 +1,118 @@
+"""Keys for the personal data in the log. Destroying a key erases the data, wherever there are copies of it.
+
+The subject of a key is a person or, for entries without one, an organization and month. Keys are stored encrypted under
+`JWT_SECRET`, so a copy of the database alone discloses no personal data.
+"""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.db import connection, transaction
+
+from audit.models import PersonalKey
+from core import clock, crypto
+
+PURPOSE = "personal-key"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+NOBODY = "-"
+IDS_PER_QUERY = 500
+
+
+class Erased(Exception):
+    """The key was destroyed, or the data does not belong to it."""
+
+
+def subject_of(user_id: str | None, organization_ids: Collection[str], timestamp: datetime) -> str:
+    """Return whose key protects the personal data of an entry."""
+    return user_id or f"{next(iter(organization_ids), NOBODY)}/{timestamp:%Y-%m}"
+
+
+def keys_for(subjects: Iterable[str]) -> dict[str, AESGCM | None]:
+    """Return the key of each subject, created if there is none yet, or None if it was destroyed."""
+    wanted = sorted(set(subjects))
+    found = _read(wanted)
+    missing = [subject for subject in wanted if subject not in found]
+    if missing:
+        _create(missing)
+        found |= _read(missing)
+    return {subject: _open(sealed) for subject, sealed in found.items()}
+
+
+def existing_keys(subjects: Iterable[str]) -> dict[str, AESGCM | None]:
+    """Return the key of each subject, or None if it was destroyed. Those without a key are missing."""
+    return {subject: _open(sealed) for subject, sealed in _read(sorted(set(subjects))).items()}
+
+
+def encrypt(key: AESGCM, entry_id: str, plain: bytes) -> bytes:
+    """Return personal data encrypted (AES-256-GCM) and bound to its entry."""
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + key.encrypt(nonce, plain, entry_id.encode())
+
+
+def decrypt(key: AESGCM | None, entry_id: str, sealed: bytes | memoryview) -> bytes:
+    """Return personal data. Raises `Erased` if its key was destroyed, or is not this one."""
+    sealed = bytes(sealed)
+    if key is None:
+        raise Erased(entry_id)
+    try:
+        return key.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], entry_id.encode())
+    except (InvalidTag, ValueError) as error:
+        raise Erased(entry_id) from error
+
+
+def destroy_keys(subjects: Collection[str]) -> int:
+    """Destroy the keys, and keep new ones from being made. Return how many there were.
+
+    On SQLite, the pages that held them are overwritten. Backups of the database have them still.
+    """
+    now = clock.now()
+    with transaction.atomic():
+        _overwrite_deleted_pages()
+        _create(subjects)
+        keys = PersonalKey.objects.filter(pk__in=subjects, destroyed_at=None)
+        return keys.update(sealed=None, destroyed_at=now)
+
+
+def _read(subjects: Collection[str]) -> dict[str, bytes | None]:
+    """Return the encrypted keys."""
+    ordered = list(subjects)
+    found: dict[str, bytes | None] = {}
+    for start in range(0, len(ordered), IDS_PER_QUERY):
+        rows = PersonalKey.objects.filter(pk__in=ordered[start : start + IDS_PER_QUERY])
+        found |= {subject: sealed and bytes(sealed) for subject, sealed in rows.values_list("pk", "sealed")}
+    return found
+
+
+def _create(subjects: Iterable[str]) -> None:
+    """Create keys, except where another process was faster."""
+    now = clock.now()
+    keys = [
+        PersonalKey(subject=subject, sealed=crypto.seal(PURPOSE, os.urandom(KEY_BYTES)), created_at=now)
+        for subject in subjects
+    ]
+    PersonalKey.objects.bulk_create(keys, ignore_conflicts=True, batch_size=IDS_PER_QUERY)
+
+
+@lru_cache(maxsize=50_000)
+def _cipher(sealed: bytes) -> AESGCM:
+    return AESGCM(crypto.open_sealed(PURPOSE, sealed))
+
+
+def _open(sealed: bytes | None) -> AESGCM | None:
+    return None if sealed is None else _cipher(sealed)
+
+
+def _overwrite_deleted_pages() -> None:
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA secure_delete=ON")
+
+
+def forget(sealed: Mapping[str, bytes] | None = None) -> None:
+    """Forget the keys in memory."""
+    _cipher.cache_clear()

@@ -1,0 +1,121 @@
+"""Postings: which entries of a segment of the log have a term. Filters of any combination are intersections of them.
+
+A term is 64 bits of a digest of its kind and value, such as an organization, a user or an outcome. Two values that
+share a term would only make a reader look at entries that do not match, so readers check what they find.
+A segment is `SEGMENT` entries. Its postings are written at once when it is complete, because writing them entry by entry
+would change a page of the database for each term. The entries after the last segment are found by their columns.
+"""
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+SEGMENT = 4096
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+BITMAP_BYTES = SEGMENT // 8
+# More offsets than these, two bytes each, take more room than a bitmap.
+MAX_LISTED = BITMAP_BYTES // 2 - 1
+
+ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
+
+
+@lru_cache(maxsize=200_000)
+def term(kind: str, value: str) -> int:
+    """Return the term of a value, as a signed 64-bit number."""
+    return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big", signed=True)
+
+
+class Listed(NamedTuple):
+    """The columns of an entry that have postings."""
+
+    timestamp: datetime
+    organization_ids: Sequence[str]
+    user_id: str | None
+    agent_id: str | None
+    consent_id: str | None
+    event: str
+    outcome: str
+
+    def terms(self) -> list[int]:
+        found = [term(ORGANIZATION, one) for one in self.organization_ids]
+        found += [term(EVENT, self.event), term(OUTCOME, self.outcome)]
+        if self.user_id:
+            found.append(term(USER, self.user_id))
+        if self.agent_id:
+            found.append(term(AGENT, self.agent_id))
+        if self.consent_id:
+            found.append(term(CONSENT, self.consent_id))
+        return found
+
+
+class OpenSegment:
+    """The segment that is not complete: the terms of its entries so far."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._offsets: defaultdict[int, list[int]] = defaultdict(list)
+        self._microseconds = array("q")
+
+    def __len__(self) -> int:
+        return len(self._microseconds)
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self) == SEGMENT
+
+    def add(self, entry: Listed) -> None:
+        offset = len(self._microseconds)
+        for one in entry.terms():
+            self._offsets[one].append(offset)
+        self._microseconds.append(microseconds(entry.timestamp))
+
+    def postings(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each term with its entries, in the order of the terms."""
+        for one in sorted(self._offsets):
+            yield one, encode(self._offsets[one])
+
+    @property
+    def timestamps(self) -> array[int]:
+        """Return the timestamps of its entries in microseconds."""
+        return self._microseconds
+
+
+def encode(offsets: Sequence[int]) -> bytes:
+    """Return ascending offsets as bytes: two for each, or a bitmap if that is shorter."""
+    if len(offsets) <= MAX_LISTED:
+        return b"".join([offset.to_bytes(2, "big") for offset in offsets])
+    mask = bytearray(BITMAP_BYTES)
+    for offset in offsets:
+        mask[offset >> 3] |= 1 << (offset & 7)
+    return bytes(mask)
+
+
+def to_mask(entries: bytes | memoryview) -> int:
+    """Return encoded offsets as the bits of a number."""
+    entries = bytes(entries)
+    if len(entries) == BITMAP_BYTES:
+        return int.from_bytes(entries, "little")
+    mask = bytearray(BITMAP_BYTES)
+    for high, low in zip(entries[::2], entries[1::2], strict=True):
+        mask[(high << 5) | (low >> 3)] |= 1 << (low & 7)
+    return int.from_bytes(mask, "little")
+
+
+def offsets_of(mask: int, *, newest_first: bool) -> list[int]:
+    """Return the offsets whose bits are set."""
+    found = [place for place, bit in enumerate(reversed(f"{mask:b}")) if bit == "1"] if mask else []
+    return found[::-1] if newest_first else found
+
+
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970, exactly."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(microseconds: int) -> datetime:
+    """Return the moment so many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,124 @@
+"""Streams: the entries of an organization, a person or a connection, numbered 1, 2, 3, … without gaps.
+
+The sequencer keeps the heads of streams in memory and saves them now and then. The entries logged since then contain
+newer numbers, so after a restart it reads those.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import orjson
+
+from audit.events import Event, Outcome
+
+# So many heads stay in memory once they are saved. Each takes about 300 bytes.
+MAX_KEPT = 100_000
+
+
+class Totals(NamedTuple):
+    """The number of an entry in its connection's stream and the totals up to it. `spent` is by currency."""
+
+    number: int
+    allowed: int
+    denied: int
+    spent: dict[str, str]
+
+    def encode(self) -> str:
+        """Return canonical JSON."""
+        spent = orjson.dumps(self.spent, option=orjson.OPT_SORT_KEYS).decode() if self.spent else "{}"
+        return f'{{"allowed":{self.allowed},"denied":{self.denied},"number":{self.number},"spent":{spent}}}'
+
+    def as_list(self) -> list[Any]:
+        return [*self]
+
+
+class Numbers(NamedTuple):
+    """An entry's numbers in its streams of organizations and, last, of its person, and the totals of its connection."""
+
+    plain: list[int]
+    totals: Totals | None
+
+    @classmethod
+    def from_lists(cls, plain: list[int], totals: Sequence[Any] | None) -> "Numbers":
+        return cls(plain, None if totals is None else Totals(*totals))
+
+
+@dataclass(slots=True)
+class Head:
+    """The last number of a stream and, for a connection, its totals and the time of its last allowed verify."""
+
+    number: int = 0
+    allowed: int = 0
+    denied: int = 0
+    spent: dict[str, str] = field(default_factory=dict)
+    used_at: datetime | None = None
+
+
+class Use(NamedTuple):
+    """What an entry adds to the totals of its connection."""
+
+    event: str
+    outcome: str
+    timestamp: datetime
+    amount: Any = None
+
+
+class Heads:
+    """The heads of streams. Those in `changed` are newer than what the database has."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Head] = {}
+        self.changed: set[str] = set()
+
+    def missing(self, streams: Iterable[str]) -> list[str]:
+        return sorted({stream for stream in streams if stream not in self.known})
+
+    def number(self, streams: Sequence[str], connection: str | None, use: Use) -> Numbers:
+        """Give an entry the next number in each of its streams, all of which must be known."""
+        plain = [self._next(stream).number for stream in streams]
+        return Numbers(plain, self._count(self._next(connection), use) if connection else None)
+
+    def restore(self, streams: Sequence[str], connection: str | None, numbers: Numbers, use: Use) -> None:
+        """Take over the numbers of an entry that is in the log already. Call it for entries in order."""
+        for stream, number in zip(streams, numbers.plain, strict=True):
+            self._next(stream).number = number
+        if connection and numbers.totals:
+            head = self._next(connection)
+            head.number, head.allowed, head.denied, head.spent = numbers.totals
+            head.used_at = use.timestamp if _is_allowed(use) else head.used_at
+
+    def forget_saved(self) -> None:
+        """Forget that they changed, because they are saved now, and bound the memory."""
+        self.changed.clear()
+        if len(self.known) > MAX_KEPT:
+            self.known.clear()
+
+    def _next(self, stream: str) -> Head:
+        head = self.known[stream]
+        head.number += 1
+        self.changed.add(stream)
+        return head
+
+    def _count(self, head: Head, use: Use) -> Totals:
+        if use.event == Event.TOKEN_VERIFY:
+            if use.outcome == Outcome.ALLOWED:
+                head.allowed += 1
+                head.used_at = use.timestamp
+                _spend(head, use.amount)
+            else:
+                head.denied += 1
+        return Totals(head.number, head.allowed, head.denied, head.spent)
+
+
+def _spend(head: Head, amount: Any) -> None:
+    if amount:
+        currency, value = amount["currency"], Decimal(amount["value"])
+        total = Decimal(head.spent.get(currency, "0")) + value
+        head.spent = {**head.spent, currency: format(total, "f")}
+
+
+def _is_allowed(use: Use) -> bool:
+    return use.event == Event.TOKEN_VERIFY and use.outcome == Outcome.ALLOWED
