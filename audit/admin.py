@@ -9,10 +9,6 @@ from django.utils.safestring import SafeString
 
 from audit.events import Event, Outcome
 from audit.models import Entry
-
-
-
-
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 

@@ -9,33 +9,46 @@ the service asked for.
 from collections.abc import Mapping
 from typing import Any
 
+from audit.drafts import CALL, CONNECTION, PARTS, POLICY
 from audit.events import Event
+from audit.reading import AuditEntry, Visible
+from audit.records import CONNECTION as CONNECTION_STREAM
+from audit.records import ORGANIZATION, PERSON
 
-POLICY_METADATA = frozenset({"policyName", "ruleIndex", "detail"})
-# Entries of these events describe the whole connection, not only the request that named the service.
-CONNECTION_EVENTS = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
-REQUEST_METADATA = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
+ORIGIN = frozenset({"ip", "userAgent"})
+PERSONAL = frozenset({*PARTS, CALL})
+WITHHELD = frozenset({POLICY, CONNECTION})
 ORGANIZATION_KINDS = frozenset({"agent", "developer", "service"})
 
 
-def disclose_to_user(content: Mapping[str, Any], user_id: str) -> dict[str, Any]:
+def disclose_to_user(entry: AuditEntry, user_id: str) -> dict[str, Any]:
     """Return an entry about the user with its personal data, but with the origin only if the user acted."""
-    personal = content["personal"]
-    if _is_users_act(content, user_id):
-        return dict(content)
-    return {**content, "personal": {**personal, "ip": None, "userAgent": None}}
+    return entry.described(visible_to_user(entry.content, user_id))
 
 
-def disclose_to_organization(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
+def disclose_to_organization(entry: AuditEntry, organization_id: str) -> dict[str, Any]:
     """Return those parts of an entry and its personal data that the organization may read."""
-    personal = content["personal"]
-    shown = {
-        "resource": personal.get("resource"),
-        "ip": personal.get("ip") if _is_own_address(content, organization_id) else None,
-        "userAgent": personal.get("userAgent") if _is_own_act(content, organization_id) else None,
-    }
-    content = _limit_to_request(_without_foreign_policy(content, organization_id), organization_id)
-    return {**content, "personal": shown}
+    return entry.described(visible_to_organization(entry.content, organization_id))
+
+
+def visible_to_user(content: Mapping[str, Any], user_id: str) -> Visible:
+    """Return the parts that the user may see of an entry about them, given its content (`AuditEntry.content`)."""
+    personal = PERSONAL if _is_users_act(content, user_id) else PERSONAL - ORIGIN
+    return Visible(personal, WITHHELD, frozenset({PERSON, CONNECTION_STREAM}))
+
+
+def visible_to_organization(content: Mapping[str, Any], organization_id: str) -> Visible:
+    """Return the parts that the organization may see of an entry, given its content (`AuditEntry.content`)."""
+    personal, withheld = {"resource"}, set()
+    if _is_own_address(content, organization_id):
+        personal.add("ip")
+    if _is_own_act(content, organization_id):
+        personal.add("userAgent")
+    if content["policyOrganizationId"] in (None, organization_id):
+        withheld.add(POLICY)
+    if content["organizationId"] == organization_id:
+        withheld.add(CONNECTION)
+    return Visible(frozenset(personal), frozenset(withheld), frozenset({ORGANIZATION + organization_id}))
 
 
 def _is_own_address(content: Mapping[str, Any], organization_id: str) -> bool:
@@ -69,22 +82,3 @@ def _is_users_act(content: Mapping[str, Any], user_id: str) -> bool:
     if actor["kind"] == "developer":
         return bool(content["userId"] == user_id and actor["id"] == content["metadata"].get("developerId"))
     return bool(actor["kind"] == "user" and actor["id"] == user_id)
-
-
-def _without_foreign_policy(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
-    if content["policyOrganizationId"] in (None, organization_id):
-        return dict(content)
-    metadata = {name: value for name, value in content["metadata"].items() if name not in POLICY_METADATA}
-    return {**content, "policyId": None, "metadata": metadata}
-
-
-def _limit_to_request(content: Mapping[str, Any], organization_id: str) -> dict[str, Any]:
-    """Return a consent's entry without what the user allows the agent elsewhere or allowed it before."""
-    if content["event"] not in CONNECTION_EVENTS or content["organizationId"] == organization_id:
-        return dict(content)
-    metadata = content["metadata"]
-    requested = metadata.get("requestedScopes", ())
-    shown = {name: value for name, value in metadata.items() if name in REQUEST_METADATA}
-    if "shownScopes" in metadata:
-        shown["shownScopes"] = [scope for scope in metadata["shownScopes"] if scope["id"] in requested]
-    return {**content, "scopes": [scope for scope in content["scopes"] if scope in requested], "metadata": shown}

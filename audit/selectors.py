@@ -15,8 +15,6 @@ from audit.models import Entry
 from audit.models import Stream as LastUse
 
 
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
     """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive.

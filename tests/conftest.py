@@ -85,7 +85,7 @@ def _empty_cache() -> Iterator[None]:
     quick_throttle._memories.clear()
     quick_throttle._redis_paused_until = 0.0
     keys.forget()
-    sequencer._damaged.clear()
+    sequencer.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)
