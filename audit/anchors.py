@@ -1,7 +1,7 @@
 """Anchors: checkpoints in files, outside the database, so that whoever rewrites the database does not rewrite them.
 
-`checkpoint` is the newest one. A file per day, such as `2026-11-26.txt`, keeps the last checkpoint of each minute. Copy the
-folder to a place that the database's administrator cannot write to.
+`checkpoint` is the newest one. A file per day, such as `2026-11-26.txt`, keeps the first checkpoint of each minute.
+Copy the folder to a place that the database's administrator cannot write to.
 """
 
 import logging

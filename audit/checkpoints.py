@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 from django.db import connection
 from django.db.models import Max
 
 from audit.log_keys import signer
-from audit.models import Checkpoint, Cosignature, Entry
+from audit.models import Checkpoint, Cosignature
 from audit.notes import checkpoint_text
 from core import clock
 
@@ -31,13 +30,6 @@ def with_cosignatures(checkpoint: Checkpoint) -> str:
     """Return the note with the signature lines of witnesses."""
     lines = Cosignature.objects.filter(size=checkpoint.size).order_by("witness").values_list("line", flat=True)
     return checkpoint.note + "".join(f"{line}\n" for line in lines)
-
-
-def month(now: datetime) -> int:
-    """Return the month to which entries that are logged now belong, such as 202611. It never goes back."""
-    newest = Entry.objects.order_by("-leaf_index").values_list("month", flat=True).first()
-    this = now.astimezone(UTC)
-    return max(newest or 0, 100 * this.year + this.month)
 
 
 @contextmanager

@@ -5,20 +5,21 @@ Everything can be read again from the entries, so a process that takes over star
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 import orjson
+from django.db import connection
 from django.db.models import Max
-from zstandard import ZstdCompressor
 
-from audit import postings, tables
+from audit import tables
+from audit.fields import unpack_id
 from audit.models import Checkpoint, Entry, Progress, Segment, Stream, Tile
-from audit.packing import pack
 from audit.parts import root
 from audit.postings import SEGMENT, Listed, OpenSegment
 from audit.records import Record, decode_opening, encode_opening, hash_leaf, leaf, stream_disclosures, stream_names
 from audit.streams import Head, Heads, Use
-from audit.tree import TILE_WIDTH, Edge, widths
+from audit.tree import TILE_WIDTH, Edge, FullTile, widths
 
 IDS_PER_QUERY = 500
 
@@ -32,15 +33,11 @@ class Sealed:
     personal: bytes | None
 
 
-def seal_record(record: Record, personal: bytes | None) -> Sealed:
-    return Sealed(record, pack(record.body), personal)
-
-
 class Log:
     """The end of the log. Use it only while holding the sequencer's lock, and drop it if a transaction fails."""
 
-    def __init__(self, size: int, newest_id: str | None) -> None:
-        self.newest_id = newest_id
+    def __init__(self, size: int, newest_id: str | None, month: int) -> None:
+        self.newest = Newest(size, newest_id, month)
         self.streams_size = _streams_size()
         self.checkpoint_size = Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0
         self._heads = Heads()
@@ -61,18 +58,23 @@ class Log:
     def root(self) -> bytes:
         return self._edge.root()
 
-    def append(self, entries: Sequence[Sealed], month: int) -> None:
-        """Append entries and write them."""
+    def place(self, entries: Sequence[Sealed], now: datetime) -> "Placed":
+        """Give the entries their places at the end of the log.
+
+        This changes only the memory, so it needs no lock. `Placed.write` must follow, or this object must be dropped.
+        """
+        before, month = self.newest, self._month(now)
         self._load_heads(one for entry in entries for one in _streams_of(entry.record))
-        rows, hashes = [], []
+        rows, hashes, segments = [], [], []
         for index, entry in enumerate(entries, self.size):
             row, leaf_hash = self._place(entry, index, month)
             rows.append(row)
             hashes.append(leaf_hash)
-        tables.insert_entries(rows)
-        tables.insert_tiles(self._edge.append(hashes))
+            segments += self._index(_listed(entry.record))
+        tiles = self._edge.append(hashes)
         if entries:
-            self.newest_id = entries[-1].record.id
+            self.newest = Newest(self.size, entries[-1].record.id, month)
+        return Placed(before, rows, tiles, segments)
 
     def save_streams(self) -> None:
         """Write the heads that have changed."""
@@ -81,13 +83,17 @@ class Log:
         self._heads.forget_saved()
         self.streams_size = self.size
 
+    def _month(self, now: datetime) -> int:
+        """Return the month to which entries that are logged now belong, such as 202611. It never goes back."""
+        this = now.astimezone(UTC)
+        return max(self.newest.month, 100 * this.year + this.month)
+
     def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
         record = entry.record
         use = Use(record.event, record.outcome, record.timestamp, record.amount)
         numbers = self._heads.number(_plain_streams(record.organization_ids, record.user_id), record.consent_id, use)
         names = stream_names(record.organization_ids, record.user_id, record.consent_id)
         streams = root(stream_disclosures(record.opening.secret, names, numbers))
-        self._index(_listed(record))
         row = tables.Row(
             index,
             record.timestamp,
@@ -105,13 +111,14 @@ class Log:
         )
         return row, hash_leaf(leaf(record.body, index, streams))
 
-    def _index(self, entry: Listed) -> None:
-        self._segment.add(entry)
-        if self._segment.is_complete:
-            times = self._segment.timestamps
-            earliest, latest = (postings.moment_of(one) for one in (min(times), max(times)))
-            tables.insert_segment(self._segment, earliest, latest, ZstdCompressor(level=3).compress(times.tobytes()))
-            self._segment = OpenSegment(self._segment.number + 1)
+    def _index(self, entry: Listed) -> list[OpenSegment]:
+        """Note an entry for the postings. Return the segment that it completes, if any."""
+        segment = self._segment
+        segment.add(entry)
+        if not segment.is_complete:
+            return []
+        self._segment = OpenSegment(segment.number + 1)
+        return [segment]
 
     def _load_heads(self, streams: Iterable[str]) -> None:
         missing = self._heads.missing(streams)
@@ -140,10 +147,38 @@ class Log:
         self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], use)
 
 
-def newest() -> tuple[int, str | None]:
-    """Return the size of the log and the id of its newest entry, or None if it is empty."""
-    found = Entry.objects.order_by("-leaf_index").values_list("leaf_index", "id").first()
-    return (found[0] + 1, found[1]) if found else (0, None)
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Entries with their places, and what they complete. `before` is the end of the log that they follow."""
+
+    before: "Newest"
+    rows: Sequence[tables.Row]
+    tiles: Sequence[FullTile]
+    segments: Sequence[OpenSegment]
+
+    def write(self) -> None:
+        """Write everything, in a transaction with the sequencer's lock in which `newest()` is still `before`."""
+        if self.rows and self.rows[0].month != self.before.month:
+            tables.add_month(self.rows[0].month)
+        tables.insert_entries(self.rows)
+        tables.insert_tiles(self.tiles)
+        for segment in self.segments:
+            tables.insert_segment(segment)
+
+
+class Newest(NamedTuple):
+    """The size of the log, and the id and month of its newest entry."""
+
+    size: int = 0
+    id: str | None = None
+    month: int = 0
+
+
+def newest() -> Newest:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leaf_index, id, month FROM audit_entry ORDER BY leaf_index DESC LIMIT 1")
+        found = cursor.fetchone()
+    return Newest(found[0] + 1, unpack_id(found[1]), found[2]) if found else Newest()
 
 
 def leaf_of(entry: Entry) -> bytes:

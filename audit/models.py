@@ -1,8 +1,8 @@
 """The audit log: a journal, the log with its Merkle tree and checkpoints, and an index for its readers.
 
 `Journal`, `Entry`, `Tile` and `Checkpoint` are insert-only. Entries refer to users, agents and consents by id, never by
-foreign key, so deleting a user cannot delete evidence. `Stream`, `Segment` and `Posting` repeat what the entries say, in
-the order in which readers look for it. The migrations create the tables of entries and postings by SQL (`schema.py`).
+foreign key, so deleting a user cannot delete evidence. `Stream`, `Segment` and `Posting` repeat what the entries say,
+in the order in which readers look for it. The tables of entries and postings are created by SQL (`schema.py`).
 """
 
 from functools import cached_property
@@ -222,4 +222,4 @@ class PersonalKey(models.Model):
     destroyed_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return self.subject
+        return str(self.subject)

@@ -1,7 +1,7 @@
 """Compression of records and personal data, which are short and alike: zstd with a dictionary.
 
-The first byte names the dictionary. A dictionary is never changed, because what was packed with it must stay readable;
-a better one gets the next number (`audit/dictionaries/README.md`).
+The first byte names the dictionary, or is 0 for data that is stored as it is. A dictionary is never changed, because
+what was packed with it must stay readable; a better one gets the next number (`audit/dictionaries/README.md`).
 """
 
 import threading
@@ -18,6 +18,8 @@ from zstandard import (
 )
 
 NEWEST = 1
+PREFIX = bytes([NEWEST])
+MIN_BYTES = 256
 LEVEL = 1
 FOLDER = Path(__file__).with_name("dictionaries")
 # A record has at most the 2 MiB of the largest request. More can only be damage.
@@ -31,17 +33,22 @@ class PackingBroken(ValueError):
 
 
 def pack(data: bytes) -> bytes:
-    """Return the data compressed, with the newest dictionary."""
+    """Return the data compressed with the newest dictionary, unless that would save less than it costs."""
+    if len(data) < MIN_BYTES:
+        return b"\x00" + data
     try:
         compressor = _local.compressor
     except AttributeError:
         compressor = _local.compressor = _make_compressor()
-    return bytes([NEWEST]) + compressor.compress(data)
+    packed: bytes = PREFIX + compressor.compress(data)
+    return packed
 
 
 def unpack(packed: bytes | memoryview) -> bytes:
     """Return what was packed. Raises `PackingBroken`."""
     packed = bytes(packed)
+    if packed[:1] == b"\x00":
+        return packed[1:]
     try:
         decompressor = _decompressors()[packed[0]]
         plain: bytes = decompressor.decompress(packed[1:], max_output_size=MAX_BYTES)

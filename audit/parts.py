@@ -17,22 +17,18 @@ SALT_BYTES = 16
 
 def disclosures(secret: bytes, parts: Mapping[str, Any]) -> list[bytes]:
     """Return a disclosure for each part, in order. Their salts are derived from the secret, 128 bits each."""
-    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(parts))
-    width = 2 * SALT_BYTES
-    return [
-        b'["%s","%s",%s]' % (salts[width * place : width * (place + 1)].encode(), name.encode(), canonical_json(value))
-        for place, (name, value) in enumerate(parts.items())
-    ]
+    return encoded_disclosures(secret, [(name, canonical_json(value)) for name, value in parts.items()])
 
 
-def encoded_disclosures(secret: bytes, names: Sequence[str], values: Sequence[str]) -> list[bytes]:
-    """Return the same for values that are encoded already."""
-    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(names))
-    width = 2 * SALT_BYTES
-    return [
-        f'["{salts[width * place : width * (place + 1)]}","{names[place]}",{values[place]}]'.encode()
-        for place in range(len(names))
-    ]
+def encoded_disclosures(secret: bytes, parts: Sequence[tuple[str, bytes]]) -> list[bytes]:
+    """Return the same for parts whose values are encoded already."""
+    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(parts)).encode()
+    found, start = [], 0
+    for name, value in parts:
+        end = start + 2 * SALT_BYTES
+        found.append(b'["%b","%b",%b]' % (salts[start:end], name.encode(), value))
+        start = end
+    return found
 
 
 def digest(disclosure: bytes) -> bytes:

@@ -84,7 +84,8 @@ def _read(subjects: Collection[str]) -> dict[str, bytes | None]:
     found: dict[str, bytes | None] = {}
     for start in range(0, len(ordered), IDS_PER_QUERY):
         rows = PersonalKey.objects.filter(pk__in=ordered[start : start + IDS_PER_QUERY])
-        found |= {subject: sealed and bytes(sealed) for subject, sealed in rows.values_list("pk", "sealed")}
+        for subject, sealed in rows.values_list("pk", "sealed"):
+            found[subject] = None if sealed is None else bytes(sealed)
     return found
 
 

@@ -2,8 +2,8 @@
 
 A term is 64 bits of a digest of its kind and value, such as an organization, a user or an outcome. Two values that
 share a term would only make a reader look at entries that do not match, so readers check what they find.
-A segment is `SEGMENT` entries. Its postings are written at once when it is complete, because writing them entry by entry
-would change a page of the database for each term. The entries after the last segment are found by their columns.
+A segment is `SEGMENT` entries. Its postings are written at once when it is complete, because writing them entry by
+entry would change a page of the database for each term. The entries after the last segment are found by their columns.
 """
 
 import hashlib

@@ -97,10 +97,10 @@ def stream_names(organization_ids: Sequence[str], user_id: str | None, consent_i
 
 def stream_disclosures(secret: bytes, names: Sequence[str], numbers: Numbers) -> list[bytes]:
     """Return the disclosures of an entry's numbers, in the order of `names`."""
-    values = [f'{{"number":{number}}}' for number in numbers.plain]
+    values = [b'{"number":%d}' % number for number in numbers.plain]
     if numbers.totals is not None:
         values.append(numbers.totals.encode())
-    return parts.encoded_disclosures(secret, names, values)
+    return parts.encoded_disclosures(secret, list(zip(names, values, strict=True)))
 
 
 def encode_opening(opening: Opening, numbers: Numbers) -> bytes:
@@ -130,7 +130,6 @@ def _finish_personal(personal: Mapping[str, Any]) -> tuple[bytes, str | None]:
     if not personal:
         return b"", None
     secret = secrets.token_bytes(parts.SECRET_BYTES)
-    encoded = {name: canonical_json(value) for name, value in personal.items()}
-    found = parts.encoded_disclosures(secret, list(encoded), [value.decode() for value in encoded.values()])
-    together = b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in encoded.items()) + b"}"
-    return secret + pack(together), parts.root(found)
+    encoded = [(name, canonical_json(value)) for name, value in personal.items()]
+    together = b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in encoded])
+    return secret + pack(together), parts.root(parts.encoded_disclosures(secret, encoded))

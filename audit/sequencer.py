@@ -7,17 +7,19 @@ append at a time. Readers do not need it: they see what is in the journal, too (
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
 from django.db.models import Max
 
 from audit import anchors, checkpoints, personal_keys
 from audit.journal import TABLE, DamagedRowError, decode
-from audit.log import Log, Sealed, newest, seal_record
+from audit.log import Log, Sealed, newest
 from audit.models import Journal
+from audit.packing import pack
 from audit.records import Record, finish
 from audit.triggers import draining
 from core import clock
@@ -46,10 +48,10 @@ SAVE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the journal. `records` is None if it is damaged."""
+    """A row of the journal, with its entries ready for the log."""
 
     id: int
-    records: Sequence[Record] | None
+    entries: Sequence[Sealed]
 
 
 @dataclass(slots=True)
@@ -76,10 +78,10 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
     moved, last = 0, _newest_row()
     if not last:
         report_sequencer(0, len(_memory.damaged))
-    for records in _move_until(last, wait=wait):
-        moved += len(records)
-        if records:
-            report_sequencer(_age(records), len(_memory.damaged))
+    for entries in _move_until(last, wait=wait):
+        moved += len(entries)
+        if entries:
+            report_sequencer(_age(entries), len(_memory.damaged))
         if stopped and stopped.is_set():
             break
     _end_run(wait=wait)
@@ -162,7 +164,7 @@ def _newest_row() -> int:
     return Journal.objects.exclude(pk__in=tuple(_memory.damaged)).aggregate(newest=Max("pk"))["newest"] or 0
 
 
-def _move_until(last: int, *, wait: bool) -> Iterator[list[Record]]:
+def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
     """Move the rows up to this one, oldest first, in as many transactions as it takes. Yield what each has moved.
 
     A row with a lower id can be committed later. It was not there when `last` was read, so it is left for the next run.
@@ -171,52 +173,73 @@ def _move_until(last: int, *, wait: bool) -> Iterator[list[Record]]:
     done, pause = 0, 0.0
     while done < last:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
-        rows = _read(last)
+        rows, done = _read(last)
         for part in _parts(rows):
             time.sleep(pause)
-            records = _move_or_split(part, wait=wait)
-            report_sequenced(len(records))
-            yield records
+            entries = _move_or_split(part, wait=wait)
+            report_sequenced(len(entries))
+            yield entries
             pause = _pause_after(part)
             if time.monotonic() >= _memory.signed_at + INTERVAL_SECONDS:
                 _sign(wait=wait)
-        done = rows[-1].id if rows else last
 
 
 def _pause_after(part: Sequence[Row]) -> float:
     """Return for how many seconds decisions may write before the next transaction: none if the log is late."""
-    if connection.in_atomic_block or _age(part[0].records or ()) > LATE_SECONDS:
+    if connection.in_atomic_block or _age(part[0].entries) > LATE_SECONDS:
         return 0.0
     return PAUSE_SECONDS[connection.vendor]
 
 
-def _age(records: Sequence[Record]) -> float:
+def _age(entries: Sequence[Sealed]) -> float:
     """Return the age of the oldest of these entries, in seconds, or 0 if there is none."""
-    return max(0.0, (clock.now() - records[0].timestamp).total_seconds()) if records else 0.0
+    return max(0.0, (clock.now() - entries[0].record.timestamp).total_seconds()) if entries else 0.0
 
 
-def _read(last: int) -> list[Row]:
-    """Return the oldest rows, so many that they have `ENTRIES_PER_READ`, or all."""
-    rows: list[Row] = []
-    entries = 0
+def _read(last: int) -> tuple[list[Row], int]:
+    """Return the oldest rows that can be read, so many that they have `ENTRIES_PER_READ`, or all, and the last id."""
+    found: dict[int, list[Record]] = {}
+    entries, row_id = 0, last
     stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(_memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
-        rows.append(Row(row_id, _finish(row_id, body)))
-        entries += len(rows[-1].records or ())
+        found[row_id] = _finish(row_id, body)
+        entries += len(found[row_id])
         if entries >= ENTRIES_PER_READ:
             break
-    return rows
+    return _seal(found), row_id
+
+
+def _finish(row_id: int, body: bytes | memoryview) -> list[Record]:
+    try:
+        return [finish(prepared) for prepared in decode(body)]
+    except Exception as error:  # of this row only: the others must be moved
+        _report_damaged(row_id, error)
+        return []
+
+
+def _seal(found: Mapping[int, Sequence[Record]]) -> list[Row]:
+    """Compress the records and encrypt their personal data."""
+    keys = personal_keys.keys_for(_subject(one) for records in found.values() for one in records if one.personal)
+    return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items() if records]
+
+
+def _sealed(record: Record, keys: Mapping[str, AESGCM | None]) -> Sealed:
+    """Return a record ready for the log. Its personal data is left out if the key was destroyed."""
+    key = keys[_subject(record)] if record.personal else None
+    return Sealed(record, pack(record.body), personal_keys.encrypt(key, record.id, record.personal) if key else None)
+
+
+def _subject(record: Record) -> str:
+    return personal_keys.subject_of(record.user_id, record.organization_ids, record.timestamp)
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Yield the rows that can be read, in parts of which each is moved in a transaction of its own."""
+    """Yield the rows in parts of which each is moved in a transaction of its own."""
     part: list[Row] = []
     entries, limit = 0, ENTRIES_PER_TRANSACTION[connection.vendor]
     for row in rows:
-        if row.records is None:
-            continue
         part.append(row)
-        entries += len(row.records)
+        entries += len(row.entries)
         if entries >= limit:
             yield part
             part, entries = [], 0
@@ -224,16 +247,8 @@ def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield part
 
 
-def _finish(row_id: int, body: bytes | memoryview) -> list[Record] | None:
-    try:
-        return [finish(prepared) for prepared in decode(body)]
-    except Exception as error:  # of this row only: the others must be moved
-        _report_damaged(row_id, error)
-        return None
-
-
-def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Record]:
-    """Move the rows into the log. Return the records of those that the log accepts; the others stay."""
+def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
+    """Move the rows into the log. Return the entries of those that the log accepts; the others stay."""
     try:
         return _move(rows, wait=wait)
     except Exception as error:
@@ -247,43 +262,30 @@ def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Record]:
         return []
 
 
-def _move(rows: Sequence[Row], *, wait: bool) -> list[Record]:
-    """Move the rows, without those that another process has moved since they were read. Return their records."""
-    sealed = {row.id: _seal(row.records or ()) for row in rows}
+def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
+    """Move the rows, without those that another process has moved since they were read. Return their entries."""
+    entries = [entry for row in rows for entry in row.entries]
+    placed = _memory.log.place(entries, clock.now()) if _memory.log else None
     with sequencing(wait=wait):
         deleted = _delete(rows)
-        entries = [entry for row in rows if row.id in deleted for entry in sealed[row.id]]
-        log = _open_log()
-        log.append(entries, checkpoints.month(clock.now()))
-        if _is_save_due(log):
-            _save_streams(log)
+        if placed is None or len(deleted) < len(rows) or placed.before != newest():
+            # Another process has moved some of them, or appended others.
+            _memory.log = Log(*newest())
+            entries = [entry for row in rows if row.id in deleted for entry in row.entries]
+            placed = _memory.log.place(entries, clock.now())
+        placed.write()
+        if _memory.log and _is_save_due(_memory.log):
+            _save_streams(_memory.log)
     if connection.in_atomic_block:  # what an open transaction has written may be rolled back
         _memory.log = None
-    return [entry.record for entry in entries]
-
-
-def _seal(records: Sequence[Record]) -> list[Sealed]:
-    """Encrypt the personal data of the records."""
-    subjects = [
-        personal_keys.subject_of(record.user_id, record.organization_ids, record.timestamp) for record in records
-    ]
-    keys = personal_keys.keys_for(subject for subject, record in zip(subjects, records, strict=True) if record.personal)
-    return [
-        seal_record(record, _encrypt(record, keys.get(subject)))
-        for subject, record in zip(subjects, records, strict=True)
-    ]
-
-
-def _encrypt(record: Record, key: personal_keys.AESGCM | None) -> bytes | None:
-    """Return the personal data encrypted, or None if there is none, or if the key was destroyed."""
-    return personal_keys.encrypt(key, record.id, record.personal) if key and record.personal else None
+    return entries
 
 
 def _open_log() -> Log:
     """Return the end of the log. Read it from the database if another process has appended to it."""
-    size, newest_id = newest()
-    if _memory.log is None or (_memory.log.size, _memory.log.newest_id) != (size, newest_id):
-        _memory.log = Log(size, newest_id)
+    end = newest()
+    if _memory.log is None or _memory.log.newest != end:
+        _memory.log = Log(*end)
     return _memory.log
 
 

@@ -26,10 +26,10 @@ class Totals(NamedTuple):
     denied: int
     spent: dict[str, str]
 
-    def encode(self) -> str:
+    def encode(self) -> bytes:
         """Return canonical JSON."""
-        spent = orjson.dumps(self.spent, option=orjson.OPT_SORT_KEYS).decode() if self.spent else "{}"
-        return f'{{"allowed":{self.allowed},"denied":{self.denied},"number":{self.number},"spent":{spent}}}'
+        spent = orjson.dumps(self.spent, option=orjson.OPT_SORT_KEYS) if self.spent else b"{}"
+        return b'{"allowed":%d,"denied":%d,"number":%d,"spent":%b}' % (self.allowed, self.denied, self.number, spent)
 
     def as_list(self) -> list[Any]:
         return [*self]

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from django.db import connection
+from zstandard import ZstdCompressor
 
 from audit.fields import pack_id
-from audit.postings import OpenSegment
+from audit.postings import OpenSegment, moment_of
 from audit.streams import Head
 from audit.tree import FullTile
 
@@ -71,16 +72,26 @@ def insert_entries(rows: Sequence[Row]) -> None:
     )
 
 
+def add_month(month: int) -> None:
+    """Create the partition of a month on PostgreSQL, if it does not exist."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT audit_add_month(%s)", [month])
+
+
 def insert_tiles(tiles: Sequence[FullTile]) -> None:
     _insert("audit_tile", TILE, tiles)
 
 
-def insert_segment(segment: OpenSegment, earliest: Any, latest: Any, timestamps: bytes) -> None:
+def insert_segment(segment: OpenSegment) -> None:
     """Write the postings of a complete segment."""
     adapt = connection.ops.adapt_datetimefield_value
+    times = segment.timestamps
+    earliest, latest = (adapt(moment_of(one)) for one in (min(times), max(times)))
+    packed = ZstdCompressor(level=3).compress(times.tobytes())
     with connection.cursor() as cursor:
         statement = "INSERT INTO audit_segment (number, earliest, latest, timestamps) VALUES (%s, %s, %s, %s)"
-        cursor.execute(statement, [segment.number, adapt(earliest), adapt(latest), timestamps])
+        cursor.execute(statement, [segment.number, earliest, latest, packed])
     _insert("audit_posting", POSTING, [(term, segment.number, entries) for term, entries in segment.postings()])
 
 

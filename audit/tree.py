@@ -1,4 +1,4 @@
-"""The Merkle tree of the log (RFC 6962 section 2.1), grown at its right edge, in tiles of 256 hashes (C2SP tlog-tiles)."""
+"""The Merkle tree of the log (RFC 6962 section 2.1), in tiles of 256 hashes (C2SP tlog-tiles). It grows at its edge."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

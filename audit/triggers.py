@@ -67,7 +67,7 @@ def _sqlite() -> dict[str, str]:
     for table, key in KEYS.items():
         found[f"{table}_no_update"] = f"BEFORE UPDATE ON {table}"
         # Without these, INSERT OR REPLACE would delete the row that is there: it calls no trigger for that.
-        found[f"{table}_no_replacement"] = f"BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {key})"
+        found[f"{table}_no_replacement"] = f"BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {key})"  # noqa: S608
         found[f"{table}_no_delete"] = f"BEFORE DELETE ON {table}"
     found["audit_entry_no_delete"] += f" WHEN NOT {SQLITE_PRUNING}()"
     found["audit_journal_no_delete"] += f" WHEN NOT {SQLITE_SEQUENCING}()"
