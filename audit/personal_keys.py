@@ -1,12 +1,11 @@
 """Keys for the personal data in the log. Destroying a key erases the data, wherever there are copies of it.
 
-The subject of a key is a person or, for entries without one, an organization and month. Keys are stored encrypted under
-`JWT_SECRET`, so a copy of the database alone discloses no personal data.
+The subject of a key is a person, a request for consent, or an organization and month (`audit.subjects`). Keys are
+stored encrypted under `JWT_SECRET`, so a copy of the database alone discloses no personal data.
 """
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -19,17 +18,11 @@ from core import clock, crypto
 PURPOSE = "personal-key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
-NOBODY = "-"
 IDS_PER_QUERY = 500
 
 
 class Erased(Exception):
     """The key was destroyed, or the data does not belong to it."""
-
-
-def subject_of(user_id: str | None, organization_ids: Collection[str], timestamp: datetime) -> str:
-    """Return whose key protects the personal data of an entry."""
-    return user_id or f"{next(iter(organization_ids), NOBODY)}/{timestamp:%Y-%m}"
 
 
 def keys_for(subjects: Iterable[str]) -> dict[str, AESGCM | None]:

@@ -9,6 +9,7 @@ from audit import personal_keys
 from audit.drafts import CALL, CONNECTION, POLICY, Prepared
 from audit.models import Entry
 from audit.records import decode_opening, open_personal
+from audit.subjects import subject_of
 
 # Shown as null if there is none, or if this reader may not see it.
 ALWAYS_SHOWN = ("ip", "userAgent", "resource")
@@ -66,7 +67,7 @@ class AuditEntry:
 
 def read_entries(found: Sequence[Entry | Prepared]) -> list[AuditEntry]:
     """Return the entries, in order, with the personal data of those whose key exists. They need one query."""
-    keys = personal_keys.existing_keys(_subject(one) for one in found if _has_personal(one))
+    keys = personal_keys.existing_keys(subject_of(one.content) for one in found if _has_personal(one))
     return [_from_log(one, keys) if isinstance(one, Entry) else _from_journal(one, keys) for one in found]
 
 
@@ -98,7 +99,7 @@ def _from_log(entry: Entry, keys: Mapping[str, personal_keys.AESGCM | None]) -> 
 def _from_journal(prepared: Prepared, keys: Mapping[str, personal_keys.AESGCM | None]) -> AuditEntry:
     record = prepared.content
     # The sequencer makes the key. Until then there is none, unless it was destroyed before.
-    is_erased = bool(prepared.personal) and keys.get(_subject(prepared), True) is None
+    is_erased = bool(prepared.personal) and keys.get(subject_of(prepared.content), True) is None
     return AuditEntry(
         record["id"],
         None,
@@ -116,13 +117,6 @@ def _from_journal(prepared: Prepared, keys: Mapping[str, personal_keys.AESGCM | 
     )
 
 
-def _subject(one: Entry | Prepared) -> str:
-    if isinstance(one, Entry):
-        return personal_keys.subject_of(one.user_id, one.organization_ids, one.timestamp)
-    at = datetime.fromisoformat(one.content["timestamp"])
-    return personal_keys.subject_of(one.content["userId"], one.organization_ids, at)
-
-
 def _has_personal(one: Entry | Prepared) -> bool:
     return one.sealed is not None if isinstance(one, Entry) else bool(one.personal)
 
@@ -132,7 +126,7 @@ def _open(entry: Entry, keys: Mapping[str, personal_keys.AESGCM | None]) -> dict
     if entry.sealed is None:
         return None
     try:
-        return open_personal(personal_keys.decrypt(keys.get(_subject(entry)), entry.id, entry.sealed))[1]
+        return open_personal(personal_keys.decrypt(keys.get(subject_of(entry.content)), entry.id, entry.sealed))[1]
     except personal_keys.Erased:
         return None
 

@@ -13,6 +13,7 @@ from audit import parts
 from audit.drafts import Prepared
 from audit.packing import pack, unpack
 from audit.streams import Numbers
+from audit.subjects import subject_of
 from core.canonical import canonical_json, encode_common
 
 ORGANIZATION = "organization:"
@@ -23,7 +24,10 @@ LEAF_PREFIX = b"\x00"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finished entry. `body` is the evidence, as canonical JSON. `personal` is to be encrypted, or empty."""
+    """A finished entry. `body` is the evidence, as canonical JSON.
+
+    `personal` is to be encrypted under the key of `subject`, or empty.
+    """
 
     id: str
     body: bytes
@@ -37,6 +41,7 @@ class Record:
     consent_id: str | None
     organization_ids: list[str]
     amount: Mapping[str, str] | None
+    subject: str
 
 
 class Opening(NamedTuple):
@@ -75,6 +80,7 @@ def finish(prepared: Prepared) -> Record:
         content["consentId"],
         prepared.organization_ids,
         personal.get("amount"),
+        subject_of(content),
     )
 
 

@@ -219,18 +219,14 @@ def _finish(row_id: int, body: bytes | memoryview) -> list[Record]:
 
 def _seal(found: Mapping[int, Sequence[Record]]) -> list[Row]:
     """Compress the records and encrypt their personal data."""
-    keys = personal_keys.keys_for(_subject(one) for records in found.values() for one in records if one.personal)
+    keys = personal_keys.keys_for(one.subject for records in found.values() for one in records if one.personal)
     return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items() if records]
 
 
 def _sealed(record: Record, keys: Mapping[str, AESGCM | None]) -> Sealed:
     """Return a record ready for the log. Its personal data is left out if the key was destroyed."""
-    key = keys[_subject(record)] if record.personal else None
+    key = keys[record.subject] if record.personal else None
     return Sealed(record, pack(record.body), personal_keys.encrypt(key, record.id, record.personal) if key else None)
-
-
-def _subject(record: Record) -> str:
-    return personal_keys.subject_of(record.user_id, record.organization_ids, record.timestamp)
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:

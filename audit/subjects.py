@@ -1,0 +1,28 @@
+"""Subjects: whose key protects the personal data of an entry (`audit.personal_keys`).
+
+If a person acted, the data is their address and user agent, or is about themselves. Otherwise it is about the user
+of the entry. A request for consent often comes from the browser of a user who has not signed in yet: it has a key of
+its own, so that it can be erased with the user who decides it. The rest belongs to an organization's month.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from audit.drafts import organizations_of
+
+# Actors of these kinds are people. A developer has the id of the developer account.
+PEOPLE = frozenset({"user", "developer", "administrator"})
+NO_ORGANIZATION = "-"
+MONTH_LENGTH = len("2026-11")
+
+
+def subject_of(content: Mapping[str, Any]) -> str:
+    """Return the subject of an entry with this record: a person's id, a consent's id, or such as `org_.../2026-11`."""
+    actor = content["actor"]
+    if actor["kind"] in PEOPLE and actor["id"]:
+        return str(actor["id"])
+    about = content["userId"] or content["consentId"]
+    if about:
+        return str(about)
+    organizations = organizations_of(content) or [NO_ORGANIZATION]
+    return f"{organizations[0]}/{content['timestamp'][:MONTH_LENGTH]}"
