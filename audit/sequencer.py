@@ -202,25 +202,28 @@ def _read(last: int) -> tuple[list[Row], int]:
     entries, row_id = 0, last
     stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(_memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
-        found[row_id] = _finish(row_id, body)
-        entries += len(found[row_id])
+        records = _finish(row_id, body)
+        if records is not None:
+            found[row_id] = records
+            entries += len(records)
         if entries >= ENTRIES_PER_READ:
             break
     return _seal(found), row_id
 
 
-def _finish(row_id: int, body: bytes | memoryview) -> list[Record]:
+def _finish(row_id: int, body: bytes | memoryview) -> list[Record] | None:
+    """Return the records of a row, or None if it is damaged."""
     try:
         return [finish(prepared) for prepared in decode(body)]
     except Exception as error:  # of this row only: the others must be moved
         _report_damaged(row_id, error)
-        return []
+        return None
 
 
 def _seal(found: Mapping[int, Sequence[Record]]) -> list[Row]:
     """Compress the records and encrypt their personal data."""
     keys = personal_keys.keys_for(one.subject for records in found.values() for one in records if one.personal)
-    return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items() if records]
+    return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items()]
 
 
 def _sealed(record: Record, keys: Mapping[str, AESGCM | None]) -> Sealed:

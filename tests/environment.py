@@ -18,7 +18,7 @@ from tests.servers import Postgres, Valkey
 STORES = ("sqlite", "postgresql")
 AMBIENT: tuple[str, ...] = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
 AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL", "REQUIRE_VERIFIED_EMAIL")
-AMBIENT += ("METRICS_TOKEN", "PROMETHEUS_MULTIPROC_DIR")
+AMBIENT += ("METRICS_TOKEN", "PROMETHEUS_MULTIPROC_DIR", "AUDIT_ANCHOR_DIR", "AUDIT_WITNESSES")
 SECRETS = {
     "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
     "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",
@@ -79,6 +79,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ["DATABASE_PATH"] = str(servers.folder / "unused.db")
     (servers.folder / "static").mkdir()  # WhiteNoise warns if it is missing
     os.environ["STATIC_ROOT"] = str(servers.folder / "static")
+    os.environ["AUDIT_ANCHOR_DIR"] = str(servers.folder / "anchors")
     if early_config.known_args_namespace.store == "postgresql":
         os.environ["DATABASE_URL"] = servers.postgres.create_database()
         os.environ["REDIS_URL"] = servers.valkey.url

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from audit.drafts import Draft
+from audit.drafts import Draft, Prepared, prepare
 from audit.events import Event, Outcome
 from audit.journal import TABLE, encode
 from audit.models import Entry
@@ -20,11 +20,11 @@ def decision(**fields: object) -> Draft:
     return Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, **{**values, "consent_id": "cns_1", **fields})
 
 
-def write_row(number: int = 1, at: datetime | None = None) -> list[Record]:
-    """Write a row with so many entries. Return its records."""
-    records = make_records([decision()] * number, at or clock.now())
-    write_body(encode(records))
-    return records
+def write_row(number: int = 1, at: datetime | None = None, **fields: object) -> list[Prepared]:
+    """Write a row with so many entries. Return them."""
+    entries = prepare([decision(**fields)] * number, at or clock.now())
+    write_body(encode(entries))
+    return entries
 
 
 def write_body(body: bytes) -> None:
@@ -33,8 +33,8 @@ def write_body(body: bytes) -> None:
 
 
 def logged_ids() -> list[str]:
-    return list(Entry.objects.order_by("id").values_list("id", flat=True))
+    return list(Entry.objects.order_by("leaf_index").values_list("id", flat=True))
 
 
-def ids_of(records: Sequence[Record]) -> list[str]:
-    return [record.id for record in records]
+def ids_of(entries: Sequence[Prepared]) -> list[str]:
+    return [entry.id for entry in entries]

@@ -10,8 +10,9 @@ import pytest
 from django.db import OperationalError, connection
 
 from audit import sequencer
+from audit.drafts import Prepared
+from audit.log import Placed
 from audit.models import Entry, Journal
-from audit.records import Record
 from audit.sequencer import run
 from core.locks import Busy, sequencing
 from tests.audit.journals import ids_of, logged_ids, write_row
@@ -42,7 +43,7 @@ def running() -> Iterator[threading.Thread]:
     assert not thread.is_alive()
 
 
-def wait_for(records: Sequence[Record]) -> None:
+def wait_for(records: Sequence[Prepared]) -> None:
     wait_until(lambda: set(ids_of(records)) <= set(logged_ids()), seconds=10)
 
 
@@ -87,14 +88,14 @@ def test_it_copies_what_is_written_while_it_runs() -> None:
 
 def test_it_stops_in_the_middle_of_a_long_journal(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = threading.Event()
-    insert_records = sequencer.insert_records
+    write = Placed.write
 
-    def insert_and_stop(records: Sequence[Record]) -> None:
-        insert_records(records)
+    def write_and_stop(placed: Placed) -> None:
+        write(placed)
         stopped.set()
 
     monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
-    monkeypatch.setattr(sequencer, "insert_records", insert_and_stop)
+    monkeypatch.setattr(Placed, "write", write_and_stop)
     records = [record for _ in range(5) for record in write_row(1)]
     race([lambda: run(stopped)])
     assert logged_ids() == ids_of(records[:1])
@@ -154,7 +155,7 @@ def test_it_leaves_the_journal_to_another_process(
     if store != "postgresql":
         pytest.skip("about PostgreSQL")
     busy: list[Busy] = []
-    records: list[Record] = []
+    records: list[Prepared] = []
     monkeypatch.setattr(sequencer, "sequence", noting(busy, sequencer.sequence))
     with running():
         with sequencing():
