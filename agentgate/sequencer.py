@@ -1,7 +1,7 @@
-"""The process of the sequencer, which copies the journal of decisions into the log. `./dev sequencer` runs it alone.
+"""The process of the sequencer, which moves the journal into the log. `./dev sequencer` runs it alone.
 
 It is not a thread of a server process, where its work would delay decisions. One is enough for any number of servers:
-of several, one copies at a time, and another takes over when it ends.
+of several, one moves the journal, and another takes over when it ends.
 """
 
 import logging
@@ -10,13 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import django
 
 logger = logging.getLogger("agentgate.sequencer")  # `__name__` is "__main__" when it runs alone
 
 PARENT = "AGENTGATE_SEQUENCER_PARENT"
-RESTART_SECONDS = 1.0
+# A process takes about a second to start, and the log must not wait longer than two.
+RESTART_SECONDS = 0.1
+LONG_RESTART_SECONDS = 2.0
+STABLE_SECONDS = 10.0
 STOP_SECONDS = 5.0
 WATCH_SECONDS = 1.0
 
@@ -42,8 +46,10 @@ class SequencerProcess:
 
     def _keep(self) -> None:
         while True:
+            began = time.monotonic()
             status = self._process.wait()
-            if self._stopped.wait(RESTART_SECONDS):
+            was_stable = time.monotonic() > began + STABLE_SECONDS
+            if self._stopped.wait(RESTART_SECONDS if was_stable else LONG_RESTART_SECONDS):
                 return
             logger.error("The sequencer ended with status %s and is started again.", status)
             try:
@@ -66,7 +72,7 @@ def sequence() -> None:
     set_on_signals(stopped)
     django.setup(set_prefix=False)
     from agentgate.starting import check_start  # imports models, so Django must be set up
-    from audit.sequencer import run
+    from audit.sequencer_loop import run
 
     if PARENT in os.environ:  # the server has checked the start
         threading.Thread(target=_watch, args=(int(os.environ[PARENT]), stopped), daemon=True).start()

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import orjson
 from django.db import models
+from django.db.models.functions import Now
 
 from audit.fields import CompactIdField
 from audit.packing import unpack
@@ -102,6 +103,7 @@ class Journal(InsertOnly):
 
     id = models.BigAutoField(primary_key=True)
     body = models.BinaryField()
+    written_at = models.DateTimeField(db_default=Now())
 
     class Meta:
         verbose_name_plural = "journal"

@@ -1,6 +1,6 @@
 """The sequencer: it moves what is in the journal into the log, and signs checkpoints.
 
-The server runs it in a process of its own (`run`). It alone decides the order of the log: a lock lets one process
+The server runs it in a process of its own (`audit.sequencer_loop`). It alone decides the order of the log: a lock lets one process
 append at a time. Readers do not need it: they see what is in the journal, too (`audit.selectors`).
 """
 
@@ -8,7 +8,6 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,14 +32,10 @@ logger = logging.getLogger(__name__)
 ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 32}
 PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.0015}
 LATE_SECONDS = 3.0
-# Most pages of the write-ahead log are of the same tables, so rare checkpoints of SQLite's write fewer.
-PAGES_PER_CHECKPOINT = 2000
 ENTRIES_PER_READ = 2000
 ROWS_PER_READ = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
-LONGEST_PAUSE_SECONDS = 1.0
-VACUUM_SECONDS = 5.0
 # The heads of streams are saved when so many entries have changed them, or after so long.
 ENTRIES_PER_SAVE = 4096
 SAVE_SECONDS = 2.0
@@ -55,7 +50,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class _Memory:
+class Memory:
     """What a process keeps between its runs."""
 
     log: Log | None = None
@@ -65,7 +60,7 @@ class _Memory:
     """Rows that cannot be read. They stay in the journal, and each process tries and logs each of them once."""
 
 
-_memory = _Memory()
+memory = Memory()
 
 
 def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> int:
@@ -77,91 +72,39 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
     _forget_removed()
     moved, last = 0, _newest_row()
     if not last:
-        report_sequencer(0, len(_memory.damaged))
+        report_sequencer(0, len(memory.damaged))
     for entries in _move_until(last, wait=wait):
         moved += len(entries)
         if entries:
-            report_sequencer(_age(entries), len(_memory.damaged))
+            report_sequencer(_age(entries), len(memory.damaged))
         if stopped and stopped.is_set():
             break
     _end_run(wait=wait)
     return moved
 
 
-def run(stopped: threading.Event) -> None:
-    """Move the journal again and again until `stopped` is set. No error ends this."""
-    pause, vacuum = INTERVAL_SECONDS, Vacuum()
-    while not stopped.wait(pause):
-        try:
-            _spare_disk()
-            with suppress(Busy):
-                vacuum.run_after(sequence(wait=False, stopped=stopped))
-        except Exception as error:
-            if pause == INTERVAL_SECONDS:
-                is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
-                reason = str(error).split("\n", 1)[0]
-                logger.error("The sequencer failed and tries again: %s", reason, exc_info=is_unexpected)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-            connection.close()  # it may be broken
-        else:
-            if pause != INTERVAL_SECONDS:
-                logger.info("The sequencer works again.")
-            pause = INTERVAL_SECONDS
-    connection.close()
-
-
 def count_damaged() -> int:
     """Return the number of rows in the journal that this process could not read."""
     _forget_removed()
-    return len(_memory.damaged)
+    return len(memory.damaged)
 
 
 def forget() -> None:
     """Forget everything in memory, like a new process. For tests."""
-    _memory.log = None
-    _memory.damaged.clear()
-
-
-class Vacuum:
-    """Frees the space of moved rows on PostgreSQL. Autovacuum comes too rarely for a table that turns over so fast."""
-
-    def __init__(self) -> None:
-        self._is_needed, self._last = False, time.monotonic()
-
-    def run_after(self, entries: int) -> None:
-        """Run every few seconds, if any entry was moved in the meantime."""
-        self._is_needed = self._is_needed or entries > 0
-        if not self._is_needed or time.monotonic() < self._last + VACUUM_SECONDS:
-            return
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                # Truncating the file would lock out the decisions.
-                cursor.execute(f"VACUUM (TRUNCATE false) {TABLE}")
-        self._is_needed, self._last = False, time.monotonic()
-
-
-def _spare_disk() -> None:
-    """Make this process's commits on SQLite cheap, because the decisions wait meanwhile.
-
-    They do not wait for the disk. A power failure can undo them, but only the latest, and then the journal has again
-    what the log has lost. A checkpoint does wait for the disk, so nothing that it covers is undone.
-    """
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA synchronous=NORMAL")
-            cursor.execute(f"PRAGMA wal_autocheckpoint={PAGES_PER_CHECKPOINT}")
+    memory.log = None
+    memory.damaged.clear()
 
 
 def _forget_removed() -> None:
     """Forget the damaged rows that are no longer there: deleted by an operator, or moved by another process."""
-    damaged = _memory.damaged
+    damaged = memory.damaged
     if damaged:
         damaged.intersection_update(Journal.objects.filter(pk__in=tuple(damaged)).values_list("pk", flat=True))
 
 
 def _newest_row() -> int:
     """Return the id of the newest row that is not damaged, or 0 if there is none."""
-    return Journal.objects.exclude(pk__in=tuple(_memory.damaged)).aggregate(newest=Max("pk"))["newest"] or 0
+    return Journal.objects.exclude(pk__in=tuple(memory.damaged)).aggregate(newest=Max("pk"))["newest"] or 0
 
 
 def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
@@ -180,7 +123,7 @@ def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
             report_sequenced(len(entries))
             yield entries
             pause = _pause_after(part)
-            if time.monotonic() >= _memory.signed_at + INTERVAL_SECONDS:
+            if time.monotonic() >= memory.signed_at + INTERVAL_SECONDS:
                 _sign(wait=wait)
 
 
@@ -200,7 +143,7 @@ def _read(last: int) -> tuple[list[Row], int]:
     """Return the oldest rows that can be read, so many that they have `ENTRIES_PER_READ`, or all, and the last id."""
     found: dict[int, list[Record]] = {}
     entries, row_id = 0, last
-    stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(_memory.damaged)).order_by("pk")
+    stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
         records = _finish(row_id, body)
         if records is not None:
@@ -251,7 +194,7 @@ def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
     try:
         return _move(rows, wait=wait)
     except Exception as error:
-        _memory.log = None  # it may have what was rolled back
+        memory.log = None  # it may have what was rolled back
         if isinstance(error, Busy) or _is_of_database(error):
             raise
         if len(rows) > 1:
@@ -264,39 +207,39 @@ def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
 def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
     """Move the rows, without those that another process has moved since they were read. Return their entries."""
     entries = [entry for row in rows for entry in row.entries]
-    placed = _memory.log.place(entries, clock.now()) if _memory.log else None
+    placed = memory.log.place(entries, clock.now()) if memory.log else None
     with sequencing(wait=wait):
         deleted = _delete(rows)
         if placed is None or len(deleted) < len(rows) or placed.before != newest():
             # Another process has moved some of them, or appended others.
-            _memory.log = Log(*newest())
+            memory.log = Log(*newest())
             entries = [entry for row in rows if row.id in deleted for entry in row.entries]
-            placed = _memory.log.place(entries, clock.now())
+            placed = memory.log.place(entries, clock.now())
         placed.write()
-        if _memory.log and _is_save_due(_memory.log):
-            _save_streams(_memory.log)
+        if memory.log and _is_save_due(memory.log):
+            _save_streams(memory.log)
     if connection.in_atomic_block:  # what an open transaction has written may be rolled back
-        _memory.log = None
+        memory.log = None
     return entries
 
 
 def _open_log() -> Log:
     """Return the end of the log. Read it from the database if another process has appended to it."""
     end = newest()
-    if _memory.log is None or _memory.log.newest != end:
-        _memory.log = Log(*end)
-    return _memory.log
+    if memory.log is None or memory.log.newest != end:
+        memory.log = Log(*end)
+    return memory.log
 
 
 def _is_save_due(log: Log) -> bool:
     if log.size - log.streams_size >= ENTRIES_PER_SAVE:
         return True
-    return log.has_unsaved_streams and time.monotonic() >= _memory.saved_at + SAVE_SECONDS
+    return log.has_unsaved_streams and time.monotonic() >= memory.saved_at + SAVE_SECONDS
 
 
 def _end_run(*, wait: bool) -> None:
     """Sign a checkpoint, and save the heads of streams that have waited long enough, unless there is nothing to do."""
-    log = _memory.log
+    log = memory.log
     if log is None or log.size > log.checkpoint_size or _is_save_due(log):
         _sign(wait=wait)
 
@@ -313,18 +256,18 @@ def _sign(*, wait: bool) -> None:
                 note = checkpoints.insert(log.size, log.root())
                 log.checkpoint_size = log.size
     except Exception:
-        _memory.log = None
+        memory.log = None
         raise
-    _memory.signed_at = time.monotonic()
+    memory.signed_at = time.monotonic()
     if connection.in_atomic_block:
-        _memory.log = None
+        memory.log = None
     elif note:
         anchors.write(note)
 
 
 def _save_streams(log: Log) -> None:
     log.save_streams()
-    _memory.saved_at = time.monotonic()
+    memory.saved_at = time.monotonic()
 
 
 def _is_of_database(error: Exception) -> bool:
@@ -344,7 +287,7 @@ def _delete(rows: Sequence[Row]) -> set[int]:
 
 
 def _report_damaged(row_id: int, error: Exception) -> None:
-    _memory.damaged.add(row_id)
+    memory.damaged.add(row_id)
     is_unexpected = not isinstance(error, DamagedRowError | DatabaseError)
     message = "Row %s of the journal cannot be moved into the log, and stays there: %s"
     logger.critical(message, row_id, error, exc_info=error if is_unexpected else None)

@@ -14,6 +14,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, connections
 
 from agentgate.front.headers import caller_of, common_headers, require_usual
+from agentgate.front.log_lag import LogLag
 from agentgate.front.newer_keys import NewerKeys
 from agentgate.front.pool import Pool, with_connections
 from agentgate.front.replies import encode_headers
@@ -73,6 +74,7 @@ class HotPaths:
         self._thread = Pool(threads=1, queue=0)
         self._rounds = Rounds(throttle_anonymous, self._thread.call)
         self._database = Pool(threads=1, queue=0)
+        self._log_lag = LogLag(self._database)
         self._newer_keys = NewerKeys(self._database)
         self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
         await asyncio.to_thread(_load_keys)
@@ -221,7 +223,8 @@ class HotPaths:
 
     async def _show_health(self, request_id: str, done: Done) -> None:
         database, cache = await asyncio.gather(self._is_database_up(), _is_cache_up())
-        reply = health_reply(is_database_up=database, is_cache_up=cache)
+        lag = await self._log_lag.seconds() if database else None
+        reply = health_reply(is_database_up=database, is_cache_up=cache, log_lag=lag)
         done(self._complete(reply, HEALTH_HEADERS, request_id))
 
     async def _is_database_up(self) -> bool:

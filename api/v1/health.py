@@ -11,7 +11,8 @@ from django.http import HttpResponse
 
 from api.endpoint import Endpoint
 from api.operations import operation
-from api.v1.schemas.health import ChecksOut, HealthOut
+from api.v1.schemas.health import ChecksOut, HealthOut, LogOut
+from audit.lag import lag_seconds
 from core.http import django_response
 from core.ids import new_id
 from core.messages import Reply
@@ -27,16 +28,19 @@ class Health(Endpoint):
 
     @operation("getHealth", "Check whether this server can decide", answer=HealthOut, unavailable=HealthOut)
     def get(self) -> HttpResponse:
-        response = django_response(health_reply(is_database_up=_is_database_up(), is_cache_up=is_cache_up()))
+        is_up = _is_database_up()
+        lag = lag_seconds() if is_up else None
+        response = django_response(health_reply(is_database_up=is_up, is_cache_up=is_cache_up(), log_lag=lag))
         # Keep Django from logging each 503 of these frequent requests: its cause is in the log already, in one line.
         response._has_been_logged = True  # type: ignore[attr-defined]
         return response
 
 
-def health_reply(*, is_database_up: bool, is_cache_up: bool) -> Reply:
-    """Return the health of this server. The event loop answers with it too."""
+def health_reply(*, is_database_up: bool, is_cache_up: bool, log_lag: float | None) -> Reply:
+    """Return the health of this server. The event loop answers with it too. `log_lag` is in seconds."""
     checks = ChecksOut(database=_status(is_database_up), cache=_status(is_cache_up))
-    body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks).model_dump()
+    log = LogOut(lag_seconds=None if log_lag is None else round(log_lag, 3))
+    body = HealthOut(status=checks.database, version=settings.VERSION, checks=checks, log=log).model_dump(by_alias=True)
     headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
     if is_database_up:
         return Reply(200, headers, orjson.dumps(body))

@@ -1,6 +1,7 @@
 """What a caller without credentials can read: scopes, health, the OpenAPI document."""
 
 import json
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from django.db import OperationalError
 
 from api.documentation import known_errors
 from audit.events import Event
+from core import clock
 from decisions.requests import Reason
 from resources.catalogue import catalogue
 from tests.api.conftest import Api, expect, problem
+from tests.audit.journals import write_row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -35,6 +38,14 @@ def test_health_is_ok(anonymous: Api) -> None:
     body = expect(200, anonymous.get("/health"))
     assert (body["status"], body["checks"]) == ("ok", {"database": "ok", "cache": "ok"})
     assert body["version"]
+    assert body["log"] == {"lagSeconds": 0}
+
+
+def test_health_says_how_long_the_log_has_waited(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_row(1)
+    later = clock.now() + timedelta(seconds=90)
+    monkeypatch.setattr("audit.lag.clock.now", lambda: later)
+    assert 89 < expect(200, anonymous.get("/health"))["log"]["lagSeconds"] < 100
 
 
 def test_health_is_ok_without_the_cache(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:

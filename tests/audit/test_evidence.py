@@ -113,11 +113,11 @@ def test_a_process_that_takes_over_goes_on_where_the_other_ended() -> None:
 def test_a_process_notices_that_another_has_appended() -> None:
     write_row(3)
     sequence()
-    mine = sequencer._memory.log
-    sequencer._memory.log = None
+    mine = sequencer.memory.log
+    sequencer.memory.log = None
     write_row(2)
     sequence()
-    sequencer._memory.log = mine  # this process does not know of the last two
+    sequencer.memory.log = mine  # this process does not know of the last two
     write_row(2)
     assert sequence() == 2
     assert [json.loads(one)["index"] for one in leaves()] == list(range(7))
@@ -296,7 +296,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_log(
 def test_the_end_of_the_log_is_the_same_in_memory_and_read_from_the_database() -> None:
     write_row(300)
     sequence()
-    kept, read = sequencer._memory.log, Log(*newest())
+    kept, read = sequencer.memory.log, Log(*newest())
     assert kept is not None
     assert (kept.root(), kept.size, kept.newest) == (read.root(), read.size, read.newest)
     assert b64encode(read.root()).decode() in Checkpoint.objects.get().note

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from audit import sequencer
+from audit import sequencer, sequencer_loop
 from audit.drafts import Prepared
 from audit.log import Placed
 from audit.models import Entry, Journal
-from audit.sequencer import run
+from audit.sequencer_loop import Turn, run
 from core.locks import Busy, sequencing
 from tests.audit.journals import ids_of, logged_ids, write_row
 from tests.threads import race
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequencer, "INTERVAL_SECONDS", 0.01)
-    monkeypatch.setattr(sequencer, "LONGEST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(sequencer_loop, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(sequencer_loop, "LONGEST_PAUSE_SECONDS", 0.05)
 
 
 @contextmanager
@@ -70,10 +70,10 @@ def fail_times(number: int, error: Exception, function: Callable[..., int]) -> C
     """Return a function that raises the error so many times before it calls the other."""
     errors = [error] * number
 
-    def call(**options: Any) -> int:
+    def call(*given: Any, **options: Any) -> int:
         if errors:
             raise errors.pop()
-        return function(**options)
+        return function(*given, **options)
 
     return call
 
@@ -106,7 +106,7 @@ def test_its_commits_do_not_wait_for_the_disk_on_sqlite(store: str, monkeypatch:
     if store != "sqlite":
         pytest.skip("about SQLite")
     modes: list[int] = []
-    monkeypatch.setattr(sequencer, "sequence", lambda **options: modes.append(synchronous_mode()) or 0)
+    monkeypatch.setattr(sequencer_loop, "sequence", lambda **options: modes.append(synchronous_mode()) or 0)
     with running():
         wait_until(lambda: len(modes) > 1, seconds=10)
     assert set(modes) == {1}  # NORMAL
@@ -123,8 +123,8 @@ def synchronous_mode() -> int:
 def test_it_survives_errors_and_logs_one_of_them(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="audit.sequencer")
-    monkeypatch.setattr(sequencer, "sequence", fail_times(4, error, sequencer.sequence))
+    caplog.set_level(logging.INFO, logger="audit.sequencer_loop")
+    monkeypatch.setattr(sequencer_loop, "sequence", fail_times(4, error, sequencer.sequence))
     records = write_row(1)
     with running():
         wait_for(records)
@@ -156,7 +156,7 @@ def test_it_leaves_the_journal_to_another_process(
         pytest.skip("about PostgreSQL")
     busy: list[Busy] = []
     records: list[Prepared] = []
-    monkeypatch.setattr(sequencer, "sequence", noting(busy, sequencer.sequence))
+    monkeypatch.setattr(sequencer_loop, "sequence", noting(busy, sequencer.sequence))
     with running():
         with sequencing():
             race([lambda: records.extend(write_row(1))])
@@ -169,7 +169,7 @@ def test_it_leaves_the_journal_to_another_process(
 def test_it_vacuums_after_copying(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if store != "postgresql":
         pytest.skip("about PostgreSQL")
-    monkeypatch.setattr(sequencer, "VACUUM_SECONDS", 0.05)
+    monkeypatch.setattr(sequencer_loop, "VACUUM_SECONDS", 0.05)
     before = vacuums()
     with running():
         write_row(1)
@@ -184,3 +184,71 @@ def vacuums() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SELECT vacuum_count FROM pg_stat_user_tables WHERE relname = 'audit_journal'")
         return int(cursor.fetchone()[0])
+
+
+class TestTurns:
+    """Of several sequencers, the one that appended last goes on."""
+
+    @pytest.fixture(autouse=True)
+    def _clock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(sequencer_loop.time, "monotonic", lambda: self.now)
+
+    def be_overtaken(self) -> None:
+        """Let another process append after this one."""
+        write_row(1)
+        sequencer.sequence()
+        mine, sequencer.memory.log = sequencer.memory.log, None
+        write_row(1)
+        sequencer.sequence()
+        sequencer.memory.log = mine
+
+    def test_a_new_process_tries(self) -> None:
+        assert Turn().is_ours()
+
+    def test_the_one_that_appended_last_goes_on(self) -> None:
+        write_row(1)
+        sequencer.sequence()
+        assert Turn().is_ours()
+
+    def test_another_one_waits_while_nothing_is_late(self) -> None:
+        self.be_overtaken()
+        turn = Turn()
+        for _ in range(3):
+            assert not turn.is_ours()
+            self.now += 5
+
+    def test_it_takes_over_when_a_row_has_waited_for_a_second(self) -> None:
+        self.be_overtaken()
+        turn = Turn()
+        write_row(1)
+        assert not turn.is_ours()
+        self.now += 0.9
+        assert not turn.is_ours()
+        self.now += 0.2
+        assert turn.is_ours()
+
+    def test_it_waits_while_the_rows_move(self) -> None:
+        self.be_overtaken()
+        turn = Turn()
+        for _ in range(5):
+            write_row(1)
+            assert not turn.is_ours()
+            mine, sequencer.memory.log = sequencer.memory.log, None
+            sequencer.sequence()
+            sequencer.memory.log = mine
+            self.now += 0.9
+
+    def test_it_takes_over_when_a_checkpoint_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_row(1)
+        sequencer.sequence()
+        mine, sequencer.memory.log = sequencer.memory.log, None
+        write_row(1)
+        monkeypatch.setattr(sequencer.checkpoints, "insert", fail_times(1, OperationalError("killed"), len))
+        with pytest.raises(OperationalError):
+            sequencer.sequence()
+        sequencer.memory.log = mine
+        turn = Turn()
+        assert not turn.is_ours()
+        self.now += 1.1
+        assert turn.is_ours()

@@ -14,9 +14,16 @@ class ChecksOut(Out):
     cache: Health
 
 
+class LogOut(Out):
+    """`lagSeconds` is how long the oldest decision has waited to be numbered in the log. Null if it is not known."""
+
+    lag_seconds: float | None
+
+
 class HealthOut(Out):
     """`status` is `ok` with 200 and `unavailable` with 503. Without the cache the server is only slower."""
 
     status: Health
     version: str
     checks: ChecksOut
+    log: LogOut
