@@ -9,7 +9,10 @@ import pytest
 from tests.live.server import ROOT
 
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "sdk/python/README.md")),
+    *(
+        ROOT / name
+        for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "sdk/python/README.md", "sdk/audit/README.md")
+    ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 CODE = re.compile(r"^```.*?^```", re.M | re.S)

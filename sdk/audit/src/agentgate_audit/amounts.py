@@ -1,0 +1,56 @@
+"""Sums of money, exactly."""
+
+from __future__ import annotations
+
+import re
+from decimal import Context, Decimal
+
+from .errors import Broken, quote
+from .strict_json import Fraction
+
+_DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
+# Enough digits that no sum of the log is ever rounded.
+_EXACT = Context(prec=200)
+
+Spent = dict[str, Decimal]
+
+
+def parse_decimal(value: object, what: str) -> Decimal:
+    """Return a decimal that JSON has as a string or as a number. Raises `Broken`."""
+    text = value.text if isinstance(value, Fraction) else str(value)
+    if not isinstance(value, (str, int, Fraction)) or not _DECIMAL.fullmatch(text):
+        raise Broken(f"{what} is not an amount: {quote(value)}")
+    return Decimal(text)
+
+
+def parse_spent(value: object) -> Spent:
+    """Return what a connection spent, by currency. Raises `Broken`."""
+    if not isinstance(value, dict):
+        raise Broken("spent is not an object")
+    return {currency: parse_decimal(sum_, "spent") for currency, sum_ in value.items()}
+
+
+def parse_amount(value: object) -> Spent:
+    """Return the part `amount` of an entry as a sum. Raises `Broken`."""
+    if not isinstance(value, dict) or value.keys() != {"currency", "value"}:
+        raise Broken("amount is not a currency and a value")
+    if not isinstance(value["currency"], str):
+        raise Broken("the currency of amount is not a string")
+    return {value["currency"]: parse_decimal(value["value"], "the value of amount")}
+
+
+def add(one: Spent, other: Spent) -> Spent:
+    """Return the sum by currency. Currencies of which nothing was spent are left out."""
+    sums = {
+        currency: _EXACT.add(one.get(currency, Decimal()), other.get(currency, Decimal())) for currency in one | other
+    }
+    return {currency: sum_ for currency, sum_ in sums.items() if sum_}
+
+
+def subtract(one: Spent, other: Spent) -> Spent:
+    """Return the difference by currency, which can be negative. Equal currencies are left out."""
+    return add(one, {currency: -sum_ for currency, sum_ in other.items()})
+
+
+def show(spent: Spent) -> str:
+    return ", ".join(f"{sum_:f} {quote(currency)[1:-1]}" for currency, sum_ in sorted(spent.items())) or "nothing"

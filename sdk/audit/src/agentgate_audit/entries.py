@@ -1,0 +1,182 @@
+"""One entry of the log: the leaf of the Merkle tree, and what is disclosed of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from .amounts import Spent, parse_amount, parse_spent
+from .disclosures import GROUPS, Part, open_group, read_root
+from .errors import Broken, quote
+from .merkle import hash_leaf
+from .strict_json import encode, parse_json, read_integer, read_object
+from .times import parse_time
+
+MEMBERS = {"index", "entry", "disclosures", "proof"}
+_OPTIONAL_TEXTS = ("reason", "organizationId", "userId", "agentId", "consentId", "action", "requestId")
+_TEXTS = ("id", "event")
+_LISTS = ("serviceOrganizationIds", "scopes")
+_RECORD = {
+    "v",
+    "timestamp",
+    "outcome",
+    "actor",
+    "metadata",
+    "personal",
+    "withheld",
+    *_OPTIONAL_TEXTS,
+    *_TEXTS,
+    *_LISTS,
+}
+# In the order in which an entry has them.
+_PERSONAL = ("ip", "userAgent", "resource", "amount", "call")
+_WITHHELD = ("policy", "connection")
+
+
+class Totals(NamedTuple):
+    """The running totals of a connection, including the entry that has them."""
+
+    number: int
+    allowed: int
+    denied: int
+    spent: Spent
+
+
+@dataclass(frozen=True)
+class Entry:
+    index: int
+    leaf_hash: bytes
+    proof: list[object]
+    record: dict[str, Any]
+    time: int  # in microseconds since 1970
+    groups: dict[str, list[Part | None]]
+
+    @property
+    def is_decision(self) -> bool:
+        return bool(self.record["event"] == "token.verify")
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether the entry is a decision that allowed something."""
+        return self.is_decision and bool(self.record["outcome"] == "allowed")
+
+    @property
+    def hides_parts(self) -> bool:
+        """Whether a part is not disclosed: it was erased, or this reader may not see it."""
+        return any(
+            self.record[group] is not None and (group not in self.groups or None in self.groups[group])
+            for group in ("personal", "withheld")
+        )
+
+    @cached_property
+    def amount(self) -> Spent | None:
+        """What an allowed decision was about. None if the amount may be hidden."""
+        if not self.is_allowed or self.record["personal"] is None:
+            return {}
+        parts = self.groups.get("personal", [None])
+        found = [parse_amount(part.value) for part in parts if part and part.name == "amount"]
+        return found[0] if found else (None if None in parts else {})
+
+    @cached_property
+    def totals(self) -> Totals | None:
+        """The totals of the entry's connection. None if it has none or hides them."""
+        value = self._stream_value("connection")
+        if value is None:
+            return None
+        found = read_object(value, "the part connection", {"allowed", "denied", "number", "spent"})
+        number, allowed, denied = (read_integer(found[name], name) for name in ("number", "allowed", "denied"))
+        return Totals(number, allowed, denied, parse_spent(found["spent"]))
+
+    def number_in(self, stream: str) -> int | None:
+        """Return the entry's number in a stream ("person", "connection", "organization:<id>"). If hidden, None."""
+        if stream == "connection":
+            return self.totals.number if self.totals else None
+        value = self._stream_value(stream)
+        if value is None:
+            return None
+        return read_integer(read_object(value, f"the part {stream}", {"number"})["number"], "the number")
+
+    def _stream_value(self, stream: str) -> Any:
+        return next((part.value for part in self.groups.get("streams", []) if part and part.name == stream), None)
+
+
+def read_entry(line: object) -> Entry:
+    """Return the entry that a line of an export, or a proof, holds. Its place in the tree is not checked yet.
+
+    Raises `Broken`.
+    """
+    members = read_object(line, "the line", MEMBERS)
+    index = read_integer(members["index"], "the member index")
+    try:
+        return _read_entry(index, members)
+    except Broken as error:
+        raise error.at(f"index {index}") from None
+
+
+def stream_names(record: dict[str, Any]) -> list[str]:
+    """Return the streams that an entry belongs to, in the order of their parts."""
+    organizations = dict.fromkeys(filter(None, [record["organizationId"], *record["serviceOrganizationIds"]]))
+    names = [f"organization:{organization}" for organization in organizations]
+    names += ["person"] * (record["userId"] is not None) + ["connection"] * (record["consentId"] is not None)
+    return names
+
+
+def _read_entry(index: int, members: dict[str, Any]) -> Entry:
+    if not isinstance(members["entry"], str):
+        raise Broken("the entry is not a string")
+    data = encode(members["entry"], "the entry")
+    leaf = read_object(_parse(data), "the entry", {"index", "record", "streams"})
+    if read_integer(leaf["index"], "the entry's index") != index:
+        raise Broken(f"the entry says that its index is {leaf['index']}")
+    record = _read_record(leaf["record"])
+    roots = {"personal": record["personal"], "withheld": record["withheld"], "streams": leaf["streams"]}
+    groups = _open_groups(members["disclosures"], roots)
+    _check_names(record, groups)
+    if not isinstance(members["proof"], list):
+        raise Broken("the proof is not a list")
+    time = parse_time(record["timestamp"], "timestamp")
+    return Entry(index, hash_leaf(data), members["proof"], record, time, groups)
+
+
+def _parse(data: bytes) -> object:
+    try:
+        return parse_json(data)
+    except Broken as error:
+        raise error.at("the entry") from None
+
+
+def _read_record(value: Any) -> dict[str, Any]:
+    # Later versions may add members, which the hash covers without our knowing them.
+    if not isinstance(value, dict):
+        raise Broken("the record is not an object")
+    if missing := _RECORD - value.keys():
+        raise Broken(f"the record has no {min(missing)}")
+    if value["v"] != 1 or value["outcome"] not in ("allowed", "denied", "info"):
+        raise Broken(f"this version does not know the record: v {quote(value['v'])}, outcome {quote(value['outcome'])}")
+    for name in (*_TEXTS, *_OPTIONAL_TEXTS):
+        if not isinstance(value[name], str) and (name in _TEXTS or value[name] is not None):
+            raise Broken(f"{name} is not a string")
+    for name in _LISTS:
+        if not isinstance(value[name], list) or not all(isinstance(item, str) for item in value[name]):
+            raise Broken(f"{name} is not a list of strings")
+    return value
+
+
+def _open_groups(disclosures: Any, roots: dict[str, Any]) -> dict[str, list[Part | None]]:
+    for group, root in roots.items():
+        read_root(root, f"the root of {group}")
+    found = read_object(disclosures, "disclosures", set(), frozenset(GROUPS))
+    return {group: open_group(group, items, roots[group]) for group, items in found.items()}
+
+
+def _check_names(record: dict[str, Any], groups: dict[str, list[Part | None]]) -> None:
+    if "streams" in groups:
+        names = stream_names(record)
+        parts = groups["streams"]
+        if len(parts) != len(names) or any(part and part.name != name for part, name in zip(parts, names, strict=True)):
+            raise Broken("the parts of streams are not those of the entry")
+    for group, order in (("personal", _PERSONAL), ("withheld", _WITHHELD)):
+        shown = [part.name for part in groups.get(group, []) if part]
+        if shown != [name for name in order if name in shown]:
+            raise Broken(f"the parts of {group} are unknown or out of order: {quote(shown)}")

@@ -1,0 +1,411 @@
+"""What a dishonest log can sign, and the verifier still finds: totals, ends, stops, limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import Verify
+from log_builder import CONSENT, ORGANIZATION, PERSON, SERVICE, LogBuilder, canonical
+
+from agentgate_audit import Broken, Limit, Spending, Unusable
+from agentgate_audit.limits import parse_limit, parse_spending
+
+EUR_10 = {"currency": "EUR", "value": "10"}
+
+
+@pytest.mark.parametrize(
+    ("total", "by", "message"),
+    [
+        ("allowed", 1, "total allowed is 3 and must be 2"),
+        ("allowed", -1, "total allowed is 1 and must be 2"),
+        ("denied", 1, "total denied is 1 and must be 0"),
+        ("EUR", "0.01", "total spent is 20.01 EUR and must be 20 EUR"),
+        ("EUR", "-5", "total spent is 15 EUR and must be 20 EUR"),
+        ("USD", "1", "total spent is 20 EUR, 1 USD and must be 20 EUR"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["person", "connection"])
+def test_a_changed_total_is_named(kind: str, total: str, by: Any, message: str, log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10)
+    log.lie_about(total, by)
+    log.allow(amount=EUR_10)
+
+    with pytest.raises(Broken, match=f"^index 1: {message}$"):
+        verify(log.export(kind, PERSON if kind == "person" else CONSENT))
+
+
+def test_totals_begin_with_nothing(log: LogBuilder, verify: Verify):
+    log.lie_about("allowed", 5)
+    log.allow()
+
+    with pytest.raises(Broken, match="^index 0: total allowed is 6 and must be 1$"):
+        verify(log.export())
+
+
+def test_the_totals_of_connections_are_separate(log: LogBuilder, verify: Verify):
+    for consent in ("con_1", "con_2", "con_1"):
+        log.allow(consentId=consent, amount=EUR_10)
+
+    assert verify(log.export(), spendings=[parse_spending("30/EUR/9")]).entries == 4
+
+
+def test_the_entries_of_a_connection_before_it_had_a_person_may_be_missing(log: LogBuilder, verify: Verify):
+    log.add("consent.requested", userId=None)
+    log.add("consent.approved")
+    log.add("consent.viewed", userId=None)
+    log.allow()
+
+    assert verify(log.export()).entries == 3
+    assert verify(log.export("connection", CONSENT)).entries == 5
+
+
+def test_a_connection_s_numbers_do_not_go_back(log: LogBuilder, verify: Verify):
+    log.deny()
+    log.deny()
+    log.numbers[f"connection {CONSENT}"] = 1
+    log.add("consent.viewed")
+
+    with pytest.raises(Broken, match="^index 2: number 2 of its connection comes after 2$"):
+        verify(log.export())
+
+
+def erase(export: Any, *indices: int) -> Any:
+    for line in export.entries:
+        if line["index"] in indices:
+            line["disclosures"].pop("personal", None)
+    return export
+
+
+@pytest.mark.parametrize(
+    ("amount", "by", "message"),
+    [
+        (EUR_10, "-30", "total spent does not grow by one amount"),
+        (EUR_10, "-10.01", "total spent does not grow by one amount"),
+    ],
+)
+def test_an_erased_amount_cannot_lower_the_total(amount: Any, by: str, message: str, log: LogBuilder, verify: Verify):
+    log.allow(amount={"currency": "EUR", "value": "30"})
+    log.lie_about("EUR", by)
+    log.allow(amount=amount)
+
+    with pytest.raises(Broken, match=f"^index 1: {message}$"):
+        verify(erase(log.export(), 1))
+
+
+def test_an_erased_amount_has_one_currency(log: LogBuilder, verify: Verify):
+    log.lie_about("USD", "5")
+    log.allow(amount=EUR_10)
+
+    with pytest.raises(Broken, match="^index 0: total spent does not grow by one amount$"):
+        verify(erase(log.export(), 0))
+
+
+def test_a_decision_without_personal_data_spends_nothing(log: LogBuilder, verify: Verify):
+    log.lie_about("EUR", "5")
+    log.allow()
+
+    with pytest.raises(Broken, match="^index 0: total spent is 5 EUR and must be nothing$"):
+        verify(log.export())
+
+
+def test_totals_in_a_part_of_a_stream_follow_from_its_first_entry(log: LogBuilder, verify: Verify):
+    for _ in range(4):
+        log.allow(amount=EUR_10)
+    log.lie_about("allowed", 1)
+    log.allow(amount=EUR_10)
+
+    assert verify(log.export("connection", CONSENT, start=1, end=3)).entries == 5
+    with pytest.raises(Broken, match="^index 4: total allowed is 6 and must be 5$"):
+        verify(log.export("connection", CONSENT, start=2))
+
+
+def test_totals_do_not_shrink_in_the_gap_before_the_export_s_own_entry(log: LogBuilder, verify: Verify):
+    for _ in range(4):
+        log.allow()
+    log.lie_about("allowed", -2)
+    log.deny()
+
+    with pytest.raises(Broken, match="^index 5: the totals of its connection shrink$"):
+        verify(log.export("connection", CONSENT, end=2.5))
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "12",
+        {"currency": "EUR"},
+        {"currency": 1, "value": "1"},
+        {"currency": "EUR", "value": "-1"},
+        {"currency": "EUR", "value": "1e5"},
+        {"currency": "EUR", "value": "１"},
+        {"currency": "EUR", "value": True},
+        {"currency": "EUR", "value": None},
+        {"currency": "EUR", "value": "9" * 41},
+    ],
+)
+def test_a_malformed_amount_is_named(amount: Any, verify: Verify):
+    class Careless(LogBuilder):
+        def _connection(self, record: dict[str, Any], personal: Any) -> dict[str, Any]:
+            return {"number": 1, "allowed": 1, "denied": 0, "spent": {}}
+
+    log = Careless()
+    log.allow(amount=amount)
+    with pytest.raises(Broken, match="^index 0: .*amount"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize("value", ["12.50", 12, 12.5])
+def test_an_amount_is_a_string_or_a_number(value: Any, log: LogBuilder, verify: Verify):
+    log.allow(amount={"currency": "EUR", "value": value})
+
+    assert verify(log.export()).entries == 2
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        None,
+        {"number": 1, "allowed": 1, "denied": 0},
+        {"number": 1, "allowed": True, "denied": 0, "spent": {}},
+        {"number": 1, "allowed": -1, "denied": 0, "spent": {}},
+        {"number": 1, "allowed": 1, "denied": 0, "spent": []},
+        {"number": 1, "allowed": 1, "denied": 0, "spent": {"EUR": "-1"}},
+        {"number": 1, "allowed": 1, "denied": 0, "spent": {}, "more": 1},
+    ],
+)
+def test_malformed_totals_are_named(totals: Any, verify: Verify):
+    class Careless(LogBuilder):
+        def _connection(self, record: dict[str, Any], personal: Any) -> Any:
+            return totals
+
+    log = Careless()
+    log.allow()
+    with pytest.raises(Broken, match="^index 0: "):
+        verify(log.export())
+
+
+RECORDS = [
+    ({"v": 2}, "this version does not know the record: v 2, outcome 'allowed'"),
+    ({"outcome": "maybe"}, "this version does not know the record: v 1, outcome 'maybe'"),
+    ({"timestamp": "2026-01-01T00:00:00+00:00"}, "timestamp is not a time in UTC"),
+    ({"timestamp": "2026-13-01T00:00:00Z"}, "timestamp is not a time: "),
+    ({"timestamp": "２026-01-01T00:00:00Z"}, "timestamp is not a time in UTC"),
+    ({"agentId": 5}, "agentId is not a string"),
+    ({"id": None}, "id is not a string"),
+    ({"scopes": "email:read"}, "scopes is not a list of strings"),
+    ({"serviceOrganizationIds": ["org_2", ["org_3"]]}, "serviceOrganizationIds is not a list of strings"),
+    ({"personal": "AB"}, "the root of personal is not a root"),
+    ({"withheld": 5}, "the root of withheld is not a root"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), RECORDS)
+def test_a_malformed_record_is_named(change: dict[str, Any], message: str, log: LogBuilder, verify: Verify):
+    log.add("token.verify", "allowed")
+    log.records[0].update(change)
+    log.leaves[0] = canonical({"index": 0, "record": log.records[0], "streams": log.groups[0]["streams"].root}).encode()
+    log.records[0].update(userId=PERSON)
+    with pytest.raises(Broken, match=f"^index 0: {message}"):
+        verify(log.export())
+
+
+def test_a_record_without_a_member_is_named(log: LogBuilder, verify: Verify):
+    log.deny()
+    leaf = {"index": 0, "record": {**log.records[0]}, "streams": log.groups[0]["streams"].root}
+    del leaf["record"]["scopes"]
+    log.leaves[0] = canonical(leaf).encode()
+    with pytest.raises(Broken, match="^index 0: the record has no scopes$"):
+        verify(log.export())
+
+
+def test_parts_of_other_streams_are_named(log: LogBuilder, verify: Verify):
+    """The log cannot count an entry in a stream that it does not belong to."""
+
+    class Confused(LogBuilder):
+        def _streams(self, record: dict[str, Any], personal: Any) -> Any:
+            return super()._streams({**record, "serviceOrganizationIds": ["org_7"]}, personal)
+
+    confused = Confused()
+    confused.deny()
+    with pytest.raises(Broken, match="^index 0: the parts of streams are not those of the entry$"):
+        verify(confused.export())
+
+
+def test_unknown_parts_are_named(log: LogBuilder, verify: Verify):
+    log.deny(ip="203.0.113.9")
+    log.groups[0]["personal"].items.clear()
+    log.groups[0]["personal"].add("secret", 1)
+    log.records[0]["personal"] = log.groups[0]["personal"].root
+    log.leaves[0] = canonical({"index": 0, "record": log.records[0], "streams": log.groups[0]["streams"].root}).encode()
+    with pytest.raises(Broken, match="^index 0: the parts of personal are unknown or out of order"):
+        verify(log.export())
+
+
+NOTHING: dict[str, Any] = {}
+FOREVER = [
+    ("consent.revoked", NOTHING),
+    ("consent.replaced", NOTHING),
+    ("consent.expired", NOTHING),
+    ("consent.denied", NOTHING),
+    ("agent.expired", {"consentId": None}),
+    ("user.erased", {"agentId": None, "consentId": None}),
+]
+UNTIL = [
+    ("agent.suspended", "agent.reactivated", {"userId": None, "consentId": None}),
+    ("agent.stopped", "agent.stop_lifted", {"userId": None, "consentId": None}),
+    ("organization.suspended", "organization.reactivated", {"userId": None, "agentId": None, "consentId": None}),
+    ("user.deactivated", "user.reactivated", {"agentId": None, "consentId": None}),
+]
+
+
+def stream_of(event: str) -> tuple[str, str]:
+    return ("person", PERSON) if event.startswith("user.") else ("organization", ORGANIZATION)
+
+
+@pytest.mark.parametrize(("event", "options"), [*FOREVER, *((event, options) for event, _, options in UNTIL)])
+def test_nothing_is_allowed_after_an_end_or_a_stop(event: str, options: Any, log: LogBuilder, verify: Verify):
+    log.allow()
+    log.add(event, **options)
+    log.deny()
+    log.allow()
+
+    with pytest.raises(Broken, match=f"^index 3: allowed after {event} at index 1$"):
+        verify(log.export(*stream_of(event)))
+
+
+@pytest.mark.parametrize(("event", "options"), FOREVER)
+def test_an_end_is_not_lifted(event: str, options: Any, log: LogBuilder, verify: Verify):
+    log.add(event, **options)
+    for _, lift, _ in UNTIL:
+        log.add(lift)
+    log.allow()
+
+    with pytest.raises(Broken, match=f"^index 5: allowed after {event} at index 0$"):
+        verify(log.export(*stream_of(event)))
+
+
+@pytest.mark.parametrize(("event", "lift", "options"), UNTIL)
+def test_only_its_own_event_lifts_a_stop(event: str, lift: str, options: Any, log: LogBuilder, verify: Verify):
+    log.add(event, **options)
+    log.add(event, **options)
+    log.add(lift, **options)
+    log.allow()
+    assert verify(log.export(*stream_of(event))).entries == 5
+
+    log.add(event, **options)
+    for _, other, _ in UNTIL:
+        if other != lift:
+            log.add(other)
+    log.allow()
+    with pytest.raises(Broken, match=f"^index 9: allowed after {event} at index 5$"):
+        verify(log.export(*stream_of(event)))
+
+
+def test_an_end_is_of_one_connection_agent_or_person_only(log: LogBuilder, verify: Verify):
+    for event, _ in FOREVER:
+        log.add(event, consentId="con_2", agentId="agt_2", userId="usr_2")
+    for event, _, _ in UNTIL:
+        log.add(event, consentId="con_2", agentId="agt_2", userId="usr_2", serviceOrganizationIds=[SERVICE])
+        log.add(event.replace("organization.", "agent."), organizationId=SERVICE, agentId="agt_2", userId=None)
+    log.allow(serviceOrganizationIds=["org_3"], organizationId=None)
+    log.allow()
+
+    assert verify(log.export("person", PERSON)).entries == 3
+
+
+def test_a_suspended_service_is_answered_with_no(log: LogBuilder, verify: Verify):
+    log.add("organization.suspended", organizationId=SERVICE, userId=None, agentId=None, consentId=None)
+    log.allow(serviceOrganizationIds=["org_3", SERVICE])
+
+    with pytest.raises(Broken, match="^index 1: allowed after organization.suspended at index 0$"):
+        verify(log.export("organization", SERVICE, organizationId=SERVICE))
+
+
+@pytest.mark.parametrize(
+    ("times", "index"),
+    [
+        ([0, 10, 20, 30], None),
+        ([0, 5, 10, 15], None),
+        ([0, 0, 10, 10, 20], None),
+        ([0, 5, 9.999], 2),
+        ([0, 1, 2, 3], 2),
+        ([0, 10, 20, 11, 19], 4),
+        ([9.999, 5, 0], 0),
+    ],
+)
+def test_a_limit_holds_in_every_window(times: list[float], index: int | None, log: LogBuilder, verify: Verify):
+    for at in times:
+        log.allow(at=at)
+        log.deny(at=at)
+    export = log.export()
+    limits = [Limit(100, 60), Limit(2, 10)]
+
+    if index is None:
+        assert verify(export, limits=limits).decisions == 2 * len(times)
+    else:
+        with pytest.raises(Broken, match=f"^index {2 * index}: number 3 within 10 seconds from 2026-01-01"):
+            verify(export, limits=limits)
+
+
+def test_a_limit_of_zero_allows_nothing(log: LogBuilder, verify: Verify):
+    log.deny()
+    assert verify(log.export(), limits=[Limit(0, 10)])
+    log.allow()
+    with pytest.raises(Broken, match="^index 2: number 1 within 10 seconds"):
+        verify(log.export(), limits=[Limit(0, 10)])
+
+
+SPENT = [
+    ([(0, "50"), (5, "50"), (10, "50")], None),
+    ([(0, "50"), (5, "50"), (9.999, "0.01")], 2),
+    ([(0, "100.01")], 0),
+    ([(0, "0.1")] * 1000, None),
+    ([(20, "60"), (0, "60"), (15, "60")], 0),
+]
+
+
+@pytest.mark.parametrize("are_erased", [False, True])
+@pytest.mark.parametrize(("amounts", "index"), SPENT)
+def test_a_limit_of_spending_holds(amounts: Any, index: int | None, are_erased: bool, log: LogBuilder, verify: Verify):
+    for at, value in amounts:
+        log.allow(at=at, amount={"currency": "EUR", "value": value})
+        log.deny(at=at, amount={"currency": "EUR", "value": "999"})
+    export = log.export()
+    if are_erased:
+        erase(export, *range(len(log.leaves)))
+    spendings = [parse_spending("100.00/EUR/10"), parse_spending("0/USD/10")]
+
+    if index is None:
+        assert verify(export, spendings=spendings)
+    else:
+        with pytest.raises(Broken, match=rf"^index {2 * index}: [0-9.]+ EUR spent within 10 seconds from 2026-01-01"):
+            verify(export, spendings=spendings)
+
+
+def test_spending_is_not_checked_without_amounts(log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10)
+    export = erase(log.export("organization", ORGANIZATION), 0)
+
+    assert verify(export).entries == 2
+    with pytest.raises(Unusable, match="^index 0: spending cannot be checked, because the amount is not disclosed$"):
+        verify(export, spendings=[Spending(*_spending())])
+
+
+def _spending() -> tuple[Any, str, int]:
+    parsed = parse_spending("10/EUR/10")
+    return parsed.amount, parsed.currency, parsed.seconds
+
+
+@pytest.mark.parametrize("text", ["", "5", "5/", "/5", "-1/5", "5/0", "5/10s", "1.5/10", "５/10", "5/10/3"])
+def test_a_malformed_limit_is_refused(text: str):
+    with pytest.raises(Unusable, match="not a limit, which looks like 20/3600"):
+        parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5/EUR", "5/10", "x/EUR/5", "5.5.5/EUR/5", "-5/EUR/5", "5/EUR/0", "5//5", "./EUR/5"]
+)
+def test_a_malformed_limit_of_spending_is_refused(text: str):
+    with pytest.raises(Unusable, match="not a limit of spending, which looks like 100.00/EUR/86400"):
+        parse_spending(text)
