@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 
 from audit.events import Event, Outcome
 from audit.models import Entry
+from audit.reading import read_entry
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 
@@ -85,4 +86,5 @@ class EntryAdmin(EvidenceAdmin):
 
     @admin.display(description="personal data")
     def personal(self, entry: Entry) -> SafeString | str:
-        return pretty(entry.personal) if entry.personal else "erased"
+        personal = read_entry(entry).personal
+        return pretty(personal) if personal else "erased"

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from audit import personal_keys
 from audit.drafts import CALL, CONNECTION, POLICY, Prepared
 from audit.models import Entry
 from audit.records import decode_opening, open_personal
 from audit.subjects import subject_of
+
+type Keys = Mapping[str, AESGCM | None]
 
 # Shown as null if there is none, or if this reader may not see it.
 ALWAYS_SHOWN = ("ip", "userAgent", "resource")
@@ -75,7 +79,7 @@ def read_entry(found: Entry | Prepared) -> AuditEntry:
     return read_entries([found])[0]
 
 
-def _from_log(entry: Entry, keys: Mapping[str, personal_keys.AESGCM | None]) -> AuditEntry:
+def _from_log(entry: Entry, keys: Keys) -> AuditEntry:
     opening, _ = decode_opening(entry.opening)
     record = entry.content
     personal = _open(entry, keys) if record["personal"] else {}
@@ -96,10 +100,11 @@ def _from_log(entry: Entry, keys: Mapping[str, personal_keys.AESGCM | None]) -> 
     )
 
 
-def _from_journal(prepared: Prepared, keys: Mapping[str, personal_keys.AESGCM | None]) -> AuditEntry:
+def _from_journal(prepared: Prepared, keys: Keys) -> AuditEntry:
     record = prepared.content
     # The sequencer makes the key. Until then there is none, unless it was destroyed before.
-    is_erased = bool(prepared.personal) and keys.get(subject_of(prepared.content), True) is None
+    subject = subject_of(record)
+    is_erased = bool(prepared.personal) and subject in keys and keys[subject] is None
     return AuditEntry(
         record["id"],
         None,
@@ -121,7 +126,7 @@ def _has_personal(one: Entry | Prepared) -> bool:
     return one.sealed is not None if isinstance(one, Entry) else bool(one.personal)
 
 
-def _open(entry: Entry, keys: Mapping[str, personal_keys.AESGCM | None]) -> dict[str, Any] | None:
+def _open(entry: Entry, keys: Keys) -> dict[str, Any] | None:
     """Return the personal parts, or None if they were erased."""
     if entry.sealed is None:
         return None

@@ -1,26 +1,25 @@
-"""Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant.
+"""Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
-Each first copies from the journal what was decided before.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Max
 
+from audit.criteria import Criteria
 from audit.disclosure import disclose_to_organization, disclose_to_user
-from audit.models import Entry
-from audit.models import Stream as LastUse
+from audit.events import Event, Outcome
+from audit.models import Entry, Progress, Stream
+from audit.reading import AuditEntry, read_entry
+from audit.search import Listing, find_entry
+from audit.waiting import listed_waiting, waiting_entries
+from core.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive.
-
-    `before` is the id of an entry and matches older ones. A listing that starts deep in the log costs nothing extra.
-    """
+    """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive."""
 
     agent_id: str | None = None
     user_id: str | None = None
@@ -28,52 +27,77 @@ class Filters:
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before: str | None = None
 
 
-def entries_for_organization(organization_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
+def entries_for_organization(organization_id: str, filters: Filters | None = None) -> Listing:
     """Return the entries that concern the organization, newest first."""
-    filters = filters or Filters()
-    # With both conditions in one call, and ordering by the same column, the primary key of `Concern` yields the page.
-    concerned = {"concerns__organization_id": organization_id}
-    if filters.before:
-        concerned["concerns__entry_id__lt"] = filters.before
-    return _narrow(Entry.objects.filter(**concerned), filters).order_by("-concerns__entry_id")
+    return Listing(Criteria(organization_id=organization_id, **asdict(filters or Filters())))
 
 
-def entries_for_user(user_id: str, filters: Filters | None = None) -> QuerySet[Entry]:
+def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:
     """Return the entries about the user, newest first."""
-    return _narrow(Entry.objects.filter(user_id=user_id), filters or Filters())
+    return Listing(Criteria(**{**asdict(filters or Filters()), "user_id": user_id}))
 
 
-def describe(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return the content of each entry, in order, with its personal data unless erased."""
-    return [{**entry.content, "personal": entry.personal} for entry in entries]
+def entry_for_organization(organization_id: str, entry_id: str) -> AuditEntry:
+    """Return an entry that concerns the organization. Raises `NotFound`, even if it concerns another one."""
+    return _entry(Criteria(organization_id=organization_id), entry_id)
 
 
-def describe_for_user(entries: Sequence[Entry], user_id: str) -> list[dict[str, Any]]:
+def entry_for_user(user_id: str, entry_id: str) -> AuditEntry:
+    """Return an entry about the user. Raises `NotFound`, even if it is about another one."""
+    return _entry(Criteria(user_id=user_id), entry_id)
+
+
+def describe_for_user(entries: Sequence[AuditEntry], user_id: str) -> list[dict[str, Any]]:
     """Return the content of entries about the user, without the IP addresses and user agents of other parties."""
-    return [disclose_to_user(content, user_id) for content in describe(entries)]
+    return [disclose_to_user(entry, user_id) for entry in entries]
 
 
-def describe_for_organization(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
+def describe_for_organization(entries: Sequence[AuditEntry], organization_id: str) -> list[dict[str, Any]]:
     """Return those parts of the entries that the organization may read."""
-    return [disclose_to_organization(content, organization_id) for content in describe(entries)]
+    return [disclose_to_organization(entry, organization_id) for entry in entries]
 
 
-def last_use(consent_id: OuterRef) -> Subquery:
-    """Return when the consent of the outer query last allowed its agent a request, or NULL if never."""
-    return Subquery(LastUse.objects.filter(pk=consent_id).values("used_at"))
+def last_uses(consent_ids: Collection[str]) -> dict[str, datetime]:
+    """Return when each consent last allowed its agent a request. Unused ones are omitted."""
+    # Each place is read before the one to which the sequencer moves its content, so nothing is missed.
+    uses = [*_waiting_uses(consent_ids), *_unsaved_uses(consent_ids), *_saved_uses(consent_ids)]
+    found: dict[str, datetime] = {}
+    for consent_id, used_at in uses:
+        found[consent_id] = max(used_at, found.get(consent_id, used_at))
+    return found
 
 
-def _narrow(entries: QuerySet[Entry], filters: Filters) -> QuerySet[Entry]:
-    wanted = {
-        "agent_id": filters.agent_id,
-        "user_id": filters.user_id,
-        "event": filters.event,
-        "outcome": filters.outcome,
-        "timestamp__gte": filters.since,
-        "timestamp__lt": filters.until,
-        "pk__lt": filters.before,
-    }
-    return entries.filter(**{name: value for name, value in wanted.items() if value is not None}).order_by("-id")
+def _waiting_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]]:
+    """Yield the uses in the journal."""
+    for entry in map(listed_waiting, waiting_entries()):
+        is_use = (entry.event, entry.outcome) == (Event.TOKEN_VERIFY, Outcome.ALLOWED)
+        if entry.consent_id in consent_ids and is_use:
+            yield entry.consent_id, entry.timestamp
+
+
+def _unsaved_uses(consent_ids: Collection[str]) -> Iterable[tuple[str, datetime]]:
+    """Return the last uses in those entries of the log that the streams do not count yet."""
+    saved = Progress.objects.filter(pk=1).values_list("streams_size", flat=True).first() or 0
+    rows = Entry.objects.filter(leaf_index__gte=saved, consent_id__in=consent_ids)
+    uses: Iterable[tuple[str, datetime]] = (
+        rows.filter(event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
+        .order_by()
+        .values_list("consent_id")
+        .annotate(used_at=Max("timestamp"))
+    )
+    return uses
+
+
+def _saved_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]]:
+    for consent_id, used_at in Stream.objects.filter(pk__in=consent_ids).values_list("pk", "used_at"):
+        if used_at:
+            yield consent_id, used_at
+
+
+def _entry(criteria: Criteria, entry_id: str) -> AuditEntry:
+    found = find_entry(criteria, entry_id)
+    if found is None:
+        raise NotFound("No such log entry.")
+    return read_entry(found)

@@ -1,21 +1,23 @@
-"""Read the log as its readers do: with the decisions that are still in the journal."""
+"""Read the log, once the sequencer has moved into it what the journal has."""
 
 from typing import Any
 
 from django.db.models import QuerySet
 
 from audit.models import Entry
-from audit.sequencer import catch_up
+from audit.reading import AuditEntry, read_entry
+from audit.sequencer import sequence
 
 
 def log_entries(**filters: Any) -> QuerySet[Entry]:
     """Return the entries that match, newest first."""
-    catch_up()
+    sequence()
     return Entry.objects.filter(**filters)
 
 
-def log_entry(entry_id: str) -> Entry:
-    return log_entries().get(pk=entry_id)
+def log_entry(entry_id: str) -> AuditEntry:
+    """Return the entry with all its parts."""
+    return read_entry(log_entries().get(pk=entry_id))
 
 
 def personal_data(entry_id: str) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from audit.models import Entry
+from audit.reading import AuditEntry
 from audit.selectors import describe_for_organization
 from web.names import add_names
 
 
-def log_rows(entries: Sequence[Entry], organization_id: str) -> list[dict[str, Any]]:
+def log_rows(entries: Sequence[AuditEntry], organization_id: str) -> list[dict[str, Any]]:
     """Return what the organization may read of the entries, with names, in the same order."""
     described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
     return [{**content, "row": entry} for content, entry in zip(described, entries, strict=True)]

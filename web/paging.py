@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from audit.search import Listing, UnknownCursor
 from core.http import page_after
 
 PAGE_SIZE = 50
@@ -31,4 +32,15 @@ def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
     """Return the page that `?cursor=` asks for. `rows` must be sorted by descending id."""
     cursor = read_cursor(request)
     items, next_cursor = page_after(rows, cursor, PAGE_SIZE)
+    return Page(items, cursor, next_cursor)
+
+
+def paginate_log(request: HttpRequest, listing: Listing) -> Page:
+    """Return the page of the log that `?cursor=` asks for: the first one if it is not one of the entries."""
+    cursor = read_cursor(request)
+    try:
+        items, next_cursor = listing.page(cursor, PAGE_SIZE)
+    except UnknownCursor:
+        cursor = ""
+        items, next_cursor = listing.page(cursor, PAGE_SIZE)
     return Page(items, cursor, next_cursor)

@@ -2,8 +2,8 @@
 
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
-from api.v1.schemas.audit import AuditEntryOut, AuditQuery, filters_of, show_entries_to
-from api.v1.schemas.pages import Page, paginate
+from api.v1.schemas.audit import AuditEntryOut, AuditQuery, filters_of, paginate_log, show_entries_to
+from api.v1.schemas.pages import Page
 from audit.selectors import entries_for_organization
 
 
@@ -17,5 +17,5 @@ class Audit(DeveloperEndpoint):
     )
     def get(self, query: AuditQuery) -> Page[AuditEntryOut]:
         organization_id = self.developer.organization_id
-        rows = entries_for_organization(organization_id, filters_of(query))
-        return paginate(Page[AuditEntryOut], rows, query, show_entries_to(organization_id))
+        listing = entries_for_organization(organization_id, filters_of(query))
+        return paginate_log(listing, query, show_entries_to(organization_id))

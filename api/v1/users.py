@@ -6,7 +6,7 @@ from accounts.errors import BadCredentials
 from accounts.services import check_password, open_session
 from api.endpoint import Endpoint, UserEndpoint
 from api.operations import operation
-from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, show_entries_about
+from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, paginate_log, show_entries_about
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.consent import ConnectedConsentOut, RevokedConsentOut, show_consents
 from api.v1.schemas.pages import Page, PageQuery, paginate
@@ -79,5 +79,5 @@ class OwnAuditLogs(OwnEndpoint):
         answer=Page[AuditEntryOut],
     )
     def get(self, user_id: str, query: OwnAuditQuery) -> Page[AuditEntryOut]:
-        rows = entries_for_user(self.user.id, filters_of(query))
-        return paginate(Page[AuditEntryOut], rows, query, show_entries_about(self.user.id))
+        listing = entries_for_user(self.user.id, filters_of(query))
+        return paginate_log(listing, query, show_entries_about(self.user.id))

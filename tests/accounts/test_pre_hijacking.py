@@ -13,12 +13,12 @@ from accounts import passwords
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
-from audit.models import Entry
 from consent.approval import approve_consent
 from consent.models import Consent
 from core.actor import Actor
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
 from tests.constants import NEW_PASSWORD
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import allow, ask, make_agent, make_developer
 from tokens.models import TokenFamily
@@ -113,10 +113,10 @@ def test_the_strangers_second_address_cannot_reset_the_password(stranger: Strang
 def test_the_reset_is_logged_and_verifies_the_address(stranger: Stranger, reset: Any) -> None:
     reset(VICTIM, NEW_PASSWORD)
     user = User.objects.get(email=VICTIM)
-    events = list(Entry.objects.filter(user_id=user.id).values_list("event", flat=True))
+    events = list(log_entries(user_id=user.id).values_list("event", flat=True))
     for event in ("user.account_reclaimed", "user.password_changed", "api_key.revoked", "consent.revoked"):
         assert event in events
-    assert Entry.objects.filter(event="agent.suspended", agent_id=stranger.agent["id"]).exists()
+    assert log_entries(event="agent.suspended", agent_id=stranger.agent["id"]).exists()
     assert list(EmailAddress.objects.filter(user=user).values_list("email", "primary", "verified")) == [
         (VICTIM, True, True)
     ]

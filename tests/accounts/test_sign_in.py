@@ -16,9 +16,9 @@ from accounts.services import (
     open_session,
     reactivate_user,
 )
-from audit.models import Entry
 from core.actor import SYSTEM, Actor
 from core.errors import Throttled
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import PASSWORD, make_user
 
@@ -105,7 +105,7 @@ def test_a_deactivated_user_cannot_sign_in_or_use_a_session_until_reactivated() 
 
     reactivate_user(actor=SYSTEM, user=user, reason="back")
     assert guess(HOME, PASSWORD) is None
-    events = list(Entry.objects.values_list("event", flat=True))
+    events = list(log_entries().values_list("event", flat=True))
     assert events.count("user.deactivated") == events.count("user.reactivated") == 1
 
 

@@ -19,6 +19,7 @@ from developers.models import Organization
 from developers.services import suspend_organization
 from tests.admin.test_pages import list_url
 from tests.admin.world import World, staff
+from tests.log import log_entries
 from tests.world import sign_in
 from tokens.models import SigningKey, TokenFamily
 
@@ -38,7 +39,7 @@ def confirm(site: Client, row: Model, action: str, reason: str = REASON) -> Http
 
 
 def newest_entry() -> Entry:
-    entry = Entry.objects.first()
+    entry = log_entries().first()
     assert entry is not None
     return entry
 
@@ -140,12 +141,12 @@ def test_an_invalid_reason_is_refused(reason: str, site: Client, world: World) -
 
 def test_repeating_an_action_changes_and_logs_nothing(site: Client, world: World) -> None:
     confirm(site, world.agent, "stop")
-    logged = Entry.objects.count()
+    logged = log_entries().count()
 
     answer = confirm(site, world.agent, "stop")
 
     assert "Unchanged: 1." in answer.content.decode()
-    assert Entry.objects.count() == logged
+    assert log_entries().count() == logged
 
 
 def test_all_rows_of_all_pages_can_be_selected(site: Client, world: World) -> None:

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from accounts.models import User
 from agents.models import Agent
-from audit.models import Entry
 from policies.models import Policy
 from tests.admin.test_pages import MODELS, form_url, name_of
 from tests.admin.world import World, staff
+from tests.log import log_entries
 from tests.world import sign_in
 
 ADDABLE = {Policy}
@@ -51,7 +51,7 @@ def test_only_the_texts_of_an_agent_can_be_edited(site: Client, world: World) ->
 
     site.post(form_url(world.agent), data)
 
-    agent, entry = Agent.objects.get(pk=world.agent.pk), Entry.objects.all()[0]
+    agent, entry = Agent.objects.get(pk=world.agent.pk), log_entries()[0]
     assert (agent.name, agent.status) == ("SmartMail (test)", "active")
     assert agent.allowed_scopes == ["email:read", "email:send"]
     assert (entry.event, entry.content["actor"]["kind"]) == ("agent.updated", "administrator")
@@ -106,7 +106,7 @@ def test_policies_are_added_edited_and_deleted_through_the_services(site: Client
     assert (policy.name, policy.version) == ("Six", 2)
 
     site.post(reverse("admin:policies_policy_delete", args=[policy.pk]), {"post": "yes"})
-    entries = list(Entry.objects.all()[:3])
+    entries = list(log_entries()[:3])
     assert [entry.event for entry in entries] == ["policy.deleted", "policy.updated", "policy.created"]
     assert {entry.content["actor"]["kind"] for entry in entries} == {"administrator"}
 
@@ -120,7 +120,7 @@ def test_several_policies_are_deleted_through_the_service(site: Client, world: W
     )
 
     assert not Policy.objects.exists()
-    assert Entry.objects.all()[0].event == "policy.deleted"
+    assert log_entries()[0].event == "policy.deleted"
 
 
 def test_invalid_rules_are_refused_with_their_field(site: Client, world: World) -> None:

@@ -4,9 +4,9 @@ import pytest
 
 from agents.models import Agent
 from agents.services import update_agent
-from audit.models import Entry
 from developers.acting import as_developer
 from developers.models import Developer
+from tests.log import log_entries
 from tests.world import ANONYMOUS, make_agent, make_developer, make_user, reclaim
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ def test_the_only_developers_agents_are_suspended_and_lose_their_secrets(develop
     for agent in Agent.objects.filter(organization=developer.organization):
         assert agent.status == "suspended"
         assert not agent.secrets.filter(expires_at=None).exists()
-    logged = Entry.objects.filter(event="agent.suspended")
+    logged = log_entries(event="agent.suspended")
     assert {entry.agent_id for entry in logged} == {agent.id for agent in agents}
     others.refresh_from_db()
     assert others.may_act

@@ -20,10 +20,10 @@ from agents.registration import (
 )
 from agents.services import stop_agent
 from agents.tasks import sweep_client_assertions, sweep_unused_registrations
-from audit.models import Entry
 from consent.approval import deny_consent
 from core.actor import SYSTEM
 from tests.constants import CALLBACK, CHALLENGE, NOON
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 
@@ -73,7 +73,7 @@ def test_only_a_client_that_uses_a_secret_gets_one(method: Agent.AuthMethod) -> 
 def test_a_stock_client_belongs_to_no_organization_and_must_use_pkce() -> None:
     for agent in (register(), publish()):
         assert (agent.organization, agent.is_stock, agent.require_pkce) == (None, True, True)
-        assert Entry.objects.get(agent_id=agent.id).organization_ids == []
+        assert log_entries().get(agent_id=agent.id).organization_ids == []
 
 
 def test_a_new_document_updates_the_client_and_keeps_an_administrators_stop() -> None:
@@ -81,7 +81,7 @@ def test_a_new_document_updates_the_client_and_keeps_an_administrators_stop() ->
     stop_agent(actor=SYSTEM, agent=first, reason="phishing")
     second = publish(name="Other")
     assert (second.pk, second.name, second.is_stopped) == (first.pk, "Other", True)
-    assert Entry.objects.filter(event="agent.created").count() == 1
+    assert log_entries(event="agent.created").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -89,7 +89,7 @@ def test_a_document_fetched_several_times_at_once_creates_one_client() -> None:
     for number in range(1, 6):
         agents = race([partial(publish, f"https://{number}.example/client.json")] * 4)
         assert len({agent.pk for agent in agents}) == 1
-        assert Agent.objects.count() == Entry.objects.filter(event="agent.created").count() == number
+        assert Agent.objects.count() == log_entries(event="agent.created").count() == number
 
 
 def test_an_assertion_works_once_for_each_client() -> None:
@@ -134,7 +134,7 @@ def test_a_client_without_a_decided_consent_is_deleted_after_a_week(ada: User) -
         assert sweep_unused_registrations() == 2
         assert sweep_unused_registrations() == 0
     assert set(Agent.objects.all()) == {allowed, denied}
-    expired = Entry.objects.filter(event="agent.expired")
+    expired = log_entries(event="agent.expired")
     assert {entry.agent_id for entry in expired} == {requested.id, unused.id}
     assert {entry.content["actor"]["kind"] for entry in expired} == {"system"}
 

@@ -30,6 +30,7 @@ from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import reactivate_organization, suspend_organization
 from tests.constants import CALLBACK, MOMENT, NOON
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_agent
 
@@ -77,7 +78,7 @@ def works(agent: Agent, secret: str) -> bool:
 
 
 def entries(event: str) -> list[Entry]:
-    return list(Entry.objects.filter(event=event).order_by("id"))
+    return list(log_entries(event=event).order_by("id"))
 
 
 INVALID = [
@@ -157,7 +158,7 @@ def test_other_fields_cannot_be_updated(agent: Agent, field: str) -> None:
 def test_an_update_is_logged_by_what_it_does_to_the_status(agent: Agent) -> None:
     for changes in ({"name": "Other"}, {"status": "suspended"}, {"status": "suspended"}, {"status": "active"}):
         update(agent, **changes)
-    logged = Entry.objects.filter(agent_id=agent.id).order_by("id").values_list("event", flat=True)
+    logged = log_entries(agent_id=agent.id).order_by("id").values_list("event", flat=True)
     assert list(logged) == ["agent.created", "agent.updated", "agent.suspended", "agent.updated", "agent.reactivated"]
     assert entries("agent.suspended")[0].content["metadata"] == {"changed": ["status"]}
 

@@ -8,11 +8,11 @@ import pytest
 
 from agents import services
 from agents.models import Agent
-from audit.models import Entry
 from core.actor import SYSTEM, Actor
 from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import suspend_organization
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import make_agent
 
@@ -25,7 +25,7 @@ def suspend(developer: Developer) -> bool:
 
 def events() -> list[str]:
     """Return the events of agents and organizations, in the order of the log."""
-    logged = Entry.objects.filter(event__in=["agent.created", "organization.suspended"])
+    logged = log_entries(event__in=["agent.created", "organization.suspended"])
     return list(logged.order_by("id").values_list("event", flat=True))
 
 

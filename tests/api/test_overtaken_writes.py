@@ -8,11 +8,11 @@ import pytest
 from accounts.models import User
 from agents.models import Agent
 from api.endpoint import DeveloperEndpoint
-from audit.models import Entry
 from core.actor import SYSTEM
 from developers.models import Organization
 from developers.services import suspend_organization
 from tests.api.conftest import CALLBACK, SCOPES, Api, expect, new_agent, problem
+from tests.log import log_entries
 
 RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
 AGENT = {"name": "Late", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
@@ -79,7 +79,7 @@ def write(request: pytest.FixtureRequest, developer: Api, paths: dict[str, str])
     agents = list(Agent.objects.values())
     yield lambda: developer.call(method, path.format(**paths), body)
     assert list(Agent.objects.values()) == agents
-    events = list(Entry.objects.order_by("-id").values_list("event", flat=True)[:1])
+    events = list(log_entries().order_by("-id").values_list("event", flat=True)[:1])
     assert events in (["organization.suspended"], ["policy.created"], ["agent.created"])
 
 

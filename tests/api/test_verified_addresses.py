@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from accounts.models import PendingRegistration, User
 from accounts.registration import MAX_PENDING
-from audit.models import Entry
 from developers.models import Developer
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
+from tests.log import log_entries
 from tests.mails import code_in
 from tests.threads import race
 
@@ -53,7 +53,7 @@ def confirm(prefix: str, email: str, code: str) -> Any:
 def test_no_account_exists_before_its_address_is_verified(register: Any, prefix: str, body: Json) -> None:
     code = register(prefix, body)
     assert not User.objects.exists()
-    assert not Entry.objects.exists()
+    assert not log_entries().exists()
     problem(Api().post(f"{prefix}/login", {"email": ADA, "password": PASSWORD}), 401, "invalid_credentials")
 
     created = expect(201, confirm(prefix, ADA, code))
@@ -280,7 +280,7 @@ class TestUnverifiedAccount:
         consent = initiate(agent)
         settings.REQUIRE_VERIFIED_EMAIL = True
         expect(200, old.post(f"/consent/{consent}/approve", {"scopes": SCOPES[:1]}))
-        assert Entry.objects.filter(event="user.email_verified").count() == 1
+        assert log_entries(event="user.email_verified").count() == 1
 
     def test_cannot_be_verified_with_another_users_code(self, old: Api, bob: Any, mails: list[Any]) -> None:
         bob.post("/users/me/email/verification")

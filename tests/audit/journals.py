@@ -16,13 +16,18 @@ ACTOR = Actor("service", "res_1", ip="203.0.113.7", user_agent="tests/1.0", requ
 
 
 def decision(**fields: object) -> Draft:
-    values = {"outcome": Outcome.ALLOWED, "organization_id": "org_1", "user_id": "usr_1", "agent_id": "agt_1"}
-    return Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, **{**values, "consent_id": "cns_1", **fields})
+    values = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.ALLOWED, "organization_id": "org_1", "user_id": "usr_1"}
+    return Draft(actor=ACTOR, **{**values, "agent_id": "agt_1", "consent_id": "cns_1", **fields})
 
 
 def write_row(number: int = 1, at: datetime | None = None, **fields: object) -> list[Prepared]:
     """Write a row with so many entries. Return them."""
-    entries = prepare([decision(**fields)] * number, at or clock.now())
+    return write_drafts([decision(**fields)] * number, at)
+
+
+def write_drafts(drafts: Sequence[Draft], at: datetime | None = None) -> list[Prepared]:
+    """Write a row with these entries. Return them."""
+    entries = prepare(drafts, at or clock.now())
     write_body(encode(entries))
     return entries
 

@@ -10,7 +10,6 @@ import time_machine
 
 from agents.errors import InvalidRedirectUri
 from agents.services import update_agent
-from audit.models import Entry
 from consent.approval import approve_consent, deny_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
 from consent.models import AuthorizationCode, Consent
@@ -19,6 +18,7 @@ from consent.tasks import sweep_consents
 from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
@@ -115,7 +115,7 @@ def test_revoking_twice_logs_one_entry_and_a_pending_consent_cannot_be_revoked(a
     granted = allow(pending, ada)
     first = revoke_consent(actor=as_user(ada), consent=granted).revoked_at
     assert revoke_consent(actor=as_user(ada), consent=granted).revoked_at == first
-    assert Entry.objects.filter(event="consent.revoked").count() == 1
+    assert log_entries(event="consent.revoked").count() == 1
 
 
 def test_the_redirect_has_code_state_and_issuer(agent: Any, ada: Any, settings: Any) -> None:

@@ -15,7 +15,6 @@ from agents import registration
 from agents.models import Agent
 from agents.registration import ClientMetadata, register_stock_client
 from agents.tasks import sweep_unused_registrations
-from audit.models import Entry
 from consent import approval
 from consent.approval import approve_consent
 from consent.errors import ConsentExpired
@@ -24,6 +23,7 @@ from consent.tasks import sweep_codes, sweep_consents, sweep_undecided_consents
 from core import clock
 from core.errors import NotFound
 from tests.constants import CALLBACK, CHALLENGE, MOMENT
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 from tokens.exchange import exchange_code
@@ -98,7 +98,7 @@ def test_a_client_is_kept_if_the_approval_commits_before_the_sweep_locks_it(
     monkeypatch.setattr(registration, "lock_batch", search_then_lock)
     assert sweep_unused_registrations() == 0
     assert Consent.objects.get(pk=pending.pk).status == "approved"
-    assert not Entry.objects.filter(event="agent.expired").exists()
+    assert not log_entries(event="agent.expired").exists()
 
 
 def test_an_approval_that_waits_for_the_sweep_finds_nothing(
@@ -110,7 +110,7 @@ def test_an_approval_that_waits_for_the_sweep_finds_nothing(
     assert swept == 1
     assert isinstance(refused, NotFound)
     assert not Agent.objects.filter(pk=pending.agent_id).exists()
-    assert not Entry.objects.filter(event="consent.approved").exists()
+    assert not log_entries(event="consent.approved").exists()
 
 
 def test_a_request_that_expires_while_it_is_approved_is_either_approved_or_expired(
@@ -128,7 +128,7 @@ def test_a_request_that_expires_while_it_is_approved_is_either_approved_or_expir
 
         monkeypatch.setattr(approval, "lock_agent", lock_late)
         outcome, swept = race([approving(pending, ada), after(is_begun, sweep_consents)])
-    events = set(Entry.objects.filter(consent_id=pending.id).values_list("event", flat=True))
+    events = set(log_entries(consent_id=pending.id).values_list("event", flat=True))
     if swept:
         assert isinstance(outcome, ConsentExpired)
         assert events == {"consent.requested", "consent.expired"}

@@ -8,11 +8,11 @@ import time_machine
 from django.conf import settings
 from django.test import Client
 
-from audit.models import Entry
 from consent.approval import deny_consent
 from consent.models import Consent
 from consent.services import delete_undecided_consents
 from consent.tasks import sweep_consents, sweep_undecided_consents
+from tests.log import log_entries
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +35,7 @@ def test_an_undecided_request_is_deleted_a_day_after_it_expires_but_its_log_entr
         traveller.shift(timedelta(seconds=1))
         assert sweep_undecided_consents() == 1
     assert not Consent.objects.exists()
-    events = Entry.objects.filter(consent_id=pending.id).order_by("id").values_list("event", flat=True)
+    events = log_entries(consent_id=pending.id).order_by("id").values_list("event", flat=True)
     assert list(events) == ["consent.requested", "consent.expired"]
     assert Client().get(f"/api/v1/consent/{pending.id}").status_code == 404
     assert Client().get(f"/consent/{pending.id}").status_code in (302, 404)

@@ -10,7 +10,6 @@ import time_machine
 
 from accounts.errors import EmailTaken
 from accounts.models import User
-from audit.models import Entry
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from developers import services
@@ -27,6 +26,7 @@ from developers.services import (
     verify_organization,
 )
 from tests.constants import MOMENT, NOON, PASSWORD
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_user
 
@@ -75,7 +75,7 @@ def test_a_registration_creates_an_organization_and_a_working_key() -> None:
 
 
 def test_a_new_developer_acts_in_the_log_from_the_callers_address(developer: Developer) -> None:
-    entry = Entry.objects.get(event="developer.registered")
+    entry = log_entries().get(event="developer.registered")
     assert entry.content["actor"] == {"kind": "developer", "id": developer.id}
     assert entry.organization_ids == [developer.organization_id]
     assert str(ANONYMOUS.ip) in entry.personal_data
@@ -85,7 +85,7 @@ def test_a_developer_cannot_become_a_developer_again(developer: Developer) -> No
     with pytest.raises(EmailTaken):
         become_developer(actor=ANONYMOUS, user=developer.user, name="Second")
     assert Organization.objects.get() == developer.organization
-    assert ApiKey.objects.count() == Entry.objects.filter(event="developer.registered").count() == 1
+    assert ApiKey.objects.count() == log_entries(event="developer.registered").count() == 1
 
 
 @pytest.mark.parametrize("change", [{"password": "changed"}, {"is_active": False}])
@@ -144,9 +144,7 @@ def test_a_second_suspension_keeps_the_first_reason(developer: Developer) -> Non
     assert [suspend(developer, "Spam."), suspend(developer, "Fraud.")] == [True, False]
     organization.refresh_from_db()
     assert (organization.may_act, organization.suspension_reason) == (False, "Spam.")
-    assert [entry.content["metadata"]["reason"] for entry in Entry.objects.filter(event="organization.suspended")] == [
-        "Spam."
-    ]
+    assert [entry.content["metadata"]["reason"] for entry in log_entries(event="organization.suspended")] == ["Spam."]
 
 
 def test_only_a_suspension_can_be_lifted_and_only_once(developer: Developer) -> None:
@@ -156,7 +154,7 @@ def test_only_a_suspension_can_be_lifted_and_only_once(developer: Developer) -> 
     assert [reactivate(developer), reactivate(developer)] == [True, False]
     organization.refresh_from_db()
     assert (organization.may_act, organization.suspension_reason) == (True, "")
-    assert Entry.objects.filter(event="organization.reactivated").count() == 1
+    assert log_entries(event="organization.reactivated").count() == 1
 
 
 def test_a_verification_can_be_withdrawn(developer: Developer) -> None:
@@ -164,7 +162,7 @@ def test_a_verification_can_be_withdrawn(developer: Developer) -> None:
         verify(developer, is_verified=is_verified)
         developer.organization.refresh_from_db()
         assert developer.organization.is_verified is is_verified
-    logged = Entry.objects.filter(event="organization.verified").order_by("id")
+    logged = log_entries(event="organization.verified").order_by("id")
     assert [entry.content["metadata"]["verified"] for entry in logged] == [True, False]
 
 
@@ -178,7 +176,7 @@ CHANGES: dict[str, Callable[[Developer], object]] = {
 @pytest.mark.parametrize("event", CHANGES)
 def test_a_change_is_in_the_organizations_log_with_its_actor(developer: Developer, event: str) -> None:
     CHANGES[event](developer)
-    entry = Entry.objects.get(event=event)
+    entry = log_entries().get(event=event)
     actor = as_developer(ANONYMOUS, developer) if event == "api_key.rotated" else ADMINISTRATOR
     assert entry.content["actor"] == {"kind": actor.kind, "id": actor.id}
     assert entry.organization_ids == [developer.organization_id]
@@ -228,12 +226,12 @@ def test_of_several_rotations_at_once_one_key_works(developer: Developer) -> Non
         keys = race([partial(rotate, developer)] * 4)
         assert sum(works(key) for key in keys) == 1
         assert ApiKey.objects.filter(expires_at=None).count() == 1
-    assert Entry.objects.filter(event="api_key.rotated").count() == 12
+    assert log_entries(event="api_key.rotated").count() == 12
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_several_suspensions_at_once_one_is_logged(developer: Developer) -> None:
     for number in range(1, 4):
         assert sorted(race([partial(suspend, developer)] * 4)) == [False, False, False, True]
-        assert Entry.objects.filter(event="organization.suspended").count() == number
+        assert log_entries(event="organization.suspended").count() == number
         reactivate(developer)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from audit.models import Entry
 from core.actor import Actor
 from core.errors import DomainError, NotFound
 from developers.acting import as_developer
@@ -18,6 +17,7 @@ from developers.services import reactivate_organization, suspend_organization
 from policies import services
 from policies.models import Policy
 from policies.services import create_policy, delete_policy, update_policy
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_agent
 
@@ -59,7 +59,7 @@ def test_an_administrator_locks_the_organization_before_the_policy(
 def test_of_two_deletions_one_finds_no_policy(policy: Policy) -> None:
     delete = partial(delete_policy, actor=ADMINISTRATOR, policy=policy)
     assert sorted(map(type, race([delete, delete])), key=str) == [type(None), NotFound]
-    assert Entry.objects.filter(event="policy.deleted").count() == 1
+    assert log_entries(event="policy.deleted").count() == 1
 
 
 def test_a_deleted_policy_cannot_be_edited(policy: Policy) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from audit.models import Entry
 from developers.models import ApiKey, Developer
 from resources.models import ResourceServerSecret
+from tests.log import log_entries
 from tests.world import make_developer, make_resource_server, make_user, reclaim
 
 pytestmark = pytest.mark.django_db
@@ -17,7 +17,7 @@ def test_the_only_developer_loses_the_api_keys_and_the_secrets_of_resource_serve
     reclaim(developer.user)
     assert list(ApiKey.objects.filter(expires_at=None)) == list(rival.api_keys.all())
     assert list(ResourceServerSecret.objects.filter(expires_at=None)) == list(theirs.secrets.all())
-    entry = Entry.objects.get(event="api_key.revoked")
+    entry = log_entries().get(event="api_key.revoked")
     assert entry.organization_ids == [developer.organization_id]
     assert entry.content["metadata"]["resourceServerSecrets"] == 1
 
@@ -33,4 +33,4 @@ def test_resource_servers_of_an_organization_with_other_developers_keep_their_se
 def test_a_user_who_is_not_a_developer_loses_no_credentials(developer: Developer) -> None:
     reclaim(make_user("ada@example.com"))
     assert developer.api_keys.get().expires_at is None
-    assert not Entry.objects.filter(event="api_key.revoked").exists()
+    assert not log_entries(event="api_key.revoked").exists()

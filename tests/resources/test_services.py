@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import time_machine
 
-from audit.models import Entry
 from core.errors import DomainError
 from core.secrets import digest
 from decisions.requests import Credential, VerifyRequest
@@ -28,6 +27,7 @@ from resources.services import (
     update_resource_server,
 )
 from tests.constants import NOON
+from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer
 
@@ -125,7 +125,7 @@ def test_an_update_keeps_what_it_leaves_out(registered: RegisteredResourceServer
     assert (renamed.name, renamed.scopes) == ("Desk", ["email:read", "tickets:read"])
     changed = update(registered.server, scopes=["email:send"])
     assert (changed.name, changed.scopes, changed.identifier) == ("Desk", ["email:send"], TICKETS)
-    logged = Entry.objects.filter(event="resource_server.updated").order_by("id")
+    logged = log_entries(event="resource_server.updated").order_by("id")
     assert [entry.content["metadata"]["changed"] for entry in logged] == [["name"], ["scopes"]]
 
 
@@ -176,7 +176,7 @@ def test_a_change_is_in_the_organizations_log_with_its_actor(
     registered: RegisteredResourceServer, developer: Developer, event: str
 ) -> None:
     CHANGES[event](ResourceServer.objects.get())
-    entry = Entry.objects.filter(event=event).first()
+    entry = log_entries(event=event).first()
     assert entry is not None
     assert entry.content["actor"] == {"kind": "developer", "id": developer.id}
     assert entry.organization_ids == [developer.organization_id]

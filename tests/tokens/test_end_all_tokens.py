@@ -6,7 +6,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.events import Event
-from audit.models import Entry
+from tests.log import log_entries
 from tests.tokens.test_flows import is_allowed, refresh
 from tests.world import make_grant
 from tokens.issuing import IssuedTokens
@@ -23,7 +23,7 @@ def test_all_tokens_end_and_the_reason_is_logged(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == "1 connection ended. Agents must ask for consent again.\n"
     assert not is_allowed(grant.access_token)
     assert not isinstance(refresh(grant), IssuedTokens)
-    (entry,) = Entry.objects.filter(event=Event.TOKEN_REVOKED)
+    (entry,) = log_entries(event=Event.TOKEN_REVOKED)
     assert json.loads(entry.body)["metadata"]["reason"] == "Restored the backup of Monday"
     assert grant.agent.organization_id in entry.organization_ids
 
@@ -38,4 +38,4 @@ def test_families_that_had_ended_are_not_counted(capsys: pytest.CaptureFixture[s
     call_command("end_all_tokens", "--reason", "first")
     call_command("end_all_tokens", "--reason", "second")
     assert capsys.readouterr().out.endswith("0 connections ended. Agents must ask for consent again.\n")
-    assert Entry.objects.filter(event=Event.TOKEN_REVOKED).count() == 1
+    assert log_entries(event=Event.TOKEN_REVOKED).count() == 1

@@ -9,7 +9,6 @@ import time_machine
 from accounts.services import deactivate_user
 from agents.services import update_agent
 from audit.events import Event
-from audit.models import Entry
 from consent.approval import approve_consent
 from consent.codes import delete_expired_codes
 from consent.models import AuthorizationCode
@@ -66,7 +65,7 @@ def test_a_replayed_code_ends_what_it_issued() -> None:
 
     assert not is_allowed(grant.access_token)
     assert isinstance(refresh(grant), Refusal)
-    assert Entry.objects.filter(event=Event.TOKEN_REPLAYED).count() == 1
+    assert log_entries(event=Event.TOKEN_REPLAYED).count() == 1
 
 
 def test_only_an_authenticated_client_is_told_that_a_code_was_replayed() -> None:

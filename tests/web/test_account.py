@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.services import open_session
-from audit.models import Entry
+from tests.log import log_entries
 from tests.mails import link_in
 from tests.world import PASSWORD, as_user
 
@@ -80,7 +80,7 @@ def test_guesses_of_the_current_password_are_throttled_and_logged(as_ada, ada, s
     texts = [change(as_ada, f"wrong-{number}").content.decode() for number in range(4)]
     assert ["This is not your current password." in text for text in texts] == [True, True, True, False]
     assert "Too many attempts" in texts[3]
-    assert Entry.objects.filter(event="user.sign_in_failed", user_id=ada.id).count() == 3
+    assert log_entries(event="user.sign_in_failed", user_id=ada.id).count() == 3
     assert "Too many attempts" in change(as_ada, PASSWORD).content.decode()
 
 

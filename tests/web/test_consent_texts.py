@@ -7,12 +7,12 @@ from django.test import Client
 from django.utils.html import escape
 
 from agents.models import Agent
-from audit.models import Entry
 from core.actor import SYSTEM
 from developers.services import verify_organization
 from resources.custom_scopes import ScopeDefinition
 from resources.services import update_resource_server
 from tests import world
+from tests.log import log_entries
 from tests.oauth.client import make_client
 from tests.world import make_resource_server
 
@@ -178,7 +178,7 @@ class TestShownScopes:
         }
         assert consent.shown_scopes[1] == expected
         assert [one["id"] for one in consent.shown_scopes] == ["email:read", "acme:books"]
-        entry = Entry.objects.get(event="consent.approved")
+        entry = log_entries().get(event="consent.approved")
         assert entry.content["metadata"]["shownScopes"] == consent.shown_scopes
 
     def test_the_api_returns_the_shown_texts(self, consent, server):
@@ -212,7 +212,7 @@ class TestShownScopes:
             "email:read": "Read your email",
             "acme:books": "See your books",
         }
-        entry = Entry.objects.filter(event="consent.approved").first()
+        entry = log_entries(event="consent.approved").first()
         assert entry.content["metadata"]["shownScopes"] == later.shown_scopes
 
     def test_live_scopes_stay_preselected_for_an_unverified_developer(self, as_ada, ada, consent):

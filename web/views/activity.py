@@ -9,7 +9,7 @@ from consent.selectors import agents_of_user
 from web.access import signed_in, user_page
 from web.forms.filters import FilterForm
 from web.names import add_names
-from web.paging import paginate
+from web.paging import paginate_log
 from web.sentences import sentence
 
 
@@ -18,7 +18,7 @@ from web.sentences import sentence
 def activity(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     form = FilterForm(request.GET, agents=agents_of_user(user))
-    page = paginate(request, entries_for_user(user.id, form.filters()))
+    page = paginate_log(request, entries_for_user(user.id, form.filters()))
     entries = [
         {**entry, "row": row, "sentence": sentence(entry)}
         for entry, row in zip(add_names(describe_for_user(page.items, user.id)), page.items, strict=True)

@@ -7,10 +7,12 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from api.v1.schemas.base import GivenMoment, Omittable, OneOf, Out, Text
-from api.v1.schemas.pages import PageQuery
+from api.v1.schemas.pages import INVALID_CURSOR, Page, PageQuery, encode_cursor
 from audit.events import Event, Outcome
-from audit.models import Entry
+from audit.reading import AuditEntry
+from audit.search import Listing, UnknownCursor
 from audit.selectors import Filters, describe_for_organization, describe_for_user
+from core.errors import Invalid
 
 EventName = Annotated[str, OneOf(*Event)]
 OutcomeName = Annotated[str, OneOf(*Outcome)]
@@ -68,20 +70,29 @@ class AuditEntryOut(Out):
     metadata: dict[str, Any]
 
 
-def show_entries_about(user_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
+def show_entries_about(user_id: str) -> Callable[[Sequence[AuditEntry]], list[AuditEntryOut]]:
     """Return a function that converts entries about a user to what that user may read."""
     return lambda entries: _show(describe_for_user(entries, user_id))
 
 
-def show_entries_to(organization_id: str) -> Callable[[Sequence[Entry]], list[AuditEntryOut]]:
+def show_entries_to(organization_id: str) -> Callable[[Sequence[AuditEntry]], list[AuditEntryOut]]:
     """Return a function that converts entries to what the organization may read."""
     return lambda entries: _show(describe_for_organization(entries, organization_id))
 
 
 def filters_of(query: OwnAuditQuery) -> Filters:
-    """Return the filters in the query. The cursor is one of them, so that pages deep in the log are fast too."""
-    narrowing = {name: value for name, value in query.sent().items() if name not in ("limit", "cursor")}
-    return Filters(**narrowing, before=query.cursor)
+    return Filters(**{name: value for name, value in query.sent().items() if name not in ("limit", "cursor")})
+
+
+def paginate_log(
+    listing: Listing, query: OwnAuditQuery, show: Callable[[Sequence[AuditEntry]], list[AuditEntryOut]]
+) -> Page[AuditEntryOut]:
+    """Return the page that `query` asks for. Raises `Invalid` if the cursor is not the id of one of the entries."""
+    try:
+        entries, cursor = listing.page(query.cursor or "", query.limit)
+    except UnknownCursor as error:
+        raise Invalid.field("cursor", INVALID_CURSOR) from error
+    return Page[AuditEntryOut](items=show(entries), next_cursor=encode_cursor(cursor) if cursor else None)
 
 
 def _show(entries: Iterable[dict[str, Any]]) -> list[AuditEntryOut]:

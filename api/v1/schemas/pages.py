@@ -13,10 +13,11 @@ from core.http import page_after
 from core.validation import invalid_value
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 200
+INVALID_CURSOR = "Must be the nextCursor of an earlier response."
 ID = re.compile(r"[a-z]{3}_[0-9a-f]{32,64}")
 
 
-def _encode(last_id: str) -> str:
+def encode_cursor(last_id: str) -> str:
     return urlsafe_b64encode(last_id.encode()).rstrip(b"=").decode()
 
 
@@ -26,8 +27,8 @@ def _read_cursor(cursor: str) -> str:
     except ValueError:
         last_id = ""
     # Several base64 strings decode to the same text. Accept only the canonical one.
-    if not ID.fullmatch(last_id) or _encode(last_id) != cursor:
-        raise invalid_value("Must be the nextCursor of an earlier response.")
+    if not ID.fullmatch(last_id) or encode_cursor(last_id) != cursor:
+        raise invalid_value(INVALID_CURSOR)
     return last_id
 
 
@@ -59,4 +60,4 @@ def paginate[Row: Model, Item: Out](
 ) -> Page[Item]:
     """Return the page that `query` asks for."""
     shown, last_id = page_after(rows, query.cursor or "", query.limit)
-    return page(items=show(shown), next_cursor=_encode(last_id) if last_id else None)
+    return page(items=show(shown), next_cursor=encode_cursor(last_id) if last_id else None)

@@ -1,7 +1,5 @@
 """The organization's audit log."""
 
-from dataclasses import replace
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -12,14 +10,13 @@ from developers.models import Developer
 from web.access import developer_page
 from web.developer_log import log_rows
 from web.forms.filters import AuditFilterForm
-from web.paging import paginate, read_cursor
+from web.paging import paginate_log
 
 
 @require_safe
 @developer_page
 def audit(request: HttpRequest, developer: Developer) -> HttpResponse:
     form = AuditFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
-    filters = replace(form.filters(), before=read_cursor(request) or None)
-    page = paginate(request, entries_for_organization(developer.organization_id, filters))
+    page = paginate_log(request, entries_for_organization(developer.organization_id, form.filters()))
     entries = log_rows(page.items, developer.organization_id)
     return render(request, "web/developer/audit.html", {"form": form, "page": page, "entries": entries})

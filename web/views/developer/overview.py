@@ -33,7 +33,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
     organization = developer.organization
-    recent = list(entries_for_organization(organization.id)[:RECENT])
+    recent, _ = entries_for_organization(organization.id).page("", RECENT)
     context = {
         "organization": organization,
         "agent_count": agents_for_organization(organization.id).count(),
