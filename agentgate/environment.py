@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from audit.notes import split_verifier_key
 from core.net import Network
 from core.uris import LOOPBACK_HOSTS, find_canonical_uri
 
@@ -97,6 +98,21 @@ def read_metrics_token(environment: Environment) -> str:
     """Return `METRICS_TOKEN`, or an empty string. A short or guessable one ends the process."""
     token = environment.text("METRICS_TOKEN")
     return _strong("METRICS_TOKEN", token) if token else ""
+
+
+def read_witnesses(environment: Environment) -> list[str]:
+    """Return `AUDIT_WITNESSES`: URLs, each with the witness's verifier key after a `#`, if it is known."""
+    witnesses = environment.items("AUDIT_WITNESSES")
+    for witness in witnesses:
+        url = urlsplit(witness)
+        if url.scheme not in ("http", "https") or not url.hostname or url.query or url.username:
+            stop(f"AUDIT_WITNESSES: {witness} must be a URL such as https://witness.example.com, without a query")
+        if url.fragment:
+            try:
+                split_verifier_key(url.fragment)
+            except ValueError as error:
+                stop(f"AUDIT_WITNESSES: # in {witness} must be followed by the key that the witness prints: {error}")
+    return witnesses
 
 
 def read_algorithm(environment: Environment) -> str:

@@ -13,6 +13,7 @@ import threading
 import time
 
 import django
+from django.conf import settings
 
 logger = logging.getLogger("agentgate.sequencer")  # `__name__` is "__main__" when it runs alone
 
@@ -79,7 +80,17 @@ def sequence() -> None:
     else:
         check_start()
         logger.info("The sequencer is running.")
+    collect_cosignatures(stopped)
     run(stopped)
+
+
+def collect_cosignatures(stopped: threading.Event) -> None:
+    """Ask the witnesses in a thread of its own."""
+    from audit.witnesses import Collector, Witness  # imports models
+
+    witnesses = [Witness.parse(text) for text in settings.AUDIT_WITNESSES]
+    if witnesses:
+        threading.Thread(target=Collector(witnesses).run, args=(stopped,), name="witnesses", daemon=True).start()
 
 
 def set_on_signals(stopped: threading.Event) -> None:

@@ -20,6 +20,7 @@ from agentgate.environment import (
     read_metrics_token,
     read_secret_key,
     read_verify_queue,
+    read_witnesses,
 )
 from agentgate.schedule import SCHEDULE
 from core.uris import LOOPBACK_NAMES
@@ -43,6 +44,7 @@ THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Checkpoints of the log are copied here, outside the database.
 AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
+AUDIT_WITNESSES = read_witnesses(ENVIRONMENT)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection
 from django.db.models import Max
 
@@ -10,6 +12,9 @@ from audit.log_keys import signer
 from audit.models import Checkpoint, Cosignature
 from audit.notes import checkpoint_text
 from core import clock
+
+# For so long, an earlier checkpoint with cosignatures is better than a newer one without.
+WITNESS_PATIENCE = timedelta(seconds=10)
 
 
 def insert(size: int, root: bytes) -> str:
@@ -24,6 +29,17 @@ def latest() -> Checkpoint | None:
     """Return the newest checkpoint, or None before the first entry."""
     found: Checkpoint | None = Checkpoint.objects.order_by("-size").first()
     return found
+
+
+def published() -> Checkpoint | None:
+    """Return the newest checkpoint that a witness has signed or, if they are late or there are none, the newest."""
+    newest = latest()
+    if newest is None or not settings.AUDIT_WITNESSES:
+        return newest
+    signed = Cosignature.objects.aggregate(size=Max("size"))["size"]
+    earlier: Checkpoint | None = Checkpoint.objects.filter(size=signed).first() if signed else None
+    is_late = earlier is None or newest.created_at - earlier.created_at > WITNESS_PATIENCE
+    return newest if is_late else earlier
 
 
 def with_cosignatures(checkpoint: Checkpoint) -> str:

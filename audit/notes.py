@@ -1,12 +1,14 @@
 """Signed notes and verifier keys (C2SP signed-note), and the checkpoints in them (C2SP tlog-checkpoint)."""
 
 import hashlib
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ED25519 = b"\x01"
+COSIGNATURE = b"\x04"
+PUBLIC_BYTES = 32
 KEY_ID_BYTES = 4
 
 
@@ -30,3 +32,22 @@ def sign_note(text: str, origin: str, public: bytes, private: Ed25519PrivateKey)
     """Return the note: the text, an empty line and the signature line."""
     signature = key_id(origin, public) + private.sign(text.encode())
     return f"{text}\n— {origin} {b64encode(signature).decode()}\n"
+
+
+def split_verifier_key(key: str) -> tuple[str, bytes, bytes]:
+    """Return the name, the key id and the public key of a witness's verifier key. Raises `ValueError`."""
+    name, _, rest = key.partition("+")
+    key_id, _, encoded = rest.partition("+")
+    raw = b64decode(encoded, validate=True)
+    if not name or raw[:1] != COSIGNATURE or len(raw) != PUBLIC_BYTES + 1:
+        raise ValueError("not the verifier key of a witness")
+    expected = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:KEY_ID_BYTES]
+    if expected.hex() != key_id:
+        raise ValueError("the key id does not belong to the key")
+    return name, expected, raw[1:]
+
+
+def cosigned_message(timestamp: int, note: str) -> bytes:
+    """Return what a witness signs: the checkpoint with the time in seconds (C2SP tlog-cosignature)."""
+    text = note.partition("\n\n")[0]
+    return f"cosignature/v1\ntime {timestamp}\n{text}\n".encode()

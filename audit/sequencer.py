@@ -1,7 +1,7 @@
 """The sequencer: it moves what is in the journal into the log, and signs checkpoints.
 
-The server runs it in a process of its own (`audit.sequencer_loop`). It alone decides the order of the log: a lock lets one process
-append at a time. Readers do not need it: they see what is in the journal, too (`audit.selectors`).
+The server runs it in a process of its own (`audit.sequencer_loop`). It alone decides the order of the log: a lock lets
+one process append at a time. Readers do not need it: they see what is in the journal, too (`audit.selectors`).
 """
 
 import logging
