@@ -24,8 +24,7 @@ from audit.tree import TILE_WIDTH, Edge, FullTile, widths
 IDS_PER_QUERY = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A record whose personal data is encrypted, and whose body is compressed."""
 
     record: Record

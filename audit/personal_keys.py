@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 
+import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.db import connection, transaction
@@ -18,7 +19,8 @@ from core import clock, crypto
 PURPOSE = "personal-key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
-IDS_PER_QUERY = 500
+KEYS_PER_INSERT = 500
+READ = "SELECT subject, sealed FROM audit_personalkey WHERE subject {}"
 
 
 class Erased(Exception):
@@ -73,13 +75,14 @@ def destroy_keys(subjects: Collection[str]) -> int:
 
 def _read(subjects: Collection[str]) -> dict[str, bytes | None]:
     """Return the encrypted keys."""
-    ordered = list(subjects)
-    found: dict[str, bytes | None] = {}
-    for start in range(0, len(ordered), IDS_PER_QUERY):
-        rows = PersonalKey.objects.filter(pk__in=ordered[start : start + IDS_PER_QUERY])
-        for subject, sealed in rows.values_list("pk", "sealed"):
-            found[subject] = None if sealed is None else bytes(sealed)
-    return found
+    if not subjects:
+        return {}
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(READ.format("= ANY(%s)"), [list(subjects)])
+        else:
+            cursor.execute(READ.format("IN (SELECT value FROM json_each(%s))"), [orjson.dumps(list(subjects)).decode()])
+        return {subject: None if sealed is None else bytes(sealed) for subject, sealed in cursor.fetchall()}
 
 
 def _create(subjects: Iterable[str]) -> None:
@@ -89,7 +92,7 @@ def _create(subjects: Iterable[str]) -> None:
         PersonalKey(subject=subject, sealed=crypto.seal(PURPOSE, os.urandom(KEY_BYTES)), created_at=now)
         for subject in subjects
     ]
-    PersonalKey.objects.bulk_create(keys, ignore_conflicts=True, batch_size=IDS_PER_QUERY)
+    PersonalKey.objects.bulk_create(keys, ignore_conflicts=True, batch_size=KEYS_PER_INSERT)
 
 
 @lru_cache(maxsize=50_000)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 SEGMENT = 4096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 BITMAP_BYTES = SEGMENT // 8
 # More offsets than these, two bytes each, take more room than a bitmap.
 MAX_LISTED = BITMAP_BYTES // 2 - 1
@@ -113,7 +114,7 @@ def offsets_of(mask: int, *, newest_first: bool) -> list[int]:
 
 def microseconds(moment: datetime) -> int:
     """Return the microseconds since 1970, exactly."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // MICROSECOND
 
 
 def moment_of(microseconds: int) -> datetime:

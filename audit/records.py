@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,8 +21,7 @@ CONNECTION = "connection"
 LEAF_PREFIX = b"\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A finished entry. `body` is the evidence, as canonical JSON.
 
     `personal` is to be encrypted under the key of `subject`, or empty.

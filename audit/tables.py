@@ -42,7 +42,7 @@ STREAM = {
 
 
 class Row(NamedTuple):
-    """A row of `audit_entry`, in the order of `ENTRY`."""
+    """A row of `audit_entry`, in the order of `ENTRY`. The timestamp is in UTC."""
 
     leaf_index: int
     timestamp: Any
@@ -60,16 +60,15 @@ class Row(NamedTuple):
 
 
 def insert_entries(rows: Sequence[Row]) -> None:
-    is_postgresql = connection.vendor == "postgresql"
-    adapt = connection.ops.adapt_datetimefield_value
-    _insert(
-        "audit_entry",
-        ENTRY,
-        [
-            (index, adapt(at), month, pack_id(entry_id) if is_postgresql else pack_id(entry_id).bytes, *rest)
+    if connection.vendor == "postgresql":
+        values = [(index, at, month, pack_id(entry_id), *rest) for index, at, month, entry_id, *rest in rows]
+    else:
+        # As Django's fields would convert them, in a fifth of the time.
+        values = [
+            (index, str(at.replace(tzinfo=None)), month, pack_id(entry_id).bytes, *rest)
             for index, at, month, entry_id, *rest in rows
-        ],
-    )
+        ]
+    _insert("audit_entry", ENTRY, values)
 
 
 def add_month(month: int) -> None:

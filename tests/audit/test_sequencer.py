@@ -15,6 +15,7 @@ from audit.drafts import Prepared, prepare
 from audit.journal import TABLE, encode
 from audit.log import Log, Placed, Sealed
 from audit.models import Entry, Journal
+from audit.packing import pack
 from audit.records import decode_opening
 from audit.sequencer import sequence
 from audit.streams import Numbers
@@ -25,7 +26,7 @@ from tests.audit.journals import decision, ids_of, logged_ids, write_body, write
 from tests.threads import race
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-FROM_THE_FUTURE = crypto.seal("audit-journal", b'[9,"from the future"]')
+FROM_THE_FUTURE = crypto.seal("audit-journal", pack(b'[9,"from the future"]'))
 
 pytestmark = pytest.mark.django_db
 
