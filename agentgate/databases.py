@@ -35,10 +35,10 @@ def sqlite() -> dict[str, Any]:
     }
 
 
-def postgresql(url: str) -> dict[str, Any]:
+def postgresql(url: str, variable: str = "DATABASE_URL") -> dict[str, Any]:
     """Return the settings for any libpq URL. Its options are passed to the driver unchanged."""
     if not url.startswith(("postgres://", "postgresql://")):
-        stop("DATABASE_URL must be a postgresql:// URL; for SQLite set DATABASE_PATH instead")
+        stop(f"{variable} must be a postgresql:// URL; for SQLite set DATABASE_PATH instead")
     parts = conninfo_to_dict(url)
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -167,3 +167,11 @@ def read_verify_queue(environment: Environment) -> int:
     """Return `VERIFY_QUEUE`. Stop if a full batch of questions would not fit."""
     size = environment.number("VERIFY_QUEUE", 1024)
     return size if size >= MIN_VERIFY_QUEUE else stop(f"VERIFY_QUEUE must be {MIN_VERIFY_QUEUE} or more")
+
+
+def read_archive_after(environment: Environment) -> int | None:
+    """Return `AUDIT_ARCHIVE_AFTER_MONTHS`, or None if it is not set. Zero ends the process."""
+    if not environment.text("AUDIT_ARCHIVE_AFTER_MONTHS"):
+        return None
+    months = environment.number("AUDIT_ARCHIVE_AFTER_MONTHS", 0)
+    return months if months >= 1 else stop("AUDIT_ARCHIVE_AFTER_MONTHS must be 1 or more")

@@ -15,6 +15,7 @@ from agentgate.environment import (
     ENVIRONMENT,
     read_algorithm,
     read_api_url,
+    read_archive_after,
     read_issuer,
     read_jwt_secret,
     read_metrics_token,
@@ -23,6 +24,7 @@ from agentgate.environment import (
     read_witnesses,
 )
 from agentgate.schedule import SCHEDULE
+from agentgate.storages import archive_storage
 from core.uris import LOOPBACK_NAMES
 
 VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]
@@ -45,6 +47,8 @@ VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Checkpoints of the log are copied here, outside the database.
 AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
 AUDIT_WITNESSES = read_witnesses(ENVIRONMENT)
+# Months of the log that are so old are archived. None: never.
+AUDIT_ARCHIVE_AFTER_MONTHS = read_archive_after(ENVIRONMENT)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
@@ -149,6 +153,11 @@ TEMPLATES = [
 
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
+# The archiver may have a role of its own, which may drop what is archived (docs/operations.md).
+AUDIT_ARCHIVER_DATABASE_URL = ENVIRONMENT.text("AUDIT_ARCHIVER_DATABASE_URL")
+AUDIT_ARCHIVER_DATABASE = "archiver" if AUDIT_ARCHIVER_DATABASE_URL else "default"
+if AUDIT_ARCHIVER_DATABASE_URL:
+    DATABASES["archiver"] = postgresql(AUDIT_ARCHIVER_DATABASE_URL, "AUDIT_ARCHIVER_DATABASE_URL")
 
 # Cache and queue: losing them loses no decision
 
@@ -341,6 +350,7 @@ WHITENOISE_USE_FINDERS = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "agentgate.static.StaticFiles"},
+    "archive": archive_storage(ENVIRONMENT),
 }
 
 LOGGING = {

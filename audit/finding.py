@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Max
 from zstandard import ZstdDecompressor
 
+from audit.archived import entries_at
 from audit.criteria import Criteria
 from audit.log import listed_entry
 from audit.models import Entry, Segment
@@ -30,11 +31,6 @@ def entries_below(end: int, criteria: Criteria, batch: int) -> Iterator[Entry]:
         for entry in entries_at(indexes):
             if criteria.matches(listed_entry(entry)):
                 yield entry
-
-
-def entries_at(indexes: Sequence[int]) -> list[Entry]:
-    """Return the entries with these indexes, newest first."""
-    return list(Entry.objects.filter(leaf_index__in=indexes).order_by("-leaf_index"))
 
 
 def _candidates(end: int, criteria: Criteria, batch: int) -> Iterator[int]:

@@ -225,3 +225,52 @@ class PersonalKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.subject)
+
+
+class Archive(models.Model):
+    """A month of the log on its way into the archive (`audit.archive`).
+
+    `checkpoint` is the size of the checkpoint in the archive, `manifest` the SHA-256 of the manifest. Entries of a
+    verified month can be read from the archive, those of a pruned one only from there.
+    """
+
+    class State(models.TextChoices):
+        WRITING = "writing"
+        WRITTEN = "written"
+        VERIFIED = "verified"
+        PRUNED = "pruned"
+
+    month = models.IntegerField(primary_key=True)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    checkpoint = models.BigIntegerField()
+    state = models.CharField(max_length=8, choices=State)
+    manifest = models.CharField(max_length=64, blank=True)
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["month"]
+
+    def __str__(self) -> str:
+        return f"{self.month} {self.state}"
+
+
+class ArchivedObject(models.Model):
+    """A stretch of a month's entries in the archive. `lowest` and `highest` are their least and greatest ids.
+
+    Ids are ordered by time, so few objects can have a given id.
+    """
+
+    first = models.BigIntegerField(primary_key=True)
+    last = models.BigIntegerField()
+    month = models.IntegerField()
+    lowest = models.UUIDField()
+    highest = models.UUIDField()
+    size = models.IntegerField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        ordering = ["first"]
+
+    def __str__(self) -> str:
+        return f"{self.month} {self.first}"

@@ -3,8 +3,10 @@
 import hashlib
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 ED25519 = b"\x01"
 COSIGNATURE = b"\x04"
@@ -51,3 +53,35 @@ def cosigned_message(timestamp: int, note: str) -> bytes:
     """Return what a witness signs: the checkpoint with the time in seconds (C2SP tlog-cosignature)."""
     text = note.partition("\n\n")[0]
     return f"cosignature/v1\ntime {timestamp}\n{text}\n".encode()
+
+
+class NoteBroken(ValueError):
+    """The note is malformed, or not signed by this key."""
+
+
+class Statement(NamedTuple):
+    """What a checkpoint says of the tree."""
+
+    size: int
+    root: bytes
+
+
+def open_checkpoint(note: str, origin: str, public: bytes) -> Statement:
+    """Return what a signed checkpoint says. Raises `NoteBroken`. Cosignatures are not checked."""
+    text, separator, signatures = note.partition("\n\n")
+    text += "\n"
+    lines = text.split("\n")
+    wanted = f"— {origin} "
+    try:
+        (line,) = [line for line in signatures.splitlines() if line.startswith(wanted)]
+        signature = b64decode(line.removeprefix(wanted), validate=True)
+        if not separator or signature[:KEY_ID_BYTES] != key_id(origin, public):
+            raise NoteBroken("It is signed by another key.")
+        Ed25519PublicKey.from_public_bytes(public).verify(signature[KEY_ID_BYTES:], text.encode())
+        if lines[0] != origin:
+            raise NoteBroken("It is of another log.")
+        return Statement(int(lines[1]), b64decode(lines[2], validate=True))
+    except InvalidSignature as error:
+        raise NoteBroken("Its signature is wrong.") from error
+    except (ValueError, IndexError) as error:
+        raise error if isinstance(error, NoteBroken) else NoteBroken("It is not a checkpoint.") from error

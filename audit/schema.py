@@ -2,6 +2,63 @@
 
 from collections.abc import Sequence
 
+# Functions that run as the owner of the tables look for them in one schema only. Otherwise their callers could put
+# temporary tables in their way.
+PIN = """
+    DO $$
+    BEGIN
+        EXECUTE format('ALTER FUNCTION {0} SET search_path = %I, pg_temp', current_schema());
+        REVOKE EXECUTE ON FUNCTION {0} FROM PUBLIC;
+    END $$
+"""
+ADD_MONTH = """
+    CREATE FUNCTION audit_add_month(month integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE
+        partition text := format('audit_entry_%s', month);
+    BEGIN
+        PERFORM pg_advisory_xact_lock(hashtext('audit_add_month'));
+        IF to_regclass(partition) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I (LIKE audit_entry INCLUDING ALL)', partition);
+            EXECUTE format('ALTER TABLE audit_entry ATTACH PARTITION %I FOR VALUES IN (%s)', partition, month);
+            PERFORM audit_protect(partition::regclass);
+        END IF;
+    END $$
+"""
+# Counting locks nothing. Only the last statements keep readers and the sequencer waiting.
+DROP_MONTH = """
+    CREATE FUNCTION audit_drop_month(dropped integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+    DECLARE
+        partition text := format('audit_entry_%s', dropped);
+        archived record;
+        held record;
+    BEGIN
+        SELECT * INTO archived FROM audit_archive WHERE month = dropped FOR UPDATE;
+        IF NOT FOUND OR archived.state NOT IN ('verified', 'pruned') THEN
+            RAISE EXCEPTION 'the archive of % is not verified', dropped;
+        END IF;
+        IF to_regclass(partition) IS NOT NULL THEN
+            SELECT count(*) AS entries, min(leaf_index) AS first, max(leaf_index) AS last INTO held
+            FROM audit_entry WHERE month = dropped;
+            IF (held.first, held.last, held.entries)
+                IS DISTINCT FROM (archived.first, archived.last, archived.last - archived.first + 1) THEN
+                RAISE EXCEPTION 'the archive of % does not cover its entries', dropped;
+            END IF;
+            IF held.entries IS DISTINCT FROM
+                (SELECT sum(last - first + 1) FROM audit_archivedobject WHERE month = dropped) THEN
+                RAISE EXCEPTION 'the archive of % lacks objects', dropped;
+            END IF;
+            IF NOT EXISTS (SELECT FROM audit_entry WHERE month > dropped) THEN
+                RAISE EXCEPTION '% is the newest month', dropped;
+            END IF;
+            IF NOT EXISTS (SELECT FROM audit_checkpoint WHERE size > held.last) THEN
+                RAISE EXCEPTION 'no checkpoint covers %', dropped;
+            END IF;
+            EXECUTE format('DROP TABLE %I', partition);
+        END IF;
+        UPDATE audit_archive SET state = 'pruned' WHERE month = dropped;
+    END $$
+"""
+
 POSTGRESQL = (
     # The order of the columns leaves no gaps between them. Each month has a partition, which the archive can drop.
     """
@@ -30,20 +87,10 @@ POSTGRESQL = (
     "ALTER TABLE audit_tile ALTER COLUMN hashes SET STORAGE EXTERNAL",
     # Updates find room on the row's own page, so they change no index.
     "ALTER TABLE audit_stream SET (fillfactor = 70)",
-    """
-    CREATE FUNCTION audit_add_month(month integer) RETURNS void LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path FROM CURRENT AS $$
-    DECLARE
-        partition text := format('audit_entry_%s', month);
-    BEGIN
-        PERFORM pg_advisory_xact_lock(hashtext('audit_add_month'));
-        IF to_regclass(partition) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I (LIKE audit_entry INCLUDING ALL)', partition);
-            EXECUTE format('ALTER TABLE audit_entry ATTACH PARTITION %I FOR VALUES IN (%s)', partition, month);
-            PERFORM audit_protect(partition::regclass);
-        END IF;
-    END $$
-    """,
+    ADD_MONTH,
+    PIN.format("audit_add_month(integer)"),
+    DROP_MONTH,
+    PIN.format("audit_drop_month(integer)"),
 )
 SQLITE = (
     """
@@ -77,4 +124,6 @@ def create_statements(vendor: str) -> Sequence[str]:
 
 def drop_statements(vendor: str) -> Sequence[str]:
     statements = ["DROP TABLE audit_entry", "DROP TABLE audit_posting"]
-    return [*statements, "DROP FUNCTION audit_add_month"] if vendor == "postgresql" else statements
+    if vendor == "postgresql":
+        statements += ["DROP FUNCTION audit_add_month", "DROP FUNCTION audit_drop_month"]
+    return statements

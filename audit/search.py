@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from audit.archived import archived_entry
 from audit.criteria import Criteria
 from audit.drafts import Prepared
 from audit.finding import entries_below
@@ -102,7 +103,7 @@ def _ids_between(first: int, end: int) -> set[str]:
 
 
 def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:
-    entry: Entry | None = Entry.objects.filter(pk=entry_id).first()
+    entry: Entry | None = Entry.objects.filter(pk=entry_id).first() or archived_entry(entry_id)
     # The column has only the digits of an id.
     return entry if entry and entry.id == entry_id and criteria.is_tenant_of(listed_entry(entry)) else None
 

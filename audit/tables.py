@@ -7,6 +7,7 @@ from django.db import connection
 from zstandard import ZstdCompressor
 
 from audit.fields import pack_id
+from audit.models import Entry
 from audit.postings import OpenSegment, moment_of
 from audit.streams import Head
 from audit.tree import FullTile
@@ -57,6 +58,12 @@ class Row(NamedTuple):
     record: bytes
     opening: bytes
     sealed: bytes | None
+
+
+def comparable(entry: Entry) -> list[Any]:
+    """Return the values of a row. Of the record, how it was compressed does not matter."""
+    values = [entry.body if name == "record" else getattr(entry, name) for name in ENTRY]
+    return [bytes(value) if isinstance(value, memoryview) else value for value in values]
 
 
 def insert_entries(rows: Sequence[Row]) -> None:

@@ -61,6 +61,11 @@ PROTECT_JOURNAL = """
 POSTGRESQL = (REFUSE, GUARD_JOURNAL, PROTECT, PROTECT_ALL, PROTECT_JOURNAL)
 FUNCTIONS = ("audit_refuse_change()", "audit_guard_journal()", "audit_protect(regclass)")
 
+IS_VERIFIED = """
+    SELECT 1 FROM audit_archive
+    WHERE month = OLD.month AND state = 'verified' AND OLD.leaf_index BETWEEN first AND last
+"""
+
 
 def _sqlite() -> dict[str, str]:
     found = {}
@@ -69,7 +74,7 @@ def _sqlite() -> dict[str, str]:
         # Without these, INSERT OR REPLACE would delete the row that is there: it calls no trigger for that.
         found[f"{table}_no_replacement"] = f"BEFORE INSERT ON {table} WHEN EXISTS (SELECT 1 FROM {table} WHERE {key})"  # noqa: S608
         found[f"{table}_no_delete"] = f"BEFORE DELETE ON {table}"
-    found["audit_entry_no_delete"] += f" WHEN NOT {SQLITE_PRUNING}()"
+    found["audit_entry_no_delete"] += f" WHEN NOT ({SQLITE_PRUNING}() AND EXISTS ({IS_VERIFIED}))"
     found["audit_journal_no_delete"] += f" WHEN NOT {SQLITE_SEQUENCING}()"
     return found
 

@@ -5,12 +5,14 @@ its rows and takes the lock in exclusive mode as its last statement, so it retur
 have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, with one writer at a time.
 """
 
+import fcntl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from pathlib import Path
 
-from django.db import OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from psycopg.errors import LockNotAvailable
 
 from core.errors import Unavailable
@@ -18,6 +20,7 @@ from core.errors import Unavailable
 DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
 SEQUENCER = 0x4147_0003
+ARCHIVER = 0x4147_0004
 # How long a reader of the log waits for a process that copies the journal into it, and a writer on SQLite for others.
 LOCK_SECONDS = 3.0
 
@@ -141,3 +144,35 @@ def _execute(sql: str, key: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(sql, [key])
         return bool(cursor.fetchone() != (False,))
+
+
+@contextmanager
+def archiving(alias: str) -> Iterator[None]:
+    """Keep other archivers out. Raises `Busy` if there is one. On PostgreSQL, the lock is the connection's."""
+    with _file_lock(alias) if connections[alias].vendor == "sqlite" else _session_lock(alias):
+        yield
+
+
+@contextmanager
+def _session_lock(alias: str) -> Iterator[None]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [ARCHIVER])
+        if cursor.fetchone() == (False,):
+            raise Busy("Another process is archiving.")
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError), connections[alias].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [ARCHIVER])
+
+
+@contextmanager
+def _file_lock(alias: str) -> Iterator[None]:
+    """Lock a file beside the database. The system frees the lock when the process ends."""
+    path = Path(connections[alias].settings_dict["NAME"])
+    with path.with_name(f"{path.name}-archiver").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Busy("Another process is archiving.") from error
+        yield

@@ -112,6 +112,47 @@ class Migration(migrations.Migration):
                 "abstract": False,
             },
         ),
+        migrations.CreateModel(
+            name="Archive",
+            fields=[
+                ("month", models.IntegerField(primary_key=True, serialize=False)),
+                ("first", models.BigIntegerField()),
+                ("last", models.BigIntegerField()),
+                ("checkpoint", models.BigIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("writing", "Writing"),
+                            ("written", "Written"),
+                            ("verified", "Verified"),
+                            ("pruned", "Pruned"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("manifest", models.CharField(blank=True, max_length=64)),
+                ("updated_at", models.DateTimeField()),
+            ],
+            options={
+                "ordering": ["month"],
+            },
+        ),
+        migrations.CreateModel(
+            name="ArchivedObject",
+            fields=[
+                ("first", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("last", models.BigIntegerField()),
+                ("month", models.IntegerField()),
+                ("lowest", models.UUIDField()),
+                ("highest", models.UUIDField()),
+                ("size", models.IntegerField()),
+                ("sha256", models.CharField(max_length=64)),
+            ],
+            options={
+                "ordering": ["first"],
+            },
+        ),
         # `schema.py` creates their tables.
         migrations.SeparateDatabaseAndState(
             state_operations=[

@@ -1,0 +1,294 @@
+"""The archive: a month is written, read back, compared, and only then deleted from the database."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.files.base import ContentFile
+from django.db import DatabaseError, connection, transaction
+from zstandard import ZstdDecompressor
+
+from audit import archive, archive_format, sequencer
+from audit.archive import NotArchivable, archive_month, archive_next
+from audit.archive_format import Broken, Span, covering_tiles, spans
+from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
+from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    use_small_segments(monkeypatch)
+    sequencer.forget()
+    with archive_in(tmp_path / "archive") as folder:
+        yield folder
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    """Read a file as `zstdcat` does."""
+    with path.open("rb") as file, ZstdDecompressor().stream_reader(file) as reader:
+        return [json.loads(line) for line in reader.read().splitlines()]
+
+
+def flip(path: Path, place: int = -20) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+
+
+class TestAMonth:
+    def test_it_leaves_the_database_for_the_archive(self, folder: Path) -> None:
+        fill({JANUARY: 600, FEBRUARY: 300})
+        before = all_rows()
+
+        found = archive_month(JANUARY)
+
+        assert (found.state, found.first, found.last) == ("pruned", 0, 599)
+        assert sorted(all_rows()) == list(range(600, 900))
+        assert all_rows().items() <= before.items()
+        assert sorted(path.name for path in (folder / "202601").iterdir()) == [
+            "checkpoint",
+            "entries-000000000000.jsonl.zst",
+            "entries-000000000256.jsonl.zst",
+            "entries-000000000512.jsonl.zst",
+            "manifest.json",
+            "tiles.jsonl.zst",
+        ]
+
+    def test_each_line_has_the_leaf_and_what_opens_it(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        row = Entry.objects.get(leaf_index=290)
+        archive_month(JANUARY)
+
+        line = lines_of(folder / "202601" / "entries-000000000256.jsonl.zst")[34]
+
+        assert line["index"] == 290
+        assert line["month"] == JANUARY
+        assert json.loads(line["entry"])["record"]["id"] == row.id
+        assert bytes.fromhex(line["secret"]) + line["opening"].encode() == bytes(row.opening)
+
+    def test_the_archive_has_a_checkpoint_that_covers_it(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        Cosignature.objects.create(size=600, witness="w.example", line="— w.example c2lnbmF0dXJl")
+        archive_month(JANUARY)
+        note = (folder / "202601" / "checkpoint").read_text()
+        assert note.splitlines()[1] == "600"
+        assert note.endswith("\n— w.example c2lnbmF0dXJl\n")
+
+    def test_the_next_month_follows(self) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300, MARCH: 400})
+        archive_month(JANUARY)
+        found = archive_month(FEBRUARY)
+        assert (found.state, found.first, found.last) == ("pruned", 300, 599)
+        assert sorted(all_rows()) == list(range(600, 1000))
+
+    def test_the_log_goes_on(self) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        sequencer.forget()
+        write(FEBRUARY, 20)
+        assert max(all_rows()) == 619
+
+    def test_only_its_owner_can_read_the_files(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        assert {path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()} == {0o600}
+        assert {path.stat().st_mode & 0o777 for path in (folder, folder / "202601")} == {0o700}
+
+
+class TestWhichMonth:
+    def test_none_is_archived_unless_a_setting_says_so(self, settings: Any) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        settings.AUDIT_ARCHIVE_AFTER_MONTHS = None
+        assert archive_next() is None
+
+    @pytest.mark.parametrize(("after", "now", "is_due"), [(1, "2026-02-01", True), (2, "2026-02-28", False)])
+    def test_it_must_be_old_enough(self, after: int, now: str, is_due: bool, settings: Any) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        settings.AUDIT_ARCHIVE_AFTER_MONTHS = after
+        with time_machine.travel(f"{now}T00:00:00Z", tick=False):
+            assert (archive_next() is not None) == is_due
+
+    def test_years_count_twelve_months(self, settings: Any) -> None:
+        fill({202511: 300, JANUARY: 300})
+        settings.AUDIT_ARCHIVE_AFTER_MONTHS = 3
+        with time_machine.travel("2026-01-31T23:59:00Z", tick=False):
+            assert archive_next() is None
+        with time_machine.travel("2026-02-01T00:00:00Z", tick=False):
+            assert archive_next() is not None
+
+    def test_the_newest_month_stays(self) -> None:
+        fill({JANUARY: 300})
+        with pytest.raises(NotArchivable, match="newest month"):
+            archive_month(JANUARY)
+
+    def test_months_are_archived_in_order(self) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300, MARCH: 300})
+        with pytest.raises(NotArchivable, match="oldest month is 202601"):
+            archive_month(FEBRUARY)
+
+    def test_an_empty_log_has_none(self) -> None:
+        with pytest.raises(NotArchivable, match="empty"):
+            archive_month(JANUARY)
+
+    def test_entries_after_the_last_complete_segment_stay(self, settings: Any) -> None:
+        fill({JANUARY: 300, FEBRUARY: 100})
+        settings.AUDIT_ARCHIVE_AFTER_MONTHS = 1
+        with pytest.raises(NotArchivable, match="44 of its entries are still needed"):
+            archive_month(JANUARY)
+        assert archive_next() is None
+        assert not Archive.objects.exists()
+
+    def test_a_month_in_progress_comes_first(self) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300, MARCH: 300})
+        archive._start(JANUARY)
+        with pytest.raises(NotArchivable, match="Finish 202601 first"):
+            archive_month(FEBRUARY)
+        found = archive_next()
+        assert found
+        assert (found.month, found.state) == (JANUARY, "pruned")
+
+
+class TestDamage:
+    @pytest.mark.parametrize(
+        "file", ["entries-000000000256.jsonl.zst", "tiles.jsonl.zst", "checkpoint", "manifest.json"]
+    )
+    @pytest.mark.parametrize("act", ["flip", "delete"])
+    def test_a_file_that_changes_before_it_is_verified_keeps_the_month(
+        self, file: str, act: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def spoil(*arguments: Any) -> None:
+            path = folder / "202601" / file
+            flip(path) if act == "flip" else path.unlink()
+            verify(*arguments)
+
+        fill({JANUARY: 300, FEBRUARY: 300})
+        verify, before = archive._verify, all_rows()
+        with monkeypatch.context() as patch:
+            patch.setattr(archive, "_verify", spoil)
+            with pytest.raises(Broken):
+                archive_month(JANUARY)
+        assert all_rows() == before
+        assert Archive.objects.get().state == "writing"
+
+        assert archive_month(JANUARY).state == "pruned"  # what was wrong is written again
+
+    @pytest.mark.parametrize("column", ["event", "outcome", "user_id", "organizations", "timestamp", "opening"])
+    def test_a_row_that_was_changed_keeps_the_month(self, column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def read_changed(span: Span) -> list[Entry]:
+            rows = {row.leaf_index: row for row in read(span)}
+            if 290 in rows:
+                setattr(rows[290], column, getattr(rows[259], column))
+            return list(rows.values())
+
+        fill({JANUARY: 300, FEBRUARY: 300})
+        before, read = all_rows(), archive._read_rows
+        monkeypatch.setattr(archive, "_read_rows", read_changed)
+        with pytest.raises(Broken, match="index 290"):
+            archive_month(JANUARY)
+        assert all_rows() == before
+
+    def test_other_encrypted_data_in_the_archive_keeps_the_month(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def encode_changed(entry: Entry) -> bytes:
+            entry.sealed = other if entry.leaf_index == 290 else entry.sealed
+            return encode(entry)
+
+        fill({JANUARY: 300, FEBRUARY: 300})
+        before, encode = all_rows(), archive_format.encode_entry
+        other = Entry.objects.get(leaf_index=291).sealed
+        monkeypatch.setattr(archive_format, "encode_entry", encode_changed)
+        with pytest.raises(Broken, match="index 290: the entry is not the one in the database"):
+            archive_month(JANUARY)
+        assert all_rows() == before
+
+    def test_a_missing_row_is_noticed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        read = archive._read_rows
+        monkeypatch.setattr(archive, "_read_rows", lambda span: read(span)[:-1])
+        with pytest.raises(Broken, match="missing in the database"):
+            archive_month(JANUARY)
+
+    def test_a_storage_that_does_not_overwrite_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        storage = archive.storage()
+        monkeypatch.setattr(storage, "save", lambda name, content: f"{name}-2")
+        with pytest.raises(Broken, match="must overwrite"):
+            archive_month(JANUARY)
+
+
+class TestPruning:
+    @pytest.mark.parametrize("state", ["writing", "written"])
+    def test_the_database_refuses_what_is_not_verified(self, state: str) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        found = archive._start(JANUARY)
+        Archive.objects.update(state=state)
+        with pytest.raises(DatabaseError, match=r"insert-only|not verified"), transaction.atomic():
+            archive._prune(found, print)
+        assert len(all_rows()) == 600
+
+    @pytest.mark.parametrize("change", [{"last": 298}, {"first": 1}])
+    def test_the_database_refuses_what_the_archive_does_not_cover(self, change: dict[str, int]) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        found = archive._start(JANUARY)
+        Archive.objects.update(state="verified", **change)
+        with pytest.raises(DatabaseError, match=r"insert-only|does not cover"), transaction.atomic():
+            archive._prune(found, print)
+        assert len(all_rows()) == 600
+
+    @pytest.mark.parametrize("lacking", ["objects", "newer", "checkpoint"])
+    def test_postgresql_refuses_more(self, lacking: str, store: str) -> None:
+        if store != "postgresql":
+            pytest.skip("on SQLite, the archiver alone can delete")
+        fill({JANUARY: 300, FEBRUARY: 300} if lacking != "newer" else {JANUARY: 300})
+        Archive.objects.create(
+            month=JANUARY,
+            first=0,
+            last=299,
+            checkpoint=300,
+            state="verified",
+            updated_at=Checkpoint.objects.all()[0].created_at,
+        )
+        if lacking != "objects":
+            ArchivedObject.objects.create(
+                first=0, last=299, month=JANUARY, lowest="0" * 32, highest="0" * 32, size=1, sha256=""
+            )
+        with connection.cursor() as cursor:
+            if lacking == "checkpoint":
+                cursor.execute("ALTER TABLE audit_checkpoint DISABLE TRIGGER USER")
+                cursor.execute("DELETE FROM audit_checkpoint")
+            with pytest.raises(DatabaseError, match=r"lacks objects|newest month|no checkpoint"), transaction.atomic():
+                cursor.execute("SELECT audit_drop_month(%s)", [JANUARY])
+        assert JANUARY in {entry.month for entry in Entry.objects.all()}
+
+
+def test_spans_are_segments_as_far_as_they_are_in_the_month() -> None:
+    assert [tuple(span) for span in spans(100, 600)] == [(100, 255), (256, 511), (512, 600)]
+
+
+def test_the_covering_tiles_are_those_of_the_month_and_the_edge() -> None:
+    places = [(place.level, place.number, place.width) for place in covering_tiles(300, 520, 70_000)]
+    assert places == [(0, 1, 256), (0, 2, 256), (0, 273, 112), (1, 0, 256), (1, 1, 17), (2, 0, 1)]
+
+
+class TestFiles:
+    def test_a_file_is_replaced_whole(self, folder: Path) -> None:
+        storage = archive.storage()
+        storage.save("a/b", ContentFile(b"longer than the next"))
+        assert storage.save("a/b", ContentFile(b"short")) == "a/b"
+        assert (folder / "a/b").read_bytes() == b"short"
+        assert len(list((folder / "a").iterdir())) == 1
+
+    def test_a_failure_leaves_the_former_file(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(number: int) -> None:
+            raise OSError("No space left on device")
+
+        storage = archive.storage()
+        storage.save("a/b", ContentFile(b"former"))
+        monkeypatch.setattr("audit.storage.os.fsync", fail)
+        with pytest.raises(OSError, match="No space"):
+            storage.save("a/b", ContentFile(b"newer"))
+        assert [path.read_bytes() for path in (folder / "a").iterdir()] == [b"former"]
