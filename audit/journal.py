@@ -17,7 +17,7 @@ from core import crypto
 TABLE = "audit_journal"
 PURPOSE = "audit-journal"
 VERSION = 1
-OPTIONS = orjson.OPT_STRICT_INTEGER
+OPTIONS = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
 TEXT, ID, OBJECT = frozenset({str}), frozenset({str, type(None)}), frozenset({dict})
 _texts = itemgetter("id", "timestamp", "event", "outcome")
 _ids = itemgetter("organizationId", "userId", "agentId", "consentId")

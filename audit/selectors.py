@@ -73,7 +73,7 @@ def _waiting_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]
     """Yield the uses in the journal."""
     for entry in map(listed_waiting, waiting_entries()):
         is_use = (entry.event, entry.outcome) == (Event.TOKEN_VERIFY, Outcome.ALLOWED)
-        if entry.consent_id in consent_ids and is_use:
+        if entry.consent_id and entry.consent_id in consent_ids and is_use:
             yield entry.consent_id, entry.timestamp
 
 

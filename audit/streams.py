@@ -88,7 +88,8 @@ class Heads:
         if connection and numbers.totals:
             head = self._next(connection)
             head.number, head.allowed, head.denied, head.spent = numbers.totals
-            head.used_at = use.timestamp if _is_allowed(use) else head.used_at
+            if _is_allowed(use):
+                head.used_at = max(use.timestamp, head.used_at or use.timestamp)
 
     def forget_saved(self) -> None:
         """Forget that they changed, because they are saved now, and bound the memory."""
@@ -106,7 +107,7 @@ class Heads:
         if use.event == Event.TOKEN_VERIFY:
             if use.outcome == Outcome.ALLOWED:
                 head.allowed += 1
-                head.used_at = use.timestamp
+                head.used_at = max(use.timestamp, head.used_at or use.timestamp)
                 _spend(head, use.amount)
             else:
                 head.denied += 1

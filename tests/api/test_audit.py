@@ -1,11 +1,14 @@
 """The organization's audit log."""
 
+from base64 import urlsafe_b64encode
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from core.locks import Busy
+from audit.models import Journal
 from tests.api.conftest import Api, Json, expect, problem, verify
 
 FIELDS = {
@@ -116,11 +119,21 @@ def test_the_log_requires_a_developer(anonymous: Api, ada: Api) -> None:
     problem(ada.get("/audit"), 403, "forbidden")
 
 
-def test_the_log_is_not_shown_without_the_latest_decisions(developer: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise Busy
+def test_the_newest_decisions_are_shown_while_the_sequencer_stands_still(developer: Api, decision: Json) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert entries(developer)[0]["id"] == decision["auditId"]
+    assert Journal.objects.exists()
+    assert not any(query["sql"].startswith(('INSERT INTO "audit', "DELETE")) for query in captured.captured_queries)
 
-    monkeypatch.setattr("audit.selectors.catch_up", fail)
-    response = developer.get("/audit")
-    problem(response, 503, "unavailable")
-    assert response["Retry-After"] == "1"
+
+def test_a_cursor_that_is_no_entry_of_the_log_is_refused(developer: Api, rival: Api, ada: Api, decision: Json) -> None:
+    """An entry of another tenant is as unknown as one that does not exist."""
+    nothing, foreign = "log_" + "0" * 32, decision["auditId"]
+    for caller, path, entry_id in (
+        (developer, "/audit", nothing),
+        (rival, "/audit", foreign),
+        (ada, "/users/me/audit-logs", nothing),
+    ):
+        cursor = urlsafe_b64encode(entry_id.encode()).rstrip(b"=").decode()
+        body = problem(caller.get(f"{path}?cursor={cursor}"), 400, "validation_failed", "cursor")
+        assert body["errors"][0]["message"] == "Must be the nextCursor of an earlier response."

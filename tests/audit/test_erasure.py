@@ -1,86 +1,92 @@
-"""Of an entry, only the personal data can change: it can be erased, together with its salt."""
+"""Destroying a key erases the personal data under it. The evidence stays."""
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 
+from audit.drafts import Draft
+from audit.events import Event
 from audit.journal import TABLE
-from audit.models import Entry, Erasure, Journal
+from audit.log import hash_leaf, leaf_of
+from audit.models import Entry, Journal
+from audit.personal_keys import destroy_keys
+from audit.reading import read_entry
+from audit.selectors import entries_for_user
+from audit.sequencer import count_damaged, sequence
+from audit.services import record
 from audit.triggers import draining
-from tests.audit.journals import write_body, write_row
-from tests.log import log_entry
-
-ERASABLE = {"salt", "personal_data"}
-COLUMNS = [field.column for field in Entry._meta.local_concrete_fields]
+from core.actor import SYSTEM
+from tests.audit.journals import ids_of, logged_ids, write_body, write_row
+from tests.log import log_entry, personal_data
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def entry() -> Entry:
-    (record,) = write_row(1)
-    return log_entry(record.id)
+def test_the_entry_and_its_leaf_stay() -> None:
+    (written,) = write_row(1, resource="inbox")
+    before = log_entry(written.id)
+    leaf = hash_leaf(leaf_of(Entry.objects.get()))
+    assert before.personal == {"ip": "203.0.113.7", "userAgent": "tests/1.0", "resource": "inbox"}
+
+    assert destroy_keys(["usr_1"]) == 1
+    after = log_entry(written.id)
+    assert (after.personal, after.personal_parts, after.is_erased) == ({}, {}, True)
+    assert (after.content, hash_leaf(leaf_of(Entry.objects.get()))) == (before.content, leaf)
 
 
-def update(assignments: str) -> None:
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"UPDATE audit_entry SET {assignments}")
+def test_the_data_of_others_stays() -> None:
+    (erased,), (kept,) = write_row(1), write_row(1, user_id="usr_2")
+    sequence()
+    destroy_keys(["usr_1"])
+    assert personal_data(erased.id) == {}
+    assert personal_data(kept.id)["ip"] == "203.0.113.7"
 
 
-def test_both_columns_become_null_together(entry: Entry) -> None:
-    update("salt = NULL, personal_data = NULL")
-    after = log_entry(entry.id)
-    assert (after.salt, after.personal_data, after.personal) == (None, None, {})
-    assert after.body == entry.body
+def test_an_erasure_reaches_what_is_in_the_journal() -> None:
+    (waiting,) = write_row(1)
+    destroy_keys(["usr_1"])
+    assert [entry.personal for entry in entries_for_user("usr_1")] == [{}]
+    sequence()
+    assert (log_entry(waiting.id).personal, Entry.objects.get().sealed) == ({}, None)
+    assert log_entry(waiting.id).is_erased
 
 
-@pytest.mark.parametrize("column", [*sorted(set(COLUMNS) - ERASABLE)])
-def test_no_other_column_can_change(column: str, entry: Entry) -> None:
-    with pytest.raises(DatabaseError, match="insert-only"):
-        update(f"{column} = {column}, salt = NULL, personal_data = NULL")
+def test_later_entries_store_no_personal_data() -> None:
+    destroy_keys(["usr_1"])
+    (later,) = write_row(1)
+    assert personal_data(later.id) == {}
 
 
-@pytest.mark.parametrize(
-    "assignments",
-    ["salt = NULL", "personal_data = NULL", "personal_data = '{}'", "salt = salt, personal_data = NULL"],
-)
-def test_they_cannot_change_otherwise(assignments: str, entry: Entry) -> None:
-    with pytest.raises(DatabaseError, match="insert-only"):
-        update(assignments)
-    assert log_entry(entry.id).personal_data == entry.personal_data
+def test_an_entry_that_never_had_personal_data_is_not_called_erased() -> None:
+    entry = log_entry(record(Draft(event=Event.SIGNING_KEY_CREATED, actor=SYSTEM)))
+    assert (entry.is_erased, entry.personal) == (False, {"ip": None, "userAgent": None, "resource": None})
 
 
-@pytest.mark.parametrize("table", ["audit_entry", "audit_journal"])
-def test_a_row_cannot_be_replaced(table: str, entry: Entry, store: str) -> None:
-    if store != "sqlite":
-        pytest.skip("PostgreSQL has no REPLACE")
+def test_a_second_erasure_changes_nothing() -> None:
     write_row(1)
-    with (
-        pytest.raises(DatabaseError, match="insert-only"),
-        transaction.atomic(),
-        connection.cursor() as cursor,
-    ):
-        cursor.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM {table}")
-    assert log_entry(entry.id).body == entry.body
+    sequence()
+    assert [destroy_keys(["usr_1"]), destroy_keys(["usr_1"])] == [1, 0]
 
 
-def test_erased_data_cannot_be_replaced(entry: Entry) -> None:
-    update("salt = NULL, personal_data = NULL")
-    with pytest.raises(DatabaseError, match="insert-only"):
-        update('personal_data = \'{"ip":"203.0.113.9"}\'')
+def test_data_moved_to_another_entry_cannot_be_read() -> None:
+    """Otherwise a database administrator could attach one entry's data to another."""
+    first, second = write_row(1, resource="first"), write_row(1, resource="second")
+    sequence()
+    one, other = Entry.objects.get(pk=first[0].id), Entry.objects.get(pk=second[0].id)
+    one.sealed = other.sealed
+    assert read_entry(one).personal == {}
 
 
 class TestDamagedRows:
-    DAMAGED = b'{"v":9}\n{"ip":"203.0.113.7"}'
-
-    def test_an_erasure_reports_the_rows_that_it_cannot_read(self) -> None:
-        write_body(self.DAMAGED)
-        write_row(2)
-        for _ in range(2):
-            assert Entry.objects.filter(user_id="usr_1").erase_personal_data() == Erasure(entries=2, damaged_rows=1)
+    def test_a_damaged_row_stays_and_is_counted(self) -> None:
+        write_body(b"damaged")
+        written = write_row(2)
+        sequence()
+        assert (count_damaged(), logged_ids()) == (1, ids_of(written))
 
     def test_one_can_be_deleted_as_documented(self) -> None:
-        write_body(self.DAMAGED)
+        write_body(b"damaged")
         row = Journal.objects.get()
         with transaction.atomic(), draining(), connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {TABLE} WHERE id = %s", [row.id])
-        assert Entry.objects.filter(user_id="usr_1").erase_personal_data() == Erasure(entries=0, damaged_rows=0)
+        sequence()
+        assert (count_damaged(), Journal.objects.count()) == (0, 0)

@@ -1,63 +1,87 @@
-"""A row of the journal has all records, and a damaged one is recognized."""
+"""A row of the journal has all entries, is encrypted, and a damaged one is recognized."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import orjson
 import pytest
 
-from audit.drafts import Draft
+from audit.drafts import Draft, Prepared, prepare
 from audit.events import Event
-from audit.journal import HEAD, DamagedRowError, decode, encode
+from audit.journal import PURPOSE, DamagedRowError, decode, encode
+from core import crypto
 from core.actor import Actor
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="two\nlines")
 
 
-def make(number: int) -> list[Record]:
+def make(number: int) -> list[Prepared]:
     drafts = [Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, resource=f"inbox {n}\r\n\u2028") for n in range(number)]
-    return make_records(drafts, datetime(2026, 3, 1, tzinfo=UTC))
+    return prepare(drafts, datetime(2026, 3, 1, tzinfo=UTC))
+
+
+def sealed(value: Any) -> bytes:
+    return crypto.seal(PURPOSE, orjson.dumps(value))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 100])
-def test_a_row_has_all_records_in_order(number: int) -> None:
-    records = make(number)
-    assert decode(encode(records)) == records
-
-
-def test_a_row_says_its_version_first() -> None:
-    assert encode(make(1)).split(b"\n")[0] == b'{"v":1}'
+def test_a_row_has_all_entries_in_order(number: int) -> None:
+    entries = make(number)
+    assert decode(encode(entries)) == entries
 
 
 def test_a_row_is_read_from_a_view_of_memory() -> None:
-    records = make(1)
-    assert decode(memoryview(encode(records))) == records
+    entries = make(1)
+    assert decode(memoryview(encode(entries))) == entries
 
 
-@pytest.mark.parametrize("body", [b"", b"\n", b'{"v":2}', b"{}", b"\xff\x00"], ids=repr)
-def test_an_unknown_version_is_refused(body: bytes) -> None:
-    with pytest.raises(DamagedRowError, match="Unknown version"):
+def test_a_row_can_be_read_only_with_the_secret(settings: Any) -> None:
+    body = encode(make(1))
+    assert b"203.0.113.7" not in body
+    assert b"token.verify" not in body
+    settings.JWT_SECRET = "another" * 8
+    with pytest.raises(DamagedRowError, match="another JWT_SECRET"):
         decode(body)
 
 
-def test_a_truncated_row_is_refused() -> None:
+@pytest.mark.parametrize("version", [0, 2, "1", None, [1]], ids=repr)
+def test_an_unknown_version_is_refused(version: Any) -> None:
+    with pytest.raises(DamagedRowError, match="Unknown version"):
+        decode(sealed([version]))
+
+
+def test_a_row_cut_short_is_refused() -> None:
     body = encode(make(2))
-    for end in range(len(HEAD), len(body), 7):
-        if end != len(HEAD):
-            with pytest.raises(DamagedRowError):
-                decode(body[:end])
+    for end in range(0, len(body), 7):
+        with pytest.raises(DamagedRowError):
+            decode(body[:end])
+
+
+def test_a_row_with_a_flipped_bit_is_refused() -> None:
+    body = encode(make(1))
+    for place in range(0, len(body), 11):
+        changed = bytes([*body[:place], body[place] ^ 1, *body[place + 1 :]])
+        with pytest.raises(DamagedRowError, match="It was changed"):
+            decode(changed)
+
+
+@pytest.mark.parametrize("value", [None, 1, "text", {}, []], ids=repr)
+def test_a_value_that_is_no_row_is_refused(value: Any) -> None:
+    with pytest.raises(DamagedRowError):
+        decode(sealed(value))
+
+
+@pytest.mark.parametrize("entry", [None, 1, [], {}, [{}, {}, {}], [{}, {}], ["a", "b", "c"]], ids=repr)
+def test_a_value_that_is_no_entry_is_refused(entry: Any) -> None:
+    with pytest.raises(DamagedRowError, match="Not an entry"):
+        decode(sealed([1, entry]))
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
-    [(b"203.0.113.7", b"203.0.113.8"), (b'"id":"log_', b'"ix":"log_'), (b'{"action"', b'["action"'), (b"\n", b"\nzz")],
-    ids=["personal data", "no id", "no JSON", "no salt"],
+    ("name", "value"),
+    [("id", 1), ("event", None), ("organizationId", 7), ("serviceOrganizationIds", [1]), ("userId", {})],
 )
-def test_a_changed_record_is_refused(before: bytes, after: bytes) -> None:
-    with pytest.raises(DamagedRowError):
-        decode(encode(make(1)).replace(before, after, 1))
-
-
-@pytest.mark.parametrize("line", [b"[]", b'"text"', b"1", b"null", b"{}", b""], ids=repr)
-def test_a_body_that_is_no_entry_is_refused(line: bytes) -> None:
-    salt, _, personal = encode(make(1)).split(b"\n")[1:]
-    with pytest.raises(DamagedRowError, match="Not a record"):
-        decode(b"\n".join((HEAD, salt, line, personal)))
+def test_a_member_of_the_wrong_type_is_refused(name: str, value: Any) -> None:
+    content, personal, withheld = make(1)[0]
+    with pytest.raises(DamagedRowError, match="Not an entry"):
+        decode(sealed([1, [{**content, name: value}, personal, withheld]]))

@@ -4,12 +4,16 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from typing import Any
 
 import pytest
 import rfc8785
 
-from audit.drafts import Draft
+from audit import parts
+from audit.drafts import Draft, prepare
 from audit.events import Event, Outcome
+from audit.journal import encode
+from audit.records import Opening, Record, finish, open_personal
 from core.actor import SYSTEM, Actor
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
@@ -35,21 +39,25 @@ FULL = Draft(
     action="email:send",
     scopes=("email:send", "email:read"),
     resource="mailbox of Zoë",
-    metadata={"tokenId": "tok_1", "reason": "line\nbreak", "amount": 1.5},
-    personal={"context": {"ip": "198.51.100.1"}},
+    metadata={"tokenId": "tok_1", "reason": "line\nbreak", "amount": 1.5, "ruleType": "hours", "policyName": "Night"},
+    personal={"context": {"ip": "198.51.100.1"}, "amount": {"currency": "EUR", "value": "12.50"}},
 )
+EMPTY = Draft(event=Event.TOKEN_REVOKED, actor=SYSTEM)
 
 
-def test_a_record_contains_everything_in_the_draft() -> None:
-    (record,) = make_records([FULL], NOW)
+def make(*drafts: Draft, at: datetime = NOW) -> list[Record]:
+    return [finish(prepared) for prepared in prepare(drafts, at)]
 
-    assert json.loads(record.personal) == {
-        "ip": "203.0.113.7",
-        "userAgent": "tests/1.0",
-        "resource": "mailbox of Zoë",
-        "context": {"ip": "198.51.100.1"},
-    }
-    assert json.loads(record.body) == {
+
+def root(disclosures: list[bytes]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in disclosures)).hexdigest()
+
+
+def test_a_record_contains_everything_that_all_readers_may_see() -> None:
+    (record,) = make(FULL)
+    content = json.loads(record.body)
+    del content["personal"], content["withheld"]
+    assert content == {
         "v": 1,
         "id": record.id,
         "timestamp": "2026-03-01T12:00:00.000005Z",
@@ -62,36 +70,84 @@ def test_a_record_contains_everything_in_the_draft() -> None:
         "userId": "usr_1",
         "agentId": "agt_1",
         "consentId": "cns_1",
-        "policyId": "pol_1",
-        "policyOrganizationId": "org_1",
         "action": "email:send",
         "scopes": ["email:send", "email:read"],
         "requestId": "req-12345678",
-        "metadata": {"tokenId": "tok_1", "reason": "line break", "amount": 1.5},
-        "personal": hashlib.sha256(record.salt + record.personal).hexdigest(),
+        "metadata": {"tokenId": "tok_1", "reason": "line break", "amount": 1.5, "ruleType": "hours"},
     }
 
 
-@pytest.mark.parametrize("draft", [FULL, Draft(event=Event.TOKEN_REVOKED, actor=SYSTEM)], ids=["full", "empty"])
-def test_both_parts_are_canonical(draft: Draft) -> None:
-    (record,) = make_records([draft], NOW)
-    for part in (record.body, record.personal):
-        assert part == rfc8785.dumps(json.loads(part))
+def test_personal_data_is_behind_a_root() -> None:
+    (record,) = make(FULL)
+    secret, personal = open_personal(record.personal)
+    assert personal == {
+        "ip": "203.0.113.7",
+        "userAgent": "tests/1.0",
+        "resource": "mailbox of Zoë",
+        "amount": {"currency": "EUR", "value": "12.50"},
+        "call": {"context": {"ip": "198.51.100.1"}},
+    }
+    assert json.loads(record.body)["personal"] == root(parts.disclosures(secret, personal))
+    for text in ("203.0.113.7", "tests/1.0", "Zoë", "198.51.100.1", "12.50"):
+        assert text not in record.body.decode()
 
 
-def test_records_are_in_order_with_ids_and_salts_of_their_own() -> None:
-    records = make_records([FULL] * 100, NOW)
+def test_a_policy_is_behind_a_root() -> None:
+    (record,) = make(FULL)
+    policy = {"policyId": "pol_1", "policyOrganizationId": "org_1", "policyName": "Night"}
+    assert record.opening.withheld == {"policy": policy}
+    assert json.loads(record.body)["withheld"] == root(record.opening.withheld_disclosures())
+    for text in ("pol_1", "Night"):
+        assert text not in record.body.decode()
+
+
+def test_of_a_connection_only_what_the_request_asked_for_is_in_the_record() -> None:
+    metadata = {"requestedScopes": ["a"], "kept": ["b"], "shownScopes": [{"id": "a"}, {"id": "b"}], "reason": "x"}
+    (record,) = make(EMPTY._replace(event=Event.CONSENT_APPROVED, scopes=("a", "b"), metadata=metadata))
+    content = json.loads(record.body)
+    assert content["scopes"] == ["a"]
+    assert content["metadata"] == {"requestedScopes": ["a"], "shownScopes": [{"id": "a"}], "reason": "x"}
+    assert record.opening.withheld == {"connection": {"scopes": ["a", "b"], "metadata": metadata}}
+
+
+def test_an_entry_without_parts_has_no_roots() -> None:
+    (record,) = make(EMPTY)
+    content = json.loads(record.body)
+    assert (content["personal"], content["withheld"], record.personal) == (None, None, b"")
+
+
+@pytest.mark.parametrize("draft", [FULL, EMPTY], ids=["full", "empty"])
+def test_a_record_is_canonical(draft: Draft) -> None:
+    (record,) = make(draft)
+    assert record.body == rfc8785.dumps(json.loads(record.body))
+
+
+def test_records_are_in_order_with_ids_and_secrets_of_their_own() -> None:
+    records = make(*[FULL] * 100)
     ids = [record.id for record in records]
     assert ids == sorted(set(ids))
-    assert len({record.salt for record in records}) == 100
-    assert {len(record.salt) for record in records} == {32}
+    assert len({record.opening.secret for record in records}) == 100
+    assert len({open_personal(record.personal)[0] for record in records}) == 100
+
+
+def test_groups_of_one_entry_share_no_salt() -> None:
+    """Otherwise a reader of one group could guess the values of another."""
+    (record,) = make(FULL)
+    secret, personal = open_personal(record.personal)
+    numbers = parts.disclosures(record.opening.secret, {"person": {"number": 1}})
+    found = [*parts.disclosures(secret, personal), *record.opening.withheld_disclosures(), *numbers]
+    salts = {json.loads(one)[0] for one in found}
+    assert len(salts) == len(found) == 7
+    assert {len(salt) for salt in salts} == {32}
+    assert Opening(record.opening.secret, {}).withheld_disclosures() == []
 
 
 def test_the_time_is_in_utc() -> None:
-    (record,) = make_records([FULL], NOW.astimezone(timezone(timedelta(hours=5))))
+    (record,) = make(FULL, at=NOW.astimezone(timezone(timedelta(hours=5))))
     assert json.loads(record.body)["timestamp"] == "2026-03-01T12:00:00.000005Z"
 
 
-def test_metadata_that_json_cannot_represent_is_refused() -> None:
-    with pytest.raises(ValueError, match="unsupported type"):
-        make_records([Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM, metadata={"at": NOW})], NOW)
+@pytest.mark.parametrize("value", [NOW, {1: 2}, "\ud800", 1 << 64], ids=repr)
+def test_metadata_that_json_cannot_represent_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        encode(prepare([EMPTY._replace(metadata={"at": value})], NOW))
