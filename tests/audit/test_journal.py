@@ -9,6 +9,7 @@ import pytest
 from audit.drafts import Draft, Prepared, prepare
 from audit.events import Event
 from audit.journal import PURPOSE, DamagedRowError, decode, encode
+from audit.packing import pack
 from core import crypto
 from core.actor import Actor
 
@@ -21,7 +22,7 @@ def make(number: int) -> list[Prepared]:
 
 
 def sealed(value: Any) -> bytes:
-    return crypto.seal(PURPOSE, orjson.dumps(value))
+    return crypto.seal(PURPOSE, pack(orjson.dumps(value)))
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 100])
