@@ -10,7 +10,8 @@ from tests.live.gate import Agent, Developer, Gate, Person
 from tests.live.server import ROOT, Databases, LiveServer
 
 SDK = ROOT / "sdk" / "python"
-sys.path[:0] = [str(SDK / "src"), str(SDK / "tests")]
+AUDIT = ROOT / "sdk" / "audit"
+sys.path[:0] = [str(folder / name) for folder in (SDK, AUDIT) for name in ("src", "tests")]
 
 from agentgate_oauth import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
 from agentgate_oauth.models import AuditEntry, NewResourceServer  # noqa: E402

@@ -409,3 +409,11 @@ def test_a_malformed_limit_is_refused(text: str):
 def test_a_malformed_limit_of_spending_is_refused(text: str):
     with pytest.raises(Unusable, match="not a limit of spending, which looks like 100.00/EUR/86400"):
         parse_spending(text)
+
+
+def test_an_end_without_an_id_ends_nothing(log: LogBuilder, verify: Verify):
+    log.add("agent.suspended", agentId=None)
+    log.add("consent.denied", consentId=None)
+    log.allow(agentId=None, consentId=None)
+
+    assert verify(log.export()).entries == 4

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .amounts import Spent, add, show, subtract
 from .entries import Entry, Totals, stream_names
-from .errors import Broken
+from .errors import Broken, quote
 
 _NOTHING = Totals(0, 0, 0, {})
 
@@ -44,7 +44,7 @@ class Order:
     def check(self, entry: Entry, *, is_own: bool) -> bool:
         """Return whether there is a gap before the entry. `is_own`: it is the export's own. Raises `Broken`."""
         if not self.stream.contains(entry):
-            raise Broken(f"the entry does not belong to {self.stream.kind} {ascii(self.stream.id)[1:-1]}")
+            raise Broken(f"the entry does not belong to {self.stream.kind} {quote(self.stream.id)[1:-1]}")
         if entry.index <= self._index:
             raise Broken(f"comes after index {self._index}")
         number = entry.number_in(self.stream.part)

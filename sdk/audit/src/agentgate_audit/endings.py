@@ -43,7 +43,8 @@ class Endings:
         if entry.is_allowed:
             self._check_allowed(entry)
         event = entry.record["event"]
-        if member := _MEMBERS.get(event):
+        member = _MEMBERS.get(event)
+        if member and entry.record[member] is not None:
             self._since.setdefault((event, entry.record[member]), entry.index)
         if stop := LIFTS.get(event):
             self._since.pop((stop, entry.record[STOPS[stop]]), None)

@@ -1,0 +1,208 @@
+"""agentgate-audit: its own checks, its wheel, the commands of its README, and Go's view of the same files."""
+
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import venv
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from log_builder import LogBuilder, Signer, b64, canonical
+from receipt_builder import QUESTION, payload, sign
+
+from tests.programs import find_program
+from tests.sdk.conftest import AUDIT
+from tests.sdk.go_tools import check_with_go
+from tests.sdk.test_package import clean_environment
+
+README = (AUDIT / "README.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^(?:agentgate-audit|curl) .*$", README, re.MULTILINE)
+URL = "https://gate.example.com/api/v1/audit"
+WITNESS = Signer("witness.example.org/w1", kind=4, seed=2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
+        ["mypy"],
+        pytest.param(["pyright", "--pythonpath", sys.executable], marks=pytest.mark.node),
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_package_passes_its_own_checks(command: list[str]):
+    ran = subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=AUDIT,
+        env=clean_environment(PYRIGHT_PYTHON_IGNORE_WARNINGS="1"),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
+
+
+def test_the_package_knows_nothing_of_the_server():
+    imported = set()
+    for path in (AUDIT / "src").rglob("*.py"):
+        imported |= set(re.findall(r"^(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+    assert imported - sys.stdlib_module_names == {"cryptography"}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command in a new environment in which the wheel is installed."""
+    folder = tmp_path_factory.mktemp("audit")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(AUDIT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"agentgate_audit", "agentgate_audit-0.1.0.dist-info"}
+    assert "agentgate_audit/py.typed" in names
+    venv.create(folder / "environment", with_pip=True)
+    python = folder / "environment" / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+    subprocess.run(install, check=True, env=clean_environment())
+    return python.parent / "agentgate-audit"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The public part of a log at a URL: its key, its checkpoint and its tiles."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def log() -> LogBuilder:
+    """The log of which the README shows the export."""
+    log = LogBuilder()
+    log.allow(at=0)
+    log.fill(2)
+    log.add("consent.approved", consentId="con_2")
+    log.allow(consentId="con_2", amount={"currency": "EUR", "value": "12.5"})
+    log.fill(2)
+    for _ in range(3):
+        log.deny()
+    return log
+
+
+def prepare(folder: Path, log: LogBuilder) -> None:
+    """Write every file that the README names."""
+    tiles = folder / "tiles"
+    (tiles / "key").write_text(f"{log.signer.vkey}\n")
+    (tiles / "checkpoint").write_text(log.checkpoint(5))
+    (folder / "proof.json").write_text(canonical(log.proof(4)))
+    log.export(witnesses=(WITNESS,)).write(folder / "history.jsonl")
+    (folder / "april.checkpoint").write_text(log.checkpoint())
+    log.tree.write_tiles(tiles, len(log.leaves))
+    (folder / "witness.key").write_text(WITNESS.vkey)
+    (folder / "decision.json").write_text(canonical({"allowed": True, "receipt": sign(payload())}))
+    (folder / "question.json").write_text(canonical(QUESTION))
+
+
+def test_every_command_of_the_readme_runs(program: Path, log: LogBuilder, served: str, tmp_path: Path):
+    prepare(tmp_path, log)
+    programs = {"agentgate-audit": str(program), "curl": f"{find_program('curl')} --silent --show-error --fail"}
+    assert len(COMMANDS) == 11
+    for line in COMMANDS:
+        name, arguments = line.replace(URL, served).split(" ", 1)
+        command = shlex.split(f"{programs[name]} {arguments}")
+        if "witness --listen" in line:
+            check_witness(command, tmp_path)
+            continue
+        ran = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, ""), line + ran.stdout + ran.stderr
+
+
+def check_witness(command: list[str], folder: Path) -> None:
+    port = command.index("127.0.0.1:8421")
+    command[port] = "127.0.0.1:0"
+    with subprocess.Popen(command, cwd=folder, env=clean_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("verifier key  witness.example.org/w1+")
+        assert process.stdout.readline().startswith("listening on  127.0.0.1:")
+        process.terminate()
+
+
+def test_the_library_example_of_the_readme_runs(log: LogBuilder, tmp_path: Path, served: str):
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    prepare(tmp_path, log)
+    (tmp_path / "gate.key").write_text(log.signer.vkey)
+    ran = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env=clean_environment(PYTHONPATH=str(AUDIT / "src")),
+        capture_output=True,
+        text=True,
+    )
+    assert (ran.returncode, ran.stdout) == (0, "7 11\n"), ran.stderr
+
+
+@pytest.fixture(scope="module")
+def go_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("go")
+
+
+@pytest.fixture
+def files(log: LogBuilder, tmp_path: Path) -> Path:
+    """The log in files, for Go: the package's own tests already read what the same builder makes."""
+    (tmp_path / "key").write_text(log.signer.vkey)
+    (tmp_path / "witness").write_text(WITNESS.vkey)
+    (tmp_path / "cosigned").write_text(log.checkpoint(None, WITNESS))
+    for index in range(len(log.leaves)):
+        (tmp_path / f"proof-{index}").write_text(canonical(log.proof(index)))
+        (tmp_path / f"checkpoint-{index}").write_text(log.checkpoint(index))
+        hashes = log.tree.proof(index, len(log.leaves))
+        (tmp_path / f"consistency-{index}").write_text("".join(f"{b64(node)}\n" for node in hashes))
+    (tmp_path / "newest").write_text(log.checkpoint())
+    return tmp_path
+
+
+def test_go_reads_checkpoints_and_proofs(go_folder: Path, files: Path, log: LogBuilder):
+    expected = (0, f"{len(log.leaves)} {b64(log.tree.mth(0, len(log.leaves)))}\n", "")
+    proofs = sorted(files.glob("proof-*"))
+    older = [(files / f"checkpoint-{index}", files / f"consistency-{index}") for index in range(1, len(proofs))]
+    runs = [
+        ("checkpoint", files / "newest"),
+        ("cosigned", files / "witness", files / "cosigned"),
+        ("proof", *proofs),
+        *(("consistency", old, files / "newest", proof) for old, proof in older),
+    ]
+    for arguments in runs:
+        ran = check_with_go(go_folder, files / "key", *arguments)
+        assert (ran.returncode, ran.stdout, ran.stderr) == expected
+
+
+def test_go_refuses_what_does_not_hold(go_folder: Path, files: Path, log: LogBuilder):
+    """Otherwise its agreement would mean nothing."""
+    (files / "other-key").write_text(Signer(seed=9).vkey)
+    (files / "forged").write_text((files / "newest").read_text().replace("time 2026", "time 2025"))
+    (files / "forged-proof").write_text(canonical({**log.proof(4), "index": 5}))
+    runs = [
+        (files / "other-key", "checkpoint", files / "newest"),
+        (files / "key", "checkpoint", files / "forged"),
+        (files / "key", "cosigned", files / "witness", files / "newest"),
+        (files / "key", "proof", files / "forged-proof"),
+        (files / "key", "consistency", files / "checkpoint-3", files / "newest", files / "consistency-5"),
+    ]
+    for arguments in runs:
+        ran = check_with_go(go_folder, *arguments)
+        assert (ran.returncode, ran.stdout) == (1, ""), arguments
+        assert ran.stderr
