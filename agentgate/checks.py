@@ -18,6 +18,7 @@ THROTTLES = (
     "THROTTLE_CLIENT_AUTH",
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",
+    "THROTTLE_EXPORT",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
 

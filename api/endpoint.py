@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
-from django.http import HttpResponse, QueryDict
+from django.http import QueryDict
+from django.http.response import HttpResponseBase
 from pydantic import BaseModel
 from rest_framework import exceptions
 from rest_framework.negotiation import BaseContentNegotiation
@@ -55,6 +56,7 @@ class Endpoint(APIView):
     content_negotiation_class = AlwaysJson
     metadata_class = None
     cache_control = "no-store"
+    path_values = ID
 
     actor: Actor
     operation: operation
@@ -69,7 +71,7 @@ class Endpoint(APIView):
         super().initial(request, *args, **kwargs)
         self.actor = visitor(request._request)
         self.identify()
-        if not all(ID.fullmatch(value) for value in kwargs.values()):
+        if not all(self.path_values.fullmatch(value) for value in kwargs.values()):
             raise NotFound("No such resource.")
 
     def identify(self) -> None:
@@ -79,7 +81,7 @@ class Endpoint(APIView):
         """Return the parameters from which an operation's query is read."""
         return self.request.query_params
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return Response(status=204)
 
     def answer_once(
@@ -125,6 +127,17 @@ class OptionalCredentialEndpoint(Endpoint):
             self.user = user = cast("User", self.request.user)
             developer = developer_for_user(user)
             self.developer = developer if developer and developer.organization.may_act else None
+
+
+class AnyCredentialEndpoint(OptionalCredentialEndpoint):
+    """An endpoint for a user, a developer, or an account that is both."""
+
+    def identify(self) -> None:
+        super().identify()
+        if self.user is None and self.developer is None:
+            raise NotAuthenticated("Sign in, or send a session token or an API key.")
+        if self.developer is not None and self.user is None:
+            require_verified_address(self.developer.user)
 
 
 class UserEndpoint(Endpoint):

@@ -6,7 +6,8 @@ from functools import wraps
 from inspect import get_annotations
 from typing import Any
 
-from django.http import HttpResponse, QueryDict
+from django.http import QueryDict
+from django.http.response import HttpResponseBase
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,9 +27,9 @@ ModelType = type[BaseModel]
 class operation:  # noqa: N801  it is a decorator
     """Decorate a handler. The annotations of its parameters `body` and `query` are the models to parse.
 
-    `answer` is the model that it returns, or None for 204. `accepted` is the model of a 202, `unavailable` that of a
-    503 that is not a problem. `errors` are its specific errors; common ones are added. `repeatable` means that it
-    honours `Idempotency-Key`.
+    `answer` is the model that it returns, or None for 204 or for a response of another `media_type` than JSON.
+    `accepted` is the model of a 202, `unavailable` that of a 503 that is not a problem. `errors` are its specific
+    errors; common ones are added. `repeatable` means that it honours `Idempotency-Key`.
     """
 
     name: str
@@ -36,6 +37,7 @@ class operation:  # noqa: N801  it is a decorator
     _: KW_ONLY
     description: str = ""
     answer: ModelType | None = None
+    media_type: str | None = None
     status: int = 200
     accepted: ModelType | None = None
     unavailable: ModelType | None = None
@@ -45,12 +47,12 @@ class operation:  # noqa: N801  it is a decorator
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)
 
-    def __call__(self, handler: Callable[..., Any]) -> Callable[..., HttpResponse]:
+    def __call__(self, handler: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
         types = get_annotations(handler)
         self.body, self.query = types.get("body"), types.get("query")
 
         @wraps(handler)
-        def handle(view: Any, request: Request, **ids: str) -> HttpResponse:
+        def handle(view: Any, request: Request, **ids: str) -> HttpResponseBase:
             view.operation = self
             return self.respond(handler(view, **ids, **self.read(view)))
 
@@ -66,9 +68,9 @@ class operation:  # noqa: N801  it is a decorator
             given["query"] = read_query(self.query, view.query_parameters())
         return given
 
-    def respond(self, result: Any) -> HttpResponse:
+    def respond(self, result: Any) -> HttpResponseBase:
         """Return the response for a handler's result: a model, None, an `Answer`, a `Reply`, or a `Response`."""
-        if isinstance(result, HttpResponse):
+        if isinstance(result, HttpResponseBase):
             return result
         if isinstance(result, Reply):
             return django_response(result)

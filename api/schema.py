@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
-from api.endpoint import DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
+from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import (
@@ -48,6 +48,14 @@ RETRY_AFTER = OpenApiParameter(
     required=True,
     description="Seconds to wait before trying again.",
 )
+RETRY_CONFLICT = OpenApiParameter(
+    "Retry-After",
+    int,
+    OpenApiParameter.HEADER,
+    response=[409, 429, 503],
+    required=True,
+    description="Seconds to wait before trying again.",
+)
 CACHE_CONTROL = OpenApiParameter(
     "Cache-Control",
     str,
@@ -55,6 +63,14 @@ CACHE_CONTROL = OpenApiParameter(
     response=True,
     required=True,
     description="`no-store`, except for the scope catalogue.",
+)
+CACHEABLE = OpenApiParameter(
+    "Cache-Control",
+    str,
+    OpenApiParameter.HEADER,
+    response=True,
+    required=True,
+    description="How long caches may keep the response. `no-store` for errors.",
 )
 
 
@@ -89,14 +105,17 @@ class AutoSchema(SpectacularSchema):
     def get_override_parameters(self) -> list[Any]:
         """Return the path, query and header parameters, including response headers."""
         found: list[Any] = [
-            OpenApiParameter(name, PATH_ID, OpenApiParameter.PATH, description=PATH_DESCRIPTIONS.get(name, ""))
+            OpenApiParameter(
+                name, PATH_VALUES.get(name, PATH_ID), OpenApiParameter.PATH, description=PATH_DESCRIPTIONS.get(name, "")
+            )
             for name in self._path_names()
         ]
         if self.operation.query:
             found.append(self.operation.query)
         if self.operation.repeatable:
             found.append(IDEMPOTENCY_KEY)
-        return [*found, REQUEST_ID, RETRY_AFTER, CACHE_CONTROL]
+        cache_control = CACHE_CONTROL if getattr(self.view, "cache_control", "no-store") == "no-store" else CACHEABLE
+        return [*found, REQUEST_ID, self._retry_after(), cache_control]
 
     def get_examples(self) -> list[OpenApiExample]:
         if self.operation.request_example is None:
@@ -104,7 +123,7 @@ class AutoSchema(SpectacularSchema):
         return [OpenApiExample("request", value=self.operation.request_example, request_only=True)]
 
     def get_response_serializers(self) -> Any:
-        answers: dict[Any, Any] = {self.operation.status: self._success()}
+        answers: dict[Any, Any] = {self._success_key(): self._success()}
         if self.operation.accepted:
             answers[202] = OpenApiResponse(response=self.operation.accepted, description=HTTPStatus(202).phrase)
         for status, errors in sorted(_by_status(self._errors()).items()):
@@ -123,11 +142,20 @@ class AutoSchema(SpectacularSchema):
         if isinstance(self.view, UserEndpoint):
             return [{"sessionToken": []}, {"browserSession": []}]
         anyone: list[dict[str, list[str]]] = [{"apiKey": []}, {"sessionToken": []}, {"browserSession": []}]
-        return anyone if isinstance(self.view, DeveloperEndpoint) else [*anyone, {}]
+        return anyone if isinstance(self.view, (DeveloperEndpoint, AnyCredentialEndpoint)) else [*anyone, {}]
 
     def _success(self) -> OpenApiResponse:
         phrase = HTTPStatus(self.operation.status).phrase
-        return OpenApiResponse(response=self.operation.answer, description=phrase)
+        body = {"type": "string"} if self.operation.media_type else self.operation.answer
+        return OpenApiResponse(response=body, description=phrase)
+
+    def _success_key(self) -> Any:
+        status, media_type = self.operation.status, self.operation.media_type
+        return (status, media_type) if media_type else status
+
+    def _retry_after(self) -> OpenApiParameter:
+        conflicts = [error for error in self._errors() if error.status == 409]
+        return RETRY_CONFLICT if conflicts and all(error.retry_after for error in conflicts) else RETRY_AFTER
 
     def _errors(self) -> Iterator[ErrorType]:
         """Yield every error that the operation can return."""
@@ -170,7 +198,11 @@ PATH_DESCRIPTIONS = {
     "policy_id": "The policy's id (`pol_`).",
     "server_id": "The resource server's id (`res_`).",
     "category": "A category of the catalogue.",
+    "entry_id": "The entry's id (`log_`).",
+    "tile": "The path of a tile (C2SP tlog-tiles): level, number, and `.p/` with the width of a partial tile.",
 }
+# Its slashes are not escaped, which OpenAPI cannot say.
+PATH_VALUES = {"tile": {"type": "string", "pattern": "^[0-9]{1,2}/(x[0-9]{3}/)*[0-9]{3}(\\.p/[0-9]{1,3})?$"}}
 SECURITY_SCHEMES = {
     "apiKey": {
         "type": "apiKey",

@@ -58,6 +58,8 @@ class Event(StrEnum):
 
     SIGNING_KEY_CREATED = "signing_key.created"
 
+    AUDIT_EXPORTED = "audit.exported"
+
 
 class Outcome(StrEnum):
     ALLOWED = "allowed"

@@ -3,6 +3,7 @@
 They are computed from stored tiles. Tiles that are not full are made of entries and of the roots of full tiles.
 """
 
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -122,6 +123,10 @@ class Tree:
         """Return how many hashes a tile has at this size."""
         level, number = place
         return min(1 << self._height, (self.size >> (self._height * level)) - (number << self._height))
+
+
+def encode_proof(proof: Iterable[bytes]) -> list[str]:
+    return [b64encode(one).decode() for one in proof]
 
 
 def read_tiles(widths: Mapping[Place, int]) -> dict[Place, list[bytes]]:

@@ -37,6 +37,7 @@ SENTENCES = {
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was revoked."),
     Event.TOKEN_REPLAYED: gettext_lazy("A token of %(agent)s was used twice, so its tokens were revoked."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service checked a token of %(agent)s."),
+    Event.AUDIT_EXPORTED: gettext_lazy("You downloaded your history."),
 }
 # Events with a different sentence if the actor is not the user.
 BY_OTHERS = {

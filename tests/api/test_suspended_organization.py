@@ -62,6 +62,12 @@ OPEN_TO_OTHERS = {
     "GET users/*/consents",
     "POST users/*/consents/*/revoke",
     "GET users/*/audit-logs",
+    "GET users/*/audit-export",
+    "GET users/*/consents/*/evidence",
+    "GET audit/checkpoint",
+    "GET audit/key",
+    "GET audit/tile/*",
+    "GET audit/*/proof",  # of an entry about the caller
     "GET scopes",
     "GET scopes/*",
     "GET health",

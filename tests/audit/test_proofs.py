@@ -1,7 +1,7 @@
 """Proofs are those of RFC 6962 section 2.1, which this file follows naively."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -71,7 +71,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "TILE_WIDTH", 4)
 
 
-def check(grown: Memory, size: int, indexes: Sequence[int], earlier_sizes: Sequence[int]) -> None:
+def check(grown: Memory, size: int, indexes: Iterable[int], earlier_sizes: Iterable[int]) -> None:
     leaves = LEAVES[:size]
     at_size = Tree(size, grown.read)
     assert at_size.root() == naive_root(leaves)
