@@ -34,7 +34,7 @@ def deactivate(actor: Actor, user: User, reason: str) -> bool:
 
 @reasoned_action("Reactivate selected users", impact=_impact)
 def reactivate(actor: Actor, user: User, reason: str) -> bool:
-    if user.is_active:
+    if user.is_active or user.erased_at is not None:
         return False
     reactivate_user(actor=actor, user=user, reason=reason)
     return True
@@ -47,17 +47,17 @@ class UserAdmin(ReadOnlyAdmin):
     list_display = ["email", "name", "is_active", "is_staff", "created_at", "last_login"]
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     searches = {"usr": "id", EMAIL: "email"}
-    readonly_fields = ["id", "email", "is_active", "created_at", "last_login"]
+    readonly_fields = ["id", "email", "is_active", "created_at", "last_login", "erased_at"]
     filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
-        (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login"]}),
+        (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login", "erased_at"]}),
         ("Admin access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
     ]
     actions = [deactivate, reactivate]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only superusers grant access, because other administrators could promote themselves."""
-        return is_superuser(request)
+        return is_superuser(request) and (obj is None or obj.erased_at is None)
 
     def _belongs_to_superuser(self, row: User) -> bool:
         return row.is_superuser

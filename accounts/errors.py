@@ -33,6 +33,14 @@ class EmailUnverified(Forbidden):
     remedy = "Ask for a code with POST /api/v1/users/me/email/verification, and confirm it."
 
 
+class AdministratorAccount(Conflict):
+    """The account has rights in the admin site."""
+
+    code = "administrator_account"
+    title = "This account belongs to an administrator"
+    remedy = "Ask another administrator to remove the account's rights first."
+
+
 class AddressInUse(Conflict):
     code = "address_in_use"
     title = "This is the primary address"

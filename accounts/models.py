@@ -1,4 +1,4 @@
-"""Users, API sessions, known IP addresses, pending registrations and verification codes."""
+"""Users, API and browser sessions, known IP addresses, pending registrations and verification codes."""
 
 from typing import Any, ClassVar
 
@@ -6,6 +6,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
 
 from accounts.addresses import normalize_email
@@ -48,6 +49,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # When their data was erased. The row remains, because connections and tokens that have ended refer to it.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -99,6 +102,12 @@ class SessionToken(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class BrowserSession(AbstractBaseSession):
+    """A session of a browser (`accounts.sessions`). `user_id` is the signed-in user, or None."""
+
+    user_id = ExactCharField(max_length=64, null=True, db_index=True)
 
 
 class KnownAddress(models.Model):

@@ -6,13 +6,12 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
-from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.addresses import normalize_email
 from accounts.errors import BadCredentials, EmailTaken
-from accounts.models import KnownAddress, SessionToken, User
+from accounts.models import BrowserSession, KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
 from audit.drafts import Draft
@@ -89,9 +88,10 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
 
 
 def open_session(*, actor: Actor, user: User, method: str = "password") -> OpenedSession:
-    """Open an API session for 12 hours."""
+    """Open an API session for 12 hours. Raises `NotAuthenticated` like `record_sign_in`."""
     token, now = secrets.new_secret("st"), clock.now()
     with transaction.atomic():
+        record_sign_in(actor=actor, user=user, method=method)
         session = SessionToken.objects.create(
             user=user,
             digest=secrets.digest(token),
@@ -100,13 +100,18 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
             created_at=now,
             expires_at=now + settings.SESSION_TOKEN_LIFETIME,
         )
-        record_sign_in(actor=actor, user=user, method=method)
     return OpenedSession(session, token)
 
 
 @transaction.atomic
 def record_sign_in(*, actor: Actor, user: User, method: str) -> None:
-    """Log a sign-in, through the API or a browser, and remember its IP address."""
+    """Log a sign-in, through the API or a browser, and remember its IP address.
+
+    Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
+    """
+    lock_user(user.id)
+    if not User.objects.filter(pk=user.pk, is_active=True).exists():
+        raise NotAuthenticated("The account is no longer active.")
     remember_address(user=user, actor=actor)
     draft = Draft(
         event=Event.USER_SIGNED_IN,
@@ -160,9 +165,9 @@ def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
 
 
 def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
-    """Reactivate a user. Consents that were not revoked work again."""
+    """Reactivate a user, unless they were erased. Consents that were not revoked work again."""
     with transaction.atomic():
-        if User.objects.filter(id=user.id, is_active=False).update(is_active=True):
+        if User.objects.filter(id=user.id, is_active=False, erased_at=None).update(is_active=True):
             _record_activation(Event.USER_REACTIVATED, actor=actor, user=user, reason=reason)
 
 
@@ -180,7 +185,7 @@ def delete_unused_addresses(*, limit: int = BATCH) -> int:
 
 def delete_expired_browser_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired browser sessions; return the number deleted."""
-    expired = Session.objects.filter(expire_date__lte=clock.now())
+    expired = BrowserSession.objects.filter(expire_date__lte=clock.now())
     return delete_batch(expired.order_by("expire_date"), limit=limit)
 
 

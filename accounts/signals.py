@@ -6,3 +6,7 @@ from django.dispatch import Signal
 # Receivers get `user`, `actor` and `now`, and end what was created before. They run inside `core.locks.revocation` and
 # must not open another one: its lock comes last.
 account_reclaimed = Signal()
+
+# A user's data is erased. Receivers get `user`, `actor` and `now`. They end what depends on the account, clear personal
+# data, and destroy the keys of theirs in the log. They run inside `core.locks.revocation`, like those above.
+account_erased = Signal()

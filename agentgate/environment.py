@@ -23,6 +23,8 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MIN_SECRET_LENGTH = 32
 # The largest batch of the API.
 MIN_VERIFY_QUEUE = 100
+# A hundred years.
+MAX_RETENTION_MONTHS = 1200
 MIN_DISTINCT_CHARACTERS = 8
 # A secret that repeats fewer characters than this is as easy to guess as those few.
 MIN_PERIOD = 16
@@ -158,6 +160,14 @@ def _strong(name: str, secret: str) -> str:
 
 def _repeats_itself(text: str) -> bool:
     return any(text[period:] == text[:-period] for period in range(1, MIN_PERIOD))
+
+
+def read_retention(environment: Environment) -> int:
+    """Return `AUDIT_PERSONAL_RETENTION_MONTHS`. Stop if the keys of the current month would not be kept."""
+    months = environment.number("AUDIT_PERSONAL_RETENTION_MONTHS", 13)
+    if 1 <= months <= MAX_RETENTION_MONTHS:
+        return months
+    stop(f"AUDIT_PERSONAL_RETENTION_MONTHS must be from 1 to {MAX_RETENTION_MONTHS}")
 
 
 ENVIRONMENT = Environment(os.environ)

@@ -11,6 +11,7 @@ from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 # Each exchange leaves a code, tokens, a family and an idempotency record, and each request for consent a row.
 OFTEN = 60
 SELDOM = 300
+DAILY = 86_400
 
 
 def _entry(task: str, seconds: int) -> dict[str, Any]:
@@ -31,4 +32,5 @@ SCHEDULE: dict[str, Any] = {
     "sweep-registrations": _entry("accounts.tasks.sweep_registrations", SELDOM),
     "sweep-browser-sessions": _entry("accounts.tasks.sweep_browser_sessions", SELDOM),
     "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
+    "destroy-old-keys": _entry("audit.tasks.destroy_old_keys", DAILY),
 }

@@ -19,6 +19,7 @@ from agentgate.environment import (
     read_issuer,
     read_jwt_secret,
     read_metrics_token,
+    read_retention,
     read_secret_key,
     read_verify_queue,
     read_witnesses,
@@ -50,6 +51,8 @@ AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
 AUDIT_WITNESSES = read_witnesses(ENVIRONMENT)
 # Months of the log that are so old are archived. None: never.
 AUDIT_ARCHIVE_AFTER_MONTHS = read_archive_after(ENVIRONMENT)
+# For how many months the personal data of entries without a person is kept.
+AUDIT_PERSONAL_RETENTION_MONTHS = read_retention(ENVIRONMENT)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
@@ -106,7 +109,6 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.humanize",
     "django.contrib.messages",
-    "django.contrib.sessions",
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
@@ -200,6 +202,9 @@ CELERY_BEAT_SCHEDULE = SCHEDULE
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 
 # Users
+
+# Django's sessions, with a column for the user.
+SESSION_ENGINE = "accounts.sessions"
 
 # An account is created only after its address is proved. Off by default with http, where there is no mail server.
 REQUIRE_VERIFIED_EMAIL = ENVIRONMENT.flag("REQUIRE_VERIFIED_EMAIL", default=IS_HTTPS)

@@ -17,6 +17,7 @@ class Event(StrEnum):
     USER_EMAIL_CHANGED = "user.email_changed"
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
+    USER_ERASED = "user.erased"
 
     DEVELOPER_REGISTERED = "developer.registered"
     API_KEY_ROTATED = "api_key.rotated"

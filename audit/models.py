@@ -216,12 +216,21 @@ class LogKey(models.Model):
 
 
 class PersonalKey(models.Model):
-    """The key for the personal data of a person, or of an organization's month. None once it is destroyed."""
+    """The key for the personal data of a subject (`audit.subjects`). None once it is destroyed.
+
+    `month`, such as 202611, is None for people, whose keys do not grow old.
+    """
 
     subject = ExactCharField(max_length=80, primary_key=True)
+    month = models.IntegerField(null=True)
     sealed = models.BinaryField(null=True)
     created_at = models.DateTimeField()
     destroyed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["month"], condition=models.Q(destroyed_at=None), name="audit_keys_growing_old_idx")
+        ]
 
     def __str__(self) -> str:
         return str(self.subject)

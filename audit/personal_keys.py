@@ -6,21 +6,26 @@ stored encrypted under `JWT_SECRET`, so a copy of the database alone discloses n
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
+from itertools import batched
 
 import orjson
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
 from django.db import connection, transaction
 
 from audit.models import PersonalKey
 from core import clock, crypto
+from core.sweeps import BATCH, lock_batch
 
 PURPOSE = "personal-key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 KEYS_PER_INSERT = 500
 READ = "SELECT subject, sealed FROM audit_personalkey WHERE subject {}"
+CONSENTS = "cns_"
 
 
 class Erased(Exception):
@@ -63,14 +68,42 @@ def decrypt(key: AESGCM | None, entry_id: str, sealed: bytes | memoryview) -> by
 def destroy_keys(subjects: Collection[str]) -> int:
     """Destroy the keys, and keep new ones from being made. Return how many there were.
 
-    On SQLite, the pages that held them are overwritten. Backups of the database have them still.
+    On SQLite, what held them is overwritten. On PostgreSQL, VACUUM does that. Backups of the database have them still.
     """
-    now = clock.now()
+    ordered, now = sorted(subjects), clock.now()
     with transaction.atomic():
-        _overwrite_deleted_pages()
-        _create(subjects)
-        keys = PersonalKey.objects.filter(pk__in=subjects, destroyed_at=None)
-        return keys.update(sealed=None, destroyed_at=now)
+        _create(ordered)
+        return sum(
+            PersonalKey.objects.filter(pk__in=some, destroyed_at=None).update(sealed=None, destroyed_at=now)
+            for some in batched(ordered, KEYS_PER_INSERT)
+        )
+
+
+@transaction.atomic
+def destroy_old_keys(*, limit: int = BATCH) -> int:
+    """Destroy up to `limit` keys of months that ended `AUDIT_PERSONAL_RETENTION_MONTHS` ago. Return how many.
+
+    The keys of people have no month: they remain until their erasure.
+    """
+    oldest = _months_before(clock.now(), settings.AUDIT_PERSONAL_RETENTION_MONTHS)
+    old = PersonalKey.objects.filter(month__lt=oldest, destroyed_at=None).order_by("month")
+    subjects = lock_batch(old, limit)
+    destroy_keys(subjects)
+    return len(subjects)
+
+
+def _months_before(now: datetime, months: int) -> int:
+    """Return the month so many months before this one, such as 202611."""
+    year, month = divmod(12 * now.year + now.month - 1 - months, 12)
+    return 100 * year + month + 1
+
+
+def _month_of(subject: str, now: datetime) -> int | None:
+    """Return the month after which a key grows old: that of its name, or this one for a request for consent."""
+    _, slash, month = subject.partition("/")
+    if slash:
+        return int(month.replace("-", ""))
+    return 100 * now.year + now.month if subject.startswith(CONSENTS) else None
 
 
 def _read(subjects: Collection[str]) -> dict[str, bytes | None]:
@@ -89,7 +122,12 @@ def _create(subjects: Iterable[str]) -> None:
     """Create keys, except where another process was faster."""
     now = clock.now()
     keys = [
-        PersonalKey(subject=subject, sealed=crypto.seal(PURPOSE, os.urandom(KEY_BYTES)), created_at=now)
+        PersonalKey(
+            subject=subject,
+            month=_month_of(subject, now),
+            sealed=crypto.seal(PURPOSE, os.urandom(KEY_BYTES)),
+            created_at=now,
+        )
         for subject in subjects
     ]
     PersonalKey.objects.bulk_create(keys, ignore_conflicts=True, batch_size=KEYS_PER_INSERT)
@@ -102,12 +140,6 @@ def _cipher(sealed: bytes) -> AESGCM:
 
 def _open(sealed: bytes | None) -> AESGCM | None:
     return None if sealed is None else _cipher(sealed)
-
-
-def _overwrite_deleted_pages() -> None:
-    if connection.vendor == "sqlite":
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA secure_delete=ON")
 
 
 def forget(sealed: Mapping[str, bytes] | None = None) -> None:

@@ -89,6 +89,7 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
     _check_decider(consent, user)
     now = clock.now()
     with transaction.atomic():
+        hold_account(user)
         consent.agent = lock_agent(consent.agent_id)
         require_registered_redirect(consent)
         consent = _decide(consent, user=user, status=Consent.Status.DENIED, now=now, changes={})

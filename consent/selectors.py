@@ -20,6 +20,11 @@ def consents_for_user(user: User) -> QuerySet[Consent]:
     return Consent.objects.filter(user=user).select_related("agent__organization").order_by("-id")
 
 
+def live_consents_for_user(user: User, now: datetime) -> QuerySet[Consent]:
+    """Return the user's connections: what they approved and what is still in force."""
+    return Consent.objects.filter(user=user, status=Consent.Status.APPROVED, expires_at__gt=now)
+
+
 def agents_of_user(user: User) -> QuerySet[Agent]:
     """Return the agents for which the user has decided a request, newest first."""
     return Agent.objects.filter(Exists(Consent.objects.filter(agent=OuterRef("pk"), user=user))).order_by("-id")

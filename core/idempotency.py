@@ -5,7 +5,7 @@ no record. Answers are stored encrypted because they may contain secrets.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -90,6 +90,28 @@ def delete_expired_records(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired records and return how many."""
     expired = IdempotencyRecord.objects.filter(expires_at__lte=clock.now())
     return delete_batch(expired.order_by("expires_at"), limit=limit)
+
+
+def find_records_naming(texts: Iterable[str]) -> list[str]:
+    """Return the keys of the records whose stored answers contain any of the texts. It decrypts every answer."""
+    wanted = [json.dumps(text)[1:-1].encode() for text in texts]
+    answered = IdempotencyRecord.objects.filter(sealed_answer__isnull=False).values_list("key", "sealed_answer")
+    opened = ((key, _opened(sealed)) for key, sealed in answered.iterator())
+    return [key for key, answer in opened if any(text in answer for text in wanted)]
+
+
+def delete_records(keys: Sequence[str]) -> None:
+    """Delete the records, so that repeats of their requests run again."""
+    for start in range(0, len(keys), BATCH):
+        IdempotencyRecord.objects.filter(pk__in=keys[start : start + BATCH]).delete()
+
+
+def _opened(sealed: bytes | memoryview | None) -> bytes:
+    """Return an answer, or nothing if it was encrypted with another `JWT_SECRET`."""
+    try:
+        return crypto.open_sealed(PURPOSE, sealed or b"")
+    except crypto.SealBroken:
+        return b""
 
 
 def _claim(request: RepeatableRequest) -> bool:

@@ -112,10 +112,15 @@ def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int =
 def suspend_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
     """Suspend the organization, which stops all its agents. Return False if it was already suspended."""
     with revocation():
-        live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
-        changed = bool(live.update(suspended_at=clock.now(), suspension_reason=reason))
-        if changed:
-            _record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
+        return suspend_held_organization(actor=actor, organization=organization, reason=reason, now=clock.now())
+
+
+def suspend_held_organization(*, actor: Actor, organization: Organization, reason: str, now: datetime) -> bool:
+    """Suspend the organization in a revocation in progress. Return False if it was already suspended."""
+    live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
+    changed = bool(live.update(suspended_at=now, suspension_reason=reason))
+    if changed:
+        _record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
     return changed
 
 

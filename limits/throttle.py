@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 
 from core import clock
+from core.crypto import keyed_digest
 from core.errors import Throttled
 from core.metrics import report_throttled
 from core.net import parse_address, without_zone
@@ -129,7 +130,7 @@ class Throttle:
         if not subjects or any("@" in subject.name for subject in subjects):
             raise ValueError("A throttle needs at least one subject, and no subject may contain an email address.")
         limit, window = parse_rate(self.rate)
-        keys = [counter_key("throttle", self.name, window, subject.name) for subject in subjects]
+        keys = [counter_key("throttle", self.name, window, _digest(subject)) for subject in subjects]
         return [CounterRequest(key, limit * subject.times, window) for key, subject in zip(keys, subjects, strict=True)]
 
     def _take(self, calls: Sequence[Sequence[CounterRequest]]) -> list[CounterDenial | None]:
@@ -180,6 +181,11 @@ def throttle_client_failures(attempts: Sequence[Sequence[Subject]]) -> list[Thro
 def client_subjects(ip: str, credential_id: str) -> tuple[Subject, ...]:
     """Return the subjects of a failed client authentication: the IP address and the client."""
     return (*address_subjects(ip), Subject(f"account:{digest(credential_id)}", ACCOUNT_TIMES))
+
+
+def _digest(subject: Subject) -> str:
+    """Return a digest of the name, because IP addresses are personal data. It is keyed: there are few addresses."""
+    return keyed_digest("throttle-subject", subject.name.encode())
 
 
 def _network(address: IPv6Address, bits: int) -> str:

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.views import account, activity, connections, consent, public
+from web.views import account, activity, connections, consent, erasure, public
 from web.views.developer import agents, audit, keys, overview, policies
 
 app_name = "web"
@@ -27,6 +27,8 @@ urlpatterns = [
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
     path("activity", activity.activity, name="activity"),
     path("account", account.account, name="account"),
+    path("account/erase", erasure.erase, name="erase"),
+    path("account/erased", erasure.erased, name="erased"),
     path("account/sessions/<id:session_id>/end", account.end, name="end-session"),
     path("developer/", overview.overview, name="developer"),
     path("developer/agents", agents.agents, name="agents"),

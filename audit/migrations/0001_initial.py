@@ -62,10 +62,20 @@ class Migration(migrations.Migration):
             name="PersonalKey",
             fields=[
                 ("subject", core.fields.ExactCharField(max_length=80, primary_key=True, serialize=False)),
+                ("month", models.IntegerField(null=True)),
                 ("sealed", models.BinaryField(null=True)),
                 ("created_at", models.DateTimeField()),
                 ("destroyed_at", models.DateTimeField(null=True)),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("destroyed_at", None)),
+                        fields=["month"],
+                        name="audit_keys_growing_old_idx",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Progress",

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.db.models import Model
 
-from accounts.models import AddressCode, KnownAddress, PendingRegistration, SessionToken
+from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken
 from accounts.registration import delete_expired_registrations
 from accounts.services import delete_expired_browser_sessions, delete_expired_sessions, delete_unused_addresses
 from accounts.verification import delete_expired_address_codes
@@ -98,7 +97,7 @@ def _of_accounts() -> Iterator[tuple[str, Batch, Make]]:
     session = {"user_id": "person", "digest": digest("s"), "auth_hash": "''", "created_at": WHEN, "expires_at": WHEN}
     yield "API sessions", delete_expired_sessions, _rows(SessionToken, id=_id("ses"), **session)
     browser = {"session_key": "left(md5('session' || n), 32)", "session_data": "'x'", "expire_date": WHEN}
-    yield "browser sessions", delete_expired_browser_sessions, _rows(Session, **browser)
+    yield "browser sessions", delete_expired_browser_sessions, _rows(BrowserSession, **browser)
     address = {"user_id": "person", "digest": digest("old"), "last_seen_at": WHEN}
     yield "known addresses", delete_unused_addresses, _rows(KnownAddress, **address)
     pending = {"kind": "'user'", "email": "'new' || n || '@example.com'", "password": "'!'", "digest": digest("p")}

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from accounts import codes
 from accounts.codes import code_attempt
 from accounts.models import PendingRegistration, User
 from accounts.registration import confirm_sign_up, start_registration
@@ -61,6 +62,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
             show_error(form, error)
         else:
             del request.session[_SIGNING_UP]
+            request.session.set_expiry(None)
             return _sign_in(request, user, waiting["next"])
     context = {"form": form, "email": waiting["email"], "again_url": _with_next("account_signup", waiting["next"])}
     return render(request, "account/signup_code.html", context, status=422 if form.is_bound else 200)
@@ -87,6 +89,8 @@ def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:
     if not settings.REQUIRE_VERIFIED_EMAIL:
         return _sign_in(request, add_user(actor=actor, user=user), wanted)
     pending = start_registration(actor=actor, kind=PendingRegistration.Kind.BROWSER, user=user)
+    # The session has the address of a person without an account, so it ends with the registration.
+    request.session.set_expiry(codes.LIFETIME)
     request.session[_SIGNING_UP] = {"id": pending.id, "email": pending.email, "next": wanted}
     return SeeOther(reverse("account_confirm_signup"))
 

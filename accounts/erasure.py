@@ -1,0 +1,95 @@
+"""Erasing a user: the end of the account and of everything that it allows, without a trace of personal data.
+
+The rows of the user, the connections and the tokens remain, because the log names them by id. The log's personal data
+is encrypted, and its key is destroyed (`audit.personal_keys`).
+"""
+
+from collections.abc import Collection
+from secrets import token_hex
+
+from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.hashers import make_password
+from django.db import transaction
+from django.db.models import F
+
+from accounts.errors import AdministratorAccount
+from accounts.mails import send_mail
+from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken, User
+from accounts.services import hold_account
+from accounts.signals import account_erased
+from audit.drafts import Draft
+from audit.events import Event
+from audit.personal_keys import destroy_keys
+from audit.services import record
+from core import clock, idempotency
+from core.actor import Actor
+from core.locks import revocation
+from core.sqlite import empty_wal
+
+PLACEHOLDER_DOMAIN = "erased.invalid"
+
+
+def erase_user(*, actor: Actor, user: User) -> bool:
+    """Erase the user's personal data, and end everything that they allow. Return False if that was done before.
+
+    No verify that starts after this returns is allowed for them. What a request in progress has left is erased by
+    erasing the user again. Raises `AdministratorAccount` for an administrator, and `NotAuthenticated` if the user asks
+    and the account has changed since they signed in.
+    """
+    actor = actor._replace(ip=None, user_agent="")
+    addresses = _addresses_of(user)
+    answers = idempotency.find_records_naming([user.id, *addresses])
+    with revocation():
+        held = _hold(user, actor)
+        if held.is_staff or held.is_superuser:
+            raise AdministratorAccount
+        now, addresses = clock.now(), addresses | _addresses_of(held)
+        is_first = held.erased_at is None
+        if is_first:
+            account_erased.send(sender=User, user=held, actor=actor, now=now)
+            record(Draft(event=Event.USER_ERASED, actor=actor, user_id=held.id))
+            send_mail("account_erased", to=held.email, actor=actor)
+        _delete_rows(held, addresses)
+        idempotency.delete_records(answers)
+        if is_first:
+            _anonymize(held)
+            User.objects.filter(pk=held.pk).update(erased_at=now)
+        destroy_keys([held.id])
+        transaction.on_commit(empty_wal, robust=True)
+    return is_first
+
+
+def _hold(user: User, actor: Actor) -> User:
+    """Lock the account. A user must not erase it by a request that came before a password reset."""
+    if actor.kind == "user":
+        return hold_account(user)
+    held: User = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
+    return held
+
+
+def _addresses_of(user: User) -> set[str]:
+    return {user.email, *EmailAddress.objects.filter(user=user).values_list("email", flat=True)}
+
+
+def _delete_rows(user: User, addresses: Collection[str]) -> None:
+    for owned in (SessionToken, AddressCode, KnownAddress, EmailAddress):
+        owned._default_manager.filter(user=user).delete()
+    BrowserSession.objects.filter(user_id=user.id).delete()
+    PendingRegistration.objects.filter(email__in=addresses).delete()
+    # The admin site's own log names rows by their text, which is the address for a user and a developer.
+    named = LogEntry.objects.filter(object_id=user.id) | LogEntry.objects.filter(object_repr__in=addresses)
+    named.update(object_repr=F("object_id"))
+
+
+def _anonymize(user: User) -> None:
+    """Replace what identifies the user. The password's hash becomes one that no password has."""
+    User.objects.filter(pk=user.pk).update(
+        email=f"{token_hex(16)}@{PLACEHOLDER_DOMAIN}",
+        name="",
+        password=make_password(None),
+        is_active=False,
+        last_login=None,
+    )
+    user.groups.clear()
+    user.user_permissions.clear()

@@ -1,0 +1,68 @@
+"""End the connections and requests of a user whose account is erased, and clear what agents wrote about the user."""
+
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import account_erased
+from audit.events import Event, Outcome
+from audit.personal_keys import destroy_keys
+from consent.models import Consent
+from consent.records import record_consent
+from core.actor import Actor
+
+REASON = "account_erased"
+
+
+@receiver(account_erased)
+def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """Revoke the user's connections, deny the requests that wait for the user, and clear their texts.
+
+    The scopes and dates remain, as in the log. The requests' entries have keys of their own, which are destroyed.
+    """
+    mine = _consents_of(user)
+    consents = list(mine.select_related("agent").select_for_update(of=("self",)).order_by("pk"))
+    for consent in consents:
+        if consent.status == Consent.Status.APPROVED:
+            _revoke(consent, actor, now)
+        elif consent.status_at(now) == Consent.Status.PENDING:
+            _deny(consent, user, actor, now)
+    ids = [consent.pk for consent in consents]
+    Consent.objects.filter(pk__in=ids).update(reason="", state="", browser_digest="")
+    destroy_keys(ids)
+
+
+def _consents_of(user: User) -> QuerySet[Consent]:
+    """Return the user's consents, and the undecided requests that are meant for the user."""
+    # A subquery would make PostgreSQL read all consents.
+    hinted = list(Consent.objects.filter(decided_at=None, hinted_user_id=user.id).values_list("pk", flat=True))
+    return Consent.objects.filter(Q(user=user) | Q(pk__in=hinted))
+
+
+def _revoke(consent: Consent, actor: Actor, now: datetime) -> None:
+    Consent.objects.filter(pk=consent.pk).update(status=Consent.Status.REVOKED, revoked_at=now)
+    record_consent(
+        Event.CONSENT_REVOKED,
+        actor=actor,
+        consent=consent,
+        scopes=consent.granted_scopes,
+        metadata={"reason": REASON},
+        at=now,
+    )
+
+
+def _deny(consent: Consent, user: User, actor: Actor, now: datetime) -> None:
+    Consent.objects.filter(pk=consent.pk).update(status=Consent.Status.DENIED, user=user, decided_at=now)
+    consent.user = user
+    record_consent(
+        Event.CONSENT_DENIED,
+        actor=actor,
+        consent=consent,
+        outcome=Outcome.DENIED,
+        scopes=consent.requested_scopes,
+        metadata={"reason": REASON},
+        at=now,
+    )
