@@ -1,27 +1,40 @@
 """The inquiries of the verify endpoints, for Django's views and for the event loop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
 from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, show_decision
+from audit import log_keys
 from core.actor import Actor
 from core.messages import Reply
 from decisions.inquiries import Inquiry
+from decisions.receipts import sign_receipt
 from decisions.requests import Credential, Decision, VerifyRequest
 
+# Questions as they were sent, for the decisions that need a receipt.
+Sent = Mapping[str, Any]
+Receipts = Sequence[Sent | None]
 HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
-def verify_inquiry(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> Inquiry:
-    """Return the inquiry of `POST /tokens/verify`."""
-    return Inquiry([_request(body, actor, credential)], _show_one)
+def verify_inquiry(body: VerifyRequestBody, sent: Sent, actor: Actor, credential: Credential | None) -> Inquiry:
+    """Return the inquiry of `POST /tokens/verify`. `sent` is the body before it was normalized."""
+    receipts = [sent if body.receipt else None]
+    return Inquiry([_request(body, actor, credential)], partial(_show_one, receipts))
 
 
-def batch_inquiry(body: VerifyBatchBody, actor: Actor, credential: Credential | None) -> Inquiry:
-    """Return the inquiry of `POST /tokens/verify/batch`."""
-    return Inquiry([_request(each, actor, credential) for each in body.requests], _show_all)
+def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, credential: Credential | None) -> Inquiry:
+    """Return the inquiry of `POST /tokens/verify/batch`. `sent` is the body before it was normalized."""
+    receipts = [own if each.receipt else None for each, own in zip(body.requests, sent["requests"], strict=True)]
+    return Inquiry([_request(each, actor, credential) for each in body.requests], partial(_show_all, receipts))
+
+
+def count_receipts(body: VerifyRequestBody | VerifyBatchBody) -> int:
+    """Return how many decisions are to be signed, for which `audit.log_keys` must have loaded the key."""
+    return sum(each.receipt for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
 
 
 def json_reply(value: Any) -> Reply:
@@ -41,10 +54,18 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
     )
 
 
-def _show_one(decisions: Sequence[Decision]) -> Reply:
-    (decision,) = decisions
-    return json_reply(show_decision(decision))
+def _show_one(receipts: Receipts, decisions: Sequence[Decision]) -> Reply:
+    (decision,), (sent,) = decisions, receipts
+    return json_reply(_show(decision, sent))
 
 
-def _show_all(decisions: Sequence[Decision]) -> Reply:
-    return json_reply({"decisions": [show_decision(decision) for decision in decisions]})
+def _show_all(receipts: Receipts, decisions: Sequence[Decision]) -> Reply:
+    return json_reply({"decisions": list(map(_show, decisions, receipts))})
+
+
+def _show(decision: Decision, sent: Sent | None) -> dict[str, Any]:
+    shown = show_decision(decision)
+    if sent is not None:
+        receipt = sign_receipt(log_keys.load(), decision, sent)
+        shown |= {"receipt": receipt} if receipt else {}
+    return shown

@@ -15,6 +15,9 @@ from core import clock, crypto
 PURPOSE = "log-key"
 PATH = "/api/v1/audit"
 
+# The event loop cannot read the database. There is only ever one key.
+_memory: dict[str, "Signer"] = {}
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Signer:
@@ -43,6 +46,24 @@ def signer() -> Signer:
     """
     row = LogKey.objects.order_by("created_at", "origin").first() or _create()
     return _open(row.origin, bytes(row.public), bytes(row.private_sealed))
+
+
+def load() -> Signer:
+    """Return the key like `signer`, and keep it in memory for `loaded`."""
+    found = _memory.get(PURPOSE)
+    if found is None:
+        found = _memory[PURPOSE] = signer()
+    return found
+
+
+def loaded() -> Signer | None:
+    """Return the key that this process has loaded, or None. It needs no database."""
+    return _memory.get(PURPOSE)
+
+
+def forget() -> None:
+    """Forget the loaded key. For tests."""
+    _memory.clear()
 
 
 def _create() -> LogKey:

@@ -82,7 +82,7 @@ class VerifyRequest(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Decision:
-    """The answer to a request. The store sets `audit_id`, after which nothing changes it.
+    """The answer to a request. The store sets `audit_id` and `decided_at`, after which nothing changes it.
 
     For a token that we did not sign, only `allowed`, `reason` and `is_known` are set. If the caller's credential failed
     (`is_caller_refused`), nothing was decided and nothing was logged.
@@ -99,6 +99,7 @@ class Decision:
     granted_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     audit_id: str | None = None
+    decided_at: datetime | None = None
     missing_scopes: tuple[str, ...] = ()
     policy: PolicyDenial | None = None
     is_known: bool = True

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from audit import sequencer
+from audit import log_keys, sequencer
 from audit.triggers import install_statements, remove_statements
 from developers.models import Developer
 from limits import quick_throttle
@@ -85,6 +85,7 @@ def _empty_cache() -> Iterator[None]:
     quick_throttle._memories.clear()
     quick_throttle._redis_paused_until = 0.0
     keys.forget()
+    log_keys.forget()
     sequencer.forget()
 
 

@@ -20,6 +20,8 @@ from agentgate.front.pool import Pool, with_connections
 from agentgate.front.replies import encode_headers
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
+from audit import log_keys
+from core.crypto import SealBroken
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
@@ -245,11 +247,14 @@ async def _in_time[T](future: asyncio.Future[T]) -> T:
 
 
 def _load_keys() -> None:
-    """Read the signing keys, so that the first requests need no Django either."""
+    """Read the signing keys and the log's, so that the first requests need no Django either."""
     try:
         load_keys()
+        log_keys.load()
     except DatabaseError as error:
         logger.warning("The signing keys are read later: %s", str(error).split("\n", 1)[0])
+    except SealBroken:
+        logger.error("There are no receipts and checkpoints: the log's key is encrypted with another JWT_SECRET.")
     finally:
         connections.close_all()
 

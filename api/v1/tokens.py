@@ -6,7 +6,7 @@ from agents.errors import InvalidClient
 from agents.models import Agent
 from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
 from api.endpoint import Endpoint
-from api.inquiries import batch_inquiry, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
 from api.operations import operation
 from api.v1.schemas.tokens import (
     ClientBody,
@@ -21,6 +21,7 @@ from api.v1.schemas.tokens import (
     VerifyRequestBody,
     show_tokens,
 )
+from audit import log_keys
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
@@ -41,7 +42,8 @@ VERIFY_DESCRIPTION = (
     "resource servers are not. Rules see the whole `context`. If it is longer than 4096 bytes, the log keeps only its "
     "digest, size and beginning. The policies of two organizations apply, and both have the decision in their logs: "
     "the agent's, and that of the resource server that asks or, without a credential, of the one whose identifier is "
-    "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`."
+    "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`. "
+    "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
 
 
@@ -138,6 +140,11 @@ class DecisionEndpoint(Endpoint):
     def credential(self) -> Credential | None:
         return read_credential(self.request.headers)
 
+    def prepare(self, body: VerifyRequestBody | VerifyBatchBody) -> None:
+        """Load the key of receipts before anything is decided."""
+        if count_receipts(body):
+            log_keys.load()
+
 
 class Verify(DecisionEndpoint):
     @operation(
@@ -153,7 +160,8 @@ class Verify(DecisionEndpoint):
         },
     )
     def post(self, body: VerifyRequestBody) -> Reply:
-        return answer(verify_inquiry(body, self.actor, self.credential()))
+        self.prepare(body)
+        return answer(verify_inquiry(body, self.request.data, self.actor, self.credential()))
 
 
 class VerifyBatch(DecisionEndpoint):
@@ -165,7 +173,8 @@ class VerifyBatch(DecisionEndpoint):
         errors=(NotAuthenticated,),
     )
     def post(self, body: VerifyBatchBody) -> Reply:
-        return answer(batch_inquiry(body, self.actor, self.credential()))
+        self.prepare(body)
+        return answer(batch_inquiry(body, self.request.data, self.actor, self.credential()))
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:

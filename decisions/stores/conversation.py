@@ -82,7 +82,7 @@ def _finish(
         steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))
     yield Trip(steps, commits=True)
     for judgement, entry in zip(logged, entries, strict=True):
-        judgement.decision.audit_id = entry.id
+        judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
     return [judgement.decision for judgement in judgements]
 
 

@@ -100,6 +100,7 @@ class VerifyRequestBody(RequestBody):
     action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
     resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
     context: Annotated[Context, BeforeValidator(_check_context)] = Field(default_factory=Context)
+    receipt: bool = False
 
 
 class VerifyBatchBody(RequestBody):
@@ -150,6 +151,7 @@ class DecisionOut(Out):
     missing_scopes: Omittable[list[str]] = None
     policy: Omittable[DenyingPolicyOut] = None
     retry_after_seconds: Omittable[int] = None
+    receipt: Omittable[str] = None
 
 
 class DecisionsOut(Out):
