@@ -269,7 +269,14 @@ class LogBuilder:
         **options: Any,
     ) -> Export:
         """Add the export's own entry and return the export."""
-        options = {"at": 10_000, **({"consentId": None} if kind != "connection" else {}), **options}
+        bounds = {"from": start, "to": end}
+        metadata = {name: moment(value) for name, value in bounds.items() if value is not None}
+        options = {
+            "at": 10_000,
+            "metadata": {"stream": kind, **metadata},
+            **({"consentId": None} if kind != "connection" else {}),
+            **options,
+        }
         own = self.add(options.pop("event", "audit.exported"), **options)
         size = len(self.leaves)
         indices = [index for index in range(size) if self._is_in(index, kind, id_)]

@@ -18,6 +18,7 @@ from receipt_builder import QUESTION, payload, sign
 import agentgate_audit
 from agentgate_audit.cli import main
 from agentgate_audit.note import COSIGNATURE
+from agentgate_audit.strict_json import MAX_LINE
 
 VKEY = Signer().vkey
 
@@ -174,8 +175,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
 
 
 def test_a_large_file_is_not_read(capsys: pytest.CaptureFixture[str]):
-    Path("large").write_bytes(b"1" * (1024 * 1024 + 1))
-    assert run(capsys, "proof", "large", "--key", "key")[2] == "agentgate-audit: large: larger than 1048576 bytes\n"
+    Path("large").write_bytes(b"1" * (MAX_LINE + 1))
+    assert run(capsys, "proof", "large", "--key", "key")[2] == f"agentgate-audit: large: larger than {MAX_LINE} bytes\n"
 
 
 def test_a_file_that_is_not_text(capsys: pytest.CaptureFixture[str]):

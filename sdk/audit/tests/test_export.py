@@ -106,6 +106,10 @@ FORGERIES: dict[str, tuple[Callable[[Export], object], str]] = {
         lambda e: e.header.update({"from": "2026-02-30T00:00:00Z"}),
         "header: from is not a time: '2026-02-30T00:00:00Z'",
     ),
+    "all is claimed to be a part": (
+        lambda e: e.header.update({"from": moment(1), "to": moment(20_000)}),
+        "index 13: was made for an export of another kind or period than the header says",
+    ),
     "a part is claimed to be all": (
         lambda e: e.entries.__delitem__(slice(0, 2)),
         "index 7: number 2 of stream person is missing",
@@ -378,6 +382,7 @@ def test_a_damaged_file_is_named(name: str, history: LogBuilder, verify: Verify)
 @pytest.mark.parametrize(
     "data",
     [b"", b"\n", b"{}\n", b"[]\n", b"\xff\n", b"[" * 100_000, b"{" + b" " * MAX_LINE + b"}", b'{"format":"other/1"}\n'],
+    ids=lambda data: ascii(data[:16]),
 )
 def test_what_is_not_an_export_is_unusable(data: bytes, verify: Verify):
     with pytest.raises(Unusable, match="not an export of an AgentGate log"):

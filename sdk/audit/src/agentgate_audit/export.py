@@ -61,7 +61,7 @@ def verify_export(
     Raises `Broken` with the first entry that does not hold, and `Unusable` if this is not an export.
     """
     with open_file(path) as file:
-        stream = read_header(file.readline(MAX_LINE + 1), key)
+        stream, period = read_header(file.readline(MAX_LINE + 1), key)
         begin = file.tell()
         last, end = _last_line(file, begin)
         checkpoint, number = _read_end(last, stream, key)
@@ -79,7 +79,7 @@ def verify_export(
                 spent = connections.check(entry, has_gap=has_gap)
                 endings.check(entry)
                 if is_own:
-                    _check_own(entry, order.last, number)
+                    _check_own(entry, order.last, number, {**period, "stream": stream.kind})
             except Broken as error:
                 raise error.at(f"index {entry.index}") from None
             windows.note(entry, spent)
@@ -104,8 +104,11 @@ def open_file(path: Path) -> BinaryIO:
     return file
 
 
-def read_header(line: bytes, key: VerifierKey) -> Stream:
-    """Return the stream that an export is about. Raises `Unusable` if it is not an export, and `Broken`."""
+def read_header(line: bytes, key: VerifierKey) -> tuple[Stream, dict[str, Any]]:
+    """Return what an export is about: the stream, and its bounds in time as the header spells them.
+
+    Raises `Unusable` if it is not an export, and `Broken`.
+    """
     try:
         header = parse_json(line) if len(line) <= MAX_LINE else None
     except Broken:
@@ -118,7 +121,7 @@ def read_header(line: bytes, key: VerifierKey) -> Stream:
         raise error.at("header") from None
 
 
-def _read_header(header: Any, key: VerifierKey) -> Stream:
+def _read_header(header: Any, key: VerifierKey) -> tuple[Stream, dict[str, Any]]:
     names = {"format", "key", "stream", "from", "to", "createdAt"}
     read_object(header, "the header", names)
     if header["key"] != str(key):
@@ -127,8 +130,9 @@ def _read_header(header: Any, key: VerifierKey) -> Stream:
     if stream["kind"] not in KINDS:
         raise Broken(f"unknown kind of stream: {quote(stream['kind'])}")
     parse_time(header["createdAt"], "createdAt")
-    start, end = (None if header[name] is None else parse_time(header[name], name) for name in ("from", "to"))
-    return Stream(stream["kind"], read_text(stream["id"], "the stream's ID"), start, end)
+    period = {name: header[name] for name in ("from", "to") if header[name] is not None}
+    start, end = (parse_time(period[name], name) if name in period else None for name in ("from", "to"))
+    return Stream(stream["kind"], read_text(stream["id"], "the stream's ID"), start, end), period
 
 
 def _last_line(file: BinaryIO, begin: int) -> tuple[bytes, int]:
@@ -191,9 +195,12 @@ def _read_line(number: int, data: bytes) -> Entry:
         raise error if str(error).startswith("index ") else error.at(f"line {number}") from None
 
 
-def _check_own(entry: Entry, last: int, number: int) -> None:
+def _check_own(entry: Entry, last: int, number: int, request: dict[str, Any]) -> None:
     """Check the entry that the export itself left in the log: without it, an end that was cut off would not show."""
     if entry.record["event"] != "audit.exported":
         raise Broken("the last entry is not the export's own (audit.exported): the end is missing")
     if last != number:
         raise Broken(f"has number {last}, and the last line says {number}")
+    # The log has what was asked for, so that the header cannot claim another period.
+    if entry.record["metadata"] != request:
+        raise Broken("was made for an export of another kind or period than the header says")
