@@ -4,6 +4,7 @@ It is not a thread of a server process, where its work would delay decisions. On
 of several, one moves the journal, and another takes over when it ends.
 """
 
+import gc
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ RESTART_SECONDS = 0.1
 LONG_RESTART_SECONDS = 2.0
 STABLE_SECONDS = 10.0
 STOP_SECONDS = 5.0
+GARBAGE_THRESHOLD = 200_000
 WATCH_SECONDS = 1.0
 
 
@@ -81,7 +83,15 @@ def sequence() -> None:
         check_start()
         logger.info("The sequencer is running.")
     collect_cosignatures(stopped)
+    spare_the_collector()
     run(stopped)
+
+
+def spare_the_collector() -> None:
+    """Let Python look for cycles of garbage rarely. Each look passes over thousands of entries on their way."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def collect_cosignatures(stopped: threading.Event) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from audit import postings
-from audit.postings import Listed, term
+from audit.postings import Indexed, term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Criteria:
     since: datetime | None = None
     until: datetime | None = None
 
-    def matches(self, entry: Listed) -> bool:
+    def matches(self, entry: Indexed) -> bool:
         return (
             self.is_tenant_of(entry)
             and self.user_id in (None, entry.user_id)
@@ -33,7 +33,7 @@ class Criteria:
             and (self.until is None or entry.timestamp < self.until)
         )
 
-    def is_tenant_of(self, entry: Listed) -> bool:
+    def is_tenant_of(self, entry: Indexed) -> bool:
         """Return whether the entry is in the log that is searched: an organization's, a user's or the whole log."""
         if self.organization_id is not None:
             return self.organization_id in entry.organization_ids

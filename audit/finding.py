@@ -14,7 +14,6 @@ from zstandard import ZstdDecompressor
 
 from audit.archived import entries_at
 from audit.criteria import Criteria
-from audit.log import listed_entry
 from audit.models import Entry, Segment
 from audit.postings import SEGMENT, microseconds, to_mask
 
@@ -29,7 +28,7 @@ def entries_below(end: int, criteria: Criteria, batch: int) -> Iterator[Entry]:
     """Yield the entries with an index lower than `end` that match, newest first. They are read `batch` at a time."""
     for indexes in batched(_candidates(end, criteria, batch), batch):  # the last batch may be shorter
         for entry in entries_at(indexes):
-            if criteria.matches(listed_entry(entry)):
+            if criteria.matches(entry):
                 yield entry
 
 

@@ -15,10 +15,16 @@ from django.db.models import Max
 from audit import tables
 from audit.fields import unpack_id
 from audit.models import Checkpoint, Entry, Progress, Segment, Stream, Tile
-from audit.parts import root
-from audit.postings import SEGMENT, Listed, OpenSegment
-from audit.records import Record, decode_opening, encode_opening, hash_leaf, leaf, stream_disclosures, stream_names
-from audit.streams import Head, Heads, Use
+from audit.postings import SEGMENT, OpenSegment
+from audit.records import (
+    Record,
+    commit_numbers,
+    decode_opening,
+    encode_opening,
+    hash_leaf,
+    leaf,
+)
+from audit.streams import Head, Heads
 from audit.tree import TILE_WIDTH, Edge, FullTile, widths
 
 IDS_PER_QUERY = 500
@@ -69,7 +75,9 @@ class Log:
             row, leaf_hash = self._place(entry, index, month)
             rows.append(row)
             hashes.append(leaf_hash)
-            segments += self._index(_listed(entry.record))
+            if self._segment.add(entry.record):
+                segments.append(self._segment)
+                self._segment = OpenSegment(self._segment.number + 1)
         tiles = self._edge.append(hashes)
         if entries:
             self.newest = Newest(self.size, entries[-1].record.id, month)
@@ -89,10 +97,9 @@ class Log:
 
     def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
         record = entry.record
-        use = Use(record.event, record.outcome, record.timestamp, record.amount)
-        numbers = self._heads.number(_plain_streams(record.organization_ids, record.user_id), record.consent_id, use)
-        names = stream_names(record.organization_ids, record.user_id, record.consent_id)
-        streams = root(stream_disclosures(record.opening.secret, names, numbers))
+        plain = _plain_streams(record.organization_ids, record.user_id)
+        numbers = self._heads.number(plain, record.consent_id, record, record.amount)
+        streams = commit_numbers(record.opening.secret, record.organization_ids, bool(record.user_id), numbers)
         row = tables.Row(
             index,
             record.timestamp,
@@ -109,15 +116,6 @@ class Log:
             entry.personal,
         )
         return row, hash_leaf(leaf(record.body, index, streams))
-
-    def _index(self, entry: Listed) -> list[OpenSegment]:
-        """Note an entry for the postings. Return the segment that it completes, if any."""
-        segment = self._segment
-        segment.add(entry)
-        if not segment.is_complete:
-            return []
-        self._segment = OpenSegment(segment.number + 1)
-        return [segment]
 
     def _load_heads(self, streams: Iterable[str]) -> None:
         missing = self._heads.missing(streams)
@@ -136,14 +134,13 @@ class Log:
         self._load_heads(one for entry in newer for one in _streams_of_entry(entry))
         for entry in newer:
             if entry.leaf_index >= self._segment.number * SEGMENT:
-                self._segment.add(listed_entry(entry))
+                self._segment.add(entry)
             if entry.leaf_index >= self.streams_size:
                 self._restore_heads(entry)
 
     def _restore_heads(self, entry: Entry) -> None:
         streams = _plain_streams(entry.organization_ids, entry.user_id)
-        use = Use(entry.event, entry.outcome, entry.timestamp)
-        self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], use)
+        self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,32 +180,8 @@ def newest() -> Newest:
 def leaf_of(entry: Entry) -> bytes:
     """Return the bytes of an entry's leaf. Raises `ValueError` if its columns were damaged."""
     opening, numbers = decode_opening(entry.opening)
-    names = stream_names(entry.organization_ids, entry.user_id, entry.consent_id)
-    return leaf(entry.body, entry.leaf_index, root(stream_disclosures(opening.secret, names, numbers)))
-
-
-def listed_entry(entry: Entry) -> Listed:
-    return Listed(
-        entry.timestamp,
-        entry.organization_ids,
-        entry.user_id,
-        entry.agent_id,
-        entry.consent_id,
-        entry.event,
-        entry.outcome,
-    )
-
-
-def _listed(record: Record) -> Listed:
-    return Listed(
-        record.timestamp,
-        record.organization_ids,
-        record.user_id,
-        record.agent_id,
-        record.consent_id,
-        record.event,
-        record.outcome,
-    )
+    streams = commit_numbers(opening.secret, entry.organization_ids, bool(entry.user_id), numbers)
+    return leaf(entry.body, entry.leaf_index, streams)
 
 
 def _plain_streams(organization_ids: Sequence[str], user_id: str | None) -> list[str]:

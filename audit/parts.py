@@ -31,6 +31,17 @@ def encoded_disclosures(secret: bytes, parts: Sequence[tuple[str, bytes]]) -> li
     return found
 
 
+def commit(secret: bytes, parts: Sequence[tuple[bytes, bytes]]) -> str:
+    """Return the root of `encoded_disclosures` in hexadecimal, in half the time. There must be a part."""
+    salts = hashlib.shake_256(secret).hexdigest(SALT_BYTES * len(parts)).encode()
+    sha256, digests, start = hashlib.sha256, b"", 0
+    for name, value in parts:
+        end = start + 2 * SALT_BYTES
+        digests += sha256(b'["%b","%b",%b]' % (salts[start:end], name, value)).digest()
+        start = end
+    return sha256(digests).hexdigest()
+
+
 def digest(disclosure: bytes) -> bytes:
     return hashlib.sha256(disclosure).digest()
 

@@ -9,10 +9,10 @@ entry would change a page of the database for each term. The entries after the l
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 SEGMENT = 4096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,8 +30,33 @@ def term(kind: str, value: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big", signed=True)
 
 
+class Indexed(Protocol):
+    """What of an entry has postings."""
+
+    @property
+    def timestamp(self) -> datetime: ...
+
+    @property
+    def organization_ids(self) -> Sequence[str]: ...
+
+    @property
+    def user_id(self) -> str | None: ...
+
+    @property
+    def agent_id(self) -> str | None: ...
+
+    @property
+    def consent_id(self) -> str | None: ...
+
+    @property
+    def event(self) -> str: ...
+
+    @property
+    def outcome(self) -> str: ...
+
+
 class Listed(NamedTuple):
-    """The columns of an entry that have postings."""
+    """The same of an entry in the journal."""
 
     timestamp: datetime
     organization_ids: Sequence[str]
@@ -41,16 +66,17 @@ class Listed(NamedTuple):
     event: str
     outcome: str
 
-    def terms(self) -> list[int]:
-        found = [term(ORGANIZATION, one) for one in self.organization_ids]
-        found += [term(EVENT, self.event), term(OUTCOME, self.outcome)]
-        if self.user_id:
-            found.append(term(USER, self.user_id))
-        if self.agent_id:
-            found.append(term(AGENT, self.agent_id))
-        if self.consent_id:
-            found.append(term(CONSENT, self.consent_id))
-        return found
+
+def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
+    """Return the kind and the value of each term of an entry."""
+    return [
+        *[(ORGANIZATION, one) for one in entry.organization_ids],
+        (USER, entry.user_id),
+        (AGENT, entry.agent_id),
+        (CONSENT, entry.consent_id),
+        (EVENT, entry.event),
+        (OUTCOME, entry.outcome),
+    ]
 
 
 class OpenSegment:
@@ -58,26 +84,28 @@ class OpenSegment:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._offsets: defaultdict[int, list[int]] = defaultdict(list)
+        self._offsets: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
         self._microseconds = array("q")
 
     def __len__(self) -> int:
         return len(self._microseconds)
 
-    @property
-    def is_complete(self) -> bool:
-        return len(self) == SEGMENT
-
-    def add(self, entry: Listed) -> None:
-        offset = len(self._microseconds)
-        for one in entry.terms():
-            self._offsets[one].append(offset)
+    def add(self, entry: Indexed) -> bool:
+        """Return whether the segment is complete now."""
+        offsets, offset = self._offsets, len(self._microseconds)
+        for one in values_of(entry):
+            offsets[one].append(offset)
         self._microseconds.append(microseconds(entry.timestamp))
+        return offset + 1 == SEGMENT
 
-    def postings(self) -> Iterator[tuple[int, bytes]]:
-        """Yield each term with its entries, in the order of the terms."""
-        for one in sorted(self._offsets):
-            yield one, encode(self._offsets[one])
+    def postings(self) -> list[tuple[int, bytes]]:
+        """Return each term with its entries, in the order of the terms."""
+        by_term: dict[int, list[int]] = {}
+        for (kind, value), found in self._offsets.items():
+            if value:
+                one = term(kind, value)
+                by_term[one] = sorted({*by_term[one], *found}) if one in by_term else found
+        return [(one, encode(by_term[one])) for one in sorted(by_term)]
 
     @property
     def timestamps(self) -> array[int]:

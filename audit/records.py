@@ -1,7 +1,7 @@
 """Records: what the log keeps of an entry. `finish` makes one without the database, `place` gives it its index."""
 
 import hashlib
-import secrets
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ class Opening(NamedTuple):
 def finish(prepared: Prepared) -> Record:
     """Return the record of an entry. Raises `ValueError` if JSON cannot represent it."""
     content, personal, withheld = prepared
-    opening = Opening(secrets.token_bytes(parts.SECRET_BYTES), withheld)
+    opening = Opening(os.urandom(parts.SECRET_BYTES), withheld)
     sealed, personal_root = _finish_personal(personal)
     body = encode_common(
         {
@@ -84,7 +84,7 @@ def finish(prepared: Prepared) -> Record:
 
 def leaf(body: bytes, index: int, streams: str | None) -> bytes:
     """Return the bytes of a leaf of the tree: the record with its index and the root of its stream numbers."""
-    return b'{"index":%d,"record":%s,"streams":%s}' % (index, body, b'"%s"' % streams.encode() if streams else b"null")
+    return b'{"index":%d,"record":%b,"streams":%b}' % (index, body, b'"%b"' % streams.encode() if streams else b"null")
 
 
 def hash_leaf(data: bytes) -> bytes:
@@ -107,9 +107,20 @@ def stream_disclosures(secret: bytes, names: Sequence[str], numbers: Numbers) ->
     return parts.encoded_disclosures(secret, list(zip(names, values, strict=True)))
 
 
+def commit_numbers(secret: bytes, organization_ids: Sequence[str], has_user: bool, numbers: Numbers) -> str | None:
+    """Return the root of `stream_disclosures`, or None for an entry in no stream."""
+    names = [b"organization:%b" % one.encode() for one in organization_ids]
+    if has_user:
+        names.append(b"person")
+    found = [(name, b'{"number":%d}' % number) for name, number in zip(names, numbers.plain, strict=True)]
+    if numbers.totals is not None:
+        found.append((b"connection", numbers.totals.encode()))
+    return parts.commit(secret, found) if found else None
+
+
 def encode_opening(opening: Opening, numbers: Numbers) -> bytes:
     """Return the bytes that the log keeps of an opening."""
-    totals = numbers.totals.as_list() if numbers.totals else None
+    totals = numbers.totals and [*numbers.totals]
     return opening.secret + orjson.dumps([numbers.plain, totals, opening.withheld or None])
 
 
@@ -133,7 +144,7 @@ def _finish_personal(personal: Mapping[str, Any]) -> tuple[bytes, str | None]:
     """Return the personal data to encrypt, and its root."""
     if not personal:
         return b"", None
-    secret = secrets.token_bytes(parts.SECRET_BYTES)
-    encoded = [(name, canonical_json(value)) for name, value in personal.items()]
-    together = b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in encoded])
-    return secret + pack(together), parts.root(parts.encoded_disclosures(secret, encoded))
+    secret = os.urandom(parts.SECRET_BYTES)
+    encoded = [(name.encode(), canonical_json(value)) for name, value in personal.items()]
+    together = b"{%b}" % b",".join([b'"%b":%b' % one for one in encoded])
+    return secret + pack(together), parts.commit(secret, encoded)

@@ -12,7 +12,7 @@ from audit.archived import archived_entry
 from audit.criteria import Criteria
 from audit.drafts import Prepared
 from audit.finding import entries_below
-from audit.log import listed_entry, newest
+from audit.log import newest
 from audit.models import Entry
 from audit.reading import AuditEntry, read_entries
 from audit.waiting import listed_waiting, waiting_entries
@@ -105,7 +105,7 @@ def _ids_between(first: int, end: int) -> set[str]:
 def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:
     entry: Entry | None = Entry.objects.filter(pk=entry_id).first() or archived_entry(entry_id)
     # The column has only the digits of an id.
-    return entry if entry and entry.id == entry_id and criteria.is_tenant_of(listed_entry(entry)) else None
+    return entry if entry and entry.id == entry_id and criteria.is_tenant_of(entry) else None
 
 
 def _index_in_log(criteria: Criteria, cursor: str) -> int | None:

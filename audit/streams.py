@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -30,9 +30,6 @@ class Totals(NamedTuple):
         """Return canonical JSON."""
         spent = orjson.dumps(self.spent, option=orjson.OPT_SORT_KEYS) if self.spent else b"{}"
         return b'{"allowed":%d,"denied":%d,"number":%d,"spent":%b}' % (self.allowed, self.denied, self.number, spent)
-
-    def as_list(self) -> list[Any]:
-        return [*self]
 
 
 class Numbers(NamedTuple):
@@ -57,13 +54,17 @@ class Head:
     used_at: datetime | None = None
 
 
-class Use(NamedTuple):
+class Use(Protocol):
     """What an entry adds to the totals of its connection."""
 
-    event: str
-    outcome: str
-    timestamp: datetime
-    amount: Any = None
+    @property
+    def event(self) -> str: ...
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def timestamp(self) -> datetime: ...
 
 
 class Heads:
@@ -76,10 +77,15 @@ class Heads:
     def missing(self, streams: Iterable[str]) -> list[str]:
         return sorted({stream for stream in streams if stream not in self.known})
 
-    def number(self, streams: Sequence[str], connection: str | None, use: Use) -> Numbers:
+    def number(self, streams: Sequence[str], connection: str | None, use: Use, amount: Any) -> Numbers:
         """Give an entry the next number in each of its streams, all of which must be known."""
-        plain = [self._next(stream).number for stream in streams]
-        return Numbers(plain, self._count(self._next(connection), use) if connection else None)
+        known, plain = self.known, []
+        for stream in streams:
+            head = known[stream]
+            head.number += 1
+            plain.append(head.number)
+        self.changed.update(streams)
+        return Numbers(plain, self._count(self._next(connection), use, amount) if connection else None)
 
     def restore(self, streams: Sequence[str], connection: str | None, numbers: Numbers, use: Use) -> None:
         """Take over the numbers of an entry that is in the log already. Call it for entries in order."""
@@ -103,12 +109,12 @@ class Heads:
         self.changed.add(stream)
         return head
 
-    def _count(self, head: Head, use: Use) -> Totals:
+    def _count(self, head: Head, use: Use, amount: Any) -> Totals:
         if use.event == Event.TOKEN_VERIFY:
             if use.outcome == Outcome.ALLOWED:
                 head.allowed += 1
                 head.used_at = max(use.timestamp, head.used_at or use.timestamp)
-                _spend(head, use.amount)
+                _spend(head, amount)
             else:
                 head.denied += 1
         return Totals(head.number, head.allowed, head.denied, head.spent)
