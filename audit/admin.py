@@ -3,13 +3,16 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from audit.admin_lists import ID, LogChangeList, row_of
+from audit.criteria import Criteria
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.reading import read_entry
+from audit.search import find_entry
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 
@@ -23,12 +26,12 @@ class EvidenceAdmin(ReadOnlyAdmin):
         return False
 
 
-def _from_body(name: str, *, description: str) -> Any:
-    """Return a column that shows one member of the entry's canonical JSON."""
+def _from_record(name: str, *, description: str) -> Any:
+    """Return a column that shows one member of the entry's content."""
 
     @admin.display(description=description)
-    def column(entry: Entry) -> str:
-        return entry.content.get(name) or "-"
+    def column(row: Entry) -> str:
+        return row.entry.content.get(name) or "-"
 
     return column
 
@@ -38,8 +41,8 @@ class EntryAdmin(EvidenceAdmin):
     list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
     list_filter = [("outcome", one_of(Outcome)), CreatedFilter, ("event", one_of(Event))]
-    searches = {"log": "id", "org": "concerns__organization_id", "usr": "user_id", "agt": "agent_id"}
-    searches |= {"cns": "consent_id"}
+    # Not lookups, but criteria of the search.
+    searches = {"log": ID, "org": "organization_id", "usr": "user_id", "agt": "agent_id", "cns": "consent_id"}
     readonly_fields = [
         "actor",
         "reason",
@@ -50,41 +53,46 @@ class EntryAdmin(EvidenceAdmin):
         "request_id",
         "metadata",
         "personal",
+        "place",
     ]
     fieldsets = [
         (None, {"fields": ["id", "timestamp", "event", "outcome", "reason", "actor"]}),
         ("Request", {"fields": ["action", "scopes", "policy", "metadata"]}),
         ("Subjects", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
         ("Origin", {"fields": ["request_id", "personal"]}),
+        ("Evidence", {"fields": ["place"]}),
     ]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Entry]:
-        """Return all entries, those of the latest decisions included."""
-        return super().get_queryset(request)
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return LogChangeList
 
-    reason = staticmethod(_from_body("reason", description="reason"))
-    action = staticmethod(_from_body("action", description="action"))
-    policy = staticmethod(_from_body("policyId", description="policy"))
-    request_id = staticmethod(_from_body("requestId", description="request ID"))
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Entry | None:
+        """Return the entry, from the log or the journal, or None."""
+        found = find_entry(Criteria(), object_id)
+        return row_of(read_entry(found)) if found else None
+
+    reason = staticmethod(_from_record("reason", description="reason"))
+    action = staticmethod(_from_record("action", description="action"))
+    policy = staticmethod(_from_record("policyId", description="policy"))
+    request_id = staticmethod(_from_record("requestId", description="request ID"))
 
     @admin.display(description="actor")
-    def actor(self, entry: Entry) -> str:
-        actor = entry.content["actor"]
+    def actor(self, row: Entry) -> str:
+        actor = row.entry.content["actor"]
         return f"{actor['kind']} {actor['id'] or ''}".strip()
 
-    @admin.display(description="organizations")
-    def organizations(self, entry: Entry) -> str:
-        return " ".join(entry.organization_ids) or "-"
-
     @admin.display(description="scopes")
-    def scopes(self, entry: Entry) -> str:
-        return " ".join(entry.content["scopes"])
+    def scopes(self, row: Entry) -> str:
+        return " ".join(row.entry.content["scopes"])
 
     @admin.display(description="details")
-    def metadata(self, entry: Entry) -> SafeString:
-        return pretty(entry.content["metadata"])
+    def metadata(self, row: Entry) -> SafeString:
+        return pretty(row.entry.content["metadata"])
 
     @admin.display(description="personal data")
-    def personal(self, entry: Entry) -> SafeString | str:
-        personal = read_entry(entry).personal
-        return pretty(personal) if personal else "erased"
+    def personal(self, row: Entry) -> SafeString | str:
+        return "erased" if row.entry.is_erased else pretty(row.entry.personal)
+
+    @admin.display(description="index in the log")
+    def place(self, row: Entry) -> str:
+        return "waiting in the journal" if row.entry.index is None else str(row.entry.index)

@@ -100,6 +100,8 @@ def test_a_search_is_one_equality(model: type[Model], kind: str, site: Client, w
     answer = site.get(list_url(model), {"q": text})
     assert found(answer)
     assert NOTHING_SEARCHED not in text_of(answer)
+    if model is Entry:  # found by the search of the log, not by a query
+        return
     sql = str(answer.context["cl"].queryset.query)
     assert " OR " not in sql
     assert kind == "name" or not re.search(r"UPPER|LIKE", sql)
@@ -161,8 +163,9 @@ def test_a_list_reads_no_whole_table(model: type[Model], site: Client, world: Wo
         assert site.get(list_url(model), {"_facets": "True"}).status_code == 200
     sent = [one["sql"] for one in queries.captured_queries if f'"{model._meta.db_table}"' in one["sql"]]
     assert not [sql for sql in sent if re.search(r"DISTINCT|(MIN|MAX|SUM)\(", sql)]
-    (count,) = [sql for sql in sent if "COUNT(" in sql]
-    assert "LIMIT" in count or model is Group
+    counts = [sql for sql in sent if "COUNT(" in sql]
+    assert len(counts) == (0 if model is Entry else 1)
+    assert all("LIMIT" in count for count in counts) or model is Group
 
 
 @pytest.mark.parametrize("model", MODELS, ids=name_of)

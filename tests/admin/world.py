@@ -13,8 +13,9 @@ from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.drafts import Draft
 from audit.events import Event
-from audit.journal import encode
-from audit.models import Journal, LastUse
+from audit.models import Cosignature, Posting, Progress, Segment, Stream, Tile
+from audit.sequencer import sequence
+from audit.services import record
 from consent.approval import approve_consent
 from consent.models import Consent
 from core import clock
@@ -102,8 +103,19 @@ def _fill_the_rest(world: World) -> None:
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
-    LastUse.objects.create(consent_id="cns_used", used_at=clock.now())
-    Journal.objects.create(body=encode(make_records([Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM)], clock.now())))
+    _fill_the_log()
+
+
+def _fill_the_log() -> None:
+    """Move all entries but one from the journal into the log, and add what the log has once it is long."""
+    sequence()
+    Stream.objects.create(id="cns_used", number=1, allowed=1, denied=0, spent="{}")
+    Progress.objects.get_or_create(id=1, defaults={"streams_size": 0})
+    Tile.objects.create(level=5, number=0, hashes=b"0", root=b"0")
+    Cosignature.objects.create(size=1, witness="witness.example", line="-")
+    Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
+    Posting.objects.create(term=1, segment=-1, entries=b"")
+    record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
 
 
 def staff(*permissions: str) -> User:

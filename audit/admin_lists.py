@@ -1,0 +1,107 @@
+"""The admin list of the log: pages by cursor over the same search as all other readers use."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from audit.criteria import Criteria
+from audit.models import Entry
+from audit.reading import AuditEntry, read_entry
+from audit.search import Listing, UnknownCursor, find_entry
+from core import clock
+from core.admin_lists import find_lookup
+
+CURSOR = "cursor"
+# The parameters of the filters, and the criteria that they set.
+FILTERS = {"event__exact": "event", "outcome__exact": "outcome"}
+DAYS = "days"
+ID = "id"
+
+
+class LogChangeList(ChangeList):
+    """A page of the log. The rows are not counted.
+
+    `newest` links to the first page and `older` to the next. They are empty where there is none.
+    """
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Entry]:
+        """Return no rows: `get_results` searches for them. Raises `IncorrectLookupParameters` for unknown filters."""
+        self.cursor = _last(self.filter_params.pop(CURSOR, ""))  # links to other filters must not keep it
+        self.filter_specs, self.has_filters, unknown, _, self.has_active_filters = self.get_filters(request)
+        given: dict[str, Any] = {}
+        for spec in self.filter_specs:
+            spec.queryset(request, Entry.objects.none())  # refuses values that it does not offer
+            given |= {name: _last(value) for name, value in spec.used_parameters.items()}
+        if unknown or not given.keys() <= {*FILTERS, DAYS}:
+            raise IncorrectLookupParameters
+        self.clear_all_filters_qs = self.get_query_string(remove=[*given])
+        self.searched = self._read_search(request)
+        self.wanted = _criteria(given, self.searched or {})
+        return Entry.objects.none()
+
+    def get_results(self, request: HttpRequest) -> None:
+        entries, cursor = self._page()
+        self.result_list: Any = [row_of(entry) for entry in entries]
+        self.newest = self.get_query_string() if self.cursor else ""
+        self.older = self.get_query_string({CURSOR: cursor}) if cursor else ""
+        self.paginator: Any = Paginator(self.result_list, max(1, self.list_per_page))
+        self.result_count = len(self.result_list)
+        self.full_result_count = None
+        self.show_full_result_count = self.show_admin_actions = False
+        self.can_show_all = self.multi_page = False
+
+    def _read_search(self, request: HttpRequest) -> dict[str, str] | None:
+        """Return the criteria in the text of the search, or None if they are of no kind that can be searched for."""
+        text = self.query.strip()
+        if not text:
+            return {}
+        found = find_lookup(self.model_admin.searches, text)
+        if found is None:
+            messages.warning(request, f"Nothing was searched. Enter: {self.model_admin.search_help_text}")
+        return found
+
+    def _page(self) -> tuple[list[AuditEntry], str]:
+        if self.searched is None:
+            return [], ""
+        if ID in self.searched:
+            found = find_entry(self.wanted, self.searched[ID])
+            return [read_entry(found)] if found else [], ""
+        try:
+            return Listing(self.wanted).page(self.cursor, self.list_per_page)
+        except UnknownCursor as error:
+            raise IncorrectLookupParameters from error
+
+
+def row_of(entry: AuditEntry) -> Entry:
+    """Return the entry as a row that Django can show. Its other parts are in `row.entry`."""
+    row = Entry(
+        id=entry.id,
+        leaf_index=entry.index,
+        timestamp=entry.timestamp,
+        event=entry.event,
+        outcome=entry.outcome,
+        user_id=entry.user_id,
+        agent_id=entry.agent_id,
+        consent_id=entry.consent_id,
+        organizations=" ".join(entry.organization_ids),
+    )
+    row.entry = entry
+    return row
+
+
+def _criteria(given: Mapping[str, str], searched: Mapping[str, str]) -> Criteria:
+    filters = {FILTERS[name]: value for name, value in given.items() if name != DAYS}
+    subjects = {name: value for name, value in searched.items() if name != ID}
+    since = clock.now() - timedelta(days=int(given[DAYS])) if DAYS in given else None
+    return Criteria(**filters, **subjects, since=since)
+
+
+def _last(value: Any) -> Any:
+    return value[-1] if isinstance(value, list) else value

@@ -1,0 +1,95 @@
+"""The admin list of the log: all entries, wherever they are, page by page, by filters and ids."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from audit.events import Outcome
+from audit.models import Entry
+from audit.personal_keys import destroy_keys
+from audit.sequencer import sequence
+from core import clock
+from tests.admin.test_pages import form_url, list_url
+from tests.admin.world import World
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts, write_row
+
+
+def listed(site: Client, **query: str) -> list[str]:
+    """Return the ids on all pages."""
+    ids: list[str] = []
+    url = list_url(Entry)
+    answer = site.get(url, query)
+    while True:
+        assert answer.status_code == 200
+        changelist = answer.context["cl"]
+        ids += [row.pk for row in changelist.result_list]
+        if not changelist.older:
+            return ids
+        assert len(changelist.result_list) == 50
+        answer = site.get(url + changelist.older)
+
+
+def test_all_entries_are_listed_newest_first_page_by_page(site: Client, world: World) -> None:
+    logged = [one.id for one in write_row(70)]
+    sequence()
+    waiting = [one.id for one in write_row(70)]
+    ids = listed(site)
+    assert ids[:140] == [*waiting[::-1], *logged[::-1]]
+    assert len(ids) == len(set(ids)) == Entry.objects.count() + 70
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_filters_and_searches_combine(site: Client, world: World, is_logged: bool) -> None:
+    fields = {"organization_id": "org_7", "user_id": "usr_7", "agent_id": "agt_7", "consent_id": "cns_7"}
+    wanted, other = write_drafts([decided(**fields), decided(**fields, outcome=Outcome.DENIED)])
+    write_row(1)
+    if is_logged:
+        sequence()
+    for text in fields.values():
+        assert listed(site, q=text) == [other.id, wanted.id]
+        assert listed(site, q=text, outcome__exact="allowed", event__exact="token.verify", days="1") == [wanted.id]
+    assert listed(site, q=wanted.id) == [wanted.id]
+    assert listed(site, q=wanted.id, outcome__exact="denied") == []
+    assert listed(site, q="log_" + "0" * 32) == []
+
+
+def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:
+    (old,) = write_row(1, clock.now() - timedelta(days=2), user_id="usr_7")
+    assert [listed(site, q="usr_7", days=days) for days in ("1", "7")] == [[], [old.id]]
+
+
+def test_links_to_filters_start_at_the_first_page(site: Client, world: World) -> None:
+    write_row(60)
+    changelist: Any = site.get(list_url(Entry)).context["cl"]
+    page = site.get(list_url(Entry) + changelist.older)
+    (outcomes,) = [one for one in page.context["cl"].filter_specs if one.title == "outcome"]
+    assert all("cursor" not in choice["query_string"] for choice in outcomes.choices(page.context["cl"]))
+    assert [row.pk for row in site.get(list_url(Entry) + page.context["cl"].newest).context["cl"].result_list] == [
+        row.pk for row in changelist.result_list
+    ]
+
+
+@pytest.mark.parametrize("cursor", ["log_" + "0" * 32, "x", "\0", "usr_1"])
+def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: World) -> None:
+    assert site.get(list_url(Entry), {"cursor": cursor}).status_code == 400
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged: bool) -> None:
+    (entry,) = write_drafts(
+        [decided(policy_id="pol_7", metadata={"policyName": "Night"}, personal={"context": {"to": "Zoë"}})]
+    )
+    if is_logged:
+        sequence()
+    url = form_url(Entry(pk=entry.id))
+    page = site.get(url).content.decode()
+    for text in (entry.id, "pol_7", "Night", "Zoë", "203.0.113.7", "org_1"):
+        assert text in page
+    assert ("waiting in the journal" in page) is not is_logged
+    destroy_keys(["usr_1"])
+    page = site.get(url).content.decode()
+    assert "erased" in page
+    assert "203.0.113.7" not in page
