@@ -7,7 +7,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from audit.admin_lists import ID, LogChangeList, row_of
+from audit.admin_lists import ID, LogChangeList, entry_of, row_of
 from audit.criteria import Criteria
 from audit.events import Event, Outcome
 from audit.models import Entry
@@ -31,7 +31,7 @@ def _from_record(name: str, *, description: str) -> Any:
 
     @admin.display(description=description)
     def column(row: Entry) -> str:
-        return row.entry.content.get(name) or "-"
+        return str(entry_of(row).content.get(name) or "-")
 
     return column
 
@@ -78,21 +78,23 @@ class EntryAdmin(EvidenceAdmin):
 
     @admin.display(description="actor")
     def actor(self, row: Entry) -> str:
-        actor = row.entry.content["actor"]
+        actor = entry_of(row).content["actor"]
         return f"{actor['kind']} {actor['id'] or ''}".strip()
 
     @admin.display(description="scopes")
     def scopes(self, row: Entry) -> str:
-        return " ".join(row.entry.content["scopes"])
+        return " ".join(entry_of(row).content["scopes"])
 
     @admin.display(description="details")
     def metadata(self, row: Entry) -> SafeString:
-        return pretty(row.entry.content["metadata"])
+        return pretty(entry_of(row).content["metadata"])
 
     @admin.display(description="personal data")
     def personal(self, row: Entry) -> SafeString | str:
-        return "erased" if row.entry.is_erased else pretty(row.entry.personal)
+        entry = entry_of(row)
+        return "erased" if entry.is_erased else pretty(entry.personal)
 
     @admin.display(description="index in the log")
     def place(self, row: Entry) -> str:
-        return "waiting in the journal" if row.entry.index is None else str(row.entry.index)
+        index = entry_of(row).index
+        return "waiting in the journal" if index is None else str(index)

@@ -62,9 +62,10 @@ class LogChangeList(ChangeList):
         text = self.query.strip()
         if not text:
             return {}
-        found = find_lookup(self.model_admin.searches, text)
+        model_admin: Any = self.model_admin
+        found = find_lookup(model_admin.searches, text)
         if found is None:
-            messages.warning(request, f"Nothing was searched. Enter: {self.model_admin.search_help_text}")
+            messages.warning(request, f"Nothing was searched. Enter: {model_admin.search_help_text}")
         return found
 
     def _page(self) -> tuple[list[AuditEntry], str]:
@@ -80,10 +81,9 @@ class LogChangeList(ChangeList):
 
 
 def row_of(entry: AuditEntry) -> Entry:
-    """Return the entry as a row that Django can show. Its other parts are in `row.entry`."""
+    """Return the entry as a row that Django can show, and that `entry_of` takes back."""
     row = Entry(
         id=entry.id,
-        leaf_index=entry.index,
         timestamp=entry.timestamp,
         event=entry.event,
         outcome=entry.outcome,
@@ -92,13 +92,18 @@ def row_of(entry: AuditEntry) -> Entry:
         consent_id=entry.consent_id,
         organizations=" ".join(entry.organization_ids),
     )
-    row.entry = entry
+    row.shown = entry  # type: ignore[attr-defined]
     return row
 
 
+def entry_of(row: Entry) -> AuditEntry:
+    """Return the entry that a row of `row_of` shows."""
+    return row.shown  # type: ignore[attr-defined,no-any-return]
+
+
 def _criteria(given: Mapping[str, str], searched: Mapping[str, str]) -> Criteria:
-    filters = {FILTERS[name]: value for name, value in given.items() if name != DAYS}
-    subjects = {name: value for name, value in searched.items() if name != ID}
+    filters: dict[str, Any] = {FILTERS[name]: value for name, value in given.items() if name != DAYS}
+    subjects: dict[str, Any] = {name: value for name, value in searched.items() if name != ID}
     since = clock.now() - timedelta(days=int(given[DAYS])) if DAYS in given else None
     return Criteria(**filters, **subjects, since=since)
 

@@ -49,12 +49,14 @@ class Listing:
 
 
 def find_entry(criteria: Criteria, entry_id: str) -> Entry | Prepared | None:
-    """Return the entry, from the journal or the log, or None if there is none in the log that is searched."""
-    return (
+    """Return the entry, from the journal or the log, or None if there is none that matches the criteria."""
+    found = (
         _entry_in_log(criteria, entry_id)
         or next((one for one in waiting_entries() if _is_one(one, criteria, entry_id)), None)
         or _entry_in_log(criteria, entry_id)  # moved since
     )
+    listed = listed_waiting(found) if isinstance(found, Prepared) else found
+    return found if listed and criteria.matches(listed) else None
 
 
 def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared]:
