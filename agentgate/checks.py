@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.db import OperationalError, connection
 
 from limits.throttle import parse_rate
 
@@ -53,6 +54,27 @@ def check_sqlite(**kwargs: Any) -> list[CheckMessage]:
         return []
     message = "SQLite must run with transaction_mode IMMEDIATE and synchronous=FULL."
     return [Error(message, hint="See `sqlite()` in agentgate/databases.py.", id="agentgate.E005")]
+
+
+@register(Tags.security, deploy=True)
+def check_owner(**kwargs: Any) -> list[CheckMessage]:
+    """Warn if the application could change the log, because its PostgreSQL role has the rights of the tables' owner."""
+    if connection.vendor != "postgresql" or not _is_owner("audit_entry"):
+        return []
+    message = "The application's database role owns the tables of the log, so it could change them."
+    hint = "Give it a role of its own: ./dev manage audit_roles prints the SQL (docs/operations.md)."
+    return [checks.Warning(message, hint=hint, id="audit.W001")]
+
+
+def _is_owner(table: str) -> bool:
+    """Return whether this connection has the rights of the table's owner. False if the database does not answer."""
+    query = "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)"
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query, [table])
+            return cursor.fetchone() == (True,)
+    except OperationalError:
+        return False
 
 
 def _exposure() -> Iterator[CheckMessage]:

@@ -6,16 +6,23 @@ does not show that beat is running now. A sweep stops after `core.sweeps.SECONDS
 
 from typing import Any
 
+from celery.schedules import crontab
+
 from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
 # Each exchange leaves a code, tokens, a family and an idempotency record, and each request for consent a row.
 OFTEN = 60
 SELDOM = 300
-DAILY = 86_400
+HOUR = 3600
 
 
 def _entry(task: str, seconds: int) -> dict[str, Any]:
     return {"task": task, "schedule": float(seconds), "options": {"expires": seconds}}
+
+
+def _daily(task: str, hour: int) -> dict[str, Any]:
+    """Send the task at this hour (UTC). An interval would start again with each restart of beat."""
+    return {"task": task, "schedule": crontab(hour=hour, minute=0), "options": {"expires": HOUR}}
 
 
 SCHEDULE: dict[str, Any] = {
@@ -32,5 +39,6 @@ SCHEDULE: dict[str, Any] = {
     "sweep-registrations": _entry("accounts.tasks.sweep_registrations", SELDOM),
     "sweep-browser-sessions": _entry("accounts.tasks.sweep_browser_sessions", SELDOM),
     "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
-    "destroy-old-keys": _entry("audit.tasks.destroy_old_keys", DAILY),
+    "destroy-old-keys": _daily("audit.tasks.destroy_old_keys", hour=2),
+    "archive-month": _daily("audit.tasks.archive_month", hour=3),
 }

@@ -16,6 +16,8 @@ import time
 import django
 from django.conf import settings
 
+from agentgate.environment import ENVIRONMENT
+
 logger = logging.getLogger("agentgate.sequencer")  # `__name__` is "__main__" when it runs alone
 
 PARENT = "AGENTGATE_SEQUENCER_PARENT"
@@ -73,6 +75,7 @@ def sequence() -> None:
     """Check the start, then run until SIGTERM or SIGINT arrives, or until the server that started it has ended."""
     stopped = threading.Event()
     set_on_signals(stopped)
+    use_own_role()
     django.setup(set_prefix=False)
     from agentgate.starting import check_start  # imports models, so Django must be set up
     from audit.sequencer_loop import run
@@ -80,7 +83,7 @@ def sequence() -> None:
     if PARENT in os.environ:  # the server has checked the start
         threading.Thread(target=_watch, args=(int(os.environ[PARENT]), stopped), daemon=True).start()
     else:
-        check_start()
+        check_start(reads_keys=False)  # its role may not
         logger.info("The sequencer is running.")
     collect_cosignatures(stopped)
     spare_the_collector()
@@ -92,6 +95,13 @@ def spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_THRESHOLD)
+
+
+def use_own_role() -> None:
+    """Connect this process to the database as the sequencer's role, if there is one (docs/operations.md)."""
+    url = ENVIRONMENT.text("AUDIT_SEQUENCER_DATABASE_URL")
+    if url:
+        os.environ["DATABASE_URL"] = url
 
 
 def collect_cosignatures(stopped: threading.Event) -> None:

@@ -65,6 +65,20 @@ def archive_month(month: int, report: Report = lambda _: None) -> Archive:
         return _archive(month, report)
 
 
+def verify_archives(month: int | None = None, report: Report = lambda _: None) -> int:
+    """Read the months that are only in the archive, or this one, back and check them. Return how many there are.
+
+    Raises `Broken` for the first that is damaged.
+    """
+    found = _archives().filter(state=State.PRUNED)
+    archives = list(found.filter(month=month) if month else found)
+    for archive in archives:
+        for _ in checked_entries(storage(), archive, signer()):
+            pass
+        report(f"{archive.month}: entries {archive.first} to {archive.last} are intact")
+    return len(archives)
+
+
 def storage() -> Storage:
     return storages["archive"]
 
