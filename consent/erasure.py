@@ -10,7 +10,7 @@ from accounts.models import User
 from accounts.signals import account_erased
 from audit.events import Event, Outcome
 from audit.personal_keys import destroy_keys
-from consent.models import Consent
+from consent.models import AuthorizationCode, Consent
 from consent.records import record_consent
 from core.actor import Actor
 
@@ -22,7 +22,11 @@ def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) ->
     """Revoke the user's connections, deny the requests that wait for the user, and clear their texts.
 
     The scopes and dates remain, as in the log. The requests' entries have keys of their own, which are destroyed.
+    Codes are deleted first: an exchange in progress, which locks codes before consents, is waited for, so that
+    `tokens.erasure` finds its family, and a later one finds no code.
     """
+    for code in AuthorizationCode.objects.filter(user=user).select_for_update(of=("self",)).order_by("pk"):
+        code.delete()
     mine = _consents_of(user)
     consents = list(mine.select_related("agent").select_for_update(of=("self",)).order_by("pk"))
     for consent in consents:
