@@ -10,7 +10,7 @@ from .consistency import check_consistency
 from .entries import Entry
 from .errors import AuditError, Broken, Unusable
 from .export import Summary, verify_export
-from .limits import Limit, Spending
+from .limits import Limit, Spending, parse_limit, parse_spending
 from .note import COSIGNATURE, ED25519, VerifierKey, parse_key
 from .proof import verify_proof
 from .receipt import match_entry, match_question, verify_receipt
@@ -41,6 +41,8 @@ __all__ = [
     "open_source",
     "open_state",
     "parse_key",
+    "parse_limit",
+    "parse_spending",
     "verify_cosignature",
     "verify_export",
     "verify_proof",

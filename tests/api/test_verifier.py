@@ -1,0 +1,160 @@
+"""What the server gives out holds before agentgate-audit, which shares no code with it, and before Go's libraries."""
+
+import json
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audit import exports
+from audit.personal_keys import destroy_keys
+from audit.proofs import Tree
+from audit.sequencer import sequence
+from tests.api.conftest import Api, Json, expect, tokens_for, verify
+from tests.audit.journals import write_row
+from tests.sdk.go_tools import check_with_go
+from tests.verifier import (
+    ED25519,
+    Broken,
+    Summary,
+    VerifierKey,
+    check_consistency,
+    open_checkpoint,
+    open_source,
+    parse_key,
+    parse_limit,
+    parse_spending,
+    verify_export,
+    verify_proof,
+)
+
+AMOUNTS = ("12.5", "1.25", "0.00000001", "100")
+
+
+@pytest.fixture(autouse=True)
+def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
+
+
+@pytest.fixture
+def history(developer: Api, ada: Api, bob: Api, agent: Json) -> Json:
+    """Two users' connections among entries of others, with amounts and denials. The first user's ends."""
+    write_row(20)
+    tokens = tokens_for(agent, ada)
+    others = tokens_for(agent, bob)
+    for number, value in enumerate(AMOUNTS):
+        context = {"amount": {"value": value, "currency": "EUR"}, "ip": "203.0.113.7", "note": f"é “{number}”"}
+        verify(tokens["accessToken"], resource="inbox/7", context=context)
+        verify(others["accessToken"])
+        verify(tokens["accessToken"], "payments:charge", context=context)
+    expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/revoke"))
+    verify(tokens["accessToken"])
+    return tokens
+
+
+def body_of(answer: Any) -> bytes:
+    assert answer.status_code == 200, answer.content
+    return b"".join(answer.streaming_content) if answer.streaming else answer.content
+
+
+@pytest.fixture
+def key(anonymous: Api, history: Json) -> VerifierKey:
+    sequence()
+    return parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
+
+
+def check(folder: Path, answer: Any, key: VerifierKey, **options: Any) -> Summary:
+    path = folder / "export.jsonl"
+    path.write_bytes(body_of(answer))
+    return verify_export(path, key, **options)
+
+
+def test_a_persons_history_holds(ada: Any, bob: Any, key: VerifierKey, tmp_path: Path) -> None:
+    limits = {"limits": [parse_limit("4/3600")], "spendings": [parse_spending("113.75000001/EUR/3600")]}
+    own = check(tmp_path, ada.get("/users/me/audit-export"), key, **limits)
+    assert (own.first, own.decisions) == (1, 2 * len(AMOUNTS) + 1)
+    assert check(tmp_path, bob.get("/users/me/audit-export"), key).decisions == len(AMOUNTS)
+    for limit in ({"limits": [parse_limit("3/3600")]}, {"spendings": [parse_spending("113.75/EUR/3600")]}):
+        with pytest.raises(Broken, match=r"does not allow$"):
+            check(tmp_path, ada.get("/users/me/audit-export"), key, **limit)
+
+
+def test_a_connection_holds_also_without_its_personal_data(
+    ada: Any, history: Json, key: VerifierKey, tmp_path: Path
+) -> None:
+    path = f"/users/me/consents/{history['consentId']}/evidence"
+    spendings = [parse_spending("113.75000001/EUR/3600")]
+    assert check(tmp_path, ada.get(path), key, spendings=spendings).decisions == 2 * len(AMOUNTS) + 1
+    destroy_keys([ada.id])
+    assert check(tmp_path, ada.get(path), key, spendings=spendings).decisions == 2 * len(AMOUNTS) + 1
+
+
+def test_an_organizations_log_holds(developer: Api, key: VerifierKey, tmp_path: Path) -> None:
+    assert check(tmp_path, developer.get("/audit/export"), key).decisions == 3 * len(AMOUNTS) + 1
+
+
+def test_every_period_holds(ada: Any, developer: Api, key: VerifierKey, tmp_path: Path) -> None:
+    lines = body_of(ada.get("/users/me/audit-export")).splitlines()[1:-1]
+    times = [json.loads(json.loads(line)["entry"])["record"]["timestamp"] for line in lines]
+    for path in ("/users/me/audit-export", "/audit/export"):
+        reader = ada if "users" in path else developer
+        for query in (f"from={times[3]}", f"to={times[3]}", f"from={times[2]}&to={times[5]}", f"from={times[-1]}"):
+            assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries > 1
+        for query in ("from=2099-01-01T00:00:00Z", "to=2001-01-01T00:00:00Z"):
+            assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries == 2
+
+
+def test_an_entry_that_is_left_out_is_named(ada: Any, key: VerifierKey, tmp_path: Path) -> None:
+    lines = body_of(ada.get("/users/me/audit-export")).splitlines(keepends=True)
+    (tmp_path / "export.jsonl").write_bytes(b"".join(lines[:4] + lines[5:]))
+    with pytest.raises(Broken, match=r"^index \d+: number 4 of stream person is missing$"):
+        verify_export(tmp_path / "export.jsonl", key)
+
+
+def test_proofs_hold_also_before_go(
+    developer: Api, ada: Any, key: VerifierKey, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines = body_of(ada.get("/users/me/audit-export")).splitlines()[1:-1]
+    ids = [json.loads(json.loads(line)["entry"])["record"]["id"] for line in lines]
+    for reader, entry_id in [(ada, ids[0]), (ada, ids[4]), (ada, ids[-1]), (developer, ids[4])]:
+        proof = expect(200, reader.get(f"/audit/{entry_id}/proof"))
+        entry, _ = verify_proof(proof, key)
+        assert entry.record["id"] == entry_id
+        (tmp_path / f"proof-{entry_id}").write_text(json.dumps(proof))
+    (tmp_path / "key").write_text(str(key))
+    ran = check_with_go(go_folder(tmp_path_factory), tmp_path / "key", "proof", *tmp_path.glob("proof-*"))
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_log_is_consistent_also_before_go(
+    anonymous: Api, key: VerifierKey, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    notes = []
+    for count in (0, 7, 300):
+        write_row(count)
+        sequence()
+        notes.append(body_of(anonymous.get("/audit/checkpoint")).decode())
+    old, _, new = (open_checkpoint(note, key) for note in notes)
+    for level, number in ((0, 0), (0, 1), (1, 0)):
+        width = min(256, (new.size >> (8 * level)) - 256 * number)
+        name = f"tile/{level}/00{number}" + (f".p/{width}" if width < 256 else "")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(body_of(anonymous.get(f"/audit/{name}")))
+    check_consistency(old, new, open_source(str(tmp_path)))
+
+    proof = Tree(new.size).consistency_proof(old.size)
+    contents = {"key": str(key), "old": notes[0], "new": notes[-1]}
+    contents["proof"] = "".join(f"{b64encode(one).decode()}\n" for one in proof)
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    files = [tmp_path / name for name in ("old", "new", "proof")]
+    ran = check_with_go(go_folder(tmp_path_factory), tmp_path / "key", "consistency", *files)
+    assert ran.returncode == 0, ran.stderr
+
+
+def go_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return one folder for all tests of this process, because building takes a while."""
+    folder = factory.getbasetemp() / "go"
+    folder.mkdir(exist_ok=True)
+    return folder
