@@ -12,6 +12,7 @@ from agentgate.environment import (
     read_issuer,
     read_jwt_secret,
     read_metrics_token,
+    read_retention,
     read_secret_key,
     read_verify_queue,
 )
@@ -169,3 +170,14 @@ def test_a_queue_that_is_shorter_than_a_batch_stops_the_start() -> None:
         read_verify_queue(Environment({"VERIFY_QUEUE": "99"}))
     assert read_verify_queue(Environment({"VERIFY_QUEUE": "100"})) == 100
     assert read_verify_queue(Environment({})) == 1024
+
+
+@pytest.mark.parametrize("months", ["0", "1201", "-1", "a year"])
+def test_a_retention_that_is_no_number_of_months_stops_the_start(months: str) -> None:
+    with pytest.raises(SystemExit, match="AUDIT_PERSONAL_RETENTION_MONTHS must be"):
+        read_retention(Environment({"AUDIT_PERSONAL_RETENTION_MONTHS": months}))
+
+
+def test_personal_data_is_kept_for_thirteen_months_by_default() -> None:
+    assert read_retention(Environment({})) == 13
+    assert read_retention(Environment({"AUDIT_PERSONAL_RETENTION_MONTHS": "1"})) == 1
