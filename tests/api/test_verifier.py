@@ -1,7 +1,9 @@
 """What the server gives out holds before agentgate-audit, which shares no code with it, and before Go's libraries."""
 
 import json
+import threading
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from audit import exports
 from audit.personal_keys import destroy_keys
 from audit.proofs import Tree
 from audit.sequencer import sequence
+from audit.witnesses import Collector
+from audit.witnesses import Witness as WitnessAddress
 from tests.api.conftest import Api, Json, expect, tokens_for, verify
 from tests.audit.journals import write_row
 from tests.sdk.go_tools import check_with_go
@@ -19,9 +23,12 @@ from tests.verifier import (
     Broken,
     Summary,
     VerifierKey,
+    Witness,
+    WitnessServer,
     check_consistency,
     open_checkpoint,
     open_source,
+    open_state,
     parse_key,
     parse_limit,
     parse_spending,
@@ -151,6 +158,38 @@ def test_the_log_is_consistent_also_before_go(
     files = [tmp_path / name for name in ("old", "new", "proof")]
     ran = check_with_go(go_folder(tmp_path_factory), tmp_path / "key", "consistency", *files)
     assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture
+def witness(key: VerifierKey, tmp_path: Path) -> Iterator[tuple[str, VerifierKey]]:
+    """The URL and the key of a witness of the package that knows this log."""
+    state = open_state(tmp_path / "state.json", "witness.example/w1", "unused")
+    with WitnessServer(("127.0.0.1", 0), Witness(state, [key])) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", state.key
+        server.shutdown()
+        thread.join()
+    state.close()
+
+
+def test_the_packages_witness_cosigns_what_the_server_submits(
+    ada: Any, key: VerifierKey, witness: tuple[str, VerifierKey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, witness_key = witness
+    collector = Collector([WitnessAddress(url, str(witness_key))])
+
+    def sequence_and_collect(seconds: float) -> None:
+        sequence()
+        collector.collect()
+
+    monkeypatch.setattr(exports, "pause", sequence_and_collect)
+    for _ in range(3):
+        summary = check(tmp_path, ada.get("/users/me/audit-export"), key, witnesses=[witness_key])
+        assert len(summary.cosigned) == 1
+    stranger = VerifierKey("witness.example/w2", witness_key.kind, witness_key.public)
+    with pytest.raises(Broken, match=r"^last line: is not cosigned by witness.example/w2 with key "):
+        check(tmp_path, ada.get("/users/me/audit-export"), key, witnesses=[stranger])
 
 
 def go_folder(factory: pytest.TempPathFactory) -> Path:
