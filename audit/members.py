@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Max
 
 from audit import postings
+from audit.archived import archived_entries
 from audit.models import Entry, Posting, Segment
 from audit.postings import SEGMENT
 
@@ -20,7 +21,7 @@ BULK = ("record", "opening", "sealed")
 
 
 class MissingEntry(Exception):
-    """An entry that the postings list is not in the database."""
+    """An entry that the postings list is neither in the database nor in the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,10 @@ def complete_segments() -> int:
 
 
 def read_rows(indexes: Sequence[int], *, is_brief: bool = False) -> list[Entry]:
-    """Return the entries with these indexes, in this order. Raises `MissingEntry`."""
+    """Return the entries with these indexes, in this order. Raises `MissingEntry` and `ArchiveUnavailable`."""
     rows: Any = Entry.objects.filter(leaf_index__in=indexes)
     found = {entry.leaf_index: entry for entry in (rows.defer(*BULK) if is_brief else rows)}
+    found |= {entry.leaf_index: entry for entry in archived_entries([one for one in indexes if one not in found])}
     missing = [index for index in indexes if index not in found]
     if missing:
         raise MissingEntry(f"The entry with index {missing[0]} is missing.")

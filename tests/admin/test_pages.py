@@ -16,6 +16,8 @@ from django.urls import reverse
 from accounts.models import AddressCode, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from audit.models import (
+    Archive,
+    ArchivedObject,
     Checkpoint,
     Cosignature,
     Journal,
@@ -38,6 +40,8 @@ OURS = ("core", "audit", "accounts", "developers", "resources", "agents", "polic
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
+    Archive,
+    ArchivedObject,
     Checkpoint,
     Cosignature,
     Counter,

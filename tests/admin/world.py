@@ -13,7 +13,7 @@ from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.drafts import Draft
 from audit.events import Event
-from audit.models import Cosignature, Posting, Progress, Segment, Stream, Tile
+from audit.models import Archive, ArchivedObject, Cosignature, Posting, Progress, Segment, Stream, Tile
 from audit.sequencer import sequence
 from audit.services import record
 from consent.approval import approve_consent
@@ -112,6 +112,8 @@ def _fill_the_log() -> None:
     Stream.objects.create(id="cns_used", number=1, allowed=1, denied=0, spent="{}")
     Progress.objects.get_or_create(id=1, defaults={"streams_size": 0})
     Tile.objects.create(level=5, number=0, hashes=b"0", root=b"0")
+    Archive.objects.create(month=202601, first=-2, last=-1, checkpoint=1, state="pruned", updated_at=clock.now())
+    ArchivedObject.objects.create(first=-2, last=-1, month=202601, lowest="0" * 32, highest="0" * 32, size=1)
     Cosignature.objects.create(size=1, witness="witness.example", line="-")
     Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
     Posting.objects.create(term=1, segment=-1, entries=b"")

@@ -12,7 +12,7 @@ from django.core.files.storage import storages
 from django.db import transaction
 from django.test import override_settings
 
-from audit import log, postings, sequencer, tables
+from audit import exports, finding, log, members, postings, sequencer, tables
 from audit.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry
@@ -25,8 +25,8 @@ JANUARY, FEBRUARY, MARCH = 202601, 202602, 202603
 
 def use_small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Complete segments after 256 entries, and save the streams at each step."""
-    monkeypatch.setattr(postings, "SEGMENT", SEGMENT)
-    monkeypatch.setattr(log, "SEGMENT", SEGMENT)
+    for module in (postings, log, finding, members, exports):
+        monkeypatch.setattr(module, "SEGMENT", SEGMENT)
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
 
 
