@@ -24,6 +24,7 @@ from agentgate_audit import (
     verify_export,
     verify_proof,
 )
+from agentgate_audit.cli import main
 
 __all__ = [
     "ED25519",
@@ -34,6 +35,7 @@ __all__ = [
     "Witness",
     "WitnessServer",
     "check_consistency",
+    "main",
     "open_checkpoint",
     "open_source",
     "open_state",

@@ -14,8 +14,10 @@ from zstandard import ZstdDecompressor
 from audit import archive, archive_format, sequencer
 from audit.archive import NotArchivable, archive_month, archive_next
 from audit.archive_format import Broken, Span, covering_tiles, spans
+from audit.log_keys import signer
 from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
 from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
+from tests.verifier import main
 
 pytestmark = pytest.mark.django_db
 
@@ -263,6 +265,27 @@ class TestPruning:
             with pytest.raises(DatabaseError, match=r"lacks objects|newest month|no checkpoint"), transaction.atomic():
                 cursor.execute("SELECT audit_drop_month(%s)", [JANUARY])
         assert JANUARY in {entry.month for entry in Entry.objects.all()}
+
+
+class TestVerifier:
+    """The program that trusts nobody says the same of what the server has written."""
+
+    def test_an_archive_holds(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        fill({JANUARY: 600, FEBRUARY: 300})
+        archive_month(JANUARY)
+        assert main(["archive", str(folder / "202601"), "--key", signer().verifier_key]) == 0
+        assert "entries      600, index 0 to 599" in capsys.readouterr().out
+
+    def test_one_flipped_byte_is_named(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        for path in (folder / "202601").iterdir():
+            intact = path.read_bytes()
+            for place in range(0, len(intact), max(1, len(intact) // 12)):
+                path.write_bytes(intact[:place] + bytes([intact[place] ^ 1]) + intact[place + 1 :])
+                assert main(["archive", str(folder / "202601"), "--key", signer().verifier_key]) == 1
+                assert len(capsys.readouterr().out.splitlines()) == 1
+            path.write_bytes(intact)
 
 
 def test_spans_are_segments_as_far_as_they_are_in_the_month() -> None:

@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from archive_builder import build as build_archive
 from log_builder import LogBuilder, Signer, b64, canonical
 from receipt_builder import QUESTION, payload, sign
 
@@ -66,7 +67,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "agentgate_audit/py.typed" in names
     venv.create(folder / "environment", with_pip=True)
     python = folder / "environment" / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)]
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[archive]"]
     subprocess.run(install, check=True, env=clean_environment())
     return python.parent / "agentgate-audit"
 
@@ -112,6 +113,7 @@ def prepare(folder: Path, log: LogBuilder) -> None:
     log.export(witnesses=(WITNESS,)).write(folder / "history.jsonl")
     (folder / "april.checkpoint").write_text(log.checkpoint())
     log.tree.write_tiles(tiles, len(log.leaves))
+    build_archive(month=folder / "202601")
     (folder / "witness.key").write_text(WITNESS.vkey)
     (folder / "decision.json").write_text(canonical({"allowed": True, "receipt": sign(payload())}))
     (folder / "question.json").write_text(canonical(QUESTION))
@@ -120,7 +122,7 @@ def prepare(folder: Path, log: LogBuilder) -> None:
 def test_every_command_of_the_readme_runs(program: Path, log: LogBuilder, served: str, tmp_path: Path):
     prepare(tmp_path, log)
     programs = {"agentgate-audit": str(program), "curl": f"{find_program('curl')} --silent --show-error --fail"}
-    assert len(COMMANDS) == 11
+    assert len(COMMANDS) == 12
     for line in COMMANDS:
         name, arguments = line.replace(URL, served).split(" ", 1)
         command = shlex.split(f"{programs[name]} {arguments}")

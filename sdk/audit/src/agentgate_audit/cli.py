@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_proof(add)
     _add_receipt(add)
     _add_consistency(add)
+    _add_archive(add)
     _add_witness(add)
     return parser
 
@@ -99,6 +100,13 @@ def _add_consistency(add: argparse._SubParsersAction[argparse.ArgumentParser]) -
     _add_key(parser)
     _add_log(parser)
     parser.set_defaults(run=commands.consistency)
+
+
+def _add_archive(add: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = add.add_parser("archive", help="check an archived month: no entry is changed or missing")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the month's folder, such as 202601")
+    _add_key(parser)
+    parser.set_defaults(run=commands.archive)
 
 
 def _add_witness(add: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

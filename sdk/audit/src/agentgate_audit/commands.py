@@ -6,6 +6,7 @@ import socket
 from argparse import Namespace
 from pathlib import Path
 
+from .archive import verify_archive
 from .checkpoint import Checkpoint
 from .consistency import check_consistency
 from .entries import Entry
@@ -69,6 +70,14 @@ def consistency(options: Namespace) -> None:
     old, new = (read_checkpoint(path, key) for path in (options.old, options.new))
     _check_consistency(old, new, options.log)
     print(f"The log with {new.size} entries extends the log with {old.size} entries.")
+
+
+def archive(options: Namespace) -> None:
+    found = verify_archive(options.folder, read_key(options.key, ED25519))
+    print("Everything holds.")
+    print(f"month        {found.month}")
+    print(f"entries      {found.last - found.first + 1}, index {found.first} to {found.last}")
+    print(f"log          {_describe(found.checkpoint)}")
 
 
 def witness(options: Namespace) -> None:

@@ -1,0 +1,144 @@
+"""Archived months: what holds, and that everything else is named."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+from typing import Any
+
+import pytest
+from archive_builder import MONTH, SIZE, VKEY, build, leaf, read_manifest, tile, write, write_lines, write_manifest
+from log_builder import ORIGIN, Signer, Tree, b64
+
+from agentgate_audit.cli import main
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    build()
+
+
+def run(capsys: pytest.CaptureFixture[str], key: str = VKEY) -> tuple[int, str]:
+    status = main(["archive", str(MONTH), "--key", key])
+    printed = capsys.readouterr()
+    return status, printed.out + printed.err
+
+
+def test_a_month_holds(capsys: pytest.CaptureFixture[str]):
+    assert run(capsys) == (
+        0,
+        "Everything holds.\nmonth        202601\nentries      451, index 250 to 700\n"
+        "log          gate.example.com/api/v1/audit, 850 entries\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *(f"entries-{first:012}.jsonl.zst" for first in (250, 256, 512)),
+        "tiles.jsonl.zst",
+        "checkpoint",
+        "manifest.json",
+    ],
+)
+def test_every_flipped_byte_is_found(file: str, capsys: pytest.CaptureFixture[str]):
+    path = MONTH / file
+    intact = path.read_bytes()
+    for place in range(0, len(intact), max(1, len(intact) // 200)):
+        path.write_bytes(intact[:place] + bytes([intact[place] ^ 1]) + intact[place + 1 :])
+        status, text = run(capsys)
+        assert status == 1, (place, text)
+        assert len(text.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"entry": leaf(301).decode()}, "index 300: the entry is not the one in the tree"),
+        ({"index": 301}, "index 300: another entry is in its place"),
+        ({"month": 202602}, "index 300: another entry is in its place"),
+        ({"more": 1}, "index 300: it has the unknown member 'more'"),
+        ({"entry": None}, "index 300: the entry is not a string"),
+    ],
+)
+def test_a_false_entry_is_named(change: dict[str, Any], message: str, capsys: pytest.CaptureFixture[str]):
+    build({300: change})
+    assert run(capsys) == (1, f"{message}\n")
+
+
+@pytest.mark.parametrize(
+    ("dropped", "message"),
+    [
+        (300, "index 300: another entry is in its place"),
+        (511, "index 511: the entry is missing"),
+        (700, "index 700: the entry is missing"),
+    ],
+)
+def test_a_missing_entry_is_named(dropped: int, message: str, capsys: pytest.CaptureFixture[str]):
+    build(drop=dropped)
+    assert run(capsys) == (1, f"{message}\n")
+
+
+def test_more_entries_than_the_month_has_are_refused(capsys: pytest.CaptureFixture[str]):
+    manifest = read_manifest()
+    manifest["last"] = 699
+    write_manifest(manifest)
+    assert run(capsys) == (1, "index 699: is one entry too many\n")
+
+
+def test_a_tile_of_another_tree_is_named(capsys: pytest.CaptureFixture[str]):
+    other = Tree([leaf(index if index != 260 else 0) for index in range(SIZE)])
+    good = Tree([leaf(index) for index in range(SIZE)])
+    places = [(0, 0, 256), (0, 1, 256), (0, 2, 256), (0, 3, 82), (1, 0, 3)]
+    trees = [good, other, good, good, good]
+    manifest = read_manifest()
+    lines = [tile(one, *place) for one, place in zip(trees, places, strict=True)]
+    manifest["tiles"] = write_lines("tiles.jsonl.zst", lines)
+    write_manifest(manifest)
+    assert run(capsys) == (1, "tile 0/1 is not the one in the tree\n")
+
+
+@pytest.mark.parametrize("file", ["entries-000000000256.jsonl.zst", "tiles.jsonl.zst", "checkpoint"])
+def test_a_missing_file_is_named(file: str, capsys: pytest.CaptureFixture[str]):
+    (MONTH / file).unlink()
+    status, text = run(capsys)
+    assert status == 1
+    assert f"{file} is missing" in text
+
+
+def test_another_key_is_refused(capsys: pytest.CaptureFixture[str]):
+    assert run(capsys, Signer(seed=9).vkey) == (1, "manifest.json: is of a log with another key\n")
+
+
+def test_a_checkpoint_that_ends_before_the_month_is_refused(capsys: pytest.CaptureFixture[str]):
+    manifest = read_manifest()
+    text = f"{ORIGIN}\n700\n{b64(Tree([leaf(one) for one in range(SIZE)]).mth(0, 700))}\n"
+    manifest["checkpoint"] = write("checkpoint", f"{text}\n{Signer().sign(text)}".encode())
+    write_manifest(manifest)
+    assert run(capsys) == (1, "checkpoint: covers 700 entries, but the month ends with index 700\n")
+
+
+def test_a_manifest_cannot_name_files_elsewhere(capsys: pytest.CaptureFixture[str]):
+    manifest = read_manifest()
+    manifest["tiles"]["name"] = "../tiles.jsonl.zst"
+    write_manifest(manifest)
+    assert run(capsys) == (1, "manifest.json: has the unknown file '../tiles.jsonl.zst'\n")
+
+
+def test_another_folder_is_no_archive(capsys: pytest.CaptureFixture[str]):
+    (MONTH / "manifest.json").unlink()
+    assert run(capsys) == (2, "agentgate-audit: 202601: not an archived month, it has no manifest.json\n")
+
+
+def test_without_zstandard_it_says_what_to_install(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    def refuse(name: str, *arguments: Any) -> Any:
+        if name == "zstandard":
+            raise ImportError
+        return original(name, *arguments)
+
+    original = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    status, text = run(capsys)
+    assert status == 2
+    assert "pip install 'agentgate-audit[archive]'" in text
