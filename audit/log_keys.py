@@ -42,9 +42,9 @@ class Signer:
 def signer() -> Signer:
     """Return the key that signs. Its origin is the address of the log when the key was made.
 
-    Raises `crypto.SealBroken` if the key is encrypted under another `JWT_SECRET`.
+    A changed `JWT_SECRET` does not open the former key, so another one signs then.
     """
-    row = LogKey.objects.order_by("created_at", "origin").first() or _create()
+    row = LogKey.objects.filter(pk=crypto.secret_id()).first() or _create()
     return _open(row.origin, bytes(row.public), bytes(row.private_sealed))
 
 
@@ -75,8 +75,9 @@ def _create() -> LogKey:
         "created_at": clock.now(),
     }
     # Another process may create it first.
-    LogKey.objects.bulk_create([LogKey(origin=_origin(), **fields)], ignore_conflicts=True)
-    return LogKey.objects.order_by("created_at", "origin")[0]
+    secret_id = crypto.secret_id()
+    LogKey.objects.bulk_create([LogKey(secret_id=secret_id, origin=_origin(), **fields)], ignore_conflicts=True)
+    return LogKey.objects.get(pk=secret_id)
 
 
 def _origin() -> str:

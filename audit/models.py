@@ -204,24 +204,28 @@ class Posting(models.Model):
 
 
 class LogKey(models.Model):
-    """The key pair that signs checkpoints and receipts. The private key is encrypted."""
+    """The key pair that signs checkpoints and receipts, one per `JWT_SECRET`, which encrypts the private key."""
 
-    origin = models.CharField(max_length=255, primary_key=True)
+    secret_id = ExactCharField(max_length=32, primary_key=True)
+    origin = models.CharField(max_length=255)
     public = models.BinaryField()
     private_sealed = models.BinaryField()
     created_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return self.origin
+        return str(self.origin)
 
 
 class PersonalKey(models.Model):
     """The key for the personal data of a subject (`audit.subjects`). None once it is destroyed.
 
-    `month`, such as 202611, is None for people, whose keys do not grow old.
+    A subject has one per `JWT_SECRET` that has encrypted keys. `month`, such as 202611, is None for people, whose keys
+    do not grow old.
     """
 
-    subject = ExactCharField(max_length=80, primary_key=True)
+    pk = models.CompositePrimaryKey("subject", "secret_id")
+    subject = ExactCharField(max_length=80)
+    secret_id = ExactCharField(max_length=32)
     month = models.IntegerField(null=True)
     sealed = models.BinaryField(null=True)
     created_at = models.DateTimeField()

@@ -4,8 +4,9 @@ The subject of a key is a person, a request for consent, or an organization and 
 stored encrypted under `JWT_SECRET`, so a copy of the database alone discloses no personal data.
 """
 
+import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from functools import lru_cache
 from itertools import batched
@@ -18,14 +19,16 @@ from django.db import connection, transaction
 
 from audit.models import PersonalKey
 from core import clock, crypto
-from core.sweeps import BATCH, lock_batch
+from core.sweeps import BATCH
 
 PURPOSE = "personal-key"
 KEY_BYTES = 32
 NONCE_BYTES = 12
 KEYS_PER_INSERT = 500
-READ = "SELECT subject, sealed FROM audit_personalkey WHERE subject {}"
+READ = "SELECT subject, secret_id, sealed FROM audit_personalkey WHERE subject {}"
 CONSENTS = "cns_"
+
+logger = logging.getLogger(__name__)
 
 
 class Erased(Exception):
@@ -35,17 +38,24 @@ class Erased(Exception):
 def keys_for(subjects: Iterable[str]) -> dict[str, AESGCM | None]:
     """Return the key of each subject, created if there is none yet, or None if it was destroyed."""
     wanted = sorted(set(subjects))
-    found = _read(wanted)
+    found = existing_keys(wanted)
     missing = [subject for subject in wanted if subject not in found]
     if missing:
         _create(missing)
-        found |= _read(missing)
-    return {subject: _open(sealed) for subject, sealed in found.items()}
+        found |= existing_keys(missing)
+    return found
 
 
 def existing_keys(subjects: Iterable[str]) -> dict[str, AESGCM | None]:
     """Return the key of each subject, or None if it was destroyed. Those without a key are missing."""
-    return {subject: _open(sealed) for subject, sealed in _read(sorted(set(subjects))).items()}
+    secret_id = crypto.secret_id()
+    found: dict[str, AESGCM | None] = {}
+    for subject, made_with, sealed in _read(sorted(set(subjects))):
+        if sealed is None:
+            found[subject] = None
+        elif made_with == secret_id:
+            found.setdefault(subject, _open(subject, sealed))
+    return found
 
 
 def encrypt(key: AESGCM, entry_id: str, plain: bytes) -> bytes:
@@ -74,7 +84,7 @@ def destroy_keys(subjects: Collection[str]) -> int:
     with transaction.atomic():
         _create(ordered)
         return sum(
-            PersonalKey.objects.filter(pk__in=some, destroyed_at=None).update(sealed=None, destroyed_at=now)
+            PersonalKey.objects.filter(subject__in=some, destroyed_at=None).update(sealed=None, destroyed_at=now)
             for some in batched(ordered, KEYS_PER_INSERT)
         )
 
@@ -87,9 +97,7 @@ def destroy_old_keys(*, limit: int = BATCH) -> int:
     """
     oldest = _months_before(clock.now(), settings.AUDIT_PERSONAL_RETENTION_MONTHS)
     old = PersonalKey.objects.filter(month__lt=oldest, destroyed_at=None).order_by("month")
-    subjects = lock_batch(old, limit)
-    destroy_keys(subjects)
-    return len(subjects)
+    return destroy_keys({*old.values_list("subject", flat=True)[:limit]})
 
 
 def _months_before(now: datetime, months: int) -> int:
@@ -106,16 +114,16 @@ def _month_of(subject: str, now: datetime) -> int | None:
     return 100 * now.year + now.month if subject.startswith(CONSENTS) else None
 
 
-def _read(subjects: Collection[str]) -> dict[str, bytes | None]:
-    """Return the encrypted keys."""
+def _read(subjects: Collection[str]) -> list[tuple[str, str, bytes | None]]:
+    """Return the encrypted keys with their subjects, and the ids of the secrets that encrypt them."""
     if not subjects:
-        return {}
+        return []
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(READ.format("= ANY(%s)"), [list(subjects)])
         else:
             cursor.execute(READ.format("IN (SELECT value FROM json_each(%s))"), [orjson.dumps(list(subjects)).decode()])
-        return {subject: None if sealed is None else bytes(sealed) for subject, sealed in cursor.fetchall()}
+        return [(subject, secret_id, sealed and bytes(sealed)) for subject, secret_id, sealed in cursor.fetchall()]
 
 
 def _create(subjects: Iterable[str]) -> None:
@@ -124,6 +132,7 @@ def _create(subjects: Iterable[str]) -> None:
     keys = [
         PersonalKey(
             subject=subject,
+            secret_id=crypto.secret_id(),
             month=_month_of(subject, now),
             sealed=crypto.seal(PURPOSE, os.urandom(KEY_BYTES)),
             created_at=now,
@@ -138,10 +147,15 @@ def _cipher(sealed: bytes) -> AESGCM:
     return AESGCM(crypto.open_sealed(PURPOSE, sealed))
 
 
-def _open(sealed: bytes | None) -> AESGCM | None:
-    return None if sealed is None else _cipher(sealed)
+def _open(subject: str, sealed: bytes) -> AESGCM | None:
+    """Return the key, or None if it was damaged. The log must go on without the personal data of one subject."""
+    try:
+        return _cipher(sealed)
+    except crypto.SealBroken:
+        logger.error("The key for the personal data of %s was damaged.", subject)
+        return None
 
 
-def forget(sealed: Mapping[str, bytes] | None = None) -> None:
+def forget() -> None:
     """Forget the keys in memory."""
     _cipher.cache_clear()

@@ -38,6 +38,11 @@ def keyed_digest(purpose: str, data: bytes) -> str:
     return hmac.new(_key(purpose, settings.JWT_SECRET), data, hashlib.sha256).hexdigest()
 
 
+def secret_id() -> str:
+    """Return 32 hexadecimal digits that tell this `JWT_SECRET` from others, without revealing it."""
+    return keyed_digest("secret-id", b"")[:32]
+
+
 def _cipher(purpose: str) -> AESGCM:
     return AESGCM(_key(purpose, settings.JWT_SECRET))
 

@@ -49,7 +49,7 @@ def _cells() -> Iterator[bytes]:
 
 def _entries() -> Iterator[bytes]:
     """Yield the leaf and the opening of each entry, and its personal data under any key that there is."""
-    keys = [key for key in existing_keys(PersonalKey.objects.values_list("pk", flat=True)).values() if key]
+    keys = [key for key in existing_keys(PersonalKey.objects.values_list("subject", flat=True)).values() if key]
     for entry in Entry.objects.all():
         yield from (leaf_of(entry), bytes(entry.opening))
         for key in keys if entry.sealed else ():

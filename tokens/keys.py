@@ -119,7 +119,7 @@ def load_newer_keys() -> None:
 def load_keys() -> None:
     """Read the keys that this process does not know, retired ones too: their tokens are expired, not forged."""
     for row in SigningKey.objects.exclude(kid__in=list(_verifying)):
-        if row.public_jwk is not None or row.secret_id == _secret_id():
+        if row.public_jwk is not None or row.secret_id == crypto.secret_id():
             _verifying[row.kid] = VerifyingKey(row.algorithm, _public(row))
 
 
@@ -160,7 +160,7 @@ def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
 def opens_no_stored_key(now: datetime) -> bool:
     """Return whether there are signing keys but all of them are sealed with another `JWT_SECRET`."""
     secrets = set(SigningKey.objects.exclude(retires_at__lte=now).values_list("secret_id", flat=True))
-    return bool(secrets) and _secret_id() not in secrets
+    return bool(secrets) and crypto.secret_id() not in secrets
 
 
 def _is_well_formed(kid: object) -> bool:
@@ -169,7 +169,7 @@ def _is_well_formed(kid: object) -> bool:
 
 def _known_rows(now: datetime) -> list[SigningKey]:
     """Return the keys that may sign, now or later, as this process read them in the last `REREAD_AFTER`."""
-    configured = settings.JWT_ALGORITHM, _secret_id()
+    configured = settings.JWT_ALGORITHM, crypto.secret_id()
     read_at, rows = _known.get(configured, (None, []))
     if read_at is None or not read_at <= now < read_at + REREAD_AFTER:
         rows = _read_rows(now)
@@ -180,7 +180,7 @@ def _known_rows(now: datetime) -> list[SigningKey]:
 
 
 def _read_rows(now: datetime) -> list[SigningKey]:
-    rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=_secret_id())
+    rows = SigningKey.objects.filter(algorithm=settings.JWT_ALGORITHM, secret_id=crypto.secret_id())
     return list(rows.exclude(retires_at__lte=now).order_by("-activates_at", "-kid"))
 
 
@@ -212,7 +212,7 @@ def _create_key(*, actor: Actor, now: datetime, activates_at: datetime, reason: 
         algorithm=algorithm,
         public_jwk=public_jwk,
         private_sealed=crypto.seal(SEAL_PURPOSE, private),
-        secret_id=_secret_id(),
+        secret_id=crypto.secret_id(),
         created_at=now,
         activates_at=activates_at,
     )
@@ -229,11 +229,7 @@ def _generate_pair(algorithm: str) -> tuple[str, dict[str, Any], bytes]:
 
 
 def _symmetric_kid() -> str:
-    return f"hs256-{_secret_id()}"
-
-
-def _secret_id() -> str:
-    return crypto.keyed_digest("secret-id", b"")[:32]
+    return f"hs256-{crypto.secret_id()}"
 
 
 def _open_private(row: SigningKey) -> Any:

@@ -52,7 +52,8 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="LogKey",
             fields=[
-                ("origin", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("secret_id", core.fields.ExactCharField(max_length=32, primary_key=True, serialize=False)),
+                ("origin", models.CharField(max_length=255)),
                 ("public", models.BinaryField()),
                 ("private_sealed", models.BinaryField()),
                 ("created_at", models.DateTimeField()),
@@ -61,7 +62,14 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PersonalKey",
             fields=[
-                ("subject", core.fields.ExactCharField(max_length=80, primary_key=True, serialize=False)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "subject", "secret_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("subject", core.fields.ExactCharField(max_length=80)),
+                ("secret_id", core.fields.ExactCharField(max_length=32)),
                 ("month", models.IntegerField(null=True)),
                 ("sealed", models.BinaryField(null=True)),
                 ("created_at", models.DateTimeField()),

@@ -5,11 +5,15 @@ from typing import Any
 
 import pytest
 
-from audit import personal_keys
+from audit import personal_keys, sequencer
+from audit.checkpoints import latest
+from audit.log_keys import signer
 from audit.models import PersonalKey
-from audit.personal_keys import destroy_keys, destroy_old_keys, existing_keys, keys_for
+from audit.personal_keys import Erased, decrypt, destroy_keys, destroy_old_keys, encrypt, existing_keys, keys_for
+from audit.sequencer import sequence
 from audit.tasks import destroy_old_keys as task
 from core import clock
+from tests.audit.journals import write_row
 
 pytestmark = pytest.mark.django_db
 
@@ -21,7 +25,7 @@ def at(monkeypatch: pytest.MonkeyPatch, *moment: int) -> None:
 
 
 def live() -> list[str]:
-    return sorted(PersonalKey.objects.filter(destroyed_at=None, sealed__isnull=False).values_list("pk", flat=True))
+    return sorted(PersonalKey.objects.filter(destroyed_at=None, sealed__isnull=False).values_list("subject", flat=True))
 
 
 def test_what_is_encrypted_is_read_with_the_key_for_its_own_entry_only() -> None:
@@ -86,3 +90,63 @@ def test_keys_are_destroyed_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     keys_for(MONTHS[:3])
     at(monkeypatch, 2030, 1, 1)
     assert [destroy_old_keys(limit=2), destroy_old_keys(limit=2), destroy_old_keys(limit=2)] == [2, 1, 0]
+
+
+class TestAChangedSecret:
+    """A changed `JWT_SECRET` opens no former key. The log goes on, and the former secret opens its keys again."""
+
+    def change(self, settings: Any) -> None:
+        settings.JWT_SECRET = "tests-only-0c4e8a6f2b9d7153-changed"
+
+    def test_a_person_gets_another_key(self, settings: Any) -> None:
+        former = settings.JWT_SECRET
+        before = keys_for(["usr_1"])["usr_1"]
+        assert before
+        self.change(settings)
+        assert existing_keys(["usr_1"]) == {}
+        (after,) = keys_for(["usr_1"]).values()
+        sealed = encrypt(before, "log_1", b"data")
+        with pytest.raises(Erased):
+            decrypt(after, "log_1", sealed)
+        settings.JWT_SECRET = former
+        assert decrypt(existing_keys(["usr_1"])["usr_1"], "log_1", sealed) == b"data"
+
+    def test_an_erased_person_stays_erased(self, settings: Any) -> None:
+        keys_for(["usr_1"])
+        destroy_keys(["usr_1"])
+        self.change(settings)
+        assert keys_for(["usr_1"]) == {"usr_1": None}
+
+    def test_an_erasure_destroys_the_keys_of_all_secrets(self, settings: Any) -> None:
+        former = settings.JWT_SECRET
+        keys_for(["usr_1"])
+        self.change(settings)
+        destroy_keys(["usr_1"])
+        settings.JWT_SECRET = former
+        assert keys_for(["usr_1"]) == {"usr_1": None}
+
+    def test_the_log_gets_another_key_and_goes_on(self, settings: Any) -> None:
+        write_row(1)
+        sequence()
+        first = signer().verifier_key
+        self.change(settings)
+        write_row(1)
+        assert sequence() == 1
+        assert signer().verifier_key != first
+        assert latest().size == 2  # type: ignore[union-attr]
+
+    def test_rows_that_the_former_secret_encrypted_stay(self, settings: Any) -> None:
+        former = settings.JWT_SECRET
+        write_row(1)
+        self.change(settings)
+        assert sequence() == 0
+        settings.JWT_SECRET = former
+        sequencer.forget()
+        assert sequence() == 1
+
+
+def test_a_damaged_key_does_not_stop_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    keys_for(["usr_1"])
+    PersonalKey.objects.update(sealed=b"damaged")
+    assert keys_for(["usr_1"]) == {"usr_1": None}
+    assert "usr_1 was damaged" in caplog.text
