@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AddressCode, PendingRegistration
+from accounts.models import AddressCode, BrowserSession, PendingRegistration
 from agents.models import Agent, UsedAssertion
 from audit.models import (
     Archive,
@@ -40,6 +40,7 @@ OURS = ("core", "audit", "accounts", "developers", "resources", "agents", "polic
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
+    BrowserSession,
     Archive,
     ArchivedObject,
     Checkpoint,
