@@ -142,7 +142,7 @@ def _create(subjects: Iterable[str]) -> None:
     PersonalKey.objects.bulk_create(keys, ignore_conflicts=True, batch_size=KEYS_PER_INSERT)
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _cipher(sealed: bytes) -> AESGCM:
     return AESGCM(crypto.open_sealed(PURPOSE, sealed))
 

@@ -24,7 +24,7 @@ MAX_LISTED = BITMAP_BYTES // 2 - 1
 ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def term(kind: str, value: str) -> int:
     """Return the term of a value, as a signed 64-bit number."""
     return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big", signed=True)

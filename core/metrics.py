@@ -38,7 +38,7 @@ queue_length = Gauge("agentgate_queue_length", "Questions that wait for a decisi
 refused_questions = Counter("agentgate_refused_questions", "Questions refused with 503, by cause.", ["cause"])
 store_errors = Counter("agentgate_store_errors", "Errors of the decisions' database, by kind.", ["kind"])
 
-sequenced_entries = Counter("agentgate_sequenced_entries", "Entries copied from the journal into the log.")
+sequenced_entries = Counter("agentgate_sequenced_entries", "Entries moved from the journal into the log.")
 sequencer_lag = Gauge(
     "agentgate_sequencer_lag_seconds", "Age of the oldest entry of the last run.", multiprocess_mode="livemostrecent"
 )
@@ -47,7 +47,7 @@ sequencer_ran_at = Gauge(
 )
 damaged_rows = Gauge(
     "agentgate_damaged_journal_rows",
-    "Rows of the journal that the sequencer cannot copy.",
+    "Rows of the journal that the sequencer cannot read.",
     multiprocess_mode="livemostrecent",
 )
 
@@ -95,7 +95,7 @@ def report_sequencer(lag_seconds: float, damaged: int) -> None:
 
 
 def report_sequenced(entries: int) -> None:
-    """Report entries that were copied into the log, by the sequencer or for a reader."""
+    """Report entries that were moved into the log."""
     if entries:
         sequenced_entries.inc(entries)
 
