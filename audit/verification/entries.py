@@ -1,0 +1,115 @@
+"""Checks an entry by itself: whether its columns and its encrypted data are those to which the record commits."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from audit import parts, personal_keys
+from audit.archived import archived_entries
+from audit.drafts import organizations_of
+from audit.log import leaf_of
+from audit.models import Entry
+from audit.records import decode_opening, hash_leaf, open_personal
+from audit.streams import Numbers
+from audit.subjects import subject_of
+from audit.verification.bad import Bad
+
+ENTRIES_PER_READ = 500
+Keys = Mapping[str, AESGCM | None]
+
+
+class Checked(NamedTuple):
+    """An entry whose columns are right. `personal` is None if its personal data was erased."""
+
+    entry: Entry
+    numbers: Numbers
+    leaf_hash: bytes
+    personal: Mapping[str, Any] | None
+
+
+def checked_entries(size: int) -> Iterator[Checked]:
+    """Yield the entries of a log of this size in order. Raises `Bad` at the first that is missing or damaged."""
+    for first in range(0, size, ENTRIES_PER_READ):
+        entries = _read(first, min(first + ENTRIES_PER_READ, size))
+        keys = personal_keys.existing_keys(_subjects(entries))
+        for index, entry in enumerate(entries, first):
+            if entry.leaf_index != index:
+                raise Bad("the entry is missing", index)
+            yield _check(entry, keys)
+
+
+def _read(first: int, end: int) -> list[Entry]:
+    """Return the entries of a range, from the database or the archive. Raises `Bad` if any is missing."""
+    entries = list(Entry.objects.filter(leaf_index__gte=first, leaf_index__lt=end).order_by("leaf_index"))
+    if len(entries) == end - first:
+        return entries
+    missing = sorted(set(range(first, end)) - {entry.leaf_index for entry in entries})
+    found = sorted([*entries, *archived_entries(missing)], key=lambda entry: entry.leaf_index)
+    absent = next((index for index, entry in enumerate(found, first) if entry.leaf_index != index), first + len(found))
+    return found if absent == end else [*found[: absent - first], Entry(leaf_index=-1)]
+
+
+def _subjects(entries: Sequence[Entry]) -> Iterator[str]:
+    for entry in entries:
+        try:
+            yield subject_of(entry.content)
+        except (ValueError, KeyError, TypeError):
+            return  # this entry is the first that is bad
+
+
+def _check(entry: Entry, keys: Keys) -> Checked:
+    index = entry.leaf_index
+    try:
+        _check_columns(entry)
+        opening, numbers = decode_opening(entry.opening)
+        leaf_hash = hash_leaf(leaf_of(entry))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Bad(f"the entry is damaged: {error}", index) from error
+    if parts.root(opening.withheld_disclosures()) != entry.content["withheld"]:
+        raise Bad("the withheld parts are not those of the record", index)
+    return Checked(entry, numbers, leaf_hash, _open_personal(entry, keys))
+
+
+def _check_columns(entry: Entry) -> None:
+    record = entry.content
+    expected = {
+        "id": record["id"],
+        "timestamp": datetime.fromisoformat(record["timestamp"]),
+        "event": record["event"],
+        "outcome": record["outcome"],
+        "user_id": record["userId"],
+        "agent_id": record["agentId"],
+        "consent_id": record["consentId"],
+        "organizations": "".join(f"{one} " for one in organizations_of(record)),
+    }
+    for column, value in expected.items():
+        if getattr(entry, column) != value:
+            raise Bad(f"the column {column} differs from the record", entry.leaf_index)
+
+
+def _open_personal(entry: Entry, keys: Keys) -> Mapping[str, Any] | None:
+    """Return the personal parts, or None if they were erased."""
+    root, index, subject = entry.content["personal"], entry.leaf_index, subject_of(entry.content)
+    if root is None and entry.sealed is not None:
+        raise Bad("the entry has personal data to which its record does not commit", index)
+    if root is None:
+        return {}
+    if subject not in keys:
+        raise Bad(f"the key of {subject} for the personal data is missing", index)
+    if keys[subject] is None:
+        return None
+    if entry.sealed is None:
+        raise Bad("the personal data is missing although its key was not destroyed", index)
+    return _open(entry, entry.sealed, keys[subject], root)
+
+
+def _open(entry: Entry, sealed: bytes | memoryview, key: AESGCM | None, root: str) -> Mapping[str, Any]:
+    try:
+        secret, found = open_personal(personal_keys.decrypt(key, entry.id, sealed))
+    except (personal_keys.Erased, ValueError) as error:
+        raise Bad("the personal data cannot be decrypted", entry.leaf_index) from error
+    if parts.root(parts.disclosures(secret, found)) != root:
+        raise Bad("the personal data is not that of the record", entry.leaf_index)
+    return found

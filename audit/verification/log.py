@@ -1,0 +1,104 @@
+"""Verifies the whole log in one pass over its entries, whatever is appended meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from django.db import connection, transaction
+
+from audit import checkpoints
+from audit.log import newest
+from audit.log_keys import Signer
+from audit.verification.bad import Bad
+from audit.verification.entries import Checked, checked_entries
+from audit.verification.months import Months
+from audit.verification.segments import Segments
+from audit.verification.streams import Saved, Streams, read_saved
+from audit.verification.tree import Frontier, Stated, Tiles, stated_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was verified."""
+
+    size: int
+    streams: int
+    checkpoints: int
+
+
+def verify_log(signer: Signer, earlier: Stated | None = None) -> Verified:
+    """Verify the log, and that an `earlier` checkpoint is of its beginning. Raises `Bad` at the first thing wrong."""
+    with _snapshot():
+        size, covered, saved = newest().size, checkpoints.size(), read_saved()
+    if covered > size:
+        raise Bad(f"truncated: checkpoint {covered} is signed, but the log has {size} entries", size)
+    if saved.size > size:
+        raise Bad(f"truncated: the streams are saved at size {saved.size}, but the log has {size} entries", size)
+    if earlier and earlier.size > size:
+        raise Bad(f"rollback: {earlier.name} has size {earlier.size}, but the log has {size} entries", size)
+    return _Pass(signer, size, saved, earlier).run()
+
+
+class _Pass:
+    """One pass over the entries."""
+
+    def __init__(self, signer: Signer, size: int, saved: Saved, earlier: Stated | None) -> None:
+        self._size = size
+        self._saved = saved
+        self._earlier = earlier
+        self._stated = stated_roots(signer, size)
+        self._next = next(self._stated, None)
+        self._frontier, self._tiles, self._months = Frontier(), Tiles(size), Months()
+        self._segments, self._streams = Segments(), Streams()
+        self._checkpoints = self._proven = 0
+
+    def run(self) -> Verified:
+        self._check_at(0)
+        for size, checked in enumerate(checked_entries(self._size), 1):
+            self._append(checked)
+            self._check_at(size)
+        self._tiles.check_end()
+        self._segments.check_end()
+        return Verified(self._size, len(self._streams), self._checkpoints)
+
+    def _append(self, checked: Checked) -> None:
+        self._tiles.append(checked.leaf_hash)
+        self._frontier.append(checked.leaf_hash)
+        self._months.add(checked.entry)
+        self._streams.append(checked)
+        self._segments.append(checked.entry)
+
+    def _check_at(self, size: int) -> None:
+        """Check what is stored or stated of the log at this size."""
+        if self._next and self._next.size == size:
+            self._check_root(self._next)
+            self._checkpoints, self._next = self._checkpoints + 1, next(self._stated, None)
+        if self._saved.size == size:
+            self._streams.check_saved(self._saved)
+        if self._earlier and self._earlier.size == size and self._frontier.root() != self._earlier.root:
+            raise Bad(f"fork: {self._earlier.name} and the log have different roots at size {size}")
+
+    def _check_root(self, stated: Stated) -> None:
+        if self._frontier.root() != stated.root:
+            last = f" to {stated.size - 1}" if stated.size - 1 > self._proven else ""
+            raise Bad(f"the entries{last} do not have the root of {stated.name}", self._proven)
+        if stated.created_at:
+            self._months.check_at(stated.created_at)
+        self._proven = stated.size
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    """Let the reads in this context see one moment, without keeping decisions from writing."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("BEGIN DEFERRED")  # Django's transactions keep others from writing
+            try:
+                yield
+            finally:
+                cursor.execute("ROLLBACK")
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield

@@ -1,0 +1,454 @@
+"""`audit_verify` names the first entry that is wrong, whatever the owner of the database has changed."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from audit import exports, log, log_keys, members, personal_keys, postings, sequencer, tree
+from audit.checkpoints import latest
+from audit.events import Outcome
+from audit.models import Checkpoint, Entry, LogKey, Posting, Progress, Segment, Stream, Tile
+from audit.notes import checkpoint_text
+from audit.packing import pack, unpack
+from audit.records import decode_opening, encode_opening
+from audit.sequencer import sequence
+from audit.triggers import remove_statements
+from audit.verification import log as verification
+from tests.audit.journals import write_row
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+EUR = {"currency": "EUR", "value": "1.50"}
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
+    for module in (postings, log, members, exports):
+        monkeypatch.setattr(module, "SEGMENT", 16)
+    monkeypatch.setattr(tree, "TILE_HEIGHT", 2)
+    for module in (tree, log):
+        monkeypatch.setattr(module, "TILE_WIDTH", 4)
+
+
+@pytest.fixture
+def history() -> None:
+    """41 entries of two people, two organizations and two connections, under a checkpoint for each four."""
+    for number in range(41):
+        person, outcome = f"usr_{number % 2}", Outcome.DENIED if number % 5 == 0 else Outcome.ALLOWED
+        write_row(
+            1,
+            START + timedelta(minutes=number),
+            user_id=person,
+            consent_id=f"cns_{person}",
+            outcome=outcome,
+            personal={"amount": EUR} if number % 3 == 0 else {},
+            service_organization_ids=["org_2"] if number % 4 == 0 else [],
+        )
+        if number % 4 == 3:
+            sequence()
+    sequence()
+    with connection.cursor() as cursor:
+        for statement in remove_statements(connection.vendor):
+            cursor.execute(statement)
+
+
+def verify(*arguments: str) -> tuple[int, str]:
+    """Return the exit code and the line that it prints."""
+    out = StringIO()
+    try:
+        call_command("audit_verify", *arguments, stdout=out)
+    except SystemExit as ended:
+        return int(str(ended.code)), out.getvalue().strip()
+    return 0, out.getvalue().strip()
+
+
+def change(statement: str, *values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        assert cursor.rowcount > 0
+
+
+def bad(message: str) -> None:
+    code, line = verify()
+    assert (code, "\n" in line) == (1, False)
+    assert message in line
+
+
+def test_a_sound_log(history: None) -> None:
+    assert verify() == (0, "41 entries, 6 streams and 11 checkpoints are right.")
+
+
+def test_an_empty_log() -> None:
+    log_keys.signer()
+    assert verify() == (0, "0 entries, 0 streams and 0 checkpoints are right.")
+
+
+def test_entries_that_no_checkpoint_covers_are_verified_too(history: None) -> None:
+    Checkpoint.objects.filter(size=41)._raw_delete(using="default")
+    assert verify() == (0, "41 entries, 6 streams and 10 checkpoints are right.")
+    change("UPDATE audit_entry SET outcome = 'info' WHERE leaf_index = 40")
+    bad("index 40: the column outcome")
+
+
+def test_an_erased_log_is_sound(history: None) -> None:
+    personal_keys.destroy_keys(["usr_1"])
+    assert verify()[0] == 0
+
+
+COLUMNS = {
+    "timestamp": START,
+    "event": "token.issued",
+    "outcome": "info",
+    "user_id": "usr_9",
+    "agent_id": None,
+    "consent_id": "cns_9",
+    "organizations": "org_9 ",
+}
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("index", [10, 40])
+def test_a_changed_column(history: None, column: str, index: int) -> None:
+    value = COLUMNS[column]
+    if isinstance(value, datetime):
+        value = connection.ops.adapt_datetimefield_value(value)
+    change(f"UPDATE audit_entry SET {column} = %s WHERE leaf_index = %s", value, index)
+    bad(f"index {index}: the column {column} differs from the record")
+
+
+def test_a_changed_id(history: None) -> None:
+    change("UPDATE audit_entry SET id = %s WHERE leaf_index = 10", _id_of("0" * 32))
+    bad("index 10: the column id")
+
+
+def _id_of(digits: str) -> Any:
+    return digits if connection.vendor == "postgresql" else bytes.fromhex(digits)
+
+
+@pytest.mark.parametrize("index", [10, 40])
+@pytest.mark.parametrize("month", [200001, 299912, 202699])
+def test_a_changed_month(history: None, index: int, month: int) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE OR REPLACE FUNCTION audit_protect(regclass) RETURNS void LANGUAGE sql AS ''")
+            cursor.execute("SELECT audit_add_month(%s)", [month])
+    change("UPDATE audit_entry SET month = %s WHERE leaf_index = %s", month, index)
+    bad("month")
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP TABLE audit_entry_{month}")
+
+
+@pytest.mark.parametrize("column", ["record", "opening", "sealed"])
+def test_a_flipped_byte(history: None, column: str) -> None:
+    entry = Entry.objects.get(leaf_index=10)
+    before, body = bytes(getattr(entry, column)), entry.body
+    for place in range(0, len(before), 3):
+        damaged = before[:place] + bytes([before[place] ^ 1]) + before[place + 1 :]
+        change(f"UPDATE audit_entry SET {column} = %s WHERE leaf_index = 10", damaged)
+        code, line = verify()
+        if column == "record" and _unpacks_to(damaged, body):
+            assert code == 0  # a few bits of a compressed frame have no meaning
+        else:
+            assert (code, line[:10]) == (1, "index 10: "), (place, line)
+
+
+def _unpacks_to(packed: bytes, body: bytes) -> bool:
+    with suppress(ValueError):
+        return unpack(packed) == body
+    return False
+
+
+def test_a_rewritten_record(history: None) -> None:
+    entry = Entry.objects.get(leaf_index=10)
+    body = entry.body.replace(b'"action":null', b'"action":"x"')
+    assert body != entry.body
+    change("UPDATE audit_entry SET record = %s WHERE leaf_index = 10", pack(body))
+    bad("index 10: the leaf differs from the hash in tile 0/2")
+
+
+def test_a_rewritten_record_after_the_last_tile(history: None) -> None:
+    entry = Entry.objects.get(leaf_index=40)
+    change("UPDATE audit_entry SET record = %s WHERE leaf_index = 40", pack(entry.body.replace(b"null", b"true", 1)))
+    bad("index 40: the entries do not have the root of checkpoint 41")
+
+
+def test_missing_personal_data(history: None) -> None:
+    change("UPDATE audit_entry SET sealed = NULL WHERE leaf_index = 10")
+    bad("index 10: the personal data is missing although its key was not destroyed")
+
+
+def test_personal_data_of_another_entry(history: None) -> None:
+    change("UPDATE audit_entry SET sealed = %s WHERE leaf_index = 10", bytes(Entry.objects.get(leaf_index=12).sealed))
+    bad("index 10: the personal data cannot be decrypted")
+
+
+def test_a_missing_key_of_personal_data(history: None) -> None:
+    change("DELETE FROM audit_personalkey WHERE subject = 'usr_1'")
+    bad("index 1: the key of usr_1")
+
+
+@pytest.mark.parametrize("index", [0, 10, 39])
+def test_a_deleted_entry(history: None, index: int) -> None:
+    change("DELETE FROM audit_entry WHERE leaf_index = %s", index)
+    bad(f"index {index}: the entry is missing")
+
+
+def test_a_truncated_log(history: None) -> None:
+    change("DELETE FROM audit_entry WHERE leaf_index >= 30")
+    bad("index 30: truncated: checkpoint 41 is signed, but the log has 30 entries")
+    change("DELETE FROM audit_checkpoint WHERE size > 28")
+    bad("index 30: truncated: the streams are saved at size 41")
+    Progress.objects.update(streams_size=30)
+    bad("the saved head of the stream")
+
+
+def test_a_log_truncated_with_its_checkpoints_and_streams(history: None) -> None:
+    change("DELETE FROM audit_entry WHERE leaf_index >= 28")
+    change("DELETE FROM audit_checkpoint WHERE size > 28")
+    Stream.objects.all().delete()
+    Progress.objects.update(streams_size=0)
+    bad("index 28: tile 0/9 is beyond the last entry")
+    change("DELETE FROM audit_tile WHERE level = 0 AND number >= 7")
+    bad("index 28: tile 1/1 is beyond" if Tile.objects.filter(level=1, number=1).exists() else "segment 1 is beyond")
+
+
+def test_swapped_entries(history: None) -> None:
+    for before, after in ((10, 100), (12, 10), (100, 12)):
+        change("UPDATE audit_entry SET leaf_index = %s WHERE leaf_index = %s", after, before)
+    bad("index 10: the leaf differs")
+
+
+def test_a_renumbered_log_without_an_entry(history: None) -> None:
+    change("DELETE FROM audit_entry WHERE leaf_index = 10")
+    for index in range(11, 41):
+        change("UPDATE audit_entry SET leaf_index = %s WHERE leaf_index = %s", index - 1, index)
+    change("DELETE FROM audit_checkpoint WHERE size = 41")
+    Progress.objects.update(streams_size=40)
+    bad("index 10: the leaf differs from the hash in tile 0/2")
+    change("DELETE FROM audit_tile")
+    bad("index 0: tile 0/0 is missing")
+
+
+def rewrite_numbers(index: int, edit: Callable[[Any], Any]) -> None:
+    entry = Entry.objects.get(leaf_index=index)
+    opening, numbers = decode_opening(entry.opening)
+    change("UPDATE audit_entry SET opening = %s WHERE leaf_index = %s", encode_opening(opening, edit(numbers)), index)
+
+
+def without_tree() -> None:
+    """Leave only what the entries say of themselves, as after an attack on all tiles and checkpoints at once."""
+    change("DELETE FROM audit_checkpoint WHERE size >= 40")
+
+
+def test_a_changed_number(history: None) -> None:
+    without_tree()
+    rewrite_numbers(40, lambda numbers: numbers._replace(plain=[numbers.plain[0] + 1, *numbers.plain[1:]]))
+    bad("index 40: its number in the stream organization:org_1 (org_1) is 42 instead of 41")
+
+
+@pytest.mark.parametrize(
+    ("change_totals", "message"),
+    [
+        (lambda totals: totals._replace(number=99), "its number in the stream connection"),
+        (lambda totals: totals._replace(allowed=0), "the totals of allowed and denied decisions are wrong"),
+        (lambda totals: totals._replace(denied=0), "the totals of allowed and denied decisions are wrong"),
+        (lambda totals: totals._replace(spent={}), "the total of what was spent is wrong"),
+        (lambda totals: totals._replace(spent={"EUR": "x"}), "the total of what was spent is wrong"),
+        (lambda totals: None, "the entry has the numbers of other streams"),
+    ],
+)
+def test_a_changed_total(history: None, change_totals: Callable[[Any], Any], message: str) -> None:
+    without_tree()
+    rewrite_numbers(40, lambda numbers: numbers._replace(totals=change_totals(numbers.totals)))
+    bad(f"index 40: {message}")
+
+
+def test_an_erased_amount_cannot_have_been_negative(history: None) -> None:
+    without_tree()
+    write_row(1, START + timedelta(hours=2), user_id="usr_0", consent_id="cns_usr_0", personal={"amount": EUR})
+    sequence()
+    personal_keys.destroy_keys(["usr_0"])
+    assert verify()[0] == 0
+    rewrite_numbers(41, lambda numbers: numbers._replace(totals=numbers.totals._replace(spent={"EUR": "1.00"})))
+    bad("index 41: the total of what was spent is wrong")
+
+
+@pytest.mark.parametrize(("level", "number", "index"), [(0, 2, 8), (1, 1, 16)])
+@pytest.mark.parametrize("column", ["hashes", "root"])
+def test_an_edited_tile(history: None, level: int, number: int, index: int, column: str) -> None:
+    stored = bytes(getattr(Tile.objects.get(level=level, number=number), column))
+    damaged = bytes([stored[0] ^ 1]) + stored[1:]
+    change(f"UPDATE audit_tile SET {column} = %s WHERE level = %s AND number = %s", damaged, level, number)
+    bad(f"index {index}: ")
+
+
+def test_a_missing_tile(history: None) -> None:
+    change("DELETE FROM audit_tile WHERE level = 1 AND number = 0")
+    bad("index 0: tile 1/0 is missing")
+
+
+def test_a_tile_beyond_the_entries(history: None) -> None:
+    Tile.objects.create(level=0, number=10, hashes=b"x" * 128, root=b"x" * 32)
+    bad("index 41: tile 0/10 is beyond the last entry")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("\n12\n", "\n13\n", "Its signature is wrong"),
+        ("time 2", "time 1", "Its signature is wrong"),
+        ("localhost", "elsewhere", "is not valid"),
+        ("\n\n", "\n", "is not valid"),
+    ],
+)
+def test_an_edited_checkpoint(history: None, old: str, new: str, message: str) -> None:
+    note = Checkpoint.objects.get(size=12).note
+    change("UPDATE audit_checkpoint SET note = %s WHERE size = 12", note.replace(old, new))
+    bad("index 11: checkpoint 12 is not valid")
+    bad(message)
+
+
+def test_a_checkpoint_of_another_size(history: None) -> None:
+    note = Checkpoint.objects.get(size=12).note
+    change("UPDATE audit_checkpoint SET note = %s WHERE size = 16", note)
+    bad("index 15: checkpoint 16 is signed for size 12")
+
+
+def test_a_checkpoint_with_another_time(history: None) -> None:
+    at = connection.ops.adapt_datetimefield_value(START)
+    change("UPDATE audit_checkpoint SET created_at = %s WHERE size = 16", at)
+    bad("index 15: checkpoint 16 has another time")
+
+
+def test_a_signed_checkpoint_with_another_root(history: None) -> None:
+    change("UPDATE audit_checkpoint SET note = %s WHERE size = 16", forged(16))
+    bad("index 12: the entries to 15 do not have the root of checkpoint 16")
+
+
+def forged(size: int) -> str:
+    """Return a checkpoint that is signed by the log's key and has another root."""
+    key, moment = log_keys.signer(), Checkpoint.objects.get(size=16).created_at
+    return key.sign_note(checkpoint_text(key.origin, size, b"x" * 32, moment))
+
+
+@pytest.mark.parametrize("column", ["earliest", "latest", "timestamps"])
+def test_an_edited_segment(history: None, column: str) -> None:
+    value = b"x" if column == "timestamps" else connection.ops.adapt_datetimefield_value(START - timedelta(days=1))
+    change(f"UPDATE audit_segment SET {column} = %s WHERE number = 1", value)
+    bad("index 16: ")
+    bad("segment 1")
+
+
+def test_a_missing_segment(history: None) -> None:
+    Segment.objects.filter(number=0).delete()
+    bad("index 0: segment 0 is missing")
+
+
+def test_a_segment_beyond_the_entries(history: None) -> None:
+    Segment.objects.create(number=2, earliest=START, latest=START, timestamps=b"")
+    bad("index 32: segment 2 is beyond the last entry")
+
+
+def test_postings_that_leave_an_entry_out(history: None) -> None:
+    term = postings.term(postings.USER, "usr_1")
+    offsets = [offset for offset in range(1, 16, 2) if offset != 5]
+    change("UPDATE audit_posting SET entries = %s WHERE term = %s AND segment = 1", postings.encode(offsets), term)
+    bad(f"index 21: the postings of term {term} in segment 1")
+
+
+def test_missing_and_additional_postings(history: None) -> None:
+    Posting.objects.create(term=7, segment=0, entries=postings.encode([3]))
+    bad("index 3: the postings of term 7")
+    change("DELETE FROM audit_posting WHERE term = 7")
+    change("DELETE FROM audit_posting WHERE term = %s AND segment = 0", postings.term(postings.ORGANIZATION, "org_2"))
+    bad("index 0: the postings of term")
+
+
+def test_postings_without_a_segment(history: None) -> None:
+    Posting.objects.create(term=7, segment=2, entries=postings.encode([3]))
+    bad("index 32: there are postings of segment 2")
+
+
+@pytest.mark.parametrize(
+    "values", [{"number": 1}, {"allowed": 9}, {"denied": 9}, {"spent": "{}"}, {"used_at": START}, {"id": "usr_9"}]
+)
+def test_an_edited_head_of_a_stream(history: None, values: dict[str, Any]) -> None:
+    Stream.objects.filter(pk="cns_usr_0").update(**values)
+    bad("the saved head")
+
+
+def test_a_missing_head_of_a_stream(history: None) -> None:
+    Stream.objects.filter(pk="cns_usr_0").delete()
+    bad("the saved heads of streams are not those at size 41")
+
+
+# An earlier checkpoint
+
+
+def test_an_earlier_checkpoint(history: None, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    for size in (4, 40, 41):
+        file.write_text(Checkpoint.objects.get(size=size).note + "— witness AAAA\n")
+        code, line = verify("--checkpoint", str(file))
+        assert (code, line.endswith(f"It continues {file}.")) == (0, True)
+
+
+def test_an_earlier_checkpoint_with_another_root_is_a_fork(history: None, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_text(forged(13))
+    code, line = verify("--checkpoint", str(file))
+    assert (code, line) == (1, f"fork: {file} and the log have different roots at size 13")
+
+
+def test_a_checkpoint_beyond_the_log_is_a_rollback(history: None, tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_text(forged(50))
+    code, line = verify("--checkpoint", str(file))
+    assert (code, line) == (1, f"index 41: rollback: {file} has size 50, but the log has 41 entries")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"a checkpoint", b"localhost:8000/api/v1/audit\n1\nAAAA\n\n"])
+def test_a_file_that_is_no_checkpoint(history: None, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "checkpoint"
+    file.write_bytes(content)
+    code, line = verify("--checkpoint", str(file))
+    assert code == 2
+    assert line.startswith(f"{file} cannot be used: ")
+
+
+def test_a_missing_file(history: None, tmp_path: Path) -> None:
+    assert verify("--checkpoint", str(tmp_path / "none"))[0] == 2
+
+
+def test_a_log_without_a_key() -> None:
+    assert verify() == (2, "The log has no key yet.")
+
+
+def test_a_key_of_another_secret(history: None) -> None:
+    LogKey.objects.update(private_sealed=b"x" * 80)
+    assert verify() == (2, "The log's key is encrypted with another JWT_SECRET.")
+
+
+def test_entries_appended_meanwhile_are_left_to_the_next_run(history: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = verification.checked_entries
+
+    def append_first(size: int) -> Any:
+        write_row(40, user_id="usr_0")
+        sequence()
+        return original(size)
+
+    monkeypatch.setattr(verification, "checked_entries", append_first)
+    assert verify() == (0, "41 entries, 6 streams and 11 checkpoints are right.")
+    newest = latest()
+    assert newest
+    assert newest.size == 81
