@@ -1,6 +1,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
 from django.core.management.base import BaseCommand, CommandError
 
 from audit.archive import archive_month, archive_next, verify_archives
@@ -22,7 +23,7 @@ class Command(BaseCommand):
             raise CommandError(f"The archive is damaged. {error}") from error
         except DomainError as error:
             raise CommandError(error.detail) from error
-        except OSError as error:
+        except (OSError, BotoCoreError, ClientError) as error:
             raise CommandError(f"The storage cannot be used: {error}") from error
         if not found:
             self.stdout.write("Nothing is archived." if verify else "No month is due.")
