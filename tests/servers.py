@@ -93,6 +93,13 @@ class Postgres:
             self._process.wait(START_SECONDS)
             self._process = None
 
+    def kill(self) -> None:
+        """Kill all processes of the server that this object started, like a crash. `start` starts it again."""
+        assert self._process
+        self.send_signal(signal.SIGKILL)
+        self._process.wait(START_SECONDS)
+        self._process = None
+
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal to all processes of the server that this object started."""
         assert self._process

@@ -48,6 +48,11 @@ class Database:
     def count(self, table: str, where: str = "1=1") -> int:
         return int(self.rows(f"SELECT count(*) FROM {table} WHERE {where}")[0][0])
 
+    def logged_ids(self) -> list[str]:
+        """Return the ids of the log's entries, in its order."""
+        hexadecimal = "replace(id::text, '-', '')" if self.environment.get("DATABASE_URL") else "lower(hex(id))"
+        return [row[0] for row in self.rows(f"SELECT 'log_' || {hexadecimal} FROM audit_entry ORDER BY leaf_index")]
+
     def count_entries(self) -> int:
         """Return the number of entries in the log, once the server has copied all decisions into it."""
         wait_until(lambda: self.count("audit_journal") == 0, seconds=10)

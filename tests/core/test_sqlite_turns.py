@@ -1,0 +1,72 @@
+"""Under load, SQLite is free only for moments between two decisions. The sequencer does not miss them."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connection
+
+from core.locks import sequencing
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _on_sqlite() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("is about SQLite")
+
+
+@pytest.fixture
+def writer() -> Iterator[sqlite3.Connection]:
+    """Another process that writes."""
+    path = connection.settings_dict["NAME"]
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        yield writer
+
+
+def counting(attempts: list[str]) -> Callable[..., Any]:
+    """Return a wrapper that notes each statement that begins a transaction."""
+
+    def run(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if sql.startswith("BEGIN"):
+            attempts.append(sql)
+        return execute(sql, *arguments)
+
+    return run
+
+
+def patience() -> int:
+    with connection.cursor() as cursor:
+        return int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+
+
+def test_the_sequencer_asks_for_its_turn_every_few_milliseconds(writer: sqlite3.Connection) -> None:
+    usual, attempts = patience(), list[str]()
+    threading.Timer(0.5, lambda: writer.execute("COMMIT")).start()
+    with connection.execute_wrapper(counting(attempts)), sequencing():
+        assert connection.in_atomic_block
+        assert patience() == usual
+    assert len(attempts) > 10, "SQLite's own waiting is one attempt"
+
+
+def test_the_sequencer_gives_up_after_as_long_as_usual(writer: sqlite3.Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA busy_timeout=300")
+    try:
+        began = time.monotonic()
+        with pytest.raises(OperationalError, match="locked"), sequencing():
+            pass
+        assert 0.3 <= time.monotonic() - began < 5
+        assert patience() == 300
+        assert not connection.in_atomic_block
+        writer.execute("COMMIT")
+        with sequencing():
+            pass
+    finally:
+        connection.close()
