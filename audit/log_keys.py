@@ -15,7 +15,7 @@ from core import clock, crypto
 PURPOSE = "log-key"
 PATH = "/api/v1/audit"
 
-# The event loop cannot read the database. There is only ever one key.
+# The event loop cannot read the database. A process has one `JWT_SECRET`, so it has one key.
 _memory: dict[str, "Signer"] = {}
 
 

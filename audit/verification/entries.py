@@ -10,23 +10,29 @@ from audit import parts, personal_keys
 from audit.archived import archived_entries
 from audit.drafts import organizations_of
 from audit.log import leaf_of
-from audit.models import Entry
+from audit.models import Entry, PersonalKey
 from audit.records import decode_opening, hash_leaf, open_personal
 from audit.streams import Numbers
 from audit.subjects import subject_of
 from audit.verification.bad import Bad
+from core import crypto
 
 ENTRIES_PER_READ = 500
 Keys = Mapping[str, AESGCM | None]
 
 
+class _Unreadable(Exception):
+    """The key of the personal data is encrypted under a former `JWT_SECRET`."""
+
+
 class Checked(NamedTuple):
-    """An entry whose columns are right. `personal` is None if its personal data was erased."""
+    """An entry whose columns are right. `personal` is None if its personal data was erased or is unreadable."""
 
     entry: Entry
     numbers: Numbers
     leaf_hash: bytes
     personal: Mapping[str, Any] | None
+    is_unreadable: bool
 
 
 def checked_entries(size: int) -> Iterator[Checked]:
@@ -69,7 +75,10 @@ def _check(entry: Entry, keys: Keys) -> Checked:
         raise Bad(f"the entry is damaged: {error}", index) from error
     if parts.root(opening.withheld_disclosures()) != entry.content["withheld"]:
         raise Bad("the withheld parts are not those of the record", index)
-    return Checked(entry, numbers, leaf_hash, _open_personal(entry, keys))
+    try:
+        return Checked(entry, numbers, leaf_hash, _open_personal(entry, keys), is_unreadable=False)
+    except _Unreadable:
+        return Checked(entry, numbers, leaf_hash, None, is_unreadable=True)
 
 
 def _check_columns(entry: Entry) -> None:
@@ -96,20 +105,25 @@ def _open_personal(entry: Entry, keys: Keys) -> Mapping[str, Any] | None:
         raise Bad("the entry has personal data to which its record does not commit", index)
     if root is None:
         return {}
-    if subject not in keys:
-        raise Bad(f"the key of {subject} for the personal data is missing", index)
-    if keys[subject] is None:
+    if subject in keys and keys[subject] is None:
         return None
     if entry.sealed is None:
         raise Bad("the personal data is missing although its key was not destroyed", index)
-    return _open(entry, entry.sealed, keys[subject], root)
+    return _open(entry, entry.sealed, keys.get(subject), root)
 
 
 def _open(entry: Entry, sealed: bytes | memoryview, key: AESGCM | None, root: str) -> Mapping[str, Any]:
     try:
         secret, found = open_personal(personal_keys.decrypt(key, entry.id, sealed))
     except (personal_keys.Erased, ValueError) as error:
+        if _has_former_key(subject_of(entry.content)):
+            raise _Unreadable from error
         raise Bad("the personal data cannot be decrypted", entry.leaf_index) from error
     if parts.root(parts.disclosures(secret, found)) != root:
         raise Bad("the personal data is not that of the record", entry.leaf_index)
     return found
+
+
+def _has_former_key(subject: str) -> bool:
+    former = PersonalKey.objects.filter(subject=subject, sealed__isnull=False).exclude(secret_id=crypto.secret_id())
+    return bool(former.exists())

@@ -1,6 +1,6 @@
 """Verifies the whole log in one pass over its entries, whatever is appended meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from django.db import connection, transaction
 
 from audit import checkpoints
 from audit.log import newest
-from audit.log_keys import Signer
+from audit.models import LogKey
 from audit.verification.bad import Bad
 from audit.verification.entries import Checked, checked_entries
 from audit.verification.months import Months
@@ -19,14 +19,15 @@ from audit.verification.tree import Frontier, Stated, Tiles, stated_roots
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified."""
+    """What was verified. `unreadable` entries have personal data that a former `JWT_SECRET` has encrypted."""
 
     size: int
     streams: int
     checkpoints: int
+    unreadable: int
 
 
-def verify_log(signer: Signer, earlier: Stated | None = None) -> Verified:
+def verify_log(keys: Sequence[LogKey], earlier: Stated | None = None) -> Verified:
     """Verify the log, and that an `earlier` checkpoint is of its beginning. Raises `Bad` at the first thing wrong."""
     with _snapshot():
         size, covered, saved = newest().size, checkpoints.size(), read_saved()
@@ -36,21 +37,21 @@ def verify_log(signer: Signer, earlier: Stated | None = None) -> Verified:
         raise Bad(f"truncated: the streams are saved at size {saved.size}, but the log has {size} entries", size)
     if earlier and earlier.size > size:
         raise Bad(f"rollback: {earlier.name} has size {earlier.size}, but the log has {size} entries", size)
-    return _Pass(signer, size, saved, earlier).run()
+    return _Pass(keys, size, saved, earlier).run()
 
 
 class _Pass:
     """One pass over the entries."""
 
-    def __init__(self, signer: Signer, size: int, saved: Saved, earlier: Stated | None) -> None:
+    def __init__(self, keys: Sequence[LogKey], size: int, saved: Saved, earlier: Stated | None) -> None:
         self._size = size
         self._saved = saved
         self._earlier = earlier
-        self._stated = stated_roots(signer, size)
+        self._stated = stated_roots(keys, size)
         self._next = next(self._stated, None)
         self._frontier, self._tiles, self._months = Frontier(), Tiles(size), Months()
         self._segments, self._streams = Segments(), Streams()
-        self._checkpoints = self._proven = 0
+        self._checkpoints = self._proven = self._unreadable = 0
 
     def run(self) -> Verified:
         self._check_at(0)
@@ -59,7 +60,7 @@ class _Pass:
             self._check_at(size)
         self._tiles.check_end()
         self._segments.check_end()
-        return Verified(self._size, len(self._streams), self._checkpoints)
+        return Verified(self._size, len(self._streams), self._checkpoints, self._unreadable)
 
     def _append(self, checked: Checked) -> None:
         self._tiles.append(checked.leaf_hash)
@@ -67,6 +68,7 @@ class _Pass:
         self._months.add(checked.entry)
         self._streams.append(checked)
         self._segments.append(checked.entry)
+        self._unreadable += checked.is_unreadable
 
     def _check_at(self, size: int) -> None:
         """Check what is stored or stated of the log at this size."""

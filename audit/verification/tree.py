@@ -1,6 +1,6 @@
 """Checks the Merkle tree: its tiles, and the root in every checkpoint."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,9 +8,8 @@ from django.db.models import Max
 
 from audit import tree
 from audit.log import newest
-from audit.log_keys import Signer
-from audit.models import Checkpoint, Tile
-from audit.notes import NoteBroken, open_checkpoint
+from audit.models import Checkpoint, LogKey, Tile
+from audit.notes import NoteBroken, Statement, open_checkpoint
 from audit.verification.bad import Bad
 
 CHECKPOINTS_PER_READ = 1000
@@ -74,20 +73,31 @@ class Tiles:
                 raise Bad(f"tile {level}/{last} is beyond the last entry", self._size)
 
 
-def stated_roots(signer: Signer, size: int) -> Iterator[Stated]:
+def open_with_any(note: str, keys: Sequence[LogKey]) -> Statement:
+    """Return what a checkpoint says that one of the log's keys has signed. Raises `NoteBroken`."""
+    broken = NoteBroken("The log has no key.")
+    for key in keys:
+        try:
+            return open_checkpoint(note, key.origin, bytes(key.public))
+        except NoteBroken as error:
+            broken = error
+    raise broken
+
+
+def stated_roots(keys: Sequence[LogKey], size: int) -> Iterator[Stated]:
     """Yield what the stored checkpoints state, up to this size. Raises `Bad` for one that is not valid."""
     last = -1
     while found := list(
         Checkpoint.objects.filter(size__gt=last, size__lte=size).order_by("size")[:CHECKPOINTS_PER_READ]
     ):
-        yield from (_read(checkpoint, signer) for checkpoint in found)
+        yield from (_read(checkpoint, keys) for checkpoint in found)
         last = found[-1].size
 
 
-def _read(checkpoint: Checkpoint, signer: Signer) -> Stated:
+def _read(checkpoint: Checkpoint, keys: Sequence[LogKey]) -> Stated:
     name, index = f"checkpoint {checkpoint.size}", max(checkpoint.size - 1, 0)
     try:
-        stated = open_checkpoint(checkpoint.note, signer.origin, signer.public)
+        stated = open_with_any(checkpoint.note, keys)
         time = datetime.fromisoformat(checkpoint.note.split("\n")[3].removeprefix("time "))
     except (NoteBroken, ValueError) as error:
         raise Bad(f"{name} is not valid: {error}", index) from error

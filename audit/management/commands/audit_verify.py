@@ -1,16 +1,15 @@
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from audit.log_keys import Signer, signer
 from audit.models import LogKey
-from audit.notes import NoteBroken, open_checkpoint
+from audit.notes import NoteBroken
 from audit.verification.bad import Bad
 from audit.verification.log import verify_log
-from audit.verification.tree import Stated
-from core.crypto import SealBroken
+from audit.verification.tree import Stated, open_with_any
 
 BAD, UNUSABLE = 1, 2
 
@@ -25,28 +24,26 @@ class Command(BaseCommand):
         parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="an earlier checkpoint of this log")
 
     def handle(self, *args: Any, checkpoint: Path | None, **options: Any) -> None:
-        key = self._key()
-        try:
-            verified = verify_log(key, self._read(checkpoint, key) if checkpoint else None)
-        except Bad as error:
-            self._end(str(error), BAD)
-        earlier = f" It continues {checkpoint}." if checkpoint else ""
-        self.stdout.write(
-            f"{verified.size} entries, {verified.streams} streams and {verified.checkpoints} checkpoints are right."
-            f"{earlier}"
-        )
-
-    def _key(self) -> Signer:
-        if not LogKey.objects.exists():
+        keys = list(LogKey.objects.order_by("created_at"))
+        if not keys:
             self._end("The log has no key yet.", UNUSABLE)
         try:
-            return signer()
-        except SealBroken:
-            self._end("The log's key is encrypted with another JWT_SECRET.", UNUSABLE)
+            verified = verify_log(keys, self._read(checkpoint, keys) if checkpoint else None)
+        except Bad as error:
+            self._end(str(error), BAD)
+        self.stdout.write(
+            f"{verified.size} entries, {verified.streams} streams and {verified.checkpoints} checkpoints are right."
+        )
+        if checkpoint:
+            self.stdout.write(f"The log continues {checkpoint}.")
+        if verified.unreadable:
+            self.stdout.write(
+                f"Not checked: the personal data of {verified.unreadable} entries, encrypted under a former JWT_SECRET."
+            )
 
-    def _read(self, path: Path, key: Signer) -> Stated:
+    def _read(self, path: Path, keys: Sequence[LogKey]) -> Stated:
         try:
-            stated = open_checkpoint(path.read_text(), key.origin, key.public)
+            stated = open_with_any(path.read_text(), keys)
         except (OSError, UnicodeDecodeError, NoteBroken) as error:
             self._end(f"{path} cannot be used: {error}", UNUSABLE)
         return Stated(stated.size, stated.root, str(path))
