@@ -1,6 +1,7 @@
 """After an erasure, nothing that can be read names the person, and everything that they allowed has ended."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from accounts.erasure import erase_user
 from accounts.errors import AdministratorAccount
 from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken, User
 from accounts.services import reactivate_user
-from audit import sequencer
+from audit import exports, sequencer
 from audit.checkpoints import latest
 from audit.events import Event
 from audit.log import leaf_of
@@ -23,10 +24,12 @@ from core.actor import SYSTEM, Actor
 from core.errors import NotAuthenticated
 from developers.models import Developer, Organization
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for, verify
+from tests.api.test_evidence import body_of
 from tests.audit.test_evidence import naive_root, signed_root
 from tests.constants import CALLBACK, PASSWORD
 from tests.dumps import readable_dump
 from tests.mails import code_in
+from tests.verifier import ED25519, parse_key, verify_export
 from tests.world import sign_in
 from tokens.models import TokenFamily
 
@@ -305,3 +308,20 @@ def test_the_owner_is_told_by_mail(life: Json, mailoutbox: list[Any]) -> None:
     assert mail.to == [EMAIL]
     assert "Your account was erased" in mail.subject
     assert BROWSER_IP not in mail.body
+
+
+def test_a_new_export_verifies_and_does_not_name_the_person(
+    life: Json, developer: Api, anonymous: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(exports, "pause", lambda seconds: sequencer.sequence())
+    sequencer.sequence()
+    assert RESOURCE.encode() in body_of(developer.get("/audit/export"))
+
+    erase(life)
+    body = body_of(developer.get("/audit/export"))
+
+    assert [trace for trace in TRACES if trace.encode() in body] == []
+    key = parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
+    path = tmp_path / "export.jsonl"
+    path.write_bytes(body)
+    assert verify_export(path, key).entries > 10
