@@ -15,7 +15,7 @@ RUN useradd --system --uid 10001 agentgate && install -d -o agentgate /app/var /
 USER 10001
 # The processes write only to /data and /tmp, so the rest can be read-only.
 ENV HOST=0.0.0.0 API_PORT=8000 DATABASE_PATH=/data/agentgate.db STATIC_ROOT=/app/static-collected \
-    AUDIT_ANCHOR_DIR=/data/anchors HEARTBEAT_PATH=/tmp/heartbeat
+    AUDIT_ANCHOR_DIR=/data/anchors AUDIT_ARCHIVE_DIR=/data/archive HEARTBEAT_PATH=/tmp/heartbeat
 VOLUME /data
 EXPOSE 8000
 

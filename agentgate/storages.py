@@ -18,5 +18,7 @@ def archive_storage(environment: Environment) -> dict[str, Any]:
         "location": environment.text("AUDIT_ARCHIVE_PREFIX"),
         # A half-written object is replaced. The archiver never writes to one that is verified.
         "file_overwrite": True,
+        # What is larger is read through a temporary file instead of memory.
+        "max_memory_size": 16 * 1024 * 1024,
     }
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}

@@ -241,7 +241,7 @@ def _write_tiles(archive: Archive) -> dict[str, Any]:
     """Write the tiles through a temporary file: those of a large month do not fit into memory."""
     file = "tiles.jsonl.zst"
     places = archive_format.covering_tiles(archive.first, archive.last, archive.checkpoint)
-    with TemporaryFile() as temporary:
+    with TemporaryFile(dir=getattr(storage(), "temporary_folder", None)) as temporary:
         compressor = ZstdCompressor(level=3, write_checksum=True)
         with compressor.stream_writer(temporary, closefd=False) as writer:
             for line in _tile_lines(places):

@@ -23,6 +23,12 @@ class DurableFiles(FileSystemStorage):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_overwrite=True)
 
+    @property
+    def temporary_folder(self) -> str:
+        """Return a folder for large temporary files. The system's may be a small one in memory."""
+        _make_folders(Path(self.location))
+        return self.location
+
     def _save(self, name: str, content: "File[bytes]") -> str:
         path = Path(self.path(name))
         _make_folders(path.parent)

@@ -27,7 +27,7 @@ def test_only_data_and_tmp_are_writable(name: str) -> None:
     assert service["volumes"] == ["anchors:/data"]
 
 
-@pytest.mark.parametrize("path", ["DATABASE_PATH", "AUDIT_ANCHOR_DIR", "HEARTBEAT_PATH"])
+@pytest.mark.parametrize("path", ["DATABASE_PATH", "AUDIT_ANCHOR_DIR", "AUDIT_ARCHIVE_DIR", "HEARTBEAT_PATH"])
 def test_the_image_writes_only_to_data_and_tmp(path: str) -> None:
     assert ENVIRONMENT[path].startswith(("/data/", "/tmp/"))
 
