@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 import orjson
 from zstandard import train_dictionary
@@ -53,7 +54,7 @@ def _body(prepared: Prepared) -> bytes:
 
 def _decision() -> Draft:
     denied = random.random() < 0.2
-    context = {"ip": _address()} if random.random() < 0.5 else {}
+    context: dict[str, Any] = {"ip": _address()} if random.random() < 0.5 else {}
     if random.random() < 0.2:
         context |= {"verb": "send", "recipient": "someone@example.com", "text": "Hello", "target": "inbox"}
         context |= {"amount": {"currency": "EUR", "value": f"{random.randint(1, 900)}.50"}}
@@ -77,7 +78,7 @@ def _decision() -> Draft:
 def _event() -> Draft:
     event = random.choice(list(Event))
     kind = random.choice(["user", "developer", "agent", "anonymous", "system"])
-    metadata = random.choice(
+    metadata: dict[str, Any] = random.choice(
         [{"method": "password"}, {"familyId": new_id("fam")}, {"reason": "user"}, {"changed": ["name"]}]
     )
     return Draft(

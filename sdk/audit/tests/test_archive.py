@@ -141,4 +141,4 @@ def test_without_zstandard_it_says_what_to_install(capsys: pytest.CaptureFixture
     monkeypatch.setattr(builtins, "__import__", refuse)
     status, text = run(capsys)
     assert status == 2
-    assert "pip install 'agentgate-audit[archive]'" in text
+    assert "with the extra `archive`" in text

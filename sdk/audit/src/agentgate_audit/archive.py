@@ -75,7 +75,7 @@ def _find_zstandard() -> Any:
     try:
         import zstandard
     except ImportError:
-        raise Unusable("archives need the package zstandard: pip install 'agentgate-audit[archive]'") from None
+        raise Unusable("archives need zstandard: install it, or this package with the extra `archive`") from None
     return zstandard
 
 
