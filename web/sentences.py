@@ -72,6 +72,7 @@ ADDED = gettext_lazy("Added: %(scopes)s.")
 REWORDED = gettext_lazy("Allowed again with a new description: %(scopes)s.")
 REMOVED = gettext_lazy("Removed: %(scopes)s.")
 WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
+CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connection to %(agent)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
 REASONS = {
@@ -137,6 +138,8 @@ def _template(entry: dict[str, Any]) -> Any:
     event = entry["event"]
     if event == Event.TOKEN_VERIFY:
         return VERIFY_DENIED if entry["outcome"] == Outcome.DENIED else VERIFY_ALLOWED
+    if event == Event.AUDIT_EXPORTED and entry["consentId"]:
+        return CONNECTION_EXPORTED
     plain = SENTENCES.get(event, event.replace("%", "%%"))
     kind = entry["actor"]["kind"]
     if kind == "user" and entry["metadata"].get("reason") == "account_reclaimed":

@@ -22,6 +22,7 @@ from audit.members import CONNECTION, ORGANIZATION, PERSON, Stream
 from audit.proofs import Tree
 from audit.proving import NotSequenced, prove_entry
 from audit.reading import Visible
+from consent.models import Consent
 from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled
 from limits.throttle import Subject, Throttle
@@ -130,7 +131,7 @@ class OrganizationExport(DeveloperEndpoint):
 class PersonalExport(OwnEndpoint):
     """An export of what is about the user."""
 
-    def export(self, stream: Stream, period: Period, consent_id: str | None = None) -> StreamingHttpResponse:
+    def export(self, stream: Stream, period: Period, consent: Consent | None = None) -> StreamingHttpResponse:
         user_id = self.user.id
         _throttle(f"user:{user_id}")
 
@@ -139,7 +140,9 @@ class PersonalExport(OwnEndpoint):
             found = visible_to_user(content, user_id)
             return found if content["userId"] == user_id else NOTHING._replace(streams=found.streams)
 
-        draft = Draft(Event.AUDIT_EXPORTED, self.actor, user_id=user_id, consent_id=consent_id)
+        draft = Draft(Event.AUDIT_EXPORTED, self.actor, user_id=user_id)
+        if consent:
+            draft = draft._replace(consent_id=consent.id, agent_id=consent.agent_id)
         return _export(stream, period, draft, find_visible)
 
 
@@ -165,7 +168,7 @@ class ConnectionExport(PersonalExport):
     )
     def get(self, user_id: str, consent_id: str, query: ExportQuery) -> StreamingHttpResponse:
         consent = consent_for_user(self.user, consent_id)
-        return self.export(Stream(CONNECTION, consent.id), query.period, consent.id)
+        return self.export(Stream(CONNECTION, consent.id), query.period, consent)
 
 
 def _throttle(name: str) -> None:

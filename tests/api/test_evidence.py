@@ -213,6 +213,7 @@ def test_a_person_exports_a_connection(ada: Any, tokens: Json, decision: Json) -
     events = [record["event"] for record in exported.records]
     assert events == ["consent.requested", "consent.approved", "token.issued", "token.verify", "audit.exported"]
     assert opened(exported.entries[3], "streams")["connection"]["allowed"] == 1
+    assert exported.records[-1]["agentId"] == exported.records[0]["agentId"]
     assert exported.entries[0]["disclosures"].keys() == {"streams"}  # no user was known yet
 
 
