@@ -27,7 +27,7 @@ class DurableFiles(FileSystemStorage):
     def temporary_folder(self) -> str:
         """Return a folder for large temporary files. The system's may be a small one in memory."""
         _make_folders(Path(self.location))
-        return self.location
+        return str(self.location)
 
     def _save(self, name: str, content: "File[bytes]") -> str:
         path = Path(self.path(name))

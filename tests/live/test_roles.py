@@ -14,6 +14,7 @@ import pytest
 from psycopg import errors
 
 from audit.roles import Roles
+from tests.constants import PASSWORD
 from tests.environment import Servers
 from tests.live.gate import Gate, expect
 from tests.live.server import ROOT, Database, LiveServer, full, manage
@@ -21,7 +22,7 @@ from tests.servers import Postgres
 from tests.waiting import wait_until
 
 ROLES = Roles(*(f"{name}_{os.getpid()}" for name in Roles()))
-PASSWORD = "roles-of-the-tests"
+ROLES_PASSWORD = "roles-of-the-tests"
 REFUSED = (errors.InsufficientPrivilege,)
 FILL = """
 import django; django.setup()
@@ -41,7 +42,7 @@ class Cluster:
     def url(self, role: str) -> str:
         parts = urlsplit(self.superuser)
         host = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{role}:{PASSWORD}@{host}"))
+        return urlunsplit(parts._replace(netloc=f"{role}:{ROLES_PASSWORD}@{host}"))
 
     def run(self, role: str, *statements: str) -> list[tuple[Any, ...]]:
         """Execute the statements as this role, and return the rows of the last."""
@@ -69,7 +70,7 @@ class Cluster:
 def cluster(servers: Servers) -> Iterator[Cluster]:
     postgres = servers.postgres
     found = Cluster(postgres.create_database())
-    found.rows(f"CREATE ROLE {ROLES.owner} LOGIN PASSWORD '{PASSWORD}'")
+    found.rows(f"CREATE ROLE {ROLES.owner} LOGIN PASSWORD '{ROLES_PASSWORD}'")
     found.rows(f'ALTER DATABASE "{urlsplit(found.superuser).path[1:]}" OWNER TO {ROLES.owner}')
     owner = {"DATABASE_URL": found.url(ROLES.owner), "REDIS_URL": ""}
     manage(owner, "migrate", "--verbosity", "0")
@@ -87,7 +88,7 @@ def apply_roles(cluster: Cluster) -> None:
     names = [f"--{field}={name}" for field, name in ROLES._asdict().items()]
     cluster.rows(manage({"DATABASE_URL": cluster.superuser}, "audit_roles", *names))
     for role in ROLES:
-        cluster.rows(f"ALTER ROLE {role} PASSWORD '{PASSWORD}'")
+        cluster.rows(f"ALTER ROLE {role} PASSWORD '{ROLES_PASSWORD}'")
 
 
 def drop(cluster: Cluster, postgres: Postgres) -> None:
@@ -220,15 +221,17 @@ class TestProduct:
         users = {user for (user,) in cluster.rows("SELECT DISTINCT usename FROM pg_stat_activity")}
         assert {ROLES.application, ROLES.sequencer} <= users
 
-    def test_a_person_exports_their_log_and_their_key_is_destroyed(self, server: LiveServer, cluster: Cluster) -> None:
+    def test_a_person_exports_their_log_and_is_erased(self, server: LiveServer, cluster: Cluster) -> None:
         gate = Gate(server.url)
         person = gate.person()
         export = gate.get("/users/me/audit-export", **person.headers)
         assert export.status_code == 200
         assert "audit.exported" in export.text
 
-        script = f"from audit.personal_keys import destroy_keys; print(destroy_keys(['{person.id}']))"
-        assert manage(server.environment, "shell", "-v", "0", "-c", script).strip() == "1"
+        manage(server.environment, "erase_person", person.id, "--yes")
+        keys = f"SELECT count(*) FROM audit_personalkey WHERE subject = '{person.id}' AND sealed IS NULL"
+        assert cluster.rows(keys) == [(1,)]
+        assert gate.post("/users/login", {"email": person.email, "password": PASSWORD}).status_code == 401
 
     def test_the_owner_migrates_and_the_rights_can_be_given_again(self, cluster: Cluster) -> None:
         manage({"DATABASE_URL": cluster.url(ROLES.owner)}, "migrate", "--verbosity", "0")
