@@ -1,5 +1,6 @@
 """How verify ÷ floor changes with the size of the log, revoked tokens, policies, connections and a cold cache."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from benchmarks.machine import CpuMeter, describe
 from benchmarks.ratios import say
 from benchmarks.rounds import PRODUCT, Protocol, Sample
 from benchmarks.seed import Wanted
-from benchmarks.stores import Seeded, Store, execute, opened
+from benchmarks.stores import Seeded, Store, opened, printed
 from benchmarks.targets import running, scripts
 
 CONNECTIONS = 32
@@ -20,26 +21,6 @@ ENTRY_STEPS = (10_000, 100_000, 1_000_000)
 POLICY_STEPS = (0, 1, 3, 10, 20)
 REVOKED = 100_000
 COLD_TOKENS = 32_000
-# Copies of the newest decision, for other users, so that the log and its indexes grow as they do in use.
-FILL = """
-INSERT INTO {table} ({columns})
-SELECT {values} FROM (
-    SELECT * FROM {table} WHERE {key} = (SELECT max(id) FROM audit_entry WHERE event = 'token.verify') LIMIT 1
-) AS one CROSS JOIN {series}
-"""
-FILLED = {"audit_concern": "entry_id", "audit_entry": "id"}
-SERIES = {
-    "postgresql": "generate_series({first}, {last}) AS series(number)",
-    "sqlite": "(WITH RECURSIVE series(number) AS (SELECT {first} UNION ALL SELECT number + 1 FROM series "
-    "WHERE number < {last}) SELECT number FROM series) AS series",
-}
-REPLACED = {
-    "id": "'log_' || {hex}",
-    "entry_id": "'log_' || {hex}",
-    "user_id": "'usr_' || number % 5000",
-    "consent_id": "'cns_' || number % 5000",
-}
-HEX = {"postgresql": "lpad(to_hex(number), 32, '0')", "sqlite": "printf('%032x', number)"}
 
 
 def run(stores: Sequence[str], protocol: Protocol, folder: Path) -> results.Run:
@@ -72,36 +53,15 @@ def connections(store: Store, seeded: Seeded, protocol: Protocol) -> Iterator[di
 def entries(store: Store, seeded: Seeded, protocol: Protocol) -> Iterator[dict[str, Any]]:
     last = 0
     for number in ENTRY_STEPS:
-        fill(store, seeded, last, number)
+        fill(store, seeded, number - last)
         last = number
         yield point("log entries", number, store, seeded, protocol)
 
 
-def fill(store: Store, seeded: Seeded, first: int, last: int) -> None:
-    """Make one decision, and copy its entry until the log has `last` of them."""
-    with running(store, seeded, ()) as (_, (target,)):
-        log = Log(seeded.database)
-        target.check()
-        log.expect(1)
-    for table, key in FILLED.items():
-        columns = column_names(seeded, table)
-        statement = FILL.format(
-            table=table,
-            key=key,
-            columns=", ".join(columns),
-            values=", ".join(REPLACED.get(name, f"one.{name}").format(hex=HEX[store.name]) for name in columns),
-            series=SERIES[store.name].format(first=first + 1, last=last),
-        )
-        execute(seeded.database, statement)
+def fill(store: Store, seeded: Seeded, entries: int) -> None:
+    """Add so many entries of other users to the log."""
+    printed("benchmarks.grown", json.dumps({"log": entries}), seeded.database.environment)
     store.tidy(seeded.database)
-
-
-def column_names(seeded: Seeded, table: str) -> list[str]:
-    if seeded.database.environment.get("DATABASE_URL"):
-        query = f"SELECT column_name FROM information_schema.columns WHERE table_name = '{table}'"
-    else:
-        query = f"SELECT name FROM pragma_table_info('{table}')"
-    return [str(name) for (name,) in seeded.database.rows(query)]
 
 
 def point(

@@ -1,7 +1,6 @@
 """The rows of the grown database. The services make Acme, its first agent and Ada; SQL makes everything else."""
 
 import json
-from datetime import timedelta
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -9,15 +8,13 @@ from django.conf import settings
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session, register_user
 from agents.models import Agent
-from audit.drafts import Draft
-from audit.events import Event, Outcome
-from audit.models import Concern, Entry, LastUse
+from audit.models import Entry
+from benchmarks.grown import log
 from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
 from benchmarks.rows import ACTOR, CALLBACK
 from benchmarks.seed import SCOPES
 from consent.models import Consent
-from core import clock
 from developers.models import Developer, Organization
 from developers.services import register_developer
 from policies.models import Policy
@@ -27,7 +24,6 @@ from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 PASSWORD = "correct-horse-battery-7"
 RULES = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}])
-CHUNKS = 10
 
 
 class Dataset:
@@ -48,9 +44,7 @@ class Dataset:
         self._add_agents()
         self._add_consents()
         self._add_tokens()
-        for chunk in range(CHUNKS):
-            self._add_entries(chunk)
-        self._add_last_uses()
+        self._add_entries()
         return {
             "api_key": self.acme.api_key,
             "session": open_session(actor=ACTOR, user=self.ada).token,
@@ -234,65 +228,10 @@ class Dataset:
             **shared,
         )
 
-    def _add_entries(self, chunk: int) -> None:
-        """Add a part of the log: decisions about all consents in turn, and at last denials of the first one."""
-        size = self.sizes.entries
-        first, last = size * chunk // CHUNKS, size * (chunk + 1) // CHUNKS - 1
-        about = f"CASE WHEN n >= {size - self.sizes.denials} THEN 0 ELSE mod(n, {self.sizes.consents}) END"
-        source = f"(SELECT n, {about} AS about FROM generate_series({first}, {last}) AS n) AS numbered"
-        key, made = ident("log", "n", size), moment("n", size)
-        is_denied = f"n >= {size - self.sizes.denials} OR mod(n, 7) = 0"
-        columns = {
-            "@entry": key,
-            "@time": f"to_char({made} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-            "@outcome": f"CASE WHEN {is_denied} THEN 'denied' ELSE 'allowed' END",
-            "@organization": self.owner("about"),
-            "@user": self.consenting("about"),
-            "@agent": self.agent("about"),
-            "@consent": self.consent("about"),
-        }
-        body, personal = _template()
-        expression = text(body)
-        for mark, column in columns.items():
-            expression = f"replace({expression}, '{mark}', {column})"
-        fill(
-            Entry,
-            source,
-            id=key,
-            timestamp=made,
-            event=text(Event.TOKEN_VERIFY),
-            outcome=columns["@outcome"],
-            user_id=columns["@user"],
-            agent_id=columns["@agent"],
-            consent_id=columns["@consent"],
-            body=expression,
-            salt="decode(md5('salt' || n), 'hex')",
-            personal_data=text(personal),
-        )
-        fill(Concern, source, organization_id=columns["@organization"], entry_id=key)
-
-    def _add_last_uses(self) -> None:
-        found = "SELECT consent_id AS id, max(timestamp) AS at FROM audit_entry WHERE outcome = 'allowed' GROUP BY 1"
-        fill(LastUse, f"({found}) AS used", consent_id="id", used_at="at")
-
-
-def _template() -> tuple[str, str]:
-    """Return the body of a decision's entry, with marks for what differs, and its personal data."""
-    draft = Draft(
-        event=Event.TOKEN_VERIFY,
-        actor=ACTOR.acting_as("service", "res_00000000000000000000000000000000"),
-        outcome=Outcome.ALLOWED,
-        organization_id="@organization",
-        user_id="@user",
-        agent_id="@agent",
-        consent_id="@consent",
-        action="email:read",
-        scopes=["email:read"],
-        resource="https://mail.example/mailboxes/inbox/messages/18c2f0b7",
-    )
-    (record,) = make_records([draft], clock.now() - timedelta(days=1))
-    content = json.loads(record.body) | {"id": "@entry", "timestamp": "@time", "outcome": "@outcome"}
-    return json.dumps(content, sort_keys=True, separators=(",", ":")), record.personal.decode()
+    def _add_entries(self) -> None:
+        """Add the log: decisions about all consents in turn, and at last denials of the first one."""
+        rows = Consent.objects.order_by("id").values_list("id", "agent_id", "organization_id", "user_id")
+        log.fill([log.Connection(*row) for row in rows], self.sizes.entries, self.sizes.denials)
 
 
 def describe() -> dict[str, int]:

@@ -57,5 +57,5 @@ class Verify(APIView):
         serializer.is_valid(raise_exception=True)
         with transaction.atomic():
             decision = decide(serializer.validated_data, request.user)
-            entry = record(decision, serializer.validated_data, request)
-        return Response({**decision.shown(), "auditId": entry.id})
+            entry_id = record(decision, serializer.validated_data, request)
+        return Response({**decision.shown(), "auditId": entry_id})
