@@ -24,24 +24,32 @@ ALL = -1
 MIN, MAX = -(1 << 63), 1 << 63
 
 
-def entries_below(end: int, criteria: Criteria, batch: int) -> Iterator[Entry]:
-    """Yield the entries with an index lower than `end` that match, newest first. They are read `batch` at a time."""
-    for indexes in batched(_candidates(end, criteria, batch), batch):  # the last batch may be shorter
+def indexed_size() -> int:
+    """Return how many entries have postings. The log has at least as many."""
+    newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
+    return 0 if newest_segment is None else (newest_segment + 1) * SEGMENT
+
+
+def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None = None) -> Iterator[Entry]:
+    """Yield the entries with an index lower than `end` that match, newest first. They are read `batch` at a time.
+
+    `indexed` is an earlier `indexed_size()`, if it is known.
+    """
+    indexed = indexed_size() if indexed is None else indexed
+    for indexes in batched(_candidates(end, criteria, batch, indexed), batch):  # the last batch may be shorter
         for entry in entries_at(indexes):
             if criteria.matches(entry):
                 yield entry
 
 
-def _candidates(end: int, criteria: Criteria, batch: int) -> Iterator[int]:
+def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:
     """Yield the indexes of all entries that match, and perhaps of some others, in descending order."""
     if not criteria.columns():
         yield from range(end - 1, -1, -1)
         return
-    newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
-    complete = 0 if newest_segment is None else (newest_segment + 1) * SEGMENT
-    if end > complete:
-        yield from _in_tail(complete, end, criteria, batch)
-    yield from _in_segments(min(complete, end), criteria)
+    if end > indexed:
+        yield from _in_tail(indexed, end, criteria, batch)
+    yield from _in_segments(min(indexed, end), criteria)
 
 
 def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:

@@ -4,14 +4,14 @@ While a page is read, the sequencer can move entries from one to the other, so t
 is in both is taken from the log.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from audit.archived import archived_entry
 from audit.criteria import Criteria
 from audit.drafts import Prepared
-from audit.finding import entries_below
+from audit.finding import entries_below, indexed_size
 from audit.log import newest
 from audit.models import Entry
 from audit.reading import AuditEntry, read_entries
@@ -64,44 +64,47 @@ def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared
     index = _index_in_log(criteria, cursor)
     if index is not None:
         return [*_take(criteria, index, number)]
-    waiting, earlier = waiting_entries(), newest().size
+    indexed, waiting = indexed_size(), waiting_entries()
     if cursor and not any(_is_one(one, criteria, cursor) for one in waiting):  # leaves those after the cursor
         index = _index_in_log(criteria, cursor)  # moved since
         if index is None:
             raise UnknownCursor(cursor)
         return [*_take(criteria, index, number)]
-    found, end = _take_waiting(criteria, waiting, earlier, number)
-    index = _index_in_log(criteria, cursor) if end > earlier else None
+    found, end = _take_waiting(criteria, waiting, indexed, number)
+    index = _index_in_log(criteria, cursor) if cursor else None
     start = end if index is None else min(index, end)
-    return [*found, *_take(criteria, start, number - len(found))]
+    return [*found, *_take(criteria, start, number - len(found), indexed)]
 
 
 def _take_waiting(
-    criteria: Criteria, waiting: Iterator[Prepared], earlier: int, number: int
+    criteria: Criteria, waiting: Iterator[Prepared], indexed: int, number: int
 ) -> tuple[list[Prepared], int]:
     """Return up to so many entries that are still in the journal, and the size of the log at that moment.
 
-    `earlier` is the size of the log before the journal was read, so what was moved since has an index from there on.
+    `indexed` was read before the journal, so what was moved since has an index from there on.
     """
     matching = (one for one in waiting if criteria.matches(listed_waiting(one)))
     found: list[Prepared] = []
     while True:
         more = list(islice(matching, number - len(found)))
         end = newest().size
-        moved = _ids_between(earlier, end)
-        found = [one for one in [*found, *more] if one.id not in moved]
+        found += more
+        moved = _moved(found, indexed, end)
+        found = [one for one in found if one.id not in moved]
         if not more or len(found) == number:
             return found, end
 
 
-def _take(criteria: Criteria, end: int, number: int) -> list[Entry]:
-    return list(islice(entries_below(end, criteria, number), number)) if number else []
+def _take(criteria: Criteria, end: int, number: int, indexed: int | None = None) -> list[Entry]:
+    return list(islice(entries_below(end, criteria, number, indexed), number)) if number else []
 
 
-def _ids_between(first: int, end: int) -> set[str]:
-    if first == end:
+def _moved(found: Sequence[Prepared], first: int, end: int) -> set[str]:
+    """Return the ids of those that are in the log, with an index from `first` to before `end`."""
+    if not found:
         return set()
-    return set(Entry.objects.filter(leaf_index__gte=first, leaf_index__lt=end).values_list("id", flat=True))
+    rows = Entry.objects.filter(leaf_index__gte=first, leaf_index__lt=end, pk__in=[one.id for one in found])
+    return set(rows.values_list("id", flat=True))
 
 
 def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:

@@ -12,7 +12,7 @@ from developers.services import verify_organization
 from resources.custom_scopes import ScopeDefinition
 from resources.services import update_resource_server
 from tests import world
-from tests.log import log_entries
+from tests.log import log_entries, log_entry
 from tests.oauth.client import make_client
 from tests.world import make_resource_server
 
@@ -212,7 +212,7 @@ class TestShownScopes:
             "email:read": "Read your email",
             "acme:books": "See your books",
         }
-        entry = log_entries(event="consent.approved").first()
+        entry = log_entry(log_entries(event="consent.approved").first().id)
         assert entry.content["metadata"]["shownScopes"] == later.shown_scopes
 
     def test_live_scopes_stay_preselected_for_an_unverified_developer(self, as_ada, ada, consent):
