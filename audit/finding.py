@@ -81,7 +81,7 @@ def _masks(low: int, high: int, criteria: Criteria) -> Iterator[tuple[int, int]]
         return
     found = _intersections(min(spans), max(spans) + 1, terms) if terms else ((number, ALL) for number in spans)
     for number, mask in found:
-        if number in spans:
+        if mask and number in spans:
             yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
 
 

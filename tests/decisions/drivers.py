@@ -9,6 +9,8 @@ from typing import Any
 import uvloop
 
 from audit import journal
+from audit.drafts import Prepared
+from audit.events import Event
 from audit.models import Journal
 from consent.approval import approve_consent
 from core.actor import SYSTEM
@@ -27,6 +29,8 @@ from tokens.issuing import IssuedTokens
 
 Decide = Callable[..., list[Decision]]
 SHOP = "https://shop.example"
+
+DECISIONS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 
 
 class EventLoop:
@@ -85,9 +89,10 @@ def forget() -> None:
         memory.clear()
 
 
-def written_rows() -> list[list[journal.Record]]:
-    """Return the records of each row of the journal, oldest first."""
-    return [journal.decode(body) for body in Journal.objects.order_by("id").values_list("body", flat=True)]
+def written_rows() -> list[list[Prepared]]:
+    """Return the entries of each row of the journal that decisions wrote, oldest first."""
+    rows = [journal.decode(body) for body in Journal.objects.order_by("id").values_list("body", flat=True)]
+    return [row for row in rows if row[0].content["event"] in DECISIONS]
 
 
 def without_id(decision: Decision) -> Decision:

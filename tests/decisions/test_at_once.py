@@ -109,7 +109,7 @@ def test_a_limit_is_exact_over_two_stores(loop: EventLoop, grant: Grant, monkeyp
     assert sum(allowed(decisions)) == 20
     assert len(written_rows()) == 16, "the stores took turns"
     logged = [record for row in written_rows() for record in row]
-    assert sum(record.columns.outcome == "allowed" for record in logged) == 20
+    assert sum(record.content["outcome"] == "allowed" for record in logged) == 20
     assert {record.id for record in logged} == {decision.audit_id for decision in decisions}
 
 

@@ -14,6 +14,7 @@ from agents.models import Agent
 from agents.services import update_agent
 from audit.events import Event
 from audit.models import Entry
+from audit.reading import read_entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
@@ -189,7 +190,7 @@ def test_a_policy_denial_names_the_rule_and_edits_apply_at_once(grant: Grant) ->
     assert decision.reason is Reason.POLICY_DENIED
     assert decision.policy is not None
     assert (decision.policy.policy_id, decision.policy.rule_type) == (policy.id, "action_blocklist")
-    assert entries()[0].content["policyId"] == policy.id
+    assert read_entry(entries()[0]).content["policyId"] == policy.id
 
     update_policy(actor=SYSTEM, policy=policy, changes={"enabled": False})
     assert ask(grant).allowed
