@@ -16,7 +16,7 @@ from audit.drafts import Draft
 from audit.events import Event
 from audit.exports import NotCovered, Period, begin_export, find_bounds
 from audit.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
-from audit.models import Entry
+from audit.models import Cosignature, Entry
 from audit.postings import term
 from audit.reading import Visible
 from audit.sequencer import sequence
@@ -231,3 +231,31 @@ def test_an_export_breaks_off_at_a_missing_entry(small_segments: None) -> None:
         cursor.execute("DELETE FROM audit_entry WHERE leaf_index = %s", [index])
     with pytest.raises(MissingEntry, match=f"index {index} is missing"):
         export(stream)
+
+
+def test_an_export_waits_for_a_cosignature(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.AUDIT_WITNESSES = ["https://witness.example"]
+    write_row(3)
+    sequence()
+    line = "— witness.example AAAA"
+    Cosignature.objects.create(size=3, witness="https://witness.example", line=line)
+    pauses: list[int] = []
+
+    def pause(seconds: float) -> None:
+        sequence()
+        pauses.append(1)
+        if len(pauses) == 3:
+            Cosignature.objects.create(size=4, witness="https://witness.example", line=line)
+
+    monkeypatch.setattr(exports, "pause", pause)
+    assert export(Stream(PERSON, "usr_1")).footer["checkpoint"].endswith(f"{line}\n")
+    assert len(pauses) == 3
+
+
+def test_an_export_does_not_wait_long_for_a_witness(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.AUDIT_WITNESSES = ["https://witness.example"]
+    monkeypatch.setattr(exports, "WAIT_SECONDS", 0.3)
+    write_row(3)
+    sequence()
+    Cosignature.objects.create(size=3, witness="https://witness.example", line="— witness.example AAAA")
+    assert "witness.example" not in export(Stream(PERSON, "usr_1")).footer["checkpoint"]
