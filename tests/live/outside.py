@@ -17,6 +17,7 @@ import httpx
 from tests.live.server import ROOT, LiveServer
 
 POLL_SECONDS = 0.1
+ATTEMPTS = 10
 TILE_WIDTH = 256
 SOURCES = ROOT / "sdk" / "audit" / "src"
 
@@ -50,13 +51,12 @@ class Watch:
         """Return the first checkpoint seen that covers the entry with this index."""
         return self.checkpoints[bisect_right(self.checkpoints, index, key=lambda each: each.size)]
 
-    def wait_for_next(self, seconds: float) -> float:
-        """Wait for a checkpoint that is not here yet, and return after how many seconds it was seen."""
+    def wait_for_next(self, seconds: float) -> None:
+        """Wait for a checkpoint that is not here yet."""
         began, known = time.monotonic(), len(self.checkpoints)
         while len(self.checkpoints) == known:
             assert time.monotonic() < began + seconds, f"no new checkpoint in {seconds} seconds"
             time.sleep(0.01)
-        return self.checkpoints[known].seen - began
 
     def _run(self) -> None:
         with httpx.Client(timeout=5) as client:
@@ -147,8 +147,11 @@ def audit(*arguments: str | Path) -> tuple[int, str]:
 
 
 def download(server: LiveServer, path: str, file: Path, headers: dict[str, str]) -> Path:
-    """Write what the API returns to a file."""
-    answer = httpx.get(f"{server.url}/api/v1{path}", headers=headers, timeout=120)
+    """Write what the API returns to a file. An export of a log that is late is asked for again."""
+    for _ in range(ATTEMPTS):
+        answer = httpx.get(f"{server.url}/api/v1{path}", headers=headers, timeout=120)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
     assert answer.status_code == 200, answer.text
     file.write_bytes(answer.content)
     return file
