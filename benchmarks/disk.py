@@ -28,7 +28,7 @@ POSTGRESQL = f"""
 """
 SQLITE = f"""
     SELECT master.tbl_name, sum(stat.pgsize) FROM dbstat AS stat JOIN sqlite_master AS master ON master.name = stat.name
-    WHERE master.tbl_name LIKE '{TABLES}' AND stat.aggregate GROUP BY 1 ORDER BY 1
+    WHERE master.tbl_name LIKE '{TABLES}' GROUP BY 1 ORDER BY 1
 """
 
 
