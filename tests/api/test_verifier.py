@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from audit import exports
 from audit.personal_keys import destroy_keys
@@ -16,7 +17,9 @@ from audit.sequencer import sequence
 from audit.witnesses import Collector
 from audit.witnesses import Witness as WitnessAddress
 from tests.api.conftest import Api, Json, expect, tokens_for, verify
+from tests.api.test_verify import SERVER
 from tests.audit.journals import write_row
+from tests.constants import basic
 from tests.sdk.go_tools import check_with_go
 from tests.verifier import (
     ED25519,
@@ -110,6 +113,29 @@ def test_every_period_holds(ada: Any, developer: Api, key: VerifierKey, tmp_path
             assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries > 1
         for query in ("from=2099-01-01T00:00:00Z", "to=2001-01-01T00:00:00Z"):
             assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries == 2
+
+
+def test_introspections_hold_that_were_before_and_between_and_after_stops(
+    developer: Api, anonymous: Api, ada: Any, agent: Json, tmp_path: Path
+) -> None:
+    server = expect(201, developer.post("/resource-servers", SERVER))
+    tokens = tokens_for(agent, ada, resource=server["identifier"])
+
+    def is_live() -> bool:
+        form, headers = f"token={tokens['accessToken']}", {"Authorization": basic(server["id"], server["secret"])}
+        sent = Client().post("/oauth/introspect", form, "application/x-www-form-urlencoded", headers=headers)
+        return bool(expect(200, sent)["active"])
+
+    found = [is_live()]
+    for status in ("suspended", "active"):
+        expect(200, developer.patch(f"/agents/{agent['id']}", {"status": status}))
+        found.append(is_live())
+    expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/revoke"))
+    assert [*found, is_live()] == [True, False, True, False]
+    sequence()
+    key = parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
+    for answer in (ada.get("/users/me/audit-export"), developer.get("/audit/export")):
+        assert check(tmp_path, answer, key).decisions == 0
 
 
 def test_an_entry_that_is_left_out_is_named(ada: Any, key: VerifierKey, tmp_path: Path) -> None:

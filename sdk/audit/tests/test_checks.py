@@ -274,6 +274,20 @@ def test_nothing_is_allowed_after_an_end_or_a_stop(event: str, options: Any, log
         verify(log.export(*stream_of(event)))
 
 
+@pytest.mark.parametrize(("event", "options"), [*FOREVER, *((event, options) for event, _, options in UNTIL)])
+def test_no_introspection_calls_a_token_live_after_an_end_or_a_stop(
+    event: str, options: Any, log: LogBuilder, verify: Verify
+):
+    log.add("token.introspected", "allowed")
+    log.add(event, **options)
+    log.add("token.introspected", "denied")
+    assert verify(log.export(*stream_of(event))).entries == 4
+
+    log.add("token.introspected", "allowed")
+    with pytest.raises(Broken, match=f"^index 4: allowed after {event} at index 1$"):
+        verify(log.export(*stream_of(event)))
+
+
 @pytest.mark.parametrize(("event", "options"), FOREVER)
 def test_an_end_is_not_lifted(event: str, options: Any, log: LogBuilder, verify: Verify):
     log.add(event, **options)

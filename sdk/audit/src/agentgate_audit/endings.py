@@ -1,4 +1,4 @@
-"""After an end or a stop, nothing may be allowed."""
+"""After an end or a stop, nothing may be allowed, and no token may be live."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Endings:
 
     def check(self, entry: Entry) -> None:
         """Raise `Broken` if the entry allows what had ended. Otherwise note what it ends or lifts."""
-        if entry.is_allowed:
+        if entry.says_yes:
             self._check_allowed(entry)
         event = entry.record["event"]
         member = _MEMBERS.get(event)

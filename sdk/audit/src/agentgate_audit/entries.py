@@ -29,6 +29,7 @@ _RECORD = {
     *_TEXTS,
     *_LISTS,
 }
+_ANSWERS = ("token.verify", "token.introspected")
 # In the order in which an entry has them.
 _PERSONAL = ("ip", "userAgent", "resource", "amount", "call")
 _WITHHELD = ("policy", "connection")
@@ -60,6 +61,11 @@ class Entry:
     def is_allowed(self) -> bool:
         """Whether the entry is a decision that allowed something."""
         return self.is_decision and bool(self.record["outcome"] == "allowed")
+
+    @property
+    def says_yes(self) -> bool:
+        """Whether a service was told that a token may be used: a decision, or an introspection, of the same facts."""
+        return self.record["event"] in _ANSWERS and bool(self.record["outcome"] == "allowed")
 
     @property
     def hides_parts(self) -> bool:
