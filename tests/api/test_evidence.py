@@ -231,7 +231,9 @@ def test_a_period_is_exported_with_its_neighbours(developer: Api, decision: Json
     assert [record["timestamp"] for record in exported.records[:-1]] == times[1:4]
 
 
-@pytest.mark.parametrize("query", ["from=yesterday", "to=2026-01-01", "limit=3"])
+@pytest.mark.parametrize(
+    "query", ["from=yesterday", "to=2026-01-01", "limit=3", "to=2026-01-01T00:00:00Z&from=2026-01-01T00:00:01Z"]
+)
 def test_an_invalid_period_is_reported(developer: Api, ada: Api, query: str) -> None:
     field = query.partition("=")[0]
     problem(developer.get(f"/audit/export?{query}"), 400, "validation_failed", field)

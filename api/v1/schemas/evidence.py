@@ -1,11 +1,12 @@
 """What the log shows as evidence: proofs and exports."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema, model_validator
 
 from api.v1.schemas.base import GivenMoment, Omittable, Out, Query
 from audit.exports import Period
+from core.validation import invalid_fields
 
 # A part as the canonical JSON of its salt, name and value, or the digest of a part that this reader may not see.
 Disclosure = Annotated[
@@ -45,6 +46,12 @@ class ExportQuery(Query):
 
     since: Omittable[GivenMoment] = Field(None, alias="from")
     until: Omittable[GivenMoment] = Field(None, alias="to")
+
+    @model_validator(mode="after")
+    def _require_order(self) -> Self:
+        if self.since and self.until and self.since > self.until:
+            raise invalid_fields(type(self), [("to", "Must not be before from.")])
+        return self
 
     @property
     def period(self) -> Period:
