@@ -24,7 +24,9 @@ PARENT = "AGENTGATE_SEQUENCER_PARENT"
 # A process takes about a second to start, and the log must not wait longer than two.
 RESTART_SECONDS = 0.1
 LONG_RESTART_SECONDS = 2.0
+# One that cannot start, such as without a migration, must not be started ten times per second.
 STABLE_SECONDS = 10.0
+MAX_QUICK_ENDS = 5
 STOP_SECONDS = 5.0
 GARBAGE_THRESHOLD = 200_000
 WATCH_SECONDS = 1.0
@@ -50,11 +52,12 @@ class SequencerProcess:
         self._keeper.join()
 
     def _keep(self) -> None:
+        quick_ends = 0
         while True:
             began = time.monotonic()
             status = self._process.wait()
-            was_stable = time.monotonic() > began + STABLE_SECONDS
-            if self._stopped.wait(RESTART_SECONDS if was_stable else LONG_RESTART_SECONDS):
+            quick_ends = 0 if time.monotonic() > began + STABLE_SECONDS else quick_ends + 1
+            if self._stopped.wait(LONG_RESTART_SECONDS if quick_ends > MAX_QUICK_ENDS else RESTART_SECONDS):
                 return
             logger.error("The sequencer ended with status %s and is started again.", status)
             try:

@@ -42,6 +42,14 @@ def published() -> Checkpoint | None:
     return newest if is_late else earlier
 
 
+def covering(leaf_index: int) -> Checkpoint | None:
+    """Return the published checkpoint or, if that is older than the entry, the newest. None if it is, too."""
+    for checkpoint in (published(), latest()):
+        if checkpoint and checkpoint.size > leaf_index:
+            return checkpoint
+    return None
+
+
 def with_cosignatures(checkpoint: Checkpoint) -> str:
     """Return the note with the signature lines of witnesses."""
     lines = Cosignature.objects.filter(size=checkpoint.size).order_by("witness").values_list("line", flat=True)

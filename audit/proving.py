@@ -31,8 +31,8 @@ def prove_entry(entry_id: str, *, user_id: str | None, organization_id: str | No
     found = read_entry(entry) if entry else None
     if found is None or not _is_reader(found, user_id, organization_id):
         raise NotFound("No such entry.")
-    checkpoint = checkpoints.latest()
-    if not isinstance(entry, Entry) or checkpoint is None or checkpoint.size <= entry.leaf_index:
+    checkpoint = checkpoints.covering(entry.leaf_index) if isinstance(entry, Entry) else None
+    if not isinstance(entry, Entry) or checkpoint is None:
         raise NotSequenced
     (evidence,) = collect_evidence([entry], _visible_to(found, user_id, organization_id))
     proof = Tree(checkpoint.size).inclusion_proof(entry.leaf_index)

@@ -1,6 +1,7 @@
 """The user's decision on a request: approve it, which issues an authorization code, or deny it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,17 +13,18 @@ from accounts.models import User
 from accounts.selectors import require_verified_address
 from accounts.services import hold_account
 from agents.services import lock_agent, require_may_act
+from audit.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
 from consent.codes import issue_code, move_codes, repeat_code
-from consent.connections import ALL_REQUESTED, Choice, plan_change, replace_consent
+from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
 from consent.records import draft_consent, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
 from core import clock
-from core.actor import Actor
+from core.actor import SYSTEM, Actor
 from core.errors import NotFound
 from core.locks import revocation
 from developers.services import hold_organizations
@@ -70,13 +72,15 @@ def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choic
     user = hold_account(user)
     now = clock.now()
     require_verified_address(user)
-    consent, replaced = _grant(actor=actor, consent=consent, user=user, choice=choice, now=now)
+    consent, change, drafts = _grant(actor=actor, consent=consent, user=user, choice=choice, now=now)
     code = issue_code(consent, user, now)
-    if replaced is not None:
-        with revocation():
+    with revocation() if change.ends_another else nullcontext():
+        # In a revocation, the log has these entries after all decisions that still used the ended consent.
+        append(drafts, at=now)
+        if change.replaced:
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
-            move_codes(source=replaced, target=consent, now=now)
-            consent_replaced.send(sender=Consent, replaced=replaced, replacement=consent)
+            move_codes(source=change.replaced, target=consent, now=now)
+            consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent)
     return Approval(consent, code, redirect_url(consent, {"code": code}))
 
 
@@ -125,14 +129,16 @@ def repeat_decision(*, consent: Consent, user: User, scopes: Sequence[str]) -> s
 
 def _grant(
     *, actor: Actor, consent: Consent, user: User, choice: Choice, now: datetime
-) -> tuple[Consent, Consent | None]:
-    """Approve the consent. Return the updated consent and the one that it replaces, or None."""
+) -> tuple[Consent, Change, list[Draft]]:
+    """Approve the consent. Return the updated consent, the change of the connection, and the entries for the log."""
     _check_decider(consent, user)
     hold_organizations([consent.agent.organization_id, *consent.resource_owners.values()])
     consent.agent = lock_agent(consent.agent_id)
     require_grantable(consent)
     change = plan_change(consent, user, choice, now)
     drafts = []
+    if change.expired:
+        drafts.append(draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=change.expired))
     if change.replaced:
         drafts.append(replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now))
     changes = {
@@ -149,8 +155,7 @@ def _grant(
         scopes=change.granted,
         metadata=change.describe(consent.requested_scopes),
     )
-    append([*drafts, approved], at=now)
-    return consent, change.replaced
+    return consent, change, [*drafts, approved]
 
 
 def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes: Mapping[str, Any]) -> Consent:

@@ -16,9 +16,9 @@ from audit.drafts import Draft
 from audit.events import Event
 from consent.errors import ConnectionChanged
 from consent.models import Consent
-from consent.records import draft_consent, record_consent
+from consent.records import draft_consent
 from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
-from core.actor import SYSTEM, Actor
+from core.actor import Actor
 from resources.catalogue import snapshot
 from resources.errors import InvalidScope
 
@@ -48,6 +48,7 @@ class Change:
 
     `choosable` are the scopes on the screen. `shown` has their texts, and those of requested scopes that the agent has
     lost. `reworded` scopes were live with other texts than those that the request shows.
+    `expired` is a consent that had expired before, and is marked now.
     """
 
     granted: list[str]
@@ -55,6 +56,12 @@ class Change:
     shown: list[dict[str, str]]
     reworded: list[str]
     replaced: Consent | None
+    expired: Consent | None
+
+    @property
+    def ends_another(self) -> bool:
+        """Return whether decisions in progress may still use a consent that this change ends."""
+        return self.replaced is not None or self.expired is not None
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
         """Return the change for the log.
@@ -86,7 +93,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     Danger: lock the user's row first (`hold_account`), so that two approvals do not overlap. Raises
     `ConnectionChanged` if the connection has changed since it was shown, and `InvalidScope`.
     """
-    live = _lock_live_consent(consent, user, now)
+    live, expired = _lock_live_consent(consent, user, now)
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
         raise ConnectionChanged("Check what the agent may do now, then decide again.")
     held = live.live_scopes() if live else []
@@ -96,6 +103,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         shown=[*consent.shown_scopes, *snapshot(carried_scopes(consent, live))],
         reworded=reworded_scopes(consent, live),
         replaced=live,
+        expired=expired,
     )
 
 
@@ -119,18 +127,17 @@ def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, no
     )
 
 
-def _lock_live_consent(consent: Consent, user: User, now: datetime) -> Consent | None:
-    """Lock and return the live consent of the connection, or return None if there is none.
+def _lock_live_consent(consent: Consent, user: User, now: datetime) -> tuple[Consent | None, Consent | None]:
+    """Lock and return the live consent of the connection, if any, and one that had expired, if any.
 
     If it has expired but the sweep has not marked it yet, mark it here, because it must not be extended.
     """
     approved = approved_consents(user, consent).exclude(pk=consent.pk)
     live = approved.select_for_update(of=("self",), no_key=True).first()
     if live is None or live.expires_at > now:
-        return live
+        return live, None
     Consent.objects.filter(pk=live.pk).update(status=Consent.Status.EXPIRED)
-    record_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=live, at=now)
-    return None
+    return None, live
 
 
 def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str]:

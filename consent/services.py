@@ -6,9 +6,11 @@ Every transition is one conditional UPDATE, and its row count tells whether it s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.services import lock_user
 from agents.errors import InvalidRedirectUri
@@ -145,11 +147,18 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
     return delete_batch(undecided.order_by("expires_at"), limit=limit)
 
 
-@transaction.atomic
 def _expire(status: ConsentStatus, limit: int) -> int:
     """Mark consents as expired, of one status, because the index yields one status in the order of expiry."""
     now = clock.now()
     due = Consent.objects.filter(status=status, expires_at__lte=now).order_by("expires_at")
+    if not due.exists():
+        return 0
+    # A decision in progress may have read the clock just before. The log has the end of the consent after it.
+    with revocation() if status == Consent.Status.APPROVED else transaction.atomic():
+        return _expire_batch(due, limit, now)
+
+
+def _expire_batch(due: QuerySet[Consent], limit: int, now: datetime) -> int:
     pks = lock_batch(due, limit)
     Consent.objects.filter(pk__in=pks).update(status=Consent.Status.EXPIRED)
     consents = Consent.objects.filter(pk__in=pks).select_related("agent")

@@ -50,13 +50,14 @@ class NewestCheckpoint(PublicEndpoint):
     @operation(
         "getCheckpoint",
         "Get the newest checkpoint of the log",
-        description="A C2SP tlog-checkpoint with the cosignatures of witnesses. Before the first checkpoint, the "
-        "response is a 404.",
+        description="A C2SP tlog-checkpoint with the cosignatures of witnesses. If witnesses are configured, it is the "
+        "newest that any of them has signed, unless they are more than 10 seconds late. Before the first checkpoint, "
+        "the response is a 404.",
         media_type="text/plain",
         errors=(NotFound,),
     )
     def get(self) -> HttpResponse:
-        checkpoint = checkpoints.latest()
+        checkpoint = checkpoints.published()
         if checkpoint is None:
             raise NotFound("The log has no checkpoint yet.")
         return HttpResponse(checkpoints.with_cosignatures(checkpoint), content_type=TEXT)
