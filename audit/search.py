@@ -86,12 +86,13 @@ def _take_waiting(
     matching = (one for one in waiting if criteria.matches(listed_waiting(one)))
     found: list[Prepared] = []
     while True:
-        more = list(islice(matching, number - len(found)))
+        wanted = number - len(found)
+        more = list(islice(matching, wanted))
         end = newest().size
         found += more
         moved = _moved(found, indexed, end)
         found = [one for one in found if one.id not in moved]
-        if not more or len(found) == number:
+        if len(more) < wanted or len(found) == number:
             return found, end
 
 
