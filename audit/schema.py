@@ -110,11 +110,11 @@ SQLITE = (
         sealed blob
     )
     """,
+    # Django's introspection fails at a space after the statement, and SQLite keeps it with the table.
     """
     CREATE TABLE audit_posting (
         term bigint NOT NULL, segment integer NOT NULL, entries blob NOT NULL, PRIMARY KEY (term, segment)
-    ) WITHOUT ROWID
-    """,
+    ) WITHOUT ROWID""",
 )
 
 
