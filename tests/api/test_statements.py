@@ -15,8 +15,8 @@ from tokens.keys import current_key
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SERVICE = "https://mail.example.com/"
-# The two tables of the log.
-LOG = 1 if connection.vendor == "postgresql" else 2
+# A row of the journal.
+LOG = 1
 # The agent with its secret, BEGIN, COMMIT, and the log.
 EVERY = 3 + LOG
 # The code with its consent, the code again as used, the family, and its two tokens.
@@ -24,8 +24,8 @@ EXCHANGE = EVERY + 5
 # The family to lock, the token with its consent, the two new tokens, and the token again as used.
 REFRESH = EVERY + 5
 # The user; a look at the successes and failures; the attempt counted, and its success, each in a transaction of two
-# statements; the session and its address in a transaction with the log, which has a savepoint.
-SIGN_IN = 2 + 4 + 4 + 2 + 2 + 2 + LOG
+# statements; the user to lock, the session and its address in a transaction with the log, which has a savepoint.
+SIGN_IN = 2 + 4 + 4 + 2 + 2 + 3 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
 # the agent and the live consent; the consent and its code.
 APPROVE = 4 + LOG + 6
