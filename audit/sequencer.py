@@ -151,20 +151,35 @@ def _read(last: int) -> tuple[list[Row], int]:
             entries += len(records)
         if entries >= ENTRIES_PER_READ:
             break
-    return _seal(found), row_id
+    return _seal_or_split(found), row_id
 
 
 def _finish(row_id: int, body: bytes | memoryview) -> list[Record] | None:
     """Return the records of a row, or None if it is damaged."""
     try:
         return [finish(prepared) for prepared in decode(body)]
-    except Exception as error:  # of this row only: the others must be moved
+    except Exception as error:
+        if not _is_of_row(error):
+            raise
         _report_damaged(row_id, error)
         return None
 
 
+def _seal_or_split(found: Mapping[int, Sequence[Record]]) -> list[Row]:
+    """Compress the records and encrypt their personal data. Leave out the rows for which that is not possible."""
+    try:
+        return _seal(found)
+    except Exception as error:
+        if not _is_of_row(error):
+            raise
+        if len(found) > 1:
+            return [row for one in found.items() for row in _seal_or_split(dict([one]))]
+        for row_id in found:
+            _report_damaged(row_id, error)
+        return []
+
+
 def _seal(found: Mapping[int, Sequence[Record]]) -> list[Row]:
-    """Compress the records and encrypt their personal data."""
     keys = personal_keys.keys_for(one.subject for records in found.values() for one in records if one.personal)
     return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items()]
 
@@ -195,7 +210,7 @@ def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
         return _move(rows, wait=wait)
     except Exception as error:
         memory.log = None  # it may have what was rolled back
-        if isinstance(error, Busy) or _is_of_database(error):
+        if not _is_of_row(error):
             raise
         if len(rows) > 1:
             half = len(rows) // 2
@@ -270,9 +285,11 @@ def _save_streams(log: Log) -> None:
     memory.saved_at = time.monotonic()
 
 
-def _is_of_database(error: Exception) -> bool:
-    """Return whether the database has failed, so that no row can be moved. Other errors come from a row."""
-    return isinstance(error, DatabaseError | InterfaceError) and not isinstance(error, DataError | IntegrityError)
+def _is_of_row(error: Exception) -> bool:
+    """Return whether a row has caused the error. Otherwise no row can be moved now, and all are tried again."""
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    return not isinstance(error, Busy | DatabaseError | InterfaceError | MemoryError | OSError)
 
 
 def _delete(rows: Sequence[Row]) -> set[int]:

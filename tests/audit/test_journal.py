@@ -80,9 +80,53 @@ def test_a_value_that_is_no_entry_is_refused(entry: Any) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("id", 1), ("event", None), ("organizationId", 7), ("serviceOrganizationIds", [1]), ("userId", {})],
+    [
+        ("v", 2),
+        ("v", None),
+        ("id", 1),
+        ("id", "log_1"),
+        ("id", f"usr_{'0' * 32}"),
+        ("id", f"log_{'0' * 32}\n"),
+        ("timestamp", 7),
+        ("timestamp", "2026-03-01T00:00:00.000000"),
+        ("timestamp", "2026-03-01T00:00:00.000000+01:00"),
+        ("timestamp", "2026-02-30T00:00:00.000000Z"),
+        ("timestamp", "2026-W48-4T00:00:00Z"),
+        ("event", None),
+        ("event", "e" * 65),
+        ("outcome", "maybe"),
+        ("outcome", []),
+        ("reason", 7),
+        ("action", {}),
+        ("requestId", []),
+        ("scopes", [1]),
+        ("organizationId", 7),
+        ("organizationId", "org 1"),
+        ("serviceOrganizationIds", [1]),
+        ("serviceOrganizationIds", [None]),
+        ("serviceOrganizationIds", ["o" * 65]),
+        ("userId", {}),
+        ("userId", "u" * 65),
+        ("userId", "usr\0"),
+        ("agentId", "ä"),
+        ("consentId", "c" * 100),
+        ("actor", {}),
+        ("actor", {"kind": "user"}),
+        ("actor", {"kind": "robot", "id": None}),
+        ("actor", {"kind": "user", "id": 7}),
+        ("actor", {"kind": "user", "id": "usr\0"}),
+        ("actor", {"kind": "user", "id": "u" * 65}),
+    ],
+    ids=repr,
 )
-def test_a_member_of_the_wrong_type_is_refused(name: str, value: Any) -> None:
+def test_an_entry_that_the_log_or_its_readers_cannot_take_is_refused(name: str, value: Any) -> None:
     content, personal, withheld = make(1)[0]
     with pytest.raises(DamagedRowError, match="Not an entry"):
         decode(sealed([1, [{**content, name: value}, personal, withheld]]))
+
+
+def test_ids_of_the_greatest_length_are_read() -> None:
+    content, personal, withheld = make(1)[0]
+    content.update({"userId": "u" * 64, "actor": {"kind": "user", "id": "u" * 64}})
+    (entry,) = decode(sealed([1, [content, personal, withheld]]))
+    assert entry.content == content

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from audit.drafts import Draft
+from audit.drafts import Draft, prepare
 from audit.events import Event, Outcome
+from audit.journal import encode
 from audit.models import Checkpoint, Entry, ImmutableError, Journal, Tile
 from audit.selectors import (
     Filters,
@@ -19,8 +20,10 @@ from audit.selectors import (
 from audit.sequencer import sequence
 from audit.services import append, record
 from audit.tables import FEW
+from core import clock
 from core.actor import Actor
 from core.errors import NotFound
+from tests.audit.journals import write_body
 from tests.log import log_entries, log_entry
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
@@ -129,6 +132,18 @@ def test_tenants_and_users_see_their_own_entries_newest_first(settle: Any) -> No
 
     assert ids(entries_for_organization("org_1")) == [second, first]
     assert ids(entries_for_user("usr_1")) == [second, first]
+
+
+@pytest.mark.parametrize(
+    "change", [{"actor": {}}, {"timestamp": "2026-03-01T00:00:00"}, {"agentId": "a" * 65}], ids=repr
+)
+def test_readers_pass_over_entries_that_cannot_be_logged(change: dict[str, Any], settle: Any) -> None:
+    (prepared,) = prepare([draft()], clock.now())
+    write_body(encode([prepared._replace(content={**prepared.content, **change})]))
+    good = record(draft())
+    settle()
+
+    assert ids(entries_for_user("usr_1")) == ids(entries_for_organization("org_1")) == [good]
 
 
 def test_an_entry_is_once_in_the_log_of_each_organization_concerned(settle: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from prometheus_client import REGISTRY
 
-from audit import sequencer
+from audit import journal, personal_keys, sequencer
 from audit.drafts import Prepared, prepare
 from audit.journal import TABLE, encode
 from audit.log import Log, Placed, Sealed
@@ -246,6 +246,64 @@ class TestDamagedRows:
         write_body(encode([Prepared({**prepared.content, name: value}, {}, {})]))
         assert sequence() == 0
         assert Journal.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    @pytest.mark.parametrize("name", ["userId", "consentId"])
+    def test_a_row_whose_key_the_database_refuses_stays(
+        self, name: str, store: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        if store != "postgresql":
+            pytest.skip("SQLite takes keys of any length")
+        monkeypatch.setattr(journal, "_read", Prepared)
+        good = write_row(2)
+        (prepared,) = prepare([decision(user_id=None)], NOW)
+        write_body(encode([prepared._replace(content={**prepared.content, name: "x" * 100})]))
+        good += write_row(1)
+
+        assert [sequence(), sequence()] == [3, 0]
+
+        assert logged_ids() == ids_of(good)
+        assert Journal.objects.count() == metric("damaged_journal_rows") == 1
+
+    def test_a_row_that_cannot_be_encrypted_stays_and_the_others_are_moved(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(key: Any, entry_id: str, plain: bytes) -> bytes:
+            if entry_id == bad.id:
+                raise ValueError("boom")
+            return encrypt(key, entry_id, plain)
+
+        encrypt = personal_keys.encrypt
+        monkeypatch.setattr(personal_keys, "encrypt", fail)
+        good = write_row(2)
+        (bad,) = write_row(1)
+        good += write_row(1)
+
+        assert [sequence(), sequence()] == [3, 0]
+
+        assert logged_ids() == ids_of(good)
+        assert Journal.objects.count() == metric("damaged_journal_rows") == 1
+
+    @pytest.mark.parametrize("error", [MemoryError(), OSError("boom"), OperationalError("boom")], ids=repr)
+    @pytest.mark.parametrize(
+        "place", [(sequencer, "finish"), (personal_keys, "keys_for"), (Placed, "write")], ids=lambda place: place[1]
+    )
+    @pytest.mark.django_db(transaction=True)
+    def test_an_error_that_is_not_about_a_row_leaves_all_rows_for_the_next_run(
+        self, error: Exception, place: tuple[Any, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> None:
+            raise error
+
+        written = write_row(1) + write_row(2)
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, fail)
+            with pytest.raises(type(error)):
+                sequence()
+        assert sequencer.count_damaged() == 0
+
+        assert sequence() == 3
+        assert logged_ids() == ids_of(written)
 
     def test_rows_that_the_database_refuses_stay(self, store: str) -> None:
         (first, second) = write_row(2)
