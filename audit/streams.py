@@ -4,10 +4,10 @@ The sequencer keeps the heads of streams in memory and saves them now and then. 
 newer numbers, so after a restart it reads those.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -16,6 +16,10 @@ from audit.events import Event, Outcome
 
 # So many heads stay in memory once they are saved. Each takes about 300 bytes.
 MAX_KEPT = 100_000
+# Every later entry of a connection has all its totals, so their number bounds what an agent can make the log store.
+MAX_CURRENCIES = 16
+# Enough digits that no sum of the log is ever rounded. The default, 28, is not.
+EXACT = Context(prec=200)
 
 
 class Totals(NamedTuple):
@@ -24,7 +28,7 @@ class Totals(NamedTuple):
     number: int
     allowed: int
     denied: int
-    spent: dict[str, str]
+    spent: Mapping[str, str]
 
     def encode(self) -> bytes:
         """Return canonical JSON."""
@@ -50,8 +54,22 @@ class Head:
     number: int = 0
     allowed: int = 0
     denied: int = 0
-    spent: dict[str, str] = field(default_factory=dict)
+    spent: Mapping[str, str] = field(default_factory=dict)
     used_at: datetime | None = None
+
+
+def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
+    """Return the totals with the part `amount` of an entry, exactly.
+
+    An amount in one currency more than `MAX_CURRENCIES` does not count.
+    """
+    if not amount:
+        return spent
+    currency = amount["currency"]
+    if currency not in spent and len(spent) >= MAX_CURRENCIES:
+        return spent
+    total = EXACT.add(Decimal(spent.get(currency, "0")), Decimal(amount["value"]))
+    return {**spent, currency: format(total, "f")}
 
 
 class Use(Protocol):
@@ -114,17 +132,10 @@ class Heads:
             if use.outcome == Outcome.ALLOWED:
                 head.allowed += 1
                 head.used_at = max(use.timestamp, head.used_at or use.timestamp)
-                _spend(head, amount)
+                head.spent = add_amount(head.spent, amount)
             else:
                 head.denied += 1
         return Totals(head.number, head.allowed, head.denied, head.spent)
-
-
-def _spend(head: Head, amount: Any) -> None:
-    if amount:
-        currency, value = amount["currency"], Decimal(amount["value"])
-        total = Decimal(head.spent.get(currency, "0")) + value
-        head.spent = {**head.spent, currency: format(total, "f")}
 
 
 def _is_allowed(use: Use) -> bool:

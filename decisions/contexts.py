@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from core.canonical import canonical_json, sha256
+from decisions.currencies import CURRENCIES
 
 MAX_LOGGED_BYTES = 4096
 BEGINNING_BYTES = 1024
 AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
-CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, Any]:
@@ -33,7 +33,7 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
 def amount_for_log(context: Mapping[str, Any]) -> dict[str, str] | None:
     """Return `context.amount`, which counts in the totals of a connection, or None if there is none that could be paid.
 
-    Its value is a decimal number without a sign, as text, and its currency three letters (ISO 4217).
+    Its value is a decimal number without a sign, as text, and its currency an active code of ISO 4217.
     """
     amount = context.get("amount")
     if not isinstance(amount, Mapping):
@@ -41,6 +41,6 @@ def amount_for_log(context: Mapping[str, Any]) -> dict[str, str] | None:
     value, currency = amount.get("value"), amount.get("currency")
     if not (isinstance(value, str) and AMOUNT.fullmatch(value)):
         return None
-    if not (isinstance(currency, str) and CURRENCY.fullmatch(currency)):
+    if not (isinstance(currency, str) and currency in CURRENCIES):
         return None
     return {"currency": currency, "value": value}

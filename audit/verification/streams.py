@@ -11,7 +11,7 @@ import orjson
 from audit.events import Event, Outcome
 from audit.models import Progress, Stream
 from audit.records import CONNECTION, stream_names
-from audit.streams import Head, Totals
+from audit.streams import MAX_CURRENCIES, Head, Totals, add_amount
 from audit.verification.bad import Bad
 from audit.verification.entries import Checked
 
@@ -95,17 +95,13 @@ def _check_number(head: Head, number: int, name: str, index: int) -> None:
 def _check_spent(before: Mapping[str, str], after: Mapping[str, str], checked: Checked, *, is_allowed: bool) -> None:
     """Check the sums by currency. Amounts that were erased must not have been negative."""
     if is_allowed and checked.personal is None:
-        is_right = all(Decimal(after.get(currency, "-1")) >= Decimal(value) for currency, value in before.items())
+        grows = all(Decimal(after.get(currency, "-1")) >= Decimal(value) for currency, value in before.items())
+        is_right = grows and len(after) <= MAX_CURRENCIES
     else:
         amount = (checked.personal or {}).get("amount") if is_allowed else None
-        is_right = after == (_add(before, amount) if amount else before)
+        is_right = after == add_amount(before, amount)
     if not is_right:
         raise Bad("the total of what was spent is wrong", checked.entry.leaf_index)
-
-
-def _add(spent: Mapping[str, str], amount: Mapping[str, str]) -> dict[str, str]:
-    total = Decimal(spent.get(amount["currency"], "0")) + Decimal(amount["value"])
-    return {**spent, amount["currency"]: f"{total:f}"}
 
 
 def _stored_heads() -> Iterator[tuple[str, Head]]:

@@ -24,6 +24,7 @@ from audit.models import Checkpoint, Entry, Journal, Posting, Progress, Segment,
 from audit.records import decode_opening
 from audit.sequencer import sequence
 from audit.services import append
+from audit.streams import add_amount
 from core.locks import revocation
 from tests.audit.journals import decision, write_row
 from tests.threads import race
@@ -151,6 +152,22 @@ def test_numbers_and_totals_of_each_stream_have_no_gap() -> None:
     ]
     assert totals[-1].spent == {"EUR": "13.750", "JPY": "7"}
     assert Decimal(totals[3].spent["EUR"]) == Decimal("13.75")
+
+
+def test_totals_have_at_most_sixteen_currencies() -> None:
+    codes = [f"{letter}AA" for letter in "ABCDEFGHIJKLMNOPQ"]
+    for code in [*codes, "AAA", "QAA"]:
+        write_row(personal={"amount": {"currency": code, "value": "1.5"}})
+    sequence()
+    totals = [decode_opening(entry.opening)[1].totals for entry in Entry.objects.order_by("leaf_index")]
+    assert [len(one.spent) for one in totals if one] == [*range(1, 17), 16, 16, 16]
+    assert totals[-1]
+    assert totals[-1].spent == {**dict.fromkeys(codes[:16], "1.5"), "AAA": "3.0"}
+
+
+def test_totals_are_not_rounded() -> None:
+    before = {"EUR": "1" + "0" * 30 + ".1"}
+    assert add_amount(before, {"currency": "EUR", "value": "0.00000001"}) == {"EUR": "1" + "0" * 30 + ".10000001"}
 
 
 def test_the_heads_of_streams_are_saved_and_loaded_again() -> None:

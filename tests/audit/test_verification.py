@@ -273,6 +273,25 @@ def test_a_changed_total(history: None, change_totals: Callable[[Any], Any], mes
     bad(f"index 40: {message}")
 
 
+def test_totals_with_more_currencies_than_count(history: None) -> None:
+    without_tree()
+    write_row(
+        17,
+        START + timedelta(hours=2),
+        user_id="usr_0",
+        consent_id="cns_usr_0",
+        personal={"amount": {"currency": "USD", "value": "1"}},
+    )
+    sequence()
+    personal_keys.destroy_keys(["usr_0"])
+    assert verify()[0] == 0
+    many = {f"{letter}AA": "9" for letter in "ABCDEFGHIJKLMNOP"}
+    rewrite_numbers(
+        57, lambda numbers: numbers._replace(totals=numbers.totals._replace(spent={**numbers.totals.spent, **many}))
+    )
+    bad("index 57: the total of what was spent is wrong")
+
+
 def test_an_erased_amount_cannot_have_been_negative(history: None) -> None:
     without_tree()
     write_row(1, START + timedelta(hours=2), user_id="usr_0", consent_id="cns_usr_0", personal={"amount": EUR})

@@ -232,6 +232,8 @@ class LogBuilder:
             amounts = [json.loads(text)[2] for name, text in personal.items if name == "amount"]
             for amount in amounts if record["outcome"] == "allowed" else []:
                 spent = totals["spent"]
+                if amount["currency"] not in spent and len(spent) >= 16:
+                    continue
                 spent[amount["currency"]] = spent.get(amount["currency"], Decimal()) + Decimal(str(amount["value"]))
         return {
             "number": self._next(f"connection {record['consentId']}"),

@@ -101,6 +101,51 @@ def test_an_erased_amount_has_one_currency(log: LogBuilder, verify: Verify):
         verify(erase(log.export(), 0))
 
 
+def spend_in(log: LogBuilder, number: int, value: str = "0") -> None:
+    for place in range(number):
+        log.allow(amount={"currency": f"{chr(65 + place)}AA", "value": value})
+
+
+def test_totals_have_sixteen_currencies_and_limits_hold_in_any(log: LogBuilder, verify: Verify):
+    spend_in(log, 15)
+    log.allow(amount=EUR_10)
+    log.allow(amount={"currency": "USD", "value": "7"})
+    log.allow(amount=EUR_10)
+    export = log.export()
+
+    assert verify(export, spendings=[parse_spending("20/EUR/60"), parse_spending("7/USD/60")])
+    with pytest.raises(Broken, match="^index 16: 7 USD spent"):
+        verify(export, spendings=[parse_spending("6/USD/60")])
+
+
+def test_a_seventeenth_currency_is_not_in_the_totals(log: LogBuilder, verify: Verify):
+    spend_in(log, 16, "1")
+    log.lie_about("USD", "7")
+    log.allow(amount={"currency": "USD", "value": "7"})
+
+    with pytest.raises(Broken, match="^index 16: spent has more than 16 currencies$"):
+        verify(log.export())
+
+
+def test_totals_do_not_make_room_scarce_with_currencies_of_no_amount(log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10)
+    log.lie_about("USD", "0")
+    log.allow(amount=EUR_10)
+
+    with pytest.raises(Broken, match="^index 1: total spent is 20 EUR, 0 USD and must be 20 EUR$"):
+        verify(log.export())
+
+
+def test_a_hidden_amount_that_may_not_count_in_the_totals_is_not_inferred(log: LogBuilder, verify: Verify):
+    spend_in(log, 16)
+    log.allow(amount=EUR_10)
+    export = erase(log.export(), 16)
+
+    assert verify(export).entries == 18
+    with pytest.raises(Unusable, match="^index 16: spending cannot be checked"):
+        verify(export, spendings=[parse_spending("100/EUR/60")])
+
+
 def test_a_decision_without_personal_data_spends_nothing(log: LogBuilder, verify: Verify):
     log.lie_about("EUR", "5")
     log.allow()

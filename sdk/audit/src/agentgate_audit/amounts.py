@@ -12,6 +12,9 @@ _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 # Enough digits that no sum of the log is ever rounded.
 _EXACT = Context(prec=200)
 
+# The totals of a connection have no more currencies than this. Amounts in further ones do not count in them.
+MAX_CURRENCIES = 16
+
 Spent = dict[str, Decimal]
 
 
@@ -27,6 +30,8 @@ def parse_spent(value: object) -> Spent:
     """Return what a connection spent, by currency. Raises `Broken`."""
     if not isinstance(value, dict):
         raise Broken("spent is not an object")
+    if len(value) > MAX_CURRENCIES:
+        raise Broken(f"spent has more than {MAX_CURRENCIES} currencies")
     return {currency: parse_decimal(sum_, "spent") for currency, sum_ in value.items()}
 
 
@@ -45,6 +50,13 @@ def add(one: Spent, other: Spent) -> Spent:
         currency: _EXACT.add(one.get(currency, Decimal()), other.get(currency, Decimal())) for currency in one | other
     }
     return {currency: sum_ for currency, sum_ in sums.items() if sum_}
+
+
+def count(spent: Spent, amount: Spent) -> Spent:
+    """Return the totals of a connection after an amount, with every currency that counts."""
+    room = MAX_CURRENCIES - len(spent)
+    sums = {currency: _EXACT.add(spent.get(currency, Decimal()), sum_) for currency, sum_ in amount.items()}
+    return {**spent, **{currency: sum_ for currency, sum_ in sums.items() if currency in spent or room > 0}}
 
 
 def subtract(one: Spent, other: Spent) -> Spent:

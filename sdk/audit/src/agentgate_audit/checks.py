@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .amounts import Spent, add, show, subtract
+from .amounts import Spent, count, show, subtract
 from .entries import Entry, Totals, stream_names
 from .errors import Broken, quote
 
@@ -107,12 +107,20 @@ class Connections:
         denied = entry.is_decision and entry.record["outcome"] == "denied"
         _expect("allowed", before.allowed + entry.is_allowed, after.allowed)
         _expect("denied", before.denied + denied, after.denied)
-        if entry.amount is not None and add(entry.amount, {}) != spent:
-            expected = show(add(before.spent, entry.amount))
-            raise Broken(f"total spent is {show(add(after.spent, {}))} and must be {expected}")
-        if any(sum_ < 0 for sum_ in spent.values()) or len(spent) > 1:
+        if entry.amount is None:
+            return self._infer(before, after, spent)
+        expected = count(before.spent, entry.amount)
+        if after.spent != expected:
+            raise Broken(f"total spent is {show(after.spent)} and must be {show(expected)}")
+        return entry.amount
+
+    @staticmethod
+    def _infer(before: Totals, after: Totals, spent: Spent) -> Spent | None:
+        """Return what a hidden amount must have been. If the totals do not grow, it may not count in them."""
+        has_lost = before.spent.keys() - after.spent.keys()
+        if has_lost or any(sum_ < 0 for sum_ in spent.values()) or len(spent) > 1:
             raise Broken("total spent does not grow by one amount")
-        return spent
+        return spent or None
 
     @staticmethod
     def _check_growth(before: Totals, after: Totals, spent: Spent) -> None:
