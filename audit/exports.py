@@ -4,8 +4,10 @@ An export ends with an entry of its own, which the stream numbers like all other
 (docs/evidence-formats.md).
 """
 
+import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import batched, chain
@@ -29,12 +31,18 @@ from core.errors import Unavailable
 
 FORMAT = "agentgate-audit-export/1"
 WAIT_SECONDS = 3.0
+# Of the same wait, so much at most is for the signature of a witness.
+COSIGNATURE_SECONDS = 1.0
+# Each waits in one of the few threads that serve all requests but decisions.
+MAX_WAITING = 2
 PAUSE_SECONDS = 0.05
 ENTRIES_PER_PIECE = 500
 
+_places = threading.BoundedSemaphore(MAX_WAITING)
+
 
 class NotCovered(Unavailable):
-    """No checkpoint covers the export's own entry in time: the sequencer is late or does not run."""
+    """No checkpoint covers the export's own entry in time: the sequencer is late, does not run, or others wait too."""
 
     code = "checkpoint_late"
     title = "The log has no checkpoint yet that covers this export"
@@ -117,12 +125,14 @@ class Export:
 def begin_export(*, stream: Stream, period: Period, draft: Draft, find_visible: FindVisible) -> Export:
     """Log the export by `draft`, whose entry is part of the stream, and wait until a checkpoint covers it.
 
-    Raises `NotCovered` after `WAIT_SECONDS`. The entry stays in the log. Call this outside any transaction.
+    Raises `NotCovered` after `WAIT_SECONDS`, and the entry stays in the log, or at once and without an entry if
+    `MAX_WAITING` others wait in this process. Call this outside any transaction.
     """
     now = clock.now()
-    with transaction.atomic():
-        entry_id = record(draft._replace(metadata=_metadata(stream, period)))
-    last, checkpoint = _wait_until_covered(entry_id)
+    with _place_to_wait():
+        with transaction.atomic():
+            entry_id = record(draft._replace(metadata=_metadata(stream, period)))
+        last, checkpoint = _wait_until_covered(entry_id)
     note = checkpoints.with_cosignatures(checkpoint)
     return Export(stream, period, find_visible, last, checkpoint.size, note, now)
 
@@ -198,17 +208,39 @@ def _metadata(stream: Stream, period: Period) -> dict[str, str]:
     return {"stream": stream.kind, **{name: rfc3339(moment) for name, moment in moments.items() if moment}}
 
 
+@contextmanager
+def _place_to_wait() -> Iterator[None]:
+    """Take one of the places of this process. Raises `NotCovered` if there is none."""
+    if not _places.acquire(blocking=False):
+        raise NotCovered("Other exports wait for a checkpoint already, so this one has not begun.")
+    try:
+        yield
+    finally:
+        _places.release()
+
+
 def _wait_until_covered(entry_id: str) -> tuple[Entry, Checkpoint]:
     """Return the entry and a checkpoint that covers it, cosigned if witnesses sign in time. Raises `NotCovered`."""
     deadline = time.monotonic() + WAIT_SECONDS
+    covered = _find_until(deadline, entry_id, checkpoints.latest)
+    if covered is None:
+        raise NotCovered(f"The sequencer has not signed a checkpoint within {WAIT_SECONDS:.0f} seconds.")
+    patience = min(deadline, time.monotonic() + COSIGNATURE_SECONDS)
+    return _find_until(patience, entry_id, checkpoints.published) or covered
+
+
+def _find_until(
+    deadline: float, entry_id: str, find: Callable[[], Checkpoint | None]
+) -> tuple[Entry, Checkpoint] | None:
+    """Return the entry and the checkpoint, once the one that is found covers it, or None after the deadline."""
     while True:
         is_late = time.monotonic() >= deadline
-        checkpoint = checkpoints.latest() if is_late else checkpoints.published()
+        checkpoint = find()
         entry: Entry | None = Entry.objects.filter(pk=entry_id).first() if checkpoint else None
         if checkpoint and entry and entry.leaf_index < checkpoint.size:
             return entry, checkpoint
         if is_late:
-            raise NotCovered(f"The sequencer has not signed a checkpoint within {WAIT_SECONDS:.0f} seconds.")
+            return None
         pause(PAUSE_SECONDS)
 
 

@@ -3,6 +3,8 @@
 import itertools
 import json
 import random
+import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,13 +18,14 @@ from audit.drafts import Draft
 from audit.events import Event
 from audit.exports import NotCovered, Period, begin_export, find_bounds
 from audit.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
-from audit.models import Cosignature, Entry
+from audit.models import Cosignature, Entry, Journal
 from audit.postings import term
 from audit.reading import Visible
 from audit.sequencer import sequence
 from audit.triggers import remove_statements
 from tests.audit.exported import Exported, opened, read_export
 from tests.audit.journals import ACTOR, write_row
+from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -196,6 +199,46 @@ def test_without_a_sequencer_an_export_is_refused(monkeypatch: pytest.MonkeyPatc
     assert raised.value.retry_after == 2
 
 
+def test_only_two_exports_wait_at_a_time_and_the_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    are_waiting, may_go_on = threading.Barrier(3), threading.Event()
+    waited = threading.local()
+
+    def pause(seconds: float) -> None:
+        if not hasattr(waited, "once"):
+            waited.once = True
+            are_waiting.wait(10)
+        may_go_on.wait(10)
+        sequence()
+
+    def refuse() -> NotCovered:
+        are_waiting.wait(10)
+        try:
+            with pytest.raises(NotCovered, match="has not begun") as raised:
+                export(Stream(PERSON, "usr_2"))
+        finally:
+            may_go_on.set()
+        return raised.value
+
+    monkeypatch.setattr(exports, "pause", pause)
+    monkeypatch.setattr(exports, "WAIT_SECONDS", 20.0)
+    first, second, refused = race([lambda: export(STREAMS[0]), lambda: export(STREAMS[2]), refuse])
+
+    assert first.records[-1]["event"] == second.records[-1]["event"] == "audit.exported"
+    assert (refused.status, refused.retry_after) == (503, 2)
+    assert not Entry.objects.filter(user_id="usr_2").exists()
+    assert not Journal.objects.exists()
+
+
+def test_exports_that_were_refused_leave_their_places_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "pause", lambda seconds: None)
+        patch.setattr(exports, "WAIT_SECONDS", 0.0)
+        for _ in range(exports.MAX_WAITING + 1):
+            with pytest.raises(NotCovered, match="sequencer"):
+                export(STREAMS[0])
+    assert export(STREAMS[0]).numbers == list(range(1, exports.MAX_WAITING + 3))
+
+
 def test_each_reader_sees_only_its_own_parts() -> None:
     write_row(1, service_organization_ids=("org_2",), resource="inbox/7", personal={"context": {"amount": 3}})
     sequence()
@@ -252,10 +295,16 @@ def test_an_export_waits_for_a_cosignature(monkeypatch: pytest.MonkeyPatch, sett
     assert len(pauses) == 3
 
 
-def test_an_export_does_not_wait_long_for_a_witness(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+@pytest.mark.parametrize(("longest", "cosignature"), [(0.3, 60.0), (60.0, 0.3)])
+def test_an_export_does_not_wait_long_for_a_witness(
+    longest: float, cosignature: float, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
     settings.AUDIT_WITNESSES = ["https://witness.example"]
-    monkeypatch.setattr(exports, "WAIT_SECONDS", 0.3)
+    monkeypatch.setattr(exports, "WAIT_SECONDS", longest)
+    monkeypatch.setattr(exports, "COSIGNATURE_SECONDS", cosignature)
     write_row(3)
     sequence()
     Cosignature.objects.create(size=3, witness="https://witness.example", line="— witness.example AAAA")
+    started = time.monotonic()
     assert "witness.example" not in export(Stream(PERSON, "usr_1")).footer["checkpoint"]
+    assert time.monotonic() - started < 10
