@@ -175,6 +175,8 @@ def _make_entry(found: dict[str, Any]) -> Entry:
     leaf: bytes = found["entry"].encode()
     body = _body_of(leaf, found["index"])
     content = orjson.loads(body)
+    opening = bytes.fromhex(found["secret"]) + found["opening"].encode()
+    withheld = decode_opening(opening)[0].withheld if content["withheld"] else {}
     entry = Entry(
         id=content["id"],
         leaf_index=found["index"],
@@ -185,9 +187,9 @@ def _make_entry(found: dict[str, Any]) -> Entry:
         user_id=content["userId"],
         agent_id=content["agentId"],
         consent_id=content["consentId"],
-        organizations="".join([f"{one} " for one in organizations_of(content)]),
+        organizations="".join([f"{one} " for one in organizations_of(content, withheld)]),
         record=pack(body),
-        opening=bytes.fromhex(found["secret"]) + found["opening"].encode(),
+        opening=opening,
         sealed=None if found["sealed"] is None else b64decode(found["sealed"], validate=True),
     )
     entry.__dict__ |= {"body": body, "content": content}  # what the properties would unpack and parse again

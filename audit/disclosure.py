@@ -3,13 +3,13 @@
 An entry can be in the logs of two organizations. Both see the request, the decision and the user's id, but only the
 rule type of the other's policy. IP addresses and user agents are shown only to the party that they belong to. A consent
 covers everything that a user allows an agent, so the organization of a service sees only what the request that named
-the service asked for.
+the service asked for, and not which other organizations' services are concerned.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from audit.drafts import CALL, CONNECTION, PARTS, POLICY
+from audit.drafts import CALL, CONNECTION, PARTS, POLICY, SERVICES
 from audit.events import Event
 from audit.reading import AuditEntry, Visible
 from audit.records import CONNECTION as CONNECTION_STREAM
@@ -17,7 +17,7 @@ from audit.records import ORGANIZATION, PERSON
 
 ORIGIN = frozenset({"ip", "userAgent"})
 PERSONAL = frozenset({*PARTS, CALL})
-WITHHELD = frozenset({POLICY, CONNECTION})
+WITHHELD = frozenset({POLICY, CONNECTION, SERVICES})
 ORGANIZATION_KINDS = frozenset({"agent", "developer", "service"})
 
 
@@ -47,7 +47,7 @@ def visible_to_organization(content: Mapping[str, Any], organization_id: str) ->
     if content["policyOrganizationId"] in (None, organization_id):
         withheld.add(POLICY)
     if content["organizationId"] == organization_id:
-        withheld.add(CONNECTION)
+        withheld |= {CONNECTION, SERVICES}
     return Visible(frozenset(personal), frozenset(withheld), frozenset({ORGANIZATION + organization_id}))
 
 

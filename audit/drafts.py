@@ -21,6 +21,7 @@ PARTS = ("ip", "userAgent", "resource", "amount")
 CALL = "call"
 POLICY = "policy"
 CONNECTION = "connection"
+SERVICES = "services"
 POLICY_METADATA = frozenset({"policyName", "ruleIndex", "detail"})
 # Entries of these events describe the whole connection, not only the request that named the service.
 CONNECTION_EVENTS = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
@@ -66,7 +67,7 @@ class Prepared(NamedTuple):
 
     @property
     def organization_ids(self) -> list[str]:
-        return organizations_of(self.content)
+        return organizations_of(self.content, self.withheld)
 
 
 def prepare(drafts: Sequence[Draft], at: datetime) -> list[Prepared]:
@@ -75,9 +76,9 @@ def prepare(drafts: Sequence[Draft], at: datetime) -> list[Prepared]:
     return [_prepare(draft, timestamp) for draft in drafts]
 
 
-def organizations_of(content: Mapping[str, Any]) -> list[str]:
+def organizations_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> list[str]:
     """Return the organizations whose log contains the entry, first the one that acted or whose agent acted."""
-    own, services = content["organizationId"], content["serviceOrganizationIds"]
+    own, services = content["organizationId"], withheld.get(SERVICES, content["serviceOrganizationIds"])
     return list(dict.fromkeys([own, *services] if own else services))
 
 
@@ -88,6 +89,9 @@ def _prepare(draft: Draft, timestamp: str) -> Prepared:
         withheld[POLICY] = _take_policy(content, draft)
     if draft.event in CONNECTION_EVENTS:
         withheld[CONNECTION] = _take_connection(content)
+    if len(content["serviceOrganizationIds"]) > 1:
+        # None of them may learn which other services the user uses.
+        withheld[SERVICES], content["serviceOrganizationIds"] = content["serviceOrganizationIds"], []
     return Prepared(content, _personal(draft), withheld)
 
 

@@ -31,7 +31,7 @@ class Evidence:
 def collect_evidence(entries: Sequence[Entry], find_visible: FindVisible) -> list[Evidence]:
     """Return the evidence of entries for a reader, of whom `find_visible` says what they may see of a content."""
     read = read_entries(entries)
-    keys = personal_keys.existing_keys(subject_of(entry.content) for entry in entries if entry.sealed is not None)
+    keys = personal_keys.existing_keys(_subject(entry) for entry in entries if entry.sealed is not None)
     return [_collect(entry, keys, find_visible(one.content)) for entry, one in zip(entries, read, strict=True)]
 
 
@@ -51,12 +51,16 @@ def _collect(entry: Entry, keys: Mapping[str, Any], visible: Visible) -> Evidenc
     return Evidence(entry.leaf_index, leaf_of(entry), {name: shown for name, shown in groups.items() if shown})
 
 
+def _subject(entry: Entry) -> str:
+    return subject_of(entry.content, entry.organization_ids)
+
+
 def _personal(entry: Entry, keys: Mapping[str, Any]) -> tuple[Sequence[str], Sequence[bytes]]:
     """Return the names and the disclosures of the personal parts. There are none once they are erased."""
     if entry.sealed is None:
         return (), ()
     try:
-        plain = personal_keys.decrypt(keys.get(subject_of(entry.content)), entry.id, entry.sealed)
+        plain = personal_keys.decrypt(keys.get(_subject(entry)), entry.id, entry.sealed)
     except personal_keys.Erased:
         return (), ()
     secret, found = open_personal(plain)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import personal_keys
-from audit.drafts import CALL, CONNECTION, POLICY, Prepared
+from audit.drafts import CALL, CONNECTION, POLICY, SERVICES, Prepared
 from audit.models import Entry
 from audit.records import decode_opening, open_personal
 from audit.subjects import subject_of
@@ -71,7 +71,9 @@ class AuditEntry:
 
 def read_entries(found: Sequence[Entry | Prepared]) -> list[AuditEntry]:
     """Return the entries, in order, with the personal data of those whose key exists. They need one query."""
-    keys = personal_keys.existing_keys(subject_of(one.content) for one in found if _has_personal(one))
+    keys = personal_keys.existing_keys(
+        subject_of(one.content, one.organization_ids) for one in found if _has_personal(one)
+    )
     return [_from_log(one, keys) if isinstance(one, Entry) else _from_journal(one, keys) for one in found]
 
 
@@ -103,7 +105,7 @@ def _from_log(entry: Entry, keys: Keys) -> AuditEntry:
 def _from_journal(prepared: Prepared, keys: Keys) -> AuditEntry:
     record = prepared.content
     # The sequencer makes the key. Until then there is none, unless it was destroyed before.
-    subject = subject_of(record)
+    subject = subject_of(record, prepared.organization_ids)
     is_erased = bool(prepared.personal) and subject in keys and keys[subject] is None
     return AuditEntry(
         record["id"],
@@ -130,8 +132,9 @@ def _open(entry: Entry, keys: Keys) -> dict[str, Any] | None:
     """Return the personal parts, or None if they were erased."""
     if entry.sealed is None:
         return None
+    key = keys.get(subject_of(entry.content, entry.organization_ids))
     try:
-        return open_personal(personal_keys.decrypt(keys.get(subject_of(entry.content)), entry.id, entry.sealed))[1]
+        return open_personal(personal_keys.decrypt(key, entry.id, entry.sealed))[1]
     except personal_keys.Erased:
         return None
 
@@ -140,6 +143,7 @@ def _merge(record: Mapping[str, Any], withheld: Mapping[str, Any]) -> dict[str, 
     """Return the record as the draft had it, except for the withheld parts that are missing here."""
     content = {name: value for name, value in record.items() if name not in ("personal", "withheld")}
     content |= withheld.get(CONNECTION, {})
+    content["serviceOrganizationIds"] = withheld.get(SERVICES, content["serviceOrganizationIds"])
     policy = {"policyId": None, "policyOrganizationId": None, **withheld.get(POLICY, {})}
     content |= {name: policy.pop(name) for name in ("policyId", "policyOrganizationId")}
     return {**content, "metadata": {**content["metadata"], **policy}}

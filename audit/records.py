@@ -55,6 +55,7 @@ class Opening(NamedTuple):
 def finish(prepared: Prepared) -> Record:
     """Return the record of an entry. Raises `ValueError` if JSON cannot represent it."""
     content, personal, withheld = prepared
+    organization_ids = prepared.organization_ids
     opening = Opening(os.urandom(parts.SECRET_BYTES), withheld)
     sealed, personal_root = _finish_personal(personal)
     body = encode_common(
@@ -76,9 +77,9 @@ def finish(prepared: Prepared) -> Record:
         content["userId"],
         content["agentId"],
         content["consentId"],
-        prepared.organization_ids,
+        organization_ids,
         personal.get("amount"),
-        subject_of(content),
+        subject_of(content, organization_ids),
     )
 
 

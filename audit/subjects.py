@@ -5,10 +5,8 @@ of the entry. A request for consent often comes from the browser of a user who h
 its own, so that it can be erased with the user who decides it. The rest belongs to an organization's month.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from audit.drafts import organizations_of
 
 # Actors of these kinds are people. A developer has the id of the developer account.
 PEOPLE = frozenset({"user", "developer", "administrator"})
@@ -16,13 +14,13 @@ NO_ORGANIZATION = "-"
 MONTH_LENGTH = len("2026-11")
 
 
-def subject_of(content: Mapping[str, Any]) -> str:
-    """Return the subject of an entry with this record: a person's id, a consent's id, or such as `org_.../2026-11`."""
+def subject_of(content: Mapping[str, Any], organization_ids: Sequence[str]) -> str:
+    """Return the subject of an entry: a person's id, a consent's id, or such as `org_.../2026-11`."""
     actor = content["actor"]
     if actor["kind"] in PEOPLE and actor["id"]:
         return str(actor["id"])
     about = content["userId"] or content["consentId"]
     if about:
         return str(about)
-    organizations = organizations_of(content) or [NO_ORGANIZATION]
-    return f"{organizations[0]}/{content['timestamp'][:MONTH_LENGTH]}"
+    organization = organization_ids[0] if organization_ids else NO_ORGANIZATION
+    return f"{organization}/{content['timestamp'][:MONTH_LENGTH]}"

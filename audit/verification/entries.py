@@ -11,7 +11,7 @@ from audit.archived import archived_entries
 from audit.drafts import organizations_of
 from audit.log import leaf_of
 from audit.models import Entry, PersonalKey
-from audit.records import decode_opening, hash_leaf, open_personal
+from audit.records import Opening, decode_opening, hash_leaf, open_personal
 from audit.streams import Numbers
 from audit.subjects import subject_of
 from audit.verification.bad import Bad
@@ -60,7 +60,7 @@ def _read(first: int, end: int) -> list[Entry]:
 def _subjects(entries: Sequence[Entry]) -> Iterator[str]:
     for entry in entries:
         try:
-            yield subject_of(entry.content)
+            yield _subject(entry)
         except (ValueError, KeyError, TypeError):
             return  # this entry is the first that is bad
 
@@ -68,8 +68,8 @@ def _subjects(entries: Sequence[Entry]) -> Iterator[str]:
 def _check(entry: Entry, keys: Keys) -> Checked:
     index = entry.leaf_index
     try:
-        _check_columns(entry)
         opening, numbers = decode_opening(entry.opening)
+        _check_columns(entry, opening)
         leaf_hash = hash_leaf(leaf_of(entry))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Bad(f"the entry is damaged: {error}", index) from error
@@ -81,7 +81,7 @@ def _check(entry: Entry, keys: Keys) -> Checked:
         return Checked(entry, numbers, leaf_hash, None, is_unreadable=True)
 
 
-def _check_columns(entry: Entry) -> None:
+def _check_columns(entry: Entry, opening: Opening) -> None:
     record = entry.content
     expected = {
         "id": record["id"],
@@ -91,7 +91,7 @@ def _check_columns(entry: Entry) -> None:
         "user_id": record["userId"],
         "agent_id": record["agentId"],
         "consent_id": record["consentId"],
-        "organizations": "".join(f"{one} " for one in organizations_of(record)),
+        "organizations": "".join(f"{one} " for one in organizations_of(record, opening.withheld)),
     }
     for column, value in expected.items():
         if getattr(entry, column) != value:
@@ -100,7 +100,7 @@ def _check_columns(entry: Entry) -> None:
 
 def _open_personal(entry: Entry, keys: Keys) -> Mapping[str, Any] | None:
     """Return the personal parts, or None if they were erased."""
-    root, index, subject = entry.content["personal"], entry.leaf_index, subject_of(entry.content)
+    root, index, subject = entry.content["personal"], entry.leaf_index, _subject(entry)
     if root is None and entry.sealed is not None:
         raise Bad("the entry has personal data to which its record does not commit", index)
     if root is None:
@@ -116,12 +116,16 @@ def _open(entry: Entry, sealed: bytes | memoryview, key: AESGCM | None, root: st
     try:
         secret, found = open_personal(personal_keys.decrypt(key, entry.id, sealed))
     except (personal_keys.Erased, ValueError) as error:
-        if _has_former_key(subject_of(entry.content)):
+        if _has_former_key(_subject(entry)):
             raise _Unreadable from error
         raise Bad("the personal data cannot be decrypted", entry.leaf_index) from error
     if parts.root(parts.disclosures(secret, found)) != root:
         raise Bad("the personal data is not that of the record", entry.leaf_index)
     return found
+
+
+def _subject(entry: Entry) -> str:
+    return subject_of(entry.content, entry.organization_ids)
 
 
 def _has_former_key(subject: str) -> bool:

@@ -13,9 +13,10 @@ import pytest
 from django.db import connection
 
 from audit import exports, log, members, personal_keys, postings
+from audit.archive_format import decode_entry, encode_entry
 from audit.disclosure import visible_to_organization, visible_to_user
 from audit.drafts import Draft
-from audit.events import Event
+from audit.events import Event, Outcome
 from audit.exports import NotCovered, Period, begin_export, find_bounds
 from audit.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
 from audit.models import Cosignature, Entry, Journal
@@ -75,6 +76,29 @@ def write_history(entries: int = 60, seed: int = 1) -> None:
             1, at, user_id=person, consent_id=f"cns_{person}", organization_id=own, service_organization_ids=service
         )
     sequence()
+
+
+@pytest.mark.parametrize("own", ["org_1", None])
+def test_services_learn_nothing_of_each_other(own: str | None) -> None:
+    shared = {"service_organization_ids": ["org_2", "org_3"], "organization_id": own, "consent_id": "cns_1"}
+    write_row(1, START, event=Event.CONSENT_REVOKED, outcome=Outcome.INFO, user_id="usr_1", **shared)
+    sequence()
+
+    readers = {"org_2": ("org_3",), "org_3": ("org_2",), "org_1": ()}
+    for reader, others in readers.items():
+        found = export(Stream(ORGANIZATION, reader))
+        assert len(found.entries) == (1 if own is None and reader == "org_1" else 2)
+        assert not any(other in json.dumps([found.header, found.entries, found.footer]) for other in others)
+    shown = opened(export(Stream(PERSON, "usr_1")).entries[0], "withheld")
+    assert shown["services"] == ["org_2", "org_3"]
+
+
+def test_an_archived_entry_keeps_its_services() -> None:
+    write_row(1, START, service_organization_ids=["org_2", "org_3"])
+    sequence()
+    (entry,) = Entry.objects.all()
+    archived = decode_entry(encode_entry(entry))
+    assert archived.organization_ids == entry.organization_ids == ["org_1", "org_2", "org_3"]
 
 
 STREAMS = [

@@ -29,7 +29,7 @@ FULL = Draft(
     actor=ACTOR,
     outcome=Outcome.DENIED,
     organization_id="org_2",
-    service_organization_ids=["org_2", "org_1", "org_1"],
+    service_organization_ids=["org_1", "org_1"],
     user_id="usr_1",
     agent_id="agt_1",
     consent_id="cns_1",
@@ -65,7 +65,7 @@ def test_a_record_contains_everything_that_all_readers_may_see() -> None:
         "outcome": "denied",
         "reason": "token_revoked",
         "organizationId": "org_2",
-        "serviceOrganizationIds": ["org_1", "org_2"],
+        "serviceOrganizationIds": ["org_1"],
         "actor": {"kind": "service", "id": "res_1"},
         "userId": "usr_1",
         "agentId": "agt_1",
@@ -108,6 +108,15 @@ def test_of_a_connection_only_what_the_request_asked_for_is_in_the_record() -> N
     assert content["scopes"] == ["a"]
     assert content["metadata"] == {"requestedScopes": ["a"], "shownScopes": [{"id": "a"}], "reason": "x"}
     assert record.opening.withheld == {"connection": {"scopes": ["a", "b"], "metadata": metadata}}
+
+
+def test_several_services_are_behind_a_root() -> None:
+    """Otherwise each of them would learn which other services the user uses."""
+    (record,) = make(EMPTY._replace(service_organization_ids=["org_8", "org_7", "org_8"]))
+    assert json.loads(record.body)["serviceOrganizationIds"] == []
+    assert record.opening.withheld == {"services": ["org_7", "org_8"]}
+    assert json.loads(record.body)["withheld"] == root(record.opening.withheld_disclosures())
+    assert record.organization_ids == ["org_7", "org_8"]
 
 
 def test_an_entry_without_parts_has_no_roots() -> None:

@@ -34,4 +34,4 @@ def test_personal_data_belongs_to_a_person_a_consent_or_a_month(
 ) -> None:
     draft = Draft(event=Event.TOKEN_VERIFY, actor=actor, **ids)
     (prepared,) = prepare([draft], datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
-    assert subject_of(prepared.content) == subject
+    assert subject_of(prepared.content, prepared.organization_ids) == subject

@@ -99,6 +99,14 @@ def test_entries_that_no_checkpoint_covers_are_verified_too(history: None) -> No
     bad("index 40: the column outcome")
 
 
+def test_a_log_with_several_services_in_an_entry(history: None) -> None:
+    write_row(1, service_organization_ids=["org_2", "org_3"])
+    sequence()
+    assert verify()[0] == 0
+    change("UPDATE audit_entry SET organizations = 'org_1 org_2 ' WHERE leaf_index = 41")
+    bad("index 41: the column organizations differs from the record")
+
+
 def test_an_erased_log_is_sound(history: None) -> None:
     personal_keys.destroy_keys(["usr_1"])
     assert verify()[0] == 0

@@ -148,6 +148,7 @@ class LogBuilder:
         self.records: list[dict[str, Any]] = []
         self.numbers: dict[str, int] = defaultdict(int)
         self.totals: dict[str, dict[str, Any]] = {}
+        self.services: list[list[str]] = []
         self.tree = Tree(self.leaves)
 
     def add(self, event: str, outcome: str = "info", **options: Any) -> int:
@@ -159,6 +160,8 @@ class LogBuilder:
                 personal.add(name, options.pop(name))
         if "policy" in options:
             withheld.add("policy", options.pop("policy"))
+        if several := options.pop("services", []):
+            withheld.add("services", several)
         record = {
             "v": 1,
             "id": f"log_{index}",
@@ -180,7 +183,9 @@ class LogBuilder:
             "withheld": withheld.root,
             **options,
         }
-        streams = self._streams(record, personal)
+        counted = {**record, "serviceOrganizationIds": several} if several else record
+        streams = self._streams(counted, personal)
+        self.services.append(several)
         self.leaves.append(canonical({"index": index, "record": record, "streams": streams.root}).encode())
         self.groups.append({"personal": personal, "withheld": withheld, "streams": streams})
         self.records.append(record)
@@ -255,6 +260,8 @@ class LogBuilder:
         groups = self.groups[index]
         disclosures = {name: parts.shown() for name, parts in groups.items() if parts.items and name != "streams"}
         disclosures["streams"] = groups["streams"].shown(shown)
+        if kind == "organization" and id_ in self.services[index]:
+            disclosures["withheld"] = groups["withheld"].shown({"policy"})
         proof = [b64(node) for node in self.tree.path(index, 0, size)]
         return {"index": index, "entry": self.leaves[index].decode(), "disclosures": disclosures, "proof": proof}
 
@@ -300,7 +307,7 @@ class LogBuilder:
     def _is_in(self, index: int, kind: str, id_: str) -> bool:
         record = self.records[index]
         if kind == "organization":
-            return id_ in (record["organizationId"], *record["serviceOrganizationIds"])
+            return id_ in (record["organizationId"], *record["serviceOrganizationIds"], *self.services[index])
         return bool(record["userId" if kind == "person" else "consentId"] == id_)
 
     def _window(self, indices: list[int], start: float | None, end: float | None) -> list[int]:

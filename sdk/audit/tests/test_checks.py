@@ -9,6 +9,7 @@ from conftest import Verify
 from log_builder import CONSENT, ORGANIZATION, PERSON, SERVICE, LogBuilder, canonical
 
 from agentgate_audit import Broken, Limit, Spending, Unusable
+from agentgate_audit.entries import read_entry
 from agentgate_audit.limits import parse_limit, parse_spending
 
 EUR_10 = {"currency": "EUR", "value": "10"}
@@ -275,6 +276,75 @@ def test_parts_of_other_streams_are_named(log: LogBuilder, verify: Verify):
     confused.deny()
     with pytest.raises(Broken, match="^index 0: the parts of streams are not those of the entry$"):
         verify(confused.export())
+
+
+SEVERAL = ["org_7", SERVICE]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reader"),
+    [("person", PERSON), ("organization", ORGANIZATION), *(("organization", one) for one in SEVERAL)],
+)
+@pytest.mark.parametrize("own", [ORGANIZATION, None])
+def test_services_need_not_know_of_each_other(kind: str, reader: str, own: Any, log: LogBuilder, verify: Verify):
+    log.add("consent.revoked", services=SEVERAL, organizationId=own, policy={"policyId": "pol_1"})
+    options = {"organizationId": reader} if kind == "organization" else {}
+
+    export = log.export(kind, reader, **options)
+
+    assert verify(export).entries == (1 if (own, reader) == (None, ORGANIZATION) else 2)
+    other = {"org_7": SERVICE, SERVICE: "org_7"}.get(reader)
+    assert other is None or other.encode() not in export.data()
+
+
+def test_an_entry_of_hidden_services_belongs_to_its_readers_only(log: LogBuilder, verify: Verify):
+    log.add("consent.revoked", services=SEVERAL)
+    export = log.export("organization", "org_9", organizationId="org_9")
+    line = log.line(0, 2, "organization", "org_9")
+    line["disclosures"]["withheld"] = log.groups[0]["withheld"].shown(set())
+    export.entries.insert(0, line)
+
+    with pytest.raises(Broken, match="^index 0: the entry does not belong to organization org_9$"):
+        verify(export)
+
+
+@pytest.mark.parametrize("value", ["org_7", [], ["org_7"], ["org_7", 1], {"org_7": 1}])
+def test_a_malformed_list_of_services_is_named(value: Any, log: LogBuilder, verify: Verify):
+    log.add("consent.revoked")
+    log.groups[0]["withheld"].add("services", value)
+    log.records[0]["withheld"] = log.groups[0]["withheld"].root
+    log.leaves[0] = canonical({"index": 0, "record": log.records[0], "streams": log.groups[0]["streams"].root}).encode()
+
+    with pytest.raises(Broken, match="^index 0: the part services is not a list of several organizations$"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize(
+    ("names", "is_right"),
+    [
+        (["organization:org_7", "organization:org_2", "person", "connection"], False),
+        ([f"organization:{ORGANIZATION}", "organization:org_7", "person", "connection"], True),
+        ([f"organization:{ORGANIZATION}", "organization:org_7", "organization:org_7", "person", "connection"], False),
+        ([f"organization:{ORGANIZATION}", "agent", "person", "connection"], False),
+        ([f"organization:{ORGANIZATION}", "organization:org_7", "connection", "person"], False),
+        ([f"organization:{ORGANIZATION}", "organization:org_7", "person"], False),
+    ],
+)
+def test_the_parts_of_streams_fit_a_hidden_list(names: list[str], is_right: bool, log: LogBuilder):
+    log.add("consent.revoked", services=SEVERAL)
+    streams = log.groups[0]["streams"]
+    streams.items.clear()
+    for name in names:
+        streams.add(name, {"number": 1})
+    log.leaves[0] = canonical({"index": 0, "record": log.records[0], "streams": streams.root}).encode()
+    line = log.line(0, 1)
+    line["disclosures"] = {"streams": streams.shown()}
+
+    if is_right:
+        assert read_entry(line).concerns("org_7")
+        return
+    with pytest.raises(Broken, match="the parts of streams are not those of the entry"):
+        read_entry(line)
 
 
 def test_unknown_parts_are_named(log: LogBuilder, verify: Verify):

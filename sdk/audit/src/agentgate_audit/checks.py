@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .amounts import Spent, count, show, subtract
-from .entries import Entry, Totals, stream_names
+from .entries import Entry, Totals
 from .errors import Broken, quote
 
 _NOTHING = Totals(0, 0, 0, {})
@@ -29,7 +29,7 @@ class Stream:
         owner = {"person": "userId", "connection": "consentId"}.get(self.kind)
         if owner:
             return bool(entry.record[owner] == self.id)
-        return self.part in stream_names(entry.record)
+        return entry.concerns(self.id)
 
 
 class Order:

@@ -60,5 +60,5 @@ def _subjects(entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield what must not have ended before the entry."""
     for event, member in _MEMBERS.items():
         yield event, entry.record[member]
-    for organization in entry.record["serviceOrganizationIds"]:
+    for organization in entry.service_organizations:
         yield "organization.suspended", organization

@@ -32,7 +32,7 @@ _RECORD = {
 _ANSWERS = ("token.verify", "token.introspected")
 # In the order in which an entry has them.
 _PERSONAL = ("ip", "userAgent", "resource", "amount", "call")
-_WITHHELD = ("policy", "connection")
+_WITHHELD = ("policy", "connection", "services")
 
 
 class Totals(NamedTuple):
@@ -66,6 +66,16 @@ class Entry:
     def says_yes(self) -> bool:
         """Whether a service was told that a token may be used: a decision, or an introspection, of the same facts."""
         return self.record["event"] in _ANSWERS and bool(self.record["outcome"] == "allowed")
+
+    @property
+    def service_organizations(self) -> list[str]:
+        """The organizations whose services are concerned. Empty if this reader may not see which they are."""
+        return _service_organizations(self.record, self.groups) or []
+
+    def concerns(self, organization: str) -> bool:
+        """Return whether the entry belongs to the stream of an organization that can read it."""
+        known = (self.record["organizationId"], *self.service_organizations)
+        return organization in known or self._stream_value(f"organization:{organization}") is not None
 
     @property
     def hides_parts(self) -> bool:
@@ -120,14 +130,6 @@ def read_entry(line: object) -> Entry:
         raise error.at(f"index {index}") from None
 
 
-def stream_names(record: dict[str, Any]) -> list[str]:
-    """Return the streams that an entry belongs to, in the order of their parts."""
-    organizations = dict.fromkeys(filter(None, [record["organizationId"], *record["serviceOrganizationIds"]]))
-    names = [f"organization:{organization}" for organization in organizations]
-    names += ["person"] * (record["userId"] is not None) + ["connection"] * (record["consentId"] is not None)
-    return names
-
-
 def _read_entry(index: int, members: dict[str, Any]) -> Entry:
     if not isinstance(members["entry"], str):
         raise Broken("the entry is not a string")
@@ -177,12 +179,54 @@ def _open_groups(disclosures: Any, roots: dict[str, Any]) -> dict[str, list[Part
 
 
 def _check_names(record: dict[str, Any], groups: dict[str, list[Part | None]]) -> None:
-    if "streams" in groups:
-        names = stream_names(record)
-        parts = groups["streams"]
-        if len(parts) != len(names) or any(part and part.name != name for part, name in zip(parts, names, strict=True)):
-            raise Broken("the parts of streams are not those of the entry")
     for group, order in (("personal", _PERSONAL), ("withheld", _WITHHELD)):
         shown = [part.name for part in groups.get(group, []) if part]
         if shown != [name for name in order if name in shown]:
             raise Broken(f"the parts of {group} are unknown or out of order: {quote(shown)}")
+    services = _service_organizations(record, groups)
+    if "streams" in groups and not _fits_streams(record, services, groups["streams"]):
+        raise Broken("the parts of streams are not those of the entry")
+
+
+def _service_organizations(record: dict[str, Any], groups: dict[str, list[Part | None]]) -> list[str] | None:
+    """Return the organizations whose services are concerned, or None if a hidden part may name them."""
+    named: list[str] = record["serviceOrganizationIds"]
+    parts = groups.get("withheld", [None])
+    if named or record["withheld"] is None:
+        return named
+    for part in parts:
+        if part and part.name == "services":
+            return _read_services(part.value)
+    return None if None in parts else named
+
+
+def _read_services(value: Any) -> list[str]:
+    if isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value):
+        return value
+    raise Broken("the part services is not a list of several organizations")
+
+
+def _fits_streams(record: dict[str, Any], services: list[str] | None, parts: list[Part | None]) -> bool:
+    """Return whether these can be the parts of the entry's streams, in order."""
+    own = record["organizationId"]
+    organizations = [f"organization:{one}" for one in dict.fromkeys(filter(None, [own, *(services or ())]))]
+    others = ["person"] * (record["userId"] is not None) + ["connection"] * (record["consentId"] is not None)
+    if _fits(parts, [*organizations, *others]):
+        return True
+    count = len(parts) - len(others)
+    # A hidden list has at least two organizations. This reader knows the name of their own and of the first.
+    return (
+        services is None and count > 1 and _fits_hidden(parts[:count], organizations) and _fits(parts[count:], others)
+    )
+
+
+def _fits(parts: list[Part | None], names: list[str]) -> bool:
+    return len(parts) == len(names) and all(
+        part is None or part.name == name for part, name in zip(parts, names, strict=True)
+    )
+
+
+def _fits_hidden(parts: list[Part | None], first: list[str]) -> bool:
+    opened = [part.name for part in parts if part]
+    begins = not first or _fits(parts[:1], first) and not any(part and part.name in first for part in parts[1:])
+    return begins and len(opened) == len(set(opened)) and all(name.startswith("organization:") for name in opened)
