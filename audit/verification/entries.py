@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import parts, personal_keys
-from audit.archived import archived_entries
+from audit.archived import ArchiveUnavailable, archived_entries
 from audit.drafts import organizations_of
 from audit.log import leaf_of
 from audit.models import Entry, PersonalKey
@@ -52,9 +52,22 @@ def _read(first: int, end: int) -> list[Entry]:
     if len(entries) == end - first:
         return entries
     missing = sorted(set(range(first, end)) - {entry.leaf_index for entry in entries})
-    found = sorted([*entries, *archived_entries(missing)], key=lambda entry: entry.leaf_index)
+    found = sorted([*entries, *_read_archived(missing)], key=lambda entry: entry.leaf_index)
     absent = next((index for index, entry in enumerate(found, first) if entry.leaf_index != index), first + len(found))
     return found if absent == end else [*found[: absent - first], Entry(leaf_index=-1)]
+
+
+def _read_archived(indexes: Sequence[int]) -> list[Entry]:
+    """Return those that are archived. Raises `Bad` for the first that the archive should have and cannot give."""
+    try:
+        return archived_entries(indexes)
+    except ArchiveUnavailable:
+        for index in indexes:
+            try:
+                archived_entries([index])
+            except ArchiveUnavailable as error:
+                raise Bad("the entry is archived, and the archive cannot be read there", index) from error
+        raise
 
 
 def _subjects(entries: Sequence[Entry]) -> Iterator[str]:

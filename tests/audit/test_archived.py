@@ -23,6 +23,8 @@ from audit.reading import AuditEntry, read_entry
 from audit.records import hash_leaf
 from audit.search import Listing, find_entry
 from audit.tree import hash_node
+from audit.verification.bad import Bad
+from audit.verification.entries import checked_entries
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 from tests.audit.test_archive import flip
 
@@ -159,6 +161,14 @@ class TestStorage:
             archived_entries([7])
         assert archived_entries([280])
         assert [one.levelno for one in caplog.records if "cannot be read" in one.getMessage()] == [logging.ERROR]
+
+    @pytest.mark.parametrize("first", [0, 256])
+    def test_the_verification_names_the_first_entry_that_is_lost(self, first: int, folder: Path) -> None:
+        move()
+        (folder / "202601" / f"entries-{first:012}.jsonl.zst").unlink()
+        with pytest.raises(Bad, match="the archive cannot be read") as raised:
+            list(checked_entries(600))
+        assert raised.value.index == first
 
     def test_objects_stay_in_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
         read: list[str] = []
