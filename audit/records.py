@@ -38,7 +38,7 @@ class Record(NamedTuple):
     agent_id: str | None
     consent_id: str | None
     organization_ids: list[str]
-    amount: Mapping[str, str] | None
+    amount: Mapping[str, Any] | None
     subject: str
 
 

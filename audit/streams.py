@@ -18,6 +18,8 @@ from audit.events import Event, Outcome
 MAX_KEPT = 100_000
 # Every later entry of a connection has all its totals, so their number bounds what an agent can make the log store.
 MAX_CURRENCIES = 16
+# The part `amount` of a call with an amount that nobody can add up.
+UNREADABLE = {"unreadable": True}
 # Enough digits that no sum of the log is ever rounded. The default, 28, is not.
 EXACT = Context(prec=200)
 
@@ -61,9 +63,9 @@ class Head:
 def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
     """Return the totals with the part `amount` of an entry, exactly.
 
-    An amount in one currency more than `MAX_CURRENCIES` does not count.
+    An unreadable one does not count, nor one in a currency more than `MAX_CURRENCIES`.
     """
-    if not amount:
+    if not amount or amount == UNREADABLE:
         return spent
     currency = amount["currency"]
     if currency not in spent and len(spent) >= MAX_CURRENCIES:

@@ -25,6 +25,7 @@ from tests.verifier import (
     ED25519,
     Broken,
     Summary,
+    Unusable,
     VerifierKey,
     Witness,
     WitnessServer,
@@ -113,6 +114,32 @@ def test_every_period_holds(ada: Any, developer: Api, key: VerifierKey, tmp_path
             assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries > 1
         for query in ("from=2099-01-01T00:00:00Z", "to=2001-01-01T00:00:00Z"):
             assert check(tmp_path, reader.get(f"{path}?{query}"), key).entries == 2
+
+
+SPELLINGS = [
+    ({"value": 1000, "currency": "EUR"}, False),
+    ({"value": 1e3, "currency": "EUR", "payee": "p"}, False),
+    ({"value": 1000.5, "currency": "EUR"}, True),
+    ({"value": "1000.0", "currency": "eur"}, True),
+    ({"value": "+1000", "currency": "EUR"}, True),
+    ({"value": "1e3", "currency": "EUR"}, True),
+    ({"value": "1000.123456789", "currency": "EUR"}, True),
+    (1000, True),
+]
+
+
+@pytest.mark.parametrize(("amount", "is_unreadable"), SPELLINGS)
+def test_no_spelling_of_an_amount_hides_what_was_spent(
+    ada: Any, agent: Json, anonymous: Api, amount: Any, is_unreadable: bool, tmp_path: Path
+) -> None:
+    tokens = tokens_for(agent, ada)
+    assert verify(tokens["accessToken"], context={"amount": amount})["allowed"] is True
+    sequence()
+    key = parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
+    path = f"/users/me/consents/{tokens['consentId']}/evidence"
+    assert check(tmp_path, ada.get(path), key).unreadable == is_unreadable
+    with pytest.raises(Unusable if is_unreadable else Broken, match=r"spending cannot be checked|1000 EUR spent"):
+        check(tmp_path, ada.get(path), key, spendings=[parse_spending("1.00/EUR/3600")])
 
 
 def test_introspections_hold_that_were_before_and_between_and_after_stops(

@@ -79,7 +79,11 @@ Address = Annotated[
 
 @with_config(ConfigDict(extra="allow"))
 class Context(TypedDict, total=False):
-    """What the request is about. It can have any fields: verb, recipient, target, amount, text, diff, ip."""
+    """What the request is about. It can have any fields: verb, recipient, target, amount, text, diff, ip.
+
+    `amount` counts in the log as `{"value": "12.50", "currency": "EUR"}`: a decimal as text, or a whole number, and a
+    code of ISO 4217.
+    """
 
     ip: Address
 

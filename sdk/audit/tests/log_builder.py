@@ -235,6 +235,7 @@ class LogBuilder:
         if record["event"] == "token.verify":
             totals[record["outcome"]] += 1
             amounts = [json.loads(text)[2] for name, text in personal.items if name == "amount"]
+            amounts = [one for one in amounts if one != {"unreadable": True}]
             for amount in amounts if record["outcome"] == "allowed" else []:
                 spent = totals["spent"]
                 if amount["currency"] not in spent and len(spent) >= 16:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -546,3 +547,108 @@ def test_an_end_without_an_id_ends_nothing(log: LogBuilder, verify: Verify):
     log.allow(agentId=None, consentId=None)
 
     assert verify(log.export()).entries == 4
+
+
+UNREADABLE = {"unreadable": True}
+UNREADABLE_AMOUNTS: list[Any] = [
+    "12",
+    12,
+    [],
+    {},
+    {"value": "+1", "currency": "EUR"},
+    {"value": "1", "currency": "eur"},
+]
+
+
+def sending(amount: Any) -> dict[str, Any]:
+    return {"callerIp": "203.0.113.9", "context": {"amount": amount, "n": 1}}
+
+
+@pytest.mark.parametrize("sent", UNREADABLE_AMOUNTS)
+def test_spending_is_not_checked_with_an_unreadable_amount(sent: Any, log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10)
+    log.deny(amount=UNREADABLE, call=sending(sent))
+    log.allow(amount=UNREADABLE, call=sending(sent))
+    export = log.export()
+
+    assert verify(export).unreadable == 1
+    message = "^index 2: spending cannot be checked, because the server could not read its amount$"
+    with pytest.raises(Unusable, match=message):
+        verify(export, spendings=[parse_spending("10/EUR/10")])
+
+
+def test_an_unreadable_amount_adds_nothing_to_the_totals(log: LogBuilder, verify: Verify):
+    log.lie_about("EUR", "1")
+    log.allow(amount=UNREADABLE)
+
+    with pytest.raises(Broken, match="^index 0: total spent is 1 EUR and must be nothing$"):
+        verify(log.export())
+
+
+def test_an_erased_amount_may_have_been_unreadable(log: LogBuilder, verify: Verify):
+    log.allow(amount=UNREADABLE)
+    export = erase(log.export(), 0)
+
+    with pytest.raises(Unusable, match="^index 0: spending cannot be checked, because the amount is not disclosed$"):
+        verify(export, spendings=[parse_spending("10/EUR/10")])
+
+
+@pytest.mark.parametrize("unreadable", [{"unreadable": False}, {"unreadable": 1}, {"unreadable": True, "value": "1"}])
+def test_an_amount_is_unreadable_in_one_way(unreadable: Any, verify: Verify):
+    class Careless(LogBuilder):
+        def _connection(self, record: dict[str, Any], personal: Any) -> dict[str, Any]:
+            return {"number": 1, "allowed": 1, "denied": 0, "spent": {}}
+
+    log = Careless()
+    log.allow(amount=unreadable)
+    with pytest.raises(Broken, match="^index 0: amount is not a currency and a value$"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize(
+    ("parts", "sent"),
+    [
+        ({"amount": EUR_10}, {**EUR_10, "payee": "p"}),
+        ({"amount": EUR_10}, {"currency": "EUR", "value": 10}),
+        ({}, None),
+    ],
+)
+def test_an_amount_is_the_one_that_was_sent(parts: Any, sent: Any, log: LogBuilder, verify: Verify):
+    log.allow(**parts, call=sending(sent))
+
+    assert verify(log.export(), spendings=[parse_spending("10/EUR/10")]).decisions == 1
+
+
+@pytest.mark.parametrize("outcome", ["allowed", "denied"])
+@pytest.mark.parametrize(
+    ("parts", "sent"),
+    [
+        ({"amount": {"currency": "EUR", "value": "1"}}, EUR_10),
+        ({"amount": {"currency": "USD", "value": "10"}}, EUR_10),
+        ({"amount": EUR_10}, None),
+        ({"amount": EUR_10}, {"currency": "EUR", "value": True}),
+        ({"amount": UNREADABLE}, None),
+        ({}, EUR_10),
+        ({}, "+1000"),
+    ],
+)
+def test_another_amount_than_was_sent_is_named(outcome: str, parts: Any, sent: Any, log: LogBuilder, verify: Verify):
+    log.add("token.verify", outcome, **parts, call=sending(sent))
+
+    with pytest.raises(Broken, match="^index 0: amount is .*, and the context has "):
+        verify(log.export())
+
+
+def test_a_context_that_was_too_long_does_not_tell_its_amount(log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10, call={"context": {"truncated": True, "size": 5000, "sha256": "0", "beginning": "{"}})
+
+    assert verify(log.export()).decisions == 1
+
+
+def test_an_amount_without_its_context_is_not_compared(log: LogBuilder, verify: Verify):
+    log.allow(amount=EUR_10, call=sending(None))
+    export = log.export()
+    shown = export.entries[0]["disclosures"]["personal"]
+    shown[0] = {"digest": hashlib.sha256(shown[0].encode()).hexdigest()}
+
+    assert verify(export).decisions == 1

@@ -65,6 +65,19 @@ def test_hidden_data_and_parts_are_reported(history: LogBuilder, capsys: pytest.
     assert "not checked  1 entries have data that this export does not disclose" in out
 
 
+def test_unreadable_amounts_are_counted(history: None, capsys: pytest.CaptureFixture[str]):
+    log = LogBuilder()
+    log.allow(amount={"unreadable": True})
+    log.export().write(Path("export.jsonl"))
+    status, out, _ = run(capsys, "verify", "export.jsonl", "--key", VKEY)
+    assert status == 0
+    assert "not counted  1 allowed decisions have an amount that the server could not read\n" in out
+
+    status, out, err = run(capsys, "verify", "export.jsonl", "--key", VKEY, "--spend", "99/EUR/60")
+    assert (status, out) == (2, "")
+    assert "spending cannot be checked" in err
+
+
 def test_the_first_bad_index_is_one_line(history: LogBuilder, capsys: pytest.CaptureFixture[str]):
     export = history.export()
     export.entries.pop(2)

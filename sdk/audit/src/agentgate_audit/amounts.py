@@ -9,6 +9,7 @@ from .errors import Broken, quote
 from .strict_json import Fraction
 
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
+_AMOUNT = {"currency", "value"}
 # Enough digits that no sum of the log is ever rounded.
 _EXACT = Context(prec=200)
 
@@ -35,9 +36,27 @@ def parse_spent(value: object) -> Spent:
     return {currency: parse_decimal(sum_, "spent") for currency, sum_ in value.items()}
 
 
+def is_unreadable(value: object) -> bool:
+    """Return whether the part `amount` says that the service sent an amount that the server could not read."""
+    return isinstance(value, dict) and value.keys() == {"unreadable"} and value["unreadable"] is True
+
+
+def check_amount(value: object, sent: object) -> None:
+    """Check the part `amount`, None without it, against the amount in the context that was sent. Raises `Broken`."""
+    if is_unreadable(value) and sent is not None:
+        return
+    expected = sent
+    if isinstance(sent, dict):
+        expected = {name: str(one) if type(one) is int else one for name, one in sent.items() if name in _AMOUNT}
+    if value != expected:
+        raise Broken(f"amount is {quote(value)}, and the context has {quote(sent)}")
+
+
 def parse_amount(value: object) -> Spent:
-    """Return the part `amount` of an entry as a sum. Raises `Broken`."""
-    if not isinstance(value, dict) or value.keys() != {"currency", "value"}:
+    """Return the part `amount` of an entry as a sum. An unreadable one adds nothing. Raises `Broken`."""
+    if is_unreadable(value):
+        return {}
+    if not isinstance(value, dict) or value.keys() != _AMOUNT:
         raise Broken("amount is not a currency and a value")
     if not isinstance(value["currency"], str):
         raise Broken("the currency of amount is not a string")

@@ -117,6 +117,8 @@ def _show_summary(summary: Summary, witnesses: list[VerifierKey]) -> None:
     print(f"log          {_describe(summary.checkpoint)}")
     for key, seconds in zip(witnesses, summary.cosigned, strict=True):
         print(f"witness      {key.name}, {_seconds(seconds)}")
+    if summary.unreadable:
+        print(f"not counted  {summary.unreadable} allowed decisions have an amount that the server could not read")
     if summary.incomplete:
         print(f"not checked  {summary.incomplete} entries have data that this export does not disclose,")
         print("             because it was erased or is for other readers")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .amounts import Spent, parse_amount, parse_spent
+from .amounts import Spent, check_amount, is_unreadable, parse_amount, parse_spent
 from .disclosures import GROUPS, Part, open_group, read_root
 from .errors import Broken, quote
 from .merkle import hash_leaf
@@ -30,6 +30,8 @@ _RECORD = {
     *_LISTS,
 }
 _ANSWERS = ("token.verify", "token.introspected")
+# What a context that is too long is replaced by. It may have an amount or not.
+_TRUNCATED = {"truncated", "size", "sha256", "beginning"}
 # In the order in which an entry has them.
 _PERSONAL = ("ip", "userAgent", "resource", "amount", "call")
 _WITHHELD = ("policy", "connection", "services")
@@ -90,9 +92,25 @@ class Entry:
         """What an allowed decision was about. None if the amount may be hidden."""
         if not self.is_allowed or self.record["personal"] is None:
             return {}
-        parts = self.groups.get("personal", [None])
-        found = [parse_amount(part.value) for part in parts if part and part.name == "amount"]
-        return found[0] if found else (None if None in parts else {})
+        value = self._personal_value("amount")
+        if value is not None:
+            return parse_amount(value)
+        return None if None in self.groups.get("personal", [None]) else {}
+
+    @property
+    def has_unreadable_amount(self) -> bool:
+        """Whether it allowed something with an amount that the server could not read, so that no total has it."""
+        return self.is_allowed and is_unreadable(self._personal_value("amount"))
+
+    def check_context(self) -> None:
+        """Raise `Broken` if the amount is not the one that the disclosed context has."""
+        call = self._personal_value("call")
+        context = call.get("context") if self.is_decision and isinstance(call, dict) else None
+        amount = self._personal_value("amount")
+        if not isinstance(context, dict) or context.keys() == _TRUNCATED:
+            return
+        if amount is not None or None not in self.groups["personal"]:
+            check_amount(amount, context.get("amount"))
 
     @cached_property
     def totals(self) -> Totals | None:
@@ -112,6 +130,9 @@ class Entry:
         if value is None:
             return None
         return read_integer(read_object(value, f"the part {stream}", {"number"})["number"], "the number")
+
+    def _personal_value(self, name: str) -> Any:
+        return next((part.value for part in self.groups.get("personal", []) if part and part.name == name), None)
 
     def _stream_value(self, stream: str) -> Any:
         return next((part.value for part in self.groups.get("streams", []) if part and part.name == stream), None)

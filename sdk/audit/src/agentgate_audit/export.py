@@ -36,6 +36,7 @@ class Summary:
     entries: int = 0
     decisions: int = 0
     incomplete: int = 0  # entries with a part that is not disclosed
+    unreadable: int = 0  # allowed decisions with an amount that no total has
     since: int = 0
     until: int = 0
 
@@ -45,6 +46,7 @@ class Summary:
         self.entries += 1
         self.decisions += entry.is_decision
         self.incomplete += entry.hides_parts
+        self.unreadable += entry.has_unreadable_amount
 
 
 def verify_export(
@@ -77,6 +79,7 @@ def verify_export(
                     raise Broken("the entry is not in the log with the checkpoint's root")
                 has_gap = order.check(entry, is_own=is_own)
                 spent = connections.check(entry, has_gap=has_gap)
+                entry.check_context()
                 endings.check(entry)
                 if is_own:
                     _check_own(entry, order.last, number, {**period, "stream": stream.kind})

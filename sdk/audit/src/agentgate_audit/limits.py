@@ -78,6 +78,10 @@ class Windows:
             self._indices.append(entry.index)
         if self._spendings and spent is None:
             raise Unusable(f"index {entry.index}: spending cannot be checked, because the amount is not disclosed")
+        if self._spendings and entry.has_unreadable_amount:
+            raise Unusable(
+                f"index {entry.index}: spending cannot be checked, because the server could not read its amount"
+            )
         for currency, amount in (spent or {}).items():
             if currency in self._spent:
                 self._spent[currency].append((entry.time, entry.index, amount))
