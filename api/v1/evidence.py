@@ -10,6 +10,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, Endpoint
 from api.operations import operation
 from api.v1.schemas.evidence import ExportQuery, ProofOut
+from api.v1.sending import Pieces, Place
 from api.v1.users import OwnEndpoint
 from audit import checkpoints
 from audit.disclosure import visible_to_organization, visible_to_user
@@ -123,10 +124,13 @@ class OrganizationExport(DeveloperEndpoint):
     )
     def get(self, query: ExportQuery) -> StreamingHttpResponse:
         organization_id = self.developer.organization_id
-        _throttle(f"organization:{organization_id}")
         stream = Stream(ORGANIZATION, organization_id)
         draft = Draft(Event.AUDIT_EXPORTED, self.actor, organization_id=organization_id)
-        return _export(stream, query.period, draft, lambda content: visible_to_organization(content, organization_id))
+
+        def find_visible(content: Mapping[str, Any]) -> Visible:
+            return visible_to_organization(content, organization_id)
+
+        return _export(f"organization:{organization_id}", stream, query.period, draft, find_visible)
 
 
 class PersonalExport(OwnEndpoint):
@@ -134,7 +138,6 @@ class PersonalExport(OwnEndpoint):
 
     def export(self, stream: Stream, period: Period, consent: Consent | None = None) -> StreamingHttpResponse:
         user_id = self.user.id
-        _throttle(f"user:{user_id}")
 
         def find_visible(content: Mapping[str, Any]) -> Visible:
             # A connection has entries from before its user was known.
@@ -144,7 +147,7 @@ class PersonalExport(OwnEndpoint):
         draft = Draft(Event.AUDIT_EXPORTED, self.actor, user_id=user_id)
         if consent:
             draft = draft._replace(consent_id=consent.id, agent_id=consent.agent_id)
-        return _export(stream, period, draft, find_visible)
+        return _export(f"user:{user_id}", stream, period, draft, find_visible)
 
 
 class OwnExport(PersonalExport):
@@ -172,15 +175,19 @@ class ConnectionExport(PersonalExport):
         return self.export(Stream(CONNECTION, consent.id), query.period, consent)
 
 
-def _throttle(name: str) -> None:
-    Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(name))
-
-
-def _export(stream: Stream, period: Period, draft: Draft, find_visible: FindVisible) -> StreamingHttpResponse:
-    export = begin_export(stream=stream, period=period, draft=draft, find_visible=find_visible)
+def _export(
+    account: str, stream: Stream, period: Period, draft: Draft, find_visible: FindVisible
+) -> StreamingHttpResponse:
+    place = Place(account)
+    try:
+        Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(account))
+        export = begin_export(stream=stream, period=period, draft=draft, find_visible=find_visible)
+    except BaseException:
+        place.close()
+        raise
     name = f"agentgate-{stream.kind}-{export.created_at:%Y%m%dT%H%M%SZ}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(export.pieces(), content_type=JSON_LINES, headers=headers)
+    return StreamingHttpResponse(Pieces(place, export.pieces()), content_type=JSON_LINES, headers=headers)
 
 
 def _read_tile(tile: str) -> tuple[int, int, int] | None:

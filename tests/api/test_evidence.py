@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from api.v1.sending import Pieces, Place
 from audit import exports
 from audit.models import Cosignature
 from audit.personal_keys import destroy_keys
 from audit.sequencer import sequence
 from core.actor import SYSTEM
+from core.errors import Throttled
 from developers.models import Organization
 from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, expect, problem, verify
@@ -265,6 +267,40 @@ def test_exports_are_throttled_per_account(ada: Api, bob: Api, developer: Api, m
         body_of(reader.get(path))
         problem(reader.get(path), 429, "throttled")
     body_of(bob.get("/users/me/audit-export"))
+
+
+def test_two_exports_are_sent_to_an_account_at_a_time(ada: Api, bob: Api) -> None:
+    path = "/users/me/audit-export"
+    first, second = ada.get(path), ada.get(path)
+
+    answer = ada.get(path)
+    problem(answer, 429, "throttled")
+    assert answer["Retry-After"] == "5"
+    body_of(bob.get(path))
+
+    body_of(first)
+    body_of(ada.get(path))
+    body_of(second)
+
+
+def test_a_response_that_is_closed_before_it_is_sent_gives_back_its_place_once() -> None:
+    first, second = (Pieces(Place("user:usr_1"), iter([b"a"])) for _ in range(2))
+    for _ in range(2):
+        first.close()
+    again = Place("user:usr_1")
+    with pytest.raises(Throttled):
+        Place("user:usr_1")
+    again.close()
+    second.close()
+
+
+def test_refused_exports_are_not_being_sent(ada: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "pause", lambda seconds: None)
+        patch.setattr(exports, "WAIT_SECONDS", 0.0)
+        for _ in range(3):
+            problem(ada.get("/users/me/audit-export"), 503, "checkpoint_late")
+    body_of(ada.get("/users/me/audit-export"))
 
 
 def test_a_suspended_organization_gets_no_evidence(developer: Api, decision: Json) -> None:
