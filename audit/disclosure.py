@@ -9,7 +9,7 @@ the service asked for, and not which other organizations' services are concerned
 from collections.abc import Mapping
 from typing import Any
 
-from audit.drafts import CALL, CONNECTION, PARTS, POLICY, SERVICES
+from audit.drafts import CALL, CONNECTION, PARTS, POLICY, REASON, REQUEST_ID, SERVICES
 from audit.events import Event
 from audit.reading import AuditEntry, Visible
 from audit.records import CONNECTION as CONNECTION_STREAM
@@ -39,7 +39,7 @@ def visible_to_user(content: Mapping[str, Any], user_id: str) -> Visible:
 
 def visible_to_organization(content: Mapping[str, Any], organization_id: str) -> Visible:
     """Return the parts that the organization may see of an entry, given its content (`AuditEntry.content`)."""
-    personal, withheld = {"resource"}, set()
+    personal, withheld = {"resource", REASON, REQUEST_ID}, set()
     if _is_own_address(content, organization_id):
         personal.add("ip")
     if _is_own_act(content, organization_id):

@@ -4,6 +4,7 @@ A prepared draft has its facts in three places: `content` is shown to every read
 erased, and `withheld` is shown only to those whom it concerns (`audit.disclosure`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
@@ -17,7 +18,12 @@ from core.text import plain_text
 
 FORMAT_VERSION = 1
 # Personal facts with a part of their own, because their readers differ. All others are in the part `call`.
-PARTS = ("ip", "userAgent", "resource", "amount")
+REASON = "reason"
+REQUEST_ID = "requestId"
+PARTS = ("ip", "userAgent", "resource", "amount", REASON, REQUEST_ID)
+# All other reasons in the metadata are what a person typed.
+MACHINE_REASONS = frozenset({"account_reclaimed", "account_erased"})
+OWN_REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 CALL = "call"
 POLICY = "policy"
 CONNECTION = "connection"
@@ -84,6 +90,7 @@ def organizations_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) ->
 
 def _prepare(draft: Draft, timestamp: str) -> Prepared:
     content = _content(draft, timestamp)
+    personal = _personal(draft, _take_typed(content))
     withheld: dict[str, Any] = {}
     if draft.policy_id is not None:
         withheld[POLICY] = _take_policy(content, draft)
@@ -92,7 +99,7 @@ def _prepare(draft: Draft, timestamp: str) -> Prepared:
     if len(content["serviceOrganizationIds"]) > 1:
         # None of them may learn which other services the user uses.
         withheld[SERVICES], content["serviceOrganizationIds"] = content["serviceOrganizationIds"], []
-    return Prepared(content, _personal(draft), withheld)
+    return Prepared(content, personal, withheld)
 
 
 def _content(draft: Draft, timestamp: str) -> dict[str, Any]:
@@ -117,13 +124,30 @@ def _content(draft: Draft, timestamp: str) -> dict[str, Any]:
     }
 
 
-def _personal(draft: Draft) -> dict[str, Any]:
+def _personal(draft: Draft, typed: Mapping[str, str]) -> dict[str, Any]:
     """Return the personal parts that have a value, in the order of their digests."""
     actor = draft.actor
-    facts = {"ip": actor.ip, "userAgent": actor.user_agent or None, "resource": draft.resource, **draft.personal}
+    facts = {
+        "ip": actor.ip,
+        "userAgent": actor.user_agent or None,
+        "resource": draft.resource,
+        **draft.personal,
+        **typed,
+    }
     parts = {name: facts[name] for name in PARTS if facts.get(name) is not None}
     call = {name: value for name, value in facts.items() if name not in PARTS and value not in (None, {})}
     return {**parts, CALL: call} if call else parts
+
+
+def _take_typed(content: dict[str, Any]) -> dict[str, str]:
+    """Move what somebody typed, and may name a person, out of the content: a foreign request id, a reason."""
+    typed = {}
+    request_id, reason = content["requestId"], content["metadata"].get("reason")
+    if request_id and not OWN_REQUEST_ID.fullmatch(request_id):
+        typed[REQUEST_ID], content["requestId"] = request_id, None
+    if reason is not None and content["userId"] and reason not in MACHINE_REASONS:
+        typed[REASON], content["metadata"] = reason, {**content["metadata"], "reason": None}
+    return typed
 
 
 def _take_policy(content: dict[str, Any], draft: Draft) -> dict[str, Any]:

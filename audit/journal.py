@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 import orjson
 
-from audit.drafts import FORMAT_VERSION, Prepared
+from audit.drafts import FORMAT_VERSION, SERVICES, Prepared
 from audit.events import Outcome
 from audit.packing import pack, unpack
 from core import crypto
@@ -76,7 +76,7 @@ def _read(content: Any, personal: Any, withheld: Any) -> Prepared:
         raise ValueError("The id or the timestamp is malformed.")
     if content["v"] != FORMAT_VERSION or content["outcome"] not in OUTCOMES or actor["kind"] not in KINDS:
         raise ValueError("A member has an unknown value.")
-    known = [content["event"], *services, *filter(None, optional[:5])]
+    known = [content["event"], *services, *withheld.get(SERVICES, ()), *filter(None, optional[:5])]
     # They become columns, the names of keys, and a list that is separated by spaces.
     together = "".join(known)
     if max(map(len, known)) > MAX_LENGTH or not together.isascii() or " " in together or "\0" in together:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit import personal_keys
-from audit.drafts import CALL, CONNECTION, POLICY, SERVICES, Prepared
+from audit.drafts import CALL, CONNECTION, POLICY, REASON, REQUEST_ID, SERVICES, Prepared
 from audit.models import Entry
 from audit.records import decode_opening, open_personal
 from audit.subjects import subject_of
@@ -54,8 +54,8 @@ class AuditEntry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """Return the record together with what is withheld from some readers."""
-        return _merge(self.record, self.withheld_parts)
+        """Return the record together with what is withheld from some readers, and what somebody typed."""
+        return _merge(self.record, self.withheld_parts, self.personal_parts)
 
     @property
     def personal(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class AuditEntry:
         """Return the content with only the visible parts, and the personal data as its member `personal`."""
         personal = {name: part for name, part in self.personal_parts.items() if name in visible.personal}
         withheld = {name: part for name, part in self.withheld_parts.items() if name in visible.withheld}
-        return {**_merge(self.record, withheld), "personal": _flatten(personal)}
+        return {**_merge(self.record, withheld, personal), "personal": _flatten(personal)}
 
 
 def read_entries(found: Sequence[Entry | Prepared]) -> list[AuditEntry]:
@@ -139,17 +139,19 @@ def _open(entry: Entry, keys: Keys) -> dict[str, Any] | None:
         return None
 
 
-def _merge(record: Mapping[str, Any], withheld: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the record as the draft had it, except for the withheld parts that are missing here."""
+def _merge(record: Mapping[str, Any], withheld: Mapping[str, Any], personal: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record as the draft had it, except for the parts that are missing here."""
     content = {name: value for name, value in record.items() if name not in ("personal", "withheld")}
     content |= withheld.get(CONNECTION, {})
     content["serviceOrganizationIds"] = withheld.get(SERVICES, content["serviceOrganizationIds"])
     policy = {"policyId": None, "policyOrganizationId": None, **withheld.get(POLICY, {})}
     content |= {name: policy.pop(name) for name in ("policyId", "policyOrganizationId")}
-    return {**content, "metadata": {**content["metadata"], **policy}}
+    content["requestId"] = personal.get(REQUEST_ID, content["requestId"])
+    typed = {REASON: personal[REASON]} if REASON in personal else {}
+    return {**content, "metadata": {**content["metadata"], **policy, **typed}}
 
 
 def _flatten(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return the personal parts side by side."""
-    plain = {name: part for name, part in parts.items() if name != CALL}
+    plain = {name: part for name, part in parts.items() if name not in (CALL, REASON, REQUEST_ID)}
     return {**dict.fromkeys(ALWAYS_SHOWN), **plain, **parts.get(CALL, {})}

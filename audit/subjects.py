@@ -1,8 +1,9 @@
 """Subjects: whose key protects the personal data of an entry (`audit.personal_keys`).
 
 If a person acted, the data is their address and user agent, or is about themselves. Otherwise it is about the user
-of the entry. A request for consent often comes from the browser of a user who has not signed in yet: it has a key of
-its own, so that it can be erased with the user who decides it. The rest belongs to an organization's month.
+of the entry, as is the reason that an administrator types. A request for consent often comes from the browser of a user
+who has not signed in yet: it has a key of its own, so that it can be erased with the user who decides it. The rest
+belongs to an organization's month.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ MONTH_LENGTH = len("2026-11")
 def subject_of(content: Mapping[str, Any], organization_ids: Sequence[str]) -> str:
     """Return the subject of an entry: a person's id, a consent's id, or such as `org_.../2026-11`."""
     actor = content["actor"]
+    if content["userId"] and content["metadata"].get("reason", "") is None:
+        return str(content["userId"])  # the reason is about the user (`audit.drafts`)
     if actor["kind"] in PEOPLE and actor["id"]:
         return str(actor["id"])
     about = content["userId"] or content["consentId"]

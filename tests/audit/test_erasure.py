@@ -10,11 +10,11 @@ from audit.log import hash_leaf, leaf_of
 from audit.models import Entry, Journal
 from audit.personal_keys import destroy_keys
 from audit.reading import read_entry
-from audit.selectors import entries_for_user
+from audit.selectors import describe_for_user, entries_for_user
 from audit.sequencer import count_damaged, sequence
 from audit.services import record
 from audit.triggers import draining
-from core.actor import SYSTEM
+from core.actor import SYSTEM, Actor
 from tests.audit.journals import ids_of, logged_ids, write_body, write_row
 from tests.log import log_entry, personal_data
 
@@ -30,7 +30,21 @@ def test_the_entry_and_its_leaf_stay() -> None:
     assert destroy_keys(["usr_1"]) == 1
     after = log_entry(written.id)
     assert (after.personal, after.personal_parts, after.is_erased) == ({}, {}, True)
-    assert (after.content, hash_leaf(leaf_of(Entry.objects.get()))) == (before.content, leaf)
+    assert (before.content["requestId"], after.content["requestId"]) == ("req-12345678", None)
+    assert (after.record, hash_leaf(leaf_of(Entry.objects.get()))) == (before.record, leaf)
+
+
+def test_a_typed_reason_is_erased_with_the_user_and_shown_before() -> None:
+    administrator = Actor("administrator", "usr_root")
+    draft = Draft(Event.USER_DEACTIVATED, administrator, user_id="usr_1", metadata={"reason": "Ada called."})
+    written = record(draft)
+    assert log_entry(written).content["metadata"] == {"reason": "Ada called."}
+    (shown,) = describe_for_user([log_entry(written)], "usr_1")
+    assert (shown["metadata"], "reason" in shown["personal"]) == ({"reason": "Ada called."}, False)
+
+    destroy_keys(["usr_1"])
+    assert log_entry(written).content["metadata"] == {"reason": None}
+    assert describe_for_user([log_entry(written)], "usr_1")[0]["metadata"] == {"reason": None}
 
 
 def test_the_data_of_others_stays() -> None:

@@ -72,8 +72,8 @@ def test_a_record_contains_everything_that_all_readers_may_see() -> None:
         "consentId": "cns_1",
         "action": "email:send",
         "scopes": ["email:send", "email:read"],
-        "requestId": "req-12345678",
-        "metadata": {"tokenId": "tok_1", "reason": "line break", "amount": 1.5, "ruleType": "hours"},
+        "requestId": None,
+        "metadata": {"tokenId": "tok_1", "reason": None, "amount": 1.5, "ruleType": "hours"},
     }
 
 
@@ -85,11 +85,29 @@ def test_personal_data_is_behind_a_root() -> None:
         "userAgent": "tests/1.0",
         "resource": "mailbox of Zoë",
         "amount": {"currency": "EUR", "value": "12.50"},
+        "reason": "line break",
+        "requestId": "req-12345678",
         "call": {"context": {"ip": "198.51.100.1"}},
     }
     assert json.loads(record.body)["personal"] == root(parts.disclosures(secret, personal))
-    for text in ("203.0.113.7", "tests/1.0", "Zoë", "198.51.100.1", "12.50"):
+    for text in ("203.0.113.7", "tests/1.0", "Zoë", "198.51.100.1", "12.50", "line break", "12345678"):
         assert text not in record.body.decode()
+
+
+@pytest.mark.parametrize("event", [Event.USER_DEACTIVATED, Event.CONSENT_REVOKED])
+@pytest.mark.parametrize(("user_id", "reason"), [("usr_1", "account_reclaimed"), (None, "Ada called.")])
+def test_reasons_of_the_server_and_about_no_user_are_in_the_record(event: Event, user_id: Any, reason: str) -> None:
+    own = SYSTEM._replace(request_id="req_" + 32 * "a")
+    (record,) = make(EMPTY._replace(event=event, actor=own, user_id=user_id, metadata={"reason": reason}))
+    content = json.loads(record.body)
+    assert (content["metadata"]["reason"], content["requestId"]) == (reason, own.request_id)
+    assert record.personal == b""
+
+
+def test_a_typed_reason_is_in_no_part_that_stays() -> None:
+    (record,) = make(EMPTY._replace(event=Event.CONSENT_REVOKED, user_id="usr_1", metadata={"reason": "Ada called."}))
+    assert "Ada" not in f"{record.body!r}{record.opening.withheld}"
+    assert open_personal(record.personal)[1] == {"reason": "Ada called."}
 
 
 def test_a_policy_is_behind_a_root() -> None:
@@ -146,7 +164,7 @@ def test_groups_of_one_entry_share_no_salt() -> None:
     numbers = parts.disclosures(record.opening.secret, {"person": {"number": 1}})
     found = [*parts.disclosures(secret, personal), *record.opening.withheld_disclosures(), *numbers]
     salts = {json.loads(one)[0] for one in found}
-    assert len(salts) == len(found) == 7
+    assert len(salts) == len(found) == 9
     assert {len(salt) for salt in salts} == {32}
     assert Opening(record.opening.secret, {}).withheld_disclosures() == []
 

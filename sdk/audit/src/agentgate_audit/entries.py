@@ -33,7 +33,7 @@ _ANSWERS = ("token.verify", "token.introspected")
 # What a context that is too long is replaced by. It may have an amount or not.
 _TRUNCATED = {"truncated", "size", "sha256", "beginning"}
 # In the order in which an entry has them.
-_PERSONAL = ("ip", "userAgent", "resource", "amount", "call")
+_PERSONAL = ("ip", "userAgent", "resource", "amount", "reason", "requestId", "call")
 _WITHHELD = ("policy", "connection", "services")
 
 
