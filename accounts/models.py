@@ -107,6 +107,7 @@ class SessionToken(models.Model):
 class BrowserSession(AbstractBaseSession):
     """A session of a browser (`accounts.sessions`). `user_id` is the signed-in user, or None."""
 
+    session_key = ExactCharField(max_length=40, primary_key=True)
     user_id = ExactCharField(max_length=64, null=True, db_index=True)
 
 

@@ -10,10 +10,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="BrowserSession",
             fields=[
-                (
-                    "session_key",
-                    models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name="session key"),
-                ),
+                ("session_key", core.fields.ExactCharField(max_length=40, primary_key=True, serialize=False)),
                 ("session_data", models.TextField(verbose_name="session data")),
                 ("expire_date", models.DateTimeField(db_index=True, verbose_name="expire date")),
                 ("user_id", core.fields.ExactCharField(db_index=True, max_length=64, null=True)),
