@@ -28,44 +28,77 @@ LONG_RESTART_SECONDS = 2.0
 STABLE_SECONDS = 10.0
 MAX_QUICK_ENDS = 5
 STOP_SECONDS = 5.0
+# The one that stands by must not slow down the start of the server.
+STANDBY_SECONDS = 5.0
 GARBAGE_THRESHOLD = 200_000
 WATCH_SECONDS = 1.0
 
 
-class SequencerProcess:
-    """Runs the sequencer beside the server, and starts it again when it ends."""
+class Sequencers:
+    """Runs the sequencer beside the server, and a second process that stands by.
+
+    A process takes a second to start, longer under load. The one that stands by takes over sooner (`Turn`).
+    """
 
     def __init__(self) -> None:
+        self._processes = [SequencerProcess(), SequencerProcess(delay_seconds=STANDBY_SECONDS)]
+
+    def stop(self) -> None:
+        """Let them finish their transactions."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+
+
+class SequencerProcess:
+    """Runs a process of the sequencer, and starts it again when it ends."""
+
+    def __init__(self, delay_seconds: float = 0.0) -> None:
         self._stopped = threading.Event()
-        self._process = self._spawn()
+        self._delay_seconds = delay_seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        if not delay_seconds:
+            self._start()
         self._keeper = threading.Thread(target=self._keep, name="sequencer", daemon=True)
         self._keeper.start()
 
-    def stop(self) -> None:
-        """Let it finish its transaction."""
+    def terminate(self) -> None:
         self._stopped.set()
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        if self._process:
+            self._process.terminate()
+
+    def join(self) -> None:
+        """Wait until it has ended, and kill it if that takes too long."""
+        self._keeper.join(STOP_SECONDS)
+        if self._process and self._keeper.is_alive():
             self._process.kill()
-        self._keeper.join()
+            self._keeper.join()
 
     def _keep(self) -> None:
+        if self._stopped.wait(self._delay_seconds):
+            return
         quick_ends = 0
         while True:
             began = time.monotonic()
-            status = self._process.wait()
+            process = self._process or self._start()
+            status = process.wait() if process else None
             quick_ends = 0 if time.monotonic() > began + STABLE_SECONDS else quick_ends + 1
             if self._stopped.wait(LONG_RESTART_SECONDS if quick_ends > MAX_QUICK_ENDS else RESTART_SECONDS):
                 return
-            logger.error("The sequencer ended with status %s and is started again.", status)
-            try:
-                self._process = self._spawn()
-            except OSError as error:  # no memory or no process: try again
-                logger.error("The sequencer cannot be started: %s", error)
-            if self._stopped.is_set():  # `stop` may have ended the one before
-                self._process.terminate()
+            logger.error("A sequencer ended with status %s and is started again.", status)
+            self._process = None
+
+    def _start(self) -> subprocess.Popen[bytes] | None:
+        """Return the started process, or None without memory or processes."""
+        try:
+            self._process = self._spawn()
+        except OSError as error:
+            logger.error("The sequencer cannot be started: %s", error)
+            return None
+        if self._stopped.is_set():  # `terminate` may have ended the one before
+            self._process.terminate()
+        return self._process
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         # In a session of its own, so that Ctrl-C in a terminal stops only the server, which then stops it.
@@ -109,11 +142,14 @@ def use_own_role() -> None:
 
 def collect_cosignatures(stopped: threading.Event) -> None:
     """Ask the witnesses in a thread of its own."""
-    from audit.witnesses import Collector, Witness  # imports models
+    from audit.sequencer_loop import is_active  # imports models
+    from audit.witnesses import Collector, Witness
 
     witnesses = [Witness.parse(text) for text in settings.AUDIT_WITNESSES]
     if witnesses:
-        threading.Thread(target=Collector(witnesses).run, args=(stopped,), name="witnesses", daemon=True).start()
+        threading.Thread(
+            target=Collector(witnesses).run, args=(stopped, is_active), name="witnesses", daemon=True
+        ).start()
 
 
 def set_on_signals(stopped: threading.Event) -> None:

@@ -16,7 +16,7 @@ from django.db.models import Max
 
 from audit import anchors, checkpoints, personal_keys
 from audit.journal import TABLE, DamagedRowError, decode
-from audit.log import Log, Sealed, newest
+from audit.log import Log, Newest, Sealed, newest
 from audit.models import Journal
 from audit.packing import pack
 from audit.records import Record, finish
@@ -54,6 +54,8 @@ class Memory:
     """What a process keeps between its runs."""
 
     log: Log | None = None
+    appended: Newest | None = None
+    """The end of the log after this process has appended to it last."""
     saved_at: float = 0.0
     signed_at: float = 0.0
     damaged: set[int] = field(default_factory=set)
@@ -91,7 +93,7 @@ def count_damaged() -> int:
 
 def forget() -> None:
     """Forget everything in memory, like a new process. For tests."""
-    memory.log = None
+    memory.log = memory.appended = None
     memory.damaged.clear()
 
 
@@ -235,6 +237,8 @@ def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
             _save_streams(memory.log)
     if connection.in_atomic_block:  # what an open transaction has written may be rolled back
         memory.log = None
+    elif entries and memory.log:
+        memory.appended = memory.log.newest
     return entries
 
 

@@ -21,6 +21,9 @@ from core.locks import Busy
 
 logger = logging.getLogger(__name__)
 
+# Whether this process moves the journal, and not another.
+is_active = threading.Event()
+
 LONGEST_PAUSE_SECONDS = 1.0
 VACUUM_SECONDS = 5.0
 TAKEOVER_SECONDS = 1.0
@@ -36,7 +39,10 @@ def run(stopped: threading.Event) -> None:
             _spare_disk()
             with suppress(Busy):
                 if turn.is_ours():
+                    is_active.set()
                     vacuum.run_after(sequence(wait=False, stopped=stopped))
+                else:
+                    is_active.clear()
         except Exception as error:
             if pause == INTERVAL_SECONDS:
                 is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
@@ -59,12 +65,14 @@ class Turn:
         self._since = time.monotonic()
 
     def is_ours(self) -> bool:
-        """Return whether no other process has appended since this one did, or whether the other has stopped."""
-        log = sequencer.memory.log
-        if log is None:
-            return True
+        """Return whether no other process has appended since this one did, or whether the other has stopped.
+
+        A process that has just started tries. If several do, the first that appends goes on.
+        """
         end = newest()
-        return log.newest == end or self._has_stopped(end.size)
+        if sequencer.memory.appended is None:
+            sequencer.memory.appended = end
+        return sequencer.memory.appended == end or self._has_stopped(end.size)
 
     def _has_stopped(self, size: int) -> bool:
         """Return whether the same row of the journal, or the same missing checkpoint, has waited for too long."""

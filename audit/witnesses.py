@@ -59,17 +59,19 @@ class Conflict(WitnessRefused):
 
 
 class Collector:
-    """Asks all witnesses about the newest checkpoint, again and again until `stopped` is set."""
+    """Asks all witnesses about the newest checkpoint."""
 
     def __init__(self, witnesses: Sequence[Witness]) -> None:
         self._witnesses = witnesses
         self._failing: set[Witness] = set()
         self._client = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
 
-    def run(self, stopped: threading.Event) -> None:
+    def run(self, stopped: threading.Event, is_active: threading.Event) -> None:
+        """Ask again and again until `stopped` is set, while this process moves the journal (`is_active`)."""
         while not stopped.wait(INTERVAL_SECONDS):
             try:
-                self.collect()
+                if is_active.is_set():
+                    self.collect()
             except Error as error:
                 logger.warning("The witnesses are asked later: %s", str(error).split("\n", 1)[0])
                 connection.close()

@@ -194,17 +194,37 @@ class TestTurns:
         self.now = 100.0
         monkeypatch.setattr(sequencer_loop.time, "monotonic", lambda: self.now)
 
+    @contextmanager
+    def another_process(self) -> Iterator[None]:
+        memory = sequencer.memory
+        mine, memory.log, memory.appended = (memory.log, memory.appended), None, None
+        try:
+            yield
+        finally:
+            memory.log, memory.appended = mine
+
     def be_overtaken(self) -> None:
         """Let another process append after this one."""
         write_row(1)
         sequencer.sequence()
-        mine, sequencer.memory.log = sequencer.memory.log, None
-        write_row(1)
-        sequencer.sequence()
-        sequencer.memory.log = mine
+        with self.another_process():
+            write_row(1)
+            sequencer.sequence()
 
     def test_a_new_process_tries(self) -> None:
         assert Turn().is_ours()
+
+    def test_of_two_new_processes_the_first_that_appends_goes_on(self) -> None:
+        turn = Turn()
+        assert turn.is_ours()
+        with self.another_process():
+            assert Turn().is_ours()
+            write_row(1)
+            sequencer.sequence()
+            assert Turn().is_ours()
+        assert not turn.is_ours()
+        sequencer.sequence()
+        assert not turn.is_ours()
 
     def test_the_one_that_appended_last_goes_on(self) -> None:
         write_row(1)
@@ -234,20 +254,17 @@ class TestTurns:
         for _ in range(5):
             write_row(1)
             assert not turn.is_ours()
-            mine, sequencer.memory.log = sequencer.memory.log, None
-            sequencer.sequence()
-            sequencer.memory.log = mine
+            with self.another_process():
+                sequencer.sequence()
             self.now += 0.9
 
     def test_it_takes_over_when_a_checkpoint_is_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         write_row(1)
         sequencer.sequence()
-        mine, sequencer.memory.log = sequencer.memory.log, None
-        write_row(1)
         monkeypatch.setattr(sequencer.checkpoints, "insert", fail_times(1, OperationalError("killed"), len))
-        with pytest.raises(OperationalError):
+        write_row(1)
+        with self.another_process(), pytest.raises(OperationalError):
             sequencer.sequence()
-        sequencer.memory.log = mine
         turn = Turn()
         assert not turn.is_ours()
         self.now += 1.1

@@ -96,7 +96,8 @@ class Forger:
                 "DELETE FROM audit_stream",
                 "DELETE FROM audit_progress",
             )
-            self._server.sequencers()[0].kill()
+            for sequencer in self._server.sequencers():
+                sequencer.kill()
         wait_until(lambda: bool(self._server.sequencers()), self._server.log_text, 20)
 
     def truncate(self, size: int) -> None:
@@ -105,14 +106,16 @@ class Forger:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the sequencer, so that what is decided stays in the journal."""
-        wait_until(lambda: bool(self._server.sequencers()), self._server.log_text, 20)
-        (sequencer,) = self._server.sequencers()
-        self._suspend(sequencer)
+        wait_until(lambda: len(self._server.sequencers()) == 2, self._server.log_text, 20)
+        sequencers = self._server.sequencers()
+        for sequencer in sequencers:
+            self._suspend(sequencer)
         try:
             yield
         finally:
-            with suppress(psutil.NoSuchProcess):
-                sequencer.resume()
+            for sequencer in sequencers:
+                with suppress(psutil.NoSuchProcess):
+                    sequencer.resume()
 
     def _suspend(self, sequencer: psutil.Process) -> None:
         """Stop it outside of a transaction, in which it would block all others."""

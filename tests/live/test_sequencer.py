@@ -58,24 +58,39 @@ def test_the_server_starts_a_sequencer_that_ended_again_and_stops_it_at_its_end(
     start_server: Callable[..., LiveServer],
 ) -> None:
     server = start_server()
-    (first,) = server.sequencers()
-    first.kill()
-    wait_until(lambda: server.sequencers() and server.sequencers() != [first], server.log_text, 15)
-    assert "The sequencer ended" in server.log_text()
+    wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
+    first = server.sequencers()
+    for process in first:
+        process.kill()
+    wait_until(lambda: len(set(server.sequencers()) - set(first)) == 2, server.log_text, 15)
+    assert "A sequencer ended" in server.log_text()
     entries = server.database.count("audit_entry")
     server.manage("shell", "-c", WRITE)
     wait_until(lambda: is_copied(server.database, entries + 3), server.log_text, 10)
 
-    (second,) = server.sequencers()
+    second = server.sequencers()
     server.end(signal.SIGTERM)
-    assert not second.is_running()
+    assert not any(process.is_running() for process in second)
+
+
+def test_the_process_that_stands_by_takes_over(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server()
+    wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
+    for number in (1, 2, 3):
+        entries = server.database.count("audit_entry")
+        server.sequencers()[0].kill()
+        server.manage("shell", "-c", WRITE)
+        wait_until(lambda n=entries + 3: is_copied(server.database, n), server.log_text, 10)  # type: ignore[misc]
+        wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
+        assert server.log_text().count("A sequencer ended") == number
 
 
 def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
-    (sequencer,) = server.sequencers()
+    sequencers = server.sequencers()
+    assert sequencers
     server.end(signal.SIGKILL)
-    wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
+    wait_until(lambda: not any(one.is_running() for one in sequencers), server.log_text, 15)
 
 
 def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(
