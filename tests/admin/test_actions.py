@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.services import deactivate_user
 from agents.models import Agent
 from audit.models import Entry
+from audit.reading import read_entry
 from consent.models import Consent
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
@@ -101,7 +102,7 @@ def test_stopping_applies_to_the_next_verify_and_is_logged_with_its_reason(
     assert "Done: 1." in answer.content.decode()
     assert entry.event == event
     assert entry.content["actor"] == {"kind": "administrator", "id": world.administrator.id}
-    assert entry.content["metadata"]["reason"] == REASON
+    assert read_entry(entry).content["metadata"]["reason"] == REASON
     assert verify(world) == verdict
 
 

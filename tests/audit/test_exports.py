@@ -271,11 +271,19 @@ def test_each_reader_sees_only_its_own_parts() -> None:
         "person": {"number": 1},
         "connection": {"allowed": 1, "denied": 0, "number": 1, "spent": {}},
     }
-    assert opened(person, "personal") == {"resource": "inbox/7", "call": {"context": {"amount": 3}}}
+    assert opened(person, "personal") == {
+        "resource": "inbox/7",
+        "requestId": "req-12345678",
+        "call": {"context": {"amount": 3}},
+    }
     assert opened(own, "streams") == {"organization:org_1": {"number": 1}}
-    assert opened(own, "personal") == {"ip": "203.0.113.7", "resource": "inbox/7"}
+    assert opened(own, "personal") == {"ip": "203.0.113.7", "resource": "inbox/7", "requestId": "req-12345678"}
     assert opened(service, "streams") == {"organization:org_2": {"number": 1}}
-    assert opened(service, "personal") == {"userAgent": "tests/1.0", "resource": "inbox/7"}
+    assert opened(service, "personal") == {
+        "userAgent": "tests/1.0",
+        "resource": "inbox/7",
+        "requestId": "req-12345678",
+    }
     assert [set(line["disclosures"]["personal"][-1]) for line in (own, service)] == [{"digest"}] * 2
 
 

@@ -109,8 +109,9 @@ def test_a_full_disk(loop: EventLoop, asked: list[Question], grant: Grant) -> No
     assert store._connection
     (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
     store._connection.execute(f"PRAGMA max_page_count = {pages}")
-    # The journal compresses its rows, so the text must be random.
-    long = [asking(grant.access_token, context={"text": token_hex(2000)}) for _ in range(200)]
+    # The journal compresses its rows, so the text must be random. It must be more than the free pages of the file hold.
+    (free,) = store._connection.execute("PRAGMA freelist_count").fetchone()
+    long = [asking(grant.access_token, context={"text": token_hex(2000)}) for _ in range(200 + 4 * free)]
 
     assert loop.run(unavailable(store, questions(*long))) == "statement"
 

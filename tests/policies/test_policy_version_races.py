@@ -21,7 +21,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_agent
 
-ADMINISTRATOR = Actor("admin", id="usr_admin")
+ADMINISTRATOR = Actor("administrator", id="usr_admin")
 ROUNDS = 10
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,12 +1,10 @@
 """`end_all_tokens`, the command to run after a restore."""
 
-import json
-
 import pytest
 from django.core.management import CommandError, call_command
 
 from audit.events import Event
-from tests.log import log_entries
+from tests.log import log_entries, log_entry
 from tests.tokens.test_flows import is_allowed, refresh
 from tests.world import make_grant
 from tokens.issuing import IssuedTokens
@@ -24,7 +22,7 @@ def test_all_tokens_end_and_the_reason_is_logged(capsys: pytest.CaptureFixture[s
     assert not is_allowed(grant.access_token)
     assert not isinstance(refresh(grant), IssuedTokens)
     (entry,) = log_entries(event=Event.TOKEN_REVOKED)
-    assert json.loads(entry.body)["metadata"]["reason"] == "Restored the backup of Monday"
+    assert log_entry(entry.id).content["metadata"]["reason"] == "Restored the backup of Monday"
     assert grant.agent.organization_id in entry.organization_ids
 
 
