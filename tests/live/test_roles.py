@@ -119,7 +119,7 @@ BY_ALL = [
     "UPDATE audit_journal SET body = body",
     "TRUNCATE audit_journal",
     "DELETE FROM audit_personalkey",
-    f"SET ROLE {ROLES.owner}",
+    "SET ROLE owner",
     "SET session_replication_role = replica",
 ]
 FORGED = "INSERT INTO {0} SELECT * FROM {0} LIMIT 1"
@@ -153,23 +153,24 @@ BY_ARCHIVER = [
 
 
 class TestAttacks:
-    @pytest.mark.parametrize("role", [ROLES.application, ROLES.sequencer, ROLES.archiver])
+    # The names of roles differ by process, so they must not be part of the names of tests.
+    @pytest.mark.parametrize("role", ["application", "sequencer", "archiver"])
     @pytest.mark.parametrize("statement", BY_ALL)
     def test_no_role_can_change_the_log(self, role: str, statement: str, cluster: Cluster) -> None:
         with pytest.raises(REFUSED):
-            cluster.run(role, statement)
+            cluster.run(getattr(ROLES, role), statement.replace("ROLE owner", f"ROLE {ROLES.owner}"))
 
     @pytest.mark.parametrize(
         ("role", "statement"),
         [
-            *((ROLES.application, one) for one in BY_APPLICATION),
-            *((ROLES.sequencer, one) for one in BY_SEQUENCER),
-            *((ROLES.archiver, one) for one in BY_ARCHIVER),
+            *(("application", one) for one in BY_APPLICATION),
+            *(("sequencer", one) for one in BY_SEQUENCER),
+            *(("archiver", one) for one in BY_ARCHIVER),
         ],
     )
     def test_each_role_has_no_more_rights_than_it_needs(self, role: str, statement: str, cluster: Cluster) -> None:
         with pytest.raises(REFUSED):
-            cluster.run(role, statement)
+            cluster.run(getattr(ROLES, role), statement)
 
     def test_the_application_cannot_pose_as_the_sequencer(self, cluster: Cluster) -> None:
         pose = "SELECT set_config('audit.sequencing', 'on', true)"
