@@ -109,8 +109,8 @@ def record_sign_in(*, actor: Actor, user: User, method: str) -> None:
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """
-    active = User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user.pk, is_active=True)
-    if not active.values_list("pk"):
+    # The update locks the account until the commit, so that an erasure waits.
+    if not User.objects.filter(pk=user.pk, is_active=True).update(last_login=clock.now()):
         raise NotAuthenticated("The account is no longer active.")
     remember_address(user=user, actor=actor)
     draft = Draft(

@@ -6,9 +6,10 @@ Django's own table names the user only inside the encoded data. `SESSION_ENGINE`
 from typing import Any, cast
 
 from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
 from django.db import transaction
+from django.utils.crypto import get_random_string
 
 from accounts.models import BrowserSession, User
 
@@ -22,6 +23,10 @@ class SessionStore(DatabaseStore):
         row = cast("BrowserSession", super().create_model_instance(data))
         row.user_id = data.get(SESSION_KEY)
         return row
+
+    def _get_new_session_key(self) -> str:
+        """Return 32 random characters, without looking for them in the table: `create` tries again if they exist."""
+        return get_random_string(32, VALID_KEY_CHARS)
 
     def save(self, must_create: bool = False) -> None:
         """Save the session, unless its user was erased, perhaps during this request: it has personal data.

@@ -20,6 +20,10 @@ from audit.postings import SEGMENT, microseconds, to_mask
 # So many segments are searched by the first query, and so many times more by each further one.
 FIRST_WINDOW, GROWTH, LARGEST_WINDOW = 32, 8, 4096
 ALL = -1
+SIZES = """
+    SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
+        coalesce((SELECT number + 1 FROM audit_segment ORDER BY number DESC LIMIT 1), 0)
+"""
 # Microseconds since 1970 that are not in this range do not fit into an entry.
 MIN, MAX = -(1 << 63), 1 << 63
 
@@ -28,6 +32,14 @@ def indexed_size() -> int:
     """Return how many entries have postings. The log has at least as many."""
     newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
     return 0 if newest_segment is None else (newest_segment + 1) * SEGMENT
+
+
+def sizes() -> tuple[int, int]:
+    """Return the size of the log, and how many of its entries have postings."""
+    with connection.cursor() as cursor:
+        cursor.execute(SIZES)
+        size, segments = cursor.fetchone()
+    return size, segments * SEGMENT
 
 
 def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None = None) -> Iterator[Entry]:

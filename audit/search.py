@@ -11,8 +11,7 @@ from itertools import islice
 from audit.archived import archived_entry
 from audit.criteria import Criteria
 from audit.drafts import Prepared
-from audit.finding import entries_below, indexed_size
-from audit.log import newest
+from audit.finding import entries_below, sizes
 from audit.models import Entry
 from audit.reading import AuditEntry, read_entries
 from audit.waiting import listed_waiting, waiting_entries
@@ -64,47 +63,42 @@ def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared
     index = _index_in_log(criteria, cursor)
     if index is not None:
         return [*_take(criteria, index, number)]
-    indexed, waiting = indexed_size(), waiting_entries()
+    waiting = waiting_entries()
     if cursor and not any(_is_one(one, criteria, cursor) for one in waiting):  # leaves those after the cursor
         index = _index_in_log(criteria, cursor)  # moved since
         if index is None:
             raise UnknownCursor(cursor)
         return [*_take(criteria, index, number)]
-    found, end = _take_waiting(criteria, waiting, indexed, number)
+    found, end, indexed = _take_waiting(criteria, waiting, number)
     index = _index_in_log(criteria, cursor) if cursor else None
     start = end if index is None else min(index, end)
     return [*found, *_take(criteria, start, number - len(found), indexed)]
 
 
-def _take_waiting(
-    criteria: Criteria, waiting: Iterator[Prepared], indexed: int, number: int
-) -> tuple[list[Prepared], int]:
-    """Return up to so many entries that are still in the journal, and the size of the log at that moment.
-
-    `indexed` was read before the journal, so what was moved since has an index from there on.
-    """
+def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) -> tuple[list[Prepared], int, int]:
+    """Return up to so many entries that are still in the journal, and the `sizes` of the log at that moment."""
     matching = (one for one in waiting if criteria.matches(listed_waiting(one)))
     found: list[Prepared] = []
     while True:
         wanted = number - len(found)
         more = list(islice(matching, wanted))
-        end = newest().size
+        end, indexed = sizes()
         found += more
-        moved = _moved(found, indexed, end)
+        moved = _moved(found, end)
         found = [one for one in found if one.id not in moved]
         if len(more) < wanted or len(found) == number:
-            return found, end
+            return found, end, indexed
 
 
 def _take(criteria: Criteria, end: int, number: int, indexed: int | None = None) -> list[Entry]:
     return list(islice(entries_below(end, criteria, number, indexed), number)) if number else []
 
 
-def _moved(found: Sequence[Prepared], first: int, end: int) -> set[str]:
-    """Return the ids of those that are in the log, with an index from `first` to before `end`."""
+def _moved(found: Sequence[Prepared], end: int) -> set[str]:
+    """Return the ids of those that are in the log, with an index before `end`."""
     if not found:
         return set()
-    rows = Entry.objects.filter(leaf_index__gte=first, leaf_index__lt=end, pk__in=[one.id for one in found])
+    rows = Entry.objects.filter(leaf_index__lt=end, pk__in=[one.id for one in found])
     return set(rows.values_list("id", flat=True))
 
 
