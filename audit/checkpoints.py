@@ -38,8 +38,9 @@ def published() -> Checkpoint | None:
         return newest
     signed = Cosignature.objects.aggregate(size=Max("size"))["size"]
     earlier: Checkpoint | None = Checkpoint.objects.filter(size=signed).first() if signed else None
-    is_late = earlier is None or newest.created_at - earlier.created_at > WITNESS_PATIENCE
-    return newest if is_late else earlier
+    waiting = Checkpoint.objects.filter(size__gt=signed or 0).order_by("size").first()
+    is_late = waiting is not None and clock.now() - waiting.created_at > WITNESS_PATIENCE
+    return newest if earlier is None or is_late else earlier
 
 
 def covering(leaf_index: int) -> Checkpoint | None:

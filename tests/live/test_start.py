@@ -49,7 +49,7 @@ def test_a_single_missing_migration_stops_the_start(
     process: str, live_store: str, databases: Databases, servers: Servers
 ) -> None:
     database = new_database(live_store, databases, servers)
-    manage(database.environment, "migrate", "sessions", "zero", "--verbosity", "0")
+    manage(database.environment, "migrate", "admin", "0002", "--verbosity", "0")
 
     assert "the database lacks 1 migration; " in start(process, database.environment).stderr
 
