@@ -1,4 +1,4 @@
-"""Anchors: checkpoints in files, outside the database, so that whoever rewrites the database does not rewrite them.
+"""Anchors: checkpoints in files, outside the database, so that a rewritten database does not match them.
 
 `checkpoint` is the newest one. A file per day, such as `2026-11-26.txt`, keeps the first checkpoint of each minute.
 Copy the folder to a place that the database's administrator cannot write to.

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage, storages
 from django.db import DatabaseError, OperationalError, connections, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 from psycopg.errors import LockNotAvailable
 from zstandard import ZstdCompressor
 
@@ -23,8 +23,9 @@ from audit import archive_format, checkpoints, postings, tables
 from audit.archive_check import checked_entries
 from audit.archive_format import Broken, Span
 from audit.fields import pack_id
+from audit.log import complete_segments, streams_size
 from audit.log_keys import signer
-from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry, Progress, Segment
+from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
 from audit.proofs import read_tiles
 from audit.triggers import pruning
 from core import clock, locks
@@ -154,18 +155,9 @@ def _obstacle(month: int) -> str:
     newest = Entry.objects.order_by("-leaf_index").values_list("month", flat=True)[0]
     if newest == month:
         return f"{month} is the newest month, so it may not be complete."
-    needed = min(_complete_size(), _saved_size(), checkpoints.size())
+    needed = min(complete_segments() * postings.SEGMENT, streams_size(), checkpoints.size())
     last = _span_of(month).last
     return f"{last + 1 - needed} of its entries are still needed." if last >= needed else ""
-
-
-def _complete_size() -> int:
-    newest = Segment.objects.aggregate(number=Max("number"))["number"]
-    return 0 if newest is None else (newest + 1) * postings.SEGMENT
-
-
-def _saved_size() -> int:
-    return Progress.objects.values_list("streams_size", flat=True).first() or 0
 
 
 def _span_of(oldest_month: int) -> Span:

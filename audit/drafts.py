@@ -140,7 +140,7 @@ def _personal(draft: Draft, typed: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _take_typed(content: dict[str, Any]) -> dict[str, str]:
-    """Move what somebody typed, and may name a person, out of the content: a foreign request id, a reason."""
+    """Move what a person typed, which may name a person, out of the content: a foreign request id, a reason."""
     typed = {}
     request_id, reason = content["requestId"], content["metadata"].get("reason")
     if request_id and not OWN_REQUEST_ID.fullmatch(request_id):

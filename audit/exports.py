@@ -18,8 +18,9 @@ from django.db import transaction
 from audit import checkpoints
 from audit.drafts import Draft
 from audit.evidence import FindVisible, collect_evidence
+from audit.log import complete_segments
 from audit.log_keys import signer
-from audit.members import CONNECTION, PERSON, Stream, complete_segments
+from audit.members import CONNECTION, PERSON, Stream
 from audit.models import Checkpoint, Entry, Segment
 from audit.postings import SEGMENT
 from audit.proofs import Tree, encode_proof

@@ -9,11 +9,11 @@ from operator import and_
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Max
 from zstandard import ZstdDecompressor
 
 from audit.archived import entries_at
 from audit.criteria import Criteria
+from audit.log import complete_segments
 from audit.models import Entry, Segment
 from audit.postings import SEGMENT, microseconds, to_mask
 
@@ -28,12 +28,6 @@ SIZES = """
 MIN, MAX = -(1 << 63), 1 << 63
 
 
-def indexed_size() -> int:
-    """Return how many entries have postings. The log has at least as many."""
-    newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
-    return 0 if newest_segment is None else (newest_segment + 1) * SEGMENT
-
-
 def sizes() -> tuple[int, int]:
     """Return the size of the log, and how many of its entries have postings."""
     with connection.cursor() as cursor:
@@ -45,9 +39,9 @@ def sizes() -> tuple[int, int]:
 def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None = None) -> Iterator[Entry]:
     """Yield the entries with an index lower than `end` that match, newest first. They are read `batch` at a time.
 
-    `indexed` is an earlier `indexed_size()`, if it is known.
+    `indexed` is how many entries had postings at some time before, if it is known.
     """
-    indexed = indexed_size() if indexed is None else indexed
+    indexed = complete_segments() * SEGMENT if indexed is None else indexed
     for indexes in batched(_candidates(end, criteria, batch, indexed), batch):  # the last batch may be shorter
         for entry in entries_at(indexes):
             if criteria.matches(entry):

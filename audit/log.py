@@ -43,10 +43,10 @@ class Log:
 
     def __init__(self, size: int, newest_id: str | None, month: int) -> None:
         self.newest = Newest(size, newest_id, month)
-        self.streams_size = _streams_size()
+        self.streams_size = streams_size()
         self.checkpoint_size = Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0
         self._heads = Heads()
-        self._segment = OpenSegment(_complete_segments())
+        self._segment = OpenSegment(complete_segments())
         self._edge = Edge(
             size, [_last_tile(level, number, width) for level, (number, width) in enumerate(widths(size))]
         )
@@ -198,12 +198,14 @@ def _streams_of_entry(entry: Entry) -> list[str]:
     return [*streams, entry.consent_id] if entry.consent_id else streams
 
 
-def _complete_segments() -> int:
+def complete_segments() -> int:
+    """Return how many segments have postings, which are those of the first entries."""
     newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
     return 0 if newest_segment is None else newest_segment + 1
 
 
-def _streams_size() -> int:
+def streams_size() -> int:
+    """Return the size of the log at which the heads of streams were saved."""
     return Progress.objects.filter(id=1).values_list("streams_size", flat=True).first() or 0
 
 

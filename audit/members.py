@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Any
 
-from django.db.models import Max
-
 from audit import postings
 from audit.archived import archived_entries
-from audit.models import Entry, Posting, Segment
+from audit.log import complete_segments
+from audit.models import Entry, Posting
 from audit.postings import SEGMENT
 
 ROWS_PER_QUERY = 500
@@ -83,11 +82,6 @@ class Stream:
         """Yield the indexes of the entries after the complete segments, which are few."""
         rows = Entry.objects.filter(leaf_index__gte=low, leaf_index__lte=high, **self.columns)
         yield from list(rows.order_by("leaf_index").values_list("leaf_index", flat=True))
-
-
-def complete_segments() -> int:
-    newest: int | None = Segment.objects.aggregate(newest=Max("number"))["newest"]
-    return 0 if newest is None else newest + 1
 
 
 def read_rows(indexes: Sequence[int], *, is_brief: bool = False) -> list[Entry]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from audit import checkpoints
 from audit.criteria import Criteria
 from audit.disclosure import visible_to_organization, visible_to_user
@@ -36,7 +38,7 @@ def prove_entry(entry_id: str, *, user_id: str | None, organization_id: str | No
         raise NotSequenced
     (evidence,) = collect_evidence([entry], _visible_to(found, user_id, organization_id))
     proof = Tree(checkpoint.size).inclusion_proof(entry.leaf_index)
-    note = checkpoints.with_cosignatures(checkpoint)
+    note = checkpoints.with_cosignatures(checkpoint) if settings.AUDIT_WITNESSES else checkpoint.note
     return {**evidence.described(), "proof": encode_proof(proof), "checkpoint": note}
 
 

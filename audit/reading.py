@@ -54,7 +54,7 @@ class AuditEntry:
 
     @property
     def content(self) -> dict[str, Any]:
-        """Return the record together with what is withheld from some readers, and what somebody typed."""
+        """Return the record together with what is withheld from some readers, and what a person typed."""
         return _merge(self.record, self.withheld_parts, self.personal_parts)
 
     @property

@@ -10,7 +10,8 @@ from django.db.models import Max
 from audit.criteria import Criteria
 from audit.disclosure import disclose_to_organization, disclose_to_user
 from audit.events import Event, Outcome
-from audit.models import Entry, Progress, Stream
+from audit.log import streams_size
+from audit.models import Entry, Stream
 from audit.reading import AuditEntry, read_entry
 from audit.search import Listing, find_entry
 from audit.waiting import listed_waiting, waiting_entries
@@ -79,8 +80,7 @@ def _waiting_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]
 
 def _unsaved_uses(consent_ids: Collection[str]) -> Iterable[tuple[str, datetime]]:
     """Return the last uses in those entries of the log that the streams do not count yet."""
-    saved = Progress.objects.filter(pk=1).values_list("streams_size", flat=True).first() or 0
-    rows = Entry.objects.filter(leaf_index__gte=saved, consent_id__in=consent_ids)
+    rows = Entry.objects.filter(leaf_index__gte=streams_size(), consent_id__in=consent_ids)
     uses: Iterable[tuple[str, datetime]] = (
         rows.filter(event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
         .order_by()

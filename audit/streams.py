@@ -18,7 +18,7 @@ from audit.events import Event, Outcome
 MAX_KEPT = 100_000
 # Every later entry of a connection has all its totals, so their number bounds what an agent can make the log store.
 MAX_CURRENCIES = 16
-# The part `amount` of a call with an amount that nobody can add up.
+# The part `amount` of a call whose amount cannot be added up.
 UNREADABLE = {"unreadable": True}
 # Enough digits that no sum of the log is ever rounded. The default, 28, is not.
 EXACT = Context(prec=200)

@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 
 from audit.events import Event, Outcome
-from audit.models import Progress, Stream
+from audit.log import streams_size
+from audit.models import Stream
 from audit.records import CONNECTION, stream_names
 from audit.streams import MAX_CURRENCIES, Head, Totals, add_amount
 from audit.verification.bad import Bad
@@ -29,7 +30,7 @@ class Saved:
 
 def read_saved() -> Saved:
     """Return the saved heads. Call it where nothing changes meanwhile."""
-    size = Progress.objects.filter(pk=1).values_list("streams_size", flat=True).first() or 0
+    size = streams_size()
     return Saved(size, *_summed(_stored_heads()))
 
 
