@@ -11,7 +11,7 @@ from uvicorn import Config
 from agentgate.environment import ENVIRONMENT, stop
 from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from agentgate.metrics_folder import share_metrics
-from agentgate.sequencer import Sequencers
+from agentgate.keeper import Keeper
 from agentgate.supervisor import Supervisor
 from core.listening import problem_with_address
 
@@ -47,11 +47,11 @@ def serve() -> None:
     sockets = [config.bind_socket()]
     host = f"[{HOST}]" if ":" in HOST else HOST
     logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
-    sequencers = Sequencers()
+    keeper = Keeper()
     try:
         Supervisor(config, sockets).run()
     finally:
-        sequencers.stop()
+        keeper.stop()
 
 
 def make_config() -> Config:

@@ -33,7 +33,8 @@ PAGES_PER_CHECKPOINT = 2000
 
 def run(stopped: threading.Event) -> None:
     """Move the journal again and again until `stopped` is set. No error ends this."""
-    pause, vacuum, turn = INTERVAL_SECONDS, Vacuum(), Turn()
+    vacuum, turn = Vacuum(), Turn()
+    pause = 0.0  # one that takes over does not wait
     while not stopped.wait(pause):
         try:
             _spare_disk()
@@ -44,14 +45,14 @@ def run(stopped: threading.Event) -> None:
                 else:
                     is_active.clear()
         except Exception as error:
-            if pause == INTERVAL_SECONDS:
+            if pause <= INTERVAL_SECONDS:
                 is_unexpected = not isinstance(error, DatabaseError | InterfaceError)
                 reason = str(error).split("\n", 1)[0]
                 logger.error("The sequencer failed and tries again: %s", reason, exc_info=is_unexpected)
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            pause = min(2 * max(pause, INTERVAL_SECONDS), LONGEST_PAUSE_SECONDS)
             connection.close()  # it may be broken
         else:
-            if pause != INTERVAL_SECONDS:
+            if pause > INTERVAL_SECONDS:
                 logger.info("The sequencer works again.")
             pause = INTERVAL_SECONDS
     connection.close()

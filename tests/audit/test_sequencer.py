@@ -1,9 +1,10 @@
 """The sequencer moves each entry of the journal into the log exactly once."""
 
 import logging
-import threading
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,24 +110,20 @@ def test_decisions_get_their_turn_while_a_long_journal_is_moved(store: str, monk
     if store != "sqlite":
         pytest.skip("PostgreSQL has many writers at a time")
     monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    monkeypatch.setattr(sequencer, "LATE_SECONDS", 3600.0)
     written = [record for _ in range(40) for record in write_row(1)]
-    is_moved = threading.Event()
-    turns = 0
+    pauses: list[tuple[float, bool]] = []
 
-    def copy() -> None:
-        sequence()
-        is_moved.set()
+    def pause(seconds: float) -> None:
+        is_free = sqlite_writer.acquire(blocking=False)
+        if is_free:
+            sqlite_writer.release()
+        pauses.append((seconds, is_free))
 
-    def take_turns() -> None:
-        nonlocal turns
-        while not is_moved.wait(0.005):
-            if sqlite_writer.acquire(blocking=False):
-                turns += 1
-                sqlite_writer.release()
-
-    race([copy, take_turns])
+    monkeypatch.setattr(sequencer, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+    sequence()
     assert logged_ids() == ids_of(written)
-    assert turns >= 10  # of 39 pauses; without them, three
+    assert pauses == [(0.0, True)] + 39 * [(sequencer.PAUSE_SECONDS[store], True)]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,9 @@
 """The store on PostgreSQL when the server, the connection or a lock fails it."""
 
 import asyncio
+import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -22,6 +24,7 @@ from decisions.stores import postgresql
 from decisions.stores.base import Store, StoreUnavailable
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.postgresql import PostgresqlStore, conninfo_of
+from decisions.stores.statements import Trip
 from tests.decisions.drivers import EventLoop, allowed, asking, caller_of, limit, questions, written_rows
 from tests.servers import free_port
 from tests.world import Grant
@@ -272,13 +275,21 @@ class TestRefusals:
 def test_a_batch_that_does_not_fit_into_the_sockets_buffer(
     loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The backend reads nothing until all that fits is sent."""
     waits = []
 
-    def note(self: Pipeline, *, is_sending: bool) -> Awaitable[None]:
-        waits.append(is_sending)
-        return original(self, is_sending=is_sending)
+    def send(self: Pipeline, trip: Trip) -> None:
+        os.kill(self._raw.backend_pid, signal.SIGSTOP)
+        send_trip(self, trip)
 
-    original: Callable[..., Awaitable[None]] = Pipeline._wait
+    def note(self: Pipeline, *, is_sending: bool) -> Awaitable[None]:
+        os.kill(self._raw.backend_pid, signal.SIGCONT)
+        waits.append(is_sending)
+        return wait(self, is_sending=is_sending)
+
+    send_trip: Callable[..., None] = Pipeline._send_trip
+    wait: Callable[..., Awaitable[None]] = Pipeline._wait
+    monkeypatch.setattr(Pipeline, "_send_trip", send)
     monkeypatch.setattr(Pipeline, "_wait", note)
     # The journal compresses its rows, so the text must be random.
     asked = [asking(grant.access_token, context={"text": token_hex(2000)}) for _ in range(3000)]

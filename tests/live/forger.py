@@ -96,9 +96,9 @@ class Forger:
                 "DELETE FROM audit_stream",
                 "DELETE FROM audit_progress",
             )
-            for sequencer in self._server.sequencers():
-                sequencer.kill()
-        wait_until(lambda: bool(self._server.sequencers()), self._server.log_text, 20)
+            killed = self._sequencer()
+            killed.kill()
+        wait_until(lambda: self._server.sequencer() not in (None, killed), self._server.log_text, 20)
 
     def truncate(self, size: int) -> None:
         self.change("DELETE FROM audit_entry WHERE leaf_index >= ?", size)
@@ -106,16 +106,19 @@ class Forger:
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop the sequencer, so that what is decided stays in the journal."""
-        wait_until(lambda: len(self._server.sequencers()) == 2, self._server.log_text, 20)
-        sequencers = self._server.sequencers()
-        for sequencer in sequencers:
-            self._suspend(sequencer)
+        sequencer = self._sequencer()
+        self._suspend(sequencer)
         try:
             yield
         finally:
-            for sequencer in sequencers:
-                with suppress(psutil.NoSuchProcess):
-                    sequencer.resume()
+            with suppress(psutil.NoSuchProcess):
+                sequencer.resume()
+
+    def _sequencer(self) -> psutil.Process:
+        wait_until(lambda: self._server.sequencer() is not None, self._server.log_text, 20)
+        sequencer = self._server.sequencer()
+        assert sequencer
+        return sequencer
 
     def _suspend(self, sequencer: psutil.Process) -> None:
         """Stop it outside of a transaction, in which it would block all others."""

@@ -165,11 +165,16 @@ class LiveServer:
         return self._master.pid
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that serve requests: all children but the sequencer and the resource tracker."""
-        return [child for child in self._children() if not _is(child, "resource_tracker", "agentgate.sequencer")]
+        """Return the processes that serve requests: all children but the sequencer, its keeper and the resource tracker."""
+        others = ("resource_tracker", "agentgate.keeper", "agentgate.sequencer")
+        return [child for child in self._children() if not _is(child, *others)]
 
-    def sequencers(self) -> list[psutil.Process]:
-        return [child for child in self._children() if _is(child, "agentgate.sequencer")]
+    def sequencer(self) -> psutil.Process | None:
+        return next((child for child in self._children() if _is(child, "agentgate.sequencer")), None)
+
+    def keeper(self) -> psutil.Process | None:
+        """Return the process that starts the sequencer."""
+        return next((child for child in self._children() if _is(child, "agentgate.keeper")), None)
 
     def end(self, how: signal.Signals) -> None:
         """Send a signal to the supervising process alone, and wait until that has ended."""

@@ -71,9 +71,20 @@ class Run:
 
     def kill_sequencer(self) -> None:
         began = time.monotonic()
-        for sequencer in self.server.sequencers():
-            sequencer.kill()
+        sequencer = self.server.sequencer()
+        assert sequencer
+        sequencer.kill()
         self.sequencer_kills.append(time.monotonic())
+        self._recover(began)
+
+    def kill_keeper(self) -> None:
+        """Kill the process that would start the next sequencer. The sequencer goes on until there is one."""
+        began = time.monotonic()
+        keeper = self.server.keeper()
+        assert keeper
+        keeper.kill()
+        wait_until(lambda: self.server.sequencer() is not None, self.server.log_text, PATIENCE)
+        self.sequencer_kills.append(began)
         self._recover(began)
 
     def kill_postgres(self, postgres: Postgres) -> None:
@@ -105,7 +116,7 @@ class Run:
 
 
 def kills_of(run: Run, request: pytest.FixtureRequest, live_store: str) -> list[Callable[[], None]]:
-    kills = [run.kill_worker, run.kill_sequencer]
+    kills = [run.kill_worker, run.kill_sequencer, run.kill_keeper]
     if live_store == "postgresql":
         postgres: Postgres = request.getfixturevalue("postgres")
         kills.append(lambda: run.kill_postgres(postgres))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.environment import Servers
@@ -38,7 +39,7 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agentgate.sequencer"],
+            [sys.executable, "-m", "agentgate.keeper"],
             cwd=ROOT,
             env=full(database.environment),
             stdout=output,
@@ -54,43 +55,62 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     assert "The sequencer is running." in log.read_text()
 
 
-def test_the_server_starts_a_sequencer_that_ended_again_and_stops_it_at_its_end(
-    start_server: Callable[..., LiveServer],
-) -> None:
-    server = start_server()
-    wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
-    first = server.sequencers()
-    for process in first:
-        process.kill()
-    wait_until(lambda: len(set(server.sequencers()) - set(first)) == 2, server.log_text, 15)
-    assert "A sequencer ended" in server.log_text()
+def running(server: LiveServer, other_than: psutil.Process | None = None) -> psutil.Process:
+    """Return the sequencer, once one is running other than this one."""
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        sequencer = server.sequencer()
+        if sequencer and sequencer != other_than:
+            found.append(sequencer)
+        return bool(found)
+
+    wait_until(is_there, server.log_text, 20)
+    return found[0]
+
+
+def write_and_wait(server: LiveServer) -> None:
     entries = server.database.count("audit_entry")
     server.manage("shell", "-c", WRITE)
     wait_until(lambda: is_copied(server.database, entries + 3), server.log_text, 10)
 
-    second = server.sequencers()
-    server.end(signal.SIGTERM)
-    assert not any(process.is_running() for process in second)
 
-
-def test_the_process_that_stands_by_takes_over(start_server: Callable[..., LiveServer]) -> None:
+def test_a_sequencer_that_was_killed_has_a_successor(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
-    wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
+    sequencer = running(server)
     for number in (1, 2, 3):
-        entries = server.database.count("audit_entry")
-        server.sequencers()[0].kill()
-        server.manage("shell", "-c", WRITE)
-        wait_until(lambda n=entries + 3: is_copied(server.database, n), server.log_text, 10)  # type: ignore[misc]
-        wait_until(lambda: len(server.sequencers()) == 2, server.log_text, 20)
-        assert server.log_text().count("A sequencer ended") == number
+        sequencer.kill()
+        sequencer = running(server, other_than=sequencer)
+        write_and_wait(server)
+        assert server.log_text().count("The sequencer ended with status -9") == number
+
+
+def test_a_sequencer_goes_on_while_its_keeper_is_started_again(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server()
+    orphan, keeper = running(server), server.keeper()
+    assert keeper
+    keeper.kill()
+    write_and_wait(server)
+    successor = running(server, other_than=orphan)
+    assert "The sequencer's keeper ended with status -9" in server.log_text()
+    write_and_wait(server)
+    wait_until(lambda: not orphan.is_running(), server.log_text, 20)
+    assert successor.is_running()
+    write_and_wait(server)
+
+
+def test_the_server_stops_the_sequencer_at_its_end(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server()
+    family = [running(server), server.keeper()]
+    server.end(signal.SIGTERM)
+    assert not any(process.is_running() for process in family if process)
 
 
 def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
-    sequencers = server.sequencers()
-    assert sequencers
+    family = [running(server), server.keeper()]
     server.end(signal.SIGKILL)
-    wait_until(lambda: not any(one.is_running() for one in sequencers), server.log_text, 15)
+    wait_until(lambda: not any(one.is_running() for one in family if one), server.log_text, 15)
 
 
 def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(

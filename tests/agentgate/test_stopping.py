@@ -1,4 +1,4 @@
-"""The sequencer's process."""
+"""A signal stops the sequencer and its keeper."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentgate.sequencer import set_on_signals
+from agentgate.stopping import set_on_signals
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
