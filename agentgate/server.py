@@ -1,8 +1,12 @@
-"""The production server. `./dev serve` runs this module: it supervises processes that run the front. The sequencer runs
-beside them."""
+"""The production server. `./dev serve` runs this module.
 
+It supervises processes that run the front, and one that runs the sequencer.
+"""
+
+import gc
 import logging
 import resource
+from importlib import import_module
 
 import django
 from django.conf import settings
@@ -11,7 +15,6 @@ from uvicorn import Config
 from agentgate.environment import ENVIRONMENT, stop
 from agentgate.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from agentgate.metrics_folder import share_metrics
-from agentgate.keeper import Keeper
 from agentgate.supervisor import Supervisor
 from core.listening import problem_with_address
 
@@ -47,11 +50,16 @@ def serve() -> None:
     sockets = [config.bind_socket()]
     host = f"[{HOST}]" if ":" in HOST else HOST
     logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
-    keeper = Keeper()
-    try:
-        Supervisor(config, sockets).run()
-    finally:
-        keeper.stop()
+    import_for_processes()
+    Supervisor(config, sockets).run()
+
+
+def import_for_processes() -> None:
+    """Import what the forked processes need, so that each starts fast, and shares that memory with the others."""
+    for module in ("agentgate.front.process", "audit.sequencer_loop", "audit.witnesses"):
+        import_module(module)
+    gc.collect()
+    gc.freeze()
 
 
 def make_config() -> Config:

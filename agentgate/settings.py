@@ -156,6 +156,8 @@ TEMPLATES = [
 
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
+# The sequencer may have a role of its own, which may append to the log.
+AUDIT_SEQUENCER_DATABASE_URL = ENVIRONMENT.text("AUDIT_SEQUENCER_DATABASE_URL")
 # The archiver may have a role of its own, which may drop what is archived (docs/operations.md).
 AUDIT_ARCHIVER_DATABASE_URL = ENVIRONMENT.text("AUDIT_ARCHIVER_DATABASE_URL")
 AUDIT_ARCHIVER_DATABASE = "archiver" if AUDIT_ARCHIVER_DATABASE_URL else "default"

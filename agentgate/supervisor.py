@@ -11,6 +11,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from agentgate.forking import ForkedProcess, Sequencer
 from agentgate.front.bounds import STOP_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -33,18 +34,25 @@ class Supervisor(Multiprocess):
 
     uvicorn's asks each process in turn whether it is alive, and waits for the answer. Meanwhile it does not notice that
     the process ends, it replaces no other process, and it obeys no signal. When it stops a process, it waits without
-    limit until that has ended.
+    limit until that has ended. This one also keeps the sequencer running, and its processes are forked.
     """
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
         super().__init__(config, sockets)
+        self._sequencer = Sequencer(sockets)
         self._unanswered: Counter[Process] = Counter()
         """How often each process was found not to have answered the last question."""
         self._retiring: dict[Process, float] = {}
         """The processes that were told to stop, and when each is killed at the latest."""
 
+    def init_processes(self) -> None:
+        """Start all processes. uvicorn calls this once."""
+        self.processes = [self._start() for _ in range(self.processes_num)]
+        self._sequencer.start()
+
     def keep_subprocess_alive(self) -> None:
         """Replace each process that has ended or hangs. uvicorn calls this twice per second."""
+        self._sequencer.keep_alive()
         self._end_retiring()
         for index, process in enumerate(self.processes):
             if self.should_exit.is_set():
@@ -65,12 +73,18 @@ class Supervisor(Multiprocess):
         while self._retiring:
             time.sleep(LOOK_SECONDS)
             self._end_retiring()
+        self._sequencer.stop()
 
     def restart_all(self) -> None:
         """Replace each process once its successor serves (SIGHUP). Keep the rest if a successor does not start."""
         for index in range(len(self.processes)):
             if self._must_stop() or not self._renew(index):
                 return
+
+    def handle_ttin(self) -> None:
+        """Run one process more (SIGTTIN)."""
+        self.processes_num += 1
+        self.processes.append(self._start())
 
     def handle_ttou(self) -> None:
         """Run one process less, but at least one (SIGTTOU)."""
@@ -79,7 +93,7 @@ class Supervisor(Multiprocess):
             self._retire(self.processes.pop())
 
     def _start(self) -> Process:
-        process = Process(self.config, self.sockets)
+        process = ForkedProcess(self.config, self.sockets)
         process.start()
         return process
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from django.conf import settings
 
-from agentgate import keeper, supervisor
+from agentgate import forking, supervisor
 from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
 
 SERVICES = COMPOSE["services"]
@@ -38,7 +38,7 @@ def test_every_container_runs_an_init_process(name: str) -> None:
 
 
 def test_a_container_may_finish_its_last_requests_before_it_is_killed() -> None:
-    slowest_stop = supervisor.KILL_SECONDS + keeper.KEEPER_STOP_SECONDS
+    slowest_stop = supervisor.KILL_SECONDS + forking.SEQUENCER_STOP_SECONDS
     assert seconds(SERVICES["web"]["stop_grace_period"]) > slowest_stop
     assert seconds(SERVICES["worker"]["stop_grace_period"]) >= 30
     assert seconds(SERVICES["postgres"]["stop_grace_period"]) >= 30

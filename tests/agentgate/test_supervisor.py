@@ -123,7 +123,7 @@ class TestReplacing:
     @pytest.fixture
     def successor(self, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hanging]:
         successor = Answering(supervisor.config)
-        monkeypatch.setattr(module, "Process", lambda *_: successor)
+        monkeypatch.setattr(module, "ForkedProcess", lambda *_: successor)
         yield successor
         successor.process.kill()
 

@@ -165,16 +165,11 @@ class LiveServer:
         return self._master.pid
 
     def workers(self) -> list[psutil.Process]:
-        """Return the processes that serve requests: all children but the sequencer, its keeper and the resource tracker."""
-        others = ("resource_tracker", "agentgate.keeper", "agentgate.sequencer")
-        return [child for child in self._children() if not _is(child, *others)]
+        """Return the processes that serve requests: all children but the sequencer."""
+        return [child for child in self._children() if not _is(child, "agentgate.sequencer")]
 
     def sequencer(self) -> psutil.Process | None:
         return next((child for child in self._children() if _is(child, "agentgate.sequencer")), None)
-
-    def keeper(self) -> psutil.Process | None:
-        """Return the process that starts the sequencer."""
-        return next((child for child in self._children() if _is(child, "agentgate.keeper")), None)
 
     def end(self, how: signal.Signals) -> None:
         """Send a signal to the supervising process alone, and wait until that has ended."""
@@ -222,9 +217,8 @@ class LiveServer:
         self.stop()
 
 
-def _is(child: psutil.Process, *names: str) -> bool:
+def _is(child: psutil.Process, name: str) -> bool:
     try:
-        command = " ".join(child.cmdline())
-        return any(name in command for name in names)
+        return name in " ".join(child.cmdline())
     except psutil.NoSuchProcess:  # it has ended, and the supervisor has not noticed yet
         return False

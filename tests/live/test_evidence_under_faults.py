@@ -77,16 +77,6 @@ class Run:
         self.sequencer_kills.append(time.monotonic())
         self._recover(began)
 
-    def kill_keeper(self) -> None:
-        """Kill the process that would start the next sequencer. The sequencer goes on until there is one."""
-        began = time.monotonic()
-        keeper = self.server.keeper()
-        assert keeper
-        keeper.kill()
-        wait_until(lambda: self.server.sequencer() is not None, self.server.log_text, PATIENCE)
-        self.sequencer_kills.append(began)
-        self._recover(began)
-
     def kill_postgres(self, postgres: Postgres) -> None:
         began = time.monotonic()
         postgres.kill()
@@ -116,7 +106,7 @@ class Run:
 
 
 def kills_of(run: Run, request: pytest.FixtureRequest, live_store: str) -> list[Callable[[], None]]:
-    kills = [run.kill_worker, run.kill_sequencer, run.kill_keeper]
+    kills = [run.kill_worker, run.kill_sequencer]
     if live_store == "postgresql":
         postgres: Postgres = request.getfixturevalue("postgres")
         kills.append(lambda: run.kill_postgres(postgres))

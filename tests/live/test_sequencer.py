@@ -39,7 +39,7 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agentgate.keeper"],
+            [sys.executable, "-m", "agentgate.sequencer"],
             cwd=ROOT,
             env=full(database.environment),
             stdout=output,
@@ -85,32 +85,18 @@ def test_a_sequencer_that_was_killed_has_a_successor(start_server: Callable[...,
         assert server.log_text().count("The sequencer ended with status -9") == number
 
 
-def test_a_sequencer_goes_on_while_its_keeper_is_started_again(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server()
-    orphan, keeper = running(server), server.keeper()
-    assert keeper
-    keeper.kill()
-    write_and_wait(server)
-    successor = running(server, other_than=orphan)
-    assert "The sequencer's keeper ended with status -9" in server.log_text()
-    write_and_wait(server)
-    wait_until(lambda: not orphan.is_running(), server.log_text, 20)
-    assert successor.is_running()
-    write_and_wait(server)
-
-
 def test_the_server_stops_the_sequencer_at_its_end(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
-    family = [running(server), server.keeper()]
+    sequencer = running(server)
     server.end(signal.SIGTERM)
-    assert not any(process.is_running() for process in family if process)
+    assert not sequencer.is_running()
 
 
 def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[..., LiveServer]) -> None:
     server = start_server()
-    family = [running(server), server.keeper()]
+    sequencer = running(server)
     server.end(signal.SIGKILL)
-    wait_until(lambda: not any(one.is_running() for one in family if one), server.log_text, 15)
+    wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
 
 
 def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(

@@ -1,4 +1,4 @@
-"""A signal stops the sequencer and its keeper."""
+"""A signal stops the sequencer."""
 
 import signal
 import threading
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from agentgate.stopping import set_on_signals
+from agentgate.sequencer import set_on_signals
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
