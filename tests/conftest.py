@@ -1,35 +1,41 @@
 """Fixtures of all tests: servers, the database and mails, and the isolation of tests from each other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from audit import log_keys, sequencer
-from audit.triggers import install_statements, remove_statements
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2
 from tests.environment import SERVERS, Servers
+from tests.flush import flush
 from tests.world import make_developer
 from tokens import keys
 
 HERE = Path(__file__).parent
 LIVE_FOLDERS = ("demo", "live", "sdk")
+NEED_DATABASE = {"db", "transactional_db", "store"}
+# The groups that take longest begin first, so that no process runs one of them alone at the end.
+LONGEST_GROUPS = ("postgresql", "sdk", "sqlite", "web/browser")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that start their own servers, because they choose their store themselves."""
+    """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
     for item in items:
+        if item.get_closest_marker("django_db") or NEED_DATABASE & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.database)
         if item.path.relative_to(HERE).parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=_turn)
 
 
 def _group(item: pytest.Item) -> str:
@@ -38,6 +44,11 @@ def _group(item: pytest.Item) -> str:
         return str(item.path.parent.relative_to(HERE))
     store = item.callspec.params["live_store"]
     return str(store) if "shared_server" in item.fixturenames else f"{item.path.relative_to(HERE)} {store}"
+
+
+def _turn(item: pytest.Item) -> int:
+    group = _group(item)
+    return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
 
 
 @pytest.fixture(scope="session")
@@ -90,22 +101,9 @@ def _empty_cache() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _flushable_log() -> Iterator[None]:
-    """Remove the triggers of the log during the flush between transactional tests."""
-
-    def run(statements: Sequence[str]) -> None:
-        with connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    def flush(case: TransactionTestCase) -> None:
-        run(remove_statements(connection.vendor))
-        original(case)
-        run(install_statements(connection.vendor))
-
-    original = TransactionTestCase._fixture_teardown
+def _fast_flush() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", flush)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: flush())
         yield
 
 

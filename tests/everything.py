@@ -14,11 +14,11 @@ from tests.results import left_out_line
 
 PARALLEL = ["-n", "auto", "--maxprocesses", "4"]
 # These tests often wait for a server, so one process more than there are cores is faster.
-WITH_SERVERS = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadgroup"]
+WITH_SERVERS = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadgroup", "--no-loadscope-reorder"]
 IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
     "SQLite": ["-m", IN_PROCESS],
-    "PostgreSQL and Valkey": ["-m", IN_PROCESS, "--store=postgresql"],
+    "PostgreSQL and Valkey": ["-m", f"{IN_PROCESS} and database", "--store=postgresql"],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": ["-m", "(live or browser) and not soak", *WITH_SERVERS],
 }

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -97,6 +98,21 @@ def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[...
     sequencer = running(server)
     server.end(signal.SIGKILL)
     wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
+
+
+def test_a_sequencer_that_outlives_the_server_keeps_no_client_waiting(start_server: Callable[..., LiveServer]) -> None:
+    server = start_server(processes=1)
+    sequencer, workers = running(server), server.workers()
+    sequencer.suspend()
+    try:
+        server.end(signal.SIGKILL)
+        for worker in workers:
+            worker.kill()
+        wait_until(lambda: not any(worker.is_running() for worker in workers), server.log_text, 15)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(server.url)
+    finally:
+        sequencer.resume()
 
 
 def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(

@@ -11,6 +11,9 @@ import pytest
 from tests.live.server import LiveServer
 from tests.waiting import wait_until
 
+# The supervisor itself uses no database.
+pytestmark = pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
+
 ASKED_SECONDS = 1.5  # By then the supervisor has asked the process how it is.
 BOUNDED_SECONDS = 40  # Two processes start one after the other.
 STOPPED_SECONDS = 10  # A process that does not answer for five seconds of the stop is killed.
