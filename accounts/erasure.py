@@ -1,7 +1,7 @@
 """Erasing a user: the end of the account and of everything that it allows, without a trace of personal data.
 
 The rows of the user, the connections and the tokens remain, because the log names them by id. The log's personal data
-is encrypted, and its key is destroyed (`audit.personal_keys`).
+is encrypted, and its key is destroyed (`audit.entries.personal_keys`).
 """
 
 from collections.abc import Collection
@@ -18,9 +18,9 @@ from accounts.mails import send_mail
 from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken, User
 from accounts.services import hold_account
 from accounts.signals import account_erased
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Event
-from audit.personal_keys import destroy_keys
 from audit.services import record
 from core import clock, idempotency
 from core.actor import Actor

@@ -16,7 +16,7 @@ from accounts.selectors import has_verified_address
 from accounts.services import hold_account
 from accounts.signals import account_reclaimed
 from accounts.verification import verify_primary_address
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock

@@ -14,7 +14,7 @@ from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import BrowserSession, KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import record
 from core import clock, secrets

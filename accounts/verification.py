@@ -17,7 +17,7 @@ from accounts.mails import send_mail
 from accounts.models import AddressCode, User
 from accounts.selectors import address_is_taken, is_main_address
 from accounts.services import hold_account
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from audit.notes import split_verifier_key
+from audit.signing.notes import split_verifier_key
 from core.net import Network
 from core.uris import LOOPBACK_HOSTS, find_canonical_uri
 

@@ -54,8 +54,8 @@ def run_alone() -> None:
 def sequence(stopped: threading.Event) -> None:
     """Move the journal and collect cosignatures until `stopped` is set."""
     # These import models, so Django must be set up.
-    from audit.sequencer_loop import is_active, run
-    from audit.witnesses import Collector, Witness
+    from audit.sequencing.sequencer_loop import is_active, run
+    from audit.signing.witnesses import Collector, Witness
 
     witnesses = [Witness.parse(text) for text in settings.AUDIT_WITNESSES]
     if witnesses:

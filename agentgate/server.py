@@ -56,7 +56,7 @@ def serve() -> None:
 
 def import_for_processes() -> None:
     """Import what the forked processes need, so that each starts fast, and shares that memory with the others."""
-    for module in ("agentgate.front.process", "audit.sequencer_loop", "audit.witnesses"):
+    for module in ("agentgate.front.process", "audit.sequencing.sequencer_loop", "audit.signing.witnesses"):
         import_module(module)
     gc.collect()
     gc.freeze()

@@ -10,7 +10,7 @@ def archive_storage(environment: Environment) -> dict[str, Any]:
     bucket = environment.text("AUDIT_ARCHIVE_BUCKET")
     if not bucket:
         location = environment.path("AUDIT_ARCHIVE_DIR", "var/archive")
-        return {"BACKEND": "audit.storage.DurableFiles", "OPTIONS": {"location": location}}
+        return {"BACKEND": "audit.archiving.storage.DurableFiles", "OPTIONS": {"location": location}}
     options = {
         "bucket_name": bucket,
         "endpoint_url": environment.text("AUDIT_ARCHIVE_ENDPOINT_URL") or None,

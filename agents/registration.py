@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
 from agents.services import RegisteredAgent, draft_agent, record_agent
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import append
 from core import clock, secrets

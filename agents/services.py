@@ -11,7 +11,7 @@ from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.stops import Stopper
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock

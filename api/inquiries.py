@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, show_decision
-from audit import log_keys
+from audit.signing import log_keys
 from core.actor import Actor
 from core.messages import Reply
 from decisions.inquiries import Inquiry
@@ -33,7 +33,7 @@ def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, credential: C
 
 
 def count_receipts(body: VerifyRequestBody | VerifyBatchBody) -> int:
-    """Return how many decisions are to be signed, for which `audit.log_keys` must have loaded the key."""
+    """Return how many decisions are to be signed, for which `audit.signing.log_keys` must have loaded the key."""
     return sum(each.receipt for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
 
 

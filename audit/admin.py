@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from audit.admin_lists import ID, LogChangeList, entry_of, row_of
-from audit.criteria import Criteria
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.reading import read_entry
-from audit.search import find_entry
+from audit.readers.criteria import Criteria
+from audit.readers.reading import read_entry
+from audit.readers.search import find_entry
 from core.admin_lists import CreatedFilter, one_of
 from core.administration import ReadOnlyAdmin, pretty
 

@@ -11,10 +11,10 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from audit.criteria import Criteria
 from audit.models import Entry
-from audit.reading import AuditEntry, read_entry
-from audit.search import Listing, UnknownCursor, find_entry
+from audit.readers.criteria import Criteria
+from audit.readers.reading import AuditEntry, read_entry
+from audit.readers.search import Listing, UnknownCursor, find_entry
 from core import clock
 from core.admin_lists import find_lookup
 

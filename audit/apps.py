@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
 
-from audit.triggers import add_sqlite_functions
+from audit.database.triggers import add_sqlite_functions
 
 
 class AuditConfig(AppConfig):

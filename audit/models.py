@@ -12,8 +12,8 @@ import orjson
 from django.db import models
 from django.db.models.functions import Now
 
+from audit.entries.packing import unpack
 from audit.fields import CompactIdField
-from audit.packing import unpack
 from core.fields import ExactCharField
 
 
@@ -95,7 +95,7 @@ class Entry(InsertOnly):
 
 
 class Journal(InsertOnly):
-    """Drafts of entries on their way into the log: one row per batch, in the format of `audit.journal`.
+    """Drafts of entries on their way into the log: one row per batch, in the format of `audit.entries.journal`.
 
     The sequencer deletes rows in the transaction that logs them. Nothing else may, except an operator who deletes a
     damaged row (docs/operations.md).
@@ -180,7 +180,7 @@ class Progress(models.Model):
 
 
 class Segment(models.Model):
-    """A stretch of the log that has postings (`audit.postings`), with the timestamps of its entries."""
+    """A stretch of the log that has postings (`audit.sequencing.postings`), with the timestamps of its entries."""
 
     number = models.IntegerField(primary_key=True)
     earliest = models.DateTimeField()
@@ -192,7 +192,7 @@ class Segment(models.Model):
 
 
 class Posting(models.Model):
-    """Which entries of a segment have a term, such as a user, an event or an outcome (`audit.postings`)."""
+    """Which entries of a segment have a term, such as a user, an event or an outcome (`audit.sequencing.postings`)."""
 
     pk = models.CompositePrimaryKey("term", "segment")
     term = models.BigIntegerField()
@@ -217,7 +217,7 @@ class LogKey(models.Model):
 
 
 class PersonalKey(models.Model):
-    """The key for the personal data of a subject (`audit.subjects`). None once it is destroyed.
+    """The key for the personal data of a subject (`audit.entries.subjects`). None once it is destroyed.
 
     A subject has one per `JWT_SECRET` that has encrypted keys. `month`, such as 202611, is None for people, whose keys
     do not grow old.
@@ -241,7 +241,7 @@ class PersonalKey(models.Model):
 
 
 class Archive(models.Model):
-    """A month of the log on its way into the archive (`audit.archive`).
+    """A month of the log on its way into the archive (`audit.archiving.archive`).
 
     `checkpoint` is the size of the checkpoint in the archive, `manifest` the SHA-256 of the manifest. Entries of a
     verified month can be read from the archive, those of a pruned one only from there.

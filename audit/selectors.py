@@ -7,14 +7,14 @@ from typing import Any
 
 from django.db.models import Max
 
-from audit.criteria import Criteria
-from audit.disclosure import disclose_to_organization, disclose_to_user
 from audit.events import Event, Outcome
-from audit.log import streams_size
 from audit.models import Entry, Stream
-from audit.reading import AuditEntry, read_entry
-from audit.search import Listing, find_entry
-from audit.waiting import listed_waiting, waiting_entries
+from audit.readers.criteria import Criteria
+from audit.readers.disclosure import disclose_to_organization, disclose_to_user
+from audit.readers.reading import AuditEntry, read_entry
+from audit.readers.search import Listing, find_entry
+from audit.readers.waiting import listed_waiting, waiting_entries
+from audit.sequencing.log import streams_size
 from core.errors import NotFound
 
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from audit.drafts import Draft, prepare
-from audit.journal import TABLE, encode
+from audit.entries.drafts import Draft, prepare
+from audit.entries.journal import TABLE, encode
 from core import clock
 from core.locks import after_decisions
 

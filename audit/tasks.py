@@ -4,9 +4,9 @@ import logging
 
 from celery import shared_task
 
-from audit import personal_keys
-from audit.archive import archive_next
-from audit.archive_format import Broken
+from audit.archiving.archive import archive_next
+from audit.archiving.archive_format import Broken
+from audit.entries import personal_keys
 from core.locks import Busy
 from core.sqlite import empty_wal
 from core.sweeps import sweep

@@ -1,6 +1,6 @@
 """Train the dictionary that compresses records and personal data: `python -m benchmarks.dictionary FILE`.
 
-A dictionary that has been used must never be replaced, only followed by another one (`audit/packing.py`).
+A dictionary that has been used must never be replaced, only followed by another one (`audit/entries/packing.py`).
 """
 
 import random
@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from zstandard import train_dictionary
 
-from audit.drafts import Draft, Prepared, prepare
+from audit.entries.drafts import Draft, Prepared, prepare
 from audit.events import Event, Outcome
 from core.actor import Actor
 from core.ids import new_id, new_unguessable_id

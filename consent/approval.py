@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.selectors import require_verified_address
 from accounts.services import hold_account
 from agents.services import lock_agent, require_may_act
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
 from consent.codes import issue_code, move_codes, repeat_code

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import User
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from consent.errors import ConnectionChanged
 from consent.models import Consent

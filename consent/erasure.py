@@ -8,8 +8,8 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
-from audit.personal_keys import destroy_keys
 from consent.models import AuthorizationCode, Consent
 from consent.records import record_consent
 from core.actor import Actor

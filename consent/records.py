@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import append
 from consent.models import Consent

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from audit.streams import UNREADABLE
+from audit.sequencing.streams import UNREADABLE
 from core.canonical import canonical_json, sha256
 from decisions.currencies import CURRENCIES
 

@@ -1,6 +1,6 @@
 """The log entry of a decision."""
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from core.actor import Actor
 from decisions.contexts import amount_for_log, context_for_log

@@ -5,7 +5,7 @@ from typing import Any
 
 import jwt
 
-from audit.log_keys import Signer
+from audit.signing.log_keys import Signer
 from core import secrets
 from core.canonical import canonical_json, sha256
 from core.clock import rfc3339

@@ -8,7 +8,7 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased
-from audit.personal_keys import destroy_keys
+from audit.entries.personal_keys import destroy_keys
 from core.actor import Actor
 from core.rotation import live
 from developers.models import Developer, Organization

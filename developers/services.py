@@ -12,7 +12,7 @@ from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import PendingRegistration, User
 from accounts.registration import take_registration
 from accounts.services import add_user, check_password, hold_account, new_user
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock

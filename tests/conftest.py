@@ -11,7 +11,8 @@ from django.db import transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from audit import log_keys, sequencer
+from audit.sequencing import sequencer
+from audit.signing import log_keys
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2

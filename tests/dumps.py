@@ -10,11 +10,11 @@ from django.db import connection
 
 from accounts.models import BrowserSession
 from accounts.sessions import SessionStore
-from audit.journal import DamagedRowError, decode
-from audit.log import leaf_of
+from audit.entries.journal import DamagedRowError, decode
+from audit.entries.personal_keys import Erased, decrypt, existing_keys
+from audit.entries.records import open_personal
 from audit.models import Entry, Journal, PersonalKey
-from audit.personal_keys import Erased, decrypt, existing_keys
-from audit.records import open_personal
+from audit.sequencing.log import leaf_of
 from core import crypto, idempotency
 from core.models import IdempotencyRecord
 from tests.servers import package_folder

@@ -7,7 +7,7 @@ from functools import cache
 
 from django.db import connection, transaction
 
-from audit.triggers import install_statements, remove_statements
+from audit.database.triggers import install_statements, remove_statements
 
 # What `migrate` writes.
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}

@@ -5,8 +5,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from audit.models import Entry
-from audit.reading import AuditEntry, read_entry
-from audit.sequencer import sequence
+from audit.readers.reading import AuditEntry, read_entry
+from audit.sequencing.sequencer import sequence
 
 
 def log_entries(**filters: Any) -> QuerySet[Entry]:

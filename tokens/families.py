@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
 from consent.models import Consent

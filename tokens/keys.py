@@ -17,7 +17,7 @@ from django.db import transaction
 from jwcrypto.jwk import JWK
 from jwt import PyJWK
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core import clock, crypto

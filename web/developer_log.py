@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from audit.reading import AuditEntry
+from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
 from web.names import add_names
 

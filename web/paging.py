@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from audit.search import Listing, UnknownCursor
+from audit.readers.search import Listing, UnknownCursor
 from core.http import page_after
 
 PAGE_SIZE = 50

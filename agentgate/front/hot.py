@@ -20,7 +20,7 @@ from agentgate.front.pool import Pool, with_connections
 from agentgate.front.replies import encode_headers
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
-from audit import log_keys
+from audit.signing import log_keys
 from core.crypto import SealBroken
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request

@@ -5,7 +5,7 @@ import logging
 import time
 
 from agentgate.front.pool import Pool, with_connections
-from audit.lag import lag_seconds
+from audit.sequencing.lag import lag_seconds
 
 logger = logging.getLogger(__name__)
 

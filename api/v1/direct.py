@@ -14,7 +14,7 @@ from api.v1.forward_auth import ForwardAuth
 from api.v1.schemas.forward_auth import ForwardAuthQuery
 from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody
 from api.v1.tokens import Verify, VerifyBatch
-from audit import log_keys
+from audit.signing import log_keys
 from core.actor import Actor
 from core.http import BASIC_CHALLENGE
 from core.messages import NotDirect, Reply, Request

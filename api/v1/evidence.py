@@ -12,17 +12,17 @@ from api.operations import operation
 from api.v1.schemas.evidence import ExportQuery, ProofOut
 from api.v1.sending import Pieces, Place
 from api.v1.users import OwnEndpoint
-from audit import checkpoints
-from audit.disclosure import visible_to_organization, visible_to_user
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
-from audit.evidence import NOTHING, FindVisible
-from audit.exports import NotCovered, Period, begin_export
-from audit.log_keys import signer
-from audit.members import CONNECTION, ORGANIZATION, PERSON, Stream
-from audit.proofs import Tree
-from audit.proving import NotSequenced, prove_entry
-from audit.reading import Visible
+from audit.proof.evidence import NOTHING, FindVisible
+from audit.proof.exports import NotCovered, Period, begin_export
+from audit.proof.members import CONNECTION, ORGANIZATION, PERSON, Stream
+from audit.proof.proofs import Tree
+from audit.proof.proving import NotSequenced, prove_entry
+from audit.readers.disclosure import visible_to_organization, visible_to_user
+from audit.readers.reading import Visible
+from audit.signing import checkpoints
+from audit.signing.log_keys import signer
 from consent.models import Consent
 from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.schemas.health import ChecksOut, HealthOut, LogOut
-from audit.lag import lag_seconds
+from audit.sequencing.lag import lag_seconds
 from core.http import django_response
 from core.ids import new_id
 from core.messages import Reply

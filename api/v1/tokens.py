@@ -21,7 +21,7 @@ from api.v1.schemas.tokens import (
     VerifyRequestBody,
     show_tokens,
 )
-from audit import log_keys
+from audit.signing import log_keys
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer

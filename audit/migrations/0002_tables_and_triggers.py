@@ -2,8 +2,8 @@
 
 from django.db import migrations
 
-from audit.schema import create_statements, drop_statements
-from audit.triggers import install_statements, remove_statements
+from audit.database.schema import create_statements, drop_statements
+from audit.database.triggers import install_statements, remove_statements
 
 
 def run(schema_editor, statements):

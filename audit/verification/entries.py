@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit import parts, personal_keys
-from audit.archived import ArchiveUnavailable, archived_entries
-from audit.drafts import organizations_of
-from audit.log import leaf_of
+from audit.archiving.archived import ArchiveUnavailable, archived_entries
+from audit.entries import parts, personal_keys
+from audit.entries.drafts import organizations_of
+from audit.entries.records import Opening, decode_opening, hash_leaf, open_personal
+from audit.entries.subjects import subject_of
 from audit.models import Entry, PersonalKey
-from audit.records import Opening, decode_opening, hash_leaf, open_personal
-from audit.streams import Numbers
-from audit.subjects import subject_of
+from audit.sequencing.log import leaf_of
+from audit.sequencing.streams import Numbers
 from audit.verification.bad import Bad
 from core import crypto
 

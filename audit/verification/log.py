@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
-from audit import checkpoints
-from audit.log import newest
 from audit.models import LogKey
+from audit.sequencing.log import newest
+from audit.signing import checkpoints
 from audit.verification.bad import Bad
 from audit.verification.entries import Checked, checked_entries
 from audit.verification.months import Months

@@ -4,10 +4,10 @@ from django.db import connection
 from django.db.models import Max
 from zstandard import ZstdDecompressor, ZstdError
 
-from audit import postings
-from audit.log import newest
 from audit.models import Entry, Posting, Segment
-from audit.postings import OpenSegment, moment_of
+from audit.sequencing import postings
+from audit.sequencing.log import newest
+from audit.sequencing.postings import OpenSegment, moment_of
 from audit.verification.bad import Bad
 
 # One statement, because the sequencer may complete a segment between two.

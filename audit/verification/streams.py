@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
+from audit.entries.records import CONNECTION, stream_names
 from audit.events import Event, Outcome
-from audit.log import streams_size
 from audit.models import Stream
-from audit.records import CONNECTION, stream_names
-from audit.streams import MAX_CURRENCIES, Head, Totals, add_amount
+from audit.sequencing.log import streams_size
+from audit.sequencing.streams import MAX_CURRENCIES, Head, Totals, add_amount
 from audit.verification.bad import Bad
 from audit.verification.entries import Checked
 

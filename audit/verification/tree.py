@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from django.db.models import Max
 
-from audit import tree
-from audit.log import newest
 from audit.models import Checkpoint, LogKey, Tile
-from audit.notes import NoteBroken, Statement, open_checkpoint
+from audit.sequencing import tree
+from audit.sequencing.log import newest
+from audit.signing.notes import NoteBroken, Statement, open_checkpoint
 from audit.verification.bad import Bad
 
 CHECKPOINTS_PER_READ = 1000

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from itertools import batched
 from typing import NamedTuple
 
-from audit import checkpoints, personal_keys, sequencer
-from audit.drafts import Draft, prepare
+from audit.entries import personal_keys
+from audit.entries.drafts import Draft, prepare
+from audit.entries.packing import pack
+from audit.entries.records import Record, finish
 from audit.events import Event, Outcome
-from audit.log import Log, Sealed, newest
-from audit.packing import pack
-from audit.records import Record, finish
+from audit.sequencing import sequencer
+from audit.sequencing.log import Log, Sealed, newest
+from audit.signing import checkpoints
 from benchmarks.rows import ACTOR
 from core import clock
 from core.locks import sequencing

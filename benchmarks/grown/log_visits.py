@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
-from audit.criteria import Criteria
-from audit.finding import entries_below
-from audit.log import newest
+from audit.readers.criteria import Criteria
+from audit.readers.finding import entries_below
+from audit.sequencing.log import newest
 from benchmarks.grown.log import SPAN
 from benchmarks.grown.visits import Visit, Visitors, get
 from core import clock

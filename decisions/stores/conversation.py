@@ -14,8 +14,8 @@ from collections.abc import Collection, Generator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from audit.drafts import prepare
-from audit.journal import encode
+from audit.entries.drafts import prepare
+from audit.entries.journal import encode
 from core import clock
 from core.errors import Unavailable
 from decisions.entries import draft_entry

@@ -12,9 +12,9 @@ from django.contrib.sessions.backends.base import UpdateError
 from accounts.erasure import erase_user
 from accounts.models import BrowserSession, KnownAddress, SessionToken, User
 from accounts.services import check_password, open_session
-from audit import sequencer
 from audit.events import Event
 from audit.models import Entry
+from audit.sequencing import sequencer
 from consent.approval import approve_consent, deny_consent
 from consent.models import Consent
 from core.actor import SYSTEM

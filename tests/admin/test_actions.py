@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.services import deactivate_user
 from agents.models import Agent
 from audit.models import Entry
-from audit.reading import read_entry
+from audit.readers.reading import read_entry
 from consent.models import Consent
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Outcome
 from audit.models import Entry
-from audit.personal_keys import destroy_keys
-from audit.sequencer import sequence
+from audit.sequencing.sequencer import sequence
 from core import clock
 from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World

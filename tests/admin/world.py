@@ -11,10 +11,10 @@ from accounts.services import new_user, open_session, register_user
 from accounts.verification import send_address_code
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.models import Archive, ArchivedObject, Cosignature, Posting, Progress, Segment, Stream, Tile
-from audit.sequencer import sequence
+from audit.sequencing.sequencer import sequence
 from audit.services import record
 from consent.approval import approve_consent
 from consent.models import Consent

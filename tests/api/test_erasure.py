@@ -13,11 +13,12 @@ from accounts.erasure import erase_user
 from accounts.errors import AdministratorAccount
 from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken, User
 from accounts.services import reactivate_user
-from audit import exports, sequencer
-from audit.checkpoints import latest
 from audit.events import Event
-from audit.log import leaf_of
 from audit.models import Entry, Journal
+from audit.proof import exports
+from audit.sequencing import sequencer
+from audit.sequencing.log import leaf_of
+from audit.signing.checkpoints import latest
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM, Actor

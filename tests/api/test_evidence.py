@@ -9,10 +9,10 @@ import pytest
 from django.conf import settings
 
 from api.v1.sending import Pieces, Place
-from audit import exports
+from audit.entries.personal_keys import destroy_keys
 from audit.models import Cosignature
-from audit.personal_keys import destroy_keys
-from audit.sequencer import sequence
+from audit.proof import exports
+from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from core.errors import Throttled
 from developers.models import Organization

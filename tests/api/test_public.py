@@ -44,7 +44,7 @@ def test_health_is_ok(anonymous: Api) -> None:
 def test_health_says_how_long_the_log_has_waited(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     write_row(1)
     later = clock.now() + timedelta(seconds=90)
-    monkeypatch.setattr("audit.lag.clock.now", lambda: later)
+    monkeypatch.setattr("audit.sequencing.lag.clock.now", lambda: later)
     assert 89 < expect(200, anonymous.get("/health"))["log"]["lagSeconds"] < 100
 
 

@@ -9,7 +9,7 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from audit.log_keys import signer
+from audit.signing.log_keys import signer
 from tests.api.conftest import Api, Json, expect, problem
 from tests.log import log_entry
 

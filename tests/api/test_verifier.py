@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audit import exports
-from audit.personal_keys import destroy_keys
-from audit.proofs import Tree
-from audit.sequencer import sequence
-from audit.witnesses import Collector
-from audit.witnesses import Witness as WitnessAddress
+from audit.entries.personal_keys import destroy_keys
+from audit.proof import exports
+from audit.proof.proofs import Tree
+from audit.sequencing.sequencer import sequence
+from audit.signing.witnesses import Collector
+from audit.signing.witnesses import Witness as WitnessAddress
 from tests.api.conftest import Api, Json, expect, tokens_for, verify
 from tests.api.test_verify import SERVER
 from tests.audit.journals import write_row

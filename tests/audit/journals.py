@@ -5,9 +5,9 @@ from datetime import datetime
 
 from django.db import connection
 
-from audit.drafts import Draft, Prepared, prepare
+from audit.entries.drafts import Draft, Prepared, prepare
+from audit.entries.journal import TABLE, encode
 from audit.events import Event, Outcome
-from audit.journal import TABLE, encode
 from audit.models import Entry
 from core import clock
 from core.actor import Actor

@@ -12,10 +12,13 @@ from django.core.files.storage import storages
 from django.db import transaction
 from django.test import override_settings
 
-from audit import exports, finding, log, members, postings, sequencer, tables
-from audit.drafts import Draft
+from audit.database import tables
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry
+from audit.proof import exports, members
+from audit.readers import finding
+from audit.sequencing import log, postings, sequencer
 from audit.services import append
 from core.actor import Actor
 
@@ -33,7 +36,7 @@ def use_small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def archive_in(folder: Path, **settings: Any) -> Iterator[Path]:
     """Use a folder as the archive's storage."""
-    options = {"BACKEND": "audit.storage.DurableFiles", "OPTIONS": {"location": folder}}
+    options = {"BACKEND": "audit.archiving.storage.DurableFiles", "OPTIONS": {"location": folder}}
     with override_settings(STORAGES={**storages.backends, "archive": options}, **settings):
         yield folder
 

@@ -11,11 +11,12 @@ from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, transaction
 from zstandard import ZstdDecompressor
 
-from audit import archive, archive_format, sequencer
-from audit.archive import NotArchivable, archive_month, archive_next
-from audit.archive_format import Broken, Span, covering_tiles, spans
-from audit.log_keys import signer
+from audit.archiving import archive, archive_format
+from audit.archiving.archive import NotArchivable, archive_month, archive_next
+from audit.archiving.archive_format import Broken, Span, covering_tiles, spans
 from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
+from audit.sequencing import sequencer
+from audit.signing.log_keys import signer
 from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
 from tests.verifier import main
 
@@ -311,7 +312,7 @@ class TestFiles:
 
         storage = archive.storage()
         storage.save("a/b", ContentFile(b"former"))
-        monkeypatch.setattr("audit.storage.os.fsync", fail)
+        monkeypatch.setattr("audit.archiving.storage.os.fsync", fail)
         with pytest.raises(OSError, match="No space"):
             storage.save("a/b", ContentFile(b"newer"))
         assert [path.read_bytes() for path in (folder / "a").iterdir()] == [b"former"]

@@ -15,9 +15,10 @@ from django.db import connection
 from agentgate.environment import Environment, read_archive_after
 from agentgate.schedule import SCHEDULE
 from agentgate.storages import archive_storage
-from audit import roles, sequencer
-from audit.archive_format import Broken
+from audit.archiving.archive_format import Broken
+from audit.database import roles
 from audit.models import Archive
+from audit.sequencing import sequencer
 from audit.tasks import archive_month
 from core import locks
 from core.locks import Busy

@@ -10,9 +10,11 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
-from audit import archive, archived, sequencer, tables
-from audit.archive import archive_month
+from audit.archiving import archive, archived
+from audit.archiving.archive import archive_month
+from audit.database import tables
 from audit.models import Archive, Entry
+from audit.sequencing import sequencer
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 
 pytestmark = pytest.mark.django_db

@@ -9,10 +9,11 @@ from django.test import override_settings
 
 from agentgate.environment import Environment
 from agentgate.storages import archive_storage
-from audit import archived, sequencer
-from audit.archive import archive_month, verify_archives
-from audit.archive_format import Broken
+from audit.archiving import archived
+from audit.archiving.archive import archive_month, verify_archives
+from audit.archiving.archive_format import Broken
 from audit.models import Archive
+from audit.sequencing import sequencer
 from tests.audit.months import FEBRUARY, JANUARY, fill, use_small_segments
 from tests.audit.object_storage import Bucket, serve_bucket
 

@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from audit import archive, archived, personal_keys, sequencer
-from audit.archive import archive_month
-from audit.archived import ArchiveUnavailable, archived_entries, archived_entry, entries_at
-from audit.criteria import Criteria
-from audit.log import leaf_of
-from audit.log_keys import signer
-from audit.members import Stream
+from audit.archiving import archive, archived
+from audit.archiving.archive import archive_month
+from audit.archiving.archived import ArchiveUnavailable, archived_entries, archived_entry, entries_at
+from audit.entries import personal_keys
+from audit.entries.records import hash_leaf
 from audit.models import Checkpoint, Entry, ImmutableError
-from audit.notes import open_checkpoint
-from audit.proofs import Tree
-from audit.reading import AuditEntry, read_entry
-from audit.records import hash_leaf
-from audit.search import Listing, find_entry
-from audit.tree import hash_node
+from audit.proof.members import Stream
+from audit.proof.proofs import Tree
+from audit.readers.criteria import Criteria
+from audit.readers.reading import AuditEntry, read_entry
+from audit.readers.search import Listing, find_entry
+from audit.sequencing import sequencer
+from audit.sequencing.log import leaf_of
+from audit.sequencing.tree import hash_node
+from audit.signing.log_keys import signer
+from audit.signing.notes import open_checkpoint
 from audit.verification.bad import Bad
 from audit.verification.entries import checked_entries
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments

@@ -3,17 +3,17 @@
 import pytest
 from django.db import connection, transaction
 
-from audit.drafts import Draft
+from audit.database.triggers import draining
+from audit.entries.drafts import Draft
+from audit.entries.journal import TABLE
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Event
-from audit.journal import TABLE
-from audit.log import hash_leaf, leaf_of
 from audit.models import Entry, Journal
-from audit.personal_keys import destroy_keys
-from audit.reading import read_entry
+from audit.readers.reading import read_entry
 from audit.selectors import describe_for_user, entries_for_user
-from audit.sequencer import count_damaged, sequence
+from audit.sequencing.log import hash_leaf, leaf_of
+from audit.sequencing.sequencer import count_damaged, sequence
 from audit.services import record
-from audit.triggers import draining
 from core.actor import SYSTEM, Actor
 from tests.audit.journals import ids_of, logged_ids, write_body, write_row
 from tests.log import log_entry, personal_data

@@ -14,17 +14,18 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import OperationalError, connection, transaction
 
-from audit import anchors, sequencer
-from audit.checkpoints import latest
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
+from audit.entries.records import decode_opening
 from audit.events import Event, Outcome
-from audit.log import Log, Placed, leaf_of, newest
-from audit.log_keys import signer
 from audit.models import Checkpoint, Entry, Journal, Posting, Progress, Segment, Stream, Tile
-from audit.records import decode_opening
-from audit.sequencer import sequence
+from audit.sequencing import sequencer
+from audit.sequencing.log import Log, Placed, leaf_of, newest
+from audit.sequencing.sequencer import sequence
+from audit.sequencing.streams import add_amount
 from audit.services import append
-from audit.streams import add_amount
+from audit.signing import anchors
+from audit.signing.checkpoints import latest
+from audit.signing.log_keys import signer
 from core.locks import revocation
 from tests.audit.journals import decision, write_row
 from tests.threads import race
@@ -201,7 +202,7 @@ def test_heads_that_were_not_saved_are_read_from_the_entries(monkeypatch: pytest
 
 
 def test_postings_are_written_when_a_segment_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("audit.postings", "audit.log"):
+    for module in ("audit.sequencing.postings", "audit.sequencing.log"):
         monkeypatch.setattr(f"{module}.SEGMENT", 8)
     write_row(7)
     sequence()

@@ -12,18 +12,20 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from audit import exports, log, members, personal_keys, postings
-from audit.archive_format import decode_entry, encode_entry
-from audit.disclosure import visible_to_organization, visible_to_user
-from audit.drafts import Draft
+from audit.archiving.archive_format import decode_entry, encode_entry
+from audit.database.triggers import remove_statements
+from audit.entries import personal_keys
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
-from audit.exports import NotCovered, Period, begin_export, find_bounds
-from audit.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
 from audit.models import Cosignature, Entry, Journal
-from audit.postings import term
-from audit.reading import Visible
-from audit.sequencer import sequence
-from audit.triggers import remove_statements
+from audit.proof import exports, members
+from audit.proof.exports import NotCovered, Period, begin_export, find_bounds
+from audit.proof.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
+from audit.readers.disclosure import visible_to_organization, visible_to_user
+from audit.readers.reading import Visible
+from audit.sequencing import log, postings
+from audit.sequencing.postings import term
+from audit.sequencing.sequencer import sequence
 from tests.audit.exported import Exported, opened, read_export
 from tests.audit.journals import ACTOR, write_row
 from tests.threads import race

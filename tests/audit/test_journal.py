@@ -6,10 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from audit.drafts import Draft, Prepared, prepare
+from audit.entries.drafts import Draft, Prepared, prepare
+from audit.entries.journal import PURPOSE, DamagedRowError, decode, encode
+from audit.entries.packing import pack
 from audit.events import Event
-from audit.journal import PURPOSE, DamagedRowError, decode, encode
-from audit.packing import pack
 from core import crypto
 from core.actor import Actor
 

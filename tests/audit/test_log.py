@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from audit.drafts import Draft, prepare
+from audit.database.tables import FEW
+from audit.entries.drafts import Draft, prepare
+from audit.entries.journal import encode
 from audit.events import Event, Outcome
-from audit.journal import encode
 from audit.models import Checkpoint, Entry, ImmutableError, Journal, Tile
 from audit.selectors import (
     Filters,
@@ -17,9 +18,8 @@ from audit.selectors import (
     entry_for_organization,
     entry_for_user,
 )
-from audit.sequencer import sequence
+from audit.sequencing.sequencer import sequence
 from audit.services import append, record
-from audit.tables import FEW
 from core import clock
 from core.actor import Actor
 from core.errors import NotFound

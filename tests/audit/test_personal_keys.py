@@ -5,12 +5,21 @@ from typing import Any
 
 import pytest
 
-from audit import personal_keys, sequencer
-from audit.checkpoints import latest
-from audit.log_keys import signer
+from audit.entries import personal_keys
+from audit.entries.personal_keys import (
+    Erased,
+    decrypt,
+    destroy_keys,
+    destroy_old_keys,
+    encrypt,
+    existing_keys,
+    keys_for,
+)
 from audit.models import PersonalKey
-from audit.personal_keys import Erased, decrypt, destroy_keys, destroy_old_keys, encrypt, existing_keys, keys_for
-from audit.sequencer import sequence
+from audit.sequencing import sequencer
+from audit.sequencing.sequencer import sequence
+from audit.signing.checkpoints import latest
+from audit.signing.log_keys import signer
 from audit.tasks import destroy_old_keys as task
 from core import clock
 from tests.audit.journals import write_row

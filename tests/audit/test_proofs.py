@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit import tables, tree
-from audit.proofs import MissingTile, Place, Tree
-from audit.tree import EMPTY_ROOT, Edge, FullTile, hash_node
+from audit.database import tables
+from audit.proof.proofs import MissingTile, Place, Tree
+from audit.sequencing import tree
+from audit.sequencing.tree import EMPTY_ROOT, Edge, FullTile, hash_node
 
 LEAVES = [hashlib.sha256(b"%d" % number).digest() for number in range(2000)]
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import rfc8785
 
-from audit import parts
-from audit.drafts import Draft, prepare
+from audit.entries import parts
+from audit.entries.drafts import Draft, prepare
+from audit.entries.journal import encode
+from audit.entries.records import Opening, Record, finish, open_personal
 from audit.events import Event, Outcome
-from audit.journal import encode
-from audit.records import Opening, Record, finish, open_personal
 from core.actor import SYSTEM, Actor
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connection
 
-from audit import sequencer, sequencer_loop
-from audit.drafts import Prepared
-from audit.log import Placed
+from audit.entries.drafts import Prepared
 from audit.models import Entry, Journal
-from audit.sequencer_loop import Turn, run
+from audit.sequencing import sequencer, sequencer_loop
+from audit.sequencing.log import Placed
+from audit.sequencing.sequencer_loop import Turn, run
 from core.locks import Busy, sequencing
 from tests.audit.journals import ids_of, logged_ids, write_row
 from tests.threads import race
@@ -123,7 +123,7 @@ def synchronous_mode() -> int:
 def test_it_survives_errors_and_logs_one_of_them(
     error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="audit.sequencer_loop")
+    caplog.set_level(logging.INFO, logger="audit.sequencing.sequencer_loop")
     monkeypatch.setattr(sequencer_loop, "sequence", fail_times(4, error, sequencer.sequence))
     records = write_row(1)
     with running():

@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
-from audit import finding, log, postings, search, sequencer
-from audit.criteria import Criteria
-from audit.drafts import Prepared
+from audit.entries.drafts import Prepared
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
 from audit.models import Entry, Journal, Segment
-from audit.personal_keys import destroy_keys
-from audit.postings import term
-from audit.search import Listing, UnknownCursor, find_entry
-from audit.sequencer import sequence
-from audit.waiting import listed_waiting
+from audit.readers import finding, search
+from audit.readers.criteria import Criteria
+from audit.readers.search import Listing, UnknownCursor, find_entry
+from audit.readers.waiting import listed_waiting
+from audit.sequencing import log, postings, sequencer
+from audit.sequencing.postings import term
+from audit.sequencing.sequencer import sequence
 from tests.audit.journals import decision, ids_of, write_body, write_drafts, write_row
 
 SIZE = 8
@@ -129,7 +130,7 @@ def test_pages_at_the_edges_of_a_segment(number: int, limit: int) -> None:
 
 def test_terms_that_collide_show_no_entry_of_another_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postings, "term", lambda kind, value: term(kind, "x"))
-    monkeypatch.setattr("audit.criteria.term", lambda kind, value: term(kind, "x"))
+    monkeypatch.setattr("audit.readers.criteria.term", lambda kind, value: term(kind, "x"))
     entries = write_many(100)
     sequence()
     for criteria in random_criteria(20):
@@ -255,13 +256,13 @@ def test_a_page_reads_no_more_of_a_long_journal_than_it_needs(monkeypatch: pytes
     for _ in range(100):
         write_row(1)
     read: list[object] = []
-    monkeypatch.setattr("audit.waiting.decode", lambda body: read.append(body) or [])
+    monkeypatch.setattr("audit.readers.waiting.decode", lambda body: read.append(body) or [])
     assert Listing(Criteria()).page("", 3) == ([], "")
     assert len(read) == Journal.objects.count() == 100
     monkeypatch.undo()
-    monkeypatch.setattr("audit.waiting.ROWS_PER_READ", 5)
+    monkeypatch.setattr("audit.readers.waiting.ROWS_PER_READ", 5)
     original = sequencer.decode
     read.clear()
-    monkeypatch.setattr("audit.waiting.decode", lambda body: read.append(body) or original(body))
+    monkeypatch.setattr("audit.readers.waiting.decode", lambda body: read.append(body) or original(body))
     assert len(Listing(Criteria()).page("", 3)[0]) == 3
     assert len(read) == 4

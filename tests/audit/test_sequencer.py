@@ -11,16 +11,17 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 from prometheus_client import REGISTRY
 
-from audit import journal, personal_keys, sequencer
-from audit.drafts import Prepared, prepare
-from audit.journal import TABLE, encode
-from audit.log import Log, Placed, Sealed
+from audit.database.triggers import draining
+from audit.entries import journal, personal_keys
+from audit.entries.drafts import Prepared, prepare
+from audit.entries.journal import TABLE, encode
+from audit.entries.packing import pack
+from audit.entries.records import decode_opening
 from audit.models import Entry, Journal
-from audit.packing import pack
-from audit.records import decode_opening
-from audit.sequencer import sequence
-from audit.streams import Numbers
-from audit.triggers import draining
+from audit.sequencing import sequencer
+from audit.sequencing.log import Log, Placed, Sealed
+from audit.sequencing.sequencer import sequence
+from audit.sequencing.streams import Numbers
 from core import clock, crypto, locks
 from core.locks import Busy, sequencing, sqlite_writer
 from tests.audit.journals import decision, ids_of, logged_ids, write_body, write_row

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from audit.drafts import Draft, prepare
+from audit.entries.drafts import Draft, prepare
+from audit.entries.subjects import subject_of
 from audit.events import Event
-from audit.subjects import subject_of
 from core.actor import SYSTEM, Actor
 
 ADA, CONSENT, ORGANIZATION = "usr_ada", "cns_1", "org_1"

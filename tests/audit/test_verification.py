@@ -11,15 +11,18 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from audit import exports, log, log_keys, members, personal_keys, postings, sequencer, tree
-from audit.checkpoints import latest
+from audit.database.triggers import remove_statements
+from audit.entries import personal_keys
+from audit.entries.packing import pack, unpack
+from audit.entries.records import decode_opening, encode_opening
 from audit.events import Outcome
 from audit.models import Checkpoint, Entry, Posting, Progress, Segment, Stream, Tile
-from audit.notes import checkpoint_text
-from audit.packing import pack, unpack
-from audit.records import decode_opening, encode_opening
-from audit.sequencer import sequence
-from audit.triggers import remove_statements
+from audit.proof import exports, members
+from audit.sequencing import log, postings, sequencer, tree
+from audit.sequencing.sequencer import sequence
+from audit.signing import log_keys
+from audit.signing.checkpoints import latest
+from audit.signing.notes import checkpoint_text
 from audit.verification import log as verification
 from tests.audit.journals import write_row
 

@@ -16,12 +16,12 @@ import httpx
 import pytest
 
 from agentgate.environment import Environment, read_witnesses
-from audit import checkpoints
-from audit.log_keys import signer
 from audit.models import Checkpoint, Cosignature
-from audit.notes import checkpoint_text, split_verifier_key
-from audit.sequencer import sequence
-from audit.witnesses import Collector, Witness
+from audit.sequencing.sequencer import sequence
+from audit.signing import checkpoints
+from audit.signing.log_keys import signer
+from audit.signing.notes import checkpoint_text, split_verifier_key
+from audit.signing.witnesses import Collector, Witness
 from core import clock
 from tests.audit.journals import write_row
 from tests.servers import die_with_parent, free_port
@@ -111,7 +111,7 @@ def test_a_log_that_was_rolled_back_or_forked_is_not_cosigned(
     for _ in range(2):
         collector.collect()
     assert not Cosignature.objects.exists()
-    (record,) = [record for record in caplog.records if record.name == "audit.witnesses"]
+    (record,) = [record for record in caplog.records if record.name == "audit.signing.witnesses"]
     assert "does not sign" in record.getMessage()
 
 
@@ -178,7 +178,7 @@ def test_any_other_answer_is_logged_once(status: int, body: bytes, caplog: pytes
         server.shutdown()
         server.server_close()
     assert not Cosignature.objects.exists()
-    assert len([record for record in caplog.records if record.name == "audit.witnesses"]) == 1
+    assert len([record for record in caplog.records if record.name == "audit.signing.witnesses"]) == 1
 
 
 def test_a_witness_that_is_down_does_not_stop_the_others(witness: Witness, caplog: pytest.LogCaptureFixture) -> None:

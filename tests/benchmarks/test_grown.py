@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from django.contrib import admin
 
-from audit.log import Log, leaf_of, newest
 from audit.models import Entry
 from audit.selectors import describe_for_organization, entries_for_organization
+from audit.sequencing.log import Log, leaf_of, newest
 from benchmarks.grown import report
 from benchmarks.grown.dataset import Dataset
 from benchmarks.grown.log_visits import log_pages

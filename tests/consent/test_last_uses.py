@@ -8,11 +8,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit import sequencer
 from audit.events import Event, Outcome
 from audit.models import Entry, Journal, Progress
+from audit.readers.waiting import ROWS_PER_READ
+from audit.sequencing import sequencer
 from audit.services import Draft, append
-from audit.waiting import ROWS_PER_READ
 from consent.models import Consent
 from consent.selectors import last_uses_of
 from core.actor import SYSTEM

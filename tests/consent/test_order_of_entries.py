@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from audit.models import Entry
-from audit.sequencer import sequence
+from audit.sequencing.sequencer import sequence
 from consent.models import Consent
 from consent.services import expire_grants
 from core import clock

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvloop
 
-from audit import journal
-from audit.drafts import Prepared
+from audit.entries import journal
+from audit.entries.drafts import Prepared
 from audit.events import Event
 from audit.models import Journal
 from consent.approval import approve_consent

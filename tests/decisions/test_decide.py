@@ -14,7 +14,7 @@ from agents.models import Agent
 from agents.services import update_agent
 from audit.events import Event
 from audit.models import Entry
-from audit.reading import read_entry
+from audit.readers.reading import read_entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM

@@ -9,7 +9,7 @@ import time_machine
 
 from accounts.models import User
 from agents.models import Agent
-from audit.drafts import Prepared
+from audit.entries.drafts import Prepared
 from audit.events import Event
 from core import clock
 from core.actor import SYSTEM

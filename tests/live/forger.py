@@ -8,10 +8,10 @@ from typing import Any
 import psutil
 import psycopg
 
-from audit.packing import pack, unpack
-from audit.records import decode_opening, encode_opening
-from audit.streams import Numbers
-from audit.triggers import remove_statements
+from audit.database.triggers import remove_statements
+from audit.entries.packing import pack, unpack
+from audit.entries.records import decode_opening, encode_opening
+from audit.sequencing.streams import Numbers
 from tests.live.server import Database, LiveServer
 from tests.waiting import wait_until
 

@@ -57,8 +57,8 @@ def test_a_missing_database_is_logged_in_one_line(start_server: Callable[..., Li
     records = [line.split(" ", 4)[2:] for line in lines]  # after the date and the time
     assert {(level, logger) for level, logger, _ in records} <= {
         ("ERROR", "decisions.batcher"),
-        ("ERROR", "audit.sequencer_loop"),
-        ("INFO", "audit.sequencer_loop"),
+        ("ERROR", "audit.sequencing.sequencer_loop"),
+        ("INFO", "audit.sequencing.sequencer_loop"),
     }, lines
     assert sum("The database cannot decide" in line for line in lines) == 1, lines
 

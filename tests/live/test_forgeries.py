@@ -23,7 +23,7 @@ from tests.live.server import ROOT, Database, Databases, LiveServer, full
 from tests.servers import die_with_parent, free_port
 from tests.waiting import wait_until
 
-PRINT_KEY = "from audit.log_keys import signer; print(signer().verifier_key)"
+PRINT_KEY = "from audit.signing.log_keys import signer; print(signer().verifier_key)"
 SPEND = {"amount": {"currency": "EUR", "value": "10.00"}}
 Forge = Callable[[Forger, list[int]], object]
 

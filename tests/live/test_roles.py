@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from audit.roles import Roles
+from audit.database.roles import Roles
 from tests.constants import PASSWORD
 from tests.environment import Servers
 from tests.live.gate import Gate, expect
@@ -26,7 +26,7 @@ ROLES_PASSWORD = "roles-of-the-tests"
 REFUSED = (errors.InsufficientPrivilege,)
 FILL = """
 import django; django.setup()
-from audit import sequencer
+from audit.sequencing import sequencer
 from tests.audit.months import fill
 sequencer.SAVE_SECONDS = 0.0
 fill({202601: 4000, 202602: 200})
@@ -257,5 +257,5 @@ class TestProduct:
         assert "202601: pruned" in output
         assert cluster.rows("SELECT count(*) FROM audit_entry") == [(before - 4000,)]
         assert "entries 0 to 3999 are intact" in manage(server.environment, "audit_archive", "--verify")
-        script = "from audit.archived import entries_at; print(len(entries_at(range(4200))))"
+        script = "from audit.archiving.archived import entries_at; print(len(entries_at(range(4200))))"
         assert manage(server.environment, "shell", "-v", "0", "-c", script).strip() == "4200"

@@ -6,7 +6,7 @@ from typing import Any
 import jwt
 import pytest
 
-from audit import log_keys
+from audit.signing import log_keys
 from core.crypto import SealBroken
 from tests.semantics.both import DJANGO, EVENT_LOOP, Both, Sent, ask_django
 from tests.semantics.requests import UNKNOWN, Scene, basic, batch, question, verify

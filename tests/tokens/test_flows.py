@@ -9,7 +9,7 @@ import time_machine
 from accounts.services import deactivate_user
 from agents.services import update_agent
 from audit.events import Event
-from audit.reading import read_entry
+from audit.readers.reading import read_entry
 from consent.approval import approve_consent
 from consent.codes import delete_expired_codes
 from consent.models import AuthorizationCode

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.db import transaction
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import record
 from core import clock

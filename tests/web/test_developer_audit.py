@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 from django.db import transaction
 
-from audit.drafts import Draft
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import record
 from core.actor import Actor

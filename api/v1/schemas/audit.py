@@ -9,8 +9,8 @@ from pydantic.alias_generators import to_camel
 from api.v1.schemas.base import GivenMoment, Omittable, OneOf, Out, Text
 from api.v1.schemas.pages import INVALID_CURSOR, Page, PageQuery, encode_cursor
 from audit.events import Event, Outcome
-from audit.reading import AuditEntry
-from audit.search import Listing, UnknownCursor
+from audit.readers.reading import AuditEntry
+from audit.readers.search import Listing, UnknownCursor
 from audit.selectors import Filters, describe_for_organization, describe_for_user
 from core.errors import Invalid
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, WithJsonSchema, model_validator
 
 from api.v1.schemas.base import GivenMoment, Omittable, Out, Query
-from audit.exports import Period
+from audit.proof.exports import Period
 from core.validation import invalid_fields
 
 # A part as the canonical JSON of its salt, name and value, or the digest of a part that this reader may not see.

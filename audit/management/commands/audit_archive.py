@@ -4,8 +4,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.archive import archive_month, archive_next, verify_archives
-from audit.archive_format import Broken
+from audit.archiving.archive import archive_month, archive_next, verify_archives
+from audit.archiving.archive_format import Broken
 from core.errors import DomainError
 
 

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.roles import Roles, statements
+from audit.database.roles import Roles, statements
 
 
 class Command(BaseCommand):

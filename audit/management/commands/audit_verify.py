@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandParser
 
 from audit.models import LogKey
-from audit.notes import NoteBroken
+from audit.signing.notes import NoteBroken
 from audit.verification.bad import Bad
 from audit.verification.log import verify_log
 from audit.verification.tree import Stated, open_with_any

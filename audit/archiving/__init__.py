@@ -1,0 +1,1 @@
+"""Old months outside the database, and reading them there."""

@@ -1,0 +1,157 @@
+"""Reads an archived month back and checks it: every file, leaf and tile, up to the root in the signed checkpoint."""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+from django.core.files.storage import Storage
+from zstandard import ZstdDecompressor, ZstdError
+
+from audit.archiving import archive_format
+from audit.archiving.archive_format import BYTES_PER_READ, MAX_LINE_BYTES, Broken, Span, TilePlace
+from audit.entries.records import hash_leaf
+from audit.models import Archive, Entry
+from audit.sequencing.log import leaf_of
+from audit.sequencing.tree import TILE_HEIGHT, TILE_WIDTH, Edge, root_of, widths
+from audit.signing.log_keys import Signer
+from audit.signing.notes import NoteBroken, Statement, open_checkpoint
+
+
+def checked_entries(storage: Storage, archive: Archive, key: Signer) -> Iterator[list[Entry]]:
+    """Yield the entries of each object in turn. All is right only once this ends. Raises `Broken` or `OSError`."""
+    manifest = _read_manifest(storage, archive, key)
+    statement = _read_checkpoint(storage, archive, manifest, key)
+    tree = _Tree(_tiles(storage, archive, manifest), archive, statement)
+    for described, span in zip(manifest["objects"], archive_format.spans(archive.first, archive.last), strict=True):
+        entries = _read_entries(storage, archive.month, described, span)
+        for entry in entries:
+            tree.check_leaf(entry)
+        yield entries
+    tree.check_rest()
+
+
+def read(storage: Storage, month: int, described: dict[str, Any]) -> bytes:
+    """Return the bytes of a file that the manifest describes. Raises `Broken`."""
+    data = read_bytes(storage, month, described["name"])
+    if archive_format.sha256(data) != described["sha256"]:
+        raise Broken(f"{described['name']} was changed")
+    return data
+
+
+def read_bytes(storage: Storage, month: int, file: str) -> bytes:
+    """Return the bytes of a file. Raises `Broken` if there is none."""
+    try:
+        with storage.open(archive_format.name_of(month, file), "rb") as opened:
+            return bytes(opened.read())
+    except FileNotFoundError as error:
+        raise Broken(f"{file} is missing") from error
+
+
+def _read_manifest(storage: Storage, archive: Archive, key: Signer) -> dict[str, Any]:
+    data = read_bytes(storage, archive.month, "manifest.json")
+    if archive_format.sha256(data) != archive.manifest:
+        raise Broken("manifest.json was changed")
+    manifest: dict[str, Any] = orjson.loads(data)
+    wanted = {"format": archive_format.FORMAT, "key": key.verifier_key, "month": archive.month}
+    wanted |= {"first": archive.first, "last": archive.last}
+    for name, value in wanted.items():
+        if manifest[name] != value:
+            raise Broken(f"manifest.json has another {name}")
+    return manifest
+
+
+def _read_checkpoint(storage: Storage, archive: Archive, manifest: dict[str, Any], key: Signer) -> Statement:
+    note = read(storage, archive.month, manifest["checkpoint"])
+    try:
+        statement = open_checkpoint(note.decode(), key.origin, key.public)
+    except (NoteBroken, UnicodeDecodeError) as error:
+        raise Broken(f"The checkpoint is not valid: {error}") from error
+    if statement.size != archive.checkpoint or statement.size <= archive.last:
+        raise Broken("The checkpoint does not cover the month")
+    return statement
+
+
+def _read_entries(storage: Storage, month: int, described: dict[str, Any], span: Span) -> list[Entry]:
+    lines = archive_format.decompress(read(storage, month, described))
+    entries = [archive_format.decode_entry(line) for line in lines]
+    for index, entry in zip(range(span.first, span.last + 1), entries, strict=False):
+        if (entry.leaf_index, entry.month) != (index, month):
+            raise Broken("another entry is in its place", index)
+    if len(entries) != span.size:
+        raise Broken(f"{described['name']} has {len(entries)} entries instead of {span.size}")
+    return entries
+
+
+def _tiles(storage: Storage, archive: Archive, manifest: dict[str, Any]) -> Iterator[tuple[TilePlace, list[bytes]]]:
+    """Yield the tiles one by one: those of a large month do not fit into memory."""
+    described, digest, rest = manifest["tiles"], hashlib.sha256(), b""
+    try:
+        with storage.open(archive_format.name_of(archive.month, described["name"]), "rb") as opened:
+            decompressor = ZstdDecompressor().decompressobj()
+            while chunk := opened.read(BYTES_PER_READ):
+                digest.update(chunk)
+                *lines, rest = (rest + decompressor.decompress(chunk)).split(b"\n")
+                yield from map(archive_format.decode_tile, lines)
+                if len(rest) > MAX_LINE_BYTES:
+                    raise Broken("A tile is too long")
+    except FileNotFoundError as error:
+        raise Broken(f"{described['name']} is missing") from error
+    except ZstdError as error:
+        raise Broken(f"{described['name']} was changed: {error}") from error
+    if rest or digest.hexdigest() != described["sha256"]:
+        raise Broken(f"{described['name']} was changed")
+
+
+class _Tree:
+    """The tiles between a month's leaves and the root, taken as they are needed, leaves first."""
+
+    def __init__(self, tiles: Iterator[tuple[TilePlace, list[bytes]]], archive: Archive, statement: Statement) -> None:
+        self._tiles = tiles
+        self._statement = statement
+        self._places = iter(archive_format.covering_tiles(archive.first, archive.last, statement.size))
+        self._edges: list[list[bytes]] = [[] for _ in widths(statement.size)]
+        self._roots: dict[tuple[int, int], bytes] = {}
+        self._current: tuple[TilePlace, list[bytes]] | None = None
+
+    def check_leaf(self, entry: Entry) -> None:
+        """Check a leaf against its tile. Call it in the order of the leaves."""
+        number, offset = divmod(entry.leaf_index, TILE_WIDTH)
+        while self._current is None or self._current[0][:2] != (0, number):
+            if self._take() is None:
+                raise Broken("the tile of this entry is missing", entry.leaf_index)
+        if self._current[1][offset] != hash_leaf(leaf_of(entry)):
+            raise Broken("the entry is not the one in the tree", entry.leaf_index)
+
+    def check_rest(self) -> None:
+        """Check the tiles above the leaves, up to the root."""
+        while self._take() is not None:
+            pass
+        if next(self._tiles, None) is not None:
+            raise Broken("there are more tiles than the tree has")
+        if self._roots or Edge(self._statement.size, self._edges).root() != self._statement.root:
+            raise Broken("the tiles do not lead to the checkpoint's root")
+
+    def _take(self) -> TilePlace | None:
+        """Check that the next tile is the next place's, and that it has the roots of the tiles below."""
+        place = next(self._places, None)
+        if place is None:
+            return None
+        self._current = next(self._tiles, None)
+        if self._current is None or self._current[0] != place:
+            raise Broken(f"tile {place} is missing")
+        hashes = self._current[1]
+        self._check_children(place, hashes)
+        if place.width == TILE_WIDTH:
+            self._roots[place.level, place.number] = root_of(hashes)
+        if place[:2] == (place.level, self._statement.size >> (TILE_HEIGHT * (place.level + 1))):
+            self._edges[place.level] = hashes
+        return place
+
+    def _check_children(self, place: TilePlace, hashes: list[bytes]) -> None:
+        if place.level == 0:
+            return
+        first = place.number * TILE_WIDTH
+        for offset, one in enumerate(hashes):
+            if self._roots.pop((place.level - 1, first + offset), one) != one:
+                raise Broken(f"tile {place.level - 1}/{first + offset} is not the one in the tree")

@@ -1,0 +1,161 @@
+"""Entries that are no longer in the database, read from the archive.
+
+A few decoded objects stay in memory. An object whose digest is not the recorded one is not used.
+"""
+
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+
+from django.core.files.storage import storages
+
+from audit.archiving import archive_format
+from audit.archiving.archive_check import read
+from audit.archiving.archive_format import Broken
+from audit.fields import NO_ID, pack_id
+from audit.models import Archive, ArchivedObject, Entry
+from core.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+# Each takes a few megabytes.
+MAX_OBJECTS = 16
+IDS_PER_QUERY = 500
+READABLE = (Archive.State.VERIFIED, Archive.State.PRUNED)
+
+
+class ArchiveUnavailable(Unavailable):
+    """The archive cannot be read, or is damaged."""
+
+    def __init__(self) -> None:
+        super().__init__("Older entries are archived, and the archive cannot be read at the moment.")
+
+
+def entries_at(indexes: Iterable[int]) -> list[Entry]:
+    """Return the entries with these indexes, in their order, from the database and the archive.
+
+    Indexes that the log does not have are left out. Raises `ArchiveUnavailable`.
+    """
+    wanted = list(indexes)
+    found: dict[int, Entry] = {}
+    for start in range(0, len(wanted), IDS_PER_QUERY):
+        rows = Entry.objects.filter(leaf_index__in=wanted[start : start + IDS_PER_QUERY])
+        found |= {entry.leaf_index: entry for entry in rows}
+    # A month that is pruned between the two reads is found by the second.
+    missing = [index for index in wanted if index not in found]
+    found |= {entry.leaf_index: entry for entry in archived_entries(missing)}
+    return [found[index] for index in wanted if index in found]
+
+
+def archived_entries(indexes: Collection[int]) -> list[Entry]:
+    """Return the archived entries with these indexes, in their order. They cannot be saved.
+
+    Indexes that are not archived are left out. Raises `ArchiveUnavailable`.
+    """
+    if not indexes:
+        return []
+    archives = _readable_months()
+    firsts = {index: first for index in indexes if (first := _first_of(index, archives)) is not None}
+    objects = _objects_at(set(firsts.values()))
+    found = []
+    for index, first in firsts.items():
+        stored = objects.get(first)
+        if stored and index <= stored.last:
+            found.append(_decode(stored, index - first))
+    return found
+
+
+def archived_entry(entry_id: str) -> Entry | None:
+    """Return the archived entry with this id, or None. Raises `ArchiveUnavailable`."""
+    wanted = pack_id(entry_id)
+    months = [archive.month for archive in _readable_months()]
+    if wanted == NO_ID or not months:
+        return None
+    for stored in ArchivedObject.objects.filter(month__in=months, lowest__lte=wanted, highest__gte=wanted):
+        for offset, line in enumerate(_lines_of(stored)):
+            if entry_id.encode() in line and (entry := _decode(stored, offset)).id == entry_id:
+                return entry
+    return None
+
+
+def forget() -> None:
+    """Forget the objects in memory. For tests."""
+    _cache.clear()
+
+
+class _Cache:
+    """The lines of the objects that were used last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._objects: OrderedDict[str, list[bytes]] = OrderedDict()
+
+    def get(self, sha256: str) -> list[bytes] | None:
+        with self._lock:
+            if sha256 in self._objects:
+                self._objects.move_to_end(sha256)
+            return self._objects.get(sha256)
+
+    def put(self, sha256: str, lines: list[bytes]) -> None:
+        with self._lock:
+            self._objects[sha256] = lines
+            while len(self._objects) > MAX_OBJECTS:
+                self._objects.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._objects.clear()
+
+
+_cache = _Cache()
+
+
+def _readable_months() -> list[Archive]:
+    return list(Archive.objects.filter(state__in=READABLE).order_by("month"))
+
+
+def _first_of(index: int, archives: Iterable[Archive]) -> int | None:
+    """Return the first index of the object that has this one, or None if it is not archived."""
+    for archive in archives:
+        if archive.first <= index <= archive.last:
+            return archive_format.first_of(index, archive.first)
+    return None
+
+
+def _objects_at(firsts: Collection[int]) -> dict[int, ArchivedObject]:
+    ordered = sorted(firsts)
+    found: dict[int, ArchivedObject] = {}
+    for start in range(0, len(ordered), IDS_PER_QUERY):
+        found |= {
+            one.first: one for one in ArchivedObject.objects.filter(pk__in=ordered[start : start + IDS_PER_QUERY])
+        }
+    return found
+
+
+def _decode(stored: ArchivedObject, offset: int) -> Entry:
+    try:
+        return archive_format.decode_entry(_lines_of(stored)[offset])
+    except (Broken, IndexError) as error:
+        raise _report(stored, error) from error
+
+
+def _lines_of(stored: ArchivedObject) -> list[bytes]:
+    lines = _cache.get(stored.sha256)
+    if lines is None:
+        lines = _read_lines(stored)
+        _cache.put(stored.sha256, lines)
+    return lines
+
+
+def _read_lines(stored: ArchivedObject) -> list[bytes]:
+    described = {"name": archive_format.entries_file(stored.first), "sha256": stored.sha256}
+    try:
+        return archive_format.decompress(read(storages["archive"], stored.month, described))
+    except Exception as error:  # storages raise what their libraries do
+        raise _report(stored, error) from error
+
+
+def _report(stored: ArchivedObject, error: Exception) -> ArchiveUnavailable:
+    logger.error("Archived entries %s to %s of %s cannot be read: %s", stored.first, stored.last, stored.month, error)
+    return ArchiveUnavailable()

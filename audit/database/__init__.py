@@ -1,0 +1,1 @@
+"""The log's tables, what protects them, and who may change them."""

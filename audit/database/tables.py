@@ -1,0 +1,136 @@
+"""Writes of many rows at a time into the tables of the log, past the ORM, which would take ten times as long."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.db import connection
+from zstandard import ZstdCompressor
+
+from audit.fields import pack_id
+from audit.models import Entry
+from audit.sequencing.postings import OpenSegment, moment_of
+from audit.sequencing.streams import Head
+from audit.sequencing.tree import FullTile
+
+# So few rows are inserted by one statement. A COPY waits for the server twice.
+FEW = 8
+
+ENTRY = {
+    "leaf_index": "int8",
+    "timestamp": "timestamptz",
+    "month": "int4",
+    "id": "uuid",
+    "event": "text",
+    "outcome": "text",
+    "user_id": "text",
+    "agent_id": "text",
+    "consent_id": "text",
+    "organizations": "text",
+    "record": "bytea",
+    "opening": "bytea",
+    "sealed": "bytea",
+}
+TILE = {"level": "int2", "number": "int8", "hashes": "bytea", "root": "bytea"}
+POSTING = {"term": "int8", "segment": "int4", "entries": "bytea"}
+STREAM = {
+    "id": "text",
+    "number": "int8",
+    "allowed": "int8",
+    "denied": "int8",
+    "spent": "text",
+    "used_at": "timestamptz",
+}
+
+
+class Row(NamedTuple):
+    """A row of `audit_entry`, in the order of `ENTRY`. The timestamp is in UTC."""
+
+    leaf_index: int
+    timestamp: Any
+    month: int
+    id: str
+    event: str
+    outcome: str
+    user_id: str | None
+    agent_id: str | None
+    consent_id: str | None
+    organizations: str
+    record: bytes
+    opening: bytes
+    sealed: bytes | None
+
+
+def comparable(entry: Entry) -> list[Any]:
+    """Return the values of a row. Of the record, how it was compressed does not matter."""
+    values = [entry.body if name == "record" else getattr(entry, name) for name in ENTRY]
+    return [bytes(value) if isinstance(value, memoryview) else value for value in values]
+
+
+def insert_entries(rows: Sequence[Row]) -> None:
+    if connection.vendor == "postgresql":
+        values = [(index, at, month, pack_id(entry_id), *rest) for index, at, month, entry_id, *rest in rows]
+    else:
+        # As Django's fields would convert them, in a fifth of the time.
+        values = [
+            (index, str(at.replace(tzinfo=None)), month, pack_id(entry_id).bytes, *rest)
+            for index, at, month, entry_id, *rest in rows
+        ]
+    _insert("audit_entry", ENTRY, values)
+
+
+def add_month(month: int) -> None:
+    """Create the partition of a month on PostgreSQL, if it does not exist."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT audit_add_month(%s)", [month])
+
+
+def insert_tiles(tiles: Sequence[FullTile]) -> None:
+    _insert("audit_tile", TILE, tiles)
+
+
+def insert_segment(segment: OpenSegment) -> None:
+    """Write the postings of a complete segment."""
+    adapt = connection.ops.adapt_datetimefield_value
+    times = segment.timestamps
+    earliest, latest = (adapt(moment_of(one)) for one in (min(times), max(times)))
+    packed = ZstdCompressor(level=3).compress(times.tobytes())
+    with connection.cursor() as cursor:
+        statement = "INSERT INTO audit_segment (number, earliest, latest, timestamps) VALUES (%s, %s, %s, %s)"
+        cursor.execute(statement, [segment.number, earliest, latest, packed])
+    _insert("audit_posting", POSTING, [(term, segment.number, entries) for term, entries in segment.postings()])
+
+
+def save_heads(heads: Mapping[str, Head], encode_spent: Any) -> None:
+    """Insert or update these streams, in the order of their ids."""
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = [
+        (stream, head.number, head.allowed, head.denied, encode_spent(head.spent), head.used_at and adapt(head.used_at))
+        for stream, head in sorted(heads.items())
+    ]
+    changes = ", ".join(f"{column} = excluded.{column}" for column in STREAM if column != "id")
+    _insert("audit_stream", STREAM, rows, f" ON CONFLICT (id) DO UPDATE SET {changes}")
+
+
+def _insert(table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]], conflict: str = "") -> None:
+    if not rows:
+        return
+    names = ", ".join(columns)
+    if connection.vendor != "postgresql":
+        places = ", ".join(["%s"] * len(columns))
+        with connection.cursor() as cursor:
+            cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({places}){conflict}", rows)  # noqa: S608
+    elif conflict or len(rows) <= FEW:
+        arrays = ", ".join(f"%s::{kind}[]" for kind in columns.values())
+        statement = f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}){conflict}"  # noqa: S608
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+    else:
+        _copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)", list(columns.values()), rows)
+
+
+def _copy(statement: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.set_types(types)
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,1 @@
+"""What an entry is: drafted, in a row of the journal, as a record of the log, and its parts."""

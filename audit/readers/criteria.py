@@ -1,0 +1,66 @@
+"""Criteria of a search in the log, all of which must match."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from audit.sequencing import postings
+from audit.sequencing.postings import Indexed, term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria:
+    """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive."""
+
+    organization_id: str | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    consent_id: str | None = None
+    event: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def matches(self, entry: Indexed) -> bool:
+        return (
+            self.is_tenant_of(entry)
+            and self.user_id in (None, entry.user_id)
+            and self.agent_id in (None, entry.agent_id)
+            and self.consent_id in (None, entry.consent_id)
+            and self.event in (None, entry.event)
+            and self.outcome in (None, entry.outcome)
+            and (self.since is None or self.since <= entry.timestamp)
+            and (self.until is None or entry.timestamp < self.until)
+        )
+
+    def is_tenant_of(self, entry: Indexed) -> bool:
+        """Return whether the entry is in the log that is searched: an organization's, a user's or the whole log."""
+        if self.organization_id is not None:
+            return self.organization_id in entry.organization_ids
+        return self.user_id in (None, entry.user_id)
+
+    def terms(self) -> list[int]:
+        """Return the terms whose postings all contain the entries that match, those first that are usually rarer."""
+        wanted = {
+            postings.CONSENT: self.consent_id,
+            postings.USER: self.user_id,
+            postings.AGENT: self.agent_id,
+            postings.ORGANIZATION: self.organization_id,
+            postings.EVENT: self.event,
+            postings.OUTCOME: self.outcome,
+        }
+        return [term(kind, value) for kind, value in wanted.items() if value is not None]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the conditions on the columns of `Entry`. They can match a little more than `matches`."""
+        wanted: dict[str, Any] = {
+            "organizations__contains": None if self.organization_id is None else f"{self.organization_id} ",
+            "user_id": self.user_id,
+            "agent_id": self.agent_id,
+            "consent_id": self.consent_id,
+            "event": self.event,
+            "outcome": self.outcome,
+            "timestamp__gte": self.since,
+            "timestamp__lt": self.until,
+        }
+        return {name: value for name, value in wanted.items() if value is not None}

@@ -1,0 +1,150 @@
+"""Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns."""
+
+from array import array
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import reduce
+from itertools import batched
+from operator import and_
+from typing import NamedTuple
+
+from django.db import connection
+from zstandard import ZstdDecompressor
+
+from audit.archiving.archived import entries_at
+from audit.models import Entry, Segment
+from audit.readers.criteria import Criteria
+from audit.sequencing.log import complete_segments
+from audit.sequencing.postings import SEGMENT, microseconds, to_mask
+
+# So many segments are searched by the first query, and so many times more by each further one.
+FIRST_WINDOW, GROWTH, LARGEST_WINDOW = 32, 8, 4096
+ALL = -1
+SIZES = """
+    SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
+        coalesce((SELECT number + 1 FROM audit_segment ORDER BY number DESC LIMIT 1), 0)
+"""
+# Microseconds since 1970 that are not in this range do not fit into an entry.
+MIN, MAX = -(1 << 63), 1 << 63
+
+
+def sizes() -> tuple[int, int]:
+    """Return the size of the log, and how many of its entries have postings."""
+    with connection.cursor() as cursor:
+        cursor.execute(SIZES)
+        size, segments = cursor.fetchone()
+    return size, segments * SEGMENT
+
+
+def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None = None) -> Iterator[Entry]:
+    """Yield the entries with an index lower than `end` that match, newest first. They are read `batch` at a time.
+
+    `indexed` is how many entries had postings at some time before, if it is known.
+    """
+    indexed = complete_segments() * SEGMENT if indexed is None else indexed
+    for indexes in batched(_candidates(end, criteria, batch, indexed), batch):  # the last batch may be shorter
+        for entry in entries_at(indexes):
+            if criteria.matches(entry):
+                yield entry
+
+
+def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:
+    """Yield the indexes of all entries that match, and perhaps of some others, in descending order."""
+    if not criteria.columns():
+        yield from range(end - 1, -1, -1)
+        return
+    if end > indexed:
+        yield from _in_tail(indexed, end, criteria, batch)
+    yield from _in_segments(min(indexed, end), criteria)
+
+
+def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
+    rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=first).order_by("-leaf_index")
+    while end > first:
+        found = list(rows.filter(leaf_index__lt=end).values_list("leaf_index", flat=True)[:batch])
+        yield from found
+        end = found[-1] if len(found) == batch else first
+
+
+def _in_segments(end: int, criteria: Criteria) -> Iterator[int]:
+    high, window = -(-end // SEGMENT), FIRST_WINDOW
+    while high > 0:
+        low = max(0, high - window)
+        for number, mask in _masks(low, high, criteria):
+            first = number * SEGMENT
+            yield from (first + offset for offset in _descending(mask & _lowest(end - first)))
+        high, window = low, min(GROWTH * window, LARGEST_WINDOW)
+
+
+def _masks(low: int, high: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
+    """Yield the segments in [low, high), newest first, with a mask of the entries that match."""
+    terms = criteria.terms()
+    if criteria.since is None and criteria.until is None:
+        yield from _intersections(low, high, terms)
+        return
+    spans = _spans(low, high, criteria)
+    if not spans:
+        return
+    found = _intersections(min(spans), max(spans) + 1, terms) if terms else ((number, ALL) for number in spans)
+    for number, mask in found:
+        if mask and number in spans:
+            yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
+
+
+class Span(NamedTuple):
+    """The earliest and the latest timestamp of a segment."""
+
+    earliest: datetime
+    latest: datetime
+
+    def is_within(self, criteria: Criteria) -> bool:
+        is_late_enough = criteria.since is None or self.earliest >= criteria.since
+        return is_late_enough and (criteria.until is None or self.latest < criteria.until)
+
+
+def _spans(low: int, high: int, criteria: Criteria) -> dict[int, Span]:
+    """Return the segments in [low, high) that overlap the times, newest first."""
+    rows = Segment.objects.filter(number__gte=low, number__lt=high)
+    rows = rows.filter(latest__gte=criteria.since) if criteria.since else rows
+    rows = rows.filter(earliest__lt=criteria.until) if criteria.until else rows
+    found = rows.order_by("-number").values_list("number", "earliest", "latest")
+    return {number: Span(earliest, latest) for number, earliest, latest in found}
+
+
+def _intersections(low: int, high: int, terms: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield the segments in [low, high) that have all terms, newest first, with a mask of the entries that have them.
+
+    The first term should be the rarest, since SQLite looks for the others only where it is.
+    """
+    aliases = [f"p{place}" for place in range(len(terms))]
+    columns = ", ".join(f"{alias}.entries" for alias in aliases)
+    tables = ", ".join(f"audit_posting {alias}" for alias in aliases)
+    same = [f"{alias}.term = %s AND {alias}.segment >= %s AND {alias}.segment < %s" for alias in aliases]
+    same += [f"{alias}.segment = p0.segment" for alias in aliases[1:]]
+    query = f"SELECT p0.segment, {columns} FROM {tables} WHERE {' AND '.join(same)} ORDER BY p0.segment DESC"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(query, [value for one in terms for value in (one, low, high)])
+        for number, *entries in cursor.fetchall():
+            yield number, reduce(and_, map(to_mask, entries))
+
+
+def _mask_of_times(number: int, criteria: Criteria) -> int:
+    """Return a mask of the entries of a segment whose timestamps match."""
+    packed = Segment.objects.values_list("timestamps", flat=True).get(pk=number)
+    times = array("q", ZstdDecompressor().decompress(bytes(packed)))
+    since = microseconds(criteria.since) if criteria.since else MIN
+    until = microseconds(criteria.until) if criteria.until else MAX
+    bits = "".join(["1" if since <= one < until else "0" for one in reversed(times)])
+    return int(bits, 2)
+
+
+def _lowest(number: int) -> int:
+    """Return a mask of so many entries, the oldest of a segment."""
+    return (1 << min(SEGMENT, number)) - 1
+
+
+def _descending(mask: int) -> Iterator[int]:
+    while mask:
+        highest = mask.bit_length() - 1
+        yield highest
+        mask ^= 1 << highest

@@ -1,0 +1,117 @@
+"""Pages of the log, newest first: what is still in the journal, then what is in the log.
+
+While a page is read, the sequencer can move entries from one to the other, so the journal is read first. An entry that
+is in both is taken from the log.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from audit.archiving.archived import archived_entry
+from audit.entries.drafts import Prepared
+from audit.models import Entry
+from audit.readers.criteria import Criteria
+from audit.readers.finding import entries_below, sizes
+from audit.readers.reading import AuditEntry, read_entries
+from audit.readers.waiting import listed_waiting, waiting_entries
+
+
+class UnknownCursor(Exception):
+    """The cursor is not the id of an entry in the log that is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The entries that match the criteria, newest first."""
+
+    criteria: Criteria
+
+    def page(self, cursor: str, limit: int) -> tuple[list[AuditEntry], str]:
+        """Return up to `limit` entries after the cursor, and the cursor of the next page.
+
+        A cursor is the id of the last entry of a page. An empty one starts the list, and an empty returned one ends it.
+        Raises `UnknownCursor`.
+        """
+        found = _find(self.criteria, cursor, limit + 1)
+        entries = read_entries(found[:limit])
+        return entries, entries[-1].id if len(found) > limit else ""
+
+    def __iter__(self) -> Iterator[AuditEntry]:
+        """Yield all entries, a page at a time."""
+        cursor = ""
+        while True:
+            entries, cursor = self.page(cursor, 200)
+            yield from entries
+            if not cursor:
+                return
+
+
+def find_entry(criteria: Criteria, entry_id: str) -> Entry | Prepared | None:
+    """Return the entry, from the journal or the log, or None if there is none that matches the criteria."""
+    found = (
+        _entry_in_log(criteria, entry_id)
+        or next((one for one in waiting_entries() if _is_one(one, criteria, entry_id)), None)
+        or _entry_in_log(criteria, entry_id)  # moved since
+    )
+    listed = listed_waiting(found) if isinstance(found, Prepared) else found
+    return found if listed and criteria.matches(listed) else None
+
+
+def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared]:
+    """Return up to so many entries after the cursor."""
+    index = _index_in_log(criteria, cursor)
+    if index is not None:
+        return [*_take(criteria, index, number)]
+    waiting = waiting_entries()
+    if cursor and not any(_is_one(one, criteria, cursor) for one in waiting):  # leaves those after the cursor
+        index = _index_in_log(criteria, cursor)  # moved since
+        if index is None:
+            raise UnknownCursor(cursor)
+        return [*_take(criteria, index, number)]
+    found, end, indexed = _take_waiting(criteria, waiting, number)
+    index = _index_in_log(criteria, cursor) if cursor else None
+    start = end if index is None else min(index, end)
+    return [*found, *_take(criteria, start, number - len(found), indexed)]
+
+
+def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) -> tuple[list[Prepared], int, int]:
+    """Return up to so many entries that are still in the journal, and the `sizes` of the log at that moment."""
+    matching = (one for one in waiting if criteria.matches(listed_waiting(one)))
+    found: list[Prepared] = []
+    while True:
+        wanted = number - len(found)
+        more = list(islice(matching, wanted))
+        end, indexed = sizes()
+        found += more
+        moved = _moved(found, end)
+        found = [one for one in found if one.id not in moved]
+        if len(more) < wanted or len(found) == number:
+            return found, end, indexed
+
+
+def _take(criteria: Criteria, end: int, number: int, indexed: int | None = None) -> list[Entry]:
+    return list(islice(entries_below(end, criteria, number, indexed), number)) if number else []
+
+
+def _moved(found: Sequence[Prepared], end: int) -> set[str]:
+    """Return the ids of those that are in the log, with an index before `end`."""
+    if not found:
+        return set()
+    rows = Entry.objects.filter(leaf_index__lt=end, pk__in=[one.id for one in found])
+    return set(rows.values_list("id", flat=True))
+
+
+def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:
+    entry: Entry | None = Entry.objects.filter(pk=entry_id).first() or archived_entry(entry_id)
+    # The column has only the digits of an id.
+    return entry if entry and entry.id == entry_id and criteria.is_tenant_of(entry) else None
+
+
+def _index_in_log(criteria: Criteria, cursor: str) -> int | None:
+    entry = _entry_in_log(criteria, cursor) if cursor else None
+    return entry.leaf_index if entry else None
+
+
+def _is_one(entry: Prepared, criteria: Criteria, entry_id: str) -> bool:
+    return entry.id == entry_id and criteria.is_tenant_of(listed_waiting(entry))

@@ -1,0 +1,40 @@
+"""Reads of the journal: the entries that the sequencer has not moved into the log yet."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+
+from audit.entries.drafts import Prepared
+from audit.entries.journal import DamagedRowError, decode
+from audit.models import Journal
+from audit.sequencing.postings import Listed
+
+# A row has up to a thousand entries. The journal is long if the sequencer has not run for a while.
+ROWS_PER_READ = 20
+
+
+def waiting_entries() -> Iterator[Prepared]:
+    """Yield the entries in the journal, newest first, but not those of damaged rows.
+
+    Rows that are moved while this runs can be missing. They are in the log then.
+    """
+    rows = Journal.objects.order_by("-pk")
+    older = rows
+    while found := list(older.values_list("pk", "body")[:ROWS_PER_READ]):
+        for _, body in found:
+            with suppress(DamagedRowError):
+                yield from reversed(decode(body))
+        older = rows.filter(pk__lt=found[-1][0])
+
+
+def listed_waiting(entry: Prepared) -> Listed:
+    content = entry.content
+    return Listed(
+        datetime.fromisoformat(content["timestamp"]),
+        entry.organization_ids,
+        content["userId"],
+        content["agentId"],
+        content["consentId"],
+        content["event"],
+        content["outcome"],
+    )

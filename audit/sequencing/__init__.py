@@ -1,0 +1,1 @@
+"""From the journal into the log: order, numbers, the tree, and what finds entries again."""

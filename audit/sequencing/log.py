@@ -1,0 +1,223 @@
+"""The end of the log as the sequencer keeps it in memory: its size, the tree's right edge, the streams' heads.
+
+Everything can be read again from the entries, so a process that takes over starts from the database.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import orjson
+from django.db import connection
+from django.db.models import Max
+
+from audit.database import tables
+from audit.entries.records import (
+    Record,
+    commit_numbers,
+    decode_opening,
+    encode_opening,
+    hash_leaf,
+    leaf,
+)
+from audit.fields import unpack_id
+from audit.models import Checkpoint, Entry, Progress, Segment, Stream, Tile
+from audit.sequencing.postings import SEGMENT, OpenSegment
+from audit.sequencing.streams import Head, Heads
+from audit.sequencing.tree import TILE_WIDTH, Edge, FullTile, widths
+
+IDS_PER_QUERY = 500
+
+
+class Sealed(NamedTuple):
+    """A record whose personal data is encrypted, and whose body is compressed."""
+
+    record: Record
+    packed: bytes
+    personal: bytes | None
+
+
+class Log:
+    """The end of the log. Use it only while holding the sequencer's lock, and drop it if a transaction fails."""
+
+    def __init__(self, size: int, newest_id: str | None, month: int) -> None:
+        self.newest = Newest(size, newest_id, month)
+        self.streams_size = streams_size()
+        self.checkpoint_size = Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0
+        self._heads = Heads()
+        self._segment = OpenSegment(complete_segments())
+        self._edge = Edge(
+            size, [_last_tile(level, number, width) for level, (number, width) in enumerate(widths(size))]
+        )
+        self._restore()
+
+    @property
+    def size(self) -> int:
+        return self._edge.size
+
+    @property
+    def has_unsaved_streams(self) -> bool:
+        return bool(self._heads.changed)
+
+    def root(self) -> bytes:
+        return self._edge.root()
+
+    def place(self, entries: Sequence[Sealed], now: datetime) -> "Placed":
+        """Give the entries their places at the end of the log.
+
+        This changes only the memory, so it needs no lock. `Placed.write` must follow, or this object must be dropped.
+        """
+        before, month = self.newest, self._month(now)
+        self._load_heads(one for entry in entries for one in _streams_of(entry.record))
+        rows, hashes, segments = [], [], []
+        for index, entry in enumerate(entries, self.size):
+            row, leaf_hash = self._place(entry, index, month)
+            rows.append(row)
+            hashes.append(leaf_hash)
+            if self._segment.add(entry.record):
+                segments.append(self._segment)
+                self._segment = OpenSegment(self._segment.number + 1)
+        tiles = self._edge.append(hashes)
+        if entries:
+            self.newest = Newest(self.size, entries[-1].record.id, month)
+        return Placed(before, rows, tiles, segments)
+
+    def save_streams(self) -> None:
+        """Write the heads that have changed."""
+        tables.save_heads({one: self._heads.known[one] for one in self._heads.changed}, _encode_spent)
+        Progress.objects.update_or_create(id=1, defaults={"streams_size": self.size})
+        self._heads.forget_saved()
+        self.streams_size = self.size
+
+    def _month(self, now: datetime) -> int:
+        """Return the month to which entries that are logged now belong, such as 202611. It never goes back."""
+        this = now.astimezone(UTC)
+        return max(self.newest.month, 100 * this.year + this.month)
+
+    def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
+        record = entry.record
+        plain = _plain_streams(record.organization_ids, record.user_id)
+        numbers = self._heads.number(plain, record.consent_id, record, record.amount)
+        streams = commit_numbers(record.opening.secret, record.organization_ids, bool(record.user_id), numbers)
+        row = tables.Row(
+            index,
+            record.timestamp,
+            month,
+            record.id,
+            record.event,
+            record.outcome,
+            record.user_id,
+            record.agent_id,
+            record.consent_id,
+            "".join([f"{one} " for one in record.organization_ids]),
+            entry.packed,
+            encode_opening(record.opening, numbers),
+            entry.personal,
+        )
+        return row, hash_leaf(leaf(record.body, index, streams))
+
+    def _load_heads(self, streams: Iterable[str]) -> None:
+        missing = self._heads.missing(streams)
+        for start in range(0, len(missing), IDS_PER_QUERY):
+            for stream in Stream.objects.filter(pk__in=missing[start : start + IDS_PER_QUERY]):
+                self._heads.known[stream.id] = Head(
+                    stream.number, stream.allowed, stream.denied, orjson.loads(stream.spent), stream.used_at
+                )
+        for one in missing:
+            self._heads.known.setdefault(one, Head())
+
+    def _restore(self) -> None:
+        """Read the entries after the last complete segment, and the heads since they were saved."""
+        first = min(self._segment.number * SEGMENT, self.streams_size)
+        newer = list(Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index"))
+        self._load_heads(one for entry in newer for one in _streams_of_entry(entry))
+        for entry in newer:
+            if entry.leaf_index >= self._segment.number * SEGMENT:
+                self._segment.add(entry)
+            if entry.leaf_index >= self.streams_size:
+                self._restore_heads(entry)
+
+    def _restore_heads(self, entry: Entry) -> None:
+        streams = _plain_streams(entry.organization_ids, entry.user_id)
+        self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Entries with their places, and what they complete. `before` is the end of the log that they follow."""
+
+    before: "Newest"
+    rows: Sequence[tables.Row]
+    tiles: Sequence[FullTile]
+    segments: Sequence[OpenSegment]
+
+    def write(self) -> None:
+        """Write everything, in a transaction with the sequencer's lock in which `newest()` is still `before`."""
+        if self.rows and self.rows[0].month != self.before.month:
+            tables.add_month(self.rows[0].month)
+        tables.insert_entries(self.rows)
+        tables.insert_tiles(self.tiles)
+        for segment in self.segments:
+            tables.insert_segment(segment)
+
+
+class Newest(NamedTuple):
+    """The size of the log, and the id and month of its newest entry."""
+
+    size: int = 0
+    id: str | None = None
+    month: int = 0
+
+
+def newest() -> Newest:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT leaf_index, id, month FROM audit_entry ORDER BY leaf_index DESC LIMIT 1")
+        found = cursor.fetchone()
+    return Newest(found[0] + 1, unpack_id(found[1]), found[2]) if found else Newest()
+
+
+def leaf_of(entry: Entry) -> bytes:
+    """Return the bytes of an entry's leaf. Raises `ValueError` if its columns were damaged."""
+    opening, numbers = decode_opening(entry.opening)
+    streams = commit_numbers(opening.secret, entry.organization_ids, bool(entry.user_id), numbers)
+    return leaf(entry.body, entry.leaf_index, streams)
+
+
+def _plain_streams(organization_ids: Sequence[str], user_id: str | None) -> list[str]:
+    return [*organization_ids, user_id] if user_id else [*organization_ids]
+
+
+def _streams_of(record: Record) -> list[str]:
+    streams = _plain_streams(record.organization_ids, record.user_id)
+    return [*streams, record.consent_id] if record.consent_id else streams
+
+
+def _streams_of_entry(entry: Entry) -> list[str]:
+    streams = _plain_streams(entry.organization_ids, entry.user_id)
+    return [*streams, entry.consent_id] if entry.consent_id else streams
+
+
+def complete_segments() -> int:
+    """Return how many segments have postings, which are those of the first entries."""
+    newest_segment = Segment.objects.aggregate(number=Max("number"))["number"]
+    return 0 if newest_segment is None else newest_segment + 1
+
+
+def streams_size() -> int:
+    """Return the size of the log at which the heads of streams were saved."""
+    return Progress.objects.filter(id=1).values_list("streams_size", flat=True).first() or 0
+
+
+def _encode_spent(spent: dict[str, str]) -> str:
+    return orjson.dumps(spent, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _last_tile(level: int, number: int, width: int) -> list[bytes]:
+    """Return the hashes of a tile that is not full: those of entries, or the roots of full tiles below."""
+    first = number * TILE_WIDTH
+    if level == 0:
+        found: Any = Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index")[:width]
+        return [hash_leaf(leaf_of(entry)) for entry in found]
+    below = Tile.objects.filter(level=level - 1, number__gte=first, number__lt=first + width).order_by("number")
+    return [bytes(tile_root) for tile_root in below.values_list("root", flat=True)]

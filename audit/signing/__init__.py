@@ -1,0 +1,1 @@
+"""Checkpoints: signed, kept outside the database, and cosigned."""
