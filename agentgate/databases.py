@@ -21,6 +21,16 @@ def create_sqlite_folder() -> None:
         sqlite_path().parent.mkdir(parents=True, exist_ok=True)
 
 
+def role_database(variable: str) -> dict[str, Any] | None:
+    """Return the settings for the URL of a role of its own (docs/operations.md), or None if the variable is not set."""
+    url = ENVIRONMENT.text(variable)
+    if not url:
+        return None
+    if not ENVIRONMENT.text("DATABASE_URL"):
+        stop(f"{variable} needs DATABASE_URL; SQLite has no roles")
+    return postgresql(url, variable)
+
+
 def sqlite() -> dict[str, Any]:
     """Return the settings for SQLite. WAL lets reads run during a write; FULL makes commits survive a power failure."""
     return {

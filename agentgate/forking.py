@@ -43,22 +43,27 @@ class Sequencer:
 
     def __init__(self, sockets: list[socket]) -> None:
         self._sockets = sockets
+        self._is_wanted = False
         self._process: BaseProcess | None = None
 
     def start(self) -> None:
+        """Start it, or let `keep_alive` try again without memory or processes."""
+        self._is_wanted, self._process = True, None
         process = FORK.Process(target=self._run, args=(os.getpid(),), name="sequencer")
         try:
             _start(process)
-        except OSError as error:  # no memory, or too many processes
+        except OSError as error:
             logger.error("The sequencer cannot be started: %s", error)
         else:
             self._process = process
 
     def keep_alive(self) -> None:
-        """Start it again if it was started and has ended."""
-        if self._process and not self._process.is_alive():
+        """Start it again if it has ended or could not be started."""
+        if not self._is_wanted or (self._process and self._process.is_alive()):
+            return
+        if self._process:
             logger.error("The sequencer ended with status %s and is started again.", self._process.exitcode)
-            self.start()
+        self.start()
 
     def stop(self) -> None:
         if self._process and self._process.is_alive():
@@ -67,7 +72,12 @@ class Sequencer:
             self._process.kill()
             self._process.join()
 
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+
     def _run(self, server: int) -> None:
+        os.setsid()  # Ctrl-C in a terminal stops only the server, which then stops this process
         for listening in self._sockets:  # otherwise clients could connect to a server that has stopped
             listening.close()
         _use_own_signals()

@@ -15,8 +15,6 @@ from django.conf import settings
 from django.db import connection
 from setproctitle import setproctitle
 
-from agentgate.databases import postgresql
-
 logger = logging.getLogger("agentgate.sequencer")  # `__name__` is "__main__" when it runs alone
 
 TITLE = "agentgate.sequencer"
@@ -69,10 +67,9 @@ def sequence(stopped: threading.Event) -> None:
 
 def use_own_role() -> None:
     """Connect to the database as the sequencer's role, if there is one (docs/operations.md)."""
-    url = settings.AUDIT_SEQUENCER_DATABASE_URL
-    if url:
+    if settings.AUDIT_SEQUENCER_DATABASE:
         connection.close()
-        connection.settings_dict.update(postgresql(url, "AUDIT_SEQUENCER_DATABASE_URL"))
+        connection.settings_dict.update(settings.AUDIT_SEQUENCER_DATABASE)
 
 
 def set_on_signals(stopped: threading.Event) -> None:

@@ -9,7 +9,7 @@ from django.utils.csp import CSP
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from agentgate.databases import postgresql, sqlite
+from agentgate.databases import postgresql, role_database, sqlite
 from agentgate.environment import (
     BASE_DIR,
     ENVIRONMENT,
@@ -156,13 +156,13 @@ TEMPLATES = [
 
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
-# The sequencer may have a role of its own, which may append to the log.
-AUDIT_SEQUENCER_DATABASE_URL = ENVIRONMENT.text("AUDIT_SEQUENCER_DATABASE_URL")
-# The archiver may have a role of its own, which may drop what is archived (docs/operations.md).
-AUDIT_ARCHIVER_DATABASE_URL = ENVIRONMENT.text("AUDIT_ARCHIVER_DATABASE_URL")
-AUDIT_ARCHIVER_DATABASE = "archiver" if AUDIT_ARCHIVER_DATABASE_URL else "default"
-if AUDIT_ARCHIVER_DATABASE_URL:
-    DATABASES["archiver"] = postgresql(AUDIT_ARCHIVER_DATABASE_URL, "AUDIT_ARCHIVER_DATABASE_URL")
+# The sequencer may have a role of its own, which may append to the log (docs/operations.md).
+AUDIT_SEQUENCER_DATABASE = role_database("AUDIT_SEQUENCER_DATABASE_URL")
+# So may the archiver, which may drop what is archived.
+_archiver = role_database("AUDIT_ARCHIVER_DATABASE_URL")
+AUDIT_ARCHIVER_DATABASE = "archiver" if _archiver else "default"
+if _archiver:
+    DATABASES["archiver"] = _archiver
 
 # Cache and queue: losing them loses no decision
 

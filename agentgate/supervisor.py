@@ -45,13 +45,26 @@ class Supervisor(Multiprocess):
         self._retiring: dict[Process, float] = {}
         """The processes that were told to stop, and when each is killed at the latest."""
 
+    def run(self) -> None:
+        """Supervise until a signal to stop arrives. After an unexpected error, no process is left behind."""
+        try:
+            super().run()
+        except BaseException:
+            for process in (*self.processes, *self._retiring):
+                process.kill()
+            self._sequencer.kill()
+            raise
+
     def init_processes(self) -> None:
-        """Start all processes. uvicorn calls this once."""
-        self.processes = [self._start() for _ in range(self.processes_num)]
+        """Start all processes. uvicorn calls this once. Raises `OSError` if one cannot be started."""
+        for _ in range(self.processes_num):
+            self.processes.append(self._start())
         self._sequencer.start()
 
     def keep_subprocess_alive(self) -> None:
         """Replace each process that has ended or hangs. uvicorn calls this twice per second."""
+        if self.should_exit.is_set():
+            return
         self._sequencer.keep_alive()
         self._end_retiring()
         for index, process in enumerate(self.processes):
@@ -83,8 +96,10 @@ class Supervisor(Multiprocess):
 
     def handle_ttin(self) -> None:
         """Run one process more (SIGTTIN)."""
-        self.processes_num += 1
-        self.processes.append(self._start())
+        process = self._try_to_start()
+        if process:
+            self.processes_num += 1
+            self.processes.append(process)
 
     def handle_ttou(self) -> None:
         """Run one process less, but at least one (SIGTTOU)."""
@@ -97,9 +112,19 @@ class Supervisor(Multiprocess):
         process.start()
         return process
 
+    def _try_to_start(self) -> Process | None:
+        """Return a new process, or None without memory, file descriptors or processes."""
+        try:
+            return self._start()
+        except OSError as error:
+            logger.error("A server process cannot be started: %s", error)
+            return None
+
     def _renew(self, index: int) -> bool:
         """Replace a process once its successor serves. Return whether it does."""
-        successor = self._start()
+        successor = self._try_to_start()
+        if not successor:
+            return False
         is_ready = self._is_ready(successor)
         if self._must_stop():
             self.processes.append(successor)
@@ -173,4 +198,5 @@ class Supervisor(Multiprocess):
             self.should_exit.set()
             return
         logger.error("Server process %s ended with status %s and is replaced.", process.pid, process.exitcode)
-        self.processes[index] = self._start()
+        # Without a successor, the one that has ended stays, and the next look finds it.
+        self.processes[index] = self._try_to_start() or process

@@ -57,6 +57,22 @@ def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
         ({"JWT_SECRET": SECRET, "DEBUG": "1", "API_URL": "https://gate.example.com"}, "DEBUG is on"),
         ({"JWT_SECRET": SECRET, "THROTTLE_SIGN_IN": "many"}, "THROTTLE_SIGN_IN"),
         ({"JWT_SECRET": SECRET, "TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
+        (
+            {"JWT_SECRET": SECRET, "AUDIT_SEQUENCER_DATABASE_URL": "postgresql://x"},
+            "AUDIT_SEQUENCER_DATABASE_URL needs DATABASE_URL",
+        ),
+        (
+            {"JWT_SECRET": SECRET, "AUDIT_ARCHIVER_DATABASE_URL": "postgresql://x"},
+            "AUDIT_ARCHIVER_DATABASE_URL needs DATABASE_URL",
+        ),
+        (
+            {
+                "JWT_SECRET": SECRET,
+                "DATABASE_URL": "postgresql://x",
+                "AUDIT_SEQUENCER_DATABASE_URL": "postgre://x",
+            },
+            "AUDIT_SEQUENCER_DATABASE_URL must be a postgresql:// URL",
+        ),
     ],
 )
 def test_the_server_does_not_start(environment: dict[str, str], says: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Server processes that hang. `tests/live/test_supervisor.py` has those that end."""
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -11,7 +12,9 @@ import pytest
 from uvicorn import Config
 from uvicorn.supervisors.multiprocess import Process
 
+from agentgate import forking
 from agentgate import supervisor as module
+from agentgate.forking import Sequencer
 from agentgate.supervisor import Supervisor
 
 
@@ -110,6 +113,78 @@ def test_a_stop_closes_the_sockets(supervisor: Supervisor) -> None:
         supervisor.sockets = [listening]
         supervisor.terminate_all()
         assert listening.fileno() == -1
+
+
+class TestWithoutMemory:
+    """A process that cannot be started is tried again, and ends nothing else."""
+
+    @pytest.fixture
+    def attempts(self, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+        attempts: list[None] = []
+
+        def fail(*_: object) -> Process:
+            attempts.append(None)
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+        monkeypatch.setattr(module, "ForkedProcess", fail)
+        return attempts
+
+    def test_one_that_ended_is_replaced_later(self, supervisor: Supervisor, attempts: list[None]) -> None:
+        (process,) = supervisor.processes
+        process.process.kill()
+        process.process.join()
+        for _ in range(2):
+            supervisor.keep_subprocess_alive()
+        assert len(attempts) == 2
+        assert supervisor.processes == [process]
+
+    def test_a_restart_keeps_the_rest(self, supervisor: Supervisor, attempts: list[None]) -> None:
+        (process,) = supervisor.processes
+        supervisor.restart_all()
+        assert (supervisor.processes, len(attempts)) == ([process], 1)
+        assert process.process.is_alive()
+
+    def test_one_more_is_not_counted(self, supervisor: Supervisor, attempts: list[None]) -> None:
+        supervisor.handle_ttin()
+        assert (supervisor.processes_num, len(supervisor.processes), len(attempts)) == (1, 1, 1)
+
+    def test_the_sequencer_is_started_later(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_: object) -> None:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+        started: list[object] = []
+        sequencer = Sequencer([])
+        sequencer.keep_alive()
+        monkeypatch.setattr(forking, "_start", fail)
+        sequencer.start()
+        monkeypatch.setattr(forking, "_start", started.append)
+        sequencer.keep_alive()
+        assert len(started) == 1
+
+
+def test_an_unexpected_error_leaves_no_process_behind(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise RuntimeError("unexpected")
+
+    (process,) = supervisor.processes
+    monkeypatch.setattr(supervisor, "init_processes", lambda: None)
+    monkeypatch.setattr(supervisor, "keep_subprocess_alive", fail)
+    with pytest.raises(RuntimeError, match="unexpected"):
+        supervisor.run()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def test_nothing_is_started_during_a_stop(supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends all processes of a terminal, also those that the supervisor would replace."""
+    started: list[object] = []
+    monkeypatch.setattr(supervisor._sequencer, "keep_alive", lambda: started.append("sequencer"))
+    monkeypatch.setattr(module, "ForkedProcess", lambda *_: started.append("process"))
+    supervisor.processes[0].process.kill()
+    supervisor.processes[0].process.join()
+    supervisor.should_exit.set()
+    supervisor.keep_subprocess_alive()
+    assert started == []
 
 
 class Answering(Hanging):

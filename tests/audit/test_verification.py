@@ -115,6 +115,14 @@ def test_an_erased_log_is_sound(history: None) -> None:
     assert verify()[0] == 0
 
 
+def test_decisions_of_one_connection_out_of_the_order_of_their_times() -> None:
+    """Two processes decide at once, and the later decision is written first."""
+    for milliseconds in (2, 1):
+        write_row(1, START + timedelta(milliseconds=milliseconds))
+    sequence()
+    assert verify()[0] == 0
+
+
 COLUMNS = {
     "timestamp": START,
     "event": "token.issued",
