@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.results import left_out_line
 
 PARALLEL = ["-n", "auto", "--maxprocesses", "4"]
-# These tests often wait for a server, so one process more than there are cores is faster.
-WITH_SERVERS = ["-n", str(min(4, 1 + (os.cpu_count() or 1))), "--dist", "loadgroup", "--no-loadscope-reorder"]
+# These tests often wait for a server, so two processes more than there are cores are faster.
+WITH_SERVERS = ["-n", str(min(6, 2 + (os.cpu_count() or 1))), "--dist", "loadgroup", "--no-loadscope-reorder"]
 IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
     "SQLite": ["-m", IN_PROCESS],

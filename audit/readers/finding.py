@@ -17,8 +17,8 @@ from audit.readers.criteria import Criteria
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import SEGMENT, microseconds, to_mask
 
-# So many segments are searched by the first query, and so many times more by each further one.
-FIRST_WINDOW, GROWTH, LARGEST_WINDOW = 32, 8, 4096
+# So many segments are searched by the first query, and by each further one.
+FIRST_WINDOW, LARGEST_WINDOW = 32, 4096
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
@@ -67,28 +67,32 @@ def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[i
 
 
 def _in_segments(end: int, criteria: Criteria) -> Iterator[int]:
-    high, window = -(-end // SEGMENT), FIRST_WINDOW
-    while high > 0:
-        low = max(0, high - window)
-        for number, mask in _masks(low, high, criteria):
-            first = number * SEGMENT
-            yield from (first + offset for offset in _descending(mask & _lowest(end - first)))
-        high, window = low, min(GROWTH * window, LARGEST_WINDOW)
+    for number, mask in _masks(-(-end // SEGMENT), criteria):
+        first = number * SEGMENT
+        yield from (first + offset for offset in _descending(mask & _lowest(end - first)))
 
 
-def _masks(low: int, high: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
-    """Yield the segments in [low, high), newest first, with a mask of the entries that match."""
+def _masks(high: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
+    """Yield the segments below `high`, newest first, with a mask of the entries that match."""
     terms = criteria.terms()
     if criteria.since is None and criteria.until is None:
-        yield from _intersections(low, high, terms)
+        for low, above in _windows(0, high):
+            yield from _intersections(low, above, terms)
         return
-    spans = _spans(low, high, criteria)
-    if not spans:
-        return
-    found = _intersections(min(spans), max(spans) + 1, terms) if terms else ((number, ALL) for number in spans)
-    for number, mask in found:
-        if mask and number in spans:
-            yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
+    for spans in _spans(high, criteria):
+        for low, above in _windows(min(spans), max(spans) + 1):
+            for number, mask in _intersections(low, above, terms):
+                if mask and number in spans:
+                    yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
+
+
+def _windows(low: int, high: int) -> Iterator[tuple[int, int]]:
+    """Divide [low, high) into ranges, from its end: a short one, which is often enough, then long ones."""
+    window = FIRST_WINDOW
+    while high > low:
+        start = max(low, high - window)
+        yield start, high
+        high, window = start, LARGEST_WINDOW
 
 
 class Span(NamedTuple):
@@ -102,20 +106,25 @@ class Span(NamedTuple):
         return is_late_enough and (criteria.until is None or self.latest < criteria.until)
 
 
-def _spans(low: int, high: int, criteria: Criteria) -> dict[int, Span]:
-    """Return the segments in [low, high) that overlap the times, newest first."""
-    rows = Segment.objects.filter(number__gte=low, number__lt=high)
-    rows = rows.filter(latest__gte=criteria.since) if criteria.since else rows
-    rows = rows.filter(earliest__lt=criteria.until) if criteria.until else rows
-    found = rows.order_by("-number").values_list("number", "earliest", "latest")
-    return {number: Span(earliest, latest) for number, earliest, latest in found}
+def _spans(high: int, criteria: Criteria) -> Iterator[dict[int, Span]]:
+    """Yield the segments below `high` that overlap the times, newest first, many at once."""
+    for above in range(high, 0, -LARGEST_WINDOW):
+        rows = Segment.objects.filter(number__gte=above - LARGEST_WINDOW, number__lt=above)
+        rows = rows.filter(latest__gte=criteria.since) if criteria.since else rows
+        rows = rows.filter(earliest__lt=criteria.until) if criteria.until else rows
+        found = rows.order_by("-number").values_list("number", "earliest", "latest")
+        if spans := {number: Span(earliest, latest) for number, earliest, latest in found}:
+            yield spans
 
 
 def _intersections(low: int, high: int, terms: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the segments in [low, high) that have all terms, newest first, with a mask of the entries that have them.
 
-    The first term should be the rarest, since SQLite looks for the others only where it is.
+    Without terms, these are all. The first term should be the rarest: SQLite looks for the others only where it is.
     """
+    if not terms:
+        yield from ((number, ALL) for number in range(high - 1, low - 1, -1))
+        return
     aliases = [f"p{place}" for place in range(len(terms))]
     columns = ", ".join(f"{alias}.entries" for alias in aliases)
     tables = ", ".join(f"audit_posting {alias}" for alias in aliases)

@@ -43,7 +43,6 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "SEGMENT", SIZE)
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
     monkeypatch.setattr(finding, "FIRST_WINDOW", 1)
-    monkeypatch.setattr(finding, "GROWTH", 2)
     monkeypatch.setattr(finding, "LARGEST_WINDOW", 4)
 
 
