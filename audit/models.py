@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from audit.entries.packing import unpack
 from audit.fields import CompactIdField
+from audit.signing.notes import verifier_key
 from core.fields import ExactCharField
 
 
@@ -214,6 +215,10 @@ class LogKey(models.Model):
 
     def __str__(self) -> str:
         return str(self.origin)
+
+    @property
+    def verifier_key(self) -> str:
+        return verifier_key(self.origin, bytes(self.public))
 
 
 class PersonalKey(models.Model):

@@ -30,7 +30,8 @@ from audit.proof.proofs import read_tiles
 from audit.sequencing import postings
 from audit.sequencing.log import complete_segments, streams_size
 from audit.signing import checkpoints
-from audit.signing.log_keys import signer
+from audit.signing.log_keys import open_with_any, stored_keys
+from audit.signing.notes import NoteBroken
 from core import clock, locks
 from core.errors import Conflict
 
@@ -75,9 +76,9 @@ def verify_archives(month: int | None = None, report: Report = lambda _: None) -
     Raises `Broken` for the first that is damaged.
     """
     found = _archives().filter(state=State.PRUNED)
-    archives = list(found.filter(month=month) if month else found)
+    archives, keys = list(found.filter(month=month) if month else found), stored_keys()
     for archive in archives:
-        for _ in checked_entries(storage(), archive, signer()):
+        for _ in checked_entries(storage(), archive, keys):
             pass
         report(f"{archive.month}: entries {archive.first} to {archive.last} are intact")
     return len(archives)
@@ -183,12 +184,12 @@ def _checkpoint_size(last: int) -> int:
 
 
 def _write(archive: Archive, report: Report) -> None:
+    note, key = _covering_note(archive)
     objects = [_write_object(archive, span, report) for span in archive_format.spans(archive.first, archive.last)]
     tiles = _write_tiles(archive)
-    note = checkpoints.with_cosignatures(Checkpoint.objects.get(size=archive.checkpoint))
     manifest = {
         "format": archive_format.FORMAT,
-        "key": signer().verifier_key,
+        "key": key,
         "month": archive.month,
         "first": archive.first,
         "last": archive.last,
@@ -198,6 +199,19 @@ def _write(archive: Archive, report: Report) -> None:
     }
     saved = _save(archive, "manifest.json", archive_format.encode_manifest(manifest))
     _step(archive, State.WRITTEN, manifest=saved["sha256"])
+
+
+def _covering_note(archive: Archive) -> tuple[str, str]:
+    """Return the note of the checkpoint that covers the month, and the verifier key of the log's key that signed it.
+
+    It may be a former key, because each `JWT_SECRET` has its own.
+    """
+    note = checkpoints.with_cosignatures(Checkpoint.objects.get(size=archive.checkpoint))
+    try:
+        key, _ = open_with_any(note, stored_keys())
+    except NoteBroken as error:
+        raise Broken(f"checkpoint {archive.checkpoint} is not valid: {error}") from error
+    return note, key.verifier_key
 
 
 def _write_object(archive: Archive, span: Span, report: Report) -> dict[str, Any]:
@@ -281,7 +295,7 @@ def _describe(file: str, size: int, digest: str) -> dict[str, Any]:
 def _verify(archive: Archive, report: Report) -> None:
     """Read everything back and compare it with the database. A month that fails is written again by the next run."""
     try:
-        for entries in checked_entries(storage(), archive, signer()):
+        for entries in checked_entries(storage(), archive, stored_keys()):
             _compare(archive, entries)
             report(f"{archive.month}: verified {entries[-1].leaf_index + 1 - archive.first} entries")
     except Broken:

@@ -1,7 +1,7 @@
 """Reads an archived month back and checks it: every file, leaf and tile, up to the root in the signed checkpoint."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -11,17 +11,19 @@ from zstandard import ZstdDecompressor, ZstdError
 from audit.archiving import archive_format
 from audit.archiving.archive_format import BYTES_PER_READ, MAX_LINE_BYTES, Broken, Span, TilePlace
 from audit.entries.records import hash_leaf
-from audit.models import Archive, Entry
+from audit.models import Archive, Entry, LogKey
 from audit.sequencing.log import leaf_of
 from audit.sequencing.tree import TILE_HEIGHT, TILE_WIDTH, Edge, root_of, widths
-from audit.signing.log_keys import Signer
 from audit.signing.notes import NoteBroken, Statement, open_checkpoint
 
 
-def checked_entries(storage: Storage, archive: Archive, key: Signer) -> Iterator[list[Entry]]:
-    """Yield the entries of each object in turn. All is right only once this ends. Raises `Broken` or `OSError`."""
-    manifest = _read_manifest(storage, archive, key)
-    statement = _read_checkpoint(storage, archive, manifest, key)
+def checked_entries(storage: Storage, archive: Archive, keys: Sequence[LogKey]) -> Iterator[list[Entry]]:
+    """Yield the entries of each object in turn. All is right only once this ends. Raises `Broken` or `OSError`.
+
+    One of the log's `keys` must be in the manifest, and have signed the checkpoint.
+    """
+    manifest = _read_manifest(storage, archive)
+    statement = _read_checkpoint(storage, archive, manifest, _find_key(manifest, keys))
     tree = _Tree(_tiles(storage, archive, manifest), archive, statement)
     for described, span in zip(manifest["objects"], archive_format.spans(archive.first, archive.last), strict=True):
         entries = _read_entries(storage, archive.month, described, span)
@@ -48,23 +50,29 @@ def read_bytes(storage: Storage, month: int, file: str) -> bytes:
         raise Broken(f"{file} is missing") from error
 
 
-def _read_manifest(storage: Storage, archive: Archive, key: Signer) -> dict[str, Any]:
+def _read_manifest(storage: Storage, archive: Archive) -> dict[str, Any]:
     data = read_bytes(storage, archive.month, "manifest.json")
     if archive_format.sha256(data) != archive.manifest:
         raise Broken("manifest.json was changed")
     manifest: dict[str, Any] = orjson.loads(data)
-    wanted = {"format": archive_format.FORMAT, "key": key.verifier_key, "month": archive.month}
-    wanted |= {"first": archive.first, "last": archive.last}
+    wanted = {"format": archive_format.FORMAT, "month": archive.month, "first": archive.first, "last": archive.last}
     for name, value in wanted.items():
         if manifest[name] != value:
             raise Broken(f"manifest.json has another {name}")
     return manifest
 
 
-def _read_checkpoint(storage: Storage, archive: Archive, manifest: dict[str, Any], key: Signer) -> Statement:
+def _find_key(manifest: dict[str, Any], keys: Sequence[LogKey]) -> LogKey:
+    for key in keys:
+        if key.verifier_key == manifest["key"]:
+            return key
+    raise Broken("manifest.json has another key")
+
+
+def _read_checkpoint(storage: Storage, archive: Archive, manifest: dict[str, Any], key: LogKey) -> Statement:
     note = read(storage, archive.month, manifest["checkpoint"])
     try:
-        statement = open_checkpoint(note.decode(), key.origin, key.public)
+        statement = open_checkpoint(note.decode(), key.origin, bytes(key.public))
     except (NoteBroken, UnicodeDecodeError) as error:
         raise Broken(f"The checkpoint is not valid: {error}") from error
     if statement.size != archive.checkpoint or statement.size <= archive.last:

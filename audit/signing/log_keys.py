@@ -1,5 +1,6 @@
 """The log's own key pair (Ed25519), which signs checkpoints and receipts. It is made when it is first needed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from django.conf import settings
 
 from audit.models import LogKey
 from audit.signing import notes
+from audit.signing.notes import NoteBroken, Statement, open_checkpoint
 from core import clock, crypto
 
 PURPOSE = "log-key"
@@ -46,6 +48,22 @@ def signer() -> Signer:
     """
     row = LogKey.objects.filter(pk=crypto.secret_id()).first() or _create()
     return _open(row.origin, bytes(row.public), bytes(row.private_sealed))
+
+
+def stored_keys() -> list[LogKey]:
+    """Return all keys of the log, oldest first. Checkpoints that a former key signed remain valid."""
+    return list(LogKey.objects.order_by("created_at"))
+
+
+def open_with_any(note: str, keys: Sequence[LogKey]) -> tuple[LogKey, Statement]:
+    """Return which of the log's keys signed a checkpoint, and what it says. Raises `NoteBroken`."""
+    broken = NoteBroken("The log has no key.")
+    for key in keys:
+        try:
+            return key, open_checkpoint(note, key.origin, bytes(key.public))
+        except NoteBroken as error:
+            broken = error
+    raise broken
 
 
 def load() -> Signer:

@@ -9,7 +9,8 @@ from django.db.models import Max
 from audit.models import Checkpoint, LogKey, Tile
 from audit.sequencing import tree
 from audit.sequencing.log import newest
-from audit.signing.notes import NoteBroken, Statement, open_checkpoint
+from audit.signing.log_keys import open_with_any
+from audit.signing.notes import NoteBroken
 from audit.verification.bad import Bad
 
 CHECKPOINTS_PER_READ = 1000
@@ -73,17 +74,6 @@ class Tiles:
                 raise Bad(f"tile {level}/{last} is beyond the last entry", self._size)
 
 
-def open_with_any(note: str, keys: Sequence[LogKey]) -> Statement:
-    """Return what a checkpoint says that one of the log's keys has signed. Raises `NoteBroken`."""
-    broken = NoteBroken("The log has no key.")
-    for key in keys:
-        try:
-            return open_checkpoint(note, key.origin, bytes(key.public))
-        except NoteBroken as error:
-            broken = error
-    raise broken
-
-
 def stated_roots(keys: Sequence[LogKey], size: int) -> Iterator[Stated]:
     """Yield what the stored checkpoints state, up to this size. Raises `Bad` for one that is not valid."""
     last = -1
@@ -97,7 +87,7 @@ def stated_roots(keys: Sequence[LogKey], size: int) -> Iterator[Stated]:
 def _read(checkpoint: Checkpoint, keys: Sequence[LogKey]) -> Stated:
     name, index = f"checkpoint {checkpoint.size}", max(checkpoint.size - 1, 0)
     try:
-        stated = open_with_any(checkpoint.note, keys)
+        _, stated = open_with_any(checkpoint.note, keys)
         time = datetime.fromisoformat(checkpoint.note.split("\n")[3].removeprefix("time "))
     except (NoteBroken, ValueError) as error:
         raise Bad(f"{name} is not valid: {error}", index) from error

@@ -11,12 +11,15 @@ from django.core.files.base import ContentFile
 from django.db import DatabaseError, connection, transaction
 from zstandard import ZstdDecompressor
 
-from audit.archiving import archive, archive_format
-from audit.archiving.archive import NotArchivable, archive_month, archive_next
+from audit.archiving import archive, archive_format, archived
+from audit.archiving.archive import NotArchivable, archive_month, archive_next, verify_archives
 from audit.archiving.archive_format import Broken, Span, covering_tiles, spans
+from audit.database import tables
 from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
 from audit.sequencing import sequencer
+from audit.signing import log_keys
 from audit.signing.log_keys import signer
+from audit.signing.notes import verifier_key
 from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
 from tests.verifier import main
 
@@ -266,6 +269,99 @@ class TestPruning:
             with pytest.raises(DatabaseError, match=r"lacks objects|newest month|no checkpoint"), transaction.atomic():
                 cursor.execute("SELECT audit_drop_month(%s)", [JANUARY])
         assert JANUARY in {entry.month for entry in Entry.objects.all()}
+
+
+class Stopped(Exception):
+    """The archiver ends here."""
+
+
+class TestAChangedSecret:
+    """Another key signs the log from then on. What the former key signed stays valid."""
+
+    def change(self, settings: Any) -> None:
+        settings.JWT_SECRET = "tests-only-0c4e8a6f2b9d7153-changed"
+        log_keys.forget()
+        sequencer.forget()
+
+    def test_an_archive_from_before_still_verifies(self, folder: Path, settings: Any) -> None:
+        fill({JANUARY: 600, FEBRUARY: 300})
+        former, rows = signer().verifier_key, all_rows()
+        archive_month(JANUARY)
+        self.change(settings)
+        assert verify_archives() == 1
+        archived.forget()
+        found = {entry.leaf_index: tables.comparable(entry) for entry in archived.entries_at(range(600))}
+        assert found == {index: rows[index] for index in range(600)}
+        assert main(["archive", str(folder / "202601"), "--key", former]) == 0
+
+    def test_later_months_name_the_key_that_signed_their_checkpoint(self, folder: Path, settings: Any) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        former = signer().verifier_key
+        archive_month(JANUARY)
+        self.change(settings)
+        fill({MARCH: 300, 202604: 300})
+        for month in (FEBRUARY, MARCH):
+            assert archive_month(month).state == "pruned"
+        assert verify_archives() == 3
+
+        keys = {month: former if month < MARCH else signer().verifier_key for month in (JANUARY, FEBRUARY, MARCH)}
+        assert signer().verifier_key != former
+        for month, key in keys.items():
+            manifest = json.loads((folder / str(month) / "manifest.json").read_bytes())
+            assert manifest["key"] == key
+            assert main(["archive", str(folder / str(month)), "--key", key]) == 0
+        assert main(["archive", str(folder / str(MARCH)), "--key", former]) == 1
+
+    @pytest.mark.parametrize(
+        ("step", "state"), [("_write_tiles", "writing"), ("_verify", "written"), ("_prune", "verified")]
+    )
+    def test_an_interrupted_archive_is_completed(
+        self, step: str, state: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stop(*arguments: Any) -> None:
+            raise Stopped
+
+        fill({JANUARY: 300, FEBRUARY: 300})
+        with monkeypatch.context() as patch:
+            patch.setattr(archive, step, stop)
+            with pytest.raises(Stopped):
+                archive_month(JANUARY)
+        assert Archive.objects.get().state == state
+        self.change(settings)
+        write(MARCH, 20)
+        assert archive_month(JANUARY).state == "pruned"
+        assert verify_archives() == 1
+
+    def test_a_key_that_is_not_the_logs_is_refused(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        other = verifier_key(signer().origin, bytes(32))
+        self.replace_key(folder, signer().verifier_key, other)
+        with pytest.raises(Broken, match=r"manifest\.json has another key"):
+            verify_archives()
+
+    def test_a_key_of_the_log_that_did_not_sign_the_checkpoint_is_refused(self, folder: Path, settings: Any) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        former = signer().verifier_key
+        archive_month(JANUARY)
+        self.change(settings)
+        self.replace_key(folder, former, signer().verifier_key)
+        with pytest.raises(Broken, match="signed by another key"):
+            verify_archives()
+
+    def replace_key(self, folder: Path, former: str, key: str) -> None:
+        path = folder / "202601" / "manifest.json"
+        data = path.read_bytes().replace(former.encode(), key.encode())
+        path.write_bytes(data)
+        Archive.objects.update(manifest=archive_format.sha256(data))
+
+    def test_a_checkpoint_that_no_key_signed_keeps_the_month(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        before = all_rows()
+        monkeypatch.setattr(archive, "stored_keys", list)
+        with pytest.raises(Broken, match="is not valid: The log has no key"):
+            archive_month(JANUARY)
+        assert all_rows() == before
 
 
 class TestVerifier:

@@ -6,10 +6,11 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandParser
 
 from audit.models import LogKey
+from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken
 from audit.verification.bad import Bad
 from audit.verification.log import verify_log
-from audit.verification.tree import Stated, open_with_any
+from audit.verification.tree import Stated
 
 BAD, UNUSABLE = 1, 2
 
@@ -24,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="an earlier checkpoint of this log")
 
     def handle(self, *args: Any, checkpoint: Path | None, **options: Any) -> None:
-        keys = list(LogKey.objects.order_by("created_at"))
+        keys = stored_keys()
         if not keys:
             self._end("The log has no key yet.", UNUSABLE)
         try:
@@ -43,7 +44,7 @@ class Command(BaseCommand):
 
     def _read(self, path: Path, keys: Sequence[LogKey]) -> Stated:
         try:
-            stated = open_with_any(path.read_text(), keys)
+            _, stated = open_with_any(path.read_text(), keys)
         except (OSError, UnicodeDecodeError, NoteBroken) as error:
             self._end(f"{path} cannot be used: {error}", UNUSABLE)
         return Stated(stated.size, stated.root, str(path))
