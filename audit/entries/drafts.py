@@ -10,6 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from audit.entries.subjects import is_about_another
 from audit.events import Event, Outcome
 from core.actor import Actor
 from core.clock import rfc3339
@@ -21,6 +22,8 @@ FORMAT_VERSION = 1
 REASON = "reason"
 REQUEST_ID = "requestId"
 PARTS = ("ip", "userAgent", "resource", "amount", REASON, REQUEST_ID)
+# What these say of the person who acts must not be under the key of someone else.
+ACTORS_OWN = frozenset({"ip", "userAgent", REQUEST_ID})
 # All other reasons in the metadata are what a person typed.
 MACHINE_REASONS = frozenset({"account_reclaimed", "account_erased"})
 OWN_REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
@@ -36,6 +39,8 @@ REQUEST_METADATA = frozenset({"requestedScopes", "notGranted", "replacedBy", "re
 
 class Draft(NamedTuple):
     """A new entry. `resource`, `personal` and the actor's IP address and user agent can be erased later.
+
+    If an administrator types a reason about a user, the entry has the reason, but not the administrator's address.
 
     `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
     services are concerned. The log of each contains the entry.
@@ -91,6 +96,8 @@ def organizations_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) ->
 def _prepare(draft: Draft, timestamp: str) -> Prepared:
     content = _content(draft, timestamp)
     personal = _personal(draft, _take_typed(content))
+    if is_about_another(content):
+        personal = {name: value for name, value in personal.items() if name not in ACTORS_OWN}
     withheld: dict[str, Any] = {}
     if draft.policy_id is not None:
         withheld[POLICY] = _take_policy(content, draft)

@@ -1,9 +1,10 @@
 """Subjects: whose key protects the personal data of an entry (`audit.entries.personal_keys`).
 
 If a person acted, the data is their address and user agent, or is about themselves. Otherwise it is about the user
-of the entry, as is the reason that an administrator types. A request for consent often comes from the browser of a user
-who has not signed in yet: it has a key of its own, so that it can be erased with the user who decides it. The rest
-belongs to an organization's month.
+of the entry, as is the reason that an administrator types: such an entry leaves out the administrator's own address and
+user agent (`is_about_another`). A request for consent often comes from the browser of a user who has not signed in yet:
+it has a key of its own, so that it can be erased with the user who decides it. The rest belongs to an organization's
+month.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,3 +28,12 @@ def subject_of(content: Mapping[str, Any], organization_ids: Sequence[str]) -> s
         return str(about)
     organization = organization_ids[0] if organization_ids else NO_ORGANIZATION
     return f"{organization}/{content['timestamp'][:MONTH_LENGTH]}"
+
+
+def is_about_another(content: Mapping[str, Any]) -> bool:
+    """Return whether a person acted, but the key of the entry is not theirs.
+
+    The addresses of agents and services belong to no person, or to the user for whom the agent runs.
+    """
+    actor = content["actor"]
+    return actor["kind"] in PEOPLE and subject_of(content, ()) != actor["id"]

@@ -55,7 +55,7 @@ TRACES = (
     "zoraida",
     REQUEST,
 )
-OTHERS = "203.0.113.99"  # the address of an administrator
+OTHERS, OTHERS_BROWSER = "203.0.113.99", "RootsBrowser/9"  # of an administrator
 HOME = {"REMOTE_ADDR": BROWSER_IP, "HTTP_USER_AGENT": BROWSER}
 
 
@@ -81,7 +81,7 @@ def life(settings: Any, mailoutbox: list[Any], developer: Api, agent: Json) -> J
     expect(401, anonymous.post("/users/login", {"email": EMAIL, "password": "wrong"}))
     expect(202, anonymous.post("/users/register", body))  # of a taken address, never confirmed
     settings.REQUIRE_VERIFIED_EMAIL = False
-    person = Home(Authorization=f"Bearer {session['sessionToken']}")
+    person = Home(Authorization=f"Bearer {session['sessionToken']}", X_Request_Id=REQUEST)
     return {
         "user": user["id"],
         "person": person,
@@ -144,7 +144,7 @@ def administrate(life: Json) -> None:
     form = {"name": NAME}
     assert sign_in(administrator).post(f"/admin/accounts/user/{life['user']}/change/", form).status_code == 302
     assert LogEntry.objects.get().object_repr == EMAIL
-    actor = Actor("administrator", administrator.id, ip=OTHERS, request_id=REQUEST)
+    actor = Actor("administrator", administrator.id, ip=OTHERS, user_agent=OTHERS_BROWSER, request_id="trace-of-root")
     consent = Consent.objects.get(status=Consent.Status.APPROVED, agent__name="Other")
     revoke_consent(actor=actor, consent=consent, reason=f"{NAME} called.")
 
@@ -155,13 +155,32 @@ def test_nothing_that_can_be_read_names_the_person_afterwards(life: Json, is_log
     if is_logged:
         sequencer.sequence()
     before = readable_dump()
-    assert [trace for trace in (*TRACES, OTHERS) if trace.encode() not in before] == []
+    assert [trace for trace in TRACES if trace.encode() not in before] == []
 
     assert erase(life)
     sequencer.sequence()
 
     assert traces() == []
-    assert OTHERS.encode() not in readable_dump()  # of an act with a reason that was about the person
+
+
+@pytest.mark.parametrize("is_logged", [True, False], ids=["from the log", "from the journal"])
+def test_nothing_names_an_administrator_who_was_erased(life: Json, is_logged: bool) -> None:
+    """The reason that the administrator typed belongs to the user whom it is about, and the user is not erased."""
+    administrate(life)
+    if is_logged:
+        sequencer.sequence()
+    User.objects.filter(email="root@example.com").update(is_staff=False, is_superuser=False)
+    erase_user(actor=SYSTEM, user=User.objects.get(email="root@example.com"))
+    sequencer.sequence()
+
+    dump = readable_dump()
+    for trace in (OTHERS, OTHERS_BROWSER, "trace-of-root", "root@example.com"):
+        assert trace.encode() not in dump
+    assert f"{NAME} called.".encode() in dump
+
+    erase(life)
+    sequencer.sequence()
+    assert traces() == []
 
 
 def test_the_proofs_still_verify(life: Json) -> None:
