@@ -92,6 +92,8 @@ def _check(entry: Entry, keys: Keys) -> Checked:
         return Checked(entry, numbers, leaf_hash, _open_personal(entry, keys), is_unreadable=False)
     except _Unreadable:
         return Checked(entry, numbers, leaf_hash, None, is_unreadable=True)
+    except (KeyError, TypeError, AttributeError) as error:  # a record without what says whose data it is
+        raise Bad(f"the entry is damaged: {error}", index) from error
 
 
 def _check_columns(entry: Entry, opening: Opening) -> None:

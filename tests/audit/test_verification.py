@@ -195,6 +195,12 @@ def test_a_rewritten_record(history: None) -> None:
     bad("index 10: the leaf differs from the hash in tile 0/2")
 
 
+def test_a_record_without_the_kind_of_its_actor(history: None) -> None:
+    body = Entry.objects.get(leaf_index=10).body
+    change("UPDATE audit_entry SET record = %s WHERE leaf_index = 10", pack(body.replace(b'"kind":', b'"kinb":')))
+    bad("index 10: the entry is damaged: 'kind'")
+
+
 def test_a_rewritten_record_after_the_last_tile(history: None) -> None:
     entry = Entry.objects.get(leaf_index=40)
     change("UPDATE audit_entry SET record = %s WHERE leaf_index = 40", pack(entry.body.replace(b"null", b"true", 1)))
