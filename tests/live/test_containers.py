@@ -1,6 +1,10 @@
-"""The commands of `compose.yaml` and the `Dockerfile`, run unchanged with real processes."""
+"""The commands of `compose.yaml` and the `Dockerfile`, run unchanged with real processes.
+
+Those that copy the volume, in `docs/deployment.md`, are run without a container.
+"""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -181,3 +185,30 @@ def wait_for(happens: Callable[[], bool], worker: Worker, limit: float) -> None:
         return happens()
 
     wait_until(happens_while_running, log, limit)
+
+
+def test_the_volume_is_restored_from_its_backup(tmp_path: Path) -> None:
+    """The folder has the archived months, of which the database has no copy."""
+    data, restored = tmp_path / "data", tmp_path / "restored"
+    anchors, archive = (ENVIRONMENT[f"AUDIT_{name}_DIR"].removeprefix("/data/") for name in ("ANCHOR", "ARCHIVE"))
+    files = {f"{anchors}/checkpoint": b"note", f"{archive}/202601/manifest.json": b"{}"}
+    for name, content in {**files, f"{anchors}/checkpoint.7.tmp": b"half"}.items():
+        (data / name).parent.mkdir(parents=True, exist_ok=True)
+        (data / name).write_bytes(content)
+    (tmp_path / "backup").mkdir()
+    restored.mkdir()
+
+    for section, folder in (("Backup", data), ("Restore", restored)):
+        command = volume_command(section).replace("--directory /data", f"--directory {folder}")
+        subprocess.run(["sh", "-euc", command], cwd=tmp_path, check=True)
+
+    found = {str(path.relative_to(restored)): path.read_bytes() for path in restored.rglob("*") if path.is_file()}
+    assert found == files
+
+
+def volume_command(section: str) -> str:
+    """Return what a section of the page runs in a container with the volume."""
+    page = (ROOT / "docs" / "deployment.md").read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
+    (found,) = re.findall(r"^docker compose (?:exec|run --rm --no-deps) -T web (tar .*)$", page, re.M)
+    assert COMPOSE["services"]["web"]["volumes"] == ["anchors:/data"]
+    return str(found)
