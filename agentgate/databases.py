@@ -21,9 +21,8 @@ def create_sqlite_folder() -> None:
         sqlite_path().parent.mkdir(parents=True, exist_ok=True)
 
 
-def role_database(variable: str) -> dict[str, Any] | None:
-    """Return the settings for the URL of a role of its own (docs/operations.md), or None if the variable is not set."""
-    url = ENVIRONMENT.text(variable)
+def role_database(url: str, variable: str) -> dict[str, Any] | None:
+    """Return the settings for the URL of a role of its own (docs/operations.md), or None if there is none."""
     if not url:
         return None
     if not ENVIRONMENT.text("DATABASE_URL"):

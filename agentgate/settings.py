@@ -157,9 +157,11 @@ TEMPLATES = [
 DATABASE_URL = ENVIRONMENT.text("DATABASE_URL")
 DATABASES = {"default": postgresql(DATABASE_URL) if DATABASE_URL else sqlite()}
 # The sequencer may have a role of its own, which may append to the log (docs/operations.md).
-AUDIT_SEQUENCER_DATABASE = role_database("AUDIT_SEQUENCER_DATABASE_URL")
+AUDIT_SEQUENCER_DATABASE = role_database(
+    ENVIRONMENT.text("AUDIT_SEQUENCER_DATABASE_URL"), "AUDIT_SEQUENCER_DATABASE_URL"
+)
 # So may the archiver, which may drop what is archived.
-_archiver = role_database("AUDIT_ARCHIVER_DATABASE_URL")
+_archiver = role_database(ENVIRONMENT.text("AUDIT_ARCHIVER_DATABASE_URL"), "AUDIT_ARCHIVER_DATABASE_URL")
 AUDIT_ARCHIVER_DATABASE = "archiver" if _archiver else "default"
 if _archiver:
     DATABASES["archiver"] = _archiver
