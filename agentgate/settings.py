@@ -375,6 +375,9 @@ LOGGING = {
         "nowhere": {"class": "logging.NullHandler"},
     },
     # An unknown Host header is answered with 400. Logging a traceback for each would let anyone fill the disk.
-    "loggers": {"django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False}},
+    "loggers": {
+        "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        "httpx": {"level": "WARNING"},  # it logs each request, and each witness gets one per second
+    },
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.text("LOG_LEVEL", "INFO")},
 }

@@ -52,8 +52,8 @@ class NewestCheckpoint(PublicEndpoint):
         "getCheckpoint",
         "Get the newest checkpoint of the log",
         description="A C2SP tlog-checkpoint with the cosignatures of witnesses. If witnesses are configured, it is the "
-        "newest that any of them has signed, unless they are more than 10 seconds late. Before the first checkpoint, "
-        "the response is a 404.",
+        "newest that any of them has signed or that has waited for 10 seconds, so it is never older than before. "
+        "Before the first checkpoint, the response is a 404.",
         media_type="text/plain",
         errors=(NotFound,),
     )

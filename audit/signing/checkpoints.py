@@ -3,17 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from itertools import zip_longest
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Max
+from django.db.models import Max, Q, Subquery
+from django.db.models.functions import Now
 
 from audit.models import Checkpoint, Cosignature
 from audit.signing.log_keys import signer
-from audit.signing.notes import checkpoint_text
+from audit.signing.notes import MAX_SIGNATURES, checkpoint_text
 from core import clock
 
-# For so long, an earlier checkpoint with cosignatures is better than a newer one without.
+# A checkpoint without a cosignature is published only after this time.
 WITNESS_PATIENCE = timedelta(seconds=10)
 
 
@@ -32,15 +34,17 @@ def latest() -> Checkpoint | None:
 
 
 def published() -> Checkpoint | None:
-    """Return the newest checkpoint that a witness has signed or, if they are late or there are none, the newest."""
-    newest = latest()
-    if newest is None or not settings.AUDIT_WITNESSES:
-        return newest
-    signed = Cosignature.objects.aggregate(size=Max("size"))["size"]
-    earlier: Checkpoint | None = Checkpoint.objects.filter(size=signed).first() if signed else None
-    waiting = Checkpoint.objects.filter(size__gt=signed or 0).order_by("size").first()
-    is_late = waiting is not None and clock.now() - waiting.created_at > WITNESS_PATIENCE
-    return newest if earlier is None or is_late else earlier
+    """Return the newest checkpoint that a witness has signed or that has waited for one long enough.
+
+    Without witnesses, return the newest. It is never smaller than one returned before, in any process: a cosignature
+    stays, a checkpoint that has waited stays so by the database's clock, and before both the first one is returned.
+    """
+    if not settings.AUDIT_WITNESSES:
+        return latest()
+    cosigned = Cosignature.objects.order_by("-size").values("size")[:1]
+    has_waited = Q(created_at__lte=Now() - WITNESS_PATIENCE)
+    found = Checkpoint.objects.filter(has_waited | Q(size=Subquery(cosigned))).order_by("-size").first()
+    return found or Checkpoint.objects.order_by("size").first()
 
 
 def covering(leaf_index: int) -> Checkpoint | None:
@@ -52,8 +56,10 @@ def covering(leaf_index: int) -> Checkpoint | None:
 
 
 def with_cosignatures(checkpoint: Checkpoint) -> str:
-    """Return the note with the signature lines of witnesses."""
-    lines = Cosignature.objects.filter(size=checkpoint.size).order_by("witness").values_list("line", flat=True)
+    """Return the note with the signature lines of witnesses, the first line of each before any second one."""
+    texts = Cosignature.objects.filter(size=checkpoint.size).order_by("witness").values_list("line", flat=True)
+    rounds = zip_longest(*(text.split("\n") for text in texts))
+    lines = [line for one in rounds for line in one if line][: MAX_SIGNATURES - 1]
     return checkpoint.note + "".join(f"{line}\n" for line in lines)
 
 

@@ -12,6 +12,14 @@ ED25519 = b"\x01"
 COSIGNATURE = b"\x04"
 PUBLIC_BYTES = 32
 KEY_ID_BYTES = 4
+TIMESTAMP_BYTES = 8
+SIGNATURE_BYTES = 64
+# Verifiers refuse a note with more.
+MAX_SIGNATURES = 64
+
+
+class NoteBroken(ValueError):
+    """The note is malformed, or not signed by this key."""
 
 
 def key_id(origin: str, public: bytes) -> bytes:
@@ -40,8 +48,8 @@ def split_verifier_key(key: str) -> tuple[str, bytes, bytes]:
     """Return the name, the key id and the public key of a witness's verifier key. Raises `ValueError`."""
     name, _, rest = key.partition("+")
     key_id, _, encoded = rest.partition("+")
-    raw = b64decode(encoded, validate=True)
-    if not name or raw[:1] != COSIGNATURE or len(raw) != PUBLIC_BYTES + 1:
+    raw = decode_base64(encoded)
+    if not is_key_name(name) or raw[:1] != COSIGNATURE or len(raw) != PUBLIC_BYTES + 1:
         raise ValueError("not the verifier key of a witness")
     expected = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:KEY_ID_BYTES]
     if expected.hex() != key_id:
@@ -49,14 +57,55 @@ def split_verifier_key(key: str) -> tuple[str, bytes, bytes]:
     return name, expected, raw[1:]
 
 
-def cosigned_message(timestamp: int, note: str) -> bytes:
-    """Return what a witness signs: the checkpoint with the time in seconds (C2SP tlog-cosignature)."""
-    text = note.partition("\n\n")[0]
-    return f"cosignature/v1\ntime {timestamp}\n{text}\n".encode()
+def is_key_name(name: str) -> bool:
+    """Return whether C2SP signed-note allows this name of a key."""
+    return bool(name) and not any(one == "+" or one < " " or one.isspace() for one in name)
 
 
-class NoteBroken(ValueError):
-    """The note is malformed, or not signed by this key."""
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of Base64 in its only spelling, as verifiers require. Raises `NoteBroken`."""
+    try:
+        data = b64decode(text, validate=True)
+    except ValueError:
+        raise NoteBroken("It is not Base64.") from None
+    if b64encode(data).decode() != text:
+        raise NoteBroken("It is not Base64 in its only spelling.")
+    return data
+
+
+class CosignatureLine(NamedTuple):
+    """A signature line of a witness (C2SP tlog-cosignature)."""
+
+    name: str
+    key_id: bytes
+    timestamp: int
+    signature: bytes
+
+    @classmethod
+    def parse(cls, line: str) -> "CosignatureLine":
+        """Read a line without its line break, as strictly as verifiers do. Raises `NoteBroken`."""
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        if dash != "—" or not is_key_name(name):
+            raise NoteBroken("It is not a signature line.")
+        data = decode_base64(encoded)
+        timestamp = int.from_bytes(data[KEY_ID_BYTES : KEY_ID_BYTES + TIMESTAMP_BYTES])
+        if len(data) != KEY_ID_BYTES + TIMESTAMP_BYTES + SIGNATURE_BYTES or timestamp >= 2**63:
+            raise NoteBroken("It is not a cosignature.")
+        return cls(name, data[:KEY_ID_BYTES], timestamp, data[-SIGNATURE_BYTES:])
+
+    def verifies(self, note: str, verifier_key: str) -> bool:
+        """Return whether the owner of the verifier key has signed the checkpoint in the note."""
+        name, key_id, public = split_verifier_key(verifier_key)
+        if (self.name, self.key_id) != (name, key_id):
+            return False
+        text = note.partition("\n\n")[0]
+        message = f"cosignature/v1\ntime {self.timestamp}\n{text}\n".encode()
+        try:
+            Ed25519PublicKey.from_public_bytes(public).verify(self.signature, message)
+        except InvalidSignature:
+            return False
+        return True
 
 
 class Statement(NamedTuple):

@@ -1,36 +1,41 @@
 """Witnesses: others who check that each checkpoint extends the one before, and sign it (C2SP tlog-witness).
 
-A thread beside the sequencer asks them, so neither decisions nor the log wait for a witness. A log that was rolled back
-or forked gets no more cosignatures.
+Threads beside the sequencer ask them, one thread per witness. So neither decisions nor the log nor another witness wait
+for one. A log that was rolled back or forked gets no more cosignatures.
 """
 
+import asyncio
 import logging
 import re
+import ssl
 import threading
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
+import time
+from base64 import b64encode
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from functools import cache
 from typing import NamedTuple
 
 import httpx
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.db import Error, connection
 from django.db.models import Max
 
 from audit.models import Checkpoint, Cosignature
 from audit.proof.proofs import Tree
 from audit.signing import checkpoints
-from audit.signing.log_keys import signer
-from audit.signing.notes import cosigned_message, split_verifier_key
+from audit.signing.notes import CosignatureLine, NoteBroken, split_verifier_key
 
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
-TIMEOUT_SECONDS = 5.0
+# A request may take so long in total, from the look-up of the address to the last byte.
+DEADLINE_SECONDS = 10.0
+# A witness that fails again and again is logged at most once in this time.
+QUIET_SECONDS = 60.0
 MAX_RESPONSE_BYTES = 16 * 1024
 MAX_LINES = 8
+MAX_NAME_LENGTH = 255
 SIZE = re.compile(rb"0|[1-9][0-9]{0,17}")
-LINE = re.compile(r"— (?P<name>[^ +\n]{1,255}) (?P<signature>[A-Za-z0-9+/]{88,1024}={0,2})")
 
 
 class Witness(NamedTuple):
@@ -59,97 +64,133 @@ class Conflict(WitnessRefused):
 
 
 class Collector:
-    """Asks all witnesses about the newest checkpoint."""
+    """Collects the cosignatures of all witnesses."""
 
     def __init__(self, witnesses: Sequence[Witness]) -> None:
-        self._witnesses = witnesses
-        self._failing: set[Witness] = set()
-        self._client = httpx.Client(timeout=TIMEOUT_SECONDS, follow_redirects=False)
+        self._submitters = [Submitter(witness, witnesses) for witness in witnesses]
 
     def run(self, stopped: threading.Event, is_active: threading.Event) -> None:
         """Ask again and again until `stopped` is set, while this process moves the journal (`is_active`)."""
+        arguments = (stopped, is_active)
+        threads = [
+            threading.Thread(target=submitter.run, args=arguments, name="witness", daemon=True)
+            for submitter in self._submitters
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+class Submitter:
+    """Submits checkpoints to one witness and stores its cosignatures.
+
+    A line in the name of another witness, whose key is known, is not stored.
+    """
+
+    def __init__(self, witness: Witness, witnesses: Collection[Witness] = ()) -> None:
+        self._witness = witness
+        self._names = {split_verifier_key(one.key)[0] for one in witnesses if one.key}
+        self._reported = ""
+        self._quiet_until = 0.0
+
+    def run(self, stopped: threading.Event, is_active: threading.Event) -> None:
+        """Submit until `stopped` is set, while this process moves the journal (`is_active`). No error ends this."""
         while not stopped.wait(INTERVAL_SECONDS):
-            try:
-                if is_active.is_set():
-                    self.collect()
-            except Error as error:
-                logger.warning("The witnesses are asked later: %s", str(error).split("\n", 1)[0])
-                connection.close()
-        self._client.close()
+            if is_active.is_set():
+                self.submit()
         connection.close()
 
-    def collect(self) -> None:
-        """Ask each witness that has not signed the newest checkpoint yet. Log only the first of its failures."""
-        checkpoint = checkpoints.latest()
-        if checkpoint is None:
-            return
-        for witness in self._witnesses:
-            try:
-                self._ask(witness, checkpoint)
-            except (WitnessRefused, httpx.HTTPError, ValueError) as error:
-                if witness not in self._failing:
-                    logger.error("Witness %s does not sign: %s", witness.url, error)
-                self._failing.add(witness)
-            else:
-                self._failing.discard(witness)
+    def submit(self) -> None:
+        """Submit the newest checkpoint, unless the witness has signed it. Log only the first of several failures."""
+        try:
+            self._submit()
+        except Error as error:
+            self._report("Witness %s is asked later: %s", str(error).split("\n", 1)[0])
+            with suppress(Error):
+                connection.close()  # it may be broken
+        except (WitnessRefused, httpx.HTTPError, ValueError) as error:
+            self._report("Witness %s does not sign: %s", str(error) or type(error).__name__)
+        except Exception as error:
+            self._report("Witness %s failed: %s", repr(error), exc_info=True)
+        else:
+            self._reported = ""
 
-    def _ask(self, witness: Witness, checkpoint: Checkpoint) -> None:
-        known = Cosignature.objects.filter(witness=witness.url).aggregate(size=Max("size"))["size"] or 0
-        if known == checkpoint.size:
+    def _report(self, text: str, reason: str, *, exc_info: bool = False) -> None:
+        now = time.monotonic()
+        if text != self._reported and now >= self._quiet_until:
+            logger.error(text, self._witness.url, reason, exc_info=exc_info)
+            self._reported, self._quiet_until = text, now + QUIET_SECONDS
+
+    def _submit(self) -> None:
+        url = self._witness.url
+        known = Cosignature.objects.filter(witness=url).aggregate(size=Max("size"))["size"] or 0
+        checkpoint = checkpoints.latest()
+        if checkpoint is None or known == checkpoint.size:
             return
         try:
-            lines = self._send(witness, checkpoint, known)
+            lines = self._send(checkpoint, known)
         except Conflict as conflict:
-            if conflict.size in (known, checkpoint.size) or conflict.size > checkpoint.size:
+            # It is the checkpoint's own size if an answer was lost.
+            if conflict.size == known or conflict.size > checkpoint.size:
                 raise
-            lines = self._send(witness, checkpoint, conflict.size)
+            lines = self._send(checkpoint, conflict.size)
         Cosignature.objects.bulk_create(
-            [Cosignature(size=checkpoint.size, witness=witness.url, line="\n".join(lines))], ignore_conflicts=True
+            [Cosignature(size=checkpoint.size, witness=url, line="\n".join(lines))], ignore_conflicts=True
         )
 
-    def _send(self, witness: Witness, checkpoint: Checkpoint, old: int) -> list[str]:
+    def _send(self, checkpoint: Checkpoint, old: int) -> list[str]:
         """Return the signature lines. Raises `Conflict`, `WitnessRefused` or `httpx.HTTPError`."""
         proof = Tree(checkpoint.size).consistency_proof(old)
         lines = [f"old {old}", *(b64encode(one).decode() for one in proof), "", checkpoint.note]
-        with self._client.stream(
-            "POST", f"{witness.url}/add-checkpoint", content="\n".join(lines).encode()
-        ) as response:
-            body = _read(response)
-        if response.status_code == httpx.codes.CONFLICT and SIZE.fullmatch(body.strip()):
+        try:
+            status, body = asyncio.run(_post(f"{self._witness.url}/add-checkpoint", "\n".join(lines).encode()))
+        except TimeoutError:
+            raise WitnessRefused(f"it has not answered within {DEADLINE_SECONDS:g} seconds") from None
+        if status == httpx.codes.CONFLICT and SIZE.fullmatch(body.strip()):
             raise Conflict(int(body))
-        if response.status_code != httpx.codes.OK:
-            raise WitnessRefused(f"HTTP status {response.status_code}")
-        return _accepted(body.decode(), checkpoint.note, witness.key)
+        if status != httpx.codes.OK:
+            raise WitnessRefused(f"HTTP status {status}")
+        accepted = [line for line in body.decode().split("\n")[:MAX_LINES] if self._accepts(line, checkpoint.note)]
+        if not accepted:
+            raise WitnessRefused("no signature in its answer verifies")
+        return accepted
+
+    def _accepts(self, line: str, note: str) -> bool:
+        """Return whether verifiers can read the note with this line, and the line verifies if its key is known."""
+        try:
+            parsed = CosignatureLine.parse(line)
+        except NoteBroken:
+            return False
+        log = note.partition("\n")[0]
+        if parsed.name == log or len(parsed.name) > MAX_NAME_LENGTH:
+            return False
+        if self._witness.key:
+            return parsed.verifies(note, self._witness.key)
+        return parsed.name not in self._names
 
 
-def _read(response: httpx.Response) -> bytes:
-    body = b""
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > MAX_RESPONSE_BYTES:
-            raise WitnessRefused("its answer is too long")
-    return body
+async def _post(url: str, content: bytes) -> tuple[int, bytes]:
+    """Return the status and the body. Raises `TimeoutError` after `DEADLINE_SECONDS`.
+
+    httpx has timeouts only per read, so a witness that sends a byte now and then would never reach one. Each request
+    has a client of its own, so a witness cannot fill a cookie jar.
+    """
+    headers = {"Accept-Encoding": "identity"}
+    async with (
+        asyncio.timeout(DEADLINE_SECONDS),
+        httpx.AsyncClient(verify=_tls(), timeout=None) as client,  # noqa: S113
+        client.stream("POST", url, content=content, headers=headers) as response,
+    ):
+        body = b""
+        async for piece in response.aiter_raw():
+            body += piece
+            if len(body) > MAX_RESPONSE_BYTES:
+                raise WitnessRefused("its answer is too long")
+        return response.status_code, body
 
 
-def _accepted(body: str, note: str, key: str) -> list[str]:
-    """Return the lines of the witness, only those that verify if its key is known. Raises `WitnessRefused`."""
-    found = [match for line in body.splitlines()[:MAX_LINES] if (match := LINE.fullmatch(line))]
-    own = signer().origin
-    lines = [match[0] for match in found if match["name"] != own and (not key or _verifies(match, note, key))]
-    if not lines:
-        raise WitnessRefused("no signature in its answer verifies")
-    return lines
-
-
-def _verifies(match: re.Match[str], note: str, key: str) -> bool:
-    """Return whether this is a cosignature (C2SP tlog-cosignature) of the note's text under the key."""
-    name, key_id, public = split_verifier_key(key)
-    signature = b64decode(match["signature"])
-    if match["name"] != name or signature[:4] != key_id or len(signature) != 4 + 8 + 64:
-        return False
-    try:
-        message = cosigned_message(int.from_bytes(signature[4:12], "big"), note)
-        Ed25519PublicKey.from_public_bytes(public).verify(signature[12:], message)
-    except InvalidSignature:
-        return False
-    return True
+@cache
+def _tls() -> ssl.SSLContext:
+    """Return what verifies certificates. Reading them takes longer than a request."""
+    return httpx.create_ssl_context()

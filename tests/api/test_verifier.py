@@ -14,7 +14,7 @@ from audit.entries.personal_keys import destroy_keys
 from audit.proof import exports
 from audit.proof.proofs import Tree
 from audit.sequencing.sequencer import sequence
-from audit.signing.witnesses import Collector
+from audit.signing.witnesses import Submitter
 from audit.signing.witnesses import Witness as WitnessAddress
 from tests.api.conftest import Api, Json, expect, tokens_for, verify
 from tests.api.test_verify import SERVER
@@ -230,13 +230,13 @@ def test_the_packages_witness_cosigns_what_the_server_submits(
     ada: Any, key: VerifierKey, witness: tuple[str, VerifierKey], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, witness_key = witness
-    collector = Collector([WitnessAddress(url, str(witness_key))])
+    submitter = Submitter(WitnessAddress(url, str(witness_key)))
 
-    def sequence_and_collect(seconds: float) -> None:
+    def sequence_and_submit(seconds: float) -> None:
         sequence()
-        collector.collect()
+        submitter.submit()
 
-    monkeypatch.setattr(exports, "pause", sequence_and_collect)
+    monkeypatch.setattr(exports, "pause", sequence_and_submit)
     for _ in range(3):
         summary = check(tmp_path, ada.get("/users/me/audit-export"), key, witnesses=[witness_key])
         assert len(summary.cosigned) == 1
