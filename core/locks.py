@@ -141,8 +141,20 @@ def _begin_on_sqlite(stack: ExitStack) -> None:
                 except OperationalError as error:
                     if not _is_locked(error) or time.monotonic() >= deadline:
                         raise
+                    _forget_frames(error)
         finally:
             cursor.execute(f"PRAGMA busy_timeout={patience}")
+
+
+def _forget_frames(error: BaseException) -> None:
+    """Free at once what the frames of the error refer to, and those that have called them.
+
+    Django's frames refer to the error in turn, so the sequencer would keep the entries of each attempt until Python
+    looks for garbage, which it does rarely.
+    """
+    for each in (error, error.__cause__):
+        if each:
+            each.__traceback__ = None
 
 
 def _wait_for_sequencer() -> None:

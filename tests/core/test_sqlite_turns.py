@@ -1,8 +1,10 @@
 """Under load, SQLite is free only for moments between two decisions. The sequencer does not miss them."""
 
+import gc
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -53,6 +55,25 @@ def test_the_sequencer_asks_for_its_turn_every_few_milliseconds(writer: sqlite3.
         assert connection.in_atomic_block
         assert patience() == usual
     assert len(attempts) > 10, "SQLite's own waiting is one attempt"
+
+
+def test_attempts_keep_nothing_in_memory(writer: sqlite3.Connection) -> None:
+    """Not even until the next look for garbage, because the sequencer looks rarely."""
+
+    class Entries:
+        pass
+
+    def wait(entries: Entries) -> weakref.ref[Entries]:
+        with sequencing():
+            return weakref.ref(entries)
+
+    threading.Timer(0.2, lambda: writer.execute("COMMIT")).start()
+    gc.disable()
+    try:
+        kept = wait(Entries())
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 def test_the_sequencer_gives_up_after_as_long_as_usual(writer: sqlite3.Connection) -> None:
