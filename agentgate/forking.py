@@ -1,7 +1,7 @@
 """Processes that the supervisor forks. It has imported the application, so they start in a fraction of a second.
 
-uvicorn's own processes import it anew, which takes a second of CPU each, and longer on a busy machine. The supervisor
-has neither threads nor connections, which a forked process could not use.
+uvicorn's own processes import the application again. That costs each of them a second of CPU. Forking is safe because
+the supervisor has no threads and no open connections.
 """
 
 import logging

@@ -59,6 +59,10 @@ class Head:
     spent: Mapping[str, str] = field(default_factory=dict)
     used_at: datetime | None = None
 
+    def note_use(self, at: datetime) -> None:
+        """Keep the latest time: decisions of several processes are logged slightly out of the order of their times."""
+        self.used_at = max(at, self.used_at or at)
+
 
 def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
     """Return the totals with the part `amount` of an entry, exactly.
@@ -115,7 +119,7 @@ class Heads:
             head = self._next(connection)
             head.number, head.allowed, head.denied, head.spent = numbers.totals
             if _is_allowed(use):
-                head.used_at = max(use.timestamp, head.used_at or use.timestamp)
+                head.note_use(use.timestamp)
 
     def forget_saved(self) -> None:
         """Forget that they changed, because they are saved now, and bound the memory."""
@@ -133,7 +137,7 @@ class Heads:
         if use.event == Event.TOKEN_VERIFY:
             if use.outcome == Outcome.ALLOWED:
                 head.allowed += 1
-                head.used_at = max(use.timestamp, head.used_at or use.timestamp)
+                head.note_use(use.timestamp)
                 head.spent = add_amount(head.spent, amount)
             else:
                 head.denied += 1

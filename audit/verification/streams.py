@@ -81,8 +81,8 @@ class Streams:
         is_allowed = entry.event == Event.TOKEN_VERIFY and entry.outcome == Outcome.ALLOWED
         head.allowed += is_allowed
         head.denied += entry.event == Event.TOKEN_VERIFY and not is_allowed
-        if is_allowed:  # decisions of several processes are logged slightly out of the order of their times
-            head.used_at = max(entry.timestamp, head.used_at or entry.timestamp)
+        if is_allowed:
+            head.note_use(entry.timestamp)
         if (head.allowed, head.denied) != (totals.allowed, totals.denied):
             raise Bad("the totals of allowed and denied decisions are wrong", entry.leaf_index)
         _check_spent(head.spent, totals.spent, checked, is_allowed=is_allowed)
