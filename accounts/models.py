@@ -49,6 +49,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Set while the user pauses all agents.
+    agents_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When their data was erased. The row remains, because connections and tokens that have ended refer to it.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 

@@ -124,6 +124,20 @@ class ClientSecret(RotatableSecret):
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
 
 
+class EmergencyStop(models.Model):
+    """The administrator's stop of everything. While its only row exists, all decisions deny and no token is issued."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    stopped_at = models.DateTimeField()
+    reason = PlainTextField(max_length=300)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="one_emergency_stop")]
+
+    def __str__(self) -> str:
+        return f"Everything stopped at {self.stopped_at:%Y-%m-%d %H:%M}"
+
+
 class UsedAssertion(models.Model):
     """A used client assertion (RFC 7523 section 3, `jti`), stored until the assertion expires."""
 

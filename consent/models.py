@@ -67,7 +67,14 @@ class Consent(models.Model):
     # The digest of the browser's cookie. Empty if any browser may open the link, or none has opened a pushed request.
     browser_digest = ExactCharField(max_length=64, blank=True)
 
+    # What the agent wants to act on (RFC 9396), from which the user picks.
+    authorization_details = models.JSONField(default=list)
+
     granted_scopes = models.JSONField(default=list)
+    # How the user bounds the granted scopes (`consent.terms`). Empty if the user does not.
+    terms = models.JSONField(default=dict)
+    # Set while the user pauses the agent. A consent that replaces this one stays paused.
+    paused_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -113,6 +120,86 @@ class Consent(models.Model):
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent is still allowed. Scopes it is allowed later are not granted."""
         return self.agent.allowed_among(self.granted_scopes)
+
+
+class Approval(models.Model):
+    """A request of an agent that waits for its user, or that the user has decided.
+
+    Verify creates it. `digest` binds it to the content that the user sees; a standing approval also allows other
+    requests with the same `target_digest`. The foreign keys have no constraint, because checking one would lock its
+    row while a decision holds the lock that revocations wait for.
+    """
+
+    class Status(models.TextChoices):
+        """The stored statuses. A pending or approved one may have expired before the sweep has stored that."""
+
+        PENDING = "pending"
+        APPROVED = "approved"
+        DENIED = "denied"
+        EXPIRED = "expired"
+        USED = "used"
+
+    id = PrefixedIdField(prefix="apr")
+    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="approvals", db_constraint=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.CASCADE,
+        related_name="approvals",
+        db_constraint=False,
+        db_index=False,
+    )
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="approvals", db_constraint=False)
+    # The resource server that asked. None for an anonymous caller.
+    server_id = ExactCharField(max_length=64, null=True)
+    organization_id = ExactCharField(max_length=64, null=True)
+    service_organization_id = ExactCharField(max_length=64, null=True)
+    digest = ExactCharField(max_length=64)
+    target_digest = ExactCharField(max_length=64)
+    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
+    is_standing = models.BooleanField(default=False)
+    # A standing approval is not offered, and a fresh sign-in is required.
+    is_critical = models.BooleanField(default=False)
+    # One of too many from this agent: shown in one batch, without a mail of its own.
+    is_held = models.BooleanField(default=False)
+    # Why the user is asked: the scopes whose mode is to ask, or the rule that asks.
+    asked_scopes = models.JSONField(default=list)
+    asked_by_rule = models.CharField(max_length=100, blank=True)
+
+    # The request, without `context.ip`.
+    scopes = models.JSONField()
+    action = models.TextField(blank=True)
+    resource = models.TextField(blank=True)
+    context = models.JSONField(default=dict)
+
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    decided_at = models.DateTimeField(null=True, blank=True)
+    used_at = models.DateTimeField(null=True, blank=True)
+    # When the user was told by mail, or it was decided that no mail is sent.
+    notified_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["user", "id"]),
+            models.Index(fields=["digest"]),
+            models.Index(fields=["target_digest"], condition=models.Q(is_standing=True), name="approval_standing_idx"),
+            models.Index(
+                fields=["expires_at"], condition=models.Q(status__in=["pending", "approved"]), name="approval_live_idx"
+            ),
+            models.Index(
+                fields=["created_at"], condition=models.Q(notified_at__isnull=True), name="approval_unnotified_idx"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    def status_at(self, now: datetime) -> str:
+        """Return the status at `now`, which may be expired before the sweep has stored that."""
+        if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
+            return self.Status.EXPIRED
+        return str(self.status)
 
 
 class AuthorizationCode(AbstractGrant):

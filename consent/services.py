@@ -1,7 +1,7 @@
 """The consent's state machine: pending, then approved, denied or expired; approved, then revoked, replaced or expired.
 
 Every transition is one conditional UPDATE, and its row count tells whether it succeeded. The user's decision is in
-`approval.py`.
+`granting.py`.
 """
 
 from collections.abc import Sequence

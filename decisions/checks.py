@@ -38,7 +38,7 @@ def missing_scopes(token: TokenFacts, required_scopes: Sequence[str]) -> tuple[s
 
 def _find_stop(token: TokenFacts, service: ServiceFacts | None) -> Reason | None:
     # All requests for the services of a suspended organization are denied, including those of anonymous callers.
-    if service is not None and service.is_organization_suspended:
+    if token.is_everything_stopped or (service is not None and service.is_organization_suspended):
         return Reason.SERVICE_SUSPENDED
     stopper = token.stopper
     if stopper is not None:
@@ -54,7 +54,9 @@ def _find_problem_with_consent(token: TokenFacts, now: datetime) -> Reason | Non
     # Every other status counts as revoked, so that a status added later denies.
     if token.consent_status not in (ConsentStatus.APPROVED, ConsentStatus.EXPIRED):
         return Reason.CONSENT_REVOKED
-    return Reason.CONSENT_EXPIRED if token.consent_status_at(now) == ConsentStatus.EXPIRED else None
+    if token.consent_status_at(now) == ConsentStatus.EXPIRED:
+        return Reason.CONSENT_EXPIRED
+    return Reason.CONSENT_PAUSED if token.is_paused else None
 
 
 def _is_audience_right(token: TokenFacts, service: ServiceFacts | None) -> bool:

@@ -20,8 +20,8 @@ MAX_PARSED = 16_384
 class TokenFacts(NamedTuple):
     """An access token that we signed, with its family, consent, user, agent and the agent's organization.
 
-    `audience`, `removed_scopes`, `consented_scopes` and `allowed_scopes` are JSON lists. A stock client has no
-    organization, and a token by client credentials no user and no consent.
+    `audience`, `removed_scopes`, `consented_scopes` and `allowed_scopes` are JSON lists, `terms` a JSON object. A stock
+    client has no organization, and a token by client credentials no user and no consent.
     """
 
     token_id: str
@@ -36,6 +36,8 @@ class TokenFacts(NamedTuple):
     consent_status: str | None
     consent_expires_at: datetime | None
     consented_scopes: str | None
+    terms: str | None
+    is_paused: bool
     agent_id: str
     client_id: str
     agent_status: str
@@ -45,6 +47,7 @@ class TokenFacts(NamedTuple):
     organization_id: str | None
     is_organization_suspended: bool | None
     policy_version: str | None
+    is_everything_stopped: bool
 
     @property
     def audience(self) -> tuple[str, ...]:
@@ -133,6 +136,7 @@ class PolicyFacts(NamedTuple):
     policy_id: str | None
     name: str | None
     agent_id: str | None
+    mode: str | None
     rules: str | None
     limit_history: str | None
 

@@ -25,9 +25,11 @@ class Reason(StrEnum):
     USER_INACTIVE = "user_inactive"
     CONSENT_REVOKED = "consent_revoked"
     CONSENT_EXPIRED = "consent_expired"
+    CONSENT_PAUSED = "consent_paused"
     WRONG_AUDIENCE = "wrong_audience"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     POLICY_DENIED = "policy_denied"
+    APPROVAL_REQUIRED = "approval_required"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from django.db import transaction
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
-from consent.approval import approve_consent, deny_consent
 from consent.connections import Choice
+from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
 from core.actor import Actor

@@ -1,6 +1,7 @@
 from django.db import models
 
 from core.fields import ExactCharField
+from core.ids import PrefixedIdField
 
 
 class Counter(models.Model):
@@ -16,3 +17,42 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return str(self.key)
+
+
+class Reservation(models.Model):
+    """An allowed request whose amount counts until it is committed, voided or lapses.
+
+    `holds` names the counters in which the amount is held. The other ids are for the log. Who made it may resolve it:
+    the resource server or, without one, anyone who knows the unguessable id.
+    """
+
+    class Status(models.TextChoices):
+        HELD = "held"
+        COMMITTED = "committed"
+        VOIDED = "voided"
+        LAPSED = "lapsed"
+
+    id = PrefixedIdField(prefix="rsv", unguessable=True)
+    status = models.CharField(max_length=9, choices=Status, default=Status.HELD)
+    server_id = ExactCharField(max_length=64, null=True)
+    audit_id = ExactCharField(max_length=64)
+    organization_id = ExactCharField(max_length=64, null=True)
+    service_organization_id = ExactCharField(max_length=64, null=True)
+    agent_id = ExactCharField(max_length=64)
+    user_id = ExactCharField(max_length=64, null=True, db_index=True)
+    consent_id = ExactCharField(max_length=64, null=True)
+    # Decimals as text, as in the request.
+    amount = models.CharField(max_length=32, blank=True)
+    final_amount = models.CharField(max_length=32, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    holds = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["expires_at"], condition=models.Q(status="held"), name="reservation_held_idx")]
+
+    def __str__(self) -> str:
+        return str(self.id)

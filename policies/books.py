@@ -24,6 +24,7 @@ class PolicyRow(NamedTuple):
     id: str
     name: str
     agent_id: str | None
+    mode: str
     rules: str
     limit_history: str
 

@@ -11,12 +11,19 @@ from developers.models import Organization
 class Policy(models.Model):
     """Rules that must all allow a request, for one agent or, if `agent` is None, every agent of the organization."""
 
+    class Mode(models.TextChoices):
+        """Whether the policy decides, or only records what it would have decided."""
+
+        ENFORCE = "enforce"
+        SHADOW = "shadow"
+
     id = PrefixedIdField(prefix="pol")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="policies")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, null=True, blank=True, related_name="policies")
     name = PlainTextField(max_length=200)
     description = PlainTextField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
+    mode = models.CharField(max_length=7, choices=Mode, default=Mode.ENFORCE)
     rules = models.JSONField(default=list)
     # A serialized `Ledger`. Only `policies.limits` may change it.
     limit_history = models.JSONField(default=dict, editable=False)

@@ -48,6 +48,9 @@ class CustomScope(models.Model):
     title = PlainTextField(max_length=80)
     description = PlainTextField(max_length=200)
     cannot = PlainTextField(max_length=200)
+    # Any of `resources.catalogue.LABELS`, for the guard against data flows.
+    labels = models.JSONField(default=list)
+    is_reversible = models.BooleanField(default=False)
 
     class Meta:
         ordering = ["id"]

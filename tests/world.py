@@ -10,8 +10,8 @@ from accounts.passwords import reset_password
 from accounts.services import register_user
 from agents.models import Agent
 from agents.services import register_agent
-from consent.approval import approve_consent
 from consent.connections import Choice
+from consent.granting import approve_consent
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent
 from core import clock

@@ -20,9 +20,9 @@ from api.v1.schemas.consent import (
     PendingConsentOut,
     show_consent,
 )
-from consent.approval import approve_consent, deny_consent
 from consent.connections import Choice
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.redirects import denial_url
 from consent.selectors import consent_to_decide, visible_consent

@@ -9,10 +9,12 @@ SQL: dict[Statement, str] = {
         SELECT token.id, token.expires, token.scope, token.resource::text,
             family.revoked_at IS NOT NULL, family.removed_scopes::text,
             token.user_id, person.is_active,
-            family.consent_id, consent.status, consent.expires_at, consent.granted_scopes::text,
+            family.consent_id, consent.status, consent.expires_at, consent.granted_scopes::text, consent.terms::text,
+            consent.paused_at IS NOT NULL OR person.agents_paused_at IS NOT NULL,
             agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
             agent.registration_source <> 'manual', agent.allowed_scopes::text,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
+            EXISTS (SELECT 1 FROM agents_emergencystop)
         FROM tokens_accesstoken AS token
         JOIN tokens_tokenfamily AS family ON family.id = token.family_id
         JOIN agents_agent AS agent ON agent.id = token.application_id
@@ -39,7 +41,7 @@ SQL: dict[Statement, str] = {
     Statement.AGENTS: "SELECT client_id, id, organization_id FROM agents_agent WHERE client_id = ANY($1)",
     Statement.POLICIES: """
         SELECT organization.id, organization.policy_version,
-            policy.id, policy.name, policy.agent_id, policy.rules::text, policy.limit_history::text
+            policy.id, policy.name, policy.agent_id, policy.mode, policy.rules::text, policy.limit_history::text
         FROM developers_organization AS organization
         LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
         WHERE organization.id = ANY($1)

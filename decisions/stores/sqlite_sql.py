@@ -12,10 +12,12 @@ SQL: dict[Statement, str] = {
         SELECT token.id, token.expires || '', token.scope, token.resource,
             family.revoked_at IS NOT NULL, family.removed_scopes,
             token.user_id, person.is_active,
-            family.consent_id, consent.status, consent.expires_at || '', consent.granted_scopes,
+            family.consent_id, consent.status, consent.expires_at || '', consent.granted_scopes, consent.terms,
+            consent.paused_at IS NOT NULL OR person.agents_paused_at IS NOT NULL,
             agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
             agent.registration_source <> 'manual', agent.allowed_scopes,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
+            EXISTS (SELECT 1 FROM agents_emergencystop)
         FROM json_each(?) AS wanted
         JOIN tokens_accesstoken AS token ON token.id = wanted.value
         JOIN tokens_tokenfamily AS family ON family.id = token.family_id
@@ -45,7 +47,7 @@ SQL: dict[Statement, str] = {
     """,
     Statement.POLICIES: """
         SELECT organization.id, organization.policy_version,
-            policy.id, policy.name, policy.agent_id, policy.rules, policy.limit_history
+            policy.id, policy.name, policy.agent_id, policy.mode, policy.rules, policy.limit_history
         FROM json_each(?) AS wanted
         JOIN developers_organization AS organization ON organization.id = wanted.value
         LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled

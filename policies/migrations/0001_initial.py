@@ -28,6 +28,12 @@ class Migration(migrations.Migration):
                 ("name", models.CharField(max_length=200)),
                 ("description", models.CharField(blank=True, max_length=500)),
                 ("enabled", models.BooleanField(default=True)),
+                (
+                    "mode",
+                    models.CharField(
+                        choices=[("enforce", "Enforce"), ("shadow", "Shadow")], default="enforce", max_length=7
+                    ),
+                ),
                 ("rules", models.JSONField(default=list)),
                 ("limit_history", models.JSONField(default=dict, editable=False)),
                 ("version", models.PositiveIntegerField(default=1, editable=False)),

@@ -1,10 +1,8 @@
-from functools import cached_property
-
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.patterns import Matcher, Patterns, asked_actions
+from policies.rules.patterns import Patterns
 
 
 @register("action_allowlist", title="Allowed actions")
@@ -13,15 +11,15 @@ class ActionAllowlist(Rule):
 
     actions: Patterns
 
-    @cached_property
-    def matcher(self) -> Matcher:
-        return Matcher.of(self.actions)
+    def concerns(self, ctx: RuleContext) -> bool:
+        """Return True: here `actions` are the list itself."""
+        return True
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        asked = asked_actions(ctx)
+        asked = ctx.asked
         if not asked:
             return Denial("The request names no action, and only listed actions are allowed.")
-        if not all(map(self.matcher.matches, asked)):
+        if not all(map(self.concerned.matches, asked)):
             return Denial("The request asks for an action that is not on the allowlist.")
         return None
 

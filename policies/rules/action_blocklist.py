@@ -1,10 +1,8 @@
-from functools import cached_property
-
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.patterns import Matcher, Patterns, asked_actions
+from policies.rules.patterns import Patterns
 
 
 @register("action_blocklist", title="Blocked actions")
@@ -13,12 +11,12 @@ class ActionBlocklist(Rule):
 
     actions: Patterns
 
-    @cached_property
-    def matcher(self) -> Matcher:
-        return Matcher.of(self.actions)
+    def concerns(self, ctx: RuleContext) -> bool:
+        """Return True: here `actions` are the list itself."""
+        return True
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        if any(map(self.matcher.matches, asked_actions(ctx))):
+        if any(map(self.concerned.matches, ctx.asked)):
             return Denial("The request asks for a blocked action.")
         return None
 

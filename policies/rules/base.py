@@ -9,25 +9,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, NamedTuple, TypeVar
+from typing import Annotated, ClassVar, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from limits.sliding_window import CounterRequest
 from policies.rules.ledger import Ledger
-
-MAX_ENTRIES = 200
-MAX_CHARACTERS = 200
+from policies.rules.patterns import Matcher, Patterns
 
 
 class RuleContext(NamedTuple):
     """The facts of one request. `now` is aware UTC; `scopes` are the required scopes.
 
     `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
-    no user is behind the request.
+    no user is behind the request. `labels` are those of the required scopes (`resources.catalogue.LABELS`).
     """
 
     now: datetime
@@ -39,6 +37,12 @@ class RuleContext(NamedTuple):
     context: Mapping[str, object] = MappingProxyType({})
     user_id: str | None = None
     organization_id: str | None = None
+    labels: frozenset[str] = frozenset()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """What the request asks for: its required scopes, and its action if it has one."""
+        return self.scopes if self.action is None else (*self.scopes, self.action)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,23 @@ class Rule(BaseModel, ABC):
 
     type: ClassVar[str]
     title: ClassVar[str]
+
+    actions: Annotated[
+        Patterns,
+        Field(
+            min_length=1,
+            title="Only for",
+            description="The scopes or actions that the rule concerns, such as email:send or payments:*. Default: all.",
+        ),
+    ] = ()
+
+    @cached_property
+    def concerned(self) -> Matcher:
+        return Matcher.of(self.actions)
+
+    def concerns(self, ctx: RuleContext) -> bool:
+        """Return whether the rule applies to a request: one that asks for any of its `actions`."""
+        return not self.actions or any(map(self.concerned.matches, ctx.asked))
 
     @abstractmethod
     def check(self, ctx: RuleContext) -> Denial | None:
@@ -94,24 +115,3 @@ def register[R: Rule](name: str, *, title: str) -> Callable[[type[R]], type[R]]:
         return rule
 
     return add
-
-
-def _require_plain(text: str) -> str:
-    if text != text.strip() or not text.isprintable():
-        raise PydanticCustomError("plain_text", "Must not start or end with spaces, or contain control characters.")
-    return text
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-# Text that is safe to store and to display: no control characters, no lone surrogates.
-Text = Annotated[str, Field(min_length=1, max_length=MAX_CHARACTERS), AfterValidator(_require_plain)]
-
-# A duration. `x-unit` tells the portal which input to show; a field without one gets a plain input.
-Seconds = Annotated[int, Field(json_schema_extra={"x-unit": "seconds"})]
-
-# A plain alias, not a `type` statement: pydantic would make a reference of one in the JSON schema.
-T = TypeVar("T")
-Listed = Annotated[tuple[T, ...], Field(max_length=MAX_ENTRIES), BeforeValidator(_as_tuple)]

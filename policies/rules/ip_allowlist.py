@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.net import Network, parse_address
-from policies.rules.base import Denial, Listed, Rule, RuleContext, Text, register
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.fields import Listed, Text
 
 MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from policies.rules.base import Listed, RuleContext, Text
+from policies.rules.fields import Listed, Text
 
 
 def _require_final_star(pattern: str) -> str:
@@ -41,8 +41,3 @@ class Matcher:
 
     def matches(self, action: str) -> bool:
         return action in self.names or action.startswith(self.prefixes)
-
-
-def asked_actions(ctx: RuleContext) -> tuple[str, ...]:
-    """Return what the request asks for: its required scopes, and its action if it has one."""
-    return ctx.scopes if ctx.action is None else (*ctx.scopes, ctx.action)

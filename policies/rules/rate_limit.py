@@ -6,7 +6,8 @@ from django.utils.translation import ngettext
 from pydantic import Field
 
 from limits.sliding_window import CounterRequest
-from policies.rules.base import Denial, Rule, RuleContext, Seconds, register
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.fields import Seconds
 from policies.rules.ledger import Ledger, LimitKind, subject_of
 
 MAX_REQUESTS = 1_000_000

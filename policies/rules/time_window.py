@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from policies.rules.base import Denial, Listed, Rule, RuleContext, register
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.fields import Listed
 
 SUNDAY = 7
 MIDNIGHT = 0  # in minutes, as `TimeWindow.end`

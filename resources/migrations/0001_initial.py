@@ -79,6 +79,8 @@ class Migration(migrations.Migration):
                 ("title", models.CharField(max_length=80)),
                 ("description", models.CharField(max_length=200)),
                 ("cannot", models.CharField(max_length=200)),
+                ("labels", models.JSONField(default=list)),
+                ("is_reversible", models.BooleanField(default=False)),
                 (
                     "organization",
                     models.ForeignKey(

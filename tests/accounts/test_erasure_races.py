@@ -15,7 +15,7 @@ from accounts.services import check_password, open_session
 from audit.events import Event
 from audit.models import Entry
 from audit.sequencing import sequencer
-from consent.approval import approve_consent, deny_consent
+from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from core.actor import SYSTEM
 from core.errors import DomainError

@@ -13,7 +13,7 @@ from accounts import passwords
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
-from consent.approval import approve_consent
+from consent.granting import approve_consent
 from consent.models import Consent
 from core.actor import Actor
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify

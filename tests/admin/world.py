@@ -16,7 +16,7 @@ from audit.events import Event
 from audit.models import Archive, ArchivedObject, Cosignature, Posting, Progress, Segment, Stream, Tile
 from audit.sequencing.sequencer import sequence
 from audit.services import record
-from consent.approval import approve_consent
+from consent.granting import approve_consent
 from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM

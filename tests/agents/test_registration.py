@@ -20,7 +20,7 @@ from agents.registration import (
 )
 from agents.services import stop_agent
 from agents.tasks import sweep_client_assertions, sweep_unused_registrations
-from consent.approval import deny_consent
+from consent.granting import deny_consent
 from core.actor import SYSTEM
 from tests.constants import CALLBACK, CHALLENGE, NOON
 from tests.log import log_entries

@@ -11,9 +11,9 @@ import time_machine
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from consent.approval import approve_consent
 from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
+from consent.granting import approve_consent
 from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core import clock

@@ -10,8 +10,8 @@ import time_machine
 
 from agents.errors import InvalidRedirectUri
 from agents.services import update_agent
-from consent.approval import approve_consent, deny_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired
+from consent.granting import approve_consent, deny_consent
 from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from consent.tasks import sweep_consents

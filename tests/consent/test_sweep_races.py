@@ -16,8 +16,8 @@ from agents.models import Agent
 from agents.registration import ClientMetadata, register_stock_client
 from agents.tasks import sweep_unused_registrations
 from consent import approval
-from consent.approval import approve_consent
 from consent.errors import ConsentExpired
+from consent.granting import approve_consent
 from consent.models import AuthorizationCode, Consent
 from consent.tasks import sweep_codes, sweep_consents, sweep_undecided_consents
 from core import clock

@@ -8,7 +8,7 @@ import time_machine
 from django.conf import settings
 from django.test import Client
 
-from consent.approval import deny_consent
+from consent.granting import deny_consent
 from consent.models import Consent
 from consent.services import delete_undecided_consents
 from consent.tasks import sweep_consents, sweep_undecided_consents

@@ -12,7 +12,7 @@ from audit.entries import journal
 from audit.entries.drafts import Prepared
 from audit.events import Event
 from audit.models import Journal
-from consent.approval import approve_consent
+from consent.granting import approve_consent
 from core.actor import SYSTEM
 from decisions import expectations
 from decisions.memory import LIBRARY

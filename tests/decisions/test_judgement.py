@@ -36,6 +36,8 @@ TOKEN = TokenFacts(
     consent_status="approved",
     consent_expires_at=SOON,
     consented_scopes='["email:read", "email:send"]',
+    terms="{}",
+    is_paused=False,
     agent_id="agt_1",
     client_id="client_1",
     agent_status="active",
@@ -45,6 +47,7 @@ TOKEN = TokenFacts(
     organization_id="org_1",
     is_organization_suspended=False,
     policy_version="1",
+    is_everything_stopped=False,
 )
 SERVICE = ServiceFacts("res_1", "https://shop.example", "org_2", False, "1")
 CALLER = CallerFacts("d" * 64, None, *SERVICE)
@@ -59,7 +62,7 @@ def question(*scopes: str, claims: Claims | None = CLAIMS, **fields: Any) -> Que
 
 
 def book(rules: str) -> PolicyBook:
-    return compile_book([PolicyRow("pol_1", "Policy", None, rules, "{}")])
+    return compile_book([PolicyRow("pol_1", "Policy", None, "enforce", rules, "{}")])
 
 
 def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:

@@ -10,7 +10,7 @@ from tests.policies.test_engine import BLOCK, CONTEXT, LIMIT, PASS
 
 
 def row(policy_id: str, agent_id: str | None = None, *rules: Any, **changes: str) -> PolicyRow:
-    return PolicyRow(policy_id, "Name", agent_id, json.dumps(rules or [PASS]), "{}")._replace(**changes)
+    return PolicyRow(policy_id, "Name", agent_id, "enforce", json.dumps(rules or [PASS]), "{}")._replace(**changes)
 
 
 def ids(policies: tuple[CompiledPolicy, ...]) -> list[str]:

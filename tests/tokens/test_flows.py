@@ -10,8 +10,8 @@ from accounts.services import deactivate_user
 from agents.services import update_agent
 from audit.events import Event
 from audit.readers.reading import read_entry
-from consent.approval import approve_consent
 from consent.codes import delete_expired_codes
+from consent.granting import approve_consent
 from consent.models import AuthorizationCode
 from consent.services import revoke_consent
 from core.actor import SYSTEM

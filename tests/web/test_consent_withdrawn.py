@@ -10,7 +10,7 @@ from django.test import Client
 from accounts.services import open_session
 from agents.errors import InvalidRedirectUri
 from agents.services import lift_agent_stop, stop_agent, update_agent
-from consent.approval import approve_consent
+from consent.granting import approve_consent
 from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization

@@ -9,8 +9,8 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent
-from consent.approval import approve_consent
 from consent.connections import Choice
+from consent.granting import approve_consent
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import Actor

@@ -18,9 +18,9 @@ from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
-from consent.approval import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.granting import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.models import Consent
 from consent.redirects import denial_url
 from consent.selectors import carried_scopes, find_consent, live_consent, require_decider, reworded_scopes

@@ -32,7 +32,7 @@ from resources.audiences import require_same_owners, require_services
 
 
 @dataclass(frozen=True, slots=True)
-class Approval:
+class Granted:
     """An approved consent, its code, which is shown only once, and the URL to redirect the user to."""
 
     consent: Consent
@@ -40,7 +40,7 @@ class Approval:
     redirect_url: str
 
     def __repr__(self) -> str:
-        return f"Approval({self.consent.id})"
+        return f"Granted({self.consent.id})"
 
 
 def require_grantable(consent: Consent) -> None:
@@ -58,7 +58,7 @@ def require_grantable(consent: Consent) -> None:
 
 
 @transaction.atomic
-def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Approval:
+def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Granted:
     """Grant the scopes that the user chose, for 30 days, and issue the code.
 
     The code covers the scopes that were both requested and granted, and none that only other devices requested.
@@ -81,7 +81,7 @@ def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choic
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
             move_codes(source=change.replaced, target=consent, now=now)
             consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent)
-    return Approval(consent, code, redirect_url(consent, {"code": code}))
+    return Granted(consent, code, redirect_url(consent, {"code": code}))
 
 
 def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
