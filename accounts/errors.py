@@ -33,6 +33,14 @@ class EmailUnverified(Forbidden):
     remedy = "Ask for a code with POST /api/v1/users/me/email/verification, and confirm it."
 
 
+class ReauthenticationRequired(Forbidden):
+    """The user must enter their password, because the last time was too long ago (`accounts.recent`)."""
+
+    code = "reauthentication_required"
+    title = "Enter your password again first"
+    remedy = "Sign in again with the password, and repeat the request with the new session within 5 minutes."
+
+
 class AdministratorAccount(Conflict):
     """The account has rights in the admin site."""
 

@@ -1,5 +1,10 @@
-"""Recent sign-ins: some actions need a password entered a moment ago, because a session may be left open."""
+"""Recent sign-ins: some actions need a password entered a moment ago.
 
+A session may be left open, and an agent may drive the browser of the user. So only a password, or what allauth accepts
+as a reauthentication, counts. Activity never does.
+"""
+
+from datetime import UTC, datetime
 from typing import Any
 
 from allauth.account.signals import authentication_step_completed, user_logged_in
@@ -7,15 +12,39 @@ from django.conf import settings
 from django.dispatch import receiver
 from django.http import HttpRequest
 
+from accounts.errors import ReauthenticationRequired
 from core import clock
 
 _KEY = "signed_in_at"
 
 
+def time_of_sign_in(request: HttpRequest) -> datetime | None:
+    """Return when the user of this browser session last entered their password, or None if that is unknown."""
+    seconds = request.session.get(_KEY)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
 def signed_in_recently(request: HttpRequest) -> bool:
-    """Return whether the user of this session entered their password within `RECENT_SIGN_IN`."""
-    age = clock.now().timestamp() - request.session.get(_KEY, 0.0)
+    """Return whether the user of this browser session entered their password within `RECENT_SIGN_IN`."""
+    return is_recent(time_of_sign_in(request))
+
+
+def is_recent(signed_in_at: datetime | None) -> bool:
+    """Return whether this sign-in was within `RECENT_SIGN_IN`. None, or a time in the future, is not."""
+    if signed_in_at is None:
+        return False
+    age = (clock.now() - signed_in_at).total_seconds()
     return bool(0 <= age < settings.RECENT_SIGN_IN.total_seconds())
+
+
+def require_recent_sign_in(signed_in_at: datetime | None) -> None:
+    """Raise `ReauthenticationRequired` unless this sign-in was within `RECENT_SIGN_IN`.
+
+    Pages pass `time_of_sign_in`, and the API `UserEndpoint.signed_in_at`. None means that the user never signed in.
+    """
+    if not is_recent(signed_in_at):
+        minutes = settings.RECENT_SIGN_IN.total_seconds() // 60
+        raise ReauthenticationRequired(f"This needs a sign-in within the last {minutes:.0f} minutes.")
 
 
 @receiver(user_logged_in)

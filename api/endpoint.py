@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
 
 from django.conf import settings
@@ -17,11 +17,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from accounts.recent import time_of_sign_in
 from accounts.selectors import require_verified_address
 from api.authentication import (
     ApiKeyAuthentication,
     ApiKeyCredential,
     BrowserSessionAuthentication,
+    SessionCredential,
     SessionTokenAuthentication,
 )
 from api.operations import operation
@@ -154,6 +156,14 @@ class UserEndpoint(Endpoint):
             raise Forbidden("An API key belongs to an organization. This endpoint requires a user's session.")
         self.user = self.request.user
         self.actor = self.actor.acting_as("user", self.user.id)
+
+    @property
+    def signed_in_at(self) -> datetime | None:
+        """When the user entered their password for this session, or None if that is unknown (`accounts.recent`)."""
+        credential = self.request.auth
+        if isinstance(credential, SessionCredential):
+            return credential.session.created_at
+        return time_of_sign_in(self.request._request)
 
 
 class DeveloperEndpoint(Endpoint):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from accounts.errors import EmailUnverified
+from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.models import User
 from accounts.selectors import require_verified_address
 from core.actor import Actor
@@ -42,7 +42,8 @@ def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
 def page(view: View) -> View:
     """Turn a `DomainError` into a page. Objects that do not exist and objects of others both return 404.
 
-    If the user must verify their email address first, redirect to that page, which then leads back.
+    If the user must verify their email address or enter their password first, redirect to that page, which then leads
+    back.
     """
 
     @wraps(view)
@@ -54,10 +55,21 @@ def page(view: View) -> View:
         except EmailUnverified as error:
             messages.warning(request, f"{error.title}. {error.detail}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
+        except ReauthenticationRequired:
+            return _ask_for_password(request)
         except DomainError as error:
             return refused(request, error)
 
     return wrapped
+
+
+def _ask_for_password(request: HttpRequest) -> HttpResponse:
+    """Redirect to the page that asks for the password and then leads back with GET.
+
+    Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
+    the browser, and the user would enter the password without seeing what it does.
+    """
+    return SeeOther(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
-from accounts.errors import EmailUnverified
+from accounts.errors import EmailUnverified, ReauthenticationRequired
 from agents.errors import AgentSuspended, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
@@ -70,8 +70,8 @@ def consent_page(view: View) -> View:
                 raise NotFound("No such consent.")
             require_decider(asked, signed_in(request))
             return view(request, asked)
-        except EmailUnverified:
-            raise  # `page` redirects to the user's email addresses, which then lead back
+        except (EmailUnverified, ReauthenticationRequired):
+            raise  # `page` redirects to another page, which then leads back
         except DomainError as error:
             return _cannot_decide(request, error, consent_id)
 
