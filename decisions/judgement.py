@@ -54,7 +54,7 @@ class Judgement:
     denying_organization_id: str | None = None
     is_logged: bool = True
 
-    def deny_by_limit(self, token: TokenFacts, found: Found, index: int, retry_after_seconds: int) -> None:
+    def deny_by_limit(self, token: TokenFacts, found: Found, index: int, retry_after_seconds: int | None) -> None:
         """Turn the decision into a denial, because the limit with this index is full."""
         denial = self.limits[index].denial(retry_after_seconds)
         self.decision = _describe(token, policy=denial)

@@ -27,11 +27,11 @@ EMPTY_ROW = CounterRow(0, b"", EPOCH)
 class CounterDenial:
     """A denied call. `index` is the first of its requests whose counter is full.
 
-    After `retry_after_seconds` all of them have room, unless other calls use it first.
+    After `retry_after_seconds` all of them have room, unless other calls use it first. None if one of them never has.
     """
 
     index: int
-    retry_after_seconds: int
+    retry_after_seconds: int | None
 
 
 def row_of(counter: LoadedCounter) -> CounterRow:
@@ -46,13 +46,36 @@ def take_call(
 
     A counter that is requested twice counts once, with the lower limit.
     """
+    denial = find_denial(call, counters, now)
+    if denial is None:
+        count_call(call, counters, now)
+    return denial
+
+
+def find_denial(
+    call: Sequence[CounterRequest], counters: Mapping[str, LoadedCounter], now: datetime
+) -> CounterDenial | None:
+    """Return the denial of a call that does not fit, or None if it fits. Count nothing."""
     waits = [_wait(request, counters, now) for request in call]
-    longest = max(waits, default=0)
-    if longest:
-        return CounterDenial(next(index for index, wait in enumerate(waits) if wait), longest)
-    for key in {request.key for request in call}:
-        counters[key].take(1, now)
-    return None
+    if waits.count(0) == len(waits):
+        return None
+    index = next(index for index, wait in enumerate(waits) if wait != 0)
+    return CounterDenial(index, None if None in waits else max(filter(None, waits)))
+
+
+def count_call(
+    call: Sequence[CounterRequest],
+    counters: Mapping[str, LoadedCounter],
+    now: datetime,
+    hold_until: datetime | None = None,
+) -> None:
+    """Count a call that fits in locked counters. With `hold_until`, its amounts are held until then instead."""
+    for request in {request.key: request for request in call}.values():
+        counter = counters[request.key]
+        if hold_until is not None and request.is_amount:
+            counter.hold(request.number, hold_until)
+        else:
+            counter.take(request.number, now)
 
 
 def windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
@@ -65,10 +88,10 @@ def windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     return windows
 
 
-def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int:
+def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int | None:
     counter = counters[request.key]
     if request.added_key:
         counter = LoadedCounter(request.key, request.window_seconds)
         counter.add(counters[request.key], now)
         counter.add(counters[request.added_key], now)
-    return counter.retry_after(request.limit, now)
+    return counter.retry_after(request.limit, now, request.number)

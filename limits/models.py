@@ -7,7 +7,8 @@ from core.ids import PrefixedIdField
 class Counter(models.Model):
     """One exact sliding-window counter. Only `limits.counters` reads or writes these rows.
 
-    `slot` is the number of the newest slot. `counts` is a ring buffer of 65 packed counts, one per slot.
+    `slot` is the number of the newest slot. `counts` is a ring buffer of 65 packed numbers, one per slot, followed by
+    what is held.
     """
 
     key = ExactCharField(primary_key=True, max_length=200)

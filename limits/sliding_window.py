@@ -3,23 +3,32 @@
 A window of W seconds is divided into 64 slots, and 65 are stored: the current one and the 64 before it. A call at time
 t therefore counts until at least t + W, so no window of length W ever contains more calls than the limit. It counts for
 at most W/64 longer, so a call is refused at most W/64 early. All times are whole microseconds.
+
+What a call takes is a number: 1 for a request, or an amount in units of 10**-8. An amount can be held until a time
+instead. It then counts until it is released or that time has passed, rounded up to a minute.
 """
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import merge
 
 SLOTS = 65
 SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, divided by 64
 KEY_LENGTH = 200
-MAX_COUNT = 2**32 - 1  # of a slot
+NUMBER_BYTES = 16
+MAX_NUMBER = 2 ** (8 * NUMBER_BYTES) - 1  # of a slot, and of what is held until one minute
+MINUTE_MICROSECONDS = 60_000_000
 EXPIRY_STEP_SECONDS = 3600
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MICROSECOND = timedelta(microseconds=1)
+# Two formats. Most counters only have numbers below 2**32. The wide one is longer: it ends with what is held.
 _RING = struct.Struct(f"<{SLOTS}I")
+_WIDE_RING = struct.Struct("<" + f"{NUMBER_BYTES}s" * SLOTS)
+_HELD = struct.Struct(f"<q{NUMBER_BYTES}s")
 
 
 def counter_key(*parts: object) -> str:
@@ -32,6 +41,9 @@ def counter_key(*parts: object) -> str:
 class CounterRequest:
     """One limit that a call must pass: at most `limit` in any `window_seconds`, counted under `key`.
 
+    The call takes `number` of it. If that `is_amount`, a reservation holds it. `denial` says why a call is denied that
+    does not fit.
+
     The key must include the window, so that one row never mixes two, and no personal data in plain text. The counts of
     `added_key`, for the same window, are added to those of `key`, but the call is counted only under `key`.
     """
@@ -40,14 +52,17 @@ class CounterRequest:
     limit: int
     window_seconds: int
     added_key: str = ""
+    number: int = 1
+    is_amount: bool = False
+    denial: str = "The rate limit is exceeded."
 
     def __post_init__(self) -> None:
         if not 0 < len(self.key) <= KEY_LENGTH:
             raise ValueError(f"A counter's key must have 1 to {KEY_LENGTH} characters.")
         if len(self.added_key) > KEY_LENGTH or self.added_key == self.key:
             raise ValueError("The added counter must be a counter other than itself.")
-        if self.limit < 1 or self.window_seconds < 1:
-            raise ValueError("A counter's limit and window must be 1 or more.")
+        if self.limit < 1 or self.window_seconds < 1 or self.number < 0:
+            raise ValueError("A counter's limit and window must be 1 or more, and its number 0 or more.")
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -57,54 +72,85 @@ class CounterRequest:
 
 @dataclass(slots=True)
 class LoadedCounter:
-    """A counter in memory. `slot` is the number of the newest slot and never decreases. `counts` is a ring buffer."""
+    """A counter in memory. `slot` is the number of the newest slot and never decreases. `counts` is a ring buffer.
+
+    `held` is what is held, by the minute at which it lapses.
+    """
 
     key: str
     window_seconds: int
     slot: int = 0
     counts: list[int] = field(default_factory=lambda: [0] * SLOTS)
     changed: bool = False
+    held: dict[int, int] = field(default_factory=dict)
 
     @classmethod
     def unpack(cls, key: str, window_seconds: int, slot: int, packed: bytes) -> "LoadedCounter":
         """Return the stored counter, or a new one if `packed` is empty. Raises `struct.error` for damaged bytes."""
         if not packed:
             return cls(key, window_seconds)
-        return cls(key, window_seconds, slot, list(_RING.unpack(packed)))
+        if len(packed) == _RING.size:
+            return cls(key, window_seconds, slot, list(_RING.unpack(packed)))
+        return cls(key, window_seconds, slot, *_unpack_wide(packed))
 
     def pack(self) -> bytes:
-        return _RING.pack(*self.counts)
+        if not self.held:
+            try:
+                return _RING.pack(*self.counts)
+            except struct.error:  # a number needs more than 32 bits
+                pass
+        return _pack_wide(self.counts, self.held)
 
     def used(self, now: datetime) -> int:
-        """Return the number of calls that count at `now`."""
+        """Return what counts at `now`."""
         self._advance(now)
-        return sum(self.counts)
+        used = sum(self.counts)
+        return used + sum(self.held.values()) if self.held else used
 
     def room(self, limit: int, now: datetime) -> int:
-        """Return how many more calls fit at `now`, at least 0."""
+        """Return how much more fits at `now`, at least 0."""
         return max(0, limit - self.used(now))
 
     def take(self, number: int, now: datetime) -> None:
-        """Count `number` calls at `now`, even if they do not fit. Check `room` first."""
+        """Count `number` at `now`, even if it does not fit. Check `room` first."""
         self._advance(now)
         self.counts[self.slot % SLOTS] += number
         self.changed = True
+
+    def hold(self, number: int, until: datetime) -> None:
+        """Let `number` count until it is released, or until the first full minute at or after `until`."""
+        if number:
+            self._hold(_minute_up(until), number)
+
+    def release(self, number: int, until: datetime) -> bool:
+        """Take back a hold, and return True. If it has lapsed, as another clock may find first, return False."""
+        minute = _minute_up(until)
+        rest = self.held.get(minute, 0) - number
+        if rest < 0:
+            return False
+        self.held[minute] = rest
+        if not rest:
+            del self.held[minute]
+        self.changed = True
+        return True
 
     def add(self, other: "LoadedCounter", now: datetime, *, until: datetime | None = None) -> None:
         """Add the calls that count in `other`, which may have another window, each at the latest time possible.
 
         That is the end of its slot, or `now`, so no call is dropped before its window has passed. With `until`, add
-        only the calls that may have been made by then.
+        only the calls that may have been made by then, and nothing that is held.
         """
         self._advance(now)
         other._advance(now)
+        for minute, number in other.held.items() if until is None else ():
+            self._hold(minute, number)
         for start, latest, count in other._counted(_microseconds(now)):
             if until is not None and start > _microseconds(until):
                 return
             slot = latest // self._slot_microseconds
             self._move_to(slot)
             if slot > self.slot - SLOTS:
-                self.counts[slot % SLOTS] = min(MAX_COUNT, self.counts[slot % SLOTS] + count)
+                self.counts[slot % SLOTS] = min(MAX_NUMBER, self.counts[slot % SLOTS] + count)
         self.changed = True
 
     def give_back(self, now: datetime) -> None:
@@ -116,16 +162,16 @@ class LoadedCounter:
                 self.changed = True
                 return
 
-    def retry_after(self, limit: int, now: datetime) -> int:
-        """Return the seconds, rounded up, until one more call fits. 0 if it fits now."""
-        excess = self.used(now) - limit + 1
+    def retry_after(self, limit: int, now: datetime, number: int = 1) -> int | None:
+        """Return the seconds, rounded up, until `number` more fits: 0 if it fits now, None if it never does."""
+        excess = self.used(now) - limit + number
         if excess <= 0:
             return 0
-        slot = self.slot - SLOTS
-        while excess > 0:
-            slot += 1
-            excess -= self.counts[slot % SLOTS]
-        return _seconds_up(self._leaves_at(slot) - _microseconds(now))
+        for moment, freed in self._changes() if number <= limit else ():
+            excess -= freed
+            if excess <= 0:
+                return _seconds_up(moment - _microseconds(now))
+        return None
 
     @property
     def expires_at(self) -> datetime:
@@ -133,7 +179,10 @@ class LoadedCounter:
 
         The column is indexed, so a value that changed with every call would prevent PostgreSQL's in-place updates.
         """
-        steps = -(-_seconds_up(self._leaves_at(self.slot)) // EXPIRY_STEP_SECONDS)
+        empty_at = self._leaves_at(self.slot)
+        if self.held:
+            empty_at = max(empty_at, max(self.held) * MINUTE_MICROSECONDS)
+        steps = -(-_seconds_up(empty_at) // EXPIRY_STEP_SECONDS)
         return EPOCH + timedelta(seconds=steps * EXPIRY_STEP_SECONDS)
 
     @property
@@ -144,13 +193,27 @@ class LoadedCounter:
         return (slot + SLOTS) * self._slot_microseconds
 
     def _advance(self, now: datetime) -> None:
-        """Move to the slot of `now` and clear expired slots. Do nothing if the clock has gone back."""
-        self._move_to(_microseconds(now) // self._slot_microseconds)
+        """Move to the slot of `now` and clear expired slots and holds. Do nothing if the clock has gone back."""
+        moment = _microseconds(now)
+        self._move_to(moment // self._slot_microseconds)
+        if self.held:
+            self.held = {minute: held for minute, held in self.held.items() if minute * MINUTE_MICROSECONDS > moment}
 
     def _move_to(self, target: int) -> None:
         for slot in range(self.slot + 1, min(target, self.slot + SLOTS) + 1):
             self.counts[slot % SLOTS] = 0
         self.slot = max(self.slot, target)
+
+    def _hold(self, minute: int, number: int) -> None:
+        self.held[minute] = min(MAX_NUMBER, self.held.get(minute, 0) + number)
+        self.changed = True
+
+    def _changes(self) -> Iterator[tuple[int, int]]:
+        """Yield when less will count, in order, with the numbers."""
+        slots = range(self.slot - SLOTS + 1, self.slot + 1)
+        leaving = ((self._leaves_at(slot), self.counts[slot % SLOTS]) for slot in slots)
+        lapsing = ((minute * MINUTE_MICROSECONDS, number) for minute, number in sorted(self.held.items()))
+        return merge(leaving, lapsing)
 
     def _counted(self, now: int) -> Iterator[tuple[int, int, int]]:
         """Yield the earliest and latest time of each slot that is not empty, with its count."""
@@ -166,3 +229,24 @@ def _microseconds(moment: datetime) -> int:
 
 def _seconds_up(microseconds: int) -> int:
     return -(-microseconds // 1_000_000)
+
+
+def _minute_up(moment: datetime) -> int:
+    return -(-_microseconds(moment) // MINUTE_MICROSECONDS)
+
+
+def _pack_wide(counts: Iterable[int], held: Mapping[int, int]) -> bytes:
+    ring = _WIDE_RING.pack(*(count.to_bytes(NUMBER_BYTES, "little") for count in counts))
+    items = (_HELD.pack(minute, number.to_bytes(NUMBER_BYTES, "little")) for minute, number in sorted(held.items()))
+    return b"".join((ring, *items))
+
+
+def _unpack_wide(packed: bytes) -> tuple[list[int], bool, dict[int, int]]:
+    """Return the counts, that nothing has changed, and what is held. Raises `struct.error`."""
+    ring = _WIDE_RING.unpack(packed[: _WIDE_RING.size])
+    held = _HELD.iter_unpack(packed[_WIDE_RING.size :])
+    return list(map(_number, ring)), False, {minute: _number(number) for minute, number in held}
+
+
+def _number(packed: bytes) -> int:
+    return int.from_bytes(packed, "little")

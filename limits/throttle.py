@@ -23,7 +23,7 @@ from core.metrics import report_throttled
 from core.net import parse_address, without_zone
 from core.secrets import digest
 from limits.counters import lock_counters, preview_all, read_counters, save_counters, take_all
-from limits.counting import CounterDenial
+from limits.counting import CounterDenial, find_denial
 from limits.sliding_window import CounterRequest, counter_key
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -99,7 +99,7 @@ class Throttle:
     def hit_checked(self, *subjects: Subject) -> None:
         """Count an attempt that `check_all` has let through. Raise `Throttled` if others have taken the room since."""
         (denial,) = self._take([self._requests(subjects)])
-        self._refuse(denial.retry_after_seconds if denial else 0)
+        self._refuse(denial)
 
     def hit_all(self, attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
         """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None.
@@ -114,7 +114,7 @@ class Throttle:
             taken = self._take([calls[index] for index in fitting])
             for index, denial in zip(fitting, taken, strict=True):
                 denials[index] = denial
-        refusals = [Throttled(denial.retry_after_seconds) if denial else None for denial in denials]
+        refusals = [_refusal(denial) if denial else None for denial in denials]
         report_throttled(self.name, sum(refusal is not None for refusal in refusals))
         return refusals
 
@@ -137,10 +137,10 @@ class Throttle:
         with transaction.atomic(durable=True):
             return take_all(calls, clock.now)
 
-    def _refuse(self, retry_after_seconds: int) -> None:
-        if retry_after_seconds:
+    def _refuse(self, denial: CounterDenial | None) -> None:
+        if denial is not None:
             report_throttled(self.name)
-            raise Throttled(retry_after_seconds)
+            raise _refusal(denial)
 
 
 def check_all(*throttles: tuple[Throttle, Sequence[Subject]]) -> None:
@@ -148,7 +148,7 @@ def check_all(*throttles: tuple[Throttle, Sequence[Subject]]) -> None:
     requests = [throttle._requests(subjects) for throttle, subjects in throttles]
     counters, now = read_counters(chain.from_iterable(requests)), clock.now()
     for (throttle, _), own in zip(throttles, requests, strict=True):
-        throttle._refuse(max(counters[each.key].retry_after(each.limit, now) for each in own))
+        throttle._refuse(find_denial(own, counters, now))
 
 
 def _settle(*, forgiven: Sequence[CounterRequest], counted: Sequence[CounterRequest]) -> None:
@@ -181,6 +181,11 @@ def throttle_client_failures(attempts: Sequence[Sequence[Subject]]) -> list[Thro
 def client_subjects(ip: str, credential_id: str) -> tuple[Subject, ...]:
     """Return the subjects of a failed client authentication: the IP address and the client."""
     return (*address_subjects(ip), Subject(f"account:{digest(credential_id)}", ACCOUNT_TIMES))
+
+
+def _refusal(denial: CounterDenial) -> Throttled:
+    # One attempt always fits in the end, so there is a time. 1 if there were none: the attempt is refused in any case.
+    return Throttled(denial.retry_after_seconds or 1)
 
 
 def _digest(subject: Subject) -> str:

@@ -61,9 +61,9 @@ class Limit(NamedTuple):
     rule: CompiledRule
     request: CounterRequest
 
-    def denial(self, retry_after_seconds: int) -> PolicyDenial:
+    def denial(self, retry_after_seconds: int | None) -> PolicyDenial:
         """Return the denial to use if the counter is full."""
-        return _denial(self.policy, self.rule, Denial("The rate limit is exceeded.", retry_after_seconds))
+        return _denial(self.policy, self.rule, Denial(self.request.denial, retry_after_seconds))
 
 
 class Evaluation(NamedTuple):

@@ -75,6 +75,7 @@ def test_a_denial_has_the_first_full_counter_and_the_longest_wait() -> None:
 
     assert denial
     assert denial.index == 1
+    assert denial.retry_after_seconds
     assert 3600 <= denial.retry_after_seconds <= 3600 + 3600 // 64 + 1
 
 
@@ -82,6 +83,7 @@ def test_after_the_wait_the_call_fits() -> None:
     take([request(limit=1)])
     (denial,) = take([request(limit=1)], now=NOW + timedelta(seconds=10))
     assert denial
+    assert denial.retry_after_seconds
 
     later = NOW + timedelta(seconds=10 + denial.retry_after_seconds)
 

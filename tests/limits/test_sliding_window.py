@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limits.sliding_window import EPOCH, SLOTS, CounterRequest, LoadedCounter, counter_key
+from limits.sliding_window import EPOCH, MAX_NUMBER, SLOTS, CounterRequest, LoadedCounter, counter_key
 
 START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -92,6 +92,7 @@ def test_retry_after_is_exact_to_the_second(
     counter = LoadedCounter("key", window)
     for moment in moments:
         seconds = counter.retry_after(limit, moment)
+        assert seconds is not None
         assert (seconds == 0) == (counter.room(limit, moment) > 0)
         if not seconds:
             counter.take(1, moment)
@@ -215,7 +216,10 @@ def test_a_slot_never_overflows() -> None:
     full = LoadedCounter("a", 60)
     full.take(2**32 - 1, START)
     full.add(full, START)
-    assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == 2**32 - 1
+    assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == 2 * (2**32 - 1)
+    full.take(MAX_NUMBER - full.used(START), START)
+    full.add(full, START)
+    assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == MAX_NUMBER
 
 
 def test_a_counter_cannot_be_added_to_itself() -> None:
