@@ -103,7 +103,7 @@ def _value(part: dict[str, Any]) -> str:
         words = part.get("x-enumDescriptions", {})
         kind = ", ".join(f"`{value}` ({words[value]})" if value in words else f"`{value}`" for value in part["enum"])
     elif part["type"] == "array":
-        kind = f"list of {part['items']['type']}s"
+        kind = f"list of {part['items'].get('type', 'object')}s"
     else:
         kind = part["type"]
     limits = f"{part['minimum']} to {part['maximum']}" if {"minimum", "maximum"} <= part.keys() else ""

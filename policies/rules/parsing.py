@@ -87,6 +87,8 @@ def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
 def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:
     field = dotted(path, "config", *detail["loc"])
     if detail["type"] == "extra_forbidden":
+        if len(detail["loc"]) > 1:
+            return FieldError(field, "Unknown field. Remove it, or correct its name.")
         known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
         return FieldError(field, f"Unknown field. The fields of {rule_type.type} are {known}.")
     return FieldError(field, explain(detail))

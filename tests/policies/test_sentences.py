@@ -62,3 +62,33 @@ def test_hours_read_as_a_sentence(change: dict[str, Any], expected: str) -> None
 )
 def test_lists_read_as_sentences(rule_type: str, config: dict[str, Any], expected: str) -> None:
     assert sentence(rule_type, config) == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ({"operator": "equals", "value": "acme/web"}, "Only if target is acme/web"),
+        ({"operator": "equals", "value": 7}, "Only if target is 7"),
+        ({"operator": "equals", "value": True}, "Only if target is true"),
+        ({"operator": "not_equals", "value": "main"}, "Only if target is not main"),
+        ({"operator": "in", "values": ["a", "b", "c"]}, "Only if target is a, b or c"),
+        ({"operator": "not_in", "values": ["a", "b"]}, "Only if target is not a or b"),
+        ({"operator": "starts_with", "value": "acme/"}, "Only if target starts with acme/"),
+        ({"operator": "ends_with", "value": ".pdf"}, "Only if target ends with .pdf"),
+        ({"operator": "glob", "value": "acme/*.pdf"}, "Only if target matches acme/*.pdf"),
+        ({"operator": "at_most", "value": "12.50"}, "Only if target is at most 12.50"),
+        ({"operator": "at_least", "value": 3}, "Only if target is at least 3"),
+        ({"operator": "exists"}, "Only if target is given"),
+        ({"operator": "exists", "value": True}, "Only if target is given"),
+        ({"operator": "exists", "value": False}, "Only if target is not given"),
+    ],
+)
+def test_a_condition_reads_as_a_sentence(condition: dict[str, Any], expected: str) -> None:
+    assert sentence("context_match", {"conditions": [{"field": "target", **condition}]}) == expected
+
+
+def test_conditions_read_as_one_sentence() -> None:
+    conditions = [{"field": name, "operator": "exists"} for name in ("resource", "a.b", "c")]
+
+    expected = "Only if resource is given, a.b is given and c is given"
+    assert sentence("context_match", {"conditions": conditions}) == expected

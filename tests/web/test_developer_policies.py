@@ -1,5 +1,6 @@
 """The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
+import json
 from html import unescape
 from typing import Annotated
 
@@ -34,6 +35,13 @@ TIME_WINDOW = {
 ALLOWLIST = {"type": "action_allowlist", "actions": "email:read\r\n payments:* \r\n\r\n"}
 BLOCKLIST = {"type": "action_blocklist", "actions": "email:send"}
 ADDRESSES = {"type": "ip_allowlist", "cidrs": "203.0.113.0/24\n2001:db8::/32"}
+CONDITIONS = {
+    "type": "context_match",
+    "conditions": """[
+      {"field": "recipient", "operator": "ends_with", "value": "@acme.com"},
+      {"field": "target", "operator": "in", "values": ["a", "\u00fc"]}
+    ]""",
+}
 
 CASES = [
     (
@@ -54,6 +62,11 @@ CASES = [
     (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
     (BLOCKLIST, {"actions": ["email:send"]}, "Never email:send"),
     (ADDRESSES, {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}, "Only from 203.0.113.0/24 or 2001:db8::/32"),
+    (
+        CONDITIONS,
+        {"conditions": json.loads(CONDITIONS["conditions"])},
+        "Only if recipient ends with @acme.com and target is a or \u00fc",
+    ),
 ]
 
 
@@ -108,13 +121,17 @@ def test_the_edit_form_shows_the_saved_values_of_each_rule_type(as_developer, de
     policy = make_policy(developer, rules=[{"type": sent["type"], "config": config}])
     page = as_developer.get(f"/developer/policies/{policy.id}/edit")
     form = page.context["editor"].rules[0]
-    again = {
-        name: form.fields[name].prepare_value(form.get_initial_for_field(form.fields[name], name))
-        for name in form.fields
-    }
+    again = shown_values(form)
     assert again == {
         name: "\n".join(value) if name in ("actions", "cidrs") else value for name, value in config.items()
     }
+
+
+def shown_values(form):
+    """Return what the edit form shows of each field that the rule has."""
+    shown = {name: field.prepare_value(form.get_initial_for_field(field, name)) for name, field in form.fields.items()}
+    texts = {name: json.loads(value) for name, value in shown.items() if name == "conditions"}
+    return {name: value for name, value in (shown | texts).items() if value not in (None, "", ())}
 
 
 @pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
@@ -183,6 +200,14 @@ def test_unknown_rules_are_neither_added_nor_removed(as_developer, sent):
         ({**TIME_WINDOW, "timezone": "Mars/Base"}, "Time zone: "),
         ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "IP address ranges, one per line: Line 2: "),
         ({**BLOCKLIST, "actions": "a*b"}, "Actions, one per line: Line 1: "),
+        ({**CONDITIONS, "conditions": "[{"}, "Conditions, as JSON: Enter a valid JSON."),
+        ({**CONDITIONS, "conditions": ""}, "Conditions, as JSON: "),
+        ({**CONDITIONS, "conditions": "{}"}, "Conditions, as JSON: Must be a list"),
+        ({**CONDITIONS, "conditions": "[NaN]"}, "Conditions, as JSON: Line 1: Must be an object."),
+        (
+            {**CONDITIONS, "conditions": '[{"field": "a", "operator": "at_most", "value": "x"}]'},
+            "Conditions, as JSON: Item 1, value: Must be a whole number",
+        ),
     ],
 )
 def test_errors_name_their_field(as_developer, sent, message):
@@ -243,7 +268,8 @@ def test_an_unreadable_rule_is_shown_as_denying_everything(as_developer, develop
 
 
 def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
-    from policies.rules.base import Rule, Seconds
+    from policies.rules.base import Rule
+    from policies.rules.fields import Seconds
 
     class Budget(Rule):
         type = "budget"

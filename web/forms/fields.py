@@ -1,5 +1,7 @@
 """Form fields for values that the API takes as lists or as a number of seconds."""
 
+import json
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -29,6 +31,19 @@ class LinesField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         return [line.strip() for line in str(value or "").splitlines() if line.strip()]
+
+
+class ObjectsField(forms.JSONField):
+    """A list of objects as JSON text. The value is the list, or empty text."""
+
+    widget = forms.Textarea(attrs={"rows": 8, "spellcheck": "false", "autocapitalize": "off"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(encoder=partial(json.JSONEncoder, indent=2, ensure_ascii=False), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Return the text to show. What a user typed stays as it is."""
+        return value if isinstance(value, str) else super().prepare_value(list(value) if value else [])
 
 
 class DaysField(forms.TypedMultipleChoiceField):

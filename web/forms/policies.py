@@ -143,6 +143,9 @@ def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
 
 
 def _at_line(names: Sequence[str], message: str) -> str:
+    if len(names) > 2 and names[1].isdecimal():
+        words = {"number": int(names[1]) + 1, "field": ".".join(names[2:]), "message": message}
+        return _("Item %(number)d, %(field)s: %(message)s") % words
     if len(names) > 1 and names[1].isdecimal():
         return _("Line %(number)d: %(message)s") % {"number": int(names[1]) + 1, "message": message}
     return message

@@ -9,13 +9,15 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
-from web.forms.fields import DaysField, DurationField, LinesField
+from web.forms.fields import DaysField, DurationField, LinesField, ObjectsField
 
 
 class RuleForm(forms.Form):
     """One rule's configuration. The form collects it; `policies.rules` validates it."""
 
     rule_type: ClassVar[str]
+    required: ClassVar[frozenset[str]]
+    """The names of the fields that a rule must have. An empty list in another field is left out."""
     wording = ""
 
     @property
@@ -29,8 +31,11 @@ class RuleForm(forms.Form):
 
     def raw(self) -> dict[str, Any]:
         """Return the rule in the form that the API takes."""
-        config = {name: value for name, value in self.cleaned_data.items() if value not in (None, "")}
-        return {"type": self.rule_type, "config": config}
+        return {"type": self.rule_type, "config": dict(filter(self._is_given, self.cleaned_data.items()))}
+
+    def _is_given(self, item: tuple[str, Any]) -> bool:
+        name, value = item
+        return value not in (None, "") and (value != [] or name in self.required)
 
 
 def rule_titles() -> list[tuple[str, Any]]:
@@ -47,12 +52,12 @@ def time_zones() -> list[str]:
 def form_class(rule_type: str) -> type[RuleForm]:
     """Return the form of a registered rule type. Raises `KeyError` if the type is unknown."""
     schema = RULES[rule_type].model_json_schema()
-    required = schema.get("required", ())
+    required = frozenset(schema.get("required", ()))
     fields: dict[str, Any] = {
         name: _make_field({"title": name, **_resolve(part, schema)}, is_required=name in required)
         for name, part in schema["properties"].items()
     }
-    return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type})
+    return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type, "required": required})
 
 
 def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -87,6 +92,9 @@ def _make_plain_field(schema: dict[str, Any], *, is_required: bool, words: dict[
         names = schema.get("x-enumDescriptions", {})
         choices = [(value, _(names.get(value, value))) for value in schema["enum"]]
         return forms.ChoiceField(choices=choices, required=is_required, **words)
+    if schema.get("type") == "array" and schema["items"].get("type") != "string":
+        words["label"] = format_lazy(_("{items}, as JSON"), items=words["label"])
+        return ObjectsField(required=False, **words)
     if schema.get("type") == "array":
         words["label"] = format_lazy(_("{items}, one per line"), items=words["label"])
         return LinesField(required=False, **words)

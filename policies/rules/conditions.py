@@ -1,0 +1,256 @@
+"""The conditions of `context_match`: a field of the call, an operator, and what it is compared with."""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from core.validation import invalid_fields, invalid_value
+from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
+from policies.rules.globs import compile_glob
+from policies.rules.values import MAX_EXACT, MISSING, NOTHING, folded, is_unambiguous, leaves, read_number, read_text
+
+RESOURCE = "resource"
+MAX_ELEMENTS = 200
+# Comparing texts with patterns takes time in proportion to the product of their lengths: this many take about 2 ms.
+MAX_STEPS = 1_000_000
+PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}")
+
+Operator = Literal[
+    "equals", "not_equals", "in", "not_in", "starts_with", "ends_with", "glob", "at_most", "at_least", "exists"
+]
+LISTS = frozenset({"in", "not_in"})
+PATTERNS = frozenset({"starts_with", "ends_with", "glob"})
+BOUNDS = frozenset({"at_most", "at_least"})
+NEGATIVE = frozenset({"not_equals", "not_in"})
+
+
+def _require_path(path: str) -> str:
+    if not PATH.fullmatch(path):
+        raise invalid_value("Must be resource, or names separated by dots, such as recipient or amount.value.")
+    if path.partition(".")[0] == "context":
+        raise invalid_value('Leave out "context.": write amount.value instead of context.amount.value.')
+    return path
+
+
+def _require_scalar(value: Any) -> Any:
+    if type(value) is bool:
+        return value
+    if type(value) is int:
+        return _require_exact(value)
+    if type(value) is not str:
+        raise invalid_value(
+            'Must be a string, a whole number, or true or false. Write a fraction as a string, such as "12.50".'
+        )
+    if not value:
+        raise invalid_value("Must not be empty.")
+    if len(value) > MAX_CHARACTERS:
+        raise invalid_value(f"Must be at most {MAX_CHARACTERS} characters.")
+    if read_text(value) is None:
+        raise invalid_value("Must not start or end with spaces, or contain control or invisible characters.")
+    return value
+
+
+def _require_exact(number: int) -> int:
+    if abs(number) > MAX_EXACT:
+        raise invalid_value(f"Must be from -{MAX_EXACT} to {MAX_EXACT}. Write a longer number as a string.")
+    return number
+
+
+def require_list(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        raise invalid_value('Must be a list, such as ["a", "b"].')
+    return tuple(value)
+
+
+SCALAR = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]}
+Scalar = Annotated[Any, BeforeValidator(_require_scalar), WithJsonSchema(SCALAR)]
+Scalars = Annotated[
+    tuple[Scalar, ...],
+    Field(min_length=1, max_length=MAX_ENTRIES),
+    BeforeValidator(require_list),
+]
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+# The defaults stand for what is absent. They are not valid in JSON.
+OPTIONAL = Field(json_schema_extra=_drop_default)
+
+
+class Condition(BaseModel):
+    """One condition on the call. `value` is for every operator except `in` and `not_in`, which have `values`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    field: Annotated[
+        str,
+        Field(
+            max_length=MAX_CHARACTERS,
+            description="The name of a field of the context, with dots for fields within it, or resource.",
+        ),
+        AfterValidator(_require_path),
+    ]
+    operator: Operator
+    value: Annotated[Scalar, OPTIONAL] = None
+    values: Annotated[Scalars, OPTIONAL] = ()
+
+    @model_validator(mode="after")
+    def require_operand(self) -> Self:
+        """Raise an error if the operator cannot compare with what is given."""
+        if error := next(_operand_errors(self), None):
+            raise invalid_fields(type(self), [error])
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if name in self.model_fields_set}
+
+    def problem(self, context: Mapping[str, object], resource: str | None, budget: "Budget") -> str | None:
+        """Return why the call does not meet the condition, or None. `budget` is spent, and denies if it is empty."""
+        found = leaves(resource, ()) if self.field == RESOURCE else leaves(context, self._path)
+        for number, value in enumerate(found):
+            if number == MAX_ELEMENTS:
+                return f"{self.field} has more than {MAX_ELEMENTS} elements."
+            if problem := self._problem_of(value, budget):
+                return problem
+        return None
+
+    def sentence(self) -> str:
+        """Return the condition in words."""
+        return _words()[self._wording] % {"field": self.field, "value": self._operand_in_words()}
+
+    @cached_property
+    def _path(self) -> tuple[str, ...]:
+        return tuple(self.field.split("."))
+
+    @cached_property
+    def _operand(self) -> Any:
+        """The value or values, prepared for comparison."""
+        if self.operator in BOUNDS:
+            return read_number(self.value)
+        if self.operator in PATTERNS or self.operator == "exists":
+            return self.value
+        return frozenset(map(self._comparable, self.values or (self.value,)))
+
+    @property
+    def _kind(self) -> type:
+        return type(self.values[0] if self.values else self.value)
+
+    @property
+    def _wording(self) -> str:
+        return "absent" if self.operator == "exists" and self.value is False else self.operator
+
+    def _problem_of(self, value: Any, budget: "Budget") -> str | None:
+        if self.operator == "exists":
+            wanted = self.value is not False
+            return None if (value is not MISSING) is wanted else f"{self.field} is {'missing' if wanted else 'given'}."
+        if value is MISSING:
+            return f"{self.field} is missing."
+        if value is NOTHING:
+            return f"{self.field} is an empty list."
+        readable = self._read(value)
+        if readable is None:
+            return f"{self.field} cannot be compared."
+        return None if self._holds(readable, budget) else f"{self.field} does not meet {self.operator}."
+
+    def _read(self, value: Any) -> Any:
+        """Return the call's value in the kind that the condition compares, or None if it cannot be read as such."""
+        if self.operator in BOUNDS or self._kind is int:
+            return read_number(value)
+        if self._kind is bool:
+            return value if type(value) is bool else None
+        return read_text(value)
+
+    def _comparable(self, value: Any) -> Any:
+        """Return the value as it is compared. What is forbidden must not pass in another spelling."""
+        return folded(value) if type(value) is str and self.operator in NEGATIVE else value
+
+    def _holds(self, value: Any, budget: "Budget") -> bool:
+        if self.operator in BOUNDS:
+            return bool(value <= self._operand if self.operator == "at_most" else value >= self._operand)
+        if self.operator in PATTERNS:
+            return is_unambiguous(value, self._operand) and self._matches(value, budget)
+        return (self._comparable(value) in self._operand) is (self.operator not in NEGATIVE)
+
+    def _matches(self, text: str, budget: "Budget") -> bool:
+        if self.operator == "starts_with":
+            return text.startswith(self._operand)
+        if self.operator == "ends_with":
+            return text.endswith(self._operand)
+        is_affordable = budget.spend(len(text) * len(self._operand))
+        return is_affordable and compile_glob(self._operand).fullmatch(text) is not None
+
+    def _operand_in_words(self) -> str:
+        listed = self.values or (self.value,)
+        return get_text_list([str(each).lower() if type(each) is bool else str(each) for each in listed], _("or"))
+
+
+class Budget:
+    """How much work one check may still do."""
+
+    def __init__(self) -> None:
+        self.steps = MAX_STEPS
+
+    def spend(self, steps: int) -> bool:
+        """Return whether so much was left."""
+        self.steps -= steps
+        return self.steps >= 0
+
+
+def _operand_errors(condition: Condition) -> Iterator[tuple[str, str]]:
+    """Yield each field that does not suit the operator, with what is wrong."""
+    operator, given = condition.operator, condition.model_fields_set
+    wanted, other = ("values", "value") if operator in LISTS else ("value", "values")
+    if other in given:
+        yield other, f"{operator} takes {wanted}, not {other}."
+    elif wanted not in given:
+        if operator != "exists":
+            yield wanted, f"This field is required for {operator}."
+    elif operator in LISTS:
+        if len({type(value) for value in condition.values}) > 1:
+            yield "values", "Must all be strings, all whole numbers, or all true or false."
+    elif message := _wrong_value(operator, condition.value):
+        yield "value", message
+
+
+def _wrong_value(operator: str, value: Any) -> str | None:
+    if operator == "exists" and type(value) is not bool:
+        return "Must be true or false."
+    if operator in PATTERNS and type(value) is not str:
+        return f"Must be a string for {operator}."
+    if operator in BOUNDS and read_number(value) is None:
+        return f'Must be a whole number, or a decimal number as a string, such as "50.00", for {operator}.'
+    return None
+
+
+def _words() -> dict[str, str]:
+    return {
+        "equals": _("%(field)s is %(value)s"),
+        "not_equals": _("%(field)s is not %(value)s"),
+        "in": _("%(field)s is %(value)s"),
+        "not_in": _("%(field)s is not %(value)s"),
+        "starts_with": _("%(field)s starts with %(value)s"),
+        "ends_with": _("%(field)s ends with %(value)s"),
+        "glob": _("%(field)s matches %(value)s"),
+        "at_most": _("%(field)s is at most %(value)s"),
+        "at_least": _("%(field)s is at least %(value)s"),
+        "exists": _("%(field)s is given"),
+        "absent": _("%(field)s is not given"),
+    }
