@@ -42,6 +42,7 @@ class Event(StrEnum):
     POLICY_CREATED = "policy.created"
     POLICY_UPDATED = "policy.updated"
     POLICY_DELETED = "policy.deleted"
+    POLICY_SHADOWED = "policy.shadowed"
 
     CONSENT_REQUESTED = "consent.requested"
     CONSENT_APPROVED = "consent.approved"

@@ -1,11 +1,16 @@
-"""The log entry of a decision."""
+"""The log entries of a decision."""
+
+from collections.abc import Iterator
 
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from core.actor import Actor
 from decisions.contexts import amount_for_log, context_for_log
-from decisions.judgement import Judgement
+from decisions.judgement import Judgement, Shadow, is_users_own
 from decisions.requests import VerifyRequest
+from decisions.settling import Settling
+from policies.engine import Outcome as RuleOutcome
+from policies.engine import PolicyDenial
 
 # The response has all missing scopes, and the entry all required ones, so the log needs no second long list.
 MAX_LOGGED_MISSING = 10
@@ -14,7 +19,7 @@ MAX_LOGGED_MISSING = 10
 def draft_entry(judgement: Judgement) -> Draft:
     """Return the entry that a judgement leaves in the log."""
     request, decision, service = judgement.question.request, judgement.decision, judgement.service_organization_id
-    policy, asker = decision.policy, request.asker
+    policy, asker = _policy_of(judgement), request.asker
     is_introspection = request.is_introspection
     return Draft(
         event=Event.TOKEN_INTROSPECTED if is_introspection else Event.TOKEN_VERIFY,
@@ -34,6 +39,46 @@ def draft_entry(judgement: Judgement) -> Draft:
         metadata=_metadata(judgement),
         personal={} if is_introspection else _personal(request, asker),
     )
+
+
+def draft_shadows(judgement: Judgement, settling: Settling) -> Iterator[Draft]:
+    """Yield an entry for each shadow policy that would have stopped an allowed request, and count it in the others."""
+    if not judgement.decision.allowed:
+        return
+    for shadow in judgement.shadows:
+        denial, asking = settling.would_deny(shadow.evaluation), settling.would_ask(shadow.evaluation)
+        if denial is not None:
+            yield _draft_shadow(judgement, shadow, denial, RuleOutcome.DENIED)
+        elif asking is not None:
+            yield _draft_shadow(judgement, shadow, asking, RuleOutcome.ASKED)
+        else:
+            settling.count(shadow.evaluation)
+
+
+def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, outcome: RuleOutcome) -> Draft:
+    """Return an entry in the log of the policy's organization only. It repeats nothing personal of the decision."""
+    request, decision = judgement.question.request, judgement.decision
+    return Draft(
+        event=Event.POLICY_SHADOWED,
+        actor=request.asker._replace(ip=None, user_agent=""),
+        organization_id=shadow.organization_id,
+        agent_id=decision.agent_id,
+        policy_id=denial.policy_id,
+        policy_organization_id=shadow.organization_id,
+        action=request.action,
+        scopes=tuple(request.required_scopes),
+        metadata={"wouldBe": outcome.value, "ruleType": denial.rule_type, **_rule_of(denial)},
+    )
+
+
+def _policy_of(judgement: Judgement) -> PolicyDenial | None:
+    """Return the policy that decided. The user's own limits are no policy."""
+    policy = judgement.decision.policy
+    return None if policy is None or is_users_own(policy, judgement.decision) else policy
+
+
+def _rule_of(denial: PolicyDenial) -> dict[str, object]:
+    return {"ruleIndex": denial.rule_index, "policyName": denial.policy_name, "detail": denial.detail}
 
 
 def _personal(request: VerifyRequest, asker: Actor) -> dict[str, object]:
@@ -56,9 +101,14 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
         metadata["resourceServerId"] = request.credential.server_id
     if decision.missing_scopes:
         metadata["missingScopes"] = list(decision.missing_scopes[:MAX_LOGGED_MISSING])
+    if decision.approval_id is not None:
+        metadata["approvalId"] = decision.approval_id
+    if judgement.asked_scopes and not decision.allowed:
+        metadata["askedScopes"] = list(judgement.asked_scopes)
     if policy is not None:
         metadata["ruleType"] = policy.rule_type
-        metadata["ruleIndex"] = policy.rule_index
-        metadata["policyName"] = policy.policy_name
-        metadata["detail"] = policy.detail
+        if is_users_own(policy, decision):
+            metadata["limitedBy"] = "user"
+        else:
+            metadata |= _rule_of(policy)
     return metadata

@@ -10,9 +10,9 @@ from datetime import datetime
 from decisions.facts import ServiceFacts, TokenFacts
 from decisions.memory import LIBRARY, Bounded
 from decisions.questions import Question
-from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.rules import RuleContext
+from policies.rules.data_flow import is_flow_key, is_task_key, task_key
 
 MAX_TOKENS = 50_000
 MAX_AGENTS = 10_000
@@ -45,22 +45,31 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
             new.update(_foreseen(question, now))
         else:
             known.update(needed)
+            new.update(_tasks(question, needed))
     return known | new, new
 
 
-def learn(
-    question: Question, token: TokenFacts, service: ServiceFacts | None, requests: Sequence[CounterRequest]
-) -> None:
-    """Remember the counters that an allowed question about a stored token needed, besides those it needed before."""
+def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, keys: Iterable[str]) -> None:
+    """Remember the counters, by key, that an allowed question about a stored token needed, beside earlier ones.
+
+    Not those of tasks, of which there may be any number: their keys follow from the connection's and the question.
+    """
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
-    needed = [name for request in requests for name in request.keys]
+    needed = [name for name in keys if not is_task_key(name)]
     if known is not None and set(needed).issubset(known):
         return
     _needed[key] = tuple(dict.fromkeys((*needed, *(known or ()))))[:MAX_COUNTERS]
     _agents[token.client_id] = (token.agent_id, token.organization_id)
     if service is not None:
         _services[key[1]] = service.organization_id
+
+
+def _tasks(question: Question, needed: Keys) -> Iterable[str]:
+    """Yield the rows of the question's task in the guards against data flows."""
+    task = question.request.context.get("task")
+    if isinstance(task, str):
+        yield from (task_key(name, task) for name in needed if is_flow_key(name))
 
 
 def service_key(question: Question) -> str:

@@ -6,6 +6,7 @@ The names and types of the fields are the columns of the query, in order.
 import json
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from django.conf import settings
 
 from agents.stops import Stopper, find_stopper
 from consent.statuses import status_at
+from decisions.contexts import amount_for_log
 
 MAX_PARSED = 16_384
 
@@ -67,6 +69,13 @@ class TokenFacts(NamedTuple):
             is_stopped=self.is_agent_stopped,
             status=self.agent_status,
         )
+
+    @property
+    def consent_end(self) -> datetime:
+        """When the consent ends. Only for tokens with a consent."""
+        if self.consent_expires_at is None:
+            raise ValueError("A token without a consent has no end of it.")
+        return self.consent_expires_at
 
     def consent_status_at(self, now: datetime) -> str | None:
         """The status of the consent at `now`, or None without a consent."""
@@ -126,6 +135,36 @@ class CounterFacts(NamedTuple):
     key: str
     slot: int
     counts: bytes
+
+
+class ApprovalFacts(NamedTuple):
+    """A request that a user was asked about. `context` is the JSON of a standing one, otherwise an empty object."""
+
+    approval_id: str
+    digest: str
+    target_digest: str
+    status: str
+    is_standing: bool
+    expires_at: datetime
+    context: str
+
+    @property
+    def amount(self) -> Decimal:
+        """The most that a standing approval covers, or 0 if there is no amount that can be read."""
+        amount = amount_for_log(json.loads(self.context)) or {}
+        return Decimal(amount.get("value", 0))
+
+
+class ScopeFacts(NamedTuple):
+    """A scope that an organization defines. `labels` is a JSON list."""
+
+    scope_id: str
+    labels_json: str
+    risk_level: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return _names(self.labels_json)
 
 
 class PolicyFacts(NamedTuple):

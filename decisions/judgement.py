@@ -1,18 +1,26 @@
-"""The judgement of a question by its facts: pure, without I/O. Limits are counted afterwards."""
+"""The judgement of a question by its facts: pure, without I/O. `settling.py` settles afterwards what needs counters."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
-from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
+from decisions.facts import AgentFacts, CallerFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.questions import Question
 from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
+from decisions.terms import NO_TERMS, Terms
+from limits.flows import OUTBOUND
+from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
-from policies.engine import CompiledPolicy, Limit, PolicyDenial, evaluate
+from policies.engine import CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
 from policies.rules import RuleContext
+from resources.catalogue import catalogue
 from tokens.access_tokens import Claims
+
+# What has passed all policies that apply, because none does.
+PASSED = Evaluation()
 
 
 class Found(NamedTuple):
@@ -20,7 +28,7 @@ class Found(NamedTuple):
 
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is
     only looked up if the token's row is deleted. The books are the policies of the agent's and the service's
-    organization.
+    organization. `scopes` are organizations' own scopes, as far as they matter.
     """
 
     token: TokenFacts | None
@@ -29,6 +37,8 @@ class Found(NamedTuple):
     service: ServiceFacts | None
     agent_book: PolicyBook | None
     service_book: PolicyBook | None
+    terms: Terms = NO_TERMS
+    scopes: Sequence[ScopeFacts] = ()
 
     @property
     def organization_id(self) -> str | None:
@@ -39,7 +49,7 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Judgement:
-    """A decision so far, with the limits that must still be counted.
+    """A decision so far, with what must still be settled: limits, flows, and scopes of which the user is asked.
 
     `service_organization_id` is the other organization whose log the decision belongs to. It is None if no service
     asks, or if the token is not for the service that an anonymous caller names: otherwise the holder of any token could
@@ -50,15 +60,47 @@ class Judgement:
     decision: Decision
     organization_id: str | None = None
     service_organization_id: str | None = None
-    limits: tuple[Limit, ...] = ()
+    evaluation: Evaluation = PASSED
+    asked_scopes: tuple[str, ...] = ()
+    content: Content | None = None
+    """What an approval must cover. None if the user is certainly not asked."""
     denying_organization_id: str | None = None
     is_logged: bool = True
+    shadows: Sequence["Shadow"] = ()
+    traced: Sequence[Traced] | None = None
 
-    def deny_by_limit(self, token: TokenFacts, found: Found, index: int, retry_after_seconds: int | None) -> None:
-        """Turn the decision into a denial, because the limit with this index is full."""
-        denial = self.limits[index].denial(retry_after_seconds)
-        self.decision = _describe(token, policy=denial)
-        self.denying_organization_id = _owner(denial, found, self)
+    def needed_keys(self) -> Iterable[str]:
+        """Yield the keys of all rows of counters to load."""
+        for request in self.counter_requests():
+            yield from request.keys
+        yield from self.flow_keys()
+
+    def counter_requests(self) -> Iterable[CounterRequest]:
+        """Yield all counters to load, which includes those that only shadow policies and traces need."""
+        yield from self.evaluation.counter_requests
+        if self.content:
+            yield self.content.counter
+        for shadow in self.shadows:
+            yield from shadow.evaluation.counter_requests
+        for each in self.traced or ():
+            yield from each.requirements.limits
+
+    def flow_keys(self) -> Iterable[str]:
+        """Yield the rows of all guards against data flows, likewise."""
+        for evaluation in (self.evaluation, *(shadow.evaluation for shadow in self.shadows)):
+            for flow in evaluation.flows:
+                yield from flow.request.keys
+        for each in self.traced or ():
+            if each.requirements.flow:
+                yield from each.requirements.flow.keys
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What the shadow policies of one organization would decide."""
+
+    organization_id: str
+    evaluation: Evaluation
 
 
 def judge(question: Question, found: Found, now: datetime) -> Judgement:
@@ -85,11 +127,38 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     if request.is_introspection:
         judgement.decision = _describe(token)
         return judgement
-    evaluation = evaluate(_policies(token, found, affected), _rule_context(question, token, now))
+    policies, context = _policies(token, found, affected), _rule_context(question, token, found, now)
+    evaluation = evaluate(policies, context)
     judgement.decision = _describe(token, policy=evaluation.denied_by)
-    judgement.limits = evaluation.limits
-    judgement.denying_organization_id = _owner(evaluation.denied_by, found, judgement)
+    judgement.evaluation = evaluation
+    judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
+    judgement.shadows = _shadows(token, found, judgement, context)
+    if request.explains:
+        judgement.traced = trace(policies, context)
+    if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
+        judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
+        if judgement.asked_scopes or _may_ask(evaluation):
+            judgement.content = Content(request, token)
     return judgement
+
+
+def _may_ask(evaluation: Evaluation) -> bool:
+    return any(flow.request.asks and OUTBOUND in flow.request.labels for flow in evaluation.flows)
+
+
+def _shadows(token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext) -> Sequence[Shadow]:
+    """Return what shadow policies would decide, by organization. Usually there are none."""
+    own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
+    others: Sequence[CompiledPolicy] = ()
+    if found.service_book and judgement.service_organization_id not in (None, token.organization_id):
+        others = found.service_book.shadow_for_agent(token.agent_id)
+    listed = ((token.organization_id, own), (judgement.service_organization_id, others))
+    return [
+        Shadow(organization_id, evaluate([policy], context))
+        for organization_id, policies in listed
+        if organization_id is not None
+        for policy in policies
+    ]
 
 
 def _judge_deleted(question: Question, claims: Claims, found: Found, now: datetime) -> Judgement:
@@ -124,23 +193,30 @@ def _affected(
 def _policies(token: TokenFacts, found: Found, affected: str | None) -> Sequence[CompiledPolicy]:
     """Return the policies that apply: those of the agent's organization, and of the service's if it is another one."""
     own = found.agent_book.for_agent(token.agent_id) if found.agent_book else ()
+    if found.terms.policies:
+        own = (*own, *found.terms.policies)
     if found.service_book is None or affected is None or affected == token.organization_id:
         return own
     return (*own, *found.service_book.for_agent(token.agent_id))
 
 
-def _owner(denial: PolicyDenial | None, found: Found, judgement: Judgement) -> str | None:
-    """Return the organization whose policy denied, or None if no policy did."""
-    if denial is None:
+def owner(denial: PolicyDenial | None, found: Found, judgement: Judgement) -> str | None:
+    """Return the organization whose policy denied, or None if no policy did, or the user's own limit."""
+    if denial is None or is_users_own(denial, judgement.decision):
         return None
     own = found.agent_book.for_agent(judgement.decision.agent_id or "") if found.agent_book else ()
     is_own = any(policy.id == denial.policy_id for policy in own)
     return judgement.organization_id if is_own else judgement.service_organization_id
 
 
-def _rule_context(question: Question, token: TokenFacts, now: datetime) -> RuleContext:
+def is_users_own(denial: PolicyDenial, decision: Decision) -> bool:
+    """Return whether a limit denied that the user set on the connection."""
+    return denial.policy_id == decision.consent_id
+
+
+def _rule_context(question: Question, token: TokenFacts, found: Found, now: datetime) -> RuleContext:
     request = question.request
-    return RuleContext(
+    context = RuleContext(
         now=now,
         agent_id=token.agent_id,
         scopes=tuple(request.required_scopes),
@@ -151,6 +227,19 @@ def _rule_context(question: Question, token: TokenFacts, now: datetime) -> RuleC
         user_id=token.user_id,
         organization_id=token.organization_id,
     )
+    return context._replace(labels=_labels(context.asked, found.scopes)) if needs_labels(found) else context
+
+
+def needs_labels(found: Found) -> bool:
+    """Return whether a rule that may apply needs the labels of scopes."""
+    books = (found.agent_book, found.service_book)
+    return any(book is not None and book.has_flows for book in books) or found.terms.has_flows
+
+
+def _labels(asked: Collection[str], own: Sequence[ScopeFacts]) -> frozenset[str]:
+    known = catalogue()
+    labels = {label for scope in asked if scope in known for label in known[scope].labels}
+    return frozenset(labels.union(*(scope.labels for scope in own if scope.scope_id in asked)))
 
 
 def _describe(
@@ -173,4 +262,5 @@ def _describe(
         expires_at=token.expires_at,
         missing_scopes=missing,
         policy=policy,
+        retry_after_seconds=policy.retry_after_seconds if policy else None,
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from core.actor import Actor
 from core.net import canonical_address
 from core.uris import find_canonical_uri
-from policies.engine import PolicyDenial
+from policies.engine import Outcome, PolicyDenial
 
 
 class Reason(StrEnum):
@@ -47,6 +47,7 @@ class VerifyRequest(NamedTuple):
     `resource`. The decision's own transaction checks it. `context` may contain `ip`, the address of the service's
     caller. With `is_forwarded`, a proxy forwards the caller's own request, so the address and user agent of `actor` are
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
+    With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     """
 
     token: str
@@ -58,6 +59,7 @@ class VerifyRequest(NamedTuple):
     context: Mapping[str, Any] = MappingProxyType({})
     is_forwarded: bool = False
     is_introspection: bool = False
+    explains: bool = False
 
     @property
     def asker(self) -> Actor:
@@ -82,6 +84,17 @@ class VerifyRequest(NamedTuple):
         return find_canonical_uri(self.resource) if self.resource else None
 
 
+class RuleTrace(NamedTuple):
+    """What a rule said of a request. Of others' policies, the caller sees only the type and the outcome."""
+
+    rule_type: str
+    outcome: Outcome
+    policy_id: str | None = None
+    policy_name: str | None = None
+    rule_index: int | None = None
+    detail: str | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Decision:
     """The answer to a request. The store sets `audit_id` and `decided_at`, after which nothing changes it.
@@ -104,12 +117,13 @@ class Decision:
     decided_at: datetime | None = None
     missing_scopes: tuple[str, ...] = ()
     policy: PolicyDenial | None = None
+    """The policy that denied, or whose rule asks for an approval."""
+    approval_id: str | None = None
+    """The approval that was used, or that is required."""
+    retry_after_seconds: int | None = None
+    trace: tuple[RuleTrace, ...] | None = None
     is_known: bool = True
     is_caller_refused: bool = False
-
-    @property
-    def retry_after_seconds(self) -> int | None:
-        return self.policy.retry_after_seconds if self.policy else None
 
 
 UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)

@@ -15,6 +15,8 @@ from policies.engine import CompiledPolicy, compile_policy, deny_all
 
 logger = logging.getLogger(__name__)
 
+ENFORCE, SHADOW = "enforce", "shadow"
+
 _OLDEST_FIRST = attrgetter("id")
 
 
@@ -30,19 +32,49 @@ class PolicyRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyBook:
-    """The enabled policies of one organization at one version. Immutable, so that threads can share it."""
+class Shelf:
+    """Policies of one mode."""
 
     shared: tuple[CompiledPolicy, ...] = ()
     by_agent: Mapping[str, tuple[CompiledPolicy, ...]] = field(default_factory=dict)
-    compiled: Mapping[PolicyRow, CompiledPolicy] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, compiled: Mapping[PolicyRow, CompiledPolicy], mode: str) -> "Shelf":
+        own: defaultdict[str, list[CompiledPolicy]] = defaultdict(list)
+        chosen = {row: policy for row, policy in compiled.items() if (row.mode == SHADOW) == (mode == SHADOW)}
+        for row, policy in chosen.items():
+            if row.agent_id is not None:
+                own[row.agent_id].append(policy)
+        shared = tuple(policy for row, policy in chosen.items() if row.agent_id is None)
+        return cls(shared, {agent: tuple(policies) for agent, policies in own.items()})
 
     def for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
-        """Return the policies that apply to this agent, oldest first: its own, and those for every agent."""
         own = self.by_agent.get(agent_id, ())
         if not own or not self.shared:
             return own or self.shared
         return tuple(sorted(self.shared + own, key=_OLDEST_FIRST))
+
+
+EMPTY_SHELF = Shelf()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyBook:
+    """The enabled policies of one organization at one version. Immutable, so that threads can share it."""
+
+    enforced: Shelf = EMPTY_SHELF
+    shadow: Shelf = EMPTY_SHELF
+    compiled: Mapping[PolicyRow, CompiledPolicy] = field(default_factory=dict)
+    has_flows: bool = False
+    """Whether a rule needs the labels of scopes."""
+
+    def for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
+        """Return the policies that decide about this agent, oldest first: its own, and those for every agent."""
+        return self.enforced.for_agent(agent_id)
+
+    def shadow_for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
+        """Return the policies that only record what they would decide about this agent."""
+        return self.shadow.for_agent(agent_id)
 
 
 EMPTY_BOOK = PolicyBook()
@@ -55,12 +87,8 @@ def compile_book(rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK
     Danger: read the rows and the version in one statement, or the version may be that of other rows.
     """
     compiled = {row: previous.compiled.get(row) or _compile(row) for row in sorted(rows, key=_OLDEST_FIRST)}
-    own: defaultdict[str, list[CompiledPolicy]] = defaultdict(list)
-    for row, policy in compiled.items():
-        if row.agent_id is not None:
-            own[row.agent_id].append(policy)
-    shared = tuple(policy for row, policy in compiled.items() if row.agent_id is None)
-    return PolicyBook(shared, {agent: tuple(policies) for agent, policies in own.items()}, compiled)
+    has_flows = any(policy.has_flows for policy in compiled.values())
+    return PolicyBook(Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW), compiled, has_flows)
 
 
 def _compile(row: PolicyRow) -> CompiledPolicy:

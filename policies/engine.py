@@ -7,10 +7,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
 from core.text import echo
+from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules import Denial, Rule, RuleContext
 from policies.rules.ledger import Ledger, LimitKind, subject_of
@@ -20,17 +22,25 @@ logger = logging.getLogger(__name__)
 
 UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
 FAILED = Denial("The rule failed with an error, so it denied the request.")
+FLOWS = "The task has read private data and content that others wrote, so data must not leave without a decision."
 NO_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A parsed rule with its index in its policy. `counters` is None if the rule limits nothing, as most rules."""
+    """A parsed rule with its index in its policy.
+
+    `counters` and `flow` are None if the rule limits nothing and guards no flow, as most rules. `concerns` is None if
+    it concerns every request. A retired rule only goes on counting.
+    """
 
     type: str
     index: int
     check: Callable[[RuleContext], Denial | None]
     counters: Callable[[RuleContext], tuple[CounterRequest, ...]] | None = None
+    flow: Callable[[RuleContext], FlowRequest | None] | None = None
+    concerns: Callable[[RuleContext], bool] | None = None
+    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +51,15 @@ class CompiledPolicy:
     name: str
     rules: tuple[CompiledRule, ...]
 
+    @property
+    def has_flows(self) -> bool:
+        """Whether a rule needs the labels of scopes."""
+        return any(rule.flow for rule in self.rules)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyDenial:
-    """The first rule that denied the request. `detail` is for the log."""
+    """The first rule that denied the request, or that asks for an approval. `detail` is for the log."""
 
     policy_id: str
     policy_name: str
@@ -63,19 +78,63 @@ class Limit(NamedTuple):
 
     def denial(self, retry_after_seconds: int | None) -> PolicyDenial:
         """Return the denial to use if the counter is full."""
-        return _denial(self.policy, self.rule, Denial(self.request.denial, retry_after_seconds))
+        return describe_denial(self.policy, self.rule, Denial(self.request.denial, retry_after_seconds))
+
+
+class Flow(NamedTuple):
+    """A guard against data flows that the request must still pass, and the rule that requires it."""
+
+    policy: CompiledPolicy
+    rule: CompiledRule
+    request: FlowRequest
+
+    @property
+    def denial(self) -> PolicyDenial:
+        """The denial, or what the user is asked for, if the guard is hit."""
+        return describe_denial(self.policy, self.rule, Denial(FLOWS))
+
+
+class Requirements(NamedTuple):
+    """What must still be settled in the decision's transaction: limits to count, and guards against data flows."""
+
+    limits: Sequence[CounterRequest] = ()
+    flow: FlowRequest | None = None
+
+
+NOTHING = Requirements()
 
 
 class Evaluation(NamedTuple):
-    """Either `denied_by`, or the `limits` to count in the decision's transaction, none of which may be full."""
+    """Either `denied_by`, or the `limits` and `flows` to settle in the decision's transaction."""
 
     denied_by: PolicyDenial | None = None
     limits: tuple[Limit, ...] = ()
+    flows: tuple[Flow, ...] = ()
 
     @property
     def counter_requests(self) -> tuple[CounterRequest, ...]:
         """The counters of `limits`, in the same order, so that the index of a `CounterDenial` applies to both."""
         return tuple(limit.request for limit in self.limits)
+
+
+class Outcome(StrEnum):
+    """What a rule says of a request."""
+
+    PASSED = "passed"
+    DENIED = "denied"
+    ASKED = "asked"
+    NOT_CONCERNED = "not_concerned"
+
+
+class Traced(NamedTuple):
+    """A rule with its outcome. One that passed may still have requirements, which `settle` in decisions settles."""
+
+    policy: CompiledPolicy
+    rule: CompiledRule
+    outcome: Outcome
+    detail: str = ""
+    retry_after_seconds: int | None = None
+    requirements: Requirements = NOTHING
 
 
 def compile_policy(
@@ -88,7 +147,7 @@ def compile_policy(
     except Exception:
         logger.exception("The limits of policy %s cannot be read and deny", policy_id)
         return deny_all(policy_id, name)
-    rules = (_compile_rule(ledger, index, item) for index, item in enumerate(items))
+    rules = (_compile_raw(ledger, index, item) for index, item in enumerate(items))
     return CompiledPolicy(policy_id, name, (*rules, *_retired_limits(ledger, len(items))))
 
 
@@ -100,21 +159,49 @@ def deny_all(policy_id: str, name: str) -> CompiledPolicy:
 def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation:
     """Evaluate one request. The order of the rules determines only which denial is reported."""
     limits: list[Limit] = []
+    flows: list[Flow] = []
     for policy in policies:
         for rule in policy.rules:
             result = _apply(policy, rule, ctx)
+            if result is None or result is NOTHING:
+                continue
             if isinstance(result, Denial):
-                return Evaluation(denied_by=_denial(policy, rule, result))
-            limits += [Limit(policy, rule, request) for request in result]
-    return Evaluation(limits=tuple(limits))
+                return Evaluation(describe_denial(policy, rule, result))
+            limits += [Limit(policy, rule, request) for request in result.limits]
+            if result.flow is not None:
+                flows.append(Flow(policy, rule, result.flow))
+    return Evaluation(None, tuple(limits), tuple(flows))
 
 
-def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial | tuple[CounterRequest, ...]:
-    """Return the rule's denial, or the counters it requires. Any exception in the rule is a denial."""
+def trace(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> list[Traced]:
+    """Return what each rule says of one request, also after one has denied it."""
+    return [_trace(policy, rule, ctx) for policy in policies for rule in policy.rules if not rule.is_retired]
+
+
+def describe_denial(policy: CompiledPolicy, rule: CompiledRule, denial: Denial) -> PolicyDenial:
+    return PolicyDenial(policy.id, policy.name, rule.type, rule.index, denial.detail, denial.retry_after_seconds)
+
+
+def _trace(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Traced:
+    result = _apply(policy, rule, ctx)
+    if result is None:
+        return Traced(policy, rule, Outcome.NOT_CONCERNED)
+    if isinstance(result, Denial):
+        return Traced(policy, rule, Outcome.DENIED, result.detail, result.retry_after_seconds)
+    return Traced(policy, rule, Outcome.PASSED, requirements=result)
+
+
+def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Denial | Requirements | None:
+    """Return the rule's denial, what it requires, or None if it does not concern the request.
+
+    Any exception in the rule is a denial.
+    """
     try:
+        if rule.concerns is not None and not rule.concerns(ctx):
+            return None
         denial = rule.check(ctx)
         if denial is None:
-            return tuple(rule.counters(ctx)) if rule.counters else ()
+            return _requirements(rule, ctx)
         if isinstance(denial, Denial):
             return denial
         raise TypeError(f"A rule returned {type(denial).__name__}")
@@ -123,20 +210,39 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
         return FAILED
 
 
-def _compile_rule(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
+def _requirements(rule: CompiledRule, ctx: RuleContext) -> Requirements:
+    if rule.counters is None and rule.flow is None:
+        return NOTHING
+    limits = tuple(rule.counters(ctx)) if rule.counters else ()
+    return Requirements(limits, rule.flow(ctx) if rule.flow else None)
+
+
+def compile_rule(rule: Rule, ledger: Ledger, index: int) -> CompiledRule:
+    """Return a rule with what the engine calls. Its counters are those of the ledger."""
+    kind = type(rule)
+    return CompiledRule(
+        rule.type,
+        index,
+        rule.check,
+        partial(rule.counters, ledger) if kind.counters is not Rule.counters else None,
+        rule.flow if kind.flow is not Rule.flow else None,
+        rule.concerns if rule.actions else None,
+    )
+
+
+def _compile_raw(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
     try:
-        rule = parse_rule(raw)
+        return compile_rule(parse_rule(raw), ledger, index)
     except Exception:
         logger.exception("Rule %d of policy %s cannot be read and denies", index, ledger.policy_id)
         return _unreadable(index, raw)
-    limits_something = type(rule).counters is not Rule.counters
-    return CompiledRule(rule.type, index, rule.check, partial(rule.counters, ledger) if limits_something else None)
 
 
 def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
     """Yield the limits that an edit removed. They keep counting, so that adding them again grants no new quota."""
     for kind, until in ledger.retired.items():
-        yield CompiledRule("rate_limit", index, lambda ctx: None, partial(_count_retired, ledger, kind, until))
+        count = partial(_count_retired, ledger, kind, until)
+        yield CompiledRule("rate_limit", index, lambda ctx: None, count, is_retired=True)
 
 
 def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleContext) -> tuple[CounterRequest, ...]:
@@ -149,7 +255,3 @@ def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleCo
 def _unreadable(index: int, raw: Any) -> CompiledRule:
     name = raw.get("type") if isinstance(raw, dict) else None
     return CompiledRule(echo(str(name or "unknown")), index, lambda ctx: UNREADABLE)
-
-
-def _denial(policy: CompiledPolicy, rule: CompiledRule, denial: Denial) -> PolicyDenial:
-    return PolicyDenial(policy.id, policy.name, rule.type, rule.index, denial.detail, denial.retry_after_seconds)

@@ -7,25 +7,30 @@ runs it, and each driver has a transaction of its own. On PostgreSQL a batch tak
 2. Save the counters, write the journal, and commit.
 
 If other counters turn out to be needed, the transaction is rolled back and starts again with them, because counters
-must be locked in the order of their keys. Facts that are not in memory, such as changed policies, cost one more trip.
+must be locked in the order of their keys. Facts that are not in memory, such as changed policies, cost one more trip,
+and so do approvals, which are read once the counters are locked.
 """
 
 from collections.abc import Collection, Generator, Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from typing import Any, NamedTuple
 
-from audit.entries.drafts import prepare
+from audit.entries.drafts import Draft, prepare
 from audit.entries.journal import encode
 from core import clock
 from core.errors import Unavailable
-from decisions.entries import draft_entry
+from decisions.approvals import BatchApprovals, read_approvals
+from decisions.entries import draft_entry, draft_shadows
 from decisions.expectations import expected_counters, learn
 from decisions.judgement import Found, Judgement, judge
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.reading import Facts, ask_facts, ask_further, read_counters
+from decisions.settling import Settling
+from decisions.stores.reading import Facts, ask_facts, ask_further, ask_scopes, read_counters
 from decisions.stores.statements import Statement, Step, Trip
-from limits.counting import row_of, take_call, windows_by_key
+from decisions.tracing import describe_trace
+from limits.counting import row_of, windows_by_key
+from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 
 Rows = Sequence[Sequence[Any]]
@@ -53,55 +58,74 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         further = ask_further(questions, facts)
         if further:
             facts.add((yield Trip(further)))
+        scopes = ask_scopes(questions, facts)
+        if scopes:
+            facts.add((yield Trip(scopes)))
         found = [facts.about(question) for question in questions]
         now = clock.now()
         judgements = [judge(question, each, now) for question, each in zip(questions, found, strict=True)]
-        windows = windows_by_key(limit.request for judgement in judgements for limit in judgement.limits)
-        unread = windows.keys() - facts.counters.keys()
-        if not unread or is_serial:
-            if unread:
-                facts.add((yield Trip([read_counters(unread)])))
-            return (yield from _finish(judgements, found, facts.load_counters(windows)))
-        yield Trip((), rolls_back=True)
-        expected, new = expected | unread, unread
+        needed = Needed.by(judgements)
+        unread = needed.keys - facts.counters.keys()
+        if unread and not is_serial:
+            yield Trip((), rolls_back=True)
+            expected, new = expected | unread, unread
+            continue
+        last = [*([read_counters(unread)] if unread else ()), *needed.approvals]
+        if last:
+            facts.add((yield Trip(last)))
+        return (yield from _finish(judgements, found, facts, needed))
     raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
-def _finish(
-    judgements: Sequence[Judgement], found: Sequence[Found], counters: dict[str, LoadedCounter]
-) -> Conversation:
-    """Count the limits, save everything and commit."""
+class Needed(NamedTuple):
+    """What judgements need of the database: counters, by key with their window, flows, and the step for approvals."""
+
+    windows: dict[str, int]
+    flows: set[str]
+    approvals: Sequence[Step]
+
+    @classmethod
+    def by(cls, judgements: Sequence[Judgement]) -> "Needed":
+        windows = windows_by_key(request for each in judgements for request in each.counter_requests())
+        flows = {key for each in judgements for key in each.flow_keys()}
+        contents = [each.content for each in judgements if each.content]
+        return cls(windows, flows, [read_approvals(contents)] if contents else [])
+
+    @property
+    def keys(self) -> set[str]:
+        return self.windows.keys() | self.flows
+
+
+def _finish(judgements: Sequence[Judgement], found: Sequence[Found], facts: Facts, needed: Needed) -> Conversation:
+    """Settle the judgements, save everything and commit."""
     # Read the clock again: waiting for a lock takes time, and the log has the time of the decision.
     now = clock.now()
+    counters, flows = facts.load_counters(needed.windows), facts.load_flows(needed.flows)
+    settling = Settling(counters, flows, BatchApprovals(facts.approvals, now), now)
+    shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
-        _take(judgement, each, counters, now)
+        if each.token is not None and judgement.decision.allowed:
+            learn(judgement.question, each.token, each.service, judgement.needed_keys())
+        judgement.decision.trace = describe_trace(judgement, each, settling) if judgement.traced else None
+        settling.settle(judgement, each)
+        if judgement.shadows:
+            shadows += draft_shadows(judgement, settling)
     logged = [judgement for judgement in judgements if judgement.is_logged]
-    entries = prepare([draft_entry(judgement) for judgement in logged], now)
-    steps = [*_save(counters.values())]
+    entries = prepare([*map(draft_entry, logged), *shadows], now)
+    steps = [*_save([*counters.values(), *flows.values()]), *settling.approvals.steps()]
     if entries:
         steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))
     yield Trip(steps, commits=True)
-    for judgement, entry in zip(logged, entries, strict=True):
+    for judgement, entry in zip(logged, entries, strict=False):
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
     return [judgement.decision for judgement in judgements]
 
 
-def _take(judgement: Judgement, found: Found, counters: dict[str, LoadedCounter], now: datetime) -> None:
-    """Count a call against all its limits. If one is full, count nothing and deny it."""
-    if found.token is None or not judgement.decision.allowed:
-        return
-    requests = [limit.request for limit in judgement.limits]
-    learn(judgement.question, found.token, found.service, requests)
-    denial = take_call(requests, counters, now) if requests else None
-    if denial is not None:
-        judgement.deny_by_limit(found.token, found, denial.index, denial.retry_after_seconds)
-
-
-def _save(counters: Collection[LoadedCounter]) -> Sequence[Step]:
-    changed = [counter for counter in counters if counter.changed]
+def _save(loaded: Collection[LoadedCounter | LoadedFlow]) -> Sequence[Step]:
+    changed = [row for row in loaded if row.changed]
     if not changed:
         return ()
-    rows = [(counter.key, *row_of(counter)) for counter in changed]
+    rows = [(row.key, *(row.row() if isinstance(row, LoadedFlow) else row_of(row))) for row in changed]
     return (Step(Statement.SAVE_COUNTERS, tuple(map(list, zip(*rows, strict=True)))),)
 
 

@@ -47,6 +47,34 @@ SQL: dict[Statement, str] = {
         WHERE organization.id = ANY($1)
         ORDER BY organization.id, policy.id
     """,
+    Statement.SCOPES: "SELECT id, labels::text, risk_level FROM resources_customscope WHERE id = ANY($1)",
+    Statement.APPROVALS: """
+        SELECT id, digest, target_digest, status, is_standing, expires_at,
+            CASE WHEN is_standing THEN context::text ELSE '{}' END
+        FROM consent_approval
+        WHERE status IN ('pending', 'approved', 'denied')
+            AND (digest = ANY($1) OR (is_standing AND target_digest = ANY($2)))
+    """,
+    Statement.USE_APPROVALS: "UPDATE consent_approval SET status = 'used', used_at = $1 WHERE id = ANY($2)",
+    Statement.CREATE_APPROVALS: """
+        INSERT INTO consent_approval (
+            id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
+            target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
+            created_at, expires_at,
+            status, is_standing
+        )
+        SELECT
+            id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
+            target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
+            (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz,
+            'pending', false
+        FROM jsonb_to_recordset($1::jsonb) AS new(
+            id text, consent_id text, user_id text, agent_id text, server_id text, organization_id text,
+            service_organization_id text, digest text, target_digest text, is_critical boolean, is_held boolean,
+            asked_scopes jsonb, asked_by_rule text, scopes jsonb, action text, resource text, context jsonb,
+            created_at text, expires_at text
+        )
+    """,
     Statement.COUNTERS: "SELECT key, slot, counts FROM limits_counter WHERE key = ANY($1) ORDER BY key FOR UPDATE",
     Statement.CREATE_COUNTERS: """
         INSERT INTO limits_counter (key, slot, counts, expires_at)

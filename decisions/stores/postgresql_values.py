@@ -19,6 +19,7 @@ OIDS = {
     Kind.TIMES: 1185,
     Kind.BYTES: BYTEA,
     Kind.TIME: TIMESTAMPTZ,
+    Kind.TEXT: TEXT,
 }
 
 _INT8 = struct.Struct("!q")
@@ -46,6 +47,7 @@ def _time(moment: datetime) -> bytes:
 _ENCODERS: dict[Kind, Callable[[Any], bytes]] = {
     Kind.BYTES: bytes,
     Kind.TIME: _time,
+    Kind.TEXT: str.encode,
     Kind.TEXTS: lambda texts: _array(TEXT, [text.encode() for text in texts]),
     Kind.INTS: lambda numbers: _array(INT8, [_INT8.pack(number) for number in numbers]),
     Kind.BYTESS: lambda items: _array(BYTEA, items),

@@ -7,18 +7,23 @@ from typing import Any
 
 from decisions.facts import (
     AgentFacts,
+    ApprovalFacts,
     CallerFacts,
     CounterFacts,
     PolicyFacts,
+    ScopeFacts,
     ServiceFacts,
     TokenFacts,
 )
-from decisions.judgement import Found
+from decisions.judgement import Found, needs_labels
 from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
 from decisions.stores.statements import Statement, Step
+from decisions.terms import NO_TERMS, terms_of
+from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook, PolicyRow, compile_book
+from resources.catalogue import catalogue
 
 
 def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[Step]:
@@ -44,6 +49,15 @@ def ask_further(questions: Sequence[Question], facts: "Facts") -> list[Step]:
     return [*steps, Step(Statement.POLICIES, (list(organizations),))] if organizations else steps
 
 
+def ask_scopes(questions: Sequence[Question], facts: "Facts") -> list[Step]:
+    """Return the step that reads organizations' own scopes for questions that depend on their labels or risk."""
+    if not facts.depends_on_scopes:
+        return []
+    known = catalogue()
+    wanted = {scope for question in questions for scope in facts.scopes_to_know(question) if scope not in known}
+    return [Step(Statement.SCOPES, (sorted(wanted),))] if wanted else []
+
+
 def read_counters(keys: Collection[str]) -> Step:
     return Step(Statement.COUNTERS, (sorted(keys),))
 
@@ -57,6 +71,8 @@ class Facts:
         self.services: dict[str, ServiceFacts] = {}
         self.agents: dict[str, AgentFacts] = {}
         self.counters: dict[str, CounterFacts] = {}
+        self.approvals: Sequence[ApprovalFacts] = ()
+        self._scopes: Sequence[ScopeFacts] = ()
         self._books: dict[str, PolicyBook] = {}
         self.add(rows)
 
@@ -74,12 +90,21 @@ class Facts:
                 self.callers = {row.digest: row for row in rows}
             case ServiceFacts():
                 self.services = {row.identifier: row for row in rows}
+            case CounterFacts():
+                self.counters |= {row.key: row for row in rows}
+            case _:
+                self._add_unusual(rows)
+
+    def _add_unusual(self, rows: Sequence[Any]) -> None:
+        match rows[0]:
             case AgentFacts():
                 self.agents = {row.client_id: row for row in rows}
-            case CounterFacts():
-                self.counters = {row.key: row for row in rows}
             case PolicyFacts():
                 self._compile(rows)
+            case ScopeFacts():
+                self._scopes = rows
+            case ApprovalFacts():
+                self.approvals = rows
 
     def _compile(self, rows: Sequence[PolicyFacts]) -> None:
         for organization_id, own in groupby(rows, key=attrgetter("organization_id")):
@@ -110,7 +135,30 @@ class Facts:
         service = caller.service if caller else self.services.get(question.named_audience or "")
         token = self.tokens.get(claims.token_id) if claims else None
         agent = self.agents.get(claims.client_id) if claims and token is None else None
-        return Found(token, agent, caller, service, self._book(token), self._book(service))
+        terms = terms_of(token) if token else NO_TERMS
+        return Found(token, agent, caller, service, self._book(token), self._book(service), terms, self._scopes)
+
+    @property
+    def depends_on_scopes(self) -> bool:
+        """Whether a question may depend on the labels or the risk of its scopes."""
+        has_terms = any(token.terms not in (None, "{}") for token in self.tokens.values())
+        return has_terms or any(book.has_flows for book in self._books.values())
+
+    def scopes_to_know(self, question: Question) -> Collection[str]:
+        """Return the scopes of a question if it matters which labels or risk they have."""
+        found = self.about(question)
+        request = question.request
+        asked = request.required_scopes if request.action is None else (*request.required_scopes, request.action)
+        if found.token is None or request.is_introspection:
+            return ()
+        if needs_labels(found):
+            return asked
+        return found.terms.asks.intersection(asked)
+
+    def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
+        """Return what guards against data flows remember under these keys. One that was not read is empty."""
+        rows = {key: self.counters.get(key) for key in keys}
+        return {key: LoadedFlow.unpack(key, row.counts if row else b"") for key, row in rows.items()}
 
     def load_counters(self, windows: Mapping[str, int]) -> dict[str, LoadedCounter]:
         """Return the counters with these keys and windows, in seconds. One that was not read is empty."""

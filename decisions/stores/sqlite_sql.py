@@ -53,6 +53,41 @@ SQL: dict[Statement, str] = {
         LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
         ORDER BY organization.id, policy.id
     """,
+    Statement.SCOPES: """
+        SELECT scope.id, scope.labels, scope.risk_level
+        FROM json_each(?) AS wanted JOIN resources_customscope AS scope ON scope.id = wanted.value
+    """,
+    Statement.APPROVALS: """
+        SELECT id, digest, target_digest, status, is_standing, expires_at || '',
+            CASE WHEN is_standing THEN context ELSE '{}' END
+        FROM consent_approval
+        WHERE status IN ('pending', 'approved', 'denied')
+            AND (digest IN (SELECT value FROM json_each(?))
+                OR (is_standing AND target_digest IN (SELECT value FROM json_each(?))))
+    """,
+    Statement.USE_APPROVALS: """
+        UPDATE consent_approval SET status = 'used', used_at = ? WHERE id IN (SELECT value FROM json_each(?))
+    """,
+    Statement.CREATE_APPROVALS: """
+        INSERT INTO consent_approval (
+            id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
+            target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
+            created_at, expires_at,
+            status, is_standing
+        )
+        SELECT
+            json_extract(value, '$.id'), json_extract(value, '$.consent_id'), json_extract(value, '$.user_id'),
+            json_extract(value, '$.agent_id'), json_extract(value, '$.server_id'),
+            json_extract(value, '$.organization_id'), json_extract(value, '$.service_organization_id'),
+            json_extract(value, '$.digest'), json_extract(value, '$.target_digest'),
+            json_extract(value, '$.is_critical'), json_extract(value, '$.is_held'),
+            json_extract(value, '$.asked_scopes'), json_extract(value, '$.asked_by_rule'),
+            json_extract(value, '$.scopes'), json_extract(value, '$.action'), json_extract(value, '$.resource'),
+            json_extract(value, '$.context'), json_extract(value, '$.created_at'),
+            json_extract(value, '$.expires_at'),
+            'pending', 0
+        FROM json_each(?)
+    """,
     Statement.COUNTERS: """
         SELECT counter.key, counter.slot, counter.counts
         FROM json_each(?) AS wanted JOIN limits_counter AS counter ON counter.key = wanted.value

@@ -7,7 +7,16 @@ from enum import Enum
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from decisions.facts import AgentFacts, CallerFacts, CounterFacts, PolicyFacts, ServiceFacts, TokenFacts
+from decisions.facts import (
+    AgentFacts,
+    ApprovalFacts,
+    CallerFacts,
+    CounterFacts,
+    PolicyFacts,
+    ScopeFacts,
+    ServiceFacts,
+    TokenFacts,
+)
 
 
 class Kind(Enum):
@@ -45,11 +54,18 @@ class Statement(Enum):
     SERVICES = "services", (Kind.TEXTS,), ServiceFacts
     AGENTS = "agents", (Kind.TEXTS,), AgentFacts
     POLICIES = "policies", (Kind.TEXTS,), PolicyFacts
+    SCOPES = "scopes", (Kind.TEXTS,), ScopeFacts
+    """Read scopes that organizations define."""
+    APPROVALS = "approvals", (Kind.TEXTS, Kind.TEXTS), ApprovalFacts
+    """Read approvals by digest, and standing ones by the digest of their target."""
     COUNTERS = "counters", (Kind.TEXTS,), CounterFacts
     """Read counters by key and lock them, in the order of their keys."""
     CREATE_COUNTERS = "create_counters", (Kind.TIME, Kind.TEXTS), None
     """Create empty counters that expire at this time, unless they exist."""
     SAVE_COUNTERS = "save_counters", (Kind.TEXTS, Kind.INTS, Kind.BYTESS, Kind.TIMES), None
+    USE_APPROVALS = "use_approvals", (Kind.TIME, Kind.TEXTS), None
+    CREATE_APPROVALS = "create_approvals", (Kind.TEXT,), None
+    """Create approvals from a JSON list of objects with the names of the columns. Times are UTC without a zone."""
     WRITE_JOURNAL = "write_journal", (Kind.BYTES,), None
     PING = "ping", (), None
 

@@ -16,6 +16,7 @@ from typing import Annotated, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules.ledger import Ledger
 from policies.rules.patterns import Matcher, Patterns
@@ -87,6 +88,10 @@ class Rule(BaseModel, ABC):
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
         """Return the limits that the request must also pass, to be counted with the decision."""
         return ()
+
+    def flow(self, ctx: RuleContext) -> FlowRequest | None:
+        """Return what the request means for a guard against data flows, to be decided and recorded with it."""
+        return None
 
     @abstractmethod
     def sentence(self) -> str:

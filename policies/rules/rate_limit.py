@@ -9,6 +9,7 @@ from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Seconds
 from policies.rules.ledger import Ledger, LimitKind, subject_of
+from policies.rules.words import in_words
 
 MAX_REQUESTS = 1_000_000
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
@@ -48,7 +49,7 @@ class RateLimit(Rule):
         calls = ngettext("At most %(count)d request", "At most %(count)d requests", self.max_requests)
         return _("%(calls)s in any %(window)s, %(whom)s") % {
             "calls": calls % {"count": self.max_requests},
-            "window": _window(self.window_seconds),
+            "window": in_words(self.window_seconds),
             "whom": self._whom(),
         }
 
@@ -59,16 +60,3 @@ class RateLimit(Rule):
             "global": _("across all agents and users"),
         }
         return words[self.scope]
-
-
-def _window(seconds: int) -> str:
-    """Return the duration in its largest whole unit: "hour", "15 minutes"."""
-    if seconds % 86_400 == 0:
-        count, words = seconds // 86_400, ngettext("day", "%(count)d days", seconds // 86_400)
-    elif seconds % 3600 == 0:
-        count, words = seconds // 3600, ngettext("hour", "%(count)d hours", seconds // 3600)
-    elif seconds % 60 == 0:
-        count, words = seconds // 60, ngettext("minute", "%(count)d minutes", seconds // 60)
-    else:
-        count, words = seconds, ngettext("second", "%(count)d seconds", seconds)
-    return words % {"count": count}

@@ -9,13 +9,15 @@ from django.conf import settings
 
 from core.actor import Actor
 from decisions import expectations
+from decisions.approvals import BatchApprovals
 from decisions.expectations import expected_counters, learn
 from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
 from decisions.judgement import Found, judge
 from decisions.memory import LIBRARY
 from decisions.questions import Question
 from decisions.requests import Credential, Reason, VerifyRequest
-from limits.sliding_window import CounterRequest
+from decisions.settling import Settling
+from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book
 from tests.decisions.drivers import forget
 from tokens.access_tokens import Claims
@@ -155,15 +157,18 @@ class TestPolicies:
     def test_a_limit_is_left_to_be_counted(self) -> None:
         judgement = judge(question(), found(agent_book=book(LIMITED)), NOW)
         assert judgement.decision.allowed
-        (limit,) = judgement.limits
+        (limit,) = judgement.evaluation.limits
         assert (limit.request.limit, limit.request.window_seconds) == (2, 60)
 
     def test_a_full_limit_denies(self) -> None:
         facts = found(agent_book=book(LIMITED))
         judgement = judge(question(), facts, NOW)
-        judgement.deny_by_limit(TOKEN, facts, 0, 30)
+        (request,) = judgement.evaluation.counter_requests
+        counter = LoadedCounter(request.key, request.window_seconds)
+        counter.take(2, NOW)
+        Settling({request.key: counter}, {}, BatchApprovals([], NOW), NOW).settle(judgement, facts)
         assert not judgement.decision.allowed
-        assert judgement.decision.retry_after_seconds == 30
+        assert 60 <= (judgement.decision.retry_after_seconds or 0) <= 61
         assert judgement.denying_organization_id == "org_1"
 
     def test_the_services_policies_apply_to_requests_that_affect_it(self) -> None:
@@ -175,7 +180,7 @@ class TestPolicies:
 
     def test_a_denied_request_has_no_limits(self) -> None:
         judgement = judge(question("files:read"), found(agent_book=book(LIMITED)), NOW)
-        assert judgement.limits == ()
+        assert judgement.evaluation.limits == ()
 
     def test_introspection_evaluates_none(self) -> None:
         judgement = judge(question(is_introspection=True), found(agent_book=book(BLOCKED)), NOW)
@@ -183,7 +188,7 @@ class TestPolicies:
 
 
 class TestExpectations:
-    NEEDED = CounterRequest("b", 1, 60, added_key="a")
+    NEEDED = ("b", "a")
 
     @pytest.fixture(autouse=True)
     def _new_process(self) -> None:
@@ -193,29 +198,29 @@ class TestExpectations:
         assert expected_counters([question(), question(claims=None)], NOW) == (set(), set())
 
     def test_a_token_needs_what_it_needed_before(self) -> None:
-        learn(question(), TOKEN, None, [self.NEEDED])
+        learn(question(), TOKEN, None, self.NEEDED)
         assert expected_counters([question()], NOW) == ({"a", "b"}, set())
-        learn(question(), TOKEN, None, [CounterRequest("c", 1, 60)])
+        learn(question(), TOKEN, None, ["c"])
         assert expected_counters([question()], NOW) == ({"a", "b", "c"}, set())
 
     def test_it_is_remembered_for_each_service(self) -> None:
-        learn(question(), TOKEN, None, [self.NEEDED])
+        learn(question(), TOKEN, None, self.NEEDED)
         assert expected_counters([question(credential=CREDENTIAL)], NOW)[0] == set()
 
     def test_introspection_needs_none(self) -> None:
-        learn(question(), TOKEN, None, [self.NEEDED])
+        learn(question(), TOKEN, None, self.NEEDED)
         assert expected_counters([question(is_introspection=True)], NOW) == (set(), set())
 
     def test_a_new_token_of_a_known_agent_needs_what_its_policies_count(self) -> None:
         LIBRARY.add("org_1", "1", book(LIMITED))
         learn(question(), TOKEN, None, [])
         other = question(claims=replace(CLAIMS, token_id="tok_2"))
-        (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).limits
+        (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).evaluation.limits
         assert expected_counters([other], NOW) == ({limit.request.key}, {limit.request.key})
 
     def test_what_a_token_needs_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(expectations, "MAX_COUNTERS", 2)
         for key in "abc":
-            learn(question(), TOKEN, None, [CounterRequest(key, 1, 60)])
+            learn(question(), TOKEN, None, [key])
         expected, _ = expected_counters([question()], NOW)
         assert expected == {"c", "b"}

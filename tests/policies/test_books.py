@@ -45,10 +45,10 @@ def test_the_rules_of_the_rows_apply() -> None:
 def test_unchanged_policies_are_not_compiled_again() -> None:
     before = compile_book([row("pol_1"), row("pol_2"), row("pol_3")])
     after = compile_book([row("pol_1"), row("pol_2", None, BLOCK), row("pol_4")], previous=before)
-    assert after.shared[0] is before.shared[0]
-    assert evaluate(after.shared, CONTEXT).denied_by is not None
-    assert evaluate(before.shared, CONTEXT).denied_by is None
-    assert ids(after.shared) == ["pol_1", "pol_2", "pol_4"]
+    assert after.enforced.shared[0] is before.enforced.shared[0]
+    assert evaluate(after.enforced.shared, CONTEXT).denied_by is not None
+    assert evaluate(before.enforced.shared, CONTEXT).denied_by is None
+    assert ids(after.enforced.shared) == ["pol_1", "pol_2", "pol_4"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,186 @@
+"""Approvals in a batch: which requests their users have approved, and which users must be asked.
+
+A batch that may ask locks one counter per connection. It counts how often the agent has asked, and it keeps two batches
+from using one approval, or from asking twice for the same content.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+
+import orjson
+from django.conf import settings
+
+from core.canonical import canonical_json, sha256
+from core.ids import new_id
+from decisions.contexts import amount_for_log
+from decisions.facts import ApprovalFacts, TokenFacts
+from decisions.requests import VerifyRequest
+from decisions.stores.statements import Statement, Step
+from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
+
+PENDING, APPROVED, DENIED, USED = "pending", "approved", "denied", "used"
+WINDOW_SECONDS = 3600
+# More requests of one agent within an hour are shown to the user together.
+MAX_PROMPTS = 5
+# Beyond this number nothing more is stored, and the agent must wait.
+MAX_ASKED = 100
+# What a standing approval fixes of the context, besides the currency and the maximum of the amount.
+TARGET = ("verb", "recipient", "target")
+
+
+class Content:
+    """What an approval covers: a request with all that its user decides about, without the caller's address."""
+
+    def __init__(self, request: VerifyRequest, token: TokenFacts) -> None:
+        self.request = request
+        self.token = token
+        self.context = {name: value for name, value in request.context.items() if name != "ip"}
+
+    @property
+    def counter(self) -> CounterRequest:
+        """The counter of the connection's prompts, whose lock its approvals need. It never denies."""
+        key = counter_key("ask", self.token.agent_id, self.token.user_id)
+        return CounterRequest(key, MAX_ASKED, WINDOW_SECONDS)
+
+    @cached_property
+    def digest(self) -> str:
+        return _digest(self._frame | {"context": self.context})
+
+    @cached_property
+    def target_digest(self) -> str:
+        """What a standing approval covers. Requests with an unreadable amount have one that no other request has."""
+        target = {name: self.context[name] for name in TARGET if name in self.context}
+        amount = amount_for_log(self.context)
+        if amount is None:
+            return _digest(self._frame | {"target": target})
+        return _digest(self._frame | {"target": target, "currency": amount.get("currency", self.digest)})
+
+    @property
+    def amount(self) -> Decimal:
+        """The amount, or 0 if there is none that can be read."""
+        amount = amount_for_log(self.context) or {}
+        return Decimal(amount.get("value", 0))
+
+    @property
+    def _frame(self) -> dict[str, Any]:
+        return {
+            "agent": self.token.agent_id,
+            "consent": self.token.consent_id,
+            "scopes": sorted(set(self.request.required_scopes)),
+            "action": self.request.action,
+            "resource": self.request.resource,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Why a user is asked, for the approval that is to be created: scopes whose mode is to ask, or a type of rule."""
+
+    scopes: Sequence[str]
+    rule_type: str
+    is_critical: bool
+    organization_id: str | None
+    service_organization_id: str | None
+
+
+class BatchApprovals:
+    """The approvals that concern a batch, as read, and what the batch makes of them."""
+
+    def __init__(self, rows: Iterable[ApprovalFacts], now: datetime) -> None:
+        self._now = now
+        # The latest row of a digest counts: an agent may ask again once the earlier one has ended.
+        live = sorted((row for row in rows if row.expires_at > now), key=lambda row: row.approval_id)
+        self._once = {row.digest: row for row in live if not row.is_standing}
+        self._standing: dict[str, list[ApprovalFacts]] = {}
+        for row in live:
+            if row.is_standing:
+                self._standing.setdefault(row.target_digest, []).append(row)
+        self._used: list[str] = []
+        self._created: list[dict[str, Any]] = []
+
+    def find(self, content: Content) -> ApprovalFacts | None:
+        """Return the approval that covers the content, or what the user has been asked about it, or None."""
+        for standing in self._standing.get(content.target_digest, ()):
+            if standing.status == APPROVED and content.amount <= standing.amount:
+                return standing
+        return self._once.get(content.digest)
+
+    def use(self, approval: ApprovalFacts) -> None:
+        """Use up an approval that covers one request. A standing one stays."""
+        if approval.is_standing:
+            return
+        self._once.pop(approval.digest)
+        self._used.append(approval.approval_id)
+
+    def ask(self, content: Content, asked: Asked, counter: LoadedCounter) -> str | None:
+        """Store that the user is asked, and return the id. None if the agent has asked far too often."""
+        number = counter.used(self._now)
+        if number >= MAX_ASKED:
+            return None
+        counter.take(1, self._now)
+        row = self._row(content, asked, is_held=number >= MAX_PROMPTS)
+        self._created.append(row)
+        self._once[content.digest] = ApprovalFacts(
+            approval_id=row["id"],
+            digest=content.digest,
+            target_digest=content.target_digest,
+            status=PENDING,
+            is_standing=False,
+            expires_at=content.token.consent_end,
+            context="{}",
+        )
+        return str(row["id"])
+
+    def steps(self) -> list[Step]:
+        """Return what to save."""
+        steps = []
+        if self._used:
+            steps.append(Step(Statement.USE_APPROVALS, (self._now, self._used)))
+        if self._created:
+            steps.append(Step(Statement.CREATE_APPROVALS, (orjson.dumps(self._created).decode(),)))
+        return steps
+
+    def _row(self, content: Content, asked: Asked, *, is_held: bool) -> dict[str, Any]:
+        request, token = content.request, content.token
+        ends = min(self._now + settings.APPROVAL_REQUEST_LIFETIME, content.token.consent_end)
+        return {
+            "id": new_id("apr"),
+            "consent_id": token.consent_id,
+            "user_id": token.user_id,
+            "agent_id": token.agent_id,
+            "server_id": request.credential.server_id if request.credential else None,
+            "organization_id": asked.organization_id,
+            "service_organization_id": asked.service_organization_id,
+            "digest": content.digest,
+            "target_digest": content.target_digest,
+            "is_critical": asked.is_critical,
+            "is_held": is_held,
+            "asked_scopes": list(asked.scopes),
+            "asked_by_rule": asked.rule_type,
+            "scopes": list(request.required_scopes),
+            "action": request.action or "",
+            "resource": request.resource or "",
+            "context": content.context,
+            "created_at": _spell(self._now),
+            "expires_at": _spell(ends),
+        }
+
+
+def read_approvals(contents: Iterable[Content]) -> Step:
+    """Return the step that reads the approvals of these contents. Send it once their counters are locked."""
+    listed = list(contents)
+    digests = sorted({content.digest for content in listed})
+    return Step(Statement.APPROVALS, (digests, sorted({content.target_digest for content in listed})))
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return sha256(canonical_json(content))
+
+
+def _spell(moment: datetime) -> str:
+    """Return the time in UTC as both databases read it."""
+    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")

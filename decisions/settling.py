@@ -1,0 +1,123 @@
+"""Settling of judgements in the decision's transaction, with counters that are locked: limits, flows and approvals.
+
+A call counts against all its limits, is remembered by all guards and uses up its approval, or does nothing of these.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from decisions.approvals import APPROVED, Asked, BatchApprovals, Content
+from decisions.judgement import Found, Judgement, owner
+from decisions.requests import Reason
+from limits.counting import CounterDenial, count_call, find_denial
+from limits.flows import LoadedFlow
+from limits.sliding_window import CounterRequest, LoadedCounter
+from policies.engine import Evaluation, Flow, PolicyDenial
+from resources.catalogue import catalogue
+
+CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The locked rows of a batch at the time of its decisions."""
+
+    counters: Mapping[str, LoadedCounter]
+    flows: Mapping[str, LoadedFlow]
+    approvals: BatchApprovals
+    now: datetime
+
+    def settle(self, judgement: Judgement, found: Found) -> None:
+        """Decide finally, in the order that the API documents: policies, then approvals. Count what is allowed."""
+        if found.token is None or not judgement.decision.allowed:
+            return
+        denial = self._find_denial(judgement.evaluation)
+        if denial is not None:
+            self._deny(judgement, found, Reason.POLICY_DENIED, denial)
+            return
+        asking = self._find_asking(judgement.evaluation)
+        if (asking or judgement.asked_scopes) and not self._is_approved(judgement, found, asking):
+            return
+        self._count(judgement.evaluation)
+
+    def find_full(self, limits: Sequence[CounterRequest]) -> CounterDenial | None:
+        """Return the denial if a limit has no room for the call, or None."""
+        return find_denial(limits, self.counters, self.now) if limits else None
+
+    def would_deny(self, evaluation: Evaluation) -> PolicyDenial | None:
+        """Return why a shadow policy would deny, or None."""
+        return evaluation.denied_by or self._find_denial(evaluation)
+
+    def would_ask(self, evaluation: Evaluation) -> PolicyDenial | None:
+        """Return why a shadow policy would ask the user, or None."""
+        asking = self._find_asking(evaluation)
+        return asking.denial if asking else None
+
+    def count(self, evaluation: Evaluation) -> None:
+        """Count a call that is allowed in the counters of a shadow policy, which would allow it too."""
+        self._count(evaluation)
+
+    def _find_denial(self, evaluation: Evaluation) -> PolicyDenial | None:
+        full = find_denial(evaluation.counter_requests, self.counters, self.now) if evaluation.limits else None
+        if full is not None:
+            return evaluation.limits[full.index].denial(full.retry_after_seconds)
+        hit = next((flow for flow in evaluation.flows if not flow.request.asks and self._is_hit(flow)), None)
+        return hit.denial if hit else None
+
+    def _find_asking(self, evaluation: Evaluation) -> Flow | None:
+        return next((flow for flow in evaluation.flows if flow.request.asks and self._is_hit(flow)), None)
+
+    def _is_hit(self, flow: Flow) -> bool:
+        return flow.request.is_hit(self.flows, self.now)
+
+    def _count(self, evaluation: Evaluation) -> None:
+        if evaluation.limits:
+            count_call(evaluation.counter_requests, self.counters, self.now)
+        for flow in evaluation.flows:
+            flow.request.mark(self.flows, self.now)
+
+    def _is_approved(self, judgement: Judgement, found: Found, asking: Flow | None) -> bool:
+        """Return whether the user has approved the request, and use the approval. Otherwise deny the request."""
+        content = judgement.content
+        if content is None:  # There is no user to ask.
+            self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
+            return False
+        approval = self.approvals.find(content)
+        if approval is not None and approval.status == APPROVED:
+            self.approvals.use(approval)
+            judgement.decision.approval_id = approval.approval_id
+            return True
+        self._deny(judgement, found, Reason.APPROVAL_REQUIRED, asking.denial if asking else None)
+        if approval is not None:
+            judgement.decision.approval_id = approval.approval_id
+        else:
+            self._ask(judgement, found, content, asking)
+        return False
+
+    def _ask(self, judgement: Judgement, found: Found, content: Content, asking: Flow | None) -> None:
+        asked = Asked(
+            judgement.asked_scopes,
+            asking.rule.type if asking else "",
+            is_critical=any(_is_critical(scope, found) for scope in judgement.asked_scopes),
+            organization_id=judgement.organization_id,
+            service_organization_id=judgement.service_organization_id,
+        )
+        counter = self.counters[content.counter.key]
+        judgement.decision.approval_id = self.approvals.ask(content, asked, counter)
+        if judgement.decision.approval_id is None:
+            judgement.decision.retry_after_seconds = counter.retry_after(content.counter.limit, self.now)
+
+    @staticmethod
+    def _deny(judgement: Judgement, found: Found, reason: Reason, denial: PolicyDenial | None) -> None:
+        decision = judgement.decision
+        decision.allowed, decision.reason, decision.policy = False, reason, denial
+        decision.retry_after_seconds = denial.retry_after_seconds if denial else None
+        judgement.denying_organization_id = owner(denial, found, judgement)
+
+
+def _is_critical(scope: str, found: Found) -> bool:
+    known = catalogue().get(scope)
+    if known is not None:
+        return known.risk_level == CRITICAL or known.asks
+    return any(own.risk_level == CRITICAL for own in found.scopes if own.scope_id == scope)

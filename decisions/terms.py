@@ -1,0 +1,105 @@
+"""The terms of a connection, compiled: how its user bounds what they granted (`consent.models.Consent.terms`).
+
+Terms that cannot be read deny.
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+from decisions.facts import MAX_PARSED, TokenFacts
+from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all
+from policies.rules import Rule, RuleContext
+from policies.rules.ledger import Ledger
+from policies.rules.parsing import parse_rule
+
+logger = logging.getLogger(__name__)
+
+NAME = "Limits set by the user"
+ASK = "ask"
+GUARD_SECONDS = 86_400
+
+
+class Terms(NamedTuple):
+    """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy."""
+
+    asks: frozenset[str] = frozenset()
+    policies: tuple[CompiledPolicy, ...] = ()
+
+    @property
+    def has_flows(self) -> bool:
+        """Whether a rule needs the labels of scopes."""
+        return any(policy.has_flows for policy in self.policies)
+
+
+NO_TERMS = Terms()
+
+
+def terms_of(token: TokenFacts) -> Terms:
+    """Return the terms of a token's connection. A token without a user has none."""
+    if token.terms is None or token.terms == "{}" or token.user_id is None or token.consent_id is None:
+        return NO_TERMS
+    return _compile(token.terms, token.agent_id, token.user_id, token.consent_id)
+
+
+@lru_cache(MAX_PARSED)
+def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
+    """Compile terms. Their counters belong to the connection, so they survive a renewal of the consent."""
+    try:
+        stored = json.loads(text)
+        asks = frozenset(scope for scope, mode in stored.get("modes", {}).items() if mode == ASK)
+        rules = tuple(
+            compiled
+            for index, (scope, rule) in enumerate(_rules(stored))
+            for compiled in [_compile_one(rule, scope, Ledger(f"{agent_id}|{user_id}|{scope}"), index)]
+        )
+    except Exception:
+        logger.exception("The terms of consent %s cannot be read and deny", consent_id)
+        return Terms(policies=(deny_all(consent_id, NAME),))
+    return Terms(asks, (CompiledPolicy(consent_id, NAME, rules),) if rules else ())
+
+
+def _rules(stored: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:
+    """Yield each rule with the scope that it bounds, or "" for all."""
+    for scope, rules in stored.get("limits", {}).items():
+        for rule in rules:
+            yield scope, parse_rule(rule)
+    for scope, targets in stored.get("targets", {}).items():
+        yield from ((scope, parse_rule(rule)) for rule in _target_rules(targets))
+    for guard, then in stored.get("guards", {}).items():
+        yield "", parse_rule({"type": guard, "config": {"windowSeconds": GUARD_SECONDS, "then": then}})
+
+
+def _target_rules(targets: Any) -> Iterator[dict[str, Any]]:
+    """Yield a rule for each field: it must name one of the identifiers that the user picked for it."""
+    by_field: dict[str, list[str]] = {}
+    for target in targets:
+        by_field.setdefault(target["field"], []).extend(target["identifiers"])
+    for field, identifiers in by_field.items():
+        condition = {"field": field, "operator": "in", "values": identifiers}
+        yield {"type": "context_match", "config": {"conditions": [condition]}}
+
+
+def _compile_one(rule: Rule, scope: str, ledger: Ledger, index: int) -> CompiledRule:
+    compiled = compile_rule(rule, ledger, index)
+    if not scope:
+        return compiled
+    own = compiled.concerns
+    return CompiledRule(
+        compiled.type,
+        index,
+        compiled.check,
+        compiled.counters,
+        compiled.flow,
+        partial(_concerns, scope, own) if own else partial(_asks_for, scope),
+    )
+
+
+def _asks_for(scope: str, ctx: RuleContext) -> bool:
+    return scope in ctx.asked
+
+
+def _concerns(scope: str, own: Any, ctx: RuleContext) -> bool:
+    return scope in ctx.asked and own(ctx)

@@ -1,0 +1,49 @@
+"""The trace of a decision: what each rule said of the request, for the resource server that asks."""
+
+from collections.abc import Iterator
+
+from decisions.judgement import Found, Judgement
+from decisions.requests import RuleTrace
+from decisions.settling import Settling
+from policies.engine import CompiledPolicy, Outcome, Traced
+
+
+def describe_trace(judgement: Judgement, found: Found, settling: Settling) -> tuple[RuleTrace, ...] | None:
+    """Return the trace, or None if none is wanted. Call it before the request is counted."""
+    if judgement.traced is None:
+        return None
+    visible = {policy.id for policy in _visible(judgement, found)}
+    settled = [settle_traced(each, settling) for each in judgement.traced]
+    return tuple(_describe(each, is_visible=each.policy.id in visible) for each in settled)
+
+
+def settle_traced(traced: Traced, settling: Settling) -> Traced:
+    """Return the outcome of a rule with counters taken into account."""
+    if traced.outcome is not Outcome.PASSED:
+        return traced
+    limits, flow = traced.requirements
+    full = settling.find_full(limits)
+    if full is not None:
+        detail = limits[full.index].denial
+        return traced._replace(outcome=Outcome.DENIED, detail=detail, retry_after_seconds=full.retry_after_seconds)
+    if flow is not None and flow.is_hit(settling.flows, settling.now):
+        return traced._replace(outcome=Outcome.ASKED if flow.asks else Outcome.DENIED)
+    return traced
+
+
+def _visible(judgement: Judgement, found: Found) -> Iterator[CompiledPolicy]:
+    """Yield the policies of the organization that asks."""
+    asker, agent_id = found.service, judgement.decision.agent_id or ""
+    if asker is None:
+        return
+    if found.agent_book and judgement.organization_id == asker.organization_id:
+        yield from found.agent_book.for_agent(agent_id)
+    if found.service_book:
+        yield from found.service_book.for_agent(agent_id)
+
+
+def _describe(traced: Traced, *, is_visible: bool) -> RuleTrace:
+    rule = traced.rule
+    if not is_visible:
+        return RuleTrace(rule.type, traced.outcome)
+    return RuleTrace(rule.type, traced.outcome, traced.policy.id, traced.policy.name, rule.index, traced.detail or None)

@@ -1,0 +1,75 @@
+import hashlib
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from django.utils.translation import gettext as _
+from pydantic import Field
+
+from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, FlowRequest
+from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.fields import Seconds
+from policies.rules.words import in_words
+
+MAX_TASK = 200
+# The connection's key is flow|agent|user|actions, that of a task has one more part.
+PREFIX, SEPARATORS = "flow|", 3
+THEN = {"ask": "the user is asked", "deny": "the request is denied"}
+
+
+@register("data_flow", title="Data flow guard")
+class DataFlow(Rule):
+    """Stop a task that has read private data and content that others wrote from sending data out.
+
+    A task is `context.task` or, without it, everything that the agent does for the user. Scopes have the labels
+    `private`, `untrusted` and `outbound`.
+    """
+
+    window_seconds: Annotated[Seconds, Field(ge=1, le=KEPT_SECONDS, title="Period")]
+    then: Annotated[
+        Literal["ask", "deny"],
+        Field(title="Then", json_schema_extra={"x-enumDescriptions": THEN}),
+    ]
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        """Deny a request whose task cannot be read. The rest is decided by `flow`, in the decision's transaction."""
+        task = ctx.context.get("task")
+        if task is None or (isinstance(task, str) and 0 < len(task) <= MAX_TASK):
+            return None
+        return Denial(f"context.task must be text with 1 to {MAX_TASK} characters.")
+
+    def flow(self, ctx: RuleContext) -> FlowRequest | None:
+        """Return what the request means for the guard, or None if its scopes have no label."""
+        if not ctx.labels & {*DANGEROUS, OUTBOUND}:
+            return None
+        connection = _connection_key(ctx.agent_id, ctx.user_id, self.actions)
+        task = ctx.context.get("task")
+        rows = (connection, task_key(connection, task)) if isinstance(task, str) else (connection,)
+        return FlowRequest(rows, rows[-1], ctx.labels, self.window_seconds, asks=self.then == "ask")
+
+    def sentence(self) -> str:
+        if self.then == "ask":
+            words = _("Ask before data leaves if private data and other people's content were read within %(window)s")
+        else:
+            words = _("Let no data leave if private data and other people's content were read within %(window)s")
+        return words % {"window": in_words(self.window_seconds)}
+
+
+def task_key(connection_key: str, task: str) -> str:
+    """Return the key of a task's row. The task may be personal, so the key has its digest."""
+    return f"{connection_key}|{hashlib.sha256(task.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def is_flow_key(key: str) -> bool:
+    """Return whether the key is that of a connection's row."""
+    return key.startswith(PREFIX) and key.count("|") == SEPARATORS
+
+
+def is_task_key(key: str) -> bool:
+    return key.startswith(PREFIX) and key.count("|") > SEPARATORS
+
+
+@lru_cache(16_384)
+def _connection_key(agent_id: str, user_id: str | None, actions: tuple[str, ...]) -> str:
+    """Return the key of the connection's row. Rules with the same `actions` share it."""
+    concerned = hashlib.sha256("\n".join(sorted(actions)).encode()).hexdigest()[:16] if actions else ""
+    return f"{PREFIX}{agent_id}|{user_id or ''}|{concerned}"
