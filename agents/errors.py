@@ -1,6 +1,6 @@
 """Errors about clients and agents."""
 
-from core.errors import DomainError, Forbidden, NotAuthenticated
+from core.errors import DomainError, Forbidden, NotAuthenticated, Unavailable
 
 
 class InvalidClient(NotAuthenticated):
@@ -33,6 +33,18 @@ class AgentSuspended(Forbidden):
     code = "agent_suspended"
     title = "The agent is suspended"
     remedy = "Set the agent's status to active. If stop is not null, ask the operator of this server to lift it."
+
+
+class EverythingStopped(Unavailable):
+    """An administrator has stopped everything: nothing is granted and no token is issued until it is lifted.
+
+    The status is 503, so that clients try again later and keep their codes and tokens.
+    """
+
+    code = "everything_stopped"
+    title = "All agents are stopped"
+    remedy = "Wait until an administrator of this server lifts the stop. What users have allowed is kept."
+    retry_after = 60
 
 
 class InvalidRedirectUri(DomainError):

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import transaction
 
+from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
@@ -134,7 +135,8 @@ def lock_agent(agent_id: str) -> Agent:
 
 
 def require_may_act(agent: Agent) -> None:
-    """Raise `OrganizationSuspended` or `AgentSuspended` if the agent may not act."""
+    """Raise `EverythingStopped`, `OrganizationSuspended` or `AgentSuspended` if the agent may not act."""
+    require_running()
     stopper = agent.stopped_by
     if stopper is Stopper.ORGANIZATION:
         raise OrganizationSuspended(stopper.value)

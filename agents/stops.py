@@ -23,7 +23,8 @@ class Stopper(Enum):
 def find_stopper(*, organization_suspended: bool, is_stopped: bool, status: str) -> Stopper | None:
     """Return why an agent may not act. None if it may.
 
-    Danger: every surface and the decision engine rely on this function, so add any new way to stop an agent here.
+    Danger: every surface and the decision engine rely on this function, so add any new way to stop an agent here. Only
+    the stop of everything is separate (`agents.emergency`).
     """
     if organization_suspended:
         return Stopper.ORGANIZATION

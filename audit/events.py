@@ -36,8 +36,15 @@ class Event(StrEnum):
     AGENT_REACTIVATED = "agent.reactivated"
     AGENT_STOPPED = "agent.stopped"
     AGENT_STOP_LIFTED = "agent.stop_lifted"
+    AGENT_PAUSED = "agent.paused"
+    AGENT_RESUMED = "agent.resumed"
     AGENT_SECRET_ROTATED = "agent.secret_rotated"
     AGENT_EXPIRED = "agent.expired"
+
+    AGENTS_PAUSED = "agents.paused"
+    AGENTS_RESUMED = "agents.resumed"
+    EVERYTHING_STOPPED = "everything.stopped"
+    EVERYTHING_STOP_LIFTED = "everything.stop_lifted"
 
     POLICY_CREATED = "policy.created"
     POLICY_UPDATED = "policy.updated"

@@ -16,6 +16,18 @@ class ConnectionChanged(Conflict):
     remedy = "Show the updated request to the user again."
 
 
+class NotConnected(Conflict):
+    code = "not_connected"
+    title = "The connection has ended"
+    remedy = "Read the consent to see its status. An agent without a connection can do nothing that could be paused."
+
+
+class OthersPause(Forbidden):
+    """Only the user who is acted for pauses an agent or lifts the pause."""
+
+    title = "Only the user can pause or resume an agent"
+
+
 class ConsentExpired(Gone):
     code = "consent_expired"
     title = "This request has expired"

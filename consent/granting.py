@@ -145,6 +145,7 @@ def _grant(
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
         "expires_at": now + settings.CONSENT_LIFETIME,
+        "paused_at": change.replaced.paused_at if change.replaced else None,
     }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
     approved = draft_consent(

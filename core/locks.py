@@ -23,6 +23,7 @@ DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
 SEQUENCER = 0x4147_0003
 ARCHIVER = 0x4147_0004
+GRANTS = 0x4147_0005
 # How long a reader of the log waits for a process that copies the journal into it, and a writer on SQLite for others.
 LOCK_SECONDS = 3.0
 # SQLite asks for a lock after 1 and 2 milliseconds, then ever more rarely.
@@ -90,6 +91,19 @@ def _check_foreign_keys() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def share_grants() -> None:
+    """Let a stop of everything wait until this transaction, which grants or issues something, has ended."""
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)", GRANTS)
+
+
+def exclude_grants() -> None:
+    """Wait for the transactions that grant or issue something, and keep new ones waiting until this one ends.
+
+    Danger: call it first in the transaction. The only lock that may follow is that of a revocation.
+    """
+    _execute("SELECT pg_advisory_xact_lock(%s)", GRANTS)
 
 
 def lock_signing_keys() -> None:

@@ -28,6 +28,7 @@ CODES = {
     "throttled": "temporarily_unavailable",
     "not_authenticated": "invalid_client",
     "unavailable": "temporarily_unavailable",
+    "everything_stopped": "temporarily_unavailable",
 }
 
 

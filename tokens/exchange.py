@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from agents.emergency import require_running
 from agents.models import Agent
 from audit.events import Event
 from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
@@ -40,7 +41,7 @@ def exchange_code(
     """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use revokes what the first issued.
 
     `redirect_uri` is None if the client omits it, as in OAuth 2.1. `resource` may narrow the access token's audience
-    (RFC 8707 section 2.2).
+    (RFC 8707 section 2.2). Raises `EverythingStopped`; the code remains unused.
     """
     row = lock_code(code)
     now = clock.now()
@@ -58,6 +59,7 @@ def exchange_code(
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(row.resource):
         return OTHER_RESOURCE
+    require_running()
     family = _start_family(row, now)
     scopes = row.scope.split()
     return issue_pair(

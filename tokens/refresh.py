@@ -9,6 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Subquery
 
+from agents.emergency import require_running
 from agents.models import Agent
 from audit.events import Event
 from core import clock, secrets
@@ -52,6 +53,7 @@ def refresh_tokens(
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
+    require_running()
     issued = issue_pair(
         Event.TOKEN_REFRESHED,
         actor=actor,
@@ -114,6 +116,7 @@ def _repeat(
         return UNUSABLE_REFRESH_TOKEN
     if problem:
         return problem
+    require_running()
     family = row.family
     still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
     return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN

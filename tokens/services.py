@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 
+from agents.emergency import require_running
 from agents.models import Agent
 from audit.events import Event
 from core import clock
@@ -31,6 +32,7 @@ def issue_client_token(
     """Issue an access token to a confidential agent on its own behalf (RFC 6749 section 4.4).
 
     The token is only for services of the agent's organization. A stock client has no organization and is refused.
+    Raises `EverythingStopped`.
     """
     organization = agent.organization
     if not agent.may_act or not agent.is_confidential or organization is None:
@@ -42,6 +44,7 @@ def issue_client_token(
     wanted = list(scopes) or list(agent.allowed_scopes)
     if not wanted or not set(wanted) <= set(agent.allowed_scopes):
         return Refusal("invalid_scope", "The scope must be one of the agent's allowed scopes.")
+    require_running()
     now = clock.now()
     audience = list(resource) or [settings.API_URL]
     family = TokenFamily.objects.create(

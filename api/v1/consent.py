@@ -3,7 +3,14 @@
 from django.conf import settings
 
 from accounts.errors import EmailUnverified
-from agents.errors import AgentSuspended, InvalidClient, InvalidRedirectUri, StockClientUnauthenticated, UnknownClient
+from agents.errors import (
+    AgentSuspended,
+    EverythingStopped,
+    InvalidClient,
+    InvalidRedirectUri,
+    StockClientUnauthenticated,
+    UnknownClient,
+)
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from api.authentication import BrowserCredential
@@ -56,6 +63,7 @@ class Initiate(Endpoint):
             InvalidScope,
             InvalidTarget,
             AgentSuspended,
+            EverythingStopped,
             OrganizationSuspended,
             ServiceSuspended,
             DuplicateClientCredentials,
@@ -141,6 +149,7 @@ class Approve(DecideConsent):
             OtherBrowser,
             InvalidRedirectUri,
             AgentSuspended,
+            EverythingStopped,
             OrganizationSuspended,
             ServiceSuspended,
             EmailUnverified,

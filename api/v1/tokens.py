@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from agents.errors import InvalidClient
+from agents.errors import EverythingStopped, InvalidClient
 from agents.models import Agent
 from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
 from api.endpoint import Endpoint
@@ -74,7 +74,7 @@ class Exchange(ClientEndpoint):
         description="A code works once. Using it again revokes the tokens that it issued. A client that lost the "
         "response can repeat the request with the same `Idempotency-Key` within 60 seconds.",
         answer=TokensOut,
-        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials),
+        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials, EverythingStopped),
         repeatable=True,
     )
     def post(self, body: ExchangeBody) -> Answer:
@@ -100,7 +100,7 @@ class Refresh(ClientEndpoint):
         description="A refresh token works once. Using it again revokes its whole family. A client that lost the "
         "response can repeat the request with the same `Idempotency-Key` within 60 seconds.",
         answer=TokensOut,
-        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials),
+        errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials, EverythingStopped),
         repeatable=True,
     )
     def post(self, body: RefreshBody) -> Answer:

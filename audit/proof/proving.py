@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
-
 from audit.models import Entry
 from audit.proof.evidence import NOTHING, FindVisible, both, collect_evidence
 from audit.proof.proofs import Tree, encode_proof
@@ -38,8 +36,7 @@ def prove_entry(entry_id: str, *, user_id: str | None, organization_id: str | No
         raise NotSequenced
     (evidence,) = collect_evidence([entry], _visible_to(found, user_id, organization_id))
     proof = Tree(checkpoint.size).inclusion_proof(entry.leaf_index)
-    note = checkpoints.with_cosignatures(checkpoint) if settings.AUDIT_WITNESSES else checkpoint.note
-    return {**evidence.described(), "proof": encode_proof(proof), "checkpoint": note}
+    return {**evidence.described(), "proof": encode_proof(proof), "checkpoint": checkpoints.note_of(checkpoint)}
 
 
 def _is_reader(entry: AuditEntry, user_id: str | None, organization_id: str | None) -> bool:

@@ -48,6 +48,21 @@ def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None 
                 yield entry
 
 
+def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None = None) -> int:
+    """Return how many entries with an index from `low` to `high`, exclusive, match. It reads none of them.
+
+    The criteria must have a term.
+    """
+    indexed = complete_segments() * SEGMENT if indexed is None else indexed
+    rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=max(low, indexed), leaf_index__lt=high)
+    found = rows.count() if high > max(low, indexed) else 0
+    end = min(indexed, high)
+    for number, mask in _masks(-(-end // SEGMENT), criteria, low // SEGMENT) if end > low else ():
+        first = number * SEGMENT
+        found += ((mask & _lowest(end - first)) >> max(0, low - first)).bit_count()
+    return found
+
+
 def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:
     """Yield the indexes of all entries that match, and perhaps of some others, in descending order."""
     if not criteria.columns():
@@ -72,16 +87,16 @@ def _in_segments(end: int, criteria: Criteria) -> Iterator[int]:
         yield from (first + offset for offset in _descending(mask & _lowest(end - first)))
 
 
-def _masks(high: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
-    """Yield the segments below `high`, newest first, with a mask of the entries that match."""
+def _masks(high: int, criteria: Criteria, low: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield the segments from `low` to below `high`, newest first, with a mask of the entries that match."""
     terms = criteria.terms()
     if criteria.since is None and criteria.until is None:
-        for low, above in _windows(0, high):
-            yield from _intersections(low, above, terms)
+        for first, above in _windows(low, high):
+            yield from _intersections(first, above, terms)
         return
-    for spans in _spans(high, criteria):
-        for low, above in _windows(min(spans), max(spans) + 1):
-            for number, mask in _intersections(low, above, terms):
+    for spans in _spans(high, criteria, low):
+        for first, above in _windows(min(spans), max(spans) + 1):
+            for number, mask in _intersections(first, above, terms):
                 if mask and number in spans:
                     yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
 
@@ -106,10 +121,10 @@ class Span(NamedTuple):
         return is_late_enough and (criteria.until is None or self.latest < criteria.until)
 
 
-def _spans(high: int, criteria: Criteria) -> Iterator[dict[int, Span]]:
-    """Yield the segments below `high` that overlap the times, newest first, many at once."""
-    for above in range(high, 0, -LARGEST_WINDOW):
-        rows = Segment.objects.filter(number__gte=above - LARGEST_WINDOW, number__lt=above)
+def _spans(high: int, criteria: Criteria, low: int = 0) -> Iterator[dict[int, Span]]:
+    """Yield the segments from `low` to below `high` that overlap the times, newest first, many at once."""
+    for above in range(high, low, -LARGEST_WINDOW):
+        rows = Segment.objects.filter(number__gte=max(low, above - LARGEST_WINDOW), number__lt=above)
         rows = rows.filter(latest__gte=criteria.since) if criteria.since else rows
         rows = rows.filter(earliest__lt=criteria.until) if criteria.until else rows
         found = rows.order_by("-number").values_list("number", "earliest", "latest")

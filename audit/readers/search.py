@@ -4,7 +4,7 @@ While a page is read, the sequencer can move entries from one to the other, so t
 is in both is taken from the log.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -14,7 +14,7 @@ from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below, sizes
 from audit.readers.reading import AuditEntry, read_entries
-from audit.readers.waiting import listed_waiting, waiting_entries
+from audit.readers.waiting import find_moved, listed_waiting, waiting_entries
 
 
 class UnknownCursor(Exception):
@@ -84,7 +84,7 @@ def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) 
         more = list(islice(matching, wanted))
         end, indexed = sizes()
         found += more
-        moved = _moved(found, end)
+        moved = find_moved(found, end)
         found = [one for one in found if one.id not in moved]
         if len(more) < wanted or len(found) == number:
             return found, end, indexed
@@ -92,14 +92,6 @@ def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) 
 
 def _take(criteria: Criteria, end: int, number: int, indexed: int | None = None) -> list[Entry]:
     return list(islice(entries_below(end, criteria, number, indexed), number)) if number else []
-
-
-def _moved(found: Sequence[Prepared], end: int) -> set[str]:
-    """Return the ids of those that are in the log, with an index before `end`."""
-    if not found:
-        return set()
-    rows = Entry.objects.filter(leaf_index__lt=end, pk__in=[one.id for one in found])
-    return set(rows.values_list("id", flat=True))
 
 
 def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:

@@ -1,12 +1,12 @@
 """Reads of the journal: the entries that the sequencer has not moved into the log yet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 
 from audit.entries.drafts import Prepared
 from audit.entries.journal import DamagedRowError, decode
-from audit.models import Journal
+from audit.models import Entry, Journal
 from audit.sequencing.postings import Listed
 
 # A row has up to a thousand entries. The journal is long if the sequencer has not run for a while.
@@ -25,6 +25,14 @@ def waiting_entries() -> Iterator[Prepared]:
             with suppress(DamagedRowError):
                 yield from reversed(decode(body))
         older = rows.filter(pk__lt=found[-1][0])
+
+
+def find_moved(found: Sequence[Prepared], end: int) -> set[str]:
+    """Return the ids of those that are in the log, with an index before `end`."""
+    if not found:
+        return set()
+    rows = Entry.objects.filter(leaf_index__lt=end, pk__in=[one.id for one in found])
+    return set(rows.values_list("id", flat=True))
 
 
 def listed_waiting(entry: Prepared) -> Listed:

@@ -63,6 +63,17 @@ def with_cosignatures(checkpoint: Checkpoint) -> str:
     return checkpoint.note + "".join(f"{line}\n" for line in lines)
 
 
+def note_covering(leaf_index: int) -> str | None:
+    """Return the note of the checkpoint that `covering` returns, or None."""
+    checkpoint = covering(leaf_index)
+    return note_of(checkpoint) if checkpoint else None
+
+
+def note_of(checkpoint: Checkpoint) -> str:
+    """Return the note as it is published."""
+    return with_cosignatures(checkpoint) if settings.AUDIT_WITNESSES else checkpoint.note
+
+
 @contextmanager
 def durable() -> Iterator[None]:
     """Let the transaction in this context wait for the disk on SQLite, as a published checkpoint must not be undone."""

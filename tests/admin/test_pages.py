@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AddressCode, BrowserSession, PendingRegistration
-from agents.models import Agent, UsedAssertion
+from agents.models import Agent, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
     ArchivedObject,
@@ -46,6 +46,7 @@ INTERNAL = (
     Checkpoint,
     Cosignature,
     Counter,
+    EmergencyStop,
     IdempotencyRecord,
     Journal,
     LogKey,

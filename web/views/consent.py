@@ -14,7 +14,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
-from agents.errors import AgentSuspended, InvalidRedirectUri
+from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
@@ -40,6 +40,7 @@ PAGES: dict[type[DomainError], str] = {
     NotFound: "web/consent_absent.html",
     OtherBrowser: "web/consent_elsewhere.html",
     AgentSuspended: "web/consent_suspended.html",
+    EverythingStopped: "web/consent_suspended.html",
     OrganizationSuspended: "web/consent_suspended.html",
     ServiceSuspended: "web/consent_suspended.html",
     InvalidRedirectUri: "web/consent_withdrawn.html",
@@ -99,7 +100,10 @@ def _is_elsewhere(asked: Consent, digest: str) -> bool:
 def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
     """Return the page for a request that cannot be decided now, in the layout of the consent screen."""
     context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
-    return render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
+    response = render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

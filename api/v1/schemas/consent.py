@@ -105,7 +105,8 @@ class ConnectedAgentOut(ConsentAgentOut):
 class ConsentOut(Out):
     """A consent request. `requestedScopes` have the descriptions that they had when the agent asked.
 
-    Only the owner sees `grantedScopes`.
+    Only the owner sees `grantedScopes`. A decided consent has `pausedAt`: since when the user
+    pauses the agent, or null.
     """
 
     id: str
@@ -116,6 +117,7 @@ class ConsentOut(Out):
     reason: str
     expires_at: Moment
     granted_scopes: Omittable[list[str]] = None
+    paused_at: Moment | None = None
 
 
 class ApprovedConsentOut(Out):
@@ -138,7 +140,7 @@ class DeniedConsentOut(Out):
 
 
 class ConnectedConsentOut(Out):
-    """One of the user's own consents."""
+    """One of the user's own consents. `pausedAt` is since when the user pauses this agent, or null."""
 
     id: str
     status: ConsentStatus
@@ -148,6 +150,7 @@ class ConnectedConsentOut(Out):
     decided_at: Moment | None
     last_used_at: Moment | None
     expires_at: Moment
+    paused_at: Moment | None
 
 
 class RevokedConsentOut(Out):
@@ -161,7 +164,8 @@ class RevokedConsentOut(Out):
 def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
     """Return the consent as its owner or another permitted caller sees it."""
     scopes = [scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.requested_scopes]
-    only_owner = {"granted_scopes": consent.granted_scopes} if is_owner else {}
+    only_owner: dict[str, Any] = {"granted_scopes": consent.granted_scopes} if is_owner else {}
+    only_decided: dict[str, Any] = {"paused_at": consent.paused_at} if consent.decided_at else {}
     return ConsentOut(
         id=consent.id,
         status=consent.status_at(clock.now()),
@@ -171,6 +175,7 @@ def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
         reason=consent.reason,
         expires_at=consent.expires_at,
         **only_owner,
+        **only_decided,
     )
 
 
@@ -187,6 +192,7 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
             decided_at=consent.decided_at,
             last_used_at=used.get(consent.id),
             expires_at=consent.expires_at,
+            paused_at=consent.paused_at,
         )
         for consent in consents
     ]

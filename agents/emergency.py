@@ -1,0 +1,53 @@
+"""The stop of everything: an administrator's last resort, for all agents of all organizations."""
+
+from django.db import transaction
+
+from agents.errors import EverythingStopped
+from agents.models import EmergencyStop
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
+from core import clock
+from core.actor import Actor
+from core.locks import exclude_grants, revocation, share_grants
+
+
+def emergency_stop() -> EmergencyStop | None:
+    """Return the stop of everything that is in force, or None."""
+    return EmergencyStop.objects.first()
+
+
+def require_running() -> None:
+    """Raise `EverythingStopped` while everything is stopped.
+
+    In a transaction that grants or issues something, a stop waits until that has ended.
+    """
+    if transaction.get_connection().in_atomic_block:
+        share_grants()
+    if EmergencyStop.objects.exists():
+        raise EverythingStopped("An administrator has stopped all agents.")
+
+
+def stop_everything(*, actor: Actor, reason: str) -> bool:
+    """Stop all agents. Return False if they were already stopped.
+
+    After this returns, every decision denies, nothing is granted and no token is issued. Only `lift_emergency_stop`
+    lifts the stop, and it lifts no other.
+    """
+    with revocation():
+        exclude_grants()
+        if EmergencyStop.objects.exists():
+            return False
+        now = clock.now()
+        EmergencyStop.objects.create(stopped_at=now, reason=reason)
+        record(Draft(event=Event.EVERYTHING_STOPPED, actor=actor, metadata={"reason": reason}))
+    return True
+
+
+@transaction.atomic
+def lift_emergency_stop(*, actor: Actor, reason: str) -> bool:
+    """Lift the stop of everything. Return False if there was none. Other stops remain."""
+    deleted, _ = EmergencyStop.objects.all().delete()
+    if deleted:
+        record(Draft(event=Event.EVERYTHING_STOP_LIFTED, actor=actor, metadata={"reason": reason}))
+    return bool(deleted)

@@ -1,0 +1,126 @@
+"""Stops: what they hit, and the proof that they held."""
+
+from datetime import datetime
+
+from pydantic import Field
+
+from api.v1.schemas.audit import EventName
+from api.v1.schemas.base import BlankLine, Moment, Out, RequestBody
+from audit.proof.stops import StopProof
+from developers.hits import Hits
+
+MAX_REASON = 300
+
+
+class PauseBody(RequestBody):
+    """Why the user pauses. Only the user can read it."""
+
+    reason: BlankLine = Field("", max_length=MAX_REASON)
+
+
+class PausedConsentOut(Out):
+    """The consent: the one in the path, or the one that replaced it."""
+
+    id: str
+    paused_at: Moment | None
+
+
+class PausedAgentsOut(Out):
+    """Since when all agents of the user are paused, or null."""
+
+    paused_at: Moment | None
+
+
+class HitsOut(Out):
+    """What a stop hits: live connections, agents, and token families that can still yield tokens.
+
+    `allowedLastDay` counts the requests that were allowed in the last 24 hours.
+    """
+
+    connections: int
+    agents: int
+    live_tokens: int
+    allowed_last_day: int
+    last_allowed_at: Moment | None
+
+
+class AgentHitsOut(Out):
+    """What stopping an agent hits: live connections, their users, and token families that can still yield tokens.
+
+    `allowedLastDay` counts the requests that were allowed in the last 24 hours.
+    """
+
+    connections: int
+    users: int
+    live_tokens: int
+    allowed_last_day: int
+    last_allowed_at: Moment | None
+
+
+class LoggedDecisionOut(Out):
+    """A decision in the log. `index` is null until the log has it."""
+
+    id: str
+    timestamp: Moment
+    index: int | None
+
+
+class StopProofOut(Out):
+    """What the log says about the newest stop, from its entry `entryId` on.
+
+    The order is that of the log, by `index`: a stop waits for the decisions in progress, so one before it can have a
+    slightly later timestamp. `lastAllowed` is the last allowed decision before the stop. `allowedAfter` counts those
+    after it, up to `until`, when the stop was lifted; null if it is in force. It is 0 unless something is wrong.
+    `checkpoint` is a signed checkpoint that covers the entry. `index` and `checkpoint` are null for a moment after the
+    stop.
+    """
+
+    event: EventName
+    reason: str | None
+    stopped_at: Moment
+    entry_id: str
+    index: int | None
+    last_allowed: LoggedDecisionOut | None
+    allowed_after: int
+    until: Moment | None
+    checkpoint: str | None
+
+
+class PauseOut(Out):
+    """What a pause hits and, once there was one, its proof. `pausedAt` is null unless it is in force."""
+
+    paused_at: Moment | None
+    hits: HitsOut
+    proof: StopProofOut | None
+
+
+class AgentStopOut(Out):
+    """What stopping the agent hits and, once it was suspended or stopped, the proof."""
+
+    hits: AgentHitsOut
+    proof: StopProofOut | None
+
+
+def show_pause(paused_at: datetime | None, hits: Hits, proof: StopProof | None) -> PauseOut:
+    return PauseOut(paused_at=paused_at, hits=HitsOut.model_validate(hits), proof=_show_proof(proof))
+
+
+def show_agent_stop(hits: Hits, proof: StopProof | None) -> AgentStopOut:
+    return AgentStopOut(hits=AgentHitsOut.model_validate(hits), proof=_show_proof(proof))
+
+
+def _show_proof(proof: StopProof | None) -> StopProofOut | None:
+    if proof is None:
+        return None
+    last = proof.last_allowed
+    return StopProofOut(
+        event=proof.event,
+        reason=proof.reason,
+        stopped_at=proof.stopped_at,
+        entry_id=proof.entry_id,
+        index=proof.index,
+        last_allowed=LoggedDecisionOut.model_validate(last) if last else None,
+        allowed_after=proof.allowed_after,
+        until=proof.lifted_at,
+        checkpoint=proof.checkpoint,
+    )

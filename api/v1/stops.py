@@ -1,0 +1,118 @@
+"""Stops of agents: users pause them; what a stop hits, and the proof that it held."""
+
+from agents.selectors import agent_for_organization
+from api.endpoint import DeveloperEndpoint
+from api.operations import operation
+from api.v1.schemas.base import EmptyBody
+from api.v1.schemas.stops import (
+    AgentStopOut,
+    PauseBody,
+    PausedAgentsOut,
+    PausedConsentOut,
+    PauseOut,
+    show_agent_stop,
+    show_pause,
+)
+from api.v1.users import OwnEndpoint
+from audit.proof.stops import agent_level, connection_level, person_level, prove_stop
+from consent.errors import NotConnected
+from consent.pausing import pause_agent, pause_all_agents, paused_all_since, resume_agent, resume_all_agents
+from consent.selectors import consent_for_user, current_consent
+from core import clock
+from developers.hits import hits_of_agent, hits_of_connection, hits_of_user
+
+PROOF = (
+    "`hits` is what the stop hits, or would hit. `proof` is what the log says about the newest stop, null if there was "
+    "none. "
+)
+
+
+class PauseAgent(OwnEndpoint):
+    @operation(
+        "pauseUserConsent",
+        "Pause an agent",
+        description="No verify request that starts after the response is allowed under the consent. The connection and "
+        "its tokens remain, and a consent that replaces this one stays paused. Only the user lifts the pause. "
+        "Pausing twice changes nothing.",
+        answer=PausedConsentOut,
+        errors=(NotConnected,),
+    )
+    def post(self, user_id: str, consent_id: str, body: PauseBody) -> PausedConsentOut:
+        consent = consent_for_user(self.user, consent_id)
+        return PausedConsentOut.model_validate(pause_agent(actor=self.actor, consent=consent, reason=body.reason))
+
+
+class ResumeAgent(OwnEndpoint):
+    @operation(
+        "resumeUserConsent",
+        "Resume an agent",
+        description="This lifts only the user's pause of this agent. All other stops remain in force, and the pause of "
+        "all agents, too. Resuming twice changes nothing.",
+        answer=PausedConsentOut,
+        errors=(NotConnected,),
+    )
+    def post(self, user_id: str, consent_id: str, body: EmptyBody) -> PausedConsentOut:
+        consent = consent_for_user(self.user, consent_id)
+        return PausedConsentOut.model_validate(resume_agent(actor=self.actor, consent=consent, user=self.user))
+
+
+class ConnectionStop(OwnEndpoint):
+    @operation(
+        "getUserConsentStop",
+        "Get what pausing an agent hits, and the proof that the pause held",
+        description=PROOF + "The pause of all agents has a proof of its own.",
+        answer=PauseOut,
+    )
+    def get(self, user_id: str, consent_id: str) -> PauseOut:
+        consent, now = current_consent(self.user, consent_id), clock.now()
+        ids = self.user.id, consent.agent_id
+        return show_pause(consent.paused_at, hits_of_connection(*ids, now), prove_stop(connection_level(*ids)))
+
+
+class PauseAllAgents(OwnEndpoint):
+    @operation(
+        "pauseUserAgents",
+        "Pause all agents of the user",
+        description="No verify request for the user that starts after the response is allowed, also for agents that "
+        "the user allows later. Only the user lifts the pause. Pausing twice changes nothing.",
+        answer=PausedAgentsOut,
+    )
+    def post(self, user_id: str, body: PauseBody) -> PausedAgentsOut:
+        return PausedAgentsOut(paused_at=pause_all_agents(actor=self.actor, user=self.user, reason=body.reason))
+
+
+class ResumeAllAgents(OwnEndpoint):
+    @operation(
+        "resumeUserAgents",
+        "Resume all agents of the user",
+        description="Agents that are paused or stopped by themselves remain so. Resuming twice changes nothing.",
+        answer=PausedAgentsOut,
+    )
+    def post(self, user_id: str, body: EmptyBody) -> PausedAgentsOut:
+        resume_all_agents(actor=self.actor, user=self.user)
+        return PausedAgentsOut(paused_at=None)
+
+
+class AllAgentsStop(OwnEndpoint):
+    @operation(
+        "getUserAgentsStop",
+        "Get what pausing all agents hits, and the proof that the pause held",
+        description=PROOF,
+        answer=PauseOut,
+    )
+    def get(self, user_id: str) -> PauseOut:
+        user_id, now = self.user.id, clock.now()
+        return show_pause(paused_all_since(self.user), hits_of_user(user_id, now), prove_stop(person_level(user_id)))
+
+
+class AgentStop(DeveloperEndpoint):
+    @operation(
+        "getAgentStop",
+        "Get what stopping the agent hits, and the proof that the stop held",
+        description=PROOF
+        + "A stop is a suspension by the developer (`PATCH /agents/:id`) or a stop by an administrator.",
+        answer=AgentStopOut,
+    )
+    def get(self, agent_id: str) -> AgentStopOut:
+        agent = agent_for_organization(self.developer.organization_id, agent_id)
+        return show_agent_stop(hits_of_agent(agent.id, clock.now()), prove_stop(agent_level(agent.id)))

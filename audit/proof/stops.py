@@ -1,0 +1,136 @@
+"""What a stop hits, before, and afterwards the proof that it held: from the log, so that it shows what happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import NamedTuple
+
+from audit.events import Event, Outcome
+from audit.readers.criteria import Criteria
+from audit.readers.reading import read_entry
+from audit.readers.search import find_entry
+from audit.readers.snapshot import Located, Snapshot, take_snapshot
+from audit.signing import checkpoints
+
+DAY = timedelta(days=1)
+REASON = "pauseReason"
+
+
+class Level(NamedTuple):
+    """Whom a stop denies: the entries of `scope`. `lifts` has its events, each with those that end it."""
+
+    scope: Criteria
+    lifts: Mapping[Event, Sequence[Event]]
+
+
+class Use(NamedTuple):
+    """How many requests were allowed in the last day, and when one was allowed last."""
+
+    allowed_last_day: int
+    last_allowed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopProof:
+    """What the log says about a stop. Entries are before or after it by their places in the log, not by their times.
+
+    `index` and `checkpoint` are None while its entry is in the journal. `allowed_after` counts the allowed decisions
+    behind the entry, up to the one that lifted the stop, if any. It is 0 unless something is wrong. `lifted_at` is None
+    while the stop is in force.
+    """
+
+    stopped_at: datetime
+    entry_id: str
+    index: int | None
+    event: str
+    reason: str | None
+    last_allowed: Located | None
+    allowed_after: int
+    lifted_at: datetime | None
+    checkpoint: str | None
+
+
+def connection_level(user_id: str, agent_id: str) -> Level:
+    """Return the level of a connection, whichever consents it has had. The pause ends with the connection."""
+    ends = (Event.AGENT_RESUMED, Event.CONSENT_REVOKED, Event.CONSENT_EXPIRED)
+    return Level(Criteria(user_id=user_id, agent_id=agent_id), {Event.AGENT_PAUSED: ends})
+
+
+def person_level(user_id: str) -> Level:
+    return Level(Criteria(user_id=user_id), {Event.AGENTS_PAUSED: (Event.AGENTS_RESUMED,)})
+
+
+def agent_level(agent_id: str) -> Level:
+    """Return the level of an agent, which its developer suspends and an administrator stops."""
+    lifts = {
+        Event.AGENT_SUSPENDED: (Event.AGENT_REACTIVATED,),
+        Event.AGENT_STOPPED: (Event.AGENT_STOP_LIFTED,),
+    }
+    return Level(Criteria(agent_id=agent_id), lifts)
+
+
+def organization_level(organization_id: str) -> Level:
+    lifts = {Event.ORGANIZATION_SUSPENDED: (Event.ORGANIZATION_REACTIVATED,)}
+    return Level(Criteria(organization_id=organization_id), lifts)
+
+
+EVERYTHING = Level(Criteria(), {Event.EVERYTHING_STOPPED: (Event.EVERYTHING_STOP_LIFTED,)})
+
+
+def recent_use(level: Level, now: datetime) -> Use:
+    """Return what a stop at this level would have denied."""
+    log, uses = take_snapshot(), _uses(level)
+    last = next(log.newest_first(uses), None)
+    return Use(log.count(replace(uses, since=now - DAY)), last.timestamp if last else None)
+
+
+def prove_stop(level: Level) -> StopProof | None:
+    """Return what the log says about a stop at this level: the newest in force or, if none is, the newest.
+
+    Return None if there was none.
+    """
+    log = take_snapshot()
+    stops = [found for event in level.lifts if (found := _find_stop(log, level, event))]
+    if not stops:
+        return None
+    stop, lift = max(stops, key=lambda found: (found[1] is None, found[0].place))
+    uses = _uses(level)
+    event, reason = _read(stop.id)
+    return StopProof(
+        stopped_at=stop.timestamp,
+        entry_id=stop.id,
+        index=stop.index,
+        event=event,
+        reason=reason,
+        last_allowed=next(log.newest_first(uses, below=stop.place), None),
+        allowed_after=log.count(uses, stop.place + 1, lift.place if lift else None),
+        lifted_at=lift.timestamp if lift else None,
+        checkpoint=None if stop.index is None else checkpoints.note_covering(stop.index),
+    )
+
+
+def _uses(level: Level) -> Criteria:
+    return replace(level.scope, event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
+
+
+def _find_stop(log: Snapshot, level: Level, event: Event) -> tuple[Located, Located | None] | None:
+    """Return the newest stop with this event, and the entry that lifted it, if any."""
+    stop = next(log.newest_first(replace(level.scope, event=event)), None)
+    if stop is None:
+        return None
+    ends = [end for lift in level.lifts[event] for end in _since(log, replace(level.scope, event=lift), stop)]
+    return stop, min(ends, key=lambda end: end.place, default=None)
+
+
+def _since(log: Snapshot, criteria: Criteria, stop: Located) -> Sequence[Located]:
+    return list(takewhile(lambda found: found.place > stop.place, log.newest_first(criteria)))
+
+
+def _read(entry_id: str) -> tuple[str, str | None]:
+    """Return the event and the stated reason of a stop's entry."""
+    found = find_entry(Criteria(), entry_id)
+    if found is None:
+        raise LookupError(f"{entry_id} is missing.")
+    entry = read_entry(found)
+    return entry.event, entry.personal.get(REASON) or entry.content["metadata"].get("reason")

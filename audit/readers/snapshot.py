@@ -1,0 +1,77 @@
+"""The log at one moment, together with the journal, in the order that the log has or will have."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from audit.entries.drafts import Prepared
+from audit.readers.criteria import Criteria
+from audit.readers.finding import count_entries, entries_below, sizes
+from audit.readers.waiting import find_moved, listed_waiting, waiting_entries
+from audit.sequencing.postings import Listed
+
+# So many entries of the log are read at once. Most searches need the first only.
+BATCH = 10
+IDS_PER_QUERY = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An entry with its place in the order. `index` is its place in the log, or None while it is in the journal."""
+
+    place: int
+    id: str
+    timestamp: datetime
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The size of the log, how many of its entries have postings, and what waits behind them, newest first."""
+
+    size: int
+    indexed: int
+    waiting: Sequence[tuple[str, Listed]]
+
+    @property
+    def end(self) -> int:
+        """The place behind the newest entry."""
+        return self.size + len(self.waiting)
+
+    def newest_first(self, criteria: Criteria, below: int | None = None) -> Iterator[Located]:
+        """Yield the entries that match, with a place below `below`, newest first."""
+        below = self.end if below is None else below
+        for place, entry_id, entry in self._waiting(criteria, 0, below):
+            yield Located(place, entry_id, entry.timestamp, None)
+        for found in entries_below(min(below, self.size), criteria, BATCH, self.indexed):
+            yield Located(found.leaf_index, found.id, found.timestamp, found.leaf_index)
+
+    def count(self, criteria: Criteria, low: int = 0, high: int | None = None) -> int:
+        """Return how many entries match, with a place from `low` to `high`, exclusive. It reads none of the log's."""
+        high = self.end if high is None else high
+        logged = count_entries(low, min(high, self.size), criteria, self.indexed)
+        return logged + sum(1 for _ in self._waiting(criteria, low, high))
+
+    def _waiting(self, criteria: Criteria, low: int, high: int) -> Iterator[tuple[int, str, Listed]]:
+        for offset, (entry_id, entry) in enumerate(self.waiting, 1):
+            if low <= self.end - offset < high and criteria.matches(entry):
+                yield self.end - offset, entry_id, entry
+
+
+def take_snapshot() -> Snapshot:
+    """Return the log as it is now. The journal is read first, so that nothing that moves meanwhile is missed."""
+    waiting = list(waiting_entries())
+    size, indexed = sizes()
+    kept = _not_moved(waiting, size)
+    return Snapshot(size, indexed, [(one.id, listed_waiting(one)) for one in kept])
+
+
+def _not_moved(waiting: Sequence[Prepared], size: int) -> Sequence[Prepared]:
+    """Leave out what the sequencer has moved: the oldest, which are the last."""
+    while waiting:
+        oldest = waiting[-IDS_PER_QUERY:]
+        moved = find_moved(oldest, size)
+        waiting = [*waiting[:-IDS_PER_QUERY], *(one for one in oldest if one.id not in moved)]
+        if len(moved) < len(oldest):
+            break
+    return waiting
