@@ -13,7 +13,7 @@ from django.http import QueryDict
 from api.problems import render_problem
 from api.v1.schemas.base import known_fields
 from api.v1.schemas.forward_auth import ForwardAuthQuery
-from api.v1.schemas.tokens import MAX_SCOPES
+from api.v1.schemas.tokens import MAX_SCOPES, approval_url
 from core.actor import Actor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated
 from core.messages import Reply
@@ -56,10 +56,28 @@ class PolicyDenied(Forbidden):
     remedy = "Wait for Retry-After if it is sent. Otherwise change the request, or the policy that denies it."
 
 
+class ApprovalRequired(Forbidden):
+    """The response has the page where the user decides in `X-AgentGate-Approval`, if the user can be asked."""
+
+    code = "approval_required"
+    title = "The user must approve this request"
+    remedy = "Send the user to the page in X-AgentGate-Approval, or wait for the approval, and send the request again."
+
+
+class ConsentPaused(Forbidden):
+    """Another token would not help."""
+
+    code = "consent_paused"
+    title = "The user has paused this agent"
+    remedy = "Wait until the user resumes the agent."
+
+
 # The error for a denial reason. All other reasons mean that the token is not valid.
 REFUSALS: dict[Reason, type[DomainError]] = {
     Reason.INSUFFICIENT_SCOPE: InsufficientScope,
     Reason.POLICY_DENIED: PolicyDenied,
+    Reason.APPROVAL_REQUIRED: ApprovalRequired,
+    Reason.CONSENT_PAUSED: ConsentPaused,
     Reason.SERVICE_SUSPENDED: ServiceSuspended,
 }
 
@@ -143,6 +161,8 @@ def _denial_headers(decision: Decision) -> Iterator[tuple[str, str]]:
     yield "X-AgentGate-Reason", decision.reason or ""
     if decision.audit_id:
         yield "X-AgentGate-Decision", decision.audit_id
+    if decision.approval_id:
+        yield "X-AgentGate-Approval", approval_url(decision.approval_id)
     if decision.retry_after_seconds:
         yield "Retry-After", str(decision.retry_after_seconds)
 

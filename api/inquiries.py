@@ -9,6 +9,7 @@ import orjson
 from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, show_decision
 from audit.signing import log_keys
 from core.actor import Actor
+from core.errors import NotAuthenticated
 from core.messages import Reply
 from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
@@ -43,6 +44,9 @@ def json_reply(value: Any) -> Reply:
 
 
 def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:
+    """Return the request of a body. Raises `NotAuthenticated` for `explain` without a credential."""
+    if body.explain and credential is None:
+        raise NotAuthenticated("Only a resource server may ask for a trace: send res_...:rs_... as HTTP Basic.")
     return VerifyRequest(
         token=body.token,
         required_scopes=body.required_scopes,
@@ -51,6 +55,7 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
         action=body.action,
         resource=body.resource,
         context=body.context,
+        explains=body.explain,
     )
 
 

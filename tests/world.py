@@ -102,9 +102,10 @@ class Grant:
 def make_grant(
     *, email: str = "ada@example.com", developer: str = "dev@example.com", scopes: list[str] | None = None
 ) -> Grant:
-    agent = make_agent(make_developer(developer, "Acme"))
+    scopes = scopes or ["email:read"]
+    agent = make_agent(make_developer(developer, "Acme"), allowed_scopes=list(dict.fromkeys([*AGENT_SCOPES, *scopes])))
     user = make_user(email)
-    consent = ask(agent, scopes=scopes or ["email:read"])
+    consent = ask(agent, scopes=scopes)
     approval = approve_consent(actor=as_user(user), consent=consent, user=user)
     issued = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)

@@ -5,6 +5,8 @@ from rest_framework.request import Request
 
 from api.endpoint import Endpoint
 from api.forwarding import (
+    ApprovalRequired,
+    ConsentPaused,
     InsufficientScope,
     InvalidToken,
     PolicyDenied,
@@ -43,7 +45,15 @@ class ForwardAuth(Endpoint):
         description="For nginx `auth_request`, Caddy, HAProxy, Traefik and Envoy. A 200 has the headers "
         "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`. An error that another token can solve "
         "has `WWW-Authenticate` (RFC 6750). A temporary denial, such as a rate limit, is a 403 with `Retry-After`.",
-        errors=(InvalidToken, InsufficientScope, PolicyDenied, ServiceSuspended, Throttled),
+        errors=(
+            InvalidToken,
+            InsufficientScope,
+            PolicyDenied,
+            ApprovalRequired,
+            ConsentPaused,
+            ServiceSuspended,
+            Throttled,
+        ),
     )
     def get(self, query: ForwardAuthQuery) -> Reply:
         inquiry = forwarding_inquiry(self.request.headers, query, self.actor)

@@ -43,6 +43,8 @@ VERIFY_DESCRIPTION = (
     "digest, size and beginning. The policies of two organizations apply, and both have the decision in their logs: "
     "the agent's, and that of the resource server that asks or, without a credential, of the one whose identifier is "
     "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`. "
+    "`approval_required` comes with `approvalId` and `approvalUrl`, where the user decides; then ask again. With "
+    "`explain`, a resource server gets what each rule said of the request. "
     "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
 

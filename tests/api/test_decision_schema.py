@@ -2,14 +2,15 @@
 
 import json
 from datetime import datetime
+from typing import Any
 
 import orjson
 import pytest
 from pydantic.alias_generators import to_snake
 
 from api.v1.schemas.tokens import DecisionOut, show_decision
-from decisions.requests import UNKNOWN_TOKEN, Decision, Reason
-from policies.engine import PolicyDenial
+from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
+from policies.engine import Outcome, PolicyDenial
 
 MOMENT = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
 DENIAL = PolicyDenial("pol_1", "Office hours", "rate_limit", 0, "The rate limit is exceeded.", 7)
@@ -21,6 +22,10 @@ KNOWN = {
     "expires_at": MOMENT,
     "audit_id": "log_1",
 }
+TRACE = (
+    RuleTrace("rate_limit", Outcome.DENIED, "pol_1", "Office hours", 0, "The rate limit is exceeded."),
+    RuleTrace("time_window", Outcome.PASSED),
+)
 DECISIONS = {
     "unknown token": UNKNOWN_TOKEN,
     "allowed": Decision(allowed=True, **KNOWN),
@@ -29,8 +34,14 @@ DECISIONS = {
     "missing scopes": Decision(
         allowed=False, reason=Reason.INSUFFICIENT_SCOPE, missing_scopes=("email:send", "files:read"), **KNOWN
     ),
-    "policy": Decision(allowed=False, reason=Reason.POLICY_DENIED, policy=DENIAL, **KNOWN),
+    "policy": Decision(allowed=False, reason=Reason.POLICY_DENIED, policy=DENIAL, retry_after_seconds=7, **KNOWN),
+    "approval": Decision(allowed=False, reason=Reason.APPROVAL_REQUIRED, approval_id="apr_1", **KNOWN),
+    "trace": Decision(allowed=True, trace=TRACE, **KNOWN),
 }
+
+
+def snake_names(shown: Any) -> Any:
+    return {to_snake(name): value for name, value in shown.items()} if shown else shown
 
 
 @pytest.mark.parametrize("decision", DECISIONS.values(), ids=DECISIONS)
@@ -38,7 +49,9 @@ def test_a_decision_is_shown_as_the_schema_says(decision: Decision) -> None:
     shown = json.loads(orjson.dumps(show_decision(decision)))
     fields = {to_snake(name): value for name, value in shown.items()}
     if policy := fields.get("policy"):
-        fields["policy"] = {to_snake(name): value for name, value in policy.items()}
+        fields["policy"] = snake_names(policy)
+    if trace := fields.get("trace"):
+        fields["trace"] = [snake_names(rule | {"policy": snake_names(rule["policy"])}) for rule in trace]
     if "expires_at" in fields:
         fields["expires_at"] = MOMENT
 

@@ -13,6 +13,7 @@ from audit.entries.drafts import Prepared
 from audit.events import Event
 from audit.models import Journal
 from consent.granting import approve_consent
+from consent.models import Consent
 from core.actor import SYSTEM
 from decisions import expectations
 from decisions.memory import LIBRARY
@@ -109,6 +110,11 @@ def limit(grant: Grant, requests: int, scope: str = "per_agent", seconds: int = 
     rules = [{"type": "rate_limit", "config": config}]
     organization = grant.agent.organization
     return create_policy(actor=SYSTEM, organization=organization, name=f"{requests} {scope}", rules=rules)
+
+
+def bound(grant: Grant, **terms: Any) -> None:
+    """Bound the grant's connection by terms, as its user would."""
+    Consent.objects.filter(pk=grant.consent.pk).update(terms=terms)
 
 
 def caller_of(grant: Grant, identifier: str = SHOP) -> Credential:

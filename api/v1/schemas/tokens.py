@@ -11,7 +11,7 @@ from core.canonical import canonical_json
 from core.clock import rfc3339
 from core.net import canonical_address
 from core.validation import invalid_value
-from decisions.requests import Decision, Reason
+from decisions.requests import Decision, Reason, RuleTrace
 from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
 from tokens.issuing import IssuedTokens
 
@@ -105,6 +105,7 @@ class VerifyRequestBody(RequestBody):
     resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
     context: Annotated[Context, BeforeValidator(_check_context)] = Field(default_factory=Context)
     receipt: bool = False
+    explain: bool = False
 
 
 class VerifyBatchBody(RequestBody):
@@ -134,11 +135,28 @@ class RevokedTokenOut(Out):
 
 
 class DenyingPolicyOut(Out):
-    """The policy that denied the request, and the type of the rule."""
+    """The policy whose rule denied the request or requires an approval. The user's own limits have the consent's id."""
 
     id: str
     name: str
     rule_type: str
+
+
+class TracedPolicyOut(Out):
+    """A policy of the caller's organization, and the index of the rule."""
+
+    id: str
+    name: str
+    rule_index: int
+
+
+class RuleTraceOut(Out):
+    """What one rule said of the request. For rules of others than the caller's organization, `policy` is null."""
+
+    rule_type: str
+    outcome: Literal["passed", "denied", "asked", "not_concerned"]
+    policy: TracedPolicyOut | None = None
+    detail: str | None = None
 
 
 class DecisionOut(Out):
@@ -155,6 +173,9 @@ class DecisionOut(Out):
     missing_scopes: Omittable[list[str]] = None
     policy: Omittable[DenyingPolicyOut] = None
     retry_after_seconds: Omittable[int] = None
+    approval_id: Omittable[str] = None
+    approval_url: Omittable[str] = None
+    trace: Omittable[list[RuleTraceOut]] = None
     receipt: Omittable[str] = None
 
 
@@ -196,7 +217,19 @@ def show_decision(decision: Decision) -> dict[str, Any]:
     if decision.expires_at is not None:
         shown["expiresAt"] = rfc3339(decision.expires_at)
     shown["auditId"] = decision.audit_id
+    if decision.trace is not None:
+        shown["trace"] = [_show_rule(rule) for rule in decision.trace]
     return shown if decision.allowed else shown | _show_denial(decision)
+
+
+def approval_url(approval_id: str) -> str:
+    """Return the page where the user decides."""
+    return f"{settings.API_URL}/approvals/{approval_id}"
+
+
+def _show_rule(rule: RuleTrace) -> dict[str, Any]:
+    policy = {"id": rule.policy_id, "name": rule.policy_name, "ruleIndex": rule.rule_index} if rule.policy_id else None
+    return {"ruleType": rule.rule_type, "outcome": rule.outcome.value, "policy": policy, "detail": rule.detail}
 
 
 def _show_denial(decision: Decision) -> dict[str, Any]:
@@ -208,4 +241,7 @@ def _show_denial(decision: Decision) -> dict[str, Any]:
         shown["policy"] = {"id": policy.policy_id, "name": policy.policy_name, "ruleType": policy.rule_type}
     if decision.retry_after_seconds is not None:
         shown["retryAfterSeconds"] = decision.retry_after_seconds
+    if decision.approval_id is not None:
+        shown["approvalId"] = decision.approval_id
+        shown["approvalUrl"] = approval_url(decision.approval_id)
     return shown

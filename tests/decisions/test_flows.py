@@ -1,0 +1,172 @@
+"""The guard against data flows: private data and strangers' content in one task, and then a way out."""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from agents.models import Agent
+from consent.models import Approval
+from core import clock
+from core.actor import SYSTEM
+from decisions.requests import Decision, Reason, VerifyRequest
+from policies.services import create_policy
+from resources.models import CustomScope
+from tests.decisions.drivers import Decide, EventLoop, allowed, asking, bound, forget
+from tests.decisions.test_at_once import ask_apart
+from tests.world import ANONYMOUS, Grant, make_grant
+from tokens.issuing import IssuedTokens
+from tokens.services import issue_client_token
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PRIVATE, UNTRUSTED, OUT, BOTH = "payments:read", "browser:read", "email:send", "email:read"
+SCOPES = [PRIVATE, UNTRUSTED, OUT, BOTH, "calendar:freebusy", "browser:act"]
+
+
+@pytest.fixture
+def grant() -> Grant:
+    return make_grant(scopes=SCOPES)
+
+
+def guard(grant: Grant, then: str = "deny", **config: Any) -> None:
+    rules = [{"type": "data_flow", "config": {"windowSeconds": 3600, "then": then, **config}}]
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Guard", rules=rules)
+
+
+def calls(grant: Grant, *scopes: str, **context: Any) -> list[VerifyRequest]:
+    return [asking(grant.access_token, scope, context=context) for scope in scopes]
+
+
+def decide_each(decide: Decide, requests: Sequence[VerifyRequest]) -> list[bool]:
+    return [allowed(decide(request))[0] for request in requests]
+
+
+@pytest.mark.parametrize("before", [[PRIVATE, UNTRUSTED], [UNTRUSTED, PRIVATE], [BOTH]], ids=str)
+def test_nothing_leaves_after_both(decide: Decide, grant: Grant, before: list[str]) -> None:
+    guard(grant)
+    assert decide_each(decide, calls(grant, OUT, *before, OUT, PRIVATE, UNTRUSTED)) == [
+        True,
+        *[True] * len(before),
+        False,
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize("before", [[PRIVATE], [UNTRUSTED], ["calendar:freebusy"], []], ids=str)
+def test_one_label_raises_no_alarm(decide: Decide, grant: Grant, before: list[str]) -> None:
+    guard(grant)
+    assert decide_each(decide, calls(grant, *before * 3, OUT, OUT)) == [True] * (3 * len(before) + 2)
+
+
+def test_it_holds_within_one_batch(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    assert allowed(decide(*calls(grant, OUT, PRIVATE, UNTRUSTED, OUT))) == [True, True, True, False]
+
+
+def test_the_labels_of_the_call_itself_count(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    together = asking(grant.access_token, BOTH, OUT)
+    assert allowed(decide(together)) == [False]
+    assert decide_each(decide, calls(grant, PRIVATE, "browser:act")) == [True, False]
+
+
+def test_a_denied_call_is_not_remembered(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    create_policy(
+        actor=SYSTEM,
+        organization=grant.agent.organization,
+        name="No browser",
+        rules=[{"type": "action_blocklist", "config": {"actions": [UNTRUSTED]}}],
+    )
+    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, False, True]
+
+
+def test_tasks_are_apart_and_the_connection_has_all(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    assert decide_each(decide, calls(grant, PRIVATE, task="a")) == [True]
+    assert decide_each(decide, calls(grant, UNTRUSTED, task="b")) == [True]
+    assert decide_each(decide, calls(grant, OUT, task="a") + calls(grant, OUT, task="b")) == [True, True]
+    assert decide_each(decide, calls(grant, OUT)) == [False]
+    assert decide_each(decide, calls(grant, UNTRUSTED, OUT, task="a")) == [True, False]
+
+
+def test_it_forgets_after_the_window(decide: Decide, grant: Grant) -> None:
+    guard(grant, windowSeconds=600)
+    start = clock.now()
+    with time_machine.travel(start, tick=False) as traveller:
+        assert decide_each(decide, calls(grant, PRIVATE)) == [True]
+        traveller.move_to(start + timedelta(seconds=300))
+        assert decide_each(decide, calls(grant, UNTRUSTED)) == [True]
+        traveller.move_to(start + timedelta(seconds=600))
+        assert decide_each(decide, calls(grant, OUT)) == [False]
+        traveller.move_to(start + timedelta(seconds=601))
+        assert decide_each(decide, calls(grant, OUT)) == [True]
+
+
+def test_a_rule_for_some_actions_sees_only_those(decide: Decide, grant: Grant) -> None:
+    guard(grant, actions=[PRIVATE, OUT])
+    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, True]
+
+
+def test_the_user_is_asked(decide: Decide, grant: Grant) -> None:
+    bound(grant, guards={"data_flow": "ask"})
+    *before, asked = [decide(request)[0] for request in calls(grant, BOTH, PRIVATE, OUT)]
+
+    assert allowed(before) == [True, True]
+    assert asked.reason is Reason.APPROVAL_REQUIRED
+    assert asked.policy
+    assert (asked.policy.policy_id, asked.policy.rule_type) == (grant.consent.id, "data_flow")
+    row = Approval.objects.get(pk=asked.approval_id)
+    assert (row.asked_by_rule, row.asked_scopes) == ("data_flow", [])
+    Approval.objects.update(status="approved")
+    assert decide_each(decide, calls(grant, OUT, OUT)) == [True, False]
+
+
+def test_without_a_user_it_denies(decide: Decide, grant: Grant) -> None:
+    guard(grant, then="ask")
+    agent = Agent.objects.get(pk=grant.agent.pk)
+    issued = issue_client_token(actor=ANONYMOUS, agent=agent, scopes=SCOPES, resource=[])
+    assert isinstance(issued, IssuedTokens)
+    own = [asking(issued.access_token, scope) for scope in (BOTH, OUT)]
+
+    *_, denied = [decide(request)[0] for request in own]
+
+    assert denied.reason is Reason.POLICY_DENIED
+    assert decide_each(decide, calls(grant, OUT)) == [True], "the agent's own calls are another task"
+
+
+def test_organizations_label_their_own_scopes(decide: Decide, grant: Grant) -> None:
+    texts = {"risk_level": "low", "title": "Read", "description": "Read", "cannot": "write"}
+    CustomScope.objects.create(
+        id="shop:orders", labels=["private", "untrusted"], organization=grant.agent.organization, **texts
+    )
+    guard(grant)
+    before = asking(grant.access_token, "calendar:freebusy", action="shop:orders")
+    assert decide_each(decide, [before, *calls(grant, OUT)]) == [True, False]
+
+
+def test_races_over_two_stores(loop: EventLoop, grant: Grant) -> None:
+    """No call that sends data out commits after both others: the log has the order of the commits."""
+    guard(grant)
+    shuffled = calls(grant, *[PRIVATE] * 3, *[UNTRUSTED] * 3, *[OUT] * 30)
+    random.shuffle(shuffled)
+    forget()
+
+    outcomes = ask_apart(loop, 2, shuffled)
+
+    decisions = [outcome for outcome in outcomes if isinstance(outcome, Decision)]
+    assert len(decisions) == 36
+    pairs = list(zip(shuffled, decisions, strict=True))
+    seen: set[str] = set()
+    for request, decision in sorted(pairs, key=lambda pair: pair[1].audit_id or ""):
+        (scope,) = request.required_scopes
+        if scope == OUT:
+            assert decision.allowed == (seen != {PRIVATE, UNTRUSTED})
+        else:
+            assert decision.allowed
+            seen.add(scope)

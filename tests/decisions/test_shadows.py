@@ -1,0 +1,85 @@
+"""Shadow policies: they record what they would have decided, and decide nothing."""
+
+from typing import Any
+
+import pytest
+
+from audit.entries import journal
+from audit.models import Journal
+from core.actor import SYSTEM
+from policies.models import Policy
+from policies.services import create_policy
+from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of
+from tests.world import Grant, make_caller, make_developer, make_resource_server
+from tokens.models import AccessToken
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
+
+
+def shadow(grant: Grant, *rules: Any, **fields: Any) -> Policy:
+    fields = {"organization": grant.agent.organization, "name": "Draft", **fields}
+    policy = create_policy(actor=SYSTEM, rules=list(rules), **fields)
+    Policy.objects.filter(pk=policy.pk).update(mode="shadow")
+    return policy
+
+
+def records() -> list[Any]:
+    """Return what shadow policies have recorded, oldest first."""
+    rows = [journal.decode(body) for body in Journal.objects.order_by("id").values_list("body", flat=True)]
+    return [entry for row in rows for entry in row if entry.content["event"] == "policy.shadowed"]
+
+
+def test_it_decides_nothing_and_records_what_it_would_deny(decide: Decide, grant: Grant) -> None:
+    policy = shadow(grant, BLOCK)
+
+    decisions = decide(asking(grant.access_token), asking(grant.access_token, "email:send", context={"to": "bob"}))
+
+    assert allowed(decisions) == [True, True]
+    (record,) = records()
+    assert record.content["agentId"] == grant.agent.id
+    assert record.content["metadata"] == {"wouldBe": "denied", "ruleType": "action_blocklist"}
+    assert record.withheld["policy"]["policyId"] == policy.id
+    assert (record.content["userId"], record.personal.get("call")) == (None, None)
+
+
+def test_its_limit_counts_what_it_would_allow(decide: Decide, grant: Grant) -> None:
+    config = {"maxRequests": 2, "windowSeconds": 3600, "scope": "global"}
+    shadow(grant, {"type": "rate_limit", "config": config})
+    assert allowed(decide(*[asking(grant.access_token)] * 2)) == [True, True]
+    assert records() == []
+    assert allowed(decide(*[asking(grant.access_token)] * 2)) == [True, True]
+    assert len(records()) == 2
+
+
+def test_it_records_what_it_would_ask(decide: Decide, grant: Grant) -> None:
+    shadow(grant, {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "ask"}})
+    decisions = decide(asking(grant.access_token), asking(grant.access_token, "email:send"))
+    assert allowed(decisions) == [True, True]
+    assert [record.content["metadata"]["wouldBe"] for record in records()] == ["asked"]
+
+
+def test_requests_that_are_denied_anyway_are_not_recorded(decide: Decide, grant: Grant) -> None:
+    shadow(grant, BLOCK)
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Deny", rules=[BLOCK])
+    bound(grant, modes={"email:read": "ask"})
+    decide(asking(grant.access_token, "email:send"), asking(grant.access_token, "email:read", "email:send"))
+    assert records() == []
+
+
+def test_it_concerns_one_agent_if_it_says_so(decide: Decide, grant: Grant) -> None:
+    shadow(grant, BLOCK, agent=grant.agent)
+    decide(asking(grant.access_token, "email:send"))
+    assert len(records()) == 1
+
+
+def test_the_services_policies_record_in_its_own_log(decide: Decide, grant: Grant) -> None:
+    eve = make_developer("eve@example.com", "Eve")
+    shop = make_resource_server(eve, "https://eve.example").server
+    AccessToken.objects.update(resource=[shop.identifier])
+    shadow(grant, BLOCK, organization=eve.organization)
+    assert allowed(decide(asking(grant.access_token, "email:send", credential=make_caller(shop)))) == [True]
+    (record,) = records()
+    assert record.organization_ids == [eve.organization.id]
+    assert allowed(decide(asking(grant.access_token, "email:send", credential=caller_of(grant)))) == [False]

@@ -1,0 +1,57 @@
+"""The limits that a user sets on a connection, in decisions."""
+
+from typing import Any
+
+import pytest
+
+from decisions.requests import Reason
+from tests.decisions.drivers import Decide, allowed, asking, bound, written_rows
+from tests.world import Grant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def rate(requests: int) -> dict[str, Any]:
+    return {"type": "rate_limit", "config": {"maxRequests": requests, "windowSeconds": 3600, "scope": "per_user"}}
+
+
+def test_a_limit_bounds_its_scope_only(decide: Decide, grant: Grant) -> None:
+    bound(grant, limits={"email:send": [rate(2)]})
+    reads = decide(*[asking(grant.access_token)] * 3)
+    sends = decide(*[asking(grant.access_token, "email:send")] * 3)
+    assert allowed([*reads, *sends]) == [True, True, True, True, True, False]
+
+
+def test_the_denial_names_the_users_limit(decide: Decide, grant: Grant) -> None:
+    bound(grant, limits={"email:read": [{"type": "action_blocklist", "config": {"actions": ["email:read"]}}]})
+
+    (denied,) = decide(asking(grant.access_token))
+
+    assert denied.reason is Reason.POLICY_DENIED
+    assert denied.policy
+    assert (denied.policy.policy_id, denied.policy.rule_type) == (grant.consent.id, "action_blocklist")
+    content = written_rows()[-1][0].content
+    assert content["metadata"]["limitedBy"] == "user"
+    assert "detail" not in content["metadata"]
+    assert "policy" not in written_rows()[-1][0].withheld
+
+
+def test_two_limits_of_two_scopes_count_apart(decide: Decide, grant: Grant) -> None:
+    bound(grant, limits={"email:send": [rate(1)], "email:read": [rate(1)]})
+    first = decide(asking(grant.access_token), asking(grant.access_token, "email:send"))
+    second = decide(asking(grant.access_token), asking(grant.access_token, "email:send"))
+    assert allowed([*first, *second]) == [True, True, False, False]
+
+
+def test_a_target_must_be_one_that_the_user_picked(decide: Decide, grant: Grant) -> None:
+    target = {"type": "calendar", "field": "target", "identifiers": ["work", "home"]}
+    bound(grant, targets={"email:read": [target]})
+    decisions = decide(
+        asking(grant.access_token, context={"target": "work"}),
+        asking(grant.access_token, context={"target": "gym"}),
+        asking(grant.access_token),
+        asking(grant.access_token, "email:send"),
+    )
+    assert allowed(decisions) == [True, False, False, True]
+    assert decisions[1].policy
+    assert decisions[1].policy.rule_type == "context_match"
