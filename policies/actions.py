@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from core.errors import FieldError
 from core.text import echo, nearest
 from policies.rules import InvalidRules, Rule
+from policies.rules.cedar import Cedar
 from policies.rules.patterns import Matcher
 from resources.catalogue import catalogue
 from resources.models import CustomScope
@@ -16,7 +17,7 @@ from resources.models import CustomScope
 
 def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> None:
     """Raise `InvalidRules`, naming each action that matches no known scope."""
-    if not any(getattr(rule, "actions", ()) for rule in rules):
+    if not any(_actions(rule) for rule in rules):
         return
     own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
     error = InvalidRules.first("A rule names an action that does not exist.", _errors(rules, {*catalogue(), *own}))
@@ -27,9 +28,15 @@ def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> Non
 def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldError]:
     listed = sorted(known)
     for index, rule in enumerate(rules):
-        for place, action in enumerate(getattr(rule, "actions", ())):
+        for field, action in _actions(rule):
             if not _is_known(action, listed):
-                yield FieldError(f"rules.{index}.config.actions.{place}", _explain(action, known))
+                yield FieldError(f"rules.{index}.config.{field}", _explain(action, known))
+
+
+def _actions(rule: Rule) -> list[tuple[str, str]]:
+    """Return each action that the rule names, with its field."""
+    listed = [(f"actions.{place}", action) for place, action in enumerate(rule.actions)]
+    return listed + [("policy", action) for action in rule.named_actions] if isinstance(rule, Cedar) else listed
 
 
 def _is_known(action: str, listed: Sequence[str]) -> bool:

@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from policies.rules import RULES
 from web.forms.fields import DaysField, DurationField, LinesField, ObjectsField
 
+CODE = {"rows": 12, "spellcheck": "false", "autocapitalize": "off"}
+
 
 class RuleForm(forms.Form):
     """One rule's configuration. The form collects it; `policies.rules` validates it."""
@@ -81,6 +83,8 @@ def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
             return DaysField(required=False, **{**words, "help_text": ""})
         case "clock":
             return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"type": "time"}), **words)
+        case "text":
+            return forms.CharField(required=is_required, widget=forms.Textarea(attrs=CODE), **words)
         case "time zone":
             return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words)
     return _make_plain_field(schema, is_required=is_required, words=words)

@@ -1,0 +1,92 @@
+"""A call as Cedar sees it (docs/policies.md). Cedar has neither null nor fractions: a call with them is denied."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from policies.rules.base import RuleContext
+
+# Cedar reads the context again for each action. These bounds are for all of them together.
+MAX_VALUES, MAX_BYTES = 500, 32 * 1024
+MAX_INTEGER = 2**63 - 1
+
+
+class Unrepresentable(Exception):
+    """Cedar cannot represent the call, or it is too large. The message says what, without values of the call."""
+
+
+def requests_of(ctx: RuleContext, actions: Sequence[str]) -> list[dict[str, Any]]:
+    """Return one Cedar request per action. Raises `Unrepresentable`."""
+    counter = _Counter(MAX_VALUES // len(actions))
+    request = counter.convert(ctx.context)
+    encoded = orjson.dumps({**_facts(ctx), "request": request})
+    if len(encoded) * len(actions) > MAX_BYTES:
+        raise Unrepresentable("The context is too large for so many scopes.")
+    return [_request(ctx, action, encoded) for action in actions]
+
+
+def _request(ctx: RuleContext, action: str, encoded: bytes) -> dict[str, Any]:
+    own = orjson.dumps({"action": action})
+    return {
+        "principal": {"type": "Agent", "id": ctx.agent_id},
+        "action": {"type": "Action", "id": action},
+        "resource": {"type": "Resource", "id": ctx.resource or ""},
+        "context": f"{own[:-1].decode()},{encoded[1:].decode()}",
+    }
+
+
+def _facts(ctx: RuleContext) -> dict[str, Any]:
+    """Return the attributes of Cedar's context, without those that the call does not have."""
+    facts = {
+        "scopes": list(ctx.scopes),
+        "resource": ctx.resource,
+        "userId": ctx.user_id,
+        "organizationId": ctx.organization_id,
+        "ip": _extension("ip", ctx.ip) if ctx.ip else None,
+        "now": _extension("datetime", _spell(ctx.now)),
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def _spell(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
+
+
+def _extension(function: str, argument: str) -> dict[str, Any]:
+    return {"__extn": {"fn": function, "arg": argument}}
+
+
+class _Counter:
+    """Converts values and counts them."""
+
+    def __init__(self, most: int) -> None:
+        self.left = most
+
+    def convert(self, value: object) -> Any:
+        """Return the value as Cedar's JSON has it. Raises `Unrepresentable`."""
+        self.left -= 1
+        if self.left < 0:
+            raise Unrepresentable("The context has too many values.")
+        if isinstance(value, str | bool):
+            return value
+        if isinstance(value, Mapping):
+            return {self._name(name): self.convert(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.convert(each) for each in value]
+        return _whole(value)
+
+    def _name(self, name: object) -> str:
+        # Cedar's JSON reads {"__entity": ...} and {"__extn": ...} as something else than a record.
+        if not isinstance(name, str) or name.startswith("__"):
+            raise Unrepresentable("A name in the context starts with two underscores.")
+        return name
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, float) and value.is_integer():  # JSON spells 1000 also as 1e3
+        value = int(value)
+    if not isinstance(value, int) or abs(value) > MAX_INTEGER:
+        raise Unrepresentable("The context has null, a fraction or a number that is too large.")
+    return value
