@@ -51,6 +51,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(auto_now_add=True)
     # Set while the user pauses all agents.
     agents_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Whether they are mailed when an agent waits for their approval.
+    approval_mails = models.BooleanField(default=True)
     # When their data was erased. The row remains, because connections and tokens that have ended refer to it.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 

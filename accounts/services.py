@@ -171,6 +171,16 @@ def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
             _record_activation(Event.USER_REACTIVATED, actor=actor, user=user, reason=reason)
 
 
+@transaction.atomic
+def set_approval_mails(*, actor: Actor, user: User, wanted: bool) -> None:
+    """Choose whether the user is mailed when an agent waits for their approval. Raises `NotAuthenticated`."""
+    held = hold_account(user)
+    if held.approval_mails != wanted:
+        User.objects.filter(pk=held.pk).update(approval_mails=wanted)
+        metadata = {"approvalMails": wanted}
+        record(Draft(event=Event.USER_MAILS_CHANGED, actor=actor, user_id=held.id, metadata=metadata))
+
+
 def delete_expired_sessions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` expired API sessions; return the number deleted."""
     expired = SessionToken.objects.filter(expires_at__lte=clock.now())

@@ -10,6 +10,8 @@ from celery.schedules import crontab
 
 from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
+# Someone waits for what is mailed.
+SOON = 10
 # Each exchange leaves a code, tokens, a family and an idempotency record, and each request for consent a row.
 OFTEN = 60
 SELDOM = 300
@@ -29,6 +31,8 @@ SCHEDULE: dict[str, Any] = {
     "record-heartbeat": _entry("agentgate.tasks.record_heartbeat", HEARTBEAT_SECONDS),
     "sweep-consents": _entry("consent.tasks.sweep_consents", OFTEN),
     "sweep-undecided-consents": _entry("consent.tasks.sweep_undecided_consents", OFTEN),
+    "mail-approvals": _entry("consent.tasks.mail_approvals", SOON),
+    "sweep-approvals": _entry("consent.tasks.sweep_approvals", OFTEN),
     "sweep-codes": _entry("consent.tasks.sweep_codes", OFTEN),
     "sweep-tokens": _entry("tokens.tasks.sweep_tokens", OFTEN),
     "sweep-client-assertions": _entry("agents.tasks.sweep_client_assertions", OFTEN),

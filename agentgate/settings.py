@@ -64,6 +64,10 @@ CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
 APPROVAL_REQUEST_LIFETIME = timedelta(hours=1)
 UNDECIDED_CONSENT_LIFETIME = timedelta(days=1)
 CONSENT_LIFETIME = timedelta(days=30)
+# How long an approval of one request can be used, from the user's decision.
+APPROVAL_USE_LIFETIME = timedelta(hours=1)
+# How long the content of an approval is kept after its end.
+ENDED_APPROVAL_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
 RECENT_SIGN_IN = timedelta(minutes=5)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=180)

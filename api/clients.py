@@ -1,15 +1,24 @@
-"""Credentials of agents: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
+"""Credentials of agents and resource servers: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
+
+from typing import Any
 
 from rest_framework.request import Request
 
 from agents.errors import InvalidClient
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
-from agents.services import authenticate_client
+from agents.services import authenticate_client, require_may_act
+from api.authentication import API_KEY_HEADER, MultipleCredentials
+from api.endpoint import UserEndpoint
 from api.v1.schemas.tokens import ClientBody
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
-from core.http import read_basic
+from core.http import BASIC_CHALLENGE, BasicCredential, read_basic
+from developers.services import require_organization
+from resources.authentication import authenticate_resource_server
+from resources.models import ResourceServer
+
+SERVER_PREFIX = "res_"
 
 
 class DuplicateClientCredentials(DomainError):
@@ -56,3 +65,45 @@ def _sent_credentials(request: Request, body: ClientBody) -> tuple[str, str | No
     if body.client_secret is not None or body.client_id not in (None, basic.name):
         raise DuplicateClientCredentials("Send client credentials in the body or as HTTP Basic, not both.")
     return basic.name, basic.secret
+
+
+class ProgramOrUserEndpoint(UserEndpoint):
+    """An endpoint for an agent or a resource server with HTTP Basic, or for a user. One of the three is set.
+
+    Suspended agents and organizations are refused.
+    """
+
+    agent: Agent | None = None
+    server: ResourceServer | None = None
+
+    def get_authenticators(self) -> list[Any]:
+        """Leave HTTP Basic to `identify`. A browser's session is then ignored."""
+        if not _is_basic(self.request):
+            return list(super().get_authenticators())
+        self.challenge = BASIC_CHALLENGE
+        return []
+
+    def identify(self) -> None:
+        basic = read_basic(self.request.headers) if _is_basic(self.request) else None
+        if basic is None:
+            super().identify()
+        elif API_KEY_HEADER in self.request.headers:
+            raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
+        elif basic.name.startswith(SERVER_PREFIX):
+            self._identify_server(basic)
+        else:
+            self._identify_agent(basic)
+
+    def _identify_server(self, basic: BasicCredential) -> None:
+        self.server = authenticate_resource_server(actor=self.actor, server_id=basic.name, secret=basic.secret)
+        require_organization(self.server.organization)
+        self.actor = self.actor.acting_as("service", self.server.id)
+
+    def _identify_agent(self, basic: BasicCredential) -> None:
+        self.agent = authenticate_client(actor=self.actor, client_id=basic.name, client_secret=basic.secret)
+        require_may_act(self.agent)
+        self.actor = self.actor.acting_as("agent", self.agent.id)
+
+
+def _is_basic(request: Any) -> bool:
+    return bool(request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic")

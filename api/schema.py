@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
+from api.clients import ProgramOrUserEndpoint
 from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
@@ -139,6 +140,8 @@ class AutoSchema(SpectacularSchema):
             return [{"basic": []}, {}]
         if not self.view.authentication_classes:
             return [{}]
+        if isinstance(self.view, ProgramOrUserEndpoint):
+            return [{"basic": []}, {"sessionToken": []}, {"browserSession": []}]
         if isinstance(self.view, UserEndpoint):
             return [{"sessionToken": []}, {"browserSession": []}]
         anyone: list[dict[str, list[str]]] = [{"apiKey": []}, {"sessionToken": []}, {"browserSession": []}]
@@ -195,6 +198,7 @@ PATH_DESCRIPTIONS = {
     "agent_id": "The agent's id (`agt_`) or client id (`agc_`).",
     "user_id": "`me`, or the user's own id (`usr_`).",
     "consent_id": "The consent's id (`cns_`).",
+    "approval_id": "The approval's id (`apr_`).",
     "policy_id": "The policy's id (`pol_`).",
     "server_id": "The resource server's id (`res_`).",
     "category": "A category of the catalogue.",

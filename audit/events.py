@@ -15,6 +15,7 @@ class Event(StrEnum):
     USER_EMAIL_ADDED = "user.email_added"
     USER_EMAIL_REMOVED = "user.email_removed"
     USER_EMAIL_CHANGED = "user.email_changed"
+    USER_MAILS_CHANGED = "user.mails_changed"
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
     USER_ERASED = "user.erased"
@@ -57,6 +58,11 @@ class Event(StrEnum):
     CONSENT_REVOKED = "consent.revoked"
     CONSENT_EXPIRED = "consent.expired"
     CONSENT_REPLACED = "consent.replaced"
+
+    APPROVAL_APPROVED = "approval.approved"
+    APPROVAL_DENIED = "approval.denied"
+    APPROVAL_EXPIRED = "approval.expired"
+    APPROVAL_REVOKED = "approval.revoked"
 
     TOKEN_ISSUED = "token.issued"
     TOKEN_REFRESHED = "token.refreshed"

@@ -46,3 +46,29 @@ class NothingToGrant(InvalidScope):
     """The developer has removed every requested scope from the agent since the request."""
 
     title = "No requested scope can be allowed any longer"
+
+
+class ApprovalAlreadyDecided(Conflict):
+    code = "approval_already_decided"
+    title = "This approval was already decided"
+    remedy = "Read the approval to see its status. The agent must ask again if it still needs one."
+
+
+class ApprovalExpired(Gone):
+    code = "approval_expired"
+    title = "This approval was not decided in time"
+    remedy = "The request was denied. The agent must ask again if it still needs an approval."
+
+
+class ApprovalNotStanding(Conflict):
+    code = "approval_not_standing"
+    title = "Only an approval for a time can be revoked"
+    remedy = "An approval for one request ends when it is used or expires. To stop the agent, pause or revoke it."
+
+
+class ConnectionInactive(Conflict):
+    """The agent could not use an approval, because its connection has ended, is paused or has changed."""
+
+    code = "connection_inactive"
+    title = "The agent's connection is not active"
+    remedy = "Deny the request. If the connection is paused, resume it first."

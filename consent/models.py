@@ -9,10 +9,15 @@ from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
 from consent.statuses import ConsentStatus, status_at
+from core import secrets
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 from developers.models import Organization
+
+# Without characters that look like another.
+CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+CODE_LENGTH = 4
 
 
 class Consent(models.Model):
@@ -188,7 +193,18 @@ class Approval(models.Model):
                 fields=["expires_at"], condition=models.Q(status__in=["pending", "approved"]), name="approval_live_idx"
             ),
             models.Index(
-                fields=["created_at"], condition=models.Q(notified_at__isnull=True), name="approval_unnotified_idx"
+                fields=["expires_at"],
+                condition=models.Q(status__in=["denied", "expired", "used"]),
+                name="approval_ended_idx",
+            ),
+            # Every page of a signed-in user counts them.
+            models.Index(
+                fields=["user", "expires_at"], condition=models.Q(status="pending"), name="approval_waiting_idx"
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(notified_at__isnull=True, status="pending"),
+                name="approval_unnotified_idx",
             ),
         ]
 
@@ -200,6 +216,15 @@ class Approval(models.Model):
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return str(self.status)
+
+    @property
+    def code(self) -> str:
+        """Four characters that the agent and the page show, so that the user can tell requests apart.
+
+        They depend on the id, too, which the server chooses, so an agent cannot choose a content for its code.
+        """
+        number = int(secrets.digest(f"{self.id} {self.digest}"), 16)
+        return "".join(CODE_ALPHABET[number >> 5 * place & 31] for place in range(CODE_LENGTH))
 
 
 class AuthorizationCode(AbstractGrant):

@@ -1,4 +1,4 @@
-"""Log entries about consents."""
+"""Log entries about consents and approvals."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import append
-from consent.models import Consent
+from consent.models import Approval, Consent
 from core.actor import Actor
 from resources.audiences import organizations_of_services
 
@@ -28,6 +28,24 @@ def draft_consent(event: Event, *, actor: Actor, consent: Consent, **fields: Any
         agent_id=consent.agent_id,
         consent_id=consent.id,
         **fields,
+    )
+
+
+def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: Any) -> Draft:
+    """Describe an event of an approval to the organizations that its request concerned, and to its user."""
+    metadata = {"approvalId": approval.id, **fields.pop("metadata", {})}
+    return Draft(
+        event=event,
+        actor=actor,
+        organization_id=approval.organization_id,
+        service_organization_ids=[one for one in (approval.service_organization_id,) if one],
+        user_id=approval.user_id,
+        agent_id=approval.agent_id,
+        consent_id=approval.consent_id,
+        action=approval.action or None,
+        scopes=approval.scopes,
+        metadata=metadata,
+        **{"resource": approval.resource or None, **fields},
     )
 
 

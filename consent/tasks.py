@@ -1,8 +1,8 @@
-"""Sweeps of expired rows."""
+"""Sweeps of expired rows, and mails about requests that wait for their users."""
 
 from celery import shared_task
 
-from consent import codes, services
+from consent import approvals, codes, mails, services
 from core.sweeps import sweep
 
 
@@ -19,3 +19,13 @@ def sweep_undecided_consents() -> int:
 @shared_task
 def sweep_codes() -> int:
     return sweep(codes.delete_expired_codes)
+
+
+@shared_task
+def sweep_approvals() -> int:
+    return sweep(approvals.expire_pending, approvals.expire_unused, approvals.delete_ended_approvals)
+
+
+@shared_task
+def mail_approvals() -> int:
+    return mails.tell_users()

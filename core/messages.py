@@ -34,5 +34,11 @@ class Reply(NamedTuple):
     lines: str = ""
 
 
+# In the WSGI environment: the front can keep the request while it waits. No header of a client can set it.
+MAY_PARK = "agentgate.may_park"
+# A response header that only the front sees. It has the id of the approval to watch, and for how many seconds.
+PARK = "X-AgentGate-Park"
+
+
 class NotDirect(Exception):
     """The event loop cannot answer a request completely, so Django answers it."""

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.views import account, activity, connections, consent, erasure, public
+from web.views import account, activity, approvals, connections, consent, erasure, public
 from web.views.developer import agents, audit, keys, overview, policies
 
 app_name = "web"
@@ -25,8 +25,13 @@ urlpatterns = [
     path("connections", connections.connections, name="connections"),
     path("connections/<id:consent_id>", connections.connection, name="connection"),
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
+    path("approvals", approvals.approvals, name="approvals"),
+    path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),
+    path("approvals/<id:approval_id>", approvals.approval, name="approval"),
+    path("approvals/<id:approval_id>/revoke", approvals.revoke, name="approval-revoke"),
     path("activity", activity.activity, name="activity"),
     path("account", account.account, name="account"),
+    path("account/mails", account.mails, name="mails"),
     path("account/erase", erasure.erase, name="erase"),
     path("account/erased", erasure.erased, name="erased"),
     path("account/sessions/<id:session_id>/end", account.end, name="end-session"),

@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                 ("is_staff", models.BooleanField(default=False)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("agents_paused_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("approval_mails", models.BooleanField(default=True)),
                 (
                     "groups",
                     models.ManyToManyField(

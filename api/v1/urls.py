@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from api.v1 import (
     agents,
+    approvals,
     audit,
     consent,
     developers,
@@ -29,6 +30,11 @@ urlpatterns = [
     path("agents/<str:agent_id>", agents.OneAgent.as_view()),
     path("agents/<str:agent_id>/stop", stops.AgentStop.as_view()),
     path("agents/<str:agent_id>/rotate-secret", agents.RotateClientSecret.as_view()),
+    path("approvals", approvals.Approvals.as_view()),
+    path("approvals/<str:approval_id>", approvals.OneApproval.as_view()),
+    path("approvals/<str:approval_id>/approve", approvals.Approve.as_view()),
+    path("approvals/<str:approval_id>/deny", approvals.Deny.as_view()),
+    path("approvals/<str:approval_id>/revoke", approvals.Revoke.as_view()),
     path("consent/initiate", consent.Initiate.as_view()),
     path("consent/<str:consent_id>", consent.OneConsent.as_view()),
     path("consent/<str:consent_id>/approve", consent.Approve.as_view()),

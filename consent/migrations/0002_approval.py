@@ -103,7 +103,17 @@ class Migration(migrations.Migration):
                         name="approval_live_idx",
                     ),
                     models.Index(
-                        condition=models.Q(("notified_at__isnull", True)),
+                        condition=models.Q(("status__in", ["denied", "expired", "used"])),
+                        fields=["expires_at"],
+                        name="approval_ended_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("status", "pending")),
+                        fields=["user", "expires_at"],
+                        name="approval_waiting_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("notified_at__isnull", True), ("status", "pending")),
                         fields=["created_at"],
                         name="approval_unnotified_idx",
                     ),

@@ -29,6 +29,7 @@ from audit.models import (
     Stream,
     Tile,
 )
+from consent.models import Approval
 from core.models import IdempotencyRecord
 from limits.models import Counter
 from tests.admin.world import World, staff
@@ -40,6 +41,7 @@ OURS = ("core", "audit", "accounts", "developers", "resources", "agents", "polic
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
+    Approval,
     BrowserSession,
     Archive,
     ArchivedObject,

@@ -29,6 +29,7 @@ from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from resources.services import register_resource_server
+from tests.approvals import make_approval
 from tests.constants import CALLBACK, PASSWORD
 from tests.world import ANONYMOUS, ask
 from tokens.exchange import exchange_code
@@ -70,6 +71,7 @@ def make_world() -> World:
     world = World(administrator, ada, developer, made.agent, consent, tokens)
     world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}
     world.shown |= {tokens.access_token, str(tokens.refresh_token)}
+    make_approval(world.consent)
     _fill_the_rest(world)
     return world
 

@@ -44,6 +44,11 @@ OPEN_TO_OTHERS = {
     "POST developers/register/confirm",
     "POST developers/login",  # refused only if the password is right: see below
     "POST developers/logout",
+    "GET approvals",
+    "GET approvals/*",  # of the user's own; its agents and services are refused
+    "POST approvals/*/approve",
+    "POST approvals/*/deny",
+    "POST approvals/*/revoke",
     "POST consent/initiate",
     "GET consent/*",
     "POST consent/*/approve",

@@ -11,12 +11,14 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from consent.approval_selectors import count_waiting
 from core.text import plain_text
 from resources.models import RISK_LEVELS
 from web import display
 
 register = template.Library()
 
+MAX_COUNTED = 100
 # The first match counts.
 WIDGET_KINDS = (
     ("choices", (forms.RadioSelect, forms.CheckboxSelectMultiple)),
@@ -44,6 +46,16 @@ def nav_link(context: template.Context, name: str, label: str, *, exact: bool = 
     is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
     current = SafeString(' aria-current="page"') if is_current else ""
     return format_html('<a class="menu__link" href="{}"{}>{}</a>', url, current, label)
+
+
+@register.simple_tag(takes_context=True)
+def approvals_label(context: template.Context) -> str:
+    """Return "Approvals" with how many requests wait for the user."""
+    waiting = count_waiting(context["user"], limit=MAX_COUNTED)
+    if not waiting:
+        return _("Approvals")
+    number = f"{waiting}" if waiting < MAX_COUNTED else f"{MAX_COUNTED - 1}+"
+    return _("Approvals (%(number)s)") % {"number": number}
 
 
 @register.filter

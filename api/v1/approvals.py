@@ -1,0 +1,140 @@
+"""Approvals: read, wait for, approve, deny and revoke them."""
+
+from rest_framework.response import Response
+
+from accounts.errors import ReauthenticationRequired
+from agents.errors import AgentSuspended, InvalidClient
+from api.clients import ProgramOrUserEndpoint
+from api.endpoint import UserEndpoint
+from api.operations import operation
+from api.v1.schemas.approvals import (
+    ApprovalOut,
+    ApprovalsQuery,
+    ApproveApprovalBody,
+    DenyApprovalBody,
+    WaitQuery,
+    show_approval,
+    show_approvals,
+    show_status,
+)
+from api.v1.schemas.base import EmptyBody
+from api.v1.schemas.pages import Page, paginate
+from consent.approval_selectors import (
+    approval_for_agent,
+    approval_for_server,
+    approval_for_user,
+    approvals_for_user,
+    with_status,
+)
+from consent.approvals import approve_approval, deny_approval, revoke_approval
+from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
+from consent.models import Approval
+from core import clock
+from core.errors import Throttled
+from core.messages import MAY_PARK, PARK
+from developers.errors import OrganizationSuspended
+
+
+class OneApproval(ProgramOrUserEndpoint):
+    @operation(
+        "getApproval",
+        "Get an approval, or wait for its decision",
+        description="For the agent that asked, the resource server that asked verify, and the user. With `wait`, the "
+        "response comes once the approval is decided or after so many seconds, whichever is first. It may come "
+        "earlier, so read `status`. Only agents with a client secret can ask.",
+        answer=ApprovalOut,
+        errors=(InvalidClient, AgentSuspended, OrganizationSuspended, Throttled),
+    )
+    def get(self, approval_id: str, query: WaitQuery) -> Response:
+        approval = self._approval(approval_id)
+        answer = self.operation.serialize(self._show(approval))
+        response = Response(answer.body, status=answer.status)
+        is_pending = approval.status_at(clock.now()) == Approval.Status.PENDING
+        if query.wait and is_pending and self.request.META.get(MAY_PARK):
+            response[PARK] = f"{approval.id} {query.wait}"
+        return response
+
+    def _approval(self, approval_id: str) -> Approval:
+        if self.agent is not None:
+            return approval_for_agent(self.agent, approval_id)
+        if self.server is not None:
+            return approval_for_server(self.server, approval_id)
+        return approval_for_user(self.user, approval_id)
+
+    def _show(self, approval: Approval) -> ApprovalOut:
+        if self.agent is None and self.server is None:
+            return show_approval(approval)
+        return show_status(approval, with_code=self.agent is not None)
+
+
+class Approvals(UserEndpoint):
+    @operation(
+        "listApprovals",
+        "List the user's approvals, newest first",
+        description="What agents asked the user to approve in the last 30 days. `status` selects those with one "
+        "status, such as `pending`.",
+        answer=Page[ApprovalOut],
+    )
+    def get(self, query: ApprovalsQuery) -> Page[ApprovalOut]:
+        rows = approvals_for_user(self.user)
+        if query.status:
+            rows = with_status(rows, query.status, clock.now())
+        return paginate(Page[ApprovalOut], rows, query, show_approvals)
+
+
+class Approve(UserEndpoint):
+    @operation(
+        "approveApproval",
+        "Approve a request of an agent",
+        description="`once` allows this request one time within an hour: the same agent, scopes, action, resource and "
+        "context. `target` allows, for `expiresInSeconds`, all requests with the same scopes, action, resource, verb, "
+        "recipient and target, and with an amount of the same currency that is not higher. Neither outlives the "
+        "connection. A critical request can only be approved once.",
+        answer=ApprovalOut,
+        errors=(
+            ApprovalAlreadyDecided,
+            ApprovalExpired,
+            ConnectionInactive,
+            AgentSuspended,
+            OrganizationSuspended,
+            ReauthenticationRequired,
+        ),
+        request_example={"for": "once"},
+    )
+    def post(self, approval_id: str, body: ApproveApprovalBody) -> ApprovalOut:
+        approved = approve_approval(
+            actor=self.actor,
+            approval=approval_for_user(self.user, approval_id),
+            user=self.user,
+            signed_in_at=self.signed_in_at,
+            for_target=body.for_ == "target",
+            expires_in_seconds=body.expires_in_seconds,
+        )
+        return show_approval(approved)
+
+
+class Deny(UserEndpoint):
+    @operation(
+        "denyApproval",
+        "Deny a request of an agent",
+        description="The same request is denied without asking again until `expiresAt`.",
+        answer=ApprovalOut,
+        errors=(ApprovalAlreadyDecided, ApprovalExpired),
+    )
+    def post(self, approval_id: str, body: DenyApprovalBody) -> ApprovalOut:
+        approval = approval_for_user(self.user, approval_id)
+        return show_approval(deny_approval(actor=self.actor, approval=approval, user=self.user))
+
+
+class Revoke(UserEndpoint):
+    @operation(
+        "revokeApproval",
+        "Revoke an approval for a time",
+        description="No verify request that starts after the response uses it. Its status becomes `expired`. Revoking "
+        "twice changes nothing.",
+        answer=ApprovalOut,
+        errors=(ApprovalNotStanding,),
+    )
+    def post(self, approval_id: str, body: EmptyBody) -> ApprovalOut:
+        approval = approval_for_user(self.user, approval_id)
+        return show_approval(revoke_approval(actor=self.actor, approval=approval, user=self.user))

@@ -1,0 +1,78 @@
+"""Mails about requests that wait for their users.
+
+A request is marked as told before its mail is sent, so that two workers never both send it. A crash in between, or a
+failure of the mail server, loses that mail; the request still waits on the user's page.
+"""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts.mails import send_mail
+from accounts.models import User
+from accounts.services import lock_user
+from consent.approval_selectors import scopes_of
+from consent.models import Approval
+from core import clock
+from core.actor import SYSTEM
+from core.sweeps import BATCH
+from core.text import plain_text
+
+# Requests that are held back are told in one mail per agent in this time.
+BATCH_PERIOD = timedelta(hours=1)
+MAX_NAME = 60
+VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
+# Mail programs make links of what looks like an address.
+LINKABLE = re.compile(r"([./@:])(?=\S)")
+
+
+def tell_users(*, limit: int = BATCH) -> int:
+    """Mail users about up to `limit` requests that they have not been told of. Return how many are told now."""
+    now = clock.now()
+    untold = Approval.objects.filter(notified_at=None, status=Approval.Status.PENDING, expires_at__gt=now)
+    alone = untold.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
+    told = sum(_tell(approval, untold, now) for approval in alone[:limit])
+    held = untold.filter(is_held=True).order_by().values_list("user", "agent").distinct()
+    return told + sum(_tell_batch(user_id, agent_id, untold, now) for user_id, agent_id in held[:limit])
+
+
+@transaction.atomic
+def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
+    told = untold.filter(pk=approval.pk).update(notified_at=now)
+    if told and _wants_mails(approval.user):
+        verb = approval.context.get("verb")
+        context = {
+            "agent": mailed(approval.agent.name),
+            "titles": [mailed(scope.title) for scope in scopes_of(approval)],
+            "verb": verb if isinstance(verb, str) and VERB.fullmatch(verb) else "",
+            "approval": approval,
+        }
+        send_mail("approval_requested", to=approval.user.email, actor=SYSTEM, context=context)
+    return told
+
+
+@transaction.atomic
+def _tell_batch(user_id: str, agent_id: str, untold: QuerySet[Approval], now: datetime) -> int:
+    """Tell the user of all that was held back of one agent, unless they were told of others a moment ago."""
+    lock_user(user_id)
+    held = Approval.objects.filter(user=user_id, agent=agent_id, is_held=True)
+    if held.filter(notified_at__gt=now - BATCH_PERIOD).exists():
+        return 0
+    told = untold.filter(user=user_id, agent=agent_id, is_held=True).update(notified_at=now)
+    one = held.select_related("user", "agent").first()
+    if told and one and _wants_mails(one.user):
+        context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": told}
+        send_mail("approvals_held", to=one.user.email, actor=SYSTEM, context=context)
+    return told
+
+
+def mailed(text: object) -> str:
+    """Return a name that others chose as it may appear in a mail: short, in one line, and not as a link."""
+    return LINKABLE.sub(r"\1 ", plain_text(text)[:MAX_NAME])
+
+
+def _wants_mails(user: User) -> bool:
+    return bool(user.is_active and user.approval_mails)

@@ -1,0 +1,263 @@
+"""The pages of approvals: what is shown, each button, and what a second decision sees."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from consent.models import Approval, Consent
+from core import clock
+from tests.approvals import make_approval
+from tests.constants import PASSWORD
+from tests.world import allow, make_agent
+
+Asks = Callable[..., Approval]
+
+
+@pytest.fixture
+def asks(granted: Consent) -> Asks:
+    return lambda **fields: make_approval(granted, **fields)
+
+
+@pytest.fixture
+def asked(asks: Asks) -> Approval:
+    return asks()
+
+
+def page(approval: Approval) -> str:
+    return f"/approvals/{approval.id}"
+
+
+def status_of(approval: Approval) -> str:
+    return str(Approval.objects.get(pk=approval.pk).status)
+
+
+def text(answer: Any, status: int = 200) -> str:
+    assert answer.status_code == status
+    return str(answer.content.decode())
+
+
+class TestThePage:
+    def test_shows_all_that_is_asked(self, as_ada: Client, asks: Asks) -> None:
+        context = {
+            "verb": "Pay",
+            "recipient": ["bob@example.com", "eve@example.com"],
+            "amount": {"value": "12.50", "currency": "EUR"},
+            "text": "Dear Bob,\n\there it is",
+            "diff": "-old\n+new",
+            "invoice": {"lines": [{"name": "Pen"}], "paid": False, "notes": []},
+        }
+        asked = asks(context=context, resource="https://bank.example/1", action="payments:charge")
+        html = text(as_ada.get(page(asked)))
+        shown = ["Pay", "bob@example.com, eve@example.com", "12.50 EUR", "https://bank.example/1", "payments:charge"]
+        shown += ["Dear Bob,\n\there it is", "-old\n+new", "invoice.lines.0.name", "Pen", "invoice.paid", "false"]
+        shown += ["invoice.notes", "[]", asked.code, "Send email as you", "SmartMail", "ada@example.com"]
+        assert [each for each in shown if each not in html] == []
+
+    def test_shows_texts_as_plain_text(self, as_ada: Client, asks: Asks) -> None:
+        hostile = '<script>alert(1)</script>\u202eevil\u200b<a href="x">'
+        context = {"verb": hostile, "text": hostile, hostile: hostile, "recipient": {"a": hostile}, "amount": hostile}
+        html = text(as_ada.get(page(asks(context=context, resource=hostile))))
+        assert "<script>alert" not in html
+        assert '<a href="x">' not in html
+        assert "\u202e" not in html
+        assert "\\u202eevil\\u200b" in html
+
+    def test_shows_unexpected_values_as_they_were_sent(self, as_ada: Client, asks: Asks) -> None:
+        context = {"verb": 1, "recipient": [1, "a"], "amount": {"value": "1"}, "text": ["x"], "target": None}
+        html = text(as_ada.get(page(asks(context=context))))
+        shown = ["[1, &quot;a&quot;]", "{&quot;value&quot;: &quot;1&quot;}", "text.0", "null"]
+        assert [each for each in shown if each not in html] == []
+
+    def test_shows_the_last_of_many_fields(self, as_ada: Client, asks: Asks) -> None:
+        html = text(as_ada.get(page(asks(context={f"field{number}": "x" for number in range(300)}))))
+        assert "field299: x" in html
+
+    def test_is_the_users_own(self, as_bob: Client, client: Client, asked: Approval) -> None:
+        assert as_bob.get(page(asked)).status_code == 404
+        assert as_bob.post(page(asked), {"decision": "once"}).status_code == 404
+        assert client.get(page(asked))["Location"] == f"/accounts/login/?next={page(asked)}"
+        assert as_bob.get("/approvals/apr_none").status_code == 404
+        assert status_of(asked) == "pending"
+
+    def test_needs_a_csrf_token(self, ada: User, asked: Approval) -> None:
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(ada)
+        for path in (page(asked), "/approvals/held/deny", f"{page(asked)}/revoke"):
+            assert browser.post(path, {"decision": "once"}).status_code == 403
+        assert status_of(asked) == "pending"
+
+
+class TestDeciding:
+    @pytest.mark.parametrize(("decision", "status"), [("once", "approved"), ("deny", "denied")])
+    def test_each_button(self, as_ada: Client, asked: Approval, decision: str, status: str) -> None:
+        answer = as_ada.post(page(asked), {"decision": decision})
+        assert (answer.status_code, answer["Location"]) == (303, page(asked))
+        assert status_of(asked) == status
+        html = text(as_ada.get(page(asked)))
+        assert status.title() in html
+        assert 'name="decision"' not in html
+
+    def test_for_a_time(self, as_ada: Client, asked: Approval) -> None:
+        assert "Approve for this recipient" in text(as_ada.get(page(asked)))
+        as_ada.post(page(asked), {"decision": "target", "seconds": "86400"})
+        approved = Approval.objects.get(pk=asked.pk)
+        assert (approved.status, approved.is_standing) == ("approved", True)
+        assert approved.expires_at == approved.decided_at + timedelta(days=1)
+
+        assert "Revoke this approval" in text(as_ada.get(page(asked)))
+        answer = as_ada.post(f"{page(asked)}/revoke", follow=True)
+        assert "Approval revoked" in text(answer)
+        assert status_of(asked) == "expired"
+        assert "Approval ended" in text(as_ada.get(page(asked)))
+
+    def test_offers_no_time_beyond_the_connection(self, as_ada: Client, asked: Approval) -> None:
+        assert re.findall(r'<option value="(\d+)"', text(as_ada.get(page(asked)))) == ["3600", "86400", "604800"]
+        Consent.objects.update(expires_at=clock.now() + timedelta(minutes=59))
+        assert "<option" not in text(as_ada.get(page(asked)))
+
+    def test_says_what_a_request_without_a_target_would_cover(self, as_ada: Client, asks: Asks) -> None:
+        assert "would cover all of them" in text(as_ada.get(page(asks(context={"text": "x"}))))
+        assert "would cover all of them" not in text(as_ada.get(page(asks())))
+
+    @pytest.mark.parametrize("form", [{}, {"decision": "x"}, {"decision": "target"}])
+    @pytest.mark.parametrize("more", [{}, {"seconds": "9999999999"}, {"seconds": "x"}, {"seconds": "0"}])
+    def test_anything_else_decides_nothing(self, as_ada: Client, asked: Approval, form: Any, more: Any) -> None:
+        html = text(as_ada.post(page(asked), {**more, **form}), 400)
+        assert "Approve once" in html
+        assert status_of(asked) == "pending"
+
+    @pytest.mark.parametrize("first", ["once", "deny"])
+    def test_a_second_decision_shows_the_first(self, as_ada: Client, asked: Approval, first: str) -> None:
+        as_ada.post(page(asked), {"decision": first})
+        before = status_of(asked)
+        for second in ("once", "deny", "target"):
+            html = text(as_ada.post(page(asked), {"decision": second, "seconds": "60"}), 409)
+            assert "Your click changed nothing" in html
+            assert before.title() in html
+        assert status_of(asked) == before
+
+    def test_an_expired_one_says_denied(self, as_ada: Client, asks: Asks) -> None:
+        asked = asks(expires_at=clock.now())
+        assert "Not decided in time, so denied" in text(as_ada.get(page(asked)))
+        html = text(as_ada.post(page(asked), {"decision": "once"}), 410)
+        assert "Not decided in time, so denied" in html
+        assert "Approve once" not in html
+
+    def test_an_inactive_connection_can_only_be_denied(self, as_ada: Client, asked: Approval) -> None:
+        Consent.objects.update(paused_at=clock.now())
+        html = text(as_ada.get(page(asked)))
+        assert "The agent is paused" in html
+        assert "Approve once" not in html
+        assert "Approve once" not in text(as_ada.post(page(asked), {"decision": "once"}), 409)
+        as_ada.post(page(asked), {"decision": "deny"})
+        assert status_of(asked) == "denied"
+
+
+class TestCriticalRequests:
+    @pytest.fixture
+    def browser(self, ada: User) -> Client:
+        client = Client()
+        client.post("/accounts/login/", {"login": ada.email, "password": PASSWORD})
+        return client
+
+    def test_are_approved_after_a_recent_sign_in(self, browser: Client, asks: Asks) -> None:
+        asked = asks(is_critical=True)
+        html = text(browser.get(page(asked)))
+        assert "critical" in html
+        assert 'value="target"' not in html
+        assert browser.post(page(asked), {"decision": "target", "seconds": "60"}).status_code == 400
+        assert browser.post(page(asked), {"decision": "once"}).status_code == 303
+        assert status_of(asked) == "approved"
+
+    def test_need_the_password_again_and_then_a_click(
+        self, browser: Client, asks: Asks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = asks(is_critical=True)
+        later = clock.now() + timedelta(minutes=5)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        answer = browser.post(page(asked), {"decision": "once"})
+        assert answer["Location"].startswith("/accounts/reauthenticate/?next=%2Fapprovals%2F")
+        answer = browser.post(answer["Location"], {"password": PASSWORD})
+        assert answer["Location"] == page(asked)
+        assert status_of(asked) == "pending"
+        browser.post(page(asked), {"decision": "once"})
+        assert status_of(asked) == "approved"
+
+    def test_are_denied_without_it(self, as_ada: Client, asks: Asks) -> None:
+        asked = asks(is_critical=True)
+        assert as_ada.post(page(asked), {"decision": "once"})["Location"].startswith("/accounts/reauthenticate/")
+        as_ada.post(page(asked), {"decision": "deny"})
+        assert status_of(asked) == "denied"
+
+
+class TestTheList:
+    def test_shows_what_waits_first_and_held_ones_as_a_batch(
+        self, as_ada: Client, asks: Asks, developer: Any, world: Any, ada: User
+    ) -> None:
+        done, waiting = asks(status="used", decided_at=clock.now()), asks()
+        held = [asks(is_held=True) for _ in range(2)]
+        other = make_approval(allow(world.ask(make_agent(developer, name="Other")), ada), is_held=True)
+        html = text(as_ada.get("/approvals"))
+        assert html.index(waiting.id) < html.index(held[0].id) < html.index(done.id)
+        assert "2 more requests of" in html
+        assert "1 more request of" in html
+        assert html.count("Deny all of these") == 2
+
+        answer = as_ada.post("/approvals/held/deny", {"agent": waiting.agent_id}, follow=True)
+        assert "2 requests denied." in text(answer)
+        assert [status_of(each) for each in (*held, waiting, other)] == ["denied", "denied", "pending", "pending"]
+        assert as_ada.get("/approvals/held/deny")["Location"] == "/approvals"
+
+    def test_nothing_of_others(self, as_bob: Client, asked: Approval) -> None:
+        html = text(as_bob.get("/approvals"))
+        assert asked.id not in html
+        assert "Nothing waits for you" in html
+        as_bob.post("/approvals/held/deny", {"agent": asked.agent_id})
+        assert status_of(asked) == "pending"
+
+    def test_has_pages(self, as_ada: Client, asks: Asks) -> None:
+        for _ in range(51):
+            asks(status="denied", decided_at=clock.now())
+        waiting = asks()
+        html = text(as_ada.get("/approvals"))
+        (older,) = re.findall(r'href="(\?cursor=[^"]+)"', html)
+        rest = text(as_ada.get(f"/approvals{older}"))
+        assert waiting.id in html
+        assert waiting.id not in rest
+        assert rest.count("/approvals/apr_") == 1
+
+    def test_needs_few_queries(self, as_ada: Client, asks: Asks, django_assert_max_num_queries: Any) -> None:
+        for _ in range(10):
+            asks()
+            asks(status="denied")
+        with django_assert_max_num_queries(12):
+            as_ada.get("/approvals")
+
+    def test_the_navigation_counts_what_waits(self, as_ada: Client, as_bob: Client, asks: Asks) -> None:
+        assert ">Approvals</a>" in text(as_ada.get("/connections"))
+        asks(status="denied")
+        asks(expires_at=clock.now())
+        asks(is_held=True)
+        asks()
+        assert ">Approvals (2)</a>" in text(as_ada.get("/connections"))
+        assert ">Approvals</a>" in text(as_bob.get("/connections"))
+        for _ in range(100):
+            asks()
+        assert ">Approvals (99+)</a>" in text(as_ada.get("/connections"))
+
+
+def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> None:
+    first, second = asks(), asks()
+    as_ada.post(page(first), {"decision": "target", "seconds": "60"})
+    as_ada.post(f"{page(first)}/revoke")
+    as_ada.post(page(second), {"decision": "deny"})
+    as_ada.post("/account/mails", {})
+    html = text(as_ada.get("/activity"))
+    said = ["You approved a request of SmartMail: Send email as you.", "You revoked your approval for SmartMail"]
+    said += ["You denied a request of SmartMail", "You changed which emails you get."]
+    assert [each for each in said if each not in html] == []

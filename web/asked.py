@@ -1,0 +1,132 @@
+"""What an agent asks its user to approve, in the words of the request: every field, as plain text."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from consent.approval_selectors import scopes_of
+from consent.models import Approval
+from core.text import escape_invisible
+from resources.catalogue import Scope
+
+# Fields of the context with a place of their own.
+NAMED = ("verb", "recipient", "target", "amount")
+TEXTS = ("text", "diff")
+# More are shown together, as the JSON in which they were sent.
+MAX_FACTS = 200
+HOUR, DAY = 3600, 86_400
+DURATIONS = (HOUR, DAY, 7 * DAY, 30 * DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as the page shows it. `facts` has its main fields, `others` the rest of its context."""
+
+    approval: Approval
+    status: str
+    scopes: list[Scope]
+    facts: list[Fact]
+    texts: list[Fact]
+    others: list[Fact]
+    durations: list[tuple[int, str]]
+
+    @property
+    def covers_any_content(self) -> bool:
+        """Whether an approval for a time would cover requests to everyone, because this one names no target."""
+        return not any(name in self.approval.context for name in ("recipient", "target")) and not self.approval.resource
+
+
+def describe(approval: Approval, now: datetime) -> Asked:
+    context = approval.context
+    others = {name: value for name, value in context.items() if not _has_place(name, value)}
+    return Asked(
+        approval=approval,
+        status=approval.status_at(now),
+        scopes=scopes_of(approval),
+        facts=list(_main_facts(approval)),
+        texts=[Fact(_labels()[name], visible_text(context[name])) for name in TEXTS if _has_text(name, context)],
+        others=_bounded(list(_flatten(others))),
+        durations=_durations(approval.consent.expires_at - now),
+    )
+
+
+def visible_text(text: str) -> str:
+    """Return the text with its lines and tabs. Other invisible characters are written as JSON escapes."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(escape_invisible(part) for part in line.split("\t")) for line in lines)
+
+
+def _main_facts(approval: Approval) -> Iterator[Fact]:
+    labels, context = _labels(), approval.context
+    for name in NAMED:
+        if name in context:
+            yield Fact(labels[name], _amount(context[name]) if name == "amount" else _value(context[name]))
+    for label, text in ((_("Action"), approval.action), (_("Resource"), approval.resource)):
+        if text:
+            yield Fact(label, escape_invisible(text))
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "verb": _("What it wants to do"),
+        "recipient": _("Recipient"),
+        "target": _("Target"),
+        "amount": _("Amount"),
+        "text": _("Text"),
+        "diff": _("Changes"),
+    }
+
+
+def _has_place(name: str, value: Any) -> bool:
+    return name in NAMED or (name in TEXTS and isinstance(value, str))
+
+
+def _has_text(name: str, context: dict[str, Any]) -> bool:
+    return isinstance(context.get(name), str)
+
+
+def _amount(amount: Any) -> str:
+    """Return the value with its currency. Anything else than these two is shown as it was sent."""
+    if isinstance(amount, dict) and amount.keys() == {"value", "currency"}:
+        return f"{_value(amount['value'])} {_value(amount['currency'])}"
+    return _value(amount)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(each, str) for each in value) and value:
+        return ", ".join(map(escape_invisible, value))
+    return escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
+    """Yield the leaves of a JSON value with their dotted paths."""
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not parts or not value:
+        if path:
+            yield Fact(escape_invisible(path), _value(value))
+        return
+    for name, part in parts:
+        yield from _flatten(part, f"{path}.{name}" if path else str(name))
+
+
+def _bounded(facts: list[Fact]) -> list[Fact]:
+    if len(facts) <= MAX_FACTS:
+        return facts
+    rest = "; ".join(f"{fact.label}: {fact.value}" for fact in facts[MAX_FACTS:])
+    return [*facts[:MAX_FACTS], Fact(_("Further fields"), rest)]
+
+
+def _durations(left: timedelta) -> list[tuple[int, str]]:
+    """Return for how many seconds the user may approve, with words. Never longer than the connection lasts."""
+    words = {HOUR: _("1 hour"), DAY: _("1 day"), 7 * DAY: _("7 days"), 30 * DAY: _("30 days")}
+    return [(seconds, words[seconds]) for seconds in DURATIONS if seconds < left.total_seconds()]
