@@ -106,4 +106,6 @@ class ProgramOrUserEndpoint(UserEndpoint):
 
 
 def _is_basic(request: Any) -> bool:
-    return bool(request.headers.get("Authorization", "").partition(" ")[0].lower() == "basic")
+    """Return whether the credential is HTTP Basic. There is no request while the OpenAPI document is made."""
+    sent = request.headers.get("Authorization", "") if request else ""
+    return bool(sent.partition(" ")[0].lower() == "basic")

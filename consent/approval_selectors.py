@@ -76,7 +76,7 @@ def _unknown(scope_id: str) -> Scope:
 
 
 def _sole(rows: QuerySet[Approval], approval_id: str) -> Approval:
-    found = rows.filter(pk=approval_id).first()
+    found: Approval | None = rows.filter(pk=approval_id).first()
     if found is None:
         raise NotFound("No such approval.")
     return found

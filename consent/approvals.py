@@ -8,6 +8,7 @@ no such row in a transaction that takes the lock of a revocation later.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,8 +24,15 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
 from consent.approval_selectors import approval_for_user, waiting_for_user
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
+from consent.errors import (
+    ApprovalAlreadyDecided,
+    ApprovalExpired,
+    ApprovalNotStanding,
+    ConnectionInactive,
+    NotConnected,
+)
 from consent.models import Approval, Consent
+from consent.pausing import pause_held_agent
 from consent.records import draft_approval
 from core import clock
 from core.actor import SYSTEM, Actor
@@ -85,18 +93,23 @@ def approve_approval(
     return approval
 
 
-def deny_approval(*, actor: Actor, approval: Approval, user: User) -> Approval:
+def deny_approval(*, actor: Actor, approval: Approval, user: User, pause_agent: bool = False) -> Approval:
     """Deny the request and return the updated approval, whatever the state of the connection.
 
-    Raises `NotFound`, `NotAuthenticated`, `ApprovalAlreadyDecided`, `ApprovalExpired`.
+    With `pause_agent`, also pause the agent, unless its connection has ended. No verify that starts after this returns
+    is then allowed under the connection. Raises `NotFound`, `NotAuthenticated`, `ApprovalAlreadyDecided`,
+    `ApprovalExpired`.
     """
-    with transaction.atomic():
+    with revocation() if pause_agent else transaction.atomic():
         user = hold_account(user)
         now = clock.now()
         approval = approval_for_user(user, approval.id)
         _require_pending(approval, now)
         _decide(approval, now, {"status": Status.DENIED})
         append([_draft_denial(approval, actor)], at=now)
+        if pause_agent:
+            with suppress(NotConnected):
+                pause_held_agent(actor=actor, consent=approval.consent, now=now)
     return approval
 
 

@@ -117,13 +117,15 @@ class Deny(UserEndpoint):
     @operation(
         "denyApproval",
         "Deny a request of an agent",
-        description="The same request is denied without asking again until `expiresAt`.",
+        description="The same request is denied without asking again until `expiresAt`. With `pauseAgent`, no request "
+        "of the agent for this user that starts after the response is allowed until the user resumes it.",
         answer=ApprovalOut,
         errors=(ApprovalAlreadyDecided, ApprovalExpired),
     )
     def post(self, approval_id: str, body: DenyApprovalBody) -> ApprovalOut:
         approval = approval_for_user(self.user, approval_id)
-        return show_approval(deny_approval(actor=self.actor, approval=approval, user=self.user))
+        denied = deny_approval(actor=self.actor, approval=approval, user=self.user, pause_agent=body.pause_agent)
+        return show_approval(denied)
 
 
 class Revoke(UserEndpoint):

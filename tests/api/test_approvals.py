@@ -305,6 +305,31 @@ class TestDenying:
         (entry,) = logged("approval.denied")
         assert (entry.content["outcome"], entry.content["metadata"]) == ("denied", {"approvalId": asked.id})
 
+    def test_can_pause_the_agent(self, ada: Any, granted: Consent, ask_ada: Ask) -> None:
+        asked, other = ask_ada(), ask_ada()
+        expect(200, ada.post(path(asked, "deny"), {"pauseAgent": True}))
+        assert status_of(asked) == "denied"
+        assert Consent.objects.get(pk=granted.pk).paused_at
+        assert [len(logged(event)) for event in ("approval.denied", "agent.paused")] == [1, 1]
+        problem(ada.post(path(asked, "deny"), {"pauseAgent": True}), 409, "approval_already_decided")
+        expect(200, ada.post(path(other, "deny"), {"pauseAgent": True}))
+        assert len(logged("agent.paused")) == 1
+
+    def test_of_an_ended_connection_pauses_nothing(self, ada: Any, granted: Consent, asked: Approval) -> None:
+        revoke_consent(actor=SYSTEM, consent=granted)
+        expect(200, ada.post(path(asked, "deny"), {"pauseAgent": True}))
+        assert (status_of(asked), logged("agent.paused")) == ("denied", [])
+
+    def test_of_a_replaced_connection_pauses_the_current_one(self, ada: Any, agent: Json, asked: Approval) -> None:
+        code_for(agent, ada)
+        expect(200, ada.post(path(asked, "deny"), {"pauseAgent": True}))
+        assert Consent.objects.get(status="approved").paused_at
+
+    @pytest.mark.parametrize("body", [{"pauseAgent": 1}, {"pauseAgent": None}, {"pause": True}])
+    def test_what_is_sent_is_checked(self, ada: Any, asked: Approval, body: Json) -> None:
+        problem(ada.post(path(asked, "deny"), body), 400, "validation_failed", *body)
+        assert status_of(asked) == "pending"
+
     @pytest.mark.parametrize("first", ["approve", "deny"])
     @pytest.mark.parametrize("second", ["approve", "deny"])
     def test_the_second_decision_says_the_firsts_outcome(

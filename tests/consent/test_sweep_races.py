@@ -15,7 +15,7 @@ from agents import registration
 from agents.models import Agent
 from agents.registration import ClientMetadata, register_stock_client
 from agents.tasks import sweep_unused_registrations
-from consent import approval
+from consent import granting
 from consent.errors import ConsentExpired
 from consent.granting import approve_consent
 from consent.models import AuthorizationCode, Consent
@@ -81,7 +81,7 @@ def test_a_client_is_kept_while_a_user_approves_it(
     pending: Consent, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_locked = threading.Event()
-    monkeypatch.setattr(approval, "lock_agent", lingering(approval.lock_agent, is_locked))
+    monkeypatch.setattr(granting, "lock_agent", lingering(granting.lock_agent, is_locked))
     approved, swept = race([approving(pending, ada), after(is_locked, sweep_unused_registrations)])
     assert (approved.consent.status, swept) == ("approved", 0)
     assert Agent.objects.filter(pk=pending.agent_id).exists()
@@ -118,7 +118,7 @@ def test_a_request_that_expires_while_it_is_approved_is_either_approved_or_expir
 ) -> None:
     is_begun = threading.Event()
     with time_machine.travel(pending.expires_at - MOMENT, tick=False) as traveller:
-        lock_agent = approval.lock_agent
+        lock_agent = granting.lock_agent
 
         def lock_late(agent_id: str) -> Agent:
             traveller.shift(MOMENT)
@@ -126,7 +126,7 @@ def test_a_request_that_expires_while_it_is_approved_is_either_approved_or_expir
             time.sleep(LINGER_SECONDS)
             return lock_agent(agent_id)
 
-        monkeypatch.setattr(approval, "lock_agent", lock_late)
+        monkeypatch.setattr(granting, "lock_agent", lock_late)
         outcome, swept = race([approving(pending, ada), after(is_begun, sweep_consents)])
     events = set(log_entries(consent_id=pending.id).values_list("event", flat=True))
     if swept:

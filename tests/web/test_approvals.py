@@ -102,6 +102,13 @@ class TestDeciding:
         assert status.title() in html
         assert 'name="decision"' not in html
 
+    def test_denying_and_pausing(self, as_ada: Client, asked: Approval, granted: Consent) -> None:
+        assert "Deny and pause the agent" in text(as_ada.get(page(asked)))
+        as_ada.post(page(asked), {"decision": "pause"})
+        assert status_of(asked) == "denied"
+        assert Consent.objects.get(pk=granted.pk).paused_at
+        assert "You have paused this agent" in text(as_ada.get(page(asked)))
+
     def test_for_a_time(self, as_ada: Client, asked: Approval) -> None:
         assert "Approve for this recipient" in text(as_ada.get(page(asked)))
         as_ada.post(page(asked), {"decision": "target", "seconds": "86400"})

@@ -93,8 +93,8 @@ def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
 def _decide(request: HttpRequest, found: Approval) -> None:
     """Take the decision of the button. Raises `Invalid` for any other, and the errors of the services."""
     decision, user, actor = request.POST.get("decision"), signed_in(request), user_actor(request)
-    if decision == "deny":
-        deny_approval(actor=actor, approval=found, user=user)
+    if decision in ("deny", "pause"):
+        deny_approval(actor=actor, approval=found, user=user, pause_agent=decision == "pause")
         return
     if decision not in ("once", "target"):
         raise Invalid(_("Choose one of the buttons."))

@@ -86,7 +86,8 @@ class ApprovalOut(Out):
 
 def show_status(approval: Approval, *, with_code: bool) -> ApprovalOut:
     """Return what the agent, with the code, or the resource server may see."""
-    return ApprovalOut(**_status_of(approval), **({"code": approval.code} if with_code else {}))
+    only_agent: dict[str, Any] = {"code": approval.code} if with_code else {}
+    return ApprovalOut(**_status_of(approval), **only_agent)
 
 
 def show_approval(approval: Approval) -> ApprovalOut:
