@@ -9,7 +9,10 @@ from django.contrib.admin import AdminSite
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.urls import path
 
+from agentgate.emergency_page import emergency_page
+from agents.emergency import emergency_stop
 from core.errors import Unavailable
 from web.access import refused
 
@@ -35,6 +38,17 @@ class AgentGateAdminSite(AdminSite):
                 return refused(request, error)
 
         return cast("View", super().admin_view(wrapped, cacheable))
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add the stop of everything, which each page announces."""
+        return {**super().each_context(request), "emergency_stop": emergency_stop()}
+
+    def get_urls(self) -> list[Any]:
+        page = path("emergency-stop/", self.admin_view(self.emergency_stop_page), name="emergency_stop")
+        return [page, *super().get_urls()]
+
+    def emergency_stop_page(self, request: HttpRequest) -> HttpResponse:
+        return emergency_page(request, self.each_context(request))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Redirect to our own sign-in page, which is throttled and logged. Django's is neither."""

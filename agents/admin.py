@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 from accounts.models import User
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
+from audit.proof.stops import agent_level
 from core.actor import Actor
 from core.admin_lists import TEXT, URL, CreatedFilter
 from core.administration import (
@@ -19,7 +20,10 @@ from core.administration import (
     counted,
     link_to_rows,
     reasoned_action,
+    show_lines,
 )
+from developers.hits import hits_of_agent
+from developers.stop_lines import lines_of_proof, lines_of_rows
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
@@ -27,6 +31,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     return [
         counted(rows.count(), "agent", "agents"),
         counted(users.distinct().count(), "connected user", "connected users"),
+        *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_agent),
     ]
 
 
@@ -71,6 +76,7 @@ class AgentAdmin(ReadOnlyAdmin):
         "registration_source",
         "created",
         "updated",
+        "proof",
         "related_objects",
     ]
     fields = ["name", "description", *readonly_fields]
@@ -82,6 +88,12 @@ class AgentAdmin(ReadOnlyAdmin):
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
         if changes:
             update_agent(actor=administrator(request), agent=obj, changes=changes)
+
+    @admin.display(description="proof of the stop")
+    def proof(self, agent: Agent) -> SafeString:
+        """Show what the log says about the stop that is in force, if any."""
+        is_stopped = agent.is_stopped or agent.status != Agent.Status.ACTIVE
+        return show_lines(lines_of_proof(agent_level(agent.id)) if is_stopped else [])
 
     @admin.display(description="related objects")
     def related_objects(self, agent: Agent) -> SafeString:

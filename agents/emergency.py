@@ -11,21 +11,25 @@ from core import clock
 from core.actor import Actor
 from core.locks import exclude_grants, revocation, share_grants
 
+NOTICE = "An administrator has stopped all agents."
+
 
 def emergency_stop() -> EmergencyStop | None:
     """Return the stop of everything that is in force, or None."""
     return EmergencyStop.objects.first()
 
 
-def require_running() -> None:
-    """Raise `EverythingStopped` while everything is stopped.
-
-    In a transaction that grants or issues something, a stop waits until that has ended.
-    """
+def is_everything_stopped() -> bool:
+    """Return whether everything is stopped. A stop waits until the transaction in progress has ended."""
     if transaction.get_connection().in_atomic_block:
         share_grants()
-    if EmergencyStop.objects.exists():
-        raise EverythingStopped("An administrator has stopped all agents.")
+    return EmergencyStop.objects.exists()
+
+
+def require_running() -> None:
+    """Raise `EverythingStopped` while everything is stopped."""
+    if is_everything_stopped():
+        raise EverythingStopped(NOTICE)
 
 
 def stop_everything(*, actor: Actor, reason: str) -> bool:

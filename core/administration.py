@@ -12,7 +12,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from core.actor import Actor
@@ -156,6 +156,11 @@ def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
     """Return a link to the model's list, filtered by `filters`."""
     url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
+
+
+def show_lines(lines: Sequence[str]) -> SafeString:
+    """Return the lines as a list, or a dash without any."""
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((line,) for line in lines or ["-"])))
 
 
 def pretty(value: Any) -> SafeString:

@@ -6,11 +6,14 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import User
+from audit.proof.stops import organization_level
 from core.actor import Actor
 from core.admin_lists import EMAIL, TEXT, CreatedFilter
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action, show_lines
+from developers.hits import hits_of_organization
 from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
+from developers.stop_lines import lines_of_proof, lines_of_rows
 
 COLLEAGUES = "organization__developers__user"
 
@@ -21,6 +24,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
         counted(rows.count(), "organization", "organizations"),
         counted(rows.exclude(agents=None).values("agents").count(), "agent", "agents"),
         counted(users.distinct().count(), "connected user", "connected users"),
+        *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_organization),
     ]
 
 
@@ -58,9 +62,15 @@ class OrganizationAdmin(ReadOnlyAdmin):
     list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter), CreatedFilter]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {TEXT: "name__iexact"}
-    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "created_at", "related_objects"]
-    readonly_fields = ["related_objects"]
+    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "proof", "created_at"]
+    fields += ["related_objects"]
+    readonly_fields = ["proof", "related_objects"]
     actions = [suspend, reactivate, verify, unverify]
+
+    @admin.display(description="proof of the suspension")
+    def proof(self, organization: Organization) -> SafeString:
+        """Show what the log says about the suspension that is in force, if any."""
+        return show_lines([] if organization.may_act else lines_of_proof(organization_level(organization.id)))
 
     @admin.display(description="related objects")
     def related_objects(self, organization: Organization) -> SafeString:

@@ -11,7 +11,7 @@ from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
 from tokens.exchange import exchange_code
-from tokens.issuing import IssuedTokens, Refusal
+from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
 from tokens.services import issue_client_token
 
@@ -80,6 +80,8 @@ def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempoten
 
 
 def _answer(outcome: IssuedTokens | Refusal) -> Answer:
+    """Return the response. Raises `EverythingStopped`."""
+    outcome = require_issued(outcome)
     if isinstance(outcome, Refusal):
         return Answer(400, OAuthError(outcome.code, outcome.detail).parameters)
     body = {

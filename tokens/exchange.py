@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from agents.emergency import require_running
+from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
@@ -17,7 +17,7 @@ from core import clock
 from core.actor import Actor
 from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
-from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.issuing import EVERYTHING_STOPPED, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
 
 UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
@@ -41,7 +41,7 @@ def exchange_code(
     """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use revokes what the first issued.
 
     `redirect_uri` is None if the client omits it, as in OAuth 2.1. `resource` may narrow the access token's audience
-    (RFC 8707 section 2.2). Raises `EverythingStopped`; the code remains unused.
+    (RFC 8707 section 2.2).
     """
     row = lock_code(code)
     now = clock.now()
@@ -59,7 +59,8 @@ def exchange_code(
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(row.resource):
         return OTHER_RESOURCE
-    require_running()
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
     family = _start_family(row, now)
     scopes = row.scope.split()
     return issue_pair(

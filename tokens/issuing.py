@@ -6,6 +6,8 @@ from datetime import datetime
 
 from django.conf import settings
 
+from agents.emergency import NOTICE
+from agents.errors import EverythingStopped
 from audit.events import Event
 from core import secrets
 from core.actor import Actor
@@ -36,7 +38,18 @@ class Refusal:
     detail: str
 
 
+EVERYTHING_STOPPED = Refusal("everything_stopped", NOTICE)
 OTHER_RESOURCE = Refusal("invalid_target", "The consent does not cover this resource.")
+
+
+def require_issued(outcome: IssuedTokens | Refusal) -> IssuedTokens | Refusal:
+    """Return the outcome. Raises `EverythingStopped` for that refusal, as a client should try again later.
+
+    Call it after the transaction, which an exception would roll back.
+    """
+    if outcome is EVERYTHING_STOPPED:
+        raise EverythingStopped(NOTICE)
+    return outcome
 
 
 def issue_pair(

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import Subquery
 
-from agents.emergency import require_running
+from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from core import clock, secrets
@@ -17,7 +17,7 @@ from core.actor import Actor
 from developers.models import Organization
 from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, problem_with_grant
-from tokens.issuing import OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.issuing import EVERYTHING_STOPPED, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
 from tokens.repeats import RefreshRequest, consume, kept_answer
 
@@ -53,7 +53,8 @@ def refresh_tokens(
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
-    require_running()
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
     issued = issue_pair(
         Event.TOKEN_REFRESHED,
         actor=actor,
@@ -116,7 +117,8 @@ def _repeat(
         return UNUSABLE_REFRESH_TOKEN
     if problem:
         return problem
-    require_running()
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
     family = row.family
     still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
     return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import transaction
 
-from agents.emergency import require_running
+from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from core import clock
@@ -18,7 +18,7 @@ from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
 from resources.audiences import audience_for_identifier
 from tokens.families import end_family, family_of
-from tokens.issuing import IssuedTokens, Refusal, issue_access_token
+from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 # Expired rows are kept for a day, so that a late verify of their tokens is still logged for the right organization.
@@ -32,7 +32,6 @@ def issue_client_token(
     """Issue an access token to a confidential agent on its own behalf (RFC 6749 section 4.4).
 
     The token is only for services of the agent's organization. A stock client has no organization and is refused.
-    Raises `EverythingStopped`.
     """
     organization = agent.organization
     if not agent.may_act or not agent.is_confidential or organization is None:
@@ -44,7 +43,8 @@ def issue_client_token(
     wanted = list(scopes) or list(agent.allowed_scopes)
     if not wanted or not set(wanted) <= set(agent.allowed_scopes):
         return Refusal("invalid_scope", "The scope must be one of the agent's allowed scopes.")
-    require_running()
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
     now = clock.now()
     audience = list(resource) or [settings.API_URL]
     family = TokenFamily.objects.create(

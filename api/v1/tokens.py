@@ -30,7 +30,7 @@ from decisions.callers import read_credential
 from decisions.inquiries import answer
 from decisions.requests import Credential, Reason
 from tokens.exchange import exchange_code
-from tokens.issuing import IssuedTokens, Refusal
+from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
 from tokens.services import revoke_token
 
@@ -180,7 +180,11 @@ class VerifyBatch(DecisionEndpoint):
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:
-    """Return the tokens. Raises `InvalidGrant` after the commit, so tokens revoked because of a replay stay revoked."""
+    """Return the tokens. Raises `InvalidGrant` after the commit, so tokens revoked because of a replay stay revoked.
+
+    Raises `EverythingStopped`.
+    """
+    result = require_issued(result)
     if isinstance(result, Refusal):
         raise InvalidGrant(result.detail)
     return result

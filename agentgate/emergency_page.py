@@ -1,0 +1,47 @@
+"""The admin page that stops everything, and lifts that stop. Only superusers may use it."""
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from agents.emergency import emergency_stop, lift_emergency_stop, stop_everything
+from audit.proof.stops import EVERYTHING
+from core import clock
+from core.administration import ReasonForm, administrator, is_superuser
+from core.http import SeeOther
+from developers.hits import hits_of_everything
+from developers.stop_lines import lines_of_hits, lines_of_proof
+
+ACTS = {
+    "stop": (stop_everything, "All agents are stopped.", "All agents were already stopped."),
+    "lift": (lift_emergency_stop, "The stop is lifted.", "The stop was already lifted."),
+}
+
+
+def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResponse:
+    """Show what the stop hits and its proof, or stop everything or lift the stop, with a reason."""
+    if not is_superuser(request):
+        raise PermissionDenied
+    act = ACTS.get(request.POST.get("act", ""))
+    form = ReasonForm(request.POST if act else None)
+    if act and form.is_valid():
+        work, done, unchanged = act
+        has_changed = work(actor=administrator(request), reason=form.cleaned_data["reason"])
+        (messages.success if has_changed else messages.warning)(request, done if has_changed else unchanged)
+        return SeeOther(reverse("admin:emergency_stop"))
+    return _show(request, context, form)
+
+
+def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) -> HttpResponse:
+    stop = emergency_stop()
+    context |= {
+        "title": "Lift the stop of everything" if stop else "Stop everything",
+        "stop": stop,
+        "form": form,
+        "impact": lines_of_hits(hits_of_everything(clock.now())),
+        "proof": lines_of_proof(EVERYTHING),
+    }
+    status = 422 if form.errors else 200
+    return TemplateResponse(request, "admin/emergency_stop.html", context, status=status)
