@@ -1,6 +1,5 @@
 """The part of a request's `context` that is logged."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +7,10 @@ import orjson
 
 from audit.sequencing.streams import UNREADABLE
 from core.canonical import canonical_json, sha256
-from decisions.currencies import CURRENCIES
+from core.money import read_amount
 
 MAX_LOGGED_BYTES = 4096
 BEGINNING_BYTES = 1024
-VALUE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
 
 
 def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, Any]:
@@ -34,23 +32,10 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
 def amount_for_log(context: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return `context.amount`, which counts in the totals of a connection, or None if there is none.
 
-    Its value is a decimal number without a sign, as text, or a whole number, and its currency an active code of
-    ISO 4217. Any other amount is unreadable: it does not count, and the log says so.
+    One that `core.money` cannot read does not count, and the log says so.
     """
-    amount = context.get("amount")
-    if amount is None:
+    stated = context.get("amount")
+    if stated is None:
         return None
-    if not isinstance(amount, Mapping):
-        return dict(UNREADABLE)
-    value, currency = _spell(amount.get("value")), amount.get("currency")
-    if not (isinstance(value, str) and VALUE.fullmatch(value)):
-        return dict(UNREADABLE)
-    if not (isinstance(currency, str) and currency in CURRENCIES):
-        return dict(UNREADABLE)
-    return {"currency": currency, "value": value}
-
-
-def _spell(value: Any) -> Any:
-    """Return a whole number as text. Canonical JSON, which the log has, spells 1000.0 and 1e3 as 1000."""
-    is_whole = type(value) is int or (type(value) is float and value.is_integer())
-    return str(int(value)) if is_whole else value
+    amount = read_amount(stated)
+    return {"currency": amount.currency, "value": amount.value} if amount else dict(UNREADABLE)

@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, NamedTuple
 
+from core.money import read_amount
 from core.text import echo
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
 FAILED = Denial("The rule failed with an error, so it denied the request.")
 FLOWS = "The task has read private data and content that others wrote, so data must not leave without a decision."
-NO_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +249,8 @@ def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleCo
     if ctx.now >= until:
         return ()
     subject = subject_of(kind.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
-    return (ledger.request(kind, subject, NO_LIMIT, ctx.now),)
+    amount = read_amount(ctx.context.get("amount")) if kind.currency else None
+    return ledger.retired_requests(kind, subject, ctx.now, ctx.asked, amount)
 
 
 def _unreadable(index: int, raw: Any) -> CompiledRule:

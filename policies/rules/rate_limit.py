@@ -1,35 +1,26 @@
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from pydantic import Field
 
 from limits.sliding_window import CounterRequest
-from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.fields import Seconds
+from policies.rules.base import Denial, RuleContext, register
 from policies.rules.ledger import Ledger, LimitKind, subject_of
+from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
 from policies.rules.words import in_words
 
 MAX_REQUESTS = 1_000_000
-MAX_WINDOW_SECONDS = 2_592_000  # 30 days
-SCOPES = {
-    "per_user": "per user",
-    "per_agent": "per agent, across all users",
-    "global": "across all agents and users",
-}
 
 
 @register("rate_limit", title="Rate limit")
-class RateLimit(Rule):
+class RateLimit(CountingRule):
     """Allow at most `maxRequests` requests in any window of `windowSeconds`. Denied requests do not count."""
 
     max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title="Maximum requests")]
-    window_seconds: Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="Period")]
-    scope: Annotated[
-        Literal["per_user", "per_agent", "global"],
-        Field(title="Counted", json_schema_extra={"x-enumDescriptions": SCOPES}),
-    ]
+    window_seconds: Period
+    scope: Scope
 
     def check(self, ctx: RuleContext) -> Denial | None:
         """Return None: the limit is exact only if it is counted in the decision's transaction."""
@@ -37,8 +28,7 @@ class RateLimit(Rule):
 
     @cached_property
     def kind(self) -> LimitKind:
-        """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""
-        return LimitKind(self.window_seconds, self.scope)
+        return LimitKind.of(self.window_seconds, self.scope, actions=self.actions)
 
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
         """Return the counter of this limit for the request."""
@@ -50,13 +40,5 @@ class RateLimit(Rule):
         return _("%(calls)s in any %(window)s, %(whom)s") % {
             "calls": calls % {"count": self.max_requests},
             "window": in_words(self.window_seconds),
-            "whom": self._whom(),
+            "whom": scope_in_words(self.scope),
         }
-
-    def _whom(self) -> str:
-        words = {
-            "per_user": _("per user"),
-            "per_agent": _("per agent"),
-            "global": _("across all agents and users"),
-        }
-        return words[self.scope]

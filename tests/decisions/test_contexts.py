@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from core.currencies import CURRENCIES
 from decisions.contexts import amount_for_log
-from decisions.currencies import CURRENCIES
 
 
 @pytest.mark.parametrize("currency", ["EUR", "JPY", "ZWG"])

@@ -1,5 +1,6 @@
 """Edits of limits during requests, and the plan of an edit."""
 
+import json
 import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,9 @@ from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from limits import counters
+from limits.reservations import MAX_HOLD
 from policies.engine import compile_policy, evaluate
-from policies.limits import limit_kinds, plan_limits
+from policies.limits import MAX_RETIRED_WITH_ACTIONS, limit_kinds, plan_limits
 from policies.models import Policy
 from policies.rules import RuleContext
 from policies.rules.ledger import Ledger, LimitKind
@@ -150,6 +152,90 @@ def test_requests_too_old_for_a_limit_of_the_same_scope_come_from_another_scope(
     assert set(plan.ledger.charged) == added
 
 
+def of(window: int, *actions: str, scope: str = "per_user", currency: str = "") -> LimitKind:
+    return LimitKind.of(window, scope, currency, actions)
+
+
+def added(kind: LimitKind, known: set[LimitKind]) -> tuple[object, object]:
+    """Return what an added kind starts from: the kinds that concern all its requests, and those that concern some."""
+    plan = plan_limits(Ledger("pol_1"), known, {*known, kind}, NOW)
+    return plan.sources.get(kind), [*plan.shares.get(kind, ())]
+
+
+def test_the_order_of_actions_and_those_that_others_contain_do_not_matter() -> None:
+    assert of(60, "b", "a:*", "a:b", "b") == of(60, "a:*", "b")
+    assert of(60, "*") != of(60)
+    keys = {Ledger("pol_1").key(kind, "x") for kind in (of(60), of(60, "*"), of(60, "a"), of(60, currency="EUR"))}
+    assert len(keys) == 4
+    assert not any(key.startswith(Ledger("pol_1").key(of(60), "")) for key in keys - {"rate|pol_1|60|per_user|x"})
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "is_covered", "overlaps"),
+    [
+        ((), (), True, True),
+        ((), ("a",), True, True),
+        (("*",), (), False, True),
+        (("a:*",), ("a:b",), True, True),
+        (("a:*",), ("a:b:*",), True, True),
+        (("a:b",), ("a:*",), False, True),
+        (("a:b",), ("a:b",), True, True),
+        (("a:b",), ("a:c",), False, False),
+        (("a:*",), ("b:*",), False, False),
+        (("a:*", "b"), ("a:c", "b"), True, True),
+        (("a:*", "b"), ("a:c", "c"), False, True),
+    ],
+)
+def test_actions_cover_and_overlap(
+    own: tuple[str, ...], other: tuple[str, ...], is_covered: bool, overlaps: bool
+) -> None:
+    assert of(60, *own).covers(of(60, *other)) == is_covered
+    assert of(60, *own).overlaps(of(60, *other)) == of(60, *other).overlaps(of(60, *own)) == overlaps
+
+
+def test_an_added_limit_starts_from_a_limit_that_concerns_all_its_actions() -> None:
+    assert added(of(3600, "a:b"), {of(3600, "a:*"), of(3600), of(3600, "b:*")}) == ((of(3600),), [])
+    assert added(of(3600, "a:b"), {of(3600, "a:*"), of(60, "a:b")}) == ((of(60, "a:b"), of(3600, "a:*")), [])
+
+
+def test_an_added_limit_adds_up_limits_that_concern_some_of_its_actions() -> None:
+    known = {of(3600, "a"), of(60, "a"), of(3600, "b:*"), of(3600, "b:c"), of(3600, "d")}
+    assert added(of(3600, "a", "b:*"), known) == ((), [(of(3600, "a"),), (of(3600, "b:*"),)])
+    assert added(of(3600), {of(60), of(3600, "a")}) == ((of(60),), [(of(3600, "a"),)])
+
+
+def test_an_added_limit_starts_from_nothing_if_no_limit_concerns_its_actions_or_its_currency() -> None:
+    assert added(of(3600, "a:*"), {of(3600, "b:*"), of(3600, "c")}) == (None, [])
+    assert added(of(60, currency="EUR"), {of(60, currency="USD"), of(60)}) == (None, [])
+    assert added(of(60), {of(60, currency="USD")}) == (None, [])
+    assert added(of(60, currency="EUR"), {of(90, currency="EUR"), of(60)}) == ((of(90, currency="EUR"),), [])
+
+
+def test_a_removed_limit_with_actions_is_retired_unless_another_one_concerns_them() -> None:
+    known = {of(3600, "a:b"), of(60, "a:*"), of(3600, "c")}
+    assert set(plan_limits(Ledger("pol_1"), known, set(), NOW).ledger.retired) == known
+    assert set(plan_limits(Ledger("pol_1"), known, {of(3600, "a:*")}, NOW).ledger.retired) == {of(3600, "c")}
+    assert set(plan_limits(Ledger("pol_1"), known, {of(60)}, NOW).ledger.retired) == {of(3600, "a:b"), of(3600, "c")}
+
+
+def test_too_many_retired_limits_with_actions_become_one_for_all() -> None:
+    known = {of(60 + number, f"a{number}") for number in range(MAX_RETIRED_WITH_ACTIONS)}
+    few = plan_limits(Ledger("pol_1"), known, set(), NOW)
+    assert set(few.ledger.retired) == known
+    assert few.sources == {}
+    known |= {of(60, "b"), of(600, "c", scope="global"), of(60, "d", currency="EUR")}
+    many = plan_limits(Ledger("pol_1"), known, set(), NOW)
+    whole = of(59 + MAX_RETIRED_WITH_ACTIONS)
+    assert set(many.ledger.retired) == {whole, of(600, scope="global"), of(60, currency="EUR")}
+    assert set(many.shares[whole]) >= {(kind,) for kind in known if kind.scope == "per_user" and not kind.currency}
+
+
+def test_a_budget_is_remembered_until_all_that_is_reserved_has_been_committed() -> None:
+    plain = plan_limits(Ledger("pol_1"), {of(60)}, set(), NOW).ledger.retired[of(60)]
+    budget = of(60, currency="EUR")
+    assert plan_limits(Ledger("pol_1"), {budget}, set(), NOW).ledger.retired[budget] == plain + MAX_HOLD
+
+
 def test_a_retired_limit_is_forgotten_once_its_window_has_passed() -> None:
     ledger = plan_limits(Ledger("pol_1"), {HOUR}, set(), NOW).ledger
     later = NOW + timedelta(seconds=3600 * 65 / 64) + timedelta(minutes=1)
@@ -161,9 +247,28 @@ def test_a_ledger_is_stored_and_read_again() -> None:
     ledger = plan_limits(Ledger("pol_1"), {HOUR}, {TOGETHER}, NOW).ledger
     assert ledger.charged
     assert Ledger.read("pol_1", ledger.stored()) == ledger
+    known = {HOUR, of(7200, "a", "b:*"), of(60, currency="EUR"), of(90, "a", currency="EUR")}
+    ledger = plan_limits(Ledger("pol_1"), known, set(), NOW).ledger
+    assert set(ledger.retired) == known
+    assert Ledger.read("pol_1", json.loads(json.dumps(ledger.stored()))) == ledger
 
 
-@pytest.mark.parametrize("damage", [{"retired": [{}]}, {"charged": 1}, [], {"retired": [{"until": "x"}]}])
+def test_a_ledger_from_before_limits_had_actions_is_read() -> None:
+    stored = {"retired": [{"windowSeconds": 3600, "scope": "per_user", "until": NOW.isoformat()}]}
+    assert Ledger.read("pol_1", stored) == Ledger("pol_1", {HOUR: NOW})
+    assert Ledger("pol_1", {HOUR: NOW}).stored() == {**stored, "charged": []}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"retired": [{}]},
+        {"charged": 1},
+        [],
+        {"retired": [{"until": "x"}]},
+        {"retired": [{"windowSeconds": 60, "scope": "global", "until": "2026-03-23T12:00:00Z", "actions": "a"}]},
+    ],
+)
 def test_a_damaged_ledger_denies(damage: Any) -> None:
     policy = compile_policy("pol_1", "P", [limit(60, "global")], damage or ["x"])
     assert evaluate([policy], RuleContext(now=NOW, agent_id="agt_1")).denied_by

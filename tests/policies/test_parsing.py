@@ -5,6 +5,7 @@ import pytest
 from policies.rules import InvalidRules, parse_rules
 
 LIMIT = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
+BUDGET = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
 HOURS = {"allowedDays": [1, 2], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
 
 
@@ -24,6 +25,9 @@ def rejected_field(rule_type: str, config: Any) -> str:
     [
         ("rate_limit", {"maxRequests": 1, "windowSeconds": 1, "scope": "global"}),
         ("rate_limit", {"maxRequests": 1_000_000, "windowSeconds": 2_592_000, "scope": "per_agent"}),
+        ("spend_limit", BUDGET),
+        ("spend_limit", BUDGET | {"maxAmount": "0.00000001", "currency": "JPY", "actions": ["payments:*"]}),
+        ("spend_limit", BUDGET | {"maxAmount": "9" * 15 + ".99999999", "scope": "global"}),
         ("time_window", HOURS),
         ("time_window", HOURS | {"allowedDays": [0, 7], "timezone": "America/Argentina/Buenos_Aires"}),
         ("time_window", HOURS | {"startTimeUtc": "23:59", "endTimeUtc": "00:00"}),
@@ -56,6 +60,39 @@ def test_documented_configurations_are_accepted(rule_type: str, config: dict[str
 )
 def test_an_invalid_rate_limit_names_its_field(change: dict[str, Any], field: str) -> None:
     assert rejected_field("rate_limit", LIMIT | change) == field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        *[
+            ({"maxAmount": value}, ".maxAmount")
+            for value in (
+                "0",
+                "0.00",
+                "-1",
+                "+1",
+                "1e3",
+                "1,5",
+                "",
+                " 1",
+                "1.123456789",
+                "1" * 16,
+                100,
+                99.5,
+                True,
+                None,
+            )
+        ],
+        *[({"currency": value}, ".currency") for value in ("eur", "XXX", "EURO", "", None, 978)],
+        ({"windowSeconds": 0}, ".windowSeconds"),
+        ({"windowSeconds": 2_592_001}, ".windowSeconds"),
+        ({"scope": "per_planet"}, ".scope"),
+        ({"actions": []}, ".actions"),
+    ],
+)
+def test_an_invalid_spending_limit_names_its_field(change: dict[str, Any], field: str) -> None:
+    assert rejected_field("spend_limit", BUDGET | change) == field
 
 
 @pytest.mark.parametrize(

@@ -92,3 +92,9 @@ def test_conditions_read_as_one_sentence() -> None:
 
     expected = "Only if resource is given, a.b is given and c is given"
     assert sentence("context_match", {"conditions": conditions}) == expected
+
+
+def test_a_budget_reads_as_a_sentence() -> None:
+    config = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
+
+    assert sentence("spend_limit", config) == "At most 100.00 EUR in any day, per user"

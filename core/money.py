@@ -1,0 +1,47 @@
+"""Amounts of money, exact: decimals as text, and whole units of 10**-8 for adding up. Never floats."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from core.currencies import CURRENCIES
+
+PLACES = 8
+VALUE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
+
+
+class Amount(NamedTuple):
+    """An amount as it was stated. `value` is a decimal number without a sign."""
+
+    value: str
+    currency: str
+
+    @property
+    def units(self) -> int:
+        return units_of(self.value)
+
+
+def read_amount(raw: Any) -> Amount | None:
+    """Return the amount `{"value": "12.50", "currency": "EUR"}`, or None if it is anything else.
+
+    Its value is a decimal number without a sign, as text, or a whole number, and its currency an active code of
+    ISO 4217. Other members are ignored.
+    """
+    if not isinstance(raw, Mapping):
+        return None
+    value, currency = _spell(raw.get("value")), raw.get("currency")
+    if not (isinstance(value, str) and VALUE.fullmatch(value)):
+        return None
+    return Amount(value, currency) if isinstance(currency, str) and currency in CURRENCIES else None
+
+
+def units_of(value: str) -> int:
+    """Return a value that `VALUE` matches in whole units of 10**-8."""
+    whole, _, fraction = value.partition(".")
+    return int(whole + fraction.ljust(PLACES, "0"))
+
+
+def _spell(value: Any) -> Any:
+    """Return a whole number as text. Canonical JSON, which the log has, spells 1000.0 and 1e3 as 1000."""
+    is_whole = type(value) is int or (type(value) is float and value.is_integer())
+    return str(int(value)) if is_whole else value

@@ -1,0 +1,42 @@
+"""What the rule types that count have in common: windows, scopes and the kind of their counters."""
+
+from abc import abstractmethod
+from typing import Annotated, Literal
+
+from django.utils.translation import gettext as _
+from pydantic import Field
+
+from policies.rules.base import Rule
+from policies.rules.fields import Seconds
+from policies.rules.ledger import LimitKind
+
+MAX_WINDOW_SECONDS = 2_592_000  # 30 days
+SCOPES = {
+    "per_user": "per user",
+    "per_agent": "per agent, across all users",
+    "global": "across all agents and users",
+}
+
+Period = Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="Period")]
+Scope = Annotated[
+    Literal["per_user", "per_agent", "global"],
+    Field(title="Counted", json_schema_extra={"x-enumDescriptions": SCOPES}),
+]
+
+
+class CountingRule(Rule):
+    """A rule that limits how much there is in any window. Edits of the policy keep its counts (`policies.limits`)."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> LimitKind:
+        """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""
+
+
+def scope_in_words(scope: str) -> str:
+    words = {
+        "per_user": _("per user"),
+        "per_agent": _("per agent"),
+        "global": _("across all agents and users"),
+    }
+    return words[scope]

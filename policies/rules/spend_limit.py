@@ -1,0 +1,84 @@
+from functools import cached_property
+from typing import Annotated
+
+from django.utils.translation import gettext as _
+from pydantic import AfterValidator, Field
+
+from core.currencies import CURRENCIES
+from core.money import VALUE, read_amount, units_of
+from core.validation import invalid_value
+from limits.sliding_window import CounterRequest
+from policies.rules.base import Denial, RuleContext, register
+from policies.rules.ledger import Ledger, LimitKind, subject_of
+from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
+from policies.rules.words import in_words
+
+NO_AMOUNT = Denial("The request states no amount that can be read.")
+OTHER_CURRENCY = Denial("The amount is not in the currency of the limit.")
+TOO_MUCH = Denial("The amount is above the limit.")
+
+
+def _require_amount(text: str) -> str:
+    if not (VALUE.fullmatch(text) and units_of(text)):
+        raise invalid_value("Must be a decimal number above 0 as text, such as 100.00, with at most 8 decimals.")
+    return text
+
+
+def _require_currency(text: str) -> str:
+    if text not in CURRENCIES:
+        raise invalid_value("Must be a currency code of ISO 4217, such as EUR.")
+    return text
+
+
+@register("spend_limit", title="Spending limit")
+class SpendLimit(CountingRule):
+    """Allow requests whose amounts add up to at most `maxAmount` in any window of `windowSeconds`.
+
+    The service states the amount in `context.amount`. A request without an amount, or with one in another currency, is
+    denied. Denied requests do not count, and an amount that is [reserved](api.md#reservations) counts until it is
+    committed or voided.
+    """
+
+    max_amount: Annotated[
+        str,
+        AfterValidator(_require_amount),
+        Field(title="Maximum amount", description="A decimal number as text, such as 100.00."),
+    ]
+    currency: Annotated[
+        str,
+        AfterValidator(_require_currency),
+        Field(title="Currency", description="A code of ISO 4217, such as EUR."),
+    ]
+    window_seconds: Period
+    scope: Scope
+
+    def check(self, ctx: RuleContext) -> Denial | None:
+        """Deny what can never fit. The limit itself is exact only if it is counted in the decision's transaction."""
+        amount = read_amount(ctx.context.get("amount"))
+        if amount is None:
+            return NO_AMOUNT
+        if amount.currency != self.currency:
+            return OTHER_CURRENCY
+        return TOO_MUCH if amount.units > self.max_units else None
+
+    @cached_property
+    def kind(self) -> LimitKind:
+        return LimitKind.of(self.window_seconds, self.scope, self.currency, self.actions)
+
+    @cached_property
+    def max_units(self) -> int:
+        return units_of(self.max_amount)
+
+    def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
+        """Return the counter of this limit for the request. Without an amount, it takes nothing."""
+        subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
+        amount = read_amount(ctx.context.get("amount"))
+        return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, amount.units if amount else 0),)
+
+    def sentence(self) -> str:
+        return _("At most %(amount)s %(currency)s in any %(window)s, %(whom)s") % {
+            "amount": self.max_amount,
+            "currency": self.currency,
+            "window": in_words(self.window_seconds),
+            "whom": scope_in_words(self.scope),
+        }
