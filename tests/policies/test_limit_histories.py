@@ -23,33 +23,74 @@ from policies.rules import RuleContext
 from policies.services import create_policy, update_policy
 
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
-HISTORIES = int(os.environ.get("LIMIT_HISTORIES", "100"))
+HISTORIES = int(os.environ.get("LIMIT_HISTORIES", "60"))
 
-type Limit = tuple[int, str, int]
-"""Window in seconds, scope, size."""
+
+@dataclass(frozen=True)
+class Limit:
+    """`window` is in seconds. Without a currency it limits requests, without actions those for all."""
+
+    window: int
+    scope: str
+    most: int
+    currency: str = ""
+    actions: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        return self.window, self.scope, self.currency, frozenset(self.actions)
+
+    def concerns(self, asked: str) -> bool:
+        """Return whether it concerns a call, which asks for one action."""
+        return not self.actions or any(asked == each or each == "email:*" for each in self.actions)
+
+    @property
+    def rule(self) -> dict[str, Any]:
+        config: dict[str, Any] = {"windowSeconds": self.window, "scope": self.scope}
+        if self.actions:
+            config["actions"] = list(self.actions)
+        if self.currency:
+            return {"type": "spend_limit", "config": {**config, "maxAmount": f"{self.most}", "currency": self.currency}}
+        return {"type": "rate_limit", "config": {**config, "maxRequests": self.most}}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call: by which agent and user, for which action, and with which amount."""
+
+    agent: str
+    user: str
+    action: str
+    amount: int
 
 
 @dataclass(frozen=True)
 class Step:
-    """A wait in seconds, then an edit or None, and calls (agent, user, number). `is_switched` toggles the policy."""
+    """A wait in seconds, then an edit or None, and a number of calls. `is_switched` toggles the policy."""
 
     wait: int
     limits: list[Limit] | None
-    calls: tuple[str, str, int]
+    asked: Asked
+    times: int
     is_switched: bool
 
 
 @dataclass
 class Call:
-    """An allowed call, and until when the policy must remember it."""
+    """An allowed call, and until when the policy must remember it, by unit: as a request, and its amount."""
 
     at: int
-    agent: str
-    user: str
-    remembered_until: int
+    asked: Asked
+    remembered_until: dict[str, int]
 
-    def is_counted_with(self, other: "Call", scope: str) -> bool:
-        return scope == "global" or getattr(self, scope.removeprefix("per_")) == getattr(other, scope[4:])
+    def is_counted_with(self, other: "Call", limit: Limit) -> bool:
+        if not limit.concerns(self.asked.action):
+            return False
+        name = limit.scope.removeprefix("per_")
+        return limit.scope == "global" or getattr(self.asked, name) == getattr(other.asked, name)
+
+    def weight(self, currency: str) -> int:
+        return self.asked.amount if currency else 1
 
 
 @dataclass
@@ -62,29 +103,45 @@ class Oracle:
     """
 
     limits: list[Limit] = field(default_factory=list)
-    removed: list[tuple[int, int]] = field(default_factory=list)
+    removed: list[tuple[int, Limit]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
 
     def edit(self, limits: list[Limit], now: int) -> None:
-        kinds = {limit[:2] for limit in limits}
-        self.removed += [(now, limit[0]) for limit in self.limits if limit[:2] not in kinds]
+        kinds = {limit.kind for limit in limits}
+        self.removed += [(now, limit) for limit in self.limits if limit.kind not in kinds]
         self.limits = limits
         for call in self.calls:
-            if call.remembered_until > now:
-                call.remembered_until = max([call.remembered_until, *(call.at + window for window, _, _ in limits)])
+            for unit, until in call.remembered_until.items():
+                if until > now:
+                    ends = [call.at + limit.window for limit in self._concerning(call.asked, unit)]
+                    call.remembered_until[unit] = max([until, *ends])
 
-    def allow(self, agent: str, user: str, now: int) -> None:
+    def allow(self, asked: Asked, now: int) -> None:
         """Record an allowed call. Raises `AssertionError` if it exceeds a limit that is in force."""
-        ends = [now + window for window, _, _ in self.limits] + [at + window for at, window in self.removed]
-        call = Call(now, agent, user, max(ends, default=now))
+        call = Call(now, asked, {unit: self._end(asked, unit, now) for unit in UNITS})
         self.calls.append(call)
-        for window, scope, most in self.limits:
-            counted = [
-                one
-                for one in self.calls
-                if now - window < one.at and one.remembered_until > now and one.is_counted_with(call, scope)
-            ]
-            assert len(counted) <= most, f"{len(counted)} of {most} in {window} s, {scope}, at {now}"
+        for limit in self.limits:
+            if limit.concerns(asked.action):
+                self._check(limit, call, now)
+
+    def _check(self, limit: Limit, call: Call, now: int) -> None:
+        used = sum(
+            one.weight(limit.currency)
+            for one in self.calls
+            if now - limit.window < one.at
+            and one.remembered_until[limit.currency] > now
+            and one.is_counted_with(call, limit)
+        )
+        assert used <= limit.most, f"{used} of {limit} at {now}"
+
+    def _concerning(self, asked: Asked, unit: str) -> list[Limit]:
+        return [limit for limit in self.limits if limit.currency == unit and limit.concerns(asked.action)]
+
+    def _end(self, asked: Asked, unit: str, now: int) -> int:
+        removed = [
+            at + limit.window for at, limit in self.removed if limit.currency == unit and limit.concerns(asked.action)
+        ]
+        return max([now, *removed, *(now + limit.window for limit in self._concerning(asked, unit))])
 
 
 class World:
@@ -92,20 +149,22 @@ class World:
         self.policy = create_policy(actor=SYSTEM, organization=organization, name="P", rules=[])
 
     def edit(self, limits: list[Limit]) -> None:
-        rules = [
-            {"type": "rate_limit", "config": {"maxRequests": most, "windowSeconds": window, "scope": scope}}
-            for window, scope, most in limits
-        ]
-        self._update(rules=rules)
+        self._update(rules=[limit.rule for limit in limits])
 
     def switch(self) -> None:
         self._update(enabled=not self.policy.enabled)
 
-    def call(self, agent: str, user: str) -> bool:
+    def call(self, asked: Asked) -> bool:
         """Return whether a decision would allow the call."""
         policy = self.policy
         compiled = compile_policy(policy.id, policy.name, policy.rules, policy.limit_history)
-        evaluation = evaluate([compiled], RuleContext(now=clock.now(), agent_id=agent, user_id=user))
+        context = {"amount": {"value": f"{asked.amount}.00", "currency": "EUR"}}
+        facts = RuleContext(
+            now=clock.now(), agent_id=asked.agent, user_id=asked.user, scopes=(asked.action,), context=context
+        )
+        evaluation = evaluate([compiled], facts)
+        if evaluation.denied_by is not None:
+            return False
         with transaction.atomic():
             return take_all([evaluation.counter_requests], clock.now) == [None]
 
@@ -113,23 +172,34 @@ class World:
         self.policy = update_policy(actor=SYSTEM, policy=self.policy, changes=changes)
 
 
+UNITS = ("", "EUR")
 WINDOWS, SCOPES = (60, 900, 1800, 3600), ("per_user", "per_agent", "global")
 WAITS = (1, 10, 61, 400, 890, 1000, 1790, 1810, 3690)
 
 
+PLAIN, ALL_ACTIONS = ((),), ((), ("email:read",), ("email:send",), ("email:read", "email:send"), ("email:*",))
+
+
 @st.composite
-def histories(draw: st.DrawFn) -> list[Step]:
+def histories(
+    draw: st.DrawFn, currencies: tuple[str, ...] = ("",), actions: tuple[tuple[str, ...], ...] = PLAIN
+) -> list[Step]:
     """Return steps that mostly replace one limit with another, because with few limits most counts can be lost."""
     scopes = draw(st.sampled_from([("per_user",), SCOPES]))
-    limits = st.tuples(st.sampled_from(WINDOWS), st.sampled_from(scopes), st.just(5))
-    sizes = st.tuples(st.sampled_from(WINDOWS), st.sampled_from(scopes), st.integers(2, 6))
+    parts = (st.sampled_from(WINDOWS), st.sampled_from(scopes))
+    of = {"currency": st.sampled_from(currencies), "actions": st.sampled_from(actions)}
+    limits, sizes = (st.builds(Limit, *parts, most, **of) for most in (st.just(5), st.integers(2, 6)))
     one, several = st.lists(limits, min_size=1, max_size=1), st.lists(sizes, max_size=3)
     edits = st.one_of(st.none(), one, one, one, several)
-    calls = st.tuples(st.sampled_from("AB"), st.sampled_from("aab"), st.sampled_from([0, 2, 3, 6]))
+    amounts = st.integers(0, 3) if any(currencies) else st.just(1)
+    calls = st.builds(
+        Asked, st.sampled_from("AB"), st.sampled_from("aab"), st.sampled_from(["email:read", "email:send"]), amounts
+    )
     steps = []
     for _ in range(draw(st.integers(4, 16))):
         is_switched = draw(st.integers(0, 19)) == 19
-        steps.append(Step(draw(st.sampled_from(WAITS)), draw(edits), draw(calls), is_switched))
+        times = draw(st.sampled_from([0, 2, 3, 6]))
+        steps.append(Step(draw(st.sampled_from(WAITS)), draw(edits), draw(calls), times, is_switched))
     return steps
 
 
@@ -138,17 +208,45 @@ def organization(db: None) -> Organization:
     return Organization.objects.create(name="Acme")
 
 
-@settings(
+many = settings(
     max_examples=HISTORIES,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+
+@many
 @given(histories())
 def test_no_window_contains_more_requests_than_its_limit_allows(
     organization: Organization, history: list[Step]
 ) -> None:
+    replay(organization, history)
+
+
+@many
+@given(histories(actions=ALL_ACTIONS))
+def test_nor_if_limits_are_for_some_actions(organization: Organization, history: list[Step]) -> None:
+    replay(organization, history)
+
+
+@many
+@given(histories(currencies=("", "EUR", "EUR"), actions=ALL_ACTIONS))
+def test_nor_does_any_contain_more_than_may_be_spent(organization: Organization, history: list[Step]) -> None:
+    replay(organization, history)
+
+
+@many
+@given(histories(currencies=("", "EUR"), actions=ALL_ACTIONS))
+def test_nor_if_removed_limits_are_merged(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, history: list[Step]
+) -> None:
+    monkeypatch.setattr("policies.limits.MAX_RETIRED_WITH_ACTIONS", 1)
+    replay(organization, history)
+
+
+def replay(organization: Organization, history: list[Step]) -> None:
     with transaction.atomic(), time_machine.travel(START, tick=False) as traveller:
         _replay(World(organization), history, traveller)
         transaction.set_rollback(True)
@@ -164,7 +262,6 @@ def _replay(world: World, history: list[Step], traveller: time_machine.Traveller
         if step.limits is not None:
             world.edit(step.limits)
             oracle.edit(step.limits, now)
-        agent, user, times = step.calls
-        for _ in range(times if world.policy.enabled else 0):
-            if world.call(agent, user):
-                oracle.allow(agent, user, now)
+        for _ in range(step.times if world.policy.enabled else 0):
+            if world.call(step.asked):
+                oracle.allow(step.asked, now)
