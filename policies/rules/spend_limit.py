@@ -35,8 +35,7 @@ class SpendLimit(CountingRule):
     """Allow requests whose amounts add up to at most `maxAmount` in any window of `windowSeconds`.
 
     The service states the amount in `context.amount`. A request without an amount, or with one in another currency, is
-    denied. Denied requests do not count, and an amount that is [reserved](api.md#reservations) counts until it is
-    committed or voided.
+    denied. Denied requests do not count. An amount that is reserved counts until it is committed or voided.
     """
 
     max_amount: Annotated[
