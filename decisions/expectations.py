@@ -56,7 +56,7 @@ def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, k
     """
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
-    needed = [name for name in keys if not is_task_key(name)]
+    needed = [name for name in keys if not is_task_key(name)] if keys else ()
     if known is not None and set(needed).issubset(known):
         return
     _needed[key] = tuple(dict.fromkeys((*needed, *(known or ()))))[:MAX_COUNTERS]

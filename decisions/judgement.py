@@ -14,13 +14,10 @@ from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
 from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
-from policies.engine import CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
+from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
 from policies.rules import RuleContext
 from resources.catalogue import catalogue
 from tokens.access_tokens import Claims
-
-# What has passed all policies that apply, because none does.
-PASSED = Evaluation()
 
 
 class Found(NamedTuple):
@@ -69,6 +66,13 @@ class Judgement:
     shadows: Sequence["Shadow"] = ()
     traced: Sequence[Traced] | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing must be settled, as for most requests."""
+        evaluation = self.evaluation
+        has_requirements = evaluation.limits or evaluation.flows or self.content or self.shadows
+        return not has_requirements and self.traced is None
+
     def needed_keys(self) -> Iterable[str]:
         """Yield the keys of all rows of counters to load."""
         for request in self.counter_requests():
@@ -97,7 +101,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Shadow:
-    """What the shadow policies of one organization would decide."""
+    """What a shadow policy of an organization would decide."""
 
     organization_id: str
     evaluation: Evaluation
@@ -132,12 +136,14 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
     judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
-    judgement.shadows = _shadows(token, found, judgement, context)
+    if _has_shadows(found):
+        judgement.shadows = _shadows(token, found, judgement, context)
     if request.explains:
         judgement.traced = trace(policies, context)
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
-        judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
-        if judgement.asked_scopes or _may_ask(evaluation):
+        if found.terms.asks:
+            judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
+        if judgement.asked_scopes or (evaluation.flows and _may_ask(evaluation)):
             judgement.content = Content(request, token)
     return judgement
 
@@ -146,8 +152,13 @@ def _may_ask(evaluation: Evaluation) -> bool:
     return any(flow.request.asks and OUTBOUND in flow.request.labels for flow in evaluation.flows)
 
 
+def _has_shadows(found: Found) -> bool:
+    own, other = found.agent_book, found.service_book
+    return (own is not None and own.has_shadows) or (other is not None and other.has_shadows)
+
+
 def _shadows(token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext) -> Sequence[Shadow]:
-    """Return what shadow policies would decide, by organization. Usually there are none."""
+    """Return what each shadow policy would decide."""
     own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
     others: Sequence[CompiledPolicy] = ()
     if found.service_book and judgement.service_organization_id not in (None, token.organization_id):
@@ -232,8 +243,10 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
 
 def needs_labels(found: Found) -> bool:
     """Return whether a rule that may apply needs the labels of scopes."""
-    books = (found.agent_book, found.service_book)
-    return any(book is not None and book.has_flows for book in books) or found.terms.has_flows
+    own, other = found.agent_book, found.service_book
+    if (own is not None and own.has_flows) or (other is not None and other.has_flows):
+        return True
+    return found.terms is not NO_TERMS and found.terms.has_flows
 
 
 def _labels(asked: Collection[str], own: Sequence[ScopeFacts]) -> frozenset[str]:

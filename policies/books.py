@@ -67,6 +67,7 @@ class PolicyBook:
     compiled: Mapping[PolicyRow, CompiledPolicy] = field(default_factory=dict)
     has_flows: bool = False
     """Whether a rule needs the labels of scopes."""
+    has_shadows: bool = False
 
     def for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
         """Return the policies that decide about this agent, oldest first: its own, and those for every agent."""
@@ -88,7 +89,8 @@ def compile_book(rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK
     """
     compiled = {row: previous.compiled.get(row) or _compile(row) for row in sorted(rows, key=_OLDEST_FIRST)}
     has_flows = any(policy.has_flows for policy in compiled.values())
-    return PolicyBook(Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW), compiled, has_flows)
+    has_shadows = any(row.mode == SHADOW for row in compiled)
+    return PolicyBook(Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW), compiled, has_flows, has_shadows)
 
 
 def _compile(row: PolicyRow) -> CompiledPolicy:

@@ -117,6 +117,10 @@ class Evaluation(NamedTuple):
         return tuple(limit.request for limit in self.limits)
 
 
+PASSED = Evaluation()
+"""The evaluation of a request that all policies allow, with nothing left to settle."""
+
+
 class Outcome(StrEnum):
     """What a rule says of a request."""
 
@@ -170,7 +174,7 @@ def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation
             limits += [Limit(policy, rule, request) for request in result.limits]
             if result.flow is not None:
                 flows.append(Flow(policy, rule, result.flow))
-    return Evaluation(None, tuple(limits), tuple(flows))
+    return Evaluation(None, tuple(limits), tuple(flows)) if limits or flows else PASSED
 
 
 def trace(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> list[Traced]:

@@ -86,9 +86,10 @@ class Needed(NamedTuple):
 
     @classmethod
     def by(cls, judgements: Sequence[Judgement]) -> "Needed":
-        windows = windows_by_key(request for each in judgements for request in each.counter_requests())
-        flows = {key for each in judgements for key in each.flow_keys()}
-        contents = [each.content for each in judgements if each.content]
+        open_ones = [each for each in judgements if not each.is_final]
+        windows = windows_by_key(request for each in open_ones for request in each.counter_requests())
+        flows = {key for each in open_ones for key in each.flow_keys()}
+        contents = [each.content for each in open_ones if each.content]
         return cls(windows, flows, [read_approvals(contents)] if contents else [])
 
     @property
@@ -105,11 +106,9 @@ def _finish(judgements: Sequence[Judgement], found: Sequence[Found], facts: Fact
     shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
         if each.token is not None and judgement.decision.allowed:
-            learn(judgement.question, each.token, each.service, judgement.needed_keys())
-        judgement.decision.trace = describe_trace(judgement, each, settling) if judgement.traced else None
-        settling.settle(judgement, each)
-        if judgement.shadows:
-            shadows += draft_shadows(judgement, settling)
+            learn(judgement.question, each.token, each.service, () if judgement.is_final else judgement.needed_keys())
+        if not judgement.is_final:
+            shadows += _settle(judgement, each, settling)
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
     steps = [*_save([*counters.values(), *flows.values()]), *settling.approvals.steps()]
@@ -119,6 +118,13 @@ def _finish(judgements: Sequence[Judgement], found: Sequence[Found], facts: Fact
     for judgement, entry in zip(logged, entries, strict=False):
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
     return [judgement.decision for judgement in judgements]
+
+
+def _settle(judgement: Judgement, found: Found, settling: Settling) -> list[Draft]:
+    """Settle a judgement. Return the entries of shadow policies."""
+    judgement.decision.trace = describe_trace(judgement, found, settling)
+    settling.settle(judgement, found)
+    return list(draft_shadows(judgement, settling))
 
 
 def _save(loaded: Collection[LoadedCounter | LoadedFlow]) -> Sequence[Step]:
