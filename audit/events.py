@@ -54,6 +54,7 @@ class Event(StrEnum):
 
     CONSENT_REQUESTED = "consent.requested"
     CONSENT_APPROVED = "consent.approved"
+    CONSENT_NARROWED = "consent.narrowed"
     CONSENT_DENIED = "consent.denied"
     CONSENT_REVOKED = "consent.revoked"
     CONSENT_EXPIRED = "consent.expired"

@@ -41,7 +41,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
     searches |= {"org": "organization"}
     actions = [revoke]
-    readonly_fields = ["families", "shown"]
+    readonly_fields = ["families", "shown", "bounds"]
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
@@ -64,6 +64,7 @@ class ConsentAdmin(ReadOnlyAdmin):
             {
                 "fields": [
                     "granted_scopes",
+                    "bounds",
                     "decided_at",
                     "revoked_at",
                     "replaced_at",
@@ -78,6 +79,10 @@ class ConsentAdmin(ReadOnlyAdmin):
     @admin.display(description="scopes as shown")
     def shown(self, consent: Consent) -> SafeString:
         return pretty(consent.shown_scopes)
+
+    @admin.display(description="terms")
+    def bounds(self, consent: Consent) -> SafeString:
+        return pretty(consent.terms)
 
     @admin.display(description="tokens")
     def families(self, consent: Consent) -> SafeString:

@@ -84,6 +84,8 @@ def consume_code(row: AuthorizationCode, now: datetime) -> None:
 def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:
     """Move the codes of a replaced consent that can still be used, without the scopes that the user has removed.
 
+    If a consent is narrowed, it is both the source and the target.
+
     The update waits for an exchange that holds its code's row, and may have begun before the code expired.
     """
     since = now - settings.AUTHORIZATION_CODE_LIFETIME

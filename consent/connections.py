@@ -6,9 +6,10 @@ revocations lock the user's row first, so they run one after another.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import User
@@ -18,8 +19,9 @@ from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import draft_consent
 from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
+from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
-from resources.catalogue import snapshot
+from resources.catalogue import read_snapshot, snapshot
 from resources.errors import InvalidScope
 
 
@@ -32,11 +34,16 @@ class Choice:
 
     `shown_id` is the id of the live consent that the user was shown with the request, "" if there was none, or None if
     no page was shown.
+
+    Live scopes keep their terms, except for what `terms` says, so that only an explicit choice widens one. `lifetime`
+    is how long the whole connection lasts.
     """
 
     scopes: Sequence[str] | None = None
     is_whole: bool = False
     shown_id: str | None = None
+    terms: GivenTerms = NOTHING_SAID
+    lifetime: timedelta = settings.CONSENT_LIFETIME
 
 
 ALL_REQUESTED = Choice()
@@ -53,15 +60,26 @@ class Change:
 
     granted: list[str]
     choosable: list[str]
-    shown: list[dict[str, str]]
+    shown: list[dict[str, Any]]
     reworded: list[str]
     replaced: Consent | None
     expired: Consent | None
+    terms: Terms
 
     @property
     def ends_another(self) -> bool:
         """Return whether decisions in progress may still use a consent that this change ends."""
         return self.replaced is not None or self.expired is not None
+
+    @property
+    def needs_recent_sign_in(self) -> bool:
+        """Return whether a critical scope is granted that was not live before in these words, or is widened."""
+        before = self.replaced.live_scopes() if self.replaced else []
+        earlier = Terms.read(self.replaced.terms) if self.replaced else Terms()
+        return any(
+            scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
+            for scope in critical_among(self.granted, self.shown)
+        )
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
         """Return the change for the log.
@@ -84,6 +102,7 @@ class Change:
             "shownScopes": [one for one in self.shown if one["id"] in self.choosable],
             "replacedConsentId": replaced.id if replaced else None,
             "requestedScopes": list(requested),
+            **self.terms.outline(),
         }
 
 
@@ -97,14 +116,27 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
         raise ConnectionChanged("Check what the agent may do now, then decide again.")
     held = live.live_scopes() if live else []
+    granted = _granted(consent, live, choice)
+    shown = [*consent.shown_scopes, *snapshot(carried_scopes(consent, live))]
     return Change(
-        granted=_granted(consent, live, choice),
+        granted=granted,
         choosable=list(dict.fromkeys([*consent.askable_scopes(), *held])),
-        shown=[*consent.shown_scopes, *snapshot(carried_scopes(consent, live))],
+        shown=shown,
         reworded=reworded_scopes(consent, live),
         replaced=live,
         expired=expired,
+        terms=settle_terms(
+            earlier=Terms.read(live.terms).of(held) if live else Terms(),
+            given=choice.terms,
+            granted=granted,
+            critical=critical_among(granted, shown),
+        ),
     )
+
+
+def critical_among(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> set[str]:
+    """Return the granted scopes that always ask, in the words that the user saw."""
+    return always_asking(scope for scope in read_snapshot(shown) if scope.id in granted)
 
 
 def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> Draft:

@@ -40,7 +40,10 @@ def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) ->
         elif consent.status_at(now) == Consent.Status.PENDING:
             _deny(consent, user, actor, now)
     ids = [consent.pk for consent in consents]
-    Consent.objects.filter(pk__in=ids).update(reason="", state="", browser_digest="")
+    # The terms and what the agent wanted to act on can name people.
+    Consent.objects.filter(pk__in=ids).update(
+        reason="", state="", browser_digest="", terms={}, authorization_details=[]
+    )
     destroy_keys(ids)
     _erase_approvals(user, actor, now)
 

@@ -1,6 +1,6 @@
 """Errors about consents."""
 
-from core.errors import Conflict, Forbidden, Gone
+from core.errors import Conflict, FieldError, Forbidden, Gone
 from resources.errors import InvalidScope
 
 
@@ -26,6 +26,18 @@ class OthersPause(Forbidden):
     """Only the user who is acted for pauses an agent or lifts the pause."""
 
     title = "Only the user can pause or resume an agent"
+
+
+class WouldWiden(Conflict):
+    """The change would allow the agent more than now. `errors` names the fields."""
+
+    code = "would_widen"
+    title = "This would allow the agent more"
+    remedy = "A connection can only be narrowed. To allow more, let the agent ask for consent again."
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "WouldWiden":
+        return cls(message, errors=(FieldError(field, message),))
 
 
 class ConsentExpired(Gone):

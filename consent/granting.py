@@ -1,6 +1,6 @@
 """The user's decision on a request: approve it, which issues an authorization code, or deny it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from accounts.models import User
+from accounts.recent import require_recent_sign_in
 from accounts.selectors import require_verified_address
 from accounts.services import hold_account
 from agents.services import lock_agent, require_may_act
@@ -20,9 +21,10 @@ from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
-from consent.records import draft_consent, record_consent
+from consent.records import draft_consent, personal_terms, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
+from consent.terms import Terms, has_led_to
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import NotFound
@@ -58,14 +60,22 @@ def require_grantable(consent: Consent) -> None:
 
 
 @transaction.atomic
-def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choice = ALL_REQUESTED) -> Granted:
-    """Grant the scopes that the user chose, for 30 days, and issue the code.
+def approve_consent(
+    *,
+    actor: Actor,
+    consent: Consent,
+    user: User,
+    choice: Choice = ALL_REQUESTED,
+    signed_in_at: datetime | None = None,
+) -> Granted:
+    """Grant the scopes that the user chose, on their terms and for their lifetime, and issue the code.
 
     The code covers the scopes that were both requested and granted, and none that only other devices requested.
     Replacing a consent may remove scopes, so no verify that starts after this call uses the earlier consent.
 
-    Raises `NotFound`, `EmailUnverified`, `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`,
-    `ConsentExpired`, and the errors of `require_grantable`.
+    Raises `NotFound`, `EmailUnverified`, `Invalid`, `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`,
+    `ConsentExpired`, the errors of `require_grantable`, and `ReauthenticationRequired` if a critical scope is granted
+    and the user has not entered their password recently (`signed_in_at`).
     """
     # Danger: keep the order of locks: accounts, organizations, agents, and last the lock of a revocation, which stalls
     # every verify.
@@ -73,6 +83,8 @@ def approve_consent(*, actor: Actor, consent: Consent, user: User, choice: Choic
     now = clock.now()
     require_verified_address(user)
     consent, change, drafts = _grant(actor=actor, consent=consent, user=user, choice=choice, now=now)
+    if change.needs_recent_sign_in:
+        require_recent_sign_in(signed_in_at)
     code = issue_code(consent, user, now)
     with revocation() if change.ends_another else nullcontext():
         # In a revocation, the log has these entries after all decisions that still used the ended consent.
@@ -108,23 +120,30 @@ def deny_consent(*, actor: Actor, consent: Consent, user: User) -> Consent:
     return consent
 
 
-def repeat_decision(*, consent: Consent, user: User, scopes: Sequence[str]) -> str | None:
+def repeat_decision(*, consent: Consent, user: User, choice: Choice | None) -> str | None:
     """Return the URL that the same decision has just redirected the user to, or None if there was none.
 
-    `scopes` are the whole connection, or empty for a denial. After a double click the browser drops the first response,
-    and its code with it, so the second click gets the same one.
+    `choice` has the whole connection, or is None for a denial. After a double click the browser drops the first
+    response, and its code with it, so the second click gets the same one.
     """
     now = clock.now()
     if consent.user_id != user.id or consent.decided_at is None:
         return None
     if consent.decided_at <= now - settings.AUTHORIZATION_CODE_LIFETIME:
         return None
-    if consent.status == Consent.Status.DENIED and not scopes:
+    if consent.status == Consent.Status.DENIED and choice is None:
         return denial_url(consent)
-    if consent.status == Consent.Status.APPROVED and set(scopes) == set(consent.granted_scopes):
+    if consent.status == Consent.Status.APPROVED and choice is not None and _is_same(consent, choice):
         code = repeat_code(consent, now)
         return redirect_url(consent, {"code": code}) if code else None
     return None
+
+
+def _is_same(consent: Consent, choice: Choice) -> bool:
+    """Return whether an approved consent is what the choice of a whole connection has led to."""
+    lifetime = consent.expires_at - consent.decided_at if consent.decided_at else None
+    is_same_grant = set(choice.scopes or ()) == set(consent.granted_scopes) and lifetime == choice.lifetime
+    return is_same_grant and has_led_to(choice.terms, Terms.read(consent.terms))
 
 
 def _grant(
@@ -144,7 +163,8 @@ def _grant(
     changes = {
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
-        "expires_at": now + settings.CONSENT_LIFETIME,
+        "terms": change.terms.stored(),
+        "expires_at": now + choice.lifetime,
         "paused_at": change.replaced.paused_at if change.replaced else None,
     }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)
@@ -154,7 +174,8 @@ def _grant(
         consent=consent,
         outcome=Outcome.ALLOWED,
         scopes=change.granted,
-        metadata=change.describe(consent.requested_scopes),
+        metadata={**change.describe(consent.requested_scopes), "expiresAt": clock.rfc3339(consent.expires_at)},
+        personal=personal_terms(terms=change.terms),
     )
     return consent, change, [*drafts, approved]
 

@@ -7,10 +7,14 @@ from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import append
 from consent.models import Approval, Consent
+from consent.terms import Terms
 from core.actor import Actor
 from resources.audiences import organizations_of_services
 
-WITHOUT_A_GRANT = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED})
+# A service learns what it may no longer do from its next verify, not how the user bounds the whole connection.
+NOT_FOR_SERVICES = frozenset(
+    {Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED, Event.CONSENT_NARROWED}
+)
 
 
 def record_consent(event: Event, *, actor: Actor, consent: Consent, at: datetime, **fields: Any) -> None:
@@ -49,14 +53,20 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
     )
 
 
+def personal_terms(**stages: Terms) -> dict[str, Any]:
+    """Return the limits and targets of each stage, by its name, as personal data: they can name people and amounts."""
+    named = {name: {"limits": terms.limits, "targets": terms.targets} for name, terms in stages.items()}
+    return {name: parts for name, parts in named.items() if any(parts.values())}
+
+
 def _services_affected(event: Event, consent: Consent) -> list[str]:
     """Return the organizations whose services the event affects.
 
     Anyone can request access to any service, so events without a grant are logged only for the agent's organization,
-    or, as a stock client has none, for that of the first service it requested.
+    or, as a stock client has none, for that of the first service it requested. So are those that are about the terms.
     """
     first = [consent.organization_id] if consent.agent.is_stock and consent.organization_id else []
-    if event in WITHOUT_A_GRANT:
+    if event in NOT_FOR_SERVICES:
         return first
     resources = set(consent.resource)
     if event is Event.CONSENT_REVOKED:

@@ -12,6 +12,7 @@ from consent.connections import Choice
 from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.services import ConsentRequest, request_consent, revoke_consent
+from core import clock
 from core.actor import Actor
 from core.secrets import digest
 from decisions.requests import Credential, VerifyRequest
@@ -110,7 +111,13 @@ def _grant(
     agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
 ) -> tuple[Consent, IssuedTokens]:
     actor = BROWSER.acting_as("user", user.id)
-    approval = approve_consent(actor=actor, consent=_request(agent, scopes), user=user, choice=Choice(scopes=granted))
+    approval = approve_consent(
+        actor=actor,
+        consent=_request(agent, scopes),
+        user=user,
+        choice=Choice(scopes=granted),
+        signed_in_at=clock.now(),
+    )
     tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
     if not isinstance(tokens, IssuedTokens):
         raise RuntimeError(tokens.detail)

@@ -33,7 +33,7 @@ class CustomScopeAdmin(ReadOnlyAdmin):
     list_filter = ["risk_level"]
     searches = {TEXT: "id", "org": "organization"}
     searched_text = "scope (tickets:read)"
-    fields = ["id", "organization", "risk_level", "title", "description", "cannot"]
+    fields = ["id", "organization", "risk_level", "title", "description", "cannot", "labels", "is_reversible"]
 
 
 @admin.register(ScopePrefix)

@@ -16,7 +16,7 @@ from typing import Any
 from core.errors import FieldError
 from core.text import echo, nearest, plain_text
 from resources.errors import InvalidScope
-from resources.models import RISK_LEVELS, CustomScope
+from resources.models import CRITICAL, RISK_LEVELS, CustomScope
 
 MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
@@ -37,9 +37,9 @@ class CatalogueError(ValueError):
 class Scope:
     """A permission in plain words: `description` says what the agent can do with it, `cannot` what it cannot.
 
-    `defined_by` is the name of the organization that wrote the texts and set the risk level. It is empty for the
-    catalogue. Only scopes of the catalogue have `labels`, `is_reversible` and `asks`. `asks` marks scopes whose every
-    use the user should approve. Verify does not ask for approval yet, so no text may promise it.
+    `defined_by` is the name of the organization that wrote the texts, and set the risk level, the labels and whether
+    the effect is reversible. It is empty for the catalogue. Only scopes of the catalogue have `asks`: the user approves
+    every use, whatever the risk level.
     """
 
     id: str
@@ -54,9 +54,17 @@ class Scope:
     asks: bool = False
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Return the texts that a user agrees to. If one of them changes, it is another permission."""
-        return (self.title, self.description, self.cannot, self.risk_level)
+    def words(self) -> tuple[object, ...]:
+        """Return what a user agrees to. If any of it changes, it is another permission.
+
+        The labels and the reversibility belong to it: they decide which guard and which mode the user is offered.
+        """
+        return (self.title, self.description, self.cannot, self.risk_level, self.labels, self.is_reversible)
+
+    @property
+    def always_asks(self) -> bool:
+        """Return whether the user approves every use. No decision of the user can change it to "allow"."""
+        return self.asks or self.risk_level == CRITICAL
 
 
 @cache
@@ -102,7 +110,7 @@ def describe_scopes(ids: Iterable[str]) -> list[Scope]:
     return [scope for scope in found if scope is not None]
 
 
-def snapshot(scopes: Iterable[Scope]) -> list[dict[str, str]]:
+def snapshot(scopes: Iterable[Scope]) -> list[dict[str, Any]]:
     """Return the texts of the scopes as stored with a consent and in the log, with the field names of the API."""
     return [
         {
@@ -113,12 +121,15 @@ def snapshot(scopes: Iterable[Scope]) -> list[dict[str, str]]:
             "description": scope.description,
             "cannot": scope.cannot,
             "definedBy": scope.defined_by,
+            "labels": sorted(scope.labels),
+            "reversible": scope.is_reversible,
+            "asks": scope.asks,
         }
         for scope in scopes
     ]
 
 
-def read_snapshot(stored: Iterable[Mapping[str, str]]) -> list[Scope]:
+def read_snapshot(stored: Iterable[Mapping[str, Any]]) -> list[Scope]:
     """Return the scopes of a stored snapshot, with the texts that were shown to the user."""
     return [
         Scope(
@@ -129,6 +140,9 @@ def read_snapshot(stored: Iterable[Mapping[str, str]]) -> list[Scope]:
             scope["description"],
             scope["cannot"],
             defined_by=scope["definedBy"],
+            labels=frozenset(scope["labels"]),
+            is_reversible=scope["reversible"],
+            asks=scope["asks"],
         )
         for scope in stored
     ]
@@ -194,4 +208,6 @@ def _from_row(row: CustomScope) -> Scope:
         row.description,
         row.cannot,
         defined_by=row.organization.name,
+        labels=frozenset(row.labels),
+        is_reversible=row.is_reversible,
     )

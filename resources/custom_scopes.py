@@ -7,7 +7,7 @@ from itertools import islice
 from core.errors import FieldError, Invalid
 from core.text import echo, nearest
 from developers.models import Organization
-from resources.catalogue import MAX_UNKNOWN, SCOPE_ID, catalogue, reserved_prefixes
+from resources.catalogue import LABELS, MAX_UNKNOWN, SCOPE_ID, catalogue, reserved_prefixes
 from resources.errors import ScopePrefixTaken
 from resources.models import CustomScope, ScopePrefix
 
@@ -18,13 +18,18 @@ MAX_OWN_SCOPES = 500
 
 @dataclass(frozen=True, slots=True)
 class ScopeDefinition:
-    """A scope that an organization defines, with the texts of the consent screen."""
+    """A scope that an organization defines, with the texts of the consent screen.
+
+    `labels` are among `resources.catalogue.LABELS`. A scope whose effect is not reversible is asked for by default.
+    """
 
     id: str
     risk_level: str
     title: str
     description: str
     cannot: str
+    labels: Collection[str] = ()
+    is_reversible: bool = False
 
     @property
     def prefix(self) -> str:
@@ -54,6 +59,8 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> s
         return "The id must be prefix:name in lower case, such as tickets:read."
     if scope.prefix in reserved_prefixes():
         return f"The prefix {scope.prefix} is reserved for the catalogue."
+    if not LABELS.issuperset(scope.labels):
+        return f"The labels must be among {', '.join(sorted(LABELS))}."
     return None
 
 
@@ -71,9 +78,13 @@ def _define(organization: Organization, scopes: Sequence[ScopeDefinition]) -> No
     # The last definition of an id counts, as if they were saved one after another.
     found = {scope.id: scope for scope in sorted(scopes, key=lambda scope: scope.id)}
     _claim(organization, sorted({scope.prefix for scope in found.values()}))
-    rows = [CustomScope(organization=organization, **asdict(scope)) for scope in found.values()]
-    fields = ["risk_level", "title", "description", "cannot"]
+    rows = [_row_of(organization, scope) for scope in found.values()]
+    fields = ["risk_level", "title", "description", "cannot", "labels", "is_reversible"]
     CustomScope.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+
+
+def _row_of(organization: Organization, scope: ScopeDefinition) -> CustomScope:
+    return CustomScope(organization=organization, **{**asdict(scope), "labels": sorted(set(scope.labels))})
 
 
 def _claim(organization: Organization, prefixes: Sequence[str]) -> None:

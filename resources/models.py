@@ -8,8 +8,9 @@ from core.rotation import RotatableSecret
 from core.text import PlainTextField
 from developers.models import Organization
 
+CRITICAL = "critical"
 # In increasing order.
-RISK_LEVELS = ("low", "standard", "high", "critical")
+RISK_LEVELS = ("low", "standard", "high", CRITICAL)
 
 
 class ResourceServer(models.Model):

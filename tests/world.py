@@ -56,8 +56,9 @@ def ask(agent: Agent, **fields: Any) -> Consent:
 
 
 def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Consent:
-    """Approve the consent as the user."""
-    return approve_consent(actor=as_user(user), consent=consent, user=user, choice=Choice(scopes=scopes)).consent
+    """Approve the consent as the user, who has just signed in."""
+    choice, now = Choice(scopes=scopes), clock.now()
+    return approve_consent(actor=as_user(user), consent=consent, user=user, choice=choice, signed_in_at=now).consent
 
 
 def make_user(email: str, name: str = "") -> User:

@@ -1,11 +1,11 @@
-"""Move token families when their consent is replaced."""
+"""Move token families when their consent is replaced, and take from them the scopes that the user takes back."""
 
 from typing import Any
 
 from django.dispatch import receiver
 
 from consent.models import Consent
-from consent.signals import consent_replaced
+from consent.signals import consent_narrowed, consent_replaced
 from tokens.models import TokenFamily
 
 
@@ -20,9 +20,19 @@ def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> 
         # Nothing is taken back. The caller has locked the user, so nothing else locks several of these families.
         rows.update(consent=replacement)
         return
-    families = list(rows.select_for_update(no_key=True).order_by("id"))
+    _move(list(rows.select_for_update(no_key=True).order_by("id")), replacement)
+
+
+@receiver(consent_narrowed)
+def narrow_families(*, consent: Consent, **kwargs: Any) -> None:
+    """Take the removed scopes from the families, so that granting one again does not return it to earlier devices."""
+    rows = TokenFamily.objects.filter(consent=consent)
+    _move(list(rows.select_for_update(no_key=True).order_by("id")), consent)
+
+
+def _move(families: list[TokenFamily], target: Consent) -> None:
     for family in families:
-        removed = {scope for scope in family.scope.split() if scope not in replacement.granted_scopes}
-        family.consent = replacement
+        removed = {scope for scope in family.scope.split() if scope not in target.granted_scopes}
+        family.consent = target
         family.removed_scopes = sorted({*family.removed_scopes, *removed})
     TokenFamily.objects.bulk_update(families, ["consent", "removed_scopes"])

@@ -11,6 +11,8 @@ from core.text import plain_text
 from policies.models import Policy
 from resources.catalogue import describe_scopes
 
+CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
+
 
 def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:
     """Return the names of the rows with these ids, safe to display."""
@@ -69,8 +71,8 @@ def _words(entry: dict[str, Any], field: str) -> dict[str, str]:
 
 
 def _changed(entry: dict[str, Any], how: str) -> list[str]:
-    """Return the scopes that an approval added to the connection, removed from it, and so on."""
-    return list(entry["metadata"].get(how, ())) if entry["event"] == Event.CONSENT_APPROVED else []
+    """Return the scopes that a decision added to the connection, removed from it, and so on."""
+    return list(entry["metadata"].get(how, ())) if entry["event"] in CHANGES else []
 
 
 def _titled(ids: Iterable[str], titles: Mapping[str, str]) -> list[str]:

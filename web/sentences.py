@@ -30,6 +30,7 @@ SENTENCES = {
     Event.API_KEY_ROTATED: gettext_lazy("You rotated your API key."),
     Event.API_KEY_REVOKED: gettext_lazy("One of your API keys was revoked."),
     Event.CONSENT_APPROVED: gettext_lazy("You allowed %(agent)s: %(scopes)s."),
+    Event.CONSENT_NARROWED: gettext_lazy("You narrowed what %(agent)s may do."),
     Event.CONSENT_DENIED: gettext_lazy("You did not allow the request of %(agent)s."),
     Event.CONSENT_REVOKED: gettext_lazy("You revoked the access of %(agent)s."),
     Event.CONSENT_EXPIRED: gettext_lazy("The access of %(agent)s expired."),
@@ -109,7 +110,9 @@ def sentence(entry: dict[str, Any]) -> str:
         "scopes": _listed(entry["scopeTitles"]) or _("no specific scopes"),
         "reason": reason(entry),
     }
-    return str(_template(entry)) % words
+    first = str(_template(entry)) % words
+    is_narrowed = entry["event"] == Event.CONSENT_NARROWED and entry["removedTitles"]
+    return f"{first} {REMOVED % {'scopes': _listed(entry['removedTitles'])}}" if is_narrowed else first
 
 
 def _change(entry: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from accounts.errors import EmailUnverified
+from accounts.errors import EmailUnverified, ReauthenticationRequired
 from agents.errors import (
     AgentSuspended,
     EverythingStopped,
@@ -27,7 +27,6 @@ from api.v1.schemas.consent import (
     PendingConsentOut,
     show_consent,
 )
-from consent.connections import Choice
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
 from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
@@ -139,7 +138,9 @@ class Approve(DecideConsent):
         "consent (its status becomes `replaced`) and moves its tokens to the new one. `scopes` can contain requested "
         "and currently live scopes; the default is all requested scopes. Live scopes that the request does not mention "
         "are kept. Requested scopes that are left out are removed immediately, even if they were live. The code's "
-        "tokens have the scopes that were both requested and granted.",
+        "tokens have the scopes that were both requested and granted. `modes`, `limits` and `guards` bound the granted "
+        "scopes; live scopes keep theirs unless they are named. Granting a critical scope requires a sign-in within "
+        "the last five minutes.",
         answer=ApprovedConsentOut,
         errors=(
             InvalidScope,
@@ -153,6 +154,7 @@ class Approve(DecideConsent):
             OrganizationSuspended,
             ServiceSuspended,
             EmailUnverified,
+            ReauthenticationRequired,
         ),
         repeatable=True,
     )
@@ -160,8 +162,13 @@ class Approve(DecideConsent):
         consent = self.consent(consent_id)
 
         def work() -> ApprovedConsentOut:
-            choice = Choice(scopes=body.scopes)
-            approval = approve_consent(actor=self.actor, consent=consent, user=self.user, choice=choice)
+            approval = approve_consent(
+                actor=self.actor,
+                consent=consent,
+                user=self.user,
+                choice=body.choice(),
+                signed_in_at=self.signed_in_at,
+            )
             return ApprovedConsentOut(
                 status="approved",
                 code=approval.code,

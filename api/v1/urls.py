@@ -51,6 +51,7 @@ urlpatterns = [
     path("users/login", users.LogInUser.as_view()),
     path("users/logout", developers.LogOutUser.as_view()),
     path("users/<str:user_id>/consents", users.Consents.as_view()),
+    path("users/<str:user_id>/consents/<str:consent_id>", users.OneOwnConsent.as_view()),
     path("users/<str:user_id>/consents/<str:consent_id>/revoke", users.RevokeConsent.as_view()),
     path("users/<str:user_id>/consents/<str:consent_id>/pause", stops.PauseAgent.as_view()),
     path("users/<str:user_id>/consents/<str:consent_id>/resume", stops.ResumeAgent.as_view()),

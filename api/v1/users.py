@@ -8,11 +8,18 @@ from api.endpoint import Endpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, paginate_log, show_entries_about
 from api.v1.schemas.base import EmptyBody
-from api.v1.schemas.consent import ConnectedConsentOut, RevokedConsentOut, show_consents
+from api.v1.schemas.consent import (
+    ConnectedConsentOut,
+    NarrowBody,
+    RevokedConsentOut,
+    show_connection,
+    show_consents,
+)
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import LogInBody, UserSessionOut
 from audit.selectors import entries_for_user
-from consent.errors import ConsentAlreadyDecided
+from consent.errors import ConsentAlreadyDecided, WouldWiden
+from consent.narrowing import narrow_consent
 from consent.selectors import consent_for_user, consents_for_user
 from consent.services import revoke_consent
 from core.errors import NotFound, Throttled
@@ -55,6 +62,23 @@ class Consents(OwnEndpoint):
     )
     def get(self, user_id: str, query: PageQuery) -> Page[ConnectedConsentOut]:
         return paginate(Page[ConnectedConsentOut], consents_for_user(self.user), query, show_consents)
+
+
+class OneOwnConsent(OwnEndpoint):
+    @operation(
+        "narrowUserConsent",
+        "Narrow a consent",
+        description="Takes back a part of what the agent may do, without a new consent: ask for more scopes, add or "
+        "tighten limits, tighten guards, remove scopes, or end earlier. No verify request that starts after the "
+        "response uses the earlier terms. The id of a replaced consent narrows the consent that replaced it, and the "
+        "response is that consent. Only a new consent can allow more: anything that would is a 409 `would_widen`.",
+        answer=ConnectedConsentOut,
+        errors=(ConsentAlreadyDecided, WouldWiden),
+    )
+    def patch(self, user_id: str, consent_id: str, body: NarrowBody) -> ConnectedConsentOut:
+        consent = consent_for_user(self.user, consent_id)
+        narrowed = narrow_consent(actor=self.actor, user=self.user, consent=consent, narrowing=body.narrowing())
+        return show_connection(narrowed)
 
 
 class RevokeConsent(OwnEndpoint):

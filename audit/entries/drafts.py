@@ -33,7 +33,9 @@ CONNECTION = "connection"
 SERVICES = "services"
 POLICY_METADATA = frozenset({"policyName", "ruleIndex", "detail"})
 # Entries of these events describe the whole connection, not only the request that named the service.
-CONNECTION_EVENTS = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED})
+CONNECTION_EVENTS = frozenset(
+    {Event.CONSENT_APPROVED, Event.CONSENT_NARROWED, Event.CONSENT_REPLACED, Event.CONSENT_REVOKED}
+)
 REQUEST_METADATA = frozenset({"requestedScopes", "notGranted", "replacedBy", "reason"})
 
 

@@ -43,7 +43,8 @@ def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Js
         "developer": {"name": "acme", "verified": False},
     }
     assert [scope["id"] for scope in shown["requestedScopes"]] == ["email:read", "calendar:read"]
-    assert set(shown["requestedScopes"][0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+    texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
+    assert set(shown["requestedScopes"][0]) == {*texts, "labels", "reversible", "asks"}
     assert shown["reason"] == "to read"
 
 

@@ -25,7 +25,8 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 def test_the_catalogue_is_listed(anonymous: Api) -> None:
     scopes = expect(200, anonymous.get("/scopes"))["items"]
     assert [scope["id"] for scope in scopes] == list(catalogue())
-    assert set(scopes[0]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+    texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
+    assert set(scopes[0]) == {*texts, "labels", "reversible", "asks"}
 
 
 def test_a_category_lists_only_its_scopes(anonymous: Api) -> None:

@@ -65,6 +65,7 @@ OPEN_TO_OTHERS = {
     "POST users/login",
     "POST users/logout",
     "GET users/*/consents",
+    "PATCH users/*/consents/*",
     "POST users/*/consents/*/revoke",
     "POST users/*/consents/*/pause",
     "POST users/*/consents/*/resume",

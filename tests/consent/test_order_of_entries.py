@@ -1,4 +1,4 @@
-"""The entry of a consent's end follows, in the log, all decisions that still used the consent."""
+"""The entry of a consent's end or narrowing follows, in the log, all decisions that still used it as it was."""
 
 import threading
 from collections.abc import Callable
@@ -11,12 +11,14 @@ from django.db import connection, transaction
 from audit.models import Entry
 from audit.sequencing.sequencer import sequence
 from consent.models import Consent
+from consent.narrowing import Narrowing, narrow_consent
 from consent.services import expire_grants
+from consent.terms import GivenTerms
 from core import clock
 from core.locks import DECISIONS
 from tests.audit.journals import write_row
 from tests.threads import race
-from tests.world import Grant, allow, ask, make_grant
+from tests.world import Grant, allow, as_user, ask, make_grant
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -40,9 +42,19 @@ def expire_by_approval(grant: Grant) -> None:
     replace(grant)
 
 
+def narrow(grant: Grant) -> None:
+    narrowing = Narrowing(terms=GivenTerms(modes={"email:read": "ask"}))
+    narrow_consent(actor=as_user(grant.user), user=grant.user, consent=grant.consent, narrowing=narrowing)
+
+
 @pytest.mark.parametrize(
     ("end", "event"),
-    [(replace, "consent.replaced"), (expire_by_sweep, "consent.expired"), (expire_by_approval, "consent.expired")],
+    [
+        (replace, "consent.replaced"),
+        (narrow, "consent.narrowed"),
+        (expire_by_sweep, "consent.expired"),
+        (expire_by_approval, "consent.expired"),
+    ],
 )
 def test_it_follows_a_decision_in_progress(end: Callable[[Any], None], event: str, grant: Grant, store: str) -> None:
     if store == "sqlite":

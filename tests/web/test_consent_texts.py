@@ -175,6 +175,9 @@ class TestShownScopes:
             "description": "See titles",
             "cannot": "change them",
             "definedBy": "Acme Robotics",
+            "labels": [],
+            "reversible": False,
+            "asks": False,
         }
         assert consent.shown_scopes[1] == expected
         assert [one["id"] for one in consent.shown_scopes] == ["email:read", "acme:books"]
@@ -185,7 +188,8 @@ class TestShownScopes:
         self.reword(server)
         shown = Client().get(f"/api/v1/consent/{consent.id}").json()["requestedScopes"]
         assert [scope["title"] for scope in shown] == ["Read your email", "See your books"]
-        assert set(shown[1]) == {"id", "category", "riskLevel", "title", "description", "cannot"}
+        texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
+        assert set(shown[1]) == {*texts, "labels", "reversible", "asks"}
 
     def test_a_connection_shows_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)

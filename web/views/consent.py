@@ -14,6 +14,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
+from accounts.recent import time_of_sign_in
 from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
@@ -134,7 +135,8 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
         return _decide(request, asked, scopes)
     except DomainError:
         asked.refresh_from_db()
-        url = repeat_decision(consent=asked, user=signed_in(request), scopes=scopes)
+        choice = _choice(request, scopes) if scopes else None
+        url = repeat_decision(consent=asked, user=signed_in(request), choice=choice)
         if url is None:
             raise
         return url
@@ -144,8 +146,12 @@ def _decide(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
     actor, user = user_actor(request), signed_in(request)
     if not scopes:
         return denial_url(deny_consent(actor=actor, consent=asked, user=user))
-    choice = Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
-    return approve_consent(actor=actor, consent=asked, user=user, choice=choice).redirect_url
+    choice, signed_in_at = _choice(request, scopes), time_of_sign_in(request)
+    return approve_consent(actor=actor, consent=asked, user=user, choice=choice, signed_in_at=signed_in_at).redirect_url
+
+
+def _choice(request: HttpRequest, scopes: Sequence[str]) -> Decision:
+    return Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
 
 
 def _require_open(asked: Consent) -> None:

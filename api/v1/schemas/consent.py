@@ -1,23 +1,44 @@
 """Request and response models for consents."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from django.conf import settings
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from agents.redirects import destination
 from agents.selectors import document_host
-from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, Out, RequestBody, Text
+from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, Out, RequestBody, Text, WholeNumber
+from api.v1.schemas.policies import rule_schema
 from api.v1.schemas.scopes import ScopeOut
 from api.v1.schemas.tokens import ClientBody
+from consent.connections import Choice
 from consent.models import Consent
+from consent.narrowing import Narrowing
 from consent.pkce import is_challenge
 from consent.selectors import last_uses_of
+from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types
 from core import clock
 from core.validation import invalid_fields, invalid_value
 from resources.catalogue import read_snapshot
 
 MAX_SCOPES, MAX_SCOPE, MAX_URI, MAX_STATE, MAX_RESOURCES = 100, 200, 2000, 2000, 20
+MIN_LIFETIME, MAX_LIFETIME = 3600, 7_776_000  # an hour and 90 days, in seconds
+DEFAULT_LIFETIME = int(settings.CONSENT_LIFETIME.total_seconds())
+
+
+def _limits_schema(rule: dict[str, Any]) -> dict[str, Any]:
+    rules = {"type": "array", "maxItems": MAX_LIMITS, "items": rule}
+    return {"type": "object", "additionalProperties": rules}
+
+
+RULE_SCHEMA = {"oneOf": [rule_schema(name, without="actions") for name in limit_types()]}
+SHOWN_RULE_SCHEMA = {
+    "type": "object",
+    "properties": {"type": {"type": "string", "enum": limit_types()}, "config": {"type": "object"}},
+    "required": ["type", "config"],
+}
 
 
 def _as_list(value: Any) -> Any:
@@ -34,11 +55,28 @@ Challenge = Annotated[Text, Field(max_length=128), AfterValidator(_check_challen
 ConsentStatus = Annotated[str, OneOf(*Consent.Status.values)]
 Scopes = list[Annotated[Text, Field(max_length=MAX_SCOPE)]]
 Resources = Annotated[list[Annotated[Text, Field(max_length=MAX_URI)]], Field(min_length=1, max_length=MAX_RESOURCES)]
+ScopeId = Annotated[Text, Field(max_length=MAX_SCOPE)]
+Mode = Annotated[str, OneOf(*MODES)]
+GuardMode = Annotated[str, OneOf(*GUARD_MODES)]
+# `{"<scope>": [{"type", "config"}]}`. `consent.terms` validates the rules.
+GivenLimits = Annotated[dict[ScopeId, Any], WithJsonSchema(_limits_schema(RULE_SCHEMA))]
+ShownLimits = Annotated[dict[str, Any], WithJsonSchema(_limits_schema(SHOWN_RULE_SCHEMA))]
 # The identifier of a resource server, or a list of identifiers (RFC 8707 section 2).
 OneOrMoreResources = Annotated[
     Resources,
     BeforeValidator(_as_list, json_schema_input_type=Annotated[Text, Field(max_length=MAX_URI)] | Resources),
 ]
+
+
+class GuardsBody(RequestBody):
+    """Guards of the whole connection."""
+
+    data_flow: Omittable[GuardMode] = Field(
+        None,
+        # The names of guards are those of rule types.
+        alias="data_flow",
+        description="Ask, or deny, before data can leave once a task has read private data and text of others.",
+    )
 
 
 class InitiateBody(ClientBody):
@@ -62,10 +100,48 @@ class InitiateBody(ClientBody):
         return self
 
 
-class ApproveBody(RequestBody):
-    """The scopes to grant: requested or currently live ones. The default is all requested scopes."""
+class TermsBody(RequestBody):
+    """How the user bounds scopes. What is left out stays as it is."""
+
+    modes: dict[ScopeId, Mode] = Field({}, max_length=MAX_SCOPES, description="`ask`: the user approves every use.")
+    limits: GivenLimits = Field({}, max_length=MAX_SCOPES)
+    guards: Omittable[GuardsBody] = None
+
+    def terms(self) -> GivenTerms:
+        guards = self.guards.sent() if self.guards else {}
+        return GivenTerms(modes=self.modes, limits=self.limits, guards=guards)
+
+
+class ApproveBody(TermsBody):
+    """The scopes to grant: requested or currently live ones. The default is all requested scopes.
+
+    New scopes are allowed without asking unless `modes` says `ask`, except for critical ones, which always ask. Scopes
+    that are live already keep their mode and limits, except for what this decision says. `expiresInSeconds` is how
+    long the whole connection lasts, 30 days by default.
+    """
 
     scopes: Omittable[Scopes] = Field(None, max_length=MAX_SCOPES)
+    expires_in_seconds: WholeNumber = Field(DEFAULT_LIFETIME, ge=MIN_LIFETIME, le=MAX_LIFETIME)
+
+    def choice(self) -> Choice:
+        lifetime = timedelta(seconds=self.expires_in_seconds)
+        return Choice(scopes=self.scopes, terms=self.terms(), lifetime=lifetime)
+
+
+class NarrowBody(TermsBody):
+    """What to take back. A scope can only turn from `allow` to `ask`, and a guard only become tighter.
+
+    `limits` are all limits of a scope afterwards: the existing ones, or of the same kind with a smaller maximum, and
+    new ones. `expiresInSeconds` is from now on, and not after the present end.
+    """
+
+    remove_scopes: Scopes = Field([], max_length=MAX_SCOPES)
+    expires_in_seconds: Omittable[WholeNumber] = Field(None, ge=1, le=MAX_LIFETIME)
+
+    def narrowing(self) -> Narrowing:
+        seconds = self.expires_in_seconds
+        lifetime = None if seconds is None else timedelta(seconds=seconds)
+        return Narrowing(terms=self.terms(), remove_scopes=self.remove_scopes, lifetime=lifetime)
 
 
 class PendingConsentOut(Out):
@@ -105,8 +181,8 @@ class ConnectedAgentOut(ConsentAgentOut):
 class ConsentOut(Out):
     """A consent request. `requestedScopes` have the descriptions that they had when the agent asked.
 
-    Only the owner sees `grantedScopes`. A decided consent has `pausedAt`: since when the user
-    pauses the agent, or null.
+    Only the owner sees `grantedScopes`, and the terms: `modes` has only scopes that ask, `guards` only those in force.
+    A decided consent has `pausedAt`: since when the user pauses the agent, or null.
     """
 
     id: str
@@ -118,6 +194,9 @@ class ConsentOut(Out):
     expires_at: Moment
     granted_scopes: Omittable[list[str]] = None
     paused_at: Moment | None = None
+    modes: Omittable[dict[str, Mode]] = None
+    limits: Omittable[ShownLimits] = None
+    guards: Omittable[dict[str, GuardMode]] = None
 
 
 class ApprovedConsentOut(Out):
@@ -140,12 +219,18 @@ class DeniedConsentOut(Out):
 
 
 class ConnectedConsentOut(Out):
-    """One of the user's own consents. `pausedAt` is since when the user pauses this agent, or null."""
+    """One of the user's own consents. `modes` has only scopes that ask, `guards` only those in force.
+
+    `pausedAt` is since when the user pauses this agent, or null.
+    """
 
     id: str
     status: ConsentStatus
     agent: ConnectedAgentOut
     granted_scopes: list[str]
+    modes: dict[str, Mode]
+    limits: ShownLimits
+    guards: dict[str, GuardMode]
     created_at: Moment
     decided_at: Moment | None
     last_used_at: Moment | None
@@ -164,7 +249,9 @@ class RevokedConsentOut(Out):
 def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
     """Return the consent as its owner or another permitted caller sees it."""
     scopes = [scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.requested_scopes]
-    only_owner: dict[str, Any] = {"granted_scopes": consent.granted_scopes} if is_owner else {}
+    only_owner: dict[str, Any] = {}
+    if is_owner:
+        only_owner = {"granted_scopes": consent.granted_scopes, **_terms_fields(consent)}
     only_decided: dict[str, Any] = {"paused_at": consent.paused_at} if consent.decided_at else {}
     return ConsentOut(
         id=consent.id,
@@ -188,6 +275,7 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
             status=consent.status_at(now),
             agent=ConnectedAgentOut(id=consent.agent.id, **_agent_fields(consent)),
             granted_scopes=consent.granted_scopes,
+            **_terms_fields(consent),
             created_at=consent.created_at,
             decided_at=consent.decided_at,
             last_used_at=used.get(consent.id),
@@ -196,6 +284,15 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
         )
         for consent in consents
     ]
+
+
+def show_connection(consent: Consent) -> ConnectedConsentOut:
+    return show_consents([consent])[0]
+
+
+def _terms_fields(consent: Consent) -> dict[str, Any]:
+    terms = Terms.read(consent.terms)
+    return {"modes": terms.modes, "limits": terms.limits, "guards": terms.guards}
 
 
 def _agent_fields(consent: Consent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from api.v1.schemas.base import Description, Line, Moment, Omittable, Out, RequestBody, Text
 from core.validation import invalid_value
 from policies.models import Policy
-from policies.rules import RULES, Rule
+from policies.rules import RULES
 from policies.rules.parsing import MAX_RULES
 
 MAX_NAME, MAX_AGENT_ID = 200, 255
@@ -29,9 +29,13 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
     }
 
 
-def _rule_schema(rule: type[Rule]) -> dict[str, Any]:
+def rule_schema(name: str, *, without: str | None = None) -> dict[str, Any]:
+    """Return the JSON schema of a rule of this type, whose configuration can be without a field."""
+    rule = RULES[name]
     config = rule.model_json_schema()
     config = _inline(config, config.pop("$defs", {}))
+    if without is not None:
+        config["properties"] = {key: value for key, value in config["properties"].items() if key != without}
     return {
         "type": "object",
         "description": (rule.__doc__ or "").strip(),
@@ -54,7 +58,7 @@ Rules = Annotated[
         {
             "type": "array",
             "maxItems": MAX_RULES,
-            "items": {"oneOf": [_rule_schema(RULES[name]) for name in sorted(RULES)]},
+            "items": {"oneOf": [rule_schema(name) for name in sorted(RULES)]},
         }
     ),
 ]

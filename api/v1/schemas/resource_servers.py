@@ -6,13 +6,14 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, TypeAdapter
 
 from api.v1.schemas.base import Line, Moment, Omittable, Out, RequestBody, Text
-from api.v1.schemas.scopes import RiskLevel
-from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID, catalogue, describe_scopes
+from api.v1.schemas.scopes import Label, RiskLevel
+from resources.catalogue import LABELS, MAX_SCOPE_ID, SCOPE_ID, Scope, catalogue, describe_scopes
 from resources.custom_scopes import MAX_SCOPES, ScopeDefinition
 from resources.models import ResourceServer
 from resources.services import MAX_IDENTIFIER_LENGTH, RegisteredResourceServer
 
 MAX_NAME, MAX_TITLE, MAX_WORDS = 200, 80, 200
+OWN_TEXTS = ("id", "risk_level", "title", "description", "cannot")
 
 Name = Annotated[Line, Field(max_length=MAX_NAME)]
 ScopeId = Annotated[Text, Field(max_length=MAX_SCOPE_ID)]
@@ -27,12 +28,31 @@ class OwnScopeBody(RequestBody):
     title: Line = Field(max_length=MAX_TITLE)
     description: Line = Field(max_length=MAX_WORDS)
     cannot: Line = Field(max_length=MAX_WORDS)
+    labels: list[Label] = Field(
+        [],
+        max_length=len(LABELS),
+        description="What the scope does with data: it reads `private` data, brings in `untrusted` text that others "
+        "wrote, or can send data out (`outbound`). A guard can stop data from flowing out after the others.",
+    )
+    reversible: bool = Field(
+        default=False,
+        description="Whether its effect can be undone. If not, the consent screen suggests to ask for every use.",
+    )
 
 
 def _read_scope(value: Any) -> str | ScopeDefinition:
     if isinstance(value, str):
         return SCOPE_ID_ADAPTER.validate_python(value)
-    return ScopeDefinition(**OwnScopeBody.model_validate(value).sent())
+    given = OwnScopeBody.model_validate(value)
+    return ScopeDefinition(
+        given.id,
+        given.risk_level,
+        given.title,
+        given.description,
+        given.cannot,
+        labels=given.labels,
+        is_reversible=given.reversible,
+    )
 
 
 # A scope id, or the definition of the service's own scope. Not a union, because its errors would name the branch.
@@ -63,13 +83,18 @@ class UpdateResourceServerBody(RequestBody):
 
 
 class OwnScopeOut(Out):
-    """A scope that the service defines, with its texts on the consent screen."""
+    """A scope that the service defines, with its texts on the consent screen.
+
+    `labels` is left out if there are none, and `reversible` if it is false.
+    """
 
     id: str
     risk_level: RiskLevel
     title: str
     description: str
     cannot: str
+    labels: Omittable[list[Label]] = None
+    reversible: Omittable[bool] = None
 
 
 class ResourceServerOut(Out):
@@ -115,7 +140,16 @@ def show_new_resource_server(registered: RegisteredResourceServer) -> NewResourc
 def _show_scopes(servers: Sequence[ResourceServer]) -> dict[str, str | OwnScopeOut]:
     """Return how each scope of the servers is shown, by id: the id if it is in the catalogue, else its texts."""
     scopes = describe_scopes(one for server in servers for one in server.scopes)
-    return {one.id: one.id if one.id in catalogue() else OwnScopeOut.model_validate(one) for one in scopes}
+    return {one.id: one.id if one.id in catalogue() else _show_own(one) for one in scopes}
+
+
+def _show_own(scope: Scope) -> OwnScopeOut:
+    shown: dict[str, Any] = {name: getattr(scope, name) for name in OWN_TEXTS}
+    if scope.labels:
+        shown["labels"] = sorted(scope.labels)
+    if scope.is_reversible:
+        shown["reversible"] = True
+    return OwnScopeOut(**shown)
 
 
 def _fields(server: ResourceServer, shown: Mapping[str, str | OwnScopeOut]) -> dict[str, Any]:

@@ -2,14 +2,24 @@
 
 from typing import Annotated
 
+from pydantic import BeforeValidator, Field
+
 from api.v1.schemas.base import OneOf, Out
+from resources.catalogue import LABELS
 from resources.models import RISK_LEVELS
 
 RiskLevel = Annotated[str, OneOf(*RISK_LEVELS)]
+Label = Annotated[str, OneOf(*sorted(LABELS))]
+# The labels of a scope are a set.
+ShownLabels = Annotated[list[Label], BeforeValidator(sorted)]
 
 
 class ScopeOut(Out):
-    """One permission. `description` says what it allows, `cannot` what it does not allow."""
+    """One permission. `description` says what it allows, `cannot` what it does not allow.
+
+    `labels`: it reads `private` data, brings in `untrusted` text that others wrote, or can send data out (`outbound`).
+    `reversible`: its effect can be undone. `asks`: the user approves every use, as for every critical scope.
+    """
 
     id: str
     category: str
@@ -17,6 +27,9 @@ class ScopeOut(Out):
     title: str
     description: str
     cannot: str
+    labels: ShownLabels
+    reversible: bool = Field(validation_alias="is_reversible")
+    asks: bool
 
 
 class ScopesOut(Out):

@@ -1,0 +1,195 @@
+"""The terms of a connection: how its user bounds the scopes that they granted. Verify enforces them.
+
+Stored in `Consent.terms` as `{"modes": {scope: "ask"}, "limits": {scope: [rule]}, "guards": {"data_flow": "ask" |
+"deny"}, "targets": {scope: [...]}}`, without what is empty. Scopes that have no mode are allowed without asking.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from core.canonical import canonical_json
+from core.errors import FieldError, Invalid
+from core.text import echo
+from core.validation import dotted
+from policies.rules import RULES, InvalidRules, Rule
+from policies.rules.parsing import MAX_ERRORS, parse_rule
+from resources.catalogue import Scope, catalogue
+
+ALLOW, ASK, DENY = "allow", "ask", "deny"
+DATA_FLOW = "data_flow"
+MODES = (ALLOW, ASK)
+# In the order in which they become tighter.
+GUARD_MODES = (ALLOW, ASK, DENY)
+MAX_LIMITS = 5
+# Verify reads the terms with each request.
+MAX_BYTES = 16_384
+NOT_LIMITS = {
+    "action_allowlist": "A limit bounds one scope. To allow less, remove scopes.",
+    "action_blocklist": "A limit bounds one scope. To allow less, remove scopes.",
+    "cedar": "Policies in Cedar belong to organizations. Use the other rule types.",
+    "data_flow": 'This guard covers the whole connection. Send it as guards: {"data_flow": "ask"}.',
+}
+
+type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The terms of one connection, as stored: `modes` has only scopes that ask, `guards` only those in force."""
+
+    modes: Mapping[str, str] = field(default_factory=dict)
+    limits: Limits = field(default_factory=dict)
+    guards: Mapping[str, str] = field(default_factory=dict)
+    targets: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Terms":
+        return cls(**{name: stored.get(name, {}) for name in cls.__slots__})
+
+    def stored(self) -> dict[str, Any]:
+        """Return the terms as JSON without empty members, which is `{}` if the user bounds nothing."""
+        parts = {name: getattr(self, name) for name in self.__slots__}
+        return {name: dict(part) for name, part in parts.items() if part}
+
+    def of(self, scopes: Collection[str]) -> "Terms":
+        """Return the terms of these scopes, with the guards, which concern all."""
+        return Terms(
+            modes=_among(scopes, self.modes),
+            limits=_among(scopes, self.limits),
+            guards=self.guards,
+            targets=_among(scopes, self.targets),
+        )
+
+    def outline(self) -> dict[str, Any]:
+        """Return the terms for the log of organizations: limits only by their type, because they can name people."""
+        types = {scope: [rule["type"] for rule in rules] for scope, rules in self.limits.items()}
+        parts = {"modes": dict(self.modes), "limits": types, "guards": dict(self.guards)}
+        return {name: part for name, part in parts.items() if part}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenTerms:
+    """What the user says about the terms. What it does not mention stays as it is.
+
+    `modes` and `guards` can also be "allow", and an empty list of `limits` removes them.
+    """
+
+    modes: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    guards: Mapping[str, str] = field(default_factory=dict)
+
+
+NOTHING_SAID = GivenTerms()
+
+
+def limit_types() -> list[str]:
+    """Return the rule types that can be limits."""
+    return sorted(name for name in RULES if name not in NOT_LIMITS)
+
+
+def always_asking(scopes: Iterable[Scope]) -> set[str]:
+    """Return those of the scopes, in the words that the user saw, of which the user approves every use."""
+    known = catalogue()
+    return {scope.id for scope in scopes if scope.always_asks or (scope.id in known and known[scope.id].always_asks)}
+
+
+def settle_terms(*, earlier: Terms, given: GivenTerms, granted: Sequence[str], critical: Collection[str] = ()) -> Terms:
+    """Return the terms after a decision about the `granted` scopes. The `critical` ones always ask.
+
+    Raises `Invalid`, naming each field, for unknown scopes and modes, and for limits that cannot be limits.
+    """
+    _require_valid(given, granted, critical)
+    modes = {**earlier.modes, **given.modes, **dict.fromkeys(critical, ASK)}
+    terms = Terms(
+        modes={scope: ASK for scope in granted if modes.get(scope) == ASK},
+        limits={scope: list(rules) for scope, rules in {**earlier.limits, **given.limits}.items() if rules},
+        guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
+        targets=earlier.targets,
+    ).of(granted)
+    if len(canonical_json(terms.stored())) > MAX_BYTES:
+        raise Invalid.field("limits", f"All terms of a connection must fit in {MAX_BYTES} bytes. Use fewer limits.")
+    return terms
+
+
+def has_led_to(given: GivenTerms, terms: Terms) -> bool:
+    """Return whether the terms have all that was said."""
+    return (
+        all(terms.modes.get(scope, ALLOW) == mode for scope, mode in given.modes.items())
+        and all(terms.guards.get(guard, ALLOW) == mode for guard, mode in given.guards.items())
+        and all(list(terms.limits.get(scope, ())) == list(rules) for scope, rules in given.limits.items())
+    )
+
+
+def read_limit(raw: Mapping[str, Any]) -> Rule | None:
+    """Return a stored limit, or None if it cannot be read. Verify then denies."""
+    try:
+        return parse_rule(raw)
+    except InvalidRules:
+        return None
+
+
+def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:
+    """Return whether `later` bounds the scope less than `earlier`, in its mode or by fewer or other limits."""
+    return (earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK) or any(
+        rule not in later.limits.get(scope, ()) for rule in earlier.limits.get(scope, ())
+    )
+
+
+def _among(scopes: Collection[str], part: Mapping[str, Any]) -> dict[str, Any]:
+    return {scope: value for scope, value in part.items() if scope in scopes}
+
+
+def _require_valid(given: GivenTerms, granted: Collection[str], critical: Collection[str]) -> None:
+    problems = (*_mode_problems(given, granted, critical), *_limit_problems(given.limits, granted))
+    errors = tuple(islice((*problems, *_guard_problems(given)), MAX_ERRORS))
+    if errors:
+        raise Invalid("The terms are not valid.", errors=errors)
+
+
+def _mode_problems(given: GivenTerms, granted: Collection[str], critical: Collection[str]) -> Iterator[FieldError]:
+    for scope, mode in given.modes.items():
+        if scope not in granted:
+            yield FieldError(dotted("modes", scope), "This scope is not granted.")
+        elif mode not in MODES:
+            yield FieldError(dotted("modes", scope), f"Must be one of {', '.join(MODES)}.")
+        elif mode == ALLOW and scope in critical:
+            yield FieldError(dotted("modes", scope), "Critical scopes always ask.")
+
+
+def _guard_problems(given: GivenTerms) -> Iterator[FieldError]:
+    for guard, mode in given.guards.items():
+        if guard != DATA_FLOW:
+            yield FieldError(dotted("guards", guard), f"Unknown guard. The only guard is {DATA_FLOW}.")
+        elif mode not in GUARD_MODES:
+            yield FieldError(dotted("guards", guard), f"Must be one of {', '.join(GUARD_MODES)}.")
+
+
+def _limit_problems(limits: Mapping[str, Any], granted: Collection[str]) -> Iterator[FieldError]:
+    for scope, rules in limits.items():
+        path = dotted("limits", scope)
+        if scope not in granted:
+            yield FieldError(path, "This scope is not granted.")
+        elif not isinstance(rules, list):
+            yield FieldError(path, "Must be a list of rules.")
+        elif len(rules) > MAX_LIMITS:
+            yield FieldError(path, f"At most {MAX_LIMITS} limits for each scope.")
+        else:
+            for index, rule in enumerate(rules):
+                yield from _problems_of_limit(rule, f"{path}.{index}")
+
+
+def _problems_of_limit(raw: Any, path: str) -> Iterator[FieldError]:
+    name = raw.get("type") if isinstance(raw, dict) else None
+    if isinstance(name, str) and name not in limit_types():
+        hint = NOT_LIMITS.get(name) or f"Must be one of {', '.join(limit_types())}."
+        yield FieldError(f"{path}.type", f'"{echo(name)}" cannot be a limit. {hint}')
+        return
+    try:
+        rule = parse_rule(raw, path)
+    except InvalidRules as error:
+        yield from error.errors
+        return
+    if rule.actions:
+        yield FieldError(f"{path}.config.actions", "A limit concerns only its scope. Leave out actions.")

@@ -1,0 +1,64 @@
+"""Whether terms are at least as tight as earlier ones: a user may tighten them without a new consent."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from consent.errors import WouldWiden
+from consent.terms import ALLOW, ASK, GUARD_MODES, GivenTerms, Terms, read_limit
+from core.errors import FieldError
+from core.validation import dotted
+from policies.rules import Rule
+
+# Rule types with a maximum: its field, and the fields that must be equal, so that less is tighter.
+MAXIMA = {
+    "rate_limit": ("max_requests", ("window_seconds", "scope")),
+    "spend_limit": ("max_amount", ("window_seconds", "scope", "currency")),
+}
+
+
+def require_tighter(earlier: Terms, later: Terms, given: GivenTerms) -> None:
+    """Raise `WouldWiden`, which names each field of `given` that makes `later` less tight than `earlier`."""
+    errors = tuple(_problems(earlier, later, given))
+    if errors:
+        raise WouldWiden(errors[0].message, errors=errors)
+
+
+def is_as_tight(limit: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
+    """Return whether a limit allows nothing that an earlier one denies: the same one, or a smaller maximum."""
+    if limit == earlier:
+        return True
+    rule, other = read_limit(limit), read_limit(earlier)
+    if rule is None or other is None or type(rule) is not type(other):
+        return False
+    return rule == other or _has_smaller_maximum(rule, other)
+
+
+def _has_smaller_maximum(rule: Rule, earlier: Rule) -> bool:
+    if rule.type not in MAXIMA:
+        return False
+    maximum, same = MAXIMA[rule.type]
+    if any(getattr(rule, name) != getattr(earlier, name) for name in same):
+        return False
+    return Decimal(getattr(rule, maximum)) <= Decimal(getattr(earlier, maximum))
+
+
+def _problems(earlier: Terms, later: Terms, given: GivenTerms) -> Iterator[FieldError]:
+    for scope in given.modes:
+        if earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK:
+            yield FieldError(dotted("modes", scope), "This scope asks. Only a new consent can allow it without asking.")
+    for scope in given.limits:
+        if not _are_as_tight(later.limits.get(scope, ()), earlier.limits.get(scope, ())):
+            message = "Keep every limit, or replace it by one of the same kind with a smaller maximum."
+            yield FieldError(dotted("limits", scope), message)
+    for guard in given.guards:
+        if _rank(later.guards.get(guard)) < _rank(earlier.guards.get(guard)):
+            yield FieldError(dotted("guards", guard), "This guard is set. Only a new consent can loosen it.")
+
+
+def _are_as_tight(limits: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]) -> bool:
+    return all(any(is_as_tight(limit, one) for limit in limits) for one in earlier)
+
+
+def _rank(mode: str | None) -> int:
+    return GUARD_MODES.index(mode or ALLOW)

@@ -1,0 +1,135 @@
+"""A narrowing beside decisions, approvals, revocations, exchanges and other narrowings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from agents.models import Agent
+from consent.errors import ConsentAlreadyDecided
+from consent.granting import approve_consent
+from consent.models import Consent
+from consent.narrowing import Narrowing, narrow_consent
+from consent.services import revoke_consent
+from consent.terms import GivenTerms
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from tests.log import log_entries
+from tests.threads import race
+from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_grant
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens
+from tokens.refresh import refresh_tokens
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROUNDS = range(6)
+SCOPES = ["email:read", "email:send"]
+RATE = {"type": "rate_limit", "config": {"maxRequests": 9, "windowSeconds": 60, "scope": "per_user"}}
+
+
+@pytest.fixture
+def grant() -> Grant:
+    return make_grant(scopes=SCOPES)
+
+
+def narrowing(grant: Grant, **changes: Any) -> Callable[[], Any]:
+    def act() -> Consent:
+        consent = Consent.objects.get(pk=grant.consent.pk)
+        return narrow_consent(
+            actor=as_user(grant.user), user=grant.user, consent=consent, narrowing=Narrowing(**changes)
+        )
+
+    return act
+
+
+def deciding(token: str, scope: str = "email:send") -> Callable[[], Any]:
+    return lambda: decide([VerifyRequest(token=token, required_scopes=(scope,), actor=ANONYMOUS)])[0]
+
+
+def approving(agent: Agent, user: User, *scopes: str) -> Callable[[], Any]:
+    pending = ask(agent, scopes=list(scopes))
+    return lambda: allow(Consent.objects.select_related("agent__organization").get(pk=pending.pk), user)
+
+
+def live_consent(user: User) -> Consent:
+    return Consent.objects.get(user=user, status=Consent.Status.APPROVED)
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_no_decision_after_it_uses_the_removed_scope(grant: Grant, number: int) -> None:
+    """In the log, no allowed use of the scope comes after the narrowing."""
+    remove = narrowing(grant, remove_scopes=["email:send"])
+    decisions = race([remove, *[deciding(grant.access_token)] * 4])[1:]
+    assert {decision.reason for decision in decisions} <= {None, "insufficient_scope"}
+    assert deciding(grant.access_token)().reason == "insufficient_scope"
+    (narrowed,) = log_entries(event="consent.narrowed")
+    uses = log_entries(event="token.verify", outcome="allowed")
+    assert all(use.leaf_index < narrowed.leaf_index for use in uses)
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_two_narrowings_both_hold(grant: Grant, number: int) -> None:
+    asking = narrowing(grant, terms=GivenTerms(modes={"email:read": "ask"}))
+    limiting = narrowing(grant, terms=GivenTerms(limits={"email:read": [RATE]}, guards={"data_flow": "deny"}))
+    race([asking, limiting, narrowing(grant, remove_scopes=["email:send"])])
+    consent = live_consent(grant.user)
+    assert consent.granted_scopes == ["email:read"]
+    assert consent.terms == {
+        "modes": {"email:read": "ask"},
+        "limits": {"email:read": [RATE]},
+        "guards": {"data_flow": "deny"},
+    }
+    assert log_entries(event="consent.narrowed").count() == 3
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_renewal_that_says_nothing_keeps_it(grant: Grant, number: int) -> None:
+    """Whichever is first, the connection asks afterwards, and its limit holds."""
+    tighten = narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}, limits={"email:send": [RATE]}))
+    race([approving(grant.agent, grant.user, "profile:read"), tighten])
+    consent = live_consent(grant.user)
+    assert set(consent.granted_scopes) == {*SCOPES, "profile:read"}
+    assert consent.terms == {"modes": {"email:send": "ask"}, "limits": {"email:send": [RATE]}}
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_renewal_of_other_scopes_does_not_return_a_removed_one(grant: Grant, number: int) -> None:
+    race([approving(grant.agent, grant.user, "profile:read"), narrowing(grant, remove_scopes=["email:send"])])
+    assert "email:send" not in live_consent(grant.user).granted_scopes
+    allow(ask(grant.agent, scopes=["email:send"]), grant.user)
+    assert deciding(grant.access_token)().reason == "insufficient_scope"
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_after_a_revocation_nothing_is_live(grant: Grant, number: int) -> None:
+    tighten = narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))
+    revoke = lambda: revoke_consent(actor=ANONYMOUS, consent=grant.consent)  # noqa: E731
+    narrowed, _ = race([tighten, revoke])
+    assert isinstance(narrowed, Consent | ConsentAlreadyDecided)
+    assert Consent.objects.get(pk=grant.consent.pk).status == "revoked"
+    assert deciding(grant.access_token)().reason == "consent_revoked"
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_code_that_is_redeemed_meanwhile_loses_the_scope_for_good(number: int) -> None:
+    grant = make_grant(scopes=SCOPES)
+    pending = ask(grant.agent, scopes=SCOPES)
+    code = approve_consent(actor=as_user(grant.user), consent=pending, user=grant.user).code
+    exchange = lambda: exchange_code(actor=ANONYMOUS, agent=grant.agent, code=code)  # noqa: E731
+    _, issued = race([narrowing(grant, remove_scopes=["email:send"]), exchange])
+    assert isinstance(issued, IssuedTokens)
+    allow(ask(grant.agent, scopes=["email:send"]), grant.user)
+    assert deciding(issued.access_token)().reason == "insufficient_scope"
+    assert deciding(issued.access_token, "email:read")().allowed
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_refresh_meanwhile_works_without_the_scope(grant: Grant, number: int) -> None:
+    refresh = lambda: refresh_tokens(  # noqa: E731
+        actor=ANONYMOUS, agent=grant.agent, refresh_token=grant.refresh_token
+    )
+    _, renewed = race([narrowing(grant, remove_scopes=["email:send"]), refresh])
+    assert isinstance(renewed, IssuedTokens)
+    assert deciding(renewed.access_token)().reason == "insufficient_scope"
+    assert deciding(renewed.access_token, "email:read")().allowed
