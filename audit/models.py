@@ -90,6 +90,11 @@ class Entry(InsertOnly):
         return content
 
     @property
+    def scopes(self) -> list[str]:
+        scopes: list[str] = self.content["scopes"]
+        return scopes
+
+    @property
     def organization_ids(self) -> list[str]:
         """Return the organizations whose log contains the entry, first the one that acted or whose agent acted."""
         return self.organizations.split()
@@ -156,7 +161,7 @@ class Stream(models.Model):
     """The length and the running totals of a stream: of an organization, a person or a connection.
 
     They are those of an earlier size of the log (`Progress`). The entries after it have newer ones in `opening`.
-    `used_at` is when a verify was last allowed.
+    `used_at` is when a verify was last allowed; `uses` has, by scope, how often and when one that required it was.
     """
 
     id = ExactCharField(max_length=64, primary_key=True)
@@ -165,6 +170,7 @@ class Stream(models.Model):
     denied = models.BigIntegerField()
     spent = models.TextField()
     used_at = models.DateTimeField(null=True)
+    uses = models.TextField(default="{}")
 
     def __str__(self) -> str:
         return f"{self.id} {self.number}"

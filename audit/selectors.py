@@ -1,20 +1,14 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max
-
-from audit.events import Event, Outcome
-from audit.models import Entry, Stream
 from audit.readers.criteria import Criteria
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
-from audit.readers.waiting import listed_waiting, waiting_entries
-from audit.sequencing.log import streams_size
 from core.errors import NotFound
 
 
@@ -58,42 +52,6 @@ def describe_for_user(entries: Sequence[AuditEntry], user_id: str) -> list[dict[
 def describe_for_organization(entries: Sequence[AuditEntry], organization_id: str) -> list[dict[str, Any]]:
     """Return those parts of the entries that the organization may read."""
     return [disclose_to_organization(entry, organization_id) for entry in entries]
-
-
-def last_uses(consent_ids: Collection[str]) -> dict[str, datetime]:
-    """Return when each consent last allowed its agent a request. Unused ones are omitted."""
-    # Each place is read before the one to which the sequencer moves its content, so nothing is missed.
-    uses = [*_waiting_uses(consent_ids), *_unsaved_uses(consent_ids), *_saved_uses(consent_ids)]
-    found: dict[str, datetime] = {}
-    for consent_id, used_at in uses:
-        found[consent_id] = max(used_at, found.get(consent_id, used_at))
-    return found
-
-
-def _waiting_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]]:
-    """Yield the uses in the journal."""
-    for entry in map(listed_waiting, waiting_entries()):
-        is_use = (entry.event, entry.outcome) == (Event.TOKEN_VERIFY, Outcome.ALLOWED)
-        if entry.consent_id and entry.consent_id in consent_ids and is_use:
-            yield entry.consent_id, entry.timestamp
-
-
-def _unsaved_uses(consent_ids: Collection[str]) -> Iterable[tuple[str, datetime]]:
-    """Return the last uses in those entries of the log that the streams do not count yet."""
-    rows = Entry.objects.filter(leaf_index__gte=streams_size(), consent_id__in=consent_ids)
-    uses: Iterable[tuple[str, datetime]] = (
-        rows.filter(event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
-        .order_by()
-        .values_list("consent_id")
-        .annotate(used_at=Max("timestamp"))
-    )
-    return uses
-
-
-def _saved_uses(consent_ids: Collection[str]) -> Iterator[tuple[str, datetime]]:
-    for consent_id, used_at in Stream.objects.filter(pk__in=consent_ids).values_list("pk", "used_at"):
-        if used_at:
-            yield consent_id, used_at
 
 
 def _entry(criteria: Criteria, entry_id: str) -> AuditEntry:

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
-from audit.selectors import last_uses
 from consent.models import Consent
 from core import clock
 from core.errors import NotFound
@@ -140,18 +139,3 @@ def approved_consents(user: User, asked: Consent) -> QuerySet[Consent]:
 def live_consent(user: User, asked: Consent) -> Consent | None:
     """Return the live consent that approving `asked` would replace, or None if the agent is not connected."""
     return approved_consents(user, asked).filter(expires_at__gt=clock.now()).first()
-
-
-def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
-    """Return when each consent, or one that it replaced, last allowed a request. Unused consents are omitted."""
-    ids = {consent.id for consent in consents}
-    rows = Consent.objects.filter(Q(id__in=ids) | Q(replaced_by__in=ids)).order_by()
-    chains = list(rows.values_list("id", "replaced_by_id"))
-    uses = last_uses({consent_id for consent_id, _ in chains})
-    found: dict[str, datetime] = {}
-    for chain in chains:
-        used = uses.get(chain[0])
-        if used:
-            for one in ids.intersection(chain):
-                found[one] = max(used, found.get(one, used))
-    return found

@@ -57,7 +57,9 @@ class Consents(OwnEndpoint):
     @operation(
         "listUserConsents",
         "List the user's own consents",
-        description="`lastUsedAt` is when a request of the agent was last allowed under the consent.",
+        description="`lastUsedAt` is when a request of the agent was last allowed under the consent or one that it "
+        "replaced. `scopeUses` says the same of each granted scope, and `suggestedRemovals` names those that the agent "
+        "does not use.",
         answer=Page[ConnectedConsentOut],
     )
     def get(self, user_id: str, query: PageQuery) -> Page[ConnectedConsentOut]:

@@ -39,6 +39,7 @@ STREAM = {
     "denied": "int8",
     "spent": "text",
     "used_at": "timestamptz",
+    "uses": "text",
 }
 
 
@@ -101,15 +102,16 @@ def insert_segment(segment: OpenSegment) -> None:
     _insert("audit_posting", POSTING, [(term, segment.number, entries) for term, entries in segment.postings()])
 
 
-def save_heads(heads: Mapping[str, Head], encode_spent: Any) -> None:
+def save_heads(heads: Mapping[str, Head]) -> None:
     """Insert or update these streams, in the order of their ids."""
-    adapt = connection.ops.adapt_datetimefield_value
-    rows = [
-        (stream, head.number, head.allowed, head.denied, encode_spent(head.spent), head.used_at and adapt(head.used_at))
-        for stream, head in sorted(heads.items())
-    ]
+    rows = [_stream_row(stream, head) for stream, head in sorted(heads.items())]
     changes = ", ".join(f"{column} = excluded.{column}" for column in STREAM if column != "id")
     _insert("audit_stream", STREAM, rows, f" ON CONFLICT (id) DO UPDATE SET {changes}")
+
+
+def _stream_row(stream: str, head: Head) -> tuple[Any, ...]:
+    used_at = head.used_at and connection.ops.adapt_datetimefield_value(head.used_at)
+    return stream, head.number, head.allowed, head.denied, head.encode_spent(), used_at, head.encode_uses()
 
 
 def _insert(table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]], conflict: str = "") -> None:

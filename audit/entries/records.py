@@ -38,6 +38,7 @@ class Record(NamedTuple):
     agent_id: str | None
     consent_id: str | None
     organization_ids: list[str]
+    scopes: list[str]
     amount: Mapping[str, Any] | None
     subject: str
 
@@ -78,6 +79,7 @@ def finish(prepared: Prepared) -> Record:
         content["agentId"],
         content["consentId"],
         organization_ids,
+        content["scopes"],
         personal.get("amount"),
         subject_of(content, organization_ids),
     )

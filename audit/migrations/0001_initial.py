@@ -110,6 +110,7 @@ class Migration(migrations.Migration):
                 ("denied", models.BigIntegerField()),
                 ("spent", models.TextField()),
                 ("used_at", models.DateTimeField(null=True)),
+                ("uses", models.TextField(default="{}")),
             ],
         ),
         migrations.CreateModel(

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import orjson
 from django.db import connection
 from django.db.models import Max
 
@@ -85,7 +84,7 @@ class Log:
 
     def save_streams(self) -> None:
         """Write the heads that have changed."""
-        tables.save_heads({one: self._heads.known[one] for one in self._heads.changed}, _encode_spent)
+        tables.save_heads({one: self._heads.known[one] for one in self._heads.changed})
         Progress.objects.update_or_create(id=1, defaults={"streams_size": self.size})
         self._heads.forget_saved()
         self.streams_size = self.size
@@ -121,9 +120,7 @@ class Log:
         missing = self._heads.missing(streams)
         for start in range(0, len(missing), IDS_PER_QUERY):
             for stream in Stream.objects.filter(pk__in=missing[start : start + IDS_PER_QUERY]):
-                self._heads.known[stream.id] = Head(
-                    stream.number, stream.allowed, stream.denied, orjson.loads(stream.spent), stream.used_at
-                )
+                self._heads.load(stream.id, Head.from_row(stream))
         for one in missing:
             self._heads.known.setdefault(one, Head())
 
@@ -207,10 +204,6 @@ def complete_segments() -> int:
 def streams_size() -> int:
     """Return the size of the log at which the heads of streams were saved."""
     return Progress.objects.filter(id=1).values_list("streams_size", flat=True).first() or 0
-
-
-def _encode_spent(spent: dict[str, str]) -> str:
-    return orjson.dumps(spent, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _last_tile(level: int, number: int, width: int) -> list[bytes]:

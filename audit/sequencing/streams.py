@@ -14,8 +14,11 @@ import orjson
 
 from audit.events import Event, Outcome
 
-# So many heads stay in memory once they are saved. Each takes about 300 bytes.
+# So many heads, and uses of scopes in them, stay in memory once they are saved. Each takes about 300 bytes.
 MAX_KEPT = 100_000
+MAX_KEPT_USES = 300_000
+# The uses of so many scopes are counted per connection, which bounds the size of a head.
+MAX_SCOPES = 100
 # Every later entry of a connection has all its totals, so their number bounds what an agent can make the log store.
 MAX_CURRENCIES = 16
 # The part `amount` of a call whose amount cannot be added up.
@@ -34,7 +37,7 @@ class Totals(NamedTuple):
 
     def encode(self) -> bytes:
         """Return canonical JSON."""
-        spent = orjson.dumps(self.spent, option=orjson.OPT_SORT_KEYS) if self.spent else b"{}"
+        spent = _encode(self.spent)
         return b'{"allowed":%d,"denied":%d,"number":%d,"spent":%b}' % (self.allowed, self.denied, self.number, spent)
 
 
@@ -51,17 +54,48 @@ class Numbers(NamedTuple):
 
 @dataclass(slots=True)
 class Head:
-    """The last number of a stream and, for a connection, its totals and the time of its last allowed verify."""
+    """The last number of a stream and, for a connection, its totals and its uses: its allowed verifies.
+
+    `used_at` is the time of the last use. `uses` has, by scope, the number of the uses that required it and the time
+    of the last. It has the first `MAX_SCOPES` scopes that were used.
+    """
 
     number: int = 0
     allowed: int = 0
     denied: int = 0
     spent: Mapping[str, str] = field(default_factory=dict)
     used_at: datetime | None = None
+    uses: dict[str, list[Any]] = field(default_factory=dict)
 
-    def note_use(self, at: datetime) -> None:
-        """Keep the latest time: decisions of several processes are logged slightly out of the order of their times."""
+    @classmethod
+    def from_row(cls, row: Any) -> "Head":
+        """Return a saved head. `row` is a `Stream`."""
+        spent = orjson.loads(row.spent)
+        return cls(row.number, row.allowed, row.denied, spent, row.used_at, decode_uses(row.uses))
+
+    def encode_spent(self) -> str:
+        return _encode(self.spent).decode()
+
+    def encode_uses(self) -> str:
+        return _encode(self.uses).decode()
+
+    def note_use(self, at: datetime, scopes: Iterable[str]) -> None:
+        """Count a use. Keep the latest times: several processes log slightly out of the order of their times."""
         self.used_at = max(at, self.used_at or at)
+        uses = self.uses
+        for scope in dict.fromkeys(scopes):
+            if scope in uses:
+                use = uses[scope]
+                use[0] += 1
+                use[1] = max(at, use[1])
+            elif len(uses) < MAX_SCOPES:
+                uses[scope] = [1, at]
+
+
+def decode_uses(stored: str) -> dict[str, list[Any]]:
+    """Return the uses of a saved head, by scope: their number and the time of the last."""
+    found = orjson.loads(stored)
+    return {scope: [number, datetime.fromisoformat(at)] for scope, (number, at) in found.items()}
 
 
 def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
@@ -90,6 +124,9 @@ class Use(Protocol):
     @property
     def timestamp(self) -> datetime: ...
 
+    @property
+    def scopes(self) -> Sequence[str]: ...
+
 
 class Heads:
     """The heads of streams. Those in `changed` are newer than what the database has."""
@@ -97,6 +134,12 @@ class Heads:
     def __init__(self) -> None:
         self.known: dict[str, Head] = {}
         self.changed: set[str] = set()
+        self._kept_uses = 0
+
+    def load(self, stream: str, head: Head) -> None:
+        """Take over a saved head."""
+        self.known[stream] = head
+        self._kept_uses += len(head.uses)
 
     def missing(self, streams: Iterable[str]) -> list[str]:
         return sorted({stream for stream in streams if stream not in self.known})
@@ -119,13 +162,14 @@ class Heads:
             head = self._next(connection)
             head.number, head.allowed, head.denied, head.spent = numbers.totals
             if _is_allowed(use):
-                head.note_use(use.timestamp)
+                self._note_use(head, use)
 
     def forget_saved(self) -> None:
         """Forget that they changed, because they are saved now, and bound the memory."""
         self.changed.clear()
-        if len(self.known) > MAX_KEPT:
+        if len(self.known) > MAX_KEPT or self._kept_uses > MAX_KEPT_USES:
             self.known.clear()
+            self._kept_uses = 0
 
     def _next(self, stream: str) -> Head:
         head = self.known[stream]
@@ -137,11 +181,20 @@ class Heads:
         if use.event == Event.TOKEN_VERIFY:
             if use.outcome == Outcome.ALLOWED:
                 head.allowed += 1
-                head.note_use(use.timestamp)
+                self._note_use(head, use)
                 head.spent = add_amount(head.spent, amount)
             else:
                 head.denied += 1
         return Totals(head.number, head.allowed, head.denied, head.spent)
+
+    def _note_use(self, head: Head, use: Use) -> None:
+        before = len(head.uses)
+        head.note_use(use.timestamp, use.scopes)
+        self._kept_uses += len(head.uses) - before
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if value else b"{}"
 
 
 def _is_allowed(use: Use) -> bool:

@@ -82,7 +82,7 @@ class Streams:
         head.allowed += is_allowed
         head.denied += entry.event == Event.TOKEN_VERIFY and not is_allowed
         if is_allowed:
-            head.note_use(entry.timestamp)
+            head.note_use(entry.timestamp, entry.scopes)
         if (head.allowed, head.denied) != (totals.allowed, totals.denied):
             raise Bad("the totals of allowed and denied decisions are wrong", entry.leaf_index)
         _check_spent(head.spent, totals.spent, checked, is_allowed=is_allowed)
@@ -110,7 +110,7 @@ def _stored_heads() -> Iterator[tuple[str, Head]]:
     last = ""
     while found := list(Stream.objects.filter(pk__gt=last).order_by("pk")[:ROWS_PER_READ]):
         for row in found:
-            yield row.id, Head(row.number, row.allowed, row.denied, orjson.loads(row.spent), row.used_at)
+            yield row.id, Head.from_row(row)
         last = found[-1].id
 
 
@@ -123,5 +123,5 @@ def _summed(heads: Any) -> tuple[int, int]:
 
 
 def _digest(stream: str, head: Head) -> int:
-    shown = [stream, head.number, head.allowed, head.denied, sorted(head.spent.items()), head.used_at]
-    return int.from_bytes(hashlib.sha256(orjson.dumps(shown)).digest(), "big")
+    shown = [stream, head.number, head.allowed, head.denied, head.spent, head.used_at, head.uses]
+    return int.from_bytes(hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).digest(), "big")

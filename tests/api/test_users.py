@@ -1,10 +1,14 @@
 """A user's own consents and log."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
-from tests.api.conftest import SCOPES, Api, Json, expect, initiate, problem, verify
+from consent.models import Consent
+from core import clock
+from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem, verify
 
 PATHS = ["/users/{}/consents", "/users/{}/audit-logs"]
 ABSENT = "usr_019a1b2c3d4e7f8091a2b3c4d5e6f708"
@@ -19,6 +23,9 @@ def connection(agent: Json, ada: Api, tokens: Json) -> Json:
 
 def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Json, connection: Json) -> None:
     assert set(connection) == {
+        "modes",
+        "limits",
+        "guards",
         "id",
         "status",
         "agent",
@@ -26,7 +33,10 @@ def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Js
         "createdAt",
         "decidedAt",
         "lastUsedAt",
+        "scopeUses",
+        "suggestedRemovals",
         "expiresAt",
+        "pausedAt",
     }
     assert (connection["status"], connection["grantedScopes"]) == ("approved", SCOPES)
     assert (connection["agent"]["id"], connection["agent"]["developer"]["name"]) == (agent["id"], "acme")
@@ -34,6 +44,28 @@ def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Js
     verify(tokens["accessToken"])
     (again,) = expect(200, ada.get(f"/users/{ada.id}/consents"))["items"]
     assert again["lastUsedAt"] > again["decidedAt"]
+
+
+def test_a_consent_lists_the_uses_of_each_granted_scope(ada: Any, tokens: Json, connection: Json) -> None:
+    assert connection["scopeUses"] == [{"id": scope, "uses": 0, "lastUsedAt": None} for scope in SCOPES]
+    verify(tokens["accessToken"], SCOPES[0], SCOPES[1], SCOPES[0])
+    verify(tokens["accessToken"], SCOPES[0])
+    verify(tokens["accessToken"], SCOPES[0], "contacts:delete")  # denied, so not a use
+    (again,) = expect(200, ada.get("/users/me/consents"))["items"]
+    assert [use["uses"] for use in again["scopeUses"]] == [2, 1, *[0 for _ in SCOPES[2:]]]
+    assert again["scopeUses"][0]["lastUsedAt"] == again["lastUsedAt"] > again["scopeUses"][1]["lastUsedAt"]
+    assert again["suggestedRemovals"] == []
+
+
+def test_scopes_that_are_unused_for_30_days_are_suggested_for_removal(ada: Any, tokens: Json, connection: Json) -> None:
+    verify(tokens["accessToken"], SCOPES[0])
+    Consent.objects.update(expires_at=clock.now() + timedelta(days=90))
+    for days, suggested in ((29, []), (31, SCOPES)):
+        with time_machine.travel(clock.now() + timedelta(days=days)):
+            session = expect(200, Api().post("/users/login", {"email": "ada@example.com", "password": PASSWORD}))
+            later = Api(Authorization=f"Bearer {session['sessionToken']}")
+            (item,) = expect(200, later.get("/users/me/consents"))["items"]
+        assert item["suggestedRemovals"] == suggested
 
 
 def test_a_denied_consent_is_listed(ada: Api, agent: Json) -> None:

@@ -53,6 +53,7 @@ def history() -> None:
             user_id=person,
             consent_id=f"cns_{person}",
             outcome=outcome,
+            scopes=["email:read", "email:send"][: 1 + number % 3],
             personal={"amount": EUR} if number % 3 == 0 else {},
             service_organization_ids=["org_2"] if number % 4 == 0 else [],
         )
@@ -424,7 +425,17 @@ def test_postings_without_a_segment(history: None) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"number": 1}, {"allowed": 9}, {"denied": 9}, {"spent": "{}"}, {"used_at": START}, {"id": "usr_9"}]
+    "values",
+    [
+        {"number": 1},
+        {"allowed": 9},
+        {"denied": 9},
+        {"spent": "{}"},
+        {"used_at": START},
+        {"uses": "{}"},
+        {"uses": '{"email:read":[1,"2026-01-01T00:00:00+00:00"]}'},
+        {"id": "usr_9"},
+    ],
 )
 def test_an_edited_head_of_a_stream(history: None, values: dict[str, Any]) -> None:
     Stream.objects.filter(pk="cns_usr_0").update(**values)

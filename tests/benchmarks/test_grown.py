@@ -20,7 +20,7 @@ from benchmarks.grown.sweeps import measure as measure_sweeps
 from benchmarks.grown.visits import Visitors, administration, api, oauth, pages
 from benchmarks.grown.writes import Writes
 from consent.models import Consent
-from consent.selectors import last_uses_of
+from consent.usage import last_uses_of
 from tests.audit.test_evidence import naive_root
 
 SMALL = Sizes(

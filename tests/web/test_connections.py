@@ -10,6 +10,10 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.services import update_agent
+from audit.entries.drafts import Draft
+from audit.events import Event, Outcome
+from audit.services import append
+from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from developers.models import Organization
@@ -81,6 +85,31 @@ def test_a_connection_shows_what_the_agent_may_do_now(as_ada, granted, agent):
     text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
     assert text.index("What this agent may do for you") < text.index("Read your email")
     assert text.index("Removed by the developer") < text.index("Send email as you")
+
+
+def test_a_connection_shows_the_use_of_each_scope(as_ada, ada, granted, world):
+    page = f"/connections/{granted.id}"
+    assert as_ada.get(page).content.decode().count("Never used.") == 2
+    used = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.ALLOWED, "consent_id": granted.id}
+    append([Draft(actor=SYSTEM, scopes=["email:read"], **used)] * 3)
+    append([Draft(actor=SYSTEM, scopes=["email:send"], **used)])
+    text = as_ada.get(page).content.decode()
+    assert text.count("Never used.") == 0
+    assert "Used 3 times, last: <time" in text
+    assert "Used once: <time" in text
+    assert "for 30 days" not in text
+
+
+def test_a_connection_names_the_scopes_that_were_not_used_for_30_days(ada, granted, world):
+    later = granted.decided_at + timedelta(days=31)
+    Consent.objects.update(expires_at=later + timedelta(days=1))
+    used = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.ALLOWED, "consent_id": granted.id}
+    with time_machine.travel(later):
+        append([Draft(actor=SYSTEM, scopes=["email:send"], **used)])
+        text = world.sign_in(ada).get(f"/connections/{granted.id}").content.decode()
+    notice = text[text.index("has not used one of these scopes for 30 days") :]
+    assert "<li>Read your email</li>" in notice
+    assert "<li>Send email as you</li>" not in notice
 
 
 @pytest.mark.parametrize("who", ["agent", "organization"])

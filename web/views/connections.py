@@ -11,9 +11,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from audit.readers.uses import ScopeUse
 from consent.models import Consent
-from consent.selectors import agreed_scopes, consents_for_user, current_consent, last_uses_of
+from consent.selectors import agreed_scopes, consents_for_user, current_consent
 from consent.services import revoke_consent
+from consent.usage import Usage, usage_of
 from core import clock
 from core.http import SeeOther
 from core.text import plain_text
@@ -35,11 +37,25 @@ class Connection:
     status: str
     scopes: list[Scope]
     withdrawn: list[Scope]
-    last_used: datetime | None
+    usage: Usage
 
     @property
     def risk(self) -> str | None:
         return highest_risk(scope.risk_level for scope in self.scopes)
+
+    @property
+    def last_used(self) -> datetime | None:
+        return self.usage.uses.last_at
+
+    @property
+    def used_scopes(self) -> list[tuple[Scope, ScopeUse | None]]:
+        """Return the scopes, each with its uses, or None if it was never used."""
+        return [(scope, self.usage.uses.scopes.get(scope.id)) for scope in self.scopes]
+
+    @property
+    def unused(self) -> list[Scope]:
+        """Return the scopes that the user could remove because the agent does not use them."""
+        return [scope for scope in self.scopes if scope.id in self.usage.suggested_removals]
 
     @property
     def is_live(self) -> bool:
@@ -96,17 +112,18 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 def _describe(consents: list[Consent]) -> list[Connection]:
-    used = last_uses_of(consents)
-    return [_connection(consent, used.get(consent.id)) for consent in consents]
+    now = clock.now()
+    usage = usage_of(consents, now)
+    return [_connection(consent, usage[consent.id], now) for consent in consents]
 
 
-def _connection(consent: Consent, last_used: datetime | None) -> Connection:
+def _connection(consent: Consent, usage: Usage, now: datetime) -> Connection:
     live = consent.live_scopes()
     granted = agreed_scopes(consent)
     return Connection(
         consent=consent,
-        status=consent.status_at(clock.now()),
+        status=consent.status_at(now),
         scopes=[scope for scope in granted if scope.id in live],
         withdrawn=[scope for scope in granted if scope.id not in live],
-        last_used=last_used,
+        usage=usage,
     )

@@ -17,8 +17,8 @@ from consent.connections import Choice
 from consent.models import Consent
 from consent.narrowing import Narrowing
 from consent.pkce import is_challenge
-from consent.selectors import last_uses_of
 from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types
+from consent.usage import Usage, usage_of
 from core import clock
 from core.validation import invalid_fields, invalid_value
 from resources.catalogue import read_snapshot
@@ -218,10 +218,22 @@ class DeniedConsentOut(Out):
     redirect_url: str
 
 
+class ScopeUseOut(Out):
+    """How often verify required a granted scope and allowed the request, and when it last did."""
+
+    id: str
+    uses: int
+    last_used_at: Moment | None
+
+
 class ConnectedConsentOut(Out):
     """One of the user's own consents. `modes` has only scopes that ask, `guards` only those in force.
 
     `pausedAt` is since when the user pauses this agent, or null.
+
+    `scopeUses` are the uses of the granted scopes, under this consent and those that it replaced.
+    `suggestedRemovals` are the scopes that a live consent has granted for 30 days or longer, and that the agent has not
+    used for 30 days.
     """
 
     id: str
@@ -234,6 +246,8 @@ class ConnectedConsentOut(Out):
     created_at: Moment
     decided_at: Moment | None
     last_used_at: Moment | None
+    scope_uses: list[ScopeUseOut]
+    suggested_removals: list[str]
     expires_at: Moment
     paused_at: Moment | None
 
@@ -267,8 +281,9 @@ def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
 
 
 def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
-    """Return a user's own consents. Their last uses are read from the log."""
-    now, used = clock.now(), last_uses_of(consents)
+    """Return a user's own consents. Their uses are read from the log."""
+    now = clock.now()
+    usage = usage_of(consents, now)
     return [
         ConnectedConsentOut(
             id=consent.id,
@@ -278,7 +293,9 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
             **_terms_fields(consent),
             created_at=consent.created_at,
             decided_at=consent.decided_at,
-            last_used_at=used.get(consent.id),
+            last_used_at=usage[consent.id].uses.last_at,
+            scope_uses=_scope_uses(consent, usage[consent.id]),
+            suggested_removals=list(usage[consent.id].suggested_removals),
             expires_at=consent.expires_at,
             paused_at=consent.paused_at,
         )
@@ -293,6 +310,14 @@ def show_connection(consent: Consent) -> ConnectedConsentOut:
 def _terms_fields(consent: Consent) -> dict[str, Any]:
     terms = Terms.read(consent.terms)
     return {"modes": terms.modes, "limits": terms.limits, "guards": terms.guards}
+
+
+def _scope_uses(consent: Consent, usage: Usage) -> list[ScopeUseOut]:
+    uses = [(scope, usage.uses.scopes.get(scope)) for scope in consent.granted_scopes]
+    return [
+        ScopeUseOut(id=scope, uses=use.number if use else 0, last_used_at=use.last_at if use else None)
+        for scope, use in uses
+    ]
 
 
 def _agent_fields(consent: Consent) -> dict[str, Any]:

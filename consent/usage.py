@@ -1,0 +1,82 @@
+"""What an agent has used of what its users granted, and which scopes a user could remove because they are unused."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from audit.readers.uses import Uses, find_uses
+from consent.models import Consent
+
+# A scope that was granted, and not used, for so long is suggested for removal.
+UNUSED_FOR = timedelta(days=30)
+UNUSED = Uses()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The uses of a consent and of those that it replaced, and the scopes that are suggested for removal."""
+
+    uses: Uses
+    suggested_removals: Sequence[str]
+
+
+def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
+    """Return when each consent, or one that it replaced, last allowed a request. Unused consents are omitted."""
+    uses = _uses_of(_Chains(consents))
+    return {consent_id: one.last_at for consent_id, one in uses.items() if one.last_at}
+
+
+def usage_of(consents: Sequence[Consent], now: datetime) -> dict[str, Usage]:
+    """Return the usage of each consent, by its id."""
+    chains = _Chains(consents)
+    uses = _uses_of(chains)
+    found = {}
+    for consent in consents:
+        used = uses.get(consent.id, UNUSED)
+        found[consent.id] = Usage(used, _suggested(consent, used, chains.earlier(consent), now))
+    return found
+
+
+class _Chains:
+    """The consents, and all that they replaced."""
+
+    def __init__(self, consents: Sequence[Consent]) -> None:
+        self.ids = {consent.id for consent in consents}
+        rows = Consent.objects.filter(Q(id__in=self.ids) | Q(replaced_by__in=self.ids)).order_by("-decided_at", "-id")
+        self.rows = list(rows.only("granted_scopes", "decided_at", "replaced_by_id"))
+
+    def earlier(self, consent: Consent) -> list[Consent]:
+        """Return the consents that this one replaced, latest first."""
+        return [row for row in self.rows if row.replaced_by_id == consent.id]
+
+
+def _uses_of(chains: _Chains) -> Mapping[str, Uses]:
+    uses = find_uses({row.id for row in chains.rows})
+    found: dict[str, Uses] = {}
+    for row in chains.rows:
+        used = uses.get(row.id)
+        if used:
+            for one in chains.ids.intersection((row.id, row.replaced_by_id)):
+                found[one] = found.get(one, UNUSED).plus(used)
+    return found
+
+
+def _suggested(consent: Consent, used: Uses, earlier: Sequence[Consent], now: datetime) -> list[str]:
+    """Return the unused scopes of a live consent, or none if some uses were not counted."""
+    if consent.status_at(now) != Consent.Status.APPROVED or not used.is_complete:
+        return []
+    before = now - UNUSED_FOR
+    old = [scope for scope in consent.granted_scopes if _granted_at(scope, consent, earlier) <= before]
+    return [scope for scope in old if scope not in used.scopes or used.scopes[scope].last_at <= before]
+
+
+def _granted_at(scope: str, consent: Consent, earlier: Sequence[Consent]) -> datetime:
+    """Return since when the connection has had the scope without interruption."""
+    since = consent.decided_at or consent.created_at
+    for one in earlier:
+        if scope not in one.granted_scopes:
+            break
+        since = one.decided_at or since
+    return since
