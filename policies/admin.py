@@ -36,11 +36,16 @@ class RulesField(forms.JSONField):
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in the stubs
     """A policy, checked as in the API."""
 
+    mode = forms.ChoiceField(choices=Policy.Mode, initial=Policy.Mode.ENFORCE, required=False)
+
     class Meta:
         model = Policy
         field_classes = {"rules": RulesField}
-        fields = ["organization", "agent", "name", "description", "enabled", "rules"]
+        fields = ["organization", "agent", "name", "description", "enabled", "mode", "rules"]
         help_texts = {"rules": 'A list of {"type": ..., "config": {...}}.'}
+
+    def clean_mode(self) -> str:
+        return self.cleaned_data["mode"] or Policy.Mode.ENFORCE
 
     def clean(self) -> None:
         """Refuse what the service refuses: invalid rules and agents of other organizations."""
@@ -65,9 +70,9 @@ class PolicyAdmin(ReadOnlyAdmin):
 
     form = PolicyForm
     owners = ["organization__developers__user"]
-    list_display = ["name", "id", "organization", "agent", "enabled", "rule_types", "updated_at"]
+    list_display = ["name", "id", "organization", "agent", "enabled", "mode", "rule_types", "updated_at"]
     list_select_related = ["organization", "agent"]
-    list_filter = ["enabled", CreatedFilter]
+    list_filter = ["enabled", "mode", CreatedFilter]
     searches = {"pol": "id", "org": "organization", "agt": "agent"}
     raw_id_fields = ["organization", "agent"]
 

@@ -20,7 +20,7 @@ from policies.models import Policy
 from policies.rules import parse_rules
 from policies.rules.ledger import Ledger
 
-EDITABLE = frozenset({"name", "description", "agent", "enabled", "rules"})
+EDITABLE = frozenset({"name", "description", "agent", "enabled", "mode", "rules"})
 
 
 def create_policy(
@@ -32,8 +32,12 @@ def create_policy(
     agent: Agent | None = None,
     description: str = "",
     enabled: bool = True,
+    mode: str = Policy.Mode.ENFORCE,
 ) -> Policy:
-    """Create a policy. Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent."""
+    """Create a policy. In the mode `shadow`, it only records what it would decide.
+
+    Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent.
+    """
     require_known_actions(parse_rules(rules), organization_id=organization.id)
     _check_agent(organization.id, agent)
     with revocation():
@@ -44,6 +48,7 @@ def create_policy(
             name=name,
             description=description,
             enabled=enabled,
+            mode=mode,
             rules=rules,
         )
         _record(Event.POLICY_CREATED, actor=actor, policy=policy)

@@ -40,8 +40,9 @@ class Policies(PolicyEndpoint):
         "createPolicy",
         "Create a policy",
         description="The policy applies to every verify request that starts after the response. A request is denied if "
-        "any rule denies it. `actions` are scopes of the catalogue or of the organization, or a prefix of such scopes "
-        "followed by `*`.",
+        "any rule denies it. With the mode `shadow`, the policy denies nothing: it only logs a `policy.shadowed` entry "
+        "for each allowed request that it would have denied or asked for. `actions` are scopes of the catalogue or of "
+        "the organization, or a prefix of such scopes followed by `*`.",
         answer=PolicyOut,
         status=201,
         repeatable=True,

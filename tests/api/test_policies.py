@@ -9,7 +9,7 @@ from tests.api.conftest import Api, Json, expect, new_agent, problem, verify
 
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:*"]}}
 BODY = {"name": "No mail", "rules": [BLOCK]}
-FIELDS = {"id", "name", "description", "agentId", "enabled", "rules", "createdAt", "updatedAt"}
+FIELDS = {"id", "name", "description", "agentId", "enabled", "mode", "rules", "createdAt", "updatedAt"}
 ABSENT = "pol_019a1b2c3d4e7f8091a2b3c4d5e6f708"
 
 
@@ -50,7 +50,9 @@ def test_a_rate_limit_says_when_to_try_again(developer: Api, tokens: Json) -> No
     assert 0 < verify(tokens["accessToken"])["retryAfterSeconds"] <= 61
 
 
-@pytest.mark.parametrize("change", [{"name": "Other"}, {"description": "why"}, {"enabled": False}, {"rules": []}, {}])
+@pytest.mark.parametrize(
+    "change", [{"name": "Other"}, {"description": "why"}, {"enabled": False}, {"mode": "shadow"}, {"rules": []}, {}]
+)
 def test_an_update_changes_only_the_given_fields(developer: Api, policy: Json, change: Json) -> None:
     changed = expect(200, developer.patch(f"/policies/{policy['id']}", change))
     kept = FIELDS - set(change) - {"updatedAt"}
@@ -73,6 +75,7 @@ def test_an_update_changes_only_the_given_fields(developer: Api, policy: Json, c
             ["rules.0.config.deny"],
         ),
         ({"name": "x", "rules": [BLOCK], "enabled": "yes"}, ["enabled"]),
+        ({"name": "x", "rules": [BLOCK], "mode": "off"}, ["mode"]),
         ({"name": "x", "rules": [BLOCK], "agentId": "agt_nobody"}, ["agentId"]),
         ({"name": "x", "rules": [BLOCK], "agentId": 7}, ["agentId"]),
         ({"name": "x", "rules": [BLOCK], "organizationId": "org_1"}, ["organizationId"]),

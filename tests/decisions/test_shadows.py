@@ -20,9 +20,7 @@ BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
 
 def shadow(grant: Grant, *rules: Any, **fields: Any) -> Policy:
     fields = {"organization": grant.agent.organization, "name": "Draft", **fields}
-    policy = create_policy(actor=SYSTEM, rules=list(rules), **fields)
-    Policy.objects.filter(pk=policy.pk).update(mode="shadow")
-    return policy
+    return create_policy(actor=SYSTEM, rules=list(rules), mode=Policy.Mode.SHADOW, **fields)
 
 
 def records() -> list[Any]:

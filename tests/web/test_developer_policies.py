@@ -236,6 +236,13 @@ def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
     assert (policy.name, policy.enabled, policy.rules[0]["type"]) == ("Renamed", False, "ip_allowlist")
 
 
+def test_a_policy_can_only_record(as_developer, policy):
+    as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, is_shadow="on"))
+    policy.refresh_from_db()
+    assert policy.mode == "shadow"
+    assert "Only records" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
+
+
 def test_deleting_needs_a_confirmation(as_developer, policy):
     url = f"/developer/policies/{policy.id}/delete"
     assert "Delete this policy?" in text_of(as_developer.get(url))

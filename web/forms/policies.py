@@ -31,6 +31,11 @@ class PolicyForm(forms.Form):
         help_text=_("The name or the ID of an agent. Leave it empty for all agents."),
     )
     enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
+    is_shadow = forms.BooleanField(
+        label=_("Only record"),
+        help_text=_("The policy denies nothing. The log shows which requests it would have denied."),
+        required=False,
+    )
 
     def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

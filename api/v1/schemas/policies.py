@@ -1,7 +1,7 @@
 """Request and response models for policies."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
@@ -64,6 +64,8 @@ Rules = Annotated[
 ]
 GivenRules = Annotated[Rules, BeforeValidator(_refuse_null)]
 Name = Annotated[Line, Field(max_length=MAX_NAME)]
+# A policy in the mode `shadow` decides nothing. It records which allowed requests it would have denied or asked for.
+Mode = Literal["enforce", "shadow"]
 AgentId = Annotated[Text, Field(max_length=MAX_AGENT_ID)]
 
 
@@ -74,6 +76,7 @@ class NewPolicyBody(RequestBody):
     description: Description = ""
     agent_id: AgentId | None = None
     enabled: bool = True
+    mode: Mode = "enforce"
     rules: GivenRules
 
 
@@ -84,6 +87,7 @@ class UpdatePolicyBody(RequestBody):
     description: Omittable[Description] = None
     agent_id: AgentId | None = None
     enabled: Omittable[bool] = None
+    mode: Omittable[Mode] = None
     rules: GivenRules = None
 
 
@@ -98,6 +102,7 @@ class PolicyOut(Out):
     description: str
     agent_id: str | None
     enabled: bool
+    mode: Mode
     rules: Rules
     created_at: Moment
     updated_at: Moment

@@ -107,12 +107,15 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
         "description": policy.description,
         "agent": policy.agent,
         "enabled": policy.enabled,
+        "is_shadow": policy.mode == Policy.Mode.SHADOW,
     }
     return PolicyEditor.from_stored(agents, initial, policy.rules)
 
 
 def _values(editor: PolicyEditor) -> dict[str, Any]:
-    return {**editor.fields.cleaned_data, "rules": editor.raw_rules()}
+    fields = dict(editor.fields.cleaned_data)
+    mode = Policy.Mode.SHADOW if fields.pop("is_shadow") else Policy.Mode.ENFORCE
+    return {**fields, "mode": mode, "rules": editor.raw_rules()}
 
 
 def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, Any]) -> HttpResponse:
