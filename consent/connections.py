@@ -19,6 +19,7 @@ from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import draft_consent
 from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
+from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
 from resources.catalogue import read_snapshot, snapshot
@@ -27,10 +28,12 @@ from resources.errors import InvalidScope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """The scopes that the user chose.
+    """The scopes and targets that the user chose.
 
     By default, `scopes` are the requested scopes to grant (None for all), and live scopes that were not requested stay.
     With `is_whole`, `scopes` are the whole connection, and all others are removed.
+
+    `targets` are the user's picks among the requested authorization details, or None for all of them.
 
     `shown_id` is the id of the live consent that the user was shown with the request, "" if there was none, or None if
     no page was shown.
@@ -41,6 +44,7 @@ class Choice:
 
     scopes: Sequence[str] | None = None
     is_whole: bool = False
+    targets: Sequence[Pick] | None = None
     shown_id: str | None = None
     terms: GivenTerms = NOTHING_SAID
     lifetime: timedelta = settings.CONSENT_LIFETIME
@@ -52,7 +56,6 @@ ALL_REQUESTED = Choice()
 @dataclass(frozen=True, slots=True)
 class Change:
     """What an approval changes about a connection: the scopes granted after it, and the consent it replaces, if any.
-
     `choosable` are the scopes on the screen. `shown` has their texts, and those of requested scopes that the agent has
     lost. `reworded` scopes were live with other texts than those that the request shows.
     `expired` is a consent that had expired before, and is marked now.
@@ -110,7 +113,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     """Lock the user's connection and return what approving `consent` would change.
 
     Danger: lock the user's row first (`hold_account`), so that two approvals do not overlap. Raises
-    `ConnectionChanged` if the connection has changed since it was shown, and `InvalidScope`.
+    `ConnectionChanged` if the connection has changed since it was shown, `InvalidScope`, and `Invalid` for targets.
     """
     live, expired = _lock_live_consent(consent, user, now)
     if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
@@ -130,6 +133,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
             given=choice.terms,
             granted=granted,
             critical=critical_among(granted, shown),
+            targets=pick_targets(consent.authorization_details, choice.targets, granted),
         ),
     )
 

@@ -1,6 +1,6 @@
 """Errors about consents."""
 
-from core.errors import Conflict, FieldError, Forbidden, Gone
+from core.errors import Conflict, FieldError, Forbidden, Gone, Invalid
 from resources.errors import InvalidScope
 
 
@@ -84,3 +84,15 @@ class ConnectionInactive(Conflict):
     code = "connection_inactive"
     title = "The agent's connection is not active"
     remedy = "Deny the request. If the connection is paused, resume it first."
+
+
+class InvalidAuthorizationDetails(Invalid):
+    """RFC 9396 section 5. `errors` names each invalid field of the JSON API."""
+
+    code = "invalid_authorization_details"
+    title = "The authorization details are not valid"
+    remedy = "Bound only requested scopes, each by one detail, with few enough identifiers."
+
+
+class NothingPicked(Invalid):
+    """A granted scope is bounded to targets, and the user picked none for it."""

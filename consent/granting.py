@@ -24,6 +24,7 @@ from consent.models import Consent
 from consent.records import draft_consent, personal_terms, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
+from consent.targets import pick_targets
 from consent.terms import Terms, has_led_to
 from core import clock
 from core.actor import SYSTEM, Actor
@@ -73,9 +74,9 @@ def approve_consent(
     The code covers the scopes that were both requested and granted, and none that only other devices requested.
     Replacing a consent may remove scopes, so no verify that starts after this call uses the earlier consent.
 
-    Raises `NotFound`, `EmailUnverified`, `Invalid`, `InvalidScope`, `ConnectionChanged`, `ConsentAlreadyDecided`,
-    `ConsentExpired`, the errors of `require_grantable`, and `ReauthenticationRequired` if a critical scope is granted
-    and the user has not entered their password recently (`signed_in_at`).
+    Raises `NotFound`, `EmailUnverified`, `NothingPicked`, `Invalid`, `InvalidScope`, `ConnectionChanged`,
+    `ConsentAlreadyDecided`, `ConsentExpired`, the errors of `require_grantable`, and `ReauthenticationRequired` if a
+    critical scope is granted and the user has not entered their password recently (`signed_in_at`).
     """
     # Danger: keep the order of locks: accounts, organizations, agents, and last the lock of a revocation, which stalls
     # every verify.
@@ -142,8 +143,11 @@ def repeat_decision(*, consent: Consent, user: User, choice: Choice | None) -> s
 def _is_same(consent: Consent, choice: Choice) -> bool:
     """Return whether an approved consent is what the choice of a whole connection has led to."""
     lifetime = consent.expires_at - consent.decided_at if consent.decided_at else None
-    is_same_grant = set(choice.scopes or ()) == set(consent.granted_scopes) and lifetime == choice.lifetime
-    return is_same_grant and has_led_to(choice.terms, Terms.read(consent.terms))
+    if set(choice.scopes or ()) != set(consent.granted_scopes) or lifetime != choice.lifetime:
+        return False
+    terms = Terms.read(consent.terms)
+    picked = pick_targets(consent.authorization_details, choice.targets, consent.granted_scopes)
+    return has_led_to(choice.terms, terms) and all(terms.targets.get(scope) == picked[scope] for scope in picked)
 
 
 def _grant(

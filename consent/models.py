@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from hmac import compare_digest
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -72,7 +73,7 @@ class Consent(models.Model):
     # The digest of the browser's cookie. Empty if any browser may open the link, or none has opened a pushed request.
     browser_digest = ExactCharField(max_length=64, blank=True)
 
-    # What the agent wants to act on (RFC 9396), from which the user picks.
+    # What the agent wants to act on (RFC 9396), from which the user picks (`consent.details`).
     authorization_details = models.JSONField(default=list)
 
     granted_scopes = models.JSONField(default=list)
@@ -121,6 +122,12 @@ class Consent(models.Model):
     def askable_scopes(self) -> list[str]:
         """Return the requested scopes that can be granted, because the agent is still allowed them."""
         return self.agent.allowed_among(self.requested_scopes)
+
+    @property
+    def targets(self) -> dict[str, Any]:
+        """The targets to which scopes are bounded (`consent.targets`)."""
+        found: dict[str, Any] = self.terms.get("targets", {})
+        return found
 
     def live_scopes(self) -> list[str]:
         """Return the granted scopes that the agent is still allowed. Scopes it is allowed later are not granted."""

@@ -14,6 +14,7 @@ from consent.models import Consent
 from consent.records import personal_terms, record_consent
 from consent.selectors import agreed_scopes, latest_of
 from consent.signals import consent_narrowed
+from consent.targets import Pick, narrow_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, settle_terms
 from consent.tightening import require_tighter
 from core import clock
@@ -25,9 +26,13 @@ from resources.catalogue import snapshot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Narrowing:
-    """What the user takes back. What it does not mention stays. `lifetime` is from now on."""
+    """What the user takes back. What it does not mention stays. `lifetime` is from now on.
+
+    `targets` are what is left of the details that they name.
+    """
 
     terms: GivenTerms = NOTHING_SAID
+    targets: Sequence[Pick] = ()
     remove_scopes: Sequence[str] = ()
     lifetime: timedelta | None = None
 
@@ -74,7 +79,8 @@ def _lock_latest(consent: Consent) -> Consent:
 def _narrowed(before: State, narrowing: Narrowing, now: datetime) -> State:
     """Return the state afterwards. Raises `Invalid`, `WouldWiden`."""
     scopes = _without(before.scopes, narrowing.remove_scopes)
-    terms = settle_terms(earlier=before.terms, given=narrowing.terms, granted=scopes)
+    targets = narrow_targets(before.terms.targets, narrowing.targets, scopes)
+    terms = settle_terms(earlier=before.terms, given=narrowing.terms, granted=scopes, targets=targets)
     require_tighter(before.terms.of(scopes), terms, narrowing.terms)
     expires_at = before.expires_at if narrowing.lifetime is None else now + narrowing.lifetime
     if expires_at > before.expires_at:

@@ -1,5 +1,6 @@
 """Log entries about consents and approvals."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -57,6 +58,11 @@ def personal_terms(**stages: Terms) -> dict[str, Any]:
     """Return the limits and targets of each stage, by its name, as personal data: they can name people and amounts."""
     named = {name: {"limits": terms.limits, "targets": terms.targets} for name, terms in stages.items()}
     return {name: parts for name, parts in named.items() if any(parts.values())}
+
+
+def details_for_log(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the personal data of an entry with these authorization details, because they can name accounts."""
+    return {"authorizationDetails": list(details)} if details else {}
 
 
 def _services_affected(event: Event, consent: Consent) -> list[str]:

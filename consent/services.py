@@ -7,6 +7,7 @@ Every transition is one conditional UPDATE, and its row count tells whether it s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -19,14 +20,16 @@ from agents.redirects import matches_registered
 from agents.services import require_may_act
 from audit.events import Event
 from audit.services import append
-from consent.errors import ConsentAlreadyDecided, OtherBrowser
+from consent.details import AuthorizationDetail, complete_details
+from consent.errors import ConsentAlreadyDecided, InvalidAuthorizationDetails, OtherBrowser
 from consent.models import Consent
-from consent.records import draft_consent, record_consent
+from consent.records import details_for_log, draft_consent, record_consent
 from consent.selectors import latest_of, scopes_within_reach
 from consent.statuses import ConsentStatus
+from consent.targets import TOO_LONG, are_too_long, pick_targets
 from core import clock
 from core.actor import SYSTEM, Actor
-from core.errors import Invalid
+from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
 from resources.audiences import Audience, owners_of, require_audiences
@@ -47,6 +50,7 @@ class ConsentRequest:
     code_challenge: str = ""
     resource: Sequence[str] = ()
     reason: str = ""
+    authorization_details: Sequence[AuthorizationDetail] = ()
     door: Consent.Door = Consent.Door.LINK
     browser_digest: str = ""
 
@@ -54,12 +58,13 @@ class ConsentRequest:
 def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> Consent:
     """Create a pending consent, which the user can decide within 10 minutes.
 
-    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `Invalid`, and `OrganizationSuspended`,
-    `AgentSuspended` or `ServiceSuspended` for an agent or a service that may not act.
+    Raises `InvalidRedirectUri`, `InvalidScope`, `InvalidTarget`, `InvalidAuthorizationDetails`, `Invalid`, and
+    `OrganizationSuspended`, `AgentSuspended` or `ServiceSuspended` for an agent or a service that may not act.
     """
     audiences = _check_request(agent, request)
     servers = [audience.server for audience in audiences if audience.server]
     wanted = list(dict.fromkeys([*request.scopes, *request.optional_scopes]))
+    details = _check_details(request.authorization_details, wanted)
     now = clock.now()
     with transaction.atomic():
         consent = Consent.objects.create(
@@ -76,12 +81,20 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             reason=request.reason,
             is_authenticated=agent.is_confidential and (actor.kind, actor.id) == ("agent", agent.id),
             shown_scopes=snapshot(describe_scopes(wanted)),
+            authorization_details=details,
             door=request.door,
             browser_digest=request.browser_digest,
             created_at=now,
             expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
         )
-        record_consent(Event.CONSENT_REQUESTED, actor=actor, consent=consent, scopes=consent.requested_scopes, at=now)
+        record_consent(
+            Event.CONSENT_REQUESTED,
+            actor=actor,
+            consent=consent,
+            scopes=consent.requested_scopes,
+            personal=details_for_log(details),
+            at=now,
+        )
     return consent
 
 
@@ -176,6 +189,14 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "This field is required for this agent (RFC 7636).")
     return audiences
+
+
+def _check_details(details: Sequence[AuthorizationDetail], wanted: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the details as they are stored. Raises `InvalidAuthorizationDetails`."""
+    completed = complete_details(details, wanted)
+    if are_too_long(pick_targets(completed, None, wanted)):
+        raise InvalidAuthorizationDetails(TOO_LONG, errors=(FieldError("authorizationDetails", TOO_LONG),))
+    return completed
 
 
 def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:

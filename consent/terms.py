@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from consent.targets import Targets, is_within, require_short
 from core.canonical import canonical_json
 from core.errors import FieldError, Invalid
 from core.text import echo
@@ -95,10 +96,18 @@ def always_asking(scopes: Iterable[Scope]) -> set[str]:
     return {scope.id for scope in scopes if scope.always_asks or (scope.id in known and known[scope.id].always_asks)}
 
 
-def settle_terms(*, earlier: Terms, given: GivenTerms, granted: Sequence[str], critical: Collection[str] = ()) -> Terms:
+def settle_terms(
+    *,
+    earlier: Terms,
+    given: GivenTerms,
+    granted: Sequence[str],
+    critical: Collection[str] = (),
+    targets: Targets | None = None,
+) -> Terms:
     """Return the terms after a decision about the `granted` scopes. The `critical` ones always ask.
 
-    Raises `Invalid`, naming each field, for unknown scopes and modes, and for limits that cannot be limits.
+    `targets` are those of the scopes for which the user has picked some. Raises `Invalid`, naming each field, for
+    unknown scopes and modes, for limits that cannot be limits, and for too many targets.
     """
     _require_valid(given, granted, critical)
     modes = {**earlier.modes, **given.modes, **dict.fromkeys(critical, ASK)}
@@ -106,8 +115,9 @@ def settle_terms(*, earlier: Terms, given: GivenTerms, granted: Sequence[str], c
         modes={scope: ASK for scope in granted if modes.get(scope) == ASK},
         limits={scope: list(rules) for scope, rules in {**earlier.limits, **given.limits}.items() if rules},
         guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
-        targets=earlier.targets,
+        targets={**earlier.targets, **(targets or {})},
     ).of(granted)
+    require_short(terms.targets)
     if len(canonical_json(terms.stored())) > MAX_BYTES:
         raise Invalid.field("limits", f"All terms of a connection must fit in {MAX_BYTES} bytes. Use fewer limits.")
     return terms
@@ -131,10 +141,12 @@ def read_limit(raw: Mapping[str, Any]) -> Rule | None:
 
 
 def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:
-    """Return whether `later` bounds the scope less than `earlier`, in its mode or by fewer or other limits."""
-    return (earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK) or any(
-        rule not in later.limits.get(scope, ()) for rule in earlier.limits.get(scope, ())
-    )
+    """Return whether `later` bounds the scope less than `earlier`, in its mode or targets, or by other limits."""
+    if earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK:
+        return True
+    if scope in earlier.targets and not is_within(later.targets, earlier.targets, scope):
+        return True
+    return any(rule not in later.limits.get(scope, ()) for rule in earlier.limits.get(scope, ()))
 
 
 def _among(scopes: Collection[str], part: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,11 @@ The names and types of the fields are the columns of the query, in order.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -60,6 +60,11 @@ class TokenFacts(NamedTuple):
         """The scopes of the token that the agent is still allowed and the user still grants."""
         allowed = None if self.is_stock else self.allowed_scopes
         return _granted(self.scope, allowed, self.consented_scopes, self.removed_scopes)
+
+    @property
+    def targets(self) -> Mapping[str, Any]:
+        """The targets to which the user bounds scopes (`consent.targets`)."""
+        return _targets(self.terms) if self.terms else {}
 
     @property
     def stopper(self) -> Stopper | None:
@@ -185,6 +190,12 @@ def _names(text: str) -> tuple[str, ...]:
     """Return the strings of a JSON list. Anything else is an empty list, which grants nothing."""
     found = json.loads(text)
     return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
+
+
+@lru_cache(MAX_PARSED)
+def _targets(terms: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(terms).get("targets", {})
+    return found
 
 
 @lru_cache(MAX_PARSED)

@@ -130,6 +130,7 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         return judgement
     if request.is_introspection:
         judgement.decision = _describe(token)
+        judgement.decision.targets = token.targets
         return judgement
     policies, context = _policies(token, found, affected), _rule_context(question, token, found, now)
     evaluation = evaluate(policies, context)

@@ -100,7 +100,8 @@ class Decision:
     """The answer to a request. The store sets `audit_id` and `decided_at`, after which nothing changes it.
 
     For a token that we did not sign, only `allowed`, `reason` and `is_known` are set. If the caller's credential failed
-    (`is_caller_refused`), nothing was decided and nothing was logged.
+    (`is_caller_refused`), nothing was decided and nothing was logged. Only introspection has the `targets` that bound
+    the token's scopes.
     """
 
     allowed: bool
@@ -122,6 +123,7 @@ class Decision:
     """The approval that was used, or that is required."""
     retry_after_seconds: int | None = None
     trace: tuple[RuleTrace, ...] | None = None
+    targets: Mapping[str, Any] = MappingProxyType({})
     is_known: bool = True
     is_caller_refused: bool = False
 

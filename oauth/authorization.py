@@ -3,6 +3,7 @@
 Errors about the client or its redirect URI are shown to the user. All other errors are sent to the client.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,6 +12,7 @@ from django.conf import settings
 from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.redirects import is_loopback, matches_registered
+from consent.details import AuthorizationDetail
 from consent.models import Consent
 from consent.pkce import is_challenge
 from consent.redirects import add_to_query
@@ -19,6 +21,7 @@ from consent.services import ConsentRequest, request_consent
 from core.actor import Actor
 from core.errors import DomainError
 from oauth.clients import find_client
+from oauth.details import read_details
 from oauth.errors import OAuthError, from_domain
 from oauth.parameters import Parameters, is_clean
 from resources.audiences import Audience, require_audiences
@@ -64,12 +67,14 @@ def make_consent(target: RedirectTarget, parameters: Parameters, actor: Actor, *
     _check_challenge(parameters)
     audiences = _audiences(parameters)
     servers = [audience.server for audience in audiences if audience.server]
+    details = read_details(parameters) or []
     request = ConsentRequest(
-        scopes=_scopes(target.agent, servers, parameters),
+        scopes=_scopes(target.agent, servers, parameters, details),
         redirect_uri=target.redirect_uri,
         state=target.state,
         code_challenge=parameters.get("code_challenge"),
         resource=[audience.identifier for audience in audiences],
+        authorization_details=details,
         door=Consent.Door.BROWSER,
         browser_digest=browser_digest,
     )
@@ -123,11 +128,17 @@ def _audiences(parameters: Parameters) -> list[Audience]:
         raise from_domain(error) from error
 
 
-def _scopes(agent: Agent, servers: list[ResourceServer], parameters: Parameters) -> list[str]:
-    """Return the requested scopes. Without any, all within the client's reach, unless that is the catalogue."""
+def _scopes(
+    agent: Agent, servers: list[ResourceServer], parameters: Parameters, details: Sequence[AuthorizationDetail]
+) -> list[str]:
+    """Return the requested scopes. Without any, those that the details name.
+
+    Without these, all within the client's reach, unless that is the catalogue.
+    """
     asked = [scope for scope in parameters.words("scope") if scope != OFFLINE]
     if "openid" in asked:
         _refuse("invalid_scope", "openid is not supported: this server does not issue ID tokens.")
+    asked = asked or list(dict.fromkeys(action for detail in details for action in detail.actions))
     if not asked and (servers or not agent.is_stock):
         return scopes_within_reach(agent, servers)
     return asked

@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from agents.errors import InvalidClient
+from consent.errors import InvalidAuthorizationDetails
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import BASIC_CHALLENGE
 from core.messages import Reply
@@ -56,8 +57,8 @@ def from_domain(error: DomainError) -> OAuthError:
 
 
 def _describe(error: DomainError) -> str:
-    """Name the invalid fields, but not those of the JSON API: the errors of a scope name the scope."""
-    if isinstance(error, InvalidScope):
+    """Name the invalid fields, but not those of the JSON API: the errors of a scope or a detail name the scope."""
+    if isinstance(error, (InvalidScope, InvalidAuthorizationDetails)):
         return " ".join(one.message for one in error.errors) or error.detail
     return "; ".join(f"{one.field}: {one.message}" for one in error.errors) or error.detail
 

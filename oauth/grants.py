@@ -1,6 +1,7 @@
 """The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6). Each calls the same service as the JSON API."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 
@@ -8,6 +9,7 @@ from agents.models import Agent
 from core.actor import Actor
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from oauth.authorization import OFFLINE, resource_identifiers
+from oauth.details import read_details
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
 from tokens.exchange import exchange_code
@@ -27,6 +29,7 @@ def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTo
         code_verifier=form.get("code_verifier"),
         redirect_uri=form.get("redirect_uri") or None,
         resource=resource_identifiers(form),
+        details=read_details(form),
     )
 
 
@@ -38,11 +41,17 @@ def refresh_token(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens 
         refresh_token=form.require("refresh_token"),
         scopes=_scopes(form) or None,
         resource=resource_identifiers(form),
+        details=read_details(form),
         is_repeatable=not agent.is_confidential,
     )
 
 
 def client_credentials(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    """Issue a token without a user. Authorization details are refused, because no user bounds its scopes."""
+    if read_details(form) is not None:
+        return Refusal(
+            "invalid_authorization_details", "With client_credentials, no user grants authorization details."
+        )
     return issue_client_token(actor=actor, agent=agent, scopes=_scopes(form), resource=resource_identifiers(form))
 
 
@@ -84,7 +93,7 @@ def _answer(outcome: IssuedTokens | Refusal) -> Answer:
     outcome = require_issued(outcome)
     if isinstance(outcome, Refusal):
         return Answer(400, OAuthError(outcome.code, outcome.detail).parameters)
-    body = {
+    body: dict[str, Any] = {
         "access_token": outcome.access_token,
         "token_type": "Bearer",
         "expires_in": int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
@@ -92,6 +101,8 @@ def _answer(outcome: IssuedTokens | Refusal) -> Answer:
     }
     if outcome.refresh_token is not None:
         body["refresh_token"] = outcome.refresh_token
+    if outcome.authorization_details:
+        body["authorization_details"] = outcome.authorization_details
     return Answer(200, body)
 
 

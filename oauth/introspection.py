@@ -11,6 +11,7 @@ import orjson
 from django.conf import settings
 from django.http import QueryDict
 
+from consent.targets import granted_details
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.messages import NotDirect, Reply, Request
@@ -52,9 +53,10 @@ def _show(decisions: Sequence[Decision]) -> Reply:
 
 
 def _describe(decision: Decision) -> dict[str, object]:
-    """Return the members of RFC 7662 section 2.2 and the ids of the agent and consent in our log."""
+    """Return the members of RFC 7662 section 2.2 and RFC 9396 section 9.2, and the ids of the agent and consent."""
     expires_at = cast("datetime", decision.expires_at)  # an allowed decision has one
     consent = {"consent_id": decision.consent_id} if decision.consent_id else {}
+    details = granted_details(decision.targets, decision.granted_scopes)
     return {
         "active": True,
         "iss": settings.JWT_ISSUER,
@@ -68,6 +70,7 @@ def _describe(decision: Decision) -> dict[str, object]:
         "exp": int(expires_at.timestamp()),
         "agent_id": decision.agent_id,
         **consent,
+        **({"authorization_details": details} if details else {}),
     }
 
 

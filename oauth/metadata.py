@@ -4,6 +4,7 @@ from typing import Any
 
 from django.conf import settings
 
+from consent.details import TYPES
 from resources.catalogue import catalogue
 
 SIGNING_ALGORITHMS = ["ES256", "RS256", "PS256", "EdDSA"]
@@ -36,6 +37,7 @@ def server_metadata() -> dict[str, Any]:
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
+        "authorization_details_types_supported": list(TYPES),
         "client_id_metadata_document_supported": settings.OAUTH_CLIENT_METADATA_DOCUMENTS,
         "service_documentation": f"{settings.API_URL}/api/docs",
     }

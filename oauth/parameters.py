@@ -9,6 +9,9 @@ from oauth.errors import OAuthError
 
 FORM = "application/x-www-form-urlencoded"
 REPEATABLE = frozenset({"resource"})
+# Their line breaks and tabs are a part of the notation, which a JSON parser checks.
+JSON = frozenset({"authorization_details"})
+JSON_SPACE = str.maketrans("", "", "\t\n\r")
 CREDENTIALS = frozenset(
     {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password"}
 )
@@ -57,9 +60,14 @@ class Parameters:
         """Raise `invalid_request` for parameters that no endpoint accepts."""
         if self.repeated:
             raise OAuthError("invalid_request", f"{', '.join(self.repeated)} must appear only once.")
-        unclean = [name for name in self._query if not is_clean(self._query.getlist(name))]
+        unclean = [name for name in self._query if not is_clean(self._readable(name))]
         if unclean:
             raise OAuthError("invalid_request", "A parameter is too long or contains control characters.")
+
+    def _readable(self, name: str) -> list[str]:
+        """Return the values, without the spaces that JSON allows between its tokens if they are JSON."""
+        values = [str(value) for value in self._query.getlist(name)]
+        return [value.translate(JSON_SPACE) for value in values] if name in JSON else values
 
 
 def is_clean(values: Iterable[str]) -> bool:

@@ -39,7 +39,10 @@ class Claims:
 
 
 def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
-    """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key."""
+    """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key.
+
+    Its claim `authorization_details` is what the user grants now (RFC 9396 section 9.1). Verify reads the live terms.
+    """
     key = current_key()
     agent, consent_id = token.application, token.family.consent_id
     claims: dict[str, Any] = {
@@ -54,6 +57,9 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
     }
     if consent_id:
         claims["consent_id"] = consent_id
+    details = token.family.details_of(token.scope.split())
+    if details:
+        claims["authorization_details"] = details
     return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"typ": TOKEN_TYPE, "kid": key.kid})
 
 

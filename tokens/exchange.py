@@ -12,12 +12,14 @@ from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
+from consent.details import AuthorizationDetail
 from consent.models import AuthorizationCode
+from consent.targets import asks_for_all
 from core import clock
 from core.actor import Actor
 from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
-from tokens.issuing import EVERYTHING_STOPPED, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
 
 UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
@@ -37,11 +39,12 @@ def exchange_code(
     code_verifier: str = "",
     redirect_uri: str | None = None,
     resource: Sequence[str] = (),
+    details: Sequence[AuthorizationDetail] | None = None,
 ) -> IssuedTokens | Refusal:
     """Redeem a code once (RFC 6749 section 4.1.3, RFC 7636 section 4.6). A second use revokes what the first issued.
 
     `redirect_uri` is None if the client omits it, as in OAuth 2.1. `resource` may narrow the access token's audience
-    (RFC 8707 section 2.2).
+    (RFC 8707 section 2.2). `details` must be exactly what the user granted (RFC 9396 section 6).
     """
     row = lock_code(code)
     now = clock.now()
@@ -59,10 +62,13 @@ def exchange_code(
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(row.resource):
         return OTHER_RESOURCE
+    scopes = row.scope.split()
+    allowed = row.consent.agent.allowed_among(scopes)
+    if details is not None and not asks_for_all(details, row.consent.targets, allowed):
+        return OTHER_DETAILS
     if is_everything_stopped():
         return EVERYTHING_STOPPED
     family = _start_family(row, now)
-    scopes = row.scope.split()
     return issue_pair(
         Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, resource=resource, services=services, now=now
     )

@@ -9,6 +9,7 @@ from django.conf import settings
 from agents.emergency import NOTICE
 from agents.errors import EverythingStopped
 from audit.events import Event
+from consent.targets import Details
 from core import secrets
 from core.actor import Actor
 from developers.models import Organization
@@ -29,6 +30,11 @@ class IssuedTokens:
     def __repr__(self) -> str:
         return f"IssuedTokens({self.family.id})"
 
+    @property
+    def authorization_details(self) -> Details:
+        """What the user grants for these scopes (RFC 9396 section 7)."""
+        return self.family.details_of(self.scopes)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -40,6 +46,10 @@ class Refusal:
 
 EVERYTHING_STOPPED = Refusal("everything_stopped", NOTICE)
 OTHER_RESOURCE = Refusal("invalid_target", "The consent does not cover this resource.")
+OTHER_DETAILS = Refusal(
+    "invalid_authorization_details",
+    "A token has all details that the user granted for its scopes. Send exactly these, or leave out the parameter.",
+)
 
 
 def require_issued(outcome: IssuedTokens | Refusal) -> IssuedTokens | Refusal:

@@ -3,7 +3,7 @@
 django-oauth-toolkit's abstract models provide the columns it needs. Those that would hold plaintext are removed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.conf import settings
 from django.db import models
@@ -11,6 +11,7 @@ from oauth2_provider.models import AbstractAccessToken, AbstractRefreshToken
 
 from agents.models import Agent
 from consent.models import AuthorizationCode, Consent
+from consent.targets import Details, granted_details
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 
@@ -51,6 +52,10 @@ class TokenFamily(models.Model):
             return list(scopes)
         granted = self.consent.granted_scopes
         return [scope for scope in scopes if scope in granted and scope not in self.removed_scopes]
+
+    def details_of(self, scopes: Sequence[str]) -> Details:
+        """Return the authorization details that the user grants for these scopes (RFC 9396)."""
+        return granted_details(self.consent.targets, scopes) if self.consent else []
 
 
 class AccessToken(AbstractAccessToken):

@@ -12,12 +12,14 @@ from django.db.models import Subquery
 from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
+from consent.details import AuthorizationDetail
+from consent.targets import asks_for_all
 from core import clock, secrets
 from core.actor import Actor
 from developers.models import Organization
 from resources.audiences import organizations_of_services
 from tokens.families import end_replayed_family, problem_with_grant
-from tokens.issuing import EVERYTHING_STOPPED, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
 from tokens.repeats import RefreshRequest, consume, kept_answer
 
@@ -34,19 +36,21 @@ def refresh_tokens(
     refresh_token: str,
     scopes: Sequence[str] | None = None,
     resource: Sequence[str] = (),
+    details: Sequence[AuthorizationDetail] | None = None,
     is_repeatable: bool = False,
 ) -> IssuedTokens | Refusal:
     """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
 
     `scopes` and `resource` may narrow the new access token, but not the family. By default the token gets all that
-    the family has. With `is_repeatable`, the same request gets the same response for `REFRESH_REPEAT_LIFETIME`, as
-    long as the refresh token in that response is unused (ADR 7).
+    the family has. `details` must be exactly what the user grants for these scopes (RFC 9396 section 6). With
+    `is_repeatable`, the same request gets the same response for `REFRESH_REPEAT_LIFETIME`, as long as the refresh token
+    in that response is unused (ADR 7).
     """
     row = _lock_refresh_token(refresh_token)
     now = clock.now()
     if row is None or row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
-    request = RefreshRequest(scopes, resource)
+    request = RefreshRequest(scopes, resource, details)
     services = organizations_of_services(row.family.resource)
     problem = _problem_with_refresh(row, request, services, now)
     if row.consumed_at is not None:
@@ -95,7 +99,16 @@ def _problem_with_refresh(
         return WIDER_SCOPE
     if not set(request.resource) <= set(family.resource):
         return OTHER_RESOURCE
-    return None
+    return None if _is_granted(family, request) else OTHER_DETAILS
+
+
+def _is_granted(family: TokenFamily, request: RefreshRequest) -> bool:
+    """Return whether the authorization details are exactly those of the next access token, or left out."""
+    if request.details is None or family.consent is None:
+        return request.details is None
+    wanted = family.scope.split() if request.scopes is None else request.scopes
+    scopes = family.granted_among(family.application.allowed_among(wanted))
+    return asks_for_all(request.details, family.consent.targets, scopes)
 
 
 def _repeat(

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import BinaryField, Case, F, Q, Value, When
 
+from consent.details import AuthorizationDetail
 from core import clock, crypto
 from core.sweeps import BATCH, lock_batch
 from tokens.issuing import IssuedTokens
@@ -27,9 +28,11 @@ class RefreshRequest:
 
     scopes: Sequence[str] | None
     resource: Sequence[str]
+    details: Sequence[AuthorizationDetail] | None = None
 
     @property
     def fingerprint(self) -> list[list[str] | None]:
+        # Details change nothing: they must be exactly those that the token has.
         return [None if self.scopes is None else sorted(self.scopes), sorted(self.resource)]
 
 

@@ -26,8 +26,9 @@ from api.v1.schemas.consent import (
     InitiateBody,
     PendingConsentOut,
     show_consent,
+    show_granted_details,
 )
-from consent.errors import ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.errors import ConsentAlreadyDecided, ConsentExpired, InvalidAuthorizationDetails, OtherBrowser
 from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.redirects import denial_url
@@ -51,7 +52,8 @@ class Initiate(Endpoint):
         "can decide it; the response does not reveal whether the user exists. An agent that a developer registered can "
         "omit its credentials; the consent screen then attributes `reason` to the sender of the link. A client that "
         "registered itself must authenticate; a public one has no credentials and starts at `/oauth/authorize`. "
-        "`consentUrl` opens in any browser.",
+        "`consentUrl` opens in any browser. With `authorizationDetails` (RFC 9396), the user picks among the "
+        "identifiers, and verify allows a scope in `actions` only if `context.target` is one of those picked.",
         answer=PendingConsentOut,
         status=201,
         errors=(
@@ -61,6 +63,7 @@ class Initiate(Endpoint):
             InvalidRedirectUri,
             InvalidScope,
             InvalidTarget,
+            InvalidAuthorizationDetails,
             AgentSuspended,
             EverythingStopped,
             OrganizationSuspended,
@@ -139,8 +142,10 @@ class Approve(DecideConsent):
         "and currently live scopes; the default is all requested scopes. Live scopes that the request does not mention "
         "are kept. Requested scopes that are left out are removed immediately, even if they were live. The code's "
         "tokens have the scopes that were both requested and granted. `modes`, `limits` and `guards` bound the granted "
-        "scopes; live scopes keep theirs unless they are named. Granting a critical scope requires a sign-in within "
-        "the last five minutes.",
+        "scopes; live scopes keep theirs unless they are named. `targets` are picks among the requested authorization "
+        "details, by default all of them. A scope that a detail bounds needs at least one pick, or must be left out. "
+        "Live scopes that the details do not bound keep their targets. Granting a critical scope requires a sign-in "
+        "within the last five minutes.",
         answer=ApprovedConsentOut,
         errors=(
             InvalidScope,
@@ -174,6 +179,7 @@ class Approve(DecideConsent):
                 code=approval.code,
                 redirect_url=approval.redirect_url,
                 granted_scopes=approval.consent.granted_scopes,
+                **show_granted_details(approval.consent),
             )
 
         return self.answer_once(self.user.id, work)
@@ -202,6 +208,7 @@ def _consent_request(body: InitiateBody) -> ConsentRequest:
         code_challenge=body.code_challenge or "",
         resource=body.resource,
         reason=body.reason,
+        authorization_details=body.authorization_details,
     )
 
 

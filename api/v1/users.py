@@ -71,9 +71,10 @@ class OneOwnConsent(OwnEndpoint):
         "narrowUserConsent",
         "Narrow a consent",
         description="Takes back a part of what the agent may do, without a new consent: ask for more scopes, add or "
-        "tighten limits, tighten guards, remove scopes, or end earlier. No verify request that starts after the "
-        "response uses the earlier terms. The id of a replaced consent narrows the consent that replaced it, and the "
-        "response is that consent. Only a new consent can allow more: anything that would is a 409 `would_widen`.",
+        "tighten limits, tighten guards, keep fewer targets, remove scopes, or end earlier. No verify request that "
+        "starts after the response uses the earlier terms. The id of a replaced consent narrows the consent that "
+        "replaced it, and the response is that consent. Only a new consent can allow more: anything that would is a "
+        "409 `would_widen`.",
         answer=ConnectedConsentOut,
         errors=(ConsentAlreadyDecided, WouldWiden),
     )

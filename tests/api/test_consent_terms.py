@@ -284,7 +284,7 @@ class TestRenewal:
         assert consent.expires_at - consent.decided_at == timedelta(hours=1)
 
     def test_keeps_the_targets(self, agent: Json, ada: Api) -> None:
-        targets = {"email:send": [{"field": "recipient", "identifiers": ["bob@example.com"]}]}
+        targets = {"email:send": [{"type": "account", "field": "target", "identifiers": ["bob@example.com"]}]}
         live = Consent.objects.get(status="approved")
         Consent.objects.filter(pk=live.pk).update(terms={**live.terms, "targets": targets})
         approve(agent, ada, "calendar:read")

@@ -40,6 +40,7 @@ EMAIL, SECOND, NAME = "zoraida@home.example", "zoraida.second@home.example", "Zo
 BROWSER_IP, CONTEXT_IP, BROWSER = "198.51.100.77", "192.0.2.201", "ZoraidasBrowser/7.1"
 RESOURCE, TEXT, REASON, STATE = "https://mail.example/zoraida-inbox", "Dinner with Ferenc", "Help Zoraida", "zstate-17"
 REQUEST = "trace-of-z.kodaly"
+ACCOUNT = "NL02ABNA0123456789"
 TRACES = (
     EMAIL,
     SECOND,
@@ -54,6 +55,7 @@ TRACES = (
     "Zoraida",
     "zoraida",
     REQUEST,
+    ACCOUNT,
 )
 OTHERS, OTHERS_BROWSER = "203.0.113.99", "RootsBrowser/9"  # of an administrator
 HOME = {"REMOTE_ADDR": BROWSER_IP, "HTTP_USER_AGENT": BROWSER}
@@ -109,12 +111,13 @@ def _connect(agent: Json, person: Api, user_id: str) -> Json:
     """Decide requests, leave one undecided, and let the agent act."""
     request = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
     request |= {"reason": REASON, "state": STATE, "userId": user_id}
+    request |= {"authorizationDetails": [{"type": "account", "identifiers": [ACCOUNT]}]}
     for decision in ("deny", "approve", None):
         consent_id = expect(201, Home().post("/consent/initiate", request))["consentId"]
         if decision:
             expect(200, person.post(f"/consent/{consent_id}/{decision}"))
     tokens = tokens_for(agent, person, reason=REASON, state=STATE)
-    context = {"ip": CONTEXT_IP, "text": TEXT, "amount": {"value": "12.50", "currency": "EUR"}}
+    context = {"ip": CONTEXT_IP, "text": TEXT, "amount": {"value": "12.50", "currency": "EUR"}, "target": ACCOUNT}
     for scope in ("email:read", "payments:charge"):
         verify(tokens["accessToken"], scope, resource=RESOURCE, context=context)
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}

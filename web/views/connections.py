@@ -23,6 +23,7 @@ from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
 from web.display import highest_risk
 from web.paging import paginate
+from web.targets import GrantedTarget, granted_targets
 
 LIVE = Consent.Status.APPROVED
 # A replaced consent is part of the connection that replaced it.
@@ -31,12 +32,16 @@ NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A consent as the page shows it. `withdrawn` are granted scopes that the agent may no longer use."""
+    """A consent as the page shows it. `withdrawn` are granted scopes that the agent may no longer use.
+
+    `targets` bound the other scopes.
+    """
 
     consent: Consent
     status: str
     scopes: list[Scope]
     withdrawn: list[Scope]
+    targets: list[GrantedTarget]
     usage: Usage
 
     @property
@@ -120,10 +125,12 @@ def _describe(consents: list[Consent]) -> list[Connection]:
 def _connection(consent: Consent, usage: Usage, now: datetime) -> Connection:
     live = consent.live_scopes()
     granted = agreed_scopes(consent)
+    scopes = [scope for scope in granted if scope.id in live]
     return Connection(
         consent=consent,
         status=consent.status_at(now),
-        scopes=[scope for scope in granted if scope.id in live],
+        scopes=scopes,
+        targets=granted_targets(consent, scopes),
         withdrawn=[scope for scope in granted if scope.id not in live],
         usage=usage,
     )

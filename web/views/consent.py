@@ -1,7 +1,7 @@
 """The consent screen: show exactly what the agent asked for, and take one decision."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -20,7 +20,7 @@ from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
 from consent.connections import Choice as Decision
-from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, OtherBrowser
+from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, NothingPicked, OtherBrowser
 from consent.granting import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.models import Consent
 from consent.redirects import denial_url
@@ -35,6 +35,7 @@ from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
 from web.display import csp_source
+from web.targets import kept_targets, read_picks, target_choices
 
 TICKED_RISKS = ("low", "standard")
 PAGES: dict[type[DomainError], str] = {
@@ -52,11 +53,15 @@ PAGES: dict[type[DomainError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One scope with its checkbox. `is_reworded`: the user allowed it with a different description."""
+    """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
+
+    `only` are the targets to which it is bounded and stays bounded.
+    """
 
     scope: Scope
     ticked: bool
     is_reworded: bool = False
+    only: Sequence[str] = ()
 
 
 def consent_page(view: View) -> View:
@@ -122,6 +127,9 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
         except ConnectionChanged as error:
             _require_open(asked)
             return _show(request, asked, status=error.status)
+        except NothingPicked:
+            _require_open(asked)
+            return _show(request, asked, status=422, ticked=scopes)
     _require_open(asked)
     return _show(request, asked, status=422 if request.method == "POST" else 200)
 
@@ -135,7 +143,7 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
         return _decide(request, asked, scopes)
     except DomainError:
         asked.refresh_from_db()
-        choice = _choice(request, scopes) if scopes else None
+        choice = _choice(request, asked, scopes) if scopes else None
         url = repeat_decision(consent=asked, user=signed_in(request), choice=choice)
         if url is None:
             raise
@@ -146,12 +154,13 @@ def _decide(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
     actor, user = user_actor(request), signed_in(request)
     if not scopes:
         return denial_url(deny_consent(actor=actor, consent=asked, user=user))
-    choice, signed_in_at = _choice(request, scopes), time_of_sign_in(request)
+    choice, signed_in_at = _choice(request, asked, scopes), time_of_sign_in(request)
     return approve_consent(actor=actor, consent=asked, user=user, choice=choice, signed_in_at=signed_in_at).redirect_url
 
 
-def _choice(request: HttpRequest, scopes: Sequence[str]) -> Decision:
-    return Decision(scopes=scopes, is_whole=True, shown_id=request.POST.get("connection"))
+def _choice(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> Decision:
+    targets, shown_id = read_picks(request.POST, asked), request.POST.get("connection")
+    return Decision(scopes=scopes, is_whole=True, targets=targets, shown_id=shown_id)
 
 
 def _require_open(asked: Consent) -> None:
@@ -163,29 +172,38 @@ def _require_open(asked: Consent) -> None:
         raise ConsentAlreadyDecided
 
 
-def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
+def _show(request: HttpRequest, asked: Consent, *, status: int, ticked: Collection[str] | None = None) -> HttpResponse:
     """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked.
 
-    With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile.
+    With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile. With
+    `ticked`, these scopes were ticked but no target for one of them, so the page says that and keeps what was ticked.
     """
-    is_refused = status == 422
-    ticked = () if is_refused or not _is_verified(asked.agent) else TICKED_RISKS
+    is_refused, is_unpicked = status == 422 and ticked is None, ticked is not None
+    risks = () if is_refused or not _is_verified(asked.agent) else TICKED_RISKS
     live = live_consent(signed_in(request), asked)
     reworded = reworded_scopes(asked, live)
     known = [one for one in live.live_scopes() if one not in reworded] if live else []
     words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
     new = [one for one in asked.askable_scopes() if one not in known]
+    only = kept_targets(asked, live)
+    picks = read_picks(request.POST, asked) if is_unpicked else None
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
         "is_developer_verified": _is_verified(asked.agent),
-        "required": _choices([words[one] for one in new if one not in asked.optional_scopes], ticked, reworded),
-        "optional": _choices([words[one] for one in new if one in asked.optional_scopes], (), reworded),
-        "known": _known([words[one] for one in known if one in words], ticked=not is_refused),
+        "required": _again(
+            _choices([words[one] for one in new if one not in asked.optional_scopes], risks, reworded, only), ticked
+        ),
+        "optional": _again(
+            _choices([words[one] for one in new if one in asked.optional_scopes], (), reworded, only), ticked
+        ),
+        "known": _again(_known([words[one] for one in known if one in words], only, ticked=not is_refused), ticked),
+        "targets": target_choices(asked, live, words, picks),
         "connection_id": live.id if live else "",
         "is_refused": is_refused,
+        "is_unpicked": is_unpicked,
         "is_changed": status == 409,
         "ends_at": clock.now() + settings.CONSENT_LIFETIME,
         "destination": destination(asked.redirect_uri),
@@ -195,20 +213,31 @@ def _show(request: HttpRequest, asked: Consent, *, status: int) -> HttpResponse:
     return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent.html", context, status=status)
 
 
-def _choices(scopes: Iterable[Scope], ticked_risks: Collection[str], reworded: Collection[str]) -> list[Choice]:
+def _again(choices: Iterable[Choice], ticked: Collection[str] | None) -> list[Choice]:
+    """Return the choices, ticked as they were in a form that is shown again."""
+    return [one if ticked is None else replace(one, ticked=one.scope.id in ticked) for one in choices]
+
+
+def _choices(
+    scopes: Iterable[Scope],
+    ticked_risks: Collection[str],
+    reworded: Collection[str],
+    only: Mapping[str, Sequence[str]],
+) -> list[Choice]:
     """Return the new scopes. Only scopes of the catalogue are ticked by risk: organizations choose their own levels."""
     return [
         Choice(
             scope,
             ticked=scope.risk_level in ticked_risks and not scope.defined_by and scope.id not in reworded,
             is_reworded=scope.id in reworded,
+            only=only.get(scope.id, ()),
         )
         for scope in scopes
     ]
 
 
-def _known(scopes: Iterable[Scope], *, ticked: bool) -> list[Choice]:
-    return [Choice(scope, ticked) for scope in scopes]
+def _known(scopes: Iterable[Scope], only: Mapping[str, Sequence[str]], *, ticked: bool) -> list[Choice]:
+    return [Choice(scope, ticked, only=only.get(scope.id, ())) for scope in scopes]
 
 
 def _is_verified(agent: Agent) -> bool:

@@ -12,11 +12,13 @@ from agents.selectors import document_host
 from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, Out, RequestBody, Text, WholeNumber
 from api.v1.schemas.policies import rule_schema
 from api.v1.schemas.scopes import ScopeOut
-from api.v1.schemas.tokens import ClientBody
+from api.v1.schemas.tokens import ClientBody, GrantedDetailOut, show_details
 from consent.connections import Choice
+from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER, MAX_IDENTIFIERS, AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing
 from consent.pkce import is_challenge
+from consent.targets import Pick, granted_details
 from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types
 from consent.usage import Usage, usage_of
 from core import clock
@@ -92,12 +94,24 @@ class InitiateBody(ClientBody):
     code_challenge_method: Omittable[Literal["S256"]] = None
     resource: OneOrMoreResources = []
     reason: BlankLine = Field("", max_length=200)
+    authorization_details: list[AuthorizationDetail] = Field([], max_length=MAX_DETAILS)
 
     @model_validator(mode="after")
     def _require_challenge(self) -> Self:
         if self.code_challenge_method and not self.code_challenge:
             raise invalid_fields(type(self), [("codeChallenge", "Required with codeChallengeMethod.")])
         return self
+
+
+class PickBody(RequestBody):
+    """The identifiers to grant of a detail. `actions` are its own, needed if several details have this type."""
+
+    type: Text = Field(max_length=MAX_ACTION)
+    identifiers: list[Annotated[Text, Field(max_length=MAX_IDENTIFIER)]] = Field(max_length=MAX_IDENTIFIERS)
+    actions: Omittable[list[Annotated[Text, Field(max_length=MAX_ACTION)]]] = Field(None, max_length=MAX_ACTIONS)
+
+    def pick(self) -> Pick:
+        return Pick(self.type, self.identifiers, self.actions)
 
 
 class TermsBody(RequestBody):
@@ -117,31 +131,37 @@ class ApproveBody(TermsBody):
 
     New scopes are allowed without asking unless `modes` says `ask`, except for critical ones, which always ask. Scopes
     that are live already keep their mode and limits, except for what this decision says. `expiresInSeconds` is how
-    long the whole connection lasts, 30 days by default.
+    long the whole connection lasts, 30 days by default. `targets` are what to grant of the authorization details, by
+    default all of it.
     """
 
     scopes: Omittable[Scopes] = Field(None, max_length=MAX_SCOPES)
+    targets: Omittable[list[PickBody]] = Field(None, max_length=MAX_DETAILS)
     expires_in_seconds: WholeNumber = Field(DEFAULT_LIFETIME, ge=MIN_LIFETIME, le=MAX_LIFETIME)
 
     def choice(self) -> Choice:
         lifetime = timedelta(seconds=self.expires_in_seconds)
-        return Choice(scopes=self.scopes, terms=self.terms(), lifetime=lifetime)
+        picks = None if self.targets is None else [target.pick() for target in self.targets]
+        return Choice(scopes=self.scopes, targets=picks, terms=self.terms(), lifetime=lifetime)
 
 
 class NarrowBody(TermsBody):
     """What to take back. A scope can only turn from `allow` to `ask`, and a guard only become tighter.
 
     `limits` are all limits of a scope afterwards: the existing ones, or of the same kind with a smaller maximum, and
-    new ones. `expiresInSeconds` is from now on, and not after the present end.
+    new ones. `targets` are what is left of the granted authorization details that they name. `expiresInSeconds` is from
+    now on, and not after the present end.
     """
 
+    targets: list[PickBody] = Field([], max_length=MAX_DETAILS)
     remove_scopes: Scopes = Field([], max_length=MAX_SCOPES)
     expires_in_seconds: Omittable[WholeNumber] = Field(None, ge=1, le=MAX_LIFETIME)
 
     def narrowing(self) -> Narrowing:
         seconds = self.expires_in_seconds
         lifetime = None if seconds is None else timedelta(seconds=seconds)
-        return Narrowing(terms=self.terms(), remove_scopes=self.remove_scopes, lifetime=lifetime)
+        picks = [target.pick() for target in self.targets]
+        return Narrowing(terms=self.terms(), targets=picks, remove_scopes=self.remove_scopes, lifetime=lifetime)
 
 
 class PendingConsentOut(Out):
@@ -181,8 +201,9 @@ class ConnectedAgentOut(ConsentAgentOut):
 class ConsentOut(Out):
     """A consent request. `requestedScopes` have the descriptions that they had when the agent asked.
 
-    Only the owner sees `grantedScopes`, and the terms: `modes` has only scopes that ask, `guards` only those in force.
-    A decided consent has `pausedAt`: since when the user pauses the agent, or null.
+    `authorizationDetails` is what it asks to act on. Only the owner sees what was granted, and the terms: `modes` has
+    only scopes that ask, `guards` only those in force. A decided consent has `pausedAt`: since when the user pauses the
+    agent, or null.
     """
 
     id: str
@@ -192,23 +213,26 @@ class ConsentOut(Out):
     redirect_uri: str
     reason: str
     expires_at: Moment
+    authorization_details: Omittable[list[GrantedDetailOut]] = None
     granted_scopes: Omittable[list[str]] = None
     paused_at: Moment | None = None
     modes: Omittable[dict[str, Mode]] = None
     limits: Omittable[ShownLimits] = None
     guards: Omittable[dict[str, GuardMode]] = None
+    granted_authorization_details: Omittable[list[GrantedDetailOut]] = None
 
 
 class ApprovedConsentOut(Out):
     """An approved consent. The code is shown only here and works once, within 60 seconds.
 
-    `grantedScopes` is everything that the agent may do now.
+    `grantedScopes` is everything that the agent may do now, bounded by `authorizationDetails`.
     """
 
     status: Literal["approved"]
     code: str
     redirect_url: str
     granted_scopes: list[str]
+    authorization_details: Omittable[list[GrantedDetailOut]] = None
 
 
 class DeniedConsentOut(Out):
@@ -250,6 +274,7 @@ class ConnectedConsentOut(Out):
     suggested_removals: list[str]
     expires_at: Moment
     paused_at: Moment | None
+    authorization_details: Omittable[list[GrantedDetailOut]] = None
 
 
 class RevokedConsentOut(Out):
@@ -263,9 +288,6 @@ class RevokedConsentOut(Out):
 def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
     """Return the consent as its owner or another permitted caller sees it."""
     scopes = [scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.requested_scopes]
-    only_owner: dict[str, Any] = {}
-    if is_owner:
-        only_owner = {"granted_scopes": consent.granted_scopes, **_terms_fields(consent)}
     only_decided: dict[str, Any] = {"paused_at": consent.paused_at} if consent.decided_at else {}
     return ConsentOut(
         id=consent.id,
@@ -275,9 +297,22 @@ def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
         redirect_uri=consent.redirect_uri,
         reason=consent.reason,
         expires_at=consent.expires_at,
-        **only_owner,
+        **show_details(consent.authorization_details),
+        **(_show_granted(consent) if is_owner else {}),
         **only_decided,
     )
+
+
+def _show_granted(consent: Consent) -> dict[str, Any]:
+    """Return what only the owner sees."""
+    details = show_granted_details(consent)
+    granted = {"granted_authorization_details": details["authorization_details"]} if details else {}
+    return {"granted_scopes": consent.granted_scopes, **granted, **_terms_fields(consent)}
+
+
+def show_granted_details(consent: Consent) -> dict[str, Any]:
+    """Return the field `authorization_details` with what is granted, or nothing if no scope is bounded."""
+    return show_details(granted_details(consent.targets, consent.granted_scopes))
 
 
 def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
@@ -298,6 +333,7 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
             suggested_removals=list(usage[consent.id].suggested_removals),
             expires_at=consent.expires_at,
             paused_at=consent.paused_at,
+            **show_granted_details(consent),
         )
         for consent in consents
     ]

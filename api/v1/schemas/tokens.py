@@ -1,5 +1,6 @@
 """Request and response models for tokens and decisions."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, cast
 
 from django.conf import settings
@@ -114,8 +115,19 @@ class VerifyBatchBody(RequestBody):
     requests: list[VerifyRequestBody] = Field(min_length=1, max_length=MAX_BATCH)
 
 
+class GrantedDetailOut(Out):
+    """What the user granted of the authorization details (RFC 9396).
+
+    A call that needs one of the `actions` must name one of the `identifiers` in `context.target`.
+    """
+
+    type: str
+    identifiers: list[str]
+    actions: list[str]
+
+
 class TokensOut(Out):
-    """A new pair of tokens, shown only once."""
+    """A new pair of tokens, shown only once. It has `authorizationDetails` if the user bounded any of the scopes."""
 
     access_token: str
     token_type: Literal["Bearer"]
@@ -126,6 +138,7 @@ class TokensOut(Out):
     user_id: str | None
     agent_id: str
     consent_id: str | None
+    authorization_details: Omittable[list[GrantedDetailOut]] = None
 
 
 class RevokedTokenOut(Out):
@@ -197,7 +210,13 @@ def show_tokens(issued: IssuedTokens) -> TokensOut:
         user_id=issued.family.user_id,
         agent_id=issued.family.application_id,
         consent_id=issued.family.consent_id,
+        **show_details(issued.authorization_details),
     )
+
+
+def show_details(details: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the field `authorization_details` of a response, which is left out if nothing is bounded."""
+    return {"authorization_details": [GrantedDetailOut(**detail) for detail in details]} if details else {}
 
 
 def show_decision(decision: Decision) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""The targets on the consent screen and on the page of a connection."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.functional import Promise
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from consent.details import TYPES
+from consent.models import Consent
+from consent.targets import Pick, granted_details
+from core.text import plain_text
+from resources.catalogue import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One identifier with its checkbox."""
+
+    identifier: str
+    ticked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """One requested detail: what the user picks from, and the titles of the scopes that it bounds."""
+
+    name: str
+    title: str | Promise
+    scopes: str
+    candidates: list[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedTarget:
+    """Identifiers to which scopes of a connection are bounded, with the titles of these scopes."""
+
+    title: str | Promise
+    scopes: str
+    identifiers: list[str]
+
+
+def read_picks(posted: QueryDict, asked: Consent) -> list[Pick]:
+    """Return the identifiers that the user has ticked, by requested detail."""
+    return [
+        Pick(detail["type"], posted.getlist(_name(number)), detail["actions"])
+        for number, detail in enumerate(asked.authorization_details)
+    ]
+
+
+def target_choices(
+    asked: Consent, live: Consent | None, words: Mapping[str, Scope], picks: Iterable[Pick] | None
+) -> list[TargetChoice]:
+    """Return the requested details that bound a scope on the screen.
+
+    Ticked are the `picks` of a form that is shown again. Without them, what the agent may already use is ticked, and
+    what is the only candidate: of several, the user must choose.
+    """
+    posted = None if picks is None else [pick.identifiers for pick in picks]
+    choices = []
+    for number, detail in enumerate(asked.authorization_details):
+        scopes = [words[scope] for scope in detail["actions"] if scope in asked.askable_scopes()]
+        ticked = posted[number] if posted else _ticked(detail, live)
+        candidates = [Candidate(one, one in ticked) for one in detail["identifiers"]]
+        if scopes:
+            choices.append(TargetChoice(_name(number), TYPES[detail["type"]], _titles(scopes), candidates))
+    return choices
+
+
+def kept_targets(asked: Consent, live: Consent | None) -> dict[str, list[str]]:
+    """Return the identifiers to which live scopes are bounded, and stay bounded whatever the user ticks."""
+    if live is None:
+        return {}
+    chosen = {scope for detail in asked.authorization_details for scope in detail["actions"]}
+    return {scope: _identifiers(live, scope) for scope in live.targets if scope not in chosen}
+
+
+def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[GrantedTarget]:
+    """Return what bounds these scopes of a connection."""
+    words = {scope.id: scope for scope in scopes}
+    details = granted_details(consent.targets, list(words))
+    return [
+        GrantedTarget(
+            TYPES[detail["type"]], _titles([words[scope] for scope in detail["actions"]]), detail["identifiers"]
+        )
+        for detail in details
+    ]
+
+
+def _name(number: int) -> str:
+    return f"target-{number}"
+
+
+def _ticked(detail: Mapping[str, Any], live: Consent | None) -> Collection[str]:
+    if len(detail["identifiers"]) == 1:
+        return list(detail["identifiers"])
+    return {one for scope in detail["actions"] if live for one in _identifiers(live, scope)}
+
+
+def _identifiers(live: Consent, scope: str) -> list[str]:
+    return [one for target in live.targets.get(scope, ()) for one in target["identifiers"]]
+
+
+def _titles(scopes: Iterable[Scope]) -> str:
+    return str(get_text_list([f"“{plain_text(scope.title)}”" for scope in scopes], _("and")))
