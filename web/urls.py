@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.views import account, activity, approvals, connections, consent, erasure, public
+from web.views import account, activity, approvals, connections, consent, erasure, pausing, public
 from web.views.developer import agents, audit, keys, overview, policies
 
 app_name = "web"
@@ -23,7 +23,11 @@ urlpatterns = [
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("dashboard", connections.dashboard, name="dashboard"),
     path("connections", connections.connections, name="connections"),
+    path("connections/agents/pause", pausing.pause_all, name="pause-all"),
+    path("connections/agents/resume", pausing.resume_all, name="resume-all"),
     path("connections/<id:consent_id>", connections.connection, name="connection"),
+    path("connections/<id:consent_id>/pause", pausing.pause, name="pause"),
+    path("connections/<id:consent_id>/resume", pausing.resume, name="resume"),
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
     path("approvals", approvals.approvals, name="approvals"),
     path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.readers.uses import ScopeUse
 from consent.models import Consent
+from consent.pausing import paused_all_since
 from consent.selectors import agreed_scopes, consents_for_user, current_consent
 from consent.services import revoke_consent
 from consent.usage import Usage, usage_of
@@ -71,6 +72,11 @@ class Connection:
         """Whether all of the agent's requests are denied because it or its organization is suspended."""
         return not self.consent.agent.may_act
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether the user pauses this agent. The pause of all agents is another one."""
+        return self.is_live and self.consent.paused_at is not None
+
 
 @require_safe
 @user_page
@@ -85,7 +91,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     live = Q(status=LIVE, expires_at__gt=clock.now())
     consents = consents_for_user(signed_in(request)).exclude(status__in=NOT_LISTED)
     page = paginate(request, consents.exclude(live) if is_ended else consents.filter(live))
-    context = {"page": page, "connections": _describe(page.items), "is_ended": is_ended}
+    context = {"page": page, "connections": _describe(page.items), "is_ended": is_ended, **_pause_of_all(request)}
     return render(request, "web/connections.html", context)
 
 
@@ -95,7 +101,8 @@ def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     if consent.id != consent_id:
         return redirect("web:connection", consent.id)
-    return render(request, "web/connection.html", {"connection": _describe([consent])[0]})
+    context = {"connection": _describe([consent])[0], **_pause_of_all(request)}
+    return render(request, "web/connection.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -114,6 +121,10 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
         "back_url": reverse("web:connection", args=[consent.id]),
     }
     return render(request, "web/revoke.html", context)
+
+
+def _pause_of_all(request: HttpRequest) -> dict[str, datetime | None]:
+    return {"all_paused_at": paused_all_since(signed_in(request))}
 
 
 def _describe(consents: list[Consent]) -> list[Connection]:
