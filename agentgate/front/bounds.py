@@ -34,6 +34,11 @@ SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
+# Requests that wait for an approval. They hold a connection each, but no thread.
+MAX_PARKED = 512
+# Of these, how many Django answers again at the same time. The other threads stay free.
+MAX_RESUMING = 2
+WATCH_SECONDS = 0.5
 # Longer files are read while they are sent.
 FILE_CHUNK = 64 * KB
 STOP_SECONDS = 20

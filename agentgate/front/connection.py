@@ -84,6 +84,8 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Answer what the client has sent completely, also after it has closed its side."""
         self._is_half_closed = True
+        # A client that has disconnected looks the same, so do not let it wait.
+        self._front.parking.release(self.exchange)
         if self._phase in (Phase.HEAD, Phase.BODY):
             self._refuse(MalformedRequest("The request ended before its declared length."))
         return self._is_busy
@@ -106,6 +108,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Answer what has begun to arrive. An idle connection gets a moment, because a request may be on its way."""
         self.is_stopping = True
+        self._front.parking.release(self.exchange)
         if self._phase is Phase.IDLE:
             self._deadline = min(self._deadline, self._loop.time() + bounds.STOPPING_IDLE_SECONDS)
 

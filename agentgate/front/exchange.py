@@ -40,6 +40,11 @@ class Exchange:
         """Whether the client has disconnected."""
         return self._connection.exchange is not self
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the connection must be answered soon, because the process stops."""
+        return self._connection.is_stopping
+
     def __call__(self, reply: Reply) -> None:
         if self._begin():
             self._send(reply)

@@ -9,7 +9,7 @@ from agentgate.front import bounds
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
-from core.metrics import connections, pool_waiting, queue_length
+from core.metrics import connections, parked, pool_waiting, queue_length
 
 if TYPE_CHECKING:
     from agentgate.front.connection import Connection
@@ -26,6 +26,7 @@ class Front:
         self._hot = hot
         self._bridge = bridge
         self._pool = pool
+        self.parking = bridge.parking
         self.connections: set[Connection] = set()
         self.held = 0
         """Bytes of unread input and of bodies in memory."""
@@ -48,6 +49,7 @@ class Front:
         self._limit_unsent()
         connections.set(len(self.connections))
         pool_waiting.set(self._pool.waiting)
+        parked.set(self.parking.number)
         queue_length.set(self._hot.questions_waiting)
 
     def abort(self) -> None:

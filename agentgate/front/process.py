@@ -55,6 +55,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     # By now every connection is closed, or the time for that is over.
     ticking.cancel()
     front.abort()
+    front.parking.stop()
     with suppress(TimeoutError):
         await asyncio.wait_for(hot.stop(), STOP_SECONDS)
     pool.stop()

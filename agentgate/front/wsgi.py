@@ -13,11 +13,13 @@ from django.db import connections
 
 from agentgate.front.bounds import FILE_CHUNK, MAX_STREAMS
 from agentgate.front.exchange import Exchange
+from agentgate.front.parking import Parking, Watch, take_mark
 from agentgate.front.pool import Pool, PoolFull
 from agentgate.front.refusals import refusal
 from agentgate.front.replies import Headers, declared_length
+from consent.approval_selectors import still_waiting
 from core.errors import Unavailable
-from core.messages import Reply, Request
+from core.messages import MAY_PARK, Reply, Request
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ class File:
 class Bridge:
     """Answers requests by the WSGI application. Refuses them with 503 when the pool's queue is full."""
 
-    def __init__(self, application: Application, pool: Pool, port: str) -> None:
+    def __init__(self, application: Application, pool: Pool, port: str, watch: Watch = still_waiting) -> None:
+        self.parking = Parking(self._answer_parked, watch)
         self._application = application
         self._pool = pool
         self._port = port
@@ -54,25 +57,43 @@ class Bridge:
         except PoolFull:
             self._refuse(exchange, "All workers are busy. Try again in a moment.")
 
-    def _work(self, exchange: Exchange) -> Announcement:
+    def _answer_parked(self, exchange: Exchange, finished: Callable[[], None]) -> None:
+        """Answer a request that was parked, without parking it again. Raises `PoolFull`."""
+
+        def work() -> Announcement:
+            announce = self._work(exchange, may_park=False)
+
+            def finish() -> None:
+                try:
+                    announce()
+                finally:
+                    finished()
+
+            return finish
+
+        self._pool.submit(work)
+
+    def _work(self, exchange: Exchange, *, may_park: bool = True) -> Announcement:
         """Run the application in a thread, and return what to do in the event loop."""
         if exchange.is_gone:  # it disconnected while this waited
             return partial(exchange, Reply(499, ()))
         try:
-            return self._run(exchange)
+            return self._run(exchange, may_park)
         except Exception:
             logger.exception("%s %s failed", exchange.request.method, exchange.request.path)
             return exchange.fail
 
-    def _run(self, exchange: Exchange) -> Announcement:
+    def _run(self, exchange: Exchange, may_park: bool) -> Announcement:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             started[:] = [(status, headers)]
 
-        response = self._application(make_environ(exchange.request, self._port), start_response)
+        environ = make_environ(exchange.request, self._port) | {MAY_PARK: may_park}
+        response = self._application(environ, start_response)
         try:
-            ((status, headers),) = started
+            ((status, all_headers),) = started
+            mark, headers = take_mark(all_headers)
             reply = Reply(int(status[:3]), headers)
             is_streamed = _is_streamed(response, headers)
             if is_streamed and exchange.request.method != "HEAD":
@@ -82,7 +103,12 @@ class Bridge:
             _close(response)
             raise
         _close(response)
-        return partial(exchange, Reply(reply.status, headers, body))
+        reply = Reply(reply.status, headers, body)
+        return partial(self._park_or_answer, exchange, mark, reply) if mark else partial(exchange, reply)
+
+    def _park_or_answer(self, exchange: Exchange, mark: str, reply: Reply) -> None:
+        if exchange.is_gone or not self.parking.park(exchange, mark):
+            exchange(reply)
 
     def _stream(self, exchange: Exchange, reply: Reply, response: Iterable[bytes]) -> None:
         if not isinstance(response, File) and self._generators >= MAX_STREAMS:

@@ -1,7 +1,7 @@
 """A front in the test's event loop: real sockets, a test double for the hot paths, and a clock that tests move."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -70,7 +70,11 @@ class Gate:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
-        bridge = Bridge(lambda environ, start: self.application(environ, start), self.pool, "8000")
+        # Which of the approvals that are waited for are still pending.
+        self.watch: Callable[[Collection[str]], set[str]] = set
+        bridge = Bridge(
+            lambda environ, start: self.application(environ, start), self.pool, "8000", lambda ids: self.watch(ids)
+        )
         self.front = Front(self.hot, bridge, self.pool)
         self.clock = Clock()
         self.port = 0
