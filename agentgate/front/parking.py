@@ -69,7 +69,8 @@ class Parking:
 
     def release(self, exchange: Exchange | None) -> None:
         """Answer the request now if it is parked."""
-        if exchange is not None and self._parked.pop(exchange, None):
+        if exchange is not None and exchange in self._parked:
+            del self._parked[exchange]
             self._resumed.append(exchange)
             self._resume_next()
 

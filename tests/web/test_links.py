@@ -7,6 +7,7 @@ from django.test import Client
 
 from developers.acting import as_developer
 from policies.services import create_policy
+from tests.approvals import make_approval
 
 LINK = re.compile(r'<a [^>]*href="([^"#]+)"')
 
@@ -30,6 +31,8 @@ def crawl(client: Client, start: str) -> dict[str, int]:
 
 @pytest.fixture
 def everything(granted, developer, world):
+    make_approval(granted)
+    make_approval(granted, is_held=True)
     actor = as_developer(world.ANONYMOUS, developer)
     create_policy(actor=actor, organization=developer.organization, name="Empty", rules=[])
 

@@ -6,11 +6,13 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
+from core import clock
 from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import suspend_organization, verify_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
+from tests.approvals import EMAIL, make_approval
 from tests.mails import code_in
 from tests.oauth.client import make_client
 from tests.world import ANONYMOUS, PASSWORD, allow, ask, make_agent, make_developer, make_resource_server, make_user
@@ -34,6 +36,13 @@ OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logou
 OF_PERSON += ["/accounts/reauthenticate/", "/account/erase"]
 OF_PERSON += ["/consent/cns_0000", "/consent/{pending}", "/consent/{decided}"]
 OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
+OF_PERSON += [
+    "/approvals",
+    "/approvals/{asked}",
+    "/approvals/{critical}",
+    "/approvals/{standing}",
+    "/approvals/{lapsed}",
+]
 OF_PERSON += [f"/consent/{{{name}}}" for name in ("verified", "again", "stock", "suspended", "withdrawn", "elsewhere")]
 OF_DEVELOPER = ["", "agents", "agents/new", "agents/{agent}", "agents/{agent}/edit", "agents/{agent}/rotate"]
 OF_DEVELOPER += ["agents/{agent}/suspend", "policies", "policies/new", "policies/{policy}"]
@@ -73,6 +82,21 @@ def screens(ada) -> dict[str, str]:
     return found
 
 
+def approvals(granted) -> dict[str, str]:
+    """Return the id of an approval for each variant of its page. Some others are held back."""
+    content = {**EMAIL, "text": f"{LONG * 5}\n" * 3, "diff": "-a\n+b", LONG: {"list": [LONG, 1]}}
+    content |= {"amount": {"value": "12.50", "currency": "EUR"}, "recipient": f"{LONG}@example.com"}
+    end = clock.now()
+    for _ in range(2):
+        make_approval(granted, is_held=True, context=content)
+    return {
+        "asked": make_approval(granted, context=content, resource=f"https://example.com/{LONG}").id,
+        "critical": make_approval(granted, is_critical=True).id,
+        "standing": make_approval(granted, status="approved", is_standing=True, decided_at=end).id,
+        "lapsed": make_approval(granted, expires_at=end).id,
+    }
+
+
 @pytest.fixture
 def places(db):
     """Return the paths of all pages, with content, by the user who may open them."""
@@ -92,10 +116,12 @@ def places(db):
         optional_scopes=["payments:charge"],
         reason="w" * 200,
     )
+    granted = allow(ask(agent), ada)
     names = {
         **screens(ada),
+        **approvals(granted),
         "pending": pending.id,
-        "decided": allow(ask(agent), ada).id,
+        "decided": granted.id,
         "agent": agent.id,
         "stopped": stopped.id,
         "policy": policy.id,
