@@ -20,6 +20,8 @@ THROTTLES = (
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",
     "THROTTLE_EXPORT",
+    "THROTTLE_SIMULATE",
+    "THROTTLE_REPLAY",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
 

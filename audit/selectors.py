@@ -1,11 +1,12 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from audit.readers.criteria import Criteria
+from audit.readers.decided import Decided, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
@@ -32,6 +33,14 @@ def entries_for_organization(organization_id: str, filters: Filters | None = Non
 def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:
     """Return the entries about the user, newest first."""
     return Listing(Criteria(**{**asdict(filters or Filters()), "user_id": user_id}))
+
+
+def decisions_for_organization(organization_id: str, since: datetime) -> Iterator[Decided]:
+    """Yield the decisions of verify that concern the organization, oldest first, for evaluating rules on them.
+
+    Danger: developers may not read all that these have. Show them counts only.
+    """
+    return decisions_since(organization_id, since)
 
 
 def entry_for_organization(organization_id: str, entry_id: str) -> AuditEntry:

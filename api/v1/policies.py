@@ -22,12 +22,15 @@ class PolicyEndpoint(DeveloperEndpoint):
 
         Raises the same `Invalid` for an agent of another organization and for one that does not exist.
         """
-        if agent_id is None:
-            return None
-        try:
-            return agent_for_organization(self.developer.organization_id, agent_id)
-        except NotFound as error:
-            raise Invalid.field("agentId", "Must be one of your organization's agents.") from error
+        return own_agent(self.developer.organization_id, agent_id) if agent_id is not None else None
+
+
+def own_agent(organization_id: str, agent_id: str, field: str = "agentId") -> Agent:
+    """Return the organization's agent. Raises `Invalid` that names the field."""
+    try:
+        return agent_for_organization(organization_id, agent_id)
+    except NotFound as error:
+        raise Invalid.field(field, "Must be one of your organization's agents.") from error
 
 
 class Policies(PolicyEndpoint):

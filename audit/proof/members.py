@@ -53,6 +53,12 @@ class Stream:
         yield from self._read(indexes, is_brief=is_brief)
         yield from self._read(self._unlisted(max(low, complete * SEGMENT), high), is_brief=is_brief)
 
+    def indexes(self, low: int, high: int) -> Iterator[int]:
+        """Yield the indexes of its entries, and perhaps of some others, from index `low` to `high`, inclusive."""
+        complete = complete_segments()
+        yield from self._listed(low, high, complete, is_descending=False)
+        yield from self._unlisted(max(low, complete * SEGMENT), high)
+
     def descending(self, high: int) -> Iterator[Entry]:
         """Yield its entries from index `high` down, brief ones."""
         complete = complete_segments()

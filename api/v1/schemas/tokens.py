@@ -47,7 +47,7 @@ class RevokeBody(ClientBody):
     token: Opaque
 
 
-def _check_context(data: Any) -> Any:
+def check_context(data: Any) -> Any:
     if not isinstance(data, dict):
         return data
     canonical = canonical_json(data)
@@ -104,7 +104,7 @@ class VerifyRequestBody(RequestBody):
     required_scopes: list[ScopeId] = Field(min_length=1, max_length=MAX_SCOPES)
     action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
     resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
-    context: Annotated[Context, BeforeValidator(_check_context)] = Field(default_factory=Context)
+    context: Annotated[Context, BeforeValidator(check_context)] = Field(default_factory=Context)
     receipt: bool = False
     explain: bool = False
 

@@ -1,0 +1,97 @@
+"""Simulation of policies before they are in force."""
+
+from django.conf import settings
+
+from agents.selectors import agent_for_organization
+from api.operations import operation
+from api.v1.policies import PolicyEndpoint, own_agent
+from api.v1.schemas.simulation import (
+    DraftBody,
+    SimulateBody,
+    SimulatedRequestBody,
+    SimulationOut,
+    show_replay,
+    show_simulation,
+)
+from core import clock
+from core.errors import FieldError, Invalid, NotFound, Throttled
+from core.net import canonical_address
+from decisions.simulation import OtherReplay, Simulated, replay_decisions, require_valid, simulate_request
+from limits.throttle import Subject, Throttle
+from policies.models import Policy
+from policies.rules import InvalidRules, RuleContext
+
+
+class Simulate(PolicyEndpoint):
+    @operation(
+        "simulatePolicy",
+        "Simulate a policy",
+        description="Decides one request, with what each rule says, or decides again what the log has of the last days "
+        "and counts what would change. Nothing is written or counted. The counters of a draft start empty, those of a "
+        "stored policy are as they are. A replay counts limits in the order and at the times of the log. It starts "
+        "earlier, as far as the windows of the limits reach, and does not include the last seconds. It decides at most "
+        "200,000 decisions in at most 20 seconds. `THROTTLE_SIMULATE` and `THROTTLE_REPLAY` limit simulations per "
+        "organization.",
+        answer=SimulationOut,
+        errors=(NotFound, OtherReplay, Throttled),
+        request_example={
+            "policy": {
+                "rules": [
+                    {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
+                ]
+            },
+            "replay": {"days": 7},
+        },
+    )
+    def post(self, body: SimulateBody) -> SimulationOut:
+        organization_id = self.developer.organization_id
+        account = Subject(f"organization:{organization_id}")
+        Throttle("simulate", settings.THROTTLE_SIMULATE).hit(account)
+        simulated = self._simulated(body.policy, body.policy_id)
+        if body.request is not None:
+            return show_simulation(simulate_request(simulated, self._context(body.request)))
+        if body.replay is None:
+            raise Invalid.field("request", "This field or replay is required.")
+        Throttle("replay", settings.THROTTLE_REPLAY).hit(account)
+        return show_replay(replay_decisions(simulated, organization_id=organization_id, days=body.replay.days))
+
+    def _simulated(self, draft: DraftBody | None, policy_id: str | None) -> Simulated:
+        """Return the policy to simulate. Raises `NotFound`, and `Invalid` for an invalid draft."""
+        stored = self.policy(policy_id) if policy_id is not None else None
+        if draft is not None:
+            return self._draft(draft, stored)
+        if stored is None:
+            raise NotFound("No such policy.")
+        return Simulated(stored.name, stored.agent_id, stored.rules, stored)
+
+    def _draft(self, draft: DraftBody, stored: Policy | None) -> Simulated:
+        organization_id = self.developer.organization_id
+        try:
+            require_valid(draft.rules, organization_id=organization_id)
+        except InvalidRules as error:
+            errors = tuple(FieldError(f"policy.{each.field}", each.message) for each in error.errors)
+            raise InvalidRules(error.detail, errors=errors) from error
+        agent = own_agent(organization_id, draft.agent_id, "policy.agentId") if draft.agent_id else None
+        return Simulated(draft.name, agent.id if agent else None, draft.rules, stored)
+
+    def _context(self, request: SimulatedRequestBody) -> RuleContext:
+        ip = request.context.get("ip")
+        agent_id, organization_id = self._caller(request.agent_id)
+        return RuleContext(
+            now=request.at or clock.now(),
+            agent_id=agent_id,
+            scopes=tuple(request.required_scopes),
+            action=request.action,
+            resource=request.resource,
+            ip=canonical_address(ip) if ip else None,
+            context=request.context,
+            user_id=request.user_id,
+            organization_id=organization_id,
+        )
+
+    def _caller(self, agent_id: str) -> tuple[str, str | None]:
+        """Return the agent and its organization. Another organization's agent can call this one's services too."""
+        try:
+            return agent_for_organization(self.developer.organization_id, agent_id).id, self.developer.organization_id
+        except NotFound:
+            return agent_id, None

@@ -1,0 +1,256 @@
+"""Replay of a draft policy over decisions of the log: pure, without I/O.
+
+The draft decides each request again, in the order of the log and at the times of its entries, with counters in memory.
+What every other policy, scope and token said then stays as it was. If the draft replaces a policy, requests that this
+policy denied are decided again also by the organization's other policies.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from audit.readers.decided import Decided
+from decisions.approvals import BatchApprovals
+from decisions.requests import Reason
+from decisions.settling import Settling
+from limits.counting import windows_by_key
+from limits.flows import LoadedFlow
+from limits.sliding_window import LoadedCounter
+from policies.books import EMPTY_BOOK, PolicyBook
+from policies.engine import CompiledPolicy, Evaluation, Outcome, PolicyDenial, evaluate
+from policies.rules import RuleContext
+
+# Of the counters in memory. A counter takes about 700 bytes.
+MAX_COUNTERS = 50_000
+
+
+class Change(StrEnum):
+    """How the draft differs from what the log says."""
+
+    NEWLY_DENIED = "newlyDenied"
+    NEWLY_ALLOWED = "newlyAllowed"
+    NEWLY_ASKED = "newlyAsked"
+
+
+class Gap(StrEnum):
+    """Why the draft cannot decide a request: what of it the log lacks, or may not use for this organization."""
+
+    TRUNCATED = "truncated"
+    ERASED = "erased"
+    HIDDEN = "hidden"
+
+
+class Place(NamedTuple):
+    """A rule with the agent that it decided about. `policy_id` is None for a rule of the draft."""
+
+    agent_id: str
+    policy_id: str | None
+    rule_type: str
+    rule_index: int
+
+
+@dataclass(slots=True)
+class Totals:
+    """What the replay has found. `first` and `last` are the times of the decisions that are counted."""
+
+    decisions: int = 0
+    changes: Counter[Change] = field(default_factory=Counter)
+    gaps: Counter[Gap] = field(default_factory=Counter)
+    places: dict[Place, Counter[Change]] = field(default_factory=dict)
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def change(self, change: Change, place: Place) -> None:
+        self.changes[change] += 1
+        self.places.setdefault(place, Counter())[change] += 1
+
+
+class Verdict(NamedTuple):
+    """What policies say of a request. `denial` is why they deny it, or what they ask the user."""
+
+    outcome: Outcome
+    evaluation: Evaluation
+    denial: PolicyDenial | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replaced:
+    """The policy that the draft replaces, and the other policies of its organization."""
+
+    policy_id: str
+    book: PolicyBook = EMPTY_BOOK
+
+    def others(self, agent_id: str) -> Sequence[CompiledPolicy]:
+        return [policy for policy in self.book.for_agent(agent_id) if policy.id != self.policy_id]
+
+
+class PartialCall(RuleContext):
+    """A request of which the log lacks facts. `gaps` gets a reason when a rule reads one of them."""
+
+    lacks: dict[str, Gap]
+    gaps: set[Gap]
+
+    def __getattribute__(self, name: str) -> object:
+        if name in ("ip", "resource", "context"):
+            lacks: dict[str, Gap] = object.__getattribute__(self, "lacks")
+            if name in lacks:
+                object.__getattribute__(self, "gaps").add(lacks[name])
+        return object.__getattribute__(self, name)
+
+
+class Replay:
+    """Decides again what is given to `add`, in the order of the log."""
+
+    def __init__(
+        self,
+        draft: CompiledPolicy,
+        *,
+        organization_id: str,
+        agent_id: str | None = None,
+        replaced: Replaced | None = None,
+        labels_of: Callable[[Collection[str]], frozenset[str]],
+    ) -> None:
+        self._draft = (draft,)
+        self._organization_id = organization_id
+        self._agent_id = agent_id
+        self._replaced = replaced
+        self._labels_of = labels_of
+        self._needs_labels = draft.has_flows or (replaced is not None and replaced.book.has_flows)
+        self._counters: dict[str, LoadedCounter] = {}
+        self._flows: dict[str, LoadedFlow] = {}
+        self.totals = Totals()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are so many counters that the replay must end."""
+        return len(self._counters) + len(self._flows) > MAX_COUNTERS
+
+    def add(self, decided: Decided, *, is_reported: bool = True) -> None:
+        """Decide again. Earlier decisions, which only fill the counters, are not reported."""
+        totals = self.totals if is_reported else Totals()
+        totals.decisions += 1
+        totals.first, totals.last = totals.first or decided.at, decided.at
+        if not self._is_open(decided) or decided.agent_id is None:
+            return
+        context, gaps = self._context(decided), set[Gap]()
+        if isinstance(context, PartialCall):
+            gaps = context.gaps
+        verdict = self._judge(self._policies(decided.agent_id), context)
+        if gaps:
+            totals.gaps[min(gaps)] += 1
+            return
+        self._compare(decided, context, verdict, totals)
+
+    def _is_open(self, decided: Decided) -> bool:
+        """Return whether the draft can change the decision: nothing else denied the request."""
+        if decided.is_allowed or decided.reason == Reason.APPROVAL_REQUIRED:
+            return True
+        return decided.reason == Reason.POLICY_DENIED and self._was_by_replaced(decided)
+
+    def _was_by_replaced(self, decided: Decided) -> bool:
+        return self._replaced is not None and decided.policy_id == self._replaced.policy_id
+
+    def _policies(self, agent_id: str) -> Sequence[CompiledPolicy]:
+        return self._draft if self._agent_id in (None, agent_id) else ()
+
+    def _compare(self, decided: Decided, context: RuleContext, verdict: Verdict, totals: Totals) -> None:
+        """Note how the draft changes the decision, and count the request if it is allowed now."""
+        if verdict.outcome is Outcome.DENIED:
+            if decided.is_allowed or decided.reason == Reason.APPROVAL_REQUIRED:
+                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict))
+        elif decided.is_allowed:
+            if verdict.outcome is Outcome.ASKED and "approvalId" not in decided.metadata:
+                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict))
+            else:
+                self._count(decided, context, verdict)
+        elif self._was_by_replaced(decided) and "askedScopes" not in decided.metadata:
+            self._reconsider(decided, context, verdict, totals)
+
+    def _reconsider(self, decided: Decided, context: RuleContext, verdict: Verdict, totals: Totals) -> None:
+        """Note what happens to a request that the replaced policy stopped and the draft does not deny."""
+        others = self._judge(self._others(decided), context)
+        was_asked = decided.reason == Reason.APPROVAL_REQUIRED
+        if others.outcome is Outcome.DENIED:
+            return
+        if Outcome.ASKED in (verdict.outcome, others.outcome):
+            if not was_asked:
+                asking = verdict if verdict.outcome is Outcome.ASKED else others
+                totals.change(Change.NEWLY_ASKED, self._place(decided, asking))
+            return
+        totals.change(Change.NEWLY_ALLOWED, Place(decided.agent_id or "", decided.policy_id, *decided.rule))
+        self._settling(decided.at).count(verdict.evaluation)
+        self._settling(decided.at).count(others.evaluation)
+
+    def _count(self, decided: Decided, context: RuleContext, verdict: Verdict) -> None:
+        """Count an allowed request, also for the other policies, which may have to decide about a later one."""
+        self._settling(decided.at).count(verdict.evaluation)
+        counting = [one for one in self._others(decided) if any(rule.counters or rule.flow for rule in one.rules)]
+        if counting:
+            self._settling(decided.at).count(self._judge(counting, context).evaluation)
+
+    def _others(self, decided: Decided) -> Sequence[CompiledPolicy]:
+        return self._replaced.others(decided.agent_id or "") if self._replaced else ()
+
+    def _judge(self, policies: Sequence[CompiledPolicy], context: RuleContext) -> Verdict:
+        evaluation = evaluate(policies, context)
+        self._load(evaluation)
+        settling = self._settling(context.now)
+        denial = settling.would_deny(evaluation)
+        if denial is not None:
+            return Verdict(Outcome.DENIED, evaluation, denial)
+        asking = settling.would_ask(evaluation)
+        if asking is not None:  # Without a user, there is nobody to ask.
+            return Verdict(Outcome.ASKED if context.user_id else Outcome.DENIED, evaluation, asking)
+        return Verdict(Outcome.PASSED, evaluation)
+
+    def _load(self, evaluation: Evaluation) -> None:
+        for key, window in windows_by_key(evaluation.counter_requests).items():
+            if key not in self._counters:
+                self._counters[key] = LoadedCounter(key, window)
+        for flow in evaluation.flows:
+            for key in flow.request.keys:
+                if key not in self._flows:
+                    self._flows[key] = LoadedFlow(key)
+
+    def _settling(self, now: datetime) -> Settling:
+        return Settling(self._counters, self._flows, BatchApprovals((), now), now)
+
+    def _place(self, decided: Decided, verdict: Verdict) -> Place:
+        denial = verdict.denial
+        if denial is None:
+            raise ValueError("Only a denial or a question has a place.")
+        policy_id = None if denial.policy_id == self._draft[0].id else denial.policy_id
+        return Place(decided.agent_id or "", policy_id, denial.rule_type, denial.rule_index)
+
+    def _context(self, decided: Decided) -> RuleContext:
+        asked = (*decided.scopes, decided.action) if decided.action else tuple(decided.scopes)
+        facts = RuleContext(
+            now=decided.at,
+            agent_id=decided.agent_id or "",
+            scopes=tuple(decided.scopes),
+            action=decided.action,
+            resource=decided.resource,
+            ip=decided.ip,
+            context=decided.context or {},
+            user_id=decided.user_id,
+            organization_id=decided.organization_id,
+            labels=self._labels_of(asked) if self._needs_labels else frozenset(),
+        )
+        lacks = self._lacks(decided)
+        if not lacks:
+            return facts
+        call = PartialCall(*facts)
+        call.lacks, call.gaps = lacks, set()
+        return call
+
+    def _lacks(self, decided: Decided) -> dict[str, Gap]:
+        """Return the facts that are missing, and why. The address of another organization's agent is not used."""
+        if decided.is_erased:
+            return dict.fromkeys(("ip", "resource", "context"), Gap.ERASED)
+        lacks = {"context": Gap.TRUNCATED} if decided.context is None else {}
+        if decided.organization_id != self._organization_id:
+            lacks["ip"] = Gap.HIDDEN
+        return lacks
