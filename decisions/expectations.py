@@ -17,6 +17,7 @@ from policies.rules.data_flow import is_flow_key, is_task_key, task_key
 MAX_TOKENS = 50_000
 MAX_AGENTS = 10_000
 MAX_SERVICES = 10_000
+MAX_TASKS = 50_000
 # Callers choose the audience. Two with the same beginning only spoil each other's guesses.
 MAX_KEY_LENGTH = 200
 
@@ -29,6 +30,8 @@ Keys = tuple[str, ...]
 _needed: Bounded[tuple[str, str], Keys] = Bounded(MAX_TOKENS)
 # By client id: the agent and its organization.
 _agents: Bounded[str, tuple[str, str | None]] = Bounded(MAX_AGENTS)
+# The rows of tasks that exist, unless they have been swept.
+_tasks_seen: Bounded[str, bool] = Bounded(MAX_TASKS)
 # By id or named audience: the service's organization.
 _services: Bounded[str, str] = Bounded(MAX_SERVICES)
 
@@ -45,7 +48,8 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
             new.update(_foreseen(question, now))
         else:
             known.update(needed)
-            new.update(_tasks(question, needed))
+            for key in _tasks(question, needed):
+                (known if key in _tasks_seen else new).add(key)
     return known | new, new
 
 
@@ -56,7 +60,12 @@ def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, k
     """
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
-    needed = [name for name in keys if not is_task_key(name)] if keys else ()
+    needed = []
+    for name in keys:
+        if is_task_key(name):
+            _tasks_seen[name] = True
+        else:
+            needed.append(name)
     if known is not None and set(needed).issubset(known):
         return
     _needed[key] = tuple(dict.fromkeys((*needed, *(known or ()))))[:MAX_COUNTERS]

@@ -119,5 +119,5 @@ class Settling:
 def _is_critical(scope: str, found: Found) -> bool:
     known = catalogue().get(scope)
     if known is not None:
-        return known.risk_level == CRITICAL or known.asks
+        return known.always_asks
     return any(own.risk_level == CRITICAL for own in found.scopes if own.scope_id == scope)

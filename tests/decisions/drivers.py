@@ -86,7 +86,7 @@ def asking(token: str, *scopes: str, **fields: Any) -> VerifyRequest:
 def forget() -> None:
     """Forget what this process remembers between batches, as a new process does."""
     LIBRARY._books.clear()
-    for memory in (expectations._needed, expectations._agents, expectations._services):
+    for memory in (expectations._needed, expectations._agents, expectations._services, expectations._tasks_seen):
         memory.clear()
 
 

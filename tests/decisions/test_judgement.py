@@ -19,6 +19,7 @@ from decisions.requests import Credential, Reason, VerifyRequest
 from decisions.settling import Settling
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book
+from policies.rules.data_flow import task_key
 from tests.decisions.drivers import forget
 from tokens.access_tokens import Claims
 
@@ -224,3 +225,13 @@ class TestExpectations:
             learn(question(), TOKEN, None, [key])
         expected, _ = expected_counters([question()], NOW)
         assert expected == {"c", "b"}
+
+    def test_a_tasks_row_is_expected_and_created_only_once(self) -> None:
+        connection = "flow|agt_1|usr_1|"
+        asked = question(context={"task": "invoice"})
+        row = task_key(connection, "invoice")
+        learn(question(), TOKEN, None, [connection])
+        assert expected_counters([asked], NOW) == ({connection, row}, {row})
+        learn(asked, TOKEN, None, [connection, row])
+        assert expected_counters([asked], NOW) == ({connection, row}, set())
+        assert expected_counters([question()], NOW) == ({connection}, set())
