@@ -120,6 +120,10 @@ def _connect(agent: Json, person: Api, user_id: str) -> Json:
     context = {"ip": CONTEXT_IP, "text": TEXT, "amount": {"value": "12.50", "currency": "EUR"}, "target": ACCOUNT}
     for scope in ("email:read", "payments:charge"):
         verify(tokens["accessToken"], scope, resource=RESOURCE, context=context)
+    for path in (f"/users/me/consents/{tokens['consentId']}", "/users/me/agents"):
+        assert expect(200, person.post(f"{path}/pause", {"reason": REASON}))["pausedAt"]
+        assert expect(200, person.get(f"{path}/stop"))["proof"]["reason"] == REASON
+        expect(200, person.post(f"{path}/resume"))
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
     return expect(200, Home().post("/tokens/refresh", body, Idempotency_Key="3"))
 

@@ -90,6 +90,29 @@ def suspend_organization(scene: Scene) -> None:
     administer(scene, "developers.Organization", "developers.suspend_organization", scene.developer.organization_id)
 
 
+def pause_agent(scene: Scene) -> None:
+    path = f"/users/me/consents/{scene.tokens['consentId']}/pause"
+    assert expect(200, scene.gate.post(path, **scene.person.headers))["pausedAt"]
+
+
+def pause_all_agents(scene: Scene) -> None:
+    assert expect(200, scene.gate.post("/users/me/agents/pause", **scene.person.headers))["pausedAt"]
+
+
+def stop_everything(scene: Scene) -> None:
+    """Stop everything in another process. The other tests of the server need `lift_emergency_stop` afterwards."""
+    _manage_emergency(scene.server, "stop_everything")
+
+
+def lift_emergency_stop(server: LiveServer) -> None:
+    _manage_emergency(server, "lift_emergency_stop")
+
+
+def _manage_emergency(server: LiveServer, service: str) -> None:
+    imports = f"from agents.emergency import {service}; from core.actor import SYSTEM;"
+    server.manage("shell", "-c", f"{imports}{service}(actor=SYSTEM, reason='test')")
+
+
 REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "token": (revoke_token, "token_revoked"),
     "refresh token": (revoke_refresh_token, "token_revoked"),
@@ -101,6 +124,8 @@ REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "person": (deactivate_person, "user_inactive"),
     "stop": (stop_agent, "agent_suspended"),
     "organization": (suspend_organization, "organization_suspended"),
+    "pause": (pause_agent, "consent_paused"),
+    "pause of all": (pause_all_agents, "consent_paused"),
 }
 
 
@@ -114,6 +139,30 @@ def scene(gate: Gate, shared_server: LiveServer) -> Scene:
 @pytest.mark.parametrize("way", REVOCATIONS)
 def test_no_verify_that_starts_after_the_response_is_allowed(scene: Scene, way: str) -> None:
     assert_linearizable(scene, scene.tokens["accessToken"], *REVOCATIONS[way])
+
+
+def test_stopping_everything_applies_to_every_verify_that_starts_after_it(scene: Scene) -> None:
+    try:
+        assert_linearizable(scene, scene.tokens["accessToken"], stop_everything, "service_suspended")
+    finally:
+        lift_emergency_stop(scene.server)
+    assert scene.gate.verify(scene.tokens["accessToken"])["allowed"] is True
+
+
+@pytest.mark.parametrize(("path", "stop"), [("/users/me/agents", pause_all_agents), (None, pause_agent)])
+def test_the_log_proves_that_no_allowed_decision_committed_after_a_pause(
+    scene: Scene, path: str | None, stop: Callable[[Scene], None]
+) -> None:
+    path = path or f"/users/me/consents/{scene.tokens['consentId']}"
+    assert_linearizable(scene, scene.tokens["accessToken"], stop, "consent_paused")
+
+    def proof() -> Json:
+        shown: Json = expect(200, scene.gate.call("GET", f"{path}/stop", **scene.person.headers))["proof"]
+        return shown
+
+    wait_until(lambda: proof()["checkpoint"] is not None)
+    assert proof()["allowedAfter"] == 0
+    assert proof()["lastAllowed"]["index"] < proof()["index"]
 
 
 def test_suspending_a_services_organization_applies_at_once_to_other_organizations_agents(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
+from consent.pausing import pause_agent
 from core import clock
 from core.actor import SYSTEM
 from developers.acting import as_developer
@@ -15,7 +16,17 @@ from resources.custom_scopes import ScopeDefinition
 from tests.approvals import EMAIL, make_approval
 from tests.mails import code_in
 from tests.oauth.client import make_client
-from tests.world import ANONYMOUS, PASSWORD, allow, ask, make_agent, make_developer, make_resource_server, make_user
+from tests.world import (
+    ANONYMOUS,
+    PASSWORD,
+    allow,
+    as_user,
+    ask,
+    make_agent,
+    make_developer,
+    make_resource_server,
+    make_user,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -35,7 +46,7 @@ OF_PERSON = ["/connections", "/connections?show=ended", "/activity", "/activity?
 OF_PERSON += ["/accounts/email/", "/accounts/password/change/", "/accounts/logout/", "/developer/"]
 OF_PERSON += ["/accounts/reauthenticate/", "/account/erase"]
 OF_PERSON += ["/consent/cns_0000", "/consent/{pending}", "/consent/{decided}"]
-OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke"]
+OF_PERSON += ["/connections/{decided}", "/connections/{decided}/revoke", "/connections/{paused}"]
 OF_PERSON += [
     "/approvals",
     "/approvals/{asked}",
@@ -117,7 +128,10 @@ def places(db):
         reason="w" * 200,
     )
     granted = allow(ask(agent), ada)
+    paused = allow(ask(make_agent(developer, name="Paused")), ada)
+    pause_agent(actor=as_user(ada), consent=paused)
     names = {
+        "paused": paused.id,
         **screens(ada),
         **approvals(granted),
         "pending": pending.id,
