@@ -106,7 +106,7 @@ def test_an_organizations_own_low_risk_scope_is_not_preselected(as_ada, develope
     make_resource_server(developer, "https://books.example", BOOKS)
     agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
     page = text_of(as_ada, world.ask(agent, scopes=["email:read", "acme:books"]))
-    assert re.findall(r'value="([a-z:]+)" checked', page) == ["email:read"]
+    assert re.findall(r'name="scopes" value="([a-z:]+)" checked', page) == ["email:read"]
 
 
 def test_a_verified_developer_causes_no_warning(as_ada, ask, developer):
@@ -120,7 +120,7 @@ def test_an_unverified_developer_causes_a_full_width_warning_and_nothing_is_pres
     page = text_of(as_ada, ask())
     assert page.index('<section class="band"') < page.index(WARNING) < page.index('<main id="main"')
     assert 'type="checkbox"' in page
-    assert not re.search(r'type="checkbox"[^>]* checked', page)
+    assert not re.search(r'name="scopes"[^>]* checked', page)
 
 
 def test_a_client_that_registered_itself_causes_a_warning_and_nothing_is_preselected(as_ada):
@@ -129,7 +129,7 @@ def test_a_client_that_registered_itself_causes_a_warning_and_nothing_is_presele
     page = text_of(as_ada, world.ask(Agent.objects.get(client_id=client_id), code_challenge="x" * 43))
     assert WARNING in page
     assert "registered itself and chose its own name" in page
-    assert not re.search(r'type="checkbox"[^>]* checked', page)
+    assert not re.search(r'name="scopes"[^>]* checked', page)
 
 
 def test_an_app_on_the_device_causes_a_warning(as_ada, developer):
@@ -222,7 +222,7 @@ class TestShownScopes:
     def test_live_scopes_stay_preselected_for_an_unverified_developer(self, as_ada, ada, consent):
         world.allow(consent, ada, scopes=["acme:books"])
         page = text_of(as_ada, world.ask(consent.agent, scopes=["email:read"]))
-        assert re.findall(r'value="([a-z:]+)" checked', page) == ["acme:books"]
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', page) == ["acme:books"]
 
 
 def test_a_connection_quotes_the_developers_description(as_ada, ada, boastful_agent):

@@ -1,7 +1,6 @@
 """The consent screen: show exactly what the agent asked for, and take one decision."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import wraps
 from typing import Any
 
@@ -24,18 +23,18 @@ from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpi
 from consent.granting import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.models import Consent
 from consent.redirects import denial_url
-from consent.selectors import carried_scopes, find_consent, live_consent, require_decider, reworded_scopes
+from consent.selectors import find_consent, require_decider
 from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
 from core.errors import DomainError, NotFound
 from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
-from resources.catalogue import Scope, read_snapshot
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
+from web.consent_form import Screen, keep_decision, kept_decision, lifetimes, read_decision
 from web.display import csp_source
-from web.targets import kept_targets, read_picks, target_choices
+from web.targets import target_choices
 
 TICKED_RISKS = ("low", "standard")
 PAGES: dict[type[DomainError], str] = {
@@ -49,19 +48,6 @@ PAGES: dict[type[DomainError], str] = {
     ConsentExpired: "web/consent_expired.html",
     ConsentAlreadyDecided: "web/consent_decided.html",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
-
-    `only` are the targets to which it is bounded and stays bounded.
-    """
-
-    scope: Scope
-    ticked: bool
-    is_reworded: bool = False
-    only: Sequence[str] = ()
 
 
 def consent_page(view: View) -> View:
@@ -129,7 +115,8 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
             return _show(request, asked, status=error.status)
         except NothingPicked:
             _require_open(asked)
-            return _show(request, asked, status=422, ticked=scopes)
+            choice = read_decision(request.POST, Screen.of(signed_in(request), asked), scopes)
+            return _show(request, asked, status=422, shown_again=choice)
     _require_open(asked)
     return _show(request, asked, status=422 if request.method == "POST" else 200)
 
@@ -139,28 +126,29 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
 
     A double click is one decision: both clicks get the same URL.
     """
+    user = signed_in(request)
+    choice = read_decision(request.POST, Screen.of(user, asked), scopes) if scopes else None
     try:
-        return _decide(request, asked, scopes)
+        return _decide(request, asked, choice)
     except DomainError:
         asked.refresh_from_db()
-        choice = _choice(request, asked, scopes) if scopes else None
-        url = repeat_decision(consent=asked, user=signed_in(request), choice=choice)
+        url = repeat_decision(consent=asked, user=user, choice=choice)
         if url is None:
             raise
         return url
 
 
-def _decide(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
+def _decide(request: HttpRequest, asked: Consent, choice: Decision | None) -> str:
     actor, user = user_actor(request), signed_in(request)
-    if not scopes:
+    if choice is None:
         return denial_url(deny_consent(actor=actor, consent=asked, user=user))
-    choice, signed_in_at = _choice(request, asked, scopes), time_of_sign_in(request)
-    return approve_consent(actor=actor, consent=asked, user=user, choice=choice, signed_in_at=signed_in_at).redirect_url
-
-
-def _choice(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> Decision:
-    targets, shown_id = read_picks(request.POST, asked), request.POST.get("connection")
-    return Decision(scopes=scopes, is_whole=True, targets=targets, shown_id=shown_id)
+    try:
+        signed_in_at = time_of_sign_in(request)
+        granted = approve_consent(actor=actor, consent=asked, user=user, choice=choice, signed_in_at=signed_in_at)
+    except ReauthenticationRequired:
+        keep_decision(request, asked, choice)
+        raise
+    return granted.redirect_url
 
 
 def _require_open(asked: Consent) -> None:
@@ -172,40 +160,36 @@ def _require_open(asked: Consent) -> None:
         raise ConsentAlreadyDecided
 
 
-def _show(request: HttpRequest, asked: Consent, *, status: int, ticked: Collection[str] | None = None) -> HttpResponse:
+def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Decision | None = None) -> HttpResponse:
     """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked.
 
     With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile. With
-    `ticked`, these scopes were ticked but no target for one of them, so the page says that and keeps what was ticked.
+    `shown_again`, no target was ticked for one of its scopes, so the page says that and keeps what was chosen.
     """
-    is_refused, is_unpicked = status == 422 and ticked is None, ticked is not None
-    risks = () if is_refused or not _is_verified(asked.agent) else TICKED_RISKS
-    live = live_consent(signed_in(request), asked)
-    reworded = reworded_scopes(asked, live)
-    known = [one for one in live.live_scopes() if one not in reworded] if live else []
-    words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
-    new = [one for one in asked.askable_scopes() if one not in known]
-    only = kept_targets(asked, live)
-    picks = read_picks(request.POST, asked) if is_unpicked else None
+    is_unpicked = shown_again is not None
+    is_refused = status == 422 and not is_unpicked
+    screen = Screen.of(signed_in(request), asked)
+    kept = kept_decision(request, asked) if status == 200 else None
+    chosen = shown_again or kept
+    optional = [one for one in screen.new if one in asked.optional_scopes]
+    required = [one for one in screen.new if one not in asked.optional_scopes]
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
         "is_developer_verified": _is_verified(asked.agent),
-        "required": _again(
-            _choices([words[one] for one in new if one not in asked.optional_scopes], risks, reworded, only), ticked
-        ),
-        "optional": _again(
-            _choices([words[one] for one in new if one in asked.optional_scopes], (), reworded, only), ticked
-        ),
-        "known": _again(_known([words[one] for one in known if one in words], only, ticked=not is_refused), ticked),
-        "targets": target_choices(asked, live, words, picks),
-        "connection_id": live.id if live else "",
+        "required": screen.choices(required, () if is_refused else _ticked(screen), chosen),
+        "optional": screen.choices(optional, (), chosen),
+        "known": screen.choices(screen.known, () if is_refused else screen.known, chosen),
+        "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
+        "guard": screen.guard(chosen),
+        "lifetimes": lifetimes(clock.now(), chosen),
+        "connection_id": screen.live.id if screen.live else "",
         "is_refused": is_refused,
         "is_unpicked": is_unpicked,
         "is_changed": status == 409,
-        "ends_at": clock.now() + settings.CONSENT_LIFETIME,
+        "is_kept": kept is not None,
         "destination": destination(asked.redirect_uri),
         "is_loopback": is_loopback(asked.redirect_uri),
         "is_app": is_private_use(asked.redirect_uri),
@@ -213,31 +197,12 @@ def _show(request: HttpRequest, asked: Consent, *, status: int, ticked: Collecti
     return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent.html", context, status=status)
 
 
-def _again(choices: Iterable[Choice], ticked: Collection[str] | None) -> list[Choice]:
-    """Return the choices, ticked as they were in a form that is shown again."""
-    return [one if ticked is None else replace(one, ticked=one.scope.id in ticked) for one in choices]
-
-
-def _choices(
-    scopes: Iterable[Scope],
-    ticked_risks: Collection[str],
-    reworded: Collection[str],
-    only: Mapping[str, Sequence[str]],
-) -> list[Choice]:
-    """Return the new scopes. Only scopes of the catalogue are ticked by risk: organizations choose their own levels."""
-    return [
-        Choice(
-            scope,
-            ticked=scope.risk_level in ticked_risks and not scope.defined_by and scope.id not in reworded,
-            is_reworded=scope.id in reworded,
-            only=only.get(scope.id, ()),
-        )
-        for scope in scopes
-    ]
-
-
-def _known(scopes: Iterable[Scope], only: Mapping[str, Sequence[str]], *, ticked: bool) -> list[Choice]:
-    return [Choice(scope, ticked, only=only.get(scope.id, ())) for scope in scopes]
+def _ticked(screen: Screen) -> list[str]:
+    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels."""
+    if not _is_verified(screen.asked.agent):
+        return []
+    found = [screen.words[one] for one in screen.new if one not in screen.reworded]
+    return [scope.id for scope in found if scope.risk_level in TICKED_RISKS and not scope.defined_by]
 
 
 def _is_verified(agent: Agent) -> bool:
