@@ -72,8 +72,13 @@ def scopes() -> Iterator[str]:
     found = catalogue().values()
     yield f"The catalogue has {len(found)} scopes in {len({scope.category for scope in found})} categories.\n\n"
     for category, group in groupby(found, key=lambda scope: scope.category):
-        yield f"### {category}\n\n| scope | risk | title | the agent can | the agent cannot |\n|---|---|---|---|---|\n"
-        yield from (_row(f"`{it.id}`", it.risk_level, it.title, it.description, it.cannot) for it in group)
+        yield f"### {category}\n\n"
+        yield "| scope | risk | title | the agent can | the agent cannot | labels | can be undone |\n"
+        yield "|---|---|---|---|---|---|---|\n"
+        for it in group:
+            risk = f"{it.risk_level}, always asks" if it.always_asks else it.risk_level
+            labels, undone = ", ".join(sorted(it.labels)), "yes" if it.is_reversible else "no"
+            yield _row(f"`{it.id}`", risk, it.title, it.description, it.cannot, labels, undone)
         yield "\n"
 
 

@@ -104,10 +104,11 @@ def test_each_scope_shows_what_it_can_and_cannot_do_and_its_risk(as_ada, ask):
     assert "High risk" in text
 
 
-def test_does_not_promise_to_ask_each_time_because_verify_does_not(as_ada, ask):
+def test_a_critical_scope_asks_every_time_and_offers_no_choice(as_ada, ask):
     text = page(as_ada, ask(scopes=["payments:charge"]))
     assert "Charge your card." in text
-    assert "asking you each time" not in text
+    assert "Asks you every time." in text
+    assert "Allow without asking" not in text
 
 
 def test_a_loopback_redirect_shows_a_warning(as_ada, ask, developer):
