@@ -62,7 +62,7 @@ def test_nothing_is_told_of_what_was_decided_or_has_expired(asks: Asks, mailoutb
 
 def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailoutbox: list[Any]) -> None:
     evil = '<a href="https://evil.example">click</a> evil.example'
-    Agent.objects.update(name=f"Bank\n\u202e www.evil.example/{'x' * 200} {evil}")
+    Agent.objects.update(name=f"Bank\n\u202e www.evil.example/{'x' * 100} {evil}")
     shown = [{**each, "title": f"See evil.example @{evil}"} for each in granted.shown_scopes]
     Consent.objects.update(shown_scopes=shown)
     context = {"verb": evil, "recipient": "eve@evil.example", "text": evil, "amount": {"value": "1", "currency": evil}}
