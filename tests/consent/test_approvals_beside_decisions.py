@@ -1,5 +1,7 @@
 """Decisions that use approvals, beside what their user, the sweeps and an erasure do to the same rows."""
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accounts import erasure
 from accounts.erasure import erase_user
 from consent.approvals import approve_approval, deny_approval, deny_held, revoke_approval
 from consent.errors import ApprovalAlreadyDecided
@@ -122,6 +125,28 @@ def test_no_act_deadlocks_with_decisions_that_use_approvals(grant: Grant) -> Non
             mail_approvals()
 
     race([verify_all, partial(repeat, 5, verify_all), decide_others, sweep_repeatedly, sweep_repeatedly])
+    assert not Approval.objects.exists()
+
+
+def test_an_erasure_waits_for_a_decision_that_uses_an_approval(
+    grant: Grant, monkeypatch: pytest.MonkeyPatch, store: str
+) -> None:
+    """The decision begins after the erasure has changed all other rows. It must not wait for the erasure."""
+    approve(grant, asked(grant))
+    is_erasing, delete_rows = threading.Event(), erasure._delete_rows
+
+    def linger(*rows: Any) -> None:
+        is_erasing.set()
+        time.sleep(0.5)
+        delete_rows(*rows)
+
+    def verify_meanwhile() -> bool:
+        is_erasing.wait(10)
+        return verify(grant).allowed
+
+    monkeypatch.setattr(erasure, "_delete_rows", linger)
+    allowed, _ = race([verify_meanwhile, partial(erase_user, actor=as_user(grant.user), user=grant.user)])
+    assert allowed is (store == "postgresql")  # SQLite's only writer is the erasure
     assert not Approval.objects.exists()
 
 
