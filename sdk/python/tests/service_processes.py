@@ -26,6 +26,7 @@ class Outcome:
     body: Any
     challenge: str | None = None
     retry_after: str | None = None
+    media_type: str | None = None
 
 
 class Service:
@@ -61,13 +62,20 @@ class Service:
 
 def outcome_of(answer: httpx.Response, body: Any) -> Outcome:
     headers = answer.headers
-    return Outcome(answer.status_code, body, headers.get("WWW-Authenticate"), headers.get("Retry-After"))
+    return Outcome(
+        answer.status_code,
+        body,
+        headers.get("WWW-Authenticate"),
+        headers.get("Retry-After"),
+        headers.get("Content-Type"),
+    )
 
 
 STATUS_OF_TOOL_ERROR = {
     "invalid_token": 401,
     "insufficient_scope": 403,
     "access_denied": 403,
+    "approval_required": 403,
     "rate_limited": 429,
     "temporarily_unavailable": 503,
 }

@@ -52,6 +52,9 @@ class Gate:
         if self.stopped == "limited":
             policy = {"id": "pol_1", "name": "Ten an hour", "ruleType": "rate_limit"}
             return {"allowed": False, "reason": "policy_denied", "policy": policy, "retryAfterSeconds": 7}
+        if self.stopped == "asking":
+            approval = {"approvalId": "apr_1", "approvalUrl": "https://gate.example/approvals/apr_1"}
+            return {"allowed": False, "reason": "approval_required", **approval}
         if token == "low":
             return {"allowed": False, "reason": "insufficient_scope", "missingScopes": ["email:send"]}
         return {"allowed": True, "userId": "usr_1", "auditId": "log_1"}
@@ -117,6 +120,19 @@ def test_a_rate_limit_is_429_and_names_the_policy(service, gate):
     assert outcome.body["retryAfterSeconds"] == 7
     if service.name != "fastmcp":  # a tool's refusal is the text of a tool error, without headers
         assert outcome.retry_after == "7"
+
+
+def test_a_call_that_needs_approval_is_403_with_the_link(service, gate):
+    gate.stopped = "asking"
+    outcome = service.send("good")
+    body = outcome.body
+    assert (outcome.status, body["code"], body["reason"]) == (403, "approval_required", "approval_required")
+    assert (body["approvalId"], body["approvalUrl"]) == ("apr_1", "https://gate.example/approvals/apr_1")
+    assert body["detail"] == (
+        "The user must approve this request at https://gate.example/approvals/apr_1. Then send it again."
+    )
+    if service.name in ("django", "flask"):
+        assert outcome.media_type == "application/problem+json"
 
 
 def test_a_throttled_service_answers_503_with_retry_after(service, gate):

@@ -19,12 +19,26 @@ from .errors import (
     ConnectionFailedError,
     ConsentDeniedError,
     RateLimitedError,
+    ReservationDeniedError,
     SessionEndedError,
     StoreError,
     UnavailableError,
     UnexpectedResponseError,
 )
-from .models import Agent, AuditEntry, Decision, Page, PendingConsent, Policy, Rule, Tokens
+from .models import (
+    Agent,
+    Approval,
+    AuditEntry,
+    Decision,
+    Page,
+    PendingConsent,
+    Policy,
+    Replay,
+    Rule,
+    Simulation,
+    Tokens,
+)
+from .reservations import AsyncReservation, Reservation
 from .session import AsyncSession, Session
 from .stores import FileStore, KeyringStore, MemoryStore, SessionRecord, SessionStore
 from .verifier import AgentGateVerifier, AsyncAgentGateVerifier
@@ -36,9 +50,11 @@ __all__ = [
     "AgentGateError",
     "AgentGateVerifier",
     "ApiError",
+    "Approval",
     "AsyncAgentGateAdmin",
     "AsyncAgentGateClient",
     "AsyncAgentGateVerifier",
+    "AsyncReservation",
     "AsyncSession",
     "AuditEntry",
     "AuthorizationError",
@@ -53,12 +69,16 @@ __all__ = [
     "PendingConsent",
     "Policy",
     "RateLimitedError",
+    "Replay",
+    "Reservation",
+    "ReservationDeniedError",
     "RetryPolicy",
     "Rule",
     "Session",
     "SessionEndedError",
     "SessionRecord",
     "SessionStore",
+    "Simulation",
     "StoreError",
     "Tokens",
     "UnavailableError",

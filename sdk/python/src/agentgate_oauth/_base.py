@@ -98,5 +98,10 @@ def service_credential(server_id: str | None, secret: str | None) -> Credential:
     if not server_id or not secret:
         missing = "resource_server_secret" if server_id else "resource_server_id"
         raise ValueError(f"{missing} is missing: pass both parts of the resource server's credential")
-    encoded = base64.b64encode(f"{server_id}:{secret}".encode()).decode()
+    return basic_credential(server_id, secret)
+
+
+def basic_credential(name: str, secret: str) -> Credential:
+    """Return a name and a secret as HTTP Basic."""
+    encoded = base64.b64encode(f"{name}:{secret}".encode()).decode()
     return Credential({"Authorization": f"Basic {encoded}"})

@@ -36,6 +36,7 @@ class Call(Generic[T]):
 
     `replayable`: sending it twice has the same effect as once, so it is repeated if the response is lost.
     A call with an `Idempotency-Key` is replayable, because the server stores the first response.
+    `patience`: the response may take so many seconds longer than usual.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Call(Generic[T]):
     params: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     replayable: bool = False
+    patience: float = 0.0
 
     def as_send(self, credential: Credential) -> Send:
         return Send(
@@ -55,6 +57,7 @@ class Call(Generic[T]):
             params=self.params,
             json=self.json,
             form=self.form,
+            patience=self.patience,
         )
 
 

@@ -17,6 +17,8 @@ _EXAMPLES = {
     "rules": "[rules.rate_limit(max_requests=10, window_seconds=3600)]",
     "questions": '[question(token, ["email:read"])]',
     "days": "[1, 2, 3, 4, 5]",
+    "actions": '["payments:*"]',
+    "values": '["EUR", "USD"]',
 }
 
 

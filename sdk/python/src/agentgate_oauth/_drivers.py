@@ -152,7 +152,13 @@ def _request(http: httpx.Client | httpx.AsyncClient, base_url: str, effect: Send
         params=dict(effect.params),
         json=effect.json,
         data=effect.form and dict(effect.form),
+        timeout=_timeout(http.timeout, effect.patience),
     )
+
+
+def _timeout(usual: httpx.Timeout, patience: float) -> httpx.Timeout:
+    read = None if usual.read is None else usual.read + patience
+    return httpx.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)
 
 
 def _failure(error: httpx.RequestError, url: str) -> NetworkFailure:

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Send:
-    """Send one HTTP request. The result is an `httpx.Response` or a `NetworkFailure`."""
+    """Send one HTTP request. The result is an `httpx.Response` or a `NetworkFailure`.
+
+    `patience` is the number of seconds that the response may take longer than usual.
+    """
 
     method: str
     path: str
@@ -24,6 +27,7 @@ class Send:
     params: Mapping[str, str] = field(repr=False)
     json: object = field(repr=False)
     form: Mapping[str, str] | None = field(repr=False)
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models import Decision
 
 
 class AgentGateError(Exception):
@@ -44,6 +48,18 @@ class ConsentDeniedError(AuthorizationError):
 
 class AuthorizationTimeoutError(AuthorizationError):
     """The user did not decide in time."""
+
+
+class ReservationDeniedError(AgentGateError):
+    """AgentGate did not allow the request, so nothing is reserved. `decision` says why."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision)
+        self.decision = decision
+
+    def __str__(self) -> str:
+        link = f": {self.decision.approval_url}" if self.decision.approval_url else ""
+        return f"AgentGate denied the request ({self.decision.reason}){link}"
 
 
 class StoreError(AgentGateError):

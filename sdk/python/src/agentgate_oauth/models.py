@@ -126,11 +126,35 @@ class PolicyReference:
 
 
 @dataclass(frozen=True)
+class TracedPolicy:
+    """The policy of a rule in a trace, and the rule's index."""
+
+    id: str
+    name: str
+    rule_index: int
+
+
+@dataclass(frozen=True)
+class RuleTrace:
+    """What one rule said: "passed", "denied", "asked" or "not_concerned".
+
+    `policy` is None for a rule of another organization or of the user.
+    """
+
+    rule_type: str
+    outcome: str
+    policy: TracedPolicy | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether the agent may do this, for this user, now. A denial is a decision, not an exception.
 
     `reason` says why it was denied. `unknown` lists what the decision could not consider: empty for a live
-    decision, `("revocation", "policies", ...)` for an offline one.
+    decision, `("revocation", "policies", ...)` for an offline one. With the reason "approval_required", the
+    user decides at `approval_url`; `approval_status` is set after waiting for that. `trace` is what each rule
+    said, for a resource server that asks with `explain=True`.
     """
 
     allowed: bool
@@ -147,9 +171,25 @@ class Decision:
     approval_id: str | None = None
     approval_url: str | None = None
     unknown: tuple[str, ...] = ()
+    approval_status: str | None = None
+    reservation_id: str | None = None
+    trace: tuple[RuleTrace, ...] | None = None
 
     def __bool__(self) -> bool:
         return self.allowed
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A request that its user must approve. `status` is pending, approved, denied, expired or used.
+
+    The user sees `code`, too. Services do not get it.
+    """
+
+    id: str
+    status: str
+    expires_at: datetime
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +210,65 @@ class Policy:
     rules: tuple[Rule, ...]
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True)
+class SimulatedRule:
+    """What one rule of a simulated policy said: "passed", "denied", "asked" or "not_concerned"."""
+
+    rule_index: int
+    rule_type: str
+    outcome: str
+    detail: str | None = None
+    retry_after_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a policy says of one request: that of its strictest rule, "not_concerned" without one."""
+
+    outcome: str
+    trace: tuple[SimulatedRule, ...]
+
+
+@dataclass(frozen=True)
+class ReplayChange:
+    """How often one rule would have changed decisions about one agent. A draft has no `policy_id`."""
+
+    agent_id: str
+    policy_id: str | None
+    rule_type: str
+    rule_index: int
+    newly_denied: int
+    newly_allowed: int
+    newly_asked: int
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """How many logged requests could not be decided again: their context is long, erased or hidden."""
+
+    truncated: int = 0
+    erased: int = 0
+    hidden: int = 0
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a policy would have changed in the decisions of the last days. Totals do not depend on `changes`.
+
+    `truncated`: it ended early and lacks the newest decisions.
+    """
+
+    from_: datetime | None
+    to: datetime | None
+    decisions: int
+    newly_denied: int
+    newly_allowed: int
+    newly_asked: int
+    undecided: Undecided
+    changes: tuple[ReplayChange, ...]
+    truncated: bool = False
 
 
 @dataclass(frozen=True)

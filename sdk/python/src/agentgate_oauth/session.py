@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from functools import partial
+from typing import Any, Generic, TypeVar
 
+from ._api.approvals import checked_patience, decide, get_approval
 from ._api.tokens import ClientCredential, revoke_token, verify_token
 from ._base import Api, AsyncMethods, BlockingMethods
 from ._effects import Flow
 from ._endpoint import endpoint
 from ._renewal import Renewal
+from ._retry import perform
 from .errors import SessionEndedError
-from .models import Decision
+from .models import Approval, Decision
+from .reservations import AsyncReservation, Reservation, reserving
 from .stores.protocol import SessionRecord, SessionStore
 
+ReservationT = TypeVar("ReservationT")
 
-class SessionApi:
+
+class SessionApi(Generic[ReservationT]):
     _driver: Any
+    _reservation_type: Any
 
     def __init__(
         self, api: Api, credential: ClientCredential, store: SessionStore, key: str, record: SessionRecord
     ) -> None:
         self._api = api
         self._driver = api._driver
+        self._credential = credential
         self._renewal = Renewal(api, credential, store, key, record)
         self._ended = False
         self.key = key
@@ -58,14 +67,46 @@ class SessionApi:
         action: str | None = None,
         resource: str | None = None,
         context: Mapping[str, Any] | None = None,
+        wait_for_approval: timedelta | None = None,
     ) -> Flow[Decision]:
         """Ask whether the agent may do this now. An expired token is refreshed first.
 
-        A denial is a `Decision` with a `reason`.
+        A denial is a `Decision` with a `reason`. If the user must approve first ("approval_required"),
+        `wait_for_approval` waits so long for that, and asks again once it is approved. The decision's
+        `approval_status` says how the waiting ended otherwise.
 
         Raises SessionEndedError if the session has no more tokens.
         """
-        return self._verify(scopes, action, resource, context)
+        ask = partial(self._verify, scopes, action, resource, context)
+        return decide(ask, checked_patience(wait_for_approval), self._credential.basic())
+
+    def reserve(
+        self,
+        scopes: Sequence[str],
+        *,
+        action: str | None = None,
+        resource: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        expires_in: timedelta | None = None,
+        wait_for_approval: timedelta | None = None,
+    ) -> ReservationT:
+        """Reserve what `verify` would count, for a `with` block (`async with` for asynchronous sessions).
+
+        Call `commit` in the block once it has happened. Leaving the block without that gives it back. Nothing
+        reserved counts longer than `expires_in`. Entering the block raises ReservationDeniedError if the
+        request is not allowed.
+        """
+        ask = partial(self._verify, scopes, action, resource, context, reserving(expires_in))
+        credential, patience = self._credential.basic(), checked_patience(wait_for_approval)
+        reservation: ReservationT = self._reservation_type(
+            self._driver, lambda: decide(ask, patience, credential), credential, self._api._retry, context
+        )
+        return reservation
+
+    @endpoint
+    def get_approval(self, approval_id: str) -> Flow[Approval]:
+        """Return an approval that a decision asked for. Raises NotFoundError."""
+        return perform(get_approval(approval_id), self._credential.basic(), self._api._retry)
 
     @endpoint
     def access_token(self) -> Flow[str]:
@@ -83,14 +124,15 @@ class SessionApi:
         action: str | None,
         resource: str | None,
         context: Mapping[str, Any] | None,
+        options: Mapping[str, object] | None = None,
     ) -> Flow[Decision]:
         record = yield from self._fresh()
-        decision = yield from self._ask(record, scopes, action, resource, context)
+        decision = yield from self._ask(record, scopes, action, resource, context, options)
         if decision.reason != "token_expired":
             return decision
         # This machine's clock is behind the server's clock, which decides.
         record = yield from self._renewal.renewed(record)
-        return (yield from self._ask(record, scopes, action, resource, context))
+        return (yield from self._ask(record, scopes, action, resource, context, options))
 
     def _ask(self, record: SessionRecord, *question: Any) -> Flow[Decision]:
         return self._api._call(verify_token(record.access_token, *question))
@@ -109,9 +151,13 @@ class SessionApi:
         return (yield from self._renewal.fresh())
 
 
-class Session(SessionApi, BlockingMethods):
+class Session(SessionApi[Reservation], BlockingMethods):
     """A session whose methods block. Safe to share between threads."""
 
+    _reservation_type = Reservation
 
-class AsyncSession(SessionApi, AsyncMethods):
+
+class AsyncSession(SessionApi[AsyncReservation], AsyncMethods):
     """The asynchronous version of `Session`. Share it only between the tasks of one event loop."""
+
+    _reservation_type = AsyncReservation

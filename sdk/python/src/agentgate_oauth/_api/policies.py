@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
 
 from .._base import Api
-from .._call import UNSET, Unset, changed, create, delete, get, given, patch, segment
+from .._call import UNSET, Call, Unset, camel, changed, create, delete, get, given, patch, segment
 from .._checks import listed
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
 from .._lists import page_of
-from ..models import Page, Policy, Rule
+from ..errors import UnexpectedResponseError
+from ..models import Page, Policy, Replay, Rule, Simulation
 
+T = TypeVar("T")
 AnyRule = Rule | Mapping[str, Any]
+AnyPolicy = Policy | Mapping[str, Any]
+# The server decides at most so long about one replay.
+_REPLAY_SECONDS = 30.0
 
 
 class PoliciesApi(Api):
@@ -75,6 +81,67 @@ class PoliciesApi(Api):
     def delete_policy(self, policy_id: str) -> Flow[None]:
         """Delete the policy. Raises NotFoundError."""
         return self._call(delete(f"/policies/{segment(policy_id)}"))
+
+    @endpoint
+    def simulate(
+        self,
+        *,
+        request: Mapping[str, Any],
+        policy: AnyPolicy | None = None,
+        policy_id: str | None = None,
+    ) -> Flow[Simulation]:
+        """Return what a policy says of one request. Nothing is written or counted.
+
+        `policy` is a draft, such as `{"rules": [...]}`; `policy_id` names a stored policy; both together try
+        the draft in its place. `request` has `agent_id`, `required_scopes` and optionally `user_id`,
+        `action`, `resource`, `context`, and `at` (a datetime).
+        """
+        body = given(policy=_draft(policy), policy_id=policy_id, request=_simulated(request))
+        return self._call(Call("POST", "/policies/simulate", _member("decision", Simulation), json=body))
+
+    @endpoint
+    def replay(
+        self,
+        *,
+        days: int,
+        policy: AnyPolicy | None = None,
+        policy_id: str | None = None,
+    ) -> Flow[Replay]:
+        """Decide the logged requests of the last days again, and return what the policy would have changed.
+
+        `policy` and `policy_id` are those of `simulate`. A replay can take 20 seconds.
+        """
+        body = given(policy=_draft(policy), policy_id=policy_id, replay={"days": days})
+        read = _member("replay", Replay)
+        return self._call(Call("POST", "/policies/simulate", read, json=body, patience=_REPLAY_SECONDS))
+
+
+def _draft(policy: AnyPolicy | None) -> dict[str, Any] | None:
+    if policy is None:
+        return None
+    if isinstance(policy, Policy):
+        return {"name": policy.name, "agentId": policy.agent_id, "rules": _rules(policy.rules)}
+    draft = {camel(name): value for name, value in policy.items()}
+    return {**draft, "rules": _rules(draft["rules"])} if "rules" in draft else draft
+
+
+def _simulated(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        camel(name): value.isoformat() if isinstance(value, datetime) else value
+        for name, value in request.items()
+    }
+
+
+def _member(name: str, model: type[T]) -> Callable[[Any], T]:
+    """Return a function that reads one member of the response, which must be there."""
+    read = reader(model)
+
+    def parse(document: Any) -> T:
+        if not isinstance(document, dict) or document.get(name) is None:
+            raise UnexpectedResponseError(f"{name} is missing")
+        return read(document[name])
+
+    return parse
 
 
 def _rules(rules: Sequence[AnyRule]) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._call import Call, create, given
+from .._base import basic_credential
+from .._call import Call, Credential, create, given
 from .._checks import listed
 from .._decode import reader
 from ..models import Decision, Introspection, PendingConsent, Tokens
@@ -17,6 +18,10 @@ class ClientCredential:
     def __init__(self, client_id: str, client_secret: str) -> None:
         self.client_id = client_id
         self._client_secret = client_secret
+
+    def basic(self) -> Credential:
+        """Return the credential as HTTP Basic, for requests without a body."""
+        return basic_credential(self.client_id, self._client_secret)
 
     def body(self, **fields: object) -> dict[str, object]:
         return given(client_id=self.client_id, client_secret=self._client_secret, **fields)
@@ -54,11 +59,12 @@ def verify_token(
     action: str | None,
     resource: str | None,
     context: Mapping[str, Any] | None,
+    options: Mapping[str, object] | None = None,
 ) -> Call[Decision]:
+    """Return the call; `options` are further fields of the request, without those that are None."""
+    body = {**question(token, scopes, action, resource, context), **given(**(options or {}))}
     # Not replayable: every decision counts against rate limits and is logged.
-    return Call(
-        "POST", "/tokens/verify", reader(Decision), json=question(token, scopes, action, resource, context)
-    )
+    return Call("POST", "/tokens/verify", reader(Decision), json=body)
 
 
 def question(

@@ -69,7 +69,12 @@ def _refused(
     outcome = check_request(request, requirement, guard)
     if isinstance(outcome, Decision):
         return None
-    return JsonResponse(dict(outcome.body), status=outcome.status, headers=dict(outcome.headers))
+    return JsonResponse(
+        dict(outcome.body),
+        status=outcome.status,
+        headers=dict(outcome.headers),
+        content_type=outcome.media_type,
+    )
 
 
 def found_guard() -> Guard:

@@ -3,7 +3,8 @@
 The verifier answers HTTP requests with 401 if the token is not valid, and with 403 if it lacks the scopes
 that every request needs. It uses introspection, so it counts nothing. `require_scopes` decides about one call
 of a tool, with its arguments, and refuses with a tool error that contains JSON. Inside the tool,
-`current_decision()` returns the decision.
+`current_decision()` returns the decision. If the user must approve the call, clients that can open URLs show
+them the page; other clients get the link in the tool error.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from datetime import timedelta
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from fastmcp.exceptions import ToolError
 from fastmcp.server.auth import AccessToken, TokenVerificationError, TokenVerifier
 from fastmcp.server.dependencies import get_http_request
+from mcp_types import InputRequiredResult
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,6 +32,7 @@ from ..models import Decision
 from ..service import Guard, Refusal, Requirement, default_guard
 from ..service.refusals import unavailable
 from ..service.requirement import Question
+from ._fastmcp_approval import Shown, report_decided, show_link
 
 ToolT = TypeVar("ToolT", bound=Callable[..., Any])
 Arguments = Mapping[str, Any]
@@ -97,8 +101,12 @@ def require_scopes(
     resource: str | Callable[[Arguments], str | None] | None = None,
     context: Mapping[str, Any] | Callable[[Arguments], Any] | None = None,
     guard: Guard | None = None,
+    wait_for_approval: timedelta = timedelta(seconds=45),
 ) -> Callable[[ToolT], ToolT]:
     """Decide before each call of a tool; `action`, `resource`, `context` may be functions of its arguments.
+
+    Once a client has opened the page where the user approves the call, it waits for them for
+    `wait_for_approval`. Clients may give up on slow calls.
 
     Put it below `@mcp.tool`. Over stdio every call is refused, because there is no HTTP request with a token.
     """
@@ -112,7 +120,10 @@ def require_scopes(
         async def guarded(*args: Any, **kwargs: Any) -> Any:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            _decision.set(await _decide(requirement, bound.arguments, chosen))
+            decided = await _decide(requirement, bound.arguments, chosen, wait_for_approval)
+            if isinstance(decided, InputRequiredResult):
+                return decided
+            _decision.set(decided)
             if inspect.iscoroutinefunction(tool):
                 return await tool(*args, **kwargs)
             return await asyncio.to_thread(tool, *args, **kwargs)
@@ -122,9 +133,19 @@ def require_scopes(
     return decorate
 
 
-async def _decide(requirement: Requirement[Arguments], arguments: Arguments, guard: Guard) -> Decision:
+async def _decide(
+    requirement: Requirement[Arguments], arguments: Arguments, guard: Guard, patience: timedelta
+) -> Decision | InputRequiredResult:
     authorization, caller_ip = _caller()
-    outcome = await guard.acheck(authorization, requirement.question(arguments, caller_ip))
+    question = requirement.question(arguments, caller_ip)
+    outcome = await guard.acheck(authorization, question)
+    if isinstance(outcome, Refusal) and outcome.approval_id:
+        shown = await show_link(outcome)
+        if isinstance(shown, InputRequiredResult):
+            return shown
+        if shown is Shown.OPENED and await guard.await_approval(outcome.approval_id, patience):
+            await report_decided(outcome)
+            outcome = await guard.acheck(authorization, question)
     if isinstance(outcome, Refusal):
         raise ToolError(json.dumps(outcome.body))
     return outcome

@@ -35,7 +35,8 @@ def require_scopes(
             headers = request.headers.getlist("Authorization")
             outcome = chosen.check(headers, question)
             if not isinstance(outcome, Decision):
-                return jsonify(outcome.body), outcome.status, dict(outcome.headers)
+                answer_headers = {**outcome.headers, "Content-Type": outcome.media_type}
+                return jsonify(outcome.body), outcome.status, answer_headers
             g.agentgate = outcome
             return current_app.ensure_sync(view)(*args, **kwargs)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 import httpx
 
+from .._api.approvals import APPROVED, wait_for_approval
 from .._base import service_credential
 from .._call import Credential
 from .._checks import checked_base_url
@@ -65,6 +67,7 @@ class Guard:
         self._async_http_client = async_http_client
         self._async_drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = WeakKeyDictionary()
         credential = _credential(mode, resource_server_id, resource_server_secret)
+        self._credential = credential
         self._source = self._open_source(mode, credential, retry, audience, issuer)
 
     def __repr__(self) -> str:
@@ -81,6 +84,15 @@ class Guard:
     async def adecide(self, token: str, question: Question) -> Decision:
         """Return the decision about a token. Raises AgentGateError if AgentGate does not decide."""
         return await self._async_driver().run(self._source.decide(token, question))
+
+    async def await_approval(self, approval_id: str, patience: timedelta) -> bool:
+        """Wait for at most so long until the user approves a request. Return whether they did."""
+        wait = wait_for_approval(approval_id, patience.total_seconds(), self._credential)
+        try:
+            return await self._async_driver().run(wait) == APPROVED
+        except AgentGateError as error:
+            logger.error("AgentGate does not say whether %s is approved: %s", approval_id, error)
+            return False
 
     def _judge(self, authorization: Sequence[str], question: Question) -> Flow[Decision | Refusal]:
         try:

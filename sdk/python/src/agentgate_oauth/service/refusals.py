@@ -8,6 +8,7 @@ from typing import Any
 
 from ..models import Decision
 
+APPROVAL_REQUIRED = "approval_required"
 # The token is not valid and cannot become valid: the caller needs another one.
 _TOKEN_REASONS = frozenset(
     {
@@ -26,11 +27,17 @@ _TOKEN_REASONS = frozenset(
 
 @dataclass(frozen=True)
 class Refusal:
-    """A response to the caller: status, headers and a JSON body."""
+    """A response to the caller: status, headers and a JSON body.
+
+    `approval_id` and `approval_url` are set if the user can allow the request there.
+    """
 
     status: int
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
+    approval_id: str | None = None
+    approval_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> 
         return bad_token(challenge, scopes, reason)
     if reason == "insufficient_scope":
         return _insufficient_scope(decision, challenge, scopes)
+    if reason == APPROVAL_REQUIRED:
+        return _approval_required(decision)
     return _denied(decision, reason)
 
 
@@ -96,6 +105,32 @@ def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequen
     return Refusal(403, body, {"WWW-Authenticate": challenge.header(scopes, "insufficient_scope", text)})
 
 
+def _approval_required(decision: Decision) -> Refusal:
+    """Return 403 as problem details (RFC 9457) that say where the user approves the request."""
+    if decision.approval_url:
+        text = f"The user must approve this request at {decision.approval_url}. Then send it again."
+    else:
+        text = "The user must approve this request, but has too many requests to decide. Try again later."
+    body = {
+        "type": "about:blank",
+        "title": "The user must approve this request",
+        "status": 403,
+        "detail": text,
+        "code": APPROVAL_REQUIRED,
+        "error": APPROVAL_REQUIRED,
+        "error_description": text,
+        **_details(decision, APPROVAL_REQUIRED),
+    }
+    return Refusal(
+        403,
+        body,
+        _retry_after(decision),
+        "application/problem+json",
+        approval_id=decision.approval_id,
+        approval_url=decision.approval_url,
+    )
+
+
 def _denied(decision: Decision, reason: str) -> Refusal:
     """Return 429 for a rate limit, else 403: another token would not help."""
     rate_limited = decision.policy is not None and decision.policy.rule_type == "rate_limit"
@@ -104,10 +139,12 @@ def _denied(decision: Decision, reason: str) -> Refusal:
         "error_description": "the request is not allowed now",
         **_details(decision, reason),
     }
-    headers = {}
-    if decision.retry_after_seconds is not None:
-        headers["Retry-After"] = str(decision.retry_after_seconds)
-    return Refusal(429 if rate_limited else 403, body, headers)
+    return Refusal(429 if rate_limited else 403, body, _retry_after(decision))
+
+
+def _retry_after(decision: Decision) -> dict[str, str]:
+    seconds = decision.retry_after_seconds
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _details(decision: Decision, reason: str) -> dict[str, Any]:
