@@ -72,8 +72,8 @@ def test_of_several_candidates_none_is_ticked_in_advance(as_ada, request_for):
     assert "target-0" not in ticked(text)
     assert ticked(text)["target-1"] == ["cal"]  # the only one
     assert "Accounts" in text
-    assert "If you allow “Read your email”, the agent may use it only for what you tick here." in text
-    assert "If you allow “Send email as you”, the agent may use it only for what you tick here." in text
+    assert "For “Read your email”. The agent may act only on what you tick here." in text
+    assert "For “Send email as you”. The agent may act only on what you tick here." in text
 
 
 def test_allow_grants_exactly_what_is_ticked(as_ada, request_for):

@@ -6,6 +6,7 @@ from django.test import Client
 
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
+from consent.details import AuthorizationDetail
 from consent.pausing import pause_agent
 from core import clock
 from core.actor import SYSTEM
@@ -71,7 +72,10 @@ def screens(ada) -> dict[str, str]:
     agents = {name: make_agent(developer, name=name, allowed_scopes=scopes) for name in ("again", "suspended", "moved")}
     wider = {"allowed_scopes": [*scopes, "calendar:freebusy"]}
     agents["again"] = update_agent(actor=SYSTEM, agent=agents["again"], changes=wider)
-    allow(ask(agents["again"], scopes=["email:send", "calendar:freebusy"]), ada)
+    accounts = AuthorizationDetail(type="account", identifiers=[LONG, "w" * 200, "home"], actions=["email:send"])
+    calendars = AuthorizationDetail(type="calendar", identifiers=["home", LONG], actions=["calendar:freebusy"])
+    bound = ask(agents["again"], scopes=["email:send", "calendar:freebusy"], authorization_details=[calendars])
+    allow(bound, ada)
     metadata = {
         "client_name": LONG,
         "redirect_uris": ["http://localhost/callback"],
@@ -82,7 +86,7 @@ def screens(ada) -> dict[str, str]:
     started = make_client(developer).authorize(Client())["Location"]
     found = {
         "verified": ask(make_agent(developer, description=LONG, allowed_scopes=scopes), scopes=scopes, reason=LONG).id,
-        "again": ask(agents["again"], scopes=scopes).id,
+        "again": ask(agents["again"], scopes=scopes, authorization_details=[accounts]).id,
         "stock": ask(stock, redirect_uri="http://localhost:4444/callback", code_challenge="x" * 43).id,
         "suspended": ask(agents["suspended"]).id,
         "withdrawn": ask(agents["moved"]).id,
@@ -127,7 +131,8 @@ def places(db):
         optional_scopes=["payments:charge"],
         reason="w" * 200,
     )
-    granted = allow(ask(agent), ada)
+    targets = AuthorizationDetail(type="repository", identifiers=[LONG, "w" * 200])
+    granted = allow(ask(agent, authorization_details=[targets]), ada)
     paused = allow(ask(make_agent(developer, name="Paused")), ada)
     pause_agent(actor=as_user(ada), consent=paused)
     names = {
