@@ -1,0 +1,171 @@
+"""The oracle: it keeps all calls that were allowed, and answers each question by looking at all of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tests.decisions.oracle.calls import Call, Policy, Reaction, Rule, Service
+from tests.decisions.oracle.rules import CHECKS, amount_of, concerns
+
+OUR_AUDIENCE = "us"
+# How long the user has to answer, and how long the agent may then use the answer.
+ANSWER_TIME = USE_TIME = timedelta(hours=1)
+REASONS = (
+    "token_expired",
+    "token_revoked",
+    "service_suspended",
+    "organization_suspended",
+    "agent_suspended",
+    "user_inactive",
+    "consent_revoked",
+    "consent_expired",
+    "consent_paused",
+    "wrong_audience",
+)
+
+
+class Answer(NamedTuple):
+    """None as the reason means that the call is allowed. `denied_by` are the types of the rules that deny."""
+
+    reason: str | None
+    missing: frozenset[str] = frozenset()
+    denied_by: frozenset[str] = frozenset()
+
+
+@dataclass
+class Approval:
+    """What the user has been asked, and has answered: "pending", "denied", "once" or "target"."""
+
+    call: Call
+    answer: str
+    until: datetime
+
+
+@dataclass
+class Oracle:
+    policies: Sequence[Policy]
+    services: Sequence[Service]
+    labels: Mapping[str, Sequence[str]]
+    past: list[Call] = field(default_factory=list)
+    approvals: list[Approval] = field(default_factory=list)
+
+    def decide(self, call: Call) -> Answer:
+        problems = self.problems_of(call)
+        if problem := next((reason for reason in REASONS if reason in problems), None):
+            return Answer(problem)
+        if missing := frozenset(call.scopes) - {*call.connection.scopes}:
+            return Answer("insufficient_scope", missing)
+        verdicts = [(rule["type"], self.verdict(rule, past, call)) for rule, past in self.rules_for(call)]
+        if denied_by := frozenset(name for name, verdict in verdicts if verdict == "deny"):
+            return Answer("policy_denied", denied_by=denied_by)
+        modes = call.connection.terms.get("modes", {})
+        is_asked = any(modes.get(action) == "ask" for action in call.actions)
+        if (is_asked or any(verdict == "ask" for _, verdict in verdicts)) and not self.is_approved(call):
+            return Answer("approval_required")
+        self.past.append(call)
+        return Answer(None)
+
+    def react(self, call: Call, reaction: Reaction) -> None:
+        """Let the user answer what the call made AgentGate ask, at the time of the call."""
+        for approval in self.about(call):
+            if approval.answer == "pending":
+                approval.answer = reaction.answer
+                if reaction.answer != "denied":
+                    lifetime = timedelta(seconds=reaction.seconds) if reaction.answer == "target" else USE_TIME
+                    approval.until = call.at + lifetime
+
+    def problems_of(self, call: Call) -> set[str]:
+        connection, service = call.connection, self.service_of(call)
+        good = {service.identifier} if service else {OUR_AUDIENCE}
+        if service and service.organization == connection.organization:
+            good.add(OUR_AUDIENCE)
+        problems = {*connection.broken} if good & {*connection.audience} else {*connection.broken, "wrong_audience"}
+        return problems | {"service_suspended"} if service and service.is_suspended else problems
+
+    def service_of(self, call: Call) -> Service | None:
+        named = [service for service in self.services if service.identifier == call.resource]
+        return call.asker or (named[0] if named else None)
+
+    def rules_for(self, call: Call) -> Iterator[tuple[Rule, list[Call]]]:
+        """Yield each rule that the call falls under, with the earlier calls that fell under it."""
+        for policy in self.policies:
+            if policy.mode == "enforce" and self.covers(policy, call):
+                past = [other for other in self.past if self.covers(policy, other)]
+                yield from ((rule, past) for rule in policy.rules)
+        terms = call.connection.terms
+        mine = [other for other in self.past if other.connection == call.connection]
+        for scope, rules in terms.get("limits", {}).items():
+            if scope in call.actions:
+                past = [other for other in mine if scope in other.actions]
+                yield from ((rule, past) for rule in rules)
+        if "guards" in terms:
+            yield {"type": "data_flow", "config": {"windowSeconds": 86400, "then": terms["guards"]["data_flow"]}}, mine
+
+    def covers(self, policy: Policy, call: Call) -> bool:
+        service = self.service_of(call)
+        organizations = (call.connection.organization, service.organization if service else None)
+        return policy.organization in organizations and policy.agent in (None, call.connection.agent)
+
+    def verdict(self, rule: Rule, past: Sequence[Call], call: Call) -> str:
+        """Return "pass", "deny" or "ask"."""
+        config, is_list = rule["config"], rule["type"] in ("action_allowlist", "action_blocklist")
+        if not is_list and not concerns(config, call):
+            return "pass"
+        if window := config.get("windowSeconds"):
+            past = [other for other in past if concerns(config, other) and is_within(window, other, call)]
+        if rule["type"] == "data_flow":
+            return str(config["then"]) if self.leaks(past, call) else "pass"
+        return "pass" if CHECKS[rule["type"]](config, call, past) else "deny"
+
+    def leaks(self, past: Sequence[Call], call: Call) -> bool:
+        """Return whether the call sends data out of a task that has read private data and others' content."""
+        task = call.context.get("task")
+        mine = [other for other in past if other.connection == call.connection]
+        mine = [other for other in mine if task is None or other.context.get("task") == task]
+        seen = set().union(*map(self.labels_of, [*mine, call]))
+        return "outbound" in self.labels_of(call) and {"private", "untrusted"} <= seen
+
+    def labels_of(self, call: Call) -> set[str]:
+        return {label for action in call.actions for label in self.labels.get(action, ())}
+
+    def is_approved(self, call: Call) -> bool:
+        """Return whether the user approved the call. An approval that was given once is used up, or else asked for."""
+        live = [each for each in self.approvals if call.at < each.until]
+        if any(each.answer == "target" and covers_target(each.call, call) for each in live):
+            return True
+        for approval in self.about(call):
+            if approval.answer == "once":
+                self.approvals.remove(approval)
+            return approval.answer == "once"
+        self.approvals.append(Approval(call, "pending", call.at + ANSWER_TIME))
+        return False
+
+    def about(self, call: Call) -> list[Approval]:
+        """Return what the user has been asked about exactly this call."""
+        same = [each for each in self.approvals if content_of(each.call) == content_of(call)]
+        return [each for each in same if call.at < each.until and each.answer != "target"]
+
+
+def is_within(window: int, other: Call, call: Call) -> bool:
+    """Return whether both calls are in one window. A limit may count for 1/64 longer, and no case depends on that."""
+    gap = (call.at - other.at).total_seconds()
+    assert not window <= gap <= window * 65 / 64, "The case is ambiguous."
+    return gap < window
+
+
+def content_of(call: Call) -> str:
+    return call.frame(**{name: value for name, value in call.context.items() if name != "ip"})
+
+
+def covers_target(approved: Call, call: Call) -> bool:
+    """Return whether both calls have the same target, and the call has an amount of at most what was approved."""
+    if "amount" in call.context and (amount_of(call) is None or amount_of(approved) is None):
+        return content_of(call) == content_of(approved)
+    return target_of(call) == target_of(approved) and (amount_of(call) or 0) <= (amount_of(approved) or 0)
+
+
+def target_of(call: Call) -> str:
+    target = {name: call.context[name] for name in ("verb", "recipient", "target") if name in call.context}
+    currencies = [call.context["amount"].get("currency")] if "amount" in call.context else []
+    return call.frame(**target, currencies=currencies)
