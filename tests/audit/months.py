@@ -17,7 +17,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.proof import exports, members
-from audit.readers import finding
+from audit.readers import decided, finding
 from audit.sequencing import log, postings, sequencer
 from audit.services import append
 from core.actor import Actor
@@ -28,7 +28,7 @@ JANUARY, FEBRUARY, MARCH = 202601, 202602, 202603
 
 def use_small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Complete segments after 256 entries, and save the streams at each step."""
-    for module in (postings, log, finding, members, exports):
+    for module in (postings, log, finding, decided, members, exports):
         monkeypatch.setattr(module, "SEGMENT", SEGMENT)
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from audit.models import Checkpoint, Entry, ImmutableError
 from audit.proof.members import Stream
 from audit.proof.proofs import Tree
 from audit.readers.criteria import Criteria
+from audit.readers.decided import decisions_since
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
 from audit.sequencing import sequencer
@@ -31,6 +33,7 @@ from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, us
 from tests.audit.test_archive import flip
 
 pytestmark = pytest.mark.django_db
+START = datetime(2026, 1, 1, tzinfo=UTC)
 CRITERIA = [
     Criteria(),
     Criteria(organization_id="org_1", event="token.verify"),
@@ -66,6 +69,21 @@ def test_pages_are_the_same(criteria: Criteria) -> None:
     assert min(entry.index or 0 for entry in before) < 60
     move()
     assert list(Listing(criteria)) == before
+
+
+@pytest.mark.parametrize("since", [START, START + timedelta(days=15)])
+def test_decisions_are_read_as_they_are_listed(since: datetime) -> None:
+    listed = Listing(Criteria(organization_id="org_2", event="token.verify", since=since))
+    expected = [
+        (entry.timestamp, entry.personal["resource"], entry.content["policyId"]) for entry in reversed(list(listed))
+    ]
+    before = list(decisions_since("org_2", since))
+
+    assert [(one.at, one.resource, one.policy_id) for one in before] == expected
+    assert len(expected) > 100
+    move()
+    assert list(decisions_since("org_2", since)) == before
+    assert list(decisions_since("org_3", since)) == []
 
 
 def test_a_cursor_can_be_an_archived_entry() -> None:
