@@ -36,7 +36,7 @@ MAX_DECISIONS = 200_000
 MAX_SECONDS = 20.0
 # Replays take turns, because each of them uses a processor that decides requests too.
 MAX_REPLAYS = 1
-DECISIONS_PER_PAUSE = 500
+DECISIONS_PER_PAUSE = 50
 PAUSE_SECONDS = 0.001
 # A request counts for at most 65/64 of its window, and clocks differ.
 LONGER, SLACK = 65 / 64, timedelta(minutes=1)

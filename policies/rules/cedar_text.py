@@ -3,10 +3,10 @@
 Cedar's parser recurses, and a text that is nested too deeply ends the process. So the bounds come first.
 """
 
-import json
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 from core.text import echo, nearest
 from core.validation import invalid_value
@@ -25,18 +25,24 @@ VARIABLES = frozenset({"principal", "action", "resource"})
 ATTRIBUTES = frozenset({"action", "scopes", "resource", "userId", "organizationId", "ip", "now", "request"})
 
 
-class Statement(NamedTuple):
-    """A `permit` or `forbid`, up to its semicolon: the places of its tokens in the text."""
+class Token(NamedTuple):
+    """A word, sign or string, with its place in the text."""
 
-    tokens: list[tuple[int, int]]
-
-    @property
-    def start(self) -> int:
-        return self.tokens[0][0]
+    word: str
+    start: int
 
     @property
     def end(self) -> int:
-        return self.tokens[-1][1]
+        return self.start + len(self.word)
+
+    @property
+    def string(self) -> str:
+        """The content of a string, with its escapes, or the word itself."""
+        return self.word[1:-1] if self.word.startswith('"') else self.word
+
+
+# A `permit` or `forbid`, up to its semicolon.
+type Statement = Sequence[Token]
 
 
 def require_policy(text: str) -> str:
@@ -51,59 +57,63 @@ def require_policy(text: str) -> str:
         raise invalid_value("Must have at least one permit or forbid.")
     for statement in statements:
         _require_bounds(text, statement)
-        _require_syntax(text, statement)
-        _require_names(text, statement)
-    _require_short_patterns(_parsed(text))
+    if _problem(text):
+        raise _locate(text, statements)
+    _require_names(text, statements)
     return text
 
 
 def named_actions(text: str) -> tuple[str, ...]:
     """Return the ids of the actions that a valid text names."""
-    return tuple(dict.fromkeys(entity["id"] for entity in _entities(_parsed(text)) if entity["type"] == "Action"))
+    named = (each for statement in _statements(text) for each in _entities(statement))
+    return tuple(dict.fromkeys(entity.string for kind, entity in named if kind == "Action"))
 
 
 def _statements(text: str) -> Iterator[Statement]:
-    tokens: list[tuple[int, int]] = []
+    tokens: list[Token] = []
     for match in TOKEN.finditer(text):
         if match["comment"]:
             continue
-        tokens.append(match.span())
+        tokens.append(Token(match[0], match.start()))
         if match[0] == ";":
-            yield Statement(tokens)
+            yield tokens
             tokens = []
     if tokens:
-        yield Statement(tokens)
+        yield tokens
 
 
 def _require_bounds(text: str, statement: Statement) -> None:
-    if len(statement.tokens) > MAX_TOKENS:
-        raise _at(text, statement.start, f"a statement must have at most {MAX_TOKENS} words and signs.")
+    if len(statement) > MAX_TOKENS:
+        raise _at(text, statement[0].start, f"a statement must have at most {MAX_TOKENS} words and signs.")
     depth = 0
-    for start, end in statement.tokens:
-        token = text[start:end]
-        depth += (token in OPENING) - (token in CLOSING)
+    for token in statement:
+        depth += (token.word in OPENING) - (token.word in CLOSING)
         if depth > MAX_DEPTH:
-            raise _at(text, start, f"brackets must be nested at most {MAX_DEPTH} levels deep.")
+            raise _at(text, token.start, f"brackets must be nested at most {MAX_DEPTH} levels deep.")
 
 
-def _require_syntax(text: str, statement: Statement) -> None:
-    problem = _problem(text, statement, len(statement.tokens))
-    if problem is None:
-        return
-    place = statement.start
+def _locate(text: str, statements: Sequence[Statement]) -> Exception:
+    """Return the error of a text that Cedar refuses, with the line of the first statement that it refuses."""
+    for statement in statements:
+        if problem := _problem(text[statement[0].start : statement[-1].end]):
+            return _at(text, _place(text, statement, problem), f"{problem}.")
+    return invalid_value(f"{_problem(text)}.")
+
+
+def _place(text: str, statement: Statement, problem: str) -> int:
     if problem.startswith("unexpected end"):
-        place = statement.tokens[-1][0]
-    elif problem.startswith("unexpected token"):
-        place = statement.tokens[_first_wrong(text, statement)][0]
-    raise _at(text, place, f"{problem}.")
+        return statement[-1].start
+    if problem.startswith("unexpected token"):
+        return statement[_first_wrong(text, statement)].start
+    return statement[0].start
 
 
 def _first_wrong(text: str, statement: Statement) -> int:
     """Return the number of the first token that Cedar does not expect: the text before it only lacks an end."""
-    low, high = 0, len(statement.tokens) - 1
+    low, high = 0, len(statement) - 1
     while low < high:
         middle = (low + high) // 2
-        problem = _problem(text, statement, middle + 1)
+        problem = _problem(text[statement[0].start : statement[middle].end])
         if problem is None or problem.startswith("unexpected end"):
             low = middle + 1
         else:
@@ -111,87 +121,71 @@ def _first_wrong(text: str, statement: Statement) -> int:
     return low
 
 
-def _problem(text: str, statement: Statement, number: int) -> str | None:
-    """Return what Cedar says about the first tokens of a statement, in one line, or None if they are valid."""
+def _problem(text: str) -> str | None:
+    """Return what Cedar says about the text, in one line, or None if it is valid."""
     from cedarpy import PolicySet
 
-    start, end = statement.start, statement.tokens[number - 1][1]
     try:
-        policies = PolicySet.from_str(text[start:end])
+        policies = PolicySet.from_str(text)
     except ValueError as error:
         return echo(" ".join(str(error).split()).rstrip("."))
     # A template decides nothing until it is linked, so a forbid with ?principal would forbid nothing.
     return "?principal and ?resource are not supported" if policies.templates() else None
 
 
-def _parsed(text: str) -> Any:
-    from cedarpy import policies_to_json_str
+def _require_names(text: str, statements: Sequence[Statement]) -> None:
+    """Refuse names that never match or always fail, because a forbid with one would forbid nothing.
 
-    return json.loads(policies_to_json_str(text))
+    By the tokens: Cedar's own description of a text takes several times as long as to parse it.
+    """
+    pattern = 0
+    for statement in statements:
+        for kind, entity in _entities(statement):
+            if kind not in ENTITIES:
+                message = f"unknown entity type {echo(kind)}. It must be one of Action, Agent, Resource."
+                raise _at(text, entity.start, message)
+        for variable, attribute in _attributes(statement):
+            if variable != "context":
+                message = f"{variable} has no attributes. Use context, such as context.resource."
+                raise _at(text, attribute.start, message)
+            if attribute.string not in ATTRIBUTES:
+                raise _at(text, attribute.start, _unknown_attribute(attribute.string))
+        pattern += sum(len(after.string) for token, after in pairwise(statement) if token.word == "like")
+    if pattern > MAX_PATTERN:
+        raise invalid_value(f"The patterns of like must have at most {MAX_PATTERN} characters together.")
 
 
-def _require_names(text: str, statement: Statement) -> None:
-    """Refuse names that never match or always fail, because a forbid with one would forbid nothing."""
-    start, end = statement.start, statement.end
-    policies = _parsed(text[start:end])
-    for kind in _entity_types(policies):
-        if kind not in ENTITIES:
-            message = f"unknown entity type {echo(kind)}. It must be one of Action, Agent, Resource."
-            raise _at(text, text.find(kind, start, end), message)
-    for variable, name in _attributes(policies):
-        if variable in VARIABLES:
-            message = f"{variable} has no attributes. Use context, such as context.resource."
-            raise _at(text, text.find(name, start, end), message)
-        if variable == "context" and name not in ATTRIBUTES:
-            raise _at(text, text.find(name, start, end), _unknown_attribute(name))
+def _entities(statement: Statement) -> Iterator[tuple[str, Token]]:
+    """Yield each entity that is named, with its type, and each type after `is`, with its first word."""
+    for number, token in enumerate(statement):
+        before = statement[number - 1].word if number else ""
+        if before == "::" and token.word.startswith('"'):
+            yield "".join(_path_before(statement, number - 1)), token
+        elif before == "is":
+            yield token.word if statement[number + 1].word != "::" else f"{token.word}::", token
+
+
+def _path_before(statement: Statement, number: int) -> list[str]:
+    """Return the words and colons of the type before the token with this number."""
+    start = number
+    while start >= 0 and statement[start].word == "::":
+        start -= 2
+    return [token.word for token in statement[start + 1 : number]]
+
+
+def _attributes(statement: Statement) -> Iterator[tuple[str, Token]]:
+    """Yield each attribute of a variable that is read or looked for, with the variable."""
+    for number, token in enumerate(statement[:-2]):
+        is_variable = token.word in VARIABLES or token.word == "context"
+        is_field = number > 0 and statement[number - 1].word == "."
+        if is_variable and not is_field and statement[number + 1].word in (".", "[", "has"):
+            yield token.word, statement[number + 2]
 
 
 def _unknown_attribute(name: str) -> str:
     near = nearest(name, ATTRIBUTES)
     hint = f" Did you mean context.{near}?" if near else ""
     return f"unknown attribute context.{echo(name)}.{hint} context has {', '.join(sorted(ATTRIBUTES))}."
-
-
-def _require_short_patterns(policies: Any) -> None:
-    if sum(len(node["like"]["pattern"]) for node in _nodes(policies) if "like" in node) > MAX_PATTERN:
-        raise invalid_value(f"The patterns of like must have at most {MAX_PATTERN} characters together.")
-
-
-def _entity_types(policies: Any) -> Iterator[str]:
-    for node in _nodes(policies):
-        if isinstance(node.get("entity_type"), str):
-            yield node["entity_type"]
-    yield from (entity["type"] for entity in _entities(policies))
-
-
-def _entities(policies: Any) -> Iterator[dict[str, str]]:
-    """Yield each entity that is named, in the head of a policy or in its conditions."""
-    for node in _nodes(policies):
-        for name in ("entity", "__entity"):
-            if isinstance(node.get(name), dict):
-                yield node[name]
-        yield from (each for each in node.get("entities", ()) if isinstance(each, dict))
-
-
-def _attributes(policies: Any) -> Iterator[tuple[str, str]]:
-    """Yield each attribute that is read or looked for, with its variable."""
-    for node in _nodes(policies):
-        for operator in (".", "has"):
-            part = node.get(operator)
-            if isinstance(part, dict) and "attr" in part and "Var" in part.get("left", ()):
-                yield part["left"]["Var"], part["attr"]
-
-
-def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield every object within a JSON value. A loop, because a chain of operators is nested deeply."""
-    rest = [value]
-    while rest:
-        each = rest.pop()
-        if isinstance(each, dict):
-            yield each
-            rest += each.values()
-        elif isinstance(each, list):
-            rest += each
 
 
 def _at(text: str, place: int, message: str) -> Exception:

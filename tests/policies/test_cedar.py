@@ -59,6 +59,10 @@ def rejected(policy: Any) -> str:
         (f"{PERMIT};\nforbid (principal is Robot, action, resource);", "Line 2: unknown entity type Robot."),
         (f'{PERMIT};\n{PERMIT} when {{ [Org::"a"].contains(1) }};', "Line 2: unknown entity type Org."),
         (f'{PERMIT} when {{\n context.userid == "x" }};', "Line 2: unknown attribute context.userid. Did you mean"),
+        (f'{PERMIT} when {{\n context["user id"] == "x" }};', "Line 2: unknown attribute context.user id."),
+        (f'{PERMIT} when {{\n context has "user" }};', "Line 2: unknown attribute context.user."),
+        (f'{PERMIT};\n{PERMIT} when {{ principal == A::Agent::"a" }};', "Line 2: unknown entity type A::Agent."),
+        (f"{PERMIT} when {{ principal is Agent::Robot }};", "Line 1: unknown entity type Agent::."),
         (f"{PERMIT} when {{\n context has recipient }};", "Line 2: unknown attribute context.recipient."),
         (f"{PERMIT} when {{\n\n resource.owner == 1 }};", "Line 3: resource has no attributes."),
         (f'{PERMIT} when {{ context.action like "{"a" * 257}" }};', "at most 256 characters together."),
@@ -78,6 +82,23 @@ def test_a_valid_policy_keeps_its_text() -> None:
     assert isinstance(rule, Cedar)
     assert rule.policy == f"// why\n{PERMIT};"
     assert rule.sentence() == f"Only what this Cedar policy permits: // why {PERMIT}"
+
+
+def test_names_within_the_request_are_free() -> None:
+    rule = rule_of(f'{PERMIT} when {{ context.request.action.user == "a" && context["request"] has resource }};')
+
+    assert rule.check(call({"action": {"user": "a"}, "resource": 1})) is None
+
+
+def test_the_actions_that_a_policy_names() -> None:
+    rule = rule_of(
+        'permit (principal == Agent::"agt_1", action in [Action::"a:b", Action::"a:c"], resource);\n'
+        '// Action::"a:e"\n'
+        'forbid (principal, action, resource) when { action == Action::"a:d" && context.action != "Action::" };'
+    )
+
+    assert isinstance(rule, Cedar)
+    assert rule.named_actions == ("a:b", "a:c", "a:d")
 
 
 def test_brackets_in_strings_and_comments_do_not_count() -> None:
