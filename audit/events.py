@@ -72,6 +72,10 @@ class Event(StrEnum):
     TOKEN_VERIFY = "token.verify"
     TOKEN_INTROSPECTED = "token.introspected"
 
+    RESERVATION_COMMITTED = "reservation.committed"
+    RESERVATION_VOIDED = "reservation.voided"
+    RESERVATION_LAPSED = "reservation.lapsed"
+
     SIGNING_KEY_CREATED = "signing_key.created"
 
     AUDIT_EXPORTED = "audit.exported"

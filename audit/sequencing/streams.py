@@ -23,6 +23,8 @@ MAX_SCOPES = 100
 MAX_CURRENCIES = 16
 # The part `amount` of a call whose amount cannot be added up.
 UNREADABLE = {"unreadable": True}
+# The member of the part `amount` of a call that only reserved it. What counts is in the entry of the commit.
+RESERVED = "reserved"
 # Enough digits that no sum of the log is ever rounded. The default, 28, is not.
 EXACT = Context(prec=200)
 
@@ -101,9 +103,9 @@ def decode_uses(stored: str) -> dict[str, list[Any]]:
 def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
     """Return the totals with the part `amount` of an entry, exactly.
 
-    An unreadable one does not count, nor one in a currency more than `MAX_CURRENCIES`.
+    An unreadable one does not count, nor one that is only reserved, nor one in a currency more than `MAX_CURRENCIES`.
     """
-    if not amount or amount == UNREADABLE:
+    if not amount or amount == UNREADABLE or RESERVED in amount:
         return spent
     currency = amount["currency"]
     if currency not in spent and len(spent) >= MAX_CURRENCIES:
@@ -185,6 +187,8 @@ class Heads:
                 head.spent = add_amount(head.spent, amount)
             else:
                 head.denied += 1
+        elif use.event == Event.RESERVATION_COMMITTED:
+            head.spent = add_amount(head.spent, amount)
         return Totals(head.number, head.allowed, head.denied, head.spent)
 
     def _note_use(self, head: Head, use: Use) -> None:

@@ -85,7 +85,8 @@ class Streams:
             head.note_use(entry.timestamp, entry.scopes)
         if (head.allowed, head.denied) != (totals.allowed, totals.denied):
             raise Bad("the totals of allowed and denied decisions are wrong", entry.leaf_index)
-        _check_spent(head.spent, totals.spent, checked, is_allowed=is_allowed)
+        can_spend = is_allowed or entry.event == Event.RESERVATION_COMMITTED
+        _check_spent(head.spent, totals.spent, checked, can_spend=can_spend)
         head.spent = totals.spent
 
 
@@ -94,13 +95,13 @@ def _check_number(head: Head, number: int, name: str, index: int) -> None:
         raise Bad(f"its number in the stream {name} is {number} instead of {head.number}", index)
 
 
-def _check_spent(before: Mapping[str, str], after: Mapping[str, str], checked: Checked, *, is_allowed: bool) -> None:
+def _check_spent(before: Mapping[str, str], after: Mapping[str, str], checked: Checked, *, can_spend: bool) -> None:
     """Check the sums by currency. Amounts that were erased must not have been negative."""
-    if is_allowed and checked.personal is None:
+    if can_spend and checked.personal is None:
         grows = all(Decimal(after.get(currency, "-1")) >= Decimal(value) for currency, value in before.items())
         is_right = grows and len(after) <= MAX_CURRENCIES
     else:
-        amount = (checked.personal or {}).get("amount") if is_allowed else None
+        amount = (checked.personal or {}).get("amount") if can_spend else None
         is_right = after == add_amount(before, amount)
     if not is_right:
         raise Bad("the total of what was spent is wrong", checked.entry.leaf_index)

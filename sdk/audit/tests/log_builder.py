@@ -232,11 +232,13 @@ class LogBuilder:
 
     def _connection(self, record: dict[str, Any], personal: Parts) -> dict[str, Any]:
         totals = self.totals_of(record["consentId"])
-        if record["event"] == "token.verify":
+        is_decision = record["event"] == "token.verify"
+        if is_decision:
             totals[record["outcome"]] += 1
+        if is_decision or record["event"] == "reservation.committed":
             amounts = [json.loads(text)[2] for name, text in personal.items if name == "amount"]
-            amounts = [one for one in amounts if one != {"unreadable": True}]
-            for amount in amounts if record["outcome"] == "allowed" else []:
+            amounts = [one for one in amounts if one != {"unreadable": True} and "reserved" not in one]
+            for amount in amounts if record["outcome"] != "denied" else []:
                 spent = totals["spent"]
                 if amount["currency"] not in spent and len(spent) >= 16:
                     continue

@@ -652,3 +652,75 @@ def test_an_amount_without_its_context_is_not_compared(log: LogBuilder, verify: 
     shown[0] = {"digest": hashlib.sha256(shown[0].encode()).hexdigest()}
 
     assert verify(export).decisions == 1
+
+
+RESERVED = {**EUR_10, "reserved": True}
+
+
+def test_a_reserved_amount_counts_when_it_is_committed(log: LogBuilder, verify: Verify):
+    context = {"amount": EUR_10, "text": "A ticket"}
+    log.allow(amount=RESERVED, call={"context": context}, at=0)
+    log.allow(amount=RESERVED, at=1)
+    log.add("reservation.committed", amount={"currency": "EUR", "value": "7.50"}, at=20)
+    log.add("reservation.voided", at=21)
+    log.allow(amount=RESERVED, at=22)
+    log.add("reservation.lapsed", at=40)
+    log.allow(amount=EUR_10, at=41)
+    export = log.export()
+
+    held = [parse_spending("17.50/EUR/60"), parse_spending("10/EUR/20")]
+    assert verify(export, spendings=held, limits=[Limit(4, 60)]).decisions == 4
+    with pytest.raises(Broken, match="^index 6: 17.50 EUR spent within 60 seconds"):
+        verify(export, spendings=[parse_spending("17.49/EUR/60")])
+
+
+def test_a_commit_whose_amount_was_erased_counts_by_the_totals(log: LogBuilder, verify: Verify):
+    log.add("reservation.committed", amount=EUR_10)
+    export = erase(log.export(), 0)
+
+    assert verify(export, spendings=[parse_spending("10/EUR/60")])
+    with pytest.raises(Broken, match="10 EUR spent"):
+        verify(export, spendings=[parse_spending("9/EUR/60")])
+
+
+@pytest.mark.parametrize(
+    ("event", "amount", "by"),
+    [
+        ("token.verify", RESERVED, "10"),
+        ("reservation.committed", EUR_10, "-10"),
+        ("reservation.committed", EUR_10, "0.01"),
+        ("reservation.voided", EUR_10, "10"),
+        ("reservation.lapsed", EUR_10, "10"),
+    ],
+)
+def test_a_total_that_counts_another_amount_than_the_committed_one_is_named(
+    event: str, amount: Any, by: str, log: LogBuilder, verify: Verify
+):
+    log.lie_about("EUR", by)
+    log.add(event, "allowed" if event == "token.verify" else "info", amount=amount)
+
+    with pytest.raises(Broken, match="^index 0: total spent is "):
+        verify(log.export())
+
+
+@pytest.mark.parametrize("amount", [RESERVED, {**EUR_10, "reserved": False}, {"reserved": True}])
+def test_a_commit_reserves_nothing(amount: Any, log: LogBuilder, verify: Verify):
+    log.add("reservation.committed", amount=amount)
+
+    with pytest.raises(Broken, match="^index 0: amount is not a currency and a value$"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize("reserved", [False, 1, "true", None])
+def test_a_reserved_amount_says_so_with_true(reserved: Any, log: LogBuilder, verify: Verify):
+    log.allow(amount={**EUR_10, "reserved": reserved})
+
+    with pytest.raises(Broken, match="^index 0: amount is not a currency and a value$"):
+        verify(log.export())
+
+
+def test_a_reserved_amount_must_be_the_one_of_the_context(log: LogBuilder, verify: Verify):
+    log.allow(amount=RESERVED, call={"context": {"amount": {"currency": "EUR", "value": "11"}}})
+
+    with pytest.raises(Broken, match="^index 0: amount is .* and the context has"):
+        verify(log.export())

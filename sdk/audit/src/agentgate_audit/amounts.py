@@ -10,6 +10,8 @@ from .strict_json import Fraction
 
 _DECIMAL = re.compile(r"[0-9]{1,40}(\.[0-9]{1,40})?")
 _AMOUNT = {"currency", "value"}
+# An amount that a decision only reserved has this member, which is true. It counts once it is committed.
+_RESERVED = "reserved"
 # Enough digits that no sum of the log is ever rounded.
 _EXACT = Context(prec=200)
 
@@ -48,19 +50,28 @@ def check_amount(value: object, sent: object) -> None:
     expected = sent
     if isinstance(sent, dict):
         expected = {name: str(one) if type(one) is int else one for name, one in sent.items() if name in _AMOUNT}
+    if isinstance(value, dict) and _is_reserved(value):
+        value = {name: one for name, one in value.items() if name != _RESERVED}
     if value != expected:
         raise Broken(f"amount is {quote(value)}, and the context has {quote(sent)}")
 
 
-def parse_amount(value: object) -> Spent:
-    """Return the part `amount` of an entry as a sum. An unreadable one adds nothing. Raises `Broken`."""
-    if is_unreadable(value):
+def parse_amount(value: object, *, can_be_reserved: bool) -> Spent:
+    """Return the part `amount` of an entry as a sum. Raises `Broken`.
+
+    An unreadable one adds nothing, nor does one that a decision reserved: it counts once it is committed.
+    """
+    if is_unreadable(value) or (can_be_reserved and _is_reserved(value)):
         return {}
     if not isinstance(value, dict) or value.keys() != _AMOUNT:
         raise Broken("amount is not a currency and a value")
     if not isinstance(value["currency"], str):
         raise Broken("the currency of amount is not a string")
     return {value["currency"]: parse_decimal(value["value"], "the value of amount")}
+
+
+def _is_reserved(value: object) -> bool:
+    return isinstance(value, dict) and value.keys() == {*_AMOUNT, _RESERVED} and value[_RESERVED] is True
 
 
 def add(one: Spent, other: Spent) -> Spent:

@@ -87,20 +87,25 @@ class Entry:
             for group in ("personal", "withheld")
         )
 
+    @property
+    def can_spend(self) -> bool:
+        """Whether the entry's amount counts: an allowed decision, or the commit of what one had reserved."""
+        return self.is_allowed or bool(self.record["event"] == "reservation.committed")
+
     @cached_property
     def amount(self) -> Spent | None:
-        """What an allowed decision was about. None if the amount may be hidden."""
-        if not self.is_allowed or self.record["personal"] is None:
+        """What the entry spent: what an allowed decision was about, or a commit. None if the amount may be hidden."""
+        if not self.can_spend or self.record["personal"] is None:
             return {}
         value = self._personal_value("amount")
         if value is not None:
-            return parse_amount(value)
+            return parse_amount(value, can_be_reserved=self.is_decision)
         return None if None in self.groups.get("personal", [None]) else {}
 
     @property
     def has_unreadable_amount(self) -> bool:
         """Whether it allowed something with an amount that the server could not read, so that no total has it."""
-        return self.is_allowed and is_unreadable(self._personal_value("amount"))
+        return self.can_spend and is_unreadable(self._personal_value("amount"))
 
     def check_context(self) -> None:
         """Raise `Broken` if the amount is not the one that the disclosed context has."""
