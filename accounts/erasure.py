@@ -26,6 +26,7 @@ from core import clock, idempotency
 from core.actor import Actor
 from core.locks import revocation
 from core.sqlite import empty_wal
+from limits.reservations import erase_reservations
 
 PLACEHOLDER_DOMAIN = "erased.invalid"
 
@@ -77,6 +78,7 @@ def _delete_rows(user: User, addresses: Collection[str]) -> None:
         owned._default_manager.filter(user=user).delete()
     BrowserSession.objects.filter(user_id=user.id).delete()
     PendingRegistration.objects.filter(email__in=addresses).delete()
+    erase_reservations(user.id)
     # The admin site's own log names rows by their text, which is the address for a user and a developer.
     named = LogEntry.objects.filter(object_id=user.id) | LogEntry.objects.filter(object_repr__in=addresses)
     named.update(object_repr=F("object_id"))

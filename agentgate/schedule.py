@@ -37,6 +37,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-tokens": _entry("tokens.tasks.sweep_tokens", OFTEN),
     "sweep-client-assertions": _entry("agents.tasks.sweep_client_assertions", OFTEN),
     "sweep-counters": _entry("limits.tasks.sweep_counters", OFTEN),
+    "sweep-reservations": _entry("limits.tasks.sweep_reservations", OFTEN),
     "sweep-idempotency-records": _entry("core.tasks.sweep_idempotency_records", OFTEN),
     "sweep-unused-registrations": _entry("agents.tasks.sweep_unused_registrations", SELDOM),
     "sweep-session-tokens": _entry("accounts.tasks.sweep_session_tokens", SELDOM),

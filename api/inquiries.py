@@ -38,6 +38,11 @@ def count_receipts(body: VerifyRequestBody | VerifyBatchBody) -> int:
     return sum(each.receipt for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
 
 
+def is_reserving(body: VerifyRequestBody | VerifyBatchBody) -> bool:
+    """Return whether an amount is to be reserved, so that a repeated request must get the stored response."""
+    return any(each.reserve for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
+
+
 def json_reply(value: Any) -> Reply:
     """Return a 200 with this JSON, which no cache may store."""
     return Reply(200, HEADERS, orjson.dumps(value))
@@ -56,6 +61,7 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
         resource=body.resource,
         context=body.context,
         explains=body.explain,
+        reserve_seconds=body.reserve_seconds,
     )
 
 

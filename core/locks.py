@@ -73,6 +73,14 @@ def after_decisions(work: Callable[[], None]) -> None:
         deferred.append(work)
 
 
+def hold_revocations() -> None:
+    """Wait for revocations that are being committed and keep new ones waiting, as a decision does.
+
+    For services that change what decisions write, such as counters. Danger: call it first in the transaction.
+    """
+    _execute("SELECT pg_advisory_xact_lock_shared(%s)", DECISIONS)
+
+
 def hold_decisions() -> None:
     """Wait for the decisions in progress and block new ones until this transaction ends.
 

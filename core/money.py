@@ -29,10 +29,16 @@ def read_amount(raw: Any) -> Amount | None:
     """
     if not isinstance(raw, Mapping):
         return None
-    value, currency = _spell(raw.get("value")), raw.get("currency")
-    if not (isinstance(value, str) and VALUE.fullmatch(value)):
+    value, currency = read_value(raw.get("value")), raw.get("currency")
+    if value is None:
         return None
     return Amount(value, currency) if isinstance(currency, str) and currency in CURRENCIES else None
+
+
+def read_value(raw: Any) -> str | None:
+    """Return the value of an amount as text, or None if it is not one."""
+    value = _spell(raw)
+    return value if isinstance(value, str) and VALUE.fullmatch(value) else None
 
 
 def units_of(value: str) -> int:

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from audit.sequencing.streams import UNREADABLE
+from audit.sequencing.streams import RESERVED, UNREADABLE
 from core.canonical import canonical_json, sha256
 from core.money import read_amount
 
@@ -29,13 +29,16 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
     }
 
 
-def amount_for_log(context: Mapping[str, Any]) -> dict[str, Any] | None:
+def amount_for_log(context: Mapping[str, Any], *, is_reserved: bool = False) -> dict[str, Any] | None:
     """Return `context.amount`, which counts in the totals of a connection, or None if there is none.
 
-    One that `core.money` cannot read does not count, and the log says so.
+    One that `core.money` cannot read does not count, nor one that is only reserved, and the log says so.
     """
     stated = context.get("amount")
     if stated is None:
         return None
     amount = read_amount(stated)
-    return {"currency": amount.currency, "value": amount.value} if amount else dict(UNREADABLE)
+    if amount is None:
+        return dict(UNREADABLE)
+    logged = {"currency": amount.currency, "value": amount.value}
+    return {**logged, RESERVED: True} if is_reserved else logged

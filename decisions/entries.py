@@ -37,7 +37,7 @@ def draft_entry(judgement: Judgement) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(judgement),
-        personal={} if is_introspection else _personal(request, asker),
+        personal={} if is_introspection else _personal(request, asker, is_reserved=bool(decision.reservation_id)),
     )
 
 
@@ -52,7 +52,7 @@ def draft_shadows(judgement: Judgement, settling: Settling) -> Iterator[Draft]:
         elif asking is not None:
             yield _draft_shadow(judgement, shadow, asking, RuleOutcome.ASKED)
         else:
-            settling.count(shadow.evaluation)
+            settling.count(judgement, shadow.evaluation)
 
 
 def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, outcome: RuleOutcome) -> Draft:
@@ -81,14 +81,14 @@ def _rule_of(denial: PolicyDenial) -> dict[str, object]:
     return {"ruleIndex": denial.rule_index, "policyName": denial.policy_name, "detail": denial.detail}
 
 
-def _personal(request: VerifyRequest, asker: Actor) -> dict[str, object]:
+def _personal(request: VerifyRequest, asker: Actor, *, is_reserved: bool) -> dict[str, object]:
     forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
     if not request.context:
         return {"ip": request.ip, "callerIp": asker.ip, **forwarded}
     return {
         "ip": request.ip,
         "callerIp": asker.ip,
-        "amount": amount_for_log(request.context),
+        "amount": amount_for_log(request.context, is_reserved=is_reserved),
         "context": context_for_log(request.context),
         **forwarded,
     }
@@ -103,6 +103,8 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
         metadata["missingScopes"] = list(decision.missing_scopes[:MAX_LOGGED_MISSING])
     if decision.approval_id is not None:
         metadata["approvalId"] = decision.approval_id
+    if decision.reservation_id is not None:
+        metadata["reservationId"] = decision.reservation_id
     if judgement.asked_scopes and not decision.allowed:
         metadata["askedScopes"] = list(judgement.asked_scopes)
     if policy is not None:

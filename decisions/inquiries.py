@@ -4,6 +4,7 @@ The endpoints make inquiries. Django's views answer them in their thread, and th
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from core.actor import Actor
@@ -40,13 +41,32 @@ class Inquiry(NamedTuple):
             raise refusal
 
 
+class _Refused(NotAuthenticated):
+    """The caller's credential is wrong."""
+
+
 def answer(inquiry: Inquiry) -> Reply:
     """Decide an inquiry in this thread. Raises `Throttled`, and `NotAuthenticated` for a wrong credential."""
+    return answer_within(inquiry, lambda decide: decide())
+
+
+def answer_within[Result](inquiry: Inquiry, run: Callable[[Callable[[], Reply]], Result]) -> Result:
+    """Return the result of `run`, which calls its argument to decide the inquiry, such as in a transaction.
+
+    Throttles are counted outside. Raises like `answer`.
+    """
     inquiry.throttle()
+    try:
+        return run(partial(_decide, inquiry))
+    except _Refused:
+        (throttled,) = throttle_failures([inquiry.failure] if inquiry.failure else [])
+        raise throttled or NotAuthenticated(WRONG_CREDENTIAL) from None
+
+
+def _decide(inquiry: Inquiry) -> Reply:
     decisions = decide(inquiry.requests)
-    if is_refused(decisions) and (failure := inquiry.failure):
-        (throttled,) = throttle_failures([failure])
-        raise throttled or NotAuthenticated(WRONG_CREDENTIAL)
+    if is_refused(decisions):
+        raise _Refused
     return inquiry.show(decisions)
 
 

@@ -12,6 +12,7 @@ from decisions.questions import Question
 from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
+from limits.reservations import Hold
 from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
@@ -65,6 +66,8 @@ class Judgement:
     is_logged: bool = True
     shadows: Sequence["Shadow"] = ()
     traced: Sequence[Traced] | None = None
+    holds: tuple[Hold, ...] = ()
+    """The counters that hold the amount of an allowed request that reserves it."""
 
     @property
     def is_final(self) -> bool:

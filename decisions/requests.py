@@ -48,6 +48,8 @@ class VerifyRequest(NamedTuple):
     caller. With `is_forwarded`, a proxy forwards the caller's own request, so the address and user agent of `actor` are
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
+    With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
+    context must have an amount that can be read.
     """
 
     token: str
@@ -60,6 +62,7 @@ class VerifyRequest(NamedTuple):
     is_forwarded: bool = False
     is_introspection: bool = False
     explains: bool = False
+    reserve_seconds: int | None = None
 
     @property
     def asker(self) -> Actor:
@@ -124,6 +127,8 @@ class Decision:
     retry_after_seconds: int | None = None
     trace: tuple[RuleTrace, ...] | None = None
     targets: Mapping[str, Any] = MappingProxyType({})
+    reservation_id: str | None = None
+    reservation_expires_at: datetime | None = None
     is_known: bool = True
     is_caller_refused: bool = False
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from decisions.approvals import APPROVED, Asked, BatchApprovals, Content
 from decisions.judgement import Found, Judgement, owner
 from decisions.requests import Reason
+from decisions.reservations import reserve
 from limits.counting import CounterDenial, count_call, find_denial
 from limits.flows import LoadedFlow
 from limits.sliding_window import CounterRequest, LoadedCounter
@@ -39,7 +40,9 @@ class Settling:
         asking = self._find_asking(judgement.evaluation)
         if (asking or judgement.asked_scopes) and not self._is_approved(judgement, found, asking):
             return
-        self._count(judgement.evaluation)
+        if judgement.question.request.reserve_seconds is not None:
+            reserve(judgement, self.now)
+        self._count(judgement, judgement.evaluation)
 
     def find_full(self, limits: Sequence[CounterRequest]) -> CounterDenial | None:
         """Return the denial if a limit has no room for the call, or None."""
@@ -54,9 +57,9 @@ class Settling:
         asking = self._find_asking(evaluation)
         return asking.denial if asking else None
 
-    def count(self, evaluation: Evaluation) -> None:
+    def count(self, judgement: Judgement, evaluation: Evaluation) -> None:
         """Count a call that is allowed in the counters of a shadow policy, which would allow it too."""
-        self._count(evaluation)
+        self._count(judgement, evaluation)
 
     def _find_denial(self, evaluation: Evaluation) -> PolicyDenial | None:
         full = find_denial(evaluation.counter_requests, self.counters, self.now) if evaluation.limits else None
@@ -71,9 +74,12 @@ class Settling:
     def _is_hit(self, flow: Flow) -> bool:
         return flow.request.is_hit(self.flows, self.now)
 
-    def _count(self, evaluation: Evaluation) -> None:
+    def _count(self, judgement: Judgement, evaluation: Evaluation) -> None:
         if evaluation.limits:
-            count_call(evaluation.counter_requests, self.counters, self.now)
+            requests, until = evaluation.counter_requests, judgement.decision.reservation_expires_at
+            count_call(requests, self.counters, self.now, until)
+            if until is not None:
+                judgement.holds += tuple((each.key, each.window_seconds) for each in requests if each.is_amount)
         for flow in evaluation.flows:
             flow.request.mark(self.flows, self.now)
 

@@ -49,7 +49,7 @@ class Reservation(models.Model):
     holds = models.JSONField(default=list)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     class Meta:
         ordering = ["-id"]

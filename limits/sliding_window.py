@@ -142,8 +142,8 @@ class LoadedCounter:
         """
         self._advance(now)
         other._advance(now)
-        for minute, number in other.held.items() if until is None else ():
-            self._hold(minute, number)
+        if until is None:
+            self.add_held(other)
         for start, latest, count in other._counted(_microseconds(now)):
             if until is not None and start > _microseconds(until):
                 return
@@ -152,6 +152,11 @@ class LoadedCounter:
             if slot > self.slot - SLOTS:
                 self.counts[slot % SLOTS] = min(MAX_NUMBER, self.counts[slot % SLOTS] + count)
         self.changed = True
+
+    def add_held(self, other: "LoadedCounter") -> None:
+        """Hold here, too, what is held in `other`."""
+        for minute, number in other.held.items():
+            self._hold(minute, number)
 
     def give_back(self, now: datetime) -> None:
         """Remove the newest call that still counts at `now`, if any."""

@@ -122,6 +122,8 @@ class _Filling:
             subject = counter.key.removeprefix(prefix) if origin.scope == self._kind.scope else EVERYONE
             own = self.counters.setdefault(subject, self._new(subject))
             own.add(counter, self._now, until=until)
+            if origin == self._kind and until is not None:
+                own.add_held(counter)  # of reservations that expect it here
             if counter.held and until is None:
                 self._moved[counter.key].add((own.key, own.window_seconds))
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, QueryDict
 
 from api.endpoint import Endpoint
 from api.forwarding import for_caller, forwarding_inquiry, own_parameters
-from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, is_reserving, verify_inquiry
 from api.operations import read_query
 from api.parsers import count_containers, parse_object
 from api.problems import as_domain_error, render_problem
@@ -34,6 +34,7 @@ def verify(request: Request, actor: Actor) -> Inquiry:
     sent = _read_json(request)
     body = parse(VerifyRequestBody, sent)
     _require_key(body)
+    _require_no_repeat(body, request)
     return verify_inquiry(body, sent, actor, read_credential(request.headers))
 
 
@@ -41,6 +42,7 @@ def verify_batch(request: Request, actor: Actor) -> Inquiry:
     sent = _read_json(request)
     body = parse(VerifyBatchBody, sent)
     _require_key(body)
+    _require_no_repeat(body, request)
     return batch_inquiry(body, sent, actor, read_credential(request.headers))
 
 
@@ -68,6 +70,12 @@ def _require_key(body: VerifyRequestBody | VerifyBatchBody) -> None:
     """Leave a request to Django that needs many receipts, or any before this process has loaded their key."""
     receipts = count_receipts(body)
     if receipts > MAX_RECEIPTS or (receipts and log_keys.loaded() is None):
+        raise NotDirect
+
+
+def _require_no_repeat(body: VerifyRequestBody | VerifyBatchBody, request: Request) -> None:
+    """Leave a reservation with an `Idempotency-Key` to Django, which stores the response."""
+    if "idempotency-key" in request.headers and is_reserving(body):
         raise NotDirect
 
 

@@ -1,12 +1,13 @@
 """Exchange, refresh, revoke and verify tokens."""
 
+import orjson
 from django.conf import settings
 
 from agents.errors import EverythingStopped, InvalidClient
 from agents.models import Agent
 from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
 from api.endpoint import Endpoint
-from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, is_reserving, verify_inquiry
 from api.operations import operation
 from api.v1.schemas.tokens import (
     ClientBody,
@@ -27,7 +28,7 @@ from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
 from core.messages import Reply
 from decisions.callers import read_credential
-from decisions.inquiries import answer
+from decisions.inquiries import Inquiry, answer, answer_within
 from decisions.requests import Credential, Reason
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal, require_issued
@@ -45,6 +46,8 @@ VERIFY_DESCRIPTION = (
     "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`. "
     "`approval_required` comes with `approvalId` and `approvalUrl`, where the user decides; then ask again. With "
     "`explain`, a resource server gets what each rule said of the request. "
+    "With `reserve`, an allowed decision holds the amount of `context.amount` for `expiresInSeconds` and has a "
+    "`reservationId` to commit or void; then `Idempotency-Key` is honoured, too. "
     "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
 
@@ -142,10 +145,15 @@ class DecisionEndpoint(Endpoint):
     def credential(self) -> Credential | None:
         return read_credential(self.request.headers)
 
-    def prepare(self, body: VerifyRequestBody | VerifyBatchBody) -> None:
-        """Load the key of receipts before anything is decided."""
+    def decide(self, body: VerifyRequestBody | VerifyBatchBody, inquiry: Inquiry) -> Reply | Answer:
+        """Return the decisions. The key of receipts is loaded before anything is decided."""
         if count_receipts(body):
             log_keys.load()
+        if not is_reserving(body):
+            return answer(inquiry)
+        credential = inquiry.requests[0].credential
+        caller = f"{credential.server_id}:{credential.digest}" if credential else ""
+        return answer_within(inquiry, lambda decide: self.answer_once(caller, lambda: _as_answer(decide())))
 
 
 class Verify(DecisionEndpoint):
@@ -155,15 +163,15 @@ class Verify(DecisionEndpoint):
         description=VERIFY_DESCRIPTION,
         answer=DecisionOut,
         errors=(NotAuthenticated,),
+        repeatable=True,
         request_example={
             "token": "eyJhbGciOi...",
             "requiredScopes": ["email:send"],
             "context": {"ip": "203.0.113.7"},
         },
     )
-    def post(self, body: VerifyRequestBody) -> Reply:
-        self.prepare(body)
-        return answer(verify_inquiry(body, self.request.data, self.actor, self.credential()))
+    def post(self, body: VerifyRequestBody) -> Reply | Answer:
+        return self.decide(body, verify_inquiry(body, self.request.data, self.actor, self.credential()))
 
 
 class VerifyBatch(DecisionEndpoint):
@@ -173,10 +181,14 @@ class VerifyBatch(DecisionEndpoint):
         description="Decisions are in the order of the requests. A malformed request is a 400 that contains its index.",
         answer=DecisionsOut,
         errors=(NotAuthenticated,),
+        repeatable=True,
     )
-    def post(self, body: VerifyBatchBody) -> Reply:
-        self.prepare(body)
-        return answer(batch_inquiry(body, self.request.data, self.actor, self.credential()))
+    def post(self, body: VerifyBatchBody) -> Reply | Answer:
+        return self.decide(body, batch_inquiry(body, self.request.data, self.actor, self.credential()))
+
+
+def _as_answer(reply: Reply) -> Answer:
+    return Answer(reply.status, orjson.loads(reply.body))
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:

@@ -25,6 +25,7 @@ from decisions.expectations import expected_counters, learn
 from decisions.judgement import Found, Judgement, judge
 from decisions.questions import Question
 from decisions.requests import Decision
+from decisions.reservations import write_reservations
 from decisions.settling import Settling
 from decisions.stores.reading import Facts, ask_facts, ask_further, ask_scopes, read_counters
 from decisions.stores.statements import Statement, Step, Trip
@@ -112,6 +113,7 @@ def _finish(judgements: Sequence[Judgement], found: Sequence[Found], facts: Fact
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
     steps = [*_save([*counters.values(), *flows.values()]), *settling.approvals.steps()]
+    steps += write_reservations(zip(logged, (entry.id for entry in entries), strict=False), now)
     if entries:
         steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))
     yield Trip(steps, commits=True)

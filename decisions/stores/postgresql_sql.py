@@ -86,6 +86,21 @@ SQL: dict[Statement, str] = {
         FROM unnest($1, $2, $3, $4) AS new(key, slot, counts, expires_at)
         WHERE limits_counter.key = new.key
     """,
+    Statement.WRITE_RESERVATIONS: """
+        INSERT INTO limits_reservation (
+            id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
+            currency, holds, created_at, expires_at,
+            status, final_amount
+        )
+        SELECT
+            id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
+            currency, holds, (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz,
+            'held', ''
+        FROM jsonb_to_recordset($1::jsonb) AS new(
+            id text, server_id text, audit_id text, organization_id text, service_organization_id text, agent_id text,
+            user_id text, consent_id text, amount text, currency text, holds jsonb, created_at text, expires_at text
+        )
+    """,
     Statement.WRITE_JOURNAL: "INSERT INTO audit_journal (body) VALUES ($1)",
     Statement.PING: "SELECT 1 FROM tokens_accesstoken LIMIT 1",
 }

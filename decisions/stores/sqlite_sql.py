@@ -97,6 +97,21 @@ SQL: dict[Statement, str] = {
         INSERT INTO limits_counter (key, slot, counts, expires_at) VALUES (?, ?, ?, ?)
         ON CONFLICT (key) DO UPDATE SET slot = excluded.slot, counts = excluded.counts, expires_at = excluded.expires_at
     """,
+    Statement.WRITE_RESERVATIONS: """
+        INSERT INTO limits_reservation (
+            id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
+            currency, holds, created_at, expires_at,
+            status, final_amount
+        )
+        SELECT
+            json_extract(value, '$.id'), json_extract(value, '$.server_id'), json_extract(value, '$.audit_id'),
+            json_extract(value, '$.organization_id'), json_extract(value, '$.service_organization_id'),
+            json_extract(value, '$.agent_id'), json_extract(value, '$.user_id'), json_extract(value, '$.consent_id'),
+            json_extract(value, '$.amount'), json_extract(value, '$.currency'), json_extract(value, '$.holds'),
+            json_extract(value, '$.created_at'), json_extract(value, '$.expires_at'),
+            'held', ''
+        FROM json_each(?)
+    """,
     Statement.WRITE_JOURNAL: "INSERT INTO audit_journal (body) VALUES (?)",
     Statement.PING: "SELECT 1 FROM tokens_accesstoken LIMIT 1",
 }

@@ -66,6 +66,8 @@ class Statement(Enum):
     USE_APPROVALS = "use_approvals", (Kind.TIME, Kind.TEXTS), None
     CREATE_APPROVALS = "create_approvals", (Kind.TEXT,), None
     """Create approvals from a JSON list of objects with the names of the columns. Times are UTC without a zone."""
+    WRITE_RESERVATIONS = "write_reservations", (Kind.TEXT,), None
+    """Create reservations from such a list."""
     WRITE_JOURNAL = "write_journal", (Kind.BYTES,), None
     PING = "ping", (), None
 

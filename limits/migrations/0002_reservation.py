@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ("holds", models.JSONField(default=list)),
                 ("created_at", models.DateTimeField()),
                 ("expires_at", models.DateTimeField()),
-                ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                ("resolved_at", models.DateTimeField(blank=True, db_index=True, null=True)),
             ],
             options={
                 "ordering": ["-id"],

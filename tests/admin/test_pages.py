@@ -31,7 +31,7 @@ from audit.models import (
 )
 from consent.models import Approval
 from core.models import IdempotencyRecord
-from limits.models import Counter
+from limits.models import Counter, Reservation
 from tests.admin.world import World, staff
 from tests.constants import PASSWORD
 from tests.world import sign_in
@@ -55,6 +55,7 @@ INTERNAL = (
     PersonalKey,
     Posting,
     Progress,
+    Reservation,
     Segment,
     Stream,
     Tile,

@@ -56,6 +56,8 @@ OPEN_TO_OTHERS = {
     "POST tokens/exchange",
     "POST tokens/refresh",
     "POST tokens/revoke",
+    "POST tokens/reservations/*/commit",  # of what was allowed before
+    "POST tokens/reservations/*/void",
     "POST tokens/verify",
     "POST tokens/verify/batch",
     "POST users/register",

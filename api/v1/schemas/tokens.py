@@ -1,18 +1,20 @@
 """Request and response models for tokens and decisions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from django.conf import settings
-from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator, with_config
 from typing_extensions import TypedDict
 
-from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text
+from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text, WholeNumber
 from core.canonical import canonical_json
 from core.clock import rfc3339
+from core.money import read_amount
 from core.net import canonical_address
-from core.validation import invalid_value
+from core.validation import invalid_fields, invalid_value
 from decisions.requests import Decision, Reason, RuleTrace
+from limits.reservations import DEFAULT_SECONDS, MAX_SECONDS
 from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
 from tokens.issuing import IssuedTokens
 
@@ -107,6 +109,22 @@ class VerifyRequestBody(RequestBody):
     context: Annotated[Context, BeforeValidator(check_context)] = Field(default_factory=Context)
     receipt: bool = False
     explain: bool = False
+    reserve: bool = False
+    expires_in_seconds: Omittable[WholeNumber] = Field(None, ge=1, le=MAX_SECONDS)
+
+    @model_validator(mode="after")
+    def _check_reservation(self) -> Self:
+        if self.reserve and read_amount(self.context.get("amount")) is None:
+            message = 'Must be the amount to reserve, such as {"value": "12.50", "currency": "EUR"}.'
+            raise invalid_fields(type(self), [("context.amount", message)])
+        if self.expires_in_seconds is not None and not self.reserve:
+            raise invalid_fields(type(self), [("expiresInSeconds", "Only with reserve.")])
+        return self
+
+    @property
+    def reserve_seconds(self) -> int | None:
+        """For how long the amount is reserved, or None if it is not."""
+        return (self.expires_in_seconds or DEFAULT_SECONDS) if self.reserve else None
 
 
 class VerifyBatchBody(RequestBody):
@@ -188,6 +206,8 @@ class DecisionOut(Out):
     retry_after_seconds: Omittable[int] = None
     approval_id: Omittable[str] = None
     approval_url: Omittable[str] = None
+    reservation_id: Omittable[str] = None
+    reservation_expires_at: Omittable[Moment] = None
     trace: Omittable[list[RuleTraceOut]] = None
     receipt: Omittable[str] = None
 
@@ -236,6 +256,9 @@ def show_decision(decision: Decision) -> dict[str, Any]:
     if decision.expires_at is not None:
         shown["expiresAt"] = rfc3339(decision.expires_at)
     shown["auditId"] = decision.audit_id
+    if decision.reservation_expires_at is not None:
+        shown["reservationId"] = decision.reservation_id
+        shown["reservationExpiresAt"] = rfc3339(decision.reservation_expires_at)
     if decision.trace is not None:
         shown["trace"] = [_show_rule(rule) for rule in decision.trace]
     return shown if decision.allowed else shown | _show_denial(decision)
