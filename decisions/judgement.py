@@ -74,7 +74,7 @@ class Judgement:
         """Whether nothing must be settled, as for most requests."""
         evaluation = self.evaluation
         has_requirements = evaluation.limits or evaluation.flows or self.content or self.shadows
-        return not has_requirements and self.traced is None
+        return not has_requirements and self.traced is None and self.question.request.reserve_seconds is None
 
     def needed_keys(self) -> Iterable[str]:
         """Yield the keys of all rows of counters to load."""
