@@ -22,6 +22,8 @@ from core import clock
 from core.actor import SYSTEM
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.secrets import digest
+from decisions.requests import VerifyRequest
+from decisions.services import decide
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import register_developer
@@ -106,6 +108,9 @@ def _fill_the_rest(world: World) -> None:
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
+    amount = {"value": "12.50", "currency": "EUR"}
+    token = world.tokens.access_token
+    decide([VerifyRequest(token, ["email:read"], ANONYMOUS, context={"amount": amount}, reserve_seconds=60)])
     _fill_the_log()
 
 
