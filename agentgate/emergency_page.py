@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from agents.emergency import emergency_stop, lift_emergency_stop, stop_everything
 from audit.proof.stops import EVERYTHING
+from audit.readers.snapshot import take_snapshot
 from core import clock
 from core.administration import ReasonForm, administrator, is_superuser
 from core.http import SeeOther
@@ -35,13 +36,13 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
 
 
 def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) -> HttpResponse:
-    stop = emergency_stop()
+    stop, log = emergency_stop(), take_snapshot()
     context |= {
         "title": "Lift the stop of everything" if stop else "Stop everything",
         "stop": stop,
         "form": form,
-        "impact": lines_of_hits(hits_of_everything(clock.now())),
-        "proof": lines_of_proof(EVERYTHING),
+        "impact": lines_of_hits(hits_of_everything(clock.now(), log)),
+        "proof": lines_of_proof(EVERYTHING, log),
     }
     status = 422 if form.errors else 200
     return TemplateResponse(request, "admin/emergency_stop.html", context, status=status)

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from audit.proof.stops import (
     EVERYTHING,
@@ -20,6 +20,7 @@ from audit.proof.stops import (
     person_level,
     recent_use,
 )
+from audit.readers.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,29 +38,29 @@ class Hits:
     last_allowed_at: datetime | None
 
 
-def hits_of_connection(user_id: str, agent_id: str, now: datetime) -> Hits:
+def hits_of_connection(user_id: str, agent_id: str, now: datetime, log: Snapshot | None = None) -> Hits:
     scope = {"user": user_id, "agent": agent_id}
     tokens = {"user": user_id, "application": agent_id}
-    return _count(scope, tokens, connection_level(user_id, agent_id), now)
+    return _count(scope, tokens, connection_level(user_id, agent_id), now, log)
 
 
-def hits_of_user(user_id: str, now: datetime) -> Hits:
-    return _count({"user": user_id}, {"user": user_id}, person_level(user_id), now)
+def hits_of_user(user_id: str, now: datetime, log: Snapshot | None = None) -> Hits:
+    return _count({"user": user_id}, {"user": user_id}, person_level(user_id), now, log)
 
 
-def hits_of_agent(agent_id: str, now: datetime) -> Hits:
-    return _count({"agent": agent_id}, {"application": agent_id}, agent_level(agent_id), now)
+def hits_of_agent(agent_id: str, now: datetime, log: Snapshot | None = None) -> Hits:
+    return _count({"agent": agent_id}, {"application": agent_id}, agent_level(agent_id), now, log)
 
 
-def hits_of_organization(organization_id: str, now: datetime) -> Hits:
+def hits_of_organization(organization_id: str, now: datetime, log: Snapshot | None = None) -> Hits:
     """Return what stops with the organization's agents. Its services stop, too: the log counts their decisions."""
     scope = {"agent__organization": organization_id}
     tokens = {"application__organization": organization_id}
-    return _count(scope, tokens, organization_level(organization_id), now)
+    return _count(scope, tokens, organization_level(organization_id), now, log)
 
 
-def hits_of_everything(now: datetime) -> Hits:
-    return _count({}, {}, EVERYTHING, now)
+def hits_of_everything(now: datetime, log: Snapshot | None = None) -> Hits:
+    return _count({}, {}, EVERYTHING, now, log)
 
 
 def total(found: Sequence[Hits]) -> Hits:
@@ -75,15 +76,15 @@ def total(found: Sequence[Hits]) -> Hits:
     )
 
 
-def _count(scope: dict[str, Any], tokens: dict[str, Any], level: Level, now: datetime) -> Hits:
+def _count(scope: dict[str, Any], tokens: dict[str, Any], level: Level, now: datetime, log: Snapshot | None) -> Hits:
     live = _rows("consent", "Consent").filter(status="approved", expires_at__gt=now, **scope).order_by()
     families = _rows("tokens", "TokenFamily").filter(revoked_at=None, expires_at__gt=now, **tokens)
     is_usable = Q(consent=None) | Q(consent__status="approved", consent__expires_at__gt=now)
-    use = recent_use(level, now)
+    use = recent_use(level, now, log)
     return Hits(
-        connections=live.count(),
-        agents=live.values("agent").distinct().count(),
-        users=live.values("user").distinct().count(),
+        **live.aggregate(
+            connections=Count("pk"), agents=Count("agent", distinct=True), users=Count("user", distinct=True)
+        ),
         live_tokens=families.filter(is_usable).order_by().count(),
         allowed_last_day=use.allowed_last_day,
         last_allowed_at=use.last_allowed_at,

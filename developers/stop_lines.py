@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from audit.proof.stops import Level, StopProof, prove_stop
+from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
 from core.administration import counted
 from developers.hits import Hits, total
@@ -12,12 +13,12 @@ from developers.hits import Hits, total
 MAX_COUNTED = 20
 
 
-def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime], Hits]) -> list[str]:
+def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Hits]) -> list[str]:
     """Return what a stop of these rows hits, together. Many rows are not counted."""
     if len(ids) > MAX_COUNTED:
         return [f"Select at most {MAX_COUNTED} to see what they were allowed in the last 24 hours."]
-    now = clock.now()
-    return lines_of_hits(total([count(one, now) for one in ids]))
+    now, log = clock.now(), take_snapshot()
+    return lines_of_hits(total([count(one, now, log) for one in ids]))
 
 
 def lines_of_hits(hits: Hits) -> list[str]:
@@ -30,9 +31,9 @@ def lines_of_hits(hits: Hits) -> list[str]:
     ]
 
 
-def lines_of_proof(level: Level) -> list[str]:
+def lines_of_proof(level: Level, log: Snapshot | None = None) -> list[str]:
     """Return what the log says about the newest stop at this level. Return no lines if there was none."""
-    proof = prove_stop(level)
+    proof = prove_stop(level, log)
     return [] if proof is None else _describe(proof)
 
 

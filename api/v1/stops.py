@@ -15,6 +15,7 @@ from api.v1.schemas.stops import (
 )
 from api.v1.users import OwnEndpoint
 from audit.proof.stops import agent_level, connection_level, person_level, prove_stop
+from audit.readers.snapshot import take_snapshot
 from consent.errors import NotConnected
 from consent.pausing import pause_agent, pause_all_agents, paused_all_since, resume_agent, resume_all_agents
 from consent.selectors import consent_for_user, current_consent
@@ -64,9 +65,10 @@ class ConnectionStop(OwnEndpoint):
         answer=PauseOut,
     )
     def get(self, user_id: str, consent_id: str) -> PauseOut:
-        consent, now = current_consent(self.user, consent_id), clock.now()
+        consent, now, log = current_consent(self.user, consent_id), clock.now(), take_snapshot()
         ids = self.user.id, consent.agent_id
-        return show_pause(consent.paused_at, hits_of_connection(*ids, now), prove_stop(connection_level(*ids)))
+        hits, proof = hits_of_connection(*ids, now, log), prove_stop(connection_level(*ids), log)
+        return show_pause(consent.paused_at, hits, proof)
 
 
 class PauseAllAgents(OwnEndpoint):
@@ -101,8 +103,9 @@ class AllAgentsStop(OwnEndpoint):
         answer=PauseOut,
     )
     def get(self, user_id: str) -> PauseOut:
-        user_id, now = self.user.id, clock.now()
-        return show_pause(paused_all_since(self.user), hits_of_user(user_id, now), prove_stop(person_level(user_id)))
+        user_id, now, log = self.user.id, clock.now(), take_snapshot()
+        hits, proof = hits_of_user(user_id, now, log), prove_stop(person_level(user_id), log)
+        return show_pause(paused_all_since(self.user), hits, proof)
 
 
 class AgentStop(DeveloperEndpoint):
@@ -115,4 +118,5 @@ class AgentStop(DeveloperEndpoint):
     )
     def get(self, agent_id: str) -> AgentStopOut:
         agent = agent_for_organization(self.developer.organization_id, agent_id)
-        return show_agent_stop(hits_of_agent(agent.id, clock.now()), prove_stop(agent_level(agent.id)))
+        log = take_snapshot()
+        return show_agent_stop(hits_of_agent(agent.id, clock.now(), log), prove_stop(agent_level(agent.id), log))

@@ -78,19 +78,19 @@ def organization_level(organization_id: str) -> Level:
 EVERYTHING = Level(Criteria(), {Event.EVERYTHING_STOPPED: (Event.EVERYTHING_STOP_LIFTED,)})
 
 
-def recent_use(level: Level, now: datetime) -> Use:
+def recent_use(level: Level, now: datetime, log: Snapshot | None = None) -> Use:
     """Return what a stop at this level would have denied."""
-    log, uses = take_snapshot(), _uses(level)
+    log, uses = log or take_snapshot(), _uses(level)
     last = next(log.newest_first(uses), None)
     return Use(log.count(replace(uses, since=now - DAY)), last.timestamp if last else None)
 
 
-def prove_stop(level: Level) -> StopProof | None:
+def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     """Return what the log says about a stop at this level: the newest in force or, if none is, the newest.
 
     Return None if there was none.
     """
-    log = take_snapshot()
+    log = log or take_snapshot()
     stops = [found for event in level.lifts if (found := _find_stop(log, level, event))]
     if not stops:
         return None
