@@ -52,7 +52,7 @@ def draft_shadows(judgement: Judgement, settling: Settling) -> Iterator[Draft]:
         elif asking is not None:
             yield _draft_shadow(judgement, shadow, asking, RuleOutcome.ASKED)
         else:
-            settling.count(judgement, shadow.evaluation)
+            settling.count(shadow.evaluation, judgement)
 
 
 def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, outcome: RuleOutcome) -> Draft:

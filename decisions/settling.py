@@ -42,7 +42,7 @@ class Settling:
             return
         if judgement.question.request.reserve_seconds is not None:
             reserve(judgement, self.now)
-        self._count(judgement, judgement.evaluation)
+        self.count(judgement.evaluation, judgement)
 
     def find_full(self, limits: Sequence[CounterRequest]) -> CounterDenial | None:
         """Return the denial if a limit has no room for the call, or None."""
@@ -57,9 +57,19 @@ class Settling:
         asking = self._find_asking(evaluation)
         return asking.denial if asking else None
 
-    def count(self, judgement: Judgement, evaluation: Evaluation) -> None:
-        """Count a call that is allowed in the counters of a shadow policy, which would allow it too."""
-        self._count(judgement, evaluation)
+    def count(self, evaluation: Evaluation, reserving: Judgement | None = None) -> None:
+        """Count a call that is allowed in its limits, and remember it in its flows.
+
+        If `reserving` has a reservation, its amounts are held, and it learns where.
+        """
+        until = reserving.decision.reservation_expires_at if reserving else None
+        if evaluation.limits:
+            count_call(evaluation.counter_requests, self.counters, self.now, until)
+        if reserving and until:
+            amounts = (each for each in evaluation.counter_requests if each.is_amount)
+            reserving.holds += tuple((each.key, each.window_seconds) for each in amounts)
+        for flow in evaluation.flows:
+            flow.request.mark(self.flows, self.now)
 
     def _find_denial(self, evaluation: Evaluation) -> PolicyDenial | None:
         full = find_denial(evaluation.counter_requests, self.counters, self.now) if evaluation.limits else None
@@ -73,15 +83,6 @@ class Settling:
 
     def _is_hit(self, flow: Flow) -> bool:
         return flow.request.is_hit(self.flows, self.now)
-
-    def _count(self, judgement: Judgement, evaluation: Evaluation) -> None:
-        if evaluation.limits:
-            requests, until = evaluation.counter_requests, judgement.decision.reservation_expires_at
-            count_call(requests, self.counters, self.now, until)
-            if until is not None:
-                judgement.holds += tuple((each.key, each.window_seconds) for each in requests if each.is_amount)
-        for flow in evaluation.flows:
-            flow.request.mark(self.flows, self.now)
 
     def _is_approved(self, judgement: Judgement, found: Found, asking: Flow | None) -> bool:
         """Return whether the user has approved the request, and use the approval. Otherwise deny the request."""
