@@ -13,6 +13,8 @@ from consent.models import Approval, Consent
 from consent.services import revoke_consent
 from core import clock
 from core.actor import SYSTEM
+from developers.models import Organization
+from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, code_for, credentials, expect, initiate, new_agent, problem
 from tests.approvals import EMAIL, make_approval
 from tests.log import log_entries
@@ -153,6 +155,14 @@ class TestReading:
     def test_a_suspended_agent_is_refused(self, developer: Api, agent: Json, asked: Approval) -> None:
         expect(200, developer.patch(f"/agents/{agent['id']}", {"status": "suspended"}))
         problem(as_agent(agent).get(path(asked)), 403, "agent_suspended")
+
+    def test_a_service_of_a_suspended_organization_is_refused(self, rival: Api, ask_ada: Ask) -> None:
+        body = {"name": "Books", "identifier": BOOKS, "scopes": ["email:send"]}
+        server = expect(201, rival.post("/resource-servers", body))
+        organization = Organization.objects.get(resource_servers__id=server["id"])
+        suspend_organization(actor=SYSTEM, organization=organization, reason="Fraud.")
+        asked = ask_ada(server_id=server["id"])
+        problem(basic(server["id"], server["secret"]).get(path(asked)), 403, "organization_suspended")
 
     @pytest.mark.parametrize("wait", ["-1", "31", "x", "1.5"])
     def test_wait_must_be_0_to_30_seconds(self, agent: Json, asked: Approval, wait: str) -> None:
