@@ -28,6 +28,15 @@ from agentgate_oauth.errors import InvalidRequestError
 
 EUR = {"amount": {"value": "80.00", "currency": "EUR"}}
 ALLOWED = {"allowed": True, "userId": "usr_1", "auditId": "log_1", "reservationId": "rsv_1"}
+RESOLVED = {
+    "id": "rsv_1",
+    "status": "committed",
+    "amount": "80.00",
+    "finalAmount": "12.50",
+    "currency": "EUR",
+    "expiresAt": "2026-03-01T12:00:00Z",
+    "resolvedAt": "2026-03-01T11:55:00Z",
+}
 COMMIT, VOID = "/tokens/reservations/rsv_1/commit", "/tokens/reservations/rsv_1/void"
 
 
@@ -39,6 +48,7 @@ class Budget(FakeGate):
         self.decision = decision
         self.asked: list[dict[str, Any]] = []
         self.resolved: list[tuple[str, Any]] = []
+        self.credentials: list[str | None] = []
         self.failure: Callable[[httpx.Request], httpx.Response] | None = None
         self.intercept = self._intercept
 
@@ -48,9 +58,9 @@ class Budget(FakeGate):
             self.asked.append(json.loads(request.content))
             return httpx.Response(200, json=self.decision)
         if path.startswith("/tokens/reservations/"):
-            assert request.headers["Authorization"].startswith("Basic ")
+            self.credentials.append(request.headers.get("Authorization"))
             self.resolved.append((path, json.loads(request.content)))
-            return self.failure(request) if self.failure else httpx.Response(200, json={})
+            return self.failure(request) if self.failure else httpx.Response(200, json=RESOLVED)
         return None
 
 
@@ -72,7 +82,8 @@ def reserve(request: pytest.FixtureRequest, gate: Budget) -> Callable[..., Reser
 def test_a_reservation_is_committed(reserve, gate):
     with reserve(["payments:charge"], context=EUR, expires_in=timedelta(minutes=2)) as reservation:
         assert (reservation.id, reservation.decision.user_id) == ("rsv_1", "usr_1")
-        reservation.commit("12.50")
+        resolved = reservation.commit("12.50")
+    assert (resolved.status, resolved.final_amount, resolved.currency) == ("committed", "12.50", "EUR")
     (asked,) = gate.asked
     assert (asked["reserve"], asked["expiresInSeconds"], asked["context"]) == (True, 120, EUR)
     assert gate.resolved == [(COMMIT, {"amount": {"value": "12.50", "currency": "EUR"}})]
@@ -212,10 +223,21 @@ def test_the_time_is_a_timedelta(reserve):
         reserve(["payments:charge"], expires_in=600)
 
 
-def test_an_anonymous_verifier_cannot_reserve(gate):
-    verifier = AgentGateVerifier(BASE_URL, http_client=gate.client())
-    with pytest.raises(ValueError, match="resource_server_id"):
-        verifier.reserve("access-1", ["payments:charge"])
+def test_a_reservation_is_resolved_with_the_credential_that_made_it(gate):
+    """A session has none: it asks anonymously, and so does a verifier without a credential."""
+    session = AgentGateClient(
+        BASE_URL, "agc_1", CLIENT_SECRET, http_client=gate.client(), retry=NO_PAUSES
+    ).create_session("code")
+    anonymous = AgentGateVerifier(BASE_URL, http_client=gate.client())
+    service = AgentGateVerifier(BASE_URL, "res_1", "rs_1", http_client=gate.client())
+    for reservation in (
+        session.reserve(["payments:charge"], context=EUR),
+        anonymous.reserve("access-1", ["payments:charge"], context=EUR),
+        service.reserve("access-1", ["payments:charge"], context=EUR),
+    ):
+        with reservation:
+            pass
+    assert gate.credentials == [None, None, "Basic cmVzXzE6cnNfMQ=="]
 
 
 async def test_asynchronous_reservations(gate):

@@ -173,10 +173,24 @@ class Decision:
     unknown: tuple[str, ...] = ()
     approval_status: str | None = None
     reservation_id: str | None = None
+    reservation_expires_at: datetime | None = None
     trace: tuple[RuleTrace, ...] | None = None
 
     def __bool__(self) -> bool:
         return self.allowed
+
+
+@dataclass(frozen=True)
+class ResolvedReservation:
+    """A reservation that is "committed" or "voided". `final_amount` is what counts, None if it is voided."""
+
+    id: str
+    status: str
+    amount: str
+    currency: str
+    expires_at: datetime
+    final_amount: str | None = None
+    resolved_at: datetime | None = None
 
 
 @dataclass(frozen=True)

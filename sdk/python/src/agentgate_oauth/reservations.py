@@ -1,4 +1,4 @@
-"""Reservations: an amount or a call that counts against limits before it is certain that it happens."""
+"""Reservations: an amount that counts against limits before it is certain that it is spent."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 
 from ._base import AsyncMethods, BlockingMethods
 from ._call import Call, Credential, segment
+from ._decode import reader
 from ._effects import Flow
 from ._endpoint import endpoint
 from ._retry import RetryPolicy, perform
 from .errors import AgentGateError, ReservationDeniedError, UnexpectedResponseError
-from .models import Decision
+from .models import Decision, ResolvedReservation
 
 logger = logging.getLogger("agentgate_oauth")
 
@@ -65,7 +66,7 @@ class ReservationApi:
         return str(self.decision.reservation_id)
 
     @endpoint
-    def commit(self, amount: Amount | None = None) -> Flow[None]:
+    def commit(self, amount: Amount | None = None) -> Flow[ResolvedReservation]:
         """Count the final amount, which is not above the reserved one: "12.50", or with its currency.
 
         Without `amount`, the whole reservation counts. If this raises an error, the reservation is not
@@ -74,7 +75,7 @@ class ReservationApi:
         return self._commit(self._final(amount))
 
     @endpoint
-    def void(self) -> Flow[None]:
+    def void(self) -> Flow[ResolvedReservation]:
         """Give the reservation back, because nothing was done with it. Leaving the block does the same."""
         return self._void()
 
@@ -89,13 +90,13 @@ class ReservationApi:
         self._decision = decision
         self._is_open = True
 
-    def _commit(self, amount: Mapping[str, Any] | None) -> Flow[None]:
+    def _commit(self, amount: Mapping[str, Any] | None) -> Flow[ResolvedReservation]:
         self._is_open = False
-        yield from self._resolve("commit", {} if amount is None else {"amount": dict(amount)})
+        return (yield from self._resolve("commit", {} if amount is None else {"amount": dict(amount)}))
 
-    def _void(self) -> Flow[None]:
+    def _void(self) -> Flow[ResolvedReservation]:
         self._is_open = False
-        yield from self._resolve("void", {})
+        return (yield from self._resolve("void", {}))
 
     def _close(self, *, has_failed: bool) -> Flow[None]:
         """Void what is open. Raises an error of that unless the block has raised another one."""
@@ -108,10 +109,10 @@ class ReservationApi:
                 raise
             logger.warning("Reservation %s was not voided, and counts until it lapses: %s", self.id, error)
 
-    def _resolve(self, act: str, body: Mapping[str, Any]) -> Flow[None]:
+    def _resolve(self, act: str, body: Mapping[str, Any]) -> Flow[ResolvedReservation]:
         path = f"/tokens/reservations/{segment(self.id)}/{act}"
         # Replayable: resolving a reservation in the same way again changes nothing.
-        call = Call("POST", path, lambda _: None, json=body, replayable=True)
+        call = Call("POST", path, reader(ResolvedReservation), json=body, replayable=True)
         return perform(call, self._credential, self._retry)
 
     def _final(self, amount: Amount | None) -> Mapping[str, Any] | None:

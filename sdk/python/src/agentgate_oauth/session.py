@@ -90,16 +90,20 @@ class SessionApi(Generic[ReservationT]):
         expires_in: timedelta | None = None,
         wait_for_approval: timedelta | None = None,
     ) -> ReservationT:
-        """Reserve what `verify` would count, for a `with` block (`async with` for asynchronous sessions).
+        """Reserve `context["amount"]` for a `with` block (`async with` for asynchronous sessions).
 
-        Call `commit` in the block once it has happened. Leaving the block without that gives it back. Nothing
-        reserved counts longer than `expires_in`. Entering the block raises ReservationDeniedError if the
-        request is not allowed.
+        Call `commit` in the block once it is spent. Leaving the block without that gives it back. It counts
+        for `expires_in` (10 minutes) at most. Entering the block raises ReservationDeniedError if the request
+        is not allowed.
         """
         ask = partial(self._verify, scopes, action, resource, context, reserving(expires_in))
-        credential, patience = self._credential.basic(), checked_patience(wait_for_approval)
+        patience = checked_patience(wait_for_approval)
         reservation: ReservationT = self._reservation_type(
-            self._driver, lambda: decide(ask, patience, credential), credential, self._api._retry, context
+            self._driver,
+            lambda: decide(ask, patience, self._credential.basic()),
+            self._api._credential,
+            self._api._retry,
+            context,
         )
         return reservation
 

@@ -80,13 +80,12 @@ class VerifierApi(Api, Generic[HttpT, ReservationT]):
         expires_in: timedelta | None = None,
         wait_for_approval: timedelta | None = None,
     ) -> ReservationT:
-        """Reserve what `verify` would count, for a `with` block (`async with` for asynchronous verifiers).
+        """Reserve `context["amount"]` for a `with` block (`async with` for asynchronous verifiers).
 
-        Call `commit` in the block once it has happened. Leaving the block without that gives it back. Nothing
-        reserved counts longer than `expires_in`. Entering the block raises ReservationDeniedError if the
-        request is not allowed. Needs a credential.
+        Call `commit` in the block once it is spent. Leaving the block without that gives it back. It counts
+        for `expires_in` (10 minutes) at most. Entering the block raises ReservationDeniedError if the request
+        is not allowed.
         """
-        self._require_credential("reserve")
         call = verify_token(token, scopes, action, resource, context, reserving(expires_in))
         reservation: ReservationT = self._reservation_type(
             self._driver,
