@@ -3,6 +3,8 @@
 import json
 import re
 
+from api.v1.schemas.simulation import SimulateBody
+from core.validation import parse
 from docs.tables import stale_pages
 from oauth.urls import urlpatterns as oauth_endpoints
 from policies.rules import parse_rules
@@ -29,7 +31,13 @@ def test_the_oauth_endpoints_are_those_that_are_routed() -> None:
     assert set(listed) == {path for path in routed if "openid-configuration" not in path}
 
 
-def test_the_example_of_a_policy_is_valid() -> None:
-    (example,) = re.findall(r"-d '(.*?)'\n```", (ROOT / "docs/policies.md").read_text(), re.S)
+def test_the_examples_of_policies_are_valid() -> None:
+    page = (ROOT / "docs/policies.md").read_text()
+    policy, simulation = (json.loads(example) for example in re.findall(r"-d '(.*?)'\n```", page, re.S))
+    conditions = [json.loads(rule) for rule in re.findall(r"```json\n(.*?)```", page, re.S)]
+    cedar = [{"type": "cedar", "config": {"policy": text}} for text in re.findall(r"```cedar\n(.*?)```", page, re.S)]
 
-    assert parse_rules(json.loads(example)["rules"])
+    assert parse_rules(policy["rules"])
+    assert parse(SimulateBody, simulation)
+    assert parse_rules(simulation["policy"]["rules"])
+    assert len(parse_rules([*conditions, *cedar])) == 2
