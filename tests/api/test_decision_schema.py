@@ -36,6 +36,7 @@ DECISIONS = {
     ),
     "policy": Decision(allowed=False, reason=Reason.POLICY_DENIED, policy=DENIAL, retry_after_seconds=7, **KNOWN),
     "approval": Decision(allowed=False, reason=Reason.APPROVAL_REQUIRED, approval_id="apr_1", **KNOWN),
+    "reserved": Decision(allowed=True, reservation_id="rsv_1", reservation_expires_at=MOMENT, **KNOWN),
     "trace": Decision(allowed=True, trace=TRACE, **KNOWN),
 }
 
@@ -52,8 +53,7 @@ def test_a_decision_is_shown_as_the_schema_says(decision: Decision) -> None:
         fields["policy"] = snake_names(policy)
     if trace := fields.get("trace"):
         fields["trace"] = [snake_names(rule | {"policy": snake_names(rule["policy"])}) for rule in trace]
-    if "expires_at" in fields:
-        fields["expires_at"] = MOMENT
+    fields |= {name: MOMENT for name in ("expires_at", "reservation_expires_at") if name in fields}
 
     assert set(fields) <= set(DecisionOut.model_fields)
     assert DecisionOut(**fields).model_dump(mode="json", exclude_unset=True) == shown
