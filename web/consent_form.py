@@ -168,6 +168,10 @@ def kept_decision(request: HttpRequest, asked: Consent) -> Decision | None:
     )
 
 
+def forget_decision(request: HttpRequest) -> None:
+    request.session.pop(KEPT, None)
+
+
 def _unsaid_mode(screen: Screen, scope: str) -> str | None:
     return None if scope in screen.known else screen.mode_of(scope)
 

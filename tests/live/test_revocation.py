@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,23 @@ def remove_scope(scene: Scene) -> None:
     """Approve a later request without a scope that was live."""
     consent = scene.gate.initiate(scene.agent, ("email:read", "email:send"))
     scene.gate.approve(consent, scene.person, scopes=["email:send"])
+
+
+def narrow(scene: Scene, **changes: Any) -> None:
+    path = f"/users/me/consents/{scene.tokens['consentId']}"
+    expect(200, scene.gate.call("PATCH", path, changes, **scene.person.headers))
+
+
+def take_scope_back(scene: Scene) -> None:
+    narrow(scene, removeScopes=["email:read"])
+
+
+def ask_from_now_on(scene: Scene) -> None:
+    narrow(scene, modes={"email:read": "ask"})
+
+
+def add_limit(scene: Scene) -> None:
+    narrow(scene, limits={"email:read": [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.9"]}}]})
 
 
 def shrink_scopes(scene: Scene) -> None:
@@ -118,6 +136,9 @@ REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "refresh token": (revoke_refresh_token, "token_revoked"),
     "consent": (revoke_consent, "consent_revoked"),
     "removed scope": (remove_scope, "insufficient_scope"),
+    "scope taken back": (take_scope_back, "insufficient_scope"),
+    "mode": (ask_from_now_on, "approval_required"),
+    "limit": (add_limit, "policy_denied"),
     "agent": (suspend_agent, "agent_suspended"),
     "allowed scopes": (shrink_scopes, "insufficient_scope"),
     "policy": (add_policy, "policy_denied"),

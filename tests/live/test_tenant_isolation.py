@@ -115,10 +115,11 @@ def test_another_user_is_not_found(world: World, template: str) -> None:
     assert_not_found(world.gate, template, world.person.id, world.neighbour.headers)
 
 
-def test_another_users_consent_cannot_be_revoked(world: World) -> None:
+@pytest.mark.parametrize("action", ["", "/revoke"])
+def test_another_users_consent_can_neither_be_narrowed_nor_revoked(world: World, action: str) -> None:
     granted = world.tokens["consentId"]
     for owner in ("me", world.neighbour.id, world.person.id):
-        template = f"/users/{owner}/consents/{{}}/revoke"
+        template = f"/users/{owner}/consents/{{}}{action}"
         assert_not_found(world.gate, template, granted, world.neighbour.headers)
     assert world.gate.verify(world.tokens["accessToken"])["allowed"] is True
 

@@ -239,6 +239,7 @@ class TestPassword:
         assert send(as_ada, consent, "payments:charge", "email:send", **fields).status_code == 303
         consent.refresh_from_db()
         assert consent.terms == {"modes": {"payments:charge": "ask"}}
+        assert "kept_consent_form" not in as_ada.session
 
     def test_counts_for_five_minutes(self, browser: Client, consent: Consent) -> None:
         with time_machine.travel(clock.now() + timedelta(minutes=5, seconds=1)):

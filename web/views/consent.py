@@ -32,7 +32,7 @@ from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
-from web.consent_form import Screen, keep_decision, kept_decision, lifetimes, read_decision
+from web.consent_form import Screen, forget_decision, keep_decision, kept_decision, lifetimes, read_decision
 from web.display import csp_source
 from web.targets import target_choices
 
@@ -148,6 +148,7 @@ def _decide(request: HttpRequest, asked: Consent, choice: Decision | None) -> st
     except ReauthenticationRequired:
         keep_decision(request, asked, choice)
         raise
+    forget_decision(request)
     return granted.redirect_url
 
 

@@ -4,10 +4,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 
+from accounts.models import User
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
 from consent.details import AuthorizationDetail
+from consent.models import Consent
+from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_agent
+from consent.terms import GivenTerms
 from core import clock
 from core.actor import SYSTEM
 from developers.acting import as_developer
@@ -62,6 +66,14 @@ OF_DEVELOPER += ["agents/{stopped}"]
 OF_DEVELOPER += ["policies/{policy}/edit", "policies/{policy}/delete", "audit", "audit?event=x", "api-keys"]
 
 
+def bound(consent: Consent, user: User) -> Consent:
+    """Give the connection terms of each kind."""
+    limits = {"email:send": [RULES[0], {"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]}
+    terms = GivenTerms(modes={"email:send": "ask"}, limits=limits, guards={"data_flow": "ask"})
+    narrowing = Narrowing(terms=terms)
+    return narrow_consent(actor=as_user(user), user=user, consent=consent, narrowing=narrowing)
+
+
 def screens(ada) -> dict[str, str]:
     """Return the id of a request for each variant of the consent page, and for each of its errors."""
     developer = make_developer("books@example.com", "Books and Company")
@@ -74,8 +86,8 @@ def screens(ada) -> dict[str, str]:
     agents["again"] = update_agent(actor=SYSTEM, agent=agents["again"], changes=wider)
     accounts = AuthorizationDetail(type="account", identifiers=[LONG, "w" * 200, "home"], actions=["email:send"])
     calendars = AuthorizationDetail(type="calendar", identifiers=["home", LONG], actions=["calendar:freebusy"])
-    bound = ask(agents["again"], scopes=["email:send", "calendar:freebusy"], authorization_details=[calendars])
-    allow(bound, ada)
+    asked = ask(agents["again"], scopes=["email:send", "calendar:freebusy"], authorization_details=[calendars])
+    bound(allow(asked, ada), ada)
     metadata = {
         "client_name": LONG,
         "redirect_uris": ["http://localhost/callback"],
