@@ -65,6 +65,12 @@ POLICIES: list[list[dict[str, Any]]] = [
     [RECIPIENT],
     [CEDAR, {"type": "ip_allowlist", "config": {"cidrs": ["10.0.0.0/8"]}}],
     [{"type": "data_flow", "config": {"windowSeconds": 60, "then": "deny"}}],
+    [
+        {
+            "type": "spend_limit",
+            "config": {"maxAmount": "40.00", "currency": "EUR", "actions": ["payments:read"], **HOUR},
+        }
+    ],
     [{"type": "data_flow", "config": {"windowSeconds": 7200, "then": "ask", "actions": ["email:*", "browser:read"]}}],
     [
         {
@@ -127,6 +133,8 @@ def some_request(chance: random.Random, token: str, credential: Any) -> VerifyRe
         context["ip"] = chance.choice(["10.0.0.1"] * 9 + ["203.0.113.9"])
     if chance.random() < 0.5:
         context["task"] = chance.choice(["t1", "t2", "t3"])
+    if chance.random() < 0.95:
+        context["amount"] = {"value": f"{chance.randrange(20)}.{chance.randrange(100):02}", "currency": "EUR"}
     scopes = chance.sample(SCOPES, chance.choice([1, 1, 1, 2]))
     action = chance.choice([None, None, "email:send"])
     return asking(token, *scopes, context=context, credential=chance.choice([None, credential]), action=action)
