@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from audit.readers.criteria import Criteria
-from audit.readers.decided import Decided, decisions_since
+from audit.readers.decided import Decided, Resolved, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
@@ -35,7 +35,7 @@ def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:
     return Listing(Criteria(**{**asdict(filters or Filters()), "user_id": user_id}))
 
 
-def decisions_for_organization(organization_id: str, since: datetime) -> Iterator[Decided]:
+def decisions_for_organization(organization_id: str, since: datetime) -> Iterator[Decided | Resolved]:
     """Yield the decisions of verify that concern the organization, oldest first, for evaluating rules on them.
 
     Danger: developers may not read all that these have. Show them counts only.

@@ -6,17 +6,19 @@ policy denied are decided again also by the organization's other policies.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
-from audit.readers.decided import Decided
+from audit.readers.decided import Decided, Resolved
+from core.money import units_of
 from decisions.approvals import BatchApprovals
 from decisions.requests import Reason
 from decisions.settling import Settling
-from limits.counting import windows_by_key
+from limits.counting import count_call, windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook
@@ -112,15 +114,18 @@ class Replay:
         agent_id: str | None = None,
         replaced: Replaced | None = None,
         labels_of: Callable[[Collection[str]], frozenset[str]],
+        lapses: Mapping[str, datetime] = MappingProxyType({}),
     ) -> None:
         self._draft = (draft,)
         self._organization_id = organization_id
         self._agent_id = agent_id
         self._replaced = replaced
         self._labels_of = labels_of
+        self._lapses = lapses
         self._needs_labels = draft.has_flows or (replaced is not None and replaced.book.has_flows)
         self._counters: dict[str, LoadedCounter] = {}
         self._flows: dict[str, LoadedFlow] = {}
+        self._holds: dict[str, list[tuple[str, int]]] = {}
         self.totals = Totals()
 
     @property
@@ -143,6 +148,15 @@ class Replay:
             totals.gaps[min(gaps)] += 1
             return
         self._compare(decided, context, verdict, totals)
+
+    def resolve(self, resolved: Resolved) -> None:
+        """Count the final amount of a reservation instead of what is held, or nothing if it was voided."""
+        held = self._holds.pop(resolved.reservation_id, ())
+        lapses = self._lapses.get(resolved.reservation_id, resolved.at)
+        for key, number in held:
+            counter = self._counters[key]
+            if counter.release(number, lapses) and resolved.final is not None:
+                counter.take(units_of(resolved.final), resolved.at)
 
     def _is_open(self, decided: Decided) -> bool:
         """Return whether the draft can change the decision: nothing else denied the request."""
@@ -181,15 +195,26 @@ class Replay:
                 totals.change(Change.NEWLY_ASKED, self._place(decided, asking))
             return
         totals.change(Change.NEWLY_ALLOWED, Place(decided.agent_id or "", decided.policy_id, *decided.rule))
-        self._settling(decided.at).count(verdict.evaluation)
-        self._settling(decided.at).count(others.evaluation)
+        self._take(decided, verdict.evaluation)
+        self._take(decided, others.evaluation)
 
     def _count(self, decided: Decided, context: RuleContext, verdict: Verdict) -> None:
         """Count an allowed request, also for the other policies, which may have to decide about a later one."""
-        self._settling(decided.at).count(verdict.evaluation)
+        self._take(decided, verdict.evaluation)
         counting = [one for one in self._others(decided) if any(rule.counters or rule.flow for rule in one.rules)]
         if counting:
-            self._settling(decided.at).count(self._judge(counting, context).evaluation)
+            self._take(decided, self._judge(counting, context).evaluation)
+
+    def _take(self, decided: Decided, evaluation: Evaluation) -> None:
+        """Count an allowed request in its limits and guards. Its amounts are held if it reserved them."""
+        reservation_id = decided.metadata.get("reservationId", "")
+        lapses = self._lapses.get(reservation_id)
+        count_call(evaluation.counter_requests, self._counters, decided.at, lapses)
+        if lapses:
+            amounts = {each.key: each.number for each in evaluation.counter_requests if each.is_amount}
+            self._holds.setdefault(reservation_id, []).extend(amounts.items())
+        for flow in evaluation.flows:
+            flow.request.mark(self._flows, decided.at)
 
     def _others(self, decided: Decided) -> Sequence[CompiledPolicy]:
         return self._replaced.others(decided.agent_id or "") if self._replaced else ()

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
+from audit.readers.decided import Resolved
 from audit.selectors import decisions_for_organization
 from core import clock
 from core.errors import Unavailable
@@ -21,7 +24,7 @@ from decisions.settling import Settling
 from decisions.tracing import settle_traced
 from limits.counters import read_counters
 from limits.flows import LoadedFlow
-from limits.models import Counter
+from limits.models import Counter, Reservation
 from limits.sliding_window import LoadedCounter
 from policies.actions import require_known_actions
 from policies.books import PolicyRow, compile_book
@@ -34,6 +37,7 @@ from resources.models import CustomScope
 
 MAX_DECISIONS = 200_000
 MAX_SECONDS = 20.0
+MAX_RESERVATIONS = 50_000
 # Replays take turns, because each of them uses a processor that decides requests too.
 MAX_REPLAYS = 1
 DECISIONS_PER_PAUSE = 50
@@ -123,12 +127,16 @@ def replay_decisions(simulated: Simulated, *, organization_id: str, days: int) -
             agent_id=simulated.agent_id,
             replaced=_replaced(simulated, organization_id),
             labels_of=_Labels(),
+            lapses=_lapses(organization_id),
         )
         start = since - _longest_window(simulated, organization_id)
         for number, decided in enumerate(decisions_for_organization(organization_id, start)):
             if number >= MAX_DECISIONS or replay.is_full or time.monotonic() - began > MAX_SECONDS:
                 return ReplayReport(replay.totals, is_truncated=True)
-            replay.add(decided, is_reported=decided.at >= since)
+            if isinstance(decided, Resolved):
+                replay.resolve(decided)
+            else:
+                replay.add(decided, is_reported=decided.at >= since)
             if number % DECISIONS_PER_PAUSE == 0:
                 time.sleep(PAUSE_SECONDS)  # Let the threads that decide requests run.
         return ReplayReport(replay.totals, is_truncated=False)
@@ -205,6 +213,13 @@ def _replaced(simulated: Simulated, organization_id: str) -> Replaced | None:
         for policy in policies_for_organization(organization_id).filter(enabled=True)
     ]
     return Replaced(policy_id=simulated.stored.id, book=compile_book(rows))
+
+
+def _lapses(organization_id: str) -> Mapping[str, datetime]:
+    """Return when each reservation lapses. Those that were resolved long ago are deleted, and count in full."""
+    concerned = Q(organization_id=organization_id) | Q(service_organization_id=organization_id)
+    rows = Reservation.objects.filter(concerned).order_by("-expires_at").values_list("id", "expires_at")
+    return dict(rows[:MAX_RESERVATIONS])
 
 
 def _longest_window(simulated: Simulated, organization_id: str) -> timedelta:

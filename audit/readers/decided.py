@@ -25,6 +25,7 @@ from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import SEGMENT
 
 ENTRIES_PER_READ = 500
+EVENTS = frozenset({Event.TOKEN_VERIFY, Event.RESERVATION_COMMITTED, Event.RESERVATION_VOIDED})
 COLUMNS = ("leaf_index", "record", "opening", "sealed", "organizations")
 # What replaces a context that is too long for the log (`decisions.contexts`).
 TRUNCATED = frozenset({"truncated", "size", "sha256", "beginning"})
@@ -53,6 +54,14 @@ class Decided(NamedTuple):
     is_erased: bool
 
 
+class Resolved(NamedTuple):
+    """The end of a reservation that a decision made. `final` is the amount that counts, None if none does."""
+
+    at: datetime
+    reservation_id: str
+    final: str | None
+
+
 class _Row(NamedTuple):
     """What is read of an entry."""
 
@@ -63,8 +72,10 @@ class _Row(NamedTuple):
     organizations: str
 
 
-def decisions_since(organization_id: str, since: datetime) -> Iterator[Decided]:
+def decisions_since(organization_id: str, since: datetime) -> Iterator[Decided | Resolved]:
     """Yield the decisions that concern the organization, in the order of the log, so far as the sequencer has come.
+
+    Among them are the ends of reservations, except those that lapsed or whose final amount was erased.
 
     Reads some hundred entries at a time, and holds no transaction meanwhile.
     """
@@ -74,13 +85,16 @@ def decisions_since(organization_id: str, since: datetime) -> Iterator[Decided]:
         rows = [(row, orjson.loads(unpack(row.record))) for row in _rows(indexes)]
         wanted = [(row, record) for row, record in rows if _is_wanted(row, record, organization_id, since)]
         keys = personal_keys.existing_keys(_subject(row, record) for row, record in wanted if row.sealed is not None)
-        yield from (_read(row, record, keys) for row, record in wanted)
+        for row, record in wanted:
+            read = _read if record["event"] == Event.TOKEN_VERIFY else _read_end
+            if (found := read(row, record, keys)) is not None:
+                yield found
 
 
 def _is_wanted(row: _Row, record: Mapping[str, Any], organization_id: str, since: datetime) -> bool:
     # Two organizations can share a term of the postings.
     is_own = organization_id in row.organizations.split()
-    return is_own and record["event"] == Event.TOKEN_VERIFY and datetime.fromisoformat(record["timestamp"]) >= since
+    return is_own and record["event"] in EVENTS and datetime.fromisoformat(record["timestamp"]) >= since
 
 
 def _rows(indexes: Sequence[int]) -> Iterator[_Row]:
@@ -123,6 +137,14 @@ def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:
         context=None if context.keys() == TRUNCATED else context,
         is_erased=personal is None,
     )
+
+
+def _read_end(row: _Row, record: Mapping[str, Any], keys: Keys) -> Resolved | None:
+    personal = _personal(row, record, keys)
+    final = personal.get("amount", {}).get("value") if personal else None
+    if final is None and record["event"] == Event.RESERVATION_COMMITTED:
+        return None
+    return Resolved(datetime.fromisoformat(record["timestamp"]), record["metadata"]["reservationId"], final)
 
 
 def _personal(row: _Row, record: Mapping[str, Any], keys: Keys) -> Mapping[str, Any] | None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,10 +14,13 @@ from audit.sequencing.sequencer import sequence
 from consent.granting import approve_consent
 from consent.models import Approval
 from core.actor import SYSTEM
+from core.money import Amount
 from decisions import replaying, simulation
 from decisions.replaying import Change, Gap, Totals
 from decisions.requests import VerifyRequest
 from decisions.simulation import OtherReplay, ReplayReport, Simulated, replay_decisions
+from limits.models import Reservation
+from limits.reservations import ReservationExpired, commit_reservation, void_reservation
 from policies.models import Policy
 from policies.services import create_policy
 from tests.decisions.drivers import EventLoop, allowed, asking, bound, caller_of
@@ -137,7 +141,21 @@ def some_request(chance: random.Random, token: str, credential: Any) -> VerifyRe
         context["amount"] = {"value": f"{chance.randrange(20)}.{chance.randrange(100):02}", "currency": "EUR"}
     scopes = chance.sample(SCOPES, chance.choice([1, 1, 1, 2]))
     action = chance.choice([None, None, "email:send"])
-    return asking(token, *scopes, context=context, credential=chance.choice([None, credential]), action=action)
+    credential = chance.choice([None, credential])
+    reserve = chance.choice([30, 600, 1800]) if credential and "amount" in context and chance.random() < 0.4 else None
+    return asking(token, *scopes, context=context, credential=credential, action=action, reserve_seconds=reserve)
+
+
+def resolve_some(chance: random.Random, held: list[str], server_id: str) -> None:
+    """Commit or void some reservations, each by a part of its amount, and leave others to lapse."""
+    for reservation_id in chance.sample(held, min(len(held), chance.randrange(3))):
+        held.remove(reservation_id)
+        with suppress(ReservationExpired):
+            if chance.random() < 0.5:
+                void_reservation(actor=SYSTEM, reservation_id=reservation_id, server_id=server_id)
+            else:
+                final = chance.choice([None, Amount("0.01", "EUR")])
+                commit_reservation(actor=SYSTEM, reservation_id=reservation_id, server_id=server_id, final_amount=final)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -148,18 +166,21 @@ def test_a_policy_in_force_agrees_with_what_the_engine_said(
     policies = [enforce(grant, *rules, agent=chance.choice([None, grant.agent])) for rules in POLICIES]
     tokens = [grant.access_token, another_token_of(grant)]
     AccessToken.objects.update(expires=START + timedelta(days=9))
-    caller, decisions = caller_of(grant), []
+    caller, decisions, held = caller_of(grant), [], []
     bound(grant, modes={"calendar:freebusy": "ask"})
     for _ in range(500):
         travel.shift(timedelta(seconds=chance.choice([1, 20, 40, 300, 1500]) * chance.random()))
         requests = [some_request(chance, chance.choice(tokens), caller) for _ in range(chance.randrange(1, 8))]
         decisions += loop.decide(*requests)
+        held += [each.reservation_id for each in decisions[-len(requests) :] if each.reservation_id]
+        resolve_some(chance, held, caller.server_id)
         if chance.random() < 0.05:
             Approval.objects.filter(status="pending").update(status="approved")
 
     named = {decision.policy.policy_id for decision in decisions if decision.policy}
     assert named >= {policy.id for policy in policies}
     assert sum(allowed(decisions)) > 50
+    assert set(Reservation.objects.values_list("status", flat=True)) >= {"held", "committed", "voided"}
     for policy in policies:
         agent_id = policy.agent.id if policy.agent else None
         totals = replay(grant, draft(*policy.rules, stored=policy, agent_id=agent_id))
@@ -318,7 +339,7 @@ def test_replays_take_turns(grant: Grant) -> None:
 def test_a_replay_writes_nothing(loop: EventLoop, grant: Grant, django_assert_num_queries: Any) -> None:
     loop.decide(*[asking(grant.access_token)] * 20)
     sequence()
-    with django_assert_num_queries(8) as captured:
+    with django_assert_num_queries(9) as captured:
         replay(grant, draft({"type": "rate_limit", "config": {"maxRequests": 3, **HOUR}}, BLOCK))
     written = [query["sql"] for query in captured.captured_queries if not query["sql"].startswith(("SELECT", "\n"))]
     assert written == []
