@@ -12,6 +12,7 @@ import pytest
 from fake_gate import BASE_URL
 
 from agentgate_oauth import AgentGateAdmin, AsyncAgentGateAdmin, Policy, Rule, UnexpectedResponseError, rules
+from agentgate_oauth.cli.rule_descriptions import describe_rule
 from agentgate_oauth.rules import condition
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
@@ -75,6 +76,35 @@ def test_new_rules(rule: Rule, config: dict[str, Any]):
 )
 def test_every_rule_takes_the_actions_that_it_concerns(rule: Rule):
     assert rule.config["actions"] == ["payments:*"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (
+            rules.spend_limit(max_amount="9.00", currency="EUR", window_seconds=60, actions=["payments:*"]),
+            "at most 9.00 EUR in 60 seconds, for each user (only for payments:*)",
+        ),
+        (
+            rules.context_match(condition("to", "ends_with", "@a.com"), condition("cur", "in", ["EUR"])),
+            'only if to ends_with "@a.com" and cur in ["EUR"]',
+        ),
+        (
+            rules.data_flow(window_seconds=60, then="deny"),
+            "deny sending data out within 60 seconds of reading private data and others' content",
+        ),
+        (
+            rules.cedar("permit (principal,\n  action, resource);"),
+            "only what Cedar permits: permit (principal, action, resource);",
+        ),
+        (rules.action_allowlist("email:read"), "only email:read"),
+        (Rule("spend_limit", {}), "spend_limit {}"),
+        (Rule("invented", {"actions": ["x"]}), 'invented {"actions": ["x"]}'),
+    ],
+    ids=lambda value: value.type if isinstance(value, Rule) else None,
+)
+def test_rules_are_described_on_the_command_line(rule: Rule, text: str):
+    assert describe_rule(rule) == text
 
 
 def test_mistakes_are_refused():

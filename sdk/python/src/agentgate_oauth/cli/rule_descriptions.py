@@ -17,6 +17,8 @@ _HELP = {
     "rate_limit": "Retry when earlier calls have left the window.",
     "time_window": "Retry within the allowed hours.",
     "ip_allowlist": "Call from an allowed address. A service passes the agent's address as context.ip.",
+    "spend_limit": "Retry when earlier amounts have left the window, or with a smaller amount.",
+    "data_flow": "Retry when the earlier calls of the task have left the window.",
 }
 
 
@@ -24,9 +26,12 @@ def describe_rule(rule: Rule) -> str:
     """Return what the rule requires. Unknown types are shown as JSON."""
     describe = _DESCRIPTIONS.get(rule.type)
     try:
-        return describe(rule.config) if describe else f"{rule.type} {json.dumps(dict(rule.config))}"
+        described = describe(rule.config) if describe else None
     except (KeyError, IndexError, TypeError):
+        described = None
+    if described is None:
         return f"{rule.type} {json.dumps(dict(rule.config))}"
+    return described + _concerned(rule)
 
 
 def what_helps(rule_type: str | None, rule: Rule | None, at: datetime) -> str:
@@ -53,10 +58,41 @@ def _time_window(config: Mapping[str, Any]) -> str:
     return f"{on}, {hours} ({config.get('timezone', 'UTC')})"
 
 
+def _spend_limit(config: Mapping[str, Any]) -> str:
+    subject = _SUBJECTS.get(config["scope"], config["scope"])
+    amount = f"{config['maxAmount']} {config['currency']}"
+    return f"at most {amount} in {config['windowSeconds']} seconds, {subject}"
+
+
+def _context_match(config: Mapping[str, Any]) -> str:
+    conditions = [
+        f"{one['field']} {one['operator']} {json.dumps(one['values'] if 'values' in one else one['value'])}"
+        for one in config["conditions"]
+    ]
+    return f"only if {' and '.join(conditions)}"
+
+
+def _data_flow(config: Mapping[str, Any]) -> str:
+    then = {"ask": "ask before", "deny": "deny"}.get(config["then"], config["then"])
+    seconds = config["windowSeconds"]
+    return f"{then} sending data out within {seconds} seconds of reading private data and others' content"
+
+
+def _concerned(rule: Rule) -> str:
+    """Return for what the rule is, or nothing if it is for everything or describes that itself."""
+    actions = () if rule.type in _LISTS_OF_ACTIONS else rule.config.get("actions")
+    return f" (only for {', '.join(actions)})" if actions else ""
+
+
+_LISTS_OF_ACTIONS = ("action_allowlist", "action_blocklist")
 _DESCRIPTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "rate_limit": _rate_limit,
     "time_window": _time_window,
     "action_allowlist": lambda config: f"only {', '.join(config['actions']) or 'nothing'}",
     "action_blocklist": lambda config: f"never {', '.join(config['actions'])}",
     "ip_allowlist": lambda config: f"only from {', '.join(config['cidrs'])}",
+    "spend_limit": _spend_limit,
+    "context_match": _context_match,
+    "data_flow": _data_flow,
+    "cedar": lambda config: f"only what Cedar permits: {' '.join(config['policy'].split())}",
 }
