@@ -135,15 +135,16 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         judgement.decision = _describe(token)
         judgement.decision.targets = token.targets
         return judgement
-    policies, context = _policies(token, found, affected), _rule_context(question, token, found, now)
-    evaluation = evaluate(policies, context)
+    context = _rule_context(question, token, found, now)
+    sides = _sides(token, found, affected, context)
+    evaluation = _evaluate(sides)
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
     judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
     if _has_shadows(found):
         judgement.shadows = _shadows(token, found, judgement, context)
     if request.explains:
-        judgement.traced = trace(policies, context)
+        judgement.traced = [traced for side in sides for traced in trace(*side)]
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         if found.terms.asks:
             judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
@@ -167,10 +168,11 @@ def _shadows(token: TokenFacts, found: Found, judgement: Judgement, context: Rul
     others: Sequence[CompiledPolicy] = ()
     if found.service_book and judgement.service_organization_id not in (None, token.organization_id):
         others = found.service_book.shadow_for_agent(token.agent_id)
-    listed = ((token.organization_id, own), (judgement.service_organization_id, others))
+    others_id = judgement.service_organization_id
+    listed = ((token.organization_id, own, context), (others_id, others, context._replace(policies_of=others_id)))
     return [
-        Shadow(organization_id, evaluate([policy], context))
-        for organization_id, policies in listed
+        Shadow(organization_id, evaluate([policy], its_context))
+        for organization_id, policies, its_context in listed
         if organization_id is not None
         for policy in policies
     ]
@@ -205,14 +207,26 @@ def _affected(
     return service.organization_id if is_caller or service.accepts(audience, organization_id) else None
 
 
-def _policies(token: TokenFacts, found: Found, affected: str | None) -> Sequence[CompiledPolicy]:
+def _sides(
+    token: TokenFacts, found: Found, affected: str | None, context: RuleContext
+) -> Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]:
     """Return the policies that apply: those of the agent's organization, and of the service's if it is another one."""
     own = found.agent_book.for_agent(token.agent_id) if found.agent_book else ()
     if found.terms.policies:
         own = (*own, *found.terms.policies)
     if found.service_book is None or affected is None or affected == token.organization_id:
-        return own
-    return (*own, *found.service_book.for_agent(token.agent_id))
+        return ((own, context),)
+    others = found.service_book.for_agent(token.agent_id)
+    return ((own, context), (others, context._replace(policies_of=affected)))
+
+
+def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]) -> Evaluation:
+    evaluation = PASSED
+    for policies, context in sides:
+        evaluation = evaluation.joined(evaluate(policies, context))
+        if evaluation.denied_by is not None:
+            break
+    return evaluation
 
 
 def owner(denial: PolicyDenial | None, found: Found, judgement: Judgement) -> str | None:

@@ -116,6 +116,12 @@ class Evaluation(NamedTuple):
         """The counters of `limits`, in the same order, so that the index of a `CounterDenial` applies to both."""
         return tuple(limit.request for limit in self.limits)
 
+    def joined(self, other: "Evaluation") -> "Evaluation":
+        """Return the evaluation by the policies of both. This one must not be a denial."""
+        if other.denied_by is not None or not (self.limits or self.flows):
+            return other
+        return Evaluation(None, self.limits + other.limits, self.flows + other.flows)
+
 
 PASSED = Evaluation()
 """The evaluation of a request that all policies allow, with nothing left to settle."""

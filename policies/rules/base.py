@@ -26,7 +26,8 @@ class RuleContext(NamedTuple):
     """The facts of one request. `now` is aware UTC; `scopes` are the required scopes.
 
     `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
-    no user is behind the request. `labels` are those of the required scopes (`resources.catalogue.LABELS`).
+    no user is behind the request. `labels` are those of what is asked for (`resources.catalogue.LABELS`). `policies_of`
+    is the organization whose policies are evaluated, or None if it is the agent's own.
     """
 
     now: datetime
@@ -39,6 +40,7 @@ class RuleContext(NamedTuple):
     user_id: str | None = None
     organization_id: str | None = None
     labels: frozenset[str] = frozenset()
+    policies_of: str | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class DataFlow(Rule):
         """Return what the request means for the guard, or None if its scopes have no label."""
         if not ctx.labels & {*DANGEROUS, OUTBOUND}:
             return None
-        connection = _connection_key(ctx.agent_id, ctx.user_id, self.actions)
+        connection = _connection_key(ctx.agent_id, ctx.user_id, self.actions, ctx.policies_of)
         task = ctx.context.get("task")
         rows = (connection, task_key(connection, task)) if isinstance(task, str) else (connection,)
         return FlowRequest(rows, rows[-1], ctx.labels, self.window_seconds, asks=self.then == "ask")
@@ -69,7 +69,11 @@ def is_task_key(key: str) -> bool:
 
 
 @lru_cache(16_384)
-def _connection_key(agent_id: str, user_id: str | None, actions: tuple[str, ...]) -> str:
-    """Return the key of the connection's row. Rules with the same `actions` share it."""
-    concerned = hashlib.sha256("\n".join(sorted(actions)).encode()).hexdigest()[:16] if actions else ""
+def _connection_key(agent_id: str, user_id: str | None, actions: tuple[str, ...], policies_of: str | None) -> str:
+    """Return the key of the connection's row. Rules with the same `actions` share it, but not across organizations.
+
+    An organization's guard sees only the requests that fall under its policies, whatever others guard or try out.
+    """
+    parts = [*sorted(actions), "", policies_of] if policies_of else sorted(actions)
+    concerned = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16] if parts else ""
     return f"{PREFIX}{agent_id}|{user_id or ''}|{concerned}"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.conf import settings
 
 from audit.entries import journal
 from audit.models import Journal
@@ -15,6 +16,7 @@ from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+GUARD = {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "deny"}}
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
 
 
@@ -81,3 +83,21 @@ def test_the_services_policies_record_in_its_own_log(decide: Decide, grant: Gran
     (record,) = records()
     assert record.organization_ids == [eve.organization.id]
     assert allowed(decide(asking(grant.access_token, "email:send", credential=caller_of(grant)))) == [False]
+
+
+def test_a_guard_changes_nothing_for_another_organizations_guard(decide: Decide, grant: Grant) -> None:
+    eve = make_developer("eve@example.com", "Eve")
+    shop = make_resource_server(eve, "https://eve.example").server
+    AccessToken.objects.update(resource=[settings.API_URL, shop.identifier])
+    create_policy(actor=SYSTEM, organization=eve.organization, name="Guard", rules=[GUARD])
+    shadow(grant, GUARD)
+    reading, sending = (
+        asking(grant.access_token),
+        asking(grant.access_token, "email:send", credential=make_caller(shop)),
+    )
+    assert allowed(decide(reading)) == [True]
+    assert allowed(decide(sending)) == [True]
+    (record,) = records()
+    assert record.organization_ids == [grant.agent.organization.id]
+    assert allowed(decide(reading._replace(credential=make_caller(shop)))) == [True]
+    assert allowed(decide(sending)) == [False]
