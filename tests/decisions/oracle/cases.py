@@ -92,8 +92,7 @@ class _Maker:
         self.earlier: list[Call] = []
         # Few, so that limits that must not share a counter differ in little.
         self.windows = rng.sample(WINDOWS, 2)
-        # A call that two organizations guard is remembered for both, which the contract neither demands nor forbids.
-        self.guardian = rng.choice((OWN, OWN, OTHER))
+        self.common_limit = self.rate_limit()
         self.labels = {**CATALOGUE, **{scope: self.some(LABELS, 0.4) for scope in OWN_SCOPES}}
 
     def case(self, number: int) -> Case:
@@ -116,14 +115,14 @@ class _Maker:
 
     def policy(self) -> Policy:
         organization = self.rng.choice((OWN, OWN, OTHER))
-        rules = [self.rule(organization) for _ in range(self.rng.choice((1, 1, 2, 3)))]
+        rules = [self.rule() for _ in range(self.rng.choice((1, 1, 2, 3)))]
         rules += [self.twin(rule) for rule in rules if "scope" in rule["config"] and self.chance(0.4)]
         agent = "agt_1" if self.chance(0.3) else None
         return Policy(organization, agent, "shadow" if self.chance(0.2) else "enforce", tuple(rules))
 
-    def rule(self, organization: str) -> Rule:
+    def rule(self) -> Rule:
         kinds = [*self.limit_makers(), self.allowlist, self.blocklist]
-        rule = self.rng.choice([*kinds, *[self.data_flow] * 4] if organization == self.guardian else kinds)()
+        rule = self.rng.choice([*kinds, self.data_flow, self.data_flow, self.data_flow])()
         if not rule["type"].startswith("action_") and self.chance(0.5):
             rule["config"]["actions"] = self.patterns()
         return rule
@@ -179,17 +178,14 @@ class _Maker:
         terms = {
             "modes": dict.fromkeys(self.some(scopes, 0.2), "ask"),
             "limits": {
-                scope: [self.limit() for _ in range(self.rng.randint(1, 2))] for scope in self.some(scopes, 0.08)
+                scope: [self.limit() for _ in range(self.rng.randint(1, 2))] for scope in self.some(scopes, 0.15)
             },
-            "guards": {"data_flow": self.rng.choice(("ask", "deny"))} if self.is_guarded() else {},
+            "guards": {"data_flow": self.rng.choice(("ask", "deny"))} if self.chance(0.2) else {},
         }
         return {name: part for name, part in terms.items() if part} if self.chance(0.7) else {}
 
-    def is_guarded(self) -> bool:
-        return self.guardian == OWN and self.chance(0.3)
-
     def limit(self) -> Rule:
-        return self.rng.choice(self.limit_makers())()
+        return self.common_limit if self.chance(0.4) else self.rng.choice(self.limit_makers())()
 
     def moments(self, number: int) -> list[datetime]:
         """Return times of which no two are a window apart, give or take what a limit may count longer."""
