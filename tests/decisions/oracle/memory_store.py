@@ -124,12 +124,12 @@ class MemoryStore:
                 assert unexpected in (Statement.HOLD, Statement.WRITE_JOURNAL), unexpected
 
     def policy_rows(self, organization: str) -> list[PolicyFacts]:
-        policies = [each for each in self.policies if each.organization == organization]
+        policies = [(index, each) for index, each in enumerate(self.policies) if each.organization == organization]
         if not policies:
             return [PolicyFacts(organization, VERSION, *[None] * 6)]
         return [
             PolicyFacts(organization, VERSION, f"pol_{index}", "", each.agent, each.mode, json.dumps(each.rules), "{}")
-            for index, each in enumerate(policies)
+            for index, each in policies
         ]
 
     def caller(self, service: Service) -> CallerFacts:
