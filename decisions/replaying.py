@@ -22,7 +22,7 @@ from limits.counting import count_call, windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook
-from policies.engine import CompiledPolicy, Evaluation, Outcome, PolicyDenial, evaluate
+from policies.engine import CompiledPolicy, Evaluation, Limit, Outcome, PolicyDenial, evaluate
 from policies.rules import RuleContext
 
 # Of the counters in memory. A counter takes about 700 bytes.
@@ -223,13 +223,19 @@ class Replay:
         evaluation = evaluate(policies, context)
         self._load(evaluation)
         settling = self._settling(context.now)
-        denial = settling.would_deny(evaluation)
+        full = next((limit for limit in evaluation.limits if self._is_full(limit, context.now)), None)
+        denial = full.denial(None) if full else settling.would_deny(evaluation)
         if denial is not None:
             return Verdict(Outcome.DENIED, evaluation, denial)
         asking = settling.would_ask(evaluation)
         if asking is not None:  # Without a user, there is nobody to ask.
             return Verdict(Outcome.ASKED if context.user_id else Outcome.DENIED, evaluation, asking)
         return Verdict(Outcome.PASSED, evaluation)
+
+    def _is_full(self, limit: Limit, now: datetime) -> bool:
+        """Return whether the request does not fit. When it would fit takes several times as long to find out."""
+        request = limit.request
+        return not request.added_key and self._counters[request.key].used(now) + request.number > request.limit
 
     def _load(self, evaluation: Evaluation) -> None:
         for key, window in windows_by_key(evaluation.counter_requests).items():
