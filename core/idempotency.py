@@ -74,8 +74,7 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
 
     A `DomainError` from `work` is raised after the commit, so that what it counted or revoked is kept.
     """
-    if not 0 < len(request.key) <= MAX_KEY_LENGTH or not request.key.isprintable():
-        raise Invalid.field("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
+    require_valid_key(request.key)
     with transaction.atomic():
         if not _claim(request):
             return _stored(request)
@@ -84,6 +83,12 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome
+
+
+def require_valid_key(key: str) -> None:
+    """Raise `Invalid` for a key that cannot be used."""
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
+        raise Invalid.field("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
 
 
 def delete_expired_records(*, limit: int = BATCH) -> int:

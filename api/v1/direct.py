@@ -17,6 +17,7 @@ from api.v1.tokens import Verify, VerifyBatch
 from audit.signing import log_keys
 from core.actor import Actor
 from core.http import BASIC_CHALLENGE
+from core.idempotency import require_valid_key
 from core.messages import NotDirect, Reply, Request
 from core.validation import parse
 from decisions.callers import read_credential
@@ -74,8 +75,15 @@ def _require_key(body: VerifyRequestBody | VerifyBatchBody) -> None:
 
 
 def _require_no_repeat(body: VerifyRequestBody | VerifyBatchBody, request: Request) -> None:
-    """Leave a reservation with an `Idempotency-Key` to Django, which stores the response."""
-    if "idempotency-key" in request.headers and is_reserving(body):
+    """Leave a reservation with an `Idempotency-Key` to Django, which stores the response.
+
+    Other decisions are made anew, but their key must be valid too. Raises `NotDirect`, `Invalid`.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return
+    require_valid_key(key)
+    if is_reserving(body):
         raise NotDirect
 
 

@@ -25,7 +25,7 @@ from api.v1.schemas.tokens import (
 from audit.signing import log_keys
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE
-from core.idempotency import Answer
+from core.idempotency import Answer, require_valid_key
 from core.messages import Reply
 from decisions.callers import read_credential
 from decisions.inquiries import Inquiry, answer, answer_within
@@ -150,6 +150,8 @@ class DecisionEndpoint(Endpoint):
         if count_receipts(body):
             log_keys.load()
         if not is_reserving(body):
+            if (key := self.request.headers.get("Idempotency-Key")) is not None:
+                require_valid_key(key)
             return answer(inquiry)
         credential = inquiry.requests[0].credential
         caller = f"{credential.server_id}:{credential.digest}" if credential else ""

@@ -56,6 +56,13 @@ def test_headers_that_change_nothing(scene: Scene, both: Both, name: str) -> Non
         assert both.ask(introspect(scene.token, basic(scene.own)).having(**headers)).json["active"] is True
 
 
+@pytest.mark.parametrize("key", ["", "x" * 256], ids=["empty", "too long"])
+def test_an_invalid_key_is_refused(scene: Scene, both: Both, key: str) -> None:
+    for sent in (verify(scene.token), batch(question(scene.token))):
+        answer = both.ask(sent.having(**{"Idempotency-Key": key}), by=DJANGO)
+        assert (answer.status, answer.json["errors"][0]["field"]) == (400, "Idempotency-Key")
+
+
 def test_bodies_that_are_usual(both: Both, subtests: Any) -> None:
     largest = {"text": ""}
     largest["text"] = "x" * (MAX_CONTEXT_BYTES - len(canonical_json(largest)))
