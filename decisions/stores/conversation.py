@@ -63,6 +63,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         if scopes:
             facts.add((yield Trip(scopes)))
         found = [facts.about(question) for question in questions]
+        # All locks are held now, unless the transaction starts again: waiting for a lock takes time.
         now = clock.now()
         judgements = [judge(question, each, now) for question, each in zip(questions, found, strict=True)]
         needed = Needed.by(judgements)
@@ -74,7 +75,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         last = [*([read_counters(unread)] if unread else ()), *needed.approvals]
         if last:
             facts.add((yield Trip(last)))
-        return (yield from _finish(judgements, found, facts, needed))
+        return (yield from _finish(judgements, found, facts, needed, now))
     raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
@@ -98,10 +99,10 @@ class Needed(NamedTuple):
         return self.windows.keys() | self.flows
 
 
-def _finish(judgements: Sequence[Judgement], found: Sequence[Found], facts: Facts, needed: Needed) -> Conversation:
-    """Settle the judgements, save everything and commit."""
-    # Read the clock again: waiting for a lock takes time, and the log has the time of the decision.
-    now = clock.now()
+def _finish(
+    judgements: Sequence[Judgement], found: Sequence[Found], facts: Facts, needed: Needed, now: datetime
+) -> Conversation:
+    """Settle the judgements, save everything and commit. `now` is the time of all decisions."""
     counters, flows = facts.load_counters(needed.windows), facts.load_flows(needed.flows)
     settling = Settling(counters, flows, BatchApprovals(facts.approvals, now), now)
     shadows: list[Draft] = []
