@@ -12,7 +12,7 @@ and so do approvals, which are read once the counters are locked.
 """
 
 from collections.abc import Collection, Generator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from audit.entries.drafts import Draft, prepare
