@@ -107,7 +107,7 @@ def make_grant(
     agent = make_agent(make_developer(developer, "Acme"), allowed_scopes=list(dict.fromkeys([*AGENT_SCOPES, *scopes])))
     user = make_user(email)
     consent = ask(agent, scopes=scopes)
-    approval = approve_consent(actor=as_user(user), consent=consent, user=user)
+    approval = approve_consent(actor=as_user(user), consent=consent, user=user, signed_in_at=clock.now())
     issued = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)
     assert issued.refresh_token
