@@ -46,6 +46,7 @@ CONDITIONS: Sequence[Mapping[str, Any]] = (
     {"field": "recipient", "operator": "not_equals", "value": "ann@acme.com"},
     {"field": "recipient", "operator": "in", "values": ["ann@acme.com", "bob@acme.com"]},
     {"field": "recipient", "operator": "not_in", "values": ["eve@evil.com", "bob@acme.com"]},
+    {"field": "recipient", "operator": "not_equals", "value": "bob@ACME.com"},
     {"field": "recipient", "operator": "glob", "value": "*n?@acme.com"},
     {"field": "recipients.address", "operator": "ends_with", "value": "@acme.com"},
     {"field": "recipients.address", "operator": "not_in", "values": ["EVE@evil.com"]},
@@ -225,7 +226,7 @@ class _Maker:
             "ip": (0.5, ADDRESSES),
             "recipient": (
                 0.6,
-                (*PEOPLE[:3], *PEOPLE, ["ann@acme.com", "bob@acme.com"], ["ann@acme.com", "eve@evil.com"]),
+                (*PEOPLE[:3], *PEOPLE, ["ann@acme.com", "bob@acme.com"], ["ann@acme.com", "eve@evil.com"], []),
             ),
             "recipients": (
                 0.3,

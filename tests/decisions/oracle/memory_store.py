@@ -144,20 +144,24 @@ class MemoryStore:
         )
 
     def token(self, connection: Connection) -> TokenFacts:
-        missing = [scope for scope in self.labels if scope not in connection.scopes]
+        # Each missing scope is missing for one of four reasons.
+        missing: list[list[str]] = [[], [], [], []]
+        for number, scope in enumerate(self.labels):
+            if scope not in connection.scopes:
+                missing[number % 4].append(scope)
         facts = TokenFacts(
             token_id=connection.name,
             expires_at=LATER,
-            scope=" ".join(scope for scope in self.labels if scope not in missing[::4]),
+            scope=" ".join(scope for scope in self.labels if scope not in missing[0]),
             audience_json=json.dumps(audience_of(connection)),
             is_family_revoked=False,
-            removed_scopes=json.dumps(missing[3::4]),
+            removed_scopes=json.dumps(missing[3]),
             user_id=connection.user,
             is_user_active=True,
             consent_id=connection.name,
             consent_status="approved",
             consent_expires_at=LATER,
-            consented_scopes=self.without(missing[2::4]),
+            consented_scopes=self.without(missing[2]),
             terms=json.dumps(connection.terms),
             is_paused=False,
             agent_id=connection.agent,
@@ -165,7 +169,7 @@ class MemoryStore:
             agent_status="active",
             is_agent_stopped=False,
             is_stock=False,
-            allowed_scopes=self.without(missing[1::4]),
+            allowed_scopes=self.without(missing[1]),
             organization_id=connection.organization,
             is_organization_suspended=False,
             policy_version=VERSION,
