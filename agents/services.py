@@ -73,11 +73,11 @@ def register_agent(
     return RegisteredAgent(agent, secret)
 
 
-def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> Agent:
+def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
     """Change the given fields of `EDITABLE` and return the updated agent. Raises `InvalidScope`, `Invalid`.
 
     Narrower scopes and a suspension apply to every verify request that starts after this returns. `status` belongs to
-    the developer and does not affect an administrator's stop.
+    the developer and does not affect an administrator's stop. The log has the `reason` of a new status.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -93,7 +93,8 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any]) -> A
             setattr(agent, field, _stored(field, value))
         agent.save(update_fields=[*changes, "updated"])
         event = _update_event(before, agent.status)
-        record_agent(event, actor=actor, agent=agent, metadata={"changed": sorted(changes)})
+        stated = {"reason": reason} if reason and event is not Event.AGENT_UPDATED else {}
+        record_agent(event, actor=actor, agent=agent, metadata={"changed": sorted(changes), **stated})
     return agent
 
 

@@ -16,6 +16,7 @@ from api.v1.schemas.agents import (
 )
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import RotationBody
+from core.errors import Invalid
 from core.idempotency import Answer
 from resources.errors import InvalidScope
 
@@ -63,9 +64,12 @@ class OneAgent(DeveloperEndpoint):
     )
     def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
         changes = body.sent()
+        reason = changes.pop("status_reason", "")
+        if reason and "status" not in changes:
+            raise Invalid.field("statusReason", "Only with a status.")
         agent = agent_for_organization(self.developer.organization_id, agent_id)
         if changes:
-            agent = update_agent(actor=self.actor, agent=agent, changes=changes)
+            agent = update_agent(actor=self.actor, agent=agent, changes=changes, reason=reason)
         return show_agent(agent)
 
 

@@ -102,6 +102,15 @@ def test_suspending_and_reactivating_take_effect_immediately(developer: Api, age
     assert verify(tokens["accessToken"])["allowed"] is True
 
 
+def test_the_log_has_the_reason_of_a_suspension(developer: Api, agent: Json) -> None:
+    body = {"status": "suspended", "statusReason": "It sends spam"}
+    expect(200, developer.patch(f"/agents/{agent['id']}", body))
+    (entry,) = expect(200, developer.get("/audit?event=agent.suspended"))["items"]
+    assert entry["metadata"]["reason"] == "It sends spam"
+    path, alone = f"/agents/{agent['id']}", {"statusReason": "None"}
+    problem(developer.patch(path, alone), 400, "validation_failed", "statusReason")
+
+
 def test_removing_scopes_takes_effect_immediately(developer: Api, agent: Json, tokens: Json) -> None:
     expect(200, developer.patch(f"/agents/{agent['id']}", {"allowedScopes": ["email:send"]}))
     denied = verify(tokens["accessToken"])

@@ -10,6 +10,7 @@ from agents.models import Agent
 from core import clock
 from core.secrets import digest
 from developers.models import ApiKey, Developer
+from tests.log import log_entries, log_entry
 
 NEW_AGENT = {
     "name": "Ledgerbot",
@@ -149,6 +150,14 @@ def test_suspending_needs_a_confirmation_and_can_be_undone(as_developer, agent):
     assert as_developer.post(f"{url}/reactivate").status_code == 303
     agent.refresh_from_db()
     assert agent.status == "active"
+
+
+def test_the_confirmation_says_what_a_suspension_hits_and_takes_a_reason(as_developer, agent):
+    url = f"/developer/agents/{agent.id}/suspend"
+    assert "requests were allowed in the last 24 hours" in as_developer.get(url).content.decode()
+    assert as_developer.post(url, {"reason": "x" * 301}).status_code == 422
+    assert as_developer.post(url, {"reason": "It sends spam"}).status_code == 303
+    assert log_entry(log_entries(event="agent.suspended").get().pk).content["metadata"]["reason"] == "It sends spam"
 
 
 @pytest.mark.parametrize("page", ["", "/edit", "/rotate", "/suspend"])

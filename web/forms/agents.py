@@ -65,3 +65,9 @@ class DeveloperForm(forms.Form):
         max_length=200,
         help_text=_("Users see it next to each of your agents."),
     )
+
+
+class ReasonForm(forms.Form):
+    """Why the developer suspends an agent, for the log."""
+
+    reason = PlainField(label=_("Reason"), help_text=_("For your organization's log."), max_length=300, required=False)

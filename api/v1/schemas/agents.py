@@ -10,12 +10,13 @@ from agents.redirects import MAX_REDIRECT_URI_LENGTH, MAX_REDIRECT_URIS
 from agents.services import RegisteredAgent
 from api.v1.schemas.base import Description, Line, Moment, Omittable, OneOf, Out, RequestBody, Text
 
-MAX_NAME, MAX_SCOPES, MAX_SCOPE = 200, 200, 200
+MAX_NAME, MAX_SCOPES, MAX_SCOPE, MAX_REASON = 200, 200, 200, 300
 
 AgentStatus = Annotated[str, OneOf(*Agent.Status.values)]
 Name = Annotated[Line, Field(max_length=MAX_NAME)]
 RedirectUri = Annotated[Text, Field(max_length=MAX_REDIRECT_URI_LENGTH)]
 RedirectUris = Annotated[list[RedirectUri], Field(min_length=1, max_length=MAX_REDIRECT_URIS)]
+Reason = Annotated[Line, Field(max_length=MAX_REASON)]
 AllowedScope = Annotated[Text, Field(max_length=MAX_SCOPE)]
 AllowedScopes = Annotated[list[AllowedScope], Field(min_length=1, max_length=MAX_SCOPES)]
 
@@ -31,7 +32,7 @@ class NewAgentBody(RequestBody):
 
 
 class UpdateAgentBody(RequestBody):
-    """Changes to an agent. Omitted fields keep their values."""
+    """Changes to an agent. Omitted fields keep their values. The log has the reason of a new status."""
 
     name: Omittable[Name] = None
     description: Omittable[Description] = None
@@ -39,6 +40,7 @@ class UpdateAgentBody(RequestBody):
     allowed_scopes: Omittable[AllowedScopes] = None
     require_pkce: Omittable[bool] = None
     status: Omittable[AgentStatus] = None
+    status_reason: Omittable[Reason] = None
 
 
 class StopOut(Out):

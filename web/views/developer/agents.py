@@ -12,13 +12,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
 from agents.services import register_agent, rotate_client_secret, update_agent
+from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
+from developers.hits import hits_of_agent
 from developers.models import Developer
 from resources.catalogue import catalogue, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page, posted_from
-from web.forms.agents import AgentForm, RotateForm
+from web.forms.agents import AgentForm, ReasonForm, RotateForm
 from web.paging import paginate
 
 
@@ -102,18 +104,22 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
-    agent = agent_for_organization(developer.organization_id, agent_id)
+    agent, form = agent_for_organization(developer.organization_id, agent_id), ReasonForm()
     if request.method == "POST":
-        _set_status(request, developer, agent, Agent.Status.SUSPENDED)
-        messages.success(request, _("Suspended. All requests from this agent are now denied."))
-        return SeeOther(_url(agent))
+        form = ReasonForm(request.POST)
+        if form.is_valid():
+            _set_status(request, developer, agent, Agent.Status.SUSPENDED, form.cleaned_data["reason"])
+            messages.success(request, _("Suspended. All requests from this agent are now denied."))
+            return SeeOther(_url(agent))
     context = {
         "agent": agent,
+        "form": form,
+        "hits": hits_of_agent(agent.id, clock.now()),
         "title": _("Suspend this agent?"),
         "confirm_label": _("Suspend agent"),
         "back_url": _url(agent),
     }
-    return render(request, "web/developer/suspend.html", context)
+    return render(request, "web/developer/suspend.html", context, status=422 if form.is_bound else 200)
 
 
 @developer_page
@@ -128,8 +134,9 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     return SeeOther(_url(agent))
 
 
-def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str) -> None:
-    update_agent(actor=developer_actor(request, developer), agent=agent, changes={"status": status})
+def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> None:
+    actor = developer_actor(request, developer)
+    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
 
 
 def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -> HttpResponse:
