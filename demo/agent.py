@@ -23,7 +23,7 @@ PAGE = f"""<!doctype html><html lang="en"><title>SmartMail</title>
 <p>Watch the terminal, and revoke access under <a href="{os.environ["AGENTGATE_URL"]}/connections">Connections</a>."""
 WAIT_SECONDS = 580  # a request expires after ten minutes
 # After these the agent continues, because its next call may be allowed.
-TEMPORARY_REASONS = ("insufficient_scope", "policy_denied")
+TEMPORARY_REASONS = ("insufficient_scope", "policy_denied", "approval_required", "consent_paused")
 
 gate = httpx.Client(base_url=os.environ["AGENTGATE_URL"] + "/api/v1", timeout=10)
 service = httpx.Client(base_url=os.environ["SERVICE_URL"], timeout=15)
@@ -125,6 +125,8 @@ def work(tokens: dict[str, Any]) -> str:
 def describe(answer: dict[str, Any]) -> str:
     if "done" in answer:
         return "allowed"
+    if "approvalUrl" in answer:
+        return f"waits for your approval: {answer['approvalUrl']}"
     policy = answer.get("policy")
     return f"denied: {answer['reason']}" + (f", by the policy “{policy['name']}”" if policy else "")
 

@@ -11,6 +11,10 @@ from typing import Any
 import httpx
 
 SCOPES = {"/read-mail": "email:read", "/send-mail": "email:send", "/free-times": "calendar:freebusy"}
+# What the service says about a call, so that the user sees it when asked for approval.
+CONTENTS = {
+    "/send-mail": {"verb": "send", "recipient": "bob@example.com", "text": "Tuesday at ten suits me. See you then!"}
+}
 TOKEN_PROBLEMS = ("invalid_token", "token_expired", "token_revoked")
 gate = httpx.Client(
     base_url=os.environ["AGENTGATE_URL"] + "/api/v1",
@@ -19,9 +23,10 @@ gate = httpx.Client(
 )
 
 
-def verify(token: str, scope: str, action: str, ip: str) -> dict[str, Any]:
+def verify(token: str, path: str, ip: str) -> dict[str, Any]:
     """Ask AgentGate. Deny on any error, because a service must never fail open."""
-    question = {"token": token, "requiredScopes": [scope], "action": action, "context": {"ip": ip}}
+    context = {"ip": ip, **CONTENTS.get(path, {})}
+    question = {"token": token, "requiredScopes": [SCOPES[path]], "action": path[1:], "context": context}
     try:
         return dict(gate.post("/tokens/verify", json=question).raise_for_status().json())
     except httpx.HTTPError as error:
@@ -30,12 +35,11 @@ def verify(token: str, scope: str, action: str, ip: str) -> dict[str, Any]:
 
 class Service(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        scope = SCOPES.get(self.path)
-        if scope is None:
+        if self.path not in SCOPES:
             self.answer(404, {"reason": "not_found"})
             return
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        decision = verify(token, scope, self.path[1:], self.client_address[0])
+        decision = verify(token, self.path, self.client_address[0])
         if decision["allowed"]:
             self.answer(200, {"done": self.path[1:]})
         else:

@@ -83,7 +83,8 @@ def test_a_failed_refresh_stops_the_agent_without_a_traceback(
 
 
 def test_temporary_denials_do_not_stop_the_agent(agent: Any) -> None:
-    reasons = iter(["insufficient_scope", "policy_denied", "insufficient_scope", "agent_suspended"])
+    temporary = ["insufficient_scope", "policy_denied", "approval_required", "consent_paused", "insufficient_scope"]
+    reasons = iter([*temporary, "agent_suspended"])
     agent.service = client(lambda _: httpx.Response(403, json={"reason": next(reasons)}))
 
     assert agent.work(TOKENS) == "agent_suspended"
@@ -105,6 +106,23 @@ def test_the_service_verifies_before_it_acts(service: Any) -> None:
         "action": "read-mail",
         "context": {"ip": "127.0.0.1"},
     }
+
+
+def test_the_agent_shows_where_the_user_decides(agent: Any) -> None:
+    answer = {"reason": "approval_required", "approvalUrl": "http://gate/approvals/apr_1"}
+    assert agent.describe(answer) == "waits for your approval: http://gate/approvals/apr_1"
+
+
+def test_the_service_says_what_the_user_would_approve(service: Any) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def decide(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, json={"allowed": True})
+
+    service.gate = client(decide)
+    call(service, "/send-mail")
+    assert asked[0]["context"]["recipient"] == "bob@example.com"
 
 
 @pytest.mark.parametrize(("reason", "status"), [("token_expired", 401), ("policy_denied", 403)])
