@@ -13,6 +13,7 @@ from audit.verification.bad import Bad
 from audit.verification.entries import Checked, checked_entries
 from audit.verification.months import Months
 from audit.verification.segments import Segments
+from audit.verification.stops import Stops
 from audit.verification.streams import Saved, Streams, read_saved
 from audit.verification.tree import Frontier, Stated, Tiles, stated_roots
 
@@ -50,7 +51,7 @@ class _Pass:
         self._stated = stated_roots(keys, size)
         self._next = next(self._stated, None)
         self._frontier, self._tiles, self._months = Frontier(), Tiles(size), Months()
-        self._segments, self._streams = Segments(), Streams()
+        self._segments, self._streams, self._stops = Segments(), Streams(), Stops()
         self._checkpoints = self._proven = self._unreadable = 0
 
     def run(self) -> Verified:
@@ -68,6 +69,7 @@ class _Pass:
         self._months.add(checked.entry)
         self._streams.append(checked)
         self._segments.append(checked.entry)
+        self._stops.append(checked.entry)
         self._unreadable += checked.is_unreadable
 
     def _check_at(self, size: int) -> None:

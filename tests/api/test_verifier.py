@@ -3,13 +3,14 @@
 import json
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from agents.models import Agent
 from audit.entries.personal_keys import destroy_keys
 from audit.proof import exports
 from audit.proof.proofs import Tree
@@ -103,6 +104,85 @@ def test_a_connection_holds_also_without_its_personal_data(
 
 def test_an_organizations_log_holds(developer: Api, key: VerifierKey, tmp_path: Path) -> None:
     assert check(tmp_path, developer.get("/audit/export"), key).decisions == 3 * len(AMOUNTS) + 1
+
+
+def pause(ada: Any, consent: str) -> None:
+    expect(200, ada.post(f"{consent}/pause"))
+
+
+def pause_all(ada: Any, consent: str) -> None:
+    expect(200, ada.post("/users/me/agents/pause"))
+
+
+def narrow(ada: Any, consent: str) -> None:
+    expect(200, ada.patch(consent, {"removeScopes": ["email:read"]}))
+
+
+STOPPED = [
+    (pause, "agent.paused", ("audit-export", "evidence", "export")),
+    (pause_all, "agents.paused", ("audit-export",)),
+    (narrow, "consent.narrowed", ("audit-export", "evidence", "export")),
+]
+
+
+@pytest.mark.parametrize(("stop", "event", "seen_in"), STOPPED)
+def test_a_forged_decision_after_a_stop_of_the_user_is_found(
+    stop: Callable[[Any, str], None],
+    event: str,
+    seen_in: tuple[str, ...],
+    agent: Json,
+    ada: Any,
+    developer: Api,
+    key: VerifierKey,
+    tmp_path: Path,
+) -> None:
+    tokens = tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
+    consent = f"/users/me/consents/{tokens['consentId']}"
+    stop(ada, consent)
+    verify(tokens["accessToken"])
+    exports = [(ada, "/users/me/audit-export"), (ada, f"{consent}/evidence"), (developer, "/audit/export")]
+    for reader, path in exports:
+        assert check(tmp_path, reader.get(path), key).decisions
+    own = Agent.objects.get(pk=agent["id"]).organization_id
+    forged = {"user_id": ada.id, "agent_id": agent["id"], "consent_id": tokens["consentId"], "scopes": ["email:read"]}
+    write_row(organization_id=own, **forged)
+    for reader, path in exports:
+        if path.rpartition("/")[2] in seen_in:
+            with pytest.raises(Broken, match=f": allowed after {event} at index "):
+                check(tmp_path, reader.get(path), key)
+        else:
+            assert check(tmp_path, reader.get(path), key).decisions
+
+
+def test_pauses_that_were_lifted_hold(agent: Json, ada: Any, developer: Api, key: VerifierKey, tmp_path: Path) -> None:
+    tokens = tokens_for(agent, ada)
+    pause(ada, f"/users/me/consents/{tokens['consentId']}")
+    pause_all(ada, "")
+    expect(200, ada.post("/users/me/agents/resume"))
+    assert not verify(tokens["accessToken"])["allowed"]
+    tokens = tokens_for(agent, ada)
+    assert not verify(tokens["accessToken"])["allowed"]
+    expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/resume"))
+    assert verify(tokens["accessToken"])["allowed"]
+    for end in ("pause", "revoke"):
+        expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/{end}"))
+    assert verify(tokens_for(agent, ada)["accessToken"])["allowed"]
+    for reader, path in ((ada, "/users/me/audit-export"), (developer, "/audit/export")):
+        assert check(tmp_path, reader.get(path), key).decisions
+
+
+def test_a_scope_that_was_taken_back_and_granted_again_holds(
+    agent: Json, ada: Any, developer: Api, key: VerifierKey, tmp_path: Path
+) -> None:
+    tokens = tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
+    assert verify(tokens["accessToken"])["allowed"]
+    narrow(ada, f"/users/me/consents/{tokens['consentId']}")
+    assert not verify(tokens["accessToken"])["allowed"]
+    assert verify(tokens["accessToken"], "email:send")["allowed"]
+    again = tokens_for(agent, ada)
+    assert verify(again["accessToken"])["allowed"]
+    for reader, path in ((ada, "/users/me/audit-export"), (developer, "/audit/export")):
+        assert check(tmp_path, reader.get(path), key).decisions
 
 
 def test_every_period_holds(ada: Any, developer: Api, key: VerifierKey, tmp_path: Path) -> None:

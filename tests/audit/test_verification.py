@@ -13,9 +13,10 @@ from django.db import connection
 
 from audit.database.triggers import remove_statements
 from audit.entries import personal_keys
+from audit.entries.drafts import Draft
 from audit.entries.packing import pack, unpack
 from audit.entries.records import decode_opening, encode_opening
-from audit.events import Outcome
+from audit.events import Event, Outcome
 from audit.models import Checkpoint, Entry, Posting, Progress, Segment, Stream, Tile
 from audit.proof import exports, members
 from audit.sequencing import log, postings, sequencer, tree
@@ -24,7 +25,8 @@ from audit.signing import log_keys
 from audit.signing.checkpoints import latest
 from audit.signing.notes import checkpoint_text
 from audit.verification import log as verification
-from tests.audit.journals import write_row
+from core.actor import SYSTEM
+from tests.audit.journals import write_drafts, write_row
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -211,6 +213,21 @@ def test_a_rewritten_record_after_the_last_tile(history: None) -> None:
 def test_missing_personal_data(history: None) -> None:
     change("UPDATE audit_entry SET sealed = NULL WHERE leaf_index = 10")
     bad("index 10: the personal data is missing although its key was not destroyed")
+
+
+@pytest.mark.parametrize("event", [Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED])
+def test_a_yes_while_everything_was_stopped(history: None, event: Event) -> None:
+    for stop in (Event.EVERYTHING_STOPPED, Event.EVERYTHING_STOP_LIFTED, Event.EVERYTHING_STOPPED):
+        write_drafts([Draft(event=stop, actor=SYSTEM)])
+        write_row(1, event=event, outcome=Outcome.DENIED)
+        write_row(1, event=Event.RESERVATION_COMMITTED, outcome=Outcome.INFO)
+        if stop == Event.EVERYTHING_STOP_LIFTED:
+            write_row(1, event=event)
+    sequence()
+    assert verify()[0] == 0
+    write_row(1, event=event, user_id="usr_9", organization_id="org_9", consent_id="cns_9")
+    sequence()
+    bad("index 51: allowed while everything was stopped, which index 48 logs")
 
 
 def test_personal_data_of_another_entry(history: None) -> None:

@@ -158,8 +158,9 @@ class LogBuilder:
         for name in ("ip", "userAgent", "resource", "amount", "call"):
             if name in options:
                 personal.add(name, options.pop(name))
-        if "policy" in options:
-            withheld.add("policy", options.pop("policy"))
+        for name in ("policy", "connection"):
+            if name in options:
+                withheld.add(name, options.pop(name))
         if several := options.pop("services", []):
             withheld.add("services", several)
         record = {

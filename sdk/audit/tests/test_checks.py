@@ -372,11 +372,13 @@ UNTIL = [
     ("agent.stopped", "agent.stop_lifted", {"userId": None, "consentId": None}),
     ("organization.suspended", "organization.reactivated", {"userId": None, "agentId": None, "consentId": None}),
     ("user.deactivated", "user.reactivated", {"agentId": None, "consentId": None}),
+    ("agent.paused", "agent.resumed", NOTHING),
+    ("agents.paused", "agents.resumed", {"organizationId": None, "agentId": None, "consentId": None}),
 ]
 
 
 def stream_of(event: str) -> tuple[str, str]:
-    return ("person", PERSON) if event.startswith("user.") else ("organization", ORGANIZATION)
+    return ("person", PERSON) if event.startswith(("user.", "agents.")) else ("organization", ORGANIZATION)
 
 
 @pytest.mark.parametrize(("event", "options"), [*FOREVER, *((event, options) for event, _, options in UNTIL)])
@@ -411,7 +413,7 @@ def test_an_end_is_not_lifted(event: str, options: Any, log: LogBuilder, verify:
         log.add(lift)
     log.allow()
 
-    with pytest.raises(Broken, match=f"^index 5: allowed after {event} at index 0$"):
+    with pytest.raises(Broken, match=f"^index {len(UNTIL) + 1}: allowed after {event} at index 0$"):
         verify(log.export(*stream_of(event)))
 
 
@@ -428,7 +430,7 @@ def test_only_its_own_event_lifts_a_stop(event: str, lift: str, options: Any, lo
         if other != lift:
             log.add(other)
     log.allow()
-    with pytest.raises(Broken, match=f"^index 9: allowed after {event} at index 5$"):
+    with pytest.raises(Broken, match=f"^index {len(UNTIL) + 5}: allowed after {event} at index 5$"):
         verify(log.export(*stream_of(event)))
 
 
@@ -442,6 +444,85 @@ def test_an_end_is_of_one_connection_agent_or_person_only(log: LogBuilder, verif
     log.allow()
 
     assert verify(log.export("person", PERSON)).entries == 3
+
+
+def test_a_pause_is_of_one_connection_only(log: LogBuilder, verify: Verify):
+    log.add("agent.paused", agentId="agt_2", consentId="con_2")
+    log.add("agent.paused", userId="usr_2", consentId="con_3")
+    log.allow()
+    assert verify(log.export("organization", ORGANIZATION)).entries == 4
+
+    log.allow(agentId="agt_2", consentId="con_4")
+    with pytest.raises(Broken, match="^index 4: allowed after agent.paused at index 0$"):
+        verify(log.export("organization", ORGANIZATION))
+
+
+def test_a_pause_outlasts_a_renewal(log: LogBuilder, verify: Verify):
+    log.add("agent.paused")
+    log.add("consent.replaced")
+    log.add("consent.approved", consentId="con_2")
+    log.allow(consentId="con_2")
+
+    with pytest.raises(Broken, match="^index 3: allowed after agent.paused at index 0$"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize("end", ["consent.revoked", "consent.expired"])
+def test_a_pause_of_one_agent_ends_with_its_connection(end: str, log: LogBuilder, verify: Verify):
+    log.add("agent.paused")
+    log.add(end)
+    log.add("consent.approved", consentId="con_2")
+    log.allow(consentId="con_2")
+    assert verify(log.export()).entries == 5
+
+    log.add("agents.paused", agentId=None, consentId=None)
+    log.add(end, consentId="con_2")
+    log.allow(consentId="con_3")
+    with pytest.raises(Broken, match="^index 7: allowed after agents.paused at index 5$"):
+        verify(log.export())
+
+
+def narrow(log: LogBuilder, *removed: str, **options: Any) -> None:
+    connection = {"metadata": {"removed": list(removed)}, "scopes": ["email:read"]}
+    log.add("consent.narrowed", connection=connection, scopes=[], metadata={}, **options)
+
+
+@pytest.mark.parametrize(("kind", "reader"), [("person", PERSON), ("organization", ORGANIZATION)])
+def test_no_scope_is_allowed_after_it_was_taken_from_its_consent(
+    kind: str, reader: str, log: LogBuilder, verify: Verify
+):
+    log.allow(scopes=["email:read", "email:send"])
+    narrow(log, "email:send", "email:draft")
+    narrow(log, "email:send", consentId="con_2")
+    log.allow(scopes=["email:read"])
+    log.add("token.introspected", "allowed", scopes=[])
+    log.add("consent.replaced")
+    log.add("consent.approved", consentId="con_3")
+    log.allow(consentId="con_3", scopes=["email:send"])
+    assert verify(log.export(kind, reader)).decisions == 3
+
+    log.allow(consentId="con_2", scopes=["email:read", "email:send"])
+    with pytest.raises(Broken, match="^index 9: allowed after consent.narrowed at index 2$"):
+        verify(log.export(kind, reader))
+
+
+def test_a_narrowing_whose_scopes_are_hidden_is_not_checked(log: LogBuilder, verify: Verify):
+    narrow(log, "email:read", services=SEVERAL)
+    log.allow(serviceOrganizationIds=[SERVICE])
+    export = log.export("organization", SERVICE, organizationId=SERVICE)
+
+    assert verify(export).incomplete == 1
+
+
+@pytest.mark.parametrize("value", [None, [], {}, {"metadata": {}}, {"metadata": {"removed": ["email:read", 1]}}])
+def test_a_malformed_narrowing_is_named(value: Any, log: LogBuilder, verify: Verify):
+    log.add("consent.narrowed")
+    log.groups[0]["withheld"].add("connection", value)
+    log.records[0]["withheld"] = log.groups[0]["withheld"].root
+    log.leaves[0] = canonical({"index": 0, "record": log.records[0], "streams": log.groups[0]["streams"].root}).encode()
+
+    with pytest.raises(Broken, match="^index 0: the part connection does not say which scopes were removed$"):
+        verify(log.export())
 
 
 def test_a_suspended_service_is_answered_with_no(log: LogBuilder, verify: Verify):

@@ -7,58 +7,91 @@ from collections.abc import Iterator
 from .entries import Entry
 from .errors import Broken
 
-# By event: the member of the record that holds the ID of what ends. No event lifts these.
+# By event: the members of the record that say what ends. No event lifts these.
 ENDS = {
-    "consent.revoked": "consentId",
-    "consent.replaced": "consentId",
-    "consent.expired": "consentId",
-    "consent.denied": "consentId",
-    "agent.expired": "agentId",
-    "user.erased": "userId",
+    "consent.revoked": ("consentId",),
+    "consent.replaced": ("consentId",),
+    "consent.expired": ("consentId",),
+    "consent.denied": ("consentId",),
+    "agent.expired": ("agentId",),
+    "user.erased": ("userId",),
 }
-# These hold until the event that lifts them. An agent can be suspended and stopped at once.
+# These hold until an event that lifts them. An agent can be suspended, stopped and paused at once.
 STOPS = {
-    "agent.suspended": "agentId",
-    "agent.stopped": "agentId",
-    "organization.suspended": "organizationId",
-    "user.deactivated": "userId",
+    "agent.suspended": ("agentId",),
+    "agent.stopped": ("agentId",),
+    "agent.paused": ("userId", "agentId"),
+    "agents.paused": ("userId",),
+    "organization.suspended": ("organizationId",),
+    "user.deactivated": ("userId",),
 }
+# The pause of one agent ends with its connection, and a later connection begins without it.
 LIFTS = {
     "agent.reactivated": "agent.suspended",
     "agent.stop_lifted": "agent.stopped",
+    "agent.resumed": "agent.paused",
+    "consent.revoked": "agent.paused",
+    "consent.expired": "agent.paused",
+    "agents.resumed": "agents.paused",
     "organization.reactivated": "organization.suspended",
     "user.reactivated": "user.deactivated",
 }
+# This ends some scopes of a consent. Only a new consent, with another ID, grants them again.
+NARROWED = "consent.narrowed"
 _MEMBERS = {**ENDS, **STOPS}
+
+_Subject = tuple["str | None", ...]
+"""An event, and the IDs of what it ended or stopped."""
 
 
 class Endings:
-    """What has ended or stopped so far, by event and ID, with the index where that was logged."""
+    """What has ended or stopped so far, by event and IDs, with the index where that was logged."""
 
     def __init__(self) -> None:
-        self._since: dict[tuple[str, str], int] = {}
+        self._since: dict[_Subject, int] = {}
 
     def check(self, entry: Entry) -> None:
         """Raise `Broken` if the entry allows what had ended. Otherwise note what it ends or lifts."""
         if entry.says_yes:
             self._check_allowed(entry)
-        event = entry.record["event"]
-        member = _MEMBERS.get(event)
-        if member and entry.record[member] is not None:
-            self._since.setdefault((event, entry.record[member]), entry.index)
-        if stop := LIFTS.get(event):
-            self._since.pop((stop, entry.record[STOPS[stop]]), None)
+        for subject in _ended(entry):
+            if None not in subject:
+                self._since.setdefault(subject, entry.index)
+        if lifted := _lifted(entry):
+            self._since.pop(lifted, None)
 
     def _check_allowed(self, entry: Entry) -> None:
-        found = [(self._since[key], key[0]) for key in _subjects(entry) if key in self._since]
+        found = [(self._since[subject], subject[0]) for subject in _subjects(entry) if subject in self._since]
         if found:
             index, event = max(found)
             raise Broken(f"allowed after {event} at index {index}")
 
 
-def _subjects(entry: Entry) -> Iterator[tuple[str, str]]:
+def _ended(entry: Entry) -> Iterator[_Subject]:
+    """Yield what ends or stops with the entry."""
+    event = entry.record["event"]
+    if event in _MEMBERS:
+        yield _subject(event, entry)
+    if event == NARROWED:
+        for scope in entry.removed_scopes:
+            yield event, entry.record["consentId"], scope
+
+
+def _lifted(entry: Entry) -> _Subject | None:
+    """Return the stop that the entry lifts, if any."""
+    stop = LIFTS.get(entry.record["event"])
+    return _subject(stop, entry) if stop else None
+
+
+def _subjects(entry: Entry) -> Iterator[_Subject]:
     """Yield what must not have ended before the entry."""
-    for event, member in _MEMBERS.items():
-        yield event, entry.record[member]
+    for event in _MEMBERS:
+        yield _subject(event, entry)
     for organization in entry.service_organizations:
         yield "organization.suspended", organization
+    for scope in entry.record["scopes"]:
+        yield NARROWED, entry.record["consentId"], scope
+
+
+def _subject(event: str, entry: Entry) -> _Subject:
+    return event, *(entry.record[member] for member in _MEMBERS[event])

@@ -74,6 +74,12 @@ class Entry:
         """The organizations whose services are concerned. Empty if this reader may not see which they are."""
         return _service_organizations(self.record, self.groups) or []
 
+    @property
+    def removed_scopes(self) -> list[str]:
+        """The scopes that a narrowing took from a consent. Empty if this reader may not see which. Raises `Broken`."""
+        shown = next((part for part in self.groups.get("withheld", []) if part and part.name == "connection"), None)
+        return _read_removed(shown.value) if shown else []
+
     def concerns(self, organization: str) -> bool:
         """Return whether the entry belongs to the stream of an organization that can read it."""
         known = (self.record["organizationId"], *self.service_organizations)
@@ -230,6 +236,14 @@ def _read_services(value: Any) -> list[str]:
     if isinstance(value, list) and len(value) > 1 and all(isinstance(one, str) for one in value):
         return value
     raise Broken("the part services is not a list of several organizations")
+
+
+def _read_removed(connection: Any) -> list[str]:
+    metadata = connection.get("metadata") if isinstance(connection, dict) else None
+    removed = metadata.get("removed") if isinstance(metadata, dict) else None
+    if isinstance(removed, list) and all(isinstance(one, str) for one in removed):
+        return removed
+    raise Broken("the part connection does not say which scopes were removed")
 
 
 def _fits_streams(record: dict[str, Any], services: list[str] | None, parts: list[Part | None]) -> bool:
