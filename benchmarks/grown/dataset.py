@@ -14,15 +14,20 @@ from benchmarks.grown.sizes import Sizes
 from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
 from benchmarks.rows import ACTOR, CALLBACK
 from benchmarks.seed import SCOPES
-from consent.models import Consent
+from consent.models import Approval, Consent
 from developers.models import Developer, Organization
 from developers.services import register_developer
+from limits.models import Reservation
 from policies.models import Policy
 from resources.catalogue import describe_scopes, snapshot
 from resources.models import CustomScope, ResourceServer, ScopePrefix
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 PASSWORD = "correct-horse-battery-7"
+AMOUNT, CURRENCY = "12.50", "EUR"
+CONTEXT = json.dumps({"recipient": "bob@example.com", "amount": {"value": AMOUNT, "currency": CURRENCY}})
+# In turn: waits, was held back, approved once, approved for a time, and those that have ended.
+STATUSES = "ARRAY['pending', 'pending', 'approved', 'approved', 'denied', 'expired', 'used', 'used']"
 RULES = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}])
 
 
@@ -43,6 +48,8 @@ class Dataset:
         self._add_services()
         self._add_agents()
         self._add_consents()
+        self._add_approvals()
+        self._add_reservations()
         self._add_tokens()
         self._add_entries()
         return {
@@ -72,6 +79,9 @@ class Dataset:
         """Return the user of the consent with this number. The first ones are Ada's, and others have three each."""
         place = f"mod({number}, {self.sizes.consents})"
         return f"CASE WHEN {place} < {self.sizes.connections} THEN '{self.ada.id}' ELSE {self.user(f'{place} / 3')} END"
+
+    def server(self, number: str) -> str:
+        return ident("res", f"mod({number}, {self.sizes.servers})", self.sizes.servers)
 
     def family(self, number: str) -> str:
         return ident("fam", f"mod({number}, {self.sizes.consents})", self.sizes.consents)
@@ -135,7 +145,7 @@ class Dataset:
         fill(
             ResourceServer,
             numbers(servers),
-            id=ident("res", "n", servers),
+            id=self.server("n"),
             organization_id=self._acme,
             name="'Service ' || n",
             identifier="'https://service' || n || '.example'",
@@ -190,6 +200,63 @@ class Dataset:
             expires_at=f"now() + interval '{settings.CONSENT_LIFETIME.days} days'",
         )
 
+    def _add_approvals(self) -> None:
+        """Add the approvals of the last weeks: those that ended earlier were deleted. Every tenth is Ada's."""
+        size, connections, turn = self.sizes.approvals, self.sizes.connections, "mod(n / 10, 8)"
+        number, count = f"n + {3 * size}", 4 * size
+        consent = f"CASE WHEN mod(n, 10) = 0 THEN mod(n / 10, {connections}) ELSE n + {connections} END"
+        made = moment(number, count)
+        fill(
+            Approval,
+            numbers(size),
+            id=ident("apr", number, count),
+            **self._of_connection(f"({consent})"),
+            digest=digest("approval"),
+            target_digest=digest("target"),
+            status=f"({STATUSES})[{turn} + 1]",
+            is_held=f"{turn} = 1",
+            is_standing=f"{turn} = 3",
+            asked_scopes="'[\"email:send\"]'",
+            scopes="'[\"email:send\"]'",
+            action="'email:send'",
+            resource="'https://mail.example/messages/' || n",
+            context=text(CONTEXT),
+            created_at=made,
+            expires_at=f"CASE WHEN {turn} < 4 THEN now() + interval '1 day' ELSE {made} + interval '1 hour' END",
+            decided_at=f"CASE WHEN {turn} NOT IN (0, 1, 5) THEN {made} END",
+            used_at=f"CASE WHEN {turn} > 5 THEN {made} END",
+            notified_at=made,
+        )
+
+    def _add_reservations(self) -> None:
+        """Add those that are held, and those that were resolved in the last days: earlier ones were deleted."""
+        size, turn = self.sizes.reservations, "mod(n, 4)"
+        fill(
+            Reservation,
+            numbers(size),
+            id=ident("rsv", "n", size, digits=32),
+            **self._of_connection("n"),
+            audit_id="'log_' || md5('reserved' || n)",
+            status=f"(ARRAY['held', 'committed', 'voided', 'lapsed'])[{turn} + 1]",
+            amount=text(AMOUNT),
+            final_amount=f"CASE WHEN {turn} = 1 THEN {text(AMOUNT)} ELSE '' END",
+            currency=text(CURRENCY),
+            created_at="now()",
+            expires_at="now() + interval '1 day'",
+            resolved_at=f"CASE WHEN {turn} > 0 THEN now() END",
+        )
+
+    def _of_connection(self, number: str) -> dict[str, str]:
+        """Return the columns about the consent with this number, for a request to one of Acme's services."""
+        return {
+            "consent_id": self.consent(number),
+            "user_id": self.consenting(number),
+            "agent_id": self.agent(f"mod({number}, {self.sizes.consents})"),
+            "organization_id": self.owner(f"mod({number}, {self.sizes.consents})"),
+            "service_organization_id": self._acme,
+            "server_id": self.server("n"),
+        }
+
     def _add_tokens(self) -> None:
         consents, tokens = self.sizes.consents, self.sizes.tokens
         scope, resource = text(" ".join(SCOPES)), text(json.dumps([settings.API_URL]))
@@ -236,5 +303,5 @@ class Dataset:
 
 def describe() -> dict[str, int]:
     """Return how many rows the biggest tables have."""
-    models = (Entry, AccessToken, RefreshToken, TokenFamily, Consent, Agent, Policy, User)
+    models = (Entry, AccessToken, RefreshToken, TokenFamily, Consent, Approval, Reservation, Agent, Policy, User)
     return {model._meta.db_table: model._default_manager.count() for model in models}

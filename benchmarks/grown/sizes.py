@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Sizes:
     """The numbers of rows. One organization, Acme, has a fifth of the agents, a tenth of the policies and all servers.
 
-    One user, Ada, has the first `connections` consents. The newest twentieth of the entries are denials of the first.
+    One user, Ada, has the first `connections` consents and a tenth of the approvals. The newest twentieth of the
+    entries are denials of the first consent.
     """
 
     entries: int = 2_000_000
@@ -20,6 +21,8 @@ class Sizes:
     servers: int = 200
     scopes: int = 500
     connections: int = 1_000
+    approvals: int = 6_000
+    reservations: int = 3_000
 
     @property
     def acme_agents(self) -> int:

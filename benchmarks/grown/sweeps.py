@@ -15,15 +15,17 @@ from agents.models import Agent, UsedAssertion
 from agents.registration import delete_expired_assertions, delete_unused_registrations
 from benchmarks.grown.sql import digest, fill, text
 from benchmarks.rows import CALLBACK
+from consent.approvals import delete_ended_approvals, expire_pending, expire_unused
 from consent.codes import delete_expired_codes
-from consent.models import AuthorizationCode, Consent
+from consent.models import Approval, AuthorizationCode, Consent
 from consent.services import delete_undecided_consents, expire_grants, expire_requests
 from core import clock
 from core.idempotency import delete_expired_records
 from core.models import IdempotencyRecord
 from core.sweeps import sweep
 from limits.counters import delete_idle_counters
-from limits.models import Counter
+from limits.models import Counter, Reservation
+from limits.reservations import delete_old_reservations, lapse_reservations
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 from tokens.repeats import delete_old_answers
 from tokens.services import delete_expired_access_tokens, delete_expired_families, delete_expired_refresh_tokens
@@ -58,6 +60,8 @@ def kinds() -> Iterator[tuple[str, Batch, Make]]:
     """Yield each kind of row with the function that clears a batch of it, and one that makes such rows."""
     yield from _of_tokens()
     yield from _of_consents()
+    yield from _of_approvals()
+    yield from _of_reservations()
     yield from _of_accounts()
     yield "idempotency records", delete_expired_records, _rows(IdempotencyRecord, key=digest("key"), expires_at=WHEN)
     yield "assertions", delete_expired_assertions, _rows(UsedAssertion, digest=digest("jti"), expires_at=WHEN)
@@ -91,6 +95,27 @@ def _of_consents() -> Iterator[tuple[str, Batch, Make]]:
     yield "undecided requests", delete_undecided_consents, lambda count: None
     due = "expires_at = now() - interval '1 day'"
     yield "grants to expire", expire_grants, _updated(Consent, due, "status = 'approved'")
+
+
+def _of_approvals() -> Iterator[tuple[str, Batch, Make]]:
+    asked = {"consent_id": "consent", "user_id": "person", "agent_id": "agent", "scopes": "'[]'", "created_at": WHEN}
+    asked |= {"digest": digest("a"), "target_digest": digest("t")}
+    pending = _rows(Approval, id=_id("apr"), **asked, expires_at=WHEN)
+    yield "approvals to expire", expire_pending, pending
+    yield "ended approvals", delete_ended_approvals, lambda count: None
+    # They were approved lately, so they are not deleted yet.
+    approved = {"status": "'approved'", "expires_at": "now() - interval '1 day' + n * interval '1 second'"}
+    yield "unused approvals", expire_unused, _rows(Approval, id=_id("apr"), **asked, **approved)
+
+
+def _of_reservations() -> Iterator[tuple[str, Batch, Make]]:
+    reserved = {"agent_id": "agent", "user_id": "person", "consent_id": "consent", "audit_id": "''"}
+    reserved |= {"created_at": WHEN, "expires_at": WHEN}
+    held = _rows(Reservation, id=_id("rsv"), **reserved)
+    yield "reservations to lapse", lambda limit: lapse_reservations(clock.now(), limit), held
+    resolved = {"id": "('rsv_' || md5('resolved' || n))", "status": "'committed'", "resolved_at": WHEN}
+    old = _rows(Reservation, **reserved, **resolved)
+    yield "old reservations", lambda limit: delete_old_reservations(clock.now(), limit), old
 
 
 def _of_accounts() -> Iterator[tuple[str, Batch, Make]]:

@@ -19,7 +19,7 @@ from django.urls import reverse
 from accounts.models import SessionToken, User
 from agents.models import Agent
 from audit.models import Entry
-from consent.models import Consent
+from consent.models import Approval, Consent
 from core.admin_lists import EMAIL, TEXT, URL
 from policies.models import Policy
 from resources.models import ResourceServer
@@ -33,6 +33,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
+FOR_USERS = ("/users/", "/consent/", "/approvals")
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
 MOMENT = "2030-01-01T00:00:00Z"
 
@@ -70,6 +71,7 @@ class Visitors:
         self.ids: dict[str, str] = {
             "consent_id": self.consent.id,
             "agent_id": self.consent.agent_id,
+            "approval_id": Approval.objects.filter(user=self.ada, status=Approval.Status.PENDING).earliest("id").id,
             "policy_id": Policy.objects.filter(organization=organization).earliest("id").id,
             "server_id": ResourceServer.objects.filter(organization=organization).earliest("id").id,
             "session_id": SessionToken.objects.filter(user=self.ada).earliest("id").id,
@@ -117,7 +119,7 @@ def api(visitors: Visitors) -> Iterator[Visit]:
     for path, methods in json.loads(OPENAPI.read_text())["paths"].items():
         if "get" not in methods or path.endswith(NO_ANSWERS):
             continue
-        client = visitors.with_session if "/users/" in path or "/consent/" in path else visitors.with_key
+        client = visitors.with_session if any(part in path for part in FOR_USERS) else visitors.with_key
         asked = re.sub(r"\{(\w+)\}", lambda match: visitors.ids[match[1]], path)
         name = path.removeprefix("/api/v1/")
         yield get("API", name, client, asked)
@@ -125,7 +127,7 @@ def api(visitors: Visitors) -> Iterator[Visit]:
         if "limit" in parameters:
             yield get("API", f"{name}?limit=200", client, asked, {"limit": "200"})
         values = {"agentId": visitors.ids["agent_id"], "userId": visitors.ada.id, "outcome": "denied"}
-        values |= {"event": "agent.created", "from": MOMENT, "to": MOMENT}
+        values |= {"event": "agent.created", "from": MOMENT, "to": MOMENT, "status": "pending", "wait": "0"}
         for parameter in sorted(parameters - {"limit", "cursor"}):
             query = {parameter: values[parameter]}
             yield get("API", f"{name}?{parameter}", client, asked, query)

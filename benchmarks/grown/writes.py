@@ -10,7 +10,7 @@ from django.test import Client
 from benchmarks.grown.visits import HOST, Visit, Visitors
 from benchmarks.rows import CALLBACK
 from benchmarks.seed import SCOPES
-from consent.models import Consent
+from consent.models import Approval, Consent
 
 FORM = "application/x-www-form-urlencoded"
 HASHING = "hashes a password"
@@ -20,10 +20,11 @@ RULES = [{"type": "rate_limit", "config": {"maxRequests": 1_000_000, "windowSeco
 # Each is a method of `Writes`. All repetitions of one come before the next.
 STEPS = (
     *("create_agent", "change_agent", "rotate_client_secret"),
-    *("create_policy", "change_policy", "delete_policy", "save_policy_form"),
+    *("create_policy", "change_policy", "delete_policy", "save_policy_form", "simulate"),
     *("create_server", "change_server", "rotate_server_secret", "delete_server"),
     *("initiate", "consent_page", "approve", "approve_again", "decide", "decide_again", "deny", "exchange", "refresh"),
-    *("verify", "verify_batch", "forward_auth", "introspect", "revoke_token", "revoke_consent"),
+    *("verify", "verify_batch", "reserve", "commit", "forward_auth", "introspect"),
+    *("approve_request", "deny_request", "pause", "resume", "narrow", "revoke_token", "revoke_consent"),
     *("log_in", "sign_in", "register"),
 )
 EXEMPT = dict.fromkeys(("log_in", "sign_in", "register"), HASHING)
@@ -43,6 +44,8 @@ class Writes:
         self.code = ""
         live = Consent.objects.filter(user=visitors.ada, status=Consent.Status.APPROVED)
         self.connections = list(live.select_related("agent").order_by("id"))
+        waiting = Approval.objects.filter(user=visitors.ada, status=Approval.Status.PENDING, consent__in=live)
+        self.waiting = list(waiting.order_by("-id").values_list("id", flat=True))
         self.run = token_hex(4)
         agent = self._post(self.key, "agents", _agent("Measured")).json()
         server = self._post(self.key, "resource-servers", self._service(-1)).json()
@@ -87,6 +90,10 @@ class Writes:
         form = {"name": "Measured", "rules-0-type": "action_blocklist", "rules-0-actions": "payments:*"}
         form |= {"agent": self.agent, "enabled": "on"}
         return self.visitors.as_developer.post("/developer/policies/new", form)
+
+    def simulate(self, number: int) -> Any:
+        asked = {"agentId": self.agent, "requiredScopes": ["email:read"], "action": "email:read"}
+        return self._post(self.key, "policies/simulate", {"policy": {"rules": RULES}, "request": asked})
 
     def create_server(self, number: int) -> Any:
         return self._post(self.key, "resource-servers", self._service(number))
@@ -154,12 +161,46 @@ class Writes:
     def verify_batch(self, number: int) -> Any:
         return self._post(self.service, "tokens/verify/batch", {"requests": [self._question(number)] * BATCH})
 
+    def reserve(self, number: int) -> Any:
+        context = {"amount": {"value": "12.50", "currency": "EUR"}}
+        return self._post(self.service, "tokens/verify", self._question(number) | {"reserve": True, "context": context})
+
+    def commit(self, number: int) -> Any:
+        reservation = self._of("reserve", number, "reservationId")
+        return self._post(self.service, f"tokens/reservations/{reservation}/commit")
+
     def forward_auth(self, number: int) -> Any:
         headers = {"Authorization": f"Bearer {self._token(number)}", "X-Forwarded-Method": "GET"}
         return self.visitors.anonymous.get("/api/v1/forward-auth?scopes=email:read", headers=headers)
 
     def introspect(self, number: int) -> Any:
         return self.service.post("/oauth/introspect", f"token={self._token(number)}", content_type=FORM)
+
+    def approve_request(self, number: int) -> Any:
+        return self._post(self.session, f"approvals/{self.waiting.pop()}/approve")
+
+    def deny_request(self, number: int) -> Any:
+        return self._post(self.session, f"approvals/{self.waiting.pop()}/deny")
+
+    def prepare_pause(self, number: int) -> None:
+        self.resume(number)
+
+    def pause(self, number: int) -> Any:
+        return self._post(self.session, f"users/me/consents/{self.connections[0].id}/pause")
+
+    def prepare_resume(self, number: int) -> None:
+        self.pause(number)
+
+    def resume(self, number: int) -> Any:
+        return self._post(self.session, f"users/me/consents/{self.connections[0].id}/resume")
+
+    def prepare_narrow(self, number: int) -> None:
+        self.live = self.connections.pop().id
+
+    def narrow(self, number: int) -> Any:
+        body = {"modes": {"email:read": "ask"}}
+        path = f"/api/v1/users/me/consents/{self.live}"
+        return self.session.patch(path, body, content_type="application/json")
 
     def revoke_token(self, number: int) -> Any:
         return self._tokens("revoke", token=self._token(number))

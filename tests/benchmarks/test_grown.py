@@ -34,6 +34,8 @@ SMALL = Sizes(
     servers=10,
     scopes=120,
     connections=60,
+    approvals=800,
+    reservations=40,
 )
 
 pytestmark = pytest.mark.django_db(transaction=True)
