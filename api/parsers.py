@@ -10,14 +10,12 @@ import orjson
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
+from core.nesting import MAX_DEPTH, is_too_deep
 from core.text import echo
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-MAX_DEPTH = 32
 # The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2).
 MAX_INTEGER = 2**53 - 1
-# Possessive quantifiers, so that hostile text takes linear time. An unterminated string runs to the end.
-BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -83,7 +81,8 @@ def _parse_carefully(body: bytes) -> dict[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not valid UTF-8.") from error
-    _check_depth(text)
+    if is_too_deep(text):
+        raise MalformedRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
     value = _load(text)
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be a JSON object.")
@@ -103,18 +102,6 @@ def _explain(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"The body is not valid JSON: see line {error.lineno}, column {error.colno}."
     return str(error)
-
-
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting before the parser recurses: a thread's stack is smaller than the parser assumes."""
-    if text.count("[") + text.count("{") <= MAX_DEPTH:
-        return
-    depth = 0
-    for match in BRACKETS.finditer(text):
-        token = match[0]
-        depth += (token in "[{") - (token in "]}")
-        if depth > MAX_DEPTH:
-            raise MalformedRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from consent.details import MAX_DETAILS, AuthorizationDetail
+from core.nesting import MAX_DEPTH, is_too_deep
 from core.validation import dotted, explain
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
@@ -30,6 +31,8 @@ def read_details(parameters: Parameters) -> list[AuthorizationDetail] | None:
 
 
 def _parse(text: str) -> Any:
+    if is_too_deep(text):
+        raise _invalid(f"{NAME} must be nested at most {MAX_DEPTH} levels deep.")
     try:
         return json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:

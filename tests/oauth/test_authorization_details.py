@@ -175,6 +175,14 @@ def test_section_5_details_that_do_not_conform_are_refused(client: OAuthClient, 
     assert not Consent.objects.exists()
 
 
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_deep_nesting_is_refused_before_it_is_parsed(client: OAuthClient, ada: User, opening: str) -> None:
+    for wrong in (opening * 33, opening * 1000):
+        query = query_of(client.authorize(sign_in(ada), authorization_details=wrong))
+        assert query["error"] == "invalid_authorization_details"
+        assert query["error_description"] == "authorization_details must be nested at most 32 levels deep."
+
+
 def test_the_description_names_the_field(client: OAuthClient, ada: User) -> None:
     query = query_of(client.authorize(sign_in(ada), authorization_details=text({**MAIL, "type": "payment"})))
     assert query["error_description"].startswith("authorization_details.0.type: Must be one of")
