@@ -16,6 +16,8 @@ from resources.catalogue import Scope
 # Fields of the context with a place of their own.
 NAMED = ("verb", "recipient", "target", "amount")
 TEXTS = ("text", "diff")
+# They say where a request comes from, not what it does.
+NO_CONTENT = {"ip", "task"}
 # More are shown together, as the JSON in which they were sent.
 MAX_FACTS = 200
 HOUR, DAY = 3600, 86_400
@@ -44,6 +46,11 @@ class Asked:
     def covers_any_content(self) -> bool:
         """Whether an approval for a time would cover requests to everyone, because this one names no target."""
         return not any(name in self.approval.context for name in ("recipient", "target")) and not self.approval.resource
+
+    @property
+    def has_no_content(self) -> bool:
+        """Whether the service sent nothing about the request, such as a proxy, which sees no content."""
+        return not self.approval.context.keys() - NO_CONTENT
 
 
 def describe(approval: Approval, now: datetime) -> Asked:

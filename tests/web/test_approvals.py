@@ -58,6 +58,12 @@ class TestThePage:
         shown += ["invoice.notes", "[]", asked.code, "Send email as you", "SmartMail", "ada@example.com"]
         assert [each for each in shown if each not in html] == []
 
+    @pytest.mark.parametrize("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
+    def test_says_if_the_service_gave_no_details(self, as_ada: Client, asks: Asks, context: dict[str, str]) -> None:
+        html = text(as_ada.get(page(asks(context=context))))
+        is_silent = "The service did not say what exactly the agent sends." in html
+        assert is_silent == ("text" not in context)
+
     def test_shows_texts_as_plain_text(self, as_ada: Client, asks: Asks) -> None:
         hostile = '<script>alert(1)</script>\u202eevil\u200b<a href="x">'
         context = {"verb": hostile, "text": hostile, hostile: hostile, "recipient": {"a": hostile}, "amount": hostile}
