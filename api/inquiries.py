@@ -11,26 +11,32 @@ from audit.signing import log_keys
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.messages import Reply
+from decisions.callers import read_credential
 from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
+from decisions.repeats import Repeats
 from decisions.requests import Credential, Decision, VerifyRequest
 
 # Questions as they were sent, for the decisions that need a receipt.
 Sent = Mapping[str, Any]
 Receipts = Sequence[Sent | None]
+Headers = Mapping[str, str]
 HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
-def verify_inquiry(body: VerifyRequestBody, sent: Sent, actor: Actor, credential: Credential | None) -> Inquiry:
-    """Return the inquiry of `POST /tokens/verify`. `sent` is the body before it was normalized."""
+def verify_inquiry(body: VerifyRequestBody, sent: Sent, actor: Actor, headers: Headers) -> Inquiry:
+    """Return the inquiry of `POST /tokens/verify`. `sent` is the body before it was normalized.
+
+    Raises `NotAuthenticated` for an unreadable or missing credential, and `Invalid` for an unusable `Idempotency-Key`.
+    """
     receipts = [sent if body.receipt else None]
-    return Inquiry([_request(body, actor, credential)], partial(_show_one, receipts))
+    return Inquiry(_requests([body], "verify", sent, actor, headers), partial(_show_one, receipts))
 
 
-def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, credential: Credential | None) -> Inquiry:
-    """Return the inquiry of `POST /tokens/verify/batch`. `sent` is the body before it was normalized."""
+def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, headers: Headers) -> Inquiry:
+    """Return the inquiry of `POST /tokens/verify/batch`, likewise."""
     receipts = [own if each.receipt else None for each, own in zip(body.requests, sent["requests"], strict=True)]
-    return Inquiry([_request(each, actor, credential) for each in body.requests], partial(_show_all, receipts))
+    return Inquiry(_requests(body.requests, "batch", sent, actor, headers), partial(_show_all, receipts))
 
 
 def count_receipts(body: VerifyRequestBody | VerifyBatchBody) -> int:
@@ -38,14 +44,23 @@ def count_receipts(body: VerifyRequestBody | VerifyBatchBody) -> int:
     return sum(each.receipt for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
 
 
-def is_reserving(body: VerifyRequestBody | VerifyBatchBody) -> bool:
-    """Return whether an amount is to be reserved, so that a repeated request must get the stored response."""
-    return any(each.reserve for each in (body.requests if isinstance(body, VerifyBatchBody) else [body]))
-
-
 def json_reply(value: Any) -> Reply:
     """Return a 200 with this JSON, which no cache may store."""
     return Reply(200, HEADERS, orjson.dumps(value))
+
+
+def _requests(
+    bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
+) -> list[VerifyRequest]:
+    credential, key = read_credential(headers), headers.get("idempotency-key")
+    requests = [_request(body, actor, credential) for body in bodies]
+    if key is None:
+        return requests
+    repeats = Repeats(key, path, sent)
+    return [
+        request._replace(repeat=repeats.of(place, request.token, credential)) if request.reserve_seconds else request
+        for place, request in enumerate(requests)
+    ]
 
 
 def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:

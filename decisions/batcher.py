@@ -152,7 +152,7 @@ class Batcher:
         seconds: list[float] = []
         for pending in batch:
             own = [next(decisions) for _ in pending.questions]
-            reasons += [decision.reason for decision in own if not decision.is_caller_refused]
+            reasons += [decision.reason for decision in own if decision.is_answer]
             seconds += [now - pending.arrived] * len(own)
             if not pending.answer.done():
                 pending.answer.set_result(own)

@@ -160,6 +160,18 @@ class ApprovalFacts(NamedTuple):
         return Decimal(amount.get("value", 0))
 
 
+class ReservedFacts(NamedTuple):
+    """A reservation that a request with an `Idempotency-Key` made, by the digest of the key."""
+
+    repeat_key: str
+    repeat_digest: str
+    reservation_id: str
+    status: str
+    audit_id: str
+    created_at: datetime
+    expires_at: datetime
+
+
 class ScopeFacts(NamedTuple):
     """A scope that an organization defines. `labels` is a JSON list."""
 

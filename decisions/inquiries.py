@@ -4,11 +4,10 @@ The endpoints make inquiries. Django's views answer them in their thread, and th
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from core.actor import Actor
-from core.errors import NotAuthenticated
+from core.errors import DomainError, NotAuthenticated
 from core.messages import Reply, Request
 from decisions.callers import WRONG_CREDENTIAL, anonymous_hit, failure_hit, throttle_anonymous, throttle_failures
 from decisions.requests import Decision, VerifyRequest
@@ -41,38 +40,30 @@ class Inquiry(NamedTuple):
             raise refusal
 
 
-class _Refused(NotAuthenticated):
-    """The caller's credential is wrong."""
-
-
 def answer(inquiry: Inquiry) -> Reply:
-    """Decide an inquiry in this thread. Raises `Throttled`, and `NotAuthenticated` for a wrong credential."""
-    return answer_within(inquiry, lambda decide: decide())
+    """Decide an inquiry in this thread.
 
-
-def answer_within[Result](inquiry: Inquiry, run: Callable[[Callable[[], Reply]], Result]) -> Result:
-    """Return the result of `run`, which calls its argument to decide the inquiry, such as in a transaction.
-
-    Throttles are counted outside. Raises like `answer`.
+    Raises `Throttled`, `NotAuthenticated` for a wrong credential, and the problem of a repeated request.
     """
     inquiry.throttle()
-    try:
-        return run(partial(_decide, inquiry))
-    except _Refused:
-        (throttled,) = throttle_failures([inquiry.failure] if inquiry.failure else [])
-        raise throttled or NotAuthenticated(WRONG_CREDENTIAL) from None
-
-
-def _decide(inquiry: Inquiry) -> Reply:
     decisions = decide(inquiry.requests)
     if is_refused(decisions):
-        raise _Refused
+        (throttled,) = throttle_failures([inquiry.failure] if inquiry.failure else [])
+        raise throttled or NotAuthenticated(WRONG_CREDENTIAL)
+    problem = find_problem(decisions)
+    if problem is not None:
+        raise problem
     return inquiry.show(decisions)
 
 
 def is_refused(decisions: Sequence[Decision]) -> bool:
     """Return whether the caller's credential is wrong."""
     return any(decision.is_caller_refused for decision in decisions)
+
+
+def find_problem(decisions: Sequence[Decision]) -> DomainError | None:
+    """Return why a repeated request cannot be answered again, or None."""
+    return next((decision.problem for decision in decisions if decision.problem), None)
 
 
 class DirectEndpoint(NamedTuple):

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
-from decisions.facts import AgentFacts, CallerFacts, ScopeFacts, ServiceFacts, TokenFacts
+from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.questions import Question
+from decisions.repeats import answer_again
 from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
@@ -26,7 +27,8 @@ class Found(NamedTuple):
 
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is
     only looked up if the token's row is deleted. The books are the policies of the agent's and the service's
-    organization. `scopes` are organizations' own scopes, as far as they matter.
+    organization. `scopes` are organizations' own scopes, as far as they matter. `reserved` is what a request with the
+    same `Idempotency-Key` reserved before.
     """
 
     token: TokenFacts | None
@@ -37,6 +39,7 @@ class Found(NamedTuple):
     service_book: PolicyBook | None
     terms: Terms = NO_TERMS
     scopes: Sequence[ScopeFacts] = ()
+    reserved: ReservedFacts | None = None
 
     @property
     def organization_id(self) -> str | None:
@@ -64,6 +67,8 @@ class Judgement:
     """What an approval must cover. None if the user is certainly not asked."""
     denying_organization_id: str | None = None
     is_logged: bool = True
+    is_repeated: bool = False
+    """Whether an earlier decision answers the request: nothing is evaluated, counted or logged."""
     shadows: Sequence["Shadow"] = ()
     traced: Sequence[Traced] | None = None
     holds: tuple[Hold, ...] = ()
@@ -72,6 +77,8 @@ class Judgement:
     @property
     def is_final(self) -> bool:
         """Whether nothing must be settled, as for most requests."""
+        if self.is_repeated:
+            return True
         evaluation = self.evaluation
         has_requirements = evaluation.limits or evaluation.flows or self.content or self.shadows
         return not has_requirements and self.traced is None and self.question.request.reserve_seconds is None
@@ -135,6 +142,10 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         judgement.decision = _describe(token)
         judgement.decision.targets = token.targets
         return judgement
+    if found.reserved is not None and request.repeat is not None:
+        judgement.decision = answer_again(_describe(token), request.repeat, found.reserved, now)
+        judgement.is_repeated, judgement.is_logged = True, False
+        return judgement
     context = _rule_context(question, token, found, now)
     sides = _sides(token, found, affected, context)
     evaluation = _evaluate(sides)
@@ -146,11 +157,16 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     if request.explains:
         judgement.traced = [traced for side in sides for traced in trace(*side)]
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
-        if found.terms.asks:
-            judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
-        if judgement.asked_scopes or (evaluation.flows and _may_ask(evaluation)):
-            judgement.content = Content(request, token)
+        _find_content(judgement, token, found, context)
     return judgement
+
+
+def _find_content(judgement: Judgement, token: TokenFacts, found: Found, context: RuleContext) -> None:
+    """Set of which scopes the user is asked, and what an approval must cover."""
+    if found.terms.asks:
+        judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
+    if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
+        judgement.content = Content(judgement.question.request, token)
 
 
 def _may_ask(evaluation: Evaluation) -> bool:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from core.actor import Actor
+from core.errors import DomainError
 from core.net import canonical_address
 from core.uris import find_canonical_uri
 from policies.engine import Outcome, PolicyDenial
@@ -40,6 +41,13 @@ class Credential:
     digest: str = field(repr=False)
 
 
+class Repeat(NamedTuple):
+    """What identifies a request that may be repeated: digests of its `Idempotency-Key` and of all that was sent."""
+
+    key: str
+    digest: str
+
+
 class VerifyRequest(NamedTuple):
     """The question whether the bearer of `token` may do this now.
 
@@ -49,7 +57,7 @@ class VerifyRequest(NamedTuple):
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
-    context must have an amount that can be read.
+    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`).
     """
 
     token: str
@@ -63,6 +71,7 @@ class VerifyRequest(NamedTuple):
     is_introspection: bool = False
     explains: bool = False
     reserve_seconds: int | None = None
+    repeat: Repeat | None = None
 
     @property
     def asker(self) -> Actor:
@@ -103,8 +112,8 @@ class Decision:
     """The answer to a request. The store sets `audit_id` and `decided_at`, after which nothing changes it.
 
     For a token that we did not sign, only `allowed`, `reason` and `is_known` are set. If the caller's credential failed
-    (`is_caller_refused`), nothing was decided and nothing was logged. Only introspection has the `targets` that bound
-    the token's scopes.
+    (`is_caller_refused`), or with a `problem`, nothing was decided and nothing was logged. Only introspection has the
+    `targets` that bound the token's scopes.
     """
 
     allowed: bool
@@ -131,6 +140,13 @@ class Decision:
     reservation_expires_at: datetime | None = None
     is_known: bool = True
     is_caller_refused: bool = False
+    problem: DomainError | None = None
+    """Why a repeated request cannot be answered again."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether anything was decided."""
+        return not self.is_caller_refused and self.problem is None
 
 
 UNKNOWN_TOKEN = Decision(allowed=False, reason=Reason.INVALID_TOKEN, is_known=False)

@@ -29,7 +29,8 @@ def write_reservations(made: Iterable[tuple[Judgement, str]], now: datetime) -> 
 
 
 def _row(judgement: Judgement, audit_id: str, now: datetime) -> dict[str, Any]:
-    decision, credential, amount = judgement.decision, judgement.question.request.credential, _amount(judgement)
+    decision, request, amount = judgement.decision, judgement.question.request, _amount(judgement)
+    credential, repeat = request.credential, request.repeat
     return {
         "id": decision.reservation_id,
         "server_id": credential.server_id if credential else None,
@@ -42,6 +43,8 @@ def _row(judgement: Judgement, audit_id: str, now: datetime) -> dict[str, Any]:
         "amount": amount.value,
         "currency": amount.currency,
         "holds": list(dict.fromkeys(judgement.holds)),
+        "repeat_key": repeat.key if repeat else None,
+        "repeat_digest": repeat.digest if repeat else "",
         "created_at": _spell(now),
         "expires_at": _spell(decision.reservation_expires_at or now),
     }

@@ -26,7 +26,7 @@ def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
     decided = iter(django_driver.decide(asked) if asked else ())
     decisions = merge(questions, decided)
     seconds = time.perf_counter() - began
-    reasons = [decision.reason for decision in decisions if not decision.is_caller_refused]
+    reasons = [decision.reason for decision in decisions if decision.is_answer]
     report_batch(reasons, [seconds] * len(reasons))
     return decisions
 

@@ -4,11 +4,12 @@ A call counts against all its limits, is remembered by all guards and uses up it
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from decisions.approvals import APPROVED, Asked, BatchApprovals, Content
 from decisions.judgement import Found, Judgement, owner
+from decisions.repeats import key_reused, refuse
 from decisions.requests import Reason
 from decisions.reservations import reserve
 from limits.counting import CounterDenial, count_call, find_denial
@@ -28,6 +29,8 @@ class Settling:
     flows: Mapping[str, LoadedFlow]
     approvals: BatchApprovals
     now: datetime
+    made: dict[str, Judgement] = field(default_factory=dict)
+    """The judgements of repeatable requests that reserve, by the digest of their key."""
 
     def settle(self, judgement: Judgement, found: Found) -> None:
         """Decide finally, in the order that the API documents: policies, then approvals. Count what is allowed."""
@@ -42,7 +45,20 @@ class Settling:
             return
         if judgement.question.request.reserve_seconds is not None:
             reserve(judgement, self.now)
+            if repeat := judgement.question.request.repeat:
+                self.made[repeat.key] = judgement
         self.count(judgement.evaluation, judgement)
+
+    def repeat(self, judgement: Judgement) -> bool:
+        """Return whether the same request in this batch has reserved already, and let its decision answer, too."""
+        repeat = judgement.question.request.repeat
+        first = self.made.get(repeat.key) if repeat and judgement.decision.allowed else None
+        if repeat is None or first is None:
+            return False
+        is_same = first.question.request.repeat == repeat
+        judgement.decision = first.decision if is_same else refuse(key_reused())
+        judgement.is_repeated, judgement.is_logged = True, False
+        return True
 
     def find_full(self, limits: Sequence[CounterRequest]) -> CounterDenial | None:
         """Return the denial if a limit has no room for the call, or None."""

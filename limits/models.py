@@ -47,6 +47,9 @@ class Reservation(models.Model):
     final_amount = models.CharField(max_length=32, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     holds = models.JSONField(default=list)
+    # Digests of the `Idempotency-Key` with its caller, and of the request (`decisions/repeats.py`).
+    repeat_key = ExactCharField(max_length=64, null=True, unique=True)
+    repeat_digest = ExactCharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True, db_index=True)

@@ -27,7 +27,7 @@ from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
 from decisions.callers import WRONG_CREDENTIAL, throttle_anonymous, throttle_failures
-from decisions.inquiries import DirectEndpoint, Inquiry, is_refused
+from decisions.inquiries import DirectEndpoint, Inquiry, find_problem, is_refused
 from decisions.questions import Question, make_question
 from decisions.requests import Decision
 from decisions.services import merge
@@ -176,6 +176,8 @@ class HotPaths:
             self._fail(asked, error)
         elif is_refused(future.result()) and (failure := asked.inquiry.failure):
             self._start(self._refuse(asked, failure))
+        elif (problem := find_problem(future.result())) is not None:
+            self._fail(asked, problem)
         else:
             self._show(asked, questions, future.result())
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest, QueryDict
 
 from api.endpoint import Endpoint
 from api.forwarding import for_caller, forwarding_inquiry, own_parameters
-from api.inquiries import batch_inquiry, count_receipts, is_reserving, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
 from api.operations import read_query
 from api.parsers import count_containers, parse_object
 from api.problems import as_domain_error, render_problem
@@ -17,10 +17,8 @@ from api.v1.tokens import Verify, VerifyBatch
 from audit.signing import log_keys
 from core.actor import Actor
 from core.http import BASIC_CHALLENGE
-from core.idempotency import require_valid_key
 from core.messages import NotDirect, Reply, Request
 from core.validation import parse
-from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 
 # A batch of 100 usual questions has 70 KB, and 400 objects and arrays. Parsing 2 MB takes 0.3 s and would block the
@@ -35,16 +33,14 @@ def verify(request: Request, actor: Actor) -> Inquiry:
     sent = _read_json(request)
     body = parse(VerifyRequestBody, sent)
     _require_key(body)
-    _require_no_repeat(body, request)
-    return verify_inquiry(body, sent, actor, read_credential(request.headers))
+    return verify_inquiry(body, sent, actor, request.headers)
 
 
 def verify_batch(request: Request, actor: Actor) -> Inquiry:
     sent = _read_json(request)
     body = parse(VerifyBatchBody, sent)
     _require_key(body)
-    _require_no_repeat(body, request)
-    return batch_inquiry(body, sent, actor, read_credential(request.headers))
+    return batch_inquiry(body, sent, actor, request.headers)
 
 
 def forward_auth(request: Request, actor: Actor) -> Inquiry | Reply:
@@ -71,19 +67,6 @@ def _require_key(body: VerifyRequestBody | VerifyBatchBody) -> None:
     """Leave a request to Django that needs many receipts, or any before this process has loaded their key."""
     receipts = count_receipts(body)
     if receipts > MAX_RECEIPTS or (receipts and log_keys.loaded() is None):
-        raise NotDirect
-
-
-def _require_no_repeat(body: VerifyRequestBody | VerifyBatchBody, request: Request) -> None:
-    """Leave a reservation with an `Idempotency-Key` to Django, which stores the response.
-
-    Other decisions are made anew, but their key must be valid too. Raises `NotDirect`, `Invalid`.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return
-    require_valid_key(key)
-    if is_reserving(body):
         raise NotDirect
 
 

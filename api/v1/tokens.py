@@ -1,13 +1,12 @@
 """Exchange, refresh, revoke and verify tokens."""
 
-import orjson
 from django.conf import settings
 
 from agents.errors import EverythingStopped, InvalidClient
 from agents.models import Agent
 from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
 from api.endpoint import Endpoint
-from api.inquiries import batch_inquiry, count_receipts, is_reserving, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
 from api.operations import operation
 from api.v1.schemas.tokens import (
     ClientBody,
@@ -25,11 +24,11 @@ from api.v1.schemas.tokens import (
 from audit.signing import log_keys
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE
-from core.idempotency import Answer, require_valid_key
+from core.idempotency import Answer
 from core.messages import Reply
-from decisions.callers import read_credential
-from decisions.inquiries import Inquiry, answer, answer_within
-from decisions.requests import Credential, Reason
+from decisions.inquiries import Inquiry, answer
+from decisions.requests import Reason
+from limits.reservations import ReservationExpired, ReservationResolved
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
@@ -47,7 +46,9 @@ VERIFY_DESCRIPTION = (
     "`approval_required` comes with `approvalId` and `approvalUrl`, where the user decides; then ask again. With "
     "`explain`, a resource server gets what each rule said of the request. "
     "With `reserve`, an allowed decision holds the amount of `context.amount` for `expiresInSeconds` and has a "
-    "`reservationId` to commit or void; then `Idempotency-Key` is honoured, too. "
+    "`reservationId` to commit or void. Repeated with the same `Idempotency-Key`, it reserves nothing more: what is "
+    "checked before the policies is checked again, and then it has the same answer, without a trace, while the "
+    "reservation is held. "
     "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
 
@@ -142,20 +143,11 @@ class DecisionEndpoint(Endpoint):
 
     challenge = BASIC_CHALLENGE
 
-    def credential(self) -> Credential | None:
-        return read_credential(self.request.headers)
-
-    def decide(self, body: VerifyRequestBody | VerifyBatchBody, inquiry: Inquiry) -> Reply | Answer:
+    def decide(self, body: VerifyRequestBody | VerifyBatchBody, inquiry: Inquiry) -> Reply:
         """Return the decisions. The key of receipts is loaded before anything is decided."""
         if count_receipts(body):
             log_keys.load()
-        if not is_reserving(body):
-            if (key := self.request.headers.get("Idempotency-Key")) is not None:
-                require_valid_key(key)
-            return answer(inquiry)
-        credential = inquiry.requests[0].credential
-        caller = f"{credential.server_id}:{credential.digest}" if credential else ""
-        return answer_within(inquiry, lambda decide: self.answer_once(caller, lambda: _as_answer(decide())))
+        return answer(inquiry)
 
 
 class Verify(DecisionEndpoint):
@@ -164,7 +156,7 @@ class Verify(DecisionEndpoint):
         "Decide whether an agent may act for a user",
         description=VERIFY_DESCRIPTION,
         answer=DecisionOut,
-        errors=(NotAuthenticated,),
+        errors=(NotAuthenticated, ReservationResolved, ReservationExpired),
         repeatable=True,
         request_example={
             "token": "eyJhbGciOi...",
@@ -172,8 +164,8 @@ class Verify(DecisionEndpoint):
             "context": {"ip": "203.0.113.7"},
         },
     )
-    def post(self, body: VerifyRequestBody) -> Reply | Answer:
-        return self.decide(body, verify_inquiry(body, self.request.data, self.actor, self.credential()))
+    def post(self, body: VerifyRequestBody) -> Reply:
+        return self.decide(body, verify_inquiry(body, self.request.data, self.actor, self.request.headers))
 
 
 class VerifyBatch(DecisionEndpoint):
@@ -182,15 +174,11 @@ class VerifyBatch(DecisionEndpoint):
         "Decide up to 100 requests at once",
         description="Decisions are in the order of the requests. A malformed request is a 400 that contains its index.",
         answer=DecisionsOut,
-        errors=(NotAuthenticated,),
+        errors=(NotAuthenticated, ReservationResolved, ReservationExpired),
         repeatable=True,
     )
-    def post(self, body: VerifyBatchBody) -> Reply | Answer:
-        return self.decide(body, batch_inquiry(body, self.request.data, self.actor, self.credential()))
-
-
-def _as_answer(reply: Reply) -> Answer:
-    return Answer(reply.status, orjson.loads(reply.body))
+    def post(self, body: VerifyBatchBody) -> Reply:
+        return self.decide(body, batch_inquiry(body, self.request.data, self.actor, self.request.headers))
 
 
 def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:

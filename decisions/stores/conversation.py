@@ -3,7 +3,8 @@
 `converse` is a generator that yields trips to the database and receives their rows, so it needs no driver. A driver
 runs it, and each driver has a transaction of its own. On PostgreSQL a batch takes two trips:
 
-1. Hold revocations, read the facts, and lock the counters that the questions are expected to need.
+1. Hold revocations and the keys of repeatable requests, read the facts, and lock the counters that the questions are
+   expected to need.
 2. Save the counters, write the journal, and commit.
 
 If other counters turn out to be needed, the transaction is rolled back and starts again with them, because counters
@@ -107,7 +108,7 @@ def _finish(
     settling = Settling(counters, flows, BatchApprovals(facts.approvals, now), now)
     shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
-        if each.token is not None and judgement.decision.allowed:
+        if each.token is not None and judgement.decision.allowed and not judgement.is_repeated:
             learn(judgement.question, each.token, each.service, () if judgement.is_final else judgement.needed_keys())
         if not judgement.is_final:
             shadows += _settle(judgement, each, settling)
@@ -125,6 +126,8 @@ def _finish(
 
 def _settle(judgement: Judgement, found: Found, settling: Settling) -> list[Draft]:
     """Settle a judgement. Return the entries of shadow policies."""
+    if settling.repeat(judgement):
+        return []
     judgement.decision.trace = describe_trace(judgement, found, settling)
     settling.settle(judgement, found)
     return list(draft_shadows(judgement, settling))

@@ -11,6 +11,7 @@ from decisions.facts import (
     CallerFacts,
     CounterFacts,
     PolicyFacts,
+    ReservedFacts,
     ScopeFacts,
     ServiceFacts,
     TokenFacts,
@@ -18,6 +19,7 @@ from decisions.facts import (
 from decisions.judgement import Found, needs_labels
 from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
+from decisions.repeats import read_reserved
 from decisions.stores.statements import Statement, Step
 from decisions.terms import NO_TERMS, terms_of
 from limits.flows import LoadedFlow
@@ -31,7 +33,8 @@ def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[
     tokens = {question.claims.token_id for question in questions if question.claims}
     secrets = {question.request.credential.digest for question in questions if question.request.credential}
     names = {question.named_audience for question in questions if question.named_audience}
-    steps = [Step(Statement.HOLD)]
+    repeats = (question.request.repeat for question in questions if question.request.repeat)
+    steps = [Step(Statement.HOLD), *read_reserved(repeats)]
     for statement, keys in ((Statement.TOKENS, tokens), (Statement.CALLERS, secrets), (Statement.SERVICES, names)):
         if keys:
             steps.append(Step(statement, (list(keys),)))
@@ -72,6 +75,7 @@ class Facts:
         self.agents: dict[str, AgentFacts] = {}
         self.counters: dict[str, CounterFacts] = {}
         self.approvals: Sequence[ApprovalFacts] = ()
+        self._reserved: dict[str, ReservedFacts] = {}
         self._scopes: Sequence[ScopeFacts] = ()
         self._books: dict[str, PolicyBook] = {}
         self.add(rows)
@@ -105,6 +109,8 @@ class Facts:
                 self._scopes = rows
             case ApprovalFacts():
                 self.approvals = rows
+            case ReservedFacts():
+                self._reserved = {row.repeat_key: row for row in rows}
 
     def _compile(self, rows: Sequence[PolicyFacts]) -> None:
         for organization_id, own in groupby(rows, key=attrgetter("organization_id")):
@@ -136,7 +142,10 @@ class Facts:
         token = self.tokens.get(claims.token_id) if claims else None
         agent = self.agents.get(claims.client_id) if claims and token is None else None
         terms = terms_of(token) if token else NO_TERMS
-        return Found(token, agent, caller, service, self._book(token), self._book(service), terms, self._scopes)
+        books = self._book(token), self._book(service)
+        repeat = question.request.repeat
+        reserved = self._reserved.get(repeat.key) if repeat else None
+        return Found(token, agent, caller, service, *books, terms, self._scopes, reserved)
 
     @property
     def depends_on_scopes(self) -> bool:

@@ -88,6 +88,13 @@ SQL: dict[Statement, str] = {
             'pending', 0
         FROM json_each(?)
     """,
+    # Like HOLD.
+    Statement.LOCK_REPEATS: "",
+    Statement.RESERVED: """
+        SELECT reservation.repeat_key, reservation.repeat_digest, reservation.id, reservation.status,
+            reservation.audit_id, reservation.created_at || '', reservation.expires_at || ''
+        FROM json_each(?) AS wanted JOIN limits_reservation AS reservation ON reservation.repeat_key = wanted.value
+    """,
     Statement.COUNTERS: """
         SELECT counter.key, counter.slot, counter.counts
         FROM json_each(?) AS wanted JOIN limits_counter AS counter ON counter.key = wanted.value
@@ -100,7 +107,7 @@ SQL: dict[Statement, str] = {
     Statement.WRITE_RESERVATIONS: """
         INSERT INTO limits_reservation (
             id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
-            currency, holds, created_at, expires_at,
+            currency, holds, repeat_key, repeat_digest, created_at, expires_at,
             status, final_amount
         )
         SELECT
@@ -108,6 +115,7 @@ SQL: dict[Statement, str] = {
             json_extract(value, '$.organization_id'), json_extract(value, '$.service_organization_id'),
             json_extract(value, '$.agent_id'), json_extract(value, '$.user_id'), json_extract(value, '$.consent_id'),
             json_extract(value, '$.amount'), json_extract(value, '$.currency'), json_extract(value, '$.holds'),
+            json_extract(value, '$.repeat_key'), json_extract(value, '$.repeat_digest'),
             json_extract(value, '$.created_at'), json_extract(value, '$.expires_at'),
             'held', ''
         FROM json_each(?)

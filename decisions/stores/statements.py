@@ -13,6 +13,7 @@ from decisions.facts import (
     CallerFacts,
     CounterFacts,
     PolicyFacts,
+    ReservedFacts,
     ScopeFacts,
     ServiceFacts,
     TokenFacts,
@@ -58,6 +59,10 @@ class Statement(Enum):
     """Read scopes that organizations define."""
     APPROVALS = "approvals", (Kind.TEXTS, Kind.TEXTS), ApprovalFacts
     """Read approvals by digest, and standing ones by the digest of their target."""
+    LOCK_REPEATS = "lock_repeats", (Kind.INTS,), None
+    """Wait for other batches that hold one of these numbers. They are locked in their order, before any counter."""
+    RESERVED = "reserved", (Kind.TEXTS,), ReservedFacts
+    """Read reservations by the digests of their keys. Only once these are locked."""
     COUNTERS = "counters", (Kind.TEXTS,), CounterFacts
     """Read counters by key and lock them, in the order of their keys."""
     CREATE_COUNTERS = "create_counters", (Kind.TIME, Kind.TEXTS), None

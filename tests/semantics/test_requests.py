@@ -8,6 +8,7 @@ import pytest
 from api.v1.direct import MAX_BODY, MAX_CONTAINERS
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
 from core.canonical import canonical_json
+from limits.models import Reservation
 from oauth.introspection import MAX_FORM
 from tests.semantics.both import DJANGO, Both, Sent
 from tests.semantics.requests import (
@@ -61,6 +62,22 @@ def test_an_invalid_key_is_refused(scene: Scene, both: Both, key: str) -> None:
     for sent in (verify(scene.token), batch(question(scene.token))):
         answer = both.ask(sent.having(**{"Idempotency-Key": key}), by=DJANGO)
         assert (answer.status, answer.json["errors"][0]["field"]) == (400, "Idempotency-Key")
+
+
+def test_a_repeated_request_that_reserves(scene: Scene, both: Both) -> None:
+    """Both find what the first has reserved, and what was resolved meanwhile."""
+    asked = {"reserve": True, "context": {"amount": {"value": "1", "currency": "EUR"}}}
+    one = verify(scene.token, **asked).having(**{"Idempotency-Key": "one"})
+    several = batch(question(scene.token, **asked), question(scene.token)).having(**{"Idempotency-Key": "one"})
+    assert both.ask(one).json["allowed"]
+    assert len({each for ids in both.log_ids for each in ids}) == 1
+    assert [each["allowed"] for each in both.ask(several).json["decisions"]] == [True, True]
+    assert Reservation.objects.count() == 2
+    changed = verify(scene.token, **{**asked, "expiresInSeconds": 60}).having(**{"Idempotency-Key": "one"})
+    assert (both.ask(changed).status, both.ask(changed).json["code"]) == (409, "idempotency_key_reused")
+    Reservation.objects.update(status="voided")
+    for sent in (one, several):
+        assert (both.ask(sent).status, both.ask(sent).json["code"]) == (409, "reservation_resolved")
 
 
 def test_bodies_that_are_usual(both: Both, subtests: Any) -> None:
