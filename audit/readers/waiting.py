@@ -19,12 +19,14 @@ def waiting_entries() -> Iterator[Prepared]:
     Rows that are moved while this runs can be missing. They are in the log then.
     """
     rows = Journal.objects.order_by("-pk")
-    older = rows
-    while found := list(older.values_list("pk", "body")[:ROWS_PER_READ]):
+    older, is_last = rows, False
+    while not is_last:
+        found = list(older.values_list("pk", "body")[:ROWS_PER_READ])
         for _, body in found:
             with suppress(DamagedRowError):
                 yield from reversed(decode(body))
-        older = rows.filter(pk__lt=found[-1][0])
+        is_last = len(found) < ROWS_PER_READ
+        older = rows if is_last else rows.filter(pk__lt=found[-1][0])
 
 
 def find_moved(found: Sequence[Prepared], end: int) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks import results
 from benchmarks.report import last_of, row, rule
 
+MAX_WRITE_QUERIES = 15
 MAX_P95_MS, MAX_LOG_P95_MS, MAX_QUERIES, MIN_PER_SECOND, MAX_MB = 100, 50, 12, 2_000, 250
 # The lists of the log, with a filter or a cursor (log_visits.py).
 LOG_LISTS = ("developer/audit?", "activity?", "audit?", "users/me/audit-logs?", "admin/audit/entry?")
@@ -29,7 +30,8 @@ def goals(run: results.Run) -> Iterator[str]:
         is_met = slow["p95_ms"] <= MAX_LOG_P95_MS
         name = f"p95 of each of {len(filters)} filters and cursors of the log"
         yield _goal(name, f"≤ {MAX_LOG_P95_MS} ms", _named(slow, "p95_ms"), is_met)
-    yield _goal("queries of every page and endpoint", f"≤ {MAX_QUERIES}", _named(asking, "queries"), _is_terse(asking))
+    terse = f"≤ {MAX_QUERIES}, writes {MAX_WRITE_QUERIES}"
+    yield _goal("queries of every page and endpoint", terse, _named(asking, "queries"), all(map(_is_terse, visits)))
     rate = f"{slack['per_second']:,} ({slack['name']})"
     yield _goal("rows per second of each sweep", f"≥ {MIN_PER_SECOND:,}", rate, slack["per_second"] >= MIN_PER_SECOND)
     memory = max(run["visiting_mb"], sign_ins["after_mb"])
@@ -92,8 +94,13 @@ def _is_fast(visit: Mapping[str, Any]) -> bool:
     return bool(visit["p95_ms"] <= MAX_P95_MS)
 
 
+def may_ask(visit: Mapping[str, Any]) -> int:
+    """Return how many queries a visit may need. A write locks and changes its rows one after another."""
+    return MAX_WRITE_QUERIES if visit["kind"] == "write" else MAX_QUERIES
+
+
 def _is_terse(visit: Mapping[str, Any]) -> bool:
-    return bool(visit["queries"] <= MAX_QUERIES)
+    return bool(visit["queries"] <= may_ask(visit))
 
 
 def _goal(name: str, must: str, worst: str, is_met: bool) -> str:

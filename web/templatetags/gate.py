@@ -50,7 +50,9 @@ def nav_link(context: template.Context, name: str, label: str, *, exact: bool = 
 
 @register.simple_tag(takes_context=True)
 def approvals_label(context: template.Context) -> str:
-    """Return "Approvals" with how many requests wait for the user."""
+    """Return "Approvals" with how many requests wait for the user. The developer's portal does not count them."""
+    if context["request"].path.startswith("/developer"):
+        return _("Approvals")
     waiting = count_waiting(context["user"], limit=MAX_COUNTED)
     if not waiting:
         return _("Approvals")
