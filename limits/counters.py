@@ -6,9 +6,8 @@ Danger: read the clock only after `lock_counters`. A time read before waiting fo
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from django.db import connection
@@ -16,6 +15,7 @@ from django.db.transaction import TransactionManagementError
 
 from core.sweeps import BATCH, delete_batch
 from limits.counting import EMPTY_ROW, CounterDenial, CounterRow, row_of, take_call, windows_by_key
+from limits.flows import LoadedFlow
 from limits.models import Counter
 from limits.sliding_window import CounterRequest, LoadedCounter
 
@@ -111,23 +111,43 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
 
 def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
     """Yield the stored counters whose key starts with `prefix`, without a lock. All must have the same window."""
-    rows = Counter.objects.filter(key__startswith=prefix).exclude(counts=b"").values_list("key", "slot", "counts")
-    for key, slot, packed in rows.iterator():
+    for key, slot, packed in _stored_rows(prefix):
         yield LoadedCounter.unpack(key, window_seconds, slot, bytes(packed))
+
+
+def load_flows(prefix: str) -> Iterator[LoadedFlow]:
+    """Yield what guards remember under the keys that start with `prefix`, without a lock."""
+    for key, _, packed in _stored_rows(prefix):
+        yield LoadedFlow.unpack(key, bytes(packed))
 
 
 def put_counters(counters: Iterable[LoadedCounter]) -> None:
     """Replace the counters with the same keys. The caller must prevent concurrent counting in them."""
-    # In the order in which decisions lock them, or the two could deadlock.
-    ordered = sorted(counters, key=attrgetter("key"))
-    rows = [Counter(key=counter.key, **row_of(counter)._asdict()) for counter in ordered]
-    fields = CounterRow._fields
-    Counter.objects.bulk_create(rows, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
+    _put({counter.key: row_of(counter) for counter in counters})
+
+
+def put_flows(flows: Iterable[LoadedFlow]) -> None:
+    """Replace what guards remember under these keys. The caller must prevent concurrent decisions."""
+    _put({flow.key: flow.row() for flow in flows})
 
 
 def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
     """Delete up to `limit` counters that are empty at `now`; return the number deleted."""
     return delete_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit=limit)
+
+
+def _stored_rows(prefix: str) -> Iterator[tuple[str, int, bytes | memoryview]]:
+    """Yield the keys, slots and counts of the rows whose key starts with `prefix`, in a range of the index."""
+    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    rows = Counter.objects.filter(key__gte=prefix, key__lt=after).exclude(counts=b"")
+    yield from rows.values_list("key", "slot", "counts").iterator()
+
+
+def _put(rows: Mapping[str, CounterRow]) -> None:
+    # In the order in which decisions lock them, or the two could deadlock.
+    counters = [Counter(key=key, **row._asdict()) for key, row in sorted(rows.items())]
+    fields = CounterRow._fields
+    Counter.objects.bulk_create(counters, 1000, update_conflicts=True, unique_fields=["key"], update_fields=fields)
 
 
 def _stored(moment: datetime) -> Any:

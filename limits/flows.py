@@ -1,7 +1,7 @@
 """When a task was last allowed to touch data of each label: the memory of the guard against data flows.
 
 The times are rows of the counters' table, so that decisions lock and save them like counters. They do not depend on a
-rule's window, so editing a rule forgets nothing.
+rule's window, so editing it forgets nothing. An edit of the actions fills other rows (`policies.flows`).
 """
 
 import struct
@@ -49,6 +49,12 @@ class LoadedFlow:
         if UNTRUSTED in labels:
             self.untrusted = max(self.untrusted, at)
         self.changed = True
+
+    def absorb(self, other: "LoadedFlow") -> None:
+        """Remember what the other row remembers, too."""
+        times = max(self.private, other.private), max(self.untrusted, other.untrusted)
+        self.changed = self.changed or times != (self.private, self.untrusted)
+        self.private, self.untrusted = times
 
     def row(self) -> CounterRow:
         """Return what to store, which stays the same for an hour except for the times."""

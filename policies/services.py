@@ -1,6 +1,7 @@
 """Writes to policies. A change applies to every verify that starts after the function has returned."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 from agents.models import Agent
@@ -15,6 +16,7 @@ from developers.acting import hold_developer
 from developers.models import Organization
 from developers.services import hold_organizations
 from policies.actions import require_known_actions
+from policies.flows import carry_flows, guarded_actions, must_carry_flows
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.models import Policy
 from policies.rules import parse_rules
@@ -58,7 +60,8 @@ def create_policy(
 def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
     """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
-    A changed limit keeps its counts, so an edit grants no new quota.
+    A changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
+    remembers.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -70,15 +73,19 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
     with revocation():
         policy = _lock(actor, policy)
         plan = _plan(policy, changes.get("rules", policy.rules))
+        # The rows are those of the agents that the policy has concerned so far.
+        earlier, before = copy(policy), guarded_actions(policy.rules)
         for field, value in changes.items():
             setattr(policy, field, value)
         policy.limit_history = plan.ledger.stored()
         policy.version += 1
         policy.save()
         _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata={"changed": sorted(changes)})
-        if plan.sources:
+        after = guarded_actions(policy.rules)
+        if plan.sources or must_carry_flows(before, after):
             hold_decisions()
             carry_counters(plan)
+            carry_flows(earlier, before, after)
     return policy
 
 

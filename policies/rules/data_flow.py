@@ -11,7 +11,7 @@ from policies.rules.fields import Seconds
 from policies.rules.words import in_words
 
 MAX_TASK = 200
-# The connection's key is flow|agent|user|actions, that of a task has one more part.
+# The connection's key is flow|actions|agent|user, that of a task has one more part.
 PREFIX, SEPARATORS = "flow|", 3
 THEN = {"ask": "the user is asked", "deny": "the request is denied"}
 
@@ -68,12 +68,17 @@ def is_task_key(key: str) -> bool:
     return key.startswith(PREFIX) and key.count("|") > SEPARATORS
 
 
-@lru_cache(16_384)
-def _connection_key(agent_id: str, user_id: str | None, actions: tuple[str, ...], policies_of: str | None) -> str:
-    """Return the key of the connection's row. Rules with the same `actions` share it, but not across organizations.
+def guard_prefix(actions: tuple[str, ...], policies_of: str | None) -> str:
+    """Return the beginning of the keys of all rows of guards with these `actions`, before the agent.
 
-    An organization's guard sees only the requests that fall under its policies, whatever others guard or try out.
+    Guards with the same `actions` share their rows, but not across organizations. An organization's guard sees only the
+    requests that fall under its policies, whatever others guard or try out.
     """
     parts = [*sorted(actions), "", policies_of] if policies_of else sorted(actions)
     concerned = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16] if parts else ""
-    return f"{PREFIX}{agent_id}|{user_id or ''}|{concerned}"
+    return f"{PREFIX}{concerned}|"
+
+
+@lru_cache(16_384)
+def _connection_key(agent_id: str, user_id: str | None, actions: tuple[str, ...], policies_of: str | None) -> str:
+    return f"{guard_prefix(actions, policies_of)}{agent_id}|{user_id or ''}"

@@ -13,12 +13,16 @@ from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
 from decisions.requests import Decision, Reason, VerifyRequest
-from policies.services import create_policy
+from decisions.services import decide as decide_now
+from policies.models import Policy
+from policies.services import create_policy, update_policy
 from resources.models import CustomScope
-from tests.decisions.drivers import Decide, EventLoop, allowed, asking, bound, forget
+from tests.decisions.drivers import SHOP, Decide, EventLoop, allowed, asking, bound, forget
 from tests.decisions.test_at_once import ask_apart
-from tests.world import ANONYMOUS, Grant, make_grant
+from tests.threads import race
+from tests.world import ANONYMOUS, Grant, make_caller, make_developer, make_grant, make_resource_server
 from tokens.issuing import IssuedTokens
+from tokens.models import AccessToken
 from tokens.services import issue_client_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,9 +36,17 @@ def grant() -> Grant:
     return make_grant(scopes=SCOPES)
 
 
-def guard(grant: Grant, then: str = "deny", **config: Any) -> None:
-    rules = [{"type": "data_flow", "config": {"windowSeconds": 3600, "then": then, **config}}]
-    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Guard", rules=rules)
+def rule(then: str = "deny", **config: Any) -> dict[str, Any]:
+    return {"type": "data_flow", "config": {"windowSeconds": 3600, "then": then, **config}}
+
+
+def guard(grant: Grant, then: str = "deny", **config: Any) -> Policy:
+    rules = [rule(then, **config)]
+    return create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Guard", rules=rules)
+
+
+def edit(policy: Policy, *rules: dict[str, Any]) -> Policy:
+    return update_policy(actor=SYSTEM, policy=policy, changes={"rules": list(rules)})
 
 
 def calls(grant: Grant, *scopes: str, **context: Any) -> list[VerifyRequest]:
@@ -111,6 +123,72 @@ def test_it_forgets_after_the_window(decide: Decide, grant: Grant) -> None:
 def test_a_rule_for_some_actions_sees_only_those(decide: Decide, grant: Grant) -> None:
     guard(grant, actions=[PRIVATE, OUT])
     assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, True]
+
+
+EDITS = [
+    [["email:*", PRIVATE, UNTRUSTED, "calendar:*"]],
+    [["email:*"]],
+    [None],
+    [["email:*"], None],
+    [[OUT, "email:*"]],
+]
+
+
+@pytest.mark.parametrize("edits", EDITS, ids=str)
+@pytest.mark.parametrize("is_for_one_agent", [False, True])
+def test_an_edit_of_the_actions_forgets_nothing(
+    decide: Decide, grant: Grant, edits: list[list[str] | None], is_for_one_agent: bool
+) -> None:
+    policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
+    if is_for_one_agent:
+        policy = update_policy(actor=SYSTEM, policy=policy, changes={"agent": grant.agent})
+    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, task="first")) == [True, True]
+    assert decide_each(decide, calls(grant, PRIVATE, task="second")) == [True]
+    for actions in edits:
+        policy = edit(policy, rule(actions=actions) if actions else rule())
+    assert decide_each(decide, calls(grant, OUT)) == [False]
+    assert decide_each(decide, calls(grant, OUT, task="first")) == [False]
+    assert decide_each(decide, calls(grant, OUT, task="second")) == [True]
+
+
+def test_an_edit_keeps_what_the_new_guard_knew_before(decide: Decide, grant: Grant) -> None:
+    first = edit(guard(grant, actions=[PRIVATE, OUT]), rule(actions=[PRIVATE, OUT]))
+    assert decide_each(decide, calls(grant, PRIVATE)) == [True]
+    second = edit(first, rule(actions=[UNTRUSTED, OUT]))
+    assert decide_each(decide, calls(grant, UNTRUSTED)) == [True]
+    edit(second, rule(actions=[PRIVATE, OUT]))
+    assert decide_each(decide, calls(grant, OUT)) == [False]
+
+
+def test_an_edit_by_a_services_organization_forgets_nothing(decide: Decide, grant: Grant) -> None:
+    other = make_developer("service@example.com", "Service")
+    server = make_resource_server(other, SHOP).server
+    credential = make_caller(server)
+    AccessToken.objects.filter(application=grant.agent).update(resource=[SHOP])
+    rules = [rule(actions=[PRIVATE, UNTRUSTED, OUT])]
+    policy = create_policy(actor=SYSTEM, organization=other.organization, name="Guard", rules=rules)
+    first = [asking(grant.access_token, scope, credential=credential) for scope in (PRIVATE, UNTRUSTED)]
+    assert decide_each(decide, first) == [True, True]
+    edit(policy, rule(actions=["email:*"]))
+    assert decide_each(decide, [asking(grant.access_token, OUT, credential=credential)]) == [False]
+
+
+def test_a_guard_that_is_added_knows_only_what_happens_from_then_on(decide: Decide, grant: Grant) -> None:
+    organization = grant.agent.organization
+    policy = create_policy(actor=SYSTEM, organization=organization, name="Guard", rules=[])
+    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED)) == [True, True]
+    policy = edit(policy, rule())
+    assert decide_each(decide, calls(grant, OUT, PRIVATE, UNTRUSTED, OUT)) == [True, True, True, False]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_edit_during_requests_forgets_nothing(grant: Grant, number: int) -> None:
+    policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
+    reading = [lambda one=one: decide_now([one]) for one in calls(grant, PRIVATE, UNTRUSTED)]
+    editing = [lambda: edit(policy, rule(actions=["email:*", "payments:*", "browser:*"]))]
+    race([*reading, *editing])
+    (decision,) = decide_now(calls(grant, OUT))
+    assert not decision.allowed
 
 
 def test_the_user_is_asked(decide: Decide, grant: Grant) -> None:

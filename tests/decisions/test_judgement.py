@@ -227,7 +227,7 @@ class TestExpectations:
         assert expected == {"c", "b"}
 
     def test_a_tasks_row_is_expected_and_created_only_once(self) -> None:
-        connection = "flow|agt_1|usr_1|"
+        connection = "flow||agt_1|usr_1"
         asked = question(context={"task": "invoice"})
         row = task_key(connection, "invoice")
         learn(question(), TOKEN, None, [connection])
