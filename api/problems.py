@@ -80,7 +80,8 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     request, view = context["request"], context["view"]
     error = as_domain_error(exc)
     if error.status >= 500:
-        logger.error("%s %s failed", request.method, request.path, exc_info=exc)
+        # What the code raises on purpose needs no traceback.
+        logger.error("%s %s failed", request.method, request.path, exc_info=None if error is exc else exc)
     response = Response(describe(error, request), status=error.status, content_type=MEDIA_TYPE)
     for name, value in _headers(error, getattr(view, "challenge", DEFAULT_CHALLENGE)):
         response[name] = value

@@ -3,12 +3,13 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
-from consent.models import Approval
+from consent.models import Approval, Consent
 from consent.selectors import agreed_scopes
+from consent.terms import always_asking
 from core import clock
 from core.errors import NotFound
 from resources.catalogue import Scope
@@ -27,19 +28,29 @@ def approvals_for_user(user: User) -> QuerySet[Approval]:
 def with_status(rows: QuerySet[Approval], status: str, now: datetime) -> QuerySet[Approval]:
     """Return those that have this status at `now`, which the sweep may not have stored yet."""
     if status in LIVE:
-        return rows.filter(status=status, expires_at__gt=now)
+        return rows.filter(in_force(now), status=status)
     if status == Status.EXPIRED:
-        return rows.filter(Q(status=status) | Q(status__in=LIVE, expires_at__lte=now))
+        return rows.filter(Q(status=status) | (Q(status__in=LIVE) & ~in_force(now)))
     return rows.filter(status=status)
+
+
+def in_force(now: datetime) -> Q:
+    """Return the condition that neither the approval nor its connection has ended.
+
+    Danger: keep it without a join. An UPDATE with a join reads its rows first and does not check them again once they
+    are locked, so two of them at once would both succeed.
+    """
+    live = Consent.objects.filter(pk=OuterRef("consent_id"), status=Consent.Status.APPROVED, expires_at__gt=now)
+    return Q(Exists(live), expires_at__gt=now)
 
 
 def waiting_for_user(user: User, now: datetime) -> QuerySet[Approval]:
     """Return the requests that the user can decide now."""
-    return Approval.objects.filter(user=user, status=Status.PENDING, expires_at__gt=now)
+    return Approval.objects.filter(in_force(now), user=user, status=Status.PENDING)
 
 
 def count_waiting(user: User, *, limit: int) -> int:
-    """Return how many requests the user can decide now, at most `limit`. One index answers it."""
+    """Return how many requests the user can decide now, at most `limit`. One index finds them."""
     return waiting_for_user(user, clock.now()).order_by()[:limit].count()
 
 
@@ -50,12 +61,12 @@ def approval_for_user(user: User, approval_id: str) -> Approval:
 
 def approval_for_agent(agent: Agent, approval_id: str) -> Approval:
     """Return the approval that the agent asked for. Raises `NotFound`."""
-    return _sole(Approval.objects.filter(agent=agent), approval_id)
+    return _sole(Approval.objects.select_related("consent").filter(agent=agent), approval_id)
 
 
 def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
     """Return the approval that verify required when this resource server asked. Raises `NotFound`."""
-    return _sole(Approval.objects.filter(server_id=server.id), approval_id)
+    return _sole(Approval.objects.select_related("consent").filter(server_id=server.id), approval_id)
 
 
 def scopes_of(approval: Approval) -> list[Scope]:
@@ -64,9 +75,15 @@ def scopes_of(approval: Approval) -> list[Scope]:
     return [agreed.get(each) or _unknown(each) for each in approval.scopes]
 
 
+def needs_recent_sign_in(approval: Approval) -> bool:
+    """Return whether the request is critical: when it was made, or in the words that the user agreed to."""
+    agreed = (scope for scope in agreed_scopes(approval.consent) if scope.id in approval.asked_scopes)
+    return approval.is_critical or bool(always_asking(agreed))
+
+
 def still_waiting(ids: Collection[str]) -> set[str]:
     """Return those of the ids whose approvals can still be decided."""
-    waiting = Approval.objects.filter(pk__in=ids, status=Status.PENDING, expires_at__gt=clock.now())
+    waiting = Approval.objects.filter(in_force(clock.now()), pk__in=ids, status=Status.PENDING)
     return set(waiting.order_by().values_list("pk", flat=True))
 
 

@@ -23,7 +23,7 @@ from agents.services import require_may_act
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.approval_selectors import approval_for_user, waiting_for_user
+from consent.approval_selectors import approval_for_user, needs_recent_sign_in, waiting_for_user
 from consent.errors import (
     ApprovalAlreadyDecided,
     ApprovalExpired,
@@ -33,9 +33,9 @@ from consent.errors import (
 )
 from consent.models import Approval, Consent
 from consent.pausing import pause_held_agent
-from consent.records import draft_approval
+from consent.records import draft_approval, draft_expiry
 from core import clock
-from core.actor import SYSTEM, Actor
+from core.actor import Actor
 from core.clock import rfc3339
 from core.errors import Invalid
 from core.locks import revocation
@@ -48,7 +48,10 @@ LAST_USE = timedelta(minutes=1)
 
 
 def require_active(approval: Approval, user: User, now: datetime) -> None:
-    """Raise `ConnectionInactive`, `AgentSuspended` or `OrganizationSuspended` if the agent could not use it."""
+    """Raise an error if the agent could not use it.
+
+    Raises `ConnectionInactive`, `EverythingStopped`, `AgentSuspended`, `OrganizationSuspended`.
+    """
     consent = approval.consent
     status = consent.status_at(now)
     if status != Consent.Status.APPROVED:
@@ -74,7 +77,8 @@ def approve_approval(
     Return the updated approval. `signed_in_at` is when the user entered their password. Raises `NotFound`,
     `NotAuthenticated`, `ApprovalAlreadyDecided`, `ApprovalExpired`, `ConnectionInactive`, `AgentSuspended`,
     `OrganizationSuspended`, `ReauthenticationRequired` for a critical request, and `Invalid` for a duration that is
-    missing or beyond the end of the connection, or for a critical request that would be approved for a time.
+    missing or beyond the end of the connection, or for a critical request, or one that names no target, that would
+    be approved for a time. `EverythingStopped` while all agents are stopped.
     """
     with transaction.atomic():
         user = hold_account(user)
@@ -82,7 +86,7 @@ def approve_approval(
         approval = approval_for_user(user, approval.id)
         _require_pending(approval, now)
         require_active(approval, user, now)
-        if approval.is_critical:
+        if needs_recent_sign_in(approval):
             require_recent_sign_in(signed_in_at)
         ends = _end_of(approval, now, expires_in_seconds, for_target=for_target)
         changes = {"status": Status.APPROVED, "is_standing": for_target, "expires_at": ends}
@@ -161,7 +165,7 @@ def delete_ended_approvals(*, limit: int = BATCH) -> int:
 
 
 def _require_pending(approval: Approval, now: datetime) -> None:
-    status = approval.status_at(now)
+    status = approval.own_status_at(now)
     if status == Status.EXPIRED and approval.decided_at is None:
         raise ApprovalExpired("It was not decided in time, so the request was denied.")
     if status != Status.PENDING:
@@ -181,8 +185,10 @@ def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *
         if expires_in_seconds is not None:
             raise Invalid.field("expiresInSeconds", 'Only with "for": "target".')
         return min(end, now + settings.APPROVAL_USE_LIFETIME)
-    if approval.is_critical:
+    if needs_recent_sign_in(approval):
         raise Invalid.field("for", "A critical request can only be approved once.")
+    if not approval.names_target:
+        raise Invalid.field("for", "The request has no recipient, target or resource. It can only be approved once.")
     if expires_in_seconds is None:
         raise Invalid.field("expiresInSeconds", 'Required with "for": "target".')
     left = int((end - now).total_seconds())
@@ -214,9 +220,5 @@ def _expire(status: str, until: datetime, limit: int) -> int:
 def _expire_batch(due: QuerySet[Approval], limit: int) -> int:
     pks = lock_batch(due, limit)
     Approval.objects.filter(pk__in=pks).update(status=Status.EXPIRED)
-    append([_draft_expiry(approval) for approval in Approval.objects.filter(pk__in=pks)])
+    append([draft_expiry(approval) for approval in Approval.objects.filter(pk__in=pks)])
     return len(pks)
-
-
-def _draft_expiry(approval: Approval) -> Draft:
-    return draft_approval(Event.APPROVAL_EXPIRED, actor=SYSTEM, approval=approval, outcome=Outcome.DENIED)

@@ -76,12 +76,15 @@ class Change:
 
     @property
     def needs_recent_sign_in(self) -> bool:
-        """Return whether a critical scope is granted that was not live before in these words, or is widened."""
+        """Return whether a critical scope is granted that was not live before in these words, or is widened.
+
+        Scopes that were critical before count, too.
+        """
         before = self.replaced.live_scopes() if self.replaced else []
         earlier = Terms.read(self.replaced.terms) if self.replaced else Terms()
         return any(
             scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
-            for scope in critical_among(self.granted, self.shown)
+            for scope in critical_among(self.granted, self.shown).union(earlier.of(self.granted).critical)
         )
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:

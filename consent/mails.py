@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from accounts.mails import send_mail
 from accounts.models import User
 from accounts.services import lock_user
-from consent.approval_selectors import scopes_of
+from consent.approval_selectors import in_force, scopes_of
 from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
@@ -32,7 +32,7 @@ LINKABLE = re.compile(r"([./@:])(?=\S)")
 def tell_users(*, limit: int = BATCH) -> int:
     """Mail users about up to `limit` requests that they have not been told of. Return how many are told now."""
     now = clock.now()
-    untold = Approval.objects.filter(notified_at=None, status=Approval.Status.PENDING, expires_at__gt=now)
+    untold = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
     alone = untold.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
     told = sum(_tell(approval, untold, now) for approval in alone[:limit])
     held = untold.filter(is_held=True).order_by().values_list("user", "agent").distinct()

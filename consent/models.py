@@ -219,10 +219,23 @@ class Approval(models.Model):
         return str(self.id)
 
     def status_at(self, now: datetime) -> str:
-        """Return the status at `now`, which may be expired before the sweep has stored that."""
+        """Return the status at `now`. It ends with its connection, and may do so before the sweep has stored that."""
+        status = self.own_status_at(now)
+        is_live = status in (self.Status.PENDING, self.Status.APPROVED)
+        if is_live and self.consent.status_at(now) != Consent.Status.APPROVED:
+            return self.Status.EXPIRED
+        return status
+
+    def own_status_at(self, now: datetime) -> str:
+        """Return the status at `now`, whatever has become of the connection."""
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return str(self.status)
+
+    @property
+    def names_target(self) -> bool:
+        """Whether the request says to whom or what it is done, so that an approval for a time has a bound."""
+        return bool(self.resource or any(self.context.get(name) for name in ("recipient", "target")))
 
     @property
     def code(self) -> str:

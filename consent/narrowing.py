@@ -8,6 +8,7 @@ from typing import Any
 from accounts.models import User
 from accounts.services import lock_user
 from audit.events import Event
+from consent.approval_ends import end_approvals
 from consent.codes import move_codes
 from consent.errors import ConsentAlreadyDecided, WouldWiden
 from consent.models import Consent
@@ -108,6 +109,7 @@ def _save(actor: Actor, consent: Consent, before: State, after: State, now: date
         # Codes before families, as when a consent is replaced.
         move_codes(source=consent, target=consent, now=now)
         consent_narrowed.send(sender=Consent, consent=consent)
+    end_approvals(consent, before=before.terms, now=now)
     record_consent(
         Event.CONSENT_NARROWED,
         actor=actor,

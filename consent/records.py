@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from audit.entries.drafts import Draft
-from audit.events import Event
+from audit.events import Event, Outcome
 from audit.services import append
 from consent.models import Approval, Consent
 from consent.terms import Terms
-from core.actor import Actor
+from core.actor import SYSTEM, Actor
 from resources.audiences import organizations_of_services
 
 # A service learns what it may no longer do from its next verify, not how the user bounds the whole connection.
@@ -52,6 +52,10 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
         metadata=metadata,
         **{"resource": approval.resource or None, **fields},
     )
+
+
+def draft_expiry(approval: Approval) -> Draft:
+    return draft_approval(Event.APPROVAL_EXPIRED, actor=SYSTEM, approval=approval, outcome=Outcome.DENIED)
 
 
 def personal_terms(**stages: Terms) -> dict[str, Any]:

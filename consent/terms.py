@@ -1,7 +1,8 @@
 """The terms of a connection: how its user bounds the scopes that they granted. Verify enforces them.
 
 Stored in `Consent.terms` as `{"modes": {scope: "ask"}, "limits": {scope: [rule]}, "guards": {"data_flow": "ask" |
-"deny"}, "targets": {scope: [...]}}`, without what is empty. Scopes that have no mode are allowed without asking.
+"deny"}, "targets": {scope: [...]}, "critical": [scope]}`, without what is empty. Scopes that have no mode are allowed
+without asking. `critical` are those that were critical when the user granted them, whatever their developer says later.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ DATA_FLOW = "data_flow"
 MODES = (ALLOW, ASK)
 # In the order in which they become tighter.
 GUARD_MODES = (ALLOW, ASK, DENY)
+PARTS = ("modes", "limits", "guards", "targets")
 MAX_LIMITS = 5
 # Verify reads the terms with each request.
 MAX_BYTES = 16_384
@@ -44,15 +46,18 @@ class Terms:
     limits: Limits = field(default_factory=dict)
     guards: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
+    critical: Sequence[str] = ()
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Terms":
-        return cls(**{name: stored.get(name, {}) for name in cls.__slots__})
+        parts = {name: stored.get(name, {}) for name in PARTS}
+        return cls(**parts, critical=stored.get("critical", ()))
 
     def stored(self) -> dict[str, Any]:
         """Return the terms as JSON without empty members, which is `{}` if the user bounds nothing."""
-        parts = {name: getattr(self, name) for name in self.__slots__}
-        return {name: dict(part) for name, part in parts.items() if part}
+        parts = {name: getattr(self, name) for name in PARTS}
+        stored: dict[str, Any] = {name: dict(part) for name, part in parts.items() if part}
+        return stored | {"critical": list(self.critical)} if self.critical else stored
 
     def of(self, scopes: Collection[str]) -> "Terms":
         """Return the terms of these scopes, with the guards, which concern all."""
@@ -61,6 +66,7 @@ class Terms:
             limits=_among(scopes, self.limits),
             guards=self.guards,
             targets=_among(scopes, self.targets),
+            critical=[scope for scope in self.critical if scope in scopes],
         )
 
     def outline(self) -> dict[str, Any]:
@@ -106,6 +112,7 @@ def settle_terms(
 ) -> Terms:
     """Return the terms after a decision about the `granted` scopes. The `critical` ones always ask.
 
+    What was critical earlier stays so until the user allows it without asking, which they cannot while it is critical.
     `targets` are those of the scopes for which the user has picked some. Raises `Invalid`, naming each field, for
     unknown scopes and modes, for limits that cannot be limits, and for too many targets.
     """
@@ -116,6 +123,9 @@ def settle_terms(
         limits={scope: list(rules) for scope, rules in {**earlier.limits, **given.limits}.items() if rules},
         guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
         targets={**earlier.targets, **(targets or {})},
+        critical=[
+            scope for scope in granted if scope in critical or (scope in earlier.critical and modes.get(scope) == ASK)
+        ],
     ).of(granted)
     require_short(terms.targets)
     if len(canonical_json(terms.stored())) > MAX_BYTES:

@@ -4,7 +4,7 @@ A batch that may ask locks one counter per connection. It counts how often the a
 from using one approval, or from asking twice for the same content.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -94,26 +94,36 @@ class BatchApprovals:
         self._now = now
         # The latest row of a digest counts: an agent may ask again once the earlier one has ended.
         live = sorted((row for row in rows if row.expires_at > now), key=lambda row: row.approval_id)
-        self._once = {row.digest: row for row in live if not row.is_standing}
+        self._once: dict[str, list[ApprovalFacts]] = {}
         self._standing: dict[str, list[ApprovalFacts]] = {}
         for row in live:
             if row.is_standing:
                 self._standing.setdefault(row.target_digest, []).append(row)
+            else:
+                self._once.setdefault(row.digest, []).append(row)
         self._used: list[str] = []
         self._created: list[dict[str, Any]] = []
 
-    def find(self, content: Content) -> ApprovalFacts | None:
-        """Return the approval that covers the content, or what the user has been asked about it, or None."""
+    def find(self, content: Content, asked: Collection[str], rule_type: str) -> ApprovalFacts | None:
+        """Return the approval that covers the content, or what the user has been asked about it, or None.
+
+        It must also cover why the user is asked now: the scopes that ask, and the type of a rule that does, or "".
+        Only a denial counts whatever the reason was.
+        """
         for standing in self._standing.get(content.target_digest, ()):
-            if standing.status == APPROVED and content.amount <= standing.amount:
+            is_covered = standing.covers(asked, rule_type) and content.amount <= standing.amount
+            if standing.status == APPROVED and is_covered:
                 return standing
-        return self._once.get(content.digest)
+        rows = self._once.get(content.digest)
+        if not rows or not (rows[-1].status == DENIED or rows[-1].covers(asked, rule_type)):
+            return None
+        return rows[-1]
 
     def use(self, approval: ApprovalFacts) -> None:
         """Use up an approval that covers one request. A standing one stays."""
         if approval.is_standing:
             return
-        self._once.pop(approval.digest)
+        self._once[approval.digest].remove(approval)
         self._used.append(approval.approval_id)
 
     def ask(self, content: Content, asked: Asked, counter: LoadedCounter) -> str | None:
@@ -124,7 +134,7 @@ class BatchApprovals:
         counter.take(1, self._now)
         row = self._row(content, asked, is_held=number >= MAX_PROMPTS)
         self._created.append(row)
-        self._once[content.digest] = ApprovalFacts(
+        created = ApprovalFacts(
             approval_id=row["id"],
             digest=content.digest,
             target_digest=content.target_digest,
@@ -132,7 +142,10 @@ class BatchApprovals:
             is_standing=False,
             expires_at=content.token.consent_end,
             context="{}",
+            asked_scopes_json=orjson.dumps(row["asked_scopes"]).decode(),
+            asked_by_rule=asked.rule_type,
         )
+        self._once.setdefault(content.digest, []).append(created)
         return str(row["id"])
 
     def steps(self) -> list[Step]:

@@ -143,7 +143,10 @@ class CounterFacts(NamedTuple):
 
 
 class ApprovalFacts(NamedTuple):
-    """A request that a user was asked about. `context` is the JSON of a standing one, otherwise an empty object."""
+    """A request that a user was asked about. `context` is the JSON of a standing one, otherwise an empty object.
+
+    `asked_scopes_json` is a JSON list. With `asked_by_rule`, which is "" for none, it says why the user was asked.
+    """
 
     approval_id: str
     digest: str
@@ -152,6 +155,12 @@ class ApprovalFacts(NamedTuple):
     is_standing: bool
     expires_at: datetime
     context: str
+    asked_scopes_json: str
+    asked_by_rule: str
+
+    def covers(self, scopes: Collection[str], rule_type: str) -> bool:
+        """Return whether the user was told of all these reasons to ask them."""
+        return set(scopes) <= set(_names(self.asked_scopes_json)) and (not rule_type or self.asked_by_rule != "")
 
     @property
     def amount(self) -> Decimal:

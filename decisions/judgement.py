@@ -164,7 +164,7 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
 def _find_content(judgement: Judgement, token: TokenFacts, found: Found, context: RuleContext) -> None:
     """Set of which scopes the user is asked, and what an approval must cover."""
     if found.terms.asks:
-        judgement.asked_scopes = tuple(scope for scope in context.asked if scope in found.terms.asks)
+        judgement.asked_scopes = tuple(scope for scope in dict.fromkeys(context.asked) if scope in found.terms.asks)
     if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
         judgement.content = Content(judgement.question.request, token)
 

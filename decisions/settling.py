@@ -106,7 +106,7 @@ class Settling:
         if content is None:  # There is no user to ask.
             self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
             return False
-        approval = self.approvals.find(content)
+        approval = self.approvals.find(content, judgement.asked_scopes, asking.rule.type if asking else "")
         if approval is not None and approval.status == APPROVED:
             self.approvals.use(approval)
             judgement.decision.approval_id = approval.approval_id
@@ -140,7 +140,11 @@ class Settling:
 
 
 def _is_critical(scope: str, found: Found) -> bool:
+    """Return whether the scope was critical when the user granted it, or is now. An unknown one counts as critical."""
+    if scope in found.terms.critical:
+        return True
     known = catalogue().get(scope)
     if known is not None:
         return known.always_asks
-    return any(own.risk_level == CRITICAL for own in found.scopes if own.scope_id == scope)
+    risks = [own.risk_level for own in found.scopes if own.scope_id == scope]
+    return not risks or CRITICAL in risks

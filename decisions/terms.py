@@ -23,10 +23,14 @@ GUARD_SECONDS = 86_400
 
 
 class Terms(NamedTuple):
-    """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy."""
+    """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy.
+
+    `critical` are the scopes that were critical when the user granted them.
+    """
 
     asks: frozenset[str] = frozenset()
     policies: tuple[CompiledPolicy, ...] = ()
+    critical: frozenset[str] = frozenset()
 
     @property
     def has_flows(self) -> bool:
@@ -50,6 +54,7 @@ def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
     try:
         stored = json.loads(text)
         asks = frozenset(scope for scope, mode in stored.get("modes", {}).items() if mode == ASK)
+        critical = frozenset(stored.get("critical", ()))
         rules = tuple(
             compiled
             for index, (scope, rule) in enumerate(_rules(stored))
@@ -58,7 +63,7 @@ def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
     except Exception:
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)
         return Terms(policies=(deny_all(consent_id, NAME),))
-    return Terms(asks, (CompiledPolicy(consent_id, NAME, rules),) if rules else ())
+    return Terms(asks, (CompiledPolicy(consent_id, NAME, rules),) if rules else (), critical)
 
 
 def _rules(stored: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:

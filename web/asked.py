@@ -8,8 +8,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from consent.approval_selectors import scopes_of
+from consent.approval_selectors import needs_recent_sign_in, scopes_of
 from consent.models import Approval
+from consent.terms import DATA_FLOW
 from core.text import escape_invisible
 from resources.catalogue import Scope
 
@@ -41,11 +42,8 @@ class Asked:
     texts: list[Fact]
     others: list[Fact]
     durations: list[tuple[int, str]]
-
-    @property
-    def covers_any_content(self) -> bool:
-        """Whether an approval for a time would cover requests to everyone, because this one names no target."""
-        return not any(name in self.approval.context for name in ("recipient", "target")) and not self.approval.resource
+    reasons: list[str]
+    is_critical: bool
 
     @property
     def has_no_content(self) -> bool:
@@ -63,8 +61,20 @@ def describe(approval: Approval, now: datetime) -> Asked:
         facts=list(_main_facts(approval)),
         texts=[Fact(_labels()[name], visible_text(context[name])) for name in TEXTS if _has_text(name, context)],
         others=_bounded(list(_flatten(others))),
-        durations=_durations(approval.consent.expires_at - now),
+        durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
+        reasons=list(_reasons(approval)),
+        is_critical=needs_recent_sign_in(approval),
     )
+
+
+def _reasons(approval: Approval) -> Iterator[str]:
+    """Yield why the user is asked, in sentences."""
+    if approval.asked_scopes:
+        yield _("You are asked each time this agent wants to use this permission.")
+    if approval.asked_by_rule == DATA_FLOW:
+        yield _("This task has read private data and content that others wrote, and wants to send something out.")
+    elif approval.asked_by_rule:
+        yield _("A rule of an organization wants your approval.")
 
 
 def visible_text(text: str) -> str:

@@ -3,7 +3,7 @@
 from rest_framework.response import Response
 
 from accounts.errors import ReauthenticationRequired
-from agents.errors import AgentSuspended, InvalidClient
+from agents.errors import AgentSuspended, EverythingStopped, InvalidClient
 from api.clients import ProgramOrUserEndpoint
 from api.endpoint import UserEndpoint
 from api.operations import operation
@@ -89,7 +89,8 @@ class Approve(UserEndpoint):
         description="`once` allows this request one time within an hour: the same agent, scopes, action, resource and "
         "context. `target` allows, for `expiresInSeconds`, all requests with the same scopes, action, resource, verb, "
         "recipient and target, and with an amount of the same currency that is not higher. Neither outlives the "
-        "connection. A critical request can only be approved once.",
+        "connection. A critical request, and one that names no recipient, target or resource, can only be approved "
+        "once.",
         answer=ApprovalOut,
         errors=(
             ApprovalAlreadyDecided,
@@ -97,6 +98,7 @@ class Approve(UserEndpoint):
             ConnectionInactive,
             AgentSuspended,
             OrganizationSuspended,
+            EverythingStopped,
             ReauthenticationRequired,
         ),
         request_example={"for": "once"},

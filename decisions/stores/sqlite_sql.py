@@ -59,7 +59,7 @@ SQL: dict[Statement, str] = {
     """,
     Statement.APPROVALS: """
         SELECT id, digest, target_digest, status, is_standing, expires_at || '',
-            CASE WHEN is_standing THEN context ELSE '{}' END
+            CASE WHEN is_standing THEN context ELSE '{}' END, asked_scopes, asked_by_rule
         FROM consent_approval
         WHERE status IN ('pending', 'approved', 'denied')
             AND (digest IN (SELECT value FROM json_each(?))

@@ -109,6 +109,8 @@ class TestReading:
             "isStanding": False,
             "critical": False,
             "held": False,
+            "askedScopes": ["email:send"],
+            "ruleType": None,
         }
 
     def test_anybody_else_gets_the_answer_to_a_random_id(

@@ -1,18 +1,22 @@
 """A narrowing beside decisions, approvals, revocations, exchanges and other narrowings."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from accounts.models import User
 from agents.models import Agent
+from consent.approval_selectors import approval_for_user
+from consent.approvals import approve_approval
 from consent.errors import ConsentAlreadyDecided
 from consent.granting import approve_consent
-from consent.models import Consent
+from consent.models import Approval, Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.services import revoke_consent
 from consent.terms import GivenTerms
+from core.errors import Invalid
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.log import log_entries
@@ -45,6 +49,21 @@ def narrowing(grant: Grant, **changes: Any) -> Callable[[], Any]:
 
 def deciding(token: str, scope: str = "email:send") -> Callable[[], Any]:
     return lambda: decide([VerifyRequest(token=token, required_scopes=(scope,), actor=ANONYMOUS)])[0]
+
+
+def sending(token: str, text: str = "hello") -> Callable[[], Any]:
+    context = {"recipient": "bob@corp.example", "text": text}
+    request = VerifyRequest(token=token, required_scopes=("email:send",), actor=ANONYMOUS, context=context)
+    return lambda: decide([request])[0]
+
+
+def approving_for_a_day(user: User, approval_id: str) -> Callable[[], Any]:
+    def act() -> Approval:
+        found = approval_for_user(user, approval_id)
+        terms = {"for_target": True, "expires_in_seconds": 86_400}
+        return approve_approval(actor=as_user(user), approval=found, user=user, signed_in_at=None, **terms)
+
+    return act
 
 
 def approving(agent: Agent, user: User, *scopes: str) -> Callable[[], Any]:
@@ -133,3 +152,27 @@ def test_a_refresh_meanwhile_works_without_the_scope(grant: Grant, number: int) 
     assert isinstance(renewed, IssuedTokens)
     assert deciding(renewed.access_token)().reason == "insufficient_scope"
     assert deciding(renewed.access_token, "email:read")().allowed
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_no_approval_for_a_time_survives_it(grant: Grant, number: int) -> None:
+    """Either the narrowing ends the approval, or the approval comes later and would outlive the connection."""
+    narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))()
+    asked = sending(grant.access_token)()
+    tighten = narrowing(grant, terms=GivenTerms(limits={"email:send": [RATE]}), lifetime=timedelta(hours=2))
+    others = [sending(grant.access_token, f"text {each}") for each in range(3)]
+    approved, narrowed, *_ = race([approving_for_a_day(grant.user, asked.approval_id), tighten, *others])
+    assert isinstance(narrowed, Consent)
+    status = Approval.objects.get(pk=asked.approval_id).status
+    assert status == ("pending" if isinstance(approved, Invalid) else "expired")
+    assert sending(grant.access_token, "later")().reason == "approval_required"
+
+
+def test_all_reasons_are_known_to_the_decisions_that_are_at_once(grant: Grant) -> None:
+    """Of decisions at once that ask for the same reason, one asks the user anew, and the others find its request."""
+    narrowing(grant, terms=GivenTerms(guards={"data_flow": "ask"}))()
+    assert deciding(grant.access_token, "email:read")().allowed
+    first = sending(grant.access_token)().approval_id
+    narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))()
+    found = {decision.approval_id for decision in race([sending(grant.access_token)] * 4)}
+    assert len(found - {first}) == len(found) == 1

@@ -133,9 +133,9 @@ class TestDeciding:
         Consent.objects.update(expires_at=clock.now() + timedelta(minutes=59))
         assert "<option" not in text(as_ada.get(page(asked)))
 
-    def test_says_what_a_request_without_a_target_would_cover(self, as_ada: Client, asks: Asks) -> None:
-        assert "would cover all of them" in text(as_ada.get(page(asks(context={"text": "x"}))))
-        assert "would cover all of them" not in text(as_ada.get(page(asks())))
+    def test_offers_no_time_for_a_request_without_a_target(self, as_ada: Client, asks: Asks) -> None:
+        assert 'value="target"' not in text(as_ada.get(page(asks(context={"text": "x"}))))
+        assert 'value="target"' in text(as_ada.get(page(asks())))
 
     @pytest.mark.parametrize("form", [{}, {"decision": "x"}, {"decision": "target"}])
     @pytest.mark.parametrize("more", [{}, {"seconds": "9999999999"}, {"seconds": "x"}, {"seconds": "0"}])

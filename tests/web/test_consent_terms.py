@@ -216,7 +216,7 @@ class TestPassword:
     def test_is_not_needed_just_after_it_was_entered(self, browser: Client, consent: Consent) -> None:
         assert send(browser, consent, "payments:charge").status_code == 303
         consent.refresh_from_db()
-        assert consent.terms == {"modes": {"payments:charge": "ask"}}
+        assert consent.terms == {"modes": {"payments:charge": "ask"}, "critical": ["payments:charge"]}
 
     def test_is_asked_for_and_the_choices_are_kept(self, as_ada: Client, consent: Consent) -> None:
         fields = {"mode-email:send": "allow", "lifetime": "86400", "guard_offered": "yes"}
@@ -238,7 +238,7 @@ class TestPassword:
         assert 'name="guard" value="ask" checked' not in html
         assert send(as_ada, consent, "payments:charge", "email:send", **fields).status_code == 303
         consent.refresh_from_db()
-        assert consent.terms == {"modes": {"payments:charge": "ask"}}
+        assert consent.terms == {"modes": {"payments:charge": "ask"}, "critical": ["payments:charge"]}
         assert "kept_consent_form" not in as_ada.session
 
     def test_counts_for_five_minutes(self, browser: Client, consent: Consent) -> None:

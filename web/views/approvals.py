@@ -14,9 +14,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
-from agents.errors import AgentSuspended
+from agents.errors import AgentSuspended, EverythingStopped
 from agents.models import Agent
-from consent.approval_selectors import approval_for_user, approvals_for_user, with_status
+from consent.approval_selectors import approval_for_user, approvals_for_user, in_force, with_status
 from consent.approvals import approve_approval, deny_approval, deny_held, require_active, revoke_approval
 from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
 from consent.models import Approval
@@ -30,7 +30,7 @@ from web.paging import paginate
 
 # Verify asks for at most 100 per agent and hour.
 MAX_WAITING = 200
-INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended)
+INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Batch:
 def approvals(request: HttpRequest) -> HttpResponse:
     now, mine = clock.now(), approvals_for_user(signed_in(request))
     waiting = with_status(mine, Approval.Status.PENDING, now)
-    page = paginate(request, mine.exclude(status=Approval.Status.PENDING, expires_at__gt=now))
+    page = paginate(request, mine.exclude(in_force(now), status=Approval.Status.PENDING))
     shown, held = ([], []) if page.cursor else (_described(waiting, is_held=held) for held in (False, True))
     context = {
         "page": page,

@@ -8,7 +8,7 @@ from pydantic import Field
 from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBody, WholeNumber
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
-from consent.approval_selectors import scopes_of
+from consent.approval_selectors import needs_recent_sign_in, scopes_of
 from consent.models import Approval
 from core import clock
 
@@ -65,6 +65,8 @@ class ApprovalOut(Out):
     can tell requests apart. Resource servers do not see it, and only the user sees the members after it. `held` means
     that the agent asks so often that the request is shown in a batch. A `critical` one can only be approved once, and
     needs a sign-in within the last five minutes. With `isStanding`, it covers all requests with the same target.
+    `askedScopes` and `ruleType` say why the user is asked: the scopes that they want to be asked of, and the type of
+    the rule that asks, or null.
     """
 
     id: str
@@ -82,6 +84,8 @@ class ApprovalOut(Out):
     is_standing: Omittable[bool] = None
     critical: Omittable[bool] = None
     held: Omittable[bool] = None
+    asked_scopes: Omittable[list[str]] = None
+    rule_type: str | None = None
 
 
 def show_status(approval: Approval, *, with_code: bool) -> ApprovalOut:
@@ -111,8 +115,10 @@ def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
             created_at=approval.created_at,
             decided_at=approval.decided_at,
             is_standing=approval.is_standing,
-            critical=approval.is_critical,
+            critical=needs_recent_sign_in(approval),
             held=approval.is_held,
+            asked_scopes=approval.asked_scopes,
+            rule_type=approval.asked_by_rule or None,
         )
         for approval in approvals
     ]

@@ -213,7 +213,17 @@ def audience_of(connection: Connection) -> tuple[str, ...]:
 
 def approval_of(row: Mapping[str, Any]) -> ApprovalFacts:
     expires_at = datetime.fromisoformat(row["expires_at"]).replace(tzinfo=UTC)
-    return ApprovalFacts(row["id"], row["digest"], row["target_digest"], "pending", False, expires_at, "{}")
+    return ApprovalFacts(
+        row["id"],
+        row["digest"],
+        row["target_digest"],
+        "pending",
+        False,
+        expires_at,
+        "{}",
+        json.dumps(row["asked_scopes"]),
+        row["asked_by_rule"],
+    )
 
 
 def is_asked_for(row: ApprovalFacts, digests: Sequence[str], targets: Sequence[str]) -> bool:

@@ -40,6 +40,7 @@ class Approval:
     call: Call
     answer: str
     until: datetime
+    reasons: frozenset[str]
 
 
 @dataclass
@@ -60,15 +61,16 @@ class Oracle:
         if denied_by := frozenset(name for name, verdict in verdicts if verdict == "deny"):
             return Answer("policy_denied", denied_by=denied_by)
         modes = call.connection.terms.get("modes", {})
-        is_asked = any(modes.get(action) == "ask" for action in call.actions)
-        if (is_asked or any(verdict == "ask" for _, verdict in verdicts)) and not self.is_approved(call):
+        reasons = {action for action in call.actions if modes.get(action) == "ask"}
+        reasons |= {f"rule {name}" for name, verdict in verdicts if verdict == "ask"}
+        if reasons and not self.is_approved(call, frozenset(reasons)):
             return Answer("approval_required")
         self.past.append(call)
         return Answer(None)
 
     def react(self, call: Call, reaction: Reaction) -> None:
         """Let the user answer what the call made AgentGate ask, at the time of the call."""
-        for approval in self.about(call):
+        for approval in self.about(call)[-1:]:
             if approval.answer == "pending":
                 approval.answer = reaction.answer
                 if reaction.answer != "denied":
@@ -129,16 +131,21 @@ class Oracle:
     def labels_of(self, call: Call) -> set[str]:
         return {label for action in call.actions for label in self.labels.get(action, ())}
 
-    def is_approved(self, call: Call) -> bool:
-        """Return whether the user approved the call. An approval that was given once is used up, or else asked for."""
-        live = [each for each in self.approvals if call.at < each.until]
+    def is_approved(self, call: Call, reasons: frozenset[str]) -> bool:
+        """Return whether the user approved the call, knowing the reasons. What was given once is used up.
+
+        Otherwise the user is asked.
+        """
+        live = [each for each in self.approvals if call.at < each.until and reasons <= each.reasons]
         if any(each.answer == "target" and covers_target(each.call, call) for each in live):
             return True
-        for approval in self.about(call):
+        for approval in self.about(call)[-1:]:
+            if approval.answer != "denied" and not reasons <= approval.reasons:
+                break
             if approval.answer == "once":
                 self.approvals.remove(approval)
             return approval.answer == "once"
-        self.approvals.append(Approval(call, "pending", call.at + ANSWER_TIME))
+        self.approvals.append(Approval(call, "pending", call.at + ANSWER_TIME, reasons))
         return False
 
     def about(self, call: Call) -> list[Approval]:

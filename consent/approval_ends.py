@@ -1,0 +1,47 @@
+"""The end of approvals that a narrowing of their connection leaves without a ground.
+
+Danger: it changes only requests that wait and standing approvals. Decisions change the others while they hold the lock
+that the narrowing takes last.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db.models import Q
+
+from audit.services import append
+from consent.models import Approval, Consent
+from consent.records import draft_expiry
+from consent.terms import Terms
+
+Status = Approval.Status
+
+
+def end_approvals(consent: Consent, *, before: Terms, now: datetime) -> None:
+    """End what the narrowed consent no longer covers: requests for scopes that it lost, and approvals for a time.
+
+    An approval for a time ends if a scope that it concerns is removed or bounded otherwise than `before`, or if a guard
+    is that it answered. Nothing outlives the connection.
+    """
+    safe = Approval.objects.filter(Q(status=Status.PENDING) | Q(status=Status.APPROVED, is_standing=True))
+    rows = safe.filter(consent=consent, expires_at__gt=now)
+    after = Terms.read(consent.terms)
+    ended = [approval for approval in rows.order_by("pk") if _is_ended(approval, consent, before, after)]
+    gone = rows.filter(pk__in=[approval.pk for approval in ended])
+    gone.update(status=Status.EXPIRED, expires_at=now)
+    rows.filter(expires_at__gt=consent.expires_at).update(expires_at=consent.expires_at)
+    append([draft_expiry(approval) for approval in ended], at=now)
+
+
+def _is_ended(approval: Approval, consent: Consent, before: Terms, after: Terms) -> bool:
+    concerned = {*approval.scopes, *approval.asked_scopes, approval.action} - {""}
+    if not {*approval.scopes} <= {*consent.granted_scopes}:
+        return True
+    if not approval.is_standing:
+        return False
+    return _differ(before, after, concerned) or (approval.asked_by_rule != "" and before.guards != after.guards)
+
+
+def _differ(before: Terms, after: Terms, scopes: Collection[str]) -> bool:
+    earlier, later = before.of(scopes), after.of(scopes)
+    return (earlier.modes, earlier.limits, earlier.targets) != (later.modes, later.limits, later.targets)
