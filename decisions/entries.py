@@ -50,9 +50,16 @@ def draft_shadows(judgement: Judgement, settling: Settling) -> Iterator[Draft]:
         if denial is not None:
             yield _draft_shadow(judgement, shadow, denial, RuleOutcome.DENIED)
         elif asking is not None:
-            yield _draft_shadow(judgement, shadow, asking, RuleOutcome.ASKED)
+            yield _draft_shadow(judgement, shadow, asking, _asked_of(judgement))
         else:
             settling.count(shadow.evaluation, judgement)
+
+
+def _asked_of(judgement: Judgement) -> RuleOutcome:
+    """Return what becomes of a call that must be asked for: it is denied if there is no user to ask."""
+    decision = judgement.decision
+    has_user = decision.user_id is not None and decision.consent_id is not None
+    return RuleOutcome.ASKED if has_user else RuleOutcome.DENIED
 
 
 def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, outcome: RuleOutcome) -> Draft:

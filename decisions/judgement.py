@@ -18,6 +18,7 @@ from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
 from policies.rules import RuleContext
+from policies.rules.budget import Budget
 from resources.catalogue import catalogue
 from tokens.access_tokens import Claims
 
@@ -137,6 +138,7 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     if reason is not None:
         missing = missing_scopes(token, request.required_scopes) if reason is Reason.INSUFFICIENT_SCOPE else ()
         judgement.decision = _describe(token, reason=reason, missing=missing)
+        judgement.decision.trace = () if request.explains else None
         return judgement
     if request.is_introspection:
         judgement.decision = _describe(token)
@@ -152,10 +154,10 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
     judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
-    if _has_shadows(found):
-        judgement.shadows = _shadows(token, found, judgement, context)
     if request.explains:
         judgement.traced = [traced for side in sides for traced in trace(*side)]
+    if _has_shadows(found):  # last, because they share the budget
+        judgement.shadows = _shadows(token, found, judgement, context)
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         _find_content(judgement, token, found, context)
     return judgement
@@ -204,6 +206,7 @@ def _judge_deleted(question: Question, claims: Claims, found: Found, now: dateti
         consent_id=claims.consent_id,
         token_id=claims.token_id,
         expires_at=claims.expires_at,
+        trace=() if question.request.explains else None,
     )
     own = found.organization_id
     return Judgement(question, decision, own, _affected(question, found.service, claims.audience, own))
@@ -271,6 +274,7 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
         context=request.context,
         user_id=token.user_id,
         organization_id=token.organization_id,
+        budget=Budget(),
     )
     return context._replace(labels=_labels(context.asked, found.scopes)) if needs_labels(found) else context
 

@@ -24,6 +24,7 @@ from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook
 from policies.engine import CompiledPolicy, Evaluation, Limit, Outcome, PolicyDenial, evaluate
 from policies.rules import RuleContext
+from policies.rules.budget import Budget
 
 # Of the counters in memory. A counter takes about 700 bytes.
 MAX_COUNTERS = 50_000
@@ -269,6 +270,7 @@ class Replay:
             user_id=decided.user_id,
             organization_id=decided.organization_id,
             labels=self._labels_of(asked) if self._needs_labels else frozenset(),
+            budget=Budget(),
         )
         lacks = self._lacks(decided)
         if not lacks:

@@ -74,6 +74,11 @@ class VerifyRequest(NamedTuple):
     repeat: Repeat | None = None
 
     @property
+    def asked(self) -> Sequence[str]:
+        """The required scopes, and the action if there is one."""
+        return self.required_scopes if self.action is None else (*self.required_scopes, self.action)
+
+    @property
     def asker(self) -> Actor:
         """The actor of the log entry. The origin of a forwarded request is left out, as it is not the service's own."""
         actor = self.actor._replace(ip=None, user_agent="") if self.is_forwarded else self.actor
@@ -97,7 +102,10 @@ class VerifyRequest(NamedTuple):
 
 
 class RuleTrace(NamedTuple):
-    """What a rule said of a request. Of others' policies, the caller sees only the type and the outcome."""
+    """What a rule said of a request. Of others' policies, the caller sees only the type and the outcome.
+
+    The type `mode` stands for a scope of which the user wants to be asked.
+    """
 
     rule_type: str
     outcome: Outcome

@@ -31,6 +31,7 @@ from policies.books import PolicyRow, compile_book
 from policies.engine import CompiledPolicy, Outcome, Traced, compile_policy, trace
 from policies.models import Policy
 from policies.rules import RuleContext, parse_rules
+from policies.rules.budget import Budget
 from policies.selectors import policies_for_organization
 from resources.catalogue import catalogue
 from resources.models import CustomScope
@@ -98,13 +99,22 @@ def require_valid(rules: Any, *, organization_id: str) -> None:
     require_known_actions(parse_rules(rules), organization_id=organization_id)
 
 
-def simulate_request(simulated: Simulated, context: RuleContext) -> Simulation:
-    """Decide one request by the policy. The counters are those of the stored policy, or empty."""
+def simulate_request(simulated: Simulated, context: RuleContext, *, organization_id: str) -> Simulation:
+    """Decide one request by a policy of this organization. The counters are those of the stored policy, or empty.
+
+    Of scopes, only the labels of the catalogue's and of the organization's own matter. Those of others have none, as if
+    they did not exist.
+    """
     if simulated.agent_id not in (None, context.agent_id):
         return Simulation(Outcome.NOT_CONCERNED, ())
     stored = simulated.stored
     policy = simulated.compiled(stored.limit_history if stored else None)
-    context = context._replace(labels=labels_of(context.asked))
+    is_own = context.organization_id == organization_id
+    context = context._replace(
+        labels=_Labels(organization_id)(context.asked),
+        policies_of=None if is_own else organization_id,
+        budget=Budget(),
+    )
     traced = trace([policy], context)
     settling = _settling(traced, context.now, is_stored=stored is not None)
     settled = [settle_traced(each, settling) for each in traced]
@@ -142,15 +152,11 @@ def replay_decisions(simulated: Simulated, *, organization_id: str, days: int) -
         return ReplayReport(replay.totals, is_truncated=False)
 
 
-def labels_of(asked: Collection[str]) -> frozenset[str]:
-    """Return the labels of scopes, in the catalogue or organizations' own."""
-    return _Labels()(asked)
-
-
 class _Labels:
-    """The labels of scopes, read once."""
+    """The labels of scopes, read once: of the catalogue and of all organizations, or of only one."""
 
-    def __init__(self) -> None:
+    def __init__(self, organization_id: str | None = None) -> None:
+        self._organization_id = organization_id
         self._known: dict[str, frozenset[str]] = {}
 
     def __call__(self, asked: Collection[str]) -> frozenset[str]:
@@ -161,12 +167,14 @@ class _Labels:
             self._known[scope_id] = self._read(scope_id)
         return self._known[scope_id]
 
-    @staticmethod
-    def _read(scope_id: str) -> frozenset[str]:
+    def _read(self, scope_id: str) -> frozenset[str]:
         scope = catalogue().get(scope_id)
         if scope is not None:
             return frozenset(scope.labels)
-        found = CustomScope.objects.filter(id=scope_id).values_list("labels", flat=True).first()
+        own = CustomScope.objects.filter(id=scope_id)
+        if self._organization_id is not None:
+            own = own.filter(organization_id=self._organization_id)
+        found = own.values_list("labels", flat=True).first()
         return frozenset(found or ())
 
 

@@ -7,6 +7,8 @@ from decisions.requests import RuleTrace
 from decisions.settling import Settling
 from policies.engine import CompiledPolicy, Outcome, Traced
 
+MODE = "mode"
+
 
 def describe_trace(judgement: Judgement, found: Found, settling: Settling) -> tuple[RuleTrace, ...] | None:
     """Return the trace, or None if none is wanted. Call it before the request is counted."""
@@ -14,7 +16,14 @@ def describe_trace(judgement: Judgement, found: Found, settling: Settling) -> tu
         return None
     visible = {policy.id for policy in _visible(judgement, found)}
     settled = [settle_traced(each, settling) for each in judgement.traced]
-    return tuple(_describe(each, is_visible=each.policy.id in visible) for each in settled)
+    rules = (_describe(each, is_visible=each.policy.id in visible) for each in settled)
+    return (*rules, *_modes(judgement, found))
+
+
+def _modes(judgement: Judgement, found: Found) -> Iterator[RuleTrace]:
+    """Yield an entry for each scope of which the user wants to be asked."""
+    asked = dict.fromkeys(judgement.question.request.asked)
+    return (RuleTrace(MODE, Outcome.ASKED) for scope in asked if scope in found.terms.asks)
 
 
 def settle_traced(traced: Traced, settling: Settling) -> Traced:

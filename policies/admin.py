@@ -12,6 +12,7 @@ from core.administration import ReadOnlyAdmin, administrator, is_superuser
 from developers.models import Organization
 from policies.actions import require_known_actions
 from policies.models import Policy
+from policies.quotas import require_room
 from policies.rules import InvalidRules, parse_rules
 from policies.services import create_policy, delete_policy, update_policy
 
@@ -53,6 +54,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
         agent = self.cleaned_data.get("agent")
         if organization is not None and "rules" in self.cleaned_data and "rules" in self.changed_data:
             self._check_rules(organization.id)
+        if organization is not None and self.cleaned_data["enabled"] and {"rules", "enabled"} & {*self.changed_data}:
+            self._check_room(organization.id)
         if agent is not None and organization is not None and agent.organization_id != organization.id:
             self.add_error("agent", "This agent belongs to another organization.")
 
@@ -61,7 +64,17 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
             rules = parse_rules(self.cleaned_data["rules"])
             require_known_actions(rules, organization_id=organization_id)
         except InvalidRules as error:
-            self.add_error("rules", [f"{invalid.field}: {invalid.message}" for invalid in error.errors])
+            self._show(error)
+
+    def _check_room(self, organization_id: str) -> None:
+        rules = self.cleaned_data.get("rules", self.instance.rules)
+        try:
+            require_room(organization_id=organization_id, rules=rules, field="rules", policy_id=self.instance.id)
+        except InvalidRules as error:
+            self._show(error)
+
+    def _show(self, error: InvalidRules) -> None:
+        self.add_error("rules", [f"{invalid.field}: {invalid.message}" for invalid in error.errors])
 
 
 @admin.register(Policy)

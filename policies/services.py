@@ -19,6 +19,7 @@ from policies.actions import require_known_actions
 from policies.flows import carry_flows, guarded_actions, must_carry_flows
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.models import Policy
+from policies.quotas import require_room
 from policies.rules import parse_rules
 from policies.rules.ledger import Ledger
 
@@ -44,6 +45,9 @@ def create_policy(
     _check_agent(organization.id, agent)
     with revocation():
         hold_developer(actor)
+        hold_organizations([organization.id])
+        if enabled:
+            require_room(organization_id=organization.id, rules=rules, field="rules")
         policy = Policy.objects.create(
             organization=organization,
             agent=agent,
@@ -77,6 +81,8 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
         earlier, before = copy(policy), guarded_actions(policy.rules)
         for field, value in changes.items():
             setattr(policy, field, value)
+        if policy.enabled and changes.keys() & {"rules", "enabled"}:
+            _require_room(policy, "rules" if "rules" in changes else "enabled")
         policy.limit_history = plan.ledger.stored()
         policy.version += 1
         policy.save()
@@ -108,6 +114,10 @@ def _lock(actor: Actor, policy: Policy) -> Policy:
     if locked is None:
         raise NotFound("No such policy.")
     return locked
+
+
+def _require_room(policy: Policy, field: str) -> None:
+    require_room(organization_id=policy.organization_id, rules=policy.rules, field=field, policy_id=policy.id)
 
 
 def _plan(policy: Policy, rules: Any) -> LimitPlan:

@@ -49,7 +49,8 @@ class Simulate(PolicyEndpoint):
         Throttle("simulate", settings.THROTTLE_SIMULATE).hit(account)
         simulated = self._simulated(body.policy, body.policy_id)
         if body.request is not None:
-            return show_simulation(simulate_request(simulated, self._context(body.request)))
+            context = self._context(body.request)
+            return show_simulation(simulate_request(simulated, context, organization_id=organization_id))
         if body.replay is None:
             raise Invalid.field("request", "This field or replay is required.")
         Throttle("replay", settings.THROTTLE_REPLAY).hit(account)

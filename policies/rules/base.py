@@ -18,6 +18,7 @@ from pydantic.alias_generators import to_camel
 
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
+from policies.rules.budget import Budget
 from policies.rules.ledger import Ledger
 from policies.rules.patterns import Matcher, Patterns
 
@@ -27,7 +28,8 @@ class RuleContext(NamedTuple):
 
     `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
     no user is behind the request. `labels` are those of what is asked for (`resources.catalogue.LABELS`). `policies_of`
-    is the organization whose policies are evaluated, or None if it is the agent's own.
+    is the organization whose policies are evaluated, or None if it is the agent's own. All rules that decide the call
+    share its `budget`. Without one, each rule has its own.
     """
 
     now: datetime
@@ -41,6 +43,7 @@ class RuleContext(NamedTuple):
     organization_id: str | None = None
     labels: frozenset[str] = frozenset()
     policies_of: str | None = None
+    budget: Budget | None = None
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -65,6 +68,10 @@ class Rule(BaseModel, ABC):
 
     type: ClassVar[str]
     title: ClassVar[str]
+
+    # How many rules of the type a policy may have, and the enabled policies of an organization. None: any number.
+    most_per_policy: ClassVar[int | None] = None
+    most_per_organization: ClassVar[int | None] = None
 
     actions: Annotated[
         Patterns,

@@ -7,13 +7,16 @@ from django.utils.translation import gettext as _
 from pydantic import AfterValidator, Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
+from policies.rules.budget import Budget
 from policies.rules.cedar_call import Unrepresentable, requests_of
-from policies.rules.cedar_text import named_actions, require_policy
+from policies.rules.cedar_cost import BASE, cost_of
+from policies.rules.cedar_text import Sizes, named_actions, require_policy, sizes_of
 
 if TYPE_CHECKING:
     from cedarpy import AuthzResult, PolicySet
 
 FAILED = Denial("The Cedar policy cannot be evaluated for this request.")
+TOO_SLOW = Denial("The Cedar policies take too long for this request: it has too many scopes, values or long texts.")
 WORDS = 120
 
 
@@ -21,8 +24,12 @@ WORDS = 120
 class Cedar(Rule):
     """Allow only what a policy in Cedar permits for each required scope, and for the action if given.
 
-    `forbid` overrides `permit`. If any statement fails with an error, the request is denied.
+    `forbid` overrides `permit`. If any statement fails with an error, the request is denied, and so is one for which
+    Cedar would take too long.
     """
+
+    most_per_policy = 2
+    most_per_organization = 10
 
     policy: Annotated[
         str,
@@ -37,13 +44,26 @@ class Cedar(Rule):
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:
+        budget = ctx.budget or Budget()
+        kept: list[Denial | None] | None = budget.find((self.policy, self.actions))
+        if kept is not None:
+            return kept[0]
+        denial = self._check(ctx, budget)
+        budget.keep((self.policy, self.actions), denial)
+        return denial
+
+    def _check(self, ctx: RuleContext, budget: Budget) -> Denial | None:
         actions = self._decided(ctx)
         if not actions:
             return Denial("The request names no action, and the Cedar policy decides each one.")
+        if not budget.spend(BASE * len(actions)):
+            return TOO_SLOW
         try:
-            requests = requests_of(ctx, actions)
+            requests, sizes = requests_of(ctx, actions)
         except Unrepresentable as error:
             return Denial(str(error))
+        if not budget.spend(cost_of(self._sizes, sizes) * len(actions)):
+            return TOO_SLOW
         results = self._authorize(requests)
         if len(results) != len(requests):
             return FAILED
@@ -58,6 +78,10 @@ class Cedar(Rule):
     def named_actions(self) -> Sequence[str]:
         """The actions that the policy names."""
         return named_actions(self.policy)
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        return sizes_of(self.policy)
 
     @cached_property
     def _policies(self) -> "PolicySet":

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from policies.rules.base import RuleContext
+from policies.rules.cedar_cost import CallSizes
 
 # Cedar reads the context again for each action. These bounds are for all of them together.
 MAX_VALUES, MAX_BYTES = 500, 32 * 1024
@@ -17,14 +18,16 @@ class Unrepresentable(Exception):
     """Cedar cannot represent the call, or it is too large. The message says what, without values of the call."""
 
 
-def requests_of(ctx: RuleContext, actions: Sequence[str]) -> list[dict[str, Any]]:
-    """Return one Cedar request per action. Raises `Unrepresentable`."""
+def requests_of(ctx: RuleContext, actions: Sequence[str]) -> tuple[list[dict[str, Any]], CallSizes]:
+    """Return one Cedar request per action, and the size of each. Raises `Unrepresentable`."""
     counter = _Counter(MAX_VALUES // len(actions))
     request = counter.convert(ctx.context)
     encoded = orjson.dumps({**_facts(ctx), "request": request})
     if len(encoded) * len(actions) > MAX_BYTES:
         raise Unrepresentable("The context is too large for so many scopes.")
-    return [_request(ctx, action, encoded) for action in actions]
+    longest = max(counter.longest, len(ctx.resource or ""), *map(len, ctx.asked))
+    sizes = CallSizes(MAX_VALUES // len(actions) - counter.left + len(ctx.scopes), counter.parts, len(encoded), longest)
+    return [_request(ctx, action, encoded) for action in actions], sizes
 
 
 def _request(ctx: RuleContext, action: str, encoded: bytes) -> dict[str, Any]:
@@ -59,18 +62,24 @@ def _extension(function: str, argument: str) -> dict[str, Any]:
 
 
 class _Counter:
-    """Converts values and counts them."""
+    """Converts values and counts them. `parts` are names, lists and records; `longest` is of the longest text."""
 
     def __init__(self, most: int) -> None:
         self.left = most
+        self.parts = self.longest = 0
 
     def convert(self, value: object) -> Any:
         """Return the value as Cedar's JSON has it. Raises `Unrepresentable`."""
         self.left -= 1
         if self.left < 0:
             raise Unrepresentable("The context has too many values.")
-        if isinstance(value, str | bool):
+        if isinstance(value, str):
+            self.longest = max(self.longest, len(value))
             return value
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, Mapping | list | tuple):
+            self.parts += 1
         if isinstance(value, Mapping):
             return {self._name(name): self.convert(each) for name, each in value.items()}
         if isinstance(value, list | tuple):
@@ -78,6 +87,7 @@ class _Counter:
         return _whole(value)
 
     def _name(self, name: object) -> str:
+        self.parts += 1
         # Cedar's JSON reads {"__entity": ...} and {"__extn": ...} as something else than a record.
         if not isinstance(name, str) or name.startswith("__"):
             raise Unrepresentable("A name in the context starts with two underscores.")

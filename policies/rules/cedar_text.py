@@ -41,6 +41,14 @@ class Token(NamedTuple):
         return self.word[1:-1] if self.word.startswith('"') else self.word
 
 
+class Sizes(NamedTuple):
+    """The size of a text: its tokens, the characters of its patterns, one more for each, and its longest token."""
+
+    tokens: int
+    patterns: int
+    longest: int
+
+
 # A `permit` or `forbid`, up to its semicolon.
 type Statement = Sequence[Token]
 
@@ -67,6 +75,14 @@ def named_actions(text: str) -> tuple[str, ...]:
     """Return the ids of the actions that a valid text names."""
     named = (each for statement in _statements(text) for each in _entities(statement))
     return tuple(dict.fromkeys(entity.string for kind, entity in named if kind == "Action"))
+
+
+def sizes_of(text: str) -> Sizes:
+    """Return the sizes of a valid text."""
+    statements = list(_statements(text))
+    patterns = [pattern for statement in statements for pattern in _patterns(statement)]
+    longest = max((len(token.word) for statement in statements for token in statement), default=0)
+    return Sizes(sum(map(len, statements)), sum(map(len, patterns)) + len(patterns), longest)
 
 
 def _statements(text: str) -> Iterator[Statement]:
@@ -150,9 +166,13 @@ def _require_names(text: str, statements: Sequence[Statement]) -> None:
                 raise _at(text, attribute.start, message)
             if attribute.string not in ATTRIBUTES:
                 raise _at(text, attribute.start, _unknown_attribute(attribute.string))
-        pattern += sum(len(after.string) for token, after in pairwise(statement) if token.word == "like")
+        pattern += sum(map(len, _patterns(statement)))
     if pattern > MAX_PATTERN:
         raise invalid_value(f"The patterns of like must have at most {MAX_PATTERN} characters together.")
+
+
+def _patterns(statement: Statement) -> Iterator[str]:
+    return (after.string for token, after in pairwise(statement) if token.word == "like")
 
 
 def _entities(statement: Statement) -> Iterator[tuple[str, Token]]:

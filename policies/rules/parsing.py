@@ -48,9 +48,14 @@ def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
     """Append the valid rules to `rules`, and yield the errors of the others."""
     for index, item in enumerate(raw):
         try:
-            rules.append(parse_rule(item, f"rules.{index}"))
+            rule = parse_rule(item, f"rules.{index}")
         except InvalidRules as error:
             yield from error.errors
+            continue
+        rules.append(rule)
+        most, number = rule.most_per_policy, sum(each.type == rule.type for each in rules)
+        if most is not None and number > most:
+            yield FieldError(f"rules.{index}.type", f"A policy must have at most {most} rules of the type {rule.type}.")
 
 
 def parse_rule(raw: Any, path: str = "rule") -> Rule:

@@ -14,7 +14,9 @@ MAX_EXACT = 2**53 - 1
 # Between the items of a list in one string, with the forms of East Asian keyboards.
 SEPARATORS = " ,;\uff0c\uff1b\u3001"
 # A path segment that leads upwards, as text or percent-encoded.
-UPWARDS = re.compile(r"(?:^|[/\\])(?:\.|%2e){2}(?:$|[/\\])", re.IGNORECASE)
+UPWARDS = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:$|[/\\]|%2f|%5c)", re.IGNORECASE)
+# A percent sign that is encoded itself: services differ in how often they decode.
+ENCODED_TWICE = re.compile(r"%25[0-9a-f]{2}", re.IGNORECASE)
 
 
 class Missing:
@@ -70,12 +72,14 @@ def is_unambiguous(text: str, pattern: str) -> bool:
     """Return whether the text is one item, as far as the pattern expects one, and its ends mean what they say.
 
     "x@evil.com, y@acme.com" ends with "@acme.com" and is two addresses, and "acme/../evil" starts with "acme/". So the
-    text must not have a separator or a ".." segment that the pattern does not have, nor more at signs than a pattern
-    that has any.
+    text must not have a separator, a ".." segment or a character that is encoded twice if the pattern does not, nor
+    more at signs than a pattern that has any.
     """
     if any(separator in text and separator not in pattern for separator in SEPARATORS):
         return False
     if "@" in pattern and text.count("@") > pattern.count("@"):
+        return False
+    if ENCODED_TWICE.search(text) and "%25" not in pattern:
         return False
     return not UPWARDS.search(text) or ".." in pattern
 

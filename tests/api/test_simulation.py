@@ -185,6 +185,14 @@ def test_simulations_are_throttled_per_organization(
         ({"request": {"requiredScopes": ["email:read"]}}, ["request.agentId"]),
         ({"request": {"agentId": "agt_1", "requiredScopes": ["email:read"], "at": "noon"}}, ["request.at"]),
         (
+            {"request": {"agentId": "agt_1", "requiredScopes": ["email:read"], "at": "0001-01-01T00:00:00Z"}},
+            ["request.at"],
+        ),
+        (
+            {"request": {"agentId": "agt_1", "requiredScopes": ["email:read"], "at": "9999-12-31T23:59:59Z"}},
+            ["request.at"],
+        ),
+        (
             {"request": {"agentId": "agt_1", "requiredScopes": ["email:read"], "context": {"t": "x" * 17_000}}},
             ["request.context"],
         ),
@@ -224,3 +232,41 @@ def test_another_organizations_log_is_not_replayed(developer: Api, rival: Api, t
 def test_a_simulation_requires_a_developer(anonymous: Api, ada: Api) -> None:
     problem(anonymous.post(PATH, {}), 401, "not_authenticated")
     problem(ada.post(PATH, {}), 403, "forbidden")
+
+
+def test_what_another_organizations_guard_remembers_is_not_used(
+    developer: Api, rival: Api, agent: Json, tokens: Json
+) -> None:
+    expect(201, developer.post("/policies", {"name": "Guard", "rules": [GUARD]}))
+    own = expect(201, rival.post("/policies", {"name": "Guard", "rules": [GUARD]}))
+    body = {"policyId": own["id"], "request": asked(agent, "email:send") | {"userId": tokens["userId"]}}
+    before = expect(200, rival.post(PATH, body))
+    assert verify(tokens["accessToken"], "email:read")["allowed"]
+    assert expect(200, rival.post(PATH, body)) == before
+    assert before["decision"]["outcome"] == "passed"
+
+
+def test_the_own_organizations_guard_remembers(developer: Api, agent: Json, tokens: Json) -> None:
+    policy = expect(201, developer.post("/policies", {"name": "Guard", "rules": [GUARD]}))
+    body = {"policyId": policy["id"], "request": asked(agent, "email:send") | {"userId": tokens["userId"]}}
+    assert verify(tokens["accessToken"], "email:read")["allowed"]
+    assert expect(200, developer.post(PATH, body))["decision"]["outcome"] == "asked"
+
+
+def test_another_organizations_scopes_look_nonexistent(developer: Api, rival: Api) -> None:
+    scope = {
+        "id": "notes:wipe",
+        "riskLevel": "high",
+        "title": "Delete all notes",
+        "description": "Delete your notes",
+        "cannot": "Read them",
+        "labels": ["outbound", "private", "untrusted"],
+    }
+    server = {"name": "Notes", "identifier": "https://notes.example/api", "scopes": [scope]}
+    expect(201, developer.post("/resource-servers", server))
+
+    def found(api: Api, name: str) -> Json:
+        return simulate(api, GUARD, request={"agentId": "agt_x", "userId": "usr_1", "requiredScopes": [name]})
+
+    assert found(rival, "notes:wipe") == found(rival, "notes:nothing")
+    assert found(developer, "notes:wipe")["outcome"] == "asked"

@@ -12,7 +12,7 @@ from policies.models import Policy
 from policies.services import create_policy
 from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of
 from tests.world import Grant, make_caller, make_developer, make_resource_server
-from tokens.models import AccessToken
+from tokens.models import AccessToken, TokenFamily
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,3 +101,10 @@ def test_a_guard_changes_nothing_for_another_organizations_guard(decide: Decide,
     assert record.organization_ids == [grant.agent.organization.id]
     assert allowed(decide(reading._replace(credential=make_caller(shop)))) == [True]
     assert allowed(decide(sending)) == [False]
+
+
+def test_what_nobody_can_be_asked_would_be_denied(decide: Decide, grant: Grant) -> None:
+    shadow(grant, {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "ask"}})
+    TokenFamily.objects.update(user=None, consent=None)
+    assert allowed(decide(asking(grant.access_token), asking(grant.access_token, "email:send"))) == [True, True]
+    assert [record.content["metadata"]["wouldBe"] for record in records()] == ["denied"]

@@ -86,6 +86,20 @@ def test_without_explain_there_is_none(decide: Decide, grant: Grant) -> None:
     assert decide(asking(grant.access_token))[0].trace is None
 
 
-def test_a_refused_request_has_an_empty_trace_or_none(decide: Decide, grant: Grant) -> None:
+def test_a_scope_of_which_the_user_is_asked_is_traced(decide: Decide, grant: Grant) -> None:
+    limit(grant, 2)
+    bound(grant, modes={"email:send": "ask"})
+    (asked,) = decide(explain(grant, "email:send", "email:read", action="email:send", credential=caller_of(grant)))
+    assert asked.reason == "approval_required"
+    assert outcomes(asked.trace) == [("rate_limit", "passed"), ("mode", "asked")]
+
+
+def test_a_refused_request_has_an_empty_trace(decide: Decide, grant: Grant) -> None:
     (missing,) = decide(explain(grant, "files:read", credential=caller_of(grant)))
-    assert (missing.allowed, missing.trace) == (False, None)
+    assert (missing.allowed, missing.trace) == (False, ())
+
+
+def test_a_token_that_was_deleted_has_an_empty_trace(decide: Decide, grant: Grant) -> None:
+    caller = caller_of(grant)
+    AccessToken.objects.all().delete()
+    assert decide(explain(grant, credential=caller))[0].trace == ()

@@ -148,7 +148,8 @@ def test_a_missing_result_denies(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"a": [1] * 49}, 10, False),
         ({"a": "x" * 16_000}, 2, True),
         ({"a": "x" * 16_000}, 3, False),
-        ({}, 40, True),
+        ({}, 15, True),
+        ({}, 40, False),
         ({}, 100, False),
     ],
 )

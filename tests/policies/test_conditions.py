@@ -139,3 +139,29 @@ def test_long_texts_take_little_time(operator: str) -> None:
 @given(st.text("ab*?", max_size=12), st.text("ab", max_size=12))
 def test_patterns_match_as_in_the_standard_library(pattern: str, text: str) -> None:
     assert (compile_glob(pattern).fullmatch(text) is not None) == fnmatchcase(text, pattern)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "acme/../evil",
+        "acme/.%2e/evil",
+        "acme/x/..%2fevil",
+        "acme/..%2Fevil",
+        "acme/..%5cevil",
+        "acme/..%5C",
+        "acme/x%2f../evil",
+        "acme/x%5C%2E%2e/evil",
+        "acme/%252e%252e/evil",
+        "acme/x%252Fevil",
+    ],
+)
+@pytest.mark.parametrize("operand", [("starts_with", "acme/"), ("glob", "acme/*")])
+def test_an_encoded_way_upwards_is_refused(path: str, operand: tuple[str, str]) -> None:
+    operator, value = operand
+    assert not is_allowed(rule_of(condition(operator, value=value)), {"target": path})
+
+
+@pytest.mark.parametrize("path", ["acme/a%20b", "acme/100%25", "acme/a..b", "acme/..%2", "acme/a%2fb"])
+def test_other_encoded_text_is_compared(path: str) -> None:
+    assert is_allowed(rule_of(condition("starts_with", value="acme/")), {"target": path})

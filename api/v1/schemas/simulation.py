@@ -1,23 +1,32 @@
 """Request and response models for simulations of policies."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from api.v1.schemas.base import GivenMoment, Line, Moment, Omittable, Out, RequestBody, Text
 from api.v1.schemas.policies import MAX_AGENT_ID, AgentId, GivenRules, Name
 from api.v1.schemas.tokens import MAX_ACTION, MAX_RESOURCE, MAX_SCOPES, Context, ScopeId, check_context
-from core.validation import invalid_fields
+from core.validation import invalid_fields, invalid_value
 from decisions.replaying import Change, Gap, Place, Totals
 from decisions.simulation import ReplayReport, Simulation
 from policies.engine import Outcome, Traced
 
 MAX_DAYS = 30
+# Arithmetic of dates fails near the ends of what they can represent.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 # More agents and rules than a person can look through.
 MAX_CHANGES = 200
 
 UserId = Annotated[Text, Field(max_length=MAX_AGENT_ID)]
+
+
+def _check_moment(at: datetime) -> datetime:
+    if not EARLIEST <= at < LATEST:
+        raise invalid_value(f"Must be from {EARLIEST.year} to {LATEST.year - 1}.")
+    return at
 
 
 class DraftBody(RequestBody):
@@ -37,7 +46,7 @@ class SimulatedRequestBody(RequestBody):
     action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
     resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
     context: Annotated[Context, BeforeValidator(check_context)] = Field(default_factory=Context)
-    at: Omittable[GivenMoment] = None
+    at: Omittable[Annotated[GivenMoment, AfterValidator(_check_moment)]] = None
 
 
 class ReplayBody(RequestBody):

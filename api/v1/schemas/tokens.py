@@ -182,7 +182,10 @@ class TracedPolicyOut(Out):
 
 
 class RuleTraceOut(Out):
-    """What one rule said of the request. For rules of others than the caller's organization, `policy` is null."""
+    """What one rule said of the request. For rules of others than the caller's organization, `policy` is null.
+
+    The type `mode` stands for a scope of which the user wants to be asked.
+    """
 
     rule_type: str
     outcome: Literal["passed", "denied", "asked", "not_concerned"]

@@ -1,0 +1,37 @@
+"""What one call may cost in rules whose time depends on a policy's text and on the call (docs/adr/0034).
+
+In units of about a nanosecond, estimated from sizes. No clock: the same call must always get the same decision.
+"""
+
+from collections.abc import Hashable
+from typing import Any
+
+# So a batch of 100 calls takes at most 0.3 s, and the decisions behind it wait no longer.
+PER_CALL = 3_000_000
+
+
+class Budget:
+    """The budget of one call, with the results that have been paid for: traces ask for them again.
+
+    Not safe to share between calls or threads.
+    """
+
+    __slots__ = ("left", "results")
+
+    def __init__(self) -> None:
+        self.left = PER_CALL
+        self.results: dict[Hashable, Any] | None = None
+
+    def spend(self, cost: int) -> bool:
+        """Return whether there is so much left, and take it. Once a cost does not fit, none does."""
+        self.left = self.left - cost if cost <= self.left else -1
+        return self.left >= 0
+
+    def find(self, key: Hashable) -> Any:
+        """Return the list with the result that was kept, or None."""
+        return self.results.get(key) if self.results else None
+
+    def keep(self, key: Hashable, result: Any) -> None:
+        if self.results is None:
+            self.results = {}
+        self.results[key] = [result]
