@@ -46,12 +46,12 @@ class Terms:
     limits: Limits = field(default_factory=dict)
     guards: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
-    critical: Sequence[str] = ()
+    critical: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Terms":
         parts = {name: stored.get(name, {}) for name in PARTS}
-        return cls(**parts, critical=stored.get("critical", ()))
+        return cls(**parts, critical=tuple(stored.get("critical", ())))
 
     def stored(self) -> dict[str, Any]:
         """Return the terms as JSON without empty members, which is `{}` if the user bounds nothing."""
@@ -66,7 +66,7 @@ class Terms:
             limits=_among(scopes, self.limits),
             guards=self.guards,
             targets=_among(scopes, self.targets),
-            critical=[scope for scope in self.critical if scope in scopes],
+            critical=tuple(scope for scope in self.critical if scope in scopes),
         )
 
     def outline(self) -> dict[str, Any]:
@@ -123,9 +123,9 @@ def settle_terms(
         limits={scope: list(rules) for scope, rules in {**earlier.limits, **given.limits}.items() if rules},
         guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
         targets={**earlier.targets, **(targets or {})},
-        critical=[
+        critical=tuple(
             scope for scope in granted if scope in critical or (scope in earlier.critical and modes.get(scope) == ASK)
-        ],
+        ),
     ).of(granted)
     require_short(terms.targets)
     if len(canonical_json(terms.stored())) > MAX_BYTES:
