@@ -19,6 +19,7 @@ from audit.events import Event, Outcome
 from audit.services import append
 from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
+from consent.counts import earlier_limits, plan_counts
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
 from consent.records import draft_consent, personal_terms, record_consent
@@ -29,7 +30,7 @@ from consent.terms import Terms, has_led_to
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import NotFound
-from core.locks import revocation
+from core.locks import after_decisions, revocation
 from developers.services import hold_organizations
 from resources.audiences import require_same_owners, require_services
 
@@ -87,13 +88,16 @@ def approve_consent(
     if change.needs_recent_sign_in:
         require_recent_sign_in(signed_in_at)
     code = issue_code(consent, user, now)
-    with revocation() if change.ends_another else nullcontext():
+    count = plan_counts(consent, earlier_limits(consent), now) if change.terms.limits else None
+    with revocation() if change.ends_another or count else nullcontext():
         # In a revocation, the log has these entries after all decisions that still used the ended consent.
         append(drafts, at=now)
         if change.replaced:
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
             move_codes(source=change.replaced, target=consent, now=now)
             consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent)
+        if count:
+            after_decisions(count)
     return Granted(consent, code, redirect_url(consent, {"code": code}))
 
 

@@ -10,6 +10,7 @@ from accounts.services import lock_user
 from audit.events import Event
 from consent.approval_ends import end_approvals
 from consent.codes import move_codes
+from consent.counts import plan_counts
 from consent.errors import ConsentAlreadyDecided, WouldWiden
 from consent.models import Consent
 from consent.records import personal_terms, record_consent
@@ -21,7 +22,7 @@ from consent.tightening import require_tighter
 from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid
-from core.locks import revocation
+from core.locks import after_decisions, revocation
 from resources.catalogue import snapshot
 
 
@@ -110,6 +111,9 @@ def _save(actor: Actor, consent: Consent, before: State, after: State, now: date
         move_codes(source=consent, target=consent, now=now)
         consent_narrowed.send(sender=Consent, consent=consent)
     end_approvals(consent, before=before.terms, now=now)
+    count = plan_counts(consent, before.terms.limits, now)
+    if count:
+        after_decisions(count)
     record_consent(
         Event.CONSENT_NARROWED,
         actor=actor,

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from decisions.facts import MAX_PARSED, TokenFacts
 from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all
 from policies.rules import Rule, RuleContext
-from policies.rules.ledger import Ledger
+from policies.rules.ledger import Ledger, connection_ledger
+from policies.rules.limiting import of_connection
 from policies.rules.parsing import parse_rule
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,6 @@ def terms_of(token: TokenFacts) -> Terms:
 
 @lru_cache(MAX_PARSED)
 def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
-    """Compile terms. Their counters belong to the connection, so they survive a renewal of the consent."""
     try:
         stored = json.loads(text)
         asks = frozenset(scope for scope, mode in stored.get("modes", {}).items() if mode == ASK)
@@ -58,7 +58,7 @@ def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
         rules = tuple(
             compiled
             for index, (scope, rule) in enumerate(_rules(stored))
-            for compiled in [_compile_one(rule, scope, Ledger(f"{agent_id}|{user_id}|{scope}"), index)]
+            for compiled in [_compile_one(rule, scope, connection_ledger(agent_id, user_id, scope), index)]
         )
     except Exception:
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)
@@ -70,7 +70,7 @@ def _rules(stored: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:
     """Yield each rule with the scope that it bounds, or "" for all."""
     for scope, rules in stored.get("limits", {}).items():
         for rule in rules:
-            yield scope, parse_rule(rule)
+            yield scope, of_connection(parse_rule(rule))
     for scope, targets in stored.get("targets", {}).items():
         yield from ((scope, parse_rule(rule)) for rule in _target_rules(targets))
     for guard, then in stored.get("guards", {}).items():

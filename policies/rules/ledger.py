@@ -16,6 +16,8 @@ from limits.sliding_window import MAX_NUMBER, SLOTS, CounterRequest, counter_key
 from policies.rules.patterns import Matcher
 
 EVERYONE = "*"
+# Within a connection, every scope counts the same requests.
+CONNECTION_SCOPE = "per_user"
 MAX_REQUESTS = 16_384
 MAX_KINDS = 4096
 UNLIMITED = (MAX_NUMBER + 1) * SLOTS * 2
@@ -105,6 +107,11 @@ class Ledger:
     def _is_charged(self, kind: LimitKind, now: datetime) -> bool:
         charged_until = self.charged.get(kind) if self.charged else None
         return charged_until is not None and now < charged_until
+
+
+def connection_ledger(agent_id: str, user_id: str, scope: str) -> Ledger:
+    """Return the counters of a user's limits on a scope, or "" for all scopes. They survive a renewal of the consent."""
+    return Ledger(f"{agent_id}|{user_id}|{scope}")
 
 
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from policies.rules.base import Rule
 from policies.rules.fields import Seconds
-from policies.rules.ledger import LimitKind
+from policies.rules.ledger import CONNECTION_SCOPE, LimitKind
 
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
 SCOPES = {
@@ -31,6 +31,11 @@ class CountingRule(Rule):
     @abstractmethod
     def kind(self) -> LimitKind:
         """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""
+
+
+def of_connection(rule: Rule) -> Rule:
+    """Return a rule as it bounds one connection."""
+    return rule.model_copy(update={"scope": CONNECTION_SCOPE}) if isinstance(rule, CountingRule) else rule
 
 
 def scope_in_words(scope: str) -> str:
