@@ -16,7 +16,7 @@ from policies.rules.ledger import CONNECTION_SCOPE, LimitKind, connection_ledger
 
 
 def plan_counts(consent: Consent, before: Limits, now: datetime) -> Callable[[], None] | None:
-    """Return what fills the counters of the limits that the consent adds to those `before`, or None if there is nothing.
+    """Return what fills the counters of limits that the consent did not have `before`, or None if none must be.
 
     Danger: call the result in the transaction that changes the limits, after `hold_decisions`.
     """

@@ -53,13 +53,15 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
     return known | new, new
 
 
-def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, keys: Iterable[str]) -> None:
+def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, keys: Keys) -> None:
     """Remember the counters, by key, that an allowed question about a stored token needed, beside earlier ones.
 
     Not those of tasks, of which there may be any number: their keys follow from the connection's and the question.
     """
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
+    if keys == known:
+        return
     needed = []
     for name in keys:
         if is_task_key(name):

@@ -1,6 +1,6 @@
 """The judgement of a question by its facts: pure, without I/O. `settling.py` settles afterwards what needs counters."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,6 +21,8 @@ from policies.rules import RuleContext
 from policies.rules.budget import Budget
 from resources.catalogue import catalogue
 from tokens.access_tokens import Claims
+
+NO_LABELS: frozenset[str] = frozenset()
 
 
 class Found(NamedTuple):
@@ -84,30 +86,27 @@ class Judgement:
         has_requirements = evaluation.limits or evaluation.flows or self.content or self.shadows
         return not has_requirements and self.traced is None and self.question.request.reserve_seconds is None
 
-    def needed_keys(self) -> Iterable[str]:
-        """Yield the keys of all rows of counters to load."""
-        for request in self.counter_requests():
-            yield from request.keys
-        yield from self.flow_keys()
+    def needed_keys(self) -> tuple[str, ...]:
+        """Return the keys of all rows of counters to load."""
+        return (*[key for request in self.counter_requests() for key in request.keys], *self.flow_keys())
 
-    def counter_requests(self) -> Iterable[CounterRequest]:
-        """Yield all counters to load, which includes those that only shadow policies and traces need."""
-        yield from self.evaluation.counter_requests
-        if self.content:
-            yield self.content.counter
-        for shadow in self.shadows:
-            yield from shadow.evaluation.counter_requests
-        for each in self.traced or ():
-            yield from each.requirements.limits
+    def counter_requests(self) -> Sequence[CounterRequest]:
+        """Return all counters to load, which includes those that only shadow policies and traces need."""
+        own = self.evaluation.counter_requests
+        if self.content is None and not self.shadows and self.traced is None:
+            return own
+        asking = (self.content.counter,) if self.content else ()
+        shadows = [request for shadow in self.shadows for request in shadow.evaluation.counter_requests]
+        return [*own, *asking, *shadows, *(limit for each in self.traced or () for limit in each.requirements.limits)]
 
-    def flow_keys(self) -> Iterable[str]:
-        """Yield the rows of all guards against data flows, likewise."""
-        for evaluation in (self.evaluation, *(shadow.evaluation for shadow in self.shadows)):
-            for flow in evaluation.flows:
-                yield from flow.request.keys
-        for each in self.traced or ():
-            if each.requirements.flow:
-                yield from each.requirements.flow.keys
+    def flow_keys(self) -> Sequence[str]:
+        """Return the rows of all guards against data flows, likewise."""
+        if not self.evaluation.flows and not self.shadows and self.traced is None:
+            return ()
+        evaluations = (self.evaluation, *(shadow.evaluation for shadow in self.shadows))
+        flows = [flow.request for evaluation in evaluations for flow in evaluation.flows]
+        flows += [each.requirements.flow for each in self.traced or () if each.requirements.flow]
+        return [key for flow in flows for key in flow.keys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +152,8 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     evaluation = _evaluate(sides)
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
-    judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
+    if evaluation.denied_by is not None:
+        judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
     if request.explains:
         judgement.traced = [traced for side in sides for traced in trace(*side)]
     if _has_shadows(found):  # last, because they share the budget
@@ -240,11 +240,11 @@ def _sides(
 
 
 def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]) -> Evaluation:
-    evaluation = PASSED
-    for policies, context in sides:
-        evaluation = evaluation.joined(evaluate(policies, context))
+    evaluation = evaluate(*sides[0])
+    for policies, context in sides[1:]:
         if evaluation.denied_by is not None:
             break
+        evaluation = evaluation.joined(evaluate(policies, context))
     return evaluation
 
 
@@ -264,7 +264,7 @@ def is_users_own(denial: PolicyDenial, decision: Decision) -> bool:
 
 def _rule_context(question: Question, token: TokenFacts, found: Found, now: datetime) -> RuleContext:
     request = question.request
-    context = RuleContext(
+    return RuleContext(
         now=now,
         agent_id=token.agent_id,
         scopes=tuple(request.required_scopes),
@@ -274,9 +274,9 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
         context=request.context,
         user_id=token.user_id,
         organization_id=token.organization_id,
+        labels=_labels(request.asked, found.scopes) if needs_labels(found) else NO_LABELS,
         budget=Budget(),
     )
-    return context._replace(labels=_labels(context.asked, found.scopes)) if needs_labels(found) else context
 
 
 def needs_labels(found: Found) -> bool:

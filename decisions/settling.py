@@ -52,8 +52,10 @@ class Settling:
     def repeat(self, judgement: Judgement) -> bool:
         """Return whether the same request in this batch has reserved already, and let its decision answer, too."""
         repeat = judgement.question.request.repeat
-        first = self.made.get(repeat.key) if repeat and judgement.decision.allowed else None
-        if repeat is None or first is None:
+        if repeat is None or not judgement.decision.allowed:
+            return False
+        first = self.made.get(repeat.key)
+        if first is None:
             return False
         is_same = first.question.request.repeat == repeat
         judgement.decision = first.decision if is_same else refuse(key_reused())
@@ -91,14 +93,18 @@ class Settling:
         full = find_denial(evaluation.counter_requests, self.counters, self.now) if evaluation.limits else None
         if full is not None:
             return evaluation.limits[full.index].denial(full.retry_after_seconds)
-        hit = next((flow for flow in evaluation.flows if not flow.request.asks and self._is_hit(flow)), None)
+        hit = self._find_hit(evaluation, asks=False)
         return hit.denial if hit else None
 
     def _find_asking(self, evaluation: Evaluation) -> Flow | None:
-        return next((flow for flow in evaluation.flows if flow.request.asks and self._is_hit(flow)), None)
+        return self._find_hit(evaluation, asks=True)
 
-    def _is_hit(self, flow: Flow) -> bool:
-        return flow.request.is_hit(self.flows, self.now)
+    def _find_hit(self, evaluation: Evaluation, *, asks: bool) -> Flow | None:
+        """Return the first guard that the request would hit and that asks the user, or else denies."""
+        for flow in evaluation.flows:
+            if flow.request.asks == asks and flow.request.is_hit(self.flows, self.now):
+                return flow
+        return None
 
     def _is_approved(self, judgement: Judgement, found: Found, asking: Flow | None) -> bool:
         """Return whether the user has approved the request, and use the approval. Otherwise deny the request."""

@@ -105,22 +105,22 @@ NOTHING = Requirements()
 
 
 class Evaluation(NamedTuple):
-    """Either `denied_by`, or the `limits` and `flows` to settle in the decision's transaction."""
+    """Either `denied_by`, or the `limits` and `flows` to settle in the decision's transaction.
+
+    `counter_requests` are those of `limits`, in the same order, so that the index of a `CounterDenial` applies to both.
+    """
 
     denied_by: PolicyDenial | None = None
     limits: tuple[Limit, ...] = ()
     flows: tuple[Flow, ...] = ()
-
-    @property
-    def counter_requests(self) -> tuple[CounterRequest, ...]:
-        """The counters of `limits`, in the same order, so that the index of a `CounterDenial` applies to both."""
-        return tuple(limit.request for limit in self.limits)
+    counter_requests: tuple[CounterRequest, ...] = ()
 
     def joined(self, other: "Evaluation") -> "Evaluation":
         """Return the evaluation by the policies of both. This one must not be a denial."""
         if other.denied_by is not None or not (self.limits or self.flows):
             return other
-        return Evaluation(None, self.limits + other.limits, self.flows + other.flows)
+        requests = self.counter_requests + other.counter_requests
+        return Evaluation(None, self.limits + other.limits, self.flows + other.flows, requests)
 
 
 PASSED = Evaluation()
@@ -180,7 +180,9 @@ def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation
             limits += [Limit(policy, rule, request) for request in result.limits]
             if result.flow is not None:
                 flows.append(Flow(policy, rule, result.flow))
-    return Evaluation(None, tuple(limits), tuple(flows)) if limits or flows else PASSED
+    if not limits and not flows:
+        return PASSED
+    return Evaluation(None, tuple(limits), tuple(flows), tuple([limit.request for limit in limits]))
 
 
 def trace(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> list[Traced]:
@@ -211,7 +213,7 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
             return None
         denial = rule.check(ctx)
         if denial is None:
-            return _requirements(rule, ctx)
+            return NOTHING if rule.counters is None and rule.flow is None else _requirements(rule, ctx)
         if isinstance(denial, Denial):
             return denial
         raise TypeError(f"A rule returned {type(denial).__name__}")
@@ -221,8 +223,6 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
 
 
 def _requirements(rule: CompiledRule, ctx: RuleContext) -> Requirements:
-    if rule.counters is None and rule.flow is None:
-        return NOTHING
     limits = tuple(rule.counters(ctx)) if rule.counters else ()
     return Requirements(limits, rule.flow(ctx) if rule.flow else None)
 

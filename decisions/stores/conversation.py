@@ -108,9 +108,10 @@ def _finish(
     settling = Settling(counters, flows, BatchApprovals(facts.approvals, now), now)
     shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
+        is_final = judgement.is_final
         if each.token is not None and judgement.decision.allowed and not judgement.is_repeated:
-            learn(judgement.question, each.token, each.service, () if judgement.is_final else judgement.needed_keys())
-        if not judgement.is_final:
+            learn(judgement.question, each.token, each.service, () if is_final else judgement.needed_keys())
+        if not is_final:
             shadows += _settle(judgement, each, settling)
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
@@ -130,7 +131,7 @@ def _settle(judgement: Judgement, found: Found, settling: Settling) -> list[Draf
         return []
     judgement.decision.trace = describe_trace(judgement, found, settling)
     settling.settle(judgement, found)
-    return list(draft_shadows(judgement, settling))
+    return list(draft_shadows(judgement, settling)) if judgement.shadows else []
 
 
 def _save(loaded: Collection[LoadedCounter | LoadedFlow]) -> Sequence[Step]:

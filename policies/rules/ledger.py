@@ -110,7 +110,7 @@ class Ledger:
 
 
 def connection_ledger(agent_id: str, user_id: str, scope: str) -> Ledger:
-    """Return the counters of a user's limits on a scope, or "" for all scopes. They survive a renewal of the consent."""
+    """Return the counters of a user's limits on a scope, or "" for all. They survive a renewal of the consent."""
     return Ledger(f"{agent_id}|{user_id}|{scope}")
 
 
