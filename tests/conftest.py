@@ -16,14 +16,13 @@ from audit.sequencing import sequencer
 from audit.signing import log_keys
 from developers.models import Developer
 from limits import quick_throttle
-from tests.constants import CHEAP_ARGON2
+from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
 from tests.world import make_developer
 from tokens import keys
 
 HERE = Path(__file__).parent
-LIVE_FOLDERS = ("demo", "live", "sdk")
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = ("postgresql", "sdk", "sqlite", "web/browser")
@@ -34,10 +33,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("django_db") or NEED_DATABASE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
-        if item.path.relative_to(HERE).parts[0] in LIVE_FOLDERS:
+        place = item.path.relative_to(HERE)
+        if place.parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
+        elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
+            raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_turn)
+
+
+def _has(item: pytest.Item, *markers: str) -> bool:
+    return any(item.get_closest_marker(name) for name in markers)
 
 
 def pytest_collection_finish() -> None:

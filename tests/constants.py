@@ -4,6 +4,9 @@ import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+# The folders of tests that start servers, and the one of those that click in a browser.
+LIVE_FOLDERS = ("demo", "live", "sdk")
+FOLDERS_WITH_SERVERS = (*LIVE_FOLDERS, "web/browser")
 PASSWORD = "correct-horse-battery-7"
 NEW_PASSWORD = "the-owner's-own-passphrase-9"
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)

@@ -10,17 +10,23 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.constants import FOLDERS_WITH_SERVERS
 from tests.results import left_out_line
 
-PARALLEL = ["-n", "auto", "--maxprocesses", "4"]
-# These tests often wait for a server, so two processes more than there are cores are faster.
-WITH_SERVERS = ["-n", str(min(6, 2 + (os.cpu_count() or 1))), "--dist", "loadgroup", "--no-loadscope-reorder"]
+CORES = os.cpu_count() or 1
+# One process more than there are cores, because tests wait for the disk.
+PARALLEL = ["-n", str(min(4, CORES + 1))]
+# These tests often wait for a server, so two more are faster.
+WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loadscope-reorder"]
+# Collecting the tests of the other parts, too, would take each process seconds.
+SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
+OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
 IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
-    "SQLite": ["-m", IN_PROCESS],
-    "PostgreSQL and Valkey": ["-m", f"{IN_PROCESS} and database", "--store=postgresql"],
+    "SQLite": [*OTHERS, "-m", IN_PROCESS],
+    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database", "--store=postgresql"],
     # These start their own servers on both databases. Tests that share a server run in one process.
-    "servers and browsers": ["-m", "(live or browser) and not soak", *WITH_SERVERS],
+    "servers and browsers": [*SERVER_FOLDERS, "-m", "(live or browser) and not soak", *WITH_SERVERS],
 }
 
 

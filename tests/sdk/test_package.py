@@ -133,26 +133,34 @@ def test_without_the_extra_the_command_line_names_it(empty_environment: Path):
     assert "agentgate-oauth[cli]" in ran.stderr
 
 
+@pytest.fixture(scope="module")
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Let mypy read the standard library once."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_a_program_passes_strict_type_checks(checker: str, empty_environment: Path, program: Path):
-    assert run_checker(checker, empty_environment, program) == ""
+def test_a_program_passes_strict_type_checks(checker: str, empty_environment: Path, program: Path, mypy_cache: Path):
+    assert run_checker(checker, empty_environment, program, mypy_cache) == ""
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 @pytest.mark.parametrize("checker", CHECKERS)
-def test_mistakes_fail_type_checks(checker: str, mistake: str, empty_environment: Path, program: Path):
+def test_mistakes_fail_type_checks(
+    checker: str, mistake: str, empty_environment: Path, program: Path, mypy_cache: Path
+):
     program.write_text(f"{PROGRAM}\n{MISTAKES[mistake]}\n", encoding="utf-8")
-    assert run_checker(checker, empty_environment, program) != ""
+    assert run_checker(checker, empty_environment, program, mypy_cache) != ""
 
 
-def run_checker(checker: str, python: Path, program: Path) -> str:
+def run_checker(checker: str, python: Path, program: Path, cache: Path) -> str:
     """Return what the type checker found, empty if nothing."""
     commands = {
-        "mypy": [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python), "--cache-dir="],
+        "mypy": [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(python)],
         "pyright": [sys.executable, "-m", "pyright", "--pythonpath", str(python)],
     }
-    options = {"mypy": "--config-file=" + os.devnull}
-    command = [*commands[checker], *filter(None, [options.get(checker)]), str(program)]
+    options = {"mypy": ["--config-file=" + os.devnull, f"--cache-dir={cache}"]}
+    command = [*commands[checker], *options.get(checker, ()), str(program)]
     ran = subprocess.run(command, cwd=program.parent, env=clean_environment(), capture_output=True, text=True)
     return "" if ran.returncode == 0 else ran.stdout + ran.stderr
 
