@@ -41,7 +41,7 @@ MAX_SECONDS = 20.0
 MAX_RESERVATIONS = 50_000
 # Replays take turns, because each of them uses a processor that decides requests too.
 MAX_REPLAYS = 1
-DECISIONS_PER_PAUSE = 50
+DECISIONS_PER_PAUSE = 100
 PAUSE_SECONDS = 0.001
 # A request counts for at most 65/64 of its window, and clocks differ.
 LONGER, SLACK = 65 / 64, timedelta(minutes=1)
