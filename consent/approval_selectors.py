@@ -13,7 +13,7 @@ from consent.terms import always_asking
 from core import clock
 from core.errors import NotFound
 from resources.catalogue import Scope
-from resources.models import ResourceServer
+from resources.models import CRITICAL, ResourceServer
 
 Status = Approval.Status
 LIVE = (Status.PENDING, Status.APPROVED)
@@ -89,7 +89,7 @@ def still_waiting(ids: Collection[str]) -> set[str]:
 
 def _unknown(scope_id: str) -> Scope:
     """Return a scope without texts. Its risk is unknown, so it counts as the highest."""
-    return Scope(scope_id, "", "critical", scope_id, "", "")
+    return Scope(scope_id, "", CRITICAL, scope_id, "", "")
 
 
 def _sole(rows: QuerySet[Approval], approval_id: str) -> Approval:

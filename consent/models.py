@@ -9,7 +9,7 @@ from django.db import models
 from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
-from consent.statuses import ConsentStatus, status_at
+from consent.statuses import ApprovalStatus, ConsentStatus, status_at
 from core import secrets
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
@@ -142,14 +142,7 @@ class Approval(models.Model):
     row while a decision holds the lock that revocations wait for.
     """
 
-    class Status(models.TextChoices):
-        """The stored statuses. A pending or approved one may have expired before the sweep has stored that."""
-
-        PENDING = "pending"
-        APPROVED = "approved"
-        DENIED = "denied"
-        EXPIRED = "expired"
-        USED = "used"
+    Status = ApprovalStatus
 
     id = PrefixedIdField(prefix="apr")
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="approvals", db_constraint=False)

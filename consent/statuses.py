@@ -1,4 +1,4 @@
-"""The statuses of a consent, for code that reads rows without models."""
+"""The statuses of consents and approvals, for code that reads rows without models."""
 
 from datetime import datetime
 
@@ -14,6 +14,16 @@ class ConsentStatus(TextChoices):
     EXPIRED = "expired"
     REVOKED = "revoked"
     REPLACED = "replaced"
+
+
+class ApprovalStatus(TextChoices):
+    """The stored statuses. A pending or approved one may have expired before the sweep has stored that."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    EXPIRED = "expired"
+    USED = "used"
 
 
 def status_at(now: datetime, *, stored: str, expires_at: datetime) -> str:

@@ -15,7 +15,7 @@ from core.canonical import canonical_json
 from core.errors import FieldError, Invalid
 from core.text import echo
 from core.validation import dotted
-from policies.rules import RULES, InvalidRules, Rule
+from policies.rules import RULES, InvalidRules
 from policies.rules.parsing import MAX_ERRORS, parse_rule
 from resources.catalogue import Scope, catalogue
 
@@ -140,14 +140,6 @@ def has_led_to(given: GivenTerms, terms: Terms) -> bool:
         and all(terms.guards.get(guard, ALLOW) == mode for guard, mode in given.guards.items())
         and all(list(terms.limits.get(scope, ())) == list(rules) for scope, rules in given.limits.items())
     )
-
-
-def read_limit(raw: Mapping[str, Any]) -> Rule | None:
-    """Return a stored limit, or None if it cannot be read. Verify then denies."""
-    try:
-        return parse_rule(raw)
-    except InvalidRules:
-        return None
 
 
 def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:

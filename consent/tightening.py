@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 from consent.errors import WouldWiden
-from consent.terms import ALLOW, ASK, GUARD_MODES, GivenTerms, Terms, read_limit
+from consent.terms import ALLOW, ASK, GUARD_MODES, GivenTerms, Terms
 from core.errors import FieldError
 from core.validation import dotted
-from policies.rules import Rule
+from policies.rules import Rule, find_rule
 
 # Rule types with a maximum: its field, and the fields that must be equal, so that less is tighter.
 MAXIMA = {
@@ -28,7 +28,7 @@ def is_as_tight(limit: Mapping[str, Any], earlier: Mapping[str, Any]) -> bool:
     """Return whether a limit allows nothing that an earlier one denies: the same one, or a smaller maximum."""
     if limit == earlier:
         return True
-    rule, other = read_limit(limit), read_limit(earlier)
+    rule, other = find_rule(limit), find_rule(earlier)
     if rule is None or other is None or type(rule) is not type(other):
         return False
     return rule == other or _has_smaller_maximum(rule, other)

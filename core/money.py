@@ -35,6 +35,12 @@ def read_amount(raw: Any) -> Amount | None:
     return Amount(value, currency) if isinstance(currency, str) and currency in CURRENCIES else None
 
 
+def read_units(raw: Any) -> int:
+    """Return an amount in whole units of 10**-8, or 0 if `read_amount` cannot read it."""
+    amount = read_amount(raw)
+    return amount.units if amount else 0
+
+
 def read_value(raw: Any) -> str | None:
     """Return the value of an amount as text, or None if it is not one."""
     value = _spell(raw)

@@ -7,22 +7,22 @@ from using one approval, or from asking twice for the same content.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
 import orjson
 from django.conf import settings
 
+from consent.statuses import ApprovalStatus
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
+from core.money import read_units
 from decisions.contexts import amount_for_log
 from decisions.facts import ApprovalFacts, TokenFacts
 from decisions.requests import VerifyRequest
-from decisions.stores.statements import Statement, Step
+from decisions.stores.statements import Statement, Step, spell_time
 from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
 
-PENDING, APPROVED, DENIED, USED = "pending", "approved", "denied", "used"
 WINDOW_SECONDS = 3600
 # More requests of one agent within an hour are shown to the user together.
 MAX_PROMPTS = 5
@@ -60,10 +60,9 @@ class Content:
         return _digest(self._frame | {"target": target, "currency": amount.get("currency", self.digest)})
 
     @property
-    def amount(self) -> Decimal:
-        """The amount, or 0 if there is none that can be read."""
-        amount = amount_for_log(self.context) or {}
-        return Decimal(amount.get("value", 0))
+    def units(self) -> int:
+        """The amount in whole units of 10**-8, or 0 if there is none that can be read."""
+        return read_units(self.context.get("amount"))
 
     @property
     def _frame(self) -> dict[str, Any]:
@@ -111,11 +110,11 @@ class BatchApprovals:
         Only a denial counts whatever the reason was.
         """
         for standing in self._standing.get(content.target_digest, ()):
-            is_covered = standing.covers(asked, rule_type) and content.amount <= standing.amount
-            if standing.status == APPROVED and is_covered:
+            is_covered = standing.covers(asked, rule_type) and content.units <= standing.units
+            if standing.status == ApprovalStatus.APPROVED and is_covered:
                 return standing
         rows = self._once.get(content.digest)
-        if not rows or not (rows[-1].status == DENIED or rows[-1].covers(asked, rule_type)):
+        if not rows or not (rows[-1].status == ApprovalStatus.DENIED or rows[-1].covers(asked, rule_type)):
             return None
         return rows[-1]
 
@@ -138,7 +137,7 @@ class BatchApprovals:
             approval_id=row["id"],
             digest=content.digest,
             target_digest=content.target_digest,
-            status=PENDING,
+            status=ApprovalStatus.PENDING,
             is_standing=False,
             expires_at=content.token.consent_end,
             context="{}",
@@ -178,8 +177,8 @@ class BatchApprovals:
             "action": request.action or "",
             "resource": request.resource or "",
             "context": content.context,
-            "created_at": _spell(self._now),
-            "expires_at": _spell(ends),
+            "created_at": spell_time(self._now),
+            "expires_at": spell_time(ends),
         }
 
 
@@ -192,8 +191,3 @@ def read_approvals(contents: Iterable[Content]) -> Step:
 
 def _digest(content: dict[str, Any]) -> str:
     return sha256(canonical_json(content))
-
-
-def _spell(moment: datetime) -> str:
-    """Return the time in UTC as both databases read it."""
-    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")

@@ -13,7 +13,6 @@ from decisions.requests import Credential
 from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import address_subjects, client_subjects, throttle_client_failures
 
-WRONG_CREDENTIAL = "Check the ID and the secret of the resource server."
 MAX_CREDENTIALS = 10_000
 # Real ones are shorter. Longer ones are not remembered, because anyone can send them.
 MAX_REMEMBERED_LENGTH = 256
@@ -31,8 +30,7 @@ def read_credential(headers: Mapping[str, str], header: str = "authorization") -
     if sent is not None:
         key = secrets.digest(sent)
         return _known.get(key) or _read(headers, header, key)
-    if settings.VERIFY_REQUIRES_CREDENTIAL:
-        raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
+    require_anonymous_allowed()
     return None
 
 
@@ -46,6 +44,12 @@ def _read(headers: Mapping[str, str], header: str, key: str) -> Credential | Non
     return credential
 
 
+def require_anonymous_allowed() -> None:
+    """Raise `NotAuthenticated` if callers must have a credential."""
+    if settings.VERIFY_REQUIRES_CREDENTIAL:
+        raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
+
+
 def anonymous_hit(actor: Actor, questions: int) -> Hit:
     """Return what the questions of an anonymous caller count, by IP address."""
     return Hit(address_subjects(actor.ip or ""), questions)
@@ -54,6 +58,12 @@ def anonymous_hit(actor: Actor, questions: int) -> Hit:
 def throttle_anonymous(hits: Sequence[Hit]) -> list[Throttled | None]:
     """Count the questions of anonymous callers. Return the refusal of each hit, or None if it was counted."""
     return QuickThrottle("verify", settings.THROTTLE_VERIFY).hit_all(hits)
+
+
+def count_anonymous(hit: Hit) -> None:
+    """Count the questions of one anonymous caller. Raises `Throttled`."""
+    for refusal in filter(None, throttle_anonymous([hit])):
+        raise refusal
 
 
 def failure_hit(actor: Actor, credential: Credential) -> Hit:

@@ -45,21 +45,13 @@ def draft_shadows(judgement: Judgement, settling: Settling) -> Iterator[Draft]:
     """Yield an entry for each shadow policy that would have stopped an allowed request, and count it in the others."""
     if not judgement.decision.allowed:
         return
+    has_user = judgement.decision.user_id is not None and judgement.decision.consent_id is not None
     for shadow in judgement.shadows:
-        denial, asking = settling.would_deny(shadow.evaluation), settling.would_ask(shadow.evaluation)
-        if denial is not None:
-            yield _draft_shadow(judgement, shadow, denial, RuleOutcome.DENIED)
-        elif asking is not None:
-            yield _draft_shadow(judgement, shadow, asking, _asked_of(judgement))
+        verdict = settling.find_verdict(shadow.evaluation, has_user=has_user)
+        if verdict.denial is not None:
+            yield _draft_shadow(judgement, shadow, verdict.denial, verdict.outcome)
         else:
             settling.count(shadow.evaluation, judgement)
-
-
-def _asked_of(judgement: Judgement) -> RuleOutcome:
-    """Return what becomes of a call that must be asked for: it is denied if there is no user to ask."""
-    decision = judgement.decision
-    has_user = decision.user_id is not None and decision.consent_id is not None
-    return RuleOutcome.ASKED if has_user else RuleOutcome.DENIED
 
 
 def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, outcome: RuleOutcome) -> Draft:

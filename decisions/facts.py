@@ -6,7 +6,6 @@ The names and types of the fields are the columns of the query, in order.
 import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from django.conf import settings
 
 from agents.stops import Stopper, find_stopper
 from consent.statuses import status_at
-from decisions.contexts import amount_for_log
+from core.money import read_units
 
 MAX_PARSED = 16_384
 
@@ -163,10 +162,9 @@ class ApprovalFacts(NamedTuple):
         return set(scopes) <= set(_names(self.asked_scopes_json)) and (not rule_type or self.asked_by_rule != "")
 
     @property
-    def amount(self) -> Decimal:
-        """The most that a standing approval covers, or 0 if there is no amount that can be read."""
-        amount = amount_for_log(json.loads(self.context)) or {}
-        return Decimal(amount.get("value", 0))
+    def units(self) -> int:
+        """The most that a standing approval covers, in units of 10**-8, or 0 if there is no amount that can be read."""
+        return read_units(json.loads(self.context).get("amount"))
 
 
 class ReservedFacts(NamedTuple):

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
 from core.messages import Reply, Request
-from decisions.callers import WRONG_CREDENTIAL, anonymous_hit, failure_hit, throttle_anonymous, throttle_failures
+from decisions.callers import anonymous_hit, count_anonymous, failure_hit, throttle_failures
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import decide
 from limits.quick_throttle import Hit
+from resources.authentication import WRONG_CREDENTIAL
 
 
 class Inquiry(NamedTuple):
@@ -35,9 +36,8 @@ class Inquiry(NamedTuple):
 
     def throttle(self) -> None:
         """Count the requests if the caller is anonymous. Raises `Throttled`."""
-        refusals = throttle_anonymous([self.hit]) if self.hit else []
-        for refusal in filter(None, refusals):
-            raise refusal
+        if self.hit:
+            count_anonymous(self.hit)
 
 
 def answer(inquiry: Inquiry) -> Reply:

@@ -15,10 +15,11 @@ from core.idempotency import IdempotencyKeyReused, require_valid_key
 from decisions.facts import ReservedFacts
 from decisions.requests import Credential, Decision, Repeat
 from decisions.stores.statements import Statement, Step
+from limits.models import Reservation
 from limits.reservations import ReservationExpired, ReservationResolved
 
+Status = Reservation.Status
 PURPOSE = "verify-repeat"
-HELD, LAPSED = "held", "lapsed"
 # 60 bits of a digest, which 64-bit locks can have. Two keys with the same ones only wait for each other.
 LOCK_DIGITS = 15
 
@@ -68,8 +69,8 @@ def key_reused() -> IdempotencyKeyReused:
 def _find_problem(repeat: Repeat, reserved: ReservedFacts, now: datetime) -> DomainError | None:
     if reserved.repeat_digest != repeat.digest:
         return key_reused()
-    if reserved.status == LAPSED or (reserved.status == HELD and reserved.expires_at <= now):
+    if reserved.status == Status.LAPSED or (reserved.status == Status.HELD and reserved.expires_at <= now):
         return ReservationExpired("The reservation of this Idempotency-Key has lapsed. Verify again with a new key.")
-    if reserved.status != HELD:
+    if reserved.status != Status.HELD:
         return ReservationResolved(f"The reservation of this Idempotency-Key was {reserved.status}.")
     return None

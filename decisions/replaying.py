@@ -17,12 +17,12 @@ from audit.readers.decided import Decided, Resolved
 from core.money import units_of
 from decisions.approvals import BatchApprovals
 from decisions.requests import Reason
-from decisions.settling import Settling
+from decisions.settling import Settling, Verdict
 from limits.counting import count_call, windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook
-from policies.engine import CompiledPolicy, Evaluation, Limit, Outcome, PolicyDenial, evaluate
+from policies.engine import CompiledPolicy, Evaluation, Limit, Outcome, evaluate
 from policies.rules import RuleContext
 from policies.rules.budget import Budget
 
@@ -69,14 +69,6 @@ class Totals:
     def change(self, change: Change, place: Place) -> None:
         self.changes[change] += 1
         self.places.setdefault(place, Counter())[change] += 1
-
-
-class Verdict(NamedTuple):
-    """What policies say of a request. `denial` is why they deny it, or what they ask the user."""
-
-    outcome: Outcome
-    evaluation: Evaluation
-    denial: PolicyDenial | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,13 +227,7 @@ class Replay:
 
     def _settle(self, evaluation: Evaluation, context: RuleContext) -> Verdict:
         settling = Settling(self._counters, self._flows, BatchApprovals((), context.now), context.now)
-        denial = settling.would_deny(evaluation)
-        if denial is not None:
-            return Verdict(Outcome.DENIED, evaluation, denial)
-        asking = settling.would_ask(evaluation)
-        if asking is not None:  # Without a user, there is nobody to ask.
-            return Verdict(Outcome.ASKED if context.user_id else Outcome.DENIED, evaluation, asking)
-        return Verdict(Outcome.PASSED, evaluation)
+        return settling.find_verdict(evaluation, has_user=bool(context.user_id))
 
     def _is_full(self, limit: Limit, now: datetime) -> bool:
         """Return whether the request does not fit. When it would fit takes several times as long to find out."""

@@ -9,7 +9,7 @@ import orjson
 from core.ids import new_unguessable_id
 from core.money import Amount, read_amount
 from decisions.judgement import Judgement
-from decisions.stores.statements import Statement, Step
+from decisions.stores.statements import Statement, Step, spell_time
 
 PREFIX = "rsv"
 
@@ -45,8 +45,8 @@ def _row(judgement: Judgement, audit_id: str, now: datetime) -> dict[str, Any]:
         "holds": list(dict.fromkeys(judgement.holds)),
         "repeat_key": repeat.key if repeat else None,
         "repeat_digest": repeat.digest if repeat else "",
-        "created_at": _spell(now),
-        "expires_at": _spell(decision.reservation_expires_at or now),
+        "created_at": spell_time(now),
+        "expires_at": spell_time(decision.reservation_expires_at or now),
     }
 
 
@@ -55,8 +55,3 @@ def _amount(judgement: Judgement) -> Amount:
     if amount is None:
         raise ValueError("A request without an amount that can be read reserves nothing.")
     return amount
-
-
-def _spell(moment: datetime) -> str:
-    """Return the time in UTC as both databases read it."""
-    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")

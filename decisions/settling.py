@@ -6,8 +6,10 @@ A call counts against all its limits, is remembered by all guards and uses up it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
-from decisions.approvals import APPROVED, Asked, BatchApprovals, Content
+from consent.statuses import ApprovalStatus
+from decisions.approvals import Asked, BatchApprovals, Content
 from decisions.judgement import Found, Judgement, owner
 from decisions.repeats import key_reused, refuse
 from decisions.requests import Reason
@@ -15,10 +17,17 @@ from decisions.reservations import reserve
 from limits.counting import CounterDenial, count_call, find_denial
 from limits.flows import LoadedFlow
 from limits.sliding_window import CounterRequest, LoadedCounter
-from policies.engine import Evaluation, Flow, PolicyDenial
+from policies.engine import Evaluation, Flow, Outcome, PolicyDenial
 from resources.catalogue import catalogue
+from resources.models import CRITICAL
 
-CRITICAL = "critical"
+
+class Verdict(NamedTuple):
+    """What policies say of a request. `denial` is why they deny it, or what they ask the user."""
+
+    outcome: Outcome
+    evaluation: Evaluation
+    denial: PolicyDenial | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +75,15 @@ class Settling:
         """Return the denial if a limit has no room for the call, or None."""
         return find_denial(limits, self.counters, self.now) if limits else None
 
-    def would_deny(self, evaluation: Evaluation) -> PolicyDenial | None:
-        """Return why a shadow policy would deny, or None."""
-        return evaluation.denied_by or self._find_denial(evaluation)
-
-    def would_ask(self, evaluation: Evaluation) -> PolicyDenial | None:
-        """Return why a shadow policy would ask the user, or None."""
+    def find_verdict(self, evaluation: Evaluation, *, has_user: bool) -> Verdict:
+        """Return what shadow or replayed policies say. If they ask and there is no user, they deny."""
+        denial = evaluation.denied_by or self._find_denial(evaluation)
+        if denial is not None:
+            return Verdict(Outcome.DENIED, evaluation, denial)
         asking = self._find_asking(evaluation)
-        return asking.denial if asking else None
+        if asking is not None:
+            return Verdict(Outcome.ASKED if has_user else Outcome.DENIED, evaluation, asking.denial)
+        return Verdict(Outcome.PASSED, evaluation)
 
     def count(self, evaluation: Evaluation, reserving: Judgement | None = None) -> None:
         """Count a call that is allowed in its limits, and remember it in its flows.
@@ -113,7 +123,7 @@ class Settling:
             self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
             return False
         approval = self.approvals.find(content, judgement.asked_scopes, asking.rule.type if asking else "")
-        if approval is not None and approval.status == APPROVED:
+        if approval is not None and approval.status == ApprovalStatus.APPROVED:
             self.approvals.use(approval)
             judgement.decision.approval_id = approval.approval_id
             return True

@@ -6,6 +6,7 @@ Terms that cannot be read deny.
 import json
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -92,14 +93,7 @@ def _compile_one(rule: Rule, scope: str, ledger: Ledger, index: int) -> Compiled
     if not scope:
         return compiled
     own = compiled.concerns
-    return CompiledRule(
-        compiled.type,
-        index,
-        compiled.check,
-        compiled.counters,
-        compiled.flow,
-        partial(_concerns, scope, own) if own else partial(_asks_for, scope),
-    )
+    return replace(compiled, concerns=partial(_concerns, scope, own) if own else partial(_asks_for, scope))
 
 
 def _asks_for(scope: str, ctx: RuleContext) -> bool:

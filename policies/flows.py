@@ -11,7 +11,7 @@ from agents.models import Agent
 from limits.counters import load_flows, put_flows
 from limits.flows import LoadedFlow
 from policies.models import Policy
-from policies.rules import InvalidRules, parse_rules
+from policies.rules import readable_rules
 from policies.rules.data_flow import DataFlow, guard_prefix
 
 Actions = tuple[str, ...]
@@ -19,8 +19,7 @@ Actions = tuple[str, ...]
 
 def guarded_actions(raw_rules: Any) -> frozenset[Actions]:
     """Return the actions of each guard among stored rules. Rules that cannot be read are skipped."""
-    items = raw_rules if isinstance(raw_rules, list) else []
-    return frozenset(actions for item in items for actions in _actions_of(item))
+    return frozenset(tuple(sorted(rule.actions)) for rule in readable_rules(raw_rules) if isinstance(rule, DataFlow))
 
 
 def must_carry_flows(before: Collection[Actions], after: Collection[Actions]) -> bool:
@@ -59,12 +58,3 @@ def _places(policy: Policy) -> Iterator[tuple[str | None, str]]:
         yield None, f"{agent_id}|"
     if policy.agent_id is None:
         yield policy.organization_id, ""
-
-
-def _actions_of(item: Any) -> Iterator[Actions]:
-    try:
-        (rule,) = parse_rules([item])
-    except InvalidRules:
-        return
-    if isinstance(rule, DataFlow):
-        yield tuple(sorted(rule.actions))

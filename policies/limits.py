@@ -22,7 +22,7 @@ from core import clock
 from limits.counters import load_counters, put_counters
 from limits.reservations import MAX_HOLD, Hold, extend_holds
 from limits.sliding_window import LoadedCounter
-from policies.rules import InvalidRules, parse_rules
+from policies.rules import readable_rules
 from policies.rules.ledger import EVERYONE, Ledger, LimitKind
 from policies.rules.limiting import CountingRule
 
@@ -49,8 +49,7 @@ class LimitPlan:
 
 def limit_kinds(raw_rules: Any) -> frozenset[LimitKind]:
     """Return the kinds of the limits among stored rules. Rules that cannot be read are skipped."""
-    items = raw_rules if isinstance(raw_rules, list) else []
-    return frozenset(kind for item in items for kind in _kinds_of(item))
+    return frozenset(rule.kind for rule in readable_rules(raw_rules) if isinstance(rule, CountingRule))
 
 
 def plan_limits(
@@ -212,11 +211,3 @@ def _counts_until(kind: LimitKind, now: datetime) -> datetime:
     """
     held = MAX_HOLD if kind.currency else timedelta()
     return now + timedelta(seconds=kind.window_seconds) * 65 / 64 + held + SLACK
-
-
-def _kinds_of(item: Any) -> Sequence[LimitKind]:
-    try:
-        (rule,) = parse_rules([item])
-    except InvalidRules:
-        return ()
-    return (rule.kind,) if isinstance(rule, CountingRule) else ()

@@ -7,6 +7,8 @@ from core.rotation import find_live_secret
 from limits.throttle import throttle_client_failure
 from resources.models import ResourceServer, ResourceServerSecret
 
+WRONG_CREDENTIAL = "Check the ID and the secret of the resource server."
+
 
 def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:
     """Return the resource server with these credentials. Raises `NotAuthenticated`, `Throttled` after many failures.
@@ -17,6 +19,6 @@ def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -
     found = find_live_secret(secrets.filter(resource_server=server_id), secret, clock.now())
     if found is None:
         throttle_client_failure(ip=actor.ip or "", credential_id=server_id)
-        raise NotAuthenticated("Check the ID and the secret of the resource server.")
+        raise NotAuthenticated(WRONG_CREDENTIAL)
     server: ResourceServer = found.resource_server
     return server

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from consent.terms import read_limit
+from policies.rules import find_rule
 from resources.models import RISK_LEVELS
 
 RISK_WORDS = {
@@ -32,7 +32,7 @@ def highest_risk(risks: Iterable[object]) -> str | None:
 
 def limits_in_words(limits: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each limit of a scope."""
-    rules = map(read_limit, limits)
+    rules = map(find_rule, limits)
     unreadable = gettext("A limit that cannot be read, so every use is denied")
     return [rule.sentence() if rule else unreadable for rule in rules]
 

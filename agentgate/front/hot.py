@@ -26,7 +26,7 @@ from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
-from decisions.callers import WRONG_CREDENTIAL, throttle_anonymous, throttle_failures
+from decisions.callers import throttle_anonymous, throttle_failures
 from decisions.inquiries import DirectEndpoint, Inquiry, find_problem, is_refused
 from decisions.questions import Question, make_question
 from decisions.requests import Decision
@@ -36,6 +36,7 @@ from limits.quick_throttle import Hit
 from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import OAuthError
+from resources.authentication import WRONG_CREDENTIAL
 from tokens.keys import KeyNotLoaded, known_key, load_keys, loaded_key
 
 logger = logging.getLogger(__name__)

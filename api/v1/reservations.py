@@ -1,7 +1,5 @@
 """Commit and void reservations."""
 
-from django.conf import settings
-
 from api.endpoint import Endpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
@@ -9,7 +7,7 @@ from api.v1.schemas.reservations import CommitBody, ReservationOut, show_reserva
 from core.errors import NotAuthenticated
 from core.http import BASIC_CHALLENGE, read_basic
 from core.idempotency import Answer
-from decisions.callers import anonymous_hit, throttle_anonymous
+from decisions.callers import anonymous_hit, count_anonymous, require_anonymous_allowed
 from limits.reservations import ReservationExpired, ReservationResolved, commit_reservation, void_reservation
 from resources.authentication import authenticate_resource_server
 
@@ -29,17 +27,12 @@ class ReservationEndpoint(Endpoint):
     def identify(self) -> None:
         basic = read_basic(self.request.headers)
         if basic is None:
-            self._throttle()
+            require_anonymous_allowed()
+            count_anonymous(anonymous_hit(self.actor, 1))
             return
         server = authenticate_resource_server(actor=self.actor, server_id=basic.name, secret=basic.secret)
         self.server_id = server.id
         self.actor = self.actor.acting_as("service", server.id)
-
-    def _throttle(self) -> None:
-        if settings.VERIFY_REQUIRES_CREDENTIAL:
-            raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
-        for refusal in filter(None, throttle_anonymous([anonymous_hit(self.actor, 1)])):
-            raise refusal
 
 
 class Commit(ReservationEndpoint):

@@ -155,14 +155,10 @@ class Facts:
 
     def scopes_to_know(self, question: Question) -> Collection[str]:
         """Return the scopes of a question if it matters which labels or risk they have."""
-        found = self.about(question)
-        request = question.request
-        asked = request.required_scopes if request.action is None else (*request.required_scopes, request.action)
+        found, request = self.about(question), question.request
         if found.token is None or request.is_introspection:
             return ()
-        if needs_labels(found):
-            return asked
-        return found.terms.asks.intersection(asked)
+        return request.asked if needs_labels(found) else found.terms.asks.intersection(request.asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
         """Return what guards against data flows remember under these keys. One that was not read is empty."""

@@ -70,7 +70,7 @@ class Statement(Enum):
     SAVE_COUNTERS = "save_counters", (Kind.TEXTS, Kind.INTS, Kind.BYTESS, Kind.TIMES), None
     USE_APPROVALS = "use_approvals", (Kind.TIME, Kind.TEXTS), None
     CREATE_APPROVALS = "create_approvals", (Kind.TEXT,), None
-    """Create approvals from a JSON list of objects with the names of the columns. Times are UTC without a zone."""
+    """Create approvals from a JSON list of objects with the names of the columns. `spell_time` spells their times."""
     WRITE_RESERVATIONS = "write_reservations", (Kind.TEXT,), None
     """Create reservations from such a list."""
     WRITE_JOURNAL = "write_journal", (Kind.BYTES,), None
@@ -81,6 +81,11 @@ class Statement(Enum):
         self.takes = takes
         self.gives = gives
         self.columns = kinds_of(gives) if gives else ()
+
+
+def spell_time(moment: datetime) -> str:
+    """Return a time in UTC as both databases read it in JSON."""
+    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 
 class Step(NamedTuple):

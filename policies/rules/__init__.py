@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from policies.rules.base import RULES, Denial, DuplicateRuleTypeError, Rule, RuleContext, register
-from policies.rules.parsing import InvalidRules, parse_rules
+from policies.rules.parsing import InvalidRules, find_rule, parse_rules, readable_rules
 
 __all__ = [
     "RULES",
@@ -13,7 +13,9 @@ __all__ = [
     "InvalidRules",
     "Rule",
     "RuleContext",
+    "find_rule",
     "parse_rules",
+    "readable_rules",
     "register",
 ]
 

@@ -73,6 +73,20 @@ def parse_rule(raw: Any, path: str = "rule") -> Rule:
         raise InvalidRules(errors=tuple(_explain(rule_type, path, detail) for detail in details)) from None
 
 
+def find_rule(raw: Any) -> Rule | None:
+    """Return a stored rule, or None if it cannot be read. Verify then denies."""
+    try:
+        return parse_rule(raw)
+    except InvalidRules:
+        return None
+
+
+def readable_rules(raw: Any) -> list[Rule]:
+    """Return stored rules without those that cannot be read."""
+    items = raw if isinstance(raw, list) else []
+    return [rule for rule in map(find_rule, items) if rule is not None]
+
+
 def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
     for key in RULE_KEYS:
         if key not in raw:

@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 from pydantic import AfterValidator, Field
 
 from core.currencies import CURRENCIES
-from core.money import VALUE, read_amount, units_of
+from core.money import VALUE, read_amount, read_units, units_of
 from core.validation import invalid_value
 from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, RuleContext, register
@@ -71,8 +71,8 @@ class SpendLimit(CountingRule):
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
         """Return the counter of this limit for the request. Without an amount, it takes nothing."""
         subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
-        amount = read_amount(ctx.context.get("amount"))
-        return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, amount.units if amount else 0),)
+        units = read_units(ctx.context.get("amount"))
+        return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, units),)
 
     def sentence(self) -> str:
         return _("At most %(amount)s %(currency)s in any %(window)s, %(whom)s") % {

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core.errors import DomainError, FieldError
-from policies.rules import RULES, InvalidRules, parse_rules
+from policies.rules import RULES, find_rule
 from web.forms.agent_field import AgentField
 from web.forms.fields import PlainField
 from web.forms.rules import RuleForm, form_class
@@ -128,10 +128,8 @@ def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def rule_sentence(raw: Mapping[str, Any]) -> str:
     """Return one rule in words, or an empty string if it is invalid."""
-    try:
-        return parse_rules([raw])[0].sentence()
-    except InvalidRules:
-        return ""
+    rule = find_rule(raw)
+    return rule.sentence() if rule else ""
 
 
 def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
