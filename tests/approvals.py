@@ -1,5 +1,6 @@
 """Approvals as verify creates them, without verify."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ from consent.models import Approval, Consent
 from core import clock
 from core.secrets import digest
 
+Asks = Callable[..., Approval]
 EMAIL = {"verb": "Send an email", "recipient": "bob@example.com", "text": "Hello Bob"}
 
 

@@ -16,11 +16,10 @@ from audit.database import tables
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.proof import exports, members
-from audit.readers import decided, finding
-from audit.sequencing import log, postings, sequencer
+from audit.sequencing import sequencer
 from audit.services import append
 from core.actor import Actor
+from tests.audit.segments import shrink_segments
 
 SEGMENT = 256
 JANUARY, FEBRUARY, MARCH = 202601, 202602, 202603
@@ -28,8 +27,7 @@ JANUARY, FEBRUARY, MARCH = 202601, 202602, 202603
 
 def use_small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Complete segments after 256 entries, and save the streams at each step."""
-    for module in (postings, log, finding, decided, members, exports):
-        monkeypatch.setattr(module, "SEGMENT", SEGMENT)
+    shrink_segments(monkeypatch, SEGMENT)
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
 
 

@@ -28,6 +28,7 @@ from audit.signing.checkpoints import latest
 from audit.signing.log_keys import signer
 from core.locks import revocation
 from tests.audit.journals import decision, write_row
+from tests.audit.segments import shrink_segments
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -202,8 +203,7 @@ def test_heads_that_were_not_saved_are_read_from_the_entries(monkeypatch: pytest
 
 
 def test_postings_are_written_when_a_segment_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("audit.sequencing.postings", "audit.sequencing.log"):
-        monkeypatch.setattr(f"{module}.SEGMENT", 8)
+    shrink_segments(monkeypatch, 8)
     write_row(7)
     sequence()
     assert not Segment.objects.exists()

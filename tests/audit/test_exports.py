@@ -23,11 +23,12 @@ from audit.proof.exports import NotCovered, Period, begin_export, find_bounds
 from audit.proof.members import CONNECTION, ORGANIZATION, PERSON, MissingEntry, Stream
 from audit.readers.disclosure import visible_to_organization, visible_to_user
 from audit.readers.reading import Visible
-from audit.sequencing import log, postings
+from audit.sequencing import postings
 from audit.sequencing.postings import term
 from audit.sequencing.sequencer import sequence
 from tests.audit.exported import Exported, opened, read_export
 from tests.audit.journals import ACTOR, write_row
+from tests.audit.segments import shrink_segments
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -43,8 +44,7 @@ def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (postings, log, members, exports):
-        monkeypatch.setattr(module, "SEGMENT", 8)
+    shrink_segments(monkeypatch, 8)
     monkeypatch.setattr(members, "ROWS_PER_QUERY", 5)
     monkeypatch.setattr(members, "SEGMENTS_PER_QUERY", 2)
     monkeypatch.setattr(exports, "ENTRIES_PER_PIECE", 7)

@@ -16,10 +16,11 @@ from audit.readers import finding, search
 from audit.readers.criteria import Criteria
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from audit.readers.waiting import listed_waiting
-from audit.sequencing import log, postings, sequencer
+from audit.sequencing import postings, sequencer
 from audit.sequencing.postings import term
 from audit.sequencing.sequencer import sequence
 from tests.audit.journals import decision, ids_of, write_body, write_drafts, write_row
+from tests.audit.segments import shrink_segments
 
 SIZE = 8
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -39,8 +40,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make segments and windows so small that a few entries fill many, and postings of both formats occur."""
-    for module in (finding, log, postings):
-        monkeypatch.setattr(module, "SEGMENT", SIZE)
+    shrink_segments(monkeypatch, SIZE)
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
     monkeypatch.setattr(finding, "FIRST_WINDOW", 1)
     monkeypatch.setattr(finding, "LARGEST_WINDOW", 4)

@@ -27,10 +27,11 @@ from audit.readers import finding, snapshot
 from audit.readers.criteria import Criteria
 from audit.readers.snapshot import take_snapshot
 from audit.readers.waiting import listed_waiting
-from audit.sequencing import log, postings
+from audit.sequencing import postings
 from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from tests.audit.journals import decision, write_drafts
+from tests.audit.segments import shrink_segments
 
 SIZE = 8
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -48,8 +49,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make segments, windows and batches so small that a few entries fill many."""
-    for module in (finding, log, postings):
-        monkeypatch.setattr(module, "SEGMENT", SIZE)
+    shrink_segments(monkeypatch, SIZE)
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
     monkeypatch.setattr(finding, "FIRST_WINDOW", 1)
     monkeypatch.setattr(finding, "LARGEST_WINDOW", 4)

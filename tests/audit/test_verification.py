@@ -18,7 +18,6 @@ from audit.entries.packing import pack, unpack
 from audit.entries.records import decode_opening, encode_opening
 from audit.events import Event, Outcome
 from audit.models import Checkpoint, Entry, Posting, Progress, Segment, Stream, Tile
-from audit.proof import exports, members
 from audit.sequencing import log, postings, sequencer, tree
 from audit.sequencing.sequencer import sequence
 from audit.signing import log_keys
@@ -27,6 +26,7 @@ from audit.signing.notes import checkpoint_text
 from audit.verification import log as verification
 from core.actor import SYSTEM
 from tests.audit.journals import write_drafts, write_row
+from tests.audit.segments import shrink_segments
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,8 +37,7 @@ EUR = {"currency": "EUR", "value": "1.50"}
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
-    for module in (postings, log, members, exports):
-        monkeypatch.setattr(module, "SEGMENT", 16)
+    shrink_segments(monkeypatch, 16)
     monkeypatch.setattr(tree, "TILE_HEIGHT", 2)
     for module in (tree, log):
         monkeypatch.setattr(module, "TILE_WIDTH", 4)

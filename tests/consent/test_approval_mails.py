@@ -1,9 +1,7 @@
 """Mails about requests that wait: to whom, how often, and what they contain."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,31 +11,14 @@ from accounts.models import User
 from accounts.services import set_approval_mails
 from agents.models import Agent
 from consent.mails import mailed
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.tasks import mail_approvals
 from core import clock
-from tests.approvals import make_approval
+from tests.approvals import Asks, make_approval
 from tests.threads import race
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent, make_developer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-Asks = Callable[..., Approval]
-
-
-@pytest.fixture
-def ada(db: None) -> User:
-    return make_user("ada@example.com", "Ada")
-
-
-@pytest.fixture
-def granted(ada: User) -> Consent:
-    return allow(ask(make_agent(make_developer("dev@example.com"))), ada)
-
-
-@pytest.fixture
-def asks(granted: Consent) -> Asks:
-    return partial(make_approval, granted)
 
 
 def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:

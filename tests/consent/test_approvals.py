@@ -1,6 +1,5 @@
 """Approvals in services: races of decisions and sweeps, and what the sweeps and an erasure leave."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -25,7 +24,7 @@ from consent.models import Approval, Consent
 from consent.tasks import sweep_approvals
 from core import clock
 from core.errors import DomainError, NotAuthenticated, NotFound
-from tests.approvals import make_approval
+from tests.approvals import Asks, make_approval
 from tests.log import log_entries
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
@@ -33,22 +32,6 @@ from tests.world import allow, as_user, ask, make_agent, make_developer, make_us
 pytestmark = pytest.mark.django_db(transaction=True)
 
 DAY = 86_400
-Asks = Callable[..., Approval]
-
-
-@pytest.fixture
-def ada(db: None) -> User:
-    return make_user("ada@example.com", "Ada")
-
-
-@pytest.fixture
-def granted(ada: User) -> Consent:
-    return allow(ask(make_agent(make_developer("dev@example.com"))), ada)
-
-
-@pytest.fixture
-def asks(granted: Consent) -> Asks:
-    return partial(make_approval, granted)
 
 
 def approve(approval: Approval, user: User, **more: Any) -> Approval:

@@ -25,7 +25,7 @@ from developers.services import suspend_organization
 from resources.errors import ServiceSuspended
 from resources.services import register_resource_server
 from tests.threads import race
-from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, allow, as_user, ask, make_developer, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.models import TokenFamily
@@ -33,16 +33,6 @@ from tokens.refresh import refresh_tokens
 
 ROUNDS = 8
 STATUS = Consent.Status
-
-
-@pytest.fixture
-def agent(db: None) -> Any:
-    return make_agent(make_developer("dev@example.com", "Acme"))
-
-
-@pytest.fixture
-def ada(db: None) -> Any:
-    return make_user("ada@example.com")
 
 
 def code_for(agent: Any, user: Any, *scopes: str) -> str:

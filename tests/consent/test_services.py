@@ -20,19 +20,9 @@ from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
 from tests.log import log_entries
 from tests.threads import race
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_user
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def agent() -> Any:
-    return make_agent(make_developer("dev@example.com", "Acme"))
-
-
-@pytest.fixture
-def ada() -> Any:
-    return make_user("ada@example.com")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from core.errors import NotFound
 from tests.constants import CALLBACK, CHALLENGE, MOMENT
 from tests.log import log_entries
 from tests.threads import race
-from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, allow, as_user, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
@@ -33,11 +33,6 @@ from tokens.tasks import sweep_tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LINGER_SECONDS = 0.3
-
-
-@pytest.fixture
-def ada() -> User:
-    return make_user("ada@example.com")
 
 
 @pytest.fixture
@@ -137,8 +132,7 @@ def test_a_request_that_expires_while_it_is_approved_is_either_approved_or_expir
         assert events == {"consent.requested", "consent.approved"}
 
 
-def test_exchanges_beside_sweeps_all_succeed(ada: User) -> None:
-    agent = make_agent(make_developer("dev@example.com"))
+def test_exchanges_beside_sweeps_all_succeed(agent: Agent, ada: User) -> None:
     with time_machine.travel(clock.now() - timedelta(days=2)):
         expired = approving(ask(agent), ada)()
     codes = [approving(ask(agent), ada)().code for _ in range(8)]
@@ -152,9 +146,8 @@ def test_exchanges_beside_sweeps_all_succeed(ada: User) -> None:
     assert not AuthorizationCode.objects.filter(consent_id=expired.consent.id, expires__lte=clock.now()).exists()
 
 
-def test_refreshes_beside_the_sweep_all_succeed(ada: User, settings: Any) -> None:
+def test_refreshes_beside_the_sweep_all_succeed(agent: Agent, ada: User, settings: Any) -> None:
     settings.REFRESH_REPEAT_LIFETIME = timedelta(0)
-    agent = make_agent(make_developer("dev@example.com"))
     first = exchange_code(actor=ANONYMOUS, agent=agent, code=approving(ask(agent), ada)().code)
     assert isinstance(first, IssuedTokens)
 

@@ -13,15 +13,10 @@ from consent.models import Consent
 from consent.services import delete_undecided_consents
 from consent.tasks import sweep_consents, sweep_undecided_consents
 from tests.log import log_entries
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_user
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def agent() -> Any:
-    return make_agent(make_developer("dev@example.com", "Acme"))
 
 
 def test_an_undecided_request_is_deleted_a_day_after_it_expires_but_its_log_entries_are_kept(agent: Any) -> None:

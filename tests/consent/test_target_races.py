@@ -14,23 +14,13 @@ from core.errors import DomainError
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.threads import race
-from tests.world import ANONYMOUS, as_user, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, as_user, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = 6
 READ, FREEBUSY = "email:read", "calendar:freebusy"
-
-
-@pytest.fixture
-def agent(db: None) -> Any:
-    return make_agent(make_developer("dev@example.com", "Acme"))
-
-
-@pytest.fixture
-def ada(db: None) -> Any:
-    return make_user("ada@example.com")
 
 
 def detail(scope: str, *identifiers: str) -> AuthorizationDetail:

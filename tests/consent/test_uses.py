@@ -24,8 +24,9 @@ from consent.services import revoke_consent
 from consent.usage import last_uses_of, usage_of
 from core import clock
 from core.actor import SYSTEM
+from developers.models import Developer
 from tests.constants import MOMENT
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent
 
 pytestmark = pytest.mark.django_db
 
@@ -44,16 +45,6 @@ def _place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 def move() -> int:
     """Move the uses to the place of this run."""
     raise NotImplementedError
-
-
-@pytest.fixture
-def agent() -> Any:
-    return make_agent(make_developer("dev@example.com", "Acme"))
-
-
-@pytest.fixture
-def ada() -> Any:
-    return make_user("ada@example.com")
 
 
 def log(consent: Consent, event: Event, outcome: Outcome, at: datetime, scopes: Sequence[str] = ()) -> None:
@@ -98,8 +89,9 @@ def test_uses_of_replaced_consents_count_for_the_connection(agent: Any, ada: Any
     assert last_uses_of([consents[1], unused]) == {consents[1].id: NOON + timedelta(hours=-1), unused.id: NOON}
 
 
-def test_all_connections_of_a_page_are_read_by_the_same_queries(ada: Any, django_assert_num_queries: Any) -> None:
-    developer = make_developer("dev@example.com", "Acme")
+def test_all_connections_of_a_page_are_read_by_the_same_queries(
+    developer: Developer, ada: Any, django_assert_num_queries: Any
+) -> None:
     consents = [allow(ask(make_agent(developer, name=f"Agent {number}")), ada) for number in range(5)]
     for consent in consents:
         verify(consent, Outcome.ALLOWED, NOON)

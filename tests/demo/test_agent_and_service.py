@@ -52,6 +52,18 @@ def call(service: Any, path: str = "/read-mail") -> httpx.Response:
     return httpx.post(f"http://127.0.0.1:{service.server.server_port}{path}", headers=headers)
 
 
+def allow_all(service: Any) -> list[dict[str, Any]]:
+    """Allow every request of the service. Return the list to which each is added."""
+    asked: list[dict[str, Any]] = []
+
+    def decide(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, json={"allowed": True})
+
+    service.gate = client(decide)
+    return asked
+
+
 def test_an_expired_token_is_refreshed_and_the_new_one_is_used(agent: Any) -> None:
     used: list[str] = []
 
@@ -91,13 +103,7 @@ def test_temporary_denials_do_not_stop_the_agent(agent: Any) -> None:
 
 
 def test_the_service_verifies_before_it_acts(service: Any) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def decide(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content))
-        return httpx.Response(200, json={"allowed": True})
-
-    service.gate = client(decide)
+    asked = allow_all(service)
 
     assert call(service).json() == {"done": "read-mail"}
     assert asked[0] == {
@@ -114,13 +120,7 @@ def test_the_agent_shows_where_the_user_decides(agent: Any) -> None:
 
 
 def test_the_service_says_what_the_user_would_approve(service: Any) -> None:
-    asked: list[dict[str, Any]] = []
-
-    def decide(request: httpx.Request) -> httpx.Response:
-        asked.append(json.loads(request.content))
-        return httpx.Response(200, json={"allowed": True})
-
-    service.gate = client(decide)
+    asked = allow_all(service)
     call(service, "/send-mail")
     assert asked[0]["context"]["recipient"] == "bob@example.com"
 

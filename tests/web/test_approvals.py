@@ -1,7 +1,6 @@
 """The pages of approvals: what is shown, each button, and what a second decision sees."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,11 +10,9 @@ from django.test import Client
 from accounts.models import User
 from consent.models import Approval, Consent
 from core import clock
-from tests.approvals import make_approval
+from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
 from tests.world import allow, make_agent
-
-Asks = Callable[..., Approval]
 
 
 @pytest.fixture
