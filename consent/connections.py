@@ -18,7 +18,13 @@ from audit.events import Event
 from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import draft_consent
-from consent.selectors import agreed_scopes, approved_consents, carried_scopes, reworded_scopes
+from consent.selectors import (
+    agreed_scopes,
+    approved_consents,
+    carried_scopes,
+    connection_state,
+    reworded_scopes,
+)
 from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
@@ -35,8 +41,8 @@ class Choice:
 
     `targets` are the user's picks among the requested authorization details, or None for all of them.
 
-    `shown_id` is the id of the live consent that the user was shown with the request, "" if there was none, or None if
-    no page was shown.
+    `shown_state` is the `connection_state` that the user was shown with the request, "" if the agent was not connected,
+    or None if no page was shown.
 
     Live scopes keep their terms, except for what `terms` says, so that only an explicit choice widens one. `lifetime`
     is how long the whole connection lasts.
@@ -45,7 +51,7 @@ class Choice:
     scopes: Sequence[str] | None = None
     is_whole: bool = False
     targets: Sequence[Pick] | None = None
-    shown_id: str | None = None
+    shown_state: str | None = None
     terms: GivenTerms = NOTHING_SAID
     lifetime: timedelta = settings.CONSENT_LIFETIME
 
@@ -119,7 +125,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     `ConnectionChanged` if the connection has changed since it was shown, `InvalidScope`, and `Invalid` for targets.
     """
     live, expired = _lock_live_consent(consent, user, now)
-    if choice.shown_id is not None and choice.shown_id != (live.id if live else ""):
+    if choice.shown_state is not None and choice.shown_state != connection_state(live):
         raise ConnectionChanged("Check what the agent may do now, then decide again.")
     held = live.live_scopes() if live else []
     granted = _granted(consent, live, choice)
@@ -199,5 +205,5 @@ def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, u
     withdrawn = [*consent.requested_scopes, *(live.granted_scopes if live else ())]
     if any(scope not in withdrawn for scope in unavailable):
         raise InvalidScope(f"Neither requested nor already allowed: {names}.")
-    refusal = InvalidScope if choice.shown_id is None else ConnectionChanged
+    refusal = InvalidScope if choice.shown_state is None else ConnectionChanged
     raise refusal(f"The developer has removed these scopes from the agent: {names}.")

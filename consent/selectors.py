@@ -9,6 +9,7 @@ from accounts.models import User
 from agents.models import Agent
 from consent.models import Consent
 from core import clock
+from core.canonical import canonical_json, sha256
 from core.errors import NotFound
 from resources.catalogue import Scope, catalogue, describe_scopes, read_snapshot
 from resources.models import ResourceServer
@@ -139,3 +140,11 @@ def approved_consents(user: User, asked: Consent) -> QuerySet[Consent]:
 def live_consent(user: User, asked: Consent) -> Consent | None:
     """Return the live consent that approving `asked` would replace, or None if the agent is not connected."""
     return approved_consents(user, asked).filter(expires_at__gt=clock.now()).first()
+
+
+def connection_state(live: Consent | None) -> str:
+    """Return a digest of what the user allows the agent now, or "" if `live` is None. A narrowing changes it."""
+    if live is None:
+        return ""
+    end = clock.rfc3339(live.expires_at)
+    return sha256(canonical_json([live.id, live.granted_scopes, live.terms, end]))

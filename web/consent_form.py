@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from consent.connections import Choice as Decision
 from consent.models import Consent
-from consent.selectors import carried_scopes, live_consent, reworded_scopes
+from consent.selectors import carried_scopes, connection_state, live_consent, reworded_scopes
 from consent.targets import Pick
 from consent.terms import ALLOW, ASK, DATA_FLOW, GivenTerms, Terms, always_asking
 from core.errors import Invalid
@@ -137,7 +137,7 @@ def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Dec
         scopes=scopes,
         is_whole=True,
         targets=read_picks(form, screen.asked),
-        shown_id=form.get("connection"),
+        shown_state=form.get("connection"),
         terms=GivenTerms(modes={scope: mode for scope, mode in modes.items() if mode}, guards=guards),
         lifetime=_lifetime(form.get("lifetime")),
     )
@@ -147,6 +147,7 @@ def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> N
     """Keep what the user chose while they enter their password. Only a decision that is otherwise valid is kept."""
     request.session[KEPT] = {
         "consent": asked.id,
+        "shown": decision.shown_state,
         "scopes": list(decision.scopes or ()),
         "targets": [asdict(pick) for pick in decision.targets or ()],
         "modes": dict(decision.terms.modes),
@@ -155,10 +156,15 @@ def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> N
     }
 
 
-def kept_decision(request: HttpRequest, asked: Consent) -> Decision | None:
-    """Return what the user chose before they entered their password, or None."""
+def kept_decision(request: HttpRequest, screen: Screen) -> Decision | None:
+    """Return what the user chose before they entered their password, or None.
+
+    If the connection has changed since, the user chooses again.
+    """
     kept = request.session.get(KEPT)
-    if kept is None or kept["consent"] != asked.id:
+    if kept is None or kept["consent"] != screen.asked.id:
+        return None
+    if kept.get("shown") not in (None, connection_state(screen.live)):
         return None
     return Decision(
         scopes=kept["scopes"],

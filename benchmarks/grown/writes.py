@@ -12,6 +12,7 @@ from benchmarks.grown.visits import HOST, Visit, Visitors
 from benchmarks.rows import CALLBACK
 from benchmarks.seed import SCOPES
 from consent.models import Approval, Consent
+from consent.selectors import connection_state
 
 FORM = "application/x-www-form-urlencoded"
 HASHING = "hashes a password"
@@ -41,7 +42,7 @@ class Writes:
         self.visitors, self.key, self.session = visitors, visitors.with_key, visitors.with_session
         self.made: dict[tuple[str, int], Any] = {}
         self.asked = ""
-        self.live = ""
+        self.live = self.shown = ""
         self.code = ""
         live = Consent.objects.filter(user=visitors.ada, status=Consent.Status.APPROVED)
         self.connections = list(live.select_related("agent").order_by("id"))
@@ -125,17 +126,17 @@ class Writes:
     def prepare_approve_again(self, number: int) -> None:
         """Ask for an agent to which the user has been connected for weeks."""
         consent = self.connections.pop()
-        self.live = consent.id
+        self.shown = connection_state(consent)
         self._ask({"clientId": consent.agent.client_id})
 
     approve_again = approve
 
     def prepare_decide(self, number: int) -> None:
-        self.live = ""
+        self.shown = ""
         self.prepare_approve(number)
 
     def decide(self, number: int) -> Any:
-        form = {"decision": "allow", "scopes": SCOPES, "connection": self.live}
+        form = {"decision": "allow", "scopes": SCOPES, "connection": self.shown}
         return self.visitors.as_ada.post(f"/consent/{self.asked}", form)
 
     prepare_decide_again, decide_again = prepare_approve_again, decide

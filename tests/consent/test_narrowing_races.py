@@ -10,10 +10,12 @@ from accounts.models import User
 from agents.models import Agent
 from consent.approval_selectors import approval_for_user
 from consent.approvals import approve_approval
-from consent.errors import ConsentAlreadyDecided
-from consent.granting import approve_consent
+from consent.connections import Choice
+from consent.errors import ConnectionChanged, ConsentAlreadyDecided
+from consent.granting import Granted, approve_consent
 from consent.models import Approval, Consent
 from consent.narrowing import Narrowing, narrow_consent
+from consent.selectors import connection_state
 from consent.services import revoke_consent
 from consent.terms import GivenTerms
 from core.errors import Invalid
@@ -110,6 +112,23 @@ def test_a_renewal_that_says_nothing_keeps_it(grant: Grant, number: int) -> None
     consent = live_consent(grant.user)
     assert set(consent.granted_scopes) == {*SCOPES, "profile:read"}
     assert consent.terms == {"modes": {"email:send": "ask"}, "limits": {"email:send": [RATE]}}
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_a_page_that_allows_without_asking_keeps_it(grant: Grant, number: int) -> None:
+    """The narrowing is first, and the page is refused, or it narrows what the page has granted."""
+    choice = Choice(
+        scopes=SCOPES,
+        is_whole=True,
+        shown_state=connection_state(live_consent(grant.user)),
+        terms=GivenTerms(modes={"email:send": "allow"}),
+    )
+    pending = ask(grant.agent, scopes=SCOPES)
+    tighten = narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))
+    approve = lambda: approve_consent(actor=ANONYMOUS, consent=pending, user=grant.user, choice=choice)  # noqa: E731
+    approved, _ = race([approve, tighten])
+    assert isinstance(approved, Granted | ConnectionChanged)
+    assert live_consent(grant.user).terms == {"modes": {"email:send": "ask"}}
 
 
 @pytest.mark.parametrize("number", ROUNDS)

@@ -15,7 +15,10 @@ from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
 from consent.granting import approve_consent
 from consent.models import AuthorizationCode, Consent
+from consent.narrowing import Narrowing, narrow_consent
+from consent.selectors import connection_state
 from consent.services import revoke_consent
+from consent.terms import GivenTerms
 from core import clock
 from core.secrets import digest
 from decisions.requests import VerifyRequest
@@ -32,6 +35,7 @@ from tokens.models import TokenFamily
 from tokens.refresh import refresh_tokens
 
 ROUNDS = 8
+RATE = {"type": "rate_limit", "config": {"maxRequests": 9, "windowSeconds": 60, "scope": "per_user"}}
 STATUS = Consent.Status
 
 
@@ -113,11 +117,41 @@ def test_a_page_cannot_restore_a_connection_revoked_while_it_was_open(agent: Any
     shown = allow(ask(agent, scopes=["email:send"]), ada)
     pending = ask(agent, scopes=["email:read"])
     revoke_consent(actor=as_user(ada), consent=shown)
-    choice = Choice(scopes=["email:read", "email:send"], is_whole=True, shown_id=shown.id)
+    choice = Choice(scopes=["email:read", "email:send"], is_whole=True, shown_state=connection_state(shown))
     with pytest.raises(ConnectionChanged):
         approve_consent(actor=as_user(ada), consent=pending, user=ada, choice=choice)
     pending.refresh_from_db()
     assert pending.status == STATUS.PENDING
+
+
+@pytest.mark.parametrize(
+    "narrowing",
+    [
+        Narrowing(terms=GivenTerms(modes={"email:send": "ask"})),
+        Narrowing(terms=GivenTerms(limits={"email:send": [RATE]})),
+        Narrowing(terms=GivenTerms(guards={"data_flow": "deny"})),
+        Narrowing(remove_scopes=["email:send"]),
+        Narrowing(lifetime=timedelta(hours=1)),
+    ],
+    ids=["mode", "limit", "guard", "scope", "end"],
+)
+def test_a_page_cannot_undo_a_narrowing_while_it_was_open(agent: Any, ada: Any, narrowing: Narrowing) -> None:
+    shown = allow(ask(agent, scopes=["email:read", "email:send"]), ada)
+    choice = Choice(scopes=["email:read", "email:send"], is_whole=True, shown_state=connection_state(shown))
+    narrow_consent(actor=as_user(ada), user=ada, consent=shown, narrowing=narrowing)
+    with pytest.raises(ConnectionChanged):
+        approving(ask(agent, scopes=["email:read"]), ada, choice)()
+    assert live_consent_of(ada).id == shown.id
+
+
+def test_a_narrowing_that_changes_nothing_leaves_the_page_valid(agent: Any, ada: Any) -> None:
+    shown = allow(ask(agent, scopes=["email:read"]), ada)
+    choice = Choice(scopes=["email:read"], is_whole=True, shown_state=connection_state(shown))
+    narrowing = Narrowing(terms=GivenTerms(modes={"email:read": "allow"}))
+    narrow_consent(actor=as_user(ada), user=ada, consent=shown, narrowing=narrowing)
+    pending = ask(agent, scopes=["email:read"])
+    approving(pending, ada, choice)()
+    assert live_consent_of(ada).id == pending.id
 
 
 @pytest.mark.django_db(transaction=True)
@@ -165,7 +199,7 @@ def test_an_approval_on_the_page_racing_a_revocation_leaves_nothing_live(agent: 
         code_for(agent, ada, "email:read")
         earlier = live_consent_of(ada)
         pending = ask(agent, scopes=["profile:read"])
-        choice = Choice(scopes=["email:read", "profile:read"], is_whole=True, shown_id=earlier.id)
+        choice = Choice(scopes=["email:read", "profile:read"], is_whole=True, shown_state=connection_state(earlier))
         race([approving(pending, ada, choice), lambda one=earlier: revoke_consent(actor=ANONYMOUS, consent=one)])
         assert not Consent.objects.filter(user=ada, status=STATUS.APPROVED).exists()
 

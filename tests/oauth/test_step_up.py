@@ -76,7 +76,7 @@ def test_allow_grants_exactly_what_is_ticked(client: OAuthClient, world: Any, ad
     first = client.tokens(ada, scope="email:send calendar:freebusy")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read email:send")["Location"]
-    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_state"]}
     answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
     assert client.redeem(query_of(answer)["code"]).json()["scope"] == "email:read email:send"
     assert ada.consents.get(status="approved").granted_scopes == ["email:read", "email:send"]
@@ -91,7 +91,7 @@ def test_scopes_revoked_after_the_page_was_shown_are_not_granted_again(
     client.tokens(ada, scope="email:send")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read email:send")["Location"]
-    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_state"]}
     revoke_consent(actor=world.ANONYMOUS, consent=ada.consents.get(status="approved"))
 
     answer = browser.post(url, {**form, "scopes": ["email:read", "email:send"]})
@@ -100,7 +100,7 @@ def test_scopes_revoked_after_the_page_was_shown_are_not_granted_again(
     assert "has changed since you opened this page" in answer.content.decode()
     assert shown(answer, "known") == []
     assert not ada.consents.filter(status="approved").exists()
-    form["connection"] = answer.context["connection_id"]
+    form["connection"] = answer.context["connection_state"]
     assert browser.post(url, {**form, "scopes": ["email:read"]}).status_code == 303
     assert ada.consents.get(status="approved").granted_scopes == ["email:read"]
 
@@ -113,7 +113,7 @@ def test_the_page_is_shown_again_if_the_developer_removed_scopes_meanwhile(
     client.tokens(ada, scope="email:send")
     browser = world.sign_in(ada)
     url = client.authorize(browser, scope="email:read")["Location"]
-    form = {"decision": "allow", "connection": browser.get(url).context["connection_id"]}
+    form = {"decision": "allow", "connection": browser.get(url).context["connection_state"]}
     update_agent(actor=world.ANONYMOUS, agent=client.agent, changes={"allowed_scopes": ["email:read"]})
     assert browser.post(url, {**form, "scopes": ["email:read", "email:send"]}).status_code == 409
 

@@ -144,9 +144,10 @@ def test_a_double_click_returns_the_same_code(as_ada, ask):
 
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_once_return_the_same_code(as_ada, ask, ada):
-    connected = allow(ask(), ada)
+    allow(ask(), ada)
     consent = ask()
-    click = {"decision": "allow", "scopes": ["email:read"], "connection": connected.id}
+    shown = as_ada.get(url(consent)).context["connection_state"]
+    click = {"decision": "allow", "scopes": ["email:read"], "connection": shown}
     answers = race([lambda: as_ada.post(url(consent), click)] * 4)
     assert [answer.status_code for answer in answers] == [303] * 4
     assert len({answer["Location"] for answer in answers}) == 1
@@ -183,7 +184,8 @@ def test_a_click_does_not_repeat_a_code_that_was_moved_from_an_earlier_consent(a
     earlier, consent = ask(), ask()
     click = {"decision": "allow", "scopes": ["email:read"]}
     first = as_ada.post(url(earlier), click)
-    second = as_ada.post(url(consent), {**click, "connection": earlier.id})
+    shown = as_ada.get(url(consent)).context["connection_state"]
+    second = as_ada.post(url(consent), {**click, "connection": shown})
     assert AuthorizationCode.objects.filter(consent=consent).count() == 2
     assert as_ada.post(url(consent), click)["Location"] == second["Location"] != first["Location"]
 

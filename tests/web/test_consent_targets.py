@@ -50,7 +50,7 @@ def ticked(text):
 
 
 def allow(browser, consent, *scopes, **targets):
-    connection = browser.get(url(consent)).context["connection_id"]
+    connection = browser.get(url(consent)).context["connection_state"]
     picks = {name.replace("_", "-"): values for name, values in targets.items()}
     return browser.post(url(consent), {"decision": "allow", "connection": connection, "scopes": scopes, **picks})
 

@@ -23,7 +23,7 @@ from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpi
 from consent.granting import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.models import Consent
 from consent.redirects import denial_url
-from consent.selectors import find_consent, require_decider
+from consent.selectors import connection_state, find_consent, require_decider
 from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
@@ -170,7 +170,7 @@ def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Dec
     is_unpicked = shown_again is not None
     is_refused = status == 422 and not is_unpicked
     screen = Screen.of(signed_in(request), asked)
-    kept = kept_decision(request, asked) if status == 200 else None
+    kept = kept_decision(request, screen) if status == 200 else None
     chosen = shown_again or kept
     optional = [one for one in screen.new if one in asked.optional_scopes]
     required = [one for one in screen.new if one not in asked.optional_scopes]
@@ -186,7 +186,7 @@ def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Dec
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
         "lifetimes": lifetimes(clock.now(), chosen),
-        "connection_id": screen.live.id if screen.live else "",
+        "connection_state": connection_state(screen.live),
         "is_refused": is_refused,
         "is_unpicked": is_unpicked,
         "is_changed": status == 409,
