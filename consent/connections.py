@@ -4,7 +4,7 @@ Approving a later request replaces the live consent. A database constraint enfor
 revocations lock the user's row first, so they run one after another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from django.db.models import Case, F, Q, Value, When
 from accounts.models import User
 from audit.entries.drafts import Draft
 from audit.events import Event
+from consent.counts import last_terms, plan_counts
 from consent.errors import ConnectionChanged
 from consent.models import Consent
 from consent.records import draft_consent
@@ -28,7 +29,7 @@ from consent.selectors import (
 from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
-from resources.catalogue import read_snapshot, snapshot
+from resources.catalogue import catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
 
 
@@ -74,6 +75,8 @@ class Change:
     replaced: Consent | None
     expired: Consent | None
     terms: Terms
+    carry: Callable[[], None] | None
+    """What fills the counters of limits that the terms add (`consent.counts`)."""
 
     @property
     def ends_another(self) -> bool:
@@ -130,6 +133,16 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     held = live.live_scopes() if live else []
     granted = _granted(consent, live, choice)
     shown = [*consent.shown_scopes, *snapshot(carried_scopes(consent, live))]
+    terms = settle_terms(
+        earlier=Terms.read(live.terms).of(held) if live else Terms(),
+        given=choice.terms,
+        granted=granted,
+        critical=critical_among(granted, shown),
+        targets=pick_targets(consent.authorization_details, choice.targets, granted),
+        labels=labels_of(granted, shown),
+    )
+    before = Terms.read(live.terms) if live else last_terms(consent, user)
+    counted = plan_counts(consent.agent_id, user.id, before, terms, now)
     return Change(
         granted=granted,
         choosable=list(dict.fromkeys([*consent.askable_scopes(), *held])),
@@ -137,19 +150,20 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         reworded=reworded_scopes(consent, live),
         replaced=live,
         expired=expired,
-        terms=settle_terms(
-            earlier=Terms.read(live.terms).of(held) if live else Terms(),
-            given=choice.terms,
-            granted=granted,
-            critical=critical_among(granted, shown),
-            targets=pick_targets(consent.authorization_details, choice.targets, granted),
-        ),
+        terms=counted.terms,
+        carry=counted.carry,
     )
 
 
 def critical_among(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> set[str]:
     """Return the granted scopes that always ask, in the words that the user saw."""
     return always_asking(scope for scope in read_snapshot(shown) if scope.id in granted)
+
+
+def labels_of(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Return the labels of granted scopes that the user saw. Those of the catalogue's scopes cannot change."""
+    own = [scope for scope in read_snapshot(shown) if scope.id in granted and scope.id not in catalogue()]
+    return {scope.id: sorted(scope.labels) for scope in own if scope.labels}
 
 
 def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> Draft:

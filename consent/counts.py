@@ -1,52 +1,55 @@
 """What a user's limits have counted, preserved when the user changes them (docs/adr/0014).
 
 The counters belong to the connection. A limit with another window starts from those of the limits before it, so that a
-narrowing or a new consent grants no new quota.
+narrowing or a new consent grants no new quota. Limits that the user removes go on counting until their windows have
+passed, without refusing: the terms have them as `history`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
+from accounts.models import User
 from consent.models import Consent
-from consent.terms import Limits, Terms
+from consent.terms import Terms
 from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
 from policies.rules.ledger import CONNECTION_SCOPE, LimitKind, connection_ledger
 
 
-def plan_counts(consent: Consent, before: Limits, now: datetime) -> Callable[[], None] | None:
-    """Return what fills the counters of limits that the consent did not have `before`, or None if none must be.
+class CountPlan(NamedTuple):
+    """The terms with their new history, and what fills the counters of added limits, or None if none must be filled.
 
-    Danger: call the result in the transaction that changes the limits, after `hold_decisions`.
+    Danger: call `carry` in the transaction that stores the terms, after `hold_decisions`.
     """
-    limits = Terms.read(consent.terms).limits
-    plans = [_plan(consent, scope, before.get(scope, ()), rules, now) for scope, rules in limits.items()]
-    return partial(_carry, plans) if any(plan.sources for plan in plans) else None
+
+    terms: Terms
+    carry: Callable[[], None] | None
 
 
-def earlier_limits(consent: Consent) -> Limits:
-    """Return the limits of the connection's last consent that had any. It may have ended, but its counters remain."""
-    rows = Consent.objects.filter(user=consent.user_id, agent=consent.agent_id, terms__has_key="limits")
-    last = rows.exclude(pk=consent.pk).order_by("-decided_at").first()
-    return Terms.read(last.terms).limits if last else {}
+def plan_counts(agent_id: str, user_id: str, before: Terms, after: Terms, now: datetime) -> CountPlan:
+    """Plan what happens to the counters when terms of a connection replace those before."""
+    plans = {}
+    for scope in sorted({*before.limits, *before.history, *after.limits}):
+        ledger = connection_ledger(agent_id, user_id, scope, before.history.get(scope, ()))
+        plans[scope] = plan_limits(ledger, _kinds(before, scope), _kinds(after, scope), now)
+    history = {scope: plan.ledger.stored()["retired"] for scope, plan in plans.items() if plan.ledger.retired}
+    must_carry = any(plan.sources for plan in plans.values())
+    return CountPlan(replace(after, history=history), partial(_carry, plans) if must_carry else None)
 
 
-def _plan(
-    consent: Consent,
-    scope: str,
-    before: Sequence[Mapping[str, Any]],
-    after: Sequence[Mapping[str, Any]],
-    now: datetime,
-) -> LimitPlan:
-    ledger = connection_ledger(consent.agent_id, str(consent.user_id), scope)
-    return plan_limits(ledger, _kinds(before), _kinds(after), now)
+def last_terms(consent: Consent, user: User) -> Terms:
+    """Return the terms of the connection's last consent before this one. It has ended, but its counters remain."""
+    granted = Consent.objects.filter(user=user, agent=consent.agent_id, decided_at__isnull=False)
+    last = granted.exclude(pk=consent.pk).exclude(status=Consent.Status.DENIED).order_by("-decided_at").first()
+    return Terms.read(last.terms) if last else Terms()
 
 
-def _kinds(rules: Sequence[Mapping[str, Any]]) -> frozenset[LimitKind]:
-    return frozenset(kind._replace(scope=CONNECTION_SCOPE) for kind in limit_kinds(list(rules)))
+def _kinds(terms: Terms, scope: str) -> Collection[LimitKind]:
+    return frozenset(kind._replace(scope=CONNECTION_SCOPE) for kind in limit_kinds(list(terms.limits.get(scope, ()))))
 
 
-def _carry(plans: Sequence[LimitPlan]) -> None:
-    for plan in plans:
+def _carry(plans: Mapping[str, LimitPlan]) -> None:
+    for plan in plans.values():
         carry_counters(plan)

@@ -19,7 +19,6 @@ from audit.events import Event, Outcome
 from audit.services import append
 from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
-from consent.counts import earlier_limits, plan_counts
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
 from consent.records import draft_consent, personal_terms, record_consent
@@ -88,16 +87,15 @@ def approve_consent(
     if change.needs_recent_sign_in:
         require_recent_sign_in(signed_in_at)
     code = issue_code(consent, user, now)
-    count = plan_counts(consent, earlier_limits(consent), now) if change.terms.limits else None
-    with revocation() if change.ends_another or count else nullcontext():
+    with revocation() if change.ends_another or change.carry else nullcontext():
         # In a revocation, the log has these entries after all decisions that still used the ended consent.
         append(drafts, at=now)
         if change.replaced:
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
             move_codes(source=change.replaced, target=consent, now=now)
             consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent)
-        if count:
-            after_decisions(count)
+        if change.carry:
+            after_decisions(change.carry)
     return Granted(consent, code, redirect_url(consent, {"code": code}))
 
 

@@ -103,17 +103,17 @@ def _without(scopes: Sequence[str], removed: Sequence[str]) -> list[str]:
 
 def _save(actor: Actor, consent: Consent, before: State, after: State, now: datetime) -> None:
     """Store the state, take removed scopes from codes and tokens, and log the change."""
+    counted = plan_counts(consent.agent_id, str(consent.user_id), before.terms, after.terms, now)
     agreed = agreed_scopes(consent)
-    _update(consent, {"granted_scopes": after.scopes, "terms": after.terms.stored(), "expires_at": after.expires_at})
+    _update(consent, {"granted_scopes": after.scopes, "terms": counted.terms.stored(), "expires_at": after.expires_at})
     ended = [scope for scope in agreed if scope.id not in after.scopes]
     if len(after.scopes) < len(before.scopes):
         # Codes before families, as when a consent is replaced.
         move_codes(source=consent, target=consent, now=now)
         consent_narrowed.send(sender=Consent, consent=consent)
     end_approvals(consent, before=before.terms, now=now)
-    count = plan_counts(consent, before.terms.limits, now)
-    if count:
-        after_decisions(count)
+    if counted.carry:
+        after_decisions(counted.carry)
     record_consent(
         Event.CONSENT_NARROWED,
         actor=actor,

@@ -1,8 +1,10 @@
 """The terms of a connection: how its user bounds the scopes that they granted. Verify enforces them.
 
 Stored in `Consent.terms` as `{"modes": {scope: "ask"}, "limits": {scope: [rule]}, "guards": {"data_flow": "ask" |
-"deny"}, "targets": {scope: [...]}, "critical": [scope]}`, without what is empty. Scopes that have no mode are allowed
-without asking. `critical` are those that were critical when the user granted them, whatever their developer says later.
+"deny"}, "targets": {scope: [...]}, "labels": {scope: [label]}, "history": {scope: [kind]}, "critical": [scope]}`,
+without what is empty. Scopes that have no mode are allowed without asking. `critical` are those that were critical when
+the user granted them, and `labels` what organizations' own scopes had then, whatever their developer says later.
+`history` are limits that the user has removed and that still count (`consent.counts`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +26,7 @@ DATA_FLOW = "data_flow"
 MODES = (ALLOW, ASK)
 # In the order in which they become tighter.
 GUARD_MODES = (ALLOW, ASK, DENY)
-PARTS = ("modes", "limits", "guards", "targets")
+PARTS = ("modes", "limits", "guards", "targets", "labels", "history")
 MAX_LIMITS = 5
 # Verify reads the terms with each request.
 MAX_BYTES = 16_384
@@ -46,6 +48,8 @@ class Terms:
     limits: Limits = field(default_factory=dict)
     guards: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
     @classmethod
@@ -60,12 +64,14 @@ class Terms:
         return stored | {"critical": list(self.critical)} if self.critical else stored
 
     def of(self, scopes: Collection[str]) -> "Terms":
-        """Return the terms of these scopes, with the guards, which concern all."""
+        """Return the terms of these scopes, with the guards, which concern all, and the history also of others."""
         return Terms(
             modes=_among(scopes, self.modes),
             limits=_among(scopes, self.limits),
             guards=self.guards,
             targets=_among(scopes, self.targets),
+            labels=_among(scopes, self.labels),
+            history=self.history,
             critical=tuple(scope for scope in self.critical if scope in scopes),
         )
 
@@ -109,12 +115,14 @@ def settle_terms(
     granted: Sequence[str],
     critical: Collection[str] = (),
     targets: Targets | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> Terms:
     """Return the terms after a decision about the `granted` scopes. The `critical` ones always ask.
 
     What was critical earlier stays so until the user allows it without asking, which they cannot while it is critical.
-    `targets` are those of the scopes for which the user has picked some. Raises `Invalid`, naming each field, for
-    unknown scopes and modes, for limits that cannot be limits, and for too many targets.
+    `targets` are those of the scopes for which the user has picked some. `labels` are those that the user has seen, or
+    None for the earlier ones. Raises `Invalid`, naming each field, for unknown scopes and modes, for limits that cannot
+    be limits, and for too many targets.
     """
     _require_valid(given, granted, critical)
     modes = {**earlier.modes, **given.modes, **dict.fromkeys(critical, ASK)}
@@ -123,6 +131,8 @@ def settle_terms(
         limits={scope: list(rules) for scope, rules in {**earlier.limits, **given.limits}.items() if rules},
         guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
         targets={**earlier.targets, **(targets or {})},
+        labels=earlier.labels if labels is None else labels,
+        history=earlier.history,
         critical=tuple(
             scope for scope in granted if scope in critical or (scope in earlier.critical and modes.get(scope) == ASK)
         ),

@@ -274,7 +274,7 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
         context=request.context,
         user_id=token.user_id,
         organization_id=token.organization_id,
-        labels=_labels(request.asked, found.scopes) if needs_labels(found) else NO_LABELS,
+        labels=_labels(request.asked, found) if needs_labels(found) else NO_LABELS,
         budget=Budget(),
     )
 
@@ -287,10 +287,12 @@ def needs_labels(found: Found) -> bool:
     return found.terms is not NO_TERMS and found.terms.has_flows
 
 
-def _labels(asked: Collection[str], own: Sequence[ScopeFacts]) -> frozenset[str]:
+def _labels(asked: Collection[str], found: Found) -> frozenset[str]:
+    """Return the labels of what is asked for: those of now, and those that the user knew when they granted it."""
     known = catalogue()
     labels = {label for scope in asked if scope in known for label in known[scope].labels}
-    return frozenset(labels.union(*(scope.labels for scope in own if scope.scope_id in asked)))
+    labels.update(*(scope.labels for scope in found.scopes if scope.scope_id in asked))
+    return frozenset(labels.union(*(found.terms.labels.get(scope, ()) for scope in asked)))
 
 
 def _describe(

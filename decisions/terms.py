@@ -5,13 +5,14 @@ Terms that cannot be read deny.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from decisions.facts import MAX_PARSED, TokenFacts
-from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all
+from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all, retired_limits
 from policies.rules import Rule, RuleContext
 from policies.rules.ledger import Ledger, connection_ledger
 from policies.rules.limiting import of_connection
@@ -27,12 +28,14 @@ GUARD_SECONDS = 86_400
 class Terms(NamedTuple):
     """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy.
 
-    `critical` are the scopes that were critical when the user granted them.
+    `critical` are the scopes that were critical when the user granted them, and `labels` those of organizations' own
+    scopes at that time.
     """
 
     asks: frozenset[str] = frozenset()
     policies: tuple[CompiledPolicy, ...] = ()
     critical: frozenset[str] = frozenset()
+    labels: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     @property
     def has_flows(self) -> bool:
@@ -56,15 +59,18 @@ def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
         stored = json.loads(text)
         asks = frozenset(scope for scope, mode in stored.get("modes", {}).items() if mode == ASK)
         critical = frozenset(stored.get("critical", ()))
-        rules = tuple(
-            compiled
+        rules = [
+            _compile_one(rule, scope, connection_ledger(agent_id, user_id, scope), index)
             for index, (scope, rule) in enumerate(_rules(stored))
-            for compiled in [_compile_one(rule, scope, connection_ledger(agent_id, user_id, scope), index)]
-        )
+        ]
+        for scope, retired in stored.get("history", {}).items():
+            ledger = connection_ledger(agent_id, user_id, scope, retired)
+            rules += [_for_scope(each, scope) for each in retired_limits(ledger, len(rules))]
     except Exception:
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)
         return Terms(policies=(deny_all(consent_id, NAME),))
-    return Terms(asks, (CompiledPolicy(consent_id, NAME, rules),) if rules else (), critical)
+    policies = (CompiledPolicy(consent_id, NAME, tuple(rules)),) if rules else ()
+    return Terms(asks, policies, critical, stored.get("labels", {}))
 
 
 def _rules(stored: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:
@@ -90,8 +96,10 @@ def _target_rules(targets: Any) -> Iterator[dict[str, Any]]:
 
 def _compile_one(rule: Rule, scope: str, ledger: Ledger, index: int) -> CompiledRule:
     compiled = compile_rule(rule, ledger, index)
-    if not scope:
-        return compiled
+    return _for_scope(compiled, scope) if scope else compiled
+
+
+def _for_scope(compiled: CompiledRule, scope: str) -> CompiledRule:
     own = compiled.concerns
     return replace(compiled, concerns=partial(_concerns, scope, own) if own else partial(_asks_for, scope))
 

@@ -158,7 +158,7 @@ def compile_policy(
         logger.exception("The limits of policy %s cannot be read and deny", policy_id)
         return deny_all(policy_id, name)
     rules = (_compile_raw(ledger, index, item) for index, item in enumerate(items))
-    return CompiledPolicy(policy_id, name, (*rules, *_retired_limits(ledger, len(items))))
+    return CompiledPolicy(policy_id, name, (*rules, *retired_limits(ledger, len(items))))
 
 
 def deny_all(policy_id: str, name: str) -> CompiledPolicy:
@@ -248,7 +248,7 @@ def _compile_raw(ledger: Ledger, index: int, raw: Any) -> CompiledRule:
         return _unreadable(index, raw)
 
 
-def _retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
+def retired_limits(ledger: Ledger, index: int) -> Iterator[CompiledRule]:
     """Yield the limits that an edit removed. They keep counting, so that adding them again grants no new quota."""
     for kind, until in ledger.retired.items():
         count = partial(_count_retired, ledger, kind, until)

@@ -5,7 +5,7 @@ counters of others.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -109,9 +109,14 @@ class Ledger:
         return charged_until is not None and now < charged_until
 
 
-def connection_ledger(agent_id: str, user_id: str, scope: str) -> Ledger:
-    """Return the counters of a user's limits on a scope, or "" for all. They survive a renewal of the consent."""
-    return Ledger(f"{agent_id}|{user_id}|{scope}")
+def connection_ledger(agent_id: str, user_id: str, scope: str, retired: Sequence[Mapping[str, Any]] = ()) -> Ledger:
+    """Return the counters of a user's limits on a scope, or "" for all. They survive a renewal of the consent.
+
+    `retired` are the stored kinds that the user has removed.
+    """
+    # A digest, because scopes can be too long for the keys of counters, which are found by their beginning.
+    name = hashlib.sha256(f"{agent_id}|{user_id}|{scope}".encode()).hexdigest()
+    return Ledger.read(name, {"retired": retired})
 
 
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:

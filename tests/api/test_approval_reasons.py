@@ -120,6 +120,20 @@ def test_a_lower_risk_does_not_loosen_what_was_granted_as_critical(developer: Ap
     assert ada.post(f"/approvals/{asked['approvalId']}/approve", body).status_code == 400
 
 
+@pytest.mark.parametrize("is_narrowed", [False, True])
+def test_other_labels_do_not_lift_the_guard_of_what_was_granted(developer: Api, ada: Any, is_narrowed: bool) -> None:
+    share = {**WIPE, "id": "notes:share", "riskLevel": "low", "labels": ["outbound"]}
+    body = {"name": "Notes", "identifier": NOTES, "scopes": [share]}
+    server = expect(201, developer.post("/resource-servers", body))
+    guard = {"guards": {"data_flow": "deny"}}
+    tokens = connect(developer, ada, "notes:share", "email:read", **({} if is_narrowed else guard))
+    expect(200, developer.patch(f"/resource-servers/{server['id']}", {"scopes": [{**share, "labels": []}]}))
+    if is_narrowed:
+        narrow(ada, tokens, **guard)
+    assert verify(tokens["accessToken"], "email:read")["allowed"]
+    assert verify(tokens["accessToken"], "notes:share")["reason"] == "policy_denied"
+
+
 def test_narrowing_keeps_what_is_critical(developer: Api, ada: Any) -> None:
     _, tokens = wiping(developer, ada)
     narrow(ada, tokens, expiresInSeconds=3600)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import time_machine
 
 from consent.connections import Choice
 from consent.granting import approve_consent
@@ -16,14 +17,18 @@ from core import clock
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import decide
 from limits.models import Counter
+from resources.custom_scopes import ScopeDefinition
+from tests.constants import NOON
 from tests.threads import race
-from tests.world import ANONYMOUS, Grant, as_user, ask, make_grant, make_user
+from tests.world import ANONYMOUS, Grant, as_user, ask, make_agent, make_grant, make_resource_server, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROUNDS = range(6)
 SCOPE = "email:send"
+# The key of its counter would be longer than a key may be.
+LONG_SCOPE = "tickets-of-the-support-team:" + "x" * 58
 HOUR, DAY = 3600, 86_400
 
 
@@ -41,12 +46,15 @@ def euros(most: str, window: int, currency: str = "EUR") -> dict[str, Any]:
     return {"type": "spend_limit", "config": config}
 
 
-def renew(grant: Grant, *limits: dict[str, Any]) -> str:
-    """Approve a new request, by which the connection has just these limits. Return an access token."""
-    choice = Choice(terms=GivenTerms(limits={SCOPE: list(limits)}))
+def renew(grant: Grant, *limits: dict[str, Any], scope: str = SCOPE) -> str:
+    """Approve a new request, by which the scope has just these limits. Return an access token."""
+    return approve(grant, ["email:read", scope], Choice(terms=GivenTerms(limits={scope: list(limits)})))
+
+
+def approve(grant: Grant, asked: list[str], choice: Choice) -> str:
     granted = approve_consent(
         actor=as_user(grant.user),
-        consent=ask(grant.agent, scopes=["email:read", SCOPE]),
+        consent=ask(grant.agent, scopes=asked),
         user=grant.user,
         choice=choice,
         signed_in_at=clock.now(),
@@ -59,17 +67,20 @@ def renew(grant: Grant, *limits: dict[str, Any]) -> str:
 def tighten(grant: Grant, *limits: dict[str, Any]) -> None:
     """Narrow the connection to these limits."""
     narrowing = Narrowing(terms=GivenTerms(limits={SCOPE: list(limits)}))
-    consent = Consent.objects.get(user=grant.user, status=Consent.Status.APPROVED)
-    narrow_consent(actor=as_user(grant.user), user=grant.user, consent=consent, narrowing=narrowing)
+    narrow_consent(actor=as_user(grant.user), user=grant.user, consent=live(grant), narrowing=narrowing)
 
 
-def send(token: str, amount: str | None = None, currency: str = "EUR") -> Decision:
+def live(grant: Grant) -> Consent:
+    return Consent.objects.get(user=grant.user, status=Consent.Status.APPROVED)
+
+
+def send(token: str, amount: str | None = None, currency: str = "EUR", scope: str = SCOPE) -> Decision:
     context = {} if amount is None else {"amount": {"value": amount, "currency": currency}}
-    return decide([VerifyRequest(token=token, required_scopes=(SCOPE,), actor=ANONYMOUS, context=context)])[0]
+    return decide([VerifyRequest(token=token, required_scopes=(scope,), actor=ANONYMOUS, context=context)])[0]
 
 
-def count(token: str, tries: int = 6) -> int:
-    return sum(send(token).allowed for _ in range(tries))
+def count(token: str, tries: int = 6, scope: str = SCOPE) -> int:
+    return sum(send(token, scope=scope).allowed for _ in range(tries))
 
 
 def test_a_new_consent_with_another_window_counts_what_was_sent(grant: Grant) -> None:
@@ -87,7 +98,7 @@ def test_a_narrowing_with_another_window_counts_what_was_sent(grant: Grant) -> N
 
 def test_a_revoked_connection_starts_from_what_it_has_counted(grant: Grant) -> None:
     count(renew(grant, calls(3, DAY)))
-    revoke_consent(actor=as_user(grant.user), consent=Consent.objects.get(user=grant.user, status="approved"))
+    revoke_consent(actor=as_user(grant.user), consent=live(grant))
     assert count(renew(grant, calls(4, HOUR))) == 1
 
 
@@ -95,6 +106,43 @@ def test_a_consent_without_limits_in_between_forgets_nothing_before_it(grant: Gr
     count(renew(grant, calls(3, DAY)))
     renew(grant)
     assert count(renew(grant, calls(4, HOUR))) == 1
+
+
+def test_a_consent_without_the_scope_in_between_forgets_nothing_before_it(grant: Grant) -> None:
+    count(renew(grant, calls(3, DAY)))
+    others = GivenTerms(limits={"email:read": [calls(9, DAY)]})
+    approve(grant, ["email:read"], Choice(scopes=["email:read"], is_whole=True, terms=others))
+    assert count(renew(grant, calls(4, HOUR))) == 1
+
+
+def test_a_removed_limit_goes_on_counting(grant: Grant) -> None:
+    """Each change is allowed once the shorter window has passed, but the longest remembers all of it."""
+    with time_machine.travel(NOON, tick=False) as moment:
+        assert count(renew(grant, calls(3, DAY))) == 3
+        moment.shift(2 * HOUR)
+        assert count(renew(grant, calls(3, HOUR))) == 3
+        moment.shift(2 * HOUR)
+        assert count(renew(grant, calls(6, 2 * DAY))) == 0
+        assert count(renew(grant, calls(7, DAY))) == 1
+
+
+def test_a_removed_limit_is_forgotten_once_its_window_has_passed(grant: Grant) -> None:
+    with time_machine.travel(NOON, tick=False) as moment:
+        renew(grant, calls(3, HOUR))
+        renew(grant, euros("5.00", HOUR))
+        assert list(live(grant).terms["history"]) == [SCOPE]
+        moment.shift(2 * HOUR)
+        renew(grant)
+        assert [kind["currency"] for kind in live(grant).terms["history"][SCOPE]] == ["EUR"]
+
+
+def test_the_longest_scope_is_counted_like_others(grant: Grant) -> None:
+    developer = grant.agent.organization.developers.get()
+    make_resource_server(developer, "https://tickets.example", ScopeDefinition(LONG_SCOPE, "low", "See", "See", "sell"))
+    agent = make_agent(developer, allowed_scopes=["email:read", LONG_SCOPE])
+    long = replace(grant, agent=agent)
+    assert count(renew(long, calls(3, DAY), scope=LONG_SCOPE), scope=LONG_SCOPE) == 3
+    assert count(renew(long, calls(5, HOUR), scope=LONG_SCOPE), scope=LONG_SCOPE) == 2
 
 
 @pytest.mark.parametrize("scope", ["per_agent", "global"])
