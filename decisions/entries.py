@@ -9,6 +9,7 @@ from decisions.contexts import amount_for_log, context_for_log
 from decisions.judgement import Judgement, Shadow, is_users_own
 from decisions.requests import VerifyRequest
 from decisions.settling import Settling
+from limits.reservations import name_in_log
 from policies.engine import Outcome as RuleOutcome
 from policies.engine import PolicyDenial
 
@@ -103,7 +104,8 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
     if decision.approval_id is not None:
         metadata["approvalId"] = decision.approval_id
     if decision.reservation_id is not None:
-        metadata["reservationId"] = decision.reservation_id
+        server_id = request.credential.server_id if request.credential else None
+        metadata["reservationId"] = name_in_log(decision.reservation_id, server_id)
     if judgement.asked_scopes and not decision.allowed:
         metadata["askedScopes"] = list(judgement.asked_scopes)
     if policy is not None:

@@ -25,6 +25,7 @@ from decisions.tracing import settle_traced
 from limits.counters import read_counters
 from limits.flows import LoadedFlow
 from limits.models import Counter, Reservation
+from limits.reservations import name_in_log
 from limits.sliding_window import LoadedCounter
 from policies.actions import require_known_actions
 from policies.books import PolicyRow, compile_book
@@ -224,10 +225,14 @@ def _replaced(simulated: Simulated, organization_id: str) -> Replaced | None:
 
 
 def _lapses(organization_id: str) -> Mapping[str, datetime]:
-    """Return when each reservation lapses. Those that were resolved long ago are deleted, and count in full."""
+    """Return when each reservation lapses, by its name in the log.
+
+    Those that were resolved long ago are deleted, and count in full.
+    """
     concerned = Q(organization_id=organization_id) | Q(service_organization_id=organization_id)
-    rows = Reservation.objects.filter(concerned).order_by("-expires_at").values_list("id", "expires_at")
-    return dict(rows[:MAX_RESERVATIONS])
+    newest = Reservation.objects.filter(concerned).order_by("-expires_at")[:MAX_RESERVATIONS]
+    rows = newest.values_list("id", "server_id", "expires_at")
+    return {name_in_log(reservation_id, server_id): ends for reservation_id, server_id, ends in rows}
 
 
 def _longest_window(simulated: Simulated, organization_id: str) -> timedelta:

@@ -15,7 +15,7 @@ from django.db import transaction
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import append
-from core import clock
+from core import clock, secrets
 from core.actor import SYSTEM, Actor
 from core.errors import Conflict, Gone, Invalid, NotFound
 from core.locks import after_decisions, hold_revocations, writing
@@ -28,6 +28,8 @@ from limits.sliding_window import CounterRequest, LoadedCounter
 DEFAULT_SECONDS = 600
 MAX_SECONDS = 3600
 MAX_HOLD = timedelta(seconds=MAX_SECONDS)
+# Separates these digests from others of the same id (`name_in_log`).
+LOG_NAME = "reservation-in-log"
 # How long a resolved reservation answers the same request again.
 KEPT = timedelta(days=7)
 
@@ -47,6 +49,17 @@ class ReservationExpired(Gone):
     code = "reservation_expired"
     title = "This reservation has lapsed"
     remedy = "Verify again before you act. If you have acted already, verify the final amount without reserve."
+
+
+def name_in_log(reservation_id: str, server_id: str | None) -> str:
+    """Return how the log names a reservation: by its id or, without a resource server, by a digest of it.
+
+    The id of an anonymous caller's reservation is its only credential, so readers of the log must not get it.
+    """
+    if server_id is not None:
+        return reservation_id
+    prefix = reservation_id.partition("_")[0]
+    return f"{prefix}_{secrets.digest(f'{LOG_NAME}:{reservation_id}')[:32]}"
 
 
 class _Held(NamedTuple):
@@ -222,5 +235,8 @@ def _draft(event: Event, actor: Actor, reservation: Reservation) -> Draft:
         user_id=reservation.user_id,
         agent_id=reservation.agent_id,
         consent_id=reservation.consent_id,
-        metadata={"reservationId": reservation.id, "auditId": reservation.audit_id},
+        metadata={
+            "reservationId": name_in_log(reservation.id, reservation.server_id),
+            "auditId": reservation.audit_id,
+        },
     )

@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,35 @@ def test_a_reservation_of_an_anonymous_caller_belongs_to_those_who_know_its_id(
     reserved = reserve(api=anonymous)
     expect(200, commit(anonymous, reserved, eur("1")))
     expect(200, commit(shop, reserved, eur("1")))
+
+
+def test_no_reader_of_the_log_can_resolve_an_anonymous_callers_reservation(
+    reserve: Callable[..., Json], anonymous: Api, developer: Api
+) -> None:
+    with time_machine.travel(clock.now(), tick=False) as traveller:
+        committed, voided, lapsed = (reserve(eur("1"), api=anonymous) for _ in range(3))
+        for name in named_in_log(developer, "token.verify"):
+            problem(commit(anonymous, {"reservationId": name}), 404, "not_found")
+            problem(void(anonymous, {"reservationId": name}), 404, "not_found")
+        expect(200, commit(anonymous, committed))
+        expect(200, void(anonymous, voided))
+        traveller.shift(timedelta(minutes=11))
+        sweep_reservations()
+    ends = [named_in_log(developer, f"reservation.{end}") for end in ("lapsed", "voided", "committed")]
+    assert list(chain(*ends)) == named_in_log(developer, "token.verify")
+    assert not {one["reservationId"] for one in (committed, voided, lapsed)} & set(chain(*ends))
+
+
+def test_the_log_has_the_id_of_a_resource_servers_reservation(reserve: Callable[..., Json], developer: Api) -> None:
+    reserved = reserve()
+    assert named_in_log(developer, "token.verify") == [reserved["reservationId"]]
+
+
+def named_in_log(developer: Api, event: str) -> list[str]:
+    """Return the reservations that the organization's entries name, newest first."""
+    sequence()
+    entries = expect(200, developer.get(f"/audit?event={event}"))["items"]
+    return [entry["metadata"]["reservationId"] for entry in entries]
 
 
 def test_anonymous_callers_are_throttled_or_refused(

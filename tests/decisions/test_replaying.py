@@ -142,7 +142,7 @@ def some_request(chance: random.Random, token: str, credential: Any) -> VerifyRe
     scopes = chance.sample(SCOPES, chance.choice([1, 1, 1, 2]))
     action = chance.choice([None, None, "email:send"])
     credential = chance.choice([None, credential])
-    reserve = chance.choice([30, 600, 1800]) if credential and "amount" in context and chance.random() < 0.4 else None
+    reserve = chance.choice([30, 600, 1800]) if "amount" in context and chance.random() < 0.4 else None
     return asking(token, *scopes, context=context, credential=credential, action=action, reserve_seconds=reserve)
 
 

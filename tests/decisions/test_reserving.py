@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -108,6 +109,12 @@ def test_the_row_has_what_the_log_needs(decide: Decide, grant: Grant) -> None:
     entry = last_entry()
     assert entry.content["metadata"]["reservationId"] == row.id
     assert entry.personal["amount"] == {"currency": "EUR", "value": "12.50", "reserved": True}
+
+
+def test_the_log_names_an_anonymous_callers_reservation_by_a_digest(decide: Decide, grant: Grant) -> None:
+    (decision,) = decide(reserving(grant, "12.50"))
+    digest = sha256(f"reservation-in-log:{decision.reservation_id}".encode()).hexdigest()
+    assert last_entry().content["metadata"]["reservationId"] == f"rsv_{digest[:32]}"
 
 
 def test_an_amount_without_a_budget_is_reserved_too(decide: Decide, grant: Grant) -> None:
