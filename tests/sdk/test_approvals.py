@@ -26,6 +26,7 @@ from fastmcp.exceptions import ToolError
 from service_processes import Service, running_service
 
 from tests.live.gate import Agent, Gate, Person, expect
+from tests.sdk.cutting_proxy import cutting_proxy
 
 MINUTE = timedelta(minutes=1)
 MAIL = {"recipient": "ada@example.com"}
@@ -214,6 +215,14 @@ def test_a_reservation_counts_until_it_is_resolved(spender: Session):
         third.commit()
     assert len({reservation.id, second.id, third.id}) == 3
     assert not spender.verify(["email:send"], context={"amount": {"value": "10.00", "currency": "EUR"}}).allowed
+
+
+def test_a_lost_response_reserves_once(budget: None, gate: Gate, agent: Agent, person: Person):
+    with cutting_proxy(gate.url, "/tokens/verify", times=2) as proxy:
+        client = AgentGateClient(proxy.url, agent.client_id, agent.client_secret)
+        with client.create_session(gate.code(agent, person)).reserve(["email:send"], context=CHARGE) as reservation:
+            assert proxy.cuts == 2
+            assert reservation.commit().final_amount == "80.00"
 
 
 def test_a_commit_above_the_reserved_amount_is_refused(spender: Session):

@@ -41,12 +41,17 @@ COMMIT, VOID = "/tokens/reservations/rsv_1/commit", "/tokens/reservations/rsv_1/
 
 
 class Budget(FakeGate):
-    """Reserves what is asked, and remembers what follows. `failure` is its response to that."""
+    """Reserves what is asked, and remembers what follows. `failure` is its response to that.
+
+    It answers the first `busy` requests with 503.
+    """
 
     def __init__(self, decision: dict[str, Any] = ALLOWED) -> None:
         super().__init__()
         self.decision = decision
         self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.busy = 0
         self.resolved: list[tuple[str, Any]] = []
         self.credentials: list[str | None] = []
         self.failure: Callable[[httpx.Request], httpx.Response] | None = None
@@ -56,6 +61,10 @@ class Budget(FakeGate):
         path = request.url.path.removeprefix("/api/v1")
         if path == "/tokens/verify":
             self.asked.append(json.loads(request.content))
+            self.keys.append(request.headers.get("Idempotency-Key"))
+            if self.busy:
+                self.busy -= 1
+                return problem(503, "unavailable")
             return httpx.Response(200, json=self.decision)
         if path.startswith("/tokens/reservations/"):
             self.credentials.append(request.headers.get("Authorization"))
@@ -87,6 +96,31 @@ def test_a_reservation_is_committed(reserve, gate):
     (asked,) = gate.asked
     assert (asked["reserve"], asked["expiresInSeconds"], asked["context"]) == (True, 120, EUR)
     assert gate.resolved == [(COMMIT, {"amount": {"value": "12.50", "currency": "EUR"}})]
+
+
+def test_a_reservation_whose_response_is_lost_is_repeated_with_its_key(reserve, gate):
+    gate.lose_answer_to = "/tokens/verify"
+    with reserve(["payments:charge"], context=EUR):
+        pass
+    first, second = gate.keys
+    assert first and first == second
+
+
+def test_a_reservation_keeps_its_key_until_it_is_made(reserve, gate):
+    reservation = reserve(["payments:charge"], context=EUR)
+    gate.busy = 5  # one more than the attempts of one call, and the server may have acted
+    with pytest.raises(UnavailableError), reservation:
+        pytest.fail("the block ran")
+    with reservation:
+        pass
+    assert (len(gate.keys), len(set(gate.keys))) == (6, 1)
+
+
+def test_each_reservation_has_its_own_key(reserve, gate):
+    for _ in range(2):
+        with reserve(["payments:charge"], context=EUR):
+            pass
+    assert len(set(gate.keys)) == 2
 
 
 @pytest.mark.parametrize(
@@ -252,6 +286,25 @@ async def test_asynchronous_reservations(gate):
         async with session.reserve(["payments:charge"], context=EUR):
             raise KeyError("the shop is closed")
     assert [path for path, _ in gate.resolved] == [COMMIT, VOID, VOID]
+
+
+async def test_asynchronous_reservations_are_repeated_with_their_keys(gate):
+    client = AsyncAgentGateClient(
+        BASE_URL, "agc_1", CLIENT_SECRET, http_client=gate.async_client(), retry=NO_PAUSES
+    )
+    session = await client.create_session("code")
+    verifier = AsyncAgentGateVerifier(
+        BASE_URL, "res_1", "rs_1", http_client=gate.async_client(), retry=NO_PAUSES
+    )
+    for reservation in (
+        session.reserve(["payments:charge"], context=EUR),
+        verifier.reserve("access-1", ["payments:charge"], context=EUR),
+    ):
+        gate.lose_answer_to = "/tokens/verify"
+        async with reservation:
+            pass
+    first, repeated, second, again = gate.keys
+    assert first == repeated != second == again
 
 
 async def test_a_cancelled_block_gives_it_back(gate):

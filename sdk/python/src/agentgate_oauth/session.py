@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from ._api.approvals import checked_patience, decide, get_approval
 from ._api.tokens import ClientCredential, revoke_token, verify_token
 from ._base import Api, AsyncMethods, BlockingMethods
+from ._call import new_idempotency_key
 from ._effects import Flow
 from ._endpoint import endpoint
 from ._renewal import Renewal
@@ -96,7 +97,8 @@ class SessionApi(Generic[ReservationT]):
         for `expires_in` (10 minutes) at most. Entering the block raises ReservationDeniedError if the request
         is not allowed.
         """
-        ask = partial(self._verify, scopes, action, resource, context, reserving(expires_in))
+        options, key = reserving(expires_in), new_idempotency_key()
+        ask = partial(self._verify, scopes, action, resource, context, options, key)
         patience = checked_patience(wait_for_approval)
         reservation: ReservationT = self._reservation_type(
             self._driver,
@@ -129,14 +131,16 @@ class SessionApi(Generic[ReservationT]):
         resource: str | None,
         context: Mapping[str, Any] | None,
         options: Mapping[str, object] | None = None,
+        idempotency_key: str | None = None,
     ) -> Flow[Decision]:
+        question = (scopes, action, resource, context, options, idempotency_key)
         record = yield from self._fresh()
-        decision = yield from self._ask(record, scopes, action, resource, context, options)
+        decision = yield from self._ask(record, *question)
         if decision.reason != "token_expired":
             return decision
         # This machine's clock is behind the server's clock, which decides.
         record = yield from self._renewal.renewed(record)
-        return (yield from self._ask(record, scopes, action, resource, context, options))
+        return (yield from self._ask(record, *question))
 
     def _ask(self, record: SessionRecord, *question: Any) -> Flow[Decision]:
         return self._api._call(verify_token(record.access_token, *question))

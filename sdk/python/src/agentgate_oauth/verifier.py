@@ -11,7 +11,7 @@ import httpx
 from ._api.approvals import checked_patience, decide, get_approval
 from ._api.tokens import introspect_token, verify_token
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, service_credential
-from ._call import Call
+from ._call import Call, new_idempotency_key
 from ._checks import listed
 from ._decode import reader
 from ._effects import Flow
@@ -86,7 +86,8 @@ class VerifierApi(Api, Generic[HttpT, ReservationT]):
         for `expires_in` (10 minutes) at most. Entering the block raises ReservationDeniedError if the request
         is not allowed.
         """
-        call = verify_token(token, scopes, action, resource, context, reserving(expires_in))
+        options, key = reserving(expires_in), new_idempotency_key()
+        call = verify_token(token, scopes, action, resource, context, options, key)
         reservation: ReservationT = self._reservation_type(
             self._driver,
             lambda: self._decide(call, wait_for_approval),

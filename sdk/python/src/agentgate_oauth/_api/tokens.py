@@ -60,9 +60,15 @@ def verify_token(
     resource: str | None,
     context: Mapping[str, Any] | None,
     options: Mapping[str, object] | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[Decision]:
-    """Return the call; `options` are further fields of the request, without those that are None."""
+    """Return the call; `options` are further fields of the request, without those that are None.
+
+    A request that reserves has a key: repeated with the same key, it reserves nothing more.
+    """
     body = {**question(token, scopes, action, resource, context), **given(**(options or {}))}
+    if idempotency_key:
+        return create("/tokens/verify", reader(Decision), body, idempotency_key)
     # Not replayable: every decision counts against rate limits and is logged.
     return Call("POST", "/tokens/verify", reader(Decision), json=body)
 
