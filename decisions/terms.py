@@ -3,13 +3,14 @@
 Terms that cannot be read deny.
 """
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from decisions.facts import MAX_PARSED, TokenFacts
 from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all, retired_limits
@@ -21,7 +22,6 @@ from policies.rules.parsing import parse_rule
 logger = logging.getLogger(__name__)
 
 NAME = "Limits set by the user"
-ASK = "ask"
 GUARD_SECONDS = 86_400
 
 
@@ -45,6 +45,32 @@ class Terms(NamedTuple):
 
 NO_TERMS = Terms()
 
+STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
+
+type Full[Item] = Annotated[list[Item], Field(min_length=1)]
+
+
+class _Target(BaseModel):
+    model_config = STRICT
+
+    type: str
+    field: str
+    identifiers: Full[str]
+
+
+class _Stored(BaseModel):
+    """The terms exactly as `consent.terms` stores them. Anything else is an error, and so denies."""
+
+    model_config = STRICT
+
+    modes: dict[str, Literal["ask"]] = {}
+    limits: dict[str, Full[dict[str, Any]]] = {}
+    guards: dict[str, str] = {}
+    targets: dict[str, Full[_Target]] = {}
+    labels: dict[str, Full[Literal["private", "untrusted", "outbound"]]] = {}
+    history: dict[str, Full[dict[str, Any]]] = {}
+    critical: list[str] = []
+
 
 def terms_of(token: TokenFacts) -> Terms:
     """Return the terms of a token's connection. A token without a user has none."""
@@ -56,39 +82,37 @@ def terms_of(token: TokenFacts) -> Terms:
 @lru_cache(MAX_PARSED)
 def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
     try:
-        stored = json.loads(text)
-        asks = frozenset(scope for scope, mode in stored.get("modes", {}).items() if mode == ASK)
-        critical = frozenset(stored.get("critical", ()))
+        stored = _Stored.model_validate_json(text)
         rules = [
             _compile_one(rule, scope, connection_ledger(agent_id, user_id, scope), index)
             for index, (scope, rule) in enumerate(_rules(stored))
         ]
-        for scope, retired in stored.get("history", {}).items():
+        for scope, retired in stored.history.items():
             ledger = connection_ledger(agent_id, user_id, scope, retired)
             rules += [_for_scope(each, scope) for each in retired_limits(ledger, len(rules))]
     except Exception:
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)
         return Terms(policies=(deny_all(consent_id, NAME),))
     policies = (CompiledPolicy(consent_id, NAME, tuple(rules)),) if rules else ()
-    return Terms(asks, policies, critical, stored.get("labels", {}))
+    return Terms(frozenset(stored.modes), policies, frozenset(stored.critical), stored.labels)
 
 
-def _rules(stored: Mapping[str, Any]) -> Iterator[tuple[str, Rule]]:
+def _rules(stored: _Stored) -> Iterator[tuple[str, Rule]]:
     """Yield each rule with the scope that it bounds, or "" for all."""
-    for scope, rules in stored.get("limits", {}).items():
+    for scope, rules in stored.limits.items():
         for rule in rules:
             yield scope, of_connection(parse_rule(rule))
-    for scope, targets in stored.get("targets", {}).items():
+    for scope, targets in stored.targets.items():
         yield from ((scope, parse_rule(rule)) for rule in _target_rules(targets))
-    for guard, then in stored.get("guards", {}).items():
+    for guard, then in stored.guards.items():
         yield "", parse_rule({"type": guard, "config": {"windowSeconds": GUARD_SECONDS, "then": then}})
 
 
-def _target_rules(targets: Any) -> Iterator[dict[str, Any]]:
+def _target_rules(targets: Sequence[_Target]) -> Iterator[dict[str, Any]]:
     """Yield a rule for each field: it must name one of the identifiers that the user picked for it."""
     by_field: dict[str, list[str]] = {}
     for target in targets:
-        by_field.setdefault(target["field"], []).extend(target["identifiers"])
+        by_field.setdefault(target.field, []).extend(target.identifiers)
     for field, identifiers in by_field.items():
         condition = {"field": field, "operator": "in", "values": identifiers}
         yield {"type": "context_match", "config": {"conditions": [condition]}}

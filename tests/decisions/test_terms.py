@@ -1,9 +1,11 @@
 """The limits that a user sets on a connection, in decisions."""
 
+import json
 from typing import Any
 
 import pytest
 
+from consent.models import Consent
 from decisions.requests import Reason
 from tests.decisions.drivers import Decide, allowed, asking, bound, written_rows
 from tests.world import Grant
@@ -13,6 +15,57 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def rate(requests: int) -> dict[str, Any]:
     return {"type": "rate_limit", "config": {"maxRequests": requests, "windowSeconds": 3600, "scope": "per_user"}}
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"modes": {"email:read": "Ask"}},
+        {"modes": {"email:read": "always"}},
+        {"modes": {"email:read": True}},
+        {"modes": {"email:read": None}},
+        {"modes": ["email:read"]},
+        {"modes": None},
+        {"mode": {"email:read": "ask"}},
+        {"modes": {"email:send": "ask"}, "more": {}},
+        {"limits": {"email:send": {}}},
+        {"limits": {"email:send": ""}},
+        {"limits": {"email:send": None}},
+        {"limits": {"email:send": []}},
+        {"limits": {"email:send": rate(9)}},
+        {"limits": {"email:send": [None]}},
+        {"guards": []},
+        {"guards": {"data_flow": "Deny"}},
+        {"guards": {"other": "deny"}},
+        {"targets": {"email:send": []}},
+        {"targets": {"email:send": {}}},
+        {"targets": {"email:send": [{"type": "account", "field": "target", "identifiers": []}]}},
+        {"targets": {"email:send": [{"type": "account", "field": "target", "identifiers": "ab"}]}},
+        {"targets": {"email:send": [{"type": "account", "field": "target", "identifiers": [1]}]}},
+        {"targets": {"email:send": [{"field": "target", "identifiers": ["a"]}]}},
+        {"targets": {"email:send": [{"type": "account", "field": "target", "identifiers": ["a"], "more": 1}]}},
+        {"labels": {"email:send": []}},
+        {"labels": {"email:send": ["Private"]}},
+        {"labels": {"email:send": "private"}},
+        {"history": {"email:send": []}},
+        {"history": {"email:send": [{"windowSeconds": 60}]}},
+        {"history": [{"windowSeconds": 60}]},
+        {"critical": "email:read"},
+        {"critical": None},
+        {"critical": [1]},
+        [],
+        "ask",
+    ],
+    ids=json.dumps,
+)
+def test_terms_that_are_not_as_stored_deny_everything(decide: Decide, grant: Grant, terms: Any) -> None:
+    Consent.objects.filter(pk=grant.consent.pk).update(terms=terms)
+
+    (denied,) = decide(asking(grant.access_token, context={"target": "a"}))
+
+    assert denied.reason is Reason.POLICY_DENIED
+    assert denied.policy
+    assert denied.policy.policy_id == grant.consent.id
 
 
 def test_a_limit_bounds_its_scope_only(decide: Decide, grant: Grant) -> None:
