@@ -23,7 +23,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(slots=True)
 class LoadedFlow:
-    """The row of a task or of a connection. The times are microseconds since 1970, 0 if there was no such call."""
+    """The row of a task, of a connection, or of a connection's calls without a task.
+
+    The times are microseconds since 1970, 0 if there was no such call.
+    """
 
     key: str
     private: int = 0
@@ -68,12 +71,12 @@ class LoadedFlow:
 class FlowRequest:
     """A call with `labels`. If it is allowed, the rows of `marked` remember it.
 
-    A call that sends data out is a hit if, with the calls that the row `watched` remembers from the window, it has both
+    A call that sends data out is a hit if, with the calls that the rows `watched` remember from the window, it has both
     dangerous labels. Its own labels count, because one call can bring in a stranger's text and act on it.
     """
 
     marked: tuple[str, ...]
-    watched: str
+    watched: tuple[str, ...]
     labels: frozenset[str]
     window_seconds: int
     asks: bool
@@ -82,12 +85,13 @@ class FlowRequest:
     def keys(self) -> tuple[str, ...]:
         """The rows to lock."""
         rows = self.marked if self.labels & DANGEROUS else ()
-        return tuple(dict.fromkeys((*rows, self.watched))) if OUTBOUND in self.labels else rows
+        return tuple(dict.fromkeys((*rows, *self.watched))) if OUTBOUND in self.labels else rows
 
     def is_hit(self, flows: Mapping[str, LoadedFlow], now: datetime) -> bool:
         if OUTBOUND not in self.labels:
             return False
-        return flows[self.watched].seen(self.window_seconds, now) | self.labels >= DANGEROUS
+        seen = self.labels.union(*(flows[key].seen(self.window_seconds, now) for key in self.watched))
+        return seen >= DANGEROUS
 
     def mark(self, flows: Mapping[str, LoadedFlow], now: datetime) -> None:
         """Record the call, which is allowed."""

@@ -11,8 +11,9 @@ from policies.rules.fields import Seconds
 from policies.rules.words import in_words
 
 MAX_TASK = 200
-# The connection's key is flow|actions|agent|user, that of a task has one more part.
-PREFIX, SEPARATORS = "flow|", 3
+# The connection's key is flow|actions|agent|user, that of a task has one more part, and that of calls without one ends
+# in a star.
+PREFIX, SEPARATORS, UNTASKED = "flow|", 3, "*"
 THEN = {"ask": "the user is asked", "deny": "the request is denied"}
 
 
@@ -20,8 +21,8 @@ THEN = {"ask": "the user is asked", "deny": "the request is denied"}
 class DataFlow(Rule):
     """Stop a task that has read private data and content that others wrote from sending data out.
 
-    A task is `context.task` or, without it, everything that the agent does for the user. Scopes have the labels
-    `private`, `untrusted` and `outbound`.
+    A task is `context.task` or, without it, everything that the agent does for the user. A request without a task can
+    belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`.
     """
 
     window_seconds: Annotated[Seconds, Field(ge=1, le=KEPT_SECONDS, title="Period")]
@@ -42,9 +43,10 @@ class DataFlow(Rule):
         if not ctx.labels & {*DANGEROUS, OUTBOUND}:
             return None
         connection = _connection_key(ctx.agent_id, ctx.user_id, self.actions, ctx.policies_of)
-        task = ctx.context.get("task")
-        rows = (connection, task_key(connection, task)) if isinstance(task, str) else (connection,)
-        return FlowRequest(rows, rows[-1], ctx.labels, self.window_seconds, asks=self.then == "ask")
+        task, untasked = ctx.context.get("task"), connection + UNTASKED
+        own = task_key(connection, task) if isinstance(task, str) else untasked
+        watched = (own, untasked) if isinstance(task, str) else (connection,)
+        return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, asks=self.then == "ask")
 
     def sentence(self) -> str:
         if self.then == "ask":
@@ -61,7 +63,7 @@ def task_key(connection_key: str, task: str) -> str:
 
 def is_flow_key(key: str) -> bool:
     """Return whether the key is that of a connection's row."""
-    return key.startswith(PREFIX) and key.count("|") == SEPARATORS
+    return key.startswith(PREFIX) and key.count("|") == SEPARATORS and not key.endswith(UNTASKED)
 
 
 def is_task_key(key: str) -> bool:

@@ -98,6 +98,14 @@ def test_a_denied_call_is_not_remembered(decide: Decide, grant: Grant) -> None:
     assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, False, True]
 
 
+def test_calls_without_a_task_count_for_every_task(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    assert decide_each(decide, calls(grant, PRIVATE)) == [True]
+    assert decide_each(decide, calls(grant, OUT, task="a")) == [True]
+    assert decide_each(decide, calls(grant, UNTRUSTED, task="a")) == [True]
+    assert decide_each(decide, calls(grant, OUT, task="a") + calls(grant, OUT, task="b")) == [False, True]
+
+
 def test_tasks_are_apart_and_the_connection_has_all(decide: Decide, grant: Grant) -> None:
     guard(grant)
     assert decide_each(decide, calls(grant, PRIVATE, task="a")) == [True]

@@ -124,7 +124,7 @@ class Oracle:
         """Return whether the call sends data out of a task that has read private data and others' content."""
         task = call.context.get("task")
         mine = [other for other in past if other.connection == call.connection]
-        mine = [other for other in mine if task is None or other.context.get("task") == task]
+        mine = [other for other in mine if task is None or other.context.get("task") in (None, task)]
         seen = set().union(*map(self.labels_of, [*mine, call]))
         return "outbound" in self.labels_of(call) and {"private", "untrusted"} <= seen
 
