@@ -34,8 +34,8 @@ from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
 from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
+from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
 from resources.errors import InvalidScope
-from resources.models import ResourceServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,7 @@ def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
         raise InvalidRedirectUri("Use a redirect URI that is registered for this agent. It must match exactly.")
     require_may_act(agent)
     audiences = require_audiences(request.resource)
-    _check_scopes(agent, request, [audience.server for audience in audiences if audience.server])
+    _check_scopes(agent, request, audiences)
     if agent.require_pkce and not request.code_challenge:
         raise Invalid.field("codeChallenge", "This field is required for this agent (RFC 7636).")
     return audiences
@@ -199,14 +199,16 @@ def _check_details(details: Sequence[AuthorizationDetail], wanted: Sequence[str]
     return completed
 
 
-def _check_scopes(agent: Agent, request: ConsentRequest, servers: Sequence[ResourceServer]) -> None:
+def _check_scopes(agent: Agent, request: ConsentRequest, audiences: Sequence[Audience]) -> None:
     wanted = [*request.scopes, *request.optional_scopes]
     if not wanted:
         raise InvalidScope("Request at least one scope.")
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
-    allowed = scopes_within_reach(agent, servers)
+    allowed = scopes_within_reach(agent, [audience.server for audience in audiences if audience.server])
     beyond = [scope for scope in wanted if scope not in allowed]
     if beyond:
         where = "offered by this resource" if agent.is_stock else "among the agent's allowedScopes"
         raise InvalidScope(f"Not {where}: {', '.join(beyond)}.")
+    if are_claims_too_long(wanted, [audience.identifier for audience in audiences]):
+        raise InvalidScope(CLAIMS_TOO_LONG, errors=(FieldError("requestedScopes", CLAIMS_TOO_LONG),))

@@ -6,6 +6,7 @@ from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import HttpRequest, QueryDict, UnreadablePostError
 
 from oauth.errors import OAuthError
+from tokens.access_tokens import MAX_TOKEN_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
 REPEATABLE = frozenset({"resource"})
@@ -16,6 +17,8 @@ CREDENTIALS = frozenset(
     {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password"}
 )
 MAX_LENGTH = 8192
+# Those that may be longer.
+MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH}
 
 
 class Parameters:
@@ -60,7 +63,9 @@ class Parameters:
         """Raise `invalid_request` for parameters that no endpoint accepts."""
         if self.repeated:
             raise OAuthError("invalid_request", f"{', '.join(self.repeated)} must appear only once.")
-        unclean = [name for name in self._query if not is_clean(self._readable(name))]
+        unclean = [
+            name for name in self._query if not is_clean(self._readable(name), MAX_LENGTHS.get(name, MAX_LENGTH))
+        ]
         if unclean:
             raise OAuthError("invalid_request", "A parameter is too long or contains control characters.")
 
@@ -70,10 +75,10 @@ class Parameters:
         return [value.translate(JSON_SPACE) for value in values] if name in JSON else values
 
 
-def is_clean(values: Iterable[str]) -> bool:
+def is_clean(values: Iterable[str], max_length: int = MAX_LENGTH) -> bool:
     """Return whether the values are safe to store and echo: no control characters, no surrogates, bounded length."""
     return all(
-        len(value) <= MAX_LENGTH and not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value)
+        len(value) <= max_length and not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value)
         for value in values
     )
 

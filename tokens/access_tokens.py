@@ -17,8 +17,9 @@ from tokens.models import AccessToken, TokenFamily
 
 TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
-# Our tokens are below 2 KB. Much longer input is rejected before it is parsed.
-MAX_TOKEN_LENGTH = 8192
+# Our tokens are usually below 2 KB. The limits of their claims (`resources.claims`, `consent.targets`) keep all of them
+# below this. Longer input is rejected before it is parsed.
+MAX_TOKEN_LENGTH = 16 * 1024
 # Returns the key with an ID, or None.
 FindKey = Callable[[object], VerifyingKey | None]
 # Decoders ignore padding and whitespace, which would make another spelling of the same token (RFC 7515 section 2).

@@ -17,6 +17,7 @@ from core.actor import Actor
 from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
 from resources.audiences import audience_for_identifier
+from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
 from tokens.families import end_family, family_of
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily
@@ -43,10 +44,12 @@ def issue_client_token(
     wanted = list(scopes) or list(agent.allowed_scopes)
     if not wanted or not set(wanted) <= set(agent.allowed_scopes):
         return Refusal("invalid_scope", "The scope must be one of the agent's allowed scopes.")
+    audience = list(resource) or [settings.API_URL]
+    if are_claims_too_long(wanted, audience):
+        return Refusal("invalid_scope", CLAIMS_TOO_LONG)
     if is_everything_stopped():
         return EVERYTHING_STOPPED
     now = clock.now()
-    audience = list(resource) or [settings.API_URL]
     family = TokenFamily.objects.create(
         application=agent,
         scope=" ".join(wanted),

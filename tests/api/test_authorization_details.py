@@ -204,7 +204,7 @@ def test_a_token_with_the_longest_details_can_be_used(developer: Api, ada: Api) 
     agent = new_agent(developer, allowedScopes=ALLOWED)
     longest = detail("repository", ["\u00e9" * 13 + f"{number:02}" for number in range(48)], ["email:read"])
     tokens = exchange(agent, approve(ada, request(agent, longest, scopes=["email:read"])))
-    assert 5500 < len(tokens["accessToken"]) < 8192
+    assert len(tokens["accessToken"]) > 5500
     decision = expect(
         200, Api().post("/tokens/verify", {"token": tokens["accessToken"], "requiredScopes": ["files:read"]})
     )
