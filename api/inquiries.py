@@ -58,7 +58,10 @@ def _requests(
         return requests
     repeats = Repeats(key, path, sent)
     return [
-        request._replace(repeat=repeats.of(place, request.token, credential)) if request.reserve_seconds else request
+        request._replace(
+            repeat=repeats.of(place, request.token, credential) if request.reserve_seconds else None,
+            together=repeats.together(credential),
+        )
         for place, request in enumerate(requests)
     ]
 

@@ -9,7 +9,7 @@ from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
 from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.questions import Question
-from decisions.repeats import answer_again
+from decisions.repeats import answer_again, refuse
 from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
@@ -127,6 +127,17 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     if found.token is None:
         return _judge_deleted(question, question.claims, found, now)
     return _judge_stored(question, found.token, found, now)
+
+
+def refuse_together(judgements: Sequence[Judgement]) -> None:
+    """Refuse all requests of a repeated call of which one cannot be answered again, so that none has an effect."""
+    problems = {each.question.request.together: each.decision.problem for each in judgements if each.decision.problem}
+    problems.pop("", None)
+    for each in judgements if problems else ():
+        problem = problems.get(each.question.request.together)
+        if problem is not None:
+            each.decision = refuse(problem)
+            each.is_repeated, each.is_logged = True, False
 
 
 def _judge_stored(question: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:

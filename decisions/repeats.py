@@ -32,6 +32,11 @@ class Repeats:
         self._named = [key, path]
         self._digest = crypto.keyed_digest(PURPOSE, canonical_json(sent))
 
+    def together(self, credential: Credential | None) -> str:
+        """Return what identifies the HTTP request."""
+        caller = credential.server_id if credential else ""  # an anonymous caller's tokens are in the body
+        return crypto.keyed_digest(PURPOSE, canonical_json([*self._named, caller, self._digest]))
+
     def of(self, place: int, token: str, credential: Credential | None) -> Repeat:
         """Return what identifies the request at this place of a batch. Callers share no keys."""
         caller = credential.server_id if credential else secrets.digest(token)

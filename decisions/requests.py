@@ -57,7 +57,8 @@ class VerifyRequest(NamedTuple):
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
-    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`).
+    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`). If one
+    request with the same `together` cannot be answered again, none is decided.
     """
 
     token: str
@@ -72,6 +73,7 @@ class VerifyRequest(NamedTuple):
     explains: bool = False
     reserve_seconds: int | None = None
     repeat: Repeat | None = None
+    together: str = ""
 
     @property
     def asked(self) -> Sequence[str]:

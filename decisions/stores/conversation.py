@@ -23,7 +23,7 @@ from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals
 from decisions.entries import draft_entry, draft_shadows
 from decisions.expectations import expected_counters, learn
-from decisions.judgement import Found, Judgement, judge
+from decisions.judgement import Found, Judgement, judge, refuse_together
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.reservations import write_reservations
@@ -67,6 +67,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         # All locks are held now, unless the transaction starts again: waiting for a lock takes time.
         now = clock.now()
         judgements = [judge(question, each, now) for question, each in zip(questions, found, strict=True)]
+        refuse_together(judgements)
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
         if unread and not is_serial:

@@ -103,6 +103,18 @@ def test_a_repeat_of_a_resolved_reservation_is_a_conflict(ask: Ask, shop: Api, r
     assert Reservation.objects.count() == 1
 
 
+def test_nothing_of_a_repeated_batch_has_an_effect_if_one_request_cannot_be_answered_again(
+    tokens: Json, shop: Api
+) -> None:
+    one = {"token": tokens["accessToken"], "requiredScopes": ["email:read"]}
+    body = {"requests": [{**one, "reserve": True, "context": {"amount": EUR_10}}, one]}
+    first, _ = expect(200, shop.post("/tokens/verify/batch", body, **KEY))["decisions"]
+    expect(200, commit(shop, first))
+    logged = log_entries(event="token.verify").count()
+    problem(shop.post("/tokens/verify/batch", body, **KEY), 409, "reservation_resolved")
+    assert log_entries(event="token.verify").count() == logged
+
+
 def test_the_same_key_for_another_request_is_refused(ask: Ask, anonymous: Api) -> None:
     expect(200, ask())
     problem(ask(context={"amount": eur("10.01")}), 409, "idempotency_key_reused")
