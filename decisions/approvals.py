@@ -91,7 +91,6 @@ class BatchApprovals:
 
     def __init__(self, rows: Iterable[ApprovalFacts], now: datetime) -> None:
         self._now = now
-        # The latest row of a digest counts: an agent may ask again once the earlier one has ended.
         live = sorted((row for row in rows if row.expires_at > now), key=lambda row: row.approval_id)
         self._once: dict[str, list[ApprovalFacts]] = {}
         self._standing: dict[str, list[ApprovalFacts]] = {}
@@ -107,16 +106,15 @@ class BatchApprovals:
         """Return the approval that covers the content, or what the user has been asked about it, or None.
 
         It must also cover why the user is asked now: the scopes that ask, and the type of a rule that does, or "".
-        Only a denial counts whatever the reason was.
+        Only a denial counts whatever the reason was, even if a standing approval covers the content.
         """
-        for standing in self._standing.get(content.target_digest, ()):
-            is_covered = standing.covers(asked, rule_type) and content.units <= standing.units
-            if standing.status == ApprovalStatus.APPROVED and is_covered:
-                return standing
-        rows = self._once.get(content.digest)
-        if not rows or not (rows[-1].status == ApprovalStatus.DENIED or rows[-1].covers(asked, rule_type)):
-            return None
-        return rows[-1]
+        exact = self._once.get(content.digest, ())[::-1]
+        standing = self._standing.get(content.target_digest, ())
+        found = [
+            *(row for row in exact if row.status == ApprovalStatus.DENIED or row.covers(asked, rule_type)),
+            *(row for row in standing if row.covers(asked, rule_type) and content.units <= row.units),
+        ]
+        return min(found, key=_precedence, default=None)
 
     def use(self, approval: ApprovalFacts) -> None:
         """Use up an approval that covers one request. A standing one stays."""
@@ -187,6 +185,15 @@ def read_approvals(contents: Iterable[Content]) -> Step:
     listed = list(contents)
     digests = sorted({content.digest for content in listed})
     return Step(Statement.APPROVALS, (digests, sorted({content.target_digest for content in listed})))
+
+
+def _precedence(row: ApprovalFacts) -> int:
+    """Return the place of a row in the order in which rows count: denied, approved once, standing, pending."""
+    if row.status == ApprovalStatus.DENIED:
+        return 0
+    if row.status == ApprovalStatus.PENDING:
+        return 3
+    return 2 if row.is_standing else 1
 
 
 def _digest(content: dict[str, Any]) -> str:

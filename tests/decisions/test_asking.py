@@ -144,6 +144,50 @@ def test_a_standing_approval_covers_its_target_up_to_its_amount(decide: Decide, 
     assert Approval.objects.filter(is_standing=True, status="approved").count() == 1
 
 
+def test_a_denial_holds_beside_a_standing_approval(decide: Decide, grant: Grant) -> None:
+    insult, greeting = decide(send(grant, text="An insult"), send(grant))
+    denied = approve(insult.approval_id, status="denied")
+    approve(greeting.approval_id, is_standing=True)
+
+    again, other = decide(send(grant, text="An insult"), send(grant, text="Another"))
+
+    assert (again.reason, again.approval_id) == (Reason.APPROVAL_REQUIRED, denied.id)
+    assert other.allowed
+    Approval.objects.filter(pk=denied.pk).update(expires_at=clock.now())
+    assert one(decide(send(grant, text="An insult"))).allowed
+
+
+def test_what_was_approved_once_is_used_before_a_standing_approval(decide: Decide, grant: Grant) -> None:
+    asked, other = decide(send(grant), send(grant, text="Another"))
+    approve(asked.approval_id)
+    standing = approve(other.approval_id, is_standing=True)
+
+    first, second = decide(send(grant), send(grant))
+
+    assert [first.approval_id, second.approval_id] == [asked.approval_id, standing.id]
+    assert allowed([first, second]) == [True, True]
+    approve(standing.id, is_standing=True, status="expired")
+    assert one(decide(send(grant))).reason is Reason.APPROVAL_REQUIRED
+
+
+def test_an_unused_approval_survives_the_end_of_a_standing_one(decide: Decide, grant: Grant) -> None:
+    asked, other = decide(send(grant), send(grant, text="Another"))
+    approve(asked.approval_id)
+    approve(other.approval_id, is_standing=True, status="expired")
+    assert allowed(decide(send(grant), send(grant))) == [True, False]
+
+
+def test_an_approval_is_found_behind_a_later_request_for_more_reasons(decide: Decide, grant: Grant) -> None:
+    asked = one(decide(send(grant)))
+    Approval.objects.filter(pk=asked.approval_id).update(asked_scopes=[])
+    later = one(decide(send(grant)))
+    assert later.approval_id != asked.approval_id
+    approve(asked.approval_id, asked_scopes=["email:send"])
+    first, second = decide(send(grant), send(grant))
+    assert (first.allowed, first.approval_id) == (True, asked.approval_id)
+    assert (second.allowed, second.approval_id) == (False, later.approval_id)
+
+
 @pytest.mark.parametrize("status", ["denied", "expired", "used", "pending"])
 def test_no_other_status_allows(decide: Decide, grant: Grant, status: str) -> None:
     asked = one(decide(send(grant)))

@@ -25,14 +25,6 @@ REASONS = (
 )
 
 
-class Answer(NamedTuple):
-    """None as the reason means that the call is allowed. `denied_by` are the types of the rules that deny."""
-
-    reason: str | None
-    missing: frozenset[str] = frozenset()
-    denied_by: frozenset[str] = frozenset()
-
-
 @dataclass
 class Approval:
     """What the user has been asked, and has answered: "pending", "denied", "once" or "target"."""
@@ -41,6 +33,18 @@ class Approval:
     answer: str
     until: datetime
     reasons: frozenset[str]
+
+
+class Answer(NamedTuple):
+    """None as the reason means that the call is allowed. `denied_by` are the types of the rules that deny.
+
+    `asked` is what the user has been asked about the call.
+    """
+
+    reason: str | None
+    missing: frozenset[str] = frozenset()
+    denied_by: frozenset[str] = frozenset()
+    asked: Approval | None = None
 
 
 @dataclass
@@ -63,19 +67,18 @@ class Oracle:
         modes = call.connection.terms.get("modes", {})
         reasons = {action for action in call.actions if modes.get(action) == "ask"}
         reasons |= {f"rule {name}" for name, verdict in verdicts if verdict == "ask"}
-        if reasons and not self.is_approved(call, frozenset(reasons)):
-            return Answer("approval_required")
+        if reasons and (asked := self.ask(call, frozenset(reasons))):
+            return Answer("approval_required", asked=asked)
         self.past.append(call)
         return Answer(None)
 
-    def react(self, call: Call, reaction: Reaction) -> None:
-        """Let the user answer what the call made AgentGate ask, at the time of the call."""
-        for approval in self.about(call)[-1:]:
-            if approval.answer == "pending":
-                approval.answer = reaction.answer
-                if reaction.answer != "denied":
-                    lifetime = timedelta(seconds=reaction.seconds) if reaction.answer == "target" else USE_TIME
-                    approval.until = call.at + lifetime
+    def react(self, approval: Approval, reaction: Reaction, at: datetime) -> None:
+        """Let the user answer what AgentGate asked them."""
+        if approval.answer == "pending":
+            approval.answer = reaction.answer
+            if reaction.answer != "denied":
+                lifetime = timedelta(seconds=reaction.seconds) if reaction.answer == "target" else USE_TIME
+                approval.until = at + lifetime
 
     def problems_of(self, call: Call) -> set[str]:
         connection, service = call.connection, self.service_of(call)
@@ -131,22 +134,25 @@ class Oracle:
     def labels_of(self, call: Call) -> set[str]:
         return {label for action in call.actions for label in self.labels.get(action, ())}
 
-    def is_approved(self, call: Call, reasons: frozenset[str]) -> bool:
-        """Return whether the user approved the call, knowing the reasons. What was given once is used up.
+    def ask(self, call: Call, reasons: frozenset[str]) -> Approval | None:
+        """Return what the user is or was asked, or None if they approved the call, knowing the reasons.
 
-        Otherwise the user is asked.
+        What was given once is used up.
         """
-        live = [each for each in self.approvals if call.at < each.until and reasons <= each.reasons]
-        if any(each.answer == "target" and covers_target(each.call, call) for each in live):
-            return True
-        for approval in self.about(call)[-1:]:
-            if approval.answer != "denied" and not reasons <= approval.reasons:
-                break
-            if approval.answer == "once":
-                self.approvals.remove(approval)
-            return approval.answer == "once"
-        self.approvals.append(Approval(call, "pending", call.at + ANSWER_TIME, reasons))
-        return False
+        about = self.about(call)
+        if denied := [each for each in about if each.answer == "denied"]:
+            return denied[-1]
+        told = [each for each in about if reasons <= each.reasons]
+        if once := [each for each in told if each.answer == "once"]:
+            self.approvals.remove(once[-1])
+            return None
+        targets = [each for each in self.approvals if each.answer == "target" and call.at < each.until]
+        if any(reasons <= each.reasons and covers_target(each.call, call) for each in targets):
+            return None
+        if not told:
+            told = [Approval(call, "pending", call.at + ANSWER_TIME, reasons)]
+            self.approvals += told
+        return told[-1]
 
     def about(self, call: Call) -> list[Approval]:
         """Return what the user has been asked about exactly this call."""

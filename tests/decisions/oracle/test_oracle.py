@@ -62,8 +62,8 @@ def ask_oracle(case: Case) -> list[Answer]:
     for batch, reactions in zip(case.batches, case.reactions, strict=True):
         found = [oracle.decide(call) for call in batch]
         for call, answer, reaction in zip(batch, found, reactions, strict=True):
-            if reaction and answer.reason == "approval_required":
-                oracle.react(call, reaction)
+            if reaction and answer.asked:
+                oracle.react(answer.asked, reaction, call.at)
         answers += found
     return answers
 
