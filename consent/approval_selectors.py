@@ -1,4 +1,4 @@
-"""Reads of approvals. Each caller reads only its own: the user, the agent, or the resource server that asked."""
+"""Reads of approvals. Each caller reads only its own: the user, the agent, or the organization of a resource server."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -16,6 +16,7 @@ from resources.catalogue import Scope
 from resources.models import CRITICAL, ResourceServer
 
 Status = Approval.Status
+UNKNOWN = "No such approval."
 LIVE = (Status.PENDING, Status.APPROVED)
 
 
@@ -65,8 +66,16 @@ def approval_for_agent(agent: Agent, approval_id: str) -> Approval:
 
 
 def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
-    """Return the approval that verify required when this resource server asked. Raises `NotFound`."""
-    return _sole(Approval.objects.select_related("consent").filter(server_id=server.id), approval_id)
+    """Return the approval of a request that concerns the organization of this resource server. Raises `NotFound`.
+
+    Verify names it to each server that asks about the same content, even if another server or the agent asked first. So
+    the organizations of all services that the user connected the agent to are concerned.
+    """
+    approval = _sole(Approval.objects.select_related("consent"), approval_id)
+    concerned = {approval.organization_id, approval.service_organization_id, *approval.consent.resource_owners.values()}
+    if server.organization_id not in concerned:
+        raise NotFound(UNKNOWN)
+    return approval
 
 
 def scopes_of(approval: Approval) -> list[Scope]:
@@ -95,5 +104,5 @@ def _unknown(scope_id: str) -> Scope:
 def _sole(rows: QuerySet[Approval], approval_id: str) -> Approval:
     found: Approval | None = rows.filter(pk=approval_id).first()
     if found is None:
-        raise NotFound("No such approval.")
+        raise NotFound(UNKNOWN)
     return found

@@ -39,9 +39,10 @@ class OneApproval(ProgramOrUserEndpoint):
     @operation(
         "getApproval",
         "Get an approval, or wait for its decision",
-        description="For the agent that asked, the resource server that asked verify, and the user. With `wait`, the "
-        "response comes once the approval is decided or after so many seconds, whichever is first. It may come "
-        "earlier, so read `status`. Only agents with a client secret can ask.",
+        description="For the agent that asked, the user, and the resource servers of the agent's organization and of "
+        "the services that the agent is connected to. With `wait`, the response comes once the approval is decided or "
+        "after so many seconds, whichever is first. It may come earlier, so read `status`. Only agents with a client "
+        "secret can ask.",
         answer=ApprovalOut,
         errors=(InvalidClient, AgentSuspended, OrganizationSuspended, Throttled),
     )

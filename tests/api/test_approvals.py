@@ -32,6 +32,12 @@ def as_agent(agent: Json) -> Api:
     return basic(agent["clientId"], agent["clientSecret"])
 
 
+def new_service(owner: Api, identifier: str = BOOKS) -> Api:
+    body = {"name": "Service", "identifier": identifier, "scopes": ["email:send"]}
+    server = expect(201, owner.post("/resource-servers", body))
+    return basic(server["id"], server["secret"])
+
+
 @pytest.fixture
 def granted(agent: Json, ada: Any) -> Consent:
     consent_id = initiate(agent)
@@ -84,13 +90,38 @@ class TestReading:
             "code": asked.code,
         }
 
-    def test_the_resource_server_that_asked_sees_only_the_status(self, developer: Api, ask_ada: Ask) -> None:
-        body = {"name": "Books", "identifier": BOOKS, "scopes": ["email:send"]}
-        server = expect(201, developer.post("/resource-servers", body))
-        service = basic(server["id"], server["secret"])
-        assert set(expect(200, service.get(path(ask_ada(server_id=server["id"]))))) == {"id", "status", "expiresAt"}
-        problem(service.get(path(ask_ada())), 404, "not_found")
-        problem(service.get(path(ask_ada(server_id="res_other"))), 404, "not_found")
+    def test_a_resource_server_of_the_agents_organization_sees_only_the_status(
+        self, developer: Api, asked: Approval
+    ) -> None:
+        assert set(expect(200, new_service(developer).get(path(asked)))) == {"id", "status", "expiresAt"}
+
+    def test_a_resource_server_of_the_services_organization_sees_only_the_status(
+        self, rival: Api, ask_ada: Ask
+    ) -> None:
+        first, second = new_service(rival), new_service(rival, "https://notes.example")
+        organization = Organization.objects.get(resource_servers__identifier=BOOKS)
+        asked = ask_ada(service_organization_id=organization.id)
+        for service in (first, second):
+            assert set(expect(200, service.get(path(asked)))) == {"id", "status", "expiresAt"}
+
+    def test_a_resource_server_of_another_organization_sees_nothing(self, rival: Api, ask_ada: Ask) -> None:
+        service = new_service(rival)
+        for asked in (ask_ada(), ask_ada(service_organization_id="org_other", organization_id=None)):
+            problem(service.get(path(asked)), 404, "not_found")
+
+    def test_services_read_what_the_agent_asked_first(self, developer: Api, rival: Api, ada: Any) -> None:
+        notes = "https://notes.example"
+        services = [new_service(developer), new_service(developer, "https://mail.example"), new_service(rival, notes)]
+        agent = new_agent(developer, allowedScopes=["email:send"])
+        consent = initiate(agent, requestedScopes=["email:send"], resource=[BOOKS, "https://mail.example", notes])
+        code = expect(200, ada.post(f"/consent/{consent}/approve", {"modes": {"email:send": "ask"}}))["code"]
+        tokens = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))
+        body = {"token": tokens["accessToken"], "requiredScopes": ["email:send"]}
+        first = expect(200, Api().post("/tokens/verify", {**body, "resource": BOOKS}))["approvalId"]
+        for service in services:
+            again = expect(200, service.post("/tokens/verify", {**body, "resource": BOOKS}))
+            assert again["approvalId"] == first
+            assert expect(200, service.get(f"/approvals/{first}"))["status"] == "pending"
 
     def test_the_user_sees_what_is_asked(self, agent: Json, ada: Any, asked: Approval) -> None:
         assert expect(200, ada.get(path(asked))) == {
@@ -163,7 +194,7 @@ class TestReading:
         server = expect(201, rival.post("/resource-servers", body))
         organization = Organization.objects.get(resource_servers__id=server["id"])
         suspend_organization(actor=SYSTEM, organization=organization, reason="Fraud.")
-        asked = ask_ada(server_id=server["id"])
+        asked = ask_ada(service_organization_id=organization.id)
         problem(basic(server["id"], server["secret"]).get(path(asked)), 403, "organization_suspended")
 
     @pytest.mark.parametrize("wait", ["-1", "31", "x", "1.5"])
