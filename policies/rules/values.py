@@ -13,8 +13,11 @@ DECIMAL = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 MAX_EXACT = 2**53 - 1
 # Between the items of a list in one string, with the forms of East Asian keyboards.
 SEPARATORS = " ,;\uff0c\uff1b\u3001"
-# A path segment that leads upwards, as text or percent-encoded.
-UPWARDS = re.compile(r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:$|[/\\]|%2f|%5c)", re.IGNORECASE)
+# A path segment that leads upwards, as text or percent-encoded. The path also ends where its query, its fragment or its
+# parameters start, and for some services at a control character.
+UPWARDS = re.compile(
+    r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:$|[/\\?#;]|%2f|%5c|%3f|%23|%3b|%20|%[01][0-9a-f]|%7f)", re.IGNORECASE
+)
 # A percent sign that is encoded itself: services differ in how often they decode.
 ENCODED_TWICE = re.compile(r"%25[0-9a-f]{2}", re.IGNORECASE)
 
@@ -79,9 +82,10 @@ def is_unambiguous(text: str, pattern: str) -> bool:
         return False
     if "@" in pattern and text.count("@") > pattern.count("@"):
         return False
-    if ENCODED_TWICE.search(text) and "%25" not in pattern:
+    forms = {text, unicodedata.normalize("NFKC", text)}  # as some services read full-width characters
+    if "%25" not in pattern and any(map(ENCODED_TWICE.search, forms)):
         return False
-    return not UPWARDS.search(text) or ".." in pattern
+    return ".." in pattern or not any(map(UPWARDS.search, forms))
 
 
 def folded(text: str) -> str:
