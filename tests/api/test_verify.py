@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from tests.api.conftest import Api, Json, expect, problem, tokens_for, verify
+from tests.api.conftest import Api, Json, credentials, expect, initiate, problem, tokens_for, verify
 from tests.api.test_tokens import basic
 from tests.log import log_entries
 
@@ -66,6 +66,8 @@ def test_foreign_tokens_get_a_uniform_decision_and_are_not_logged(anonymous: Api
         ({"context": {"text": "x" * 16_384}}, "context"),
         ({"context": {"text": "\u0000"}}, "context"),
         ({"context": {"\u0000": 1}}, "context"),
+        ({"context": {"text": "\\\u0000"}}, "context"),
+        ({"context": {"text": ["\\\\u0000\\\\\u0000"]}}, "context"),
         ({"context": {"ip": 7}}, "context.ip"),
         ({"context": {"ip": None}}, "context.ip"),
         ({"context": {"ip": ""}}, "context.ip"),
@@ -94,6 +96,16 @@ def test_a_number_that_parsers_read_differently_is_refused(anonymous: Api, numbe
 def test_a_context_can_have_any_other_fields(tokens: Json, ip: str) -> None:
     context = {"ip": ip, "verb": "send", "amount": {"value": "12.50", "currency": "EUR"}, "n": [1, 2.5, None, {}]}
     assert verify(tokens["accessToken"], action="send", resource="r", context=context)["allowed"] is True
+
+
+@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", '{"a": "\\u0000"}', "\u0001\\u0000"])
+def test_text_may_quote_the_escape_of_nul(ada: Any, agent: Json, text: str) -> None:
+    consent = initiate(agent, requestedScopes=["email:send"])
+    code = expect(200, ada.post(f"/consent/{consent}/approve", {"modes": {"email:send": "ask"}}))["code"]
+    tokens = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))
+    asked = verify(tokens["accessToken"], "email:send", context={"text": text, text: 1})
+    shown = expect(200, ada.get(f"/approvals/{asked['approvalId']}"))
+    assert shown["context"] == {"text": text, text: 1}
 
 
 def test_an_ip_rule_uses_the_context_or_else_the_callers_address(developer: Api, tokens: Json) -> None:

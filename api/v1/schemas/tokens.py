@@ -55,7 +55,8 @@ def check_context(data: Any) -> Any:
     canonical = canonical_json(data)
     if len(canonical) > MAX_CONTEXT_BYTES:
         raise invalid_value(f"Must be at most {MAX_CONTEXT_BYTES} bytes.")
-    if b"\\u0000" in canonical:
+    # Without escaped backslashes, because text may contain these six characters itself, as a quotation of JSON does.
+    if b"\\u0000" in canonical.replace(rb"\\", b""):
         raise invalid_value("Must not contain NUL characters.")
     return data
 
