@@ -32,7 +32,7 @@ AgentGate answers one question: may this agent do this, for this user, now?
 `application/json`. Times are RFC 3339 in UTC with `Z`. Durations are whole seconds. Ids are opaque strings with a type
 prefix. Lists take `limit` and `cursor` and return `items` and `nextCursor`. An unknown field, or an unknown query
 parameter of a list, is a 400 that names it. A request body is at most 2 MiB and 32 levels deep, has no duplicate names
-in an object and no whole number above 2^53-1.
+in an object, no whole number above 2^53-1 and no fraction with more digits than a double holds.
 
 **Credentials.** Developers send `X-Api-Key`. Users, who can be developers too, send a session token as
 `Authorization: Bearer st_...`, or use the browser session with its CSRF token in `X-CSRFToken`. Agents send their

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,6 +17,8 @@ from core.text import echo
 MAX_BODY_BYTES = 2 * 1024 * 1024
 # The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2).
 MAX_INTEGER = 2**53 - 1
+# Of a fraction. The shortest spelling of a double has at most 24.
+MAX_DIGITS = 400
 SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -24,7 +27,9 @@ class MalformedRequest(DomainError):
 
     code = "malformed_request"
     title = "The request is malformed"
-    remedy = "Send one JSON object in UTF-8: no duplicate names, whole numbers up to 2^53-1, at most 32 levels deep."
+    remedy = (
+        "Send one JSON object in UTF-8: no duplicate names, no number that a double cannot hold, 32 levels at most."
+    )
 
 
 class PayloadTooLarge(DomainError):
@@ -121,6 +126,9 @@ def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
         raise ValueError("A number is too large.")
+    # Otherwise two numbers that differ could be one approval (RFC 7493 section 2.2).
+    if len(digits) > MAX_DIGITS or Decimal(digits) != Decimal(repr(number)):
+        raise ValueError(f"The number {echo(digits)} has too many digits. Send it as a string.")
     return number
 
 
