@@ -27,9 +27,7 @@ class MalformedRequest(DomainError):
 
     code = "malformed_request"
     title = "The request is malformed"
-    remedy = (
-        "Send one JSON object in UTF-8: no duplicate names, no number that a double cannot hold, 32 levels at most."
-    )
+    remedy = "Send one JSON object in UTF-8: no duplicate names, no number beyond a double, 32 levels at most."
 
 
 class PayloadTooLarge(DomainError):
