@@ -75,6 +75,7 @@ class Change:
     replaced: Consent | None
     expired: Consent | None
     terms: Terms
+    expires_at: datetime
     carry: Callable[[], None] | None
     """What fills the counters of limits that the terms add (`consent.counts`)."""
 
@@ -87,12 +88,13 @@ class Change:
     def needs_recent_sign_in(self) -> bool:
         """Return whether a critical scope is granted that was not live before in these words, or is widened.
 
-        Scopes that were critical before count, too.
+        A later end of the connection widens it, too. Scopes that were critical before count.
         """
         before = self.replaced.live_scopes() if self.replaced else []
         earlier = Terms.read(self.replaced.terms) if self.replaced else Terms()
+        is_longer = self.replaced is not None and self.expires_at > self.replaced.expires_at
         return any(
-            scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
+            is_longer or scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
             for scope in critical_among(self.granted, self.shown).union(earlier.of(self.granted).critical)
         )
 
@@ -151,6 +153,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         replaced=live,
         expired=expired,
         terms=counted.terms,
+        expires_at=now + choice.lifetime,
         carry=counted.carry,
     )
 

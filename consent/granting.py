@@ -76,7 +76,7 @@ def approve_consent(
 
     Raises `NotFound`, `EmailUnverified`, `NothingPicked`, `Invalid`, `InvalidScope`, `ConnectionChanged`,
     `ConsentAlreadyDecided`, `ConsentExpired`, the errors of `require_grantable`, and `ReauthenticationRequired` if a
-    critical scope is granted and the user has not entered their password recently (`signed_in_at`).
+    critical scope is granted or widened and the user has not entered their password recently (`signed_in_at`).
     """
     # Danger: keep the order of locks: accounts, organizations, agents, and last the lock of a revocation, which stalls
     # every verify.
@@ -170,7 +170,7 @@ def _grant(
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
         "terms": change.terms.stored(),
-        "expires_at": now + choice.lifetime,
+        "expires_at": change.expires_at,
         "paused_at": change.replaced.paused_at if change.replaced else None,
     }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)

@@ -153,12 +153,19 @@ def has_led_to(given: GivenTerms, terms: Terms) -> bool:
 
 
 def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:
-    """Return whether `later` bounds the scope less than `earlier`, in its mode or targets, or by other limits."""
+    """Return whether `later` bounds the scope less than `earlier`: in its mode, targets, limits or guards."""
     if earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK:
         return True
     if scope in earlier.targets and not is_within(later.targets, earlier.targets, scope):
         return True
+    if any(guard_rank(later.guards.get(guard)) < guard_rank(mode) for guard, mode in earlier.guards.items()):
+        return True
     return any(rule not in later.limits.get(scope, ()) for rule in earlier.limits.get(scope, ()))
+
+
+def guard_rank(mode: str | None) -> int:
+    """Return how tight the mode of a guard is. None is no guard."""
+    return GUARD_MODES.index(mode or ALLOW)
 
 
 def _among(scopes: Collection[str], part: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from consent.errors import WouldWiden
-from consent.terms import ALLOW, ASK, GUARD_MODES, GivenTerms, Terms
+from consent.terms import ASK, GivenTerms, Terms, guard_rank
 from core.errors import FieldError
 from core.validation import dotted
 from policies.rules import Rule, find_rule
@@ -52,13 +52,9 @@ def _problems(earlier: Terms, later: Terms, given: GivenTerms) -> Iterator[Field
             message = "Keep every limit, or replace it by one of the same kind with a smaller maximum."
             yield FieldError(dotted("limits", scope), message)
     for guard in given.guards:
-        if _rank(later.guards.get(guard)) < _rank(earlier.guards.get(guard)):
+        if guard_rank(later.guards.get(guard)) < guard_rank(earlier.guards.get(guard)):
             yield FieldError(dotted("guards", guard), "This guard is set. Only a new consent can loosen it.")
 
 
 def _are_as_tight(limits: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]) -> bool:
     return all(any(is_as_tight(limit, one) for limit in limits) for one in earlier)
-
-
-def _rank(mode: str | None) -> int:
-    return GUARD_MODES.index(mode or ALLOW)

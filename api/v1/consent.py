@@ -145,7 +145,7 @@ class Approve(DecideConsent):
         "scopes; live scopes keep theirs unless they are named. `targets` are picks among the requested authorization "
         "details, by default all of them. A scope that a detail bounds needs at least one pick, or must be left out. "
         "Live scopes that the details do not bound keep their targets. Granting a critical scope requires a sign-in "
-        "within the last five minutes.",
+        "within the last five minutes. So does bounding one less, for example by a looser guard or a later end.",
         answer=ApprovedConsentOut,
         errors=(
             InvalidScope,

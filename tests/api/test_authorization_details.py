@@ -24,6 +24,7 @@ from tests.log import log_entries, personal_data
 
 ALLOWED = ["github:repo:read", "github:repo:write", "calendar:read", "email:read"]
 SITE, DOCS, SHOP = "acme/site", "acme/docs", "acme/shop"
+DAY = 86_400
 CODE = ["github:repo:read", "github:repo:write"]
 REPOSITORIES = {"type": "repository", "identifiers": [SITE, DOCS], "actions": CODE}
 CALENDARS = {"type": "calendar", "identifiers": ["work", "home"], "actions": ["calendar:read"]}
@@ -378,7 +379,10 @@ class TestNarrowing:
 
 
 class TestCriticalScopes:
-    """To widen the targets of a critical scope, the user must have signed in recently."""
+    """To widen the targets of a critical scope, the user must have signed in recently.
+
+    The end of the connection is earlier each time, because a later one needs that, too.
+    """
 
     @pytest.fixture
     def connected(self, developer: Api, ada: Api) -> Json:
@@ -392,13 +396,13 @@ class TestCriticalScopes:
     def test_other_targets_need_a_recent_sign_in(self, connected: Json, ada: Api) -> None:
         consent_id = self.charging(connected, "a", "b")
         with time_machine.travel(clock.now() + timedelta(minutes=6)):
-            wider = ada.post(f"/consent/{consent_id}/approve")
+            wider = ada.post(f"/consent/{consent_id}/approve", {"expiresInSeconds": DAY})
             problem(wider, 403, "reauthentication_required")
-            assert approve(ada, consent_id, targets=[{"type": "account", "identifiers": ["a"]}])
+            assert approve(ada, consent_id, targets=[{"type": "account", "identifiers": ["a"]}], expiresInSeconds=DAY)
 
     def test_fewer_or_kept_targets_do_not(self, connected: Json, ada: Api) -> None:
         same, unmentioned = self.charging(connected, "a"), request(connected, scopes=["payments:charge"])
         with time_machine.travel(clock.now() + timedelta(minutes=6)):
-            for consent_id in (same, unmentioned):
-                kept = approve(ada, consent_id)
+            for consent_id, seconds in ((same, DAY), (unmentioned, DAY // 2)):
+                kept = approve(ada, consent_id, expiresInSeconds=seconds)
                 assert kept["authorizationDetails"] == [detail("account", ["a"], ["payments:charge"])]

@@ -204,16 +204,47 @@ class TestCriticalScopes:
         later = initiate(agent, requestedScopes=["email:send", "files:delete"])
         same = initiate(agent, requestedScopes=["payments:charge"])
         with time_machine.travel(timezone.now() + SIX_MINUTES):
-            expect(200, ada.post(f"/consent/{later}/approve", {"scopes": ["email:send"]}))
-            expect(200, ada.post(f"/consent/{same}/approve"))
+            sooner = {"expiresInSeconds": 86_400}
+            expect(200, ada.post(f"/consent/{later}/approve", {"scopes": ["email:send"], **sooner}))
+            expect(200, ada.post(f"/consent/{same}/approve", {"expiresInSeconds": 3600}))
         assert terms_of(ada) == {"modes": {"payments:charge": "ask"}}
 
     def test_need_a_recent_sign_in_to_lose_a_limit(self, agent: Json, ada: Any) -> None:
         approve(agent, ada, "payments:charge", limits={"payments:charge": [RATE]})
         again = initiate(agent, requestedScopes=["payments:charge"])
         with time_machine.travel(timezone.now() + SIX_MINUTES):
-            body = {"limits": {"payments:charge": []}}
+            body = {"limits": {"payments:charge": []}, "expiresInSeconds": 3600}
             problem(ada.post(f"/consent/{again}/approve", body), 403, "reauthentication_required")
+
+    @pytest.mark.parametrize("scope", ["payments:charge", "email:read"])
+    def test_need_a_recent_sign_in_to_last_longer(self, agent: Json, ada: Any, scope: str) -> None:
+        """A request of another scope moves the end of the whole connection."""
+        approve(agent, ada, "payments:charge", expiresInSeconds=3600)
+        again = initiate(agent, requestedScopes=[scope])
+        with time_machine.travel(timezone.now() + SIX_MINUTES):
+            body = {"expiresInSeconds": 3600}
+            problem(ada.post(f"/consent/{again}/approve", body), 403, "reauthentication_required")
+
+    def test_need_no_recent_sign_in_to_last_longer_once_they_are_removed(self, agent: Json, ada: Any) -> None:
+        approve(agent, ada, "payments:charge", expiresInSeconds=3600)
+        again = initiate(agent, requestedScopes=["payments:charge", "email:read"])
+        with time_machine.travel(timezone.now() + SIX_MINUTES):
+            expect(200, ada.post(f"/consent/{again}/approve", {"scopes": ["email:read"]}))
+
+    @pytest.mark.parametrize(("before", "after"), [("deny", "ask"), ("deny", "allow"), ("ask", "allow")])
+    def test_need_a_recent_sign_in_to_lose_a_guard(self, agent: Json, ada: Any, before: str, after: str) -> None:
+        approve(agent, ada, "payments:charge", guards={"data_flow": before})
+        again = initiate(agent, requestedScopes=["email:read"])
+        with time_machine.travel(timezone.now() + SIX_MINUTES):
+            body = {"guards": {"data_flow": after}, "expiresInSeconds": 3600}
+            problem(ada.post(f"/consent/{again}/approve", body), 403, "reauthentication_required")
+
+    def test_need_no_recent_sign_in_to_gain_a_guard(self, agent: Json, ada: Any) -> None:
+        approve(agent, ada, "payments:charge", guards={"data_flow": "ask"})
+        again = initiate(agent, requestedScopes=["payments:charge"])
+        with time_machine.travel(timezone.now() + SIX_MINUTES):
+            body = {"guards": {"data_flow": "deny"}, "expiresInSeconds": 3600}
+            expect(200, ada.post(f"/consent/{again}/approve", body))
 
     def test_cannot_be_granted_by_a_browser_session_without_a_password(self, agent: Json, ada: Any) -> None:
         from accounts.models import User

@@ -251,6 +251,33 @@ class TestPassword:
             answer = send(browser, consent, "payments:charge")
             assert answer["Location"].startswith("/accounts/reauthenticate/")
 
+    @pytest.mark.parametrize(
+        "fields",
+        [{"lifetime": "86400"}, {"lifetime": "3600", "guard_offered": "yes"}],
+        ids=["a later end", "the guard unticked"],
+    )
+    def test_is_asked_for_if_a_live_critical_scope_is_widened(
+        self, browser: Client, consent: Consent, agent: Any, fields: dict[str, str]
+    ) -> None:
+        scopes = ("email:read", "email:send", "payments:charge")
+        send(browser, consent, *scopes, guard_offered="yes", guard="ask", lifetime=fields["lifetime"])
+        renewal = request_consent(agent, scopes=["email:read"])
+        with time_machine.travel(clock.now() + timedelta(minutes=6)):
+            Consent.objects.filter(pk=consent.pk).update(expires_at=clock.now() + timedelta(hours=2))
+            answer = send(browser, renewal, *scopes, connection=state_shown(browser, renewal), **fields)
+            assert answer["Location"].startswith("/accounts/reauthenticate/")
+            renewal.refresh_from_db()
+            assert renewal.status == "pending"
+
+    def test_is_not_needed_if_a_live_critical_scope_ends_no_later(
+        self, browser: Client, consent: Consent, agent: Any
+    ) -> None:
+        send(browser, consent, "payments:charge", lifetime="86400")
+        renewal = request_consent(agent, scopes=["email:read"])
+        with time_machine.travel(clock.now() + timedelta(minutes=6)):
+            shown = state_shown(browser, renewal)
+            assert send(browser, renewal, "payments:charge", connection=shown, lifetime="3600").status_code == 303
+
     def test_the_choices_are_kept_for_this_request_only(self, as_ada: Client, consent: Consent, agent: Any) -> None:
         send(as_ada, consent, "payments:charge")
         other = request_consent(agent, scopes=["email:read", "payments:charge"])
