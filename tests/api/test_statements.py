@@ -29,10 +29,10 @@ REFRESH = EVERY + 5
 # statements; the user to lock, the session and its address in a transaction with the log, which has a savepoint.
 SIGN_IN = 2 + 4 + 4 + 2 + 2 + 3 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
-# the agent and the live consent; the consent and its code.
-APPROVE = 4 + LOG + STOP + 6
-# The earlier consent, its unused codes, its families, and a savepoint with the lock of a revocation.
-REPLACE = 5 + (2 if connection.vendor == "postgresql" else 0)
+# the agent and the live consent; the consent that ended last; the consent and its code.
+APPROVE = 4 + LOG + STOP + 7
+# The earlier consent instead, its unused codes and families, and a savepoint with the lock of a revocation.
+REPLACE = 4 + (2 if connection.vendor == "postgresql" else 0)
 # The record of the key before the work, and again with the answer.
 IDEMPOTENCY = 2
 
