@@ -255,16 +255,18 @@ def test_the_entry_of_a_revocation_follows_the_decisions_that_it_waited_for(stor
     """A decision that has read its facts holds the lock until its commit, and the revocation's entry comes after it."""
     if store == "sqlite":
         pytest.skip("SQLite has one writer at a time, so rows are in the order of commits")
-    has_appended, may_commit = threading.Event(), threading.Event()
+    holds_lock, has_appended, may_commit = threading.Event(), threading.Event(), threading.Event()
 
     def decide() -> None:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [0x4147_0001])
+            holds_lock.set()
             assert has_appended.wait(10)
             write_row(1)
             may_commit.wait(0.3)
 
     def revoke() -> None:
+        assert holds_lock.wait(10)
         with revocation():
             append([ENDS])
             has_appended.set()
