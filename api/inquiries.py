@@ -57,10 +57,11 @@ def _requests(
     if key is None:
         return requests
     repeats = Repeats(key, path, sent)
+    together = repeats.together(credential)
     return [
         request._replace(
             repeat=repeats.of(place, request.token, credential) if request.reserve_seconds else None,
-            together=repeats.together(credential),
+            together=together,
         )
         for place, request in enumerate(requests)
     ]

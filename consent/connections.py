@@ -135,15 +135,15 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     held = live.live_scopes() if live else []
     granted = _granted(consent, live, choice)
     shown = [*consent.shown_scopes, *snapshot(carried_scopes(consent, live))]
+    before = Terms.read(live.terms) if live else last_terms(consent, user)
     terms = settle_terms(
-        earlier=Terms.read(live.terms).of(held) if live else Terms(),
+        earlier=before.of(held) if live else Terms(),
         given=choice.terms,
         granted=granted,
         critical=critical_among(granted, shown),
         targets=pick_targets(consent.authorization_details, choice.targets, granted),
         labels=labels_of(granted, shown),
     )
-    before = Terms.read(live.terms) if live else last_terms(consent, user)
     counted = plan_counts(consent.agent_id, user.id, before, terms, now)
     return Change(
         granted=granted,

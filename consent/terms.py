@@ -164,7 +164,7 @@ def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:
 
 
 def guard_rank(mode: str | None) -> int:
-    """Return how tight the mode of a guard is. None is no guard."""
+    """Return a number that is higher the tighter the mode of a guard is. None means that there is no guard."""
     return GUARD_MODES.index(mode or ALLOW)
 
 

@@ -163,7 +163,7 @@ class ApprovalFacts(NamedTuple):
 
     @property
     def units(self) -> int:
-        """The most that a standing approval covers, in units of 10**-8, or 0 if there is no amount that can be read."""
+        """The largest amount that a standing approval covers, in units of 10**-8. 0 if it cannot be read."""
         return read_units(json.loads(self.context).get("amount"))
 
 

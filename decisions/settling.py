@@ -49,7 +49,7 @@ class Settling:
         if denial is not None:
             self._deny(judgement, found, Reason.POLICY_DENIED, denial)
             return
-        asking = self._find_asking(judgement.evaluation)
+        asking = self._find_hit(judgement.evaluation, asks=True)
         if (asking or judgement.asked_scopes) and not self._is_approved(judgement, found, asking):
             return
         if judgement.question.request.reserve_seconds is not None:
@@ -76,11 +76,11 @@ class Settling:
         return find_denial(limits, self.counters, self.now) if limits else None
 
     def find_verdict(self, evaluation: Evaluation, *, has_user: bool) -> Verdict:
-        """Return what shadow or replayed policies say. If they ask and there is no user, they deny."""
+        """Return the verdict of shadow or replayed policies. To ask without a user is to deny."""
         denial = evaluation.denied_by or self._find_denial(evaluation)
         if denial is not None:
             return Verdict(Outcome.DENIED, evaluation, denial)
-        asking = self._find_asking(evaluation)
+        asking = self._find_hit(evaluation, asks=True)
         if asking is not None:
             return Verdict(Outcome.ASKED if has_user else Outcome.DENIED, evaluation, asking.denial)
         return Verdict(Outcome.PASSED, evaluation)
@@ -105,9 +105,6 @@ class Settling:
             return evaluation.limits[full.index].denial(full.retry_after_seconds)
         hit = self._find_hit(evaluation, asks=False)
         return hit.denial if hit else None
-
-    def _find_asking(self, evaluation: Evaluation) -> Flow | None:
-        return self._find_hit(evaluation, asks=True)
 
     def _find_hit(self, evaluation: Evaluation, *, asks: bool) -> Flow | None:
         """Return the first guard that the request would hit and that asks the user, or else denies."""

@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from decisions.facts import MAX_PARSED, TokenFacts
 from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all, retired_limits
@@ -18,6 +18,7 @@ from policies.rules import Rule, RuleContext
 from policies.rules.ledger import Ledger, connection_ledger
 from policies.rules.limiting import of_connection
 from policies.rules.parsing import parse_rule
+from resources.catalogue import LABELS
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,13 @@ NO_TERMS = Terms()
 
 STRICT = ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True)
 
+
+def _require_label(label: str) -> str:
+    if label not in LABELS:
+        raise ValueError(label)
+    return label
+
+
 type Full[Item] = Annotated[list[Item], Field(min_length=1)]
 
 
@@ -67,7 +75,7 @@ class _Stored(BaseModel):
     limits: dict[str, Full[dict[str, Any]]] = {}
     guards: dict[str, str] = {}
     targets: dict[str, Full[_Target]] = {}
-    labels: dict[str, Full[Literal["private", "untrusted", "outbound"]]] = {}
+    labels: dict[str, Full[Annotated[str, AfterValidator(_require_label)]]] = {}
     history: dict[str, Full[dict[str, Any]]] = {}
     critical: list[str] = []
 

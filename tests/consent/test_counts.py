@@ -1,4 +1,4 @@
-"""A limit of a connection with another window is no new quota, whichever way the user sets it."""
+"""However a user sets a limit with a new window on a connection, it grants no new quota."""
 
 from collections.abc import Callable
 from dataclasses import replace

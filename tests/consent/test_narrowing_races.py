@@ -188,7 +188,7 @@ def test_no_approval_for_a_time_survives_it(grant: Grant, number: int) -> None:
 
 
 def test_all_reasons_are_known_to_the_decisions_that_are_at_once(grant: Grant) -> None:
-    """Of decisions at once that ask for the same reason, one asks the user anew, and the others find its request."""
+    """When several decisions at once ask for the same reason, one creates the request and the others find it."""
     narrowing(grant, terms=GivenTerms(guards={"data_flow": "ask"}))()
     assert deciding(grant.access_token, "email:read")().allowed
     first = sending(grant.access_token)().approval_id
