@@ -3,6 +3,8 @@
 import pytest
 
 from agents.redirects import destination
+from resources.catalogue import catalogue
+from resources.categories import CATEGORY_NAMES, category_name
 from web.display import csp_source, highest_risk, risk_level
 
 
@@ -29,3 +31,9 @@ def test_the_highest_risk_is_shown_and_an_unknown_one_is_the_highest():
     assert highest_risk(["low", "high", "standard"]) == "high"
     assert highest_risk([]) is None
     assert risk_level("made up") == 4
+
+
+def test_each_category_has_a_name_as_its_brand_spells_it():
+    assert {scope.category for scope in catalogue().values()} == set(CATEGORY_NAMES)
+    assert (category_name("github"), category_name("crm"), category_name("email")) == ("GitHub", "CRM", "Email")
+    assert category_name("acme") == "acme"

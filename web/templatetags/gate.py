@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from consent.approval_selectors import count_waiting
 from core.text import plain_text
+from resources.categories import category_name
 from resources.models import RISK_LEVELS
 from web import display
 
@@ -29,6 +30,7 @@ WIDGET_KINDS = (
 
 
 register.filter("plain", plain_text)
+register.filter("category_name", category_name)
 
 
 @register.inclusion_tag("components/risk.html")
