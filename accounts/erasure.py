@@ -15,7 +15,15 @@ from django.db.models import F
 
 from accounts.errors import AdministratorAccount
 from accounts.mails import send_mail
-from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken, User
+from accounts.models import (
+    AddressCode,
+    BrowserSession,
+    KnownAddress,
+    KnownDevice,
+    PendingRegistration,
+    SessionToken,
+    User,
+)
 from accounts.services import hold_account
 from accounts.signals import account_erased
 from audit.entries.drafts import Draft
@@ -74,7 +82,7 @@ def _addresses_of(user: User) -> set[str]:
 
 
 def _delete_rows(user: User, addresses: Collection[str]) -> None:
-    for owned in (SessionToken, AddressCode, KnownAddress, EmailAddress):
+    for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, EmailAddress):
         owned._default_manager.filter(user=user).delete()
     BrowserSession.objects.filter(user_id=user.id).delete()
     PendingRegistration.objects.filter(email__in=addresses).delete()
@@ -89,6 +97,7 @@ def _anonymize(user: User) -> None:
     User.objects.filter(pk=user.pk).update(
         email=f"{token_hex(16)}@{PLACEHOLDER_DOMAIN}",
         name="",
+        time_zone="",
         password=make_password(None),
         is_active=False,
         last_login=None,

@@ -1,4 +1,4 @@
-"""Users, API and browser sessions, known IP addresses, pending registrations and verification codes."""
+"""Users, their sessions, known IP addresses and devices, pending registrations and verification codes."""
 
 from typing import Any, ClassVar
 
@@ -51,8 +51,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     created_at = models.DateTimeField(auto_now_add=True)
     # Set while the user pauses all agents.
     agents_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Whether they are mailed when an agent waits for their approval.
+    # The IANA name of the zone in which pages and emails show times. Blank: the browser's, and UTC in emails.
+    time_zone = models.CharField(max_length=64, blank=True)
+    # Which emails they get: an agent waits for their approval, an agent may do something new, and a sign-in from a
+    # browser or program that the account has not used before. Emails about the account's security have no switch.
     approval_mails = models.BooleanField(default=True)
+    grant_mails = models.BooleanField(default=True)
+    device_mails = models.BooleanField(default=True)
     # When their data was erased. The row remains, because connections and tokens that have ended refer to it.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -98,7 +103,10 @@ class SessionToken(models.Model):
     digest = ExactCharField(max_length=64, unique=True)
     auth_hash = models.CharField(max_length=64)
     user_agent = PlainTextField(max_length=300, blank=True)
+    # Where and when it was last used, to a few minutes.
+    ip = ExactCharField(max_length=45, blank=True)
     created_at = models.DateTimeField()
+    seen_at = models.DateTimeField(null=True)
     expires_at = models.DateTimeField(db_index=True)
 
     class Meta:
@@ -109,10 +117,17 @@ class SessionToken(models.Model):
 
 
 class BrowserSession(AbstractBaseSession):
-    """A session of a browser (`accounts.sessions`). `user_id` is the signed-in user, or None."""
+    """A session of a browser (`accounts.sessions`). `user_id` is the signed-in user, or None.
+
+    The other columns are empty until a user signs in.
+    """
 
     session_key = ExactCharField(max_length=40, primary_key=True)
     user_id = ExactCharField(max_length=64, null=True, db_index=True)
+    user_agent = PlainTextField(max_length=300, blank=True)
+    ip = ExactCharField(max_length=45, blank=True)
+    started_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
 
 
 class KnownAddress(models.Model):
@@ -126,6 +141,21 @@ class KnownAddress(models.Model):
     class Meta:
         verbose_name_plural = "known addresses"
         constraints = [models.UniqueConstraint(fields=["user", "digest"], name="known_address_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.digest[:8]}"
+
+
+class KnownDevice(models.Model):
+    """A browser or program with which a user has signed in (`accounts.devices`)."""
+
+    # As for `KnownAddress`.
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="known_devices", db_index=False)
+    digest = ExactCharField(max_length=64)
+    last_seen_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "digest"], name="known_device_once")]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.digest[:8]}"

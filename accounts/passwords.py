@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from accounts.mails import send_mail
-from accounts.models import AddressCode, KnownAddress, SessionToken, User
+from accounts.models import AddressCode, KnownAddress, KnownDevice, SessionToken, User
 from accounts.selectors import has_verified_address
 from accounts.services import hold_account
 from accounts.signals import account_reclaimed
@@ -68,6 +68,7 @@ def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:
     removed, _ = EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     verify_primary_address(user)
     KnownAddress.objects.filter(user=user).delete()
+    KnownDevice.objects.filter(user=user).delete()
     account_reclaimed.send(sender=User, user=user, actor=actor, now=now)
     metadata = {"removedAddresses": removed}
     record(Draft(event=Event.USER_ACCOUNT_RECLAIMED, actor=actor, user_id=user.id, metadata=metadata))

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AddressCode, BrowserSession, PendingRegistration
+from accounts.models import AddressCode, BrowserSession, KnownDevice, PendingRegistration
 from agents.models import Agent, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
@@ -50,6 +50,7 @@ INTERNAL = (
     Counter,
     IdempotencyRecord,
     Journal,
+    KnownDevice,
     LogKey,
     PendingRegistration,
     PersonalKey,
