@@ -106,7 +106,7 @@ def _fill_the_rest(world: World) -> None:
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
-    KnownDevice.objects.create(user=ada, digest="device", last_seen_at=clock.now())
+    KnownDevice.objects.create(user=world.ada, digest="device", last_seen_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
     amount = {"value": "12.50", "currency": "EUR"}
