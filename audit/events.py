@@ -19,6 +19,7 @@ class Event(StrEnum):
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
     USER_ERASED = "user.erased"
+    USER_ACTIVITY_DISPUTED = "user.activity_disputed"
 
     DEVELOPER_REGISTERED = "developer.registered"
     API_KEY_ROTATED = "api_key.rotated"

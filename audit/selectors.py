@@ -1,6 +1,6 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +20,7 @@ class Filters:
     agent_id: str | None = None
     user_id: str | None = None
     event: str | None = None
+    events: Collection[str] | None = None
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None

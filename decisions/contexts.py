@@ -11,6 +11,9 @@ from core.money import read_amount
 
 MAX_LOGGED_BYTES = 4096
 BEGINNING_BYTES = 1024
+# What users read of a call in their history, if the log has no room for its whole context.
+NAMED = ("verb", "recipient", "target")
+MAX_NAMED_LENGTH = 200
 
 
 def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, Any]:
@@ -27,6 +30,12 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
         "sha256": sha256(encoded),
         "beginning": encoded[:BEGINNING_BYTES].decode(errors="ignore"),
     }
+
+
+def named_for_log(context: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts in a context that say what it touches, shortened. For contexts that are too long for the log."""
+    texts = {name: context.get(name) for name in NAMED}
+    return {name: text[:MAX_NAMED_LENGTH] for name, text in texts.items() if isinstance(text, str) and text}
 
 
 def amount_for_log(context: Mapping[str, Any], *, is_reserved: bool = False) -> dict[str, Any] | None:

@@ -26,6 +26,7 @@ SENTENCES = {
     Event.USER_DEACTIVATED: gettext_lazy("An administrator deactivated your account."),
     Event.USER_REACTIVATED: gettext_lazy("An administrator reactivated your account."),
     Event.USER_ERASED: gettext_lazy("Your account was erased."),
+    Event.USER_ACTIVITY_DISPUTED: gettext_lazy("You reported that an entry of your activity was not you."),
     Event.DEVELOPER_REGISTERED: gettext_lazy("You became a developer."),
     Event.API_KEY_ROTATED: gettext_lazy("You rotated your API key."),
     Event.API_KEY_REVOKED: gettext_lazy("One of your API keys was revoked."),

@@ -1,5 +1,6 @@
 """Criteria of a search in the log, all of which must match."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,13 +11,17 @@ from audit.sequencing.postings import Indexed, term
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criteria:
-    """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive."""
+    """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
+
+    An entry matches `events` if its event is one of them.
+    """
 
     organization_id: str | None = None
     user_id: str | None = None
     agent_id: str | None = None
     consent_id: str | None = None
     event: str | None = None
+    events: Collection[str] | None = None
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -28,6 +33,7 @@ class Criteria:
             and self.agent_id in (None, entry.agent_id)
             and self.consent_id in (None, entry.consent_id)
             and self.event in (None, entry.event)
+            and (self.events is None or entry.event in self.events)
             and self.outcome in (None, entry.outcome)
             and (self.since is None or self.since <= entry.timestamp)
             and (self.until is None or entry.timestamp < self.until)
@@ -51,6 +57,10 @@ class Criteria:
         }
         return [term(kind, value) for kind, value in wanted.items() if value is not None]
 
+    def alternatives(self) -> list[int]:
+        """Return the terms of which an entry that matches has one. Empty if none is needed."""
+        return [term(postings.EVENT, event) for event in self.events or ()]
+
     def columns(self) -> dict[str, Any]:
         """Return the conditions on the columns of `Entry`. They can match a little more than `matches`."""
         wanted: dict[str, Any] = {
@@ -59,6 +69,7 @@ class Criteria:
             "agent_id": self.agent_id,
             "consent_id": self.consent_id,
             "event": self.event,
+            "event__in": None if self.events is None else list(self.events),
             "outcome": self.outcome,
             "timestamp__gte": self.since,
             "timestamp__lt": self.until,

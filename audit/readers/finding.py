@@ -1,6 +1,7 @@
 """Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns."""
 
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import reduce
@@ -12,7 +13,7 @@ from django.db import connection
 from zstandard import ZstdDecompressor
 
 from audit.archiving.archived import entries_at
-from audit.models import Entry, Segment
+from audit.models import Entry, Posting, Segment
 from audit.readers.criteria import Criteria
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import SEGMENT, microseconds, to_mask
@@ -89,14 +90,14 @@ def _in_segments(end: int, criteria: Criteria) -> Iterator[int]:
 
 def _masks(high: int, criteria: Criteria, low: int = 0) -> Iterator[tuple[int, int]]:
     """Yield the segments from `low` to below `high`, newest first, with a mask of the entries that match."""
-    terms = criteria.terms()
+    terms, alternatives = criteria.terms(), criteria.alternatives()
     if criteria.since is None and criteria.until is None:
         for first, above in _windows(low, high):
-            yield from _intersections(first, above, terms)
+            yield from _intersections(first, above, terms, alternatives)
         return
     for spans in _spans(high, criteria, low):
         for first, above in _windows(min(spans), max(spans) + 1):
-            for number, mask in _intersections(first, above, terms):
+            for number, mask in _intersections(first, above, terms, alternatives):
                 if mask and number in spans:
                     yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
 
@@ -132,7 +133,22 @@ def _spans(high: int, criteria: Criteria, low: int = 0) -> Iterator[dict[int, Sp
             yield spans
 
 
-def _intersections(low: int, high: int, terms: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _intersections(
+    low: int, high: int, terms: Sequence[int], alternatives: Sequence[int] = ()
+) -> Iterator[tuple[int, int]]:
+    """Yield the same as `_with_all`, but only the entries that have one of `alternatives`, if there are any."""
+    found = _with_all(low, high, terms)
+    if not alternatives:
+        yield from found
+        return
+    union: dict[int, int] = defaultdict(int)
+    rows = Posting.objects.filter(term__in=alternatives, segment__gte=low, segment__lt=high)
+    for number, entries in rows.values_list("segment", "entries"):
+        union[number] |= to_mask(entries)
+    yield from ((number, mask & union[number]) for number, mask in found if number in union)
+
+
+def _with_all(low: int, high: int, terms: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the segments in [low, high) that have all terms, newest first, with a mask of the entries that have them.
 
     Without terms, these are all. The first term should be the rarest: SQLite looks for the others only where it is.

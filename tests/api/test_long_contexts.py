@@ -48,6 +48,12 @@ def test_the_longest_context_leaves_a_small_entry(tokens: Json) -> None:
     assert len(Entry.objects.get(pk=log_entry(audit_id).id).sealed) < 3000
 
 
+def test_a_longer_context_keeps_the_texts_that_say_what_the_call_touches(tokens: Json) -> None:
+    context = {"verb": "send", "recipient": "é" * 300, "target": {"id": 1}, "text": "x" * 5000}
+    audit_id = verify(tokens["accessToken"], context=context)["auditId"]
+    assert personal_data(audit_id)["named"] == {"verb": "send", "recipient": "é" * 200}
+
+
 def test_rules_see_the_whole_context(developer: Api, tokens: Json) -> None:
     rules = [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]
     expect(201, developer.post("/policies", {"name": "Office", "rules": rules}))

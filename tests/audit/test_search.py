@@ -32,6 +32,7 @@ KINDS = {
     "event": [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED],
     "outcome": [Outcome.ALLOWED, Outcome.DENIED],
 }
+EVENTS = [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED, Event.USER_SIGNED_IN]
 WEIGHTS = {4: [50, 30, 1, 19], 3: [60, 30, 10], 2: [80, 20]}
 
 pytestmark = pytest.mark.django_db
@@ -82,6 +83,8 @@ def random_criteria(number: int) -> Iterator[Criteria]:
     for _ in range(number):
         names = chance.sample(list(KINDS), chance.randint(0, 4))
         fields: dict[str, Any] = {name: chance.choice([one for one in KINDS[name] if one]) for name in names}
+        if chance.random() < 0.3:
+            fields["events"] = chance.choice([EVENTS, EVENTS[:1], EVENTS[1:], [Event.USER_SIGNED_IN]])
         since, until = sorted(START + timedelta(seconds=chance.randint(-50, 200)) for _ in range(2))
         yield Criteria(**fields, **{"since": since} if chance.random() < 0.3 else {})
         yield Criteria(**fields, until=until, **{"since": since} if chance.random() < 0.6 else {})
