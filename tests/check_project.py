@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DJANGO = (6, 1)
 # These names are not ours on a package index, so the commands would install someone else's package, or fail.
 UNPUBLISHED = re.compile(r"pip install .{0,12}[a]gentgate|agentgate[-_]s[d]k", re.I)
-OUTSIDE_THE_LAYERS = {"tests", "benchmarks"}
+OUTSIDE_THE_LAYERS = {"tools", "tests", "benchmarks"}
 
 
 def problems() -> list[str]:

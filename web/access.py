@@ -121,6 +121,7 @@ def developer_page(view: View) -> View:
         if developer is None:
             return redirect("web:developer")
         require_verified_address(developer.user)
+        request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
         if not developer.organization.may_act:
             return suspended(request, developer)
         return view(request, developer, *args, **kwargs)

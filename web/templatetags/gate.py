@@ -1,21 +1,19 @@
 """Template tags and filters for all pages."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms, template
 from django.forms.boundfield import BoundField
-from django.template.defaultfilters import date as format_date
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from consent.approval_selectors import count_waiting
 from core.text import plain_text
 from resources.categories import category_name
 from resources.models import RISK_LEVELS
-from web import display
+from web import display, formats
+from web.icons import icon
 
 register = template.Library()
 
@@ -31,6 +29,13 @@ WIDGET_KINDS = (
 
 register.filter("plain", plain_text)
 register.filter("category_name", category_name)
+register.filter("moment", formats.moment)
+register.filter("ago", formats.ago)
+register.filter("day", formats.day)
+register.filter("clock_time", formats.clock_time)
+register.filter("money", formats.money)
+register.filter("number", formats.number)
+register.simple_tag(icon, name="icon")
 
 
 @register.inclusion_tag("components/risk.html")
@@ -42,43 +47,32 @@ def risk(level: str) -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False) -> SafeString:
-    """Return a link, marked as current if the current page is its target or below it."""
+def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False, count: str = "") -> SafeString:
+    """Return a link, marked as current if the current page is its target or below it. `count` stands behind its text.
+
+    The count is for the eye only: the text or another element says what it counts.
+    """
     url, path = reverse(name), context["request"].path
     is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
     current = SafeString(' aria-current="page"') if is_current else ""
-    return format_html('<a class="menu__link" href="{}"{}>{}</a>', url, current, label)
+    badge = format_html(' <span class="count" aria-hidden="true">{}</span>', count) if count else ""
+    return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
 
 
 @register.simple_tag(takes_context=True)
-def approvals_label(context: template.Context) -> str:
-    """Return "Approvals" with how many requests wait for the user. The developer's portal does not count them."""
+def waiting_approvals(context: template.Context) -> str:
+    """Return how many requests wait for the user, or an empty string. The developer's portal does not count them."""
     if context["request"].path.startswith("/developer"):
-        return _("Approvals")
+        return ""
     waiting = count_waiting(context["user"], limit=MAX_COUNTED)
-    if not waiting:
-        return _("Approvals")
-    number = f"{waiting}" if waiting < MAX_COUNTED else f"{MAX_COUNTED - 1}+"
-    return _("Approvals (%(number)s)") % {"number": number}
+    return f"{MAX_COUNTED - 1}+" if waiting >= MAX_COUNTED else f"{waiting or ''}"
 
 
-@register.filter
-def moment(value: datetime | None) -> SafeString | str:
-    """Return `<time>` to the minute in UTC, or "never" for None."""
-    if value is None:
-        return _("never")
-    value = value.astimezone(UTC)
-    text = _("%(day)s, %(time)s UTC") % {
-        "day": format_date(value, "j M Y"),
-        "time": format_date(value, "H:i"),
-    }
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(timespec="seconds"), text)
-
-
-@register.filter
-def day(value: datetime) -> SafeString:
-    """Return `<time>` with only the date."""
-    return format_html('<time datetime="{}">{}</time>', value.isoformat(), format_date(value, "j F Y"))
+@register.inclusion_tag("components/agent_mark.html")
+def agent_mark(name: str) -> dict[str, str]:
+    """Render an agent's name, which its developer chose, beside its first letter."""
+    shown = plain_text(name)
+    return {"name": shown, "letter": shown[:1].upper()}
 
 
 @register.filter

@@ -1,0 +1,1 @@
+"""Tools of developers: they write files that are committed."""

@@ -1,0 +1,98 @@
+"""Times, numbers and amounts of money as the user reads them (`web.local`)."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from babel import dates, numbers
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from core import clock
+from core.money import read_amount
+from web.local import local_locale, local_zone
+
+SOON = timedelta(seconds=45)
+
+
+def moment(value: datetime | None) -> SafeString | str:
+    """Return `<time>` to the minute in the user's zone, with UTC on hover. "never" for None."""
+    return _("never") if value is None else _time(value, exactly(value), _in_utc(value))
+
+
+def ago(value: datetime | None) -> SafeString | str:
+    """Return `<time>` relative to now, as in "2 hours ago" or "in 3 days". "never" for None.
+
+    The exact time appears on hover, and screen readers read it too.
+    """
+    if value is None:
+        return _("never")
+    exact = exactly(value)
+    return format_html(
+        '<time datetime="{}" title="{}">{}<span class="visually-hidden"> ({})</span></time>',
+        value.isoformat(timespec="seconds"),
+        exact,
+        relative(value),
+        exact,
+    )
+
+
+def day(value: datetime) -> SafeString:
+    """Return `<time>` with the date in the user's zone."""
+    return _time(value, dates.format_date(value.astimezone(local_zone()), "long", local_locale()), exactly(value))
+
+
+def clock_time(value: datetime) -> SafeString:
+    """Return `<time>` with only the time of day in the user's zone, for lists that are grouped by day."""
+    text = dates.format_time(value, "short", tzinfo=local_zone(), locale=local_locale())
+    return _time(value, text, exactly(value))
+
+
+def exactly(value: datetime) -> str:
+    """Return the date, the time and the zone."""
+    local, locale = value.astimezone(local_zone()), local_locale()
+    text = _("%(day)s, %(time)s %(zone)s") % {
+        "day": dates.format_date(local, "medium", locale),
+        "time": dates.format_time(local, "short", tzinfo=local_zone(), locale=locale),
+        "zone": _zone_name(local),
+    }
+    return str(text)
+
+
+def relative(value: datetime) -> str:
+    """Return how far the time is from now, in one unit."""
+    delta = value - clock.now()
+    if abs(delta) < SOON:
+        return pgettext("time", "just now") if delta <= timedelta(0) else pgettext("time", "in a moment")
+    return dates.format_timedelta(delta, add_direction=True, threshold=1.2, locale=local_locale())
+
+
+def money(amount: Any) -> str:
+    """Return `{"value", "currency"}` in the user's locale, every digit of it. Anything else as it is."""
+    found = read_amount(amount)
+    if found is None:
+        return str(amount)
+    locale = local_locale()
+    return numbers.format_currency(Decimal(found.value), found.currency, locale=locale, decimal_quantization=False)
+
+
+def number(value: int | Decimal) -> str:
+    """Return the number in the user's locale."""
+    return numbers.format_decimal(value, locale=local_locale(), decimal_quantization=False)
+
+
+def _time(value: datetime, text: str, title: str) -> SafeString:
+    iso = value.isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" title="{}">{}</time>', iso, title, text)
+
+
+def _in_utc(value: datetime) -> str:
+    return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _zone_name(local: datetime) -> str:
+    """Return the zone's abbreviation. The names of zones without one are offsets, as in "+03"."""
+    name = local.tzname() or ""
+    return f"UTC{name}" if name[:1] in "+-" else name

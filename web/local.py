@@ -1,0 +1,78 @@
+"""The user's time zone, and the locale for times, numbers and amounts of money.
+
+The language is the page's. The region comes from the browser, so that an English page for a German browser has
+German numbers: the locale is `en_DE`. Both are read when a page first needs them: the API never does.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from babel import Locale, UnknownLocaleError
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language
+from django.utils.translation.trans_real import parse_accept_lang_header
+
+ZONE_COOKIE = "timezone"
+
+_request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
+
+
+class LocalMiddleware:
+    """Remember the request whose page is rendered."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = _request.set(request)
+        try:
+            return self.get_response(request)
+        finally:
+            _request.reset(token)
+
+
+def local_zone() -> ZoneInfo:
+    """Return the zone that the user chose, else the browser's (a script sets the cookie), else the server's."""
+    request = _request.get()
+    if request is None:
+        return ZoneInfo(settings.TIME_ZONE)
+    zone: ZoneInfo | None = getattr(request, "_local_zone", None)
+    if zone is None:
+        chosen = getattr(getattr(request, "user", None), "time_zone", "")
+        zone = find_zone(chosen) or find_zone(request.COOKIES.get(ZONE_COOKIE, "")) or ZoneInfo(settings.TIME_ZONE)
+        request._local_zone = zone  # type: ignore[attr-defined]
+    return zone
+
+
+def local_locale() -> Locale:
+    """Return the locale of the page's language in the browser's region."""
+    request = _request.get()
+    accepted = request.headers.get("Accept-Language", "") if request else ""
+    return _locale(get_language() or settings.LANGUAGE_CODE, accepted[:100])
+
+
+@lru_cache(maxsize=1000)
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return the zone with this IANA name, or None."""
+    return ZoneInfo(name) if name in _zone_names() else None
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@lru_cache(maxsize=1000)
+def _locale(language: str, accepted: str) -> Locale:
+    """Return the first region of the header that the language is known in, else the language alone."""
+    base = language.replace("-", "_")
+    regions = [tag.partition("-")[2].upper() for tag, _ in parse_accept_lang_header(accepted)]
+    for name in (*(f"{base}_{region}" for region in regions if len(region) == 2), base):
+        try:
+            return Locale.parse(name)
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale("en")
