@@ -48,14 +48,11 @@ def risk(level: str) -> dict[str, Any]:
 
 @register.simple_tag(takes_context=True)
 def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False, count: str = "") -> SafeString:
-    """Return a link, marked as current if the current page is its target or below it. `count` stands behind its text.
-
-    The count is for the eye only: the text or another element says what it counts.
-    """
+    """Return a link, marked as current if the page is its target or below it. `count` follows its text."""
     url, path = reverse(name), context["request"].path
     is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
     current = SafeString(' aria-current="page"') if is_current else ""
-    badge = format_html(' <span class="count" aria-hidden="true">{}</span>', count) if count else ""
+    badge = format_html(' <span class="count">{}</span>', count) if count else ""
     return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
 
 
