@@ -46,6 +46,11 @@ class Tab:
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
 
+    def take_complaints(self) -> list[str]:
+        """Return the complaints so far and forget them."""
+        complaints, self.complaints = self.complaints, []
+        return complaints
+
     def focused(self) -> str:
         """Return the id, name or text of the focused element."""
         return str(

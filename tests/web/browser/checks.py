@@ -1,0 +1,87 @@
+"""What must hold on each page. Each function returns a sentence for each problem of the page that is open in a tab."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
+
+from tests.web.browser.pages.group import Page
+
+WIDTHS = (320, 1280)
+SCRIPT_LIMIT = 30_000
+SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", "var/screenshots"))
+STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# axe describes only violations. It does not check the size of targets unless it is told to.
+AXE_OPTIONS = {"runOnly": STANDARDS, "resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+COLOURS = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
+SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")].filter(e => {
+    const box = e.getBoundingClientRect(), line = getComputedStyle(e).display === "inline";
+    return box.width && !line && !e.matches(".skip, [tabindex='-1']") && Math.min(box.width, box.height) < 24;
+}).map(e => e.outerHTML.slice(0, 120))"""
+TOO_WIDE = """width => [...document.querySelectorAll("body *")].filter(e => {
+    const box = e.getBoundingClientRect();
+    return box.width && (box.right > width + 1 || box.left < -1);
+}).map(e => e.outerHTML.slice(0, 60)).slice(0, 3)"""
+# Sizes are uncompressed, as the server sends them, and known for cached resources, too. The icon is not among them.
+RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+    .map(e => [e.name, e.decodedBodySize])"""
+
+
+def problems_of(tab: Any, page: Page, name: str) -> Iterator[str]:
+    """Check the open page in all widths, directions and colour schemes, and store its screenshots under `name`."""
+    yield from too_heavy(tab, page)
+    tab.page.evaluate(AXE_SCRIPT)
+    for width in WIDTHS:
+        tab.page.set_viewport_size({"width": width, "height": 800})
+        for direction in ("rtl", "ltr"):
+            tab.page.evaluate("direction => { document.dir = direction }", direction)
+            yield from (f"{width} px {direction}: {problem}" for problem in layout_problems(tab, width))
+        for scheme in ("dark", "light"):
+            tab.page.emulate_media(color_scheme=scheme)
+            yield from (f"{width} px {scheme}: {problem}" for problem in violations(tab, COLOURS))
+            take_screenshot(tab, f"{name}-{width}-{scheme}")
+    yield from wide_at_twice_the_size(tab)
+    yield from (f"console: {complaint}" for complaint in tab.take_complaints())
+
+
+def layout_problems(tab: Any, width: int) -> Iterator[str]:
+    """Check what depends on the width and the direction."""
+    yield from sideways(tab, width)
+    yield from (f"target below 24 px: {html}" for html in tab.page.evaluate(SMALL_TARGETS))
+    yield from violations(tab, AXE_OPTIONS)
+
+
+def sideways(tab: Any, width: int) -> Iterator[str]:
+    """Check that the page does not scroll sideways, and name the first elements that are too wide."""
+    scroll = tab.page.evaluate("document.documentElement.scrollWidth")
+    if scroll > width:
+        yield f"{scroll} px wide: {', '.join(tab.page.evaluate(TOO_WIDE, width))}"
+
+
+def violations(tab: Any, options: dict[str, Any]) -> list[str]:
+    """Return the accessibility rules that the page breaks, each with an element."""
+    found = tab.page.evaluate("options => axe.run(document, options)", options)["violations"]
+    return [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in found]
+
+
+def wide_at_twice_the_size(tab: Any) -> Iterator[str]:
+    """Check that text at 200 % does not scroll sideways."""
+    tab.page.set_viewport_size({"width": 640, "height": 800})
+    tab.page.evaluate("document.documentElement.style.fontSize = '200%'")
+    yield from (f"640 px, text at 200 %: {problem}" for problem in sideways(tab, 640))
+
+
+def too_heavy(tab: Any, page: Page) -> Iterator[str]:
+    """Check the size of the page with its resources, and of its scripts."""
+    sizes = dict(tab.page.evaluate(RESOURCES))
+    if (total := sum(sizes.values())) > page.limit:
+        yield f"{total} bytes; at most {page.limit}"
+    if (scripts := sum(size for url, size in sizes.items() if url.endswith(".js"))) > SCRIPT_LIMIT:
+        yield f"{scripts} bytes of scripts; at most {SCRIPT_LIMIT}"
+
+
+def take_screenshot(tab: Any, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    tab.page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=60, full_page=True)

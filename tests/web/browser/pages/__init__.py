@@ -1,0 +1,12 @@
+"""All pages, in groups. To add a page, add its path to the group of its area, or a group to that area's module."""
+
+from tests.web.browser.pages import account, approvals, connections, consent, developer, public
+
+GROUPS = [
+    *public.GROUPS,
+    *consent.GROUPS,
+    *connections.GROUPS,
+    *approvals.GROUPS,
+    *account.GROUPS,
+    *developer.GROUPS,
+]

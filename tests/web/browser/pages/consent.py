@@ -1,0 +1,111 @@
+"""The consent page in each of its variants, and its errors."""
+
+from functools import partial
+
+from django.test import Client
+
+from accounts.models import User
+from agents.models import Agent
+from agents.services import stop_agent, update_agent
+from consent.details import AuthorizationDetail
+from consent.models import Consent
+from consent.narrowing import Narrowing, narrow_consent
+from consent.terms import GivenTerms
+from core.actor import SYSTEM
+from developers.models import Developer
+from developers.services import verify_organization
+from resources.custom_scopes import ScopeDefinition
+from tests.oauth.client import make_client
+from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page
+from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
+
+SCOPES = ["email:read", "email:send", "books:read"]
+
+
+def make() -> Content:
+    ada = make_user("ada@example.com", "Ada")
+    developer = make_developer("books@example.com", "Books and Company")
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "low", LONG, "See", "sell"))
+    verified = make_agent(developer, description=LONG, allowed_scopes=SCOPES)
+    consents = {
+        "pending": pending(developer),
+        "decided": allow(ask(make_agent(developer)), ada),
+        "verified": ask(verified, scopes=SCOPES, reason=LONG),
+        "again": again(developer, ada),
+        "stock": stock(),
+        "suspended": suspended(developer),
+        "withdrawn": withdrawn(developer),
+    }
+    return Content(
+        ada.email, {name: consent.id for name, consent in consents.items()} | {"elsewhere": elsewhere(developer)}
+    )
+
+
+def pending(developer: Developer) -> Consent:
+    """Return a request of a program on the user's own computer, for scopes of all risks."""
+    return ask(
+        make_agent(developer, redirect_uris=["http://localhost/cb"]),
+        redirect_uri="http://localhost:4444/cb",
+        scopes=["email:read", "email:send", "calendar:freebusy"],
+        optional_scopes=["payments:charge"],
+        reason=WIDE,
+    )
+
+
+def again(developer: Developer, user: User) -> Consent:
+    """Return a later request of an agent that the user already allowed some scopes on terms of each kind."""
+    agent = make_agent(developer, name="again", allowed_scopes=[*SCOPES, "calendar:freebusy"])
+    calendars = AuthorizationDetail(type="calendar", identifiers=["home", LONG], actions=["calendar:freebusy"])
+    earlier = allow(ask(agent, scopes=["email:send", "calendar:freebusy"], authorization_details=[calendars]), user)
+    limits = {"email:send": [RULES[0], {"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]}
+    terms = GivenTerms(modes={"email:send": "ask"}, limits=limits, guards={"data_flow": "ask"})
+    narrow_consent(actor=as_user(user), user=user, consent=earlier, narrowing=Narrowing(terms=terms))
+    accounts = AuthorizationDetail(type="account", identifiers=[LONG, WIDE, "home"], actions=["email:send"])
+    return ask(agent, scopes=SCOPES, authorization_details=[accounts])
+
+
+def stock() -> Consent:
+    """Return a request of a client that registered itself."""
+    metadata = {
+        "client_name": LONG,
+        "redirect_uris": ["http://localhost/callback"],
+        "token_endpoint_auth_method": "none",
+    }
+    client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
+    agent = Agent.objects.get(client_id=client_id)
+    return ask(agent, redirect_uri="http://localhost:4444/callback", code_challenge="x" * 43)
+
+
+def suspended(developer: Developer) -> Consent:
+    """Return a request whose agent an administrator then stopped."""
+    agent = make_agent(developer, name="suspended")
+    consent = ask(agent)
+    stop_agent(actor=SYSTEM, agent=agent, reason="spam")
+    return consent
+
+
+def withdrawn(developer: Developer) -> Consent:
+    """Return a request whose redirect URI the agent no longer has."""
+    agent = make_agent(developer, name="moved")
+    consent = ask(agent)
+    update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": ["https://moved.example/"]})
+    return consent
+
+
+def elsewhere(developer: Developer) -> str:
+    """Return the id of a request that another browser started."""
+    return make_client(developer).authorize(Client())["Location"].rpartition("/")[2]
+
+
+small = partial(Page, limit=CONSENT_LIMIT)
+
+GROUPS = [
+    Group("consent", make, [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")]),
+    Group(
+        "consent-errors",
+        make,
+        [f"/consent/{{{name}}}" for name in ("decided", "suspended", "withdrawn", "elsewhere")],
+    ),
+]

@@ -1,0 +1,69 @@
+"""The developer portal."""
+
+from agents.services import stop_agent
+from core.actor import SYSTEM
+from developers.acting import as_developer
+from developers.services import suspend_organization
+from policies.services import create_policy
+from tests.web.browser.pages.group import Content, Group
+from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
+
+
+def make() -> Content:
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
+    allow(ask(agent), make_user("ada@example.com", "Ada"))
+    actor = as_developer(ANONYMOUS, developer)
+    policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
+    stopped = make_agent(developer, name="Stopped")
+    stop_agent(actor=SYSTEM, agent=stopped, reason=WIDE)
+    return Content(developer.user.email, {"agent": agent.id, "policy": policy.id, "stopped": stopped.id})
+
+
+def make_empty() -> Content:
+    return Content(make_developer("new@example.com", LONG).user.email)
+
+
+def make_suspended() -> Content:
+    developer = make_developer("closed@example.com", LONG)
+    suspend_organization(actor=SYSTEM, organization=developer.organization, reason=WIDE)
+    return Content(developer.user.email)
+
+
+GROUPS = [
+    Group(
+        "developer-agents",
+        make,
+        [
+            "/developer/",
+            "/developer/agents",
+            "/developer/agents/new",
+            "/developer/agents/{agent}",
+            "/developer/agents/{agent}/edit",
+            "/developer/agents/{agent}/rotate",
+            "/developer/agents/{agent}/suspend",
+            "/developer/agents/{stopped}",
+        ],
+    ),
+    Group(
+        "developer-policies",
+        make,
+        [
+            "/developer/policies",
+            "/developer/policies/new",
+            "/developer/policies/{policy}",
+            "/developer/policies/{policy}/edit",
+            "/developer/policies/{policy}/delete",
+            "/developer/audit",
+            "/developer/audit?event=x",
+            "/developer/api-keys",
+        ],
+    ),
+    Group(
+        "developer-first-run",
+        make_empty,
+        ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit"],
+    ),
+    Group("developer-suspended", make_suspended, ["/developer/"]),
+]

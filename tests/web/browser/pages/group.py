@@ -1,0 +1,61 @@
+"""Groups of pages: what a browser test opens as one user, in one world."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+PAGE_LIMIT = 150_000
+CONSENT_LIMIT = 80_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to check.
+
+    `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into another
+    state, for example by sending a form with an error; `state` then names that state. `limit` is in bytes, with all
+    resources.
+    """
+
+    path: str
+    act: Callable[[Any], object] | None = None
+    state: str = ""
+    limit: int = PAGE_LIMIT
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.state})" if self.state else self.path
+
+
+@dataclass(frozen=True)
+class Content:
+    """The address of the user who opens the pages (empty: no user), and ids by name for their paths."""
+
+    email: str = ""
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+
+def nothing() -> Content:
+    """Make no content: the pages are opened without signing in."""
+    return Content()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pages that one user opens, and the function that makes their content in an empty database."""
+
+    name: str
+    make: Callable[[], Content]
+    pages: Sequence[Page | str]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def press(name: str) -> Callable[[Any], object]:
+    """Return an `act` that presses a button and waits for the next page."""
+
+    def act(tab: Any) -> None:
+        with tab.page.expect_navigation():
+            tab.page.get_by_role("button", name=name, exact=True).first.click()
+
+    return act
