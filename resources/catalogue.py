@@ -26,7 +26,11 @@ COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "revers
 MAX_UNKNOWN = 20
 YES_NO = {"yes": True, "no": False}
 # Reads private data, brings in text that others wrote, can send data out.
-LABELS = frozenset({"private", "untrusted", "outbound"})
+OUTBOUND = "outbound"
+LABELS = frozenset({"private", "untrusted", OUTBOUND})
+# What they send out is money, or goes to someone whom the service names.
+MONEY = frozenset({"payments", "shopping"})
+ADDRESSED = MONEY | {"email", "messaging", "slack"}
 
 
 class CatalogueError(ValueError):
@@ -60,6 +64,20 @@ class Scope:
         The labels and the reversibility belong to it: they decide which guard and which mode the user is offered.
         """
         return (self.title, self.description, self.cannot, self.risk_level, self.labels, self.is_reversible)
+
+    @property
+    def moves_money(self) -> bool:
+        """Return whether requests can state an amount. It is not known of the scopes that organizations define."""
+        return OUTBOUND in self.labels and (self.category in MONEY or self._is_own_and_final)
+
+    @property
+    def has_recipient(self) -> bool:
+        """Return whether requests can name to whom something goes."""
+        return OUTBOUND in self.labels and (self.category in ADDRESSED or bool(self.defined_by))
+
+    @property
+    def _is_own_and_final(self) -> bool:
+        return bool(self.defined_by) and not self.is_reversible
 
     @property
     def always_asks(self) -> bool:

@@ -19,7 +19,7 @@ from consent.targets import Pick
 from consent.terms import ALLOW, ASK, DATA_FLOW, GivenTerms, Terms, always_asking
 from core.errors import Invalid
 from resources.catalogue import LABELS, Scope, read_snapshot
-from web.display import limits_in_words
+from web.limit_words import limits_in_words
 from web.targets import kept_targets, read_picks
 
 MODE = "mode-"

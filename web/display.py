@@ -1,14 +1,11 @@
 """Display helpers: risk labels and CSP sources."""
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from policies.rules import find_rule
 from resources.models import RISK_LEVELS
 
 RISK_WORDS = {
@@ -28,13 +25,6 @@ def highest_risk(risks: Iterable[object]) -> str | None:
     """Return the highest of `risks`, or None if there are none."""
     levels = [risk_level(risk) for risk in risks]
     return RISK_LEVELS[max(levels) - 1] if levels else None
-
-
-def limits_in_words(limits: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return a sentence for each limit of a scope."""
-    rules = map(find_rule, limits)
-    unreadable = gettext("A limit that cannot be read, so every use is denied")
-    return [rule.sentence() if rule else unreadable for rule in rules]
 
 
 def csp_source(uri: str) -> str:

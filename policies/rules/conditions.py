@@ -28,12 +28,24 @@ RESOURCE = "resource"
 MAX_ELEMENTS = 200
 # Comparing texts with patterns takes time in proportion to the product of their lengths: this many take about 2 ms.
 MAX_STEPS = 1_000_000
+# What each of many patterns costs beyond that.
+STEPS_PER_PATTERN = 300
 PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}")
 
 Operator = Literal[
-    "equals", "not_equals", "in", "not_in", "starts_with", "ends_with", "glob", "at_most", "at_least", "exists"
+    "equals",
+    "not_equals",
+    "in",
+    "not_in",
+    "starts_with",
+    "ends_with",
+    "glob",
+    "matches_any",
+    "at_most",
+    "at_least",
+    "exists",
 ]
-LISTS = frozenset({"in", "not_in"})
+LISTS = frozenset({"in", "not_in", "matches_any"})
 PATTERNS = frozenset({"starts_with", "ends_with", "glob"})
 BOUNDS = frozenset({"at_most", "at_least"})
 NEGATIVE = frozenset({"not_equals", "not_in"})
@@ -95,7 +107,9 @@ OPTIONAL = Field(json_schema_extra=_drop_default)
 
 
 class Condition(BaseModel):
-    """One condition on the call. `value` is for every operator except `in` and `not_in`, which have `values`."""
+    """One condition on the call. `value` is for every operator except `in`, `not_in` and `matches_any`, which have
+    `values`.
+    """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -147,6 +161,8 @@ class Condition(BaseModel):
             return read_number(self.value)
         if self.operator in PATTERNS or self.operator == "exists":
             return self.value
+        if self.operator == "matches_any":
+            return self.values
         return frozenset(map(self._comparable, self.values or (self.value,)))
 
     @property
@@ -185,6 +201,8 @@ class Condition(BaseModel):
     def _holds(self, value: Any, budget: "Budget") -> bool:
         if self.operator in BOUNDS:
             return bool(value <= self._operand if self.operator == "at_most" else value >= self._operand)
+        if self.operator == "matches_any":
+            return any(self._matches_one(value, pattern, budget) for pattern in self._operand)
         if self.operator in PATTERNS:
             return is_unambiguous(value, self._operand) and self._matches(value, budget)
         return (self._comparable(value) in self._operand) is (self.operator not in NEGATIVE)
@@ -197,9 +215,17 @@ class Condition(BaseModel):
         is_affordable = budget.spend(len(text) * len(self._operand))
         return is_affordable and compile_glob(self._operand).fullmatch(text) is not None
 
+    def _matches_one(self, text: str, pattern: str, budget: "Budget") -> bool:
+        return budget.spend(len(text) * len(pattern) + STEPS_PER_PATTERN) and is_match(text, pattern)
+
     def _operand_in_words(self) -> str:
         listed = self.values or (self.value,)
         return get_text_list([str(each).lower() if type(each) is bool else str(each) for each in listed], _("or"))
+
+
+def is_match(text: str, pattern: str) -> bool:
+    """Return whether the text is one item that matches the glob pattern as a whole."""
+    return compile_glob(pattern).fullmatch(text) is not None and is_unambiguous(text, pattern)
 
 
 class Budget:
@@ -226,6 +252,8 @@ def _operand_errors(condition: Condition) -> Iterator[tuple[str, str]]:
     elif operator in LISTS:
         if len({type(value) for value in condition.values}) > 1:
             yield "values", "Must all be strings, all whole numbers, or all true or false."
+        elif operator == "matches_any" and type(condition.values[0]) is not str:
+            yield "values", "Must be strings for matches_any."
     elif message := _wrong_value(operator, condition.value):
         yield "value", message
 
@@ -249,6 +277,7 @@ def _words() -> dict[str, str]:
         "starts_with": _("%(field)s starts with %(value)s"),
         "ends_with": _("%(field)s ends with %(value)s"),
         "glob": _("%(field)s matches %(value)s"),
+        "matches_any": _("%(field)s matches %(value)s"),
         "at_most": _("%(field)s is at most %(value)s"),
         "at_least": _("%(field)s is at least %(value)s"),
         "exists": _("%(field)s is given"),

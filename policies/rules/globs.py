@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 MAX_PATTERNS = 4096
+WILDCARDS = frozenset("*?")
 
 
 @lru_cache(MAX_PATTERNS)

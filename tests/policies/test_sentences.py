@@ -76,6 +76,7 @@ def test_lists_read_as_sentences(rule_type: str, config: dict[str, Any], expecte
         ({"operator": "starts_with", "value": "acme/"}, "Only if target starts with acme/"),
         ({"operator": "ends_with", "value": ".pdf"}, "Only if target ends with .pdf"),
         ({"operator": "glob", "value": "acme/*.pdf"}, "Only if target matches acme/*.pdf"),
+        ({"operator": "matches_any", "values": ["*@acme.com", "b"]}, "Only if target matches *@acme.com or b"),
         ({"operator": "at_most", "value": "12.50"}, "Only if target is at most 12.50"),
         ({"operator": "at_least", "value": 3}, "Only if target is at least 3"),
         ({"operator": "exists"}, "Only if target is given"),

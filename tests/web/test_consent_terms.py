@@ -133,7 +133,7 @@ class TestLimits:
     def test_are_shown_in_words_and_kept(self, as_ada: Client, agent: Any, ada: Any) -> None:
         bound(allow(request_consent(agent, scopes=["email:read"]), ada), limits={"email:read": [RATE]})
         consent = request_consent(agent, scopes=["calendar:read"])
-        assert "At most 10 requests in any hour, per user" in page(as_ada, consent)
+        assert "At most 10 times per hour" in page(as_ada, consent)
         send(as_ada, consent, "email:read", connection=state_shown(as_ada, consent))
         consent.refresh_from_db()
         assert consent.terms == {"limits": {"email:read": [RATE]}}

@@ -32,7 +32,7 @@ def narrow(client: Client, consent: Consent, scope: str, change: str, **options:
 def test_shows_modes_limits_and_guards_in_words(as_ada: Client, bounded: Consent) -> None:
     html = page(as_ada, bounded)
     assert html.count("You are asked every time.") == html.count("Allowed without asking.") == 1
-    assert "At most 10 requests in any hour, per user" in html
+    assert "At most 10 times per hour" in html
     assert "you are asked before it sends anything out" in html
     assert html.count('value="ask"') == 1
     assert html.count('value="remove"') == 2

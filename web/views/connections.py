@@ -25,7 +25,8 @@ from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import posted_from, signed_in, user_actor, user_page
-from web.display import highest_risk, limits_in_words
+from web.display import highest_risk
+from web.limit_words import limits_in_words
 from web.paging import paginate
 from web.targets import GrantedTarget, granted_targets
 

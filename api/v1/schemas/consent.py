@@ -148,9 +148,9 @@ class ApproveBody(TermsBody):
 class NarrowBody(TermsBody):
     """What to take back. A scope can only turn from `allow` to `ask`, and a guard only become tighter.
 
-    `limits` are all limits of a scope afterwards: the existing ones, or of the same kind with a smaller maximum, and
-    new ones. `targets` are what is left of the granted authorization details that they name. `expiresInSeconds` is from
-    now on, and not after the present end.
+    `limits` are all limits of a scope afterwards: the existing ones, or of the same kind with a smaller maximum or
+    fewer values, and new ones. `targets` are what is left of the granted authorization details that they name.
+    `expiresInSeconds` is from now on, and not after the present end.
     """
 
     targets: list[PickBody] = Field([], max_length=MAX_DETAILS)

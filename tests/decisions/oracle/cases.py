@@ -48,6 +48,7 @@ CONDITIONS: Sequence[Mapping[str, Any]] = (
     {"field": "recipient", "operator": "not_in", "values": ["eve@evil.com", "bob@acme.com"]},
     {"field": "recipient", "operator": "not_equals", "value": "bob@ACME.com"},
     {"field": "recipient", "operator": "glob", "value": "*n?@acme.com"},
+    {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", "eve@example.com"]},
     {"field": "recipients.address", "operator": "ends_with", "value": "@acme.com"},
     {"field": "recipients.address", "operator": "not_in", "values": ["EVE@evil.com"]},
     {"field": "recipients.address", "operator": "exists", "value": True},

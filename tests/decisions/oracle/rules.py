@@ -109,7 +109,7 @@ def compare(condition: Config, value: Any) -> bool:
     if value is None or (is_text and not is_clean(value)) or (type(wanted[0]) is bool and type(value) is not bool):
         return False
     if operator in TEXTUAL:
-        return is_one_item(value, wanted[0]) and re.fullmatch(TEXTUAL[operator](wanted[0]), value) is not None
+        return any(is_one_item(value, one) and re.fullmatch(TEXTUAL[operator](one), value) for one in wanted)
     if operator in ("not_equals", "not_in"):
         return folded(value) not in map(folded, wanted)
     return value in wanted
@@ -142,6 +142,7 @@ TEXTUAL: Mapping[str, Callable[[str], str]] = {
     "starts_with": lambda wanted: f"(?s:{re.escape(wanted)}.*)",
     "ends_with": lambda wanted: f"(?s:.*{re.escape(wanted)})",
     "glob": glob,
+    "matches_any": glob,
 }
 CHECKS: Mapping[str, Callable[[Config, Call, Sequence[Call]], bool]] = {
     check.__name__: check

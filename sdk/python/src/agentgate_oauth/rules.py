@@ -23,11 +23,12 @@ Operator = Literal[
     "starts_with",
     "ends_with",
     "glob",
+    "matches_any",
     "at_most",
     "at_least",
     "exists",
 ]
-_TAKE_LISTS = ("in", "not_in")
+_TAKE_LISTS = ("in", "not_in", "matches_any")
 
 
 def rate_limit(
@@ -106,8 +107,8 @@ def context_match(*conditions: Mapping[str, Any], actions: Sequence[str] | None 
 def condition(field: str, operator: Operator, value: Any = None) -> dict[str, Any]:
     """Return a condition on `resource` or a field of `context`, such as "recipient" or "amount.value".
 
-    The value of "in" and "not_in" is a list, that of "exists" is True (the default) or False. Numbers are
-    strings, such as "50.00", or a Decimal.
+    The value of "in", "not_in" and "matches_any" is a list, that of "exists" is True (the default) or False.
+    Numbers are strings, such as "50.00", or a Decimal.
     """
     if operator in _TAKE_LISTS:
         return {"field": field, "operator": operator, "values": listed("value", value, "values")}
