@@ -1,6 +1,6 @@
-"""Every page in light and dark, narrow and wide, in both directions: accessible, within its width, small, without errors.
+"""Every page in light and dark, narrow and wide, and in both directions. `checks.py` says what must hold on each.
 
-`pages/` lists the pages, and `checks.py` says what must hold on each.
+`pages/` lists them.
 """
 
 import re
@@ -45,7 +45,8 @@ def test_no_page_of_a_group_has_a_problem(open_tab, group):
     content, tab = group.make(), open_tab(javascript=True, reduced_motion="reduce")
     if content.email:
         sign_in(tab, content.email)
-    assert [problem for page in group.pages for problem in check(tab, page, str(group), content.ids)] == []
+    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids)]
+    assert not found, "\n".join(found)
 
 
 def test_the_pages_for_codes_have_no_problem(open_tab, mails, settings):
@@ -70,7 +71,8 @@ def test_the_pages_for_codes_have_no_problem(open_tab, mails, settings):
     tab.page.get_by_label("Code").fill(code_in(mails[-1]))
     tab.page.get_by_role("button", name="Confirm address").click()
     tab.page.get_by_text("second@example.com is confirmed.").wait_for()
-    assert found + check(tab, "/accounts/email/", "codes") == []
+    found += check(tab, "/accounts/email/", "codes")
+    assert not found, "\n".join(found)
 
 
 def test_a_language_from_right_to_left_sets_the_direction(open_tab, settings, db):

@@ -38,9 +38,8 @@ def make() -> Content:
         "suspended": suspended(developer),
         "withdrawn": withdrawn(developer),
     }
-    return Content(
-        ada.email, {name: consent.id for name, consent in consents.items()} | {"elsewhere": elsewhere(developer)}
-    )
+    ids = {name: consent.id for name, consent in consents.items()}
+    return Content(ada.email, {**ids, "elsewhere": elsewhere(developer)})
 
 
 def pending(developer: Developer) -> Consent:

@@ -12,9 +12,9 @@ CONSENT_LIMIT = 80_000
 class Page:
     """A page to check.
 
-    `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into another
-    state, for example by sending a form with an error; `state` then names that state. `limit` is in bytes, with all
-    resources.
+    `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into
+    another state, for example by sending a form with an error; `state` then names that state. `limit` is in bytes,
+    with all resources.
     """
 
     path: str
