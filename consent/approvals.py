@@ -131,7 +131,7 @@ def deny_held(*, actor: Actor, user: User, agent_id: str) -> int:
 
 
 def revoke_approval(*, actor: Actor, approval: Approval, user: User) -> Approval:
-    """End an approval for a time, and return it. Revoking it twice changes nothing.
+    """End an approval for a time, or a rule, and return it. Revoking it twice changes nothing.
 
     No verify that starts after this returns uses it. Raises `NotFound`, `NotAuthenticated`, `ApprovalNotStanding`.
     """
@@ -143,7 +143,8 @@ def revoke_approval(*, actor: Actor, approval: Approval, user: User) -> Approval
             raise ApprovalNotStanding("Only an approval for a time can be revoked.")
         live = Approval.objects.filter(pk=approval.pk, is_standing=True, status=Status.APPROVED, expires_at__gt=now)
         if live.update(status=Status.EXPIRED, expires_at=now):
-            append([draft_approval(Event.APPROVAL_REVOKED, actor=actor, approval=approval)], at=now)
+            metadata = {"for": "rule"} if approval.is_rule else {}
+            append([draft_approval(Event.APPROVAL_REVOKED, actor=actor, approval=approval, metadata=metadata)], at=now)
     return approval_for_user(user, approval.id)
 
 

@@ -78,6 +78,14 @@ class ApprovalNotStanding(Conflict):
     remedy = "An approval for one request ends when it is used or expires. To stop the agent, pause or revoke it."
 
 
+class LessonChanged(Conflict):
+    """What the user was offered no longer follows from their answers."""
+
+    code = "lesson_changed"
+    title = "This offer has changed"
+    remedy = "Open the page again to see what follows from your answers now."
+
+
 class ConnectionInactive(Conflict):
     """The agent could not use an approval, because its connection has ended, is paused or has changed."""
 

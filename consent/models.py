@@ -162,6 +162,9 @@ class Approval(models.Model):
     target_digest = ExactCharField(max_length=64)
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
     is_standing = models.BooleanField(default=False)
+    # Only of a rule that the user accepted, which answers requests of the future: how many questions of the past it
+    # would have answered, and of how many (`consent.learning`).
+    evidence = models.JSONField(null=True, blank=True)
     # A standing approval is not offered, and a fresh sign-in is required.
     is_critical = models.BooleanField(default=False)
     # One of too many from this agent: shown in one batch, without a mail of its own.
@@ -224,6 +227,11 @@ class Approval(models.Model):
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return str(self.status)
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether the user accepted it as a rule. Otherwise it is a request."""
+        return self.evidence is not None
 
     @property
     def names_target(self) -> bool:

@@ -1,8 +1,11 @@
-"""The statuses of consents and approvals, for code that reads rows without models."""
+"""The statuses of consents and approvals, and what approvals cover, for code that reads rows without models."""
 
 from datetime import datetime
 
 from django.db.models import TextChoices
+
+# What a standing approval fixes of a request's context, besides the currency and the maximum of the amount.
+TARGET = ("verb", "recipient", "target")
 
 
 class ConsentStatus(TextChoices):

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from consent.statuses import ApprovalStatus
+from consent.statuses import TARGET, ApprovalStatus
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
 from core.money import read_units
@@ -28,8 +28,6 @@ WINDOW_SECONDS = 3600
 MAX_PROMPTS = 5
 # Beyond this number nothing more is stored, and the agent must wait.
 MAX_ASKED = 100
-# What a standing approval fixes of the context, besides the currency and the maximum of the amount.
-TARGET = ("verb", "recipient", "target")
 
 
 class Content:
@@ -102,14 +100,17 @@ class BatchApprovals:
         self._used: list[str] = []
         self._created: list[dict[str, Any]] = []
 
-    def find(self, content: Content, asked: Collection[str], rule_type: str) -> ApprovalFacts | None:
+    def find(
+        self, content: Content, asked: Collection[str], rule_type: str, *, once_only: bool = False
+    ) -> ApprovalFacts | None:
         """Return the approval that covers the content, or what the user has been asked about it, or None.
 
         It must also cover why the user is asked now: the scopes that ask, and the type of a rule that does, or "".
-        Only a denial counts whatever the reason was, even if a standing approval covers the content.
+        Only a denial counts whatever the reason was, even if a standing approval covers the content. With `once_only`,
+        no standing approval counts: a scope may have become critical since it was given.
         """
         exact = self._once.get(content.digest, ())[::-1]
-        standing = self._standing.get(content.target_digest, ())
+        standing = () if once_only else self._standing.get(content.target_digest, ())
         found = [
             *(row for row in exact if row.status == ApprovalStatus.DENIED or row.covers(asked, rule_type)),
             *(row for row in standing if row.covers(asked, rule_type) and content.units <= row.units),

@@ -119,7 +119,9 @@ class Settling:
         if content is None:  # There is no user to ask.
             self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
             return False
-        approval = self.approvals.find(content, judgement.asked_scopes, asking.rule.type if asking else "")
+        once_only = any(_is_critical(scope, found) for scope in judgement.asked_scopes)
+        rule_type = asking.rule.type if asking else ""
+        approval = self.approvals.find(content, judgement.asked_scopes, rule_type, once_only=once_only)
         if approval is not None and approval.status == ApprovalStatus.APPROVED:
             self.approvals.use(approval)
             judgement.decision.approval_id = approval.approval_id
@@ -128,14 +130,14 @@ class Settling:
         if approval is not None:
             judgement.decision.approval_id = approval.approval_id
         else:
-            self._ask(judgement, found, content, asking)
+            self._ask(judgement, content, asking, is_critical=once_only)
         return False
 
-    def _ask(self, judgement: Judgement, found: Found, content: Content, asking: Flow | None) -> None:
+    def _ask(self, judgement: Judgement, content: Content, asking: Flow | None, *, is_critical: bool) -> None:
         asked = Asked(
             judgement.asked_scopes,
             asking.rule.type if asking else "",
-            is_critical=any(_is_critical(scope, found) for scope in judgement.asked_scopes),
+            is_critical=is_critical,
             organization_id=judgement.organization_id,
             service_organization_id=judgement.service_organization_id,
         )

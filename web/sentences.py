@@ -83,6 +83,12 @@ ADDED = gettext_lazy("Added: %(scopes)s.")
 REWORDED = gettext_lazy("Allowed again with a new description: %(scopes)s.")
 REMOVED = gettext_lazy("Removed: %(scopes)s.")
 WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
+# Approvals that answer requests of the future (`consent.learning`).
+RULE = "rule"
+RULES = {
+    Event.APPROVAL_APPROVED: gettext_lazy("%(agent)s may now do this without asking: %(scopes)s."),
+    Event.APPROVAL_REVOKED: gettext_lazy("%(agent)s must ask you again each time: %(scopes)s."),
+}
 CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connection to %(agent)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
@@ -153,6 +159,8 @@ def _template(entry: dict[str, Any]) -> Any:
         return VERIFY_DENIED if entry["outcome"] == Outcome.DENIED else VERIFY_ALLOWED
     if event == Event.AUDIT_EXPORTED and entry["consentId"]:
         return CONNECTION_EXPORTED
+    if event in RULES and entry["metadata"].get("for") == RULE:
+        return RULES[event]
     plain = SENTENCES.get(event, event.replace("%", "%%"))
     kind = entry["actor"]["kind"]
     if kind == "user" and entry["metadata"].get("reason") == "account_reclaimed":

@@ -1,0 +1,95 @@
+"""Rules that users accept because of their own answers: standing approvals that end with the connection.
+
+Each has its amount as a ceiling, so verify needs to know nothing else of them. Revoking one (`revoke_approval`) leaves
+exactly what was before, because accepting it only adds a row.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import hold_account
+from audit.entries.drafts import Draft
+from audit.events import Event, Outcome
+from audit.services import append
+from consent.approval_selectors import approval_for_user, needs_recent_sign_in
+from consent.approvals import require_active
+from consent.errors import LessonChanged
+from consent.lesson_selectors import follows, read_history, standing_for_user
+from consent.lessons import Lesson
+from consent.models import Approval
+from consent.records import draft_approval
+from consent.statuses import TARGET
+from core import clock, secrets
+from core.actor import Actor
+from core.clock import rfc3339
+from core.money import Amount
+
+
+def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amount | None) -> Approval:
+    """Make a rule of what the user's answers to questions such as `example` teach, and return it.
+
+    Verify then allows what has the same target as the example and at most the amount `ceiling`, which must be the one
+    that still follows. Accepting it twice changes nothing. Requests that wait stay for the user to decide. Raises
+    `NotFound`, `NotAuthenticated`, `LessonChanged`, and the errors of `require_active`.
+    """
+    with transaction.atomic():
+        user = hold_account(user)
+        now = clock.now()
+        example = approval_for_user(user, example.id)
+        require_active(example, user, now)
+        lesson = find_lesson(user, example, now)
+        if lesson is None or lesson.ceiling != ceiling:
+            raise LessonChanged("Your answers no longer lead to this rule.")
+        for standing in standing_for_user(user, now):
+            if standing.is_rule and follows(standing, lesson):
+                return standing
+        rule = _make_rule(lesson, example, now)
+        append([_draft(rule, actor)], at=now)
+    return rule
+
+
+def find_lesson(user: User, example: Approval, now: datetime) -> Lesson | None:
+    """Return the lesson that has this request as evidence, or None if nothing follows from the answers now."""
+    if needs_recent_sign_in(example):
+        return None
+    lessons = read_history(user, now, agent_id=example.agent_id).lessons(example.agent_id, example.consent_id)
+    return next((lesson for lesson in lessons if example.id in lesson.evidence), None)
+
+
+def _make_rule(lesson: Lesson, example: Approval, now: datetime) -> Approval:
+    context = {name: example.context[name] for name in TARGET if name in example.context}
+    if lesson.ceiling:
+        context["amount"] = lesson.ceiling._asdict()
+    rule = Approval(
+        consent=example.consent,
+        user_id=example.user_id,
+        agent=example.agent,
+        server_id=example.server_id,
+        organization_id=example.organization_id,
+        service_organization_id=example.service_organization_id,
+        digest=secrets.digest(f"rule {example.id}"),
+        target_digest=example.target_digest,
+        status=Approval.Status.APPROVED,
+        is_standing=True,
+        evidence={"answered": lesson.answered, "questions": len(lesson.questions)},
+        asked_scopes=sorted(lesson.example.reasons),
+        scopes=example.scopes,
+        action=example.action,
+        resource=example.resource,
+        context=context,
+        created_at=now,
+        decided_at=now,
+        notified_at=now,
+        expires_at=example.consent.expires_at,
+    )
+    rule.save(force_insert=True)
+    return rule
+
+
+def _draft(rule: Approval, actor: Actor) -> Draft:
+    metadata = {"for": "rule", "expiresAt": rfc3339(rule.expires_at)}
+    personal = {"rule": {**rule.context, **(rule.evidence or {})}}
+    fields = {"outcome": Outcome.ALLOWED, "metadata": metadata, "personal": personal}
+    return draft_approval(Event.APPROVAL_APPROVED, actor=actor, approval=rule, **fields)

@@ -1,0 +1,163 @@
+"""What a user was asked in the last 30 days, and what can be learned from it (`consent.lessons`)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from accounts.models import User
+from consent.approval_selectors import approvals_for_user, in_force, needs_recent_sign_in
+from consent.lessons import Answer, Lesson, Question, learn
+from consent.models import Approval
+from consent.selectors import live_consents_for_user
+from consent.statuses import TARGET
+from core.canonical import canonical_json, sha256
+from core.money import read_amount
+
+Status = Approval.Status
+# A page reads no more. It then also reads as many older refusals, and offers nothing if that is not all of them.
+MAX_QUESTIONS = 1000
+MAX_OFFERS = 20
+FIELDS = (
+    "id",
+    "agent_id",
+    "consent_id",
+    "status",
+    "decided_at",
+    "created_at",
+    "is_critical",
+    "asked_scopes",
+    "asked_by_rule",
+    "scopes",
+    "action",
+    "resource",
+    "context",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A user's questions, newest first, as pairs of the agent's id and the question.
+
+    `is_cut` tells that there were more. Then `refusals` are all the older ones that were refused, or None if even those
+    are too many.
+    """
+
+    questions: Sequence[tuple[str, Question]]
+    is_cut: bool
+    refusals: Sequence[tuple[str, Question]] | None
+
+    def since(self, moment: datetime) -> int:
+        """Return how many questions were asked at this moment or later."""
+        return sum(question.at >= moment for _, question in self.questions)
+
+    def lessons(self, agent_id: str, consent_id: str) -> list[Lesson]:
+        """Return what can be learned for the agent's connection."""
+        if self.refusals is None:
+            return []
+        own = [question for agent, question in (*self.questions, *self.refusals) if agent == agent_id]
+        return learn(own, consent_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A lesson that the user can accept, with the request that is its example."""
+
+    lesson: Lesson
+    example: Approval
+
+
+def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> History:
+    """Return what the user was asked in the last 30 days, by all agents or by one."""
+    asked = Approval.objects.filter(
+        user=user, evidence__isnull=True, created_at__gt=now - settings.ENDED_APPROVAL_LIFETIME
+    ).order_by("-id")
+    if agent_id is not None:
+        asked = asked.filter(agent=agent_id)
+    rows = list(asked.values(*FIELDS)[: MAX_QUESTIONS + 1])
+    if len(rows) <= MAX_QUESTIONS:
+        return History(_read(rows), is_cut=False, refusals=())
+    rows = rows[:MAX_QUESTIONS]
+    refused = asked.filter(status=Status.DENIED, id__lt=rows[-1]["id"])
+    older = list(refused.values(*FIELDS)[: MAX_QUESTIONS + 1])
+    return History(_read(rows), is_cut=True, refusals=_read(older) if len(older) <= MAX_QUESTIONS else None)
+
+
+def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
+    """Return what the user can accept as rules, for all live connections that `history` is about, at most 20.
+
+    `standing` are the approvals that the user has given for longer already (`standing_for_user`).
+    """
+    agents = {agent for agent, _ in history.questions}
+    live = live_consents_for_user(user, now).filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
+    lessons = [lesson for agent, consent in live for lesson in history.lessons(agent, consent)]
+    left = without_accepted(lessons, standing)[:MAX_OFFERS]
+    if not left:
+        return []
+    examples = approvals_for_user(user).in_bulk([lesson.example.id for lesson in left])
+    found = [Offer(lesson, examples[lesson.example.id]) for lesson in left if lesson.example.id in examples]
+    return [offer for offer in found if not needs_recent_sign_in(offer.example)]
+
+
+def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) -> list[Lesson]:
+    """Return those lessons that no approval follows already, for as long as the connection lasts."""
+    lasting = [approval for approval in standing if approval.expires_at >= approval.consent.expires_at]
+    return [lesson for lesson in lessons if not any(follows(approval, lesson) for approval in lasting)]
+
+
+def follows(standing: Approval, lesson: Lesson) -> bool:
+    """Return whether the standing approval already allows all that the lesson would."""
+    given, example = _question({name: getattr(standing, name) for name in FIELDS}), lesson.example
+    if given is None or (given.target, given.consent_id) != (example.target, example.consent_id):
+        return False
+    return example.reasons <= given.reasons and lesson.units <= given.units
+
+
+def standing_for_user(user: User, now: datetime) -> list[Approval]:
+    """Return what the user has approved for a time or as a rule, and what is still in force, newest first."""
+    rows = Approval.objects.select_related("consent__agent__organization", "agent")
+    found = rows.filter(in_force(now), user=user, is_standing=True, status=Status.APPROVED)
+    return list(found.order_by("-id")[:MAX_QUESTIONS])
+
+
+def _read(rows: Iterable[dict[str, Any]]) -> list[tuple[str, Question]]:
+    read = ((row["agent_id"], _question(row)) for row in rows)
+    return [(agent, question) for agent, question in read if question is not None]
+
+
+def _question(row: dict[str, Any]) -> Question | None:
+    """Return the question, or None if no rule can cover it, because its amount cannot be read."""
+    stated = row["context"].get("amount")
+    amount = read_amount(stated)
+    if stated is not None and amount is None:
+        return None
+    return Question(
+        id=row["id"],
+        consent_id=row["consent_id"],
+        target=_target(row, amount.currency if amount else None),
+        answer=_answer(row),
+        amount=amount,
+        reasons=frozenset(row["asked_scopes"]),
+        is_teachable=bool(row["asked_scopes"]) and not row["is_critical"] and not row["asked_by_rule"] and _names(row),
+        at=row["created_at"],
+    )
+
+
+def _target(row: dict[str, Any], currency: str | None) -> str:
+    """Return the digest of what a standing approval fixes, whatever the connection."""
+    fixed = {name: row["context"][name] for name in TARGET if name in row["context"]}
+    scopes = sorted(set(row["scopes"]))
+    return sha256(canonical_json([row["agent_id"], scopes, row["action"], row["resource"], fixed, currency]))
+
+
+def _names(row: dict[str, Any]) -> bool:
+    """Return whether the request says to whom or what it is done (`Approval.names_target`)."""
+    return Approval(resource=row["resource"], context=row["context"]).names_target
+
+
+def _answer(row: dict[str, Any]) -> Answer:
+    if row["status"] == Status.DENIED:
+        return Answer.REFUSED
+    return Answer.APPROVED if row["decided_at"] is not None else Answer.NONE

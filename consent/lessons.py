@@ -1,0 +1,111 @@
+"""What a user's answers teach: the smallest rule that would have answered an agent's questions as the user did.
+
+Pure. A lesson is about one target: the same permission, action, resource, verb, recipient, target and currency. Its
+ceiling is the highest amount that the user approved, below the lowest that they refused. So no question that they
+refused passes, and less evidence of approval never gives a wider rule. Questions about critical scopes, and those of
+a rule that asks, such as a guard against data flows, are no evidence: nothing is learned that would answer them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from itertools import groupby
+
+from core.money import Amount
+
+# Fewer approvals are a coincidence.
+MIN_EVIDENCE = 5
+
+
+class Answer(Enum):
+    """How a question was answered. One that was not decided in time says nothing about the user's will."""
+
+    APPROVED = "approved"
+    REFUSED = "refused"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question of the past. `target` is a digest of what a rule fixes.
+
+    `reasons` are the scopes that asked. `is_teachable` is false if nothing may be learned from the user's approval.
+    """
+
+    id: str
+    consent_id: str
+    target: str
+    answer: Answer
+    amount: Amount | None
+    reasons: frozenset[str]
+    is_teachable: bool
+    at: datetime
+
+    @property
+    def units(self) -> int:
+        """The amount in units of 10**-8, or 0 if there is none."""
+        return self.amount.units if self.amount else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A rule with its evidence: all questions about its target, newest first, to which `example` belongs.
+
+    `ceiling` is the highest amount that passes, or None if the questions have no amount.
+    """
+
+    example: Question
+    ceiling: Amount | None
+    questions: Sequence[Question]
+
+    @property
+    def units(self) -> int:
+        """The ceiling in units of 10**-8, or 0 if there is none."""
+        return self.ceiling.units if self.ceiling else 0
+
+    def passes(self, question: Question) -> bool:
+        """Return whether the rule would have allowed the question."""
+        is_same = question.is_teachable and question.target == self.example.target
+        return is_same and question.reasons <= self.example.reasons and question.units <= self.units
+
+    @property
+    def evidence(self) -> set[str]:
+        """The ids of the approved questions from which the rule follows."""
+        approved = (each for each in self.questions if each.answer is Answer.APPROVED and self.passes(each))
+        return {each.id for each in approved if each.reasons == self.example.reasons}
+
+    @property
+    def answered(self) -> int:
+        """How many questions the rule would have answered as the user did, without asking."""
+        return sum(self.passes(each) and each.answer is Answer.APPROVED for each in self.questions)
+
+    @property
+    def undecided(self) -> int:
+        """How many questions the rule would have allowed that the user did not decide in time."""
+        return sum(self.passes(each) and each.answer is Answer.NONE for each in self.questions)
+
+
+def learn(questions: Iterable[Question], consent_id: str) -> list[Lesson]:
+    """Return what can be learned from the questions for a connection, the lesson with the most evidence first.
+
+    The questions are those of one agent, also under earlier connections. At least one approved example must belong to
+    this one.
+    """
+    by_target = sorted(questions, key=lambda each: (each.target, each.at, each.id), reverse=True)
+    groups = [list(group) for _, group in groupby(by_target, key=lambda each: each.target)]
+    found = [lesson for group in groups for lesson in _lessons(group, consent_id)]
+    return sorted(found, key=lambda lesson: (-lesson.answered, lesson.example.id))
+
+
+def _lessons(group: Sequence[Question], consent_id: str) -> Iterable[Lesson]:
+    """Yield the lesson for each set of reasons: a rule must not answer a reason of which its examples knew nothing."""
+    refused = min((each.units for each in group if each.answer is Answer.REFUSED), default=None)
+    approved = [each for each in group if each.answer is Answer.APPROVED and each.is_teachable]
+    below = [each for each in approved if refused is None or each.units < refused]
+    for reasons in sorted({each.reasons for each in below}, key=sorted):
+        evidence = [each for each in below if each.reasons == reasons]
+        example = next((each for each in evidence if each.consent_id == consent_id), None)
+        if example is not None and len(evidence) >= MIN_EVIDENCE:
+            highest = max(evidence, key=lambda each: each.units)
+            yield Lesson(example, highest.amount, group)

@@ -1,0 +1,305 @@
+"""Rules that users accept from their own answers: what verify allows then, and that undoing leaves what was before."""
+
+from functools import partial
+from typing import Any
+
+import pytest
+
+from audit.events import Event
+from consent.approvals import approve_approval, deny_approval, revoke_approval
+from consent.errors import ConnectionInactive, LessonChanged
+from consent.learning import accept_lesson, find_lesson
+from consent.lesson_selectors import offers, read_history, standing_for_user
+from consent.lessons import Lesson
+from consent.models import Approval, Consent
+from consent.services import revoke_consent
+from core import clock
+from core.errors import NotFound
+from core.money import Amount
+from decisions.requests import Decision, VerifyRequest
+from tests.decisions.drivers import Decide, allowed, asking, bound, decide_on_django
+from tests.log import log_entries
+from tests.threads import race
+from tests.world import Grant, as_user, make_grant, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SHOP = {"verb": "pay", "recipient": "shop.example", "text": "Order"}
+
+
+@pytest.fixture
+def grant() -> Grant:
+    grant = make_grant(scopes=["email:read", "email:send"])
+    bound(grant, modes={"email:send": "ask"})
+    return grant
+
+
+def pay(grant: Grant, value: str, **context: Any) -> VerifyRequest:
+    amount = {"value": value, "currency": "EUR"}
+    return asking(grant.access_token, "email:send", context={**SHOP, "amount": amount, **context})
+
+
+def answer(grant: Grant, value: str, *, approves: bool = True, **context: Any) -> Approval:
+    """Let the agent ask and the user answer."""
+    (decision,) = decide_on_django(pay(grant, value, **context))
+    asked = Approval.objects.get(pk=decision.approval_id)
+    if approves:
+        approve_approval(actor=as_user(grant.user), approval=asked, user=grant.user, signed_in_at=clock.now())
+    else:
+        deny_approval(actor=as_user(grant.user), approval=asked, user=grant.user)
+    return asked
+
+
+def taught(grant: Grant) -> Approval:
+    """Let the user approve 4 to 20 euros at the shop, and refuse 30. Return the last approved request."""
+    answer(grant, "30", approves=False)
+    approved = [answer(grant, value, text=value) for value in ("4", "8.00", "12.50", "19.90", "20")]
+    Approval.objects.filter(status="approved").update(status="used", used_at=clock.now())
+    return approved[-1]
+
+
+def offered(grant: Grant) -> list[Lesson]:
+    now = clock.now()
+    history, standing = read_history(grant.user, now), standing_for_user(grant.user, now)
+    return [offer.lesson for offer in offers(grant.user, history, standing, now)]
+
+
+def accept(grant: Grant, example: Approval, value: str | None = "20") -> Approval:
+    ceiling = Amount(value, "EUR") if value else None
+    return accept_lesson(actor=as_user(grant.user), example=example, user=grant.user, ceiling=ceiling)
+
+
+def undo(grant: Grant, rule: Approval) -> Approval:
+    return revoke_approval(actor=as_user(grant.user), approval=rule, user=grant.user)
+
+
+def test_verify_allows_below_the_ceiling_and_asks_for_all_else(decide: Decide, grant: Grant) -> None:
+    accept(grant, taught(grant))
+    requests = {
+        "below": pay(grant, "19.99", text="never seen"),
+        "at": pay(grant, "20.00", text="never seen either"),
+        "above": pay(grant, "20.01"),
+        "elsewhere": pay(grant, "1", recipient="other.example"),
+        "otherwise": pay(grant, "1", verb="refund"),
+        "another currency": pay(grant, "1", amount={"value": "1", "currency": "USD"}),
+        "no amount": asking(grant.access_token, "email:send", context=SHOP),
+        "unreadable": pay(grant, "1", amount={"value": "-1", "currency": "EUR"}),
+        "another resource": asking(grant.access_token, "email:send", resource="x", context=pay(grant, "1").context),
+    }
+    decided = dict(zip(requests, decide(*requests.values()), strict=True))
+    assert {name for name, each in decided.items() if each.allowed} == {"below", "at"}
+    assert {each.reason for each in decided.values() if not each.allowed} == {"approval_required"}
+
+
+def test_what_was_refused_stays_refused(decide: Decide, grant: Grant) -> None:
+    """A denial of exactly this content holds beside the rule."""
+    example = taught(grant)
+    accept(grant, example)
+    assert allowed(decide(pay(grant, "30"))) == [False]
+
+
+def test_undoing_restores_what_was_before(decide: Decide, grant: Grant) -> None:
+    example = taught(grant)
+    before, lessons = list(Approval.objects.order_by("pk").values()), offered(grant)
+    rule = accept(grant, example)
+    assert offered(grant) == []
+    assert allowed(decide(pay(grant, "5", text="new"))) == [True]
+
+    undo(grant, rule)
+    assert allowed(decide(pay(grant, "6", text="newer"))) == [False]
+    Approval.objects.filter(status="pending").delete()
+    assert list(Approval.objects.exclude(pk=rule.pk).order_by("pk").values()) == before
+    assert offered(grant) == lessons
+    assert standing_for_user(grant.user, clock.now()) == []
+
+
+def test_a_narrower_rule_that_was_there_before_remains(decide: Decide, grant: Grant) -> None:
+    first = accept(grant, taught(grant))
+    wider = accept(grant, answer(grant, "25"), "25")
+    assert allowed(decide(pay(grant, "24", text="a"))) == [True]
+    undo(grant, wider)
+    assert allowed(decide(pay(grant, "24", text="b"), pay(grant, "20", text="c"))) == [False, True]
+    assert [each.id for each in standing_for_user(grant.user, clock.now())] == [first.id]
+
+
+def test_it_ends_with_the_connection(decide: Decide, grant: Grant) -> None:
+    rule = accept(grant, taught(grant))
+    assert rule.expires_at == Consent.objects.get(pk=grant.consent.pk).expires_at
+    revoke_consent(actor=as_user(grant.user), consent=grant.consent)
+    assert allowed(decide(pay(grant, "5"))) == [False]
+    assert standing_for_user(grant.user, clock.now()) == []
+
+
+def test_a_guard_still_asks(grant: Grant) -> None:
+    """The rule covers what a scope asks, and nothing that a guard against data flows asks."""
+    example = taught(grant)
+    rule = accept(grant, example)
+    assert (rule.asked_scopes, rule.asked_by_rule) == (["email:send"], "")
+
+
+def test_it_allows_nothing_once_the_scope_is_critical(decide: Decide, grant: Grant) -> None:
+    accept(grant, taught(grant))
+    bound(grant, modes={"email:send": "ask"}, critical=["email:send"])
+    assert allowed(decide(pay(grant, "5", text="new"))) == [False]
+
+
+class TestOffers:
+    def test_one_with_its_evidence(self, grant: Grant) -> None:
+        example = taught(grant)
+        (lesson,) = offered(grant)
+        assert (lesson.example.id, lesson.ceiling, lesson.answered) == (example.id, Amount("20", "EUR"), 5)
+        assert len(lesson.questions) == 6
+
+    def test_none_without_enough_evidence(self, grant: Grant) -> None:
+        for value in ("1", "2", "3", "4"):
+            answer(grant, value)
+        assert offered(grant) == []
+
+    def test_none_for_requests_without_a_target(self, grant: Grant) -> None:
+        for number in range(6):
+            answer(grant, "1", recipient="", text=str(number))
+        assert offered(grant) == []
+
+    def test_none_for_critical_scopes(self, grant: Grant) -> None:
+        example = taught(grant)
+        Approval.objects.update(is_critical=True)
+        assert offered(grant) == []
+        with pytest.raises(LessonChanged):
+            accept(grant, example)
+
+    def test_none_once_the_scope_is_critical(self, grant: Grant) -> None:
+        example = taught(grant)
+        shown = Consent.objects.get(pk=grant.consent.pk).shown_scopes
+        Consent.objects.update(shown_scopes=[{**each, "riskLevel": "critical"} for each in shown])
+        assert offered(grant) == []
+        with pytest.raises(LessonChanged):
+            accept(grant, example)
+
+    def test_none_from_questions_of_a_guard(self, grant: Grant) -> None:
+        taught(grant)
+        Approval.objects.update(asked_by_rule="data_flow")
+        assert offered(grant) == []
+
+    def test_none_from_an_amount_that_cannot_be_read(self, grant: Grant) -> None:
+        for number in range(6):
+            answer(grant, "1", amount={"value": "1", "currency": "XXX"}, text=str(number))
+        assert offered(grant) == []
+
+    def test_a_refusal_under_an_earlier_connection_counts(self, grant: Grant) -> None:
+        taught(grant)
+        refused = Approval.objects.get(status="denied")
+        Approval.objects.filter(pk=refused.pk).update(consent="cns_gone", target_digest="gone")
+        Approval.objects.filter(pk=refused.pk).update(
+            context={**refused.context, "amount": pay(grant, "20").context["amount"]}
+        )
+        assert offered(grant) == []
+
+    def test_refusals_beyond_what_a_page_reads_count(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
+        taught(grant)
+        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 5)
+        (lesson,) = offered(grant)
+        assert lesson.ceiling == Amount("20", "EUR")
+        Approval.objects.filter(status="denied").update(context=pay(grant, "10").context)
+        assert offered(grant) == []
+
+    def test_none_if_there_are_too_many_refusals(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
+        for value in ("101", "102"):
+            answer(grant, value, approves=False)
+        for number in range(5):
+            answer(grant, "1", text=str(number))
+        Approval.objects.filter(is_held=True)
+        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 5)
+        assert len(offered(grant)) == 1
+        answer(grant, "103", approves=False)
+        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 1)
+        assert offered(grant) == []
+
+
+class TestAccepting:
+    def test_twice_makes_one_rule(self, grant: Grant) -> None:
+        example = taught(grant)
+        assert accept(grant, example) == accept(grant, example)
+        events = [each.content for each in log_entries() if each.content["metadata"].get("for") == "rule"]
+        assert [(each["event"], each["outcome"]) for each in events] == [(Event.APPROVAL_APPROVED, "allowed")]
+
+    def test_another_ceiling_than_follows_is_refused(self, grant: Grant) -> None:
+        example = taught(grant)
+        for value in ("21", "19.90", None):
+            with pytest.raises(LessonChanged):
+                accept(grant, example, value)
+        answer(grant, "20", approves=False, text="no more")
+        with pytest.raises(LessonChanged):
+            accept(grant, example)
+        assert not Approval.objects.filter(evidence__isnull=False).exists()
+
+    def test_an_older_example_teaches_the_same(self, grant: Grant) -> None:
+        example = taught(grant)
+        answer(grant, "7", text="later")
+        assert accept(grant, example).context["amount"] == {"value": "20", "currency": "EUR"}
+
+    def test_a_refused_example_teaches_nothing(self, grant: Grant) -> None:
+        taught(grant)
+        refused = Approval.objects.get(status="denied")
+        assert find_lesson(grant.user, refused, clock.now()) is None
+        with pytest.raises(LessonChanged):
+            accept(grant, refused)
+
+    def test_is_the_users_own(self, grant: Grant) -> None:
+        example, bob = taught(grant), make_user("bob@example.com")
+        with pytest.raises(NotFound):
+            accept_lesson(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"))
+
+    def test_needs_an_active_connection(self, grant: Grant) -> None:
+        example = taught(grant)
+        Consent.objects.update(paused_at=clock.now())
+        with pytest.raises(ConnectionInactive):
+            accept(grant, example)
+
+    def test_a_rule_is_no_evidence(self, grant: Grant) -> None:
+        rule = accept(grant, taught(grant))
+        undo(grant, rule)
+        (lesson,) = offered(grant)
+        assert len(lesson.questions) == 6
+
+
+class TestRaces:
+    def test_two_clicks_make_one_rule(self, grant: Grant) -> None:
+        example = taught(grant)
+        rules = race([partial(accept, grant, example)] * 4)
+        assert len({rule.pk for rule in rules}) == 1
+
+    def test_a_refusal_beside_the_click(self, grant: Grant) -> None:
+        """One comes first: then either nothing follows any longer, or the rule was made before the refusal."""
+        example = taught(grant)
+        (decision,) = decide_on_django(pay(grant, "18", text="waits"))
+        waiting = Approval.objects.get(pk=decision.approval_id)
+        deny = partial(deny_approval, actor=as_user(grant.user), approval=waiting, user=grant.user)
+        accepted, denied = race([partial(accept, grant, example), deny])
+        assert denied.status == "denied"
+        if isinstance(accepted, LessonChanged):
+            assert not Approval.objects.filter(evidence__isnull=False).exists()
+        else:
+            assert accepted.decided_at <= denied.decided_at
+        assert allowed(decide_on_django(pay(grant, "18", text="waits"))) == [False]
+
+    def test_no_verify_that_starts_after_an_undo_uses_the_rule(self, grant: Grant) -> None:
+        example = taught(grant)
+
+        def verify(text: str) -> Decision:
+            (decision,) = decide_on_django(pay(grant, "3", text=text))
+            return decision
+
+        def toggle() -> list[bool]:
+            answers = []
+            for number in range(4):
+                rule = accept(grant, example)
+                answers.append(verify(f"on {number}").allowed)
+                undo(grant, rule)
+                answers.append(verify(f"off {number}").allowed)
+            return answers
+
+        def verify_often(name: int) -> list[Decision]:
+            return [verify(f"{name}") for _ in range(10)]
+
+        *_, toggled = race([*(partial(verify_often, name) for name in range(3)), toggle])
+        assert toggled == [True, False] * 4
