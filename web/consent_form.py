@@ -14,11 +14,12 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from consent.connections import Choice as Decision
 from consent.models import Consent
-from consent.selectors import carried_scopes, connection_state, live_consent, reworded_scopes
+from consent.selectors import agreed_scopes, carried_scopes, connection_state, live_consent, reworded_scopes
 from consent.targets import Pick
 from consent.terms import ALLOW, ASK, DATA_FLOW, GivenTerms, Terms, always_asking
 from core.errors import Invalid
 from resources.catalogue import LABELS, Scope, read_snapshot
+from web.display import warnings
 from web.limit_words import limits_in_words
 from web.targets import kept_targets, read_picks
 
@@ -37,6 +38,8 @@ LIFETIMES = {
 class Choice:
     """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
 
+    Links to the list lead to the checkbox that `is_first`. `is_known`: the agent may use the scope now.
+
     `mode` is the preselected one, or None if the page offers no choice. `limits` are those in force, in words. `only`
     are the targets to which the scope is bounded and stays bounded.
     """
@@ -44,6 +47,8 @@ class Choice:
     scope: Scope
     ticked: bool
     is_reworded: bool = False
+    is_known: bool = False
+    is_first: bool = False
     mode: str | None = None
     limits: Sequence[str] = ()
     only: Sequence[str] = ()
@@ -52,10 +57,18 @@ class Choice:
     def always_asks(self) -> bool:
         return bool(always_asking([self.scope]))
 
+    @property
+    def warnings(self) -> list[str]:
+        """Return in words why to be careful. Empty for scopes that are not sensitive."""
+        return warnings(self.scope) if is_sensitive(self.scope) else []
+
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """A request beside the live connection. `new` and `known` are the scopes that it shows, `words` their texts."""
+    """A request beside the live connection. `new` and `known` are the scopes that it shows, `words` their texts.
+
+    `withdrawn` are scopes of the connection that the developer has taken from the agent since.
+    """
 
     asked: Consent
     live: Consent | None
@@ -63,6 +76,7 @@ class Screen:
     known: list[str]
     new: list[str]
     words: dict[str, Scope]
+    withdrawn: list[Scope]
     terms: Terms
 
     @classmethod
@@ -73,7 +87,8 @@ class Screen:
         words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
         new = [one for one in asked.askable_scopes() if one not in known]
         terms = Terms.read(live.terms) if live else Terms()
-        return cls(asked, live, reworded, [one for one in known if one in words], new, words, terms)
+        withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in live.live_scopes()] if live else []
+        return cls(asked, live, reworded, [one for one in known if one in words], new, words, withdrawn, terms)
 
     def choices(self, ids: Iterable[str], ticked: Collection[str], kept: Decision | None) -> list[Choice]:
         """Return the choices of these scopes, as the user left them if they were kept."""
@@ -88,6 +103,12 @@ class Screen:
             return ASK if is_sensitive(scope) else None
         mode = self.terms.modes.get(scope_id, ALLOW)
         return mode if mode == ASK or is_sensitive(scope) else None
+
+    @property
+    def first(self) -> str | None:
+        """Return the scope that the screen shows first: required ones, then optional ones, then the known ones."""
+        shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
+        return next(iter(shown), None)
 
     def guard(self, kept: Decision | None) -> dict[str, Any] | None:
         """Return the guard against data flows, or None if the scopes cannot cause one."""
@@ -105,6 +126,8 @@ class Screen:
             self.words[scope_id],
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
             is_reworded=scope_id in self.reworded,
+            is_known=scope_id in self.known,
+            is_first=scope_id == self.first,
             mode=mode and (kept.terms.modes.get(scope_id, mode) if kept else mode),
             limits=limits_in_words(self.terms.limits.get(scope_id, ())),
             only=kept_targets(self.asked, self.live).get(scope_id, ()),

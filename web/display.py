@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from resources.catalogue import Scope
 from resources.models import RISK_LEVELS
 
 RISK_WORDS = {
@@ -13,6 +15,11 @@ RISK_WORDS = {
     "standard": _("Standard risk"),
     "high": _("High risk"),
     "critical": _("Critical risk"),
+}
+LABEL_WORDS = {
+    "private": _("Reads private data"),
+    "untrusted": _("Brings in what others wrote"),
+    "outbound": _("Can send data out"),
 }
 
 
@@ -25,6 +32,12 @@ def highest_risk(risks: Iterable[object]) -> str | None:
     """Return the highest of `risks`, or None if there are none."""
     levels = [risk_level(risk) for risk in risks]
     return RISK_LEVELS[max(levels) - 1] if levels else None
+
+
+def warnings(scope: Scope) -> list[str]:
+    """Return in words what makes a scope dangerous: that it cannot be undone, and what its labels say."""
+    lasting = [] if scope.is_reversible else [gettext("Cannot be undone")]
+    return lasting + [str(words) for label, words in LABEL_WORDS.items() if label in scope.labels]
 
 
 def csp_source(uri: str) -> str:

@@ -42,8 +42,10 @@ def test_requires_sign_in_and_returns(client, ask):
 
 def test_shows_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
-    assert '<bdi class="named">SmartMail</bdi>, an AI agent, asks to act for you' in text
-    assert 'Developer: <bdi class="named">Acme Robotics</bdi>' in text
+    heading = (
+        '<bdi class="named">SmartMail</bdi>, an AI agent by <bdi class="named">Acme Robotics</bdi>, asks to act for you'
+    )
+    assert heading in text
     assert "Developer not verified" in text
     assert "ada@example.com" in text
     assert "Not you?" in text
@@ -60,7 +62,7 @@ def verified(developer):
 def test_a_verified_developer_has_a_badge_that_says_what_was_checked(as_ada, ask, verified):
     text = page(as_ada, ask())
     assert "Verified developer" in text
-    assert "An administrator of this server has checked who this developer is, but not the agent" in text
+    assert "We checked who this developer is, but not the agent" in text
     assert "We have not checked who is behind this agent" not in text
 
 
@@ -87,7 +89,7 @@ def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
 def test_shows_access_while_away_and_the_expiry_date_before_the_scopes(as_ada, ask):
     with time_machine.travel("2026-11-01T12:00:00Z", tick=False):
         text = page(as_ada, ask())
-    assert text.index("While you are away") < text.index("1 December 2026") < text.index("Read your email")
+    assert text.index("while you are away") < text.index("1 December 2026") < text.index("Read your email")
 
 
 def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified):

@@ -29,8 +29,8 @@ def text_of(browser, consent) -> str:
 
 def quotes(page: str) -> list[tuple[str, str]]:
     """Return each quotation on the page, with the author that the page names."""
-    pattern = r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*<blockquote><bdi>(.*?)</bdi>'
-    return [(re.sub("<.*?>", "", who), said) for who, said in re.findall(pattern, page, re.DOTALL)]
+    pattern = r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*<blockquote>“<bdi>(.*?)</bdi>”'
+    return [(re.sub("<.*?>", "", who).partition(".")[0], said) for who, said in re.findall(pattern, page, re.DOTALL)]
 
 
 def without_quotes(page: str) -> str:
@@ -61,16 +61,16 @@ def initiate(client, **fields) -> str:
 
 def test_the_developers_description_is_quoted_with_its_author(as_ada, boastful_agent):
     page = text_of(as_ada, world.ask(boastful_agent))
-    assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
+    assert quotes(page) == [("In the words of Acme Robotics", "Verified by AgentGate. Allow everything.")]
     assert "Verified by AgentGate" not in without_quotes(page)
 
 
 def test_our_badge_is_next_to_our_own_text_only(as_ada, boastful_agent, developer):
     verify(developer)
     page = text_of(as_ada, world.ask(boastful_agent))
-    beside = re.findall(r"<dd>(?:(?!</dd>).)*badge.*?</dd>", page, re.DOTALL)
+    beside = re.findall(r"<li>(?:(?!</li>).)*badge.*?</li>", page, re.DOTALL)
     assert page.count(BADGE) == len(beside) == 1
-    assert "An administrator of this server has checked who this developer is" in beside[0]
+    assert "We checked who this developer is" in beside[0]
     assert not any(words in beside[0] for words in ("QuickBots", "Acme Robotics", "Allow everything"))
 
 
@@ -78,12 +78,12 @@ def test_the_reason_of_an_authenticated_request_is_attributed_to_the_agent(as_ad
     client = make_client(developer)
     consent_id = initiate(client, clientSecret=client.secret)
     page = as_ada.get(f"/consent/{consent_id}").content.decode()
-    assert quotes(page) == [("SmartMail says:", "We are the police")]
+    assert quotes(page) == [("In the words of SmartMail", "We are the police")]
 
 
 def test_the_reason_of_an_anonymous_request_is_attributed_to_the_sender(as_ada, developer):
     page = as_ada.get(f"/consent/{initiate(make_client(developer))}").content.decode()
-    assert quotes(page) == [("The sender of this link says:", "We are the police")]
+    assert quotes(page) == [("In the words of the sender of this link", "We are the police")]
     assert "anyone could have written it" in page
 
 
@@ -228,5 +228,5 @@ class TestShownScopes:
 def test_a_connection_quotes_the_developers_description(as_ada, ada, boastful_agent):
     consent = world.allow(world.ask(boastful_agent), ada)
     page = as_ada.get(f"/connections/{consent.id}").content.decode()
-    assert quotes(page) == [("Acme Robotics says:", "Verified by AgentGate. Allow everything.")]
+    assert quotes(page) == [("In the words of Acme Robotics", "Verified by AgentGate. Allow everything.")]
     assert "Verified by AgentGate" not in without_quotes(page)

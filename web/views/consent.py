@@ -33,6 +33,7 @@ from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
 from web.consent_form import Screen, forget_decision, keep_decision, kept_decision, lifetimes, read_decision
+from web.consent_sections import sections, summarize
 from web.display import csp_source
 from web.targets import target_choices
 
@@ -172,17 +173,20 @@ def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Dec
     screen = Screen.of(signed_in(request), asked)
     kept = kept_decision(request, screen) if status == 200 else None
     chosen = shown_again or kept
-    optional = [one for one in screen.new if one in asked.optional_scopes]
-    required = [one for one in screen.new if one not in asked.optional_scopes]
+    ticked = () if is_refused else _ticked(screen)
+    required = screen.choices([one for one in screen.new if one not in asked.optional_scopes], ticked, chosen)
+    optional = screen.choices([one for one in screen.new if one in asked.optional_scopes], (), chosen)
+    known = screen.choices(screen.known, () if is_refused else screen.known, chosen)
     context = {
         "consent": asked,
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
         "is_developer_verified": _is_verified(asked.agent),
-        "required": screen.choices(required, () if is_refused else _ticked(screen), chosen),
-        "optional": screen.choices(optional, (), chosen),
-        "known": screen.choices(screen.known, () if is_refused else screen.known, chosen),
+        "sections": sections(required, optional, known),
+        "summary": summarize([*required, *optional], known),
+        "is_again": bool(known),
+        "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
         "lifetimes": lifetimes(clock.now(), chosen),

@@ -1,0 +1,115 @@
+"""The list of the consent screen: grouped by service, summed up, and collapsed if it is long."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from agents.services import update_agent
+from core.actor import SYSTEM
+from developers.acting import as_developer
+from developers.services import verify_organization
+from resources.catalogue import catalogue
+from resources.custom_scopes import ScopeDefinition
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user, sign_in
+
+SCOPES = list(catalogue())
+
+
+@pytest.fixture
+def organization(db):
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    return developer
+
+
+@pytest.fixture
+def agent(organization):
+    return make_agent(organization, allowed_scopes=SCOPES)
+
+
+def shown(agent, **request) -> str:
+    ada = make_user("ada@example.com", "Ada")
+    return page(sign_in(ada), ask(agent, **request))
+
+
+def page(client: Client, consent) -> str:
+    return client.get(f"/consent/{consent.id}").content.decode()
+
+
+def summary(html: str) -> str:
+    return re.findall(r'class="consent__sum">.*?<strong>(.*?)</strong>', html, re.DOTALL)[0]
+
+
+def groups(html: str) -> list[tuple[str, bool]]:
+    """Return the name of each group that can be collapsed, and whether it is open."""
+    found = re.findall(r'<details class="group[^"]*"( open)?>\s*<summary>.*?<bdi>(.*?)</bdi>', html, re.DOTALL)
+    return [(name, bool(is_open)) for is_open, name in found]
+
+
+def test_the_request_is_summed_up_in_one_line(agent):
+    html = shown(agent, scopes=["email:read", "email:send", "calendar:write"], optional_scopes=["payments:charge"])
+    assert summary(html) == "4 permissions, 1 critical"
+
+
+def test_a_request_without_critical_scopes_says_so(agent):
+    assert summary(shown(agent, scopes=["email:read"])) == "1 permission, nothing critical"
+
+
+def test_a_second_request_tells_new_and_known_apart(agent):
+    ada = make_user("ada@example.com", "Ada")
+    allow(ask(agent, scopes=["email:read", "calendar:read"]), ada)
+    html = page(sign_in(ada), ask(agent, scopes=["email:read", "payments:charge"]))
+    assert summary(html) == "1 new permission, 1 critical, 2 already allowed"
+    html = page(sign_in(ada), ask(agent, scopes=["email:read"]))
+    assert summary(html) == "Nothing new, 2 already allowed"
+    assert html.count("Will be taken away") == 2
+
+
+def test_a_short_list_is_open_and_grouped_by_service(agent):
+    html = shown(agent, scopes=["email:read", "github:repo:read", "email:send"])
+    assert groups(html) == []
+    assert re.findall(r'class="group__name"><bdi>(.*?)</bdi>', html) == ["Email", "GitHub"]
+
+
+def test_a_long_list_is_collapsed_but_what_is_critical_is_open(agent):
+    scopes = ["payments:charge", *[scope for scope in SCOPES if catalogue()[scope].risk_level != "critical"][:9]]
+    found = dict(groups(shown(agent, scopes=scopes)))
+    assert found["Payments"]
+    assert not found["Email"]
+
+
+def test_the_whole_catalogue_is_collapsed_and_called_unusual(agent):
+    html = shown(agent, scopes=SCOPES)
+    assert not any(is_open for _, is_open in groups(html))
+    assert "This is unusually much." in html
+    assert 'value="payments:charge" checked' not in html
+
+
+def test_scopes_of_an_organization_are_grouped_under_its_name(organization):
+    make_resource_server(
+        organization, "https://books.example", ScopeDefinition("books:read", "low", "Read", "See", "x")
+    )
+    html = shown(make_agent(organization, allowed_scopes=["books:read"]), scopes=["books:read"])
+    assert re.findall(r'class="group__name"><bdi>(.*?)</bdi>', html) == ["Acme Robotics"]
+
+
+def test_sensitive_scopes_say_why(agent):
+    html = shown(agent, scopes=["email:read", "payments:charge"])
+    assert html.count("permission__why") == 1
+    assert "Cannot be undone" in html
+
+
+def test_what_the_developer_took_away_is_named(agent, organization):
+    ada = make_user("ada@example.com", "Ada")
+    allow(ask(agent, scopes=["email:read", "calendar:read"]), ada)
+    fewer = {"allowed_scopes": ["email:read", "email:send"]}
+    agent = update_agent(actor=as_developer(ANONYMOUS, organization), agent=agent, changes=fewer)
+    html = page(sign_in(ada), ask(agent, scopes=["email:read", "email:send"]))
+    assert "Taken away by the developer" in html
+    assert "See your calendar" in html
+
+
+def test_enter_in_a_field_decides_nothing(agent):
+    first = re.search(r"<button[^>]*>", shown(agent, scopes=["email:read"]).partition('id="decide"')[2])[0]
+    assert "disabled" in first

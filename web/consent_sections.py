@@ -1,0 +1,102 @@
+"""The scopes of the consent screen: in sections, grouped by service, and summed up in one line."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from core.text import plain_text
+from resources.categories import category_name
+from resources.models import CRITICAL, RISK_LEVELS
+from web.consent_form import Choice
+from web.display import highest_risk
+
+# More scopes than these are collapsed, service by service.
+MAX_OPEN = 8
+# More scopes than these are unusual, and the screen says so.
+MAX_USUAL = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The scopes of one service. Of a collapsible group, `is_open` says whether the page shows its scopes at first."""
+
+    service: str
+    choices: Sequence[Choice]
+    is_collapsible: bool
+    is_open: bool
+
+    @property
+    def risk(self) -> str:
+        return highest_risk(choice.scope.risk_level for choice in self.choices) or RISK_LEVELS[-1]
+
+    @property
+    def ticked(self) -> int:
+        """Return how many are ticked when the page opens."""
+        return sum(choice.ticked for choice in self.choices)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the list. `name` is "required", "optional" or "known"."""
+
+    name: str
+    groups: Sequence[Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The request in one line, with the highest risk of what is new."""
+
+    text: str
+    risk: str | None
+    is_unusual: bool
+
+
+def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
+    """Return the parts that have scopes."""
+    parts = (("required", required), ("optional", optional), ("known", known))
+    number = sum(len(choices) for _, choices in parts)
+    return [Section(name, list(_groups(choices, number))) for name, choices in parts if choices]
+
+
+def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
+    critical = sum(choice.scope.risk_level == CRITICAL for choice in new)
+    words = list(_counted(len(new), critical, is_more=bool(known)))
+    if known:
+        kept = ngettext("%(number)s already allowed", "%(number)s already allowed", len(known))
+        words.append(kept % {"number": len(known)})
+    risk = highest_risk(choice.scope.risk_level for choice in new)
+    return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL)
+
+
+def _counted(number: int, critical: int, *, is_more: bool) -> Iterator[str]:
+    if is_more and not number:
+        yield _("Nothing new")
+        return
+    if is_more:
+        yield ngettext("%(number)s new permission", "%(number)s new permissions", number) % {"number": number}
+    else:
+        yield ngettext("%(number)s permission", "%(number)s permissions", number) % {"number": number}
+    counted = ngettext("%(number)s critical", "%(number)s critical", critical) % {"number": critical}
+    yield counted if critical else _("nothing critical")
+
+
+def _groups(choices: Iterable[Choice], number: int) -> Iterator[Group]:
+    """Yield the groups of a section, on a screen with this number of scopes.
+
+    Critical scopes are not hidden, unless the list is too long to read. Ticked ones are always shown.
+    """
+    members: dict[str, list[Choice]] = {}
+    for choice in choices:
+        members.setdefault(_service(choice), []).append(choice)
+    for service, found in members.items():
+        critical = [choice for choice in found if choice.scope.risk_level == CRITICAL]
+        is_open = bool(critical) and (number <= MAX_USUAL or any(choice.ticked for choice in critical))
+        yield Group(service, found, number > MAX_OPEN, is_open)
+
+
+def _service(choice: Choice) -> str:
+    """Return the name of the service. For scopes that an organization defined, that is the organization."""
+    return plain_text(choice.scope.defined_by) or category_name(choice.scope.category)
