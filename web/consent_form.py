@@ -1,37 +1,27 @@
-"""The form of the consent screen: what it offers and preselects, and what the user chose."""
+"""The form of the consent screen: what it offers and preselects. `web.consent_reading` reads what the user chose."""
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
-from django.http import HttpRequest, QueryDict
-from django.template.defaultfilters import date as format_date
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.http import QueryDict
 
 from accounts.models import User
 from consent.connections import Choice as Decision
 from consent.models import Consent
-from consent.selectors import agreed_scopes, carried_scopes, connection_state, live_consent, reworded_scopes
-from consent.targets import Pick
-from consent.terms import ALLOW, ASK, DATA_FLOW, GivenTerms, Terms, always_asking
-from core.errors import Invalid
+from consent.selectors import agreed_scopes, carried_scopes, live_consent, reworded_scopes
+from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
+from core.errors import FieldError
 from resources.catalogue import LABELS, Scope, read_snapshot
 from web.display import warnings
-from web.limit_words import limits_in_words
-from web.targets import kept_targets, read_picks
+from web.limit_fields import LimitFields, limit_fields
+from web.targets import kept_targets
 
 MODE = "mode-"
-KEPT = "kept_consent_form"
+type Limits = Sequence[Mapping[str, Any]]
+# More scopes than these are collapsed, service by service.
+MAX_OPEN = 8
 SENSITIVE_RISKS = ("high", "critical")
-LIFETIMES = {
-    timedelta(hours=1): gettext_lazy("In 1 hour"),
-    timedelta(days=1): gettext_lazy("In 1 day, on %(date)s"),
-    timedelta(days=30): gettext_lazy("In 30 days, on %(date)s"),
-    timedelta(days=90): gettext_lazy("In 90 days, on %(date)s"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +30,8 @@ class Choice:
 
     Links to the list lead to the checkbox that `is_first`. `is_known`: the agent may use the scope now.
 
-    `mode` is the preselected one, or None if the page offers no choice. `limits` are those in force, in words. `only`
+    `mode` is the preselected one, or None if the page offers no choice. `limits` are the
+    fields for them, or None. `only`
     are the targets to which the scope is bounded and stays bounded.
     """
 
@@ -50,7 +41,7 @@ class Choice:
     is_known: bool = False
     is_first: bool = False
     mode: str | None = None
-    limits: Sequence[str] = ()
+    limits: LimitFields | None = None
     only: Sequence[str] = ()
 
     @property
@@ -90,9 +81,14 @@ class Screen:
         withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in live.live_scopes()] if live else []
         return cls(asked, live, reworded, [one for one in known if one in words], new, words, withdrawn, terms)
 
-    def choices(self, ids: Iterable[str], ticked: Collection[str], kept: Decision | None) -> list[Choice]:
-        """Return the choices of these scopes, as the user left them if they were kept."""
-        return [self._choice(scope_id, ticked, kept) for scope_id in ids]
+    @property
+    def is_long(self) -> bool:
+        """Whether there are so many scopes that the page collapses them, and offers no limits for new ones."""
+        return len(self.new) + len(self.known) > MAX_OPEN
+
+    def choices(self, ids: Iterable[str], ticked: Collection[str], given: "Given") -> list[Choice]:
+        """Return the choices of these scopes, as the user left them in what they had given."""
+        return [self._choice(scope_id, ticked, given) for scope_id in ids]
 
     def mode_of(self, scope_id: str) -> str | None:
         """Return the mode to preselect, or None if the page offers none. A live scope has its own."""
@@ -120,95 +116,44 @@ class Screen:
         ticked = kept is None or kept.terms.guards.get(DATA_FLOW, mode) == mode
         return {"mode": mode, "ticked": ticked}
 
-    def _choice(self, scope_id: str, ticked: Collection[str], kept: Decision | None) -> Choice:
-        mode = self.mode_of(scope_id)
+    def _choice(self, scope_id: str, ticked: Collection[str], given: "Given") -> Choice:
+        kept = given.decision
+        limits = self.terms.limits.get(scope_id, ())
         return Choice(
             self.words[scope_id],
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
             is_reworded=scope_id in self.reworded,
             is_known=scope_id in self.known,
             is_first=scope_id == self.first,
-            mode=mode and (kept.terms.modes.get(scope_id, mode) if kept else mode),
-            limits=limits_in_words(self.terms.limits.get(scope_id, ())),
+            mode=self._mode(scope_id, given),
+            limits=self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given),
             only=kept_targets(self.asked, self.live).get(scope_id, ()),
         )
+
+    def _mode(self, scope_id: str, given: "Given") -> str | None:
+        mode = self.mode_of(scope_id)
+        sent = given.form.get(f"{MODE}{scope_id}") if given.form else None
+        if mode is None or sent in (ASK, ALLOW):
+            return mode and sent
+        return given.decision.terms.modes.get(scope_id, mode) if given.decision else mode
+
+    def _editor(self, scope_id: str, limits: Limits, given: "Given") -> LimitFields | None:
+        """Return the fields for limits, or None where the page offers none."""
+        scope = self.words[scope_id]
+        if not limits and (self.is_long or not is_sensitive(scope)):
+            return None
+        return limit_fields(scope, limits, posted=given.form, errors=given.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user had chosen on a page that is shown again: a decision, or a form with errors. Neither at first."""
+
+    decision: Decision | None = None
+    form: QueryDict | None = None
+    errors: Sequence[FieldError] = ()
 
 
 def is_sensitive(scope: Scope) -> bool:
     """Return whether asking is preselected: its risk is high, or its effect cannot be undone."""
     return scope.risk_level in SENSITIVE_RISKS or not scope.is_reversible
-
-
-def lifetimes(now: datetime, kept: Decision | None) -> list[dict[str, Any]]:
-    """Return the ends that the page offers for the connection."""
-    chosen = kept.lifetime if kept else settings.CONSENT_LIFETIME
-    return [
-        {
-            "seconds": int(lifetime.total_seconds()),
-            "words": str(words) % {"date": format_date(now + lifetime, "j F Y")},
-            "is_chosen": lifetime == chosen,
-        }
-        for lifetime, words in LIFETIMES.items()
-    ]
-
-
-def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Decision:
-    """Return what the user chose. A mode that the form does not have is the preselected one. Raises `Invalid`."""
-    modes = {scope: form.get(f"{MODE}{scope}") or _unsaid_mode(screen, scope) for scope in scopes}
-    guards = {DATA_FLOW: form.get("guard") or ALLOW} if "guard_offered" in form else {}
-    return Decision(
-        scopes=scopes,
-        is_whole=True,
-        targets=read_picks(form, screen.asked),
-        shown_state=form.get("connection"),
-        terms=GivenTerms(modes={scope: mode for scope, mode in modes.items() if mode}, guards=guards),
-        lifetime=_lifetime(form.get("lifetime")),
-    )
-
-
-def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> None:
-    """Keep what the user chose while they enter their password. Only a decision that is otherwise valid is kept."""
-    request.session[KEPT] = {
-        "consent": asked.id,
-        "shown": decision.shown_state,
-        "scopes": list(decision.scopes or ()),
-        "targets": [asdict(pick) for pick in decision.targets or ()],
-        "modes": dict(decision.terms.modes),
-        "guards": dict(decision.terms.guards),
-        "seconds": decision.lifetime.total_seconds(),
-    }
-
-
-def kept_decision(request: HttpRequest, screen: Screen) -> Decision | None:
-    """Return what the user chose before they entered their password, or None.
-
-    If the connection has changed since, the user chooses again.
-    """
-    kept = request.session.get(KEPT)
-    if kept is None or kept["consent"] != screen.asked.id:
-        return None
-    if kept.get("shown") not in (None, connection_state(screen.live)):
-        return None
-    return Decision(
-        scopes=kept["scopes"],
-        targets=[Pick(**pick) for pick in kept["targets"]],
-        terms=GivenTerms(modes=kept["modes"], guards=kept["guards"]),
-        lifetime=timedelta(seconds=kept["seconds"]),
-    )
-
-
-def forget_decision(request: HttpRequest) -> None:
-    request.session.pop(KEPT, None)
-
-
-def _unsaid_mode(screen: Screen, scope: str) -> str | None:
-    return None if scope in screen.known else screen.mode_of(scope)
-
-
-def _lifetime(sent: str | None) -> timedelta:
-    if sent is None:
-        return settings.CONSENT_LIFETIME
-    for lifetime in LIFETIMES:
-        if sent == str(int(lifetime.total_seconds())):
-            return lifetime
-    raise Invalid.field("lifetime", _("Choose when the access ends."))

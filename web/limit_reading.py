@@ -26,10 +26,11 @@ SEPARATORS = re.compile(r"[,;\n]")
 # Domains are allowed with two patterns each.
 MAX_RECIPIENTS = MAX_ENTRIES // 2
 COUNTED = "per_user"
+LIMIT = "limit-"
 
 
 def field_name(kind: str, scope_id: str) -> str:
-    return f"limit-{kind}-{scope_id}"
+    return f"{LIMIT}{kind}-{scope_id}"
 
 
 def merge(limits: list[Limit], shown: Limit | None, said: Limit | None, *, name: str, may_widen: bool) -> list[Limit]:

@@ -27,12 +27,21 @@ from consent.selectors import connection_state, find_consent, require_decider
 from consent.services import require_same_browser
 from core import clock
 from core.browser import browser_digest
-from core.errors import DomainError, NotFound
+from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
-from web.consent_form import Screen, forget_decision, keep_decision, kept_decision, lifetimes, read_decision
+from web.consent_form import Given, Screen
+from web.consent_reading import (
+    forget_decision,
+    is_about_limits,
+    keep_decision,
+    kept_decision,
+    lifetimes,
+    read_decision,
+    with_limits,
+)
 from web.consent_sections import sections, summarize
 from web.display import csp_source
 from web.targets import target_choices
@@ -113,13 +122,14 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
             return LeaveTo(_decide_once(request, asked, scopes))
         except ConnectionChanged as error:
             _require_open(asked)
-            return _show(request, asked, status=error.status)
-        except NothingPicked:
+            return _show(request, asked, problem="changed", status=error.status)
+        except Invalid as error:
+            if not (isinstance(error, NothingPicked) or is_about_limits(error)):
+                raise
             _require_open(asked)
-            choice = read_decision(request.POST, Screen.of(signed_in(request), asked), scopes)
-            return _show(request, asked, status=422, shown_again=choice)
+            return _show_again(request, asked, scopes, error)
     _require_open(asked)
-    return _show(request, asked, status=422 if request.method == "POST" else 200)
+    return _show_again(request, asked, (), None) if request.method == "POST" else _show(request, asked)
 
 
 def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
@@ -128,7 +138,8 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
     A double click is one decision: both clicks get the same URL.
     """
     user = signed_in(request)
-    choice = read_decision(request.POST, Screen.of(user, asked), scopes) if scopes else None
+    screen = Screen.of(user, asked)
+    choice = with_limits(read_decision(request.POST, screen, scopes), request.POST, screen) if scopes else None
     try:
         return _decide(request, asked, choice)
     except DomainError:
@@ -162,21 +173,25 @@ def _require_open(asked: Consent) -> None:
         raise ConsentAlreadyDecided
 
 
-def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Decision | None = None) -> HttpResponse:
-    """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked.
+def _show_again(request: HttpRequest, asked: Consent, scopes: Sequence[str], error: Invalid | None) -> HttpResponse:
+    """Return the page with what the user had chosen, and what is wrong: without an error, that nothing is ticked."""
+    choice = read_decision(request.POST, Screen.of(signed_in(request), asked), scopes)
+    given = Given(choice, request.POST, error.errors if error else ())
+    problem = "nothing" if error is None else "unpicked" if isinstance(error, NothingPicked) else "limits"
+    return _show(request, asked, problem=problem, given=given, status=422)
 
-    With status 422 the page says that nothing was ticked, with 409 that the connection has changed meanwhile. With
-    `shown_again`, no target was ticked for one of its scopes, so the page says that and keeps what was chosen.
-    """
-    is_unpicked = shown_again is not None
-    is_refused = status == 422 and not is_unpicked
+
+def _show(
+    request: HttpRequest, asked: Consent, *, problem: str = "", given: Given | None = None, status: int = 200
+) -> HttpResponse:
+    """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked."""
     screen = Screen.of(signed_in(request), asked)
-    kept = kept_decision(request, screen) if status == 200 else None
-    chosen = shown_again or kept
-    ticked = () if is_refused else _ticked(screen)
-    required = screen.choices([one for one in screen.new if one not in asked.optional_scopes], ticked, chosen)
-    optional = screen.choices([one for one in screen.new if one in asked.optional_scopes], (), chosen)
-    known = screen.choices(screen.known, () if is_refused else screen.known, chosen)
+    kept = None if problem else kept_decision(request, screen)
+    given = given or Given(kept)
+    chosen = given.decision
+    required = screen.choices([one for one in screen.new if one not in asked.optional_scopes], _ticked(screen), given)
+    optional = screen.choices([one for one in screen.new if one in asked.optional_scopes], (), given)
+    known = screen.choices(screen.known, screen.known, given)
     context = {
         "consent": asked,
         "agent": asked.agent,
@@ -191,10 +206,8 @@ def _show(request: HttpRequest, asked: Consent, *, status: int, shown_again: Dec
         "guard": screen.guard(chosen),
         "lifetimes": lifetimes(clock.now(), chosen),
         "connection_state": connection_state(screen.live),
-        "is_refused": is_refused,
-        "is_unpicked": is_unpicked,
-        "is_changed": status == 409,
-        "is_kept": kept is not None,
+        "problem": "kept" if kept else problem,
+        "errors": given.errors,
         "destination": destination(asked.redirect_uri),
         "is_loopback": is_loopback(asked.redirect_uri),
         "is_app": is_private_use(asked.redirect_uri),

@@ -1,0 +1,149 @@
+"""What the consent screen promises, and verify keeps: limits, modes, targets, the end, and what is not granted."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+
+from accounts.models import User
+from core import clock
+from resources.catalogue import catalogue
+from tests.oauth.client import OAuthClient, make_client, query_of
+from tests.world import sign_in
+
+PAY, SEND, READ = "payments:charge", "email:send", "email:read"
+
+
+@pytest.fixture
+def client_of(developer: Any) -> OAuthClient:
+    return make_client(developer, allowed_scopes=[READ, SEND, "files:write", PAY])
+
+
+class Screen:
+    """The consent screen in Ada's browser, for one request."""
+
+    def __init__(self, client: OAuthClient, user: User, *scopes: str, **request: Any) -> None:
+        self.client, self.browser = client, sign_in(user)
+        self.url = client.authorize(self.browser, scope=" ".join(scopes), **request)["Location"]
+
+    def html(self) -> str:
+        return unescape(self.browser.get(self.url).content.decode())
+
+    def send(self, *scopes: str, **fields: Any) -> Any:
+        return self.browser.post(self.url, {"decision": "allow", "scopes": scopes, **fields})
+
+    def token(self, *scopes: str, **fields: Any) -> str:
+        answer = self.send(*scopes, **fields)
+        assert answer.status_code == 303, unescape(answer.content.decode())
+        return str(self.client.redeem(query_of(answer)["code"]).json()["access_token"])
+
+
+def verify(token: str, scope: str, **more: Any) -> dict[str, Any]:
+    body = {"token": token, "requiredScopes": [scope], **more}
+    return Client().post("/api/v1/tokens/verify", body, content_type="application/json").json()
+
+
+def ruled(decision: dict[str, Any]) -> tuple[bool, str | None, str | None]:
+    return decision["allowed"], decision.get("reason"), (decision.get("policy") or {}).get("ruleType")
+
+
+def test_a_number_of_times_is_kept(client_of, ada):
+    screen = Screen(client_of, ada, SEND)
+    fields = {f"limit-number-{SEND}": "2", f"limit-window-{SEND}": "86400", f"mode-{SEND}": "allow"}
+    token = screen.token(SEND, **fields)
+    assert [ruled(verify(token, SEND)) for _ in range(3)] == [
+        (True, None, None),
+        (True, None, None),
+        (False, "policy_denied", "rate_limit"),
+    ]
+
+
+def test_recipients_are_kept(client_of, ada):
+    token = Screen(client_of, ada, SEND).token(SEND, **{f"limit-only-{SEND}": "acme.com", f"mode-{SEND}": "allow"})
+    assert verify(token, SEND, context={"recipient": "bob@acme.com"})["allowed"]
+    elsewhere = verify(token, SEND, context={"recipient": "bob@evil.com"})
+    assert ruled(elsewhere) == (False, "policy_denied", "context_match")
+    assert not verify(token, SEND)["allowed"], "a recipient that the service does not state is denied"
+
+
+def test_ask_every_time_is_kept(client_of, ada):
+    token = Screen(client_of, ada, SEND).token(SEND, **{f"mode-{SEND}": "ask"})
+    assert verify(token, SEND, context={"recipient": "bob@acme.com"})["reason"] == "approval_required"
+
+
+def test_the_end_is_kept(client_of, ada):
+    token = Screen(client_of, ada, READ).token(READ, lifetime="3600")
+    now = clock.now()
+    with time_machine.travel(now + timedelta(minutes=14), tick=False):
+        assert verify(token, READ)["allowed"]
+    with time_machine.travel(now + timedelta(minutes=61), tick=False):
+        assert not verify(token, READ)["allowed"]
+
+
+def test_what_is_not_ticked_is_denied_and_so_is_what_it_cannot(client_of, ada):
+    token = Screen(client_of, ada, READ, SEND).token(READ)
+    assert verify(token, SEND)["reason"] == "insufficient_scope"
+    assert verify(token, "email:manage")["reason"] == "insufficient_scope"
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("field", "sent", "said"),
+        [
+            (f"limit-number-{SEND}", "many", "Enter a whole number"),
+            (f"limit-only-{SEND}", "*@acme.com", "Leave out * and ?"),
+        ],
+    )
+    def test_a_wrong_limit_is_named_and_nothing_is_lost(self, client_of, ada, field, sent, said):
+        screen = Screen(client_of, ada, READ, SEND)
+        fields = {field: sent, f"mode-{SEND}": "allow", "lifetime": "86400"}
+        answer = screen.send(READ, SEND, **fields)
+        html = unescape(answer.content.decode())
+        assert answer.status_code == 422
+        assert said in html
+        assert f'<a href="#{field}">' in html
+        assert f'name="{field}"' in html
+        assert f'value="{sent}"' in html
+        assert f'name="mode-{SEND}" value="allow" checked' in html
+        assert '<option value="86400" selected>' in html
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == [READ, SEND]
+
+    def test_a_screen_with_nothing_ticked_keeps_the_other_choices(self, client_of, ada):
+        screen = Screen(client_of, ada, SEND)
+        answer = screen.send(**{f"limit-number-{SEND}": "7", f"mode-{SEND}": "allow", "lifetime": "86400"})
+        html = unescape(answer.content.decode())
+        assert answer.status_code == 422
+        assert 'value="7"' in html
+        assert f'name="mode-{SEND}" value="allow" checked' in html
+        assert '<option value="86400" selected>' in html
+
+
+def test_limits_are_kept_while_the_password_is_entered(client_of, ada):
+    screen = Screen(client_of, ada, PAY)
+    session = screen.browser.session
+    session.pop("signed_in_at", None)
+    session.save()
+    limit = {f"limit-amount-{PAY}": "50", f"limit-currency-{PAY}": "EUR", f"limit-period-{PAY}": "86400"}
+    answer = screen.send(PAY, **limit)
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    html = screen.html()
+    assert "Nothing has been decided yet." in html
+    assert re.search(rf'name="limit-amount-{PAY}"[^>]* value="50"', html)
+
+
+def test_a_limit_is_removed_by_emptying_it_in_a_new_consent(client_of, ada):
+    fields = {f"limit-number-{SEND}": "1", f"limit-window-{SEND}": "86400", f"mode-{SEND}": "allow"}
+    Screen(client_of, ada, SEND).token(SEND, **fields)
+    again = Screen(client_of, ada, READ, SEND)
+    state = re.search(r'name="connection" value="([^"]*)"', again.html())[1]
+    token = again.token(SEND, **{**fields, f"limit-number-{SEND}": "", "connection": state})
+    assert [verify(token, SEND)["allowed"] for _ in range(2)] == [True, True]
+
+
+def test_a_long_list_offers_no_limits(developer, ada):
+    client = make_client(developer, allowed_scopes=list(catalogue())[:12])
+    assert "limit-number" not in Screen(client, ada, *client.agent.allowed_scopes).html()
