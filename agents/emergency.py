@@ -1,6 +1,7 @@
 """The stop of everything: an administrator's last resort, for all agents of all organizations."""
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from agents.errors import EverythingStopped
 from agents.models import EmergencyStop
@@ -11,7 +12,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import exclude_grants, revocation, share_grants
 
-NOTICE = "An administrator has stopped all agents."
+NOTICE = gettext_noop("An administrator has stopped all agents.")
 
 
 def emergency_stop() -> EmergencyStop | None:

@@ -3,21 +3,22 @@
 from enum import Enum
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy, gettext_noop
 
 
 class AgentStatus(TextChoices):
     """The developer's choice. `find_stopper` tells whether the agent may act."""
 
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
+    ACTIVE = "active", gettext_lazy("Active")
+    SUSPENDED = "suspended", gettext_lazy("Suspended")
 
 
 class Stopper(Enum):
     """The reasons why an agent may not act. Each value is a sentence for users and developers."""
 
-    ORGANIZATION = "The agent's organization is suspended."
-    ADMINISTRATOR = "An administrator has stopped the agent."
-    DEVELOPER = "The agent's developer has suspended it."
+    ORGANIZATION = gettext_noop("The agent's organization is suspended.")
+    ADMINISTRATOR = gettext_noop("An administrator has stopped the agent.")
+    DEVELOPER = gettext_noop("The agent's developer has suspended it.")
 
 
 def find_stopper(*, organization_suspended: bool, is_stopped: bool, status: str) -> Stopper | None:

@@ -21,6 +21,15 @@ class PlainField(forms.CharField):
         return plain_text(super().to_python(value))
 
 
+class IdSelect(forms.Select):
+    """A choice of ids, which are the same in every language."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        option["attrs"] |= {"translate": "no"} if value else {}
+        return option
+
+
 class LinesField(forms.CharField):
     """Text with one item per line. The value is the list of non-empty lines."""
 

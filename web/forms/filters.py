@@ -11,6 +11,7 @@ from agents.models import Agent
 from audit.events import Event, Outcome
 from audit.selectors import Filters
 from web.forms.agent_field import AgentField
+from web.forms.fields import IdSelect
 
 OUTCOMES = [
     ("", _("Any")),
@@ -46,7 +47,10 @@ class FilterForm(forms.Form):
 
 class AuditFilterForm(FilterForm):
     event = forms.ChoiceField(
-        label=_("Event"), choices=[("", _("Any")), *((event, event) for event in Event)], required=False
+        label=_("Event"),
+        choices=[("", _("Any")), *((event, event) for event in Event)],
+        required=False,
+        widget=IdSelect,
     )
     user = forms.CharField(label=_("User ID"), required=False, max_length=64)
 

@@ -1,7 +1,7 @@
 """What must hold on each page. Each function returns a sentence for each problem of the page that is open in a tab."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ TOO_WIDE = """width => [...document.querySelectorAll("body *")].filter(e => {
 # Sizes are uncompressed, as the server sends them, and known for cached resources, too. The icon is not among them.
 RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .map(e => [e.name, e.decodedBodySize])"""
+
+
+def show(tab: Any, page: Page, ids: Mapping[str, str]) -> None:
+    """Open the page and bring it into its state."""
+    answer = tab.goto(page.path.format(**ids))
+    if answer.status >= 500 and not page.path.startswith("/errors/"):
+        raise AssertionError(f"{page}: status {answer.status}")
+    if page.act:
+        page.act(tab)
 
 
 def problems_of(tab: Any, page: Page, name: str) -> Iterator[str]:

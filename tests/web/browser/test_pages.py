@@ -10,9 +10,9 @@ import pytest
 
 from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.browser.checks import problems_of
+from tests.web.browser.checks import problems_of, show
 from tests.web.browser.pages import GROUPS
-from tests.web.browser.pages.group import Page
+from tests.web.browser.pages.group import Content, Group, Page, as_page
 from tests.web.browser.pages.public import PUBLIC
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -20,12 +20,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 def check(tab, page: Page | str, group: str, ids=None) -> list[str]:
     """Open the page and return a sentence for each of its problems."""
-    page = page if isinstance(page, Page) else Page(page)
-    answer = tab.goto(page.path.format(**ids or {}))
-    if page.act:
-        page.act(tab)
-    if answer.status >= 500 and not page.state:
-        return [f"{page}: status {answer.status}"]
+    page = as_page(page)
+    show(tab, page, ids or {})
     return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page))]
 
 
@@ -34,17 +30,24 @@ def file_name(group: str, page: Page) -> str:
     return re.sub(r"[^\w=-]+", "_", f"{group} {page}").strip("_")
 
 
+def prepare(group: Group, settings) -> Content:
+    """Make the group's content, and set its URLs."""
+    settings.ROOT_URLCONF = group.urls or settings.ROOT_URLCONF
+    return group.make()
+
+
 def sign_in(tab, email: str) -> None:
-    tab.goto("/accounts/login/")
-    tab.sign_in(email, PASSWORD)
-    tab.page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login/")
+    """Sign in, if there is an address."""
+    if email:
+        tab.goto("/accounts/login/")
+        tab.sign_in(email, PASSWORD)
+        tab.page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login/")
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
-def test_no_page_of_a_group_has_a_problem(open_tab, group):
-    content, tab = group.make(), open_tab(javascript=True, reduced_motion="reduce")
-    if content.email:
-        sign_in(tab, content.email)
+def test_no_page_of_a_group_has_a_problem(open_tab, group, settings):
+    content, tab = prepare(group, settings), open_tab(javascript=True, reduced_motion="reduce")
+    sign_in(tab, content.email)
     found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids)]
     assert not found, "\n".join(found)
 

@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -15,6 +16,7 @@ from agents.services import register_agent, rotate_client_secret, update_agent
 from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
+from core.text import plain_text
 from developers.hits import hits_of_agent
 from developers.models import Developer
 from resources.catalogue import catalogue, describe_scopes
@@ -22,6 +24,8 @@ from web import once
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.agents import AgentForm, ReasonForm, RotateForm
 from web.paging import paginate
+
+SCOPE_CHOICE = "<bdi>{}</bdi> <code>{}</code>"
 
 
 @require_safe
@@ -147,7 +151,7 @@ def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -
 def _scope_choices(agent: Agent | None = None) -> list[tuple[str, str]]:
     """Return the scopes of the catalogue and the agent's other scopes."""
     ids = [*catalogue(), *(agent.allowed_scopes if agent else [])]
-    return [(scope.id, f"{scope.title} ({scope.id})") for scope in describe_scopes(ids)]
+    return [(scope.id, format_html(SCOPE_CHOICE, plain_text(scope.title), scope.id)) for scope in describe_scopes(ids)]
 
 
 def _url(agent: Agent) -> str:

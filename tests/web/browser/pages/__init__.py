@@ -1,6 +1,6 @@
 """All pages, in groups. To add a page, add its path to the group of its area, or a group to that area's module."""
 
-from tests.web.browser.pages import account, approvals, connections, consent, developer, public
+from tests.web.browser.pages import account, approvals, connections, consent, developer, errors, public
 
 GROUPS = [
     *public.GROUPS,
@@ -9,4 +9,5 @@ GROUPS = [
     *approvals.GROUPS,
     *account.GROUPS,
     *developer.GROUPS,
+    *errors.GROUPS,
 ]

@@ -20,6 +20,7 @@ GROUPS = [
             "/accounts/reauthenticate/",
             "/accounts/logout/",
         ],
+        is_translated=False,
     ),
     Group(
         "first-run",

@@ -35,5 +35,6 @@ GROUPS = [
             "/approvals/{standing}",
             "/approvals/{lapsed}",
         ],
+        is_translated=False,
     )
 ]

@@ -30,6 +30,7 @@ GROUPS = [
             "/connections/{paused}",
             "/connections/{other}",
         ],
+        is_translated=False,
     ),
     Group("activity", make, ["/activity", "/activity?outcome=denied"]),
 ]

@@ -101,7 +101,12 @@ def elsewhere(developer: Developer) -> str:
 small = partial(Page, limit=CONSENT_LIMIT)
 
 GROUPS = [
-    Group("consent", make, [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")]),
+    Group(
+        "consent",
+        make,
+        [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")],
+        is_translated=False,
+    ),
     Group(
         "consent-errors",
         make,

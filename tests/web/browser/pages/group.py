@@ -13,8 +13,8 @@ class Page:
     """A page to check.
 
     `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into
-    another state, for example by sending a form with an error; `state` then names that state. `limit` is in bytes,
-    with all resources.
+    another state, for example by sending a form with an error; `state` then names that state. It finds a translated
+    text by `tab.words(text)`. `limit` is in bytes, with all resources.
     """
 
     path: str
@@ -24,6 +24,10 @@ class Page:
 
     def __str__(self) -> str:
         return f"{self.path} ({self.state})" if self.state else self.path
+
+
+def as_page(page: Page | str) -> Page:
+    return Page(page) if isinstance(page, str) else page
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,17 @@ def nothing() -> Content:
 
 @dataclass(frozen=True)
 class Group:
-    """Pages that one user opens, and the function that makes their content in an empty database."""
+    """Pages that one user opens, and the function that makes their content in an empty database.
+
+    `urls` is the module of the URLs, if not the product's. Set `is_translated` to False only while a text of the group
+    is not translated or does not fit (`words.py`).
+    """
 
     name: str
     make: Callable[[], Content]
     pages: Sequence[Page | str]
+    urls: str = ""
+    is_translated: bool = True
 
     def __str__(self) -> str:
         return self.name
@@ -56,6 +66,6 @@ def press(name: str) -> Callable[[Any], object]:
 
     def act(tab: Any) -> None:
         with tab.page.expect_navigation():
-            tab.page.get_by_role("button", name=name, exact=True).first.click()
+            tab.page.get_by_role("button", name=tab.words(name), exact=True).first.click()
 
     return act

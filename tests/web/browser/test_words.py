@@ -1,0 +1,25 @@
+"""Every page in a language whose texts are 40 % longer: all texts are translated, and none is cut off on a phone."""
+
+import pytest
+
+from tests.web.browser import pseudo
+from tests.web.browser.checks import show, sideways
+from tests.web.browser.pages import GROUPS
+from tests.web.browser.pages.group import as_page
+from tests.web.browser.test_pages import prepare, sign_in
+from tests.web.browser.words import word_problems
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group.is_translated], ids=str)
+def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatch, settings):
+    content, tab = prepare(group, settings), open_tab(javascript=True, width=320)
+    sign_in(tab, content.email)
+    pseudo.speak(monkeypatch)
+    tab.words = pseudo.accent
+    found = []
+    for page in map(as_page, group.pages):
+        show(tab, page, content.ids)
+        found += [f"{page}: {problem}" for problem in (*sideways(tab, 320), *word_problems(tab))]
+    assert not found, "\n".join(found)
