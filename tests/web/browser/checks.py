@@ -93,4 +93,4 @@ def too_heavy(tab: Any, page: Page) -> Iterator[str]:
 
 def take_screenshot(tab: Any, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    tab.page.screenshot(path=SCREENSHOTS / f"{name}.jpg", type="jpeg", quality=60, full_page=True)
+    tab.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
