@@ -44,6 +44,14 @@ class AccountAdapter(DefaultAccountAdapter):
         except BadCredentials:
             return None
 
+    def get_login_stages(self) -> list[str]:
+        """Return the only step after the password. allauth's others verify addresses, which our own codes do."""
+        return ["accounts.mfa.SecondStep"]
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, str]]:
+        """Return our page, which takes the password or a passkey. A code of an app alone is not enough."""
+        return [{"id": "reauthenticate", "description": "", "url": reverse("account_reauthenticate")}]
+
     def is_ajax(self, request: HttpRequest) -> bool:
         """Return False: allauth's JSON response would repeat the submitted form, including the password."""
         return False

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from secrets import token_hex
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
@@ -82,7 +83,7 @@ def _addresses_of(user: User) -> set[str]:
 
 
 def _delete_rows(user: User, addresses: Collection[str]) -> None:
-    for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, EmailAddress):
+    for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, EmailAddress, Authenticator):
         owned._default_manager.filter(user=user).delete()
     BrowserSession.objects.filter(user_id=user.id).delete()
     PendingRegistration.objects.filter(email__in=addresses).delete()

@@ -53,3 +53,27 @@ class AddressInUse(Conflict):
     code = "address_in_use"
     title = "This is the primary address"
     remedy = "Make another address the primary one first."
+
+
+class SecondFactorRequired(NotAuthenticated):
+    """The password is right, and the account also has a passkey or an authenticator app."""
+
+    code = "second_factor_required"
+    title = "This account needs a second factor"
+    remedy = "Repeat the request with code: the current code of the authenticator app, or a recovery code."
+
+
+class WrongSecondFactor(NotAuthenticated):
+    """The code is wrong, expired or used. The error does not say which."""
+
+    code = "wrong_second_factor"
+    title = "The code is wrong or was used before"
+    remedy = "Wait for the next code of the authenticator app, or use another recovery code."
+
+
+class PasskeyRefused(NotAuthenticated):
+    """The passkey is unknown, belongs to another account, or did not sign this challenge. The error says none of it."""
+
+    code = "passkey_refused"
+    title = "The passkey was not accepted"
+    remedy = "Try again, or use the password."

@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from allauth.account import app_settings
 from allauth.account import forms as allauth_forms
 from allauth.account.adapter import get_adapter
 from allauth.core import context
 from django import forms
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import passwords
@@ -19,6 +20,7 @@ from accounts.throttles import throttle_registration
 from core.errors import Invalid, Throttled
 from core.http import visitor
 
+SECOND_STEP_SECONDS = app_settings.LOGIN_TIMEOUT
 LABELS = {
     "oldpassword": _("Current password"),
     "password": _("Password"),
@@ -52,8 +54,16 @@ class CodeField(forms.CharField):
 class LoginForm(allauth_forms.LoginForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"] = EmailField()
+        # Browsers with passkeys for this site offer them in this field (`static/js/passkey.js`).
+        self.fields["login"] = EmailField(widget=forms.EmailInput(attrs={"autocomplete": "username webauthn"}))
         _set_labels(self)
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        response: HttpResponse = super().login(request, redirect_url)
+        if not request.user.is_authenticated:
+            # The session of the second step has the address of a person who may be someone else.
+            request.session.set_expiry(SECOND_STEP_SECONDS)
+        return response
 
 
 class ReauthenticateForm(allauth_forms.ReauthenticateForm):

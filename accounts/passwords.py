@@ -7,6 +7,7 @@ including those that a concurrent sign-in with the old password opens a moment l
 from datetime import datetime
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
@@ -68,6 +69,7 @@ def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:
     removed, _ = EmailAddress.objects.filter(user=user).exclude(email=user.email).delete()
     verify_primary_address(user)
     KnownAddress.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
     KnownDevice.objects.filter(user=user).delete()
     account_reclaimed.send(sender=User, user=user, actor=actor, now=now)
     metadata = {"removedAddresses": removed}

@@ -1,7 +1,7 @@
-"""Recent sign-ins: some actions need a password entered a moment ago.
+"""Recent sign-ins: some actions need a password or a passkey used a moment ago.
 
-A session may be left open, and an agent may drive the browser of the user. So only a password, or what allauth accepts
-as a reauthentication, counts. Activity never does.
+A session may be left open, and an agent may drive the browser of the user. So only a password or a
+passkey counts. Activity never does, and neither does a code of an authenticator app alone.
 """
 
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ _KEY = "signed_in_at"
 
 
 def time_of_sign_in(request: HttpRequest) -> datetime | None:
-    """Return when the user of this browser session last entered their password, or None if that is unknown."""
+    """Return when the user of this browser session last proved who they are, or None if that is unknown."""
     seconds = request.session.get(_KEY)
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 

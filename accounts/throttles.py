@@ -1,8 +1,12 @@
 """Limits on sign-ins and registrations, by IP address and by account."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
+from accounts.errors import PasskeyRefused
 from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
@@ -18,6 +22,7 @@ from limits.throttle import (
 )
 
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
+CHALLENGES_TIMES = 6  # times THROTTLE_SIGN_IN
 
 
 class SignInThrottle:
@@ -49,6 +54,50 @@ class SignInThrottle:
     def succeed(self) -> None:
         """Replace the failure that `attempt` counted by a success."""
         self.failures.succeed(*self.failing, counted=self.succeeding, by=self.successes)
+
+
+class SecondStepThrottle:
+    """Limits wrong codes of second factors by account. Concurrent ones count exactly, like those of `SignInThrottle`.
+
+    An attacker who has the password could guess a code of six digits, so the limit of an account does not grow with the
+    number of addresses. Where the user has signed in before, they have a limit of their own.
+    """
+
+    def __init__(self, *, user: User, actor: Actor) -> None:
+        self.throttle = Throttle("second-step", settings.THROTTLE_SECOND_STEP)
+        account = keyed_digest("throttle-account", user.id.encode())
+        is_known = KnownAddress.objects.filter(user=user, digest=_address_digest(actor)).exists()
+        place = f":{address_group(actor.ip or '')}" if is_known else ""
+        self.subject = Subject(f"account:{account}{place}")
+
+    def attempt(self) -> None:
+        """Count a failure, which `forgive` takes back. Raises `Throttled`."""
+        self.throttle.hit(self.subject)
+
+    def forgive(self) -> None:
+        """Take back the failure that `attempt` counted, because the code was right or was not checked."""
+        self.throttle.forgive(self.subject)
+
+
+@contextmanager
+def passkey_attempt(actor: Actor) -> Iterator[None]:
+    """Count a refused passkey by IP address. Raises `Throttled`. Use it outside any transaction."""
+    throttle, subjects = Throttle("passkey", settings.THROTTLE_SIGN_IN), address_subjects(actor.ip or "")
+    throttle.hit(*subjects)
+    try:
+        yield
+    except PasskeyRefused:
+        raise
+    except Exception:
+        throttle.forgive(*subjects)
+        raise
+    throttle.forgive(*subjects)
+
+
+def throttle_challenges(actor: Actor) -> None:
+    """Count a new challenge for a passkey by IP address, because each is stored. Raises `Throttled`."""
+    subjects = [Subject(one.name, CHALLENGES_TIMES * one.times) for one in address_subjects(actor.ip or "")]
+    Throttle("passkey-challenge", settings.THROTTLE_SIGN_IN).hit(*subjects)
 
 
 def throttle_registration(actor: Actor) -> None:

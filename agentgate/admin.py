@@ -12,6 +12,7 @@ from core.administration import ReadOnlyAdmin, is_superuser
 from core.guarded_admin import GuardedAdmin
 
 EMAIL_ADDRESS = apps.get_model("account", "EmailAddress")
+AUTHENTICATOR = apps.get_model("mfa", "Authenticator")
 
 
 class EmailAddressAdmin(ReadOnlyAdmin):
@@ -53,6 +54,6 @@ class GroupAdmin(GuardedAdmin):
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
-admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EMAIL_ADDRESS, Group])
+admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EMAIL_ADDRESS, AUTHENTICATOR, Group])
 admin.site.register(EMAIL_ADDRESS, EmailAddressAdmin)
 admin.site.register(Group, GroupAdmin)

@@ -16,6 +16,7 @@ from limits.throttle import parse_rate
 THROTTLES = (
     "THROTTLE_REGISTRATION",
     "THROTTLE_SIGN_IN",
+    "THROTTLE_SECOND_STEP",
     "THROTTLE_CLIENT_AUTH",
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",

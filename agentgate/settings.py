@@ -41,6 +41,7 @@ METRICS_TOKEN = read_metrics_token(ENVIRONMENT)
 VERIFY_REQUIRES_CREDENTIAL = ENVIRONMENT.flag("VERIFY_REQUIRES_CREDENTIAL")
 THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
+THROTTLE_SECOND_STEP = ENVIRONMENT.text("THROTTLE_SECOND_STEP", "10/hour")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
@@ -119,6 +120,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "oauth2_provider",
     "rest_framework",
     "drf_spectacular",
@@ -259,6 +261,11 @@ ACCOUNT_RATE_LIMITS = {
     "reset_password_from_key": False,
     "change_password": False,
 }
+# Passkeys, authenticator apps and recovery codes (`accounts/mfa.py`). Our own pages and services replace allauth's.
+MFA_ADAPTER = "accounts.mfa.MFAAdapter"
+MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_PASSKEY_SIGNUP_ENABLED = False
 MAILERS = {
     "default": {
         "BACKEND": ENVIRONMENT.text("EMAIL_BACKEND", "accounts.console_mail.EmailBackend"),
@@ -385,6 +392,7 @@ LOGGING = {
     # An unknown Host header is answered with 400. Logging a traceback for each would let anyone fill the disk.
     "loggers": {
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        "fido2": {"level": "WARNING"},  # it logs the id of each passkey
         "httpx": {"level": "WARNING"},  # it logs each request, and each witness gets one per second
     },
     "root": {"handlers": ["stderr"], "level": ENVIRONMENT.text("LOG_LEVEL", "INFO")},

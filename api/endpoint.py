@@ -30,7 +30,7 @@ from api.operations import operation
 from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.http import visitor
-from core.idempotency import Answer, RepeatableRequest, answer_once
+from core.idempotency import Answer, RepeatableRequest, answer_once, is_answered
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.selectors import developer_for_user
@@ -93,13 +93,21 @@ class Endpoint(APIView):
 
         Danger: with a key, `work` runs in a transaction. Check passwords and throttles before calling this method.
         """
+        repeatable = self._repeatable(credential, lifetime)
+        return answer_once(repeatable, lambda: self._answer(work)) if repeatable else self._answer(work)
+
+    def is_repeated(self, credential: str) -> bool:
+        """Return whether `answer_once` would return a stored result."""
+        repeatable = self._repeatable(credential, settings.ANSWER_LIFETIME)
+        return repeatable is not None and is_answered(repeatable)
+
+    def _repeatable(self, credential: str, lifetime: timedelta) -> RepeatableRequest | None:
         key = self.request.headers.get("Idempotency-Key")
         if key is None:
-            return self._answer(work)
-        repeatable = RepeatableRequest(
+            return None
+        return RepeatableRequest(
             key=key, path=self.request.path, credential=credential, body=self.request.data, lifetime=lifetime
         )
-        return answer_once(repeatable, lambda: self._answer(work))
 
     def _answer(self, work: Callable[[], BaseModel | Answer]) -> Answer:
         result = work()

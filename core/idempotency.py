@@ -85,6 +85,12 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
     return outcome
 
 
+def is_answered(request: RepeatableRequest) -> bool:
+    """Return whether this request has a stored answer, so that a code that works once need not be checked again."""
+    rows = IdempotencyRecord.objects.filter(pk=request.record_key, request_digest=request.request_digest)
+    return bool(rows.filter(sealed_answer__isnull=False, expires_at__gt=clock.now()).exists())
+
+
 def require_valid_key(key: str) -> None:
     """Raise `Invalid` for a key that cannot be used."""
     if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():

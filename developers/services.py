@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from accounts.addresses import normalize_email
+from accounts.authenticators import has_second_factor
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import PendingRegistration, User
 from accounts.registration import take_registration
@@ -47,14 +48,18 @@ def register_developer(*, actor: Actor, name: str, email: str, password: str) ->
 def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> User:
     """Return the user with this address and password, or a new unsaved one. Raises the errors of `register_developer`.
 
-    It hashes and throttles, so call it before a transaction opens.
+    The password is not enough for an account with a second factor. It hashes and throttles, so call it before a
+    transaction opens.
     """
     if not User.objects.filter(email=normalize_email(email)).exists():
         return new_user(email=email, password=password, name=name)
     try:
-        return check_password(actor=actor, email=email, password=password)
+        user = check_password(actor=actor, email=email, password=password)
     except BadCredentials as error:
         raise EmailTaken(f"{email} already has an account. Sign in instead.") from error
+    if has_second_factor(user):
+        raise EmailTaken(f"{email} already has an account. Sign in on the website to become a developer.")
+    return user
 
 
 @transaction.atomic

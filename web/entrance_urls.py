@@ -4,19 +4,23 @@ from allauth.account import views
 from django.urls import path, re_path
 
 from web.access import page
-from web.views import addresses, entrance
+from web.views import addresses, entrance, passkeys, second_step, sign_in
 
 urlpatterns = [
     path("signup/", entrance.sign_up, name="account_signup"),
     path("signup/confirm/", entrance.confirm, name="account_confirm_signup"),
-    path("login/", page(views.login), name="account_login"),
+    path("login/", sign_in.log_in, name="account_login"),
+    path("second-step/", second_step.second_step, name="mfa_authenticate"),
+    path("passkey/options/", passkeys.options, name="passkey_options"),
+    path("passkey/login/", passkeys.sign_in, name="passkey_login"),
+    path("passkey/reauthenticate/", passkeys.reauthenticate, name="passkey_reauthenticate"),
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
-    path("reauthenticate/", page(views.reauthenticate), name="account_reauthenticate"),
+    path("reauthenticate/", sign_in.reauthenticate, name="account_reauthenticate"),
     path("email/", addresses.addresses, name="account_email"),
     path("email/confirm/", addresses.confirm, name="account_confirm_email"),
     path("password/change/", page(views.password_change), name="account_change_password"),
-    path("password/reset/", views.password_reset, name="account_reset_password"),
+    path("password/reset/", sign_in.forgot_password, name="account_reset_password"),
     path("password/reset/done/", views.password_reset_done, name="account_reset_password_done"),
     # allauth's own pattern for the link in the email does not allow the underscore in our ids.
     re_path(
@@ -24,5 +28,5 @@ urlpatterns = [
         entrance.choose_password,
         name="account_reset_password_from_key",
     ),
-    path("password/reset/key/done/", views.password_reset_from_key_done, name="account_reset_password_from_key_done"),
+    path("password/reset/key/done/", sign_in.password_chosen, name="account_reset_password_from_key_done"),
 ]

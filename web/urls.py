@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.views import account, activity, approvals, connections, consent, erasure, pausing, public
+from web.views import account, activity, approvals, connections, consent, erasure, pausing, public, security
 from web.views.developer import agents, audit, keys, overview, policies
 
 app_name = "web"
@@ -37,6 +37,13 @@ urlpatterns = [
     path("activity", activity.activity, name="activity"),
     path("account", account.account, name="account"),
     path("account/mails", account.mails, name="mails"),
+    path("account/security", security.security, name="security"),
+    path("account/security/passkeys/new", security.new_passkey, name="passkey-new"),
+    path("account/security/passkeys/<id:passkey_id>/remove", security.delete_passkey, name="passkey-remove"),
+    path("account/security/app/new", security.new_totp, name="totp-new"),
+    path("account/security/app/remove", security.delete_totp, name="totp-remove"),
+    path("account/security/codes", security.codes, name="recovery-codes"),
+    path("account/security/codes/new", security.new_codes, name="recovery-codes-new"),
     path("account/erase", erasure.erase, name="erase"),
     path("account/erased", erasure.erased, name="erased"),
     path("account/sessions/<id:session_id>/end", account.end, name="end-session"),

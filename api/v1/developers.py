@@ -2,13 +2,14 @@
 
 from django.conf import settings
 
-from accounts.errors import BadCredentials
-from accounts.services import check_password, end_session, open_session
+from accounts.errors import BadCredentials, SecondFactorRequired, WrongSecondFactor
+from accounts.services import end_session, open_session
 from api.authentication import SessionCredential
-from api.endpoint import DeveloperEndpoint, Endpoint, UserEndpoint
+from api.endpoint import DeveloperEndpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyOut, RotationBody
+from api.v1.users import SECOND_FACTOR, LogIn
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
 from developers.errors import OrganizationSuspended
@@ -16,17 +17,25 @@ from developers.selectors import developer_for_user
 from developers.services import require_organization, rotate_api_key
 
 
-class LogInDeveloper(Endpoint):
+class LogInDeveloper(LogIn):
     @operation(
         "logInDeveloper",
         "Log in a developer for 12 hours",
+        description=SECOND_FACTOR,
         answer=DeveloperSessionOut,
-        errors=(BadCredentials, Forbidden, OrganizationSuspended, Throttled),
+        errors=(
+            BadCredentials,
+            SecondFactorRequired,
+            WrongSecondFactor,
+            Forbidden,
+            OrganizationSuspended,
+            Throttled,
+        ),
         repeatable=True,
         request_example={"email": "dev@acme.example", "password": "correct-horse-battery"},
     )
     def post(self, body: LogInBody) -> Answer:
-        user = check_password(actor=self.actor, **dict(body))
+        user = self.check(body)
         developer = developer_for_user(user)
         if developer is None:
             raise Forbidden("This account is not a developer account. Register as a developer first.")

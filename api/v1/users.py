@@ -2,7 +2,9 @@
 
 from django.conf import settings
 
-from accounts.errors import BadCredentials
+from accounts.errors import BadCredentials, SecondFactorRequired, WrongSecondFactor
+from accounts.models import User
+from accounts.second_factors import require_second_factor
 from accounts.services import check_password, open_session
 from api.endpoint import Endpoint, UserEndpoint
 from api.operations import operation
@@ -25,18 +27,35 @@ from consent.services import revoke_consent
 from core.errors import NotFound, Throttled
 from core.idempotency import Answer
 
+SECOND_FACTOR = (
+    "If the account has an authenticator app, `code` must be its current code or a recovery code; without `code`, the "
+    "response is 401 `second_factor_required`. Each code works once. An account that has only passkeys cannot log in "
+    "here, because a passkey works only on the website."
+)
 
-class LogInUser(Endpoint):
+
+class LogIn(Endpoint):
+    """The password, and the second factor of an account that has one."""
+
+    def check(self, body: LogInBody) -> User:
+        user = check_password(actor=self.actor, email=body.email, password=body.password)
+        if not self.is_repeated(user.id):
+            require_second_factor(actor=self.actor, user=user, code=body.code)
+        return user
+
+
+class LogInUser(LogIn):
     @operation(
         "logInUser",
         "Log in a user for 12 hours",
+        description=SECOND_FACTOR,
         answer=UserSessionOut,
-        errors=(BadCredentials, Throttled),
+        errors=(BadCredentials, SecondFactorRequired, WrongSecondFactor, Throttled),
         repeatable=True,
         request_example={"email": "ada@example.com", "password": "correct-horse-battery"},
     )
     def post(self, body: LogInBody) -> Answer:
-        user = check_password(actor=self.actor, **dict(body))
+        user = self.check(body)
 
         def work() -> UserSessionOut:
             return UserSessionOut.model_validate(open_session(actor=self.actor, user=user))

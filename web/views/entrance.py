@@ -24,6 +24,7 @@ from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
 from web.access import page
 from web.forms.entrance import CodeForm, SignUpForm, show_error
+from web.waiting import waiting_agent
 
 _SIGNING_UP = "signing_up"
 
@@ -64,7 +65,12 @@ def confirm(request: HttpRequest) -> HttpResponse:
             del request.session[_SIGNING_UP]
             request.session.set_expiry(None)
             return _sign_in(request, user, waiting["next"])
-    context = {"form": form, "email": waiting["email"], "again_url": _with_next("account_signup", waiting["next"])}
+    context = {
+        "form": form,
+        "email": waiting["email"],
+        "again_url": _with_next("account_signup", waiting["next"]),
+        "waiting": waiting_agent(request, waiting["next"]),
+    }
     return render(request, "account/signup_code.html", context, status=422 if form.is_bound else 200)
 
 
@@ -108,7 +114,8 @@ def _sign_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
 
 def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
     wanted = _next(request)
-    return {"form": form, "next": wanted, "login_url": _with_next("account_login", wanted)}
+    login_url = _with_next("account_login", wanted)
+    return {"form": form, "next": wanted, "login_url": login_url, "waiting": waiting_agent(request, wanted)}
 
 
 def _next(request: HttpRequest) -> str:

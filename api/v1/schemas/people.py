@@ -56,10 +56,11 @@ class RegisterUserBody(RequestBody):
 
 
 class LogInBody(RequestBody):
-    """The email address and password of an account."""
+    """The email address and password of an account, and the code of its authenticator app if it has one."""
 
     email: Text = Field(max_length=MAX_EMAIL)
     password: Text = Field(max_length=MAX_PASSWORD)
+    code: Text = Field("", max_length=MAX_CODE)
 
 
 class ConfirmRegistrationBody(RequestBody):

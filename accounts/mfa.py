@@ -1,0 +1,60 @@
+"""allauth's hooks for second factors: encryption at rest, and the step of a sign-in that asks for the factor."""
+
+from base64 import b64decode, b64encode
+from typing import Any
+
+from allauth.account.internal.stagekit import clear_login
+from allauth.account.signals import user_logged_in
+from allauth.account.stages import LoginStageController
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.stages import AuthenticateStage
+from django.conf import settings
+from django.dispatch import receiver
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
+
+from core.crypto import open_sealed, seal
+
+PURPOSE = "accounts.second_factor"
+
+
+class MFAAdapter(DefaultMFAAdapter):
+    def encrypt(self, text: str) -> str:
+        return b64encode(seal(PURPOSE, text.encode())).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        """Raises `SealBroken` if it was encrypted with another `JWT_SECRET`."""
+        return open_sealed(PURPOSE, b64decode(encrypted_text)).decode()
+
+
+class SecondStep(AuthenticateStage):
+    """The second step after a right password. It ends after 15 minutes, and when the password changes."""
+
+    def handle(self) -> tuple[Any, bool]:
+        response, goes_on = super().handle()
+        if response is not None:
+            self.state["auth_hash"] = self.login.user.get_session_auth_hash()
+        return response, goes_on
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the account still has the password that the first step checked, and is active."""
+        user = self.login.user
+        if user is None or not user.is_active:
+            return False
+        return constant_time_compare(self.state.get("auth_hash", ""), user.get_session_auth_hash())
+
+
+def pending_step(request: HttpRequest) -> SecondStep | None:
+    """Return the second step that this browser's sign-in waits for, or None. A change of the password ends it."""
+    step = None if request.user.is_authenticated else LoginStageController.enter(request, SecondStep.key)
+    if step is None or step.is_current:
+        return step
+    clear_login(request)
+    return None
+
+
+@receiver(user_logged_in)
+def keep_session(request: HttpRequest, **kwargs: Any) -> None:
+    """Give the session its usual lifetime. Until the sign-in was complete, it had a short one."""
+    request.session.set_expiry(settings.SESSION_COOKIE_AGE)

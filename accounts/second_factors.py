@@ -1,0 +1,232 @@
+"""Add, remove and use second factors: passkeys, an authenticator app, and recovery codes.
+
+Each change locks the account, is logged, and sends an email to the primary address. Pages allow them only after a
+recent sign-in. Recovery codes are made with the first factor, and end with the last one.
+"""
+
+import secrets
+from base64 import b32encode
+from typing import Any
+
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.utils import decrypt, encrypt
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.authenticators import PASSKEY, RECOVERY_CODES, TOTP, codes_left, kinds_of, own_passkey, passkeys_of
+from accounts.errors import PasskeyRefused, SecondFactorRequired, WrongSecondFactor
+from accounts.mails import send_mail
+from accounts.models import User
+from accounts.passkeys import Assertion
+from accounts.services import hold_account
+from accounts.throttles import SecondStepThrottle
+from accounts.totp import matching_step
+from audit.entries.drafts import Draft
+from audit.events import Event, Outcome
+from audit.services import record
+from core import clock
+from core.actor import Actor
+from core.crypto import SealBroken
+from core.errors import Conflict, Invalid, NotFound
+from core.text import plain_text
+
+MAX_PASSKEYS, MAX_NAME = 10, 60
+SECRET_BYTES = 20
+
+
+def new_secret() -> str:
+    """Return a new secret for an authenticator app, in Base32."""
+    return b32encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+@transaction.atomic
+def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, Any]) -> list[str]:
+    """Store a passkey and return new recovery codes, none if the user has some.
+
+    `credential` is the result of `complete_registration`. Raises `Invalid`, `Conflict` and `NotAuthenticated`.
+    """
+    held, name = hold_account(user), plain_text(name)
+    if not 0 < len(name) <= MAX_NAME:
+        raise Invalid.field("name", f"Must have 1 to {MAX_NAME} characters.")
+    own = list(passkeys_of(held))
+    if len(own) >= MAX_PASSKEYS:
+        raise Conflict(f"An account can have at most {MAX_PASSKEYS} passkeys. Remove one first.")
+    if any(row.data["credential"]["rawId"] == credential["rawId"] for row in own):
+        raise Conflict("This passkey is already one of yours.")
+    Authenticator.objects.create(
+        user=held, type=PASSKEY, data={"name": name, "credential": credential}, created_at=clock.now()
+    )
+    _changed(Event.USER_PASSKEY_ADDED, actor, held, _("A passkey was added to your account"), name=name)
+    return _first_codes(actor, held)
+
+
+@transaction.atomic
+def remove_passkey(*, actor: Actor, user: User, passkey_id: str) -> None:
+    """Remove a passkey. Raises `NotFound`, `NotAuthenticated`."""
+    held = hold_account(user)
+    row = own_passkey(held, passkey_id)
+    row.delete()
+    text = _("A passkey was removed from your account")
+    _changed(Event.USER_PASSKEY_REMOVED, actor, held, text, name=row.data["name"])
+    _end_codes_without_factor(held)
+
+
+@transaction.atomic
+def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
+    """Set up the app with this secret, proved by a code, and return new recovery codes like `add_passkey`.
+
+    Raises `WrongSecondFactor`, `Conflict` and `NotAuthenticated`.
+    """
+    held = hold_account(user)
+    if TOTP in kinds_of(held):
+        raise Conflict("An authenticator app is already set up. Remove it first.")
+    step = matching_step(secret, code)
+    if step is None:
+        raise WrongSecondFactor
+    data = {"secret": encrypt(secret), "last_step": step}
+    Authenticator.objects.create(user=held, type=TOTP, data=data, created_at=clock.now())
+    _changed(Event.USER_TOTP_ADDED, actor, held, _("An authenticator app was added to your account"))
+    return _first_codes(actor, held)
+
+
+@transaction.atomic
+def remove_totp(*, actor: Actor, user: User) -> None:
+    """Remove the authenticator app. Raises `NotFound`, `NotAuthenticated`."""
+    held = hold_account(user)
+    if not Authenticator.objects.filter(user=held, type=TOTP).delete()[0]:
+        raise NotFound("No authenticator app is set up.")
+    _changed(Event.USER_TOTP_REMOVED, actor, held, _("The authenticator app was removed from your account"))
+    _end_codes_without_factor(held)
+
+
+@transaction.atomic
+def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
+    """Return new recovery codes. Earlier ones stop working. Raises `NotFound` without a second factor."""
+    held = hold_account(user)
+    if not kinds_of(held) & {PASSKEY, TOTP}:
+        raise NotFound("There is no second factor that recovery codes could replace.")
+    Authenticator.objects.filter(user=held, type=RECOVERY_CODES).delete()
+    _changed(Event.USER_RECOVERY_CODES_CREATED, actor, held, _("Your account has new recovery codes"))
+    return _make_codes(held)
+
+
+@transaction.atomic
+def use_passkey(*, actor: Actor, assertion: Assertion) -> User:
+    """Record that the passkey signed the challenge, and return its user. A challenge can be used once.
+
+    Raises `PasskeyRefused` if the passkey was removed meanwhile, and `NotAuthenticated` if the account has changed.
+    """
+    held = hold_account(assertion.user)
+    row = passkeys_of(held).filter(pk=assertion.passkey.pk).first()
+    if row is None or row.data.get("last_challenge") == assertion.challenge:
+        raise PasskeyRefused
+    row.data["last_challenge"], row.last_used_at = assertion.challenge, clock.now()
+    row.save(update_fields=["data", "last_used_at"])
+    return held
+
+
+def check_code(*, actor: Actor, user: User, code: str) -> str:
+    """Use a code of the authenticator app, or a recovery code, and return its type. Each code works once.
+
+    `user` is the user as read when the password was checked. Raises `WrongSecondFactor`, `Throttled`, and
+    `NotAuthenticated` if the account has changed since. Use it outside any transaction.
+    """
+    throttle = SecondStepThrottle(user=user, actor=actor)
+    throttle.attempt()
+    try:
+        kind = _use_code(actor, user, code)
+    except Exception:
+        throttle.forgive()
+        raise
+    if kind is None:
+        _record_failure(actor, user)
+        raise WrongSecondFactor
+    throttle.forgive()
+    return kind
+
+
+def require_second_factor(*, actor: Actor, user: User, code: str) -> None:
+    """Check the second factor of a program that has sent the right password, if the account has one.
+
+    Only accounts with an authenticator app can use it: a program cannot use a passkey, and recovery codes are for when
+    the app is lost. Raises `SecondFactorRequired` and the errors of `check_code`.
+    """
+    kinds = kinds_of(user)
+    if not kinds & {PASSKEY, TOTP}:
+        return
+    if TOTP not in kinds:
+        raise SecondFactorRequired(
+            "This account has a passkey, which works only on the website. To log in here, add an authenticator app."
+        )
+    if not code:
+        raise SecondFactorRequired("Send the code of the authenticator app, or a recovery code, as `code`.")
+    check_code(actor=actor, user=user, code=code)
+
+
+@transaction.atomic
+def _use_code(actor: Actor, user: User, code: str) -> str | None:
+    held = hold_account(user)
+    rows = {row.type: row for row in Authenticator.objects.filter(user=held).exclude(type=PASSKEY)}
+    if TOTP in rows and _use_step(rows[TOTP], code):
+        return str(TOTP)
+    if RECOVERY_CODES in rows and _use_recovery_code(rows[RECOVERY_CODES], code):
+        left = codes_left(Authenticator.objects.get(pk=rows[RECOVERY_CODES].pk))
+        _changed(Event.USER_RECOVERY_CODE_USED, actor, held, _("A recovery code was used for your account"), left=left)
+        return str(RECOVERY_CODES)
+    return None
+
+
+def _use_step(app: Authenticator, code: str) -> bool:
+    """Return whether the code is right. It and all earlier ones stop working (RFC 6238, section 5.2)."""
+    try:
+        step = matching_step(decrypt(app.data["secret"]), code, after=app.data.get("last_step", 0))
+    except SealBroken:
+        return False
+    if step is None:
+        return False
+    app.data["last_step"], app.last_used_at = step, clock.now()
+    app.save(update_fields=["data", "last_used_at"])
+    return True
+
+
+def _use_recovery_code(codes: Authenticator, code: str) -> bool:
+    try:
+        is_right = bool(RecoveryCodes(codes).validate_code(code))
+    except SealBroken:
+        return False
+    if is_right:
+        Authenticator.objects.filter(pk=codes.pk).update(last_used_at=clock.now())
+    return is_right
+
+
+def _first_codes(actor: Actor, held: User) -> list[str]:
+    if RECOVERY_CODES in kinds_of(held):
+        return []
+    actor = actor.acting_as("user", held.id)
+    record(Draft(event=Event.USER_RECOVERY_CODES_CREATED, actor=actor, user_id=held.id))
+    return _make_codes(held)
+
+
+def _make_codes(held: User) -> list[str]:
+    codes: list[str] = RecoveryCodes.activate(held).generate_codes()
+    return codes
+
+
+def _end_codes_without_factor(held: User) -> None:
+    if not kinds_of(held) & {PASSKEY, TOTP}:
+        Authenticator.objects.filter(user=held).delete()
+
+
+def _changed(event: Event, actor: Actor, held: User, change: str, *, name: str = "", left: int | None = None) -> None:
+    """Log the change, the name of a passkey as personal data, and email it to the user."""
+    personal = {"passkey": name} if name else {}
+    metadata = {} if left is None else {"codesLeft": left}
+    actor = actor.acting_as("user", held.id)
+    record(Draft(event=event, actor=actor, user_id=held.id, personal=personal, metadata=metadata))
+    send_mail("security_changed", to=held.email, actor=actor, context={"change": change, "name": name, "left": left})
+
+
+@transaction.atomic
+def _record_failure(actor: Actor, user: User) -> None:
+    record(Draft(event=Event.USER_SECOND_FACTOR_FAILED, outcome=Outcome.DENIED, actor=actor, user_id=user.id))

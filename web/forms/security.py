@@ -1,0 +1,44 @@
+"""Forms for passkeys, authenticator apps and the second step of a sign-in."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.second_factors import MAX_NAME
+
+MAX_CREDENTIAL = 30_000
+
+
+class Credential(forms.JSONField):
+    """What the browser returned for a challenge, as JSON."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> Any:
+        if len(value or "") > MAX_CREDENTIAL:
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().clean(value)
+
+
+class CredentialForm(forms.Form):
+    credential = Credential()
+
+
+class NewPasskeyForm(forms.Form):
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=MAX_NAME,
+        help_text=_("Where the passkey is stored, so that you recognize it: “Phone”, “Password manager”."),
+    )
+    credential = Credential(required=False)
+
+
+class CodeForm(forms.Form):
+    """A code of an authenticator app, or a recovery code."""
+
+    code = forms.CharField(
+        label=_("Code"),
+        max_length=20,
+        widget=forms.TextInput(attrs={"autocomplete": "one-time-code", "inputmode": "numeric", "autofocus": True}),
+    )

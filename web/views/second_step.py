@@ -1,0 +1,62 @@
+"""The second step of a sign-in with the password: a code, a recovery code or a passkey."""
+
+from allauth.account.internal.flows.login import record_authentication
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.authenticators import PASSKEY, TOTP, kinds_of
+from accounts.errors import WrongSecondFactor
+from accounts.mfa import SecondStep, pending_step
+from accounts.second_factors import check_code
+from core.errors import NotAuthenticated, Throttled
+from core.http import visitor
+from web.access import page
+from web.forms.entrance import show_error
+from web.forms.security import CodeForm
+from web.views.passkeys import use_for_second_step
+from web.waiting import waiting_agent
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@page
+def second_step(request: HttpRequest) -> HttpResponse:
+    """Take the second factor. Without a sign-in that waits for it, redirect to the sign-in page."""
+    step = pending_step(request)
+    if step is None:
+        return redirect("account_login")
+    form = CodeForm(request.POST if request.method == "POST" and "credential" not in request.POST else None)
+    if request.method != "POST" or not (form.is_valid() or "credential" in request.POST):
+        return _show(request, step, form)
+    try:
+        kind = _check(request, step, form)
+    except (WrongSecondFactor, Throttled) as error:
+        form = form if form.is_bound else CodeForm({})
+        form.errors.clear()
+        show_error(form, error)
+        return _show(request, step, form)
+    except NotAuthenticated:
+        return redirect("account_login")
+    record_authentication(request, step.login.user, "mfa", type=kind)
+    response: HttpResponse = step.exit()
+    return response
+
+
+def _check(request: HttpRequest, step: SecondStep, form: CodeForm) -> str:
+    if not form.is_bound:
+        use_for_second_step(request, step)
+        return str(PASSKEY)
+    return check_code(actor=visitor(request), user=step.login.user, code=form.cleaned_data["code"])
+
+
+def _show(request: HttpRequest, step: SecondStep, form: CodeForm) -> HttpResponse:
+    kinds, is_refused = kinds_of(step.login.user), request.method == "POST"
+    context = {
+        "form": form,
+        "has_app": TOTP in kinds,
+        "has_passkey": PASSKEY in kinds,
+        "waiting": waiting_agent(request, step.login.redirect_url),
+    }
+    return render(request, "mfa/authenticate.html", context, status=422 if is_refused else 200)
