@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 
+from audit.readers.decided import TRUNCATED
 from audit.sequencing.streams import RESERVED, UNREADABLE
 from core.canonical import canonical_json, sha256
 from core.money import read_amount
@@ -30,6 +31,11 @@ def context_for_log(context: Mapping[str, Any]) -> orjson.Fragment | dict[str, A
         "sha256": sha256(encoded),
         "beginning": encoded[:BEGINNING_BYTES].decode(errors="ignore"),
     }
+
+
+def is_shortened(logged: Mapping[str, Any]) -> bool:
+    """Return whether a context in the log is only the beginning of what the service sent."""
+    return logged.keys() == TRUNCATED
 
 
 def named_for_log(context: Mapping[str, Any]) -> dict[str, str]:

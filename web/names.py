@@ -1,6 +1,7 @@
 """Names for the ids in the audit log."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -11,6 +12,7 @@ from core.text import plain_text
 from policies.models import Policy
 from resources.catalogue import describe_scopes
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
 
 
@@ -25,13 +27,18 @@ def scope_titles(ids: Iterable[str]) -> dict[str, str]:
     return {scope.id: plain_text(scope.title) for scope in describe_scopes(ids)}
 
 
-def add_names(entries: list[dict[str, Any]], *, organization_id: str | None = None) -> list[dict[str, Any]]:
+def add_names(
+    entries: list[dict[str, Any]], *, organization_id: str | None = None, agent_names: Mapping[str, str] = NOTHING
+) -> list[dict[str, Any]]:
     """Return the entries with `agentName`, `policyName` and scope titles. An id replaces an unknown name.
 
-    If an organization is given, only its own agents and stock clients are named, not the agents of others.
+    If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
+    that are not among `agent_names` are looked up. A policy has the name that it had when it denied.
     """
-    agents = names_by_id(_agents_known_to(organization_id), (entry["agentId"] for entry in entries))
-    policies = names_by_id(Policy.objects.all(), (entry["policyId"] for entry in entries))
+    unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
+    agents = {**agent_names, **names_by_id(_agents_known_to(organization_id), unknown)}
+    unnamed = (entry["policyId"] for entry in entries if "policyName" not in entry["metadata"])
+    policies = names_by_id(Policy.objects.all(), unnamed)
     titles = scope_titles(scope for entry in entries for scope in _scopes_in(entry))
     return [_with_names(entry, agents, policies, titles) for entry in entries]
 
@@ -51,14 +58,18 @@ def _with_names(
     ended = {**titles, **_words(entry, "endedScopes")}
     return {
         **entry,
-        "agentName": agents.get(entry["agentId"] or "", entry["agentId"] or ""),
-        "policyName": policies.get(entry["policyId"] or "", entry["policyId"] or ""),
+        "agentName": _name_of(entry["agentId"], agents),
+        "policyName": plain_text(entry["metadata"].get("policyName")) or _name_of(entry["policyId"], policies),
         "scopeTitles": _titled(entry["scopes"], titles),
         "addedTitles": _titled(_changed(entry, "added"), titles),
         "rewordedTitles": _titled(_changed(entry, "reworded"), titles),
         "removedTitles": _titled(_changed(entry, "removed"), ended),
         "withdrawnTitles": _titled(_changed(entry, "withdrawn"), ended),
     }
+
+
+def _name_of(pk: str | None, names: Mapping[str, str]) -> str:
+    return names.get(pk, pk) if pk else ""
 
 
 def _scopes_in(entry: dict[str, Any]) -> list[str]:

@@ -35,12 +35,12 @@ def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
     return Page(items, cursor, next_cursor)
 
 
-def paginate_log(request: HttpRequest, listing: Listing) -> Page:
+def paginate_log(request: HttpRequest, listing: Listing, size: int | None = None) -> Page:
     """Return the page of the log that `?cursor=` asks for: the first one if it is not one of the entries."""
-    cursor = read_cursor(request)
+    cursor, size = read_cursor(request), size or PAGE_SIZE
     try:
-        items, next_cursor = listing.page(cursor, PAGE_SIZE)
+        items, next_cursor = listing.page(cursor, size)
     except UnknownCursor:
         cursor = ""
-        items, next_cursor = listing.page(cursor, PAGE_SIZE)
+        items, next_cursor = listing.page(cursor, size)
     return Page(items, cursor, next_cursor)

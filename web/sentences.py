@@ -56,6 +56,9 @@ SENTENCES = {
     Event.TOKEN_REVOKED: gettext_lazy("A token of %(agent)s was revoked."),
     Event.TOKEN_REPLAYED: gettext_lazy("A token of %(agent)s was used twice, so its tokens were revoked."),
     Event.TOKEN_INTROSPECTED: gettext_lazy("A service checked a token of %(agent)s."),
+    Event.RESERVATION_COMMITTED: gettext_lazy("A service completed what %(agent)s had reserved."),
+    Event.RESERVATION_VOIDED: gettext_lazy("A service released what %(agent)s had reserved."),
+    Event.RESERVATION_LAPSED: gettext_lazy("What %(agent)s had reserved was released, because its time was over."),
     Event.AUDIT_EXPORTED: gettext_lazy("You downloaded your history."),
 }
 # Events with a different sentence if the actor is not the user.
@@ -100,6 +103,7 @@ CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connectio
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
 REASONS = {
+    "invalid_token": gettext_lazy("This server did not issue its token."),
     "token_expired": gettext_lazy("Its token had expired."),
     "token_revoked": gettext_lazy("Its token had been revoked."),
     "service_suspended": gettext_lazy("The service is suspended."),
@@ -149,6 +153,8 @@ def _listed(titles: list[str]) -> str:
 
 def reason(entry: dict[str, Any]) -> str:
     """Return why the request was denied, with the name of the policy if one denied it."""
+    if entry["reason"] == "policy_denied" and entry["metadata"].get("limitedBy") == "user":
+        return _("A limit that you set denied this.")
     if entry["reason"] == "policy_denied":
         return _rule_of(entry) % {"policy": entry["policyName"]}
     return str(REASONS.get(entry["reason"], ""))

@@ -3,7 +3,18 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.views import account, activity, approvals, connections, consent, erasure, pausing, public, security
+from web.views import (
+    account,
+    activity,
+    activity_export,
+    approvals,
+    connections,
+    consent,
+    erasure,
+    pausing,
+    public,
+    security,
+)
 from web.views.developer import agents, audit, keys, overview, policies
 
 app_name = "web"
@@ -35,6 +46,10 @@ urlpatterns = [
     path("approvals/<id:approval_id>", approvals.approval, name="approval"),
     path("approvals/<id:approval_id>/revoke", approvals.revoke, name="approval-revoke"),
     path("activity", activity.activity, name="activity"),
+    path("activity/audit", activity.activity, {"kind": "audit"}, name="activity-audit"),
+    path("activity.csv", activity_export.export, {"format_name": "csv"}, name="activity-csv"),
+    path("activity.json", activity_export.export, {"format_name": "json"}, name="activity-json"),
+    path("activity/<id:entry_id>", activity.entry, name="entry"),
     path("account", account.account, name="account"),
     path("account/mails", account.mails, name="mails"),
     path("account/security", security.security, name="security"),

@@ -10,7 +10,6 @@ from django.http import HttpResponse, StreamingHttpResponse
 from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, Endpoint
 from api.operations import operation
 from api.v1.schemas.evidence import ExportQuery, ProofOut
-from api.v1.sending import Pieces, Place
 from api.v1.users import OwnEndpoint
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -26,6 +25,7 @@ from audit.signing.log_keys import signer
 from consent.models import Consent
 from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled
+from core.sending import Pieces, Place
 from limits.throttle import Subject, Throttle
 
 TILE = re.compile(r"(0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")

@@ -1,19 +1,18 @@
 """Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns."""
 
 from array import array
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import reduce
-from itertools import batched
-from operator import and_
+from itertools import batched, groupby
+from operator import and_, itemgetter, or_
 from typing import NamedTuple
 
 from django.db import connection
 from zstandard import ZstdDecompressor
 
 from audit.archiving.archived import entries_at
-from audit.models import Entry, Posting, Segment
+from audit.models import Entry, Segment
 from audit.readers.criteria import Criteria
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import SEGMENT, microseconds, to_mask
@@ -136,36 +135,39 @@ def _spans(high: int, criteria: Criteria, low: int = 0) -> Iterator[dict[int, Sp
 def _intersections(
     low: int, high: int, terms: Sequence[int], alternatives: Sequence[int] = ()
 ) -> Iterator[tuple[int, int]]:
-    """Yield the same as `_with_all`, but only the entries that have one of `alternatives`, if there are any."""
-    found = _with_all(low, high, terms)
-    if not alternatives:
-        yield from found
-        return
-    union: dict[int, int] = defaultdict(int)
-    rows = Posting.objects.filter(term__in=alternatives, segment__gte=low, segment__lt=high)
-    for number, entries in rows.values_list("segment", "entries"):
-        union[number] |= to_mask(entries)
-    yield from ((number, mask & union[number]) for number, mask in found if number in union)
-
-
-def _with_all(low: int, high: int, terms: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield the segments in [low, high) that have all terms, newest first, with a mask of the entries that have them.
 
-    Without terms, these are all. The first term should be the rarest: SQLite looks for the others only where it is.
+    If there are alternatives, an entry also needs one of them. Without terms, these are all segments. The first term
+    should be the rarest: SQLite looks for the others only where it is.
     """
-    if not terms:
+    if not terms and not alternatives:
         yield from ((number, ALL) for number in range(high - 1, low - 1, -1))
         return
-    aliases = [f"p{place}" for place in range(len(terms))]
+    query, values = _query(low, high, terms, alternatives)
+    with connection.cursor() as cursor:
+        cursor.execute(query, values)
+        for number, rows in groupby(cursor.fetchall(), key=itemgetter(0)):
+            # A segment has a row for each of the alternatives that occur in it.
+            yield number, reduce(or_, (reduce(and_, map(to_mask, entries)) for _, *entries in rows))
+
+
+def _query(low: int, high: int, terms: Sequence[int], alternatives: Sequence[int]) -> tuple[str, list[int]]:
+    """Return the statement that reads the postings of all terms, and of the alternatives, with its values."""
+    groups = [[one] for one in terms] + ([alternatives] if alternatives else [])
+    aliases = [f"p{place}" for place in range(len(groups))]
     columns = ", ".join(f"{alias}.entries" for alias in aliases)
     tables = ", ".join(f"audit_posting {alias}" for alias in aliases)
-    same = [f"{alias}.term = %s AND {alias}.segment >= %s AND {alias}.segment < %s" for alias in aliases]
+    same = [
+        f"{alias}.term {_one_of(group)} AND {alias}.segment >= %s AND {alias}.segment < %s"
+        for alias, group in zip(aliases, groups, strict=True)
+    ]
     same += [f"{alias}.segment = p0.segment" for alias in aliases[1:]]
     query = f"SELECT p0.segment, {columns} FROM {tables} WHERE {' AND '.join(same)} ORDER BY p0.segment DESC"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(query, [value for one in terms for value in (one, low, high)])
-        for number, *entries in cursor.fetchall():
-            yield number, reduce(and_, map(to_mask, entries))
+    return query, [value for group in groups for value in (*group, low, high)]
+
+
+def _one_of(group: Sequence[int]) -> str:
+    return "= %s" if len(group) == 1 else f"IN ({', '.join(['%s'] * len(group))})"
 
 
 def _mask_of_times(number: int, criteria: Criteria) -> int:

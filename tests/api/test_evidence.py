@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from api.v1.sending import Pieces, Place
 from audit.entries.personal_keys import destroy_keys
 from audit.models import Cosignature
 from audit.proof import exports
 from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from core.errors import Throttled
+from core.sending import Pieces, Place
 from developers.models import Organization
 from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, expect, problem, verify

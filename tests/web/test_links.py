@@ -22,6 +22,7 @@ def crawl(client: Client, start: str) -> dict[str, int]:
             continue
         response = client.get(url)
         found[url] = response.status_code
+        response.getvalue()  # ends a download
         if response.get("Content-Type", "").startswith("text/html"):
             base = url.partition("?")[0]
             links = LINK.findall(response.content.decode())

@@ -12,6 +12,7 @@ from audit.events import Event, Outcome
 from audit.selectors import Filters
 from web.forms.agent_field import AgentField
 from web.forms.fields import IdSelect
+from web.local import local_zone
 
 OUTCOMES = [
     ("", _("Any")),
@@ -33,7 +34,7 @@ class FilterForm(forms.Form):
 
     def filters(self) -> Filters:
         """Return the filters. An invalid field is not applied, and the page shows its error."""
-        self.full_clean()
+        self.is_valid()
         data = self.cleaned_data
         return Filters(
             agent_id=data["agent"].id if data.get("agent") else None,
@@ -56,10 +57,10 @@ class AuditFilterForm(FilterForm):
 
 
 def _midnight(value: Any, *, days: int = 0) -> datetime | None:
-    """Return the start of the day in UTC, `days` later. Return None without a day, or if it is out of range."""
+    """Return the start of the user's day, `days` later. Return None without a day, or if it is out of range."""
     if value is None:
         return None
     try:
-        return datetime.combine(value + timedelta(days=days), time(), UTC)
+        return datetime.combine(value + timedelta(days=days), time(), local_zone()).astimezone(UTC)
     except OverflowError:
         return None

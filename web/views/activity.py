@@ -1,26 +1,53 @@
-"""The user's own audit log, in sentences."""
+"""The user's own history: the ledger with its filters, and one entry."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from audit.selectors import describe_for_user, entries_for_user
+from audit.selectors import entry_for_user
+from consent.pausing import paused_all_since
 from consent.selectors import agents_of_user
 from web.access import signed_in, user_page
-from web.forms.filters import FilterForm
-from web.names import add_names
-from web.paging import paginate_log
-from web.sentences import sentence
+from web.forms.activity import KIND_LABELS, ActivityForm
+from web.ledger.content import describe_content
+from web.ledger.denials import explain
+from web.ledger.items import read_items
+from web.ledger.search import read_sheet
+
+
+def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
+    """Return the filters in the URL. A kind that the path names replaces that of the query."""
+    data = request.GET.copy()
+    if kind:
+        data["kind"] = kind
+    return ActivityForm(data, agents=agents_of_user(signed_in(request)))
 
 
 @require_safe
 @user_page
-def activity(request: HttpRequest) -> HttpResponse:
+def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
+    form = activity_form(request, kind)
+    sheet = read_sheet(request, signed_in(request).id, form.wanted(), form.agent_names)
+    context = {
+        "form": form,
+        "sheet": sheet,
+        "chips": list(form.chips()),
+        "kinds": [(name, label, form.query(kind=name)) for name, label in KIND_LABELS],
+        "kind": form.chosen_kind,
+        "query": form.query(),
+    }
+    return render(request, "web/activity.html", context)
+
+
+@require_safe
+@user_page
+def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)
-    form = FilterForm(request.GET, agents=agents_of_user(user))
-    page = paginate_log(request, entries_for_user(user.id, form.filters()))
-    entries = [
-        {**entry, "row": row, "sentence": sentence(entry)}
-        for entry, row in zip(add_names(describe_for_user(page.items, user.id)), page.items, strict=True)
-    ]
-    return render(request, "web/activity.html", {"form": form, "page": page, "entries": entries})
+    (item,) = read_items([entry_for_user(user.id, entry_id)], user.id)
+    is_all_paused = item.is_denied and paused_all_since(user) is not None
+    context = {
+        "item": item,
+        "content": describe_content(item),
+        "denial": explain(item, is_all_paused=is_all_paused),
+    }
+    return render(request, "web/entry.html", context)

@@ -1,12 +1,13 @@
 """All pages, in groups. To add a page, add its path to the group of its area, or a group to that area's module."""
 
-from tests.web.browser.pages import account, approvals, connections, consent, developer, errors, public
+from tests.web.browser.pages import account, activity, approvals, connections, consent, developer, errors, public
 
 GROUPS = [
     *public.GROUPS,
     *consent.GROUPS,
     *connections.GROUPS,
     *approvals.GROUPS,
+    *activity.GROUPS,
     *account.GROUPS,
     *developer.GROUPS,
     *errors.GROUPS,

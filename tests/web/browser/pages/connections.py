@@ -1,4 +1,4 @@
-"""Connections and activity, with long names and targets."""
+"""Connections, with long names and targets."""
 
 from consent.details import AuthorizationDetail
 from consent.pausing import pause_agent
@@ -32,5 +32,4 @@ GROUPS = [
         ],
         is_translated=False,
     ),
-    Group("activity", make, ["/activity", "/activity?outcome=denied"]),
 ]

@@ -1,0 +1,216 @@
+"""The page of one entry: what was touched, why a request was denied, and what the user can do."""
+
+import pytest
+
+from audit.events import Event, Outcome
+from consent.narrowing import Narrowing, narrow_consent
+from consent.pausing import pause_all_agents
+from consent.terms import GivenTerms
+from decisions.requests import Reason
+from developers.acting import as_developer
+from policies.services import create_policy, update_policy
+from tests.web.ledger import say_about, words_of
+from tests.world import ANONYMOUS, as_user
+from web.ledger.denials import ADVICE
+from web.sentences import REASONS
+
+SPEND = {
+    "type": "spend_limit",
+    "config": {"maxAmount": "50.00", "currency": "EUR", "windowSeconds": 86400, "scope": "per_user"},
+}
+
+
+@pytest.fixture
+def say(agent, ada):
+    return say_about(agent, ada)
+
+
+@pytest.fixture
+def deny(say):
+    """Write a denial and return its path."""
+
+    def write(reason, **fields):
+        entry_id = say(outcome=Outcome.DENIED, reason=reason, **{"scopes": ["email:send"], **fields})
+        return f"/activity/{entry_id}"
+
+    return write
+
+
+@pytest.fixture
+def policy(developer):
+    actor = as_developer(ANONYMOUS, developer)
+    rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
+    return create_policy(actor=actor, organization=developer.organization, name="No mail", rules=rules)
+
+
+def by_policy(policy, **metadata):
+    return {
+        "policy_id": policy.id,
+        "policy_organization_id": policy.organization_id,
+        "metadata": {"ruleType": "action_blocklist", "ruleIndex": 0, "policyName": policy.name, **metadata},
+    }
+
+
+def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
+    amount = {"value": "12.50", "currency": "EUR"}
+    context = {"verb": "send", "recipient": "anna@example.com", "target": "Report.pdf", "text": "Hello\u202e\nAnna"}
+    entry_id = say(
+        outcome=Outcome.ALLOWED,
+        scopes=["email:send"],
+        resource="https://mail.example/7",
+        consent_id=granted.id,
+        service_organization_ids=[rival.organization_id],
+        personal={"amount": amount, "context": {**context, "amount": amount, "subject": "Re: x"}},
+    )
+    words = words_of(as_ada, f"/activity/{entry_id}")
+    assert "SmartMail was allowed: Send email as you." in words
+    for shown in ("€12.50", "To anna@example.com", "Target Report.pdf", "Verb send", "Resource https://mail.example/7"):
+        assert shown in words
+    assert "Service of Rival Robotics" in words
+    assert "Hello\\u202e Anna" in words
+    assert '"subject": "Re: x"' in words
+    page = as_ada.get(f"/activity/{entry_id}").content.decode()
+    assert f'href="/api/v1/audit/{entry_id}/proof"' in page
+    assert f'href="/connections/{granted.id}"' in page
+
+
+def test_a_shortened_context_shows_its_beginning(as_ada, say):
+    context = {"truncated": True, "size": 9000, "sha256": "00", "beginning": '{"text":"Dear'}
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
+    assert "only the beginning of the 8.8 KB" in words_of(as_ada, f"/activity/{entry_id}").replace("\xa0", " ")
+
+
+def test_an_entry_of_another_user_does_not_exist(as_bob, say):
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"])
+    assert as_bob.get(f"/activity/{entry_id}").status_code == 404
+    assert as_bob.get("/activity/log_0").status_code == 404
+
+
+def test_a_visitor_must_sign_in(client, say):
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"])
+    assert client.get(f"/activity/{entry_id}")["Location"] == f"/accounts/login/?next=/activity/{entry_id}"
+
+
+def test_every_reason_has_a_text_and_advice():
+    assert set(Reason) - {"policy_denied"} == set(REASONS)
+    assert set(Reason) == set(ADVICE)
+
+
+@pytest.mark.parametrize(
+    ("reason", "why", "what"),
+    [
+        ("invalid_token", "did not issue its token", "This server did not issue the token."),
+        ("token_expired", "Its token had expired.", "Agents renew their tokens by themselves"),
+        ("token_revoked", "Its token had been revoked.", "It then gets a new token."),
+        ("service_suspended", "The service is suspended.", "suspended the service, and only they can lift that"),
+        ("organization_suspended", "Its developer is suspended.", "suspended its developer"),
+        ("agent_suspended", "The agent is suspended.", "Its developer or an administrator suspended it"),
+        ("user_inactive", "Your account was deactivated.", "reactivate your account"),
+        ("consent_revoked", "Its access had been revoked.", "start from the agent"),
+        ("consent_expired", "Its access had expired.", "start from the agent"),
+        ("consent_paused", "You had paused its access.", "Resume the agent"),
+        ("wrong_audience", "meant for another service", "which its developer must fix"),
+        ("insufficient_scope", "You had not allowed this.", "let it ask you for this permission"),
+        ("policy_denied", "A policy of its developer denied this", "went against a rule"),
+        ("approval_required", "It must ask you first.", "Approve or deny the request"),
+    ],
+)
+def test_every_reason_is_explained(as_ada, deny, reason, why, what):
+    words = words_of(as_ada, deny(reason))
+    assert "Nothing was done" in words
+    assert why in words
+    assert what in words
+
+
+def test_a_pause_leads_to_the_connection(as_ada, deny, granted):
+    page = as_ada.get(deny("consent_paused", consent_id=granted.id)).content.decode()
+    assert f'class="button" href="/connections/{granted.id}"' in page
+
+
+def test_a_pause_of_all_agents_leads_to_the_connections(as_ada, ada, deny, granted):
+    pause_all_agents(actor=as_user(ada), user=ada)
+    path = deny("consent_paused", consent_id=granted.id)
+    assert "You paused all agents." in words_of(as_ada, path)
+    assert 'class="button" href="/connections"' in as_ada.get(path).content.decode()
+
+
+def test_a_question_leads_to_its_approval(as_ada, deny):
+    page = as_ada.get(deny("approval_required", metadata={"approvalId": "apr_7"})).content.decode()
+    assert 'class="button" href="/approvals/apr_7"' in page
+
+
+def test_missing_permissions_are_named(as_ada, deny):
+    words = words_of(as_ada, deny("insufficient_scope", metadata={"missingScopes": ["email:send", "acme:x"]}))
+    assert "It lacks: Send email as you and acme:x" in words
+
+
+def test_a_policy_is_named_and_quoted(as_ada, deny, policy):
+    words = words_of(as_ada, deny("policy_denied", **by_policy(policy)))
+    assert "Rule of the agent's developer, who calls it No mail" in words
+    assert "email:*" in words
+    assert "Only the agent's developer can change this rule." in words
+
+
+def test_a_policy_that_was_changed_since_is_not_quoted(as_ada, deny, policy, developer):
+    path = deny("policy_denied", **by_policy(policy))
+    rules = [{"type": "action_blocklist", "config": {"actions": ["calendar:*"]}}]
+    changes = {"name": "Renamed", "rules": rules}
+    update_policy(actor=as_developer(ANONYMOUS, developer), policy=policy, changes=changes)
+    words = words_of(as_ada, path)
+    assert "who calls it No mail" in words
+    assert "calendar:*" not in words
+    assert "It has been changed or removed since" in words
+
+
+def test_a_deleted_policy_keeps_its_name(as_ada, deny, policy):
+    path = deny("policy_denied", **by_policy(policy))
+    policy.delete()
+    assert "who calls it No mail" in words_of(as_ada, path)
+
+
+def test_a_policy_of_the_service_is_attributed_to_it(as_ada, deny, policy, rival):
+    fields = {**by_policy(policy), "policy_organization_id": rival.organization_id}
+    words = words_of(as_ada, deny("policy_denied", **fields))
+    assert "Rule of the service, which calls it No mail" in words
+    assert "Only the service can change this rule." in words
+
+
+def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, deny, granted):
+    terms = GivenTerms(limits={"email:send": [SPEND]})
+    narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
+    metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
+    words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
+    assert "A limit that you set denied this." in words
+    assert "Your own limit for this connection" in words
+    assert "50.00" in words
+    assert "You can only tighten the limits" in words
+    assert "Or wait." in words
+
+
+def test_an_own_limit_that_is_gone_is_not_quoted(as_ada, deny, granted):
+    metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
+    words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
+    assert "It has been changed or removed since" in words
+    assert "Or wait." not in words
+
+
+def test_a_sign_in_shows_where_it_came_from(as_ada, ada):
+    from accounts.services import record_sign_in
+
+    record_sign_in(actor=ANONYMOUS, user=ada, method="password")
+    (entry_id,) = _ids(as_ada, Event.USER_SIGNED_IN)[:1]
+    words = words_of(as_ada, f"/activity/{entry_id}")
+    assert "You signed in." in words
+    assert ANONYMOUS.ip in words
+    assert ANONYMOUS.user_agent in words
+
+
+def test_what_was_erased_is_gone(as_ada, say):
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={})
+    assert "What the service said" not in words_of(as_ada, f"/activity/{entry_id}")
+
+
+def _ids(client, event):
+    from tests.web.ledger import shown_entries
+
+    return [entry_id for entry_id, found in shown_entries(client).items() if found == event]

@@ -1,0 +1,1 @@
+"""The user's history as a ledger: what agents did and what happened to the account, in days, runs and lines."""

@@ -1,0 +1,55 @@
+"""Everything that the log has of an entry for the user, for the page of the entry."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from core.money import read_amount
+from core.text import escape_invisible
+from decisions.contexts import is_shortened
+from resources.catalogue import Scope, describe_scopes
+from web.ledger.items import Item
+
+TEXTS = ("text", "diff")
+# They have a place of their own on the page.
+SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount"})
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the service sent about a call: `texts` as they were, and `others` as JSON. Both may be empty.
+
+    `size` is that of a content of which the log has only the beginning, in bytes, else 0.
+    """
+
+    scopes: list[Scope]
+    texts: list[tuple[str, str]]
+    others: str
+    size: int
+
+
+def describe_content(item: Item) -> Content:
+    context = item.content["personal"].get("context") or {}
+    scopes = describe_scopes(item.content["scopes"])
+    if is_shortened(context):
+        return Content(scopes, [(_("Beginning"), visible(context["beginning"]))], "", context["size"])
+    titles = {"text": _("Text"), "diff": _("Changes")}
+    texts = [(titles[name], visible(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
+    return Content(scopes, texts, _rest(context), 0)
+
+
+def visible(text: str) -> str:
+    """Return the lines of a text, with invisible characters as JSON escapes."""
+    return "\n".join(escape_invisible(line) for line in text.split("\n"))
+
+
+def _rest(context: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in context.items() if not (name in SHOWN and _is_shown(name, value))}
+    return visible(json.dumps(rest, indent=2, ensure_ascii=False)) if rest else ""
+
+
+def _is_shown(name: str, value: Any) -> bool:
+    return read_amount(value) is not None if name == "amount" else isinstance(value, str)

@@ -1,0 +1,137 @@
+"""Denials explained: why, and what the user can do. Nothing was done, because services ask before they act."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core import clock
+from decisions.requests import Reason
+from web.ledger.items import Item
+from web.ledger.rules import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
+from web.names import scope_titles
+
+CONNECTION, CONNECTIONS, APPROVAL = "connection", "connections", "approval"
+# What the user can do, and the page for it.
+ADVICE: dict[str, tuple[Any, str]] = {
+    Reason.INVALID_TOKEN: (gettext_lazy("Nothing. This server did not issue the token."), ""),
+    Reason.TOKEN_EXPIRED: (
+        gettext_lazy("Nothing. Agents renew their tokens by themselves, so the next request may work."),
+        "",
+    ),
+    Reason.TOKEN_REVOKED: (
+        gettext_lazy("If the agent should go on, start again from the agent. It then gets a new token."),
+        CONNECTION,
+    ),
+    Reason.SERVICE_SUSPENDED: (
+        gettext_lazy("Wait. An administrator of this server suspended the service, and only they can lift that."),
+        "",
+    ),
+    Reason.ORGANIZATION_SUSPENDED: (
+        gettext_lazy(
+            "Wait, or revoke the access of this agent. An administrator of this server suspended its developer, and "
+            "only they can lift that."
+        ),
+        CONNECTION,
+    ),
+    Reason.AGENT_SUSPENDED: (
+        gettext_lazy(
+            "Wait, or revoke the access of this agent. Its developer or an administrator suspended it, and only they "
+            "can lift that."
+        ),
+        CONNECTION,
+    ),
+    Reason.USER_INACTIVE: (gettext_lazy("Ask an administrator of this server to reactivate your account."), ""),
+    Reason.CONSENT_REVOKED: (
+        gettext_lazy("If you want to allow it again, start from the agent. It then asks you for its permissions."),
+        CONNECTION,
+    ),
+    Reason.CONSENT_EXPIRED: (
+        gettext_lazy("If you want to allow it again, start from the agent. It then asks you for its permissions."),
+        CONNECTION,
+    ),
+    Reason.CONSENT_PAUSED: (gettext_lazy("Resume the agent if you trust it again."), CONNECTION),
+    Reason.WRONG_AUDIENCE: (
+        gettext_lazy("Nothing. The agent used a token for one service at another one, which its developer must fix."),
+        "",
+    ),
+    Reason.INSUFFICIENT_SCOPE: (
+        gettext_lazy("If you want to allow this, start from the agent and let it ask you for this permission."),
+        CONNECTION,
+    ),
+    Reason.POLICY_DENIED: (gettext_lazy("Nothing. The request went against a rule."), ""),
+    Reason.APPROVAL_REQUIRED: (gettext_lazy("Approve or deny the request while it waits."), APPROVAL),
+}
+OWN_LIMIT = gettext_lazy(
+    "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow more, "
+    "let the agent ask you again."
+)
+OTHERS_LIMIT = gettext_lazy("Only the agent's developer can change this rule.")
+SERVICES_LIMIT = gettext_lazy("Only the service can change this rule.")
+ALL_PAUSED = gettext_lazy("You paused all agents. Resume them, if you trust them again.")
+LINKS = {
+    CONNECTION: gettext_lazy("Open the connection"),
+    CONNECTIONS: gettext_lazy("Open your connections"),
+    APPROVAL: gettext_lazy("Open the request"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help."""
+
+    because: str
+    missing: str
+    rule: RuleInWords | None
+    advice: str
+    url: str
+    label: str
+    wait_until: datetime | None
+
+
+def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
+    """Return why the request was denied and what the user can do, or None if it was not."""
+    if not item.is_denied:
+        return None
+    reason, rule = item.content["reason"], find_rule_of(item)
+    advice, page = _advice(reason, rule, is_all_paused=is_all_paused)
+    url = _url(item, page)
+    free_at = rule.free_at if rule and reason == Reason.POLICY_DENIED else None
+    return Denial(
+        because=item.reason,
+        missing=_missing(item),
+        rule=rule,
+        advice=advice,
+        url=url,
+        label=str(LINKS[page]) if url else "",
+        wait_until=free_at if free_at and free_at > clock.now() else None,
+    )
+
+
+def _advice(reason: str, rule: RuleInWords | None, *, is_all_paused: bool) -> tuple[str, str]:
+    if reason == Reason.CONSENT_PAUSED and is_all_paused:
+        return str(ALL_PAUSED), CONNECTIONS
+    if reason == Reason.POLICY_DENIED and rule:
+        whose = {WHOSE_USER: OWN_LIMIT, WHOSE_SERVICE: SERVICES_LIMIT}
+        return str(whose.get(rule.whose, OTHERS_LIMIT)), CONNECTION if rule.whose == WHOSE_USER else ""
+    text, page = ADVICE.get(reason, ("", ""))
+    return str(text), page
+
+
+def _url(item: Item, page: str) -> str:
+    approval, consent = item.content["metadata"].get("approvalId"), item.content["consentId"]
+    if page == APPROVAL:
+        return reverse("web:approval", args=[approval]) if approval else ""
+    if page == CONNECTION:
+        return reverse("web:connection", args=[consent]) if consent else ""
+    return reverse("web:connections") if page else ""
+
+
+def _missing(item: Item) -> str:
+    ids = item.content["metadata"].get("missingScopes", ())
+    titles = scope_titles(ids)
+    return get_text_list([titles.get(one, one) for one in ids], _("and"))

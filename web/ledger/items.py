@@ -1,0 +1,134 @@
+"""Entries of the user's log with names and words, as pages and exports show them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+
+from audit.events import Event, Outcome
+from audit.readers.reading import AuditEntry
+from audit.selectors import describe_for_user
+from developers.models import Organization
+from web.ledger.touched import Touched, read_touched
+from web.names import NOTHING, add_names, names_by_id
+from web.sentences import reason, sentence
+
+ASKED = "approval_required"
+CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
+# What agents do all the time, and what changes nothing.
+ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
+
+
+@dataclass(frozen=True)
+class Item:
+    """An entry that the user may read. `content` has names, `services` the organizations whose services it concerns."""
+
+    content: Mapping[str, Any]
+    at: datetime
+    touched: Touched
+    services: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        return str(self.content["id"])
+
+    @property
+    def event(self) -> str:
+        return str(self.content["event"])
+
+    @property
+    def agent_id(self) -> str | None:
+        agent_id: str | None = self.content["agentId"]
+        return agent_id
+
+    @property
+    def is_call(self) -> bool:
+        """Whether an agent wanted to do something."""
+        return self.event == Event.TOKEN_VERIFY
+
+    @property
+    def is_asked(self) -> bool:
+        return self.is_denied and self.content["reason"] == ASKED
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether an agent's request was denied, or the user was asked."""
+        return self.event in CALLS and self.content["outcome"] == Outcome.DENIED
+
+    @property
+    def outcome(self) -> str:
+        """Return `allowed`, `denied`, `asked` or, if nothing was decided about an agent's request, "recorded"."""
+        if self.is_asked:
+            return "asked"
+        return str(self.content["outcome"]) if self.event in CALLS else "recorded"
+
+    @cached_property
+    def what(self) -> str:
+        """What the agent wanted to do, in the words of the permissions."""
+        titles = self.content["scopeTitles"] or [one for one in (self.content["action"],) if one]
+        return get_text_list(titles, _("and")) or _("no specific scopes")
+
+    @cached_property
+    def reason(self) -> str:
+        return reason(dict(self.content))
+
+    @cached_property
+    def sentence(self) -> str:
+        return sentence(dict(self.content))
+
+    @property
+    def headline(self) -> str:
+        """The sentence without the reason of a denial."""
+        return sentence({**self.content, "reason": None}).rstrip()
+
+    @cached_property
+    def group(self) -> tuple[object, ...] | None:
+        """What entries have in common that one line can stand for. None if the entry needs a line of its own.
+
+        An amount does: each payment is to be seen. So does a decision of the user.
+        """
+        content = self.content
+        if self.event in ROUTINE and not self.is_denied:
+            return (self.event,)
+        if not self.is_call or self.touched.amount:
+            return None
+        words = (self.what, self.touched.recipient, content["policyId"], tuple(content["scopes"]), content["action"])
+        return (self.outcome, content["reason"], *words)
+
+    @property
+    def is_disputable(self) -> bool:
+        """Whether the user can say that it was not them: what was allowed in their name, and a sign-in."""
+        is_allowed = self.event == Event.TOKEN_VERIFY and not self.is_denied
+        return is_allowed or self.event in (Event.USER_SIGNED_IN, Event.CONSENT_APPROVED, Event.APPROVAL_APPROVED)
+
+    def has(self, words: Collection[str]) -> bool:
+        """Return whether all words, in lower case, occur in what the entry says of permissions and services."""
+        return all(word in self._text for word in words)
+
+    @cached_property
+    def _text(self) -> str:
+        content, touched = self.content, self.touched
+        texts = (*content["scopes"], *content["scopeTitles"], content["action"], *self.services)
+        return "\n".join(filter(None, (*texts, touched.resource, touched.target, touched.recipient))).lower()
+
+
+def read_items(
+    entries: Sequence[AuditEntry], user_id: str, *, agent_names: Mapping[str, str] = NOTHING, with_services: bool = True
+) -> list[Item]:
+    """Return entries about the user, in the same order. `agent_names` saves looking up these agents."""
+    described = add_names(describe_for_user(entries, user_id), agent_names=agent_names)
+    ids = {one for content in described for one in content["serviceOrganizationIds"]} if with_services else set()
+    services = names_by_id(Organization.objects.all(), ids)
+    return [
+        Item(
+            content,
+            entry.timestamp,
+            read_touched(content["personal"]),
+            [services[one] for one in content["serviceOrganizationIds"] if one in services],
+        )
+        for content, entry in zip(described, entries, strict=True)
+    ]

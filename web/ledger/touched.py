@@ -1,0 +1,57 @@
+"""What a call touched: for whom, what and how much, as far as the log has it for the user.
+
+The service writes these texts, and an erasure removes them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.money import read_amount
+from core.text import plain_text
+from decisions.contexts import is_shortened
+
+MAX_LENGTH = 200
+MAX_LISTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Texts are empty, and `amount` is None, if the log does not say. `amount` has `value` and `currency`."""
+
+    verb: str = ""
+    recipient: str = ""
+    target: str = ""
+    resource: str = ""
+    amount: Mapping[str, Any] | None = None
+    is_reserved: bool = False
+
+    @property
+    def what(self) -> str:
+        """The most exact name of what was touched."""
+        return self.target or self.resource
+
+
+def read_touched(personal: Mapping[str, Any]) -> Touched:
+    """Return what a call touched, from the personal data of its entry."""
+    context = personal.get("context") or {}
+    said = personal.get("named", {}) if is_shortened(context) else context
+    amount = read_amount(personal.get("amount"))
+    return Touched(
+        verb=text_of(said.get("verb")),
+        recipient=text_of(said.get("recipient")),
+        target=text_of(said.get("target")),
+        resource=text_of(personal.get("resource")),
+        amount=amount._asdict() if amount else None,
+        is_reserved=bool((personal.get("amount") or {}).get("reserved")),
+    )
+
+
+def text_of(value: Any) -> str:
+    """Return a text or a list of texts in one short line. Anything else is left to the full content of the entry."""
+    if isinstance(value, list):
+        shown = [text_of(one) for one in value[:MAX_LISTED]]
+        return ", ".join([*filter(None, shown), *(["…"] if len(value) > MAX_LISTED else [])])
+    is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
+    text = plain_text(value) if is_text else ""
+    return f"{text[:MAX_LENGTH]}…" if len(text) > MAX_LENGTH else text
