@@ -14,6 +14,7 @@ from web.views import (
     pausing,
     public,
     security,
+    styleguide,
 )
 from web.views.developer import agents, audit, keys, overview, policies
 
@@ -31,6 +32,7 @@ register_converter(IdConverter, "id")
 urlpatterns = [
     path("", public.landing, name="landing"),
     path("scopes", public.scopes, name="scopes"),
+    path("styleguide", styleguide.styleguide, name="styleguide"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("dashboard", connections.dashboard, name="dashboard"),
     path("connections", connections.connections, name="connections"),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Api, Json, expect, initiate, problem, tokens_for, verify
+from tests.web.markup import choices_in
 
 NOTES = "https://notes.example/api"
 READ = {
@@ -60,16 +61,16 @@ class TestRewordedScopes:
 
     def test_are_shown_as_new_and_not_ticked(self, reader: Json, browser: Any) -> None:
         page = browser.get(f"/consent/{initiate(reader, requestedScopes=['notes:read'])}")
-        choices = [(one.scope.title, one.ticked, one.is_reworded) for one in page.context["required"]]
+        choices = [(one.scope.title, one.ticked, one.is_reworded) for one in choices_in(page, "required")]
         assert choices == [("Delete all notes", False, True)]
-        assert page.context["known"] == []
+        assert choices_in(page, "known") == []
         assert "Its description has changed" in page.content.decode()
 
     def test_keep_the_agreed_description_if_the_request_does_not_include_them(
         self, reader: Json, ada: Any, browser: Any
     ) -> None:
         consent = initiate(reader, requestedScopes=["email:read"])
-        assert [one.scope.title for one in browser.get(f"/consent/{consent}").context["known"]] == ["Read notes"]
+        assert [one.scope.title for one in choices_in(browser.get(f"/consent/{consent}"), "known")] == ["Read notes"]
         assert expect(200, ada.post(f"/consent/{consent}/approve"))["grantedScopes"] == ["email:read", "notes:read"]
         shown = {one["id"]: one["title"] for one in log(ada)["metadata"]["shownScopes"]}
         assert shown["notes:read"] == "Read notes"
@@ -111,7 +112,7 @@ class TestScopesRemovedFromTheAgent:
         consent = initiate(agent, requestedScopes=["email:read", "email:send"])
         narrow(developer, agent, ["email:read"])
         page = browser.get(f"/consent/{consent}")
-        assert [one.scope.id for one in page.context["required"]] == ["email:read"]
+        assert [one.scope.id for one in choices_in(page, "required")] == ["email:read"]
         path = f"/consent/{consent}/approve"
         problem(ada.post(path, {"scopes": ["email:read", "email:send"]}), 400, "invalid_scope")
         assert expect(200, ada.post(path))["grantedScopes"] == ["email:read"]

@@ -49,7 +49,7 @@ def test_the_screen_shows_the_host_of_the_document_and_of_the_redirect(world: An
     answer = client.authorize(browser, redirect_uri="https://other.example/redirect", scope="email:read")
     page = browser.get(answer["Location"])
     text = page.content.decode()
-    assert text.index("Published at") < text.index("<strong><bdi>vscode.example</bdi></strong>")
+    assert "The website <strong><bdi>vscode.example</bdi></strong> publishes its name" in text
     assert text.index("Returns you to") < text.index("<strong><bdi>other.example</bdi></strong>")
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "vscode.example", "verified": False}

@@ -7,6 +7,7 @@ import pytest
 from accounts.models import User
 from developers.models import Developer
 from tests.oauth.client import OAuthClient, query_of
+from tests.web.markup import choices_in
 
 
 def screen(client: OAuthClient, world: Any, person: User, scope: str) -> Any:
@@ -15,7 +16,7 @@ def screen(client: OAuthClient, world: Any, person: User, scope: str) -> Any:
 
 
 def shown(page: Any, group: str) -> list[tuple[str, bool]]:
-    return [(choice.scope.id, choice.ticked) for choice in page.context[group]]
+    return [(choice.scope.id, choice.ticked) for choice in choices_in(page, group)]
 
 
 @pytest.mark.parametrize("is_verified", [True, False])

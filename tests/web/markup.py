@@ -2,9 +2,19 @@
 
 import re
 
+from django.http import HttpResponse
+
+from web.consent_form import Choice
+
 INLINE = re.compile(rb"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 
 
 def inline_code(content: bytes) -> list[bytes]:
     """Return the places with a script or a style in the page itself, which the policy for content forbids."""
     return INLINE.findall(content)
+
+
+def choices_in(page: HttpResponse, section: str) -> list[Choice]:
+    """Return the scopes of a section of the consent screen: "required", "optional" or "known"."""
+    found = [part for part in page.context["sections"] if part.name == section]
+    return [choice for part in found for group in part.groups for choice in group.choices]
