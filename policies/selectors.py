@@ -1,6 +1,6 @@
 """Reads of policies. Reads for a tenant go through `policies_for_organization` only."""
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
 from policies.models import Policy
@@ -9,6 +9,13 @@ from policies.models import Policy
 def policies_for_organization(organization_id: str) -> QuerySet[Policy]:
     """Return the organization's policies, newest first."""
     return Policy.objects.filter(organization_id=organization_id).order_by("-id")
+
+
+def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
+    """Return the policies of the organization that its agent's calls must pass, oldest first."""
+    of_agent = Q(agent_id=agent_id) | Q(agent_id=None)
+    enforced = policies_for_organization(organization_id).filter(of_agent, enabled=True, mode=Policy.Mode.ENFORCE)
+    return enforced.order_by("id")
 
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:

@@ -9,6 +9,7 @@ from agents.services import update_agent
 from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import verify_organization
+from policies.services import create_policy
 from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user, sign_in
@@ -113,3 +114,18 @@ def test_what_the_developer_took_away_is_named(agent, organization):
 def test_enter_in_a_field_decides_nothing(agent):
     first = re.search(r"<button[^>]*>", shown(agent, scopes=["email:read"]).partition('id="decide"')[2])[0]
     assert "disabled" in first
+
+
+def test_the_developers_rules_are_read_out_without_shadow_disabled_and_other_agents_rules(agent, organization):
+    def rule(number: int) -> dict:
+        return {"type": "rate_limit", "config": {"maxRequests": number, "windowSeconds": 3600, "scope": "per_user"}}
+
+    given = {"actor": as_developer(ANONYMOUS, organization), "organization": organization.organization}
+    create_policy(**given, name="Slowly", rules=[rule(20)])
+    create_policy(**given, name="Only this", rules=[rule(21)], agent=agent)
+    create_policy(**given, name="Other", rules=[rule(22)], agent=make_agent(organization, name="Other"))
+    create_policy(**given, name="Off", rules=[rule(23)], enabled=False)
+    create_policy(**given, name="Shadow", rules=[rule(24)], mode="shadow")
+    html = shown(agent, scopes=["email:read"])
+    assert "2 rules of the developer apply too" in html
+    assert re.findall(r"At most (\d+) requests", html) == ["20", "21"]

@@ -30,6 +30,7 @@ from core.browser import browser_digest
 from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
+from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
 from web.consent_form import Given, Screen
@@ -44,9 +45,11 @@ from web.consent_reading import (
 )
 from web.consent_sections import sections, summarize
 from web.display import csp_source
+from web.forms.policies import sentences
 from web.targets import target_choices
 
 TICKED_RISKS = ("low", "standard")
+MAX_POLICIES = 50
 PAGES: dict[type[DomainError], str] = {
     NotFound: "web/consent_absent.html",
     OtherBrowser: "web/consent_elsewhere.html",
@@ -204,6 +207,7 @@ def _show(
         "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
+        "rules": _developers_rules(asked.agent),
         "lifetimes": lifetimes(clock.now(), chosen),
         "connection_state": connection_state(screen.live),
         "problem": "kept" if kept else problem,
@@ -226,6 +230,14 @@ def _ticked(screen: Screen) -> list[str]:
 def _is_verified(agent: Agent) -> bool:
     """Return whether an administrator has verified the agent's organization."""
     return agent.organization is not None and agent.organization.is_verified
+
+
+def _developers_rules(agent: Agent) -> list[str]:
+    """Return the rules of the agent's organization in words. They may change, so they are not part of the consent."""
+    if agent.organization_id is None:
+        return []
+    found = policies_in_force(agent.organization_id, agent.id)[:MAX_POLICIES]
+    return list(dict.fromkeys(sentence for policy in found for sentence in sentences(policy.rules)))
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:
