@@ -50,6 +50,7 @@ def test_every_page_is_in_the_index() -> None:
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/oauth.md"])
 def test_every_file_that_a_page_names_exists(page: str) -> None:
-    named = re.findall(r"`((?:\w+/)+(?:[\w-]+\.\w+)?)`", (ROOT / page).read_text())
+    # What runs write is in `var/`.
+    named = re.findall(r"`(?!var/)((?:\w+/)+(?:[\w-]+\.\w+)?)`", (ROOT / page).read_text())
 
     assert [path for path in named if not (ROOT / path).exists()] == []
