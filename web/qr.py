@@ -21,7 +21,7 @@ def qr_code(text: str) -> SafeString:
     bars = "".join(_bars(number, row) for number, row in enumerate(rows))
     return format_html(
         '<svg class="qr" role="img" aria-label="{}" viewBox="0 0 {} {}"><path d="{}"/></svg>',
-        _("QR code for the authenticator app"),
+        _("QR image with the key for the app"),
         len(rows),
         len(rows),
         bars,

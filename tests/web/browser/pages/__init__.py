@@ -1,6 +1,16 @@
 """All pages, in groups. To add a page, add its path to the group of its area, or a group to that area's module."""
 
-from tests.web.browser.pages import account, activity, approvals, connections, consent, developer, errors, public
+from tests.web.browser.pages import (
+    account,
+    activity,
+    approvals,
+    connections,
+    consent,
+    developer,
+    errors,
+    public,
+    security,
+)
 
 GROUPS = [
     *public.GROUPS,
@@ -9,6 +19,7 @@ GROUPS = [
     *approvals.GROUPS,
     *activity.GROUPS,
     *account.GROUPS,
+    *security.GROUPS,
     *developer.GROUPS,
     *errors.GROUPS,
 ]
