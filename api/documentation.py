@@ -1,19 +1,16 @@
-"""The OpenAPI document with its introduction, and the pages that show it and the error codes."""
+"""The OpenAPI document with its introduction, and the page of the error codes."""
 
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import translation
-from django.utils.csp import CSP
-from django.utils.decorators import method_decorator
-from django.views.decorators.csp import csp_override
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularJSONAPIView
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -53,13 +50,6 @@ credential and body gets the stored response for 24 hours: 60 seconds for an exc
 long as its session. The same key with another body is a 409. Only successful responses are stored.
 """
 
-DOCUMENT_CSP = {
-    **settings.SECURE_CSP,
-    # Swagger UI uses style attributes, and icons from data: URLs.
-    "style-src": [CSP.SELF, CSP.UNSAFE_INLINE],
-    "img-src": [CSP.SELF, "data:"],
-}
-
 
 class OpenApiDocument(SpectacularJSONAPIView):
     """Serve the document to anyone. It is generated once per process, because that takes a second."""
@@ -73,16 +63,13 @@ class OpenApiDocument(SpectacularJSONAPIView):
         return Response(_document(), headers={"Cache-Control": "public, max-age=300"})
 
 
-@method_decorator(csp_override(DOCUMENT_CSP), name="dispatch")
-class DocumentationPage(SpectacularSwaggerSplitView):
-    """Show the document in Swagger UI."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    url_name = "openapi"
-    http_method_names = ("get", "head")
+@require_safe
+def documentation(request: HttpRequest) -> HttpResponse:
+    """Redirect to the pages that show the document."""
+    return redirect("web:api-reference")
 
 
+@require_safe
 def errors_page(request: HttpRequest) -> HttpResponse:
     """Show the meaning and the remedy of each error code. The `type` of a problem links here."""
     # Templates call classes, so pass their attributes.

@@ -22,7 +22,7 @@ AgentGate is running at {url}
     developer      {developer:<20} {developer_password:<16} {url}/developer/
     administrator  {administrator:<20} {administrator_password:<16} {url}/admin/
 
-  API reference: {url}/api/docs      Logs: {logs}      Press Ctrl-C to stop everything.
+  Documentation: {url}/docs          Logs: {logs}      Press Ctrl-C to stop everything.
 """
 
 

@@ -34,10 +34,15 @@ def highest_risk(risks: Iterable[object]) -> str | None:
     return RISK_LEVELS[max(levels) - 1] if levels else None
 
 
+def label_words(scope: Scope) -> list[str]:
+    """Return what the scope does with data, in words."""
+    return [str(words) for label, words in LABEL_WORDS.items() if label in scope.labels]
+
+
 def warnings(scope: Scope) -> list[str]:
     """Return in words what makes a scope dangerous: that it cannot be undone, and what its labels say."""
     lasting = [] if scope.is_reversible else [gettext("Cannot be undone")]
-    return lasting + [str(words) for label, words in LABEL_WORDS.items() if label in scope.labels]
+    return lasting + label_words(scope)
 
 
 def csp_source(uri: str) -> str:

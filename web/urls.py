@@ -10,9 +10,11 @@ from web.views import (
     approvals,
     connections,
     consent,
+    documentation,
     erasure,
     pausing,
     public,
+    scopes,
     security,
     styleguide,
 )
@@ -27,11 +29,25 @@ class IdConverter(StringConverter):
     regex = "[A-Za-z0-9_-]{1,100}"
 
 
+class ScopeConverter(StringConverter):
+    """Match only strings that can be ids of scopes."""
+
+    regex = "[a-z][a-z0-9_.:-]{1,99}"
+
+
 register_converter(IdConverter, "id")
+register_converter(ScopeConverter, "scope")
 
 urlpatterns = [
     path("", public.landing, name="landing"),
-    path("scopes", public.scopes, name="scopes"),
+    path("scopes", scopes.scopes, name="scopes"),
+    path("scopes/<scope:scope_id>", scopes.scope, name="scope"),
+    path("docs", documentation.index, name="docs"),
+    path("docs/adr/<id:number>", documentation.decision, name="decision"),
+    path("docs/api-reference", documentation.reference, name="api-reference"),
+    path("docs/api-reference/<id:operation_id>", documentation.operation, name="operation"),
+    path("docs/<id:name>", documentation.page, name="docs-page"),
+    path("security", documentation.security, name="security-policy"),
     path("styleguide", styleguide.styleguide, name="styleguide"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("dashboard", connections.dashboard, name="dashboard"),

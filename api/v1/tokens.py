@@ -38,17 +38,17 @@ VERIFY_DESCRIPTION = (
     "A denial is a 200 too. If AgentGate signed the token, the decision is logged before the response. `reason` is the "
     "first that applies of "
     + ", ".join(f"`{reason.value}`" for reason in Reason)
-    + ". Callers without a credential are throttled by address (`THROTTLE_VERIFY`; each request of a batch counts); "
+    + ".\n\nCallers without a credential are throttled by address (`THROTTLE_VERIFY`; each request of a batch counts); "
     "resource servers are not. Rules see the whole `context`. If it is longer than 4096 bytes, the log keeps only its "
-    "digest, size and beginning. The policies of two organizations apply, and both have the decision in their logs: "
+    "digest, size and beginning.\n\nThe policies of two organizations apply, and both have the decision in their logs: "
     "the agent's, and that of the resource server that asks or, without a credential, of the one whose identifier is "
-    "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`. "
-    "`approval_required` comes with `approvalId` and `approvalUrl`, where the user decides; then ask again. With "
-    "`explain`, a resource server gets what each rule said of the request. "
+    "`resource`, in any spelling. If the token is not meant for that resource server, the reason is `wrong_audience`."
+    "\n\n`approval_required` comes with `approvalId` and `approvalUrl`, where the user decides; then ask again. With "
+    "`explain`, a resource server gets what each rule said of the request.\n\n"
     "With `reserve`, an allowed decision holds the amount of `context.amount` for `expiresInSeconds` and has a "
     "`reservationId` to commit or void. Repeated with the same `Idempotency-Key`, it reserves nothing more: what is "
     "checked before the policies is checked again, and then it has the same answer, without a trace, while the "
-    "reservation is held. "
+    "reservation is held.\n\n"
     "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
 

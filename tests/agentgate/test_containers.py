@@ -4,12 +4,14 @@
 """
 
 import re
+from pathlib import PurePath
 
 import pytest
 from django.conf import settings
 
 from agentgate import forking, supervisor
 from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
+from web.documentation.pages import INDEX, library
 
 SERVICES = COMPOSE["services"]
 OURS = ("web", "worker", "migrate")
@@ -119,3 +121,15 @@ def test_the_image_contains_every_app_and_the_file_with_the_version() -> None:
     names = {folder for folder in folders if (ROOT / folder).is_dir()} | {"pyproject.toml"}
     assert "resources" in names
     assert {f"!{name}" for name in names} <= kept
+
+
+def test_the_image_contains_every_page_of_the_documentation() -> None:
+    kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    files = [INDEX, *(page.path for page in library().pages.values())]
+    names = [str(file.relative_to(ROOT)) for file in files]
+    assert len(names) > 50
+    assert [name for name in names if not any(_matches(name, pattern) for pattern in kept)] == []
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return PurePath(name).match(pattern) and name.count("/") == pattern.count("/")

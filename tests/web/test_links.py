@@ -46,4 +46,4 @@ def test_no_link_is_broken(request, everything, who):
 
 
 def test_the_api_reference_exists(client, db):
-    assert client.get("/api/docs").status_code == 200
+    assert client.get("/api/docs", follow=True).status_code == 200

@@ -36,6 +36,7 @@ register.filter("clock_time", formats.clock_time)
 register.filter("money", formats.money)
 register.filter("number", formats.number)
 register.simple_tag(icon, name="icon")
+register.filter("label_words", display.label_words)
 
 
 @register.inclusion_tag("components/risk.html")

@@ -1,7 +1,5 @@
 """Pages that do not require signing in."""
 
-from itertools import groupby
-
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -15,10 +13,3 @@ SAMPLE_SCOPES = ("email:read", "calendar:write", "payments:charge")
 def landing(request: HttpRequest) -> HttpResponse:
     sample = [catalogue()[scope_id] for scope_id in SAMPLE_SCOPES]
     return render(request, "web/landing.html", {"sample": sample})
-
-
-@require_safe
-def scopes(request: HttpRequest) -> HttpResponse:
-    by_category = groupby(catalogue().values(), key=lambda scope: scope.category)
-    groups = [(category, list(members)) for category, members in by_category]
-    return render(request, "web/scopes.html", {"groups": groups, "count": len(catalogue())})

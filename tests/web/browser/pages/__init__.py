@@ -7,6 +7,7 @@ from tests.web.browser.pages import (
     connections,
     consent,
     developer,
+    documentation,
     errors,
     public,
     security,
@@ -14,6 +15,7 @@ from tests.web.browser.pages import (
 
 GROUPS = [
     *public.GROUPS,
+    *documentation.GROUPS,
     *consent.GROUPS,
     *connections.GROUPS,
     *approvals.GROUPS,
