@@ -17,6 +17,10 @@ from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names, names_by_id
 from web.sentences import reason, sentence
 
+# What only the user does, or tries to.
+DISPUTABLE = frozenset(
+    {Event.USER_SIGNED_IN, Event.USER_SIGN_IN_FAILED, Event.CONSENT_APPROVED, Event.APPROVAL_APPROVED}
+)
 ASKED = "approval_required"
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 # What agents do all the time, and what changes nothing.
@@ -101,9 +105,8 @@ class Item:
 
     @property
     def is_disputable(self) -> bool:
-        """Whether the user can say that it was not them: what was allowed in their name, and a sign-in."""
-        is_allowed = self.event == Event.TOKEN_VERIFY and not self.is_denied
-        return is_allowed or self.event in (Event.USER_SIGNED_IN, Event.CONSENT_APPROVED, Event.APPROVAL_APPROVED)
+        """Whether the user can say that it was not them: what was done in their name, and sign-ins."""
+        return (self.is_call and not self.is_denied) or self.event in DISPUTABLE
 
     def has(self, words: Collection[str]) -> bool:
         """Return whether all words, in lower case, occur in what the entry says of permissions and services."""

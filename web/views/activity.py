@@ -12,6 +12,7 @@ from web.forms.activity import KIND_LABELS, ActivityForm
 from web.ledger.content import describe_content
 from web.ledger.denials import explain
 from web.ledger.items import read_items
+from web.ledger.reports import find_report
 from web.ledger.search import read_sheet
 
 
@@ -48,6 +49,7 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     context = {
         "item": item,
         "content": describe_content(item),
+        "report": find_report(user.id, item) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
     }
     return render(request, "web/entry.html", context)

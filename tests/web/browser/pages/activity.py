@@ -15,7 +15,7 @@ from consent.narrowing import Narrowing, narrow_consent
 from consent.terms import GivenTerms
 from core import clock
 from core.actor import Actor
-from tests.web.browser.pages.group import Content, Group
+from tests.web.browser.pages.group import Content, Group, Page
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 
@@ -94,6 +94,11 @@ def write(draft: Draft, ago: timedelta) -> str:
     return append([draft], at=clock.now() - ago)[0]
 
 
+def report(tab: Any) -> None:
+    tab.page.locator("main .button--danger").click()
+    tab.page.locator("main .steps").wait_for()
+
+
 GROUPS = [
     Group(
         "activity",
@@ -110,6 +115,9 @@ GROUPS = [
             "/activity/{asked}",
             "/activity/{missing}",
             "/activity/{signed_in}",
+            "/activity/{written}/dispute",
+            "/activity/{signed_in}/dispute",
+            Page("/activity/{long}/dispute", report, "reported"),
         ],
     )
 ]

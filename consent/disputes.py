@@ -1,0 +1,70 @@
+"""Reports of users that an entry of their history was not them, with what they stop at once."""
+
+from contextlib import suppress
+from enum import StrEnum
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import hold_account
+from accounts.session_ends import end_other_sessions
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.readers.reading import AuditEntry
+from audit.services import record
+from consent.errors import ConsentAlreadyDecided, NotConnected
+from consent.models import Consent
+from consent.pausing import pause_agent, pause_all_agents
+from consent.services import revoke_consent
+from core.actor import Actor
+
+
+class Stop(StrEnum):
+    """What the user stops."""
+
+    NOTHING = "nothing"
+    AGENT = "agent"
+    ALL_AGENTS = "all"
+    CONNECTION = "connection"
+
+
+@transaction.atomic
+def dispute_activity(
+    *, actor: Actor, user: User, entry: AuditEntry, consent: Consent | None, stop: Stop, kept_key: str | None = None
+) -> str:
+    """Report that the entry was not the user, and stop what they chose. Return the id of the report.
+
+    `consent` is the connection of the entry, or None without one. `kept_key` is the session that stays when all others
+    end, or None to end none. The report is in the log of the agent's organization, too, without anything personal.
+    A connection that has ended meanwhile needs no stop. Raises `NotAuthenticated` if the account has changed, and
+    `OthersPause` if the actor is not the user.
+    """
+    held = hold_account(user)
+    report = record(_draft(actor, held, entry, consent))
+    if kept_key is not None:
+        end_other_sessions(actor=actor, user=held, kept_key=kept_key)
+    # Last, because it takes the lock of revocations.
+    with suppress(NotConnected, ConsentAlreadyDecided):
+        _stop(actor, held, consent, stop)
+    return report
+
+
+def _stop(actor: Actor, user: User, consent: Consent | None, stop: Stop) -> None:
+    if stop == Stop.ALL_AGENTS:
+        pause_all_agents(actor=actor, user=user)
+    elif stop == Stop.AGENT and consent is not None:
+        pause_agent(actor=actor, consent=consent)
+    elif stop == Stop.CONNECTION and consent is not None:
+        revoke_consent(actor=actor, consent=consent)
+
+
+def _draft(actor: Actor, user: User, entry: AuditEntry, consent: Consent | None) -> Draft:
+    return Draft(
+        event=Event.USER_ACTIVITY_DISPUTED,
+        actor=actor,
+        organization_id=consent.agent.organization_id if consent else None,
+        user_id=user.id,
+        agent_id=entry.agent_id,
+        consent_id=consent.id if consent else None,
+        metadata={"entryId": entry.id, "disputedEvent": entry.event},
+    )

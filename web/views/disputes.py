@@ -1,0 +1,61 @@
+"""The page "This was not me" stops what may go on, reports the entry, and says what to do next."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from audit.readers.reading import AuditEntry
+from audit.selectors import entry_for_user
+from consent.disputes import dispute_activity
+from consent.models import Consent
+from consent.selectors import current_consent
+from core import clock
+from core.errors import NotFound
+from core.http import SeeOther
+from web.access import signed_in, user_actor, user_page
+from web.forms.disputes import DisputeForm
+from web.ledger.items import read_items
+from web.ledger.reports import find_report
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@user_page
+def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
+    """Show what the user can stop. After the report, the same page says what to do next."""
+    user = signed_in(request)
+    entry = entry_for_user(user.id, entry_id)
+    (item,) = read_items([entry], user.id)
+    if not item.is_disputable:
+        raise NotFound("This entry cannot be reported.")
+    consent = _live_consent(request, entry)
+    form = DisputeForm(request.POST or None, has_connection=consent is not None, is_agents=item.is_call)
+    if request.method == "POST" and form.is_valid():
+        _report(request, entry, form)
+        return SeeOther(reverse("web:dispute", args=[entry_id]))
+    context = {"item": item, "form": form, "consent": consent, "report": find_report(user.id, item)}
+    return render(request, "web/dispute.html", context, status=422 if form.is_bound else 200)
+
+
+def _report(request: HttpRequest, entry: AuditEntry, form: DisputeForm) -> None:
+    dispute_activity(
+        actor=user_actor(request),
+        user=signed_in(request),
+        entry=entry,
+        consent=_consent(request, entry),
+        stop=form.chosen_stop,
+        kept_key=request.session.session_key if form.cleaned_data["sessions"] else None,
+    )
+    messages.success(request, _("Reported. What you chose takes effect at once."))
+
+
+def _consent(request: HttpRequest, entry: AuditEntry) -> Consent | None:
+    """Return the connection of the entry, also if it has ended."""
+    return current_consent(signed_in(request), entry.consent_id) if entry.consent_id else None
+
+
+def _live_consent(request: HttpRequest, entry: AuditEntry) -> Consent | None:
+    consent = _consent(request, entry)
+    return consent if consent and consent.status_at(clock.now()) == Consent.Status.APPROVED else None
