@@ -142,6 +142,14 @@ def test_agents_that_work_at_the_same_time_do_not_alternate(as_ada, say, develop
     assert words.count("Ledgerbot") == 1
 
 
+def test_an_agent_has_one_heading_until_another_one_follows(as_ada, say):
+    with time_machine.travel("2026-03-10T12:00:00Z", tick=False) as now:
+        for _ in range(3):
+            say(outcome=Outcome.ALLOWED, scopes=["email:send"])
+            now.shift(timedelta(hours=3))
+    assert words_of(as_ada).count("SmartMail") == 1
+
+
 def test_days_begin_at_midnight_in_the_zone_of_the_user(as_ada, say):
     as_ada.cookies["timezone"] = "Pacific/Auckland"
     with time_machine.travel("2026-03-10T12:30:00Z", tick=False):

@@ -54,9 +54,9 @@ class Run:
     def newest(self) -> Item:
         return self.lines[0].item
 
-    def goes_on_to(self, item: Item, when: date) -> bool:
-        """Return whether an item of the same agent, older than the others, belongs to the run."""
-        return self.day == when and self.oldest is not None and self.oldest - item.at <= BREAK
+    def goes_on_to(self, item: Item) -> bool:
+        """Return whether the agent made no break since an item that is older than the others."""
+        return self.oldest is not None and self.oldest - item.at <= BREAK
 
     def find_line(self, item: Item) -> Line | None:
         """Return the line that says the same, or None."""
@@ -114,9 +114,7 @@ class _Sheet:
 
     def write(self, when: date, item: Item) -> bool:
         """Add the item to the line that says the same in its run, or on a line of its own. False if there is none."""
-        run = self._latest.get(item.agent_id)
-        if run is not None and not run.goes_on_to(item, when):
-            run = None
+        run = self._find_run(when, item)
         line = run.find_line(item) if run else None
         if line is None and not self._left:
             return False
@@ -128,6 +126,14 @@ class _Sheet:
             run.add_line(item)
             self._left -= 1
         return True
+
+    def _find_run(self, when: date, item: Item) -> Run | None:
+        """Return the run that the item belongs to: it follows in it, or the agent was at work all the time."""
+        run = self._latest.get(item.agent_id)
+        if run is None or run.day != when:
+            return None
+        is_newest = run is self.runs[-1]
+        return run if is_newest or run.goes_on_to(item) else None
 
     def _begin(self, when: date, item: Item) -> Run:
         run = self._latest[item.agent_id] = Run(when, item.agent_id, item.content["agentName"])

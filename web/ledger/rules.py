@@ -16,8 +16,8 @@ from consent.terms import DATA_FLOW, Terms
 from core.text import plain_text
 from policies.models import Policy
 from policies.rules import Rule, find_rule
-from policies.rules.limiting import of_connection
 from web.ledger.items import Item
+from web.limit_words import rule_in_words
 
 WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
 
@@ -51,7 +51,7 @@ def _own_rule(item: Item, rule_type: str) -> RuleInWords:
     if rule_type == DATA_FLOW and DATA_FLOW in terms.guards:
         return RuleInWords(WHOSE_USER, "", [_("No data leaves after the agent read private and untrusted content")])
     rules = list(_limits_of_type(terms, rule_type))
-    sentences = [rule.sentence() for rule in rules] + list(_targets(terms) if rule_type == "context_match" else ())
+    sentences = [rule_in_words(rule) for rule in rules] + list(_targets(terms) if rule_type == "context_match" else ())
     return RuleInWords(WHOSE_USER, "", sentences, was_changed=not sentences, free_at=_free_at(item.at, rules))
 
 
@@ -59,7 +59,7 @@ def _limits_of_type(terms: Terms, rule_type: str) -> Iterator[Rule]:
     for limits in terms.limits.values():
         for rule in map(find_rule, limits):
             if rule is not None and rule.type == rule_type:
-                yield of_connection(rule)
+                yield rule
 
 
 def _targets(terms: Terms) -> Iterator[str]:
