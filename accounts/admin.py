@@ -1,11 +1,14 @@
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.contrib import admin
 from django.contrib.auth.models import Permission
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.authenticators import RECOVERY_CODES
 from accounts.models import KnownAddress, SessionToken, User
+from accounts.second_factors import remove_second_factors
 from accounts.services import deactivate_user, reactivate_user
 from core.actor import Actor
 from core.admin_lists import EMAIL, CreatedFilter
@@ -40,6 +43,17 @@ def reactivate(actor: Actor, user: User, reason: str) -> bool:
     return True
 
 
+def _factors(users: QuerySet[Any]) -> list[str]:
+    rows = Authenticator.objects.filter(user__in=users.values("pk")).exclude(type=RECOVERY_CODES)
+    return [counted(users.count(), "user", "users"), counted(rows.count(), "passkey or app", "passkeys and apps")]
+
+
+@reasoned_action("Remove second factors of selected users", impact=_factors)
+def remove_factors(actor: Actor, user: User, reason: str) -> bool:
+    """Skip the administrator's own account: its owner removes them under Account > Security, after a new sign-in."""
+    return user.id != actor.id and remove_second_factors(actor=actor, user=user, reason=reason)
+
+
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
@@ -53,7 +67,7 @@ class UserAdmin(ReadOnlyAdmin):
         (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login", "erased_at"]}),
         ("Admin access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
     ]
-    actions = [deactivate, reactivate]
+    actions = [deactivate, reactivate, remove_factors]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only superusers grant access, because other administrators could promote themselves."""

@@ -112,6 +112,22 @@ def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
 
 
 @transaction.atomic
+def remove_second_factors(*, actor: Actor, user: User, reason: str) -> bool:
+    """Remove all second factors of a user who has lost them, on their request. Return whether there were any.
+
+    The password is still needed, so an administrator cannot sign in as the user.
+    """
+    held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
+    if not Authenticator.objects.filter(user=held).delete()[0]:
+        return False
+    draft = Draft(event=Event.USER_SECOND_FACTORS_REMOVED, actor=actor, user_id=held.id, metadata={"reason": reason})
+    record(draft)
+    change = _("An administrator removed the second factors of your account")
+    send_mail("security_changed", to=held.email, actor=actor._replace(ip=None), context={"change": change})
+    return True
+
+
+@transaction.atomic
 def use_passkey(*, actor: Actor, assertion: Assertion) -> User:
     """Record that the passkey signed the challenge, and return its user. A challenge can be used once.
 

@@ -21,6 +21,7 @@ class Event(StrEnum):
     USER_TOTP_REMOVED = "user.totp_removed"
     USER_RECOVERY_CODES_CREATED = "user.recovery_codes_created"
     USER_RECOVERY_CODE_USED = "user.recovery_code_used"
+    USER_SECOND_FACTORS_REMOVED = "user.second_factors_removed"
     USER_SECOND_FACTOR_FAILED = "user.second_factor_failed"
     USER_MAILS_CHANGED = "user.mails_changed"
     USER_DEACTIVATED = "user.deactivated"

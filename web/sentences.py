@@ -28,6 +28,9 @@ SENTENCES = {
     Event.USER_TOTP_REMOVED: gettext_lazy("You removed the authenticator app."),
     Event.USER_RECOVERY_CODES_CREATED: gettext_lazy("You got new recovery codes."),
     Event.USER_RECOVERY_CODE_USED: gettext_lazy("You used a recovery code."),
+    Event.USER_SECOND_FACTORS_REMOVED: gettext_lazy(
+        "An administrator removed your passkeys, authenticator app and recovery codes."
+    ),
     Event.USER_SECOND_FACTOR_FAILED: gettext_lazy("A code for your account was wrong, after the right password."),
     Event.USER_MAILS_CHANGED: gettext_lazy("You changed which emails you get."),
     Event.USER_DEACTIVATED: gettext_lazy("An administrator deactivated your account."),

@@ -9,7 +9,7 @@ import time_machine
 from allauth.mfa.models import Authenticator
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import AddressCode, User
 from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
@@ -285,6 +285,17 @@ def test_a_passkey_is_a_recent_sign_in(browser: Client, passkey: Passkey) -> Non
         form = {"credential": credential, "next": NEW}
         assert browser.post("/accounts/passkey/reauthenticate/", form)["Location"] == NEW
         assert browser.get(NEW).status_code == 200
+
+
+def test_a_post_is_not_repeated_after_a_passkey(browser: Client, passkey: Passkey) -> None:
+    with time_machine.travel(clock.now() + timedelta(minutes=6), tick=True):
+        browser.post("/accounts/email/", {"email": "third@example.com", "action_add": ""})
+        credential = passkey.sign(begin(browser, "reauthenticate"))
+        form = {"credential": credential, "next": "/accounts/email/"}
+        back = browser.post("/accounts/passkey/reauthenticate/", form)
+        assert (back.status_code, back["Location"]) == (303, "/accounts/email/")
+        assert "account_reauthentication_state" not in browser.session
+        assert not AddressCode.objects.exists()
 
 
 def test_the_passkey_of_another_user_is_no_recent_sign_in(browser: Client, passkey: Passkey) -> None:

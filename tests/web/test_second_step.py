@@ -17,7 +17,7 @@ from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.passkeys import add_passkey, begin, enter_password
-from tests.world import ANONYMOUS, make_user
+from tests.world import ANONYMOUS, make_user, sign_in
 
 SECURITY, SETUP, STEP = "/account/security", "/account/security/app/new", "/accounts/second-step/"
 NOON = datetime(2026, 3, 4, 12, 0, 5, tzinfo=UTC)
@@ -287,3 +287,45 @@ def test_secrets_of_another_key_refuse_codes(browser: Client, ada: User, setting
     now.shift(30)
     for code in (current(secret), codes[0]):
         assert enter_password(ada.email).post(STEP, {"code": code}).status_code == 422
+
+
+def test_a_deactivated_user_does_not_finish_the_second_step(browser: Client, ada: User, now: Any) -> None:
+    secret, _ = set_up(browser)
+    now.shift(30)
+    client = enter_password(ada.email)
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    assert client.post(STEP, {"code": current(secret)})["Location"] == "/accounts/login/"
+
+
+class TestAdministrators:
+    """Remove the factors of a user who has lost them."""
+
+    def test_remove_them_with_a_reason_that_is_logged_and_mailed(
+        self, browser: Client, ada: User, mails: list[Any]
+    ) -> None:
+        set_up(browser)
+        remove(ada, "Lost her phone; identified in person.")
+        assert not Authenticator.objects.exists()
+        assert log_entries(event="user.second_factors_removed", user_id=ada.id).count() == 1
+        assert "An administrator removed the second factors" in mails[-1].subject
+        assert "IP address" not in mails[-1].body
+        assert is_in(enter_password(ada.email))
+        assert "An administrator removed your passkeys" in browser.get("/activity").content.decode()
+
+    def test_do_not_remove_their_own_without_a_new_sign_in(self, now: Any) -> None:
+        administrator = User.objects.create_superuser("root@example.com", PASSWORD)
+        set_up(enter_password(administrator.email))
+        remove(administrator, "x", by=administrator)
+        assert Authenticator.objects.filter(user=administrator).exists()
+
+    def test_write_nothing_for_a_user_without_factors(self, ada: User, mails: list[Any]) -> None:
+        remove(ada, "x")
+        assert not log_entries(event="user.second_factors_removed").exists()
+        assert mails == []
+
+
+def remove(user: User, reason: str, by: User | None = None) -> None:
+    by = by or User.objects.create_superuser("root@example.com", PASSWORD)
+    data = {"action": "remove_factors", "_selected_action": user.pk, "confirmed": "yes", "reason": reason}
+    answer = sign_in(by).post("/admin/accounts/user/", data, follow=True)
+    assert answer.status_code == 200

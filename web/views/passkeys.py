@@ -3,7 +3,7 @@
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
-from allauth.account.internal.flows.reauthentication import resume_request
+from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.models import Login
 from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
@@ -61,14 +61,14 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @login_required
 @page
 def reauthenticate(request: HttpRequest) -> HttpResponse:
-    """Take one of the user's passkeys in place of the password, as a recent sign-in."""
+    """Take one of the user's passkeys in place of the password, as a recent sign-in, and lead back with GET."""
     try:
         user = _use(request, passkeys.REAUTHENTICATE, signed_in(request))
     except (PasskeyRefused, NotAuthenticated):
         return _try_again(request, "account_reauthenticate")
     record_authentication(request, user, "mfa", type="webauthn", reauthenticated=True)
-    response: HttpResponse | None = resume_request(request)
-    return response or SeeOther(settings.LOGIN_REDIRECT_URL)
+    request.session.pop(STATE_SESSION_KEY, None)  # a POST that allauth would repeat
+    return SeeOther(get_next_redirect_url(request) or settings.LOGIN_REDIRECT_URL)
 
 
 def use_for_second_step(request: HttpRequest, step: SecondStep) -> None:

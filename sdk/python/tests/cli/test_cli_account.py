@@ -145,3 +145,19 @@ def test_an_invalid_url_is_named(api, cli):
 def test_a_password_in_a_url_is_not_repeated(api, cli):
     cli("scopes", "list", "--url", "https://ada:hunter22@gate.example", code=2)
     assert "hunter22" not in cli.err
+
+
+def test_login_sends_the_code_of_the_app_only_if_the_account_needs_one(api, cli, monkeypatch):
+    monkeypatch.setenv("AGENTGATE_CODE", "123456")
+    cli("login", "--email", "ada@example.com", given="hunter22")
+    assert "code" not in api.body()
+    api.answers["POST /developers/login"] = problem(401, "second_factor_required", detail="Send the code.")
+    cli("login", "--email", "ada@example.com", given="hunter22", code=1)
+    assert api.body() == {"email": "ada@example.com", "password": "hunter22", "code": "123456"}
+
+
+def test_login_without_a_code_says_that_one_is_needed(api, cli, monkeypatch):
+    monkeypatch.delenv("AGENTGATE_CODE", raising=False)
+    api.answers["POST /developers/login"] = problem(401, "second_factor_required", detail="Send the code.")
+    cli("login", "--email", "ada@example.com", given="hunter22", code=1)
+    assert len(api.requests) == 1 and "Send the code." in cli.err

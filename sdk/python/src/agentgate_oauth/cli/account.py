@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import AuthenticationError
+from ..models import DeveloperSession
 from . import connection
 from .options import command, group
 from .output import print_facts, print_line, show, show_secret
@@ -25,12 +27,13 @@ def login(
 ) -> None:
     """Sign in as a developer for 12 hours.
 
-    The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. The session is stored in a
-    file that only you can read.
+    The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. If the account has an
+    authenticator app, its code comes from AGENTGATE_CODE or a prompt. The session is stored in a file that
+    only you can read.
     """
     address = email or typer.prompt("Email", err=True)
     with connection.visitor() as api:
-        session = api.sign_in(address, connection.read_secret("Password", "AGENTGATE_PASSWORD"))
+        session = _sign_in(api, address, connection.read_secret("Password", "AGENTGATE_PASSWORD"))
     stored = store_sign_in(session, url=connection.url(), allow_http=connection.http_allowed())
     text = f"Signed in to {stored.url} as {stored.email} until {stored.expires_at:%Y-%m-%d %H:%M} UTC."
     facts = {"url": stored.url, "developer": _developer(stored), "expiresAt": stored.expires_at}
@@ -75,6 +78,17 @@ def rotate_key(overlap_seconds: Overlap = 0) -> None:
     with connection.admin() as api:
         rotated = api.rotate_api_key(overlap_seconds=overlap_seconds)
     show_secret(rotated, "API key", rotated.api_key)
+
+
+def _sign_in(api: connection.Visitor, email: str, password: str) -> DeveloperSession:
+    """Sign in with the password, and with a code if the account needs one."""
+    try:
+        return api.sign_in(email, password)
+    except AuthenticationError as error:
+        code = connection.read_code() if error.code == "second_factor_required" else ""
+        if not code:
+            raise
+    return api.sign_in(email, password, code)
 
 
 def _identity(credential: str, developer: dict[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,8 @@ class Visitor(AuditApi, SyncApi):
     """Calls that need no developer credential: signing in and out, and the catalogue of scopes."""
 
     @endpoint
-    def sign_in(self, email: str, password: str) -> Flow[DeveloperSession]:
-        body = {"email": email, "password": password}
+    def sign_in(self, email: str, password: str, code: str = "") -> Flow[DeveloperSession]:
+        body = {"email": email, "password": password, **({"code": code} if code else {})}
         return self._call(Call("POST", "/developers/login", reader(DeveloperSession), json=body))
 
     @endpoint
@@ -102,6 +102,14 @@ def read_secret(label: str, variable: str) -> str:
     if value is None and sys.stdin.isatty():
         value = str(typer.prompt(label, hide_input=True, err=True))
     return (sys.stdin.read() if value is None else value).strip()
+
+
+def read_code() -> str:
+    """Return the code of the authenticator app from the environment or a prompt, or "" without either."""
+    value = os.environ.get("AGENTGATE_CODE", "")
+    if not value and sys.stdin.isatty():
+        value = str(typer.prompt("Code of your authenticator app", err=True))
+    return value.strip()
 
 
 def _stored_url() -> str | None:
