@@ -25,6 +25,8 @@ from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
 
 OFFICE, ELSEWHERE = "203.0.113.20", "198.51.100.7"
+ORDER = {"verb": "pay", "recipient": "Northwind Shop", "target": "Order 1041"}
+INVITATION = {"verb": "invite", "recipient": "bob@example.com", "target": "Planning, Friday at 10"}
 
 
 def make_history() -> People:
@@ -71,13 +73,13 @@ def _ledger_reads_but_cannot_pay(data: SampleData) -> None:
     _use(data, tokens, "payments:read", context={"ip": OFFICE})
     _use(data, tokens, "payments:read", context={"ip": ELSEWHERE})
     amount = {"value": "12.50", "currency": "EUR"}
-    _use(data, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount})
+    _use(data, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount, **ORDER})
 
 
 def _planner_loses_its_tokens(data: SampleData) -> None:
     _, tokens = _grant(data.planner, data.ada, ["calendar:read", "calendar:write"])
     _use(data, tokens, "calendar:read")
-    _use(data, tokens, "calendar:write", action="calendar:invite")
+    _use(data, tokens, "calendar:write", action="calendar:invite", context=INVITATION)
     _use(data, tokens, "calendar:read", action="contacts:export")
     # A thief uses the first refresh token a second time, which ends the family.
     for _ in range(2):
@@ -87,7 +89,8 @@ def _planner_loses_its_tokens(data: SampleData) -> None:
 
 def _night_owl_is_revoked(data: SampleData) -> None:
     consent, tokens = _grant(data.night_owl, data.ada, ["files:read"])
-    _use(data, tokens, "files:read")
+    for name in ("Budget.xlsx", "Minutes.docx", "Offer.pdf"):
+        _use(data, tokens, "files:read", context={"verb": "read", "target": name})
     revoke_consent(actor=BROWSER.acting_as("user", data.ada.id), consent=consent)
     _use(data, tokens, "files:read")
 

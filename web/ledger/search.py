@@ -14,7 +14,7 @@ from web.paging import paginate_log
 # A page reads more entries than it has lines, because entries that say the same share a line.
 READ = 200
 # The log has no index of texts, so a search reads so many entries at once, and the user decides whether to go on.
-SEARCHED = 1000
+SEARCHED = 500
 
 
 @dataclass(frozen=True, slots=True)
