@@ -104,6 +104,7 @@ RULES = {
 }
 CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connection to %(agent)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
+VERIFY_ASKED = gettext_lazy("%(agent)s asked for your approval: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
 REASONS = {
     "invalid_token": gettext_lazy("This server did not issue its token."),
@@ -172,7 +173,9 @@ def _rule_of(entry: dict[str, Any]) -> str:
 def _template(entry: dict[str, Any]) -> Any:
     event = entry["event"]
     if event == Event.TOKEN_VERIFY:
-        return VERIFY_DENIED if entry["outcome"] == Outcome.DENIED else VERIFY_ALLOWED
+        if entry["outcome"] != Outcome.DENIED:
+            return VERIFY_ALLOWED
+        return VERIFY_ASKED if entry["reason"] == "approval_required" else VERIFY_DENIED
     if event == Event.AUDIT_EXPORTED and entry["consentId"]:
         return CONNECTION_EXPORTED
     if event in RULES and entry["metadata"].get("for") == RULE:

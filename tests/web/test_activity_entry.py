@@ -139,6 +139,12 @@ def test_a_question_leads_to_its_approval(as_ada, deny):
     assert 'class="button" href="/approvals/apr_7"' in page
 
 
+def test_a_question_is_no_denial_in_words(as_ada, deny):
+    words = words_of(as_ada, deny("approval_required"))
+    assert "SmartMail asked for your approval: Send email as you. Asked you" in words
+    assert "was denied" not in words
+
+
 def test_missing_permissions_are_named(as_ada, deny):
     words = words_of(as_ada, deny("insufficient_scope", metadata={"missingScopes": ["email:send", "acme:x"]}))
     assert "It lacks: Send email as you and acme:x" in words

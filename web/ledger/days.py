@@ -32,6 +32,11 @@ class Line:
         return self.items[0]
 
     @property
+    def has_targets(self) -> bool:
+        """Whether the entries of a group differ in more than their times."""
+        return any(item.touched.what for item in self.items)
+
+    @property
     def number(self) -> int:
         return len(self.items)
 

@@ -87,7 +87,7 @@ class Item:
     @property
     def headline(self) -> str:
         """The sentence without the reason of a denial."""
-        return sentence({**self.content, "reason": None}).rstrip()
+        return self.sentence if self.is_asked else sentence({**self.content, "reason": None}).rstrip()
 
     @cached_property
     def group(self) -> tuple[object, ...] | None:
