@@ -42,13 +42,17 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class LimitFields:
-    """The editor of one scope. `others` are limits in force that have no fields, in words."""
+    """The editor of one scope. `others` are limits in force that have no fields, in words.
+
+    `is_kept` is whether it has what the user sent.
+    """
 
     scope: Scope
     sentences: list[Sentence]
     others: list[str]
     in_force: list[str]
     has_error: bool
+    is_kept: bool
 
     @property
     def has_recipients(self) -> bool:
@@ -82,6 +86,7 @@ def limit_fields(
         others=[rule_in_words(rule) for rule in map(find_rule, current) if rule not in in_fields],
         in_force=[rule_in_words(rule) for rule in map(find_rule, current)],
         has_error=any(sentence.error for sentence in sentences),
+        is_kept=posted is not None,
     )
 
 

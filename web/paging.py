@@ -28,10 +28,10 @@ def read_cursor(request: HttpRequest) -> str:
     return cursor if cursor.isascii() and cursor.isprintable() else ""
 
 
-def paginate(request: HttpRequest, rows: QuerySet[Any]) -> Page:
+def paginate(request: HttpRequest, rows: QuerySet[Any], size: int = PAGE_SIZE) -> Page:
     """Return the page that `?cursor=` asks for. `rows` must be sorted by descending id."""
     cursor = read_cursor(request)
-    items, next_cursor = page_after(rows, cursor, PAGE_SIZE)
+    items, next_cursor = page_after(rows, cursor, size)
     return Page(items, cursor, next_cursor)
 
 

@@ -34,15 +34,6 @@ class TargetChoice:
     candidates: list[Candidate]
 
 
-@dataclass(frozen=True, slots=True)
-class GrantedTarget:
-    """Identifiers to which scopes of a connection are bounded, with the titles of these scopes."""
-
-    title: str | Promise
-    scopes: str
-    identifiers: list[str]
-
-
 def read_picks(posted: QueryDict, asked: Consent) -> list[Pick]:
     """Return the identifiers that the user has ticked, by requested detail."""
     return [
@@ -78,15 +69,27 @@ def kept_targets(asked: Consent, live: Consent | None) -> dict[str, list[str]]:
     return {scope: _identifiers(live, scope) for scope in live.targets if scope not in chosen}
 
 
-def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[GrantedTarget]:
-    """Return what bounds these scopes of a connection."""
+def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[TargetChoice]:
+    """Return what bounds scopes of a connection, all of it ticked: the user can untick what to take back."""
     words = {scope.id: scope for scope in scopes}
-    details = granted_details(consent.targets, list(words))
     return [
-        GrantedTarget(
-            TYPES[detail["type"]], _titles([words[scope] for scope in detail["actions"]]), detail["identifiers"]
+        TargetChoice(
+            _name(number),
+            TYPES[detail["type"]],
+            _titles([words[scope] for scope in detail["actions"] if scope in words]),
+            [Candidate(one, ticked=True) for one in detail["identifiers"]],
         )
-        for detail in details
+        for number, detail in enumerate(granted_details(consent.targets, consent.granted_scopes))
+    ]
+
+
+def read_kept_picks(posted: QueryDict, consent: Consent) -> list[Pick]:
+    """Return the identifiers that are still ticked, by granted detail. A form for some details keeps all others."""
+    details = granted_details(consent.targets, consent.granted_scopes)
+    return [
+        Pick(detail["type"], posted.getlist(_name(number)), detail["actions"])
+        for number, detail in enumerate(details)
+        if _name(number) in posted or f"{_name(number)}-shown" in posted
     ]
 
 

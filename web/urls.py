@@ -58,7 +58,6 @@ urlpatterns = [
     path("connections/<id:consent_id>", connections.connection, name="connection"),
     path("connections/<id:consent_id>/pause", pausing.pause, name="pause"),
     path("connections/<id:consent_id>/resume", pausing.resume, name="resume"),
-    path("connections/<id:consent_id>/narrow", connections.narrow, name="narrow"),
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
     path("approvals", approvals.approvals, name="approvals"),
     path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),

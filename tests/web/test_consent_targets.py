@@ -155,4 +155,4 @@ def test_the_connection_shows_its_targets(as_ada, ada, request_for):
     assert "Where this agent may act" in text
     assert '<bdi class="named">home</bdi>' in text
     assert "work" not in re.search(r'aria-labelledby="targets">.*?</section>', text, re.DOTALL)[0]
-    assert "For “Read your email”" in text
+    assert "for “Read your email”" in text

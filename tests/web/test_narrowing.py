@@ -1,4 +1,4 @@
-"""The page of a connection shows its terms in words, and narrows it."""
+"""The page of a connection shows its terms in words, and its forms narrow it."""
 
 from html import unescape
 from typing import Any
@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from consent.details import AuthorizationDetail
 from consent.models import Consent
+from core import clock
 from tests.log import log_entries
 
 RATE = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
 TERMS = {"modes": {"email:send": "ask"}, "limits": {"email:read": [RATE]}, "guards": {"data_flow": "ask"}}
+READ, SEND = "email:read", "email:send"
 
 
 @pytest.fixture
@@ -19,87 +22,233 @@ def bounded(granted: Consent) -> Consent:
     return granted
 
 
+@pytest.fixture
+def placed(ada: Any, ask: Any, world: Any) -> Consent:
+    """A connection whose scopes are bounded to targets."""
+    calendars = AuthorizationDetail(type="calendar", identifiers=["home", "work"], actions=[READ, SEND])
+    return world.allow(ask(authorization_details=[calendars]), ada)
+
+
 def page(client: Client, consent: Consent) -> str:
     answer = client.get(f"/connections/{consent.id}")
     assert answer.status_code == 200
     return unescape(answer.content.decode())
 
 
-def narrow(client: Client, consent: Consent, scope: str, change: str, **options: Any) -> Any:
-    return client.post(f"/connections/{consent.id}/narrow", {"scope": scope, "change": change}, **options)
+def send(client: Client, consent: Consent, change: str, **fields: Any) -> Any:
+    """Press a button of a form of the page."""
+    data = {name.replace("__", ":").replace("_", "-"): value for name, value in fields.items()}
+    return client.post(f"/connections/{consent.id}", {**data, "change": change})
 
 
-def test_shows_modes_limits_and_guards_in_words(as_ada: Client, bounded: Consent) -> None:
+def change(client: Client, consent: Consent, scope: str, **fields: str) -> Any:
+    """Send the form of a scope. The fields are named without the scope's id."""
+    data = {f"{name}-{scope}": value for name, value in fields.items()}
+    data = {name.replace("_", "-", 1) if name.startswith("limit_") else name: value for name, value in data.items()}
+    return client.post(f"/connections/{consent.id}", {**data, "scope": scope, "change": "scope"})
+
+
+def terms_of(consent: Consent) -> Any:
+    consent.refresh_from_db()
+    return consent.terms
+
+
+def test_shows_modes_limits_and_the_guard_in_words(as_ada: Client, bounded: Consent) -> None:
     html = page(as_ada, bounded)
-    assert html.count("You are asked every time.") == html.count("Allowed without asking.") == 1
+    assert html.count("You are asked every time") == html.count("Allowed without asking") == 1
     assert "At most 10 times per hour" in html
-    assert "you are asked before it sends anything out" in html
-    assert html.count('value="ask"') == 1
+    assert 'name="guard" value="ask" checked' in html
+    assert 'name="guard" value="allow"' not in html
     assert html.count('value="remove"') == 2
 
 
-def test_a_guard_that_denies_is_shown_as_such(as_ada: Client, bounded: Consent) -> None:
+def test_a_guard_that_denies_can_only_be_read(as_ada: Client, bounded: Consent) -> None:
     Consent.objects.filter(pk=bounded.pk).update(terms={"guards": {"data_flow": "deny"}})
-    assert "it can send nothing out" in page(as_ada, bounded)
+    html = page(as_ada, bounded)
+    assert "It can send nothing out." in html
+    assert 'name="guard"' not in html
+
+
+def test_scopes_that_cannot_leak_need_no_guard(as_ada: Client, ada: Any, ask: Any, world: Any) -> None:
+    assert "Protect your data" not in page(as_ada, world.allow(ask(scopes=["profile:read"]), ada))
 
 
 def test_switches_a_scope_to_ask(as_ada: Client, bounded: Consent) -> None:
-    answer = narrow(as_ada, bounded, "email:read", "ask", follow=True)
-    assert "You are now asked every time: Read your email." in answer.content.decode()
-    bounded.refresh_from_db()
-    assert bounded.terms["modes"] == {"email:read": "ask", "email:send": "ask"}
+    assert change(as_ada, bounded, READ, mode="ask").status_code == 303
+    assert "Saved. It holds from the next request on: Read your email." in page(as_ada, bounded)
+    assert terms_of(bounded)["modes"] == {READ: "ask", SEND: "ask"}
     assert log_entries(event="consent.narrowed").count() == 1
 
 
+def test_cannot_switch_back(as_ada: Client, bounded: Consent) -> None:
+    html = page(as_ada, bounded)
+    assert f'name="mode-{SEND}" value="allow" disabled' in html
+    assert "To allow it without asking, let the agent ask you again" in html
+    answer = change(as_ada, bounded, SEND, mode="allow")
+    assert answer.status_code == 409
+    assert "Only a new consent can allow it without asking." in answer.content.decode()
+    assert terms_of(bounded) == TERMS
+
+
+def test_a_critical_scope_offers_no_mode(as_ada: Client, ada: Any, ask: Any, world: Any) -> None:
+    html = page(as_ada, world.allow(ask(scopes=["payments:charge"]), ada))
+    assert "This permission always asks you." in html
+    assert "mode-payments:charge" not in html
+
+
+def test_sets_and_tightens_limits(as_ada: Client, bounded: Consent) -> None:
+    assert change(as_ada, bounded, READ, limit_number="5", limit_window="3600").status_code == 303
+    tighter = {**RATE, "config": {**RATE["config"], "maxRequests": 5}}
+    assert terms_of(bounded)["limits"] == {READ: [tighter]}
+    assert "At most 5 times per hour" in page(as_ada, bounded)
+    assert change(as_ada, bounded, SEND, limit_only="acme.com").status_code == 303
+    assert "Only to acme.com" in page(as_ada, bounded)
+
+
+def test_a_wider_limit_is_refused_beside_its_field(as_ada: Client, bounded: Consent) -> None:
+    answer = change(as_ada, bounded, READ, limit_number="11", limit_window="3600")
+    html = unescape(answer.content.decode())
+    assert answer.status_code == 400
+    assert "Now: At most 10 times per hour. You can only make this tighter here." in html
+    assert f'<a href="#limit-number-{READ}">' in html
+    assert f'id="error-limit-number-{READ}"' in html
+    assert 'value="11"' in html
+    assert terms_of(bounded) == TERMS
+
+
+def test_a_form_without_changes_changes_nothing(as_ada: Client, bounded: Consent) -> None:
+    assert change(as_ada, bounded, READ, mode="allow", limit_number="10", limit_window="3600").status_code == 303
+    assert "Nothing changed" in page(as_ada, bounded)
+    assert terms_of(bounded) == TERMS
+    assert not log_entries(event="consent.narrowed").exists()
+
+
 def test_removes_a_scope(as_ada: Client, bounded: Consent) -> None:
-    answer = narrow(as_ada, bounded, "email:send", "remove", follow=True)
-    assert "Removed: Send email as you." in answer.content.decode()
+    assert send(as_ada, bounded, "remove", scope=SEND).status_code == 303
+    assert "Removed. The next request that needs it is denied: Send email as you." in page(as_ada, bounded)
     bounded.refresh_from_db()
-    assert bounded.granted_scopes == ["email:read"]
+    assert bounded.granted_scopes == [READ]
     assert 'value="remove"' not in page(as_ada, bounded), "the last scope is removed by revoking"
 
 
+def test_the_last_scope_is_kept(as_ada: Client, bounded: Consent) -> None:
+    send(as_ada, bounded, "remove", scope=SEND)
+    answer = send(as_ada, bounded, "remove", scope=READ)
+    assert answer.status_code == 400
+    assert "or revoke the consent" in answer.content.decode()
+
+
+def test_a_scope_that_the_developer_removed_can_be_removed_for_good(as_ada: Client, bounded: Consent) -> None:
+    bounded.agent.allowed_scopes = [READ]
+    bounded.agent.save()
+    assert "unless the developer adds them again" in page(as_ada, bounded)
+    assert send(as_ada, bounded, "remove", scope=SEND).status_code == 303
+    bounded.refresh_from_db()
+    assert bounded.granted_scopes == [READ]
+
+
+def test_removes_targets(as_ada: Client, placed: Consent) -> None:
+    data = {"target-0-shown": "yes", "target-0": ["work"], "change": "targets"}
+    assert as_ada.post(f"/connections/{placed.id}", data).status_code == 303
+    placed.refresh_from_db()
+    assert {one["identifiers"][0] for targets in placed.targets.values() for one in targets} == {"work"}
+    html = page(as_ada, placed)
+    assert 'name="target-0" value="home"' not in html
+    assert 'type="checkbox" name="target-0"' not in html, "one target must stay"
+
+
+@pytest.mark.parametrize(("picks", "status"), [([], 400), (["elsewhere"], 409), (["home", "elsewhere"], 409)])
+def test_refuses_no_targets_and_new_ones(as_ada: Client, placed: Consent, picks: list[str], status: int) -> None:
+    before = placed.targets
+    data = {"target-0-shown": "yes", "target-0": picks, "change": "targets"}
+    answer = as_ada.post(f"/connections/{placed.id}", data)
+    assert answer.status_code == status
+    assert "Nothing was changed" in answer.content.decode()
+    placed.refresh_from_db()
+    assert placed.targets == before
+
+
+def test_ends_earlier(as_ada: Client, bounded: Consent) -> None:
+    html = page(as_ada, bounded)
+    assert 'value="month"' not in html, "the access already ends in 30 days"
+    assert send(as_ada, bounded, "lifetime", lifetime="day").status_code == 303
+    bounded.refresh_from_db()
+    assert 86_000 < (bounded.expires_at - clock.now()).total_seconds() <= 86_400
+    assert 'value="week"' not in page(as_ada, bounded)
+    assert send(as_ada, bounded, "lifetime", lifetime="week").status_code == 409
+    assert send(as_ada, bounded, "lifetime", lifetime="forever").status_code == 400
+
+
+def test_tightens_the_guard(as_ada: Client, bounded: Consent) -> None:
+    assert send(as_ada, bounded, "guard", guard="allow").status_code == 409
+    assert send(as_ada, bounded, "guard", guard="never").status_code == 400
+    assert send(as_ada, bounded, "guard", guard="ask").status_code == 303
+    assert terms_of(bounded) == TERMS
+    assert send(as_ada, bounded, "guard", guard="deny").status_code == 303
+    assert terms_of(bounded)["guards"] == {"data_flow": "deny"}
+
+
 @pytest.mark.parametrize(
-    ("scope", "change", "status"),
+    "sent",
     [
-        ("email:read", "allow", 400),
-        ("email:read", "", 400),
-        ("calendar:read", "ask", 400),
-        ("no scope", "remove", 400),
-        ("", "", 400),
+        {},
+        {"change": "allow", "scope": READ},
+        {"change": "scope"},
+        {"change": "scope", "scope": "calendar:read", "mode-calendar:read": "ask"},
+        {"change": "remove", "scope": "no scope"},
+        {"change": "scope", "scope": READ, f"limit-number-{READ}": "x"},
     ],
 )
-def test_refuses_anything_else(as_ada: Client, bounded: Consent, scope: str, change: str, status: int) -> None:
-    assert narrow(as_ada, bounded, scope, change).status_code == status
+def test_refuses_anything_else(as_ada: Client, bounded: Consent, sent: dict[str, str]) -> None:
+    assert as_ada.post(f"/connections/{bounded.id}", sent).status_code == 400
     bounded.refresh_from_db()
     assert (bounded.terms, len(bounded.granted_scopes)) == (TERMS, 2)
 
 
-def test_the_last_scope_is_kept(as_ada: Client, bounded: Consent) -> None:
-    narrow(as_ada, bounded, "email:send", "remove")
-    assert narrow(as_ada, bounded, "email:read", "remove").status_code == 400
+def test_a_scope_whose_id_is_hostile_is_not_echoed(as_ada: Client, bounded: Consent) -> None:
+    answer = send(as_ada, bounded, "remove", scope="<script>")
+    assert "<script>" not in answer.content.decode().partition("<main")[2]
+
+
+def test_a_link_to_a_replaced_consent_narrows_the_current_connection(
+    as_ada: Client, ada: Any, ask: Any, world: Any, granted: Consent
+) -> None:
+    latest = world.allow(ask(), ada)
+    assert change(as_ada, granted, READ, mode="ask")["Location"] == f"/connections/{latest.id}"
+    assert terms_of(latest)["modes"] == {READ: "ask"}
 
 
 def test_only_the_user_may(as_bob: Client, bounded: Consent, client: Client) -> None:
-    assert narrow(as_bob, bounded, "email:read", "ask").status_code == 404
-    assert narrow(client, bounded, "email:read", "ask").status_code == 302
-    bounded.refresh_from_db()
-    assert bounded.terms == TERMS
+    assert change(as_bob, bounded, READ, mode="ask").status_code == 404
+    assert change(client, bounded, READ, mode="ask").status_code == 302
+    assert terms_of(bounded) == TERMS
 
 
 def test_an_ended_connection_offers_nothing(as_ada: Client, bounded: Consent) -> None:
     Consent.objects.filter(pk=bounded.pk).update(status="revoked")
     html = page(as_ada, bounded)
-    assert 'value="ask"' not in html
-    assert 'value="remove"' not in html
-    assert narrow(as_ada, bounded, "email:read", "ask").status_code == 409
-
-
-def test_get_leads_to_the_page(as_ada: Client, bounded: Consent) -> None:
-    assert as_ada.get(f"/connections/{bounded.id}/narrow")["Location"] == f"/connections/{bounded.id}"
+    main = html[html.index("<main") : html.index("</main>")]
+    assert "<form" not in main
+    assert change(as_ada, bounded, READ, mode="ask").status_code == 409
 
 
 def test_needs_a_csrf_token(ada: Any, bounded: Consent) -> None:
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(ada)
-    assert narrow(browser, bounded, "email:read", "ask").status_code == 403
+    assert change(browser, bounded, READ, mode="ask").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("sent", "target"),
+    [
+        ("/connections?q=smart", "/connections?q=smart"),
+        ("/connections", "/connections"),
+        ("https://evil.example/connections?x=1", "/connections?x=1"),
+        ("/account", None),
+        ("//evil.example", None),
+    ],
+)
+def test_leads_back_to_where_the_form_was(as_ada: Client, bounded: Consent, sent: str, target: str | None) -> None:
+    data = {"scope": SEND, "change": "remove", "next": sent}
+    answer = as_ada.post(f"/connections/{bounded.id}", data)
+    assert answer["Location"] == (target or f"/connections/{bounded.id}")

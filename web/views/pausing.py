@@ -10,6 +10,7 @@ from consent.selectors import current_consent
 from core.http import SeeOther
 from core.text import plain_text
 from web.access import posted_from, signed_in, user_actor, user_page
+from web.views.connections import after_change
 
 
 @user_page
@@ -19,7 +20,7 @@ def pause(request: HttpRequest, consent_id: str) -> HttpResponse:
     paused = pause_agent(actor=user_actor(request), consent=consent)
     message = _("Paused. All requests of %(agent)s are denied until you resume it.")
     messages.success(request, message % {"agent": plain_text(consent.agent.name)})
-    return SeeOther(reverse("web:connection", args=[paused.id]))
+    return after_change(request, paused)
 
 
 @user_page
@@ -28,7 +29,7 @@ def resume(request: HttpRequest, consent_id: str) -> HttpResponse:
     user = signed_in(request)
     consent = resume_agent(actor=user_actor(request), consent=current_consent(user, consent_id), user=user)
     messages.success(request, _("Resumed. %(agent)s is no longer paused.") % {"agent": plain_text(consent.agent.name)})
-    return SeeOther(reverse("web:connection", args=[consent.id]))
+    return after_change(request, consent)
 
 
 @user_page
