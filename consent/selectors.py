@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
@@ -42,6 +42,15 @@ def current_consent(user: User, consent_id: str) -> Consent:
     """Return the user's consent, or the consent that replaced it. Raises `NotFound`."""
     consent = consent_for_user(user, consent_id)
     return consent_for_user(user, consent.replaced_by_id) if consent.replaced_by_id else consent
+
+
+def connection_of(user: User, consent_id: str) -> tuple[Consent, list[Consent]]:
+    """Return the user's consent, and those that it replaced. Raises `NotFound`."""
+    rows = list(consents_for_user(user).filter(Q(pk=consent_id) | Q(replaced_by=consent_id)))
+    found = next((row for row in rows if row.id == consent_id), None)
+    if found is None:
+        raise NotFound("No such consent.")
+    return found, [row for row in rows if row is not found]
 
 
 def latest_of(consent: Consent) -> Consent:

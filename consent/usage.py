@@ -28,9 +28,9 @@ def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
     return {consent_id: one.last_at for consent_id, one in uses.items() if one.last_at}
 
 
-def usage_of(consents: Sequence[Consent], now: datetime) -> dict[str, Usage]:
-    """Return the usage of each consent, by its id."""
-    chains = _Chains(consents)
+def usage_of(consents: Sequence[Consent], now: datetime, replaced: Sequence[Consent] | None = None) -> dict[str, Usage]:
+    """Return the usage of each consent, by its id. `replaced` are all that they replaced, if these have been read."""
+    chains = _Chains(consents, replaced)
     uses = _uses_of(chains)
     found = {}
     for consent in consents:
@@ -42,14 +42,21 @@ def usage_of(consents: Sequence[Consent], now: datetime) -> dict[str, Usage]:
 class _Chains:
     """The consents, and all that they replaced."""
 
-    def __init__(self, consents: Sequence[Consent]) -> None:
+    def __init__(self, consents: Sequence[Consent], replaced: Sequence[Consent] | None = None) -> None:
         self.ids = {consent.id for consent in consents}
+        if replaced is not None:
+            self.rows = [*consents, *sorted(replaced, key=_last_decided_first)]
+            return
         rows = Consent.objects.filter(Q(id__in=self.ids) | Q(replaced_by__in=self.ids)).order_by("-decided_at", "-id")
         self.rows = list(rows.only("granted_scopes", "decided_at", "replaced_by_id"))
 
     def earlier(self, consent: Consent) -> list[Consent]:
         """Return the consents that this one replaced, latest first."""
         return [row for row in self.rows if row.replaced_by_id == consent.id]
+
+
+def _last_decided_first(consent: Consent) -> float:
+    return -consent.decided_at.timestamp() if consent.decided_at else 0.0
 
 
 def _uses_of(chains: _Chains) -> Mapping[str, Uses]:

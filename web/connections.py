@@ -193,8 +193,11 @@ class Connection:
         )
 
 
-def describe_connections(consents: Sequence[Consent]) -> list[Connection]:
-    """Return the consents with their scopes and uses, in the same order."""
+def describe_connections(consents: Sequence[Consent], replaced: Sequence[Consent] | None = None) -> list[Connection]:
+    """Return the consents with their scopes and uses, in the same order.
+
+    `replaced` are all that they replaced, if these have been read.
+    """
     now = clock.now()
-    usage: Mapping[str, Usage] = usage_of(consents, now)
+    usage: Mapping[str, Usage] = usage_of(consents, now, replaced)
     return [Connection(one, one.status_at(now), agreed_scopes(one), usage[one.id]) for one in consents]

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
 
-from django.db.models import Subquery
+from django.db.models import BigIntegerField, DateTimeField, Value
+from django.db.models.functions import Cast
 
 from audit.events import Event, Outcome
 from audit.models import Entry, Progress, Stream
 from audit.readers.waiting import waiting_entries
-from audit.sequencing.log import streams_size
 from audit.sequencing.streams import MAX_SCOPES, decode_uses
+
+NEVER = Cast(Value(None), DateTimeField())
+NO_SIZE = Value(0, BigIntegerField())
 
 
 class ScopeUse(NamedTuple):
@@ -64,14 +67,18 @@ def find_uses(consent_ids: Collection[str]) -> dict[str, Uses]:
 
 
 def _saved(consent_ids: Collection[str]) -> tuple[int, dict[str, Uses]]:
-    """Return the saved uses, and the size of the log up to which they count."""
-    size = streams_size()
-    rows = Stream.objects.filter(pk__in=consent_ids).exclude(used_at=None)
-    found = {}
-    for row in rows.annotate(size=Subquery(Progress.objects.filter(id=1).values("streams_size"))):
-        size = row.size
-        scopes = {scope: ScopeUse(*use) for scope, use in decode_uses(row.uses).items()}
-        found[row.id] = Uses(row.used_at, scopes, len(scopes) < MAX_SCOPES)
+    """Return the saved uses, and the size of the log up to which they count, read at one moment."""
+    heads = Stream.objects.filter(pk__in=consent_ids).exclude(used_at=None)
+    progress = Progress.objects.filter(id=1).values_list(Value(""), NEVER, Value(""), "streams_size")
+    size, found = 0, {}
+    for consent_id, used_at, uses, saved in heads.values_list("id", "used_at", "uses", NO_SIZE).union(
+        progress, all=True
+    ):
+        if not consent_id:
+            size = saved
+            continue
+        scopes = {scope: ScopeUse(*use) for scope, use in decode_uses(uses).items()}
+        found[consent_id] = Uses(used_at, scopes, len(scopes) < MAX_SCOPES)
     return size, found
 
 

@@ -96,7 +96,7 @@ def test_all_connections_of_a_page_are_read_by_the_same_queries(
     for consent in consents:
         verify(consent, Outcome.ALLOWED, NOON)
     reads = Journal.objects.count() // ROWS_PER_READ + 1
-    with django_assert_num_queries(4 + reads):
+    with django_assert_num_queries(3 + reads):
         assert last_uses_of(consents) == dict.fromkeys([consent.id for consent in consents], NOON)
 
 

@@ -90,7 +90,7 @@ def test_finds_agents_by_their_own_and_their_developers_names(
     assert names(as_ada, "/connections?show=ended&q=agent") == []
 
 
-@pytest.mark.parametrize("query", ["%", "_", "' OR 1=1", "x" * 500, "\x00b"])
+@pytest.mark.parametrize("query", ["%", "_", "' OR 1=1", "x" * 500, "\x00zz"])
 def test_a_hostile_search_finds_nothing(as_ada: Client, many: list[Consent], query: str) -> None:
     response = as_ada.get("/connections", {"q": query})
     assert response.status_code == 200

@@ -1,6 +1,5 @@
 """The user's connections: the list, one connection with the forms that narrow it, and revoking it."""
 
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,8 +16,7 @@ from audit.selectors import Filters, describe_for_user, entries_for_user
 from consent.errors import NothingPicked, WouldWiden
 from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
-from consent.pausing import paused_all_since
-from consent.selectors import consents_for_user, current_consent
+from consent.selectors import connection_of, consents_for_user, current_consent
 from consent.services import revoke_consent
 from core import clock
 from core.errors import DomainError, Invalid
@@ -69,7 +67,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "query": query,
         "total": total,
         "has_search": total > FEW or query,
-        **_pause_of_all(request),
+        "all_paused_at": signed_in(request).agents_paused_at,
     }
     return render(request, "web/connections.html", context)
 
@@ -78,12 +76,12 @@ def connections(request: HttpRequest) -> HttpResponse:
 @user_page
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     """Show a connection, or narrow it with one of the forms of its page or its card."""
-    consent = current_consent(signed_in(request), consent_id)
     if request.method == "POST":
-        return _narrow(request, consent)
-    if consent.id != consent_id:
-        return redirect("web:connection", consent.id)
-    return _show(request, consent)
+        return _narrow(request, current_consent(signed_in(request), consent_id))
+    consent, replaced = connection_of(signed_in(request), consent_id)
+    if consent.replaced_by_id:
+        return redirect("web:connection", consent.replaced_by_id)
+    return _show(request, consent, replaced)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -121,14 +119,16 @@ def _narrow(request: HttpRequest, consent: Consent) -> HttpResponse:
             user, actor = signed_in(request), user_actor(request)
             narrow_consent(actor=actor, user=user, consent=consent, narrowing=change.narrowing)
     except REFUSALS as error:
-        return _show(request, current_consent(signed_in(request), consent.id), error)
+        return _show(request, *connection_of(signed_in(request), shown.consent.id), error)
     messages.success(request, change.message)
     return after_change(request, consent)
 
 
-def _show(request: HttpRequest, consent: Consent, error: DomainError | None = None) -> HttpResponse:
+def _show(
+    request: HttpRequest, consent: Consent, replaced: list[Consent], error: DomainError | None = None
+) -> HttpResponse:
     """Render the page. With an error it says what is wrong, and has what the user sent in the fields."""
-    (shown,) = describe_connections([consent])
+    (shown,) = describe_connections([consent], replaced)
     now, targets = clock.now(), granted_targets(consent, shown.granted)
     context = {
         "connection": shown,
@@ -138,7 +138,7 @@ def _show(request: HttpRequest, consent: Consent, error: DomainError | None = No
         "recent": _recent(request, consent),
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
-        **_pause_of_all(request),
+        "all_paused_at": signed_in(request).agents_paused_at,
     }
     return render(request, "web/connection.html", context, status=error.status if error else 200)
 
@@ -147,7 +147,8 @@ def _recent(request: HttpRequest, consent: Consent) -> list[dict[str, Any]]:
     """Return the last entries about the agent in the user's log, with sentences that do not repeat its name."""
     user = signed_in(request)
     rows, _cursor = entries_for_user(user.id, Filters(agent_id=consent.agent_id)).page("", RECENT)
-    described = [{**entry, "agentName": _("this agent")} for entry in add_names(describe_for_user(rows, user.id))]
+    entries = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
+    described = [{**entry, "agentName": _("this agent")} for entry in add_names(entries)]
     return [{"row": row, "sentence": capfirst(sentence(entry))} for entry, row in zip(described, rows, strict=True)]
 
 
@@ -184,7 +185,3 @@ def _search(rows: QuerySet[Consent], query: str) -> QuerySet[Consent]:
     """Return those whose agent or developer has this in its name."""
     found = Q(agent__name__icontains=query) | Q(agent__organization__name__icontains=query)
     return rows.filter(found) if query else rows
-
-
-def _pause_of_all(request: HttpRequest) -> dict[str, datetime | None]:
-    return {"all_paused_at": paused_all_since(signed_in(request))}
