@@ -17,6 +17,7 @@ from resources.models import CRITICAL, ResourceServer
 
 Status = Approval.Status
 UNKNOWN = "No such approval."
+MAX_STANDING = 50
 LIVE = (Status.PENDING, Status.APPROVED)
 
 
@@ -53,6 +54,12 @@ def waiting_for_user(user: User, now: datetime) -> QuerySet[Approval]:
 def count_waiting(user: User, *, limit: int) -> int:
     """Return how many requests the user can decide now, at most `limit`. One index finds them."""
     return waiting_for_user(user, clock.now()).order_by()[:limit].count()
+
+
+def standing_approvals(consent: Consent, now: datetime) -> list[Approval]:
+    """Return what the user approved for a time or as a rule for a connection, and what is still in force."""
+    found = consent.approvals.filter(in_force(now), is_standing=True, status=Status.APPROVED).order_by("-id")
+    return list(found[:MAX_STANDING])
 
 
 def approval_for_user(user: User, approval_id: str) -> Approval:

@@ -80,7 +80,7 @@ def _amount(fields: Fields, rule: Any) -> dict[str, SafeString]:
 
 def _only(fields: Fields, rule: Rule | None) -> dict[str, SafeString]:
     entries = ", ".join(recipients_of(rule))
-    example = "acme.com, bob@example.com"
+    example = _("acme.com, bob@example.com")
     given = {"size": "24", "maxlength": "2000", "placeholder": example, **PLAIN}
     return {"recipients": fields.text("only", entries, _("Recipients"), **given)}
 

@@ -108,7 +108,7 @@ def test_a_connection_names_the_scopes_that_were_not_used_for_30_days(ada, grant
         append([Draft(actor=SYSTEM, scopes=["email:send"], **used)])
         text = world.sign_in(ada).get(f"/connections/{granted.id}").content.decode()
     notice = re.search(r'class="notice unused">(.*?)</p>', text, re.DOTALL)[1]
-    assert "1 permission was not used for 30 days: Read your email" in notice
+    assert "1 permission was not used for 30 days: <bdi>Read your email</bdi>" in notice
     assert "Send email as you" not in notice
 
 

@@ -1,5 +1,6 @@
 """The user's connections: the list, one connection with the forms that narrow it, and revoking it."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.selectors import Filters, describe_for_user, entries_for_user
+from consent.approval_selectors import standing_approvals
 from consent.errors import NothingPicked, WouldWiden
 from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
@@ -24,6 +26,7 @@ from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
+from web.asked import Asked, describe
 from web.connections import LIVE, Connection, describe_connections
 from web.limit_fields import LimitFields
 from web.names import add_names
@@ -136,6 +139,7 @@ def _show(
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
         "recent": _recent(request, consent),
+        "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
         "all_paused_at": signed_in(request).agents_paused_at,
@@ -150,6 +154,11 @@ def _recent(request: HttpRequest, consent: Consent) -> list[dict[str, Any]]:
     entries = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
     described = [{**entry, "agentName": _("this agent")} for entry in add_names(entries)]
     return [{"row": row, "sentence": capfirst(sentence(entry))} for entry, row in zip(described, rows, strict=True)]
+
+
+def _standing(consent: Consent, now: datetime) -> list[Asked]:
+    """Return what the user approved for a time, as it was asked."""
+    return [describe(approval, now) for approval in standing_approvals(consent, now)]
 
 
 def _with_editors(request: HttpRequest, shown: Connection, error: DomainError | None) -> list[Any]:

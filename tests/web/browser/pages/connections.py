@@ -1,21 +1,66 @@
-"""Connections, with long names and targets."""
+"""Connections in each state, with long names, limits and targets."""
+
+from typing import Any
 
 from consent.details import AuthorizationDetail
+from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_agent
-from tests.web.browser.pages.group import Content, Group
-from tests.web.browser.pages.samples import LONG, WIDE
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from consent.services import revoke_consent
+from consent.terms import GivenTerms
+from core import clock
+from resources.catalogue import catalogue
+from resources.custom_scopes import ScopeDefinition
+from tests.approvals import EMAIL, make_approval
+from tests.web.browser.pages.group import Content, Group, Page
+from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
+
+RECIPIENTS = {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", f"{LONG}@example.com"]}
+LIMITS = [*RULES[:2], {"type": "context_match", "config": {"conditions": [RECIPIENTS]}}]
 
 
 def make() -> Content:
     ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
-    agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
-    targets = AuthorizationDetail(type="repository", identifiers=[LONG, WIDE])
-    granted = allow(ask(agent, authorization_details=[targets]), ada)
+    make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "high", LONG, "See", "sell"))
+    agent = make_agent(
+        developer,
+        name=LONG,
+        description="Sorts your mail. " * 5,
+        allowed_scopes=["email:read", "email:send", "payments:charge", "books:read"],
+    )
+    targets = AuthorizationDetail(type="repository", identifiers=[LONG, WIDE], actions=["email:read"])
+    scopes = ["email:read", "email:send", "payments:charge", "books:read"]
+    granted = allow(ask(agent, scopes=scopes, authorization_details=[targets]), ada)
+    terms = GivenTerms(modes={"email:send": "ask"}, limits={"email:send": LIMITS}, guards={"data_flow": "ask"})
+    narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
+    content = {**EMAIL, "recipient": f"{LONG}@example.com"}
+    make_approval(granted, status="approved", is_standing=True, decided_at=clock.now(), context=content)
     paused = allow(ask(make_agent(developer, name="Paused")), ada)
     pause_agent(actor=as_user(ada), consent=paused)
+    everything = list(catalogue())
+    whole = allow(ask(make_agent(developer, name="Whole", allowed_scopes=everything), scopes=everything), ada)
+    ended = allow(ask(make_agent(developer, name="Ended")), ada)
+    revoke_consent(actor=as_user(ada), consent=ended)
     other = allow(ask(agent), make_user("bob@example.com", "Bob"))
-    return Content(ada.email, {"granted": granted.id, "paused": paused.id, "other": other.id})
+    consents = {"granted": granted, "paused": paused, "whole": whole, "ended": ended, "other": other}
+    return Content(ada.email, {name: consent.id for name, consent in consents.items()})
+
+
+def make_many() -> Content:
+    ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
+    for number in range(21):
+        allow(ask(make_agent(developer, name=f"Agent {number}")), ada)
+    return Content(ada.email)
+
+
+def widen(tab: Any) -> None:
+    """Send a limit that is wider than the one in force."""
+    page = tab.page
+    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    page.locator("[name='limit-number-email:send']").fill("1000")
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.locator("[id='save-email:send']").click()
+    page.locator("#errors").wait_for()
 
 
 GROUPS = [
@@ -26,10 +71,13 @@ GROUPS = [
             "/connections",
             "/connections?show=ended",
             "/connections/{granted}",
+            Page("/connections/{granted}", widen, "a wider limit"),
             "/connections/{granted}/revoke",
             "/connections/{paused}",
+            "/connections/{whole}",
+            "/connections/{ended}",
             "/connections/{other}",
         ],
-        is_translated=False,
     ),
+    Group("many-connections", make_many, ["/connections", "/connections?q=agent+1", "/connections?q=nobody"]),
 ]
