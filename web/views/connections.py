@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -28,11 +27,12 @@ from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
 from web.asked import Asked, describe
 from web.connections import LIVE, Connection, describe_connections
+from web.ledger.items import Item
+from web.ledger.touched import read_touched
 from web.limit_fields import LimitFields
 from web.names import add_names
 from web.narrowing_form import read_change, shorter_lifetimes
 from web.paging import paginate
-from web.sentences import sentence
 from web.targets import granted_targets
 
 # A replaced consent is part of the connection that replaced it.
@@ -147,13 +147,15 @@ def _show(
     return render(request, "web/connection.html", context, status=error.status if error else 200)
 
 
-def _recent(request: HttpRequest, consent: Consent) -> list[dict[str, Any]]:
-    """Return the last entries about the agent in the user's log, with sentences that do not repeat its name."""
+def _recent(request: HttpRequest, consent: Consent) -> list[Item]:
+    """Return the last entries about the agent in the user's log, in sentences that do not repeat its name."""
     user = signed_in(request)
     rows, _cursor = entries_for_user(user.id, Filters(agent_id=consent.agent_id)).page("", RECENT)
-    entries = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
-    described = [{**entry, "agentName": _("this agent")} for entry in add_names(entries)]
-    return [{"row": row, "sentence": capfirst(sentence(entry))} for entry, row in zip(described, rows, strict=True)]
+    entries = add_names([{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)])
+    return [
+        Item({**entry, "agentName": _("this agent")}, row.timestamp, read_touched(entry["personal"]), ())
+        for entry, row in zip(entries, rows, strict=True)
+    ]
 
 
 def _standing(consent: Consent, now: datetime) -> list[Asked]:
