@@ -1,5 +1,6 @@
 """The page of a connection shows its terms in words, and its forms narrow it."""
 
+import re
 from html import unescape
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.test import Client
 from consent.details import AuthorizationDetail
 from consent.models import Consent
 from core import clock
+from resources.catalogue import catalogue
 from tests.log import log_entries
 
 RATE = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
@@ -252,3 +254,16 @@ def test_leads_back_to_where_the_form_was(as_ada: Client, bounded: Consent, sent
     data = {"scope": SEND, "change": "remove", "next": sent}
     answer = as_ada.post(f"/connections/{bounded.id}", data)
     assert answer["Location"] == (target or f"/connections/{bounded.id}")
+
+
+def test_a_long_connection_has_the_fields_of_one_scope_at_a_time(
+    as_ada: Client, ada: Any, developer: Any, world: Any
+) -> None:
+    scopes = list(catalogue())
+    consent = world.allow(world.ask(world.make_agent(developer, allowed_scopes=scopes), scopes=scopes), ada)
+    assert "limit-number" not in page(as_ada, consent)
+    assert f'href="?change={READ.replace(":", "%3A")}#change"' in page(as_ada, consent)
+    html = as_ada.get(f"/connections/{consent.id}", {"change": READ}).content.decode()
+    assert re.findall(r'name="limit-number-([^"]+)"', html) == [READ]
+    answer = change(as_ada, consent, SEND, limit_number="0")
+    assert re.findall(r'name="limit-number-([^"]+)"', answer.content.decode()) == [SEND]

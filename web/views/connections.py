@@ -43,7 +43,7 @@ RECENT = 10
 MAX_QUERY = 100
 # With fewer agents, the list needs no search.
 FEW = 6
-# With more permissions, their groups are closed at first.
+# With more permissions, their groups are closed at first, and only one can be changed at a time.
 MAX_OPEN = 8
 # What a form of the page can be refused for.
 REFUSALS = (Invalid, NothingPicked, WouldWiden)
@@ -142,6 +142,7 @@ def _show(
         "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
+        "chosen": request.GET.get("change"),
         "all_paused_at": signed_in(request).agents_paused_at,
     }
     return render(request, "web/connection.html", context, status=error.status if error else 200)
@@ -166,17 +167,20 @@ def _standing(consent: Consent, now: datetime) -> list[Asked]:
 def _with_editors(request: HttpRequest, shown: Connection, error: DomainError | None) -> list[Any]:
     """Return each group with its scopes, the fields for the limits of each scope, and whether the group is open.
 
-    Only live connections have fields. Those of a refused form have what was sent.
+    Only live connections have fields, and of a long one only the scope that the query names. Those of a refused form
+    have what was sent.
     """
-    failed = request.POST.get("scope") if error else None
-    kept = {failed: {"posted": request.POST, "errors": error.errors}} if error else {}
+    chosen = request.POST.get("scope") if error else request.GET.get("change")
+    is_short = len(shown.scopes) <= MAX_OPEN
+    kept = {"posted": request.POST, "errors": error.errors} if error else {}
 
     def fields(scope: Scope) -> LimitFields | None:
-        return shown.editor(scope, **kept.get(scope.id, {})) if shown.is_live else None
+        if not shown.is_live or not (is_short or scope.id == chosen):
+            return None
+        return shown.editor(scope, **(kept if scope.id == chosen else {}))
 
-    is_short = len(shown.scopes) <= MAX_OPEN
     return [
-        (group, [(one, fields(one.scope)) for one in group.scopes], is_short or failed in group.ids)
+        (group, [(one, fields(one.scope)) for one in group.scopes], is_short or chosen in group.ids)
         for group in shown.groups
     ]
 
