@@ -87,8 +87,8 @@ def terms_of(token: TokenFacts) -> Terms:
     return _compile(token.terms, token.agent_id, token.user_id, token.consent_id)
 
 
-@lru_cache(MAX_PARSED)
-def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
+def compile_terms(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
+    """Return the terms of a connection from their JSON. Terms that cannot be read deny."""
     try:
         stored = _Stored.model_validate_json(text)
         rules = [
@@ -103,6 +103,9 @@ def _compile(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
         return Terms(policies=(deny_all(consent_id, NAME),))
     policies = (CompiledPolicy(consent_id, NAME, tuple(rules)),) if rules else ()
     return Terms(frozenset(stored.modes), policies, frozenset(stored.critical), stored.labels)
+
+
+_compile = lru_cache(MAX_PARSED)(compile_terms)
 
 
 def _rules(stored: _Stored) -> Iterator[tuple[str, Rule]]:

@@ -37,8 +37,9 @@ const show = async (url, options, origin) => {
   document.title = page.title;
   if (target.href !== location.href) history.pushState({ live: true }, "", target);
   const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
-  (main.querySelector("[autofocus]") ?? same ?? main).focus({ preventScroll: Boolean(same) });
-  announce(main.querySelector(".notice, .errors")?.textContent.trim() ?? page.title);
+  const next = main.querySelector("[autofocus]") ?? same ?? main;
+  next.focus({ preventScroll: next === same });
+  announce(main.querySelector(".notice, .errors, [data-announce]")?.textContent.trim() ?? page.title);
   document.dispatchEvent(new CustomEvent("gate:swap"));
 };
 
@@ -54,7 +55,7 @@ document.addEventListener("submit", (event) => {
     url.search = data;
   }
   form.dataset.sending = "yes";
-  show(url, isPost ? { method: "POST", body: data } : {}, event.submitter)
+  show(url, isPost ? { method: "POST", body: data } : {}, event.submitter ?? document.activeElement)
     .catch(fail)
     .finally(() => delete form.dataset.sending);
 });
@@ -66,8 +67,10 @@ document.addEventListener("click", (event) => {
   show(link.href, {}, link).catch(() => location.assign(link.href));
 });
 
+// A form with `data-auto` is sent when the user changes it, but not while they type: they may be about to press a button.
+const AUTO = "[data-auto], form[data-auto] :is(select, [type=checkbox], [type=radio])";
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-auto]")) event.target.form.requestSubmit();
+  if (event.target.matches(AUTO)) event.target.form.requestSubmit();
 });
 
 window.addEventListener("popstate", () => location.reload());

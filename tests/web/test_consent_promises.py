@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.test import Client
 
-from accounts.models import User
 from core import clock
 from resources.catalogue import catalogue
-from tests.oauth.client import OAuthClient, make_client, query_of
-from tests.world import sign_in
+from tests.oauth.client import OAuthClient, make_client
+from tests.web.consent_screen import Screen, ruled, verify
 
 PAY, SEND, READ = "payments:charge", "email:send", "email:read"
 
@@ -21,34 +19,6 @@ PAY, SEND, READ = "payments:charge", "email:send", "email:read"
 @pytest.fixture
 def client_of(developer: Any) -> OAuthClient:
     return make_client(developer, allowed_scopes=[READ, SEND, "files:write", PAY])
-
-
-class Screen:
-    """The consent screen in Ada's browser, for one request."""
-
-    def __init__(self, client: OAuthClient, user: User, *scopes: str, **request: Any) -> None:
-        self.client, self.browser = client, sign_in(user)
-        self.url = client.authorize(self.browser, scope=" ".join(scopes), **request)["Location"]
-
-    def html(self) -> str:
-        return unescape(self.browser.get(self.url).content.decode())
-
-    def send(self, *scopes: str, **fields: Any) -> Any:
-        return self.browser.post(self.url, {"decision": "allow", "scopes": scopes, **fields})
-
-    def token(self, *scopes: str, **fields: Any) -> str:
-        answer = self.send(*scopes, **fields)
-        assert answer.status_code == 303, unescape(answer.content.decode())
-        return str(self.client.redeem(query_of(answer)["code"]).json()["access_token"])
-
-
-def verify(token: str, scope: str, **more: Any) -> dict[str, Any]:
-    body = {"token": token, "requiredScopes": [scope], **more}
-    return Client().post("/api/v1/tokens/verify", body, content_type="application/json").json()
-
-
-def ruled(decision: dict[str, Any]) -> tuple[bool, str | None, str | None]:
-    return decision["allowed"], decision.get("reason"), (decision.get("policy") or {}).get("ruleType")
 
 
 def test_a_number_of_times_is_kept(client_of, ada):

@@ -9,8 +9,8 @@ from resources.catalogue import catalogue
 
 def test_the_landing_page_addresses_users_and_developers(client, db):
     text = client.get("/").content.decode()
-    assert "For users" in text
-    assert "For developers" in text
+    assert "Use agents" in text
+    assert "Build with AgentGate" in text
     assert 'href="/developer/"' in text
 
 

@@ -2,14 +2,26 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from resources.catalogue import catalogue
+from web import samples
+from web.demo_consent import AGENT, DEVELOPER, read_demo
 
-SAMPLE_SCOPES = ("email:read", "calendar:write", "payments:charge")
+# Visitors without an account get the same page for the same address.
+CACHE_SECONDS = 300
 
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    sample = [catalogue()[scope_id] for scope_id in SAMPLE_SCOPES]
-    return render(request, "web/landing.html", {"sample": sample})
+    demo = read_demo(request.GET)
+    context = {
+        "demo": demo,
+        "agent": AGENT,
+        "developer": DEVELOPER,
+        "samples": samples,
+        "lines": samples.activity(AGENT),
+    }
+    response = render(request, "web/landing.html", context, status=422 if demo.problem else 200)
+    patch_cache_control(response, private=True, max_age=0 if request.user.is_authenticated else CACHE_SECONDS)
+    return response

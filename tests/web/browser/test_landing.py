@@ -1,0 +1,43 @@
+"""The consent demo on the landing page, with and without JavaScript."""
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def outcomes(tab) -> list[str]:
+    return tab.page.locator(".attempt .pill").all_inner_texts()
+
+
+def test_the_demo_without_javascript(open_tab):
+    tab = open_tab(width=320)
+    tab.goto("/")
+    tab.page.get_by_role("checkbox", name="Take payments from you").check()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    assert outcomes(tab) == ["Allowed", "Denied", "You are asked first", "Denied", "Denied"]
+    assert tab.page.url.endswith("#next")
+    assert tab.page.evaluate("document.getElementById('next').getBoundingClientRect().top") < 400
+    tab.page.get_by_role("button", name="Switch it off").click()
+    assert outcomes(tab) == ["Denied"] * 5
+    tab.page.get_by_role("link", name="Start again").click()
+    assert outcomes(tab) == []
+    assert tab.page.context.cookies() == []
+
+
+def test_the_demo_changes_in_place_with_javascript(open_tab):
+    tab = open_tab(javascript=True)
+    tab.goto("/")
+    tab.page.evaluate("window.isSame = true")
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    tab.page.get_by_text("You had not allowed this.").first.wait_for()
+    assert tab.focused() == "next-title"
+    send = tab.page.get_by_role("checkbox", name="Send email as you")
+    send.focus()
+    tab.page.keyboard.press("Space")
+    tab.page.get_by_text("You chose to be asked every time.").wait_for()
+    assert tab.page.evaluate("document.activeElement.value") == "email:send"
+    assert send.is_checked()
+    tab.page.get_by_role("button", name="Switch it off").click()
+    tab.page.get_by_text("From now on, every check is denied.").first.wait_for()
+    assert outcomes(tab) == ["Denied"] * 5
+    assert tab.page.evaluate("window.isSame"), "the page was not loaded again"
