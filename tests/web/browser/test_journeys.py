@@ -154,6 +154,28 @@ def test_revoking_takes_one_click_and_one_confirmation(open_tab, world, ada, gra
     assert granted.status == "revoked"
 
 
+@pytest.mark.parametrize("javascript", [False, True])
+def test_a_permission_is_tightened_on_the_page_of_its_connection(open_tab, world, ada, granted, javascript):
+    tab = open_tab(javascript=javascript)
+    page = tab.page
+    tab.goto(f"/connections/{granted.id}")
+    tab.sign_in(ada.email, world.PASSWORD)
+    page.get_by_text("Change: Send email as you").click()
+    form = page.locator("form", has=page.locator("[id='save-email:send']"))
+    form.get_by_label("Number of times").fill("0")
+    form.get_by_role("button", name="Save").click()
+    page.get_by_role("heading", name="Nothing was changed").wait_for()
+    page.get_by_role("link", name="Enter a whole number").click()
+    assert tab.focused() == "limit-number-email:send"
+    form.get_by_label("Number of times").fill("20")
+    form.get_by_label("Ask me every time").check()
+    form.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved. It holds from the next request on").first.wait_for()
+    page.get_by_text("At most 20 times per day").wait_for()
+    granted.refresh_from_db()
+    assert granted.terms["modes"] == {"email:send": "ask"}
+
+
 def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     tab = open_tab()
     page = tab.page
