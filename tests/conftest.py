@@ -23,6 +23,10 @@ from tests.world import make_developer
 from tokens import keys
 
 HERE = Path(__file__).parent
+# `tests/web/test_every_page.py` opens each page once, also on PostgreSQL.
+ABOUT_PAGES = ("web/test_", "admin/test_edits", "admin/test_owners", "admin/test_superusers")
+ON_BOTH_STORES = Path("web/test_every_page.py")
+BROWSER = HERE / "web" / "browser"
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = ("postgresql", "sdk", "sqlite", "web/browser")
@@ -31,15 +35,29 @@ LONGEST_GROUPS = ("postgresql", "sdk", "sqlite", "web/browser")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
     for item in items:
+        place = item.path.relative_to(HERE)
         if item.get_closest_marker("django_db") or NEED_DATABASE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
-        place = item.path.relative_to(HERE)
+            if _looks_at_pages(item, place):
+                item.add_marker(pytest.mark.one_store)
         if place.parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
         elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
         item.add_marker(pytest.mark.xdist_group(_group(item)))
     items.sort(key=_turn)
+
+
+def _looks_at_pages(item: pytest.Item, place: Path) -> bool:
+    """Return whether the test is about the texts and forms of pages.
+
+    The rows for them come from selectors and services, which have tests of their own on both databases. Tests of pages
+    that need real transactions, because they write at the same time, are not meant.
+    """
+    database = item.get_closest_marker("django_db")
+    if place == ON_BOTH_STORES:
+        return False
+    return str(place).startswith(ABOUT_PAGES) and not (database and database.kwargs.get("transaction"))
 
 
 def _has(item: pytest.Item, *markers: str) -> bool:
@@ -53,7 +71,13 @@ def pytest_collection_finish() -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else a file or folder."""
+    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else a file or folder.
+
+    Each group of pages is one by itself, because the folder with a browser would take longest of all.
+    """
+    if item.path.is_relative_to(BROWSER):
+        pages = item.callspec.params.get("group", "") if hasattr(item, "callspec") else ""
+        return f"{item.path.relative_to(HERE)} {pages}".strip()
     if not isinstance(item, pytest.Function) or not hasattr(item, "callspec") or "live_store" not in item.fixturenames:
         return str(item.path.parent.relative_to(HERE))
     store = item.callspec.params["live_store"]
@@ -61,7 +85,7 @@ def _group(item: pytest.Item) -> str:
 
 
 def _turn(item: pytest.Item) -> int:
-    group = _group(item)
+    group = "web/browser" if item.path.is_relative_to(BROWSER) else _group(item)
     return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
 
 

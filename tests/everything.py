@@ -24,7 +24,7 @@ OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
 IN_PROCESS = "not live and not browser and not soak"
 PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS],
-    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database", "--store=postgresql"],
+    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not one_store", "--store=postgresql"],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", "(live or browser) and not soak", *WITH_SERVERS],
 }

@@ -26,6 +26,15 @@ import psutil
 import psycopg
 
 START_SECONDS = 30
+# The options of a cluster that does not outlive the run. A commit still survives the death of its processes.
+FLEETING = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+}
 
 
 def free_port() -> int:
@@ -49,7 +58,7 @@ class Postgres:
     """
 
     def __init__(self, *, durable: bool = False, own: bool = False, folder: Path | None = None) -> None:
-        self._durable = durable
+        self._durable, self._own = durable, own
         self._parent = folder
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -130,7 +139,9 @@ class Postgres:
             "port": self._port,
             "unix_socket_directories": "",
             "max_connections": 300,
-            "fsync": "on" if self._durable else "off",  # the cluster does not outlive the run
+            **({} if self._durable else FLEETING),
+            # A test may kill its own server and expect every commit to be there afterwards.
+            "synchronous_commit": "on" if self._durable or self._own else "off",
         }
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -40,10 +40,23 @@ def shared_server(live_store: str, databases: Databases, servers: Servers) -> It
 @pytest.fixture
 def start_server(live_store: str, databases: Databases, servers: Servers) -> Iterator[Callable[..., LiveServer]]:
     """Yield a function that starts a server with its own database. It takes the keyword arguments of `LiveServer`."""
+    with starting(live_store, databases, servers) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_for_module(live_store: str, databases: Databases, servers: Servers) -> Iterator[Callable[..., LiveServer]]:
+    """Yield the same function for a server that all tests of the module share."""
+    with starting(live_store, databases, servers) as start:
+        yield start
+
+
+@contextmanager
+def starting(store: str, databases: Databases, servers: Servers) -> Iterator[Callable[..., LiveServer]]:
     with ExitStack() as stack:
 
         def start(**options: object) -> LiveServer:
-            database = new_database(live_store, databases, servers)
+            database = new_database(store, databases, servers)
             return stack.enter_context(LiveServer(database, servers.folder, **options))  # type: ignore[arg-type]
 
         yield start

@@ -21,17 +21,17 @@ PAGE = ROOT / "docs" / "deployment.md"
 FORGED = "192.0.2.7"
 
 
-@pytest.fixture
-def server(start_server: Callable[..., LiveServer]) -> LiveServer:
+@pytest.fixture(scope="module")
+def server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
     """Start a server without verified addresses, so that the tests need no mail."""
     https = {"API_URL": f"https://{HOST}", "TRUSTED_PROXIES": "127.0.0.1", "REQUIRE_VERIFIED_EMAIL": "false"}
-    return start_server(processes=1, **https)
+    return start_for_module(processes=1, **https)
 
 
-@pytest.fixture(params=["caddyfile", "nginx"])
+@pytest.fixture(scope="module", params=["caddyfile", "nginx"])
 def gate(request: pytest.FixtureRequest, server: LiveServer, servers: Servers) -> Iterator[Gate]:
     """Yield a client that calls the server by https through the proxy."""
-    folder = servers.folder / f"tls-{server.port}"
+    folder = servers.folder / f"tls-{request.param}-{server.port}"
     folder.mkdir(mode=0o755)
     setting = Setting(folder, gate=server.port, service=0, page=PAGE)
     command = {"caddyfile": caddy, "nginx": nginx}[request.param](setting)

@@ -27,15 +27,23 @@ class Scene:
     tokens: list[str]
 
 
+@pytest.fixture(scope="module")
+def server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
+    """The server, restarted after its first token, so that its processes have read the key."""
+    server = start_for_module(processes=4)
+    gate = Gate(server.url)
+    gate.tokens(gate.agent(gate.developer()), gate.person())
+    server.restart()
+    return server
+
+
 @pytest.fixture
-def scene(start_server: Callable[..., LiveServer]) -> Scene:
-    server = start_server(processes=4)
+def scene(server: LiveServer) -> Scene:
     gate = Gate(server.url)
     developer = gate.developer()
     agent = gate.agent(developer)
     tokens = [gate.tokens(agent, gate.person())["accessToken"] for _ in range(2)]
-    server.restart()
-    return Scene(server, Gate(server.url), developer, agent, tokens)
+    return Scene(server, gate, developer, agent, tokens)
 
 
 def by_verify(gate: Gate, token: str) -> int:
