@@ -333,3 +333,13 @@ def test_old_challenges_to_add_a_passkey_need_a_recent_sign_in(browser: Client) 
 def test_visitors_are_sent_to_the_sign_in_page() -> None:
     for path in ("", "/passkeys/new", "/app/new", "/codes", "/codes/new"):
         assert Client().get(f"{SECURITY}{path}")["Location"].startswith("/accounts/login/")
+
+
+def test_a_visitor_gets_a_short_session_and_a_registration_keeps_its_own(settings: Any) -> None:
+    visitor, registering = Client(), Client()
+    begin(visitor, "sign-in")
+    assert visitor.session.get_expiry_age() <= 300
+    settings.REQUIRE_VERIFIED_EMAIL = True
+    registering.post("/accounts/signup/", {"email": "new@example.com", "password1": PASSWORD})
+    begin(registering, "sign-in")
+    assert 300 < registering.session.get_expiry_age() <= 900

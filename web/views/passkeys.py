@@ -96,7 +96,8 @@ def _assertion(request: HttpRequest, purpose: str, user: User | None) -> Asserti
 def _begin(request: HttpRequest, purpose: str) -> dict[str, Any]:
     user, session = request.user, request.session
     if purpose == passkeys.SIGN_IN and not user.is_authenticated:
-        session.set_expiry(passkeys.LIFETIME_SECONDS)  # the session of a visitor, perhaps of a robot
+        if session.is_empty():
+            session.set_expiry(passkeys.LIFETIME_SECONDS)  # of a visitor, who may be a robot
         return passkeys.begin_authentication(session, purpose)
     if purpose == passkeys.SECOND_STEP and (step := pending_step(request)):
         return passkeys.begin_authentication(session, purpose, step.login.user)
