@@ -9,7 +9,7 @@ from allauth.account.signals import user_logged_in
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +18,9 @@ from accounts.errors import BadCredentials
 from accounts.mails import send_mail
 from accounts.models import User
 from accounts.services import check_password, record_sign_in
+from accounts.sessions import STARTED_AT
+from core import clock
+from core.browser import device_secret, remember_device
 from core.errors import Throttled
 from core.http import visitor
 
@@ -75,5 +78,9 @@ class AccountAdapter(DefaultAccountAdapter):
 
 
 @receiver(user_logged_in)
-def log_sign_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
-    record_sign_in(actor=visitor(request), user=user, method="browser")
+def log_sign_in(request: HttpRequest, user: User, response: HttpResponse, **kwargs: Any) -> None:
+    """Log the sign-in, and let the browser remember that this user has signed in with it."""
+    secret = device_secret(request)
+    record_sign_in(actor=visitor(request), user=user, method="browser", device=secret)
+    request.session[STARTED_AT] = clock.now().timestamp()
+    remember_device(response, secret)

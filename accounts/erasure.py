@@ -21,6 +21,7 @@ from accounts.models import (
     BrowserSession,
     KnownAddress,
     KnownDevice,
+    Notice,
     PendingRegistration,
     SessionToken,
     User,
@@ -59,7 +60,7 @@ def erase_user(*, actor: Actor, user: User) -> bool:
         if is_first:
             account_erased.send(sender=User, user=held, actor=actor, now=now)
             record(Draft(event=Event.USER_ERASED, actor=actor, user_id=held.id))
-            send_mail("account_erased", to=held.email, actor=actor)
+            send_mail("account_erased", to=held.email, zone=held.time_zone, actor=actor)
         _delete_rows(held, addresses)
         idempotency.delete_records(answers)
         if is_first:
@@ -83,7 +84,7 @@ def _addresses_of(user: User) -> set[str]:
 
 
 def _delete_rows(user: User, addresses: Collection[str]) -> None:
-    for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, EmailAddress, Authenticator):
+    for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, Notice, EmailAddress, Authenticator):
         owned._default_manager.filter(user=user).delete()
     BrowserSession.objects.filter(user_id=user.id).delete()
     PendingRegistration.objects.filter(email__in=addresses).delete()

@@ -108,8 +108,12 @@ class ResetPasswordKeyForm(TwoPasswords, allauth_forms.ResetPasswordKeyForm):
         _set_labels(self)
 
     def save(self) -> None:
-        actor = visitor(context.request)
-        passwords.reset_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
+        passwords.reset_password(
+            actor=visitor(context.request),
+            user=self.user,
+            password=self.cleaned_data["password1"],
+            kept_key=context.request.session.session_key,
+        )
 
 
 class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
@@ -129,8 +133,12 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
         return password
 
     def save(self) -> None:
-        actor = visitor(context.request)
-        passwords.change_password(actor=actor, user=self.user, password=self.cleaned_data["password1"])
+        passwords.change_password(
+            actor=visitor(context.request),
+            user=self.user,
+            password=self.cleaned_data["password1"],
+            kept_key=context.request.session.session_key,
+        )
 
 
 def _set_labels(form: forms.Form) -> None:

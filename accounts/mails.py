@@ -1,6 +1,8 @@
 """Emails to users. Templates: `templates/account/email/<name>_subject.txt` and `<name>_message.txt`."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -11,19 +13,40 @@ from django.template.loader import render_to_string
 
 from core import clock
 from core.actor import Actor
+from core.text import plain_text
+from core.zones import in_words
+
+MAX_NAME = 60
+# Mail programs make links of what looks like an address.
+LINKABLE = re.compile(r"([./@:])(?=\S)")
 
 
-def send_mail(name: str, *, to: str, actor: Actor, context: Mapping[str, Any] | None = None) -> None:
+def send_mail(
+    name: str,
+    *,
+    to: str,
+    actor: Actor,
+    zone: str = "",
+    at: datetime | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> None:
     """Send an email after the transaction commits. A failure is logged and has no other effect.
 
-    Links start with `API_URL`, because the sender of a request controls its Host header.
+    `at` is when it happened, now by default, and `zone` the time zone in which the user reads it: templates show
+    `when`. Links start with `API_URL`, because the sender of a request controls its Host header.
     """
-    facts = {"site_url": settings.API_URL, "site_host": settings.HOSTNAME, "at": clock.now(), "ip": actor.ip, "to": to}
+    when = in_words(at or clock.now(), zone)
+    facts = {"site_url": settings.API_URL, "site_host": settings.HOSTNAME, "when": when, "ip": actor.ip, "to": to}
     values = {**facts, **(context or {})}
     subject = " ".join(render_to_string(f"account/email/{name}_subject.txt", values).split())
     body = render_to_string(f"account/email/{name}_message.txt", values).strip() + "\n"
     message = EmailMessage(f"[AgentGate] {subject}", body, settings.DEFAULT_FROM_EMAIL, [to])
     transaction.on_commit(partial(_deliver, message), robust=True)
+
+
+def mailed(text: object) -> str:
+    """Return a name that others chose as it may appear in a mail: short, in one line, and not as a link."""
+    return LINKABLE.sub(r"\1 ", plain_text(text)[:MAX_NAME])
 
 
 def _deliver(message: EmailMessage) -> None:

@@ -1,4 +1,4 @@
-"""Users, their sessions, known IP addresses and devices, pending registrations and verification codes."""
+"""Users, their sessions, known IP addresses and devices, notices, pending registrations and verification codes."""
 
 from typing import Any, ClassVar
 
@@ -159,6 +159,18 @@ class KnownDevice(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.digest[:8]}"
+
+
+class Notice(models.Model):
+    """An email to a user that waits for a worker (`accounts.notices`). `facts` are the values for its template."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    name = models.CharField(max_length=40)
+    facts = models.JSONField()
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.pk}"
 
 
 class PendingRegistration(models.Model):

@@ -8,6 +8,7 @@ from django.utils.crypto import constant_time_compare
 from accounts.errors import EmailUnverified
 from accounts.models import SessionToken, User
 from core import clock, secrets
+from core.crypto import keyed_digest
 
 
 def session_for_token(token: str) -> SessionToken | None:
@@ -22,6 +23,11 @@ def session_for_token(token: str) -> SessionToken | None:
 def sessions_for_user(user: User) -> QuerySet[SessionToken]:
     """Return the user's live API sessions, newest first."""
     return SessionToken.objects.filter(user=user, expires_at__gt=clock.now())
+
+
+def browser_session_id(session_key: str) -> str:
+    """Return the id by which a page names a browser's session: its key is a credential, and a digest is not."""
+    return f"brs_{keyed_digest('browser-session', session_key.encode())[:32]}"
 
 
 def has_verified_address(user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Register users, check passwords, open and end sessions, and deactivate accounts."""
+"""Register users, check passwords, open sessions, and deactivate accounts."""
 
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.addresses import normalize_email
+from accounts.devices import remember_device
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import BrowserSession, KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
@@ -19,7 +20,7 @@ from audit.events import Event, Outcome
 from audit.services import record
 from core import clock, secrets
 from core.actor import Actor
-from core.errors import FieldError, Invalid, NotAuthenticated, NotFound, Unavailable
+from core.errors import FieldError, Invalid, NotAuthenticated, Unavailable
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch
 
@@ -97,20 +98,25 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
             digest=secrets.digest(token),
             auth_hash=user.get_session_auth_hash(),
             user_agent=actor.user_agent,
+            ip=actor.ip or "",
             created_at=now,
+            seen_at=now,
             expires_at=now + settings.SESSION_TOKEN_LIFETIME,
         )
     return OpenedSession(session, token)
 
 
 @transaction.atomic
-def record_sign_in(*, actor: Actor, user: User, method: str) -> None:
-    """Log a sign-in, through the API or a browser, and remember its IP address.
+def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "") -> None:
+    """Log a sign-in, through the API or a browser, and remember its IP address and its device.
+
+    `device` is the secret in a browser's cookie, and empty for a program.
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """
     # The update locks the account until the commit, so that an erasure waits.
-    if not User.objects.filter(pk=user.pk, is_active=True).update(last_login=clock.now()):
+    now = clock.now()
+    if not User.objects.filter(pk=user.pk, is_active=True).update(last_login=now):
         raise NotAuthenticated("The account is no longer active.")
     remember_address(user=user, actor=actor)
     draft = Draft(
@@ -121,20 +127,12 @@ def record_sign_in(*, actor: Actor, user: User, method: str) -> None:
         metadata={"method": method},
     )
     record(draft)
+    remember_device(actor=actor, user=user, secret=device, now=now)
 
 
 @transaction.atomic
 def record_failed_sign_in(*, actor: Actor, user: User) -> None:
     record(Draft(event=Event.USER_SIGN_IN_FAILED, outcome=Outcome.DENIED, actor=actor, user_id=user.id))
-
-
-@transaction.atomic
-def end_session(*, actor: Actor, user: User, session_id: str) -> None:
-    """End one of the user's own API sessions. Raises `NotFound`."""
-    deleted, _ = SessionToken.objects.filter(user=user, id=session_id).delete()
-    if not deleted:
-        raise NotFound("No such session.")
-    record(Draft(event=Event.USER_SESSION_ENDED, actor=actor, user_id=user.id, metadata={"sessionId": session_id}))
 
 
 def hold_account(user: User) -> User:
@@ -169,16 +167,6 @@ def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:
     with transaction.atomic():
         if User.objects.filter(id=user.id, is_active=False, erased_at=None).update(is_active=True):
             _record_activation(Event.USER_REACTIVATED, actor=actor, user=user, reason=reason)
-
-
-@transaction.atomic
-def set_approval_mails(*, actor: Actor, user: User, wanted: bool) -> None:
-    """Choose whether the user is mailed when an agent waits for their approval. Raises `NotAuthenticated`."""
-    held = hold_account(user)
-    if held.approval_mails != wanted:
-        User.objects.filter(pk=held.pk).update(approval_mails=wanted)
-        metadata = {"approvalMails": wanted}
-        record(Draft(event=Event.USER_MAILS_CHANGED, actor=actor, user_id=held.id, metadata=metadata))
 
 
 def delete_expired_sessions(*, limit: int = BATCH) -> int:

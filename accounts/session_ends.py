@@ -3,11 +3,21 @@
 from django.db import transaction
 
 from accounts.models import BrowserSession, SessionToken, User
+from accounts.selectors import browser_session_id
 from accounts.services import hold_account
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
 from core.actor import Actor
+from core.errors import NotFound
+
+
+@transaction.atomic
+def end_session(*, actor: Actor, user: User, session_id: str) -> None:
+    """End one of the user's own sessions, of the API or a browser. Raises `NotFound`."""
+    if not _delete_one(user, session_id):
+        raise NotFound("No such session.")
+    _record(actor, user, {"sessionId": session_id})
 
 
 @transaction.atomic
@@ -28,6 +38,14 @@ def delete_sessions(user: User, *, kept_key: str | None) -> int:
     browsers, _ = BrowserSession.objects.filter(user_id=user.id).exclude(pk=kept_key or "").delete()
     tokens, _ = SessionToken.objects.filter(user=user).delete()
     return browsers + tokens
+
+
+def _delete_one(user: User, session_id: str) -> int:
+    keys = BrowserSession.objects.filter(user_id=user.id).values_list("pk", flat=True)
+    key = next((key for key in keys if browser_session_id(key) == session_id), None)
+    rows = BrowserSession.objects.filter(pk=key) if key else SessionToken.objects.filter(user=user, id=session_id)
+    deleted: int = rows.delete()[0]
+    return deleted
 
 
 def _record(actor: Actor, user: User, metadata: dict[str, object]) -> None:

@@ -1,20 +1,37 @@
 """Browser sessions in the database, with the user that each belongs to, so that an erasure finds them.
 
 Django's own table names the user only inside the encoded data. `SESSION_ENGINE` names this module.
+
+A signed-in session also has when it started, and when, from where and with which browser it was last used, so that the
+user recognizes it. Saving it records that, and otherwise a request does at most once in `SEEN_EVERY`.
 """
 
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import VALID_KEY_CHARS, UpdateError
 from django.contrib.sessions.backends.db import SessionStore as DatabaseStore
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils.crypto import get_random_string
 
-from accounts.models import BrowserSession, User
+from accounts.models import BrowserSession, SessionToken, User
+from core import clock
+from core.actor import Actor
+
+SEEN_EVERY = timedelta(minutes=5)
+STARTED_AT = "started_at"
+
+logger = logging.getLogger(__name__)
 
 
 class SessionStore(DatabaseStore):
+    find_visitor: Callable[[], Actor] | None = None
+    """Returns who uses the session now. None outside of a request."""
+    _stored: BrowserSession | None = None
+
     @classmethod
     def get_model_class(cls) -> type[BrowserSession]:
         return BrowserSession
@@ -22,7 +39,37 @@ class SessionStore(DatabaseStore):
     def create_model_instance(self, data: dict[str, Any]) -> BrowserSession:
         row = cast("BrowserSession", super().create_model_instance(data))
         row.user_id = data.get(SESSION_KEY)
+        if row.user_id is not None:
+            started = data.get(STARTED_AT)
+            row.started_at = None if started is None else datetime.fromtimestamp(started, UTC)
+            for name, value in self._use(clock.now()).items():
+                setattr(row, name, value)
         return row
+
+    def record_use(self) -> None:
+        """Record that a signed-in session is used now, unless that was recorded a moment ago.
+
+        A failure is logged and has no other effect.
+        """
+        now, stored = clock.now(), self._stored
+        if stored is None or stored.user_id is None or not is_due(stored.seen_at, now):
+            return
+        try:
+            BrowserSession.objects.filter(pk=stored.pk, seen_at=stored.seen_at).update(**self._use(now))
+        except DatabaseError:
+            logger.warning("The use of a session could not be recorded.", exc_info=True)
+
+    def _use(self, now: datetime) -> dict[str, Any]:
+        """Return where, with what and when the session is used, or what was stored before if nobody uses it now."""
+        if self.find_visitor is not None:
+            visitor = self.find_visitor()
+            return {"ip": visitor.ip or "", "user_agent": visitor.user_agent, "seen_at": now}
+        stored = self._stored or BrowserSession()
+        return {"ip": stored.ip, "user_agent": stored.user_agent, "seen_at": stored.seen_at}
+
+    def _get_session_from_db(self) -> BrowserSession | None:
+        self._stored = cast("BrowserSession | None", super()._get_session_from_db())
+        return self._stored
 
     def _get_new_session_key(self) -> str:
         """Return 32 random characters, without looking for them in the table: `create` tries again if they exist."""
@@ -43,3 +90,16 @@ class SessionStore(DatabaseStore):
             if not kept.values_list("pk"):
                 raise UpdateError
             super().save(must_create)
+
+
+def record_token_use(*, actor: Actor, session: SessionToken) -> None:
+    """Record that an API session is used now, unless that was recorded a moment ago."""
+    now = clock.now()
+    if is_due(session.seen_at, now):
+        rows = SessionToken.objects.filter(pk=session.pk, seen_at=session.seen_at)
+        rows.update(seen_at=now, ip=actor.ip or "", user_agent=actor.user_agent)
+
+
+def is_due(seen_at: datetime | None, now: datetime) -> bool:
+    """Return whether a use at `now` is to be recorded."""
+    return seen_at is None or now - seen_at >= SEEN_EVERY

@@ -66,7 +66,7 @@ def confirm_address(*, actor: Actor, user: User, email: str, code: str) -> None:
     with _unique_or_taken():
         EmailAddress.objects.update_or_create(user=user, email=email, defaults={"verified": True})
     _record(Event.USER_EMAIL_ADDED, actor, user, email)
-    send_mail("address_added", to=user.email, actor=actor, context={"address": email})
+    send_mail("address_added", to=user.email, zone=user.time_zone, actor=actor, context={"address": email})
 
 
 @transaction.atomic
@@ -79,7 +79,8 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
     address.delete()
     _record(Event.USER_EMAIL_REMOVED, actor, user, address.email)
     for to in (user.email, address.email):
-        send_mail("address_removed", to=to, actor=actor, context={"address": address.email, "main": user.email})
+        addresses = {"address": address.email, "main": user.email}
+        send_mail("address_removed", to=to, zone=user.time_zone, actor=actor, context=addresses)
 
 
 @transaction.atomic
@@ -101,7 +102,8 @@ def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
         User.objects.filter(pk=user.pk).update(email=address.email)
     _record(Event.USER_EMAIL_CHANGED, actor, user, address.email)
     for to in (old, address.email):
-        send_mail("address_changed", to=to, actor=actor, context={"address": address.email, "main": address.email})
+        addresses = {"address": address.email, "main": address.email}
+        send_mail("address_changed", to=to, zone=user.time_zone, actor=actor, context=addresses)
 
 
 def verify_primary_address(user: User) -> None:

@@ -3,10 +3,12 @@
 import logging
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from core.http import visitor
 from core.ids import choose_request_id
 from core.net import client_address, is_trusted, parse_address, without_zone
 
@@ -83,6 +85,23 @@ class DecisionCookiesMiddleware:
         if request.path.startswith(DECISION_PATHS):
             request.META.pop("HTTP_COOKIE", None)
         return self.get_response(request)
+
+
+class SessionUseMiddleware:
+    """Tell the browser's session who uses it, and let it record the use after the response is made.
+
+    It writes at most once in a few minutes (`accounts.sessions`), and nothing for a request that read no session.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.session.find_visitor = partial(visitor, request)  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        if request.session.accessed and not request.session.modified:
+            request.session.record_use()  # type: ignore[attr-defined]
+        return response
 
 
 class RequestIdFilter(logging.Filter):

@@ -32,6 +32,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-consents": _entry("consent.tasks.sweep_consents", OFTEN),
     "sweep-undecided-consents": _entry("consent.tasks.sweep_undecided_consents", OFTEN),
     "mail-approvals": _entry("consent.tasks.mail_approvals", SOON),
+    "mail-notices": _entry("accounts.tasks.mail_notices", SOON),
     "sweep-approvals": _entry("consent.tasks.sweep_approvals", OFTEN),
     "sweep-codes": _entry("consent.tasks.sweep_codes", OFTEN),
     "sweep-tokens": _entry("tokens.tasks.sweep_tokens", OFTEN),

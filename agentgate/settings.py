@@ -74,6 +74,8 @@ ENDED_APPROVAL_LIFETIME = timedelta(days=30)
 SESSION_TOKEN_LIFETIME = timedelta(hours=12)
 RECENT_SIGN_IN = timedelta(minutes=5)
 KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
+# How long a device is recognized after a sign-in: the longest that browsers keep a cookie.
+KNOWN_DEVICE_LIFETIME = timedelta(days=400)
 UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
 CLIENT_KEYS_LIFETIME = timedelta(hours=1)
 # How long a POST with an Idempotency-Key may be repeated. A client that lost a response with tokens repeats the request
@@ -137,6 +139,7 @@ MIDDLEWARE = [
     "django.middleware.csp.ContentSecurityPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "agentgate.middleware.SessionUseMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -337,6 +340,7 @@ _cookie_prefix = "__Host-" if IS_HTTPS else ""
 SESSION_COOKIE_NAME = f"{_cookie_prefix}sessionid"
 CSRF_COOKIE_NAME = f"{_cookie_prefix}csrftoken"
 BROWSER_COOKIE_NAME = f"{_cookie_prefix}browser"
+DEVICE_COOKIE_NAME = f"{_cookie_prefix}device"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

@@ -10,7 +10,9 @@ from rest_framework.request import Request
 
 from accounts.models import SessionToken, User
 from accounts.selectors import require_verified_address, session_for_token
+from accounts.sessions import record_token_use
 from core.errors import Forbidden, NotAuthenticated
+from core.http import visitor
 from developers.models import Developer
 from developers.selectors import developer_for_api_key
 
@@ -88,6 +90,7 @@ class SessionTokenAuthentication(BaseAuthentication):
         if session is None:
             is_api_key = (token or scheme).startswith("ag_")
             raise NotAuthenticated(API_KEY_MISPLACED if is_api_key else SESSION_TOKEN_REQUIRED)
+        record_token_use(actor=visitor(request._request), session=session)
         return session.user, SessionCredential(session)
 
 

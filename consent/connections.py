@@ -85,18 +85,29 @@ class Change:
         return self.replaced is not None or self.expired is not None
 
     @property
-    def needs_recent_sign_in(self) -> bool:
-        """Return whether a critical scope is granted that was not live before in these words, or is widened.
-
-        A later end of the connection widens it, too. Scopes that were critical before count.
-        """
+    def wider(self) -> list[str]:
+        """Return the granted scopes that were not live before in these words, or that are bounded less than before."""
         before = self.replaced.live_scopes() if self.replaced else []
-        earlier = Terms.read(self.replaced.terms) if self.replaced else Terms()
+        earlier = self._earlier_terms
+        return [
+            scope
+            for scope in self.granted
+            if scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
+        ]
+
+    @property
+    def needs_recent_sign_in(self) -> bool:
+        """Return whether a critical scope is granted or widened. A later end of the connection widens it, too.
+
+        Scopes that were critical before count.
+        """
+        critical = critical_among(self.granted, self.shown).union(self._earlier_terms.of(self.granted).critical)
         is_longer = self.replaced is not None and self.expires_at > self.replaced.expires_at
-        return any(
-            is_longer or scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
-            for scope in critical_among(self.granted, self.shown).union(earlier.of(self.granted).critical)
-        )
+        return bool(critical if is_longer else critical.intersection(self.wider))
+
+    @property
+    def _earlier_terms(self) -> Terms:
+        return Terms.read(self.replaced.terms) if self.replaced else Terms()
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
         """Return the change for the log.

@@ -21,6 +21,7 @@ from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
+from consent.news import announce_grant
 from consent.records import draft_consent, personal_terms, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
@@ -87,6 +88,7 @@ def approve_consent(
     if change.needs_recent_sign_in:
         require_recent_sign_in(signed_in_at)
     code = issue_code(consent, user, now)
+    announce_grant(actor=actor, consent=consent, user=user, change=change, at=now)
     with revocation() if change.ends_another or change.carry else nullcontext():
         # In a revocation, the log has these entries after all decisions that still used the ended consent.
         append(drafts, at=now)

@@ -11,7 +11,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.mails import send_mail
+from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
@@ -19,14 +19,11 @@ from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
 from core.sweeps import BATCH
-from core.text import plain_text
+from core.zones import in_words
 
 # Requests that are held back are told in one mail per agent in this time.
 BATCH_PERIOD = timedelta(hours=1)
-MAX_NAME = 60
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
-# Mail programs make links of what looks like an address.
-LINKABLE = re.compile(r"([./@:])(?=\S)")
 
 
 def tell_users(*, limit: int = BATCH) -> int:
@@ -49,6 +46,7 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
             "verb": verb if isinstance(verb, str) and VERB.fullmatch(verb) else "",
             "approval": approval,
+            "ends": in_words(approval.expires_at, approval.user.time_zone),
         }
         send_mail("approval_requested", to=approval.user.email, actor=SYSTEM, context=context)
     return told
@@ -67,11 +65,6 @@ def _tell_batch(user_id: str, agent_id: str, untold: QuerySet[Approval], now: da
         context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": told}
         send_mail("approvals_held", to=one.user.email, actor=SYSTEM, context=context)
     return told
-
-
-def mailed(text: object) -> str:
-    """Return a name that others chose as it may appear in a mail: short, in one line, and not as a link."""
-    return LINKABLE.sub(r"\1 ", plain_text(text)[:MAX_NAME])
 
 
 def _wants_mails(user: User) -> bool:

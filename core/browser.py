@@ -1,10 +1,12 @@
-"""Recognize a browser by a cookie, so that a flow can be finished only in the browser that started it.
+"""Recognize a browser by a cookie.
 
-All flows in a browser share one cookie. Each stores the cookie's digest, so several can be open at once.
+One cookie binds a flow to the browser that started it. All flows in a browser share it, and each stores its digest, so
+several can be open at once. Another one lasts longer and tells whether a user has signed in with this browser before.
 """
 
 import re
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,22 +18,40 @@ SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 def browser_secret(request: HttpRequest) -> str:
     """Return the secret in the browser's cookie, or a new one to set with `remember_browser`."""
-    secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
-    return secret if SECRET.fullmatch(secret) else secrets.token_urlsafe(32)
+    return _secret_in(request, settings.BROWSER_COOKIE_NAME) or secrets.token_urlsafe(32)
 
 
 def browser_digest(request: HttpRequest) -> str:
     """Return the digest of the browser's secret, or an empty string if it has none."""
-    secret = request.COOKIES.get(settings.BROWSER_COOKIE_NAME, "")
-    return digest(secret) if SECRET.fullmatch(secret) else ""
+    secret = _secret_in(request, settings.BROWSER_COOKIE_NAME)
+    return digest(secret) if secret else ""
 
 
 def remember_browser(response: HttpResponse, secret: str) -> None:
     """Set the cookie for the lifetime of a consent request. Each new request renews it."""
+    _set_cookie(response, settings.BROWSER_COOKIE_NAME, secret, settings.CONSENT_REQUEST_LIFETIME)
+
+
+def device_secret(request: HttpRequest) -> str:
+    """Return the secret in the cookie that recognizes a device, or a new one to set with `remember_device`."""
+    return _secret_in(request, settings.DEVICE_COOKIE_NAME) or secrets.token_urlsafe(32)
+
+
+def remember_device(response: HttpResponse, secret: str) -> None:
+    """Set the cookie for as long as the device is known. Each sign-in renews it."""
+    _set_cookie(response, settings.DEVICE_COOKIE_NAME, secret, settings.KNOWN_DEVICE_LIFETIME)
+
+
+def _secret_in(request: HttpRequest, cookie: str) -> str:
+    secret = request.COOKIES.get(cookie, "")
+    return secret if SECRET.fullmatch(secret) else ""
+
+
+def _set_cookie(response: HttpResponse, cookie: str, secret: str, lifetime: timedelta) -> None:
     response.set_cookie(
-        settings.BROWSER_COOKIE_NAME,
+        cookie,
         secret,
-        max_age=settings.CONSENT_REQUEST_LIFETIME,
+        max_age=lifetime,
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",

@@ -3,7 +3,8 @@
 from django.conf import settings
 
 from accounts.errors import BadCredentials, SecondFactorRequired, WrongSecondFactor
-from accounts.services import end_session, open_session
+from accounts.services import open_session
+from accounts.session_ends import end_session
 from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, UserEndpoint
 from api.operations import operation

@@ -13,7 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AddressCode, BrowserSession, KnownDevice, PendingRegistration
+from accounts.models import AddressCode, BrowserSession, KnownDevice, Notice, PendingRegistration
 from agents.models import Agent, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
@@ -52,6 +52,7 @@ INTERNAL = (
     Journal,
     KnownDevice,
     LogKey,
+    Notice,
     PendingRegistration,
     PersonalKey,
     Posting,

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.contrib.auth.models import Permission
 
-from accounts.models import BrowserSession, KnownDevice, PendingRegistration, User
+from accounts.models import BrowserSession, Notice, PendingRegistration, User
 from accounts.registration import start_registration
 from accounts.services import new_user, open_session, register_user
 from accounts.verification import send_address_code
@@ -106,7 +106,7 @@ def _fill_the_rest(world: World) -> None:
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
-    KnownDevice.objects.create(user=world.ada, digest="device", last_seen_at=clock.now())
+    Notice.objects.create(user=world.ada, name="new_device", facts={}, created_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
     amount = {"value": "12.50", "currency": "EUR"}

@@ -1,0 +1,47 @@
+"""What users choose about their account: their name, their time zone, and which emails they get."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import hold_account
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
+from core.actor import Actor
+from core.errors import Invalid
+from core.zones import is_zone
+
+# The choices of emails, and their names in the log.
+MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device_mails": "deviceMails"}
+
+
+@transaction.atomic
+def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> None:
+    """Set the user's name and time zone; a blank zone is the browser's. Raises `Invalid` and `NotAuthenticated`."""
+    if time_zone and not is_zone(time_zone):
+        raise Invalid.field("time_zone", "Must be the name of a time zone, such as Europe/Berlin.")
+    changed = _set(user, {"name": name, "time_zone": time_zone})
+    if changed:
+        metadata = {"fields": sorted(changed)}
+        record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
+
+
+@transaction.atomic
+def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool]) -> None:
+    """Choose which emails the user gets: `wanted` has fields of `MAILS`. Raises `NotAuthenticated`."""
+    changed = _set(user, wanted)
+    if changed:
+        metadata = {MAILS[name]: value for name, value in changed.items()}
+        record(Draft(event=Event.USER_MAILS_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
+
+
+def _set(user: User, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Store what differs, and return it."""
+    held = hold_account(user)
+    changed = {name: value for name, value in values.items() if getattr(held, name) != value}
+    if changed:
+        User.objects.filter(pk=held.pk).update(**changed)
+    return changed

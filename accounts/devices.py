@@ -1,0 +1,57 @@
+"""Devices: the browsers and programs with which a user has signed in.
+
+A browser is recognized by a cookie with a random secret, and a program by the name in its user agent and its network,
+because programs keep no cookies. A device that the account has not used before is logged, and the user is mailed.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from accounts.models import KnownDevice, User
+from accounts.notices import add_notice
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
+from core import clock, secrets
+from core.actor import Actor
+from core.crypto import keyed_digest
+from core.sweeps import BATCH, delete_batch
+from core.user_agents import program_of
+from limits.throttle import address_group
+
+# The device on which an account was created is no news to its owner.
+NEW_ACCOUNT = timedelta(hours=1)
+
+
+def remember_device(*, actor: Actor, user: User, secret: str = "", now: datetime) -> None:
+    """Record that the user signs in with this device. `secret` is from a browser's cookie, and empty for a program.
+
+    Call it in the transaction of the sign-in, which has locked the account.
+    """
+    digest = secrets.digest(secret) if secret else _program_digest(actor)
+    known = set(KnownDevice.objects.filter(user=user).order_by("-last_seen_at").values_list("digest", flat=True))
+    KnownDevice.objects.bulk_create(
+        [KnownDevice(user=user, digest=digest, last_seen_at=now)],
+        update_conflicts=True,
+        unique_fields=["user", "digest"],
+        update_fields=["last_seen_at"],
+    )
+    is_first = not known and now - user.created_at < NEW_ACCOUNT
+    if digest not in known and not is_first:
+        actor = actor.acting_as("user", user.id)
+        record(Draft(event=Event.USER_DEVICE_ADDED, actor=actor, user_id=user.id))
+        if user.device_mails:
+            add_notice("new_device", user=user, actor=actor, at=now)
+
+
+def delete_unused_devices(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` devices without a sign-in in `KNOWN_DEVICE_LIFETIME`; return the number deleted."""
+    unused = KnownDevice.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_DEVICE_LIFETIME)
+    return delete_batch(unused.order_by("last_seen_at"), limit=limit)
+
+
+def _program_digest(actor: Actor) -> str:
+    """Return a digest of the program's name, without its version, and the network that it signs in from."""
+    facts = f"{program_of(actor.user_agent)} {address_group(actor.ip or '')}"
+    return keyed_digest("known-program", facts.encode())

@@ -1,0 +1,66 @@
+"""A user's live sessions, of browsers and of the API, in one list."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from accounts.models import BrowserSession, SessionToken, User
+from accounts.selectors import browser_session_id, sessions_for_user
+from core import clock
+from core.user_agents import device_in_words
+
+# The most of each kind that are read. Users with more can end all of them at once.
+MAX_READ = 500
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """A session as its user recognizes it. What is unknown is empty or None: a browser's key is never part of it."""
+
+    id: str
+    is_browser: bool
+    is_current: bool
+    user_agent: str
+    ip: str
+    started_at: datetime | None
+    seen_at: datetime | None
+    expires_at: datetime
+
+    @property
+    def device(self) -> str:
+        """Return which browser or program it says that it is, or an empty string."""
+        return device_in_words(self.user_agent)
+
+
+def live_sessions(user: User, *, current_key: str | None) -> list[LiveSession]:
+    """Return the user's sessions: first the browser's with this key, then by their last use."""
+    browsers = BrowserSession.objects.filter(user_id=user.id, expire_date__gt=clock.now()).order_by("-expire_date")
+    found = [_of_browser(row, current_key) for row in browsers[:MAX_READ]]
+    found += [_of_api(row) for row in sessions_for_user(user)[:MAX_READ]]
+    return sorted(found, key=lambda one: (one.is_current, one.seen_at or one.started_at or LONG_AGO), reverse=True)
+
+
+def _of_browser(row: BrowserSession, current_key: str | None) -> LiveSession:
+    return LiveSession(
+        id=browser_session_id(row.session_key),
+        is_browser=True,
+        is_current=row.session_key == current_key,
+        user_agent=row.user_agent,
+        ip=row.ip,
+        started_at=row.started_at,
+        seen_at=row.seen_at,
+        expires_at=row.expire_date,
+    )
+
+
+def _of_api(row: SessionToken) -> LiveSession:
+    return LiveSession(
+        id=row.id,
+        is_browser=False,
+        is_current=False,
+        user_agent=row.user_agent,
+        ip=row.ip,
+        started_at=row.created_at,
+        seen_at=row.seen_at or row.created_at,
+        expires_at=row.expires_at,
+    )
