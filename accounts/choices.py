@@ -12,7 +12,7 @@ from audit.events import Event
 from audit.services import record
 from core.actor import Actor
 from core.errors import Invalid
-from core.zones import is_zone
+from core.zones import find_zone
 
 # The choices of emails, and their names in the log.
 MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device_mails": "deviceMails"}
@@ -21,7 +21,7 @@ MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device
 @transaction.atomic
 def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> None:
     """Set the user's name and time zone; a blank zone is the browser's. Raises `Invalid` and `NotAuthenticated`."""
-    if time_zone and not is_zone(time_zone):
+    if time_zone and find_zone(time_zone) is None:
         raise Invalid.field("time_zone", "Must be the name of a time zone, such as Europe/Berlin.")
     changed = _set(user, {"name": name, "time_zone": time_zone})
     if changed:

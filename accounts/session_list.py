@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from accounts.models import BrowserSession, SessionToken, User
 from accounts.selectors import browser_session_id, sessions_for_user
 from core import clock
-from core.user_agents import device_in_words
+from core.user_agents import COMPUTER, PHONE, PROGRAM, device_in_words, kind_of_device
 
 # The most of each kind that are read. Users with more can end all of them at once.
 MAX_READ = 500
+PICTURES = {COMPUTER: "laptop", PHONE: "phone", PROGRAM: "code"}
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -30,6 +31,16 @@ class LiveSession:
     def device(self) -> str:
         """Return which browser or program it says that it is, or an empty string."""
         return device_in_words(self.user_agent)
+
+    @property
+    def is_recognized(self) -> bool:
+        """Return whether `device` is the name of a browser and a system that are generally known."""
+        return kind_of_device(self.user_agent) != PROGRAM
+
+    @property
+    def picture(self) -> str:
+        """Return the name of the icon for its kind of device."""
+        return PICTURES[kind_of_device(self.user_agent)]
 
 
 def live_sessions(user: User, *, current_key: str | None) -> list[LiveSession]:

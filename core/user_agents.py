@@ -25,12 +25,22 @@ BROWSERS = {
 SYSTEMS = {"Mac OS X": "macOS", "Chrome OS": "ChromeOS"}
 # Apple's devices are known by their own names.
 APPLE = ("iPhone", "iPad", "Mac")
+MOBILE = ("iPhone", "iPad", "iOS", "Android", "KaiOS")
+COMPUTER, PHONE, PROGRAM = "computer", "phone", "program"
 
 
 def device_in_words(user_agent: str) -> str:
     """Return "Chrome on Windows", the name of a program, or an empty string if there is no user agent."""
     browser, system = _parts(user_agent)
     return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if browser and system else browser
+
+
+def kind_of_device(user_agent: str) -> str:
+    """Return whether this is a browser on a phone or tablet, on a computer, or a program."""
+    browser, system = _parts(user_agent)
+    if not (browser and system):
+        return PROGRAM
+    return PHONE if system in MOBILE else COMPUTER
 
 
 def program_of(user_agent: str) -> str:

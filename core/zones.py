@@ -1,7 +1,7 @@
 """Time zones, by their IANA names."""
 
-from datetime import UTC, datetime, tzinfo
-from functools import cache
+from datetime import UTC, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.utils.formats import date_format
@@ -11,27 +11,37 @@ from django.utils.translation import gettext as _
 AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
 
 
-@cache
+@lru_cache(maxsize=1000)
+def find_zone(name: str) -> ZoneInfo | None:
+    """Return the zone with this name, or None."""
+    return ZoneInfo(name) if name in _all_names() else None
+
+
+@lru_cache(maxsize=1)
 def zone_names() -> tuple[str, ...]:
     """Return the zones to choose from, sorted."""
-    return ("UTC", *sorted(name for name in available_timezones() if name.partition("/")[0] in AREAS))
+    return ("UTC", *sorted(name for name in _all_names() if name.partition("/")[0] in AREAS))
 
 
-def is_zone(name: str) -> bool:
-    """Return whether this is the name of a time zone. Any IANA name counts, even one that is not offered."""
-    return name in available_timezones()
-
-
-def zone_of(name: str) -> tzinfo:
-    """Return the zone, or UTC for a blank name and for one that this system does not know."""
-    return ZoneInfo(name) if name and is_zone(name) else UTC
+def match_zone(text: str) -> str | None:
+    """Return the zone that a user means, by its name or its city in any case, or None if it is not exactly one."""
+    wanted = "_".join(text.split()).casefold()
+    exact = [name for name in _all_names() if name.casefold() == wanted]
+    cities = [name for name in zone_names() if name.rpartition("/")[2].casefold() == wanted]
+    found = exact or cities
+    return found[0] if len(found) == 1 else None
 
 
 def in_words(moment: datetime, name: str) -> str:
-    """Return the date and the time to the minute in this zone, and which zone it is."""
-    zone = zone_of(name)
-    local = moment.astimezone(zone)
+    """Return the date and the time to the minute in the zone with this name, else in UTC, and which zone it is."""
+    zone = find_zone(name)
+    local = moment.astimezone(zone or UTC)
     facts = {"day": date_format(local, "j F Y"), "time": date_format(local, "H:i")}
-    if zone is UTC:
+    if zone is None:
         return _("%(day)s, %(time)s UTC") % facts
     return _("%(day)s, %(time)s (%(zone)s)") % {**facts, "zone": name.replace("_", " ")}
+
+
+@lru_cache(maxsize=1)
+def _all_names() -> frozenset[str]:
+    return frozenset(available_timezones())

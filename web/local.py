@@ -7,13 +7,15 @@ German numbers: the locale is `en_DE`. Both are read when a page first needs the
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.utils.translation.trans_real import parse_accept_lang_header
+
+from core.zones import find_zone
 
 ZONE_COOKIE = "timezone"
 
@@ -52,17 +54,6 @@ def local_locale() -> Locale:
     request = _request.get()
     accepted = request.headers.get("Accept-Language", "") if request else ""
     return _locale(get_language() or settings.LANGUAGE_CODE, accepted[:100])
-
-
-@lru_cache(maxsize=1000)
-def find_zone(name: str) -> ZoneInfo | None:
-    """Return the zone with this IANA name, or None."""
-    return ZoneInfo(name) if name in _zone_names() else None
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 @lru_cache(maxsize=1000)

@@ -12,6 +12,7 @@ SENTENCES = {
     Event.USER_REGISTERED: gettext_lazy("You created your account."),
     Event.USER_SIGNED_IN: gettext_lazy("You signed in."),
     Event.USER_SIGN_IN_FAILED: gettext_lazy("A sign-in to your account failed."),
+    Event.USER_DEVICE_ADDED: gettext_lazy("You signed in with a browser or program that you had not used here before."),
     Event.USER_SIGNED_OUT: gettext_lazy("You signed out."),
     Event.USER_SESSION_ENDED: gettext_lazy("You ended one of your sessions."),
     Event.USER_PASSWORD_CHANGED: gettext_lazy("Your password was changed."),
@@ -32,7 +33,9 @@ SENTENCES = {
         "An administrator removed your passkeys, authenticator app and recovery codes."
     ),
     Event.USER_SECOND_FACTOR_FAILED: gettext_lazy("A code for your account was wrong, after the right password."),
+    Event.USER_PROFILE_CHANGED: gettext_lazy("You changed your name or your time zone."),
     Event.USER_MAILS_CHANGED: gettext_lazy("You changed which emails you get."),
+    Event.USER_DATA_EXPORTED: gettext_lazy("You downloaded your data."),
     Event.USER_DEACTIVATED: gettext_lazy("An administrator deactivated your account."),
     Event.USER_REACTIVATED: gettext_lazy("An administrator reactivated your account."),
     Event.USER_ERASED: gettext_lazy("Your account was erased."),
@@ -102,6 +105,7 @@ RULES = {
     Event.APPROVAL_APPROVED: gettext_lazy("%(agent)s may now do this without asking: %(scopes)s."),
     Event.APPROVAL_REVOKED: gettext_lazy("%(agent)s must ask you again each time: %(scopes)s."),
 }
+OTHER_SESSIONS_ENDED = gettext_lazy("You ended all your other sessions.")
 CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connection to %(agent)s.")
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_ASKED = gettext_lazy("%(agent)s asked for your approval: %(scopes)s.")
@@ -180,6 +184,8 @@ def _template(entry: dict[str, Any]) -> Any:
         return CONNECTION_EXPORTED
     if event in RULES and entry["metadata"].get("for") == RULE:
         return RULES[event]
+    if event == Event.USER_SESSION_ENDED and entry["metadata"].get("endedSessions"):
+        return OTHER_SESSIONS_ENDED
     plain = SENTENCES.get(event, event.replace("%", "%%"))
     kind = entry["actor"]["kind"]
     if kind == "user" and entry["metadata"].get("reason") == "account_reclaimed":

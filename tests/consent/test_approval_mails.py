@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import time_machine
 
+from accounts.choices import choose_mails
 from accounts.models import User
-from accounts.services import set_approval_mails
 from agents.models import Agent
 from consent.mails import mailed
 from consent.models import Consent
@@ -31,7 +31,7 @@ def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any])
         assert "The agent SmartMail asks for your approval." in mail.body
         assert "With the permission: Send email as you" in mail.body
         assert f"http://localhost:8000/approvals/{approval.id}\n" in mail.body
-        assert "http://localhost:8000/account\n" in mail.body
+        assert "http://localhost:8000/account/notifications\n" in mail.body
 
 
 def test_nothing_is_told_of_what_was_decided_or_has_expired(asks: Asks, mailoutbox: list[Any]) -> None:
@@ -107,12 +107,12 @@ def test_batches_are_per_agent(ada: User, asks: Asks, mailoutbox: list[Any]) -> 
 
 
 def test_users_can_opt_out(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
-    set_approval_mails(actor=as_user(ada), user=ada, wanted=False)
+    choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": False})
     asks()
     asks(is_held=True)
     assert mail_approvals() == 2
     assert mailoutbox == []
-    set_approval_mails(actor=as_user(ada), user=ada, wanted=True)
+    choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": True})
     assert mail_approvals() == 0
     asks()
     assert mail_approvals() == 1

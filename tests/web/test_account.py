@@ -1,4 +1,4 @@
-"""API sessions on the account page, and allauth's pages in our layout."""
+"""API sessions on their page, and allauth's pages in our layout."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from tests.world import PASSWORD, as_user
 
 def test_lists_sessions_without_their_tokens(as_ada, ada):
     opened = open_session(actor=as_user(ada), user=ada)
-    text = as_ada.get("/account").content.decode()
-    assert "tests/1.0" in text
+    text = as_ada.get("/account/sessions").content.decode()
+    assert '<bdi class="named">tests</bdi>' in text
     assert opened.session.id in text
     assert opened.token not in text
 
@@ -20,7 +20,7 @@ def test_lists_sessions_without_their_tokens(as_ada, ada):
 def test_ending_a_session_deletes_it(as_ada, ada):
     opened = open_session(actor=as_user(ada), user=ada)
     response = as_ada.post(f"/account/sessions/{opened.session.id}/end")
-    assert (response.status_code, response["Location"]) == (303, "/account")
+    assert (response.status_code, response["Location"]) == (303, "/account/sessions")
     assert not ada.session_tokens.exists()
 
 
@@ -35,7 +35,7 @@ def test_another_user_cannot_end_a_session(as_bob, ada):
 
 def test_only_a_post_ends_a_session(as_ada, ada):
     opened = open_session(actor=as_user(ada), user=ada)
-    assert as_ada.get(f"/account/sessions/{opened.session.id}/end")["Location"] == "/account"
+    assert as_ada.get(f"/account/sessions/{opened.session.id}/end")["Location"] == "/account/sessions"
     assert as_ada.put(f"/account/sessions/{opened.session.id}/end").status_code == 405
     assert ada.session_tokens.exists()
 

@@ -53,7 +53,7 @@ def test_ending_a_session_leads_to_the_sessions_after_signing_in(ada: Any, world
     refused = Client().post("/account/sessions/ses_0000/end")
     answer = sign_in_from(refused["Location"], ada.email, world.PASSWORD)
 
-    assert (answer.status_code, answer.request["PATH_INFO"]) == (200, "/account")
+    assert (answer.status_code, answer.request["PATH_INFO"]) == (200, "/account/sessions")
 
 
 def test_revoking_leads_to_the_confirmation_after_signing_in(ada: Any, granted: Any, world: Any) -> None:

@@ -48,13 +48,25 @@ def risk(level: str) -> dict[str, Any]:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: template.Context, name: str, label: str, *, exact: bool = False, count: str = "") -> SafeString:
-    """Return a link, marked as current if the page is its target or below it. `count` follows its text."""
-    url, path = reverse(name), context["request"].path
-    is_current = path == url or (not exact and path.startswith(f"{url.rstrip('/')}/"))
-    current = SafeString(' aria-current="page"') if is_current else ""
+def nav_link(
+    context: template.Context, name: str, label: str, *, exact: bool = False, also: str = "", count: str = ""
+) -> SafeString:
+    """Return a link, marked as current if the page is its target or below it, or below the path `also`.
+
+    `count` follows its text.
+    """
+    url, current = _current(context, name, exact=exact, also=also)
     badge = format_html(' <span class="count">{}</span>', count) if count else ""
     return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
+
+
+@register.simple_tag(takes_context=True)
+def rail_link(
+    context: template.Context, name: str, label: str, picture: str, *, exact: bool = False, also: str = ""
+) -> SafeString:
+    """Return a link of a rail, with an icon, marked as `nav_link` does."""
+    url, current = _current(context, name, exact=exact, also=also)
+    return format_html('<a class="rail__link" href="{}"{}>{}{}</a>', url, current, icon(picture), label)
 
 
 @register.simple_tag(takes_context=True)
@@ -78,3 +90,11 @@ def widget_kind(field: BoundField) -> str:
     """Return which markup the field needs. Empty for a single input below its label."""
     kinds = [(kind, types) for kind, types in WIDGET_KINDS if isinstance(field.field.widget, types)]
     return kinds[0][0] if kinds else ""
+
+
+def _current(context: template.Context, name: str, *, exact: bool, also: str) -> tuple[str, str]:
+    """Return the URL with this name, and the attribute that marks a link to the current page or one above it."""
+    url, path = reverse(name), context["request"].path
+    is_below = (not exact and path.startswith(f"{url.rstrip('/')}/")) or (also and path.startswith(also))
+    is_current = path == url or is_below
+    return url, SafeString(' aria-current="page"') if is_current else ""

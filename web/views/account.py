@@ -1,38 +1,41 @@
-"""The user's account, which emails they get, and their API sessions."""
+"""The user's profile, and which emails they get."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
-from accounts.selectors import sessions_for_user
-from accounts.services import end_session, set_approval_mails
+from accounts.choices import MAILS, change_profile, choose_mails
+from core import clock
 from core.http import SeeOther
-from web.access import posted_from, signed_in, user_actor, user_page
-from web.paging import paginate
+from developers.selectors import developer_for_user
+from web.access import signed_in, user_actor, user_page
+from web.forms.account import MailsForm, ProfileForm
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @user_page
-def account(request: HttpRequest) -> HttpResponse:
-    page = paginate(request, sessions_for_user(signed_in(request)))
-    return render(request, "web/account.html", {"page": page})
+def profile(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    form = ProfileForm(request.POST or None, initial={"name": user.name, "time_zone": user.time_zone})
+    if form.is_valid():
+        change_profile(actor=user_actor(request), user=user, **form.cleaned_data)
+        messages.success(request, _("Your profile is saved."))
+        return SeeOther(reverse("web:account"))
+    context = {"form": form, "developer": developer_for_user(user), "now": clock.now()}
+    return render(request, "web/account/profile.html", context, status=422 if form.is_bound else 200)
 
 
-@posted_from("web:account")
+@require_http_methods(["GET", "HEAD", "POST"])
 @user_page
-def end(request: HttpRequest, session_id: str) -> HttpResponse:
-    end_session(actor=user_actor(request), user=signed_in(request), session_id=session_id)
-    messages.success(request, _("Session ended. Its token no longer works."))
-    return SeeOther(reverse("web:account"))
-
-
-@posted_from("web:account")
-@user_page
-def mails(request: HttpRequest) -> HttpResponse:
-    wanted = "approval_mails" in request.POST
-    set_approval_mails(actor=user_actor(request), user=signed_in(request), wanted=wanted)
-    messages.success(request, _("Saved."))
-    return SeeOther(reverse("web:account"))
+def notifications(request: HttpRequest) -> HttpResponse:
+    user = signed_in(request)
+    if request.method == "POST":
+        wanted = {name: name in request.POST for name in MAILS}
+        choose_mails(actor=user_actor(request), user=user, wanted=wanted)
+        messages.success(request, _("Your choices are saved."))
+        return SeeOther(reverse("web:notifications"))
+    form = MailsForm(initial={name: getattr(user, name) for name in MAILS})
+    return render(request, "web/account/notifications.html", {"form": form})

@@ -18,6 +18,8 @@ from developers.selectors import sole_organization
 from web.access import signed_in, user_actor, user_page
 from web.forms.erasure import ErasureForm
 
+MAX_NAMED = 20
+
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
@@ -44,11 +46,14 @@ def erased(request: HttpRequest) -> HttpResponse:
 
 
 def _context(user: User, form: ErasureForm) -> dict[str, object]:
+    live = live_consents_for_user(user, clock.now()).order_by("agent__name")
+    names = list(live.values_list("agent__name", flat=True))
     return {
         "form": form,
         "title": _("Erase your account and data?"),
         "confirm_label": _("Erase my account and data"),
-        "back_url": reverse("web:account"),
-        "connections": live_consents_for_user(user, clock.now()).count(),
+        "back_url": reverse("web:own-data"),
+        "agents": names[:MAX_NAMED],
+        "unnamed": len(names[MAX_NAMED:]),
         "organization": sole_organization(user),
     }

@@ -1,0 +1,118 @@
+"""What the server stores about a user, as one JSON document. The log is a file of its own: it can be long."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Model, QuerySet
+
+from accounts.choices import MAILS
+from accounts.models import User
+from accounts.selectors import addresses_of
+from accounts.session_list import LiveSession, live_sessions
+from consent.approval_selectors import approvals_for_user
+from consent.models import Approval, Consent
+from consent.selectors import agreed_scopes, consents_for_user
+from core.clock import rfc3339
+from developers.selectors import developer_for_user
+
+FORMAT = "agentgate-data/1"
+# A list that is longer has only its newest rows, and says so.
+MAX_ROWS = 5_000
+MAX_CHARACTERS = 8_000_000
+CHUNK = 200
+AUDIT_EXPORT = "/api/v1/users/me/audit-export"
+
+
+def collect(user: User, now: datetime) -> dict[str, Any]:
+    """Return the user's data. Times are in RFC 3339, and names are those of the API."""
+    return {
+        "format": FORMAT,
+        "createdAt": rfc3339(now),
+        "account": _account(user),
+        "emailAddresses": [
+            {"email": one.email, "primary": one.primary, "verified": one.verified} for one in addresses_of(user)
+        ],
+        "notifications": {name: getattr(user, field) for field, name in MAILS.items()},
+        "sessions": [_session(one) for one in live_sessions(user, current_key=None)],
+        "signedInFrom": {
+            "networks": [_time(one) for one in user.known_addresses.values_list("last_seen_at", flat=True)],
+            "devices": [_time(one) for one in user.known_devices.values_list("last_seen_at", flat=True)],
+        },
+        "connections": _rows(consents_for_user(user), _connection),
+        "approvals": _rows(approvals_for_user(user), _approval),
+        "history": {"url": f"{settings.API_URL}{AUDIT_EXPORT}"},
+    }
+
+
+def _rows[Row: Model](rows: QuerySet[Row], describe: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
+    """Return the rows that fit. Agents write parts of them, so there may be many and long ones."""
+    items: list[dict[str, Any]] = []
+    size = 0
+    for row in rows.iterator(chunk_size=CHUNK):
+        item = describe(row)
+        size += len(json.dumps(item))
+        if size > MAX_CHARACTERS or len(items) == MAX_ROWS:
+            return {"isComplete": False, "items": items}
+        items.append(item)
+    return {"isComplete": True, "items": items}
+
+
+def _account(user: User) -> dict[str, Any]:
+    developer = developer_for_user(user)
+    return {
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "timeZone": user.time_zone,
+        "createdAt": rfc3339(user.created_at),
+        "lastSignInAt": _time(user.last_login),
+        "organization": developer.organization.name if developer else None,
+    }
+
+
+def _session(one: LiveSession) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": "browser" if one.is_browser else "api",
+        "userAgent": one.user_agent,
+        "ip": one.ip,
+        "startedAt": _time(one.started_at),
+        "lastSeenAt": _time(one.seen_at),
+        "expiresAt": rfc3339(one.expires_at),
+    }
+
+
+def _connection(consent: Consent) -> dict[str, Any]:
+    return {
+        "id": consent.id,
+        "status": consent.status,
+        "agent": {"id": consent.agent_id, "name": consent.agent.name},
+        "reason": consent.reason,
+        "scopes": [{"id": scope.id, "title": scope.title} for scope in agreed_scopes(consent)],
+        "terms": consent.terms,
+        "createdAt": rfc3339(consent.created_at),
+        "decidedAt": _time(consent.decided_at),
+        "expiresAt": rfc3339(consent.expires_at),
+    }
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    return {
+        "id": approval.id,
+        "status": approval.status,
+        "agentId": approval.agent_id,
+        "scopes": approval.scopes,
+        "action": approval.action,
+        "resource": approval.resource,
+        "context": approval.context,
+        "createdAt": rfc3339(approval.created_at),
+        "decidedAt": _time(approval.decided_at),
+        "expiresAt": rfc3339(approval.expires_at),
+    }
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
