@@ -68,7 +68,7 @@ class SessionStore(DatabaseStore):
         return {"ip": stored.ip, "user_agent": stored.user_agent, "seen_at": stored.seen_at}
 
     def _get_session_from_db(self) -> BrowserSession | None:
-        self._stored = cast("BrowserSession | None", super()._get_session_from_db())
+        self._stored = cast("BrowserSession | None", super()._get_session_from_db())  # type: ignore[misc]
         return self._stored
 
     def _get_new_session_key(self) -> str:
