@@ -240,7 +240,8 @@ def _changed(event: Event, actor: Actor, held: User, change: str, *, name: str =
     metadata = {} if left is None else {"codesLeft": left}
     actor = actor.acting_as("user", held.id)
     record(Draft(event=event, actor=actor, user_id=held.id, personal=personal, metadata=metadata))
-    send_mail("security_changed", to=held.email, actor=actor, context={"change": change, "name": name, "left": left})
+    facts = {"change": change, "name": name, "left": left}
+    send_mail("security_changed", to=held.email, zone=held.time_zone, actor=actor, context=facts)
 
 
 @transaction.atomic

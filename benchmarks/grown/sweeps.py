@@ -7,7 +7,15 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 
-from accounts.models import AddressCode, BrowserSession, KnownAddress, PendingRegistration, SessionToken
+from accounts.devices import delete_unused_devices
+from accounts.models import (
+    AddressCode,
+    BrowserSession,
+    KnownAddress,
+    KnownDevice,
+    PendingRegistration,
+    SessionToken,
+)
 from accounts.registration import delete_expired_registrations
 from accounts.services import delete_expired_browser_sessions, delete_expired_sessions, delete_unused_addresses
 from accounts.verification import delete_expired_address_codes
@@ -125,6 +133,7 @@ def _of_accounts() -> Iterator[tuple[str, Batch, Make]]:
     yield "browser sessions", delete_expired_browser_sessions, _rows(BrowserSession, **browser)
     address = {"user_id": "person", "digest": digest("old"), "last_seen_at": WHEN}
     yield "known addresses", delete_unused_addresses, _rows(KnownAddress, **address)
+    yield "known devices", delete_unused_devices, _rows(KnownDevice, **address, **LONG_AGO)
     pending = {"kind": "'user'", "email": "'new' || n || '@example.com'", "password": "'!'", "digest": digest("p")}
     pending |= {"sender": "''", "created_at": WHEN, "expires_at": WHEN}
     yield "pending registrations", delete_expired_registrations, _rows(PendingRegistration, id=_id("reg"), **pending)
