@@ -46,6 +46,7 @@ REFERRED = """(
 ) AS referred"""
 # Each row expired at a time of its own.
 WHEN = "(now() - interval '300 days' + n * interval '1 second')"
+LONG_AGO = {"last_seen_at": "(now() - interval '500 days' + n * interval '1 second')"}
 UPDATE = "UPDATE {table} SET {changes} WHERE id IN (SELECT id FROM {table} WHERE {condition} ORDER BY id LIMIT {count})"
 
 type Batch = Callable[..., int]
@@ -133,7 +134,7 @@ def _of_accounts() -> Iterator[tuple[str, Batch, Make]]:
     yield "browser sessions", delete_expired_browser_sessions, _rows(BrowserSession, **browser)
     address = {"user_id": "person", "digest": digest("old"), "last_seen_at": WHEN}
     yield "known addresses", delete_unused_addresses, _rows(KnownAddress, **address)
-    yield "known devices", delete_unused_devices, _rows(KnownDevice, **address, **LONG_AGO)
+    yield "known devices", delete_unused_devices, _rows(KnownDevice, **{**address, **LONG_AGO})
     pending = {"kind": "'user'", "email": "'new' || n || '@example.com'", "password": "'!'", "digest": digest("p")}
     pending |= {"sender": "''", "created_at": WHEN, "expires_at": WHEN}
     yield "pending registrations", delete_expired_registrations, _rows(PendingRegistration, id=_id("reg"), **pending)

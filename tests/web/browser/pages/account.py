@@ -1,30 +1,94 @@
 """The account of a user, and what a user sees who has nothing yet."""
 
-from tests.web.browser.pages.group import Content, Group
-from tests.world import make_user
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from allauth.account.models import EmailAddress
+
+from accounts.models import BrowserSession
+from accounts.services import open_session
+from core import clock
+from core.actor import Actor
+from tests.web.browser.pages.group import Content, Group, Page, press
+from tests.web.browser.pages.samples import LONG
+from tests.world import allow, ask, make_agent, make_developer, make_user
+
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.4 Mobile/15E148 Safari/604.1"
+)
+PROGRAMS = ["python-httpx/0.27", LONG, ""]
 
 
 def make() -> Content:
     return Content(make_user("ada@example.com", "Ada").email)
 
 
+def make_full() -> Content:
+    """Make a user with addresses, connections and more sessions than fit on a page."""
+    now, ada = clock.now(), make_user("ada@example.com", "Ada Lovelace")
+    EmailAddress.objects.create(user=ada, email=f"ada@{LONG[:60]}.example", verified=True)
+    EmailAddress.objects.create(user=ada, email="new@example.com")
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    for name in ("SmartMail", LONG):
+        allow(ask(make_agent(developer, name=name)), ada)
+    for number in range(30):
+        origin = Actor("anonymous", ip="2001:db8:1234:5678:9abc:def0:1234:5678", user_agent=PROGRAMS[number % 3])
+        open_session(actor=origin, user=ada)
+    BrowserSession.objects.create(
+        session_key="phone",
+        user_id=ada.id,
+        user_agent=PHONE,
+        ip="203.0.113.7",
+        started_at=now - timedelta(days=3),
+        seen_at=now,
+        expire_date=now + timedelta(days=11),
+    )
+    BrowserSession.objects.create(session_key="old", user_id=ada.id, expire_date=now + timedelta(days=11))
+    return Content(ada.email)
+
+
+def with_error(field: str, text: str, button: str) -> Callable[[Any], object]:
+    """Return an `act` that fills a field with what the server refuses."""
+
+    def act(tab: Any) -> None:
+        tab.page.locator(field).fill(text)
+        press(button)(tab)
+
+    return act
+
+
 GROUPS = [
     Group(
         "account",
-        make,
+        make_full,
         [
             "/account",
+            Page("/account", with_error("#id_time_zone", "Berln", "Save"), "error"),
+            "/account/sessions",
+            "/account/sessions?page=2",
+            "/account/notifications",
+            "/account/data",
             "/account/erase",
+            Page("/account/erase", with_error("#id_email", "x@example.com", "Erase my account and data"), "error"),
             "/accounts/email/",
             "/accounts/password/change/",
             "/accounts/reauthenticate/",
             "/accounts/logout/",
         ],
-        is_translated=False,
     ),
     Group(
         "first-run",
         make,
-        ["/connections", "/connections?show=ended", "/approvals", "/activity", "/developer/", "/consent/cns_0000"],
+        [
+            "/connections",
+            "/connections?show=ended",
+            "/approvals",
+            "/activity",
+            "/developer/",
+            "/consent/cns_0000",
+            "/account/sessions",
+        ],
     ),
 ]
