@@ -13,6 +13,7 @@ from audit.sequencing.log import newest
 from benchmarks.grown.log import SPAN
 from benchmarks.grown.visits import Visit, Visitors, get
 from core import clock
+from web.ledger.kinds import KINDS
 
 # What the filters are called by the API, on the pages and in the admin site. The last has no dates, but ages.
 API = {"event": "event", "outcome": "outcome", "agent": "agentId", "user": "userId", "since": "from", "until": "to"}
@@ -27,6 +28,7 @@ def log_pages(visitors: Visitors) -> Iterator[Visit]:
     without_user = [one for one in filters if "user" not in one]
     yield from _lists("page", visitors.as_developer, "/developer/audit", PAGES, filters, _cursors(theirs))
     yield from _lists("page", visitors.as_ada, "/activity", PAGES, without_user, _cursors(hers))
+    yield from _ledger(visitors)
     coded = {name: _encode(cursor) for name, cursor in _cursors(theirs).items()}
     yield from _lists("API", visitors.with_key, "/api/v1/audit", API, filters, coded)
     coded = {name: _encode(cursor) for name, cursor in _cursors(hers).items()}
@@ -36,6 +38,15 @@ def log_pages(visitors: Visitors) -> Iterator[Visit]:
     both = [{**one, **other} for one in searched for other in [*chosen, {"outcome": "info", "days": "7"}]]
     entries = [*searched, *chosen, *both, {"event": "agent.updated", "outcome": "info", "days": "30"}]
     yield from _lists("admin", visitors.as_administrator, "/admin/audit/entry/", ADMIN, entries, _cursors(Criteria()))
+
+
+def _ledger(visitors: Visitors) -> Iterator[Visit]:
+    """Yield the kinds of a user's history, alone and in a window, and searches that find much, little and nothing."""
+    window = {"since": _day(0.5), "until": _day(0.52)}
+    found = [{"kind": kind, **more} for kind in KINDS for more in ({}, {"outcome": "denied"}, window)]
+    found += [{"q": text, **more} for text in ("email", "nothing") for more in ({}, window)]
+    for query in found:
+        yield get("page", f"activity?{urlencode(query)}", visitors.as_ada, "/activity", query)
 
 
 def _filters(visitors: Visitors) -> Iterator[dict[str, str]]:

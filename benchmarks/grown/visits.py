@@ -18,6 +18,7 @@ from django.urls import reverse
 
 from accounts.models import SessionToken, User
 from agents.models import Agent
+from audit.events import Event, Outcome
 from audit.models import Entry
 from consent.models import Approval, Consent
 from core.admin_lists import EMAIL, TEXT, URL
@@ -29,8 +30,10 @@ from web import urls as web_urls
 
 HOST = "localhost:8000"
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
-# They take POST only, or need what only a write makes. `writes.py` visits the page of a pending consent.
+# They take POST only, need what only a write makes, or read a whole history. `writes.py` visits the page of a pending
+# consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
+NO_PAGES |= {"passkey-remove", "activity-csv", "activity-json", "styleguide"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")
@@ -77,9 +80,19 @@ class Visitors:
             "session_id": SessionToken.objects.filter(user=self.ada).earliest("id").id,
             "user_id": "me",
             "category": "email",
-            "entry_id": Entry.objects.filter(organizations__contains=organization).earliest("leaf_index").id,
+            "entry_id": self._find_entry(organization).id,
+            "scope_id": "email:send",
+            "name": "users",
+            "number": "0005",
+            "operation_id": "verifyToken",
             "tile": "0/000",
         }
+
+    def _find_entry(self, organization: str) -> Entry:
+        """Return an entry that Ada and Acme read, and that Ada can dispute."""
+        of_both = Entry.objects.filter(organizations__contains=f"{organization} ", user_id=self.ada.id)
+        found: Entry = of_both.filter(event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED).earliest("leaf_index")
+        return found
 
     def _browser(self, user: User) -> Client:
         client = Client(headers={"host": HOST})
