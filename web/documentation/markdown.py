@@ -16,6 +16,11 @@ from mdit_py_plugins.anchors import anchors_plugin
 type Resolve = Callable[[str], str | None]
 
 DEEPEST_ANCHOR = 4
+# In English, as the text around it.
+CODE = """<div class="docs__code"><pre class="code" id="{id}" tabindex="0" role="group" aria-label="Code example"><code>
+{code}</code></pre><button class="button button--small docs__copy" type="button" data-copy="{id}"
+data-done="Copied">Copy<span class="visually-hidden"> the code</span></button></div>
+""".replace("<code>\n", "<code>")
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -111,8 +116,7 @@ def _nothing(*args: Any) -> str:
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    block = '<pre class="code" tabindex="0" role="group" aria-label="Code example"><code>{}</code></pre>\n'
-    return format_html(block, tokens[index].content)
+    return format_html(CODE, id=f"code-{index}", code=tokens[index].content)
 
 
 def _table(*args: Any) -> str:
