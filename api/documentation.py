@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from api.endpoint import AlwaysJson
+from api.field_descriptions import describe_fields
 from api.operations import ErrorType
 from api.schema import SECURITY_SCHEMES
 from audit.events import Event
@@ -78,10 +79,11 @@ def errors_page(request: HttpRequest) -> HttpResponse:
 
 
 def complete_document(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-    """Add the introduction, the security schemes, the tags, and the lists of codes, events and reasons."""
+    """Add the introduction, the security schemes, the tags, the lists, and the descriptions of fields."""
     result["components"]["securitySchemes"] = SECURITY_SCHEMES
     result["info"]["description"] = CONVENTIONS.strip() + "\n\n" + "\n\n".join(_lists())
     names = sorted({operation["tags"][0] for path in result["paths"].values() for operation in path.values()})
+    describe_fields(result)
     result["tags"] = [{"name": name} for name in names]
     return result
 

@@ -89,6 +89,19 @@ def test_the_document_is_valid(tmp_path: Path) -> None:
     call_command("spectacular", "--validate", "--fail-on-warn", "--format", "openapi-json", "--file", tmp_path / "x")
 
 
+def test_every_field_and_parameter_of_the_document_is_described() -> None:
+    document = json.loads(DOCUMENT.read_text())
+    schemas = document["components"]["schemas"]
+    fields = {
+        f"{name}.{field}": part.get("description") or schemas.get(part.get("$ref", "")[21:], {}).get("description")
+        for name, schema in schemas.items()
+        for field, part in schema.get("properties", {}).items()
+    }
+    operations = [operation for each in document["paths"].values() for operation in each.values()]
+    parameters = {part["name"]: part["description"] for each in operations for part in each.get("parameters", ())}
+    assert {name for name, text in (fields | parameters).items() if not text} == set()
+
+
 def test_the_path_of_the_documentation_leads_to_its_pages(anonymous: Api) -> None:
     answer = anonymous.client.get("/api/docs")
     assert (answer.status_code, answer["Location"]) == (302, "/docs/api-reference")
