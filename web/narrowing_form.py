@@ -72,6 +72,8 @@ def _read_unused(posted: QueryDict, connection: Connection) -> Change:
     """Remove those of the scopes that the page listed as unused, and that still are."""
     listed = posted.getlist("scope")
     found = [scope for scope in connection.unused if scope.id in listed]
+    if not found and not any(scope.id in listed for scope in connection.granted):
+        return Change(Narrowing(), _("These permissions are removed already."))
     if not found:
         return Change(Narrowing(), _("The agent has used these permissions since, so none was removed."))
     return _removal(found)
