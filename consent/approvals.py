@@ -117,16 +117,22 @@ def deny_approval(*, actor: Actor, approval: Approval, user: User, pause_agent: 
     return approval
 
 
-def deny_held(*, actor: Actor, user: User, agent_id: str) -> int:
-    """Deny all requests of the agent that were held back, and return how many. Raises `NotAuthenticated`."""
-    with transaction.atomic():
+def deny_held(*, actor: Actor, user: User, agent_id: str, pause_agent: bool = False) -> int:
+    """Deny all requests of the agent that were held back, and return how many. Raises `NotAuthenticated`.
+
+    With `pause_agent`, also pause the agent, unless its connection has ended or nothing was held back.
+    """
+    with revocation() if pause_agent else transaction.atomic():
         user = hold_account(user)
         now = clock.now()
-        held = waiting_for_user(user, now).filter(agent=agent_id, is_held=True)
+        held = waiting_for_user(user, now).filter(agent=agent_id, is_held=True).select_related("consent__agent")
         approvals = list(held.select_for_update(of=("self",)).order_by("pk"))
         pks = [approval.pk for approval in approvals]
         Approval.objects.filter(pk__in=pks).update(status=Status.DENIED, decided_at=now)
         append([_draft_denial(approval, actor) for approval in approvals], at=now)
+        if pause_agent and approvals:
+            with suppress(NotConnected):
+                pause_held_agent(actor=actor, consent=approvals[-1].consent, now=now)
     return len(approvals)
 
 

@@ -41,17 +41,19 @@ FIELDS = (
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `is_cut` tells that there were more. Then `refusals` are all the older ones that were refused, or None if even those
+    `times` are those of all questions, also of some from which nothing can be learned. `is_cut` tells that there were
+    more. Then `refusals` are all the older ones that were refused, or None if even those
     are too many.
     """
 
     questions: Sequence[tuple[str, Question]]
+    times: Sequence[datetime]
     is_cut: bool
     refusals: Sequence[tuple[str, Question]] | None
 
     def since(self, moment: datetime) -> int:
         """Return how many questions were asked at this moment or later."""
-        return sum(question.at >= moment for _, question in self.questions)
+        return sum(asked_at >= moment for asked_at in self.times)
 
     def lessons(self, agent_id: str, consent_id: str) -> list[Lesson]:
         """Return what can be learned for the agent's connection."""
@@ -77,12 +79,14 @@ def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> H
     if agent_id is not None:
         asked = asked.filter(agent=agent_id)
     rows = list(asked.values(*FIELDS)[: MAX_QUESTIONS + 1])
+    times = [row["created_at"] for row in rows[:MAX_QUESTIONS]]
     if len(rows) <= MAX_QUESTIONS:
-        return History(_read(rows), is_cut=False, refusals=())
+        return History(_read(rows), times, is_cut=False, refusals=())
     rows = rows[:MAX_QUESTIONS]
     refused = asked.filter(status=Status.DENIED, id__lt=rows[-1]["id"])
     older = list(refused.values(*FIELDS)[: MAX_QUESTIONS + 1])
-    return History(_read(rows), is_cut=True, refusals=_read(older) if len(older) <= MAX_QUESTIONS else None)
+    refusals = _read(older) if len(older) <= MAX_QUESTIONS else None
+    return History(_read(rows), times, is_cut=True, refusals=refusals)
 
 
 def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
@@ -101,6 +105,13 @@ def offers(user: User, history: History, standing: Iterable[Approval], now: date
     return [offer for offer in found if not needs_recent_sign_in(offer.example)]
 
 
+def lesson_about(approval: Approval, history: History) -> Lesson | None:
+    """Return what can be learned about the target of a request or of a rule, or None."""
+    asked = _question_of(approval)
+    lessons = history.lessons(approval.agent_id, approval.consent_id) if asked else []
+    return next((lesson for lesson in lessons if asked and lesson.example.target == asked.target), None)
+
+
 def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) -> list[Lesson]:
     """Return those lessons that no approval follows already, for as long as the connection lasts."""
     lasting = [approval for approval in standing if approval.expires_at >= approval.consent.expires_at]
@@ -109,7 +120,7 @@ def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) ->
 
 def follows(standing: Approval, lesson: Lesson) -> bool:
     """Return whether the standing approval already allows all that the lesson would."""
-    given, example = _question({name: getattr(standing, name) for name in FIELDS}), lesson.example
+    given, example = _question_of(standing), lesson.example
     if given is None or (given.target, given.consent_id) != (example.target, example.consent_id):
         return False
     return example.reasons <= given.reasons and lesson.units <= given.units
@@ -122,8 +133,13 @@ def standing_for_user(user: User, now: datetime) -> list[Approval]:
     return list(found.order_by("-id")[:MAX_QUESTIONS])
 
 
+def _question_of(approval: Approval) -> Question | None:
+    return _question({name: getattr(approval, name) for name in FIELDS})
+
+
 def _read(rows: Iterable[dict[str, Any]]) -> list[tuple[str, Question]]:
-    read = ((row["agent_id"], _question(row)) for row in rows)
+    """Return the questions that wait no longer."""
+    read = ((row["agent_id"], _question(row)) for row in rows if row["status"] != Status.PENDING)
     return [(agent, question) for agent, question in read if question is not None]
 
 

@@ -15,6 +15,7 @@ from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
+from consent.deeds import Kind, Part, deed_of
 from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
@@ -24,6 +25,8 @@ from core.zones import in_words
 # Requests that are held back are told in one mail per agent in this time.
 BATCH_PERIOD = timedelta(hours=1)
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
+# What a mail repeats of a request: an address, a host, a path or an id. Never a sentence, which could be a lure.
+STATED = re.compile(r"[\w.+@:/#-]{1,60}")
 
 
 def tell_users(*, limit: int = BATCH) -> int:
@@ -40,11 +43,10 @@ def tell_users(*, limit: int = BATCH) -> int:
 def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
     told = untold.filter(pk=approval.pk).update(notified_at=now)
     if told and _wants_mails(approval.user):
-        verb = approval.context.get("verb")
         context = {
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
-            "verb": verb if isinstance(verb, str) and VERB.fullmatch(verb) else "",
+            "deed": mailed_deed(approval),
             "approval": approval,
             "ends": in_words(approval.expires_at, approval.user.time_zone),
         }
@@ -65,6 +67,25 @@ def _tell_batch(user_id: str, agent_id: str, untold: QuerySet[Approval], now: da
         context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": told}
         send_mail("approvals_held", to=one.user.email, actor=SYSTEM, context=context)
     return told
+
+
+def mailed_deed(approval: Approval) -> str:
+    """Return what the request would do as a mail may say it, or "" if a part of it may not be repeated in one."""
+    deed = deed_of(approval)
+    shown = {name: _mailed_part(name, part) for name, part in deed.parts.items()}
+    return deed.template % shown if all(shown.values()) else ""
+
+
+def _mailed_part(name: str, part: Part) -> str:
+    if part.kind is Kind.OWN:
+        return str(part.value)
+    if part.kind is Kind.TITLE:
+        return mailed(part.value)
+    if part.kind is Kind.AMOUNT:
+        return f"{part.value.value} {part.value.currency}"
+    pattern = VERB if name == "verb" else STATED
+    is_short = isinstance(part.value, str) and pattern.fullmatch(part.value) is not None
+    return mailed(part.value) if is_short else ""
 
 
 def _wants_mails(user: User) -> bool:

@@ -1,18 +1,24 @@
 """What an agent asks its user to approve, in the words of the request: every field, as plain text."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
+from consent.deeds import ceiling_of
 from consent.models import Approval
 from consent.terms import DATA_FLOW
+from core.money import read_amount
 from core.text import escape_invisible
 from resources.catalogue import Scope
+from web.deeds import say, say_up_to, stated
+from web.diffs import Block, read_diff, visible_text
+from web.display import highest_risk
+from web.formats import money
 
 # Fields of the context with a place of their own.
 NAMED = ("verb", "recipient", "target", "amount")
@@ -33,17 +39,26 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as the page shows it. `facts` has its main fields, `others` the rest of its context."""
+    """A request as the page shows it. `facts` has its main fields, `others` the rest of its context.
+
+    `diff` are the changed and unchanged lines of its diff, if it has one that can be read.
+    """
 
     approval: Approval
     status: str
+    sentence: SafeString
     scopes: list[Scope]
     facts: list[Fact]
     texts: list[Fact]
+    diff: list[Block]
     others: list[Fact]
     durations: list[tuple[int, str]]
     reasons: list[str]
     is_critical: bool
+
+    @property
+    def risk(self) -> str | None:
+        return highest_risk(scope.risk_level for scope in self.scopes)
 
     @property
     def has_no_content(self) -> bool:
@@ -53,13 +68,20 @@ class Asked:
 
 def describe(approval: Approval, now: datetime) -> Asked:
     context = approval.context
+    diff = read_diff(context["diff"]) if _has_text("diff", context) else []
     others = {name: value for name, value in context.items() if not _has_place(name, value)}
     return Asked(
         approval=approval,
         status=approval.status_at(now),
+        sentence=say_up_to(approval, ceiling_of(approval)) if approval.is_standing else say(approval),
         scopes=scopes_of(approval),
         facts=list(_main_facts(approval)),
-        texts=[Fact(_labels()[name], visible_text(context[name])) for name in TEXTS if _has_text(name, context)],
+        texts=[
+            Fact(_labels()[name], visible_text(context[name]))
+            for name in TEXTS
+            if _has_text(name, context) and not (name == "diff" and diff)
+        ],
+        diff=diff,
         others=_bounded(list(_flatten(others))),
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
         reasons=list(_reasons(approval)),
@@ -77,17 +99,11 @@ def _reasons(approval: Approval) -> Iterator[str]:
         yield _("A rule of an organization wants your approval.")
 
 
-def visible_text(text: str) -> str:
-    """Return the text with its lines and tabs. Other invisible characters are written as JSON escapes."""
-    lines = text.replace("\r\n", "\n").split("\n")
-    return "\n".join("\t".join(escape_invisible(part) for part in line.split("\t")) for line in lines)
-
-
 def _main_facts(approval: Approval) -> Iterator[Fact]:
     labels, context = _labels(), approval.context
     for name in NAMED:
         if name in context:
-            yield Fact(labels[name], _amount(context[name]) if name == "amount" else _value(context[name]))
+            yield Fact(labels[name], _amount(context[name]) if name == "amount" else stated(context[name]))
     for label, text in ((_("Action"), approval.action), (_("Resource"), approval.resource)):
         if text:
             yield Fact(label, escape_invisible(text))
@@ -113,16 +129,9 @@ def _has_text(name: str, context: dict[str, Any]) -> bool:
 
 
 def _amount(amount: Any) -> str:
-    """Return the value with its currency. Anything else than these two is shown as it was sent."""
-    if isinstance(amount, dict) and amount.keys() == {"value", "currency"}:
-        return f"{_value(amount['value'])} {_value(amount['currency'])}"
-    return _value(amount)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(each, str) for each in value) and value:
-        return ", ".join(map(escape_invisible, value))
-    return escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    """Return the amount in the user's locale. Anything else than a value with its currency is shown as it was sent."""
+    is_plain = isinstance(amount, dict) and amount.keys() == {"value", "currency"}
+    return money(amount) if is_plain and read_amount(amount) else stated(amount)
 
 
 def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
@@ -130,7 +139,7 @@ def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
     parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not parts or not value:
         if path:
-            yield Fact(escape_invisible(path), _value(value))
+            yield Fact(escape_invisible(path), stated(value))
         return
     for name, part in parts:
         yield from _flatten(part, f"{path}.{name}" if path else str(name))

@@ -22,6 +22,7 @@ from web.views import (
     styleguide,
 )
 from web.views.developer import agents, audit, keys, overview, policies
+from web.views.rules import accept as accept_rule
 
 app_name = "web"
 
@@ -63,6 +64,7 @@ urlpatterns = [
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
     path("approvals", approvals.approvals, name="approvals"),
     path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),
+    path("approvals/rules", accept_rule, name="approval-rules"),
     path("approvals/<id:approval_id>", approvals.approval, name="approval"),
     path("approvals/<id:approval_id>/revoke", approvals.revoke, name="approval-revoke"),
     path("activity", activity.activity, name="activity"),

@@ -58,11 +58,42 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     assert "evil" not in mail.subject
 
 
-def test_a_plain_verb_is_told(asks: Asks, mailoutbox: list[Any]) -> None:
-    asks(context={"verb": "delete"})
-    asks(context={"verb": ["delete"]})
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"verb": "delete"}, "Delete"),
+        ({"verb": "archive"}, "archive"),
+        ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@ acme. com"),
+        (
+            {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}},
+            "Pay 19.90 EUR to shop. example",
+        ),
+    ],
+)
+def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], told: str) -> None:
+    asked = asks(context=context)
     mail_approvals()
-    assert ["It wants to: delete" in mail.body for mail in mailoutbox] == [True, False]
+    assert f"\n    {told}\n" in mailoutbox[0].body
+    assert f"\nCode: {asked.code}\n" in mailoutbox[0].body
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"verb": ["delete"]},
+        {"verb": "delete", "target": "all: your account is locked, call 0123"},
+        {"verb": "delete", "recipient": ["a@b.example"]},
+        {"verb": "pay", "amount": {"value": "1", "currency": "your money"}},
+        {"verb": "x" * 31},
+    ],
+)
+def test_what_could_lure_is_not_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any]) -> None:
+    asks(context=context)
+    mail_approvals()
+    body = mailoutbox[0].body
+    assert "\n    " not in body
+    assert "delete" not in body.lower()
+    assert "Send email as you" in body
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,25 @@ class TestThePage:
         }
         asked = asks(context=context, resource="https://bank.example/1", action="payments:charge")
         html = text(as_ada.get(page(asked)))
-        shown = ["Pay", "bob@example.com, eve@example.com", "12.50 EUR", "https://bank.example/1", "payments:charge"]
-        shown += ["Dear Bob,\n\there it is", "-old\n+new", "invoice.lines.0.name", "Pen", "invoice.paid", "false"]
+        shown = ["Pay", "bob@example.com, eve@example.com", "€12.50", "https://bank.example/1", "payments:charge"]
+        shown += [
+            "Dear Bob,\n\there it is",
+            "<del>-old</del><ins>+new</ins>",
+            "invoice.lines.0.name",
+            "Pen",
+            "invoice.paid",
+            "false",
+        ]
         shown += ["invoice.notes", "[]", asked.code, "Send email as you", "SmartMail", "ada@example.com"]
         assert [each for each in shown if each not in html] == []
+
+    def test_says_what_the_agent_did_and_how_often_it_asked(self, as_ada: Client, asks: Asks) -> None:
+        now = clock.now()
+        for days in (0, 2, 29, 31):
+            asks(now=now - timedelta(days=days), status="denied", decided_at=now)
+        html = text(as_ada.get(page(asks())))
+        assert "Asked you 2 times in the last hour, 4 times in the last 30 days." in html
+        assert "You allowed SmartMail" in html
 
     @pytest.mark.parametrize("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
     def test_says_if_the_service_gave_no_details(self, as_ada: Client, asks: Asks, context: dict[str, str]) -> None:
@@ -80,8 +95,18 @@ class TestThePage:
         html = text(as_ada.get(page(asks(context={f"field{number}": "x" for number in range(300)}))))
         assert "field299: x" in html
 
+    def test_needs_few_queries(self, as_ada: Client, asks: Asks, django_assert_max_num_queries: Any) -> None:
+        for _ in range(10):
+            asks(status="denied", decided_at=clock.now(), target_digest="same")
+        asked = asks(target_digest="same")
+        with django_assert_max_num_queries(12):
+            as_ada.get(page(asked))
+
     def test_is_the_users_own(self, as_bob: Client, client: Client, asked: Approval) -> None:
-        assert as_bob.get(page(asked)).status_code == 404
+        absent = text(as_bob.get(page(asked)), 404)
+        assert "This account has no such request" in absent
+        assert "bob@example.com" in absent
+        assert asked.id in absent  # the way back after signing in
         assert as_bob.post(page(asked), {"decision": "once"}).status_code == 404
         assert client.get(page(asked))["Location"] == f"/accounts/login/?next={page(asked)}"
         assert as_bob.get("/approvals/apr_none").status_code == 404
@@ -121,14 +146,14 @@ class TestDeciding:
 
         assert "Revoke this approval" in text(as_ada.get(page(asked)))
         answer = as_ada.post(f"{page(asked)}/revoke", follow=True)
-        assert "Approval revoked" in text(answer)
+        assert "Undone. The agent must ask you again." in text(answer)
         assert status_of(asked) == "expired"
         assert "Approval ended" in text(as_ada.get(page(asked)))
 
     def test_offers_no_time_beyond_the_connection(self, as_ada: Client, asked: Approval) -> None:
-        assert re.findall(r'<option value="(\d+)"', text(as_ada.get(page(asked)))) == ["3600", "86400", "604800"]
+        assert re.findall(r'name="seconds" value="(\d+)"', text(as_ada.get(page(asked)))) == ["3600", "86400", "604800"]
         Consent.objects.update(expires_at=clock.now() + timedelta(minutes=59))
-        assert "<option" not in text(as_ada.get(page(asked)))
+        assert 'name="seconds"' not in text(as_ada.get(page(asked)))
 
     def test_offers_no_time_for_a_request_without_a_target(self, as_ada: Client, asks: Asks) -> None:
         assert 'value="target"' not in text(as_ada.get(page(asks(context={"text": "x"}))))
@@ -222,6 +247,30 @@ class TestTheList:
         assert "2 requests denied." in text(answer)
         assert [status_of(each) for each in (*held, waiting, other)] == ["denied", "denied", "pending", "pending"]
         assert as_ada.get("/approvals/held/deny")["Location"] == "/approvals"
+
+    def test_a_batch_is_summed_up_by_target(self, as_ada: Client, asks: Asks) -> None:
+        for _ in range(3):
+            asks(is_held=True, target_digest="bob")
+        asks(is_held=True, target_digest="eve", context={"verb": "send", "recipient": "eve@example.com"})
+        html = text(as_ada.get("/approvals"))
+        (table,) = re.findall(r"<tbody>(.*?)</tbody>", html, re.DOTALL)
+        rows = table.split("</tr>")
+        assert "bob@example.com" in rows[0]
+        assert ">3<" in rows[0]
+        assert "eve@example.com" in rows[1]
+        assert ">1<" in rows[1]
+
+    def test_denying_a_batch_can_pause_the_agent(self, as_ada: Client, asks: Asks, granted: Consent) -> None:
+        held = [asks(is_held=True) for _ in range(2)]
+        answer = as_ada.post("/approvals/held/deny", {"agent": granted.agent_id, "then": "pause"}, follow=True)
+        assert "2 requests denied. The agent is paused" in text(answer)
+        assert Consent.objects.get(pk=granted.pk).paused_at
+        assert [status_of(each) for each in held] == ["denied"] * 2
+
+    def test_denying_nothing_pauses_nothing(self, as_ada: Client, asks: Asks, granted: Consent) -> None:
+        asks()
+        as_ada.post("/approvals/held/deny", {"agent": granted.agent_id, "then": "pause"})
+        assert Consent.objects.get(pk=granted.pk).paused_at is None
 
     def test_nothing_of_others(self, as_bob: Client, asked: Approval) -> None:
         html = text(as_bob.get("/approvals"))

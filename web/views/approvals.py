@@ -1,7 +1,8 @@
 """What waits for the user's approval, and the page on which the user decides it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any
 
@@ -15,45 +16,50 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
 from agents.errors import AgentSuspended, EverythingStopped
-from agents.models import Agent
+from audit.selectors import Filters, entries_for_user
 from consent.approval_selectors import approval_for_user, approvals_for_user, in_force, with_status
 from consent.approvals import approve_approval, deny_approval, deny_held, require_active, revoke_approval
 from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from consent.lesson_selectors import read_history, standing_for_user
 from consent.models import Approval
 from core import clock
-from core.errors import DomainError, Invalid
+from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from developers.errors import OrganizationSuspended
 from web.access import posted_from, signed_in, user_actor, user_page
 from web.asked import Asked, describe
+from web.batches import batches_of
+from web.ledger.items import read_items
+from web.local import local_zone
 from web.paging import paginate
+from web.rules import accepted_rule, offered_rules, rule_about
 
+# PostgreSQL raises an error if a query contains a NUL.
+ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Verify asks for at most 100 per agent and hour.
 MAX_WAITING = 200
+RECENT = 5
 INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """The requests of one agent that were held back."""
-
-    agent: Agent
-    items: list[Asked]
 
 
 @require_safe
 @user_page
 def approvals(request: HttpRequest) -> HttpResponse:
-    now, mine = clock.now(), approvals_for_user(signed_in(request))
-    waiting = with_status(mine, Approval.Status.PENDING, now)
-    page = paginate(request, mine.exclude(in_force(now), status=Approval.Status.PENDING))
-    shown, held = ([], []) if page.cursor else (_described(waiting, is_held=held) for held in (False, True))
-    context = {
-        "page": page,
-        "waiting": shown,
-        "batches": _batches(held),
-        "past": [describe(approval, now) for approval in page.items],
-    }
+    now, user = clock.now(), signed_in(request)
+    mine = approvals_for_user(user)
+    requests = mine.filter(evidence__isnull=True)
+    page = paginate(request, requests.exclude(in_force(now), status=Approval.Status.PENDING))
+    context = {"page": page, "days": _by_day([describe(approval, now) for approval in page.items])}
+    if not page.cursor:
+        waiting = [describe(one, now) for one in with_status(mine, Approval.Status.PENDING, now)[:MAX_WAITING]]
+        standing = standing_for_user(user, now)
+        context |= {
+            "waiting": [asked for asked in waiting if not asked.approval.is_held],
+            "batches": batches_of(asked for asked in waiting if asked.approval.is_held),
+            "offers": offered_rules(user, read_history(user, now), standing, now),
+            "rules": [accepted_rule(rule) for rule in standing if rule.is_rule],
+            "timed": [describe(approval, now) for approval in standing if not approval.is_rule],
+        }
     return render(request, "web/approvals.html", context)
 
 
@@ -61,7 +67,10 @@ def approvals(request: HttpRequest) -> HttpResponse:
 @user_page
 def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Show the request, or what became of it. A second decision shows the outcome of the first."""
-    found = approval_for_user(signed_in(request), approval_id)
+    try:
+        found = approval_for_user(signed_in(request), approval_id)
+    except NotFound:
+        return render(request, "web/approval_absent.html", status=404)
     if request.method != "POST":
         return _show(request, found, _why_inactive(request, found))
     try:
@@ -75,19 +84,43 @@ def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
 @posted_from("web:approvals")
 @user_page
 def deny_batch(request: HttpRequest) -> HttpResponse:
-    number = deny_held(actor=user_actor(request), user=signed_in(request), agent_id=request.POST.get("agent", ""))
-    text = ngettext("%(number)s request denied.", "%(number)s requests denied.", number)
-    messages.success(request, text % {"number": number})
+    pauses = request.POST.get("then") == "pause"
+    agent_id = request.POST.get("agent", "")
+    number = deny_held(actor=user_actor(request), user=signed_in(request), agent_id=agent_id, pause_agent=pauses)
+    text = ngettext("%(number)s request denied.", "%(number)s requests denied.", number) % {"number": number}
+    if pauses and number:
+        text = f"{text} {_('The agent is paused: all its requests are denied until you resume it under Connections.')}"
+    messages.success(request, text)
     return SeeOther(reverse("web:approvals"))
 
 
 @posted_from("web:approval", "approval_id")
 @user_page
 def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """End an approval for a time or a rule, and lead back to the page with the button."""
     found = approval_for_user(signed_in(request), approval_id)
     revoke_approval(actor=user_actor(request), approval=found, user=signed_in(request))
-    messages.success(request, _("Approval revoked. The agent must ask you again."))
-    return SeeOther(reverse("web:approval", args=[approval_id]))
+    messages.success(request, _("Undone. The agent must ask you again."))
+    return SeeOther(page_of(request, found))
+
+
+def page_of(request: HttpRequest, found: Approval) -> str:
+    """Return the page that the form names in `back`: the list, or an approval of the user. By default, `found`."""
+    back = request.POST.get("back", "")
+    if back == "list":
+        return reverse("web:approvals")
+    owned = ID.fullmatch(back) and approvals_for_user(signed_in(request)).filter(pk=back).exists()
+    return reverse("web:approval", args=[back if owned else found.id])
+
+
+def _by_day(past: Iterable[Asked]) -> list[dict[str, Any]]:
+    """Return the requests in groups, one per day in the user's zone."""
+
+    def day_of(asked: Asked) -> date:
+        return asked.approval.created_at.astimezone(local_zone()).date()
+
+    groups = (list(group) for _day, group in groupby(past, key=day_of))
+    return [{"day": items[0].approval.created_at, "items": items} for items in groups]
 
 
 def _decide(request: HttpRequest, found: Approval) -> None:
@@ -132,18 +165,21 @@ def _show(request: HttpRequest, found: Approval, error: DomainError | None, *, s
         "error": error,
         "can_approve": not isinstance(error, INACTIVE),
         "is_second": isinstance(error, ApprovalAlreadyDecided),
+        **_beside(request, found),
     }
     return render(request, "web/approval.html", context, status=status)
 
 
-def _described(waiting: Any, *, is_held: bool) -> list[Asked]:
-    now = clock.now()
-    return [describe(approval, now) for approval in waiting.filter(is_held=is_held)[:MAX_WAITING]]
-
-
-def _batches(held: Sequence[Asked]) -> list[Batch]:
-    def agent_of(asked: Asked) -> str:
-        return str(asked.approval.agent_id)
-
-    groups = [list(group) for _, group in groupby(sorted(held, key=agent_of), key=agent_of)]
-    return [Batch(group[0].approval.agent, group) for group in groups]
+def _beside(request: HttpRequest, found: Approval) -> dict[str, Any]:
+    """Return what helps to decide: what the agent did and how often it asked, and the rule that could answer."""
+    now, user = clock.now(), signed_in(request)
+    history = read_history(user, now, agent_id=found.agent_id)
+    is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
+    entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id)).page("", RECENT)
+    return {
+        "rule": rule_about(found, history, standing_for_user(user, now)) if is_live else None,
+        "asked_in_hour": history.since(now - timedelta(hours=1)),
+        "asked_in_month": len(history.times),
+        "is_cut": history.is_cut,
+        "recent": read_items(entries, user.id, agent_names={found.agent_id: found.agent.name}, with_services=False),
+    }

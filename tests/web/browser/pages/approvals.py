@@ -1,27 +1,98 @@
-"""Approvals: open, held back, decided and lapsed."""
+"""Approvals: open, held back, critical, paused, decided, lapsed, someone else's; and rules, offered and in force."""
 
+from datetime import timedelta
+from typing import Any
+
+from agents.services import stop_agent
+from consent.learning import accept_lesson
+from consent.models import Approval, Consent
+from consent.pausing import pause_agent
 from core import clock
+from core.actor import SYSTEM
+from core.money import Amount
+from core.secrets import digest
 from tests.approvals import EMAIL, make_approval
-from tests.web.browser.pages.group import Content, Group
+from tests.web.browser.pages.group import Content, Group, Page, press
 from tests.web.browser.pages.samples import LONG
-from tests.world import allow, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+
+DIFF = "--- a/menu.txt\n+++ b/menu.txt\n Tomato soup\n-Price: 4.50\n+Price: 5.20\n+Bread is included\n Thank you"
+LETTER = "Dear Bob,\n\nTuesday at ten suits me. Shall we meet at the station?\n\nAda"
+
+
+def pay(shop: str, value: str) -> dict[str, Any]:
+    return {"verb": "pay", "recipient": shop, "amount": {"value": value, "currency": "EUR"}, "text": f"Order {value}"}
+
+
+def answered(granted: Consent, shop: str, values: list[str], **fields: Any) -> list[Approval]:
+    """Make questions about payments to a shop that the user has answered, one per hour."""
+    now = clock.now()
+    asked = []
+    for number, value in enumerate(values):
+        at = now - timedelta(hours=number + 1)
+        target, given = digest(shop), {"status": "used", "decided_at": at, "used_at": at, "now": at, **fields}
+        asked.append(make_approval(granted, context=pay(shop, value), target_digest=target, **given))
+    return asked
+
+
+def teach(granted: Consent, shop: str) -> Approval:
+    """Let the user approve up to 20 euros at a shop, and deny 45. Return a request from which the rule follows."""
+    approved = answered(granted, shop, ["12.50", "8", "19.90", "20", "4.75", "16", "11"])
+    answered(granted, shop, ["45"], status="denied", used_at=None)
+    answered(granted, shop, ["30"], status="expired", decided_at=None, used_at=None)
+    return approved[0]
 
 
 def make() -> Content:
-    ada = make_user("ada@example.com", "Ada")
-    granted = allow(ask(make_agent(make_developer("dev@example.com", "Acme Robotics"), name=LONG)), ada)
+    ada, developer = make_user("ada@example.com", "Ada"), make_developer("dev@example.com", "Acme Robotics")
+    granted = allow(ask(make_agent(developer, name="SmartMail")), ada)
+    long = allow(ask(make_agent(developer, name=LONG)), ada)
+    paused = allow(ask(make_agent(developer, name="Paused")), ada)
+    stopped = allow(ask(make_agent(developer, name="Stopped")), ada)
     content = {**EMAIL, "text": f"{LONG * 5}\n" * 3, "diff": "-a\n+b", LONG: {"list": [LONG, 1]}}
     content |= {"amount": {"value": "12.50", "currency": "EUR"}, "recipient": f"{LONG}@example.com"}
     end = clock.now()
-    for _ in range(2):
-        make_approval(granted, is_held=True, context=content)
+    for number in range(7):
+        shop = pay("bulk.example", "1") if number < 5 else content
+        make_approval(long, is_held=True, context=shop, target_digest=digest(str(number < 5)))
+    offered, known = teach(granted, "shop.example"), teach(granted, "bakery.example")
+    rule = accept_lesson(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"))
     ids = {
-        "asked": make_approval(granted, context=content, resource=f"https://example.com/{LONG}").id,
+        "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}).id,
+        "shop": make_approval(granted, context=pay("shop.example", "19.90"), target_digest=offered.target_digest).id,
+        "diff": make_approval(granted, context={"verb": "update", "target": "menu.txt", "diff": DIFF}).id,
+        "long": make_approval(long, context=content, resource=f"https://example.com/{LONG}").id,
+        "silent": make_approval(granted, context={}).id,
         "critical": make_approval(granted, is_critical=True).id,
-        "standing": make_approval(granted, status="approved", is_standing=True, decided_at=end).id,
+        "paused": make_approval(paused).id,
+        "stopped": make_approval(stopped).id,
+        "standing": make_approval(
+            granted, status="approved", is_standing=True, decided_at=end, expires_at=end + timedelta(days=7)
+        ).id,
+        "denied": make_approval(granted, status="denied", decided_at=end).id,
         "lapsed": make_approval(granted, expires_at=end).id,
+        "rule": rule.id,
+        "known": known.id,
+        "others": make_approval(allow(ask(granted.agent), make_user("bob@example.com"))).id,
     }
+    pause_agent(actor=as_user(ada), consent=paused)
+    stop_agent(actor=SYSTEM, agent=stopped.agent, reason="It sent spam.")
     return Content(ada.email, ids)
+
+
+def make_nothing() -> Content:
+    return Content(make_user("ada@example.com", "Ada").email)
+
+
+def decide_twice(tab: Any) -> None:
+    """Deny the request, and then approve it on a page that was opened before."""
+    tab.page.evaluate("history.length")
+    path = tab.page.url.removeprefix(tab.base_url)
+    other = tab.page.context.new_page()
+    other.goto(tab.base_url + path)
+    other.get_by_role("button", name="Deny", exact=True).click()
+    other.close()
+    press("Approve once")(tab)
 
 
 GROUPS = [
@@ -30,11 +101,11 @@ GROUPS = [
         make,
         [
             "/approvals",
-            "/approvals/{asked}",
-            "/approvals/{critical}",
-            "/approvals/{standing}",
-            "/approvals/{lapsed}",
+            *(f"/approvals/{{{name}}}" for name in ("asked", "shop", "diff", "long", "silent", "critical", "paused")),
+            *(f"/approvals/{{{name}}}" for name in ("stopped", "standing", "denied", "lapsed", "rule", "known")),
+            "/approvals/{others}",
+            Page("/approvals/{asked}", act=decide_twice, state="decided twice"),
         ],
-        is_translated=False,
-    )
+    ),
+    Group("no approvals", make_nothing, ["/approvals"]),
 ]

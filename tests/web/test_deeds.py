@@ -1,0 +1,72 @@
+"""Sentences about requests: our words for known verbs, the service's own set apart, and nothing left out silently."""
+
+import re
+from typing import Any
+
+import pytest
+
+from consent.models import Approval, Consent
+from tests.approvals import make_approval
+from web.deeds import say, say_up_to
+from web.diffs import Block, read_diff
+
+EURO = {"value": "19.90", "currency": "EUR"}
+
+
+def said(granted: Consent, **fields: Any) -> str:
+    """Return the sentence without the marks of what others wrote."""
+    return re.sub("<[^>]+>", "", say(make_approval(granted, **fields)))
+
+
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ({"verb": "pay", "recipient": "shop.example", "amount": EURO}, "Pay €19.90 to shop.example"),
+        ({"verb": "PAY", "amount": EURO}, "Pay €19.90"),
+        ({"verb": "pay", "recipient": "shop.example"}, "Pay shop.example"),
+        ({"verb": "buy", "recipient": "shop.example", "amount": EURO}, "Buy for €19.90: shop.example"),
+        ({"verb": "pay", "recipient": "a", "target": "b", "amount": EURO}, "Pay €19.90 to a (b)"),
+        ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@acme.com"),
+        ({"verb": "send_email", "recipient": ["a@b.c", "d@e.f"]}, "Send an email to a@b.c, d@e.f"),
+        ({"verb": "delete", "target": "menu.txt"}, "Delete menu.txt"),
+        ({"verb": "obliterate", "target": "menu.txt"}, "obliterate: menu.txt"),
+        ({"verb": "invite", "recipient": "bob"}, "invite: bob"),
+        ({"verb": "delete"}, "Delete"),
+        ({"recipient": "bob"}, "Send email as you: bob"),
+        ({}, "Send email as you"),
+        ({"verb": ["x"], "recipient": "bob"}, "x: bob"),
+        ({"verb": "pay", "recipient": "x", "amount": {"value": "-1"}}, "Pay {&quot;value&quot;: &quot;-1&quot;} to x"),
+        ({"verb": "pay", "recipient": "100%", "amount": EURO}, "Pay €19.90 to 100%"),
+    ],
+)
+def test_sentences(granted: Consent, context: dict[str, Any], sentence: str) -> None:
+    assert said(granted, context=context) == sentence
+
+
+def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
+    assert said(granted, context={"verb": "read"}, resource="https://x.example/1") == "Read https://x.example/1"
+
+
+def test_what_others_wrote_is_set_apart_and_cut(granted: Consent) -> None:
+    approval = make_approval(granted, context={"verb": "<b>", "recipient": "x" * 500 + "\u202e"})
+    html = say(approval)
+    assert '<bdi class="named">&lt;b&gt;</bdi>' in html
+    assert f"{'x' * 159}…</bdi>" in html
+    assert "\u202e" not in html
+
+
+def test_a_rule_says_its_limit(granted: Consent) -> None:
+    from core.money import Amount
+
+    approval = make_approval(granted, context={"verb": "pay", "recipient": "shop", "amount": EURO})
+    rule = re.sub("<[^>]+>", "", say_up_to(approval, Amount("20", "EUR")))
+    assert rule == "Pay up to €20.00 to shop"
+    bare = Approval(context={"verb": "send", "recipient": "bob"}, scopes=["email:send"], consent=granted)
+    assert re.sub("<[^>]+>", "", say_up_to(bare, None)) == "Send an email to bob"
+
+
+def test_a_diff_in_blocks() -> None:
+    blocks = read_diff("--- a\n+++ b\n same\n-old\n+new\r\n+more\u200b")
+    expected = [("same", "--- a\n+++ b\n same"), ("removed", "-old"), ("added", "+new\n+more\\u200b")]
+    assert blocks == [Block(*each) for each in expected]
+    assert read_diff("no change\n at all") == []

@@ -1,0 +1,151 @@
+"""Rules that follow from a user's answers: offered with evidence, replayed, accepted and undone on the pages."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from consent.models import Approval, Consent
+from core import clock
+from core.secrets import digest
+from tests.approvals import make_approval
+from tests.log import log_entries
+from tests.web.browser.pages.approvals import answered, pay, teach
+
+SHOP = "shop.example"
+
+
+@pytest.fixture
+def example(granted: Consent) -> Approval:
+    return teach(granted, SHOP)
+
+
+def shown(html: Any) -> str:
+    """Return the words of a page."""
+    content = html.content.decode() if hasattr(html, "content") else html
+    return " ".join(re.sub("<[^>]+>", " ", content).split())
+
+
+def offer(browser: Client, path: str = "/approvals") -> dict[str, str]:
+    """Return the fields of the only rule that the page offers."""
+    html = browser.get(path).content.decode()
+    (form,) = re.findall(r'action="/approvals/rules">(.*?)</form>', html, re.DOTALL)
+    return dict(re.findall(r'name="(back|example|value|currency)" value="([^"]*)"', form))
+
+
+def rules() -> list[Approval]:
+    return list(Approval.objects.filter(evidence__isnull=False))
+
+
+class TestOffers:
+    def test_are_in_words_with_their_evidence(self, as_ada: Client, example: Approval) -> None:
+        words = shown(as_ada.get("/approvals"))
+        assert "Always allow: Pay up to €20.00 to shop.example" in words
+        assert "It would have answered 7 of 9 questions of the last 30 days as you did." in words
+        assert "None that you denied would pass." in words
+
+    def test_are_replayed(self, as_ada: Client, example: Approval) -> None:
+        html = as_ada.get("/approvals").content.decode()
+        rows = re.findall(r"<tr>(.*?)</tr>", html.partition('class="table replay"')[2], re.DOTALL)[1:10]
+        told = {re.sub(r".*? ago \([^)]*\) ", "", shown(row)) for row in rows}
+        assert "€19.90 You approved it Would have been allowed" in told
+        assert "€45.00 You denied it Would still ask" in told
+        assert "€30.00 Not decided in time Would still ask" in told
+
+    def test_the_replay_is_bounded(self, as_ada: Client, granted: Consent) -> None:
+        answered(granted, SHOP, ["5"] * 60)
+        html = as_ada.get("/approvals").content.decode()
+        assert html.count("Would have been allowed") == 50
+        assert "And 10 older questions." in html
+
+    def test_are_on_the_page_of_a_request(self, as_ada: Client, granted: Consent, example: Approval) -> None:
+        asked = make_approval(granted, context=pay(SHOP, "19"), target_digest=digest(SHOP))
+        words = shown(as_ada.get(f"/approvals/{asked.id}"))
+        assert "Always allow: Pay up to €20.00 to shop.example" in words
+        other = make_approval(granted, context=pay("other.example", "19"))
+        assert "Always allow" not in shown(as_ada.get(f"/approvals/{other.id}"))
+
+    def test_are_nobody_elses(self, as_bob: Client, example: Approval) -> None:
+        assert "Always allow" not in shown(as_bob.get("/approvals"))
+
+    def test_end_with_the_connection(self, as_ada: Client, example: Approval) -> None:
+        Consent.objects.update(status="revoked")
+        assert "Always allow" not in shown(as_ada.get("/approvals"))
+        assert "Always allow" not in shown(as_ada.get(f"/approvals/{example.id}"))
+
+
+class TestOneClick:
+    def test_accepts_and_one_undoes(self, as_ada: Client, example: Approval) -> None:
+        answer = as_ada.post("/approvals/rules", offer(as_ada), follow=True)
+        words = shown(answer)
+        assert "Allowed from now on, without asking you." in words
+        assert "Allowed without asking Pay up to €20.00 to shop.example" in words
+        assert "Always allow" not in words
+        (rule,) = rules()
+        assert (rule.status, rule.is_standing, rule.expires_at) == ("approved", True, rule.consent.expires_at)
+
+        words = shown(as_ada.post(f"/approvals/{rule.id}/revoke", {"back": "list"}, follow=True))
+        assert "Undone. The agent must ask you again." in words
+        assert "Always allow: Pay up to €20.00 to shop.example" in words
+
+    def test_leads_back_to_the_request(
+        self, as_ada: Client, as_bob: Client, granted: Consent, example: Approval
+    ) -> None:
+        asked = make_approval(granted, context=pay(SHOP, "19"), target_digest=digest(SHOP))
+        form = offer(as_ada, f"/approvals/{asked.id}")
+        assert as_ada.post("/approvals/rules", form)["Location"] == f"/approvals/{asked.id}"
+        assert "Undo" in shown(as_ada.get(f"/approvals/{asked.id}"))
+        (rule,) = rules()
+        for back in ("apr_others", "//evil.example", "\0", ""):
+            answer = as_ada.post(f"/approvals/{rule.id}/revoke", {"back": back})
+            assert answer["Location"] == f"/approvals/{rule.id}"
+
+    def test_has_a_page_with_undo(self, as_ada: Client, example: Approval) -> None:
+        as_ada.post("/approvals/rules", offer(as_ada))
+        (rule,) = rules()
+        words = shown(as_ada.get(f"/approvals/{rule.id}"))
+        assert "may do this without asking: Pay up to €20.00 to shop.example" in words
+        assert "Undo: ask me again" in words
+        assert "Try it on your 9 past questions" in words
+
+    def test_is_in_the_log_in_words(self, as_ada: Client, example: Approval) -> None:
+        as_ada.post("/approvals/rules", offer(as_ada))
+        (rule,) = rules()
+        as_ada.post(f"/approvals/{rule.id}/revoke")
+        words = shown(as_ada.get("/activity"))
+        assert "SmartMail may now do this without asking: Send email as you." in words
+        assert "SmartMail must ask you again each time: Send email as you." in words
+        (accepted,) = [each for each in log_entries() if each.content["metadata"].get("expiresAt")]
+        assert accepted.content["userId"] == rule.user_id
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("change", [{"value": "21"}, {"value": ""}, {"currency": "USD"}])
+    def test_another_limit_than_follows(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
+        answer = as_ada.post("/approvals/rules", offer(as_ada) | change)
+        assert answer.status_code == 409
+        assert "This offer has changed" in shown(answer)
+        assert rules() == []
+
+    @pytest.mark.parametrize("change", [{"value": "x"}, {"example": "\0"}, {"example": ""}])
+    def test_what_no_button_sends(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
+        assert as_ada.post("/approvals/rules", offer(as_ada) | change).status_code == 400
+        assert rules() == []
+
+    def test_someone_elses_example(self, as_ada: Client, as_bob: Client, example: Approval) -> None:
+        assert as_bob.post("/approvals/rules", offer(as_ada)).status_code == 404
+        assert rules() == []
+
+    def test_a_paused_agent(self, as_ada: Client, example: Approval) -> None:
+        form = offer(as_ada)
+        Consent.objects.update(paused_at=clock.now())
+        assert as_ada.post("/approvals/rules", form).status_code == 409
+        assert rules() == []
+
+    def test_without_a_csrf_token(self, ada: User, example: Approval) -> None:
+        browser = Client(enforce_csrf_checks=True)
+        browser.force_login(ada)
+        assert browser.post("/approvals/rules", {"example": example.id}).status_code == 403
+        assert browser.get("/approvals/rules")["Location"] == "/approvals"

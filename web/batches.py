@@ -1,0 +1,44 @@
+"""Requests that were held back because their agent asks too often: one batch per agent, grouped by target."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from agents.models import Agent
+from web.asked import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The requests of a batch that have the same target, newest first."""
+
+    items: list[Asked]
+
+    @property
+    def newest(self) -> Asked:
+        return self.items[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The requests of one agent that were held back, newest first. `targets` are those with most requests first."""
+
+    agent: Agent
+    items: list[Asked]
+    targets: list[Target]
+
+
+def batches_of(held: Iterable[Asked]) -> list[Batch]:
+    by_agent = _grouped(held, lambda asked: str(asked.approval.agent_id))
+    return [Batch(items[0].approval.agent, items, _targets(items)) for items in by_agent]
+
+
+def _targets(items: Iterable[Asked]) -> list[Target]:
+    by_target = _grouped(items, lambda asked: str(asked.approval.target_digest))
+    return [Target(group) for group in sorted(by_target, key=len, reverse=True)]
+
+
+def _grouped(items: Iterable[Asked], key: Callable[[Asked], str]) -> list[list[Asked]]:
+    groups: dict[str, list[Asked]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return list(groups.values())

@@ -1,0 +1,60 @@
+"""Sentences about requests as pages show them: our own words as they are, those of others set apart and bounded."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.html import escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+
+from consent.deeds import Deed, Kind, Part, deed_of
+from consent.models import Approval
+from core.money import Amount
+from core.text import escape_invisible
+from web.formats import money
+
+# Longer texts of others are cut in a sentence. The page shows them in full below.
+MAX_PART = 160
+
+
+def say(approval: Approval) -> SafeString:
+    """Return what the request would do."""
+    return _fill(deed_of(approval), {})
+
+
+def say_up_to(approval: Approval, ceiling: Amount | None) -> SafeString:
+    """Return what a rule allows whose example or row this is: with any amount up to the ceiling, or with none."""
+    if ceiling is None:
+        return say(approval)
+    return _fill(deed_of(approval), {"amount": up_to(ceiling)})
+
+
+def up_to(ceiling: Amount) -> SafeString:
+    """Return "up to 20 €"."""
+    words = escape(_("up to %(amount)s")) % {"amount": _show(Part(Kind.AMOUNT, ceiling))}
+    return mark_safe(words)  # noqa: S308 -- both parts are escaped
+
+
+def stated(value: Any) -> str:
+    """Return a value that others sent, as visible text."""
+    if isinstance(value, list) and all(isinstance(each, str) for each in value) and value:
+        return ", ".join(map(escape_invisible, value))
+    return escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _fill(deed: Deed, instead: Mapping[str, SafeString]) -> SafeString:
+    shown = {name: instead.get(name) or _show(part) for name, part in deed.parts.items()}
+    return mark_safe(escape(deed.template) % shown)  # noqa: S308 -- all parts are escaped
+
+
+def _show(part: Part) -> SafeString:
+    if part.kind is Kind.OWN:
+        return escape(part.value)
+    if part.kind is Kind.TITLE:
+        return format_html("<bdi>{}</bdi>", part.value)
+    if part.kind is Kind.AMOUNT:
+        return format_html('<bdi class="money">{}</bdi>', money(part.value._asdict()))
+    text = stated(part.value)
+    cut = f"{text[: MAX_PART - 1]}…" if len(text) > MAX_PART else text
+    return format_html('<bdi class="named">{}</bdi>', cut)

@@ -1,0 +1,125 @@
+"""Rules that follow from a user's answers, as pages show them: offered with their evidence, or in force."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from consent.deeds import ceiling_of
+from consent.lesson_selectors import History, follows, lesson_about, offers
+from consent.lessons import Answer, Lesson, Question
+from consent.models import Approval
+from core.money import Amount
+from web.deeds import say_up_to, up_to
+from web.formats import money
+
+MAX_REPLAYED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A question of the past beside what the rule would have done."""
+
+    id: str
+    at: datetime
+    amount: Amount | None
+    answer: str
+    passes: bool
+
+    @property
+    def money(self) -> str:
+        return money(self.amount._asdict()) if self.amount else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRule:
+    """A rule in words, with its evidence. `example` is the id of a request from which it follows.
+
+    `accepted` is the standing approval that is this rule, or None if it is only offered. The evidence of an accepted
+    one is what the user saw.
+    """
+
+    example: str
+    agent: str
+    sentence: SafeString
+    ceiling: Amount | None
+    answered: int
+    total: int
+    undecided: int
+    replay: Sequence[Replayed]
+    accepted: Approval | None = None
+
+    @property
+    def up_to(self) -> SafeString | str:
+        """ "up to 20 €", or an empty text for requests without an amount."""
+        return up_to(self.ceiling) if self.ceiling else ""
+
+    @property
+    def left_out(self) -> int:
+        """How many questions the replay leaves out."""
+        return self.total - len(self.replay) if self.replay else 0
+
+
+def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
+    """Return what follows from all answers of the user and is not yet a rule."""
+    return [_offer(offer.lesson, offer.example) for offer in offers(user, history, standing, now)]
+
+
+def rule_about(approval: Approval, history: History, standing: Iterable[Approval]) -> ShownRule | None:
+    """Return the rule about the target of a request: the one in force, else the one that can be offered, or None."""
+    lesson = lesson_about(approval, history)
+    for rule in standing:
+        is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
+        if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
+            return accepted_rule(rule, lesson)
+    return _offer(lesson, approval) if lesson else None
+
+
+def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
+    """Return a rule in force. `lesson` is what still follows about its target, for the replay."""
+    seen = rule.evidence or {}
+    ceiling = ceiling_of(rule)
+    return ShownRule(
+        example=rule.id,
+        agent=rule.agent.name,
+        sentence=say_up_to(rule, ceiling),
+        ceiling=ceiling,
+        answered=seen.get("answered", 0),
+        total=seen.get("questions", 0),
+        undecided=0,
+        replay=_replay(lesson) if lesson else (),
+        accepted=rule,
+    )
+
+
+def _offer(lesson: Lesson, shown: Approval) -> ShownRule:
+    return ShownRule(
+        example=lesson.example.id,
+        agent=shown.agent.name,
+        sentence=say_up_to(shown, lesson.ceiling),
+        ceiling=lesson.ceiling,
+        answered=lesson.answered,
+        total=len(lesson.questions),
+        undecided=lesson.undecided,
+        replay=_replay(lesson),
+    )
+
+
+def _replay(lesson: Lesson) -> list[Replayed]:
+    return [_replayed(lesson, question) for question in lesson.questions[:MAX_REPLAYED]]
+
+
+def _replayed(lesson: Lesson, question: Question) -> Replayed:
+    return Replayed(question.id, question.at, question.amount, _words(question.answer), lesson.passes(question))
+
+
+def _words(answer: Answer) -> str:
+    words = {
+        Answer.APPROVED: _("You approved it"),
+        Answer.REFUSED: _("You denied it"),
+        Answer.NONE: _("Not decided in time"),
+    }
+    return words[answer]

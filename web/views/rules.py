@@ -1,0 +1,30 @@
+"""Accepting a rule that follows from the user's answers. Undoing it is to revoke the approval."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+
+from consent.approval_selectors import approval_for_user
+from consent.learning import accept_lesson
+from core.errors import Invalid
+from core.http import SeeOther
+from core.money import read_amount
+from web.access import posted_from, signed_in, user_actor, user_page
+from web.views.approvals import ID, page_of
+
+
+@posted_from("web:approvals")
+@user_page
+def accept(request: HttpRequest) -> HttpResponse:
+    """Make a rule of what the page offered: the example and the ceiling that it showed."""
+    form, user = request.POST, signed_in(request)
+    if not ID.fullmatch(form.get("example", "")):
+        raise Invalid(_("Choose one of the buttons."))
+    example = approval_for_user(user, form["example"])
+    value, currency = form.get("value", ""), form.get("currency", "")
+    ceiling = read_amount({"value": value, "currency": currency})
+    if value and ceiling is None:
+        raise Invalid(_("Choose one of the buttons."))
+    accept_lesson(actor=user_actor(request), example=example, user=user, ceiling=ceiling)
+    messages.success(request, _("Allowed from now on, without asking you. You can undo this at any time."))
+    return SeeOther(page_of(request, example))
