@@ -12,7 +12,7 @@ from core.actor import SYSTEM
 from core.money import Amount
 from core.secrets import digest
 from tests.approvals import EMAIL, make_approval
-from tests.web.browser.pages.group import Content, Group, Page, press
+from tests.web.browser.pages.group import Content, Group, Page
 from tests.web.browser.pages.samples import LONG
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
@@ -85,14 +85,13 @@ def make_nothing() -> Content:
 
 
 def decide_twice(tab: Any) -> None:
-    """Deny the request, and then approve it on a page that was opened before."""
-    tab.page.evaluate("history.length")
-    path = tab.page.url.removeprefix(tab.base_url)
+    """Deny the request in another tab, and then approve it in this one."""
     other = tab.page.context.new_page()
-    other.goto(tab.base_url + path)
-    other.get_by_role("button", name="Deny", exact=True).click()
+    other.goto(tab.page.url)
+    other.locator("[value=deny]").click()
     other.close()
-    press("Approve once")(tab)
+    with tab.page.expect_navigation():
+        tab.page.locator("[value=once]").click()
 
 
 GROUPS = [
