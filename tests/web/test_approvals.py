@@ -186,7 +186,7 @@ class TestDeciding:
     def test_an_inactive_connection_can_only_be_denied(self, as_ada: Client, asked: Approval) -> None:
         Consent.objects.update(paused_at=clock.now())
         html = text(as_ada.get(page(asked)))
-        assert "The agent is paused" in html
+        assert "You have paused this agent" in html
         assert "Approve once" not in html
         assert "Approve once" not in text(as_ada.post(page(asked), {"decision": "once"}), 409)
         as_ada.post(page(asked), {"decision": "deny"})

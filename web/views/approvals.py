@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
@@ -40,6 +40,29 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 MAX_WAITING = 200
 RECENT = 5
 INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
+ONLY_DENY = gettext_lazy("You can only deny this request.")
+# What the page says instead of the API's words.
+PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
+    (
+        ApprovalAlreadyDecided,
+        gettext_lazy("This was already decided"),
+        gettext_lazy("Your click changed nothing. The first decision counts; it is shown below."),
+    ),
+    (
+        ApprovalExpired,
+        gettext_lazy("This was not decided in time"),
+        gettext_lazy("So the request was denied. The agent must ask again."),
+    ),
+    (ConnectionInactive, gettext_lazy("The connection is paused, or has ended or changed"), ONLY_DENY),
+    (EverythingStopped, gettext_lazy("An administrator has stopped all agents"), ONLY_DENY),
+    (AgentSuspended, gettext_lazy("This agent is suspended"), ONLY_DENY),
+    (OrganizationSuspended, gettext_lazy("The developer of this agent is suspended"), ONLY_DENY),
+    (
+        Invalid,
+        gettext_lazy("Nothing was decided"),
+        gettext_lazy("Choose one of the buttons, and a time that is offered."),
+    ),
+)
 
 
 @require_safe
@@ -162,9 +185,8 @@ def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
 def _show(request: HttpRequest, found: Approval, error: DomainError | None, *, status: int = 200) -> HttpResponse:
     context = {
         "asked": describe(found, clock.now()),
-        "error": error,
+        "problem": next(((title, text) for kind, title, text in PROBLEMS if isinstance(error, kind)), None),
         "can_approve": not isinstance(error, INACTIVE),
-        "is_second": isinstance(error, ApprovalAlreadyDecided),
         **_beside(request, found),
     }
     return render(request, "web/approval.html", context, status=status)
