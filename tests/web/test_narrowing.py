@@ -216,7 +216,7 @@ def test_a_link_to_a_replaced_consent_narrows_the_current_connection(
     as_ada: Client, ada: Any, ask: Any, world: Any, granted: Consent
 ) -> None:
     latest = world.allow(ask(), ada)
-    assert change(as_ada, granted, READ, mode="ask")["Location"] == f"/connections/{latest.id}"
+    assert change(as_ada, granted, READ, mode="ask")["Location"] == f"/connections/{latest.id}?change=email%3Aread"
     assert terms_of(latest)["modes"] == {READ: "ask"}
 
 

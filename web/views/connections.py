@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
@@ -107,11 +107,15 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 def after_change(request: HttpRequest, consent: Consent) -> HttpResponse:
-    """Redirect to where the form was: the list, on the page that `next` names, or the connection."""
+    """Redirect to where the form was: the list, on the page that `next` names, or the connection.
+
+    The form of a scope stays open, so that the focus can stay on its button.
+    """
     url, wanted = reverse("web:connections"), urlsplit(request.POST.get("next", ""))
     if wanted.path == url:
         return SeeOther(f"{url}?{wanted.query}" if wanted.query else url)
-    return SeeOther(reverse("web:connection", args=[consent.id]))
+    kept = urlencode({"change": request.POST["scope"]}) if request.POST.get("change") == "scope" else ""
+    return SeeOther(f"{reverse('web:connection', args=[consent.id])}{kept and f'?{kept}'}")
 
 
 def _narrow(request: HttpRequest, consent: Consent) -> HttpResponse:
