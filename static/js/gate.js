@@ -37,7 +37,7 @@ const show = async (url, options, origin) => {
   document.title = page.title;
   if (target.href !== location.href) history.pushState({ live: true }, "", target);
   const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
-  const next = main.querySelector("[autofocus]") ?? same ?? main;
+  const next = main.querySelector("[autofocus]") || same || main;
   next.focus({ preventScroll: next === same });
   announce(main.querySelector(".notice, .errors, [data-announce]")?.textContent.trim() ?? page.title);
   document.dispatchEvent(new CustomEvent("gate:swap"));

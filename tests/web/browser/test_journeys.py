@@ -177,6 +177,20 @@ def test_a_permission_is_tightened_on_the_page_of_its_connection(open_tab, world
     assert granted.terms["modes"] == {"email:send": "ask"}
 
 
+def test_all_agents_are_paused_without_a_reload(open_tab, world, ada, granted):
+    tab = open_tab(javascript=True)
+    tab.goto("/connections")
+    tab.sign_in(ada.email, world.PASSWORD)
+    tab.page.get_by_role("heading", name="SmartMail").wait_for()
+    tab.page.evaluate("window.isSamePage = true")
+    for act in ("Pause", "Resume"):
+        tab.page.get_by_role("button", name=f"{act} all agents").click()
+        tab.page.get_by_role("button", name=f"{'Resume' if act == 'Pause' else 'Pause'} all agents").wait_for()
+    assert tab.page.evaluate("window.isSamePage")
+    assert tab.focused() == "main"
+    assert not tab.page.locator("#announcer.toast").count()
+
+
 def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     tab = open_tab()
     page = tab.page
