@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts import recent  # noqa: F401  connects its receivers
 from accounts.errors import BadCredentials
 from accounts.mails import send_mail
+from accounts.mfa import used_factors
 from accounts.models import User
 from accounts.services import check_password, record_sign_in
 from accounts.sessions import STARTED_AT
@@ -81,6 +82,7 @@ class AccountAdapter(DefaultAccountAdapter):
 def log_sign_in(request: HttpRequest, user: User, response: HttpResponse, **kwargs: Any) -> None:
     """Log the sign-in, and let the browser remember that this user has signed in with it."""
     secret = device_secret(request)
-    record_sign_in(actor=visitor(request), user=user, method="browser", device=secret)
+    factors = used_factors(request, user)
+    record_sign_in(actor=visitor(request), user=user, method="browser", device=secret, factors=factors)
     request.session[STARTED_AT] = clock.now().timestamp()
     remember_device(response, secret)

@@ -3,6 +3,7 @@
 from base64 import b64decode, b64encode
 from typing import Any
 
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.stagekit import clear_login
 from allauth.account.signals import user_logged_in
 from allauth.account.stages import LoginStageController
@@ -13,6 +14,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
+from accounts.models import User
 from core.crypto import open_sealed, seal
 
 PURPOSE = "accounts.second_factor"
@@ -52,6 +54,12 @@ def pending_step(request: HttpRequest) -> SecondStep | None:
         return step
     clear_login(request)
     return None
+
+
+def used_factors(request: HttpRequest, user: User) -> list[str]:
+    """Return with what this session has signed in: "password", "webauthn", "totp" or "recovery_codes"."""
+    records = get_authentication_records(request, user)
+    return list(dict.fromkeys(str(one.get("type") or one["method"]) for one in records))
 
 
 @receiver(user_logged_in)

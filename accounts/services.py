@@ -1,5 +1,6 @@
 """Register users, check passwords, open sessions, and deactivate accounts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from allauth.account.models import EmailAddress
@@ -107,10 +108,11 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
 
 
 @transaction.atomic
-def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "") -> None:
+def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "", factors: Sequence[str] = ()) -> None:
     """Log a sign-in, through the API or a browser, and remember its IP address and its device.
 
-    `device` is the secret in a browser's cookie, and empty for a program.
+    `device` is the secret in a browser's cookie, and empty for a program. `factors` are what proved who the user is, as
+    far as the browser's session knows.
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """
@@ -124,7 +126,7 @@ def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "") -
         outcome=Outcome.ALLOWED,
         actor=actor.acting_as("user", user.id),
         user_id=user.id,
-        metadata={"method": method},
+        metadata={"method": method, **({"factors": list(factors)} if factors else {})},
     )
     record(draft)
     remember_device(actor=actor, user=user, secret=device, now=now)

@@ -10,6 +10,7 @@ from allauth.mfa.models import Authenticator
 from django.test import Client
 
 from accounts.models import AddressCode, User
+from audit.readers.reading import read_entry
 from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
@@ -69,7 +70,9 @@ def test_a_passkey_signs_in_without_address_password_or_code(passkey: Passkey, a
     assert (answer.status_code, answer["Location"]) == (302, "/activity")
     page = client.get(SECURITY).content.decode()
     assert "not used yet" not in page
-    assert log_entries(event="user.signed_in", user_id=ada.id).count() == 2
+    entries = log_entries(event="user.signed_in", user_id=ada.id)
+    assert entries.count() == 2
+    assert read_entry(entries.first()).content["metadata"] == {"method": "browser", "factors": ["webauthn"]}
     assert client.session.get_expiry_age() > 86_400
 
 

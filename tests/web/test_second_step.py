@@ -13,6 +13,7 @@ from django.test import Client
 from accounts.models import User
 from accounts.passwords import reset_password
 from accounts.totp import STEP_SECONDS, code_at
+from audit.readers.reading import read_entry
 from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
@@ -104,6 +105,8 @@ def test_the_password_is_followed_by_the_code(browser: Client, ada: User, now: A
     assert (answer.status_code, answer["Location"]) == (302, "/activity")
     assert is_in(client)
     assert client.session.get_expiry_age() > 86_400
+    newest = read_entry(log_entries(event="user.signed_in", user_id=ada.id).first())
+    assert newest.content["metadata"] == {"method": "browser", "factors": ["password", "totp"]}
 
 
 def test_a_code_works_once(browser: Client, ada: User, now: Any) -> None:
