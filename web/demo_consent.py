@@ -1,7 +1,7 @@
 """The demo on the landing page: a consent screen to play with, and what verify would then answer.
 
 Its state is in the address. The form is that of a real request, and `decisions.rehearsal` decides by the rules of
-verify. Nothing is read, written or sent.
+verify. Nothing is read or written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,33 +10,25 @@ from functools import cache
 from typing import Any
 
 from django.http import QueryDict
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
 from consent.connections import Choice as Decision
 from consent.models import Consent
 from consent.terms import ASK, MODES, Terms, always_asking, settle_terms
 from core.errors import FieldError, Invalid
-from decisions.rehearsal import Rehearsed, rehearse
-from decisions.requests import Decision as Answer
-from decisions.requests import Reason
 from resources.catalogue import catalogue
 from web.consent_form import MODE, SENSITIVE_RISKS, Choice, Given, Screen
 from web.consent_reading import read_decision, with_limits
 from web.consent_sections import Section, Summary, sections, summarize
-from web.formats import money
+from web.demo_attempts import ATTEMPTS, OUTCOMES, PAY, READ, SEND, Row, rows_of
 from web.limit_inputs import SPEND_PERIODS
 from web.limit_reading import field_name
 from web.limit_words import limits_in_words
-from web.sentences import REASONS
 
-READ, SEND, PAY, MANAGE = "email:read", "email:send", "payments:charge", "email:manage"
 SCOPES = (READ, SEND, PAY)
 AGENT, DEVELOPER = "Trip Planner", "Example Travel"
 DECISIONS = ALLOW, DENY, OFF = "allow", "deny", "off"
-OUTCOMES = ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 DAILY = {"maxAmount": "50", "currency": "EUR", "windowSeconds": SPEND_PERIODS[0], "scope": "per_user"}
 LIMITS = {PAY: [{"type": "spend_limit", "config": DAILY}]}
 AMOUNT, CURRENCY, PERIOD = (field_name(kind, PAY) for kind in ("amount", "currency", "period"))
@@ -48,43 +40,6 @@ CHOICES = {
     PERIOD: tuple(map(str, SPEND_PERIODS)),
 }
 MAX_CHARACTERS = 30
-
-
-def _euros(value: str) -> dict[str, str]:
-    return {"value": value, "currency": "EUR"}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Something that the agent tries."""
-
-    words: str | Promise
-    icon: str
-    scope: str
-    context: Mapping[str, Any]
-
-    @property
-    def sentence(self) -> str:
-        amount = money(self.context["amount"]) if "amount" in self.context else ""
-        return str(self.words) % {"amount": amount, "recipient": self.context.get("recipient", "")}
-
-
-ATTEMPTS = (
-    Attempt(gettext_lazy("Read the email from the airline"), "mail", READ, {"verb": "read"}),
-    Attempt(gettext_lazy("Send an email to %(recipient)s"), "out", SEND, {"verb": "send", "recipient": "bob@acme.com"}),
-    Attempt(gettext_lazy("Pay %(amount)s for a seat"), "card", PAY, {"verb": "pay", "amount": _euros("12")}),
-    Attempt(gettext_lazy("Pay %(amount)s for a hotel"), "card", PAY, {"verb": "pay", "amount": _euros("80")}),
-    Attempt(gettext_lazy("Move an email to the bin"), "trash", MANAGE, {"verb": "move"}),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An attempt with its outcome: "allowed", "asked", "denied", or "" before the visitor has decided."""
-
-    attempt: Attempt
-    outcome: str = ""
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +80,9 @@ def read_demo(query: QueryDict) -> Demo:
     decision = next((one for one in (pressed, before) if one in DECISIONS), "")
     given = _given(_form(query)) if decision else Given()
     problem = _problem(given) if decision in (ALLOW, OFF) else ""
-    terms = _terms(given.decision) if given.decision and not problem else Terms()
-    granted = list(given.decision.scopes or ()) if given.decision and not problem and decision != DENY else []
+    is_answered = bool(decision) and not problem
+    terms = _terms(given.decision) if given.decision and is_answered else Terms()
+    granted = list(given.decision.scopes or ()) if given.decision and is_answered and decision != DENY else []
     choices = [_short(each) for each in _screen().choices(SCOPES, _ticked(), given)]
     return Demo(
         decision,
@@ -137,7 +93,7 @@ def read_demo(query: QueryDict) -> Demo:
         summary=summarize(choices, ()),
         guard=_screen().guard(given.decision),
         grants=[_grant(scope, terms) for scope in granted],
-        rows=_rows(granted, terms, decision) if decision and not problem else [Row(each) for each in ATTEMPTS],
+        rows=rows_of(granted, terms, is_revoked=decision == OFF) if is_answered else [Row(each) for each in ATTEMPTS],
     )
 
 
@@ -199,33 +155,3 @@ def _short(choice: Choice) -> Choice:
 def _grant(scope: str, terms: Terms) -> Grant:
     asks = [_("asks you every time")] if scope in terms.modes else []
     return Grant(catalogue()[scope].title, [*asks, *limits_in_words(terms.limits.get(scope, ()))])
-
-
-def _rows(granted: Sequence[str], terms: Terms, decision: str) -> list[Row]:
-    rehearsed = Rehearsed(scopes=granted, terms=terms.stored(), is_revoked=decision == OFF) if granted else None
-    answers = rehearse(rehearsed, [(attempt.scope, attempt.context) for attempt in ATTEMPTS])
-    return [_row(attempt, answer, terms) for attempt, answer in zip(ATTEMPTS, answers, strict=True)]
-
-
-def _row(attempt: Attempt, answer: Answer, terms: Terms) -> Row:
-    if answer.allowed:
-        return Row(attempt, ALLOWED)
-    if answer.reason is Reason.APPROVAL_REQUIRED:
-        return Row(attempt, ASKED, _why_asked(attempt.scope, terms))
-    return Row(attempt, DENIED, _why_denied(terms.limits.get(attempt.scope, ()), answer.reason))
-
-
-def _why_asked(scope: str, terms: Terms) -> str:
-    if always_asking([catalogue()[scope]]):
-        return _("A critical permission always asks.")
-    if scope in terms.modes:
-        return _("You chose to be asked every time.")
-    return _("It has read what others wrote, which can contain instructions to send your data away.")
-
-
-def _why_denied(limits: Sequence[Mapping[str, Any]], reason: Reason | None) -> str:
-    if reason is Reason.INVALID_TOKEN:
-        return _("It has no access.")
-    if reason is Reason.POLICY_DENIED:
-        return _("Your limit: %(limit)s.") % {"limit": " · ".join(limits_in_words(limits))}
-    return str(REASONS[str(reason)])
