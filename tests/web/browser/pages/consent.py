@@ -98,14 +98,13 @@ def elsewhere(developer: Developer) -> str:
     return make_client(developer).authorize(Client())["Location"].rpartition("/")[2]
 
 
-small = partial(Page, limit=CONSENT_LIMIT)
+small = partial(Page, limit=CONSENT_LIMIT, counts_scripts=False)
 
 GROUPS = [
     Group(
         "consent",
         make,
         [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")],
-        is_translated=False,
     ),
     Group(
         "consent-errors",

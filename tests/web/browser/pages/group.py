@@ -14,13 +14,15 @@ class Page:
 
     `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into
     another state, for example by sending a form with an error; `state` then names that state. It finds a translated
-    text by `tab.words(text)`. `limit` is in bytes, with all resources.
+    text by `tab.words(text)`. `limit` is in bytes, with all resources; without `counts_scripts` it is that of a browser
+    that runs no scripts.
     """
 
     path: str
     act: Callable[[Any], object] | None = None
     state: str = ""
     limit: int = PAGE_LIMIT
+    counts_scripts: bool = True
 
     def __str__(self) -> str:
         return f"{self.path} ({self.state})" if self.state else self.path
