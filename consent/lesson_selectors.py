@@ -10,7 +10,7 @@ from django.conf import settings
 from accounts.models import User
 from consent.approval_selectors import approvals_for_user, in_force, needs_recent_sign_in
 from consent.lessons import Answer, Lesson, Question, learn
-from consent.models import Approval
+from consent.models import Approval, names_target
 from consent.selectors import live_consents_for_user
 from consent.statuses import TARGET
 from core.canonical import canonical_json, sha256
@@ -18,8 +18,8 @@ from core.money import read_amount
 
 Status = Approval.Status
 # A page reads no more. It then also reads as many older refusals, and offers nothing if that is not all of them.
-MAX_QUESTIONS = 1000
-MAX_OFFERS = 20
+MAX_QUESTIONS = 500
+MAX_OFFERS = 5
 FIELDS = (
     "id",
     "agent_id",
@@ -90,13 +90,14 @@ def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> H
 
 
 def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
-    """Return what the user can accept as rules, for all live connections that `history` is about, at most 20.
+    """Return the rules with most evidence that the user can accept, for all live connections in `history`.
 
     `standing` are the approvals that the user has given for longer already (`standing_for_user`).
     """
     agents = {agent for agent, _ in history.questions}
     live = live_consents_for_user(user, now).filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
     lessons = [lesson for agent, consent in live for lesson in history.lessons(agent, consent)]
+    lessons.sort(key=lambda lesson: -lesson.answered)
     left = without_accepted(lessons, standing)[:MAX_OFFERS]
     if not left:
         return []
@@ -156,7 +157,7 @@ def _question(row: dict[str, Any]) -> Question | None:
         answer=_answer(row),
         amount=amount,
         reasons=frozenset(row["asked_scopes"]),
-        is_teachable=bool(row["asked_scopes"]) and not row["is_critical"] and not row["asked_by_rule"] and _names(row),
+        is_teachable=_is_teachable(row),
         at=row["created_at"],
     )
 
@@ -168,9 +169,9 @@ def _target(row: dict[str, Any], currency: str | None) -> str:
     return sha256(canonical_json([row["agent_id"], scopes, row["action"], row["resource"], fixed, currency]))
 
 
-def _names(row: dict[str, Any]) -> bool:
-    """Return whether the request says to whom or what it is done (`Approval.names_target`)."""
-    return Approval(resource=row["resource"], context=row["context"]).names_target
+def _is_teachable(row: dict[str, Any]) -> bool:
+    is_asked_by_scope = bool(row["asked_scopes"]) and not row["asked_by_rule"]
+    return is_asked_by_scope and not row["is_critical"] and names_target(row["resource"], row["context"])
 
 
 def _answer(row: dict[str, Any]) -> Answer:

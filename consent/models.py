@@ -1,5 +1,6 @@
 """Consents, from the agent's request to the grant and its end, and authorization codes."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from hmac import compare_digest
 from typing import Any
@@ -134,6 +135,11 @@ class Consent(models.Model):
         return self.agent.allowed_among(self.granted_scopes)
 
 
+def names_target(resource: str, context: Mapping[str, Any]) -> bool:
+    """Return whether a request says to whom or what it is done."""
+    return bool(resource or context.get("recipient") or context.get("target"))
+
+
 class Approval(models.Model):
     """A request of an agent that waits for its user, or that the user has decided.
 
@@ -236,7 +242,7 @@ class Approval(models.Model):
     @property
     def names_target(self) -> bool:
         """Whether the request says to whom or what it is done, so that an approval for a time has a bound."""
-        return bool(self.resource or any(self.context.get(name) for name in ("recipient", "target")))
+        return names_target(self.resource, self.context)
 
     @property
     def code(self) -> str:

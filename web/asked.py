@@ -73,7 +73,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
     return Asked(
         approval=approval,
         status=approval.status_at(now),
-        sentence=say_up_to(approval, ceiling_of(approval)) if approval.is_standing else say(approval),
+        sentence=_sentence(approval),
         scopes=scopes_of(approval),
         facts=list(_main_facts(approval)),
         texts=[
@@ -87,6 +87,27 @@ def describe(approval: Approval, now: datetime) -> Asked:
         reasons=list(_reasons(approval)),
         is_critical=needs_recent_sign_in(approval),
     )
+
+
+def outline(approval: Approval, now: datetime) -> Asked:
+    """Return a request for a list: only its status, its sentence and its permissions."""
+    return Asked(
+        approval=approval,
+        status=approval.status_at(now),
+        sentence=_sentence(approval),
+        scopes=scopes_of(approval),
+        facts=[],
+        texts=[],
+        diff=[],
+        others=[],
+        durations=[],
+        reasons=[],
+        is_critical=approval.is_critical,
+    )
+
+
+def _sentence(approval: Approval) -> SafeString:
+    return say_up_to(approval, ceiling_of(approval)) if approval.is_standing else say(approval)
 
 
 def _reasons(approval: Approval) -> Iterator[str]:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from agents.models import Agent
 from web.asked import Asked
 
+# The page lists so many one by one.
+MAX_LISTED = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -25,6 +28,11 @@ class Batch:
     agent: Agent
     items: list[Asked]
     targets: list[Target]
+
+    @property
+    def left_out(self) -> int:
+        """How many requests the page does not list one by one yet."""
+        return max(0, len(self.items) - MAX_LISTED)
 
 
 def batches_of(held: Iterable[Asked]) -> list[Batch]:

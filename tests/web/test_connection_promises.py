@@ -157,10 +157,10 @@ def test_what_is_approved_for_a_time_is_listed_and_taken_back(browser, grant):
     until = clock.now() + timedelta(days=2)
     standing = make_approval(grant.consent, status="approved", is_standing=True, expires_at=until)
     page = browser.get(f"/connections/{grant.consent.id}").content.decode()
-    assert "Approved for a time" in page
+    assert "Approved in advance" in page
     assert "bob@example.com" in page
     browser.post(f"/approvals/{standing.id}/revoke")
-    assert "Approved for a time" not in browser.get(f"/connections/{grant.consent.id}").content.decode()
+    assert "Approved in advance" not in browser.get(f"/connections/{grant.consent.id}").content.decode()
 
 
 def test_a_later_request_keeps_the_tightened_terms(browser, grant):

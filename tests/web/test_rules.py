@@ -110,6 +110,16 @@ class TestOneClick:
         assert "Undo: ask me again" in words
         assert "Try it on your 9 past questions" in words
 
+    def test_is_on_the_connection_and_ends_there_with_one_click(self, as_ada: Client, example: Approval) -> None:
+        as_ada.post("/approvals/rules", offer(as_ada))
+        (rule,) = rules()
+        connection = f"/connections/{rule.consent_id}"
+        words = shown(as_ada.get(connection))
+        assert "Pay up to €20.00 to shop.example A rule that follows from your answers" in words
+        answer = as_ada.post(f"/approvals/{rule.id}/revoke", {"back": "connection"}, follow=True)
+        assert answer.request["PATH_INFO"] == connection
+        assert "A rule that follows from your answers" not in shown(answer)
+
     def test_is_in_the_log_in_words(self, as_ada: Client, example: Approval) -> None:
         as_ada.post("/approvals/rules", offer(as_ada))
         (rule,) = rules()

@@ -27,7 +27,7 @@ from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from developers.errors import OrganizationSuspended
 from web.access import posted_from, signed_in, user_actor, user_page
-from web.asked import Asked, describe
+from web.asked import Asked, describe, outline
 from web.batches import batches_of
 from web.ledger.items import read_items
 from web.local import local_zone
@@ -72,16 +72,16 @@ def approvals(request: HttpRequest) -> HttpResponse:
     mine = approvals_for_user(user)
     requests = mine.filter(evidence__isnull=True)
     page = paginate(request, requests.exclude(in_force(now), status=Approval.Status.PENDING))
-    context = {"page": page, "days": _by_day([describe(approval, now) for approval in page.items])}
+    context = {"page": page, "days": _by_day([outline(approval, now) for approval in page.items])}
     if not page.cursor:
-        waiting = [describe(one, now) for one in with_status(mine, Approval.Status.PENDING, now)[:MAX_WAITING]]
+        waiting = [outline(one, now) for one in with_status(mine, Approval.Status.PENDING, now)[:MAX_WAITING]]
         standing = standing_for_user(user, now)
         context |= {
             "waiting": [asked for asked in waiting if not asked.approval.is_held],
             "batches": batches_of(asked for asked in waiting if asked.approval.is_held),
             "offers": offered_rules(user, read_history(user, now), standing, now),
             "rules": [accepted_rule(rule) for rule in standing if rule.is_rule],
-            "timed": [describe(approval, now) for approval in standing if not approval.is_rule],
+            "timed": [outline(approval, now) for approval in standing if not approval.is_rule],
         }
     return render(request, "web/approvals.html", context)
 
@@ -128,8 +128,10 @@ def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
 
 
 def page_of(request: HttpRequest, found: Approval) -> str:
-    """Return the page that the form names in `back`: the list, or an approval of the user. By default, `found`."""
+    """Return the page that `back` names: the list, the connection, or an approval of the user. By default, `found`."""
     back = request.POST.get("back", "")
+    if back == "connection":
+        return reverse("web:connection", args=[found.consent_id])
     if back == "list":
         return reverse("web:approvals")
     owned = ID.fullmatch(back) and approvals_for_user(signed_in(request)).filter(pk=back).exists()
