@@ -12,7 +12,7 @@ from tests.web.browser.words import word_problems
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-@pytest.mark.parametrize("group", [group for group in GROUPS if group.is_translated], ids=str)
+@pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatch, settings):
     content, tab = prepare(group, settings), open_tab(javascript=True, width=320)
     sign_in(tab, content.email)

@@ -49,15 +49,13 @@ def nothing() -> Content:
 class Group:
     """Pages that one user opens, and the function that makes their content in an empty database.
 
-    `urls` is the module of the URLs, if not the product's. Set `is_translated` to False only while a text of the group
-    is not translated or does not fit (`words.py`).
+    `urls` is the module of the URLs, if not the product's.
     """
 
     name: str
     make: Callable[[], Content]
     pages: Sequence[Page | str]
     urls: str = ""
-    is_translated: bool = True
 
     def __str__(self) -> str:
         return self.name
