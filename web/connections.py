@@ -16,8 +16,8 @@ from core import clock
 from resources.catalogue import LABELS, Scope
 from resources.categories import category_name
 from web.display import highest_risk, risk_level
-from web.limit_fields import LimitFields, limit_fields
-from web.limit_words import limits_in_words
+from web.limit_editor.fields import LimitFields, limit_fields
+from web.limit_editor.words import limits_in_words
 
 LIVE = Consent.Status.APPROVED
 # So many powers are named on a card, and all others are counted.

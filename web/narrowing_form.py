@@ -16,8 +16,8 @@ from core.errors import Invalid
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.connections import Connection
-from web.limit_fields import read_limits
-from web.targets import read_kept_picks
+from web.consent_screen.targets import read_kept_picks
+from web.limit_editor.fields import read_limits
 
 MODE = "mode-"
 LIFETIMES: Mapping[str, tuple[timedelta, Promise]] = {

@@ -4,7 +4,7 @@ import re
 
 from django.http import HttpResponse
 
-from web.consent_form import Choice
+from web.consent_screen.form import Choice
 
 INLINE = re.compile(rb"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 

@@ -7,8 +7,8 @@ import pytest
 
 from consent.models import Approval, Consent
 from tests.approvals import make_approval
-from web.deeds import say, say_up_to
-from web.diffs import Block, read_diff
+from web.approving.deeds import say, say_up_to
+from web.approving.diffs import Block, read_diff
 
 EURO = {"value": "19.90", "currency": "EUR"}
 

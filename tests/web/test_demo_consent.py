@@ -10,7 +10,7 @@ import pytest
 from tests.constants import PASSWORD
 from tests.oauth.client import make_client
 from tests.web.consent_screen import Screen, verify
-from web.demo_attempts import ATTEMPTS
+from web.landing.attempts import ATTEMPTS
 
 READ, SEND, PAY = "email:read", "email:send", "payments:charge"
 MODE, AMOUNT, CURRENCY, PERIOD = f"mode-{SEND}", f"limit-amount-{PAY}", f"limit-currency-{PAY}", f"limit-period-{PAY}"

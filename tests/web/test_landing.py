@@ -13,7 +13,7 @@ from tests.constants import CALLBACK
 from tests.oauth.client import OAuthClient, make_client
 from tests.web.consent_screen import Screen
 from tests.world import sign_in
-from web import samples
+from web.landing import samples
 
 READ, SEND = "email:read", "email:send"
 ADDRESSES = ["/", f"/?decision=allow&scopes={READ}", "/?decision=deny", f"/?decision=off&scopes={READ}"]

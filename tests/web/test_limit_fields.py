@@ -8,8 +8,8 @@ from django.template.loader import render_to_string
 
 from core.errors import Invalid
 from resources.catalogue import Scope, catalogue
-from web.limit_fields import limit_fields, read_limits
-from web.limit_words import limits_in_words
+from web.limit_editor.fields import limit_fields, read_limits
+from web.limit_editor.words import limits_in_words
 
 SEND, PAY, READ = "email:send", "payments:charge", "email:read"
 

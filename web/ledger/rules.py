@@ -17,7 +17,7 @@ from core.text import plain_text
 from policies.models import Policy
 from policies.rules import Rule, find_rule
 from web.ledger.items import Item
-from web.limit_words import rule_in_words
+from web.limit_editor.words import rule_in_words
 
 WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
 

@@ -27,12 +27,12 @@ from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from developers.errors import OrganizationSuspended
 from web.access import posted_from, signed_in, user_actor, user_page
-from web.asked import Asked, describe, outline
-from web.batches import batches_of
+from web.approving.asked import Asked, describe, outline
+from web.approving.batches import batches_of
+from web.approving.rules import accepted_rule, offered_rules, rule_about
 from web.ledger.items import read_items
 from web.local import local_zone
 from web.paging import paginate
-from web.rules import accepted_rule, offered_rules, rule_about
 
 # PostgreSQL raises an error if a query contains a NUL.
 ID = re.compile(r"[A-Za-z0-9_-]{1,100}")

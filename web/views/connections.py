@@ -25,15 +25,15 @@ from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
-from web.asked import Asked, describe
+from web.approving.asked import Asked, describe
 from web.connections import LIVE, Connection, describe_connections
+from web.consent_screen.targets import granted_targets
 from web.ledger.items import Item
 from web.ledger.touched import read_touched
-from web.limit_fields import LimitFields
+from web.limit_editor.fields import LimitFields
 from web.names import add_names
 from web.narrowing_form import read_change, shorter_lifetimes
 from web.paging import paginate
-from web.targets import granted_targets
 
 # A replaced consent is part of the connection that replaced it.
 NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)

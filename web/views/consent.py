@@ -33,8 +33,8 @@ from developers.errors import OrganizationSuspended
 from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
-from web.consent_form import Given, Screen
-from web.consent_reading import (
+from web.consent_screen.form import Given, Screen
+from web.consent_screen.reading import (
     forget_decision,
     is_about_limits,
     keep_decision,
@@ -43,23 +43,23 @@ from web.consent_reading import (
     read_decision,
     with_limits,
 )
-from web.consent_sections import sections, summarize
+from web.consent_screen.sections import sections, summarize
+from web.consent_screen.targets import target_choices
 from web.display import csp_source
 from web.forms.policies import sentences
-from web.targets import target_choices
 
 TICKED_RISKS = ("low", "standard")
 MAX_POLICIES = 50
 PAGES: dict[type[DomainError], str] = {
-    NotFound: "web/consent_absent.html",
-    OtherBrowser: "web/consent_elsewhere.html",
-    AgentSuspended: "web/consent_suspended.html",
-    EverythingStopped: "web/consent_suspended.html",
-    OrganizationSuspended: "web/consent_suspended.html",
-    ServiceSuspended: "web/consent_suspended.html",
-    InvalidRedirectUri: "web/consent_withdrawn.html",
-    ConsentExpired: "web/consent_expired.html",
-    ConsentAlreadyDecided: "web/consent_decided.html",
+    NotFound: "web/consent/absent.html",
+    OtherBrowser: "web/consent/elsewhere.html",
+    AgentSuspended: "web/consent/suspended.html",
+    EverythingStopped: "web/consent/suspended.html",
+    OrganizationSuspended: "web/consent/suspended.html",
+    ServiceSuspended: "web/consent/suspended.html",
+    InvalidRedirectUri: "web/consent/withdrawn.html",
+    ConsentExpired: "web/consent/expired.html",
+    ConsentAlreadyDecided: "web/consent/decided.html",
 }
 
 
@@ -216,7 +216,7 @@ def _show(
         "is_loopback": is_loopback(asked.redirect_uri),
         "is_app": is_private_use(asked.redirect_uri),
     }
-    return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent.html", context, status=status)
+    return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent/screen.html", context, status=status)
 
 
 def _ticked(screen: Screen) -> list[str]:

@@ -5,8 +5,8 @@ from django.shortcuts import render
 from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
-from web import samples
-from web.demo_consent import AGENT, DEVELOPER, read_demo
+from web.landing import samples
+from web.landing.demo import AGENT, DEVELOPER, read_demo
 
 # Visitors without an account get the same page for the same address.
 CACHE_SECONDS = 300

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 
 from resources.catalogue import Scope, catalogue, scopes_in_category
 from resources.models import RISK_LEVELS
-from web.consent_form import is_sensitive
+from web.consent_screen.form import is_sensitive
 from web.display import label_words
 from web.forms.scopes import ScopeFilterForm
 

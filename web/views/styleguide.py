@@ -13,10 +13,10 @@ from consent.statuses import ApprovalStatus, ConsentStatus
 from core import clock
 from resources.catalogue import catalogue
 from resources.models import RISK_LEVELS
-from web.consent_form import Choice
+from web.consent_screen.form import Choice
 from web.forms.entrance import SignUpForm
 from web.icons import PATHS
-from web.limit_fields import limit_fields
+from web.limit_editor.fields import limit_fields
 
 LONG_NAME = "Averyveryverylongnamewithoutanyspace" * 2
 COLOURS = ("paper", "surface", "sunken", "ink", "muted", "accent", "control", "hairline", *RISK_LEVELS)

@@ -1,4 +1,4 @@
-"""The form of the consent screen: what it offers and preselects. `web.consent_reading` reads what the user chose."""
+"""The form of the consent screen: what it offers and preselects. `reading` beside it reads what they chose."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from consent.selectors import agreed_scopes, carried_scopes, live_consent, rewor
 from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
 from core.errors import FieldError
 from resources.catalogue import LABELS, Scope, read_snapshot
+from web.consent_screen.targets import kept_targets
 from web.display import warnings
-from web.limit_fields import LimitFields, limit_fields
-from web.targets import kept_targets
+from web.limit_editor.fields import LimitFields, limit_fields
 
 MODE = "mode-"
 type Limits = Sequence[Mapping[str, Any]]

@@ -17,10 +17,10 @@ from consent.selectors import connection_state
 from consent.targets import Pick
 from consent.terms import ALLOW, DATA_FLOW, GivenTerms
 from core.errors import Invalid
-from web.consent_form import MODE, Screen
-from web.limit_fields import read_limits
-from web.limit_reading import LIMIT
-from web.targets import read_picks
+from web.consent_screen.form import MODE, Screen
+from web.consent_screen.targets import read_picks
+from web.limit_editor.fields import read_limits
+from web.limit_editor.reading import LIMIT
 
 KEPT = "kept_consent_form"
 LIFETIMES = {

@@ -13,7 +13,7 @@ from consent.lesson_selectors import History, follows, lesson_about, offers
 from consent.lessons import Answer, Lesson, Question
 from consent.models import Approval
 from core.money import Amount
-from web.deeds import say_up_to, up_to
+from web.approving.deeds import say_up_to, up_to
 from web.formats import money
 
 MAX_REPLAYED = 50

@@ -1,4 +1,4 @@
-"""Reading the fields of `web.limit_fields`: each sentence into one rule, which then joins the limits in force."""
+"""Reading the fields of the editor: each sentence into one rule, which then joins the limits in force."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ from policies.rules.globs import WILDCARDS
 from policies.rules.parsing import parse_rule
 from policies.rules.rate_limit import MAX_REQUESTS
 from policies.rules.values import read_text
-from web.limit_words import recipient_limit, rule_in_words
+from web.limit_editor.words import recipient_limit, rule_in_words
 from web.local import local_zone
 
 type Limit = dict[str, Any]

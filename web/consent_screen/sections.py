@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from core.text import plain_text
 from resources.categories import category_name
 from resources.models import CRITICAL, RISK_LEVELS
-from web.consent_form import MAX_OPEN, Choice
+from web.consent_screen.form import MAX_OPEN, Choice
 from web.display import highest_risk
 
 # More scopes than these are unusual, and the screen says so.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agents.models import Agent
-from web.asked import Asked
+from web.approving.asked import Asked
 
 # The page lists so many one by one.
 MAX_LISTED = 20

@@ -18,9 +18,9 @@ from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
 from resources.catalogue import Scope
-from web.limit_inputs import BUILDERS, EVERY_DAY, WEEKDAYS, WEEKEND, Fields, days_of
-from web.limit_reading import READERS, field_name, merge
-from web.limit_words import recipients_of, rule_in_words
+from web.limit_editor.inputs import BUILDERS, EVERY_DAY, WEEKDAYS, WEEKEND, Fields, days_of
+from web.limit_editor.reading import READERS, field_name, merge
+from web.limit_editor.words import recipients_of, rule_in_words
 from web.local import local_zone
 
 type Limits = Mapping[str, Sequence[Mapping[str, Any]]]

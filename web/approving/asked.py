@@ -15,8 +15,8 @@ from consent.terms import DATA_FLOW
 from core.money import read_amount
 from core.text import escape_invisible
 from resources.catalogue import Scope
-from web.deeds import say, say_up_to, stated
-from web.diffs import Block, read_diff, visible_text
+from web.approving.deeds import say, say_up_to, stated
+from web.approving.diffs import Block, read_diff, visible_text
 from web.display import highest_risk
 from web.formats import money
 

@@ -18,13 +18,13 @@ from consent.models import Consent
 from consent.terms import ASK, MODES, Terms, always_asking, settle_terms
 from core.errors import FieldError, Invalid
 from resources.catalogue import catalogue
-from web.consent_form import MODE, SENSITIVE_RISKS, Choice, Given, Screen
-from web.consent_reading import read_decision, with_limits
-from web.consent_sections import Section, Summary, sections, summarize
-from web.demo_attempts import ATTEMPTS, OUTCOMES, PAY, READ, SEND, Row, rows_of
-from web.limit_inputs import SPEND_PERIODS
-from web.limit_reading import field_name
-from web.limit_words import limits_in_words
+from web.consent_screen.form import MODE, SENSITIVE_RISKS, Choice, Given, Screen
+from web.consent_screen.reading import read_decision, with_limits
+from web.consent_screen.sections import Section, Summary, sections, summarize
+from web.landing.attempts import ATTEMPTS, OUTCOMES, PAY, READ, SEND, Row, rows_of
+from web.limit_editor.inputs import SPEND_PERIODS
+from web.limit_editor.reading import field_name
+from web.limit_editor.words import limits_in_words
 
 SCOPES = (READ, SEND, PAY)
 AGENT, DEVELOPER = "Trip Planner", "Example Travel"

@@ -13,7 +13,7 @@ from decisions.rehearsal import Rehearsed, rehearse
 from decisions.requests import Decision, Reason
 from resources.catalogue import catalogue
 from web.formats import money
-from web.limit_words import limits_in_words
+from web.limit_editor.words import limits_in_words
 from web.sentences import REASONS
 
 READ, SEND, PAY, MANAGE = "email:read", "email:send", "payments:charge", "email:manage"

@@ -1,4 +1,4 @@
-"""The form fields within the sentences of `web.limit_fields`."""
+"""The form fields within the sentences of `web.limit_editor.fields`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from policies.rules import Rule
 from policies.rules.time_window import TimeWindow
-from web.limit_reading import field_name
-from web.limit_words import WEEK, period_in_words, recipients_of
+from web.limit_editor.reading import field_name
+from web.limit_editor.words import WEEK, period_in_words, recipients_of
 from web.local import local_locale
 
 HOUR, DAY = 3600, 86_400
