@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 
 from audit.readers.uses import Uses, find_uses
+from audit.readers.waiting import SharedJournal
 from consent.models import Consent
 
 # A scope that was granted, and not used, for so long is suggested for removal.
@@ -28,10 +29,18 @@ def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
     return {consent_id: one.last_at for consent_id, one in uses.items() if one.last_at}
 
 
-def usage_of(consents: Sequence[Consent], now: datetime, replaced: Sequence[Consent] | None = None) -> dict[str, Usage]:
-    """Return the usage of each consent, by its id. `replaced` are all that they replaced, if these have been read."""
+def usage_of(
+    consents: Sequence[Consent],
+    now: datetime,
+    replaced: Sequence[Consent] | None = None,
+    journal: SharedJournal | None = None,
+) -> dict[str, Usage]:
+    """Return the usage of each consent, by its id. `replaced` are all that they replaced, if these have been read.
+
+    `journal` must not have been read yet (`find_uses`).
+    """
     chains = _Chains(consents, replaced)
-    uses = _uses_of(chains)
+    uses = _uses_of(chains, journal)
     found = {}
     for consent in consents:
         used = uses.get(consent.id, UNUSED)
@@ -59,8 +68,8 @@ def _last_decided_first(consent: Consent) -> float:
     return -consent.decided_at.timestamp() if consent.decided_at else 0.0
 
 
-def _uses_of(chains: _Chains) -> Mapping[str, Uses]:
-    uses = find_uses({row.id for row in chains.rows})
+def _uses_of(chains: _Chains, journal: SharedJournal | None = None) -> Mapping[str, Uses]:
+    uses = find_uses({row.id for row in chains.rows}, journal)
     found: dict[str, Uses] = {}
     for row in chains.rows:
         used = uses.get(row.id)

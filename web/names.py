@@ -28,18 +28,24 @@ def scope_titles(ids: Iterable[str]) -> dict[str, str]:
 
 
 def add_names(
-    entries: list[dict[str, Any]], *, organization_id: str | None = None, agent_names: Mapping[str, str] = NOTHING
+    entries: list[dict[str, Any]],
+    *,
+    organization_id: str | None = None,
+    agent_names: Mapping[str, str] = NOTHING,
+    known_titles: Mapping[str, str] = NOTHING,
 ) -> list[dict[str, Any]]:
     """Return the entries with `agentName`, `policyName` and scope titles. An id replaces an unknown name.
 
     If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
-    that are not among `agent_names` are looked up. A policy has the name that it had when it denied.
+    that are not among `agent_names` are looked up, and only scopes that are not among `known_titles`, which are safe to
+    display. A policy has the name that it had when it denied.
     """
     unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
     agents = {**agent_names, **names_by_id(_agents_known_to(organization_id), unknown)}
     unnamed = (entry["policyId"] for entry in entries if "policyName" not in entry["metadata"])
     policies = names_by_id(Policy.objects.all(), unnamed)
-    titles = scope_titles(scope for entry in entries for scope in _scopes_in(entry))
+    untitled = {scope for entry in entries for scope in _scopes_in(entry)}.difference(known_titles)
+    titles = {**known_titles, **scope_titles(untitled)}
     return [_with_names(entry, agents, policies, titles) for entry in entries]
 
 

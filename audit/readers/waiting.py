@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cached_property
 
 from audit.entries.drafts import Prepared
 from audit.entries.journal import DamagedRowError, decode
@@ -27,6 +28,21 @@ def waiting_entries() -> Iterator[Prepared]:
                 yield from reversed(decode(body))
         is_last = len(found) < ROWS_PER_READ
         older = rows if is_last else rows.filter(pk__lt=found[-1][0])
+
+
+class SharedJournal:
+    """The entries in the journal, newest first, read when they are first needed and then kept.
+
+    It saves the second of two reads of the journal. `find_uses` must come first, because it reads the heads before the
+    journal. `Listing.newest` can come later: it finds in the log what has been moved since.
+    """
+
+    def __iter__(self) -> Iterator[Prepared]:
+        return iter(self._entries)
+
+    @cached_property
+    def _entries(self) -> list[Prepared]:
+        return list(waiting_entries())
 
 
 def find_moved(found: Sequence[Prepared], end: int) -> set[str]:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from audit.readers.waiting import SharedJournal
 from audit.selectors import Filters, describe_for_user, entries_for_user
 from consent.approval_selectors import standing_approvals
 from consent.errors import NothingPicked, WouldWiden
@@ -135,14 +136,15 @@ def _show(
     request: HttpRequest, consent: Consent, replaced: list[Consent], error: DomainError | None = None
 ) -> HttpResponse:
     """Render the page. With an error it says what is wrong, and has what the user sent in the fields."""
-    (shown,) = describe_connections([consent], replaced)
+    journal = SharedJournal()
+    (shown,) = describe_connections([consent], replaced, journal)  # reads the journal, so it comes first
     now, targets = clock.now(), granted_targets(consent, shown.granted)
     context = {
         "connection": shown,
         "groups": _with_editors(request, shown, error),
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
-        "recent": _recent(request, consent),
+        "recent": _recent(request, shown, journal),
         "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
@@ -152,11 +154,13 @@ def _show(
     return render(request, "web/connection.html", context, status=error.status if error else 200)
 
 
-def _recent(request: HttpRequest, consent: Consent) -> list[Item]:
+def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> list[Item]:
     """Return the last entries about the agent in the user's log, in sentences that do not repeat its name."""
     user = signed_in(request)
-    rows, _cursor = entries_for_user(user.id, Filters(agent_id=consent.agent_id)).page("", RECENT)
-    entries = add_names([{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)])
+    rows = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).newest(RECENT, journal)
+    described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
+    titles = {scope.id: plain_text(scope.title) for scope in shown.granted}
+    entries = add_names(described, known_titles=titles)
     return [
         Item({**entry, "agentName": _("this agent")}, row.timestamp, read_touched(entry["personal"]), ())
         for entry, row in zip(entries, rows, strict=True)
