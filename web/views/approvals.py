@@ -11,24 +11,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
-from agents.errors import AgentSuspended, EverythingStopped
 from audit.selectors import Filters, entries_for_user
 from consent.approval_selectors import approval_for_user, approvals_for_user, in_force, with_status
 from consent.approvals import approve_approval, deny_approval, deny_held, require_active, revoke_approval
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from consent.errors import ApprovalAlreadyDecided, ApprovalExpired
 from consent.lesson_selectors import read_history, standing_for_user
 from consent.models import Approval
 from core import clock
 from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
-from developers.errors import OrganizationSuspended
 from web.access import posted_from, signed_in, user_actor, user_page
 from web.approving.asked import Asked, describe, outline
 from web.approving.batches import batches_of
+from web.approving.problems import INACTIVE, problem_of
 from web.approving.rules import accepted_rule, offered_rules, rule_about
 from web.ledger.items import read_items
 from web.local import local_zone
@@ -39,30 +38,6 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Verify asks for at most 100 per agent and hour.
 MAX_WAITING = 200
 RECENT = 5
-INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
-ONLY_DENY = gettext_lazy("You can only deny this request.")
-# What the page says instead of the API's words.
-PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
-    (
-        ApprovalAlreadyDecided,
-        gettext_lazy("This was already decided"),
-        gettext_lazy("Your click changed nothing. The first decision counts; it is shown below."),
-    ),
-    (
-        ApprovalExpired,
-        gettext_lazy("This was not decided in time"),
-        gettext_lazy("So the request was denied. The agent must ask again."),
-    ),
-    (ConnectionInactive, gettext_lazy("The connection is paused, or has ended or changed"), ONLY_DENY),
-    (EverythingStopped, gettext_lazy("An administrator has stopped all agents"), ONLY_DENY),
-    (AgentSuspended, gettext_lazy("This agent is suspended"), ONLY_DENY),
-    (OrganizationSuspended, gettext_lazy("The developer of this agent is suspended"), ONLY_DENY),
-    (
-        Invalid,
-        gettext_lazy("Nothing was decided"),
-        gettext_lazy("Choose one of the buttons, and a time that is offered."),
-    ),
-)
 
 
 @require_safe
@@ -187,7 +162,7 @@ def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
 def _show(request: HttpRequest, found: Approval, error: DomainError | None, *, status: int = 200) -> HttpResponse:
     context = {
         "asked": describe(found, clock.now()),
-        "problem": next(((title, text) for kind, title, text in PROBLEMS if isinstance(error, kind)), None),
+        "problem": problem_of(error),
         "can_approve": not isinstance(error, INACTIVE),
         **_beside(request, found),
     }

@@ -5,18 +5,23 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from consent.approval_selectors import approval_for_user
+from consent.errors import LessonChanged
 from consent.learning import accept_lesson
 from core.errors import Invalid
 from core.http import SeeOther
 from core.money import read_amount
 from web.access import posted_from, signed_in, user_actor, user_page
+from web.approving.problems import INACTIVE, why_inactive
 from web.views.approvals import ID, page_of
 
 
 @posted_from("web:approvals")
 @user_page
 def accept(request: HttpRequest) -> HttpResponse:
-    """Make a rule of what the page offered: the example and the ceiling that it showed."""
+    """Make a rule of what the page offered: the example and the ceiling that it showed.
+
+    If it can no longer be made, lead back to the page, which says why and has what follows now.
+    """
     form, user = request.POST, signed_in(request)
     if not ID.fullmatch(form.get("example", "")):
         raise Invalid(_("Choose one of the buttons."))
@@ -25,6 +30,12 @@ def accept(request: HttpRequest) -> HttpResponse:
     ceiling = read_amount({"value": value, "currency": currency})
     if value and ceiling is None:
         raise Invalid(_("Choose one of the buttons."))
-    accept_lesson(actor=user_actor(request), example=example, user=user, ceiling=ceiling)
-    messages.success(request, _("Allowed from now on, without asking you. You can undo this at any time."))
+    try:
+        accept_lesson(actor=user_actor(request), example=example, user=user, ceiling=ceiling)
+    except LessonChanged:
+        messages.error(request, _("Nothing was allowed. Your answers no longer lead to this rule."))
+    except INACTIVE as error:
+        messages.error(request, _("Nothing was allowed. %(reason)s.") % {"reason": why_inactive(error)})
+    else:
+        messages.success(request, _("Allowed from now on, without asking you. You can undo this at any time."))
     return SeeOther(page_of(request, example))

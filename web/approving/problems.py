@@ -1,0 +1,46 @@
+"""Why an approval cannot be given, in the words of the pages."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy
+
+from agents.errors import AgentSuspended, EverythingStopped
+from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from core.errors import DomainError, Invalid
+from developers.errors import OrganizationSuspended
+
+# Why an agent cannot use an approval.
+INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
+ONLY_DENY = gettext_lazy("You can only deny this request.")
+# What the page says instead of the API's words.
+PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
+    (
+        ApprovalAlreadyDecided,
+        gettext_lazy("This was already decided"),
+        gettext_lazy("Your click changed nothing. The first decision counts; it is shown below."),
+    ),
+    (
+        ApprovalExpired,
+        gettext_lazy("This was not decided in time"),
+        gettext_lazy("So the request was denied. The agent must ask again."),
+    ),
+    (ConnectionInactive, gettext_lazy("The connection is paused, or has ended or changed"), ONLY_DENY),
+    (EverythingStopped, gettext_lazy("An administrator has stopped all agents"), ONLY_DENY),
+    (AgentSuspended, gettext_lazy("This agent is suspended"), ONLY_DENY),
+    (OrganizationSuspended, gettext_lazy("The developer of this agent is suspended"), ONLY_DENY),
+    (
+        Invalid,
+        gettext_lazy("Nothing was decided"),
+        gettext_lazy("Choose one of the buttons, and a time that is offered."),
+    ),
+)
+
+
+def why_inactive(error: DomainError) -> str:
+    """Return why the agent cannot use an approval, without a full stop. `error` is one of `INACTIVE`."""
+    return next(str(title) for kind, title, _text in PROBLEMS if isinstance(error, kind))
+
+
+def problem_of(error: DomainError | None) -> tuple[str, str] | None:
+    """Return the title and the text with which pages show an error, or None if they have no words of their own."""
+    return next(((title, text) for kind, title, text in PROBLEMS if isinstance(error, kind)), None)
