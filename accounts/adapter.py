@@ -71,7 +71,10 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_safe_url(self, url: str | None) -> bool:
         """Return whether a sign-in may redirect to `url`: a page, and not an endpoint for forms or programs."""
-        return bool(super().is_safe_url(url)) and not NOT_A_PAGE.match(urlsplit(url or "").path)
+        try:
+            return bool(super().is_safe_url(url)) and not NOT_A_PAGE.match(urlsplit(url or "").path)
+        except ValueError:  # such as http://[
+            return False
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that the proxy middleware has determined."""

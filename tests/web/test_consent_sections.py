@@ -83,7 +83,7 @@ def test_a_long_list_is_collapsed_but_what_is_critical_is_open(agent):
 def test_the_whole_catalogue_is_collapsed_and_called_unusual(agent):
     html = shown(agent, scopes=SCOPES)
     assert not any(is_open for _, is_open in groups(html))
-    assert "This is unusually much." in html
+    assert "This is an unusually long list." in html
     assert 'value="payments:charge" checked' not in html
 
 

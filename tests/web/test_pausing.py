@@ -90,6 +90,13 @@ def test_another_users_connection_is_absent(as_bob, granted, act):
 
 
 @pytest.mark.parametrize("act", ["pause", "resume"])
+def test_an_unusable_way_back_leads_to_the_connection(as_ada, granted, act):
+    answer = as_ada.post(f"/connections/{granted.id}/{act}", {"next": "http://["})
+    assert answer.status_code == 303
+    assert answer["Location"] == f"/connections/{granted.id}"
+
+
+@pytest.mark.parametrize("act", ["pause", "resume"])
 def test_get_changes_nothing(as_ada, granted, act):
     for path, page in ((f"/connections/{granted.id}", f"/connections/{granted.id}"), ("/connections/agents", None)):
         assert as_ada.get(f"{path}/{act}")["Location"] == (page or "/connections")

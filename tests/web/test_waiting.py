@@ -171,3 +171,11 @@ def test_a_passkey_counts_as_the_recent_sign_in_for_a_critical_scope(ada: User, 
         assert "Nothing has been decided yet." in page
         granted = browser.post(wanted, {"decision": "allow", "scopes": ["payments:charge"]})
         assert "code=" in granted["Location"] or "callback" in granted["Location"]
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("wanted", ["http://[", "//[", "http://]"])
+def test_an_address_that_cannot_be_split_names_no_agent(client: Client, path: str, wanted: str) -> None:
+    answer = client.get(path, {"next": wanted})
+    assert answer.status_code == 200
+    assert WAITS not in answer.content.decode()

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -112,9 +113,11 @@ def after_change(request: HttpRequest, consent: Consent) -> HttpResponse:
 
     The form of a scope stays open, so that the focus can stay on its button.
     """
-    url, wanted = reverse("web:connections"), urlsplit(request.POST.get("next", ""))
-    if wanted.path == url:
-        return SeeOther(f"{url}?{wanted.query}" if wanted.query else url)
+    url, wanted = reverse("web:connections"), request.POST.get("next", "")
+    # Django's check comes first: it also refuses what cannot be split.
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and urlsplit(wanted).path == url:
+        query = urlsplit(wanted).query
+        return SeeOther(f"{url}?{query}" if query else url)
     kept = urlencode({"change": request.POST["scope"]}) if request.POST.get("change") == "scope" else ""
     return SeeOther(f"{reverse('web:connection', args=[consent.id])}{kept and f'?{kept}'}")
 
