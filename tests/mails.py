@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+# What a mail leads to if its reader did not do what it tells of: passkeys outlive a new password.
+REMEDIES = ("/accounts/password/reset/", "/account/security", "/accounts/email/")
 CODE = re.compile(r"^\s*([0-9A-Z]{5}-[0-9A-Z]{5})\s*$", re.M)
 
 

@@ -15,6 +15,7 @@ from accounts.tasks import mail_notices, sweep_known_addresses
 from core import clock
 from core.actor import Actor
 from tests.log import log_entries
+from tests.mails import REMEDIES
 from tests.threads import race
 from tests.world import PASSWORD, as_user, make_user
 
@@ -73,9 +74,9 @@ def test_the_mail_says_what_happened_when_from_where_and_what_to_do(ada: User, m
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] Sign-in with a new browser or program"
     assert "When: 1 July 2026, 12:00 (Europe/Berlin)\n" in mail.body
-    assert "With: Chrome on Windows, as it says of itself\n" in mail.body
+    assert "Browser or program (as reported): Chrome on Windows\n" in mail.body
     assert "From: the IP address 127.0.0.1\n" in mail.body
-    for path in ("/accounts/password/reset/", "/account/sessions", "/account/notifications"):
+    for path in (*REMEDIES, "/account/sessions", "/account/notifications"):
         assert f"http://localhost:8000{path}\n" in mail.body
 
 
@@ -121,7 +122,7 @@ def test_a_program_is_known_by_its_name_and_network(ada: User, mailoutbox: list[
     use_program(ada, "curl/9.0", ip="198.51.100.1")
     use_program(ada, "httpx/1")
     assert mail_notices() == 2
-    assert "With: curl, as it says of itself" in mailoutbox[0].body
+    assert "Browser or program (as reported): curl" in mailoutbox[0].body
 
 
 def test_no_link_can_be_made_of_what_a_program_says_of_itself(ada: User, mailoutbox: list[Any]) -> None:

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.console_mail import EmailBackend
-from tests.mails import link_in
+from tests.mails import REMEDIES, link_in
 from tests.world import make_user
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +81,15 @@ def test_a_reset_link_works_once_and_for_an_hour(mails: list[Any], reset: Any) -
     with time_machine.travel(timezone.now() + timedelta(seconds=3602)):
         page = Client().get(link_in(mails[-1]), follow=True).content.decode()
     assert "This link no longer works" in page
+
+
+def test_a_reset_leads_to_the_passkeys(mails: list[Any], reset: Any) -> None:
+    make_user("ada@example.com")
+    page = reset("ada@example.com", "the-first-new-passphrase").content.decode()
+    assert "a passkey signs in without the password" in page
+    for path in REMEDIES[1:]:
+        assert f'href="{path}"' in page
+        assert f"http://localhost:8000{path}\n" in mails[-1].body
 
 
 def test_a_failing_mail_server_does_not_change_the_response(

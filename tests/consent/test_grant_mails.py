@@ -20,6 +20,7 @@ from consent.models import Consent
 from consent.terms import GivenTerms
 from core.actor import Actor
 from core.errors import DomainError
+from tests.mails import REMEDIES
 from tests.threads import race
 from tests.world import as_user, ask
 
@@ -45,7 +46,7 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     assert "\n- Read your email\n" in mail.body
     assert "From: the IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
-    for path in ("/accounts/password/reset/", "/account/notifications"):
+    for path in (*REMEDIES, "/account/notifications"):
         assert f"http://localhost:8000{path}\n" in mail.body
 
 

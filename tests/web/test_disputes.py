@@ -69,6 +69,13 @@ def test_the_connection_is_revoked(as_ada, did, granted):
     assert granted.status == Consent.Status.REVOKED
 
 
+def test_the_next_steps_name_every_way_in_that_another_person_may_have_left(as_ada, signed_in_at):
+    send(as_ada, signed_in_at)
+    page = as_ada.get(signed_in_at).content.decode()
+    for path in ("/accounts/password/change/", "/account/security", "/accounts/email/", "/connections"):
+        assert f'<li><a href="{path}">' in page
+
+
 def test_nothing_need_be_stopped(as_ada, ada, did, granted):
     send(as_ada, did)
     granted.refresh_from_db()

@@ -57,7 +57,7 @@ class MailsForm(forms.Form):
     )
     device_mails = forms.BooleanField(
         label=gettext_lazy("A sign-in with a new browser or program"),
-        help_text=gettext_lazy("Your account was used with one that it had not been used with before."),
+        help_text=gettext_lazy("It is the first sign-in to your account with this browser or program."),
         required=False,
     )
 
