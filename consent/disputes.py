@@ -11,6 +11,7 @@ from accounts.session_ends import end_other_sessions
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.readers.reading import AuditEntry
+from audit.selectors import Filters, entries_for_user
 from audit.services import record
 from consent.errors import ConsentAlreadyDecided, NotConnected
 from consent.models import Consent
@@ -34,19 +35,27 @@ def dispute_activity(
 ) -> str:
     """Report that the entry was not the user, and stop what they chose. Return the id of the report.
 
+    An entry has one report. Reporting it again returns that one, and stops what the user chose then, too.
     `consent` is the connection of the entry, or None without one. `kept_key` is the session that stays when all others
     end, or None to end none. The report is in the log of the agent's organization, too, without anything personal.
     A connection that has ended meanwhile needs no stop. Raises `NotAuthenticated` if the account has changed, and
     `OthersPause` if the actor is not the user.
     """
     held = hold_account(user)
-    report = record(_draft(actor, held, entry, consent))
+    earlier = find_report(held.id, entry)
+    report = earlier.id if earlier else record(_draft(actor, held, entry, consent))
     if kept_key is not None:
         end_other_sessions(actor=actor, user=held, kept_key=kept_key)
     # Last, because it takes the lock of revocations.
     with suppress(NotConnected, ConsentAlreadyDecided):
         _stop(actor, held, consent, stop)
     return report
+
+
+def find_report(user_id: str, entry: AuditEntry) -> AuditEntry | None:
+    """Return the user's report about the entry, or None."""
+    reports = entries_for_user(user_id, Filters(agent_id=entry.agent_id, event=Event.USER_ACTIVITY_DISPUTED))
+    return next((one for one in reports if one.content["metadata"].get("entryId") == entry.id), None)
 
 
 def _stop(actor: Actor, user: User, consent: Consent | None, stop: Stop) -> None:

@@ -55,7 +55,7 @@ SENTENCES = {
     Event.AGENTS_RESUMED: gettext_lazy("You resumed all agents. Those that you paused one by one are still paused."),
     Event.APPROVAL_APPROVED: gettext_lazy("You approved a request of %(agent)s: %(scopes)s."),
     Event.APPROVAL_DENIED: gettext_lazy("You denied a request of %(agent)s: %(scopes)s."),
-    Event.APPROVAL_EXPIRED: gettext_lazy("The time for a request of %(agent)s is over: %(scopes)s."),
+    Event.APPROVAL_EXPIRED: gettext_lazy("A request of %(agent)s expired before you answered it: %(scopes)s."),
     Event.APPROVAL_REVOKED: gettext_lazy("You revoked your approval for %(agent)s: %(scopes)s."),
     Event.TOKEN_ISSUED: gettext_lazy("%(agent)s received the access you gave it."),
     Event.TOKEN_REFRESHED: gettext_lazy("%(agent)s renewed its access."),

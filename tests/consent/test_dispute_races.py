@@ -77,8 +77,15 @@ def test_all_stops_at_once_hold(grant: Grant, number: int) -> None:
     outcomes = race([*[disputing(grant, stop, "") for stop in ENDS], *others, deciding(grant)])
     assert not [one for one in outcomes if isinstance(one, DomainError)]
     assert deciding(grant)().reason == "consent_revoked"
-    assert len(log_entries(event="user.activity_disputed")) == 3
+    assert len(log_entries(event="user.activity_disputed")) == 1
     assert not SessionToken.objects.exists()
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_an_entry_reported_at_once_has_one_report(grant: Grant, number: int) -> None:
+    reports = race([disputing(grant, Stop.NOTHING)] * 4)
+    (report,) = log_entries(event="user.activity_disputed")
+    assert set(reports) == {report.id}
 
 
 @pytest.mark.parametrize("number", ROUNDS)

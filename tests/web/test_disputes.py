@@ -1,15 +1,22 @@
 """The page "This was not me": what it stops, what it reports, and who can read the report."""
 
+import re
+
 import pytest
+from django.db import transaction
 
 from accounts.models import BrowserSession, SessionToken, User
 from accounts.services import open_session, record_failed_sign_in, record_sign_in
+from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.selectors import describe_for_organization, entries_for_organization, entries_for_user
+from audit.services import record
 from consent.models import Consent
 from consent.services import revoke_consent
+from core.actor import Actor
 from tests.web.ledger import say_about, words_of
 from tests.world import ANONYMOUS, as_user, sign_in
+from web.ledger.items import DISPUTABLE
 
 
 @pytest.fixture
@@ -83,6 +90,20 @@ def test_nothing_need_be_stopped(as_ada, ada, did, granted):
     assert len(reports(ada)) == 1
 
 
+def test_an_entry_reported_again_has_one_report_and_is_stopped_again(as_ada, ada, did, granted):
+    for stop in ("nothing", "nothing", "agent"):
+        send(as_ada, did, stop)
+    granted.refresh_from_db()
+    assert granted.paused_at is not None
+    assert len(reports(ada)) == 1
+
+
+def test_two_entries_have_a_report_each(as_ada, ada, did, signed_in_at):
+    send(as_ada, did)
+    send(as_ada, signed_in_at)
+    assert len(reports(ada)) == 2
+
+
 def test_other_sessions_end_and_this_one_stays(as_ada, as_bob, ada, bob, signed_in_at):
     other, token = sign_in(ada), open_session(actor=ANONYMOUS, user=ada)
     bobs = open_session(actor=ANONYMOUS, user=bob)
@@ -110,6 +131,38 @@ def test_a_sign_in_preselects_the_sessions(as_ada, signed_in_at):
 def test_a_failed_sign_in_can_be_reported(as_ada, ada):
     record_failed_sign_in(actor=ANONYMOUS, user=ada)
     send(as_ada, path_of(ada, Event.USER_SIGN_IN_FAILED), sessions="on")
+
+
+@pytest.mark.parametrize("event", sorted(DISPUTABLE))
+def test_what_only_the_user_may_do_can_be_reported_from_its_line(as_ada, ada, event):
+    with transaction.atomic():
+        entry_id = record(Draft(event=event, actor=as_user(ada), user_id=ada.id))
+    path = f"/activity/{entry_id}/dispute"
+    assert f'href="{path}"' in as_ada.get("/activity").content.decode()
+    send(as_ada, path)
+
+
+def test_a_resumption_of_all_agents_preselects_pausing_them(as_ada, ada):
+    with transaction.atomic():
+        entry_id = record(Draft(event=Event.AGENTS_RESUMED, actor=as_user(ada), user_id=ada.id))
+    page = as_ada.get(f"/activity/{entry_id}/dispute").content.decode()
+    assert re.search('value="all"[^>]* checked', page)
+
+
+@pytest.mark.parametrize("event", [Event.USER_PASSWORD_CHANGED, Event.API_KEY_ROTATED])
+def test_what_an_administrator_did_cannot_be_reported(as_ada, ada, event):
+    with transaction.atomic():
+        entry_id = record(Draft(event=event, actor=Actor("administrator", "usr_admin"), user_id=ada.id))
+    path = f"/activity/{entry_id}/dispute"
+    assert path not in as_ada.get("/activity").content.decode()
+    assert as_ada.post(path, {"stop": "nothing"}).status_code == 404
+
+
+def test_a_line_of_several_entries_leads_to_the_newest(as_ada, agent, ada, granted):
+    ids = [say_about(agent, ada)(outcome=Outcome.ALLOWED, scopes=["email:send"]) for _ in range(3)]
+    page = as_ada.get("/activity", {"kind": "actions"}).content.decode()
+    assert page.count("/dispute") == 1
+    assert f'href="/activity/{ids[-1]}/dispute"' in page
 
 
 def test_a_consent_that_another_person_gave_can_be_revoked(as_ada, ada, granted):

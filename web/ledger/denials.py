@@ -24,7 +24,7 @@ ADVICE: dict[str, tuple[Any, str]] = {
         "",
     ),
     Reason.TOKEN_REVOKED: (
-        gettext_lazy("If the agent should go on, start again from the agent. It then gets a new token."),
+        gettext_lazy("To let the agent continue, start from the agent again. It then gets a new token."),
         CONNECTION,
     ),
     Reason.SERVICE_SUSPENDED: (

@@ -17,10 +17,38 @@ from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names, names_by_id
 from web.sentences import reason, sentence
 
-# What only the user does, or tries to.
+# What only the user may do, and what gives another person or an agent access if it was not the user.
 DISPUTABLE = frozenset(
-    {Event.USER_SIGNED_IN, Event.USER_SIGN_IN_FAILED, Event.CONSENT_APPROVED, Event.APPROVAL_APPROVED}
+    {
+        Event.USER_SIGNED_IN,
+        Event.USER_SIGN_IN_FAILED,
+        Event.USER_DEVICE_ADDED,
+        Event.USER_PASSWORD_CHANGED,
+        Event.USER_ACCOUNT_RECLAIMED,
+        Event.USER_EMAIL_VERIFIED,
+        Event.USER_EMAIL_ADDED,
+        Event.USER_EMAIL_REMOVED,
+        Event.USER_EMAIL_CHANGED,
+        Event.USER_PASSKEY_ADDED,
+        Event.USER_PASSKEY_REMOVED,
+        Event.USER_TOTP_ADDED,
+        Event.USER_TOTP_REMOVED,
+        Event.USER_RECOVERY_CODES_CREATED,
+        Event.USER_RECOVERY_CODE_USED,
+        Event.USER_SECOND_FACTOR_FAILED,
+        Event.USER_PROFILE_CHANGED,
+        Event.USER_MAILS_CHANGED,
+        Event.USER_DATA_EXPORTED,
+        Event.AUDIT_EXPORTED,
+        Event.DEVELOPER_REGISTERED,
+        Event.API_KEY_ROTATED,
+        Event.CONSENT_APPROVED,
+        Event.APPROVAL_APPROVED,
+        Event.AGENT_RESUMED,
+        Event.AGENTS_RESUMED,
+    }
 )
+OTHERS = frozenset({"administrator", "system"})
 ASKED = "approval_required"
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 # What agents do all the time, and what changes nothing.
@@ -105,8 +133,10 @@ class Item:
 
     @property
     def is_disputable(self) -> bool:
-        """Whether the user can say that it was not them: what was done in their name, and sign-ins."""
-        return (self.is_call and not self.is_denied) or self.event in DISPUTABLE
+        """Whether the user can say that it was not them: what was done in their name or with their account."""
+        if self.is_call:
+            return not self.is_denied
+        return self.event in DISPUTABLE and self.content["actor"]["kind"] not in OTHERS
 
     def has(self, words: Collection[str]) -> bool:
         """Return whether all words, in lower case, occur in what the entry says of permissions and services."""

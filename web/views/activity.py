@@ -5,6 +5,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from audit.selectors import entry_for_user
+from consent.disputes import find_report
 from consent.pausing import paused_all_since
 from consent.selectors import agents_of_user
 from web.access import signed_in, user_page
@@ -12,7 +13,6 @@ from web.forms.activity import KIND_LABELS, ActivityForm
 from web.ledger.content import describe_content
 from web.ledger.denials import explain
 from web.ledger.items import read_items
-from web.ledger.reports import find_report
 from web.ledger.search import read_sheet
 
 
@@ -44,12 +44,13 @@ def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
 @user_page
 def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)
-    (item,) = read_items([entry_for_user(user.id, entry_id)], user.id)
+    found = entry_for_user(user.id, entry_id)
+    (item,) = read_items([found], user.id)
     is_all_paused = item.is_denied and paused_all_since(user) is not None
     context = {
         "item": item,
         "content": describe_content(item),
-        "report": find_report(user.id, item) if item.is_disputable else None,
+        "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
     }
     return render(request, "web/entry.html", context)

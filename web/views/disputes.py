@@ -7,9 +7,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from audit.events import Event
 from audit.readers.reading import AuditEntry
 from audit.selectors import entry_for_user
-from consent.disputes import dispute_activity
+from consent.disputes import Stop, dispute_activity, find_report
 from consent.models import Consent
 from consent.selectors import current_consent
 from core import clock
@@ -18,7 +19,6 @@ from core.http import SeeOther
 from web.access import signed_in, user_actor, user_page
 from web.forms.disputes import DisputeForm
 from web.ledger.items import read_items
-from web.ledger.reports import find_report
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -31,11 +31,14 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
     if not item.is_disputable:
         raise NotFound("This entry cannot be reported.")
     consent = _live_consent(request, entry)
-    form = DisputeForm(request.POST or None, has_connection=consent is not None, is_agents=item.is_call)
+    initial = {"stop": Stop.ALL_AGENTS} if item.event == Event.AGENTS_RESUMED else None
+    form = DisputeForm(
+        request.POST or None, has_connection=consent is not None, is_agents=item.is_call, initial=initial
+    )
     if request.method == "POST" and form.is_valid():
         _report(request, entry, form)
         return SeeOther(reverse("web:dispute", args=[entry_id]))
-    context = {"item": item, "form": form, "consent": consent, "report": find_report(user.id, item)}
+    context = {"item": item, "form": form, "consent": consent, "report": find_report(user.id, entry)}
     return render(request, "web/dispute.html", context, status=422 if form.is_bound else 200)
 
 
