@@ -87,6 +87,7 @@ def test_only_the_recipients_remain(browser, grant):
 def test_only_the_hours_remain(browser, grant):
     hour = clock.now().hour
     form = {"change": "scope", "scope": SEND, "limit_days_email__send": "1234567"}
+    form |= {"limit_zone_email__send": "UTC"}
     start, end = f"{(hour + 2) % 24:02}:00", f"{(hour + 4) % 24:02}:00"
     send(browser, grant, **form, limit_from_email__send=start, limit_until_email__send=end)
     assert verify(grant.access_token, SEND) == (False, "policy_denied", "time_window")

@@ -141,7 +141,7 @@ def test_nothing_ticked_is_an_error(client):
     assert outcomes(text) == [""] * 5
 
 
-@pytest.mark.parametrize("amount", ["lots", "-1", "0", "1e9", "٣", "9" * 500, "\0", "<b>", "1,000.00"])
+@pytest.mark.parametrize("amount", ["lots", "-1", "0", "1e9", "٣", "9" * 500, "\0", "<b>", "1,000"])
 def test_an_amount_that_cannot_be_read_is_an_error_that_names_the_field(client, amount):
     text = page(client, status=422, decision="allow", **choices(ALL, amount=amount))
     assert f'href="#{AMOUNT}"' in text

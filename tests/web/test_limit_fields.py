@@ -43,6 +43,7 @@ def posted(scope: str = SEND, **fields: str) -> QueryDict:
         "period": "86400",
         "only": "",
         "from": "",
+        "zone": "UTC",
     }
     for name, value in {**given, "until": "", "days": "1234567", **fields}.items():
         data[f"limit-{name}-{scope}"] = value
@@ -101,15 +102,15 @@ def test_a_limit_in_force_has_its_sentence_whatever_the_scope() -> None:
         ({"only": "acme.com, bob@example.com"}, only("*@acme.com", "acme.com", "bob@example.com")),
         ({"only": " @ACME.com ;#general"}, only("*@acme.com", "acme.com", "#general")),
         ({"from": "09:00", "until": "17:00", "days": "12345"}, window("09:00", "17:00", "12345")),
+        ({"from": "09:00", "until": "17:00", "zone": "Asia/Tokyo"}, window("09:00", "17:00", zone="Asia/Tokyo")),
     ],
 )
 def test_a_sentence_becomes_a_rule(fields: dict[str, str], expected: dict[str, Any]) -> None:
     assert read(**fields) == [expected]
 
 
-@pytest.mark.parametrize(("text", "amount"), [("50", "50"), ("12.50", "12.50"), ("12,5", "12.5"), ("0.01", "0.01")])
-def test_an_amount_is_read_exactly(text: str, amount: str) -> None:
-    assert read(scope=PAY, amount=text, currency=" usd", period="604800") == [spend(amount, "USD", 604_800)]
+def test_an_amount_becomes_a_rule_in_the_currency() -> None:
+    assert read(scope=PAY, amount="50", currency=" usd", period="604800") == [spend("50", "USD", 604_800)]
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,12 @@ def test_an_amount_is_read_exactly(text: str, amount: str) -> None:
         (SEND, {"from": "09:00", "until": "09:00"}, "from", "two different times"),
         (SEND, {"from": "25:00", "until": "09:00"}, "from", "Choose one of the values"),
         (SEND, {"from": "08:00", "until": "09:00", "days": ""}, "from", "Choose one of the values"),
+        (SEND, {"from": "08:00", "until": "09:00", "zone": "Mars/Base"}, "from", "Choose one of the values"),
+        (SEND, {"from": "08:00", "until": "09:00", "zone": ""}, "from", "Choose one of the values"),
         (PAY, {"amount": "0"}, "amount", "above 0"),
         (PAY, {"amount": "-5"}, "amount", "above 0"),
-        (PAY, {"amount": "1,000"}, "amount", "such as 1000 or 12.50"),
+        (PAY, {"amount": "1,000"}, "amount", "Write 1000 or 12.50."),
+        (PAY, {"amount": "5.5", "currency": "JPY"}, "amount", "Write 1000."),
         (PAY, {"amount": "5", "currency": "EURO"}, "amount", "code of the currency"),
     ],
 )
@@ -222,10 +226,30 @@ def test_the_editor_keeps_what_was_sent_and_says_what_is_wrong() -> None:
     assert " open>" in text
 
 
-def test_a_window_in_another_zone_is_shown_in_words() -> None:
-    assert "Europe/Berlin" in shown(window("09:00", "17:00", zone="Europe/Berlin"))
-    assert 'value="09:00"' not in shown(window("09:00", "17:00", zone="Europe/Berlin"))
-    assert 'value="09:00"' in shown(window("09:00", "17:00"))
+def test_a_window_is_shown_in_its_own_zone() -> None:
+    stored = window("09:00", "17:00", zone="America/New_York")
+    text = shown(stored)
+    assert 'value="09:00"' in text
+    assert '(<span translate="no">America/New York</span>' in text
+    assert f'<input type="hidden" name="limit-zone-{SEND}" value="America/New_York">' in text
+    sent = {"from": "09:00", "until": "17:00", "zone": "America/New_York"}
+    assert read(stored, **sent) is None
+    assert read(stored, may_widen=True, **{**sent, "until": "18:00"}) == [
+        window("09:00", "18:00", zone="America/New_York")
+    ]
+
+
+def test_the_zone_that_was_sent_is_kept_unless_it_is_none() -> None:
+    assert 'value="Asia/Tokyo"' in shown(posted=posted(zone="Asia/Tokyo"))
+    text = shown(posted=posted(zone="<b>"))
+    assert "&lt;b" not in text
+    assert f'name="limit-zone-{SEND}" value="UTC"' in text
+
+
+def test_an_amount_that_is_more_exact_than_its_currency_is_shown_in_words() -> None:
+    text = shown(spend("0.005"), scope=PAY)
+    assert 'value="0' not in text
+    assert "At most €0.005 per day" in text
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,21 @@ def test_needs_a_csrf_token(ada: Any, bounded: Consent) -> None:
     assert change(browser, bounded, READ, mode="ask").status_code == 403
 
 
+def test_times_are_stored_in_the_zone_that_the_page_named(as_ada: Client, granted: Consent) -> None:
+    as_ada.cookies["timezone"] = "Europe/Berlin"
+    html = page(as_ada, granted)
+    assert 'from <input name="limit-from-email:send"' in html
+    assert '(<span translate="no">Europe/Berlin</span>' in html
+    (zone,) = re.findall(rf'name="limit-zone-{SEND}" value="([^"]+)"', html)
+
+    as_ada.cookies["timezone"] = "Asia/Tokyo"
+    times = {"limit_from": "09:00", "limit_until": "17:00", "limit_days": "1234567"}
+    change(as_ada, granted, SEND, limit_zone=zone, **times)
+    (limit,) = terms_of(granted)["limits"][SEND]
+    assert limit["config"]["timezone"] == "Europe/Berlin"
+    assert 'value="09:00"' in page(as_ada, granted)
+
+
 @pytest.mark.parametrize(
     ("sent", "target"),
     [

@@ -18,10 +18,10 @@ from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
 from resources.catalogue import Scope
+from web.limit_editor.amounts import is_spelled
 from web.limit_editor.inputs import BUILDERS, EVERY_DAY, WEEKDAYS, WEEKEND, Fields, days_of
 from web.limit_editor.reading import READERS, field_name, merge
 from web.limit_editor.words import recipients_of, rule_in_words
-from web.local import local_zone
 
 type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
 
@@ -153,14 +153,12 @@ def _is_rate(rule: Rule | None) -> bool:
 
 
 def _is_spend(rule: Rule | None) -> bool:
-    return isinstance(rule, SpendLimit) and not rule.actions
+    return isinstance(rule, SpendLimit) and not rule.actions and is_spelled(rule.max_amount, rule.currency)
 
 
 def _is_window(rule: Rule | None) -> bool:
-    """Return whether the fields can say it: the same days in the user's own zone."""
-    if not isinstance(rule, TimeWindow) or rule.actions:
-        return False
-    return rule.timezone == local_zone().key and days_of(rule) in (WEEKDAYS, WEEKEND, EVERY_DAY)
+    """Return whether the fields can say it. The sentence names the zone, which need not be the user's own."""
+    return isinstance(rule, TimeWindow) and not rule.actions and days_of(rule) in (WEEKDAYS, WEEKEND, EVERY_DAY)
 
 
 def _sentence(

@@ -9,11 +9,13 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from core.zones import find_zone
 from policies.rules import Rule
 from policies.rules.time_window import TimeWindow
+from web.limit_editor.amounts import spell_amount
 from web.limit_editor.reading import field_name
 from web.limit_editor.words import WEEK, period_in_words, recipients_of
-from web.local import local_locale
+from web.local import local_locale, local_zone
 
 HOUR, DAY = 3600, 86_400
 MONTH = 30 * DAY
@@ -41,6 +43,13 @@ class Fields:
         listed = format_html_join("", '<option value="{}"{}>{}</option>', rows)
         return format_html("<select{}>{}</select>", self._attributes(kind, label), listed)
 
+    def zone(self, value: str) -> SafeString:
+        """Return the name of the zone, which is sent with the form: what the user sees is what is stored."""
+        sent = self._value("zone", value)
+        key = sent if find_zone(sent) else value
+        hidden = format_html('<input type="hidden" name="{}" value="{}">', self.name("zone"), key)
+        return format_html('<span translate="no">{}</span>{}', key.replace("_", " "), hidden)
+
     def name(self, kind: str) -> str:
         return field_name(kind, self._scope_id)
 
@@ -64,9 +73,8 @@ def _number(fields: Fields, rule: Any) -> dict[str, SafeString]:
 
 
 def _amount(fields: Fields, rule: Any) -> dict[str, SafeString]:
-    amount, currency, period = (
-        (rule.max_amount, rule.currency, rule.window_seconds) if rule else ("", _own_currency(), DAY)
-    )
+    currency, period = (rule.currency, rule.window_seconds) if rule else (_own_currency(), DAY)
+    amount = spell_amount(rule.max_amount, currency) if rule else ""
     listed = format_html_join("", '<option value="{}">', ((code,) for code in CURRENCIES))
     list_id = f"currencies-{fields.name('currency')}"
     size = {"size": "4", "maxlength": "3"}
@@ -87,11 +95,13 @@ def _only(fields: Fields, rule: Rule | None) -> dict[str, SafeString]:
 
 def _from(fields: Fields, rule: Any) -> dict[str, SafeString]:
     start, end = (rule.start_time_utc, rule.end_time_utc) if rule else ("", "")
+    zone = fields.zone(rule.timezone if rule else local_zone().key)
     days = days_of(rule) if rule else EVERY_DAY
     words = {EVERY_DAY: _("every day"), WEEKDAYS: _("Monday to Friday"), WEEKEND: _("Saturday and Sunday")}
     return {
         "start": fields.text("from", start, _("From"), type="time"),
         "end": fields.text("until", end, _("Until"), type="time"),
+        "zone": zone,
         "days": fields.choice("days", days, _("Days"), words),
     }
 

@@ -10,15 +10,14 @@ from django.utils.translation import gettext as _
 from consent.tightening import is_as_tight
 from core.currencies import CURRENCIES
 from core.errors import Invalid
-from core.money import VALUE, units_of
 from policies.rules import InvalidRules, find_rule
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
 from policies.rules.globs import WILDCARDS
 from policies.rules.parsing import parse_rule
 from policies.rules.rate_limit import MAX_REQUESTS
 from policies.rules.values import read_text
+from web.limit_editor.amounts import how_to_write, read_amount
 from web.limit_editor.words import recipient_limit, rule_in_words
-from web.local import local_zone
 
 type Limit = dict[str, Any]
 
@@ -93,12 +92,12 @@ def _read_amount(posted: QueryDict, scope_id: str) -> Limit | None:
     text = _sent(posted, "amount", scope_id)
     if not text:
         return None
-    value = re.sub(r"^([0-9]+),([0-9]{1,2})$", r"\1.\2", text)
-    if not (VALUE.fullmatch(value) and units_of(value)):
-        raise _wrong("amount", scope_id, _("Enter an amount above 0 without other characters, such as 1000 or 12.50."))
     currency = _sent(posted, "currency", scope_id).upper()
     if currency not in CURRENCIES:
         raise _wrong("amount", scope_id, _("Enter the code of the currency, such as EUR or USD."))
+    value = read_amount(text, currency)
+    if value is None:
+        raise _wrong("amount", scope_id, how_to_write(currency))
     seconds = _seconds(posted, "period", scope_id)
     config = {"maxAmount": value, "currency": currency, "windowSeconds": seconds, "scope": COUNTED}
     return _checked({"type": "spend_limit", "config": config}, "amount", scope_id)
@@ -137,7 +136,8 @@ def _read_from(posted: QueryDict, scope_id: str) -> Limit | None:
         "allowedDays": [int(day) for day in days if day in "1234567"],
         "startTimeUtc": start[:5],
         "endTimeUtc": end[:5],
-        "timezone": local_zone().key,
+        # The zone that the page named. The user's own may have changed since.
+        "timezone": _sent(posted, "zone", scope_id),
     }
     return _checked({"type": "time_window", "config": config}, "from", scope_id)
 
