@@ -32,6 +32,23 @@ def send_mail(
 ) -> None:
     """Send an email after the transaction commits. A failure is logged and has no other effect.
 
+    The arguments are those of `compose_mail`.
+    """
+    message = compose_mail(name, to=to, actor=actor, zone=zone, at=at, context=context)
+    transaction.on_commit(partial(_deliver, message), robust=True)
+
+
+def compose_mail(
+    name: str,
+    *,
+    to: str,
+    actor: Actor,
+    zone: str = "",
+    at: datetime | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> EmailMessage:
+    """Return an email.
+
     `at` is when it happened, now by default, and `zone` the time zone in which the user reads it: templates show
     `when`. Links start with `API_URL`, because the sender of a request controls its Host header.
     """
@@ -40,8 +57,7 @@ def send_mail(
     values = {**facts, **(context or {})}
     subject = " ".join(render_to_string(f"account/email/{name}_subject.txt", values).split())
     body = render_to_string(f"account/email/{name}_message.txt", values).strip() + "\n"
-    message = EmailMessage(f"[AgentGate] {subject}", body, settings.DEFAULT_FROM_EMAIL, [to])
-    transaction.on_commit(partial(_deliver, message), robust=True)
+    return EmailMessage(f"[AgentGate] {subject}", body, settings.DEFAULT_FROM_EMAIL, [to])
 
 
 def mailed(text: object) -> str:

@@ -8,6 +8,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
+from django.db.models.functions import Now
 
 from accounts.addresses import normalize_email
 from core.errors import Invalid
@@ -162,12 +163,16 @@ class KnownDevice(models.Model):
 
 
 class Notice(models.Model):
-    """An email to a user that waits for a worker (`accounts.notices`). `facts` are the values for its template."""
+    """An email to a user that waits for a worker (`accounts.notices`). `facts` are the values for its template.
+
+    `due_at` is when a worker may send it, or send it again.
+    """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
     name = models.CharField(max_length=40)
     facts = models.JSONField()
     created_at = models.DateTimeField()
+    due_at = models.DateTimeField(db_default=Now(), db_index=True)
 
     def __str__(self) -> str:
         return f"{self.name} {self.pk}"

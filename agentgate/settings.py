@@ -283,6 +283,8 @@ if ENVIRONMENT.text("EMAIL_HOST"):
             "username": ENVIRONMENT.text("EMAIL_HOST_USER"),
             "password": ENVIRONMENT.text("EMAIL_HOST_PASSWORD"),
             "use_tls": ENVIRONMENT.flag("EMAIL_USE_TLS", default=True),
+            # In seconds, for each step. A worker must not wait for a server that does not answer.
+            "timeout": 10,
         },
     }
 DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL", f"AgentGate <no-reply@{HOSTNAME}>")

@@ -164,12 +164,6 @@ def test_a_new_program_that_signs_in_twice_at_once_is_mailed_once(ada: User) -> 
     assert count_of_entries(ada) == 1
 
 
-def test_two_workers_send_a_notice_once(ada: User, mailoutbox: list[Any]) -> None:
-    use_program(ada)
-    assert sum(race([mail_notices, mail_notices])) == 1
-    assert len(mailoutbox) == 1
-
-
 def test_a_device_is_forgotten_after_its_lifetime(ada: User) -> None:
     use_program(ada)
     with time_machine.travel(clock.now() + settings.KNOWN_DEVICE_LIFETIME + timedelta(seconds=1)):
