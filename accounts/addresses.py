@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 import idna
+from django.utils.translation import gettext_noop
 
 from core.errors import Invalid
 
@@ -27,7 +28,7 @@ def _encode_domain(domain: str) -> str:
         return ".".join(map(_encode_label, idna.uts46_remap(domain).split(".")))
     except UnicodeError as error:
         raise Invalid.field(
-            "email", "Must be an email address with a valid domain, such as ada@example.com."
+            "email", gettext_noop("Must be an email address with a valid domain, such as ada@example.com.")
         ) from error
 
 

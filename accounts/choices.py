@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.services import hold_account
@@ -22,7 +23,7 @@ MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device
 def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> None:
     """Set the user's name and time zone; a blank zone is the browser's. Raises `Invalid` and `NotAuthenticated`."""
     if time_zone and find_zone(time_zone) is None:
-        raise Invalid.field("time_zone", "Must be the name of a time zone, such as Europe/Berlin.")
+        raise Invalid.field("time_zone", gettext_noop("Must be the name of a time zone, such as Europe/Berlin."))
     changed = _set(user, {"name": name, "time_zone": time_zone})
     if changed:
         metadata = {"fields": sorted(changed)}

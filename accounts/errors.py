@@ -1,11 +1,13 @@
 """Errors about users, sign-in and email addresses."""
 
+from django.utils.translation import gettext_noop
+
 from core.errors import Conflict, DomainError, Forbidden, NotAuthenticated
 
 
 class EmailTaken(Conflict):
     code = "email_taken"
-    title = "An account with this email address already exists"
+    title = gettext_noop("An account with this email address already exists")
     remedy = "Sign in, or register another address."
 
 
@@ -13,7 +15,7 @@ class BadCredentials(NotAuthenticated):
     """The account is unknown or deactivated, or the password is wrong. The error does not say which."""
 
     code = "invalid_credentials"
-    title = "The email address or password is wrong"
+    title = gettext_noop("The email address or password is wrong")
     remedy = "Check the email address and the password, or reset the password on the sign-in page."
 
 
@@ -21,7 +23,7 @@ class InvalidCode(DomainError):
     """The code is wrong, expired or used. The error does not say which."""
 
     code = "invalid_code"
-    title = "The code is wrong or has expired"
+    title = gettext_noop("The code is wrong or has expired")
     remedy = "Enter the code of the newest email, within 15 minutes, or ask for a new one."
 
 
@@ -29,7 +31,7 @@ class EmailUnverified(Forbidden):
     """The server requires verified addresses, but the account was created before it did."""
 
     code = "email_unverified"
-    title = "Confirm your email address first"
+    title = gettext_noop("Confirm your email address first")
     remedy = "Ask for a code with POST /api/v1/users/me/email/verification, and confirm it."
 
 
@@ -37,7 +39,7 @@ class ReauthenticationRequired(Forbidden):
     """The user must enter their password, because the last time was too long ago (`accounts.recent`)."""
 
     code = "reauthentication_required"
-    title = "Enter your password again first"
+    title = gettext_noop("Enter your password again first")
     remedy = "Sign in again with the password, and repeat the request with the new session within 5 minutes."
 
 
@@ -45,13 +47,13 @@ class AdministratorAccount(Conflict):
     """The account has rights in the admin site."""
 
     code = "administrator_account"
-    title = "This account belongs to an administrator"
+    title = gettext_noop("This account belongs to an administrator")
     remedy = "Ask another administrator to remove the account's rights first."
 
 
 class AddressInUse(Conflict):
     code = "address_in_use"
-    title = "This is the primary address"
+    title = gettext_noop("This is the primary address")
     remedy = "Make another address the primary one first."
 
 
@@ -59,7 +61,7 @@ class SecondFactorRequired(NotAuthenticated):
     """The password is right, and the account also has a passkey or an authenticator app."""
 
     code = "second_factor_required"
-    title = "This account needs a second factor"
+    title = gettext_noop("This account needs a second factor")
     remedy = "Repeat the request with code: the current code of the authenticator app, or a recovery code."
 
 
@@ -67,7 +69,7 @@ class WrongSecondFactor(NotAuthenticated):
     """The code is wrong, expired or used. The error does not say which."""
 
     code = "wrong_second_factor"
-    title = "The code is wrong or was used before"
+    title = gettext_noop("The code is wrong or was used before")
     remedy = "Wait for the next code of the authenticator app, or use another recovery code."
 
 
@@ -75,5 +77,5 @@ class PasskeyRefused(NotAuthenticated):
     """The passkey is unknown, belongs to another account, or did not sign this challenge. The error says none of it."""
 
     code = "passkey_refused"
-    title = "The passkey was not accepted"
+    title = gettext_noop("The passkey was not accepted")
     remedy = "Try again, or use the password."

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from threading import BoundedSemaphore
 
 from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.utils.translation import gettext_noop
 
 from core.errors import Unavailable
 
@@ -32,7 +33,7 @@ class BoundedArgon2Hasher(Argon2PasswordHasher):
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _turns.acquire(timeout=WAIT_SECONDS):
-        raise Unavailable("Too many people are signing in at the moment. Try again in a few seconds.")
+        raise Unavailable(gettext_noop("Too many people are signing in at the moment. Try again in a few seconds."))
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ confirms a password that a stranger chose, and a stranger cannot cancel the owne
 """
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts import codes
 from accounts.addresses import normalize_email
@@ -74,7 +75,7 @@ def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = ""
     rows = PendingRegistration.objects.filter(digest=_digest(wanted, code), expires_at__gt=clock.now())
     pending = rows.first()
     if pending is None or not rows.delete()[0]:
-        raise InvalidCode("Check the code, or register again to get a new one.")
+        raise InvalidCode(gettext_noop("Check the code, or register again to get a new one."))
     return User(email=pending.email, name=pending.name, password=pending.password)
 
 

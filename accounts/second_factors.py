@@ -13,6 +13,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.utils import decrypt, encrypt
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from accounts.authenticators import PASSKEY, RECOVERY_CODES, TOTP, codes_left, kinds_of, own_passkey, passkeys_of
 from accounts.errors import PasskeyRefused, SecondFactorRequired, WrongSecondFactor
@@ -53,7 +54,7 @@ def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, An
     if len(own) >= MAX_PASSKEYS:
         raise Conflict(f"An account can have at most {MAX_PASSKEYS} passkeys. Remove one first.")
     if any(row.data["credential"]["rawId"] == credential["rawId"] for row in own):
-        raise Conflict("This passkey is already one of yours.")
+        raise Conflict(gettext_noop("This passkey is already one of yours."))
     Authenticator.objects.create(
         user=held, type=PASSKEY, data={"name": name, "credential": credential}, created_at=clock.now()
     )
@@ -80,7 +81,7 @@ def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
     """
     held = hold_account(user)
     if TOTP in kinds_of(held):
-        raise Conflict("An authenticator app is already set up. Remove it first.")
+        raise Conflict(gettext_noop("An authenticator app is already set up. Remove it first."))
     step = matching_step(secret, code)
     if step is None:
         raise WrongSecondFactor
@@ -173,10 +174,14 @@ def require_second_factor(*, actor: Actor, user: User, code: str) -> None:
         return
     if TOTP not in kinds:
         raise SecondFactorRequired(
-            "This account has a passkey, which works only on the website. To log in here, add an authenticator app."
+            gettext_noop(
+                "This account has a passkey, which works only on the website. To log in here, add an authenticator app."
+            )
         )
     if not code:
-        raise SecondFactorRequired("Send the code of the authenticator app, or a recovery code, as `code`.")
+        raise SecondFactorRequired(
+            gettext_noop("Send the code of the authenticator app, or a recovery code, as `code`.")
+        )
     check_code(actor=actor, user=user, code=code)
 
 

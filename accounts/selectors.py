@@ -4,6 +4,7 @@ from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_noop
 
 from accounts.errors import EmailUnverified
 from accounts.models import SessionToken, User
@@ -49,7 +50,7 @@ def address_is_taken(email: str) -> bool:
 def require_verified_address(user: User) -> None:
     """Raise `EmailUnverified` if addresses must be verified and this user's is not."""
     if settings.REQUIRE_VERIFIED_EMAIL and not has_verified_address(user):
-        raise EmailUnverified("Request a code for your address, then confirm the address with the code.")
+        raise EmailUnverified(gettext_noop("Request a code for your address, then confirm the address with the code."))
 
 
 def addresses_of(user: User) -> list[EmailAddress]:

@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from accounts.addresses import normalize_email
 from accounts.devices import remember_device
@@ -86,7 +87,7 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
         return user
     if user is not None:
         record_failed_sign_in(actor=actor, user=user)
-    raise BadCredentials("The email address or password is wrong. Check both and try again.")
+    raise BadCredentials(gettext_noop("The email address or password is wrong. Check both and try again."))
 
 
 def open_session(*, actor: Actor, user: User, method: str = "password") -> OpenedSession:
@@ -119,7 +120,7 @@ def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "", f
     # The update locks the account until the commit, so that an erasure waits.
     now = clock.now()
     if not User.objects.filter(pk=user.pk, is_active=True).update(last_login=now):
-        raise NotAuthenticated("The account is no longer active.")
+        raise NotAuthenticated(gettext_noop("The account is no longer active."))
     remember_address(user=user, actor=actor)
     draft = Draft(
         event=Event.USER_SIGNED_IN,
@@ -146,7 +147,7 @@ def hold_account(user: User) -> User:
     """
     held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
     if (held.password, held.email) != (user.password, user.email) or not held.is_active:
-        raise NotAuthenticated("The account has changed. Sign in again.")
+        raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
     return held
 
 
@@ -205,4 +206,4 @@ def _check_password(password: str, user: User) -> None:
         validate_password(password, user)
     except ValidationError as error:
         fields = tuple(FieldError("password", message) for message in error.messages)
-        raise Invalid("The password is too weak.", errors=fields) from error
+        raise Invalid(gettext_noop("The password is too weak."), errors=fields) from error

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from accounts import codes
 from accounts.addresses import normalize_email
@@ -26,7 +27,7 @@ from core.errors import Invalid, NotFound
 from core.sweeps import BATCH, delete_batch
 
 MAX_ADDRESSES = 5
-IN_USE = "Another account has this address."
+IN_USE = gettext_noop("Another account has this address.")
 
 
 @transaction.atomic
@@ -39,7 +40,7 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     email, now, code = normalize_email(email), clock.now(), codes.new_code()
     own = EmailAddress.objects.filter(user=user, verified=True)
     if own.filter(email=email).exists():
-        raise Invalid.field("email", "This address is already confirmed.")
+        raise Invalid.field("email", gettext_noop("This address is already confirmed."))
     if email != user.email and own.count() >= MAX_ADDRESSES:
         raise Invalid.field("email", f"An account can have at most {MAX_ADDRESSES} addresses. Remove one first.")
     AddressCode.objects.create(
@@ -56,7 +57,7 @@ def confirm_address(*, actor: Actor, user: User, email: str, code: str) -> None:
     user, email = hold_account(user), normalize_email(email)
     rows = AddressCode.objects.filter(digest=codes.code_digest(code, user.id, email), expires_at__gt=clock.now())
     if not rows.delete()[0]:
-        raise InvalidCode("Check the code, or request a new one.")
+        raise InvalidCode(gettext_noop("Check the code, or request a new one."))
     if email == user.email:
         verify_primary_address(user)
         _record(Event.USER_EMAIL_VERIFIED, actor, user, email)
@@ -75,7 +76,7 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
     user = hold_account(user)
     address = _own_address(user, email)
     if address.email == user.email:
-        raise AddressInUse("Make another address the primary address first.")
+        raise AddressInUse(gettext_noop("Make another address the primary address first."))
     address.delete()
     _record(Event.USER_EMAIL_REMOVED, actor, user, address.email)
     for to in (user.email, address.email):
@@ -92,7 +93,7 @@ def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
     user = hold_account(user)
     address, old = _own_address(user, email), user.email
     if not address.verified:
-        raise Invalid.field("email", "Confirm this address first.")
+        raise Invalid.field("email", gettext_noop("Confirm this address first."))
     if address.email == old:
         return
     EmailAddress.objects.filter(user=user, email=old, verified=False).delete()

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
@@ -84,7 +85,7 @@ def use_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
         with transaction.atomic():
             UsedAssertion.objects.create(digest=key, expires_at=expires_at)
     except IntegrityError as error:
-        raise InvalidClient("The assertion has already been used.") from error
+        raise InvalidClient(gettext_noop("The assertion has already been used.")) from error
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
@@ -81,7 +82,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     """
     unknown = set(changes) - EDITABLE
     if unknown:
-        raise Invalid.field(min(unknown), "This field cannot be changed.")
+        raise Invalid.field(min(unknown), gettext_noop("This field cannot be changed."))
     require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
@@ -166,7 +167,7 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
         found: ClientSecret | None = find_live_secret(secrets, client_secret, clock.now())
         if found is not None:
             return found.agent
-        raise InvalidClient("Check the client ID and the client secret.")
+        raise InvalidClient(gettext_noop("Check the client ID and the client secret."))
 
 
 @contextmanager
@@ -194,7 +195,7 @@ def _check_redirect_uris(uris: Sequence[str]) -> None:
     problems = [(index, problem_with(uri)) for index, uri in enumerate(uris)]
     errors = tuple(FieldError(f"redirectUris.{index}", problem) for index, problem in problems if problem)
     if errors:
-        raise Invalid("A redirect URI is not valid.", errors=errors)
+        raise Invalid(gettext_noop("A redirect URI is not valid."), errors=errors)
 
 
 def _stored(field: str, value: Any) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.translation import gettext_noop
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
@@ -26,13 +27,13 @@ class MultipleCredentials(NotAuthenticated):
     """The request has two credentials, which can belong to different callers."""
 
     code = "multiple_credentials"
-    title = "Only one credential is allowed"
+    title = gettext_noop("Only one credential is allowed")
     remedy = "Send X-Api-Key or Authorization, not both."
 
 
 class CsrfFailed(Forbidden):
     code = "csrf_failed"
-    title = "CSRF verification failed"
+    title = gettext_noop("CSRF verification failed")
     remedy = "Send the page's CSRF token in X-CSRFToken, or use a session token instead of the browser session."
 
 

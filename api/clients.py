@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from rest_framework.request import Request
 
 from agents.errors import InvalidClient
@@ -25,7 +26,7 @@ class DuplicateClientCredentials(DomainError):
     """RFC 6749 section 2.3: a client must not use more than one authentication method per request."""
 
     code = "invalid_request"
-    title = "Client credentials must be sent in only one place"
+    title = gettext_noop("Client credentials must be sent in only one place")
     remedy = "Send the client credentials in the body or as HTTP Basic, not both."
 
 

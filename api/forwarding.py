@@ -9,6 +9,7 @@ from functools import partial
 
 from django.conf import settings
 from django.http import QueryDict
+from django.utils.translation import gettext_noop
 
 from api.problems import render_problem
 from api.v1.schemas.base import known_fields
@@ -36,7 +37,7 @@ class InvalidToken(NotAuthenticated):
     """RFC 6750 section 3.1: the token is expired, revoked, malformed or otherwise not valid."""
 
     code = "invalid_token"
-    title = "The token is not valid"
+    title = gettext_noop("The token is not valid")
     remedy = "Refresh the access token, or ask the user for consent again."
 
 
@@ -44,7 +45,7 @@ class InsufficientScope(Forbidden):
     """RFC 6750 section 3.1."""
 
     code = "insufficient_scope"
-    title = "The token lacks a required scope"
+    title = gettext_noop("The token lacks a required scope")
     remedy = "Ask the user for consent to the scopes in the challenge."
 
 
@@ -52,7 +53,7 @@ class PolicyDenied(Forbidden):
     """Another token would not help, so the response has no challenge."""
 
     code = "policy_denied"
-    title = "A policy denies this request"
+    title = gettext_noop("A policy denies this request")
     remedy = "Wait for Retry-After if it is sent. Otherwise change the request, or the policy that denies it."
 
 
@@ -60,7 +61,7 @@ class ApprovalRequired(Forbidden):
     """The response has the page where the user decides in `X-AgentGate-Approval`, if the user can be asked."""
 
     code = "approval_required"
-    title = "The user must approve this request"
+    title = gettext_noop("The user must approve this request")
     remedy = "Send the user to the page in X-AgentGate-Approval, or wait for the approval, and send the request again."
 
 
@@ -68,7 +69,7 @@ class ConsentPaused(Forbidden):
     """Another token would not help."""
 
     code = "consent_paused"
-    title = "The user has paused this agent"
+    title = gettext_noop("The user has paused this agent")
     remedy = "Wait until the user resumes the agent."
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import orjson
+from django.utils.translation import gettext_noop
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
@@ -26,14 +27,14 @@ class MalformedRequest(DomainError):
     """The body is not a JSON object that every parser reads the same way."""
 
     code = "malformed_request"
-    title = "The request is malformed"
+    title = gettext_noop("The request is malformed")
     remedy = "Send one JSON object in UTF-8: no duplicate names, no number beyond a double, 32 levels at most."
 
 
 class PayloadTooLarge(DomainError):
     code = "payload_too_large"
     status = 413
-    title = "The request body is too large"
+    title = gettext_noop("The request body is too large")
     remedy = "Send at most 2 MiB."
 
 

@@ -16,6 +16,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, UnreadablePostError
 from django.http.multipartparser import MultiPartParserError
+from django.utils.translation import gettext_noop
 from rest_framework import exceptions
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -35,42 +36,42 @@ DEFAULT_CHALLENGE = 'Bearer realm="agentgate"'
 class MethodNotAllowed(DomainError):
     code = "method_not_allowed"
     status = 405
-    title = "Method not allowed"
+    title = gettext_noop("Method not allowed")
     remedy = "Use one of the methods in the Allow header."
 
 
 class LengthRequired(DomainError):
     code = "length_required"
     status = 411
-    title = "A request body must have a Content-Length"
+    title = gettext_noop("A request body must have a Content-Length")
     remedy = "Send Content-Length. Chunked bodies are not accepted."
 
 
 class RequestTimeout(DomainError):
     code = "request_timeout"
     status = 408
-    title = "The request did not arrive in time"
+    title = gettext_noop("The request did not arrive in time")
     remedy = "Send the headers within 10 seconds, and the body within the next 10."
 
 
 class HeadTooLarge(DomainError):
     code = "head_too_large"
     status = 431
-    title = "The request line or the headers are too large"
+    title = gettext_noop("The request line or the headers are too large")
     remedy = "Send at most 100 headers, 32 KiB in total, with a request line of at most 16 KiB."
 
 
 class UnsupportedMediaType(DomainError):
     code = "unsupported_media_type"
     status = 415
-    title = "A request body must be application/json"
+    title = gettext_noop("A request body must be application/json")
     remedy = "Send Content-Type: application/json."
 
 
 class InternalError(DomainError):
     code = "internal_error"
     status = 500
-    title = "Internal error"
+    title = gettext_noop("Internal error")
     remedy = "Try again. If it happens again, report the requestId."
 
 

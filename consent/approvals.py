@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.recent import require_recent_sign_in
@@ -57,10 +58,10 @@ def require_active(approval: Approval, user: User, now: datetime) -> None:
     if status != Consent.Status.APPROVED:
         raise ConnectionInactive(f"The connection is {status}.")
     if consent.paused_at or user.agents_paused_at:
-        raise ConnectionInactive("The agent is paused. Resume it first.")
+        raise ConnectionInactive(gettext_noop("The agent is paused. Resume it first."))
     require_may_act(consent.agent)
     if not set(approval.scopes) <= set(consent.live_scopes()):
-        raise ConnectionInactive("The connection no longer includes what the agent asks for.")
+        raise ConnectionInactive(gettext_noop("The connection no longer includes what the agent asks for."))
 
 
 def approve_approval(
@@ -146,7 +147,7 @@ def revoke_approval(*, actor: Actor, approval: Approval, user: User) -> Approval
         now = clock.now()
         approval = approval_for_user(user, approval.id)
         if not approval.is_standing:
-            raise ApprovalNotStanding("Only an approval for a time can be revoked.")
+            raise ApprovalNotStanding(gettext_noop("Only an approval for a time can be revoked."))
         live = Approval.objects.filter(pk=approval.pk, is_standing=True, status=Status.APPROVED, expires_at__gt=now)
         if live.update(status=Status.EXPIRED, expires_at=now):
             metadata = {"for": "rule"} if approval.is_rule else {}
@@ -174,7 +175,7 @@ def delete_ended_approvals(*, limit: int = BATCH) -> int:
 def _require_pending(approval: Approval, now: datetime) -> None:
     status = approval.own_status_at(now)
     if status == Status.EXPIRED and approval.decided_at is None:
-        raise ApprovalExpired("It was not decided in time, so the request was denied.")
+        raise ApprovalExpired(gettext_noop("It was not decided in time, so the request was denied."))
     if status != Status.PENDING:
         raise ApprovalAlreadyDecided(f"It is already {_outcome_of(approval, status)}.")
 
@@ -190,14 +191,16 @@ def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *
     end: datetime = approval.consent.expires_at
     if not for_target:
         if expires_in_seconds is not None:
-            raise Invalid.field("expiresInSeconds", 'Only with "for": "target".')
+            raise Invalid.field("expiresInSeconds", gettext_noop('Only with "for": "target".'))
         return min(end, now + settings.APPROVAL_USE_LIFETIME)
     if needs_recent_sign_in(approval):
-        raise Invalid.field("for", "A critical request can only be approved once.")
+        raise Invalid.field("for", gettext_noop("A critical request can only be approved once."))
     if not approval.names_target:
-        raise Invalid.field("for", "The request has no recipient, target or resource. It can only be approved once.")
+        raise Invalid.field(
+            "for", gettext_noop("The request has no recipient, target or resource. It can only be approved once.")
+        )
     if expires_in_seconds is None:
-        raise Invalid.field("expiresInSeconds", 'Required with "for": "target".')
+        raise Invalid.field("expiresInSeconds", gettext_noop('Required with "for": "target".'))
     left = int((end - now).total_seconds())
     if not 0 < expires_in_seconds <= left:
         raise Invalid.field("expiresInSeconds", f"Must be 1 to {left}: the connection ends then.")

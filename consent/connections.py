@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Case, F, Q, Value, When
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from audit.entries.drafts import Draft
@@ -142,7 +143,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
     """
     live, expired = _lock_live_consent(consent, user, now)
     if choice.shown_state is not None and choice.shown_state != connection_state(live):
-        raise ConnectionChanged("Check what the agent may do now, then decide again.")
+        raise ConnectionChanged(gettext_noop("Check what the agent may do now, then decide again."))
     held = live.live_scopes() if live else []
     granted = _granted(consent, live, choice)
     shown = [*consent.shown_scopes, *snapshot(carried_scopes(consent, live))]
@@ -218,7 +219,7 @@ def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str
     askable, held = consent.askable_scopes(), live.live_scopes() if live else []
     named = askable if choice.scopes is None else list(choice.scopes)
     if not named:
-        raise InvalidScope("Allow at least one scope, or deny the request.")
+        raise InvalidScope(gettext_noop("Allow at least one scope, or deny the request."))
     choosable = list(dict.fromkeys([*askable, *held]))
     _require_choosable(consent, live, choice, [scope for scope in dict.fromkeys(named) if scope not in choosable])
     kept = [] if choice.is_whole else [scope for scope in held if scope not in askable]

@@ -1,38 +1,40 @@
 """Errors about consents."""
 
+from django.utils.translation import gettext_noop
+
 from core.errors import Conflict, FieldError, Forbidden, Gone, Invalid
 from resources.errors import InvalidScope
 
 
 class ConsentAlreadyDecided(Conflict):
     code = "consent_already_decided"
-    title = "This request was already decided"
+    title = gettext_noop("This request was already decided")
     remedy = "Read the consent to see its status. To change what is granted, ask for consent again."
 
 
 class ConnectionChanged(Conflict):
     code = "connection_changed"
-    title = "What this agent may do has changed since it was shown"
+    title = gettext_noop("What this agent may do has changed since it was shown")
     remedy = "Show the updated request to the user again."
 
 
 class NotConnected(Conflict):
     code = "not_connected"
-    title = "The connection has ended"
+    title = gettext_noop("The connection has ended")
     remedy = "Read the consent to see its status. An agent without a connection can do nothing that could be paused."
 
 
 class OthersPause(Forbidden):
     """Only the user who is acted for pauses an agent or lifts the pause."""
 
-    title = "Only the user can pause or resume an agent"
+    title = gettext_noop("Only the user can pause or resume an agent")
 
 
 class WouldWiden(Conflict):
     """The change would allow the agent more than now. `errors` names the fields."""
 
     code = "would_widen"
-    title = "This would allow the agent more"
+    title = gettext_noop("This would allow the agent more")
     remedy = "A connection can only be narrowed. To allow more, let the agent ask for consent again."
 
     @classmethod
@@ -42,7 +44,7 @@ class WouldWiden(Conflict):
 
 class ConsentExpired(Gone):
     code = "consent_expired"
-    title = "This request has expired"
+    title = gettext_noop("This request has expired")
     remedy = "Ask for consent again. A request can be decided for 10 minutes."
 
 
@@ -50,31 +52,31 @@ class OtherBrowser(Forbidden):
     """The request was started in another browser. The sender of the link could receive the code there."""
 
     code = "other_browser"
-    title = "This request was started in another browser"
+    title = gettext_noop("This request was started in another browser")
     remedy = "Open the request in the browser that started it, or start again in this one."
 
 
 class NothingToGrant(InvalidScope):
     """The developer has removed every requested scope from the agent since the request."""
 
-    title = "No requested scope can be allowed any longer"
+    title = gettext_noop("No requested scope can be allowed any longer")
 
 
 class ApprovalAlreadyDecided(Conflict):
     code = "approval_already_decided"
-    title = "This approval was already decided"
+    title = gettext_noop("This approval was already decided")
     remedy = "Read the approval to see its status. The agent must ask again if it still needs one."
 
 
 class ApprovalExpired(Gone):
     code = "approval_expired"
-    title = "This approval was not decided in time"
+    title = gettext_noop("This approval was not decided in time")
     remedy = "The request was denied. The agent must ask again if it still needs an approval."
 
 
 class ApprovalNotStanding(Conflict):
     code = "approval_not_standing"
-    title = "Only an approval for a time can be revoked"
+    title = gettext_noop("Only an approval for a time can be revoked")
     remedy = "An approval for one request ends when it is used or expires. To stop the agent, pause or revoke it."
 
 
@@ -82,7 +84,7 @@ class LessonChanged(Conflict):
     """What the user was offered no longer follows from their answers."""
 
     code = "lesson_changed"
-    title = "This offer has changed"
+    title = gettext_noop("This offer has changed")
     remedy = "Open the page again to see what follows from your answers now."
 
 
@@ -90,7 +92,7 @@ class ConnectionInactive(Conflict):
     """The agent could not use an approval, because its connection has ended, is paused or has changed."""
 
     code = "connection_inactive"
-    title = "The agent's connection is not active"
+    title = gettext_noop("The agent's connection is not active")
     remedy = "Deny the request. If the connection is paused, resume it first."
 
 
@@ -98,7 +100,7 @@ class InvalidAuthorizationDetails(Invalid):
     """RFC 9396 section 5. `errors` names each invalid field of the JSON API."""
 
     code = "invalid_authorization_details"
-    title = "The authorization details are not valid"
+    title = gettext_noop("The authorization details are not valid")
     remedy = "Bound only requested scopes, each by one detail, with few enough identifiers."
 
 

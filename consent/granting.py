@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.recent import require_recent_sign_in
@@ -58,7 +59,9 @@ def require_grantable(consent: Consent) -> None:
     require_services(consent.resource)
     require_registered_redirect(consent)
     if not consent.askable_scopes():
-        raise NothingToGrant("The developer has removed all requested scopes from the agent. Start again at the agent.")
+        raise NothingToGrant(
+            gettext_noop("The developer has removed all requested scopes from the agent. Start again at the agent.")
+        )
 
 
 @transaction.atomic
@@ -200,7 +203,7 @@ def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes
     consent.refresh_from_db()
     _check_decider(consent, user)
     if consent.decided_at is None:
-        raise ConsentExpired("Start again at the agent.")
+        raise ConsentExpired(gettext_noop("Start again at the agent."))
     raise ConsentAlreadyDecided(f"The request is already {consent.status}.")
 
 

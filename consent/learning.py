@@ -7,6 +7,7 @@ exactly what was before, because accepting it only adds a row.
 from datetime import datetime
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.services import hold_account
@@ -41,7 +42,7 @@ def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amoun
         require_active(example, user, now)
         lesson = find_lesson(user, example, now)
         if lesson is None or lesson.ceiling != ceiling:
-            raise LessonChanged("Your answers no longer lead to this rule.")
+            raise LessonChanged(gettext_noop("Your answers no longer lead to this rule."))
         for standing in standing_for_user(user, now):
             if standing.is_rule and follows(standing, lesson):
                 return standing

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from accounts.models import User
 from accounts.services import lock_user
 from audit.events import Event
@@ -93,11 +95,13 @@ def _narrowed(before: State, narrowing: Narrowing, now: datetime) -> State:
 def _without(scopes: Sequence[str], removed: Sequence[str]) -> list[str]:
     unknown = [index for index, scope in enumerate(removed) if scope not in scopes]
     if unknown:
-        errors = tuple(FieldError(f"removeScopes.{index}", "This scope is not granted.") for index in unknown)
+        errors = tuple(
+            FieldError(f"removeScopes.{index}", gettext_noop("This scope is not granted.")) for index in unknown
+        )
         raise Invalid(errors[0].message, errors=errors)
     kept = [scope for scope in scopes if scope not in removed]
     if not kept:
-        raise Invalid.field("removeScopes", "Keep at least one scope, or revoke the consent.")
+        raise Invalid.field("removeScopes", gettext_noop("Keep at least one scope, or revoke the consent."))
     return kept
 
 

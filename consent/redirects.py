@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from agents.errors import InvalidRedirectUri
 from agents.redirects import matches_registered
@@ -23,7 +24,9 @@ def denial_url(consent: Consent) -> str:
 def require_registered_redirect(consent: Consent) -> None:
     """Raise `InvalidRedirectUri` if the agent no longer has the redirect URI of the request."""
     if not matches_registered(consent.redirect_uri, consent.agent.redirect_uri_list):
-        raise InvalidRedirectUri("This redirect URI is no longer registered for the agent. Start again at the agent.")
+        raise InvalidRedirectUri(
+            gettext_noop("This redirect URI is no longer registered for the agent. Start again at the agent.")
+        )
 
 
 def add_to_query(uri: str, parameters: Mapping[str, str]) -> str:

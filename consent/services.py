@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
 
 from accounts.services import lock_user
 from agents.errors import InvalidRedirectUri
@@ -109,7 +110,7 @@ def open_in_browser(*, consent: Consent, browser_digest: str) -> None:
 def require_same_browser(consent: Consent, browser_digest: str) -> None:
     """Raise `OtherBrowser` if the request belongs to another browser."""
     if not consent.is_open_in(browser_digest):
-        raise OtherBrowser("No access was granted. Go back to the agent in this browser and start again.")
+        raise OtherBrowser(gettext_noop("No access was granted. Go back to the agent in this browser and start again."))
 
 
 def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
@@ -182,12 +183,14 @@ def _expire_batch(due: QuerySet[Consent], limit: int, now: datetime) -> int:
 def _check_request(agent: Agent, request: ConsentRequest) -> list[Audience]:
     """Return the audiences of the request. Raises the errors of `request_consent`."""
     if not matches_registered(request.redirect_uri, agent.redirect_uri_list):
-        raise InvalidRedirectUri("Use a redirect URI that is registered for this agent. It must match exactly.")
+        raise InvalidRedirectUri(
+            gettext_noop("Use a redirect URI that is registered for this agent. It must match exactly.")
+        )
     require_may_act(agent)
     audiences = require_audiences(request.resource)
     _check_scopes(agent, request, audiences)
     if agent.require_pkce and not request.code_challenge:
-        raise Invalid.field("codeChallenge", "This field is required for this agent (RFC 7636).")
+        raise Invalid.field("codeChallenge", gettext_noop("This field is required for this agent (RFC 7636)."))
     return audiences
 
 
@@ -202,7 +205,7 @@ def _check_details(details: Sequence[AuthorizationDetail], wanted: Sequence[str]
 def _check_scopes(agent: Agent, request: ConsentRequest, audiences: Sequence[Audience]) -> None:
     wanted = [*request.scopes, *request.optional_scopes]
     if not wanted:
-        raise InvalidScope("Request at least one scope.")
+        raise InvalidScope(gettext_noop("Request at least one scope."))
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
     allowed = scopes_within_reach(agent, [audience.server for audience in audiences if audience.server])

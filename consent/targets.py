@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from consent.details import AuthorizationDetail, complete_details
 from consent.errors import InvalidAuthorizationDetails, NothingPicked, WouldWiden
 from core.errors import DomainError, Invalid
@@ -155,7 +157,7 @@ def _number_of(details: Sequence[Mapping[str, Any]], pick: Pick, index: int) -> 
         if detail["type"] == pick.type and (pick.actions is None or set(pick.actions) == set(detail["actions"]))
     ]
     if not found:
-        raise Invalid.field(f"targets.{index}", "There is no such detail.")
+        raise Invalid.field(f"targets.{index}", gettext_noop("There is no such detail."))
     if len(found) > 1:
         raise Invalid.field(f"targets.{index}.actions", f"Several details are of type {pick.type}. Say which.")
     return found[0]

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from consent.targets import Targets, is_within, require_short
 from core.canonical import canonical_json
 from core.errors import FieldError, Invalid
@@ -176,17 +178,17 @@ def _require_valid(given: GivenTerms, granted: Collection[str], critical: Collec
     problems = (*_mode_problems(given, granted, critical), *_limit_problems(given.limits, granted))
     errors = tuple(islice((*problems, *_guard_problems(given)), MAX_ERRORS))
     if errors:
-        raise Invalid("The terms are not valid.", errors=errors)
+        raise Invalid(gettext_noop("The terms are not valid."), errors=errors)
 
 
 def _mode_problems(given: GivenTerms, granted: Collection[str], critical: Collection[str]) -> Iterator[FieldError]:
     for scope, mode in given.modes.items():
         if scope not in granted:
-            yield FieldError(dotted("modes", scope), "This scope is not granted.")
+            yield FieldError(dotted("modes", scope), gettext_noop("This scope is not granted."))
         elif mode not in MODES:
             yield FieldError(dotted("modes", scope), f"Must be one of {', '.join(MODES)}.")
         elif mode == ALLOW and scope in critical:
-            yield FieldError(dotted("modes", scope), "Critical scopes always ask.")
+            yield FieldError(dotted("modes", scope), gettext_noop("Critical scopes always ask."))
 
 
 def _guard_problems(given: GivenTerms) -> Iterator[FieldError]:
@@ -201,9 +203,9 @@ def _limit_problems(limits: Mapping[str, Any], granted: Collection[str]) -> Iter
     for scope, rules in limits.items():
         path = dotted("limits", scope)
         if scope not in granted:
-            yield FieldError(path, "This scope is not granted.")
+            yield FieldError(path, gettext_noop("This scope is not granted."))
         elif not isinstance(rules, list):
-            yield FieldError(path, "Must be a list of rules.")
+            yield FieldError(path, gettext_noop("Must be a list of rules."))
         elif len(rules) > MAX_LIMITS:
             yield FieldError(path, f"At most {MAX_LIMITS} limits for each scope.")
         else:
@@ -223,4 +225,4 @@ def _problems_of_limit(raw: Any, path: str) -> Iterator[FieldError]:
         yield from error.errors
         return
     if rule.actions:
-        yield FieldError(f"{path}.config.actions", "A limit concerns only its scope. Leave out actions.")
+        yield FieldError(f"{path}.config.actions", gettext_noop("A limit concerns only its scope. Leave out actions."))

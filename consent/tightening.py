@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from consent.errors import WouldWiden
 from consent.terms import ASK, GivenTerms, Terms, guard_rank
 from core.errors import FieldError
@@ -77,14 +79,20 @@ def _listed(rule: Rule) -> Condition | None:
 def _problems(earlier: Terms, later: Terms, given: GivenTerms) -> Iterator[FieldError]:
     for scope in given.modes:
         if earlier.modes.get(scope) == ASK and later.modes.get(scope) != ASK:
-            yield FieldError(dotted("modes", scope), "This scope asks. Only a new consent can allow it without asking.")
+            yield FieldError(
+                dotted("modes", scope), gettext_noop("This scope asks. Only a new consent can allow it without asking.")
+            )
     for scope in given.limits:
         if not _are_as_tight(later.limits.get(scope, ()), earlier.limits.get(scope, ())):
-            message = "Keep every limit, or replace it by one of the same kind with a smaller maximum or fewer values."
+            message = gettext_noop(
+                "Keep every limit, or replace it by one of the same kind with a smaller maximum or fewer values."
+            )
             yield FieldError(dotted("limits", scope), message)
     for guard in given.guards:
         if guard_rank(later.guards.get(guard)) < guard_rank(earlier.guards.get(guard)):
-            yield FieldError(dotted("guards", guard), "This guard is set. Only a new consent can loosen it.")
+            yield FieldError(
+                dotted("guards", guard), gettext_noop("This guard is set. Only a new consent can loosen it.")
+            )
 
 
 def _are_as_tight(limits: Sequence[Mapping[str, Any]], earlier: Sequence[Mapping[str, Any]]) -> bool:

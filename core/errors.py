@@ -5,6 +5,8 @@ The surfaces turn them into RFC 9457 problem details or into pages. Domain code 
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
@@ -22,7 +24,7 @@ class DomainError(Exception):
 
     code = "error"
     status = 400
-    title = "The request could not be completed"
+    title = gettext_noop("The request could not be completed")
     remedy = ""
     retry_after: int | None = None
 
@@ -36,7 +38,7 @@ class Invalid(DomainError):
     """One or more fields are invalid. `errors` names them."""
 
     code = "validation_failed"
-    title = "The request is not valid"
+    title = gettext_noop("The request is not valid")
     remedy = "Correct each field listed in errors."
 
     @classmethod
@@ -49,14 +51,14 @@ class NotAuthenticated(DomainError):
 
     code = "not_authenticated"
     status = 401
-    title = "A valid credential is required"
+    title = gettext_noop("A valid credential is required")
     remedy = "Send an active credential of a kind that the endpoint accepts."
 
 
 class Forbidden(DomainError):
     code = "forbidden"
     status = 403
-    title = "This credential does not allow this request"
+    title = gettext_noop("This credential does not allow this request")
     remedy = "Use the kind of credential that detail asks for."
 
 
@@ -65,21 +67,21 @@ class NotFound(DomainError):
 
     code = "not_found"
     status = 404
-    title = "Not found"
+    title = gettext_noop("Not found")
     remedy = "Check the id, and that the credential belongs to its owner."
 
 
 class Conflict(DomainError):
     code = "conflict"
     status = 409
-    title = "The request conflicts with the current state"
+    title = gettext_noop("The request conflicts with the current state")
     remedy = "Fetch the object again, then retry if the change still applies."
 
 
 class Gone(DomainError):
     code = "gone"
     status = 410
-    title = "No longer available"
+    title = gettext_noop("No longer available")
     remedy = "Start again."
 
 
@@ -88,7 +90,7 @@ class Throttled(DomainError):
 
     code = "throttled"
     status = 429
-    title = "Too many attempts"
+    title = gettext_noop("Too many attempts")
     remedy = "Wait for the number of seconds in Retry-After."
 
     def __init__(self, retry_after: int) -> None:
@@ -101,7 +103,7 @@ class Unavailable(DomainError):
 
     code = "unavailable"
     status = 503
-    title = "The service is temporarily unavailable"
+    title = gettext_noop("The service is temporarily unavailable")
     remedy = "Try again after the number of seconds in Retry-After."
     retry_after = 1
 

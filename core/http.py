@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus, urlsplit
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.translation import gettext_noop
 
 from core.actor import Actor
 from core.errors import NotAuthenticated
@@ -58,7 +59,7 @@ def read_basic(headers: Mapping[str, str], header: str = "authorization") -> Bas
     name, secret = unquote_plus(name), unquote_plus(secret)
     # Credentials never contain control characters, and PostgreSQL raises an error for a NUL.
     if not (name and colon) or CONTROL.search(name) or CONTROL.search(secret):
-        raise NotAuthenticated("Use HTTP Basic with an ID and a secret.")
+        raise NotAuthenticated(gettext_noop("Use HTTP Basic with an ID and a secret."))
     return BasicCredential(name, secret)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext_noop
 
 from core import clock, crypto
 from core.canonical import canonical_json
@@ -34,7 +35,7 @@ _CLAIM = """
 
 class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
-    title = "This Idempotency-Key was used for another request"
+    title = gettext_noop("This Idempotency-Key was used for another request")
     remedy = "Send a new Idempotency-Key with a new request."
 
 
@@ -153,6 +154,6 @@ def _keep_or_forget(request: RepeatableRequest, outcome: Answer | DomainError) -
 def _stored(request: RepeatableRequest) -> Answer:
     record = IdempotencyRecord.objects.get(pk=request.record_key)
     if record.request_digest != request.request_digest:
-        raise IdempotencyKeyReused("Use a new key for each new request.")
+        raise IdempotencyKeyReused(gettext_noop("Use a new key for each new request."))
     status, body = json.loads(crypto.open_sealed(PURPOSE, record.sealed_answer or b""))
     return Answer(status, body)

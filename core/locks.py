@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from pathlib import Path
 
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.utils.translation import gettext_noop
 from psycopg.errors import LockNotAvailable
 
 from core.errors import Unavailable
@@ -235,7 +236,7 @@ def _session_lock(alias: str) -> Iterator[None]:
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [ARCHIVER])
         if cursor.fetchone() == (False,):
-            raise Busy("Another process is archiving.")
+            raise Busy(gettext_noop("Another process is archiving."))
     try:
         yield
     finally:
@@ -251,5 +252,5 @@ def _file_lock(alias: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise Busy("Another process is archiving.") from error
+            raise Busy(gettext_noop("Another process is archiving.")) from error
         yield

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 
+from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
@@ -38,7 +39,7 @@ def parse[M: BaseModel](model: type[M], data: object) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise Invalid("A field is not valid.", errors=tuple(field_errors(error))) from None
+        raise Invalid(gettext_noop("A field is not valid."), errors=tuple(field_errors(error))) from None
 
 
 def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:

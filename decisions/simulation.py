@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from audit.readers.decided import Resolved
 from audit.selectors import decisions_for_organization
@@ -54,7 +55,7 @@ class OtherReplay(Unavailable):
     """This process is replaying another policy."""
 
     code = "replay_busy"
-    title = "Another replay is running"
+    title = gettext_noop("Another replay is running")
     remedy = "Try again after the number of seconds in Retry-After."
     retry_after = 10
 

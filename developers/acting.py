@@ -1,6 +1,7 @@
 """Developers as actors: identify them when the credential is checked, and lock them when something is written."""
 
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext_noop
 
 from core.actor import Actor
 from core.errors import NotAuthenticated
@@ -27,5 +28,5 @@ def hold_developer(actor: Actor) -> None:
     held = rows.select_for_update(no_key=True, of=("user", "organization")).filter(pk=actor.id).first()
     is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
     if held is None or not is_same or not held.user.is_active:
-        raise NotAuthenticated("The account has changed. Sign in again.")
+        raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
     require_organization(held.organization)

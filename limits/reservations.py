@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -41,13 +42,13 @@ Hold = tuple[str, int]
 
 class ReservationResolved(Conflict):
     code = "reservation_resolved"
-    title = "This reservation was already resolved in another way"
+    title = gettext_noop("This reservation was already resolved in another way")
     remedy = "Nothing needs to be done: what was committed or voided first counts."
 
 
 class ReservationExpired(Gone):
     code = "reservation_expired"
-    title = "This reservation has lapsed"
+    title = gettext_noop("This reservation has lapsed")
     remedy = "Verify again before you act. If you have acted already, verify the final amount without reserve."
 
 

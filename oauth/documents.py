@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from oauth2_provider.cimd import CIMDError
 from oauth2_provider.settings import oauth2_settings
 
@@ -34,7 +35,7 @@ class DocumentUnavailable(Exception):
 class TooManyFetches(Unavailable):
     """Too many documents are being fetched. The caller should try again in a moment."""
 
-    title = "Too many client metadata requests"
+    title = gettext_noop("Too many client metadata requests")
 
 
 def fetch_document(url: str, actor: Actor) -> Document:

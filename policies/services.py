@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from copy import copy
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from agents.models import Agent
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -69,7 +71,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
     """
     unknown = set(changes) - EDITABLE
     if unknown:
-        raise Invalid.field(min(unknown), "This field cannot be changed.")
+        raise Invalid.field(min(unknown), gettext_noop("This field cannot be changed."))
     if "rules" in changes:
         rules = parse_rules(changes["rules"])
         require_known_actions(rules, organization_id=policy.organization_id)
@@ -127,7 +129,7 @@ def _plan(policy: Policy, rules: Any) -> LimitPlan:
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:
     if agent is not None and agent.organization_id != organization_id:
-        raise Invalid.field("agentId", "Must be one of your organization's agents.")
+        raise Invalid.field("agentId", gettext_noop("Must be one of your organization's agents."))
 
 
 def _record(event: Event, *, actor: Actor, policy: Policy, metadata: Mapping[str, Any] | None = None) -> None:

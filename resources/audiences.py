@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from core.errors import FieldError
 from core.uris import find_canonical_uri
@@ -11,7 +12,7 @@ from developers.models import Organization
 from resources.errors import InvalidTarget, ServiceSuspended
 from resources.models import ResourceServer
 
-SUSPENDED = "The organization of the resource server is suspended."
+SUSPENDED = gettext_noop("The organization of the resource server is suspended.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,8 @@ def require_audiences(identifiers: Sequence[str]) -> list[Audience]:
     audiences = [audience for audience in found if audience is not None]
     if len(audiences) != len(found):
         raise InvalidTarget(
-            "Use the identifier of a registered resource server, or leave it out.",
-            errors=(FieldError("resource", "Not a registered resource server."),),
+            gettext_noop("Use the identifier of a registered resource server, or leave it out."),
+            errors=(FieldError("resource", gettext_noop("Not a registered resource server.")),),
         )
     if not all(audience.may_act for audience in audiences):
         raise ServiceSuspended(SUSPENDED)

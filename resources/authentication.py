@@ -1,5 +1,7 @@
 """Authenticate a resource server outside a decision, which checks its own credential (`decisions.callers`)."""
 
+from django.utils.translation import gettext_noop
+
 from core import clock
 from core.actor import Actor
 from core.errors import NotAuthenticated
@@ -7,7 +9,7 @@ from core.rotation import find_live_secret
 from limits.throttle import throttle_client_failure
 from resources.models import ResourceServer, ResourceServerSecret
 
-WRONG_CREDENTIAL = "Check the ID and the secret of the resource server."
+WRONG_CREDENTIAL = gettext_noop("Check the ID and the secret of the resource server.")
 
 
 def authenticate_resource_server(*, actor: Actor, server_id: str, secret: str) -> ResourceServer:

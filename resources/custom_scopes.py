@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
+from django.utils.translation import gettext_noop
+
 from core.errors import FieldError, Invalid
 from core.text import echo, nearest
 from developers.models import Organization
@@ -44,7 +46,7 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
     problems = ((index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes))
     errors = (FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
     if first_errors := tuple(islice(errors, MAX_UNKNOWN)):
-        raise Invalid("A scope is not valid.", errors=first_errors)
+        raise Invalid(gettext_noop("A scope is not valid."), errors=first_errors)
     definitions = [scope for scope in scopes if isinstance(scope, ScopeDefinition)]
     if len(own | {scope.id for scope in definitions}) > MAX_OWN_SCOPES:
         raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")

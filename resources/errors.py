@@ -1,17 +1,19 @@
 """Errors about resource servers and scopes."""
 
+from django.utils.translation import gettext_noop
+
 from core.errors import Conflict, DomainError, Forbidden
 
 
 class IdentifierTaken(Conflict):
     code = "identifier_taken"
-    title = "A resource server with this identifier is already registered"
+    title = gettext_noop("A resource server with this identifier is already registered")
     remedy = "Choose another identifier, or use the resource server that has it."
 
 
 class ScopePrefixTaken(Conflict):
     code = "scope_prefix_taken"
-    title = "The prefix of this scope belongs to another organization"
+    title = gettext_noop("The prefix of this scope belongs to another organization")
     remedy = "Choose a prefix that no other organization uses."
 
 
@@ -19,7 +21,7 @@ class InvalidScope(DomainError):
     """A scope is unknown, or exceeds what is allowed (RFC 6749 section 5.2)."""
 
     code = "invalid_scope"
-    title = "A scope is unknown or not allowed"
+    title = gettext_noop("A scope is unknown or not allowed")
     remedy = "Request scopes that GET /api/v1/scopes lists and the agent's allowedScopes include."
 
 
@@ -27,7 +29,7 @@ class InvalidTarget(DomainError):
     """No registered resource server has the identifier (RFC 8707 section 2)."""
 
     code = "invalid_target"
-    title = "The resource is not a registered resource server"
+    title = gettext_noop("The resource is not a registered resource server")
     remedy = "Send the identifier of a registered resource server, exactly as the API shows it."
 
 
@@ -35,5 +37,5 @@ class ServiceSuspended(Forbidden):
     """The organization that owns the resource server is suspended."""
 
     code = "service_suspended"
-    title = "The service is suspended"
+    title = gettext_noop("The service is suspended")
     remedy = "Ask the operator of this server why the service's organization is suspended."

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -110,7 +111,7 @@ def canonical_identifier(identifier: str) -> str:
     if len(canonical) > MAX_IDENTIFIER_LENGTH:
         raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters after escaping.")
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
-        raise Invalid.field("identifier", "Must not be an address of this AgentGate server.")
+        raise Invalid.field("identifier", gettext_noop("Must not be an address of this AgentGate server."))
     return canonical
 
 

@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -53,7 +54,7 @@ def page(view: View) -> View:
         except NotFound as error:
             raise Http404 from error
         except EmailUnverified as error:
-            messages.warning(request, f"{error.title}. {error.detail}")
+            messages.warning(request, f"{_(error.title)}. {_(error.detail)}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except ReauthenticationRequired:
             return _ask_for_password(request)

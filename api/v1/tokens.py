@@ -1,6 +1,7 @@
 """Exchange, refresh, revoke and verify tokens."""
 
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from agents.errors import EverythingStopped, InvalidClient
 from agents.models import Agent
@@ -57,7 +58,7 @@ class InvalidGrant(DomainError):
     """RFC 6749 section 5.2."""
 
     code = "invalid_grant"
-    title = "The code or refresh token is not valid"
+    title = gettext_noop("The code or refresh token is not valid")
     remedy = "Ask the user for consent again. A code works once, within 60 seconds; a refresh token works once."
 
 

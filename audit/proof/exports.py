@@ -14,6 +14,7 @@ from itertools import batched, chain
 
 import orjson
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from audit.entries.drafts import Draft
 from audit.entries.records import decode_opening
@@ -46,7 +47,7 @@ class NotCovered(Unavailable):
     """No checkpoint covers the export's own entry in time: the sequencer is late, does not run, or others wait too."""
 
     code = "checkpoint_late"
-    title = "The log has no checkpoint yet that covers this export"
+    title = gettext_noop("The log has no checkpoint yet that covers this export")
     remedy = "Try again after the number of seconds in Retry-After. Without a running sequencer it does not help."
     retry_after = 2
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from audit.models import Entry
 from audit.proof.evidence import NOTHING, FindVisible, both, collect_evidence
 from audit.proof.proofs import Tree, encode_proof
@@ -17,7 +19,7 @@ class NotSequenced(Conflict):
     """The entry is written, but no checkpoint covers it yet."""
 
     code = "not_sequenced"
-    title = "No checkpoint covers the entry yet"
+    title = gettext_noop("No checkpoint covers the entry yet")
     remedy = "Try again after the number of seconds in Retry-After."
     retry_after = 1
 

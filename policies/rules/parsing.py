@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -20,7 +21,7 @@ RULE_KEYS = ("type", "config")
 class InvalidRules(Invalid):
     """The rules are invalid. `errors` names each invalid field (`rules.0.config.maxRequests`)."""
 
-    title = "The rules are not valid"
+    title = gettext_noop("The rules are not valid")
 
     @classmethod
     def first(cls, detail: str, errors: Iterable[FieldError]) -> "InvalidRules | None":
@@ -34,7 +35,7 @@ class InvalidRules(Invalid):
 def parse_rules(raw: Any) -> tuple[Rule, ...]:
     """Return a policy's rules from a list of `{"type", "config"}`. Raises `InvalidRules` with the first errors."""
     if not isinstance(raw, list):
-        raise InvalidRules(errors=(FieldError("rules", "Must be a list of rules."),))
+        raise InvalidRules(errors=(FieldError("rules", gettext_noop("Must be a list of rules.")),))
     if len(raw) > MAX_RULES:
         raise InvalidRules(errors=(FieldError("rules", f"At most {MAX_RULES} rules."),))
     rules: list[Rule] = []
@@ -61,7 +62,7 @@ def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
 def parse_rule(raw: Any, path: str = "rule") -> Rule:
     """Return one rule. Raises `InvalidRules`, whose fields start with `path`."""
     if not isinstance(raw, dict):
-        raise InvalidRules(errors=(FieldError(path, 'Must be an object with "type" and "config".'),))
+        raise InvalidRules(errors=(FieldError(path, gettext_noop('Must be an object with "type" and "config".')),))
     errors = [*_key_errors(raw, path), *_type_errors(raw, path)]
     if errors:
         raise InvalidRules(errors=tuple(errors))
@@ -93,7 +94,7 @@ def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
             yield FieldError(f"{path}.{key}", MESSAGES["missing"])
     for key in raw:
         if key not in RULE_KEYS:
-            yield FieldError(dotted(path, key), 'Unknown field. A rule has only "type" and "config".')
+            yield FieldError(dotted(path, key), gettext_noop('Unknown field. A rule has only "type" and "config".'))
 
 
 def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
@@ -107,7 +108,7 @@ def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldErr
     field = dotted(path, "config", *detail["loc"])
     if detail["type"] == "extra_forbidden":
         if len(detail["loc"]) > 1:
-            return FieldError(field, "Unknown field. Remove it, or correct its name.")
+            return FieldError(field, gettext_noop("Unknown field. Remove it, or correct its name."))
         known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
         return FieldError(field, f"Unknown field. The fields of {rule_type.type} are {known}.")
     return FieldError(field, explain(detail))

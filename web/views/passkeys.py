@@ -37,7 +37,7 @@ def options(request: HttpRequest) -> HttpResponse:
         throttle_challenges(visitor(request))
         return JsonResponse(_begin(request, request.POST.get("purpose", "")))
     except DomainError as error:
-        return JsonResponse({"detail": error.detail}, status=error.status)
+        return JsonResponse({"detail": _(error.detail)}, status=error.status)
 
 
 @posted_from("account_login")
