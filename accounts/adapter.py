@@ -84,8 +84,8 @@ class AccountAdapter(DefaultAccountAdapter):
 @receiver(user_logged_in)
 def log_sign_in(request: HttpRequest, user: User, response: HttpResponse, **kwargs: Any) -> None:
     """Log the sign-in, and let the browser remember that this user has signed in with it."""
-    secret = device_secret(request)
-    factors = used_factors(request, user)
-    record_sign_in(actor=visitor(request), user=user, method="browser", device=secret, factors=factors)
+    secret, is_new = device_secret(request)
+    factors, actor = used_factors(request, user), visitor(request)
+    record_sign_in(actor=actor, user=user, method="browser", device=secret, is_new_device=is_new, factors=factors)
     request.session[STARTED_AT] = clock.now().timestamp()
     remember_device(response, secret)

@@ -12,7 +12,6 @@ from accounts.models import KnownDevice, User
 from accounts.notices import add_notice
 from audit.entries.drafts import Draft
 from audit.events import Event
-from audit.services import record
 from core import clock, secrets
 from core.actor import Actor
 from core.crypto import keyed_digest
@@ -24,25 +23,24 @@ from limits.throttle import address_group
 NEW_ACCOUNT = timedelta(hours=1)
 
 
-def remember_device(*, actor: Actor, user: User, secret: str = "", now: datetime) -> None:
-    """Record that the user signs in with this device. `secret` is from a browser's cookie, and empty for a program.
+def remember_device(*, actor: Actor, user: User, secret: str = "", is_new: bool = False, now: datetime) -> list[Draft]:
+    """Record that the user signs in with this device. Return what the caller must log of it.
 
-    Call it in the transaction of the sign-in, which has locked the account.
+    `secret` is from a browser's cookie, and empty for a program. `is_new` saves looking for a secret that was made for
+    this sign-in. Call it in the transaction of the sign-in, which has locked the account.
     """
     digest = secrets.digest(secret) if secret else _program_digest(actor)
-    known = set(KnownDevice.objects.filter(user=user).order_by("-last_seen_at").values_list("digest", flat=True))
-    KnownDevice.objects.bulk_create(
-        [KnownDevice(user=user, digest=digest, last_seen_at=now)],
-        update_conflicts=True,
-        unique_fields=["user", "digest"],
-        update_fields=["last_seen_at"],
-    )
-    is_first = not known and now - user.created_at < NEW_ACCOUNT
-    if digest not in known and not is_first:
-        actor = actor.acting_as("user", user.id)
-        record(Draft(event=Event.USER_DEVICE_ADDED, actor=actor, user_id=user.id))
-        if user.device_mails:
-            add_notice("new_device", user=user, actor=actor, at=now)
+    devices = KnownDevice.objects.filter(user=user)
+    if not is_new and devices.filter(digest=digest).update(last_seen_at=now):
+        return []
+    is_first = now - user.created_at < NEW_ACCOUNT and not devices.exists()
+    KnownDevice.objects.create(user=user, digest=digest, last_seen_at=now)
+    if is_first:
+        return []
+    actor = actor.acting_as("user", user.id)
+    if user.device_mails:
+        add_notice("new_device", user=user, actor=actor, at=now)
+    return [Draft(event=Event.USER_DEVICE_ADDED, actor=actor, user_id=user.id)]
 
 
 def delete_unused_devices(*, limit: int = BATCH) -> int:

@@ -19,7 +19,7 @@ from accounts.selectors import address_is_taken
 from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
-from audit.services import record
+from audit.services import append, record
 from core import clock, secrets
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotAuthenticated, Unavailable
@@ -109,11 +109,19 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
 
 
 @transaction.atomic
-def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "", factors: Sequence[str] = ()) -> None:
+def record_sign_in(
+    *,
+    actor: Actor,
+    user: User,
+    method: str,
+    device: str = "",
+    is_new_device: bool = False,
+    factors: Sequence[str] = (),
+) -> None:
     """Log a sign-in, through the API or a browser, and remember its IP address and its device.
 
-    `device` is the secret in a browser's cookie, and empty for a program. `factors` are what proved who the user is, as
-    far as the browser's session knows.
+    `device` is the secret in a browser's cookie, and empty for a program. `is_new_device` is true if this sign-in sets
+    the cookie. `factors` are what proved who the user is, as far as the browser's session knows.
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """
@@ -129,8 +137,7 @@ def record_sign_in(*, actor: Actor, user: User, method: str, device: str = "", f
         user_id=user.id,
         metadata={"method": method, **({"factors": list(factors)} if factors else {})},
     )
-    record(draft)
-    remember_device(actor=actor, user=user, secret=device, now=now)
+    append([draft, *remember_device(actor=actor, user=user, secret=device, is_new=is_new_device, now=now)])
 
 
 @transaction.atomic

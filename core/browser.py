@@ -32,9 +32,13 @@ def remember_browser(response: HttpResponse, secret: str) -> None:
     _set_cookie(response, settings.BROWSER_COOKIE_NAME, secret, settings.CONSENT_REQUEST_LIFETIME)
 
 
-def device_secret(request: HttpRequest) -> str:
-    """Return the secret in the cookie that recognizes a device, or a new one to set with `remember_device`."""
-    return _secret_in(request, settings.DEVICE_COOKIE_NAME) or secrets.token_urlsafe(32)
+def device_secret(request: HttpRequest) -> tuple[str, bool]:
+    """Return the secret in the cookie that recognizes a device, or a new one to set with `remember_device`.
+
+    The second value is whether it is new.
+    """
+    sent = _secret_in(request, settings.DEVICE_COOKIE_NAME)
+    return sent or secrets.token_urlsafe(32), not sent
 
 
 def remember_device(response: HttpResponse, secret: str) -> None:

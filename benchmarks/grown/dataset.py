@@ -1,6 +1,7 @@
 """The rows of the grown database. The services make Acme, its first agent and Ada; SQL makes everything else."""
 
 import json
+from datetime import timedelta
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
@@ -15,6 +16,7 @@ from benchmarks.grown.sql import digest, fill, ident, moment, numbers, text
 from benchmarks.rows import ACTOR, CALLBACK
 from benchmarks.seed import SCOPES
 from consent.models import Approval, Consent
+from core import clock
 from developers.models import Developer, Organization
 from developers.services import register_developer
 from limits.models import Reservation
@@ -40,6 +42,8 @@ class Dataset:
         self.ada = register_user(actor=ACTOR, email="ada@example.com", password=PASSWORD, name="Ada")
         self.acme = register_developer(actor=ACTOR, name="Acme", email="dev@acme.example", password=PASSWORD)
         EmailAddress.objects.update(verified=True)
+        # Their connections are as old as the rows below, and a new account may need fewer or more queries.
+        User.objects.update(created_at=clock.now() - timedelta(days=90))
 
     def fill(self) -> dict[str, str]:
         """Insert everything and return the credentials."""

@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 import time_machine
 from django.conf import settings
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from accounts.choices import choose_mails
 from accounts.models import KnownDevice, Notice, User
 from accounts.services import open_session
 from accounts.tasks import mail_notices, sweep_known_addresses
+from audit.models import Journal
 from core import clock
 from core.actor import Actor
 from tests.log import log_entries
@@ -78,6 +81,18 @@ def test_the_mail_says_what_happened_when_from_where_and_what_to_do(ada: User, m
     assert "From: the IP address 127.0.0.1\n" in mail.body
     for path in (*REMEDIES, "/account/sessions", "/account/notifications"):
         assert f"http://localhost:8000{path}\n" in mail.body
+
+
+def test_a_sign_in_and_its_new_device_are_one_row_of_the_journal(ada: User) -> None:
+    before = Journal.objects.count()
+    client = sign_in(browser())
+    assert Journal.objects.count() == before + 1
+    assert count_of_entries(ada) == 1
+    client.post("/accounts/logout/")
+    with CaptureQueriesContext(connection) as captured:
+        sign_in(client)
+    (query,) = [query["sql"] for query in captured.captured_queries if "accounts_knowndevice" in query["sql"]]
+    assert query.startswith("UPDATE")
 
 
 def test_the_cookie_is_for_this_server_only_and_lasts(ada: User) -> None:

@@ -26,9 +26,9 @@ EXCHANGE = EVERY + 5
 # The family to lock, the token with its consent, the two new tokens, and the token again as used.
 REFRESH = EVERY + 5
 # The user; a look at the successes and failures; the attempt counted, and its success, each in a transaction of two
-# statements; the second factors; the user to lock, the session, its address, and its device after a look for it, in a
-# transaction with the log, which has a savepoint.
-SIGN_IN = 2 + 4 + 4 + 1 + 2 + 2 + 5 + LOG
+# statements; the second factors; the user to lock, the session, its address and its device, in a transaction with the
+# log, which has a savepoint.
+SIGN_IN = 2 + 4 + 4 + 1 + 2 + 2 + 4 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
 # the agent and the live consent; the consent that ended last; the consent, its code and the notice to the user.
 APPROVE = 4 + LOG + STOP + 8
