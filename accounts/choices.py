@@ -1,16 +1,21 @@
 """What users choose about their account: their name, their time zone, and which emails they get."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
+from accounts.notices import add_notice
+from accounts.recent import require_recent_sign_in
 from accounts.services import hold_account
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
+from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.zones import find_zone
@@ -31,12 +36,29 @@ def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> No
 
 
 @transaction.atomic
-def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool]) -> None:
-    """Choose which emails the user gets: `wanted` has fields of `MAILS`. Raises `NotAuthenticated`."""
+def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool], signed_in_at: datetime | None = None) -> None:
+    """Choose which emails the user gets: `wanted` has fields of `MAILS`.
+
+    Raises `NotAuthenticated`, and `ReauthenticationRequired` if an email that warns of an intruder is switched off and
+    `signed_in_at` is not recent. The user is mailed that it was switched off.
+    """
     changed = _set(user, wanted)
+    ended = [text for name, text in _warnings_ended().items() if changed.get(name) is False]
+    if ended:
+        require_recent_sign_in(signed_in_at)
+    for text in ended:
+        add_notice("security_changed", user=user, actor=actor, at=clock.now(), facts={"change": text})
     if changed:
         metadata = {MAILS[name]: value for name, value in changed.items()}
         record(Draft(event=Event.USER_MAILS_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
+
+
+def _warnings_ended() -> dict[str, str]:
+    """Return the emails that tell a user of an intruder, and what to say when they end."""
+    return {
+        "grant_mails": _("Emails about new access of agents were switched off"),
+        "device_mails": _("Emails about sign-ins with a new browser or program were switched off"),
+    }
 
 
 def _set(user: User, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db.models import Model, QuerySet
 
+from accounts.authenticators import second_factors_of
 from accounts.choices import MAILS
 from accounts.models import User
 from accounts.selectors import addresses_of
@@ -16,7 +18,8 @@ from consent.approval_selectors import approvals_for_user
 from consent.models import Approval, Consent
 from consent.selectors import agreed_scopes, consents_for_user
 from core.clock import rfc3339
-from developers.selectors import developer_for_user
+from developers.models import ApiKey, Developer
+from developers.selectors import api_keys_for_developer, developer_for_user
 
 FORMAT = "agentgate-data/1"
 # A list that is longer has only its newest rows, and says so.
@@ -36,6 +39,8 @@ def collect(user: User, now: datetime) -> dict[str, Any]:
             {"email": one.email, "primary": one.primary, "verified": one.verified} for one in addresses_of(user)
         ],
         "notifications": {name: getattr(user, field) for field, name in MAILS.items()},
+        "secondFactors": _second_factors(user),
+        "developer": _developer(developer_for_user(user)),
         "sessions": [_session(one) for one in live_sessions(user, current_key=None)],
         "signedInFrom": {
             "networks": [_time(one) for one in user.known_addresses.values_list("last_seen_at", flat=True)],
@@ -61,7 +66,6 @@ def _rows[Row: Model](rows: QuerySet[Row], describe: Callable[[Row], dict[str, A
 
 
 def _account(user: User) -> dict[str, Any]:
-    developer = developer_for_user(user)
     return {
         "id": user.id,
         "email": user.email,
@@ -69,8 +73,39 @@ def _account(user: User) -> dict[str, Any]:
         "timeZone": user.time_zone,
         "createdAt": rfc3339(user.created_at),
         "lastSignInAt": _time(user.last_login),
-        "organization": developer.organization.name if developer else None,
+        "agentsPausedAt": _time(user.agents_paused_at),
     }
+
+
+def _second_factors(user: User) -> dict[str, Any]:
+    """Describe the ways to sign in besides the password, without what they prove themselves with."""
+    factors = second_factors_of(user)
+    return {
+        "passkeys": [{"name": one.data["name"], **_use(one)} for one in factors.passkeys],
+        "authenticatorApp": _use(factors.totp) if factors.totp else None,
+        "recoveryCodesLeft": factors.codes_left,
+    }
+
+
+def _use(factor: Authenticator) -> dict[str, str | None]:
+    return {"createdAt": rfc3339(factor.created_at), "lastUsedAt": _time(factor.last_used_at)}
+
+
+def _developer(developer: Developer | None) -> dict[str, Any] | None:
+    if developer is None:
+        return None
+    organization = developer.organization
+    return {
+        "id": developer.id,
+        "createdAt": rfc3339(developer.created_at),
+        "organization": {"id": organization.id, "name": organization.name, "isVerified": organization.is_verified},
+        "apiKeys": [_api_key(one) for one in api_keys_for_developer(developer)],
+    }
+
+
+def _api_key(key: ApiKey) -> dict[str, Any]:
+    hint = str(key)
+    return {"id": key.id, "hint": hint, "createdAt": rfc3339(key.created_at), "expiresAt": _time(key.expires_at)}
 
 
 def _session(one: LiveSession) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import threading
 import time
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import time_machine
 from django.core.mail import EmailMessage
 from django.test import override_settings
 
+from accounts.choices import choose_mails
 from accounts.erasure import erase_user
 from accounts.models import Notice, User
 from accounts.notices import MIN_DELAY, add_notice
@@ -117,3 +119,10 @@ def test_an_account_that_is_erased_while_its_mail_is_sent_stays_erased(ada: User
 def test_two_workers_send_a_notice_once(ada: User, mailoutbox: list[Any]) -> None:
     assert sum(race([mail_notices, mail_notices])) == 1
     assert len(mailoutbox) == 1
+
+
+def test_a_warning_that_is_switched_off_twice_at_once_is_mailed_once(ada: User) -> None:
+    Notice.objects.all().delete()
+    switch_off = partial(choose_mails, actor=as_user(ada), user=ada, wanted={"device_mails": False})
+    race([partial(switch_off, signed_in_at=clock.now())] * 2)
+    assert [notice.name for notice in Notice.objects.all()] == ["security_changed"]

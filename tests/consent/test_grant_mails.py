@@ -18,6 +18,7 @@ from consent.connections import Choice
 from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.terms import GivenTerms
+from core import clock
 from core.actor import Actor
 from core.errors import DomainError
 from tests.mails import REMEDIES
@@ -94,8 +95,9 @@ def test_a_denied_request_is_not_mailed(agent: Agent, ada: User) -> None:
 
 
 def test_nothing_is_mailed_when_switched_off(agent: Agent, ada: User) -> None:
-    choose_mails(actor=as_user(ada), user=ada, wanted={"grant_mails": False})
+    choose_mails(actor=as_user(ada), user=ada, wanted={"grant_mails": False}, signed_in_at=clock.now())
     ada.refresh_from_db()
+    assert mail_notices() == 1
     grant(agent, ada, READ)
     assert mail_notices() == 0
 

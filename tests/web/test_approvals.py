@@ -320,7 +320,7 @@ def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> No
     as_ada.post(page(first), {"decision": "target", "seconds": "60"})
     as_ada.post(f"{page(first)}/revoke")
     as_ada.post(page(second), {"decision": "deny"})
-    as_ada.post("/account/notifications", {})
+    as_ada.post("/account/notifications", {"grant_mails": "on", "device_mails": "on"})
     html = text(as_ada.get("/activity"))
     said = ["You approved a request of SmartMail: Send email as you.", "You revoked your approval for SmartMail"]
     said += ["You denied a request of SmartMail", "You changed which emails you get."]

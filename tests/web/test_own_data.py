@@ -1,20 +1,42 @@
 """The download of a user's data, and the choices on the pages of the account."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Notice, User
+from accounts.second_factors import add_totp, new_secret
 from accounts.services import open_session
+from accounts.tasks import mail_notices
+from accounts.totp import STEP_SECONDS, code_at
 from consent.models import Consent
+from consent.pausing import pause_all_agents
+from core import clock
 from core.actor import Actor
+from developers.models import ApiKey, Developer
 from tests.approvals import make_approval
 from tests.log import log_entries
+from tests.mails import REMEDIES
+from tests.passkeys import add_passkey, enter_password
+from tests.world import as_user
 
 EXPORT = "/account/data/export"
+
+
+@pytest.fixture
+def as_ada(ada: User) -> Client:
+    """Return a browser in which Ada has just entered her password."""
+    return enter_password(ada.email)
+
+
+@pytest.fixture
+def as_bob(bob: User) -> Client:
+    return enter_password(bob.email)
 
 
 def download(client: Client) -> dict[str, Any]:
@@ -45,6 +67,40 @@ def test_one_file_has_everything_but_secrets(as_ada: Client, ada: User, granted:
     assert opened.session.digest not in text
     assert ada.password not in text
     assert as_ada.session.session_key not in text
+
+
+def test_it_has_the_ways_to_sign_in_and_no_secret_of_them(as_ada: Client, ada: User) -> None:
+    assert download(as_ada)["secondFactors"] == {"passkeys": [], "authenticatorApp": None, "recoveryCodesLeft": None}
+    add_passkey(as_ada, name="My laptop")
+    secret = new_secret()
+    step = int(clock.now().timestamp()) // STEP_SECONDS
+    add_totp(actor=as_user(ada), user=ada, secret=secret, code=code_at(secret, step))
+    pause_all_agents(actor=as_user(ada), user=ada)
+    data = download(as_ada)
+    (found,) = data["secondFactors"]["passkeys"]
+    assert found["name"] == "My laptop"
+    assert found.keys() == {"name", "createdAt", "lastUsedAt"}
+    assert data["secondFactors"]["authenticatorApp"].keys() == {"createdAt", "lastUsedAt"}
+    assert data["secondFactors"]["recoveryCodesLeft"] == 10
+    assert data["account"]["agentsPausedAt"].endswith("Z")
+    text = json.dumps(data)
+    for row in Authenticator.objects.filter(user=ada):
+        assert all(len(str(value)) < 20 or str(value) not in text for value in row.data.values())
+    assert secret not in text
+
+
+def test_it_has_the_organization_and_keys_of_a_developer(developer: Developer) -> None:
+    data = download(enter_password(developer.user.email))
+    found = data["developer"]
+    assert (found["id"], found["organization"]["id"]) == (developer.id, developer.organization_id)
+    assert found["organization"]["name"] == "Acme Robotics"
+    (key,) = ApiKey.objects.filter(developer=developer)
+    assert [(one["id"], one["hint"]) for one in found["apiKeys"]] == [(key.id, f"ag_…{key.last_four}")]
+    assert key.digest not in json.dumps(data)
+
+
+def test_a_user_who_is_no_developer_has_none(as_ada: Client) -> None:
+    assert download(as_ada)["developer"] is None
 
 
 def test_it_is_a_file_that_no_cache_keeps(as_ada: Client) -> None:
@@ -151,6 +207,53 @@ def test_the_choices_of_emails_are_stored_and_logged(as_ada: Client, ada: User) 
     assert entry.content["metadata"] == {"approvalMails": False, "deviceMails": False}
     text = as_ada.get("/account/notifications").content.decode()
     assert text.count(" checked") == 1
+
+
+MAILS_PAGE = "/account/notifications"
+SIGN_IN_AGAIN = "/accounts/reauthenticate/?next=%2Faccount%2F"
+LATER = timedelta(minutes=6)
+
+
+@pytest.mark.parametrize("left_on", [{}, {"grant_mails": "on"}, {"device_mails": "on"}])
+def test_mails_that_warn_are_switched_off_only_after_a_recent_sign_in(
+    as_ada: Client, ada: User, left_on: dict[str, str]
+) -> None:
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        answer = as_ada.post(MAILS_PAGE, left_on)
+    assert answer["Location"].startswith(f"{SIGN_IN_AGAIN}notifications")
+    ada.refresh_from_db()
+    assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (True, True, True)
+    assert not log_entries(event="user.mails_changed", user_id=ada.id)
+    assert not Notice.objects.exists()
+
+
+def test_other_choices_of_emails_need_no_recent_sign_in(as_ada: Client, ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(grant_mails=False)
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        answer = as_ada.post(MAILS_PAGE, {"grant_mails": "on", "device_mails": "on"})
+    assert answer["Location"] == MAILS_PAGE
+    ada.refresh_from_db()
+    assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (False, True, True)
+    assert not Notice.objects.exists()
+
+
+def test_the_end_of_warnings_is_mailed(as_ada: Client, mailoutbox: list[Any]) -> None:
+    for _ in range(2):
+        as_ada.post(MAILS_PAGE, {"approval_mails": "on"})
+    assert mail_notices() == 2
+    assert sorted(mail.subject for mail in mailoutbox) == [
+        "[AgentGate] Emails about new access of agents were switched off",
+        "[AgentGate] Emails about sign-ins with a new browser or program were switched off",
+    ]
+    assert all("from the IP address 127.0.0.1" in mail.body for mail in mailoutbox)
+    assert all(f"http://localhost:8000{path}\n" in mail.body for mail in mailoutbox for path in REMEDIES)
+
+
+def test_a_download_needs_a_recent_sign_in(as_ada: Client, ada: User) -> None:
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        answer = as_ada.post(EXPORT)
+    assert answer["Location"].startswith(f"{SIGN_IN_AGAIN}data")
+    assert not log_entries(event="user.data_exported", user_id=ada.id)
 
 
 def test_choices_made_with_an_old_password_are_refused(as_ada: Client, ada: User) -> None:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.choices import MAILS, change_profile, choose_mails
+from accounts.recent import time_of_sign_in
 from core import clock
 from core.http import SeeOther
 from developers.selectors import developer_for_user
@@ -34,7 +35,8 @@ def notifications(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     if request.method == "POST":
         wanted = {name: name in request.POST for name in MAILS}
-        choose_mails(actor=user_actor(request), user=user, wanted=wanted)
+        signed_in_at = time_of_sign_in(request)
+        choose_mails(actor=user_actor(request), user=user, wanted=wanted, signed_in_at=signed_in_at)
         messages.success(request, _("Your choices are saved."))
         return SeeOther(reverse("web:notifications"))
     form = MailsForm(initial={name: getattr(user, name) for name in MAILS})
