@@ -48,7 +48,9 @@ class Fields:
         sent = self._value("zone", value)
         key = sent if find_zone(sent) else value
         hidden = format_html('<input type="hidden" name="{}" value="{}">', self.name("zone"), key)
-        return format_html('<span translate="no">{}</span>{}', key.replace("_", " "), hidden)
+        name = format_html('<span translate="no">{}</span>', key.replace("_", " "))
+        # One element, because the sentence has gaps between its parts.
+        return format_html("<span>{}</span>{}", format_html(_("({zone} time)"), zone=name), hidden)
 
     def name(self, kind: str) -> str:
         return field_name(kind, self._scope_id)
