@@ -47,7 +47,7 @@ class Choice:
     or None if no page was shown.
 
     Live scopes keep their terms, except for what `terms` says, so that only an explicit choice widens one. `lifetime`
-    is how long the whole connection lasts.
+    is how long the whole connection lasts, or None if it ends when it would have ended before.
     """
 
     scopes: Sequence[str] | None = None
@@ -55,7 +55,7 @@ class Choice:
     targets: Sequence[Pick] | None = None
     shown_state: str | None = None
     terms: GivenTerms = NOTHING_SAID
-    lifetime: timedelta = settings.CONSENT_LIFETIME
+    lifetime: timedelta | None = settings.CONSENT_LIFETIME
 
 
 ALL_REQUESTED = Choice()
@@ -97,14 +97,18 @@ class Change:
         ]
 
     @property
+    def is_longer(self) -> bool:
+        """Return whether a connection ends later than before."""
+        return self.replaced is not None and self.expires_at > self.replaced.expires_at
+
+    @property
     def needs_recent_sign_in(self) -> bool:
         """Return whether a critical scope is granted or widened. A later end of the connection widens it, too.
 
         Scopes that were critical before count.
         """
         critical = critical_among(self.granted, self.shown).union(self._earlier_terms.of(self.granted).critical)
-        is_longer = self.replaced is not None and self.expires_at > self.replaced.expires_at
-        return bool(critical if is_longer else critical.intersection(self.wider))
+        return bool(critical if self.is_longer else critical.intersection(self.wider))
 
     @property
     def _earlier_terms(self) -> Terms:
@@ -127,6 +131,7 @@ class Change:
             "removed": [scope.id for scope in ended if scope.id in before],
             "withdrawn": [scope.id for scope in ended if scope.id not in before],
             "endedScopes": snapshot(ended),
+            "isLonger": self.is_longer,
             "notGranted": [scope for scope in requested if scope not in self.granted],
             "shownScopes": [one for one in self.shown if one["id"] in self.choosable],
             "replacedConsentId": replaced.id if replaced else None,
@@ -165,9 +170,15 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         replaced=live,
         expired=expired,
         terms=counted.terms,
-        expires_at=now + choice.lifetime,
+        expires_at=_end_of(choice, live, now),
         carry=counted.carry,
     )
+
+
+def _end_of(choice: Choice, live: Consent | None, now: datetime) -> datetime:
+    if choice.lifetime is not None:
+        return now + choice.lifetime
+    return live.expires_at if live else now + settings.CONSENT_LIFETIME
 
 
 def critical_among(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> set[str]:

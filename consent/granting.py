@@ -149,12 +149,17 @@ def repeat_decision(*, consent: Consent, user: User, choice: Choice | None) -> s
 
 def _is_same(consent: Consent, choice: Choice) -> bool:
     """Return whether an approved consent is what the choice of a whole connection has led to."""
-    lifetime = consent.expires_at - consent.decided_at if consent.decided_at else None
-    if set(choice.scopes or ()) != set(consent.granted_scopes) or lifetime != choice.lifetime:
+    if set(choice.scopes or ()) != set(consent.granted_scopes) or not _has_end_of(choice, consent):
         return False
     terms = Terms.read(consent.terms)
     picked = pick_targets(consent.authorization_details, choice.targets, consent.granted_scopes)
     return has_led_to(choice.terms, terms) and all(terms.targets.get(scope) == picked[scope] for scope in picked)
+
+
+def _has_end_of(choice: Choice, consent: Consent) -> bool:
+    if choice.lifetime is None:
+        return Consent.objects.filter(replaced_by=consent, expires_at=consent.expires_at).exists()
+    return consent.decided_at is not None and consent.expires_at - consent.decided_at == choice.lifetime
 
 
 def _grant(

@@ -41,7 +41,12 @@ def ago(value: datetime | None) -> SafeString | str:
 
 def day(value: datetime) -> SafeString:
     """Return `<time>` with the date in the user's zone."""
-    return _time(value, dates.format_date(value.astimezone(local_zone()), "long", local_locale()), exactly(value))
+    return _time(value, day_in_words(value), exactly(value))
+
+
+def day_in_words(value: datetime) -> str:
+    """Return the date in the user's zone, where no markup is possible."""
+    return dates.format_date(value.astimezone(local_zone()), "long", local_locale())
 
 
 def clock_time(value: datetime) -> SafeString:

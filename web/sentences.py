@@ -95,6 +95,7 @@ RECLAIMED = {
 # What a later decision about an already connected agent changed.
 CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
 CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s to keep the same access: %(scopes)s.")
+LONGER = gettext_lazy("The access ends later than before.")
 ADDED = gettext_lazy("Added: %(scopes)s.")
 REWORDED = gettext_lazy("Allowed again with a new description: %(scopes)s.")
 REMOVED = gettext_lazy("Removed: %(scopes)s.")
@@ -150,9 +151,11 @@ def _change(entry: dict[str, Any]) -> str:
         (WITHDRAWN, entry["withdrawnTitles"]),
     )
     parts = [str(template) % {"scopes": _listed(titles)} for template, titles in changes if titles]
-    opening = CONNECTION_CHANGED if any(titles for _, titles in changes[:-1]) else CONNECTION_CONFIRMED
+    is_longer = entry["metadata"].get("isLonger")
+    is_changed = is_longer or any(titles for _, titles in changes[:-1])
+    opening = CONNECTION_CHANGED if is_changed else CONNECTION_CONFIRMED
     first = str(opening) % {"agent": entry["agentName"] or _("An agent"), "scopes": _listed(entry["scopeTitles"])}
-    return " ".join([first, *parts])
+    return " ".join([first, *parts, *([str(LONGER)] if is_longer else [])])
 
 
 def _listed(titles: list[str]) -> str:

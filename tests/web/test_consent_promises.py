@@ -114,6 +114,7 @@ def test_a_limit_is_removed_by_emptying_it_in_a_new_consent(client_of, ada):
     assert [verify(token, SEND)["allowed"] for _ in range(2)] == [True, True]
 
 
-def test_a_long_list_offers_no_limits(developer, ada):
-    client = make_client(developer, allowed_scopes=list(catalogue())[:12])
-    assert "limit-number" not in Screen(client, ada, *client.agent.allowed_scopes).html()
+@pytest.mark.parametrize(("number", "is_offered"), [(12, True), (44, False)])
+def test_limits_are_offered_unless_they_would_be_most_of_the_page(developer, ada, number, is_offered):
+    client = make_client(developer, allowed_scopes=list(catalogue())[:number])
+    assert ("limit-number" in Screen(client, ada, *client.agent.allowed_scopes).html()) == is_offered

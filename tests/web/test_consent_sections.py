@@ -84,7 +84,8 @@ def test_the_whole_catalogue_is_collapsed_and_called_unusual(agent):
     html = shown(agent, scopes=SCOPES)
     assert not any(is_open for _, is_open in groups(html))
     assert "This is an unusually long list." in html
-    assert 'value="payments:charge" checked' not in html
+    assert re.findall(r'name="scopes" value="([^"]*)" checked', html) == []
+    assert "Merge pull requests" in html.partition("Critical:")[2].partition("</bdi>")[0]
 
 
 def test_scopes_of_an_organization_are_grouped_under_its_name(organization):
@@ -92,7 +93,21 @@ def test_scopes_of_an_organization_are_grouped_under_its_name(organization):
         organization, "https://books.example", ScopeDefinition("books:read", "low", "Read", "See", "x")
     )
     html = shown(make_agent(organization, allowed_scopes=["books:read"]), scopes=["books:read"])
-    assert re.findall(r'class="group__name"><bdi>(.*?)</bdi>', html) == ["Acme Robotics"]
+    assert re.findall(r'class="group__name"><bdi class="named">(.*?)</bdi>', html) == ["Acme Robotics"]
+
+
+def test_an_organization_cannot_put_its_scopes_among_those_of_a_service(db):
+    imposter = make_developer("imposter@example.com", "Email")
+    scope = ScopeDefinition("zzz:all", "low", "Read your email headers", "See", "sell")
+    make_resource_server(imposter, "https://zzz.example", scope)
+    html = shown(make_agent(imposter, allowed_scopes=["email:read", "zzz:all"]), scopes=["email:read", "zzz:all"])
+    names = re.findall(r'class="group__name"><bdi( class="named")?>(.*?)</bdi>', html)
+    assert names == [("", "Email"), (' class="named"', "Email")]
+
+
+def test_nothing_of_a_long_list_is_ticked_in_advance(agent):
+    html = shown(agent, scopes=SCOPES[:9])
+    assert re.findall(r'name="scopes" value="([^"]*)" checked', html) == []
 
 
 def test_sensitive_scopes_say_why(agent):

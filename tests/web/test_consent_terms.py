@@ -156,10 +156,38 @@ class TestEnd:
         offered = re.findall(r'<option value="(\d+)"( selected)?>([^<]+)<', select)
         assert offered == [
             ("3600", "", "In 1 hour"),
-            ("86400", "", "In 1 day, on 2 November 2026"),
-            ("2592000", " selected", "In 30 days, on 1 December 2026"),
-            ("7776000", "", "In 90 days, on 30 January 2027"),
+            ("86400", "", "In 1 day, on November 2, 2026"),
+            ("2592000", " selected", "In 30 days, on December 1, 2026"),
+            ("7776000", "", "In 90 days, on January 30, 2027"),
         ]
+
+    def test_a_connection_ends_as_before_unless_the_user_chooses_another_end(
+        self, as_ada: Client, agent: Any, ada: Any
+    ) -> None:
+        first = request_consent(agent)
+        assert send(as_ada, first, "email:read", lifetime="3600").status_code == 303
+        first.refresh_from_db()
+        second = request_consent(agent)
+        html = page(as_ada, second)
+        assert re.search(r'<option value="as-now" selected>As before, on ', html)
+        fields = {"connection": state_shown(as_ada, second), "lifetime": "as-now"}
+        for _ in range(2):  # a double click
+            assert send(as_ada, second, "email:read", **fields).status_code == 303
+        second.refresh_from_db()
+        assert second.expires_at == first.expires_at
+        assert "keep the same access" in as_ada.get("/activity").content.decode()
+
+    def test_a_later_end_is_named_in_the_history(self, as_ada: Client, agent: Any) -> None:
+        assert send(as_ada, request_consent(agent), "email:read", lifetime="3600").status_code == 303
+        later = request_consent(agent)
+        fields = {"connection": state_shown(as_ada, later), "lifetime": "86400"}
+        assert send(as_ada, later, "email:read", **fields).status_code == 303
+        assert "The access ends later than before." in as_ada.get("/activity").content.decode()
+
+    def test_the_date_is_in_the_users_zone(self, as_ada: Client, agent: Any) -> None:
+        as_ada.cookies["timezone"] = "Pacific/Auckland"
+        with time_machine.travel("2026-11-26T11:30:00Z", tick=False):
+            assert "In 1 day, on November 28, 2026" in page(as_ada, request_consent(agent))
 
     @pytest.mark.parametrize("seconds", [3600, 86_400, 7_776_000])
     def test_the_chosen_end_counts(self, as_ada: Client, agent: Any, seconds: int) -> None:

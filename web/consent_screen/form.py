@@ -83,7 +83,7 @@ class Screen:
 
     @property
     def is_long(self) -> bool:
-        """Whether there are so many scopes that the page collapses them, and offers no limits for new ones."""
+        """Whether there are so many scopes that the page collapses them, and ticks no new ones in advance."""
         return len(self.new) + len(self.known) > MAX_OPEN
 
     def choices(self, ids: Iterable[str], ticked: Collection[str], given: "Given") -> list[Choice]:
@@ -130,6 +130,10 @@ class Screen:
             only=kept_targets(self.asked, self.live).get(scope_id, ()),
         )
 
+    @property
+    def _sensitive(self) -> int:
+        return sum(map(is_sensitive, (self.words[one] for one in (*self.new, *self.known))))
+
     def _mode(self, scope_id: str, given: "Given") -> str | None:
         mode = self.mode_of(scope_id)
         sent = given.form.get(f"{MODE}{scope_id}") if given.form else None
@@ -138,9 +142,10 @@ class Screen:
         return given.decision.terms.modes.get(scope_id, mode) if given.decision else mode
 
     def _editor(self, scope_id: str, limits: Limits, given: "Given") -> LimitFields | None:
-        """Return the fields for limits, or None where the page offers none."""
+        """Return the fields for limits, or None where the page offers none: they would be most of a long page."""
         scope = self.words[scope_id]
-        if not limits and (self.is_long or not is_sensitive(scope)):
+        is_offered = is_sensitive(scope) and self._sensitive <= MAX_OPEN
+        if not (limits or is_offered):
             return None
         return limit_fields(scope, limits, posted=given.form, errors=given.errors)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, QueryDict
-from django.template.defaultfilters import date as format_date
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -19,10 +18,12 @@ from consent.terms import ALLOW, DATA_FLOW, GivenTerms
 from core.errors import Invalid
 from web.consent_screen.form import MODE, Screen
 from web.consent_screen.targets import read_picks
+from web.formats import day_in_words
 from web.limit_editor.fields import read_limits
 from web.limit_editor.reading import LIMIT
 
 KEPT = "kept_consent_form"
+AS_NOW = "as-now"
 LIFETIMES = {
     timedelta(hours=1): gettext_lazy("In 1 hour"),
     timedelta(days=1): gettext_lazy("In 1 day, on %(date)s"),
@@ -31,17 +32,18 @@ LIFETIMES = {
 }
 
 
-def lifetimes(now: datetime, kept: Decision | None) -> list[dict[str, Any]]:
-    """Return the ends that the page offers for the connection."""
-    chosen = kept.lifetime if kept else settings.CONSENT_LIFETIME
-    return [
-        {
-            "seconds": int(lifetime.total_seconds()),
-            "words": str(words) % {"date": format_date(now + lifetime, "j F Y")},
-            "is_chosen": lifetime == chosen,
-        }
-        for lifetime, words in LIFETIMES.items()
+def lifetimes(now: datetime, live: Consent | None, given: Decision | None) -> list[dict[str, Any]]:
+    """Return the ends that the page offers. A connection ends as before, unless the user chooses another end."""
+    preselected = None if live else settings.CONSENT_LIFETIME
+    chosen = given.lifetime if given else preselected
+    offered = [
+        {"value": _seconds(one), "words": words % {"date": day_in_words(now + one)}, "is_chosen": one == chosen}
+        for one, words in LIFETIMES.items()
     ]
+    if live is None:
+        return offered
+    as_before = _("As before, on %(date)s") % {"date": day_in_words(live.expires_at)}
+    return [{"value": AS_NOW, "words": as_before, "is_chosen": chosen is None}, *offered]
 
 
 def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Decision:
@@ -57,7 +59,7 @@ def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Dec
         targets=read_picks(form, screen.asked),
         shown_state=form.get("connection"),
         terms=GivenTerms(modes={scope: mode for scope, mode in modes.items() if mode}, guards=guards),
-        lifetime=_lifetime(form.get("lifetime")),
+        lifetime=_lifetime(form.get("lifetime"), screen),
     )
 
 
@@ -83,7 +85,7 @@ def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> N
         "modes": dict(decision.terms.modes),
         "limits": {scope: list(rules) for scope, rules in decision.terms.limits.items()},
         "guards": dict(decision.terms.guards),
-        "seconds": decision.lifetime.total_seconds(),
+        "seconds": decision.lifetime.total_seconds() if decision.lifetime else None,
     }
 
 
@@ -101,7 +103,7 @@ def kept_decision(request: HttpRequest, screen: Screen) -> Decision | None:
         scopes=kept["scopes"],
         targets=[Pick(**pick) for pick in kept["targets"]],
         terms=GivenTerms(modes=kept["modes"], limits=kept["limits"], guards=kept["guards"]),
-        lifetime=timedelta(seconds=kept["seconds"]),
+        lifetime=None if kept["seconds"] is None else timedelta(seconds=kept["seconds"]),
     )
 
 
@@ -113,10 +115,18 @@ def _unsaid_mode(screen: Screen, scope: str) -> str | None:
     return None if scope in screen.known else screen.mode_of(scope)
 
 
-def _lifetime(sent: str | None) -> timedelta:
+def _lifetime(sent: str | None, screen: Screen) -> timedelta | None:
+    """Return how long the connection lasts. None: until the end that it has now."""
+    if screen.live and sent == AS_NOW:
+        return None
     if sent is None:
-        return settings.CONSENT_LIFETIME
+        # After a double click, the request itself is the live consent.
+        return None if screen.live and screen.live.pk != screen.asked.pk else settings.CONSENT_LIFETIME
     for lifetime in LIFETIMES:
-        if sent == str(int(lifetime.total_seconds())):
+        if sent == _seconds(lifetime):
             return lifetime
     raise Invalid.field("lifetime", _("Choose when the access ends."))
+
+
+def _seconds(lifetime: timedelta) -> str:
+    return str(int(lifetime.total_seconds()))

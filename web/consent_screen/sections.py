@@ -14,13 +14,18 @@ from web.display import highest_risk
 
 # More scopes than these are unusual, and the screen says so.
 MAX_USUAL = 15
+KNOWN = "known"
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The scopes of one service. Of a collapsible group, `is_open` says whether the page shows its scopes at first."""
+    """The scopes of one service. Of a collapsible group, `is_open` says whether the page shows its scopes at first.
+
+    `is_ours` says whether the name is one of the catalogue's. The others are organizations, in their own words.
+    """
 
     service: str
+    is_ours: bool
     choices: Sequence[Choice]
     is_collapsible: bool
     is_open: bool
@@ -45,28 +50,29 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The request in one line, with the highest risk of what is new."""
+    """The request in one line, with the highest risk of what is new. `critical` are the titles of what is critical."""
 
     text: str
     risk: str | None
     is_unusual: bool
+    critical: Sequence[str]
 
 
 def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
     """Return the parts that have scopes."""
-    parts = (("required", required), ("optional", optional), ("known", known))
+    parts = (("required", required), ("optional", optional), (KNOWN, known))
     number = sum(len(choices) for _, choices in parts)
-    return [Section(name, list(_groups(choices, number))) for name, choices in parts if choices]
+    return [Section(name, list(_groups(name, choices, number))) for name, choices in parts if choices]
 
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
-    critical = sum(choice.scope.risk_level == CRITICAL for choice in new)
-    words = list(_counted(len(new), critical, is_more=bool(known)))
+    critical = [plain_text(choice.scope.title) for choice in new if choice.scope.risk_level == CRITICAL]
+    words = list(_counted(len(new), len(critical), is_more=bool(known)))
     if known:
         kept = ngettext("%(number)s already allowed", "%(number)s already allowed", len(known))
         words.append(kept % {"number": len(known)})
     risk = highest_risk(choice.scope.risk_level for choice in new)
-    return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL)
+    return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL, critical=critical)
 
 
 def _counted(number: int, critical: int, *, is_more: bool) -> Iterator[str]:
@@ -81,20 +87,23 @@ def _counted(number: int, critical: int, *, is_more: bool) -> Iterator[str]:
     yield counted if critical else _("nothing critical")
 
 
-def _groups(choices: Iterable[Choice], number: int) -> Iterator[Group]:
+def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:
     """Yield the groups of a section, on a screen with this number of scopes.
 
-    Critical scopes are not hidden, unless the list is too long to read. Ticked ones are always shown.
+    Critical scopes are not hidden, unless the list is so long that the screen names them above it. Neither is what the
+    user had ticked: of a long list, nothing new is ticked in advance.
     """
-    members: dict[str, list[Choice]] = {}
+    members: dict[tuple[str, str], list[Choice]] = {}
     for choice in choices:
-        members.setdefault(_service(choice), []).append(choice)
-    for service, found in members.items():
-        critical = [choice for choice in found if choice.scope.risk_level == CRITICAL]
-        is_open = bool(critical) and (number <= MAX_USUAL or any(choice.ticked for choice in critical))
-        yield Group(service, found, number > MAX_OPEN, is_open)
+        members.setdefault((choice.scope.defined_by, _category_of(choice)), []).append(choice)
+    for (organization, category), found in members.items():
+        is_critical = any(choice.scope.risk_level == CRITICAL for choice in found)
+        is_chosen = section != KNOWN and any(choice.ticked for choice in found)
+        is_open = is_chosen or (is_critical and number <= MAX_USUAL)
+        name = plain_text(organization) or category_name(category)
+        yield Group(name, not organization, found, number > MAX_OPEN, is_open)
 
 
-def _service(choice: Choice) -> str:
-    """Return the name of the service. For scopes that an organization defined, that is the organization."""
-    return plain_text(choice.scope.defined_by) or category_name(choice.scope.category)
+def _category_of(choice: Choice) -> str:
+    """Return what tells the services of the catalogue apart. All scopes of an organization are one service."""
+    return "" if choice.scope.defined_by else choice.scope.category

@@ -42,9 +42,8 @@ register.filter("label_words", display.label_words)
 @register.inclusion_tag("components/risk.html")
 def risk(level: str) -> dict[str, Any]:
     """Render the four-bar risk gauge with its label."""
-    height = display.risk_level(level)
-    name = RISK_LEVELS[height - 1]
-    return {"level": name, "word": display.RISK_WORDS[name], "bars": [n < height for n in range(4)]}
+    name = RISK_LEVELS[display.risk_level(level) - 1]
+    return {"level": name, "word": display.RISK_WORDS[name]}
 
 
 @register.simple_tag(takes_context=True)

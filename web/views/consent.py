@@ -208,7 +208,7 @@ def _show(
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
         "rules": _developers_rules(asked.agent),
-        "lifetimes": lifetimes(clock.now(), chosen),
+        "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
         "problem": "kept" if kept else problem,
         "errors": given.errors,
@@ -220,8 +220,11 @@ def _show(
 
 
 def _ticked(screen: Screen) -> list[str]:
-    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels."""
-    if not _is_verified(screen.asked.agent):
+    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels.
+
+    None of a long list: the user would allow what they have not seen.
+    """
+    if screen.is_long or not _is_verified(screen.asked.agent):
         return []
     found = [screen.words[one] for one in screen.new if one not in screen.reworded]
     return [scope.id for scope in found if scope.risk_level in TICKED_RISKS and not scope.defined_by]

@@ -92,6 +92,7 @@ def test_a_language_from_right_to_left_sets_the_direction(open_tab, settings, db
 def test_the_gauge_can_be_read_in_forced_colours(open_tab, db):
     tab = open_tab(javascript=True, forced_colors="active")
     tab.goto("/scopes")
-    colour = "e => getComputedStyle(e).backgroundColor"
-    lit = tab.page.locator(".gauge__bar--on").first.evaluate(colour)
-    assert lit != tab.page.locator(".gauge__bar:not(.gauge__bar--on)").first.evaluate(colour)
+    gauge = "e => { const s = getComputedStyle(e, '::before'); return [s.backgroundImage, s.backgroundSize] }"
+    low, critical = (tab.page.locator(f".risk--{name}").first.evaluate(gauge) for name in ("low", "critical"))
+    assert "linear-gradient" in low[0]
+    assert low[1] != critical[1]
