@@ -1,7 +1,7 @@
 """Rules that users accept because of their own answers: standing approvals that end with the connection.
 
-Each has its amount as a ceiling, so verify needs to know nothing else of them. Revoking one (`revoke_approval`) leaves
-exactly what was before, because accepting it only adds a row.
+Each has its amount as a ceiling, and verify counts what it allows against its number per day. Revoking one
+(`revoke_approval`) leaves exactly what was before, because accepting it only adds a row.
 """
 
 from datetime import datetime
@@ -28,12 +28,12 @@ from core.clock import rfc3339
 from core.money import Amount
 
 
-def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amount | None) -> Approval:
+def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amount | None, per_day: int) -> Approval:
     """Make a rule of what the user's answers to questions such as `example` teach, and return it.
 
-    Verify then allows what has the same target as the example and at most the amount `ceiling`, which must be the one
-    that still follows. Accepting it twice changes nothing. Requests that wait stay for the user to decide. Raises
-    `NotFound`, `NotAuthenticated`, `LessonChanged`, and the errors of `require_active`.
+    Verify then allows what has the same target as the example and at most the amount `ceiling`, `per_day` times within
+    24 hours. Both must be what still follows. Accepting it twice changes nothing. Requests that wait stay for the user
+    to decide. Raises `NotFound`, `NotAuthenticated`, `LessonChanged`, and the errors of `require_active`.
     """
     with transaction.atomic():
         user = hold_account(user)
@@ -41,7 +41,7 @@ def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amoun
         example = approval_for_user(user, example.id)
         require_active(example, user, now)
         lesson = find_lesson(user, example, now)
-        if lesson is None or lesson.ceiling != ceiling:
+        if lesson is None or (lesson.ceiling, lesson.per_day) != (ceiling, per_day):
             raise LessonChanged(gettext_noop("Your answers no longer lead to this rule."))
         for standing in standing_for_user(user, now):
             if standing.is_rule and follows(standing, lesson):
@@ -74,7 +74,7 @@ def _make_rule(lesson: Lesson, example: Approval, now: datetime) -> Approval:
         target_digest=example.target_digest,
         status=Approval.Status.APPROVED,
         is_standing=True,
-        evidence={"answered": lesson.answered, "questions": len(lesson.questions)},
+        evidence={"perDay": lesson.per_day, "answered": lesson.answered, "questions": len(lesson.questions)},
         asked_scopes=sorted(lesson.example.reasons),
         scopes=example.scopes,
         action=example.action,

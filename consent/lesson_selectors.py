@@ -124,7 +124,8 @@ def follows(standing: Approval, lesson: Lesson) -> bool:
     given, example = _question_of(standing), lesson.example
     if given is None or (given.target, given.consent_id) != (example.target, example.consent_id):
         return False
-    return example.reasons <= given.reasons and lesson.units <= given.units
+    is_often_enough = standing.times_per_day is None or lesson.per_day <= standing.times_per_day
+    return is_often_enough and example.reasons <= given.reasons and lesson.units <= given.units
 
 
 def standing_for_user(user: User, now: datetime) -> list[Approval]:

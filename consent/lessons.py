@@ -1,18 +1,22 @@
 """What a user's answers teach: the smallest rule that would have answered an agent's questions as the user did.
 
 Pure. A lesson is about one target: the same permission, action, resource, verb, recipient, target and currency. Its
-ceiling is the highest amount that the user approved, below the lowest that they refused. So no question that they
-refused passes, and less evidence of approval never gives a wider rule. Questions about critical scopes, and those of
-a rule that asks, such as a guard against data flows, are no evidence: nothing is learned that would answer them.
+ceiling is the highest amount that the user approved, below the lowest that they refused, and its number per day is the
+most of these questions within any 24 hours. So no question that they refused passes, and less evidence of approval
+never gives a wider rule. Questions about critical scopes, and those of a rule that asks, such as a guard against data
+flows, are no evidence: nothing is learned that would answer them.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from itertools import groupby
 
+from consent.statuses import RULE_WINDOW_SECONDS
 from core.money import Amount
+from limits.sliding_window import LoadedCounter
 
 # Fewer approvals are a coincidence.
 MIN_EVIDENCE = 5
@@ -48,15 +52,17 @@ class Question:
         return self.amount.units if self.amount else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lesson:
     """A rule with its evidence: all questions about its target, newest first, to which `example` belongs.
 
-    `ceiling` is the highest amount that passes, or None if the questions have no amount.
+    `ceiling` is the highest amount that passes, or None if the questions have no amount. At most `per_day` questions
+    pass within 24 hours.
     """
 
     example: Question
     ceiling: Amount | None
+    per_day: int
     questions: Sequence[Question]
 
     @property
@@ -64,26 +70,37 @@ class Lesson:
         """The ceiling in units of 10**-8, or 0 if there is none."""
         return self.ceiling.units if self.ceiling else 0
 
-    def passes(self, question: Question) -> bool:
-        """Return whether the rule would have allowed the question."""
+    def covers(self, question: Question) -> bool:
+        """Return whether the rule would allow the question if few others were asked on that day."""
         is_same = question.is_teachable and question.target == self.example.target
         return is_same and question.reasons <= self.example.reasons and question.units <= self.units
+
+    @cached_property
+    def passed(self) -> frozenset[str]:
+        """The ids of the questions that the rule would have allowed, counted as verify counts them."""
+        covered = sorted((each for each in self.questions if self.covers(each)), key=lambda each: (each.at, each.id))
+        counter, passed = LoadedCounter("", RULE_WINDOW_SECONDS), set()
+        for each in covered:
+            if counter.room(self.per_day, each.at):
+                counter.take(1, each.at)
+                passed.add(each.id)
+        return frozenset(passed)
 
     @property
     def evidence(self) -> set[str]:
         """The ids of the approved questions from which the rule follows."""
-        approved = (each for each in self.questions if each.answer is Answer.APPROVED and self.passes(each))
+        approved = (each for each in self.questions if each.answer is Answer.APPROVED and self.covers(each))
         return {each.id for each in approved if each.reasons == self.example.reasons}
 
     @property
     def answered(self) -> int:
         """How many questions the rule would have answered as the user did, without asking."""
-        return sum(self.passes(each) and each.answer is Answer.APPROVED for each in self.questions)
+        return sum(each.id in self.passed and each.answer is Answer.APPROVED for each in self.questions)
 
     @property
     def undecided(self) -> int:
         """How many questions the rule would have allowed that the user did not decide in time."""
-        return sum(self.passes(each) and each.answer is Answer.NONE for each in self.questions)
+        return sum(each.id in self.passed and each.answer is Answer.NONE for each in self.questions)
 
 
 def learn(questions: Iterable[Question], consent_id: str) -> list[Lesson]:
@@ -108,4 +125,14 @@ def _lessons(group: Sequence[Question], consent_id: str) -> Iterable[Lesson]:
         example = next((each for each in evidence if each.consent_id == consent_id), None)
         if example is not None and len(evidence) >= MIN_EVIDENCE:
             highest = max(evidence, key=lambda each: each.units)
-            yield Lesson(example, highest.amount, group)
+            yield Lesson(example, highest.amount, most_per_day([each.at for each in evidence]), group)
+
+
+def most_per_day(times: Iterable[datetime]) -> int:
+    """Return how many of the times lie within any 24 hours, at most."""
+    ordered, most, first = sorted(times), 0, 0
+    for last, time in enumerate(ordered):
+        while time - ordered[first] >= timedelta(seconds=RULE_WINDOW_SECONDS):
+            first += 1
+        most = max(most, last - first + 1)
+    return most

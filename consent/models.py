@@ -10,7 +10,7 @@ from django.db import models
 from oauth2_provider.models import AbstractGrant
 
 from agents.models import Agent
-from consent.statuses import ApprovalStatus, ConsentStatus, status_at
+from consent.statuses import ApprovalStatus, ConsentStatus, status_at, times_per_day
 from core import secrets
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
@@ -168,8 +168,8 @@ class Approval(models.Model):
     target_digest = ExactCharField(max_length=64)
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
     is_standing = models.BooleanField(default=False)
-    # Only of a rule that the user accepted, which answers requests of the future: how many questions of the past it
-    # would have answered, and of how many (`consent.learning`).
+    # Only of a rule that the user accepted, which answers requests of the future: how many it allows within 24 hours,
+    # how many questions of the past it would have answered, and of how many (`consent.learning`).
     evidence = models.JSONField(null=True, blank=True)
     # A standing approval is not offered, and a fresh sign-in is required.
     is_critical = models.BooleanField(default=False)
@@ -238,6 +238,11 @@ class Approval(models.Model):
     def is_rule(self) -> bool:
         """Whether the user accepted it as a rule. Otherwise it is a request."""
         return self.evidence is not None
+
+    @property
+    def times_per_day(self) -> int | None:
+        """How many requests a rule allows within 24 hours. None if it is no rule: then they are not counted."""
+        return None if self.evidence is None else times_per_day(self.evidence)
 
     @property
     def names_target(self) -> bool:

@@ -1,11 +1,15 @@
 """The statuses of consents and approvals, and what approvals cover, for code that reads rows without models."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db.models import TextChoices
 
 # What a standing approval fixes of a request's context, besides the currency and the maximum of the amount.
 TARGET = ("verb", "recipient", "target")
+# A rule that follows from answers allows a number of requests in any window of so many seconds.
+RULE_WINDOW_SECONDS = 86_400
 
 
 class ConsentStatus(TextChoices):
@@ -27,6 +31,11 @@ class ApprovalStatus(TextChoices):
     DENIED = "denied"
     EXPIRED = "expired"
     USED = "used"
+
+
+def times_per_day(evidence: Mapping[str, Any]) -> int:
+    """Return how many requests a rule with this evidence allows within 24 hours."""
+    return int(evidence.get("perDay", 1))
 
 
 def status_at(now: datetime, *, stored: str, expires_at: datetime) -> str:

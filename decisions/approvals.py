@@ -1,10 +1,11 @@
 """Approvals in a batch: which requests their users have approved, and which users must be asked.
 
 A batch that may ask locks one counter per connection. It counts how often the agent has asked, and it keeps two batches
-from using one approval, or from asking twice for the same content.
+from using one approval, or from asking twice for the same content. It also guards the counters of rules that users
+accepted from their own answers, which are read with the approvals and exist only for targets that a rule has allowed.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -13,7 +14,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from consent.statuses import TARGET, ApprovalStatus
+from consent.statuses import RULE_WINDOW_SECONDS, TARGET, ApprovalStatus
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
 from core.money import read_units
@@ -43,6 +44,11 @@ class Content:
         """The counter of the connection's prompts, whose lock its approvals need. It never denies."""
         key = counter_key("ask", self.token.agent_id, self.token.user_id)
         return CounterRequest(key, MAX_ASKED, WINDOW_SECONDS)
+
+    @property
+    def rule_key(self) -> str:
+        """The key of the counter of what rules allow. All rules about a target share it, also one accepted anew."""
+        return rule_key(self.target_digest)
 
     @cached_property
     def digest(self) -> str:
@@ -87,8 +93,12 @@ class Asked:
 class BatchApprovals:
     """The approvals that concern a batch, as read, and what the batch makes of them."""
 
-    def __init__(self, rows: Iterable[ApprovalFacts], now: datetime) -> None:
+    def __init__(
+        self, rows: Iterable[ApprovalFacts], now: datetime, counters: Mapping[str, LoadedCounter] | None = None
+    ) -> None:
+        """`counters` are those of rules, by their key."""
         self._now = now
+        self._counters = counters or {}
         live = sorted((row for row in rows if row.expires_at > now), key=lambda row: row.approval_id)
         self._once: dict[str, list[ApprovalFacts]] = {}
         self._standing: dict[str, list[ApprovalFacts]] = {}
@@ -113,16 +123,25 @@ class BatchApprovals:
         standing = () if once_only else self._standing.get(content.target_digest, ())
         found = [
             *(row for row in exact if row.status == ApprovalStatus.DENIED or row.covers(asked, rule_type)),
-            *(row for row in standing if row.covers(asked, rule_type) and content.units <= row.units),
+            *(row for row in standing if row.covers(asked, rule_type) and self._has_room(row, content)),
         ]
         return min(found, key=_precedence, default=None)
 
     def use(self, approval: ApprovalFacts) -> None:
-        """Use up an approval that covers one request. A standing one stays."""
+        """Use up an approval that covers one request. A standing one stays, and what a rule allows is counted."""
         if approval.is_standing:
+            if approval.times_per_day is not None:
+                self._counters[rule_key(approval.target_digest)].take(1, self._now)
             return
         self._once[approval.digest].remove(approval)
         self._used.append(approval.approval_id)
+
+    def _has_room(self, standing: ApprovalFacts, content: Content) -> bool:
+        """Return whether the amount is within the ceiling, and the request within a rule's number per day."""
+        if content.units > standing.units:
+            return False
+        most = standing.times_per_day
+        return most is None or self._counters[content.rule_key].room(most, self._now) > 0
 
     def ask(self, content: Content, asked: Asked, counter: LoadedCounter) -> str | None:
         """Store that the user is asked, and return the id. None if the agent has asked far too often."""
@@ -142,6 +161,7 @@ class BatchApprovals:
             context="{}",
             asked_scopes_json=orjson.dumps(row["asked_scopes"]).decode(),
             asked_by_rule=asked.rule_type,
+            evidence=None,
         )
         self._once.setdefault(content.digest, []).append(created)
         return str(row["id"])
@@ -188,13 +208,25 @@ def read_approvals(contents: Iterable[Content]) -> Step:
     return Step(Statement.APPROVALS, (digests, sorted({content.target_digest for content in listed})))
 
 
+def rule_windows(contents: Iterable[Content]) -> dict[str, int]:
+    """Return the counters of rules about these contents, by key, with their window in seconds."""
+    return {content.rule_key: RULE_WINDOW_SECONDS for content in contents}
+
+
+def rule_key(target_digest: str) -> str:
+    """Return the key of the counter of the rules about a target, which includes the connection."""
+    return counter_key("rule", target_digest)
+
+
 def _precedence(row: ApprovalFacts) -> int:
-    """Return the place of a row in the order in which rows count: denied, approved once, standing, pending."""
+    """Return the place of a row in the order in which rows count: denied, approved once, standing, rule, pending."""
     if row.status == ApprovalStatus.DENIED:
         return 0
     if row.status == ApprovalStatus.PENDING:
-        return 3
-    return 2 if row.is_standing else 1
+        return 4
+    if row.is_standing:
+        return 2 if row.evidence is None else 3
+    return 1
 
 
 def _digest(content: dict[str, Any]) -> str:

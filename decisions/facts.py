@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from agents.stops import Stopper, find_stopper
-from consent.statuses import status_at
+from consent.statuses import status_at, times_per_day
 from core.money import read_units
 
 MAX_PARSED = 16_384
@@ -144,7 +144,8 @@ class CounterFacts(NamedTuple):
 class ApprovalFacts(NamedTuple):
     """A request that a user was asked about. `context` is the JSON of a standing one, otherwise an empty object.
 
-    `asked_scopes_json` is a JSON list. With `asked_by_rule`, which is "" for none, it says why the user was asked.
+    `evidence` is the JSON of a rule, otherwise None. `asked_scopes_json` is a JSON list. With `asked_by_rule`, which is
+    "" for none, it says why the user was asked.
     """
 
     approval_id: str
@@ -156,6 +157,7 @@ class ApprovalFacts(NamedTuple):
     context: str
     asked_scopes_json: str
     asked_by_rule: str
+    evidence: str | None
 
     def covers(self, scopes: Collection[str], rule_type: str) -> bool:
         """Return whether the user was told of all these reasons to ask them."""
@@ -165,6 +167,11 @@ class ApprovalFacts(NamedTuple):
     def units(self) -> int:
         """The largest amount that a standing approval covers, in units of 10**-8. 0 if it cannot be read."""
         return read_units(json.loads(self.context).get("amount"))
+
+    @property
+    def times_per_day(self) -> int | None:
+        """How many requests a rule allows within 24 hours. None if it is no rule: then they are not counted."""
+        return None if self.evidence is None else times_per_day(json.loads(self.evidence))
 
 
 class ReservedFacts(NamedTuple):

@@ -20,7 +20,7 @@ from audit.entries.drafts import Draft, prepare
 from audit.entries.journal import encode
 from core import clock
 from core.errors import Unavailable
-from decisions.approvals import BatchApprovals, read_approvals
+from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
 from decisions.expectations import expected_counters, learn
 from decisions.judgement import Found, Judgement, judge, refuse_together
@@ -82,10 +82,15 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
 
 
 class Needed(NamedTuple):
-    """What judgements need of the database: counters, by key with their window, flows, and the step for approvals."""
+    """What judgements need of the database: counters, by key with their window, flows, and the steps for approvals.
+
+    `rules` are counters of rules that users accepted. They are read with the approvals, under the lock of the counter
+    of the connection's prompts, so they cannot deadlock, and a missing one is empty.
+    """
 
     windows: dict[str, int]
     flows: set[str]
+    rules: dict[str, int]
     approvals: Sequence[Step]
 
     @classmethod
@@ -94,7 +99,8 @@ class Needed(NamedTuple):
         windows = windows_by_key(request for each in open_ones for request in each.counter_requests())
         flows = {key for each in open_ones for key in each.flow_keys()}
         contents = [each.content for each in open_ones if each.content]
-        return cls(windows, flows, [read_approvals(contents)] if contents else [])
+        rules = rule_windows(contents)
+        return cls(windows, flows, rules, [read_approvals(contents), read_counters(rules)] if contents else [])
 
     @property
     def keys(self) -> set[str]:
@@ -106,7 +112,8 @@ def _finish(
 ) -> Conversation:
     """Settle the judgements, save everything and commit. `now` is the time of all decisions."""
     counters, flows = facts.load_counters(needed.windows), facts.load_flows(needed.flows)
-    settling = Settling(counters, flows, BatchApprovals(facts.approvals, now), now)
+    rules = facts.load_counters(needed.rules)
+    settling = Settling(counters, flows, BatchApprovals(facts.approvals, now, rules), now)
     shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
         is_final = judgement.is_final
@@ -116,7 +123,9 @@ def _finish(
             shadows += _settle(judgement, each, settling)
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
-    steps = [*_save([*counters.values(), *flows.values()]), *settling.approvals.steps()]
+    new = {key for key, rule in rules.items() if rule.changed and key not in facts.counters}
+    steps = [*_create(new), *_save([*counters.values(), *flows.values(), *rules.values()])]
+    steps += settling.approvals.steps()
     steps += write_reservations(zip(logged, (entry.id for entry in entries), strict=False), now)
     if entries:
         steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))

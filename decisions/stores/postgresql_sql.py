@@ -50,7 +50,8 @@ SQL: dict[Statement, str] = {
     Statement.SCOPES: "SELECT id, labels::text, risk_level FROM resources_customscope WHERE id = ANY($1)",
     Statement.APPROVALS: """
         SELECT id, digest, target_digest, status, is_standing, expires_at,
-            CASE WHEN is_standing THEN context::text ELSE '{}' END, asked_scopes::text, asked_by_rule
+            CASE WHEN is_standing THEN context::text ELSE '{}' END, asked_scopes::text, asked_by_rule,
+            evidence::text
         FROM consent_approval
         WHERE status IN ('pending', 'approved', 'denied')
             AND (digest = ANY($1) OR (is_standing AND target_digest = ANY($2)))

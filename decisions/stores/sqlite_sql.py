@@ -59,7 +59,7 @@ SQL: dict[Statement, str] = {
     """,
     Statement.APPROVALS: """
         SELECT id, digest, target_digest, status, is_standing, expires_at || '',
-            CASE WHEN is_standing THEN context ELSE '{}' END, asked_scopes, asked_by_rule
+            CASE WHEN is_standing THEN context ELSE '{}' END, asked_scopes, asked_by_rule, evidence
         FROM consent_approval
         WHERE status IN ('pending', 'approved', 'denied')
             AND (digest IN (SELECT value FROM json_each(?))
@@ -99,7 +99,8 @@ SQL: dict[Statement, str] = {
         SELECT counter.key, counter.slot, counter.counts
         FROM json_each(?) AS wanted JOIN limits_counter AS counter ON counter.key = wanted.value
     """,
-    # CREATE_COUNTERS is not needed: without other writers, a missing counter is an empty one.
+    # Not needed: without other writers, a missing counter is an empty one, and saving creates it.
+    Statement.CREATE_COUNTERS: "",
     Statement.SAVE_COUNTERS: """
         INSERT INTO limits_counter (key, slot, counts, expires_at) VALUES (?, ?, ?, ?)
         ON CONFLICT (key) DO UPDATE SET slot = excluded.slot, counts = excluded.counts, expires_at = excluded.expires_at

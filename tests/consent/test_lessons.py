@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent.lessons import MIN_EVIDENCE, Answer, Lesson, Question, learn
+from consent.lessons import MIN_EVIDENCE, Answer, Lesson, Question, learn, most_per_day
 from core.money import Amount
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,7 +35,14 @@ QUESTIONS = st.lists(ONE, max_size=40).map(_number)
 
 
 def passing(lessons: Sequence[Lesson], questions: Sequence[Question]) -> set[str]:
-    return {each.id for each in questions if any(lesson.passes(each) for lesson in lessons)}
+    """Return the questions that a rule covers, however many were asked."""
+    return {each.id for each in questions if any(lesson.covers(each) for lesson in lessons)}
+
+
+def is_within(narrow: Lesson, wide: Lesson) -> bool:
+    examples = narrow.example, wide.example
+    is_same = examples[0].target == examples[1].target and examples[0].reasons == examples[1].reasons
+    return is_same and narrow.units <= wide.units and narrow.per_day <= wide.per_day
 
 
 @given(QUESTIONS)
@@ -56,23 +63,38 @@ def test_less_evidence_of_approval_never_gives_a_wider_rule(questions: list[Ques
     gone = data.draw(st.sets(st.sampled_from(questions))) if questions else set()
     left = [each for each in questions if each not in gone or each.answer is Answer.REFUSED]
     probes = [*questions, *(replace(each, amount=Amount("99", "EUR")) for each in questions)]
-    assert passing(learn(left, HERE), probes) <= passing(learn(questions, HERE), probes)
+    narrow, wide = learn(left, HERE), learn(questions, HERE)
+    assert passing(narrow, probes) <= passing(wide, probes)
+    assert all(any(is_within(each, other) for other in wide) for each in narrow)
 
 
 @given(QUESTIONS, QUESTIONS)
 def test_a_refusal_never_gives_a_wider_rule(questions: list[Question], more: list[Question]) -> None:
     refusals = [replace(each, id=f"more {each.id}", answer=Answer.REFUSED) for each in more]
-    assert passing(learn([*questions, *refusals], HERE), questions) <= passing(learn(questions, HERE), questions)
+    narrow, wide = learn([*questions, *refusals], HERE), learn(questions, HERE)
+    assert passing(narrow, questions) <= passing(wide, questions)
+    assert all(any(is_within(each, other) for other in wide) for each in narrow)
 
 
 @given(QUESTIONS)
 def test_it_is_the_smallest(questions: list[Question]) -> None:
-    """With any lower ceiling, a question that the user approved would be asked again."""
+    """With any lower ceiling or number per day, a question that the user approved would be asked again."""
     for lesson in learn(questions, HERE):
         evidence = [each for each in questions if each.id in lesson.evidence]
         assert len(evidence) >= MIN_EVIDENCE
         assert max(each.units for each in evidence) == lesson.units
-        assert lesson.answered >= len(evidence)
+        alone = replace(lesson, questions=evidence)
+        fewer = replace(alone, per_day=lesson.per_day - 1)
+        assert lesson.per_day >= 1
+        assert fewer.passed < lesson.evidence
+
+
+@given(QUESTIONS)
+def test_no_more_pass_than_its_number_per_day(questions: list[Question]) -> None:
+    for lesson in learn(questions, HERE):
+        times = [each.at for each in questions if each.id in lesson.passed]
+        assert most_per_day(times) <= lesson.per_day <= len(lesson.evidence)
+        assert lesson.passed <= {each.id for each in questions if lesson.covers(each)}
 
 
 @given(QUESTIONS)
@@ -89,8 +111,8 @@ def test_the_order_does_not_matter(questions: list[Question], random: object) ->
 
 
 def asked(number: int, value: str, answer: Answer = Answer.APPROVED) -> Question:
-    amount, reasons = Amount(value, "EUR"), REASONS[0]
-    return Question(str(number), HERE, "shop", answer, amount, reasons, is_teachable=True, at=START)
+    amount, reasons, at = Amount(value, "EUR"), REASONS[0], START + timedelta(hours=number)
+    return Question(str(number), HERE, "shop", answer, amount, reasons, is_teachable=True, at=at)
 
 
 def test_the_ceiling_is_the_highest_approved_below_the_lowest_refused() -> None:
@@ -108,3 +130,20 @@ def test_a_refusal_of_the_same_amount_leaves_nothing_to_learn() -> None:
 
 def test_four_approvals_are_not_enough() -> None:
     assert learn([asked(number, "20") for number in range(MIN_EVIDENCE - 1)], HERE) == []
+
+
+def test_the_number_per_day_is_the_most_within_24_hours() -> None:
+    times = [START + timedelta(hours=hours) for hours in (0, 10, 23, 24, 33.9, 34, 100)]
+    assert most_per_day(reversed(times)) == 4
+    assert most_per_day([START, START + timedelta(hours=24)]) == 1
+    (lesson,) = learn([asked(30 * number, "20") for number in range(6)], HERE)
+    assert (lesson.per_day, lesson.answered) == (1, 6)
+
+
+def test_a_question_beyond_the_number_per_day_would_still_ask() -> None:
+    approved = [asked(number, "20") for number in (0, 1, 50, 51, 100, 101)]
+    undecided = [asked(number, "20", Answer.NONE) for number in (2, 49, 60)]
+    (lesson,) = learn([*approved, *undecided], HERE)
+    assert lesson.per_day == 2
+    assert {each.id for each in lesson.questions} - lesson.passed == {"2", "51", "60"}
+    assert (lesson.answered, lesson.undecided) == (5, 1)

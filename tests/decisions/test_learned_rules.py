@@ -1,9 +1,11 @@
 """Rules that users accept from their own answers: what verify allows then, and that undoing leaves what was before."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+import time_machine
 
 from audit.events import Event
 from consent.approvals import approve_approval, deny_approval, revoke_approval
@@ -17,7 +19,7 @@ from core import clock
 from core.errors import NotFound
 from core.money import Amount
 from decisions.requests import Decision, VerifyRequest
-from tests.decisions.drivers import Decide, allowed, asking, bound, decide_on_django
+from tests.decisions.drivers import Decide, allowed, asking, bound, decide_on_django, event_loop, forget, limit
 from tests.log import log_entries
 from tests.threads import race
 from tests.world import Grant, as_user, make_grant, make_user
@@ -64,9 +66,10 @@ def offered(grant: Grant) -> list[Lesson]:
     return [offer.lesson for offer in offers(grant.user, history, standing, now)]
 
 
-def accept(grant: Grant, example: Approval, value: str | None = "20") -> Approval:
+def accept(grant: Grant, example: Approval, value: str | None = "20", per_day: int = 5) -> Approval:
     ceiling = Amount(value, "EUR") if value else None
-    return accept_lesson(actor=as_user(grant.user), example=example, user=grant.user, ceiling=ceiling)
+    actor, user = as_user(grant.user), grant.user
+    return accept_lesson(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
 
 
 def undo(grant: Grant, rule: Approval) -> Approval:
@@ -115,7 +118,7 @@ def test_undoing_restores_what_was_before(decide: Decide, grant: Grant) -> None:
 
 def test_a_narrower_rule_that_was_there_before_remains(decide: Decide, grant: Grant) -> None:
     first = accept(grant, taught(grant))
-    wider = accept(grant, answer(grant, "25"), "25")
+    wider = accept(grant, answer(grant, "25"), "25", 6)
     assert allowed(decide(pay(grant, "24", text="a"))) == [True]
     undo(grant, wider)
     assert allowed(decide(pay(grant, "24", text="b"), pay(grant, "20", text="c"))) == [False, True]
@@ -141,6 +144,93 @@ def test_it_allows_nothing_once_the_scope_is_critical(decide: Decide, grant: Gra
     accept(grant, taught(grant))
     bound(grant, modes={"email:send": "ask"}, critical=["email:send"])
     assert allowed(decide(pay(grant, "5", text="new"))) == [False]
+
+
+class TestNumberPerDay:
+    """The user approved five requests within a day, so a rule allows five."""
+
+    def test_beyond_it_the_agent_asks_again(self, decide: Decide, grant: Grant) -> None:
+        rule = accept(grant, taught(grant))
+        assert (rule.times_per_day, rule.evidence) == (5, {"perDay": 5, "answered": 5, "questions": 6})
+        for number in range(5):
+            assert decide(pay(grant, "20", text=f"n{number}"))[0].approval_id == rule.id
+        (asked,) = decide(pay(grant, "1", text="sixth"))
+        assert (asked.allowed, asked.reason) == (False, "approval_required")
+        waiting = Approval.objects.get(pk=asked.approval_id)
+        approve_approval(actor=as_user(grant.user), approval=waiting, user=grant.user, signed_in_at=clock.now())
+        assert allowed(decide(pay(grant, "1", text="sixth"), pay(grant, "1", text="seventh"))) == [True, False]
+
+    def test_one_batch_counts_each_request(self, decide: Decide, grant: Grant) -> None:
+        accept(grant, taught(grant))
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(8)))) == [True] * 5 + [False] * 3
+
+    def test_after_24_hours_it_allows_again(self, decide: Decide, grant: Grant) -> None:
+        """The window ends now, because the token does not live that long."""
+        accept(grant, taught(grant))
+        start = clock.now() - timedelta(hours=24.4)
+        with time_machine.travel(start, tick=False):
+            assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(5)))) == [True] * 5
+        for hours, reason in ((1, "approval_required"), (23.99, "approval_required"), (24.4, None)):
+            with time_machine.travel(start + timedelta(hours=hours), tick=False):
+                assert decide(pay(grant, "1", text=f"after {hours}"))[0].reason == reason
+
+    def test_denied_requests_do_not_count(self, decide: Decide, grant: Grant) -> None:
+        accept(grant, taught(grant))
+        limited = limit(grant, 3)
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(5)))) == [True] * 3 + [False] * 2
+        assert allowed(decide(pay(grant, "30"), pay(grant, "21"))) == [False, False]
+        limited.delete()
+        forget()
+        assert allowed(decide(*(pay(grant, "1", text=f"m{n}") for n in range(3)))) == [True, True, False]
+
+    def test_undoing_and_accepting_anew_starts_no_new_count(self, decide: Decide, grant: Grant) -> None:
+        example = taught(grant)
+        rule = accept(grant, example)
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(5)))) == [True] * 5
+        undo(grant, rule)
+        accept(grant, example)
+        assert allowed(decide(pay(grant, "1", text="anew"))) == [False]
+
+    def test_a_wider_rule_shares_the_count(self, decide: Decide, grant: Grant) -> None:
+        accept(grant, taught(grant))
+        accept(grant, answer(grant, "25"), "25", 6)
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(8)))) == [True] * 6 + [False] * 2
+
+    def test_other_targets_have_their_own(self, decide: Decide, grant: Grant) -> None:
+        accept(grant, taught(grant))
+        elsewhere = [answer(grant, "1", recipient="other.example", text=f"{n}") for n in range(5)]
+        accept(grant, elsewhere[-1], "1")
+        Approval.objects.filter(status="approved", is_standing=False).delete()
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(6)))) == [True] * 5 + [False]
+        others = [pay(grant, "1", text=f"n{n}", recipient="other.example") for n in range(6)]
+        assert allowed(decide(*others)) == [True] * 5 + [False]
+
+    def test_an_approval_for_a_time_is_not_counted(self, decide: Decide, grant: Grant) -> None:
+        rule = accept(grant, taught(grant))
+        Approval.objects.filter(pk=rule.pk).update(evidence=None)
+        assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(8)))) == [True] * 8
+
+    def test_a_rule_without_a_number_allows_one(self, decide: Decide, grant: Grant) -> None:
+        rule = accept(grant, taught(grant))
+        Approval.objects.filter(pk=rule.pk).update(evidence={"answered": 5, "questions": 6})
+        assert allowed(decide(pay(grant, "1", text="a"), pay(grant, "1", text="b"))) == [True, False]
+
+    def test_exactly_that_many_of_64_in_parallel(self, grant: Grant) -> None:
+        """On several stores and threads, each with a connection of its own."""
+        accept(grant, taught(grant))
+        requests = [pay(grant, "20", text=f"n{n}") for n in range(64)]
+
+        def on_django(number: int) -> list[bool]:
+            return [each.allowed for n in range(number, 32, 4) for each in decide_on_django(requests[n])]
+
+        def on_event_loop(number: int) -> list[bool]:
+            with event_loop() as loop:
+                return [loop.decide(request)[0].allowed for request in requests[number::4] if request in requests[32:]]
+
+        outcomes = race([partial(act, number) for act in (on_django, on_event_loop) for number in range(4)])
+        decided = [each for outcome in outcomes for each in outcome]
+        assert (len(decided), sum(decided)) == (64, 5)
+        assert allowed(decide_on_django(pay(grant, "1", text="later"))) == [False]
 
 
 class TestOffers:
@@ -227,6 +317,9 @@ class TestAccepting:
         for value in ("21", "19.90", None):
             with pytest.raises(LessonChanged):
                 accept(grant, example, value)
+        for per_day in (4, 6):
+            with pytest.raises(LessonChanged):
+                accept(grant, example, per_day=per_day)
         answer(grant, "20", approves=False, text="no more")
         with pytest.raises(LessonChanged):
             accept(grant, example)
@@ -235,7 +328,7 @@ class TestAccepting:
     def test_an_older_example_teaches_the_same(self, grant: Grant) -> None:
         example = taught(grant)
         answer(grant, "7", text="later")
-        assert accept(grant, example).context["amount"] == {"value": "20", "currency": "EUR"}
+        assert accept(grant, example, per_day=6).context["amount"] == {"value": "20", "currency": "EUR"}
 
     def test_a_refused_example_teaches_nothing(self, grant: Grant) -> None:
         taught(grant)
@@ -247,7 +340,7 @@ class TestAccepting:
     def test_is_the_users_own(self, grant: Grant) -> None:
         example, bob = taught(grant), make_user("bob@example.com")
         with pytest.raises(NotFound):
-            accept_lesson(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"))
+            accept_lesson(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"), per_day=5)
 
     def test_needs_an_active_connection(self, grant: Grant) -> None:
         example = taught(grant)
@@ -282,8 +375,11 @@ class TestRaces:
             assert accepted.decided_at <= denied.decided_at
         assert allowed(decide_on_django(pay(grant, "18", text="waits"))) == [False]
 
-    def test_no_verify_that_starts_after_an_undo_uses_the_rule(self, grant: Grant) -> None:
+    def test_no_verify_that_starts_after_an_undo_uses_the_rule(
+        self, grant: Grant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         example = taught(grant)
+        monkeypatch.setattr("consent.lessons.most_per_day", lambda times: 1000)
 
         def verify(text: str) -> Decision:
             (decision,) = decide_on_django(pay(grant, "3", text=text))
@@ -292,7 +388,7 @@ class TestRaces:
         def toggle() -> list[bool]:
             answers = []
             for number in range(4):
-                rule = accept(grant, example)
+                rule = accept(grant, example, per_day=1000)
                 answers.append(verify(f"on {number}").allowed)
                 undo(grant, rule)
                 answers.append(verify(f"off {number}").allowed)

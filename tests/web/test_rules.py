@@ -32,7 +32,7 @@ def offer(browser: Client, path: str = "/approvals") -> dict[str, str]:
     """Return the fields of the only rule that the page offers."""
     html = browser.get(path).content.decode()
     (form,) = re.findall(r'action="/approvals/rules">(.*?)</form>', html, re.DOTALL)
-    return dict(re.findall(r'name="(back|example|value|currency)" value="([^"]*)"', form))
+    return dict(re.findall(r'name="(back|example|value|currency|per_day)" value="([^"]*)"', form))
 
 
 def rules() -> list[Approval]:
@@ -42,7 +42,7 @@ def rules() -> list[Approval]:
 class TestOffers:
     def test_are_in_words_with_their_evidence(self, as_ada: Client, example: Approval) -> None:
         words = shown(as_ada.get("/approvals"))
-        assert "Always allow: Pay up to €20.00 to shop.example" in words
+        assert "Always allow: Pay up to €20.00 to shop.example , at most 7 times a day" in words
         assert "It would have answered 7 of 9 questions of the last 30 days as you did." in words
         assert "None that you denied would pass." in words
 
@@ -57,7 +57,7 @@ class TestOffers:
     def test_the_replay_is_bounded(self, as_ada: Client, granted: Consent) -> None:
         answered(granted, SHOP, ["5"] * 60)
         html = as_ada.get("/approvals").content.decode()
-        assert html.count("Would have been allowed") == 50
+        assert html.count("Would have been allowed") + html.count("Would still ask") == 50
         assert "And 10 older questions." in html
 
     def test_are_on_the_page_of_a_request(self, as_ada: Client, granted: Consent, example: Approval) -> None:
@@ -115,7 +115,7 @@ class TestOneClick:
         (rule,) = rules()
         connection = f"/connections/{rule.consent_id}"
         words = shown(as_ada.get(connection))
-        assert "Pay up to €20.00 to shop.example A rule that follows from your answers" in words
+        assert "Pay up to €20.00 to shop.example , at most 7 times a day A rule that follows from your answers" in words
         answer = as_ada.post(f"/approvals/{rule.id}/revoke", {"back": "connection"}, follow=True)
         assert answer.request["PATH_INFO"] == connection
         assert "A rule that follows from your answers" not in shown(answer)
@@ -132,14 +132,18 @@ class TestOneClick:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("change", [{"value": "21"}, {"value": ""}, {"currency": "USD"}])
+    @pytest.mark.parametrize(
+        "change", [{"value": "21"}, {"value": ""}, {"currency": "USD"}, {"per_day": "8"}, {"per_day": "6"}]
+    )
     def test_another_limit_than_follows(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
         answer = as_ada.post("/approvals/rules", offer(as_ada) | change, follow=True)
         assert "Nothing was allowed. Your answers no longer lead to this rule." in shown(answer)
         assert "Always allow: Pay up to €20.00 to shop.example" in shown(answer)
         assert rules() == []
 
-    @pytest.mark.parametrize("change", [{"value": "x"}, {"example": "\0"}, {"example": ""}])
+    @pytest.mark.parametrize(
+        "change", [{"value": "x"}, {"example": "\0"}, {"example": ""}, {"per_day": ""}, {"per_day": "0"}]
+    )
     def test_what_no_button_sends(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
         assert as_ada.post("/approvals/rules", offer(as_ada) | change).status_code == 400
         assert rules() == []

@@ -15,7 +15,7 @@ from consent.terms import DATA_FLOW
 from core.money import read_amount
 from core.text import escape_invisible
 from resources.catalogue import Scope
-from web.approving.deeds import say, say_up_to, stated
+from web.approving.deeds import say, say_rule, say_up_to, stated
 from web.approving.diffs import Block, read_diff, visible_text
 from web.display import highest_risk
 from web.formats import money
@@ -107,6 +107,8 @@ def outline(approval: Approval, now: datetime) -> Asked:
 
 
 def _sentence(approval: Approval) -> SafeString:
+    if approval.times_per_day is not None:
+        return say_rule(approval, ceiling_of(approval), approval.times_per_day)
     return say_up_to(approval, ceiling_of(approval)) if approval.is_standing else say(approval)
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from consent.deeds import Deed, Kind, Part, deed_of
 from consent.models import Approval
 from core.money import Amount
 from core.text import escape_invisible
-from web.formats import money
+from web.formats import money, number
 
 # Longer texts of others are cut in a sentence. The page shows them in full below.
 MAX_PART = 160
@@ -28,6 +29,18 @@ def say_up_to(approval: Approval, ceiling: Amount | None) -> SafeString:
     if ceiling is None:
         return say(approval)
     return _fill(deed_of(approval), {"amount": up_to(ceiling)})
+
+
+def say_rule(approval: Approval, ceiling: Amount | None, per_day: int) -> SafeString:
+    """Return what a rule allows whose example or row this is, and how often."""
+    parts = {"deed": say_up_to(approval, ceiling), "often": at_most(per_day)}
+    return mark_safe(escape(_("%(deed)s, %(often)s")) % parts)  # noqa: S308 -- all parts are escaped
+
+
+def at_most(per_day: int) -> SafeString:
+    """Return "at most 3 times a day"."""
+    words = ngettext("at most once a day", "at most %(times)s times a day", per_day)
+    return escape(words % {"times": number(per_day)})
 
 
 def up_to(ceiling: Amount) -> SafeString:

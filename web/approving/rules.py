@@ -13,7 +13,7 @@ from consent.lesson_selectors import History, follows, lesson_about, offers
 from consent.lessons import Answer, Lesson, Question
 from consent.models import Approval
 from core.money import Amount
-from web.approving.deeds import say_up_to, up_to
+from web.approving.deeds import at_most, say_rule, up_to
 from web.formats import money
 
 MAX_REPLAYED = 50
@@ -46,6 +46,7 @@ class ShownRule:
     agent: str
     sentence: SafeString
     ceiling: Amount | None
+    per_day: int
     answered: int
     total: int
     undecided: int
@@ -56,6 +57,11 @@ class ShownRule:
     def up_to(self) -> SafeString | str:
         """ "up to 20 €", or an empty text for requests without an amount."""
         return up_to(self.ceiling) if self.ceiling else ""
+
+    @property
+    def at_most(self) -> SafeString:
+        """ "at most 3 times a day"."""
+        return at_most(self.per_day)
 
     @property
     def left_out(self) -> int:
@@ -80,13 +86,14 @@ def rule_about(approval: Approval, history: History, standing: Iterable[Approval
 
 def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
     """Return a rule in force. `lesson` is what still follows about its target, for the replay."""
-    seen = rule.evidence or {}
+    seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
     return ShownRule(
         example=rule.id,
         agent=rule.agent.name,
-        sentence=say_up_to(rule, ceiling),
+        sentence=say_rule(rule, ceiling, per_day),
         ceiling=ceiling,
+        per_day=per_day,
         answered=seen.get("answered", 0),
         total=seen.get("questions", 0),
         undecided=0,
@@ -99,8 +106,9 @@ def _offer(lesson: Lesson, shown: Approval) -> ShownRule:
     return ShownRule(
         example=lesson.example.id,
         agent=shown.agent.name,
-        sentence=say_up_to(shown, lesson.ceiling),
+        sentence=say_rule(shown, lesson.ceiling, lesson.per_day),
         ceiling=lesson.ceiling,
+        per_day=lesson.per_day,
         answered=lesson.answered,
         total=len(lesson.questions),
         undecided=lesson.undecided,
@@ -113,7 +121,7 @@ def _replay(lesson: Lesson) -> list[Replayed]:
 
 
 def _replayed(lesson: Lesson, question: Question) -> Replayed:
-    return Replayed(question.id, question.at, question.amount, _words(question.answer), lesson.passes(question))
+    return Replayed(question.id, question.at, question.amount, _words(question.answer), question.id in lesson.passed)
 
 
 def _words(answer: Answer) -> str:

@@ -1,5 +1,7 @@
 """Accepting a rule that follows from the user's answers. Undoing it is to revoke the approval."""
 
+import re
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
@@ -14,11 +16,13 @@ from web.access import posted_from, signed_in, user_actor, user_page
 from web.approving.problems import INACTIVE, why_inactive
 from web.views.approvals import ID, page_of
 
+NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+
 
 @posted_from("web:approvals")
 @user_page
 def accept(request: HttpRequest) -> HttpResponse:
-    """Make a rule of what the page offered: the example and the ceiling that it showed.
+    """Make a rule of what the page offered: the example, the ceiling and the number per day that it showed.
 
     If it can no longer be made, lead back to the page, which says why and has what follows now.
     """
@@ -28,10 +32,11 @@ def accept(request: HttpRequest) -> HttpResponse:
     example = approval_for_user(user, form["example"])
     value, currency = form.get("value", ""), form.get("currency", "")
     ceiling = read_amount({"value": value, "currency": currency})
-    if value and ceiling is None:
+    if (value and ceiling is None) or not NUMBER.fullmatch(form.get("per_day", "")):
         raise Invalid(_("Choose one of the buttons."))
+    actor, per_day = user_actor(request), int(form["per_day"])
     try:
-        accept_lesson(actor=user_actor(request), example=example, user=user, ceiling=ceiling)
+        accept_lesson(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
     except LessonChanged:
         messages.error(request, _("Nothing was allowed. Your answers no longer lead to this rule."))
     except INACTIVE as error:

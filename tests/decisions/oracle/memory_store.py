@@ -223,6 +223,7 @@ def approval_of(row: Mapping[str, Any]) -> ApprovalFacts:
         "{}",
         json.dumps(row["asked_scopes"]),
         row["asked_by_rule"],
+        None,
     )
 
 

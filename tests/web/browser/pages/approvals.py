@@ -56,7 +56,7 @@ def make() -> Content:
         shop = pay("bulk.example", "1") if number < 5 else content
         make_approval(long, is_held=True, context=shop, target_digest=digest(str(number < 5)))
     offered, known = teach(granted, "shop.example"), teach(granted, "bakery.example")
-    rule = accept_lesson(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"))
+    rule = accept_lesson(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"), per_day=7)
     ids = {
         "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}).id,
         "shop": make_approval(granted, context=pay("shop.example", "19.90"), target_digest=offered.target_digest).id,
