@@ -1,7 +1,10 @@
 """The audit log as users read it: one sentence per entry."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -128,21 +131,57 @@ REASONS = {
 }
 
 
+# How to put names into a template.
+type Fill = Callable[[Any, Mapping[str, str]], str]
+
+
+OWN_LIMIT = gettext_lazy("A limit that you set denied this.")
+OWN_LIMITS = {
+    "spend_limit": gettext_lazy("Your limit on how much it spends denied this."),
+    "rate_limit": gettext_lazy("Your limit on how often it acts denied this."),
+    "time_window": gettext_lazy("Your limit on when it acts denied this."),
+    "context_match": gettext_lazy("Your limit on recipients or targets denied this."),
+    "data_flow": gettext_lazy("Your protection against data leaks denied this."),
+}
+
+
 def sentence(entry: dict[str, Any]) -> str:
     """Return what happened, addressed to the user. `entry` has names from `web.names.add_names`."""
+    return _say(entry, _fill)
+
+
+def sentence_html(entry: dict[str, Any]) -> SafeString:
+    """Return the sentence with the names of others set apart."""
+    return mark_safe(_say(entry, _fill_html))  # noqa: S308 -- all parts are escaped
+
+
+def _fill(template: Any, words: Mapping[str, str]) -> str:
+    return str(template) % words
+
+
+def _fill_html(template: Any, words: Mapping[str, str]) -> str:
+    marked = {name: one if isinstance(one, SafeString) else _mark(name, one) for name, one in words.items()}
+    return mark_safe(conditional_escape(template) % marked)  # noqa: S308 -- all parts are escaped
+
+
+def _mark(name: str, text: str) -> SafeString:
+    return format_html("<bdi>{}</bdi>" if name == "scopes" else '<bdi class="named">{}</bdi>', text)
+
+
+def _say(entry: dict[str, Any], fill: Fill) -> str:
     if entry["event"] == Event.CONSENT_APPROVED and entry["metadata"].get("replacedConsentId"):
-        return _change(entry)
+        return _change(entry, fill)
     words = {
         "agent": entry["agentName"] or _("An agent"),
         "scopes": _listed(entry["scopeTitles"]) or _("no specific scopes"),
-        "reason": reason(entry),
+        "reason": _why(entry, fill),
     }
-    first = str(_template(entry)) % words
+    first = fill(_template(entry), words)
     is_narrowed = entry["event"] == Event.CONSENT_NARROWED and entry["removedTitles"]
-    return f"{first} {REMOVED % {'scopes': _listed(entry['removedTitles'])}}" if is_narrowed else first
+    return f"{first} {fill(REMOVED, {'scopes': _listed(entry['removedTitles'])})}" if is_narrowed else first
 
 
-def _change(entry: dict[str, Any]) -> str:
+def _change(entry: dict[str, Any], fill: Fill) -> str:
     """Return what a later decision added and removed, and what the agent's developer had removed."""
     changes = (
         (ADDED, entry["addedTitles"]),
@@ -150,12 +189,12 @@ def _change(entry: dict[str, Any]) -> str:
         (REMOVED, entry["removedTitles"]),
         (WITHDRAWN, entry["withdrawnTitles"]),
     )
-    parts = [str(template) % {"scopes": _listed(titles)} for template, titles in changes if titles]
+    parts = [fill(template, {"scopes": _listed(titles)}) for template, titles in changes if titles]
     is_longer = entry["metadata"].get("isLonger")
     is_changed = is_longer or any(titles for _, titles in changes[:-1])
     opening = CONNECTION_CHANGED if is_changed else CONNECTION_CONFIRMED
-    first = str(opening) % {"agent": entry["agentName"] or _("An agent"), "scopes": _listed(entry["scopeTitles"])}
-    return " ".join([first, *parts, *([str(LONGER)] if is_longer else [])])
+    first = fill(opening, {"agent": entry["agentName"] or _("An agent"), "scopes": _listed(entry["scopeTitles"])})
+    return " ".join([first, *parts, *([fill(LONGER, {})] if is_longer else [])])
 
 
 def _listed(titles: list[str]) -> str:
@@ -163,12 +202,21 @@ def _listed(titles: list[str]) -> str:
 
 
 def reason(entry: dict[str, Any]) -> str:
-    """Return why the request was denied, with the name of the policy if one denied it."""
-    if entry["reason"] == "policy_denied" and entry["metadata"].get("limitedBy") == "user":
-        return _("A limit that you set denied this.")
-    if entry["reason"] == "policy_denied":
-        return _rule_of(entry) % {"policy": entry["policyName"]}
-    return str(REASONS.get(entry["reason"], ""))
+    """Return why the request was denied, with the name of the policy or the kind of limit if one denied it."""
+    return _why(entry, _fill)
+
+
+def reason_html(entry: dict[str, Any]) -> SafeString:
+    """Return the reason with the names of others set apart."""
+    return mark_safe(_why(entry, _fill_html))  # noqa: S308 -- all parts are escaped
+
+
+def _why(entry: dict[str, Any], fill: Fill) -> str:
+    if entry["reason"] != "policy_denied":
+        return fill(REASONS.get(entry["reason"], ""), {})
+    if entry["metadata"].get("limitedBy") == "user":
+        return fill(OWN_LIMITS.get(entry["metadata"].get("ruleType"), OWN_LIMIT), {})
+    return fill(_rule_of(entry), {"policy": entry["policyName"]})
 
 
 def _rule_of(entry: dict[str, Any]) -> str:

@@ -256,8 +256,9 @@ class TestLog:
 
     def test_is_a_sentence_for_the_user(self, connected: Json, ada: Any) -> None:
         from accounts.models import User
+        from tests.web.ledger import words_of
         from tests.world import sign_in
 
         narrow(ada, connected, removeScopes=["email:read"])
-        page = sign_in(User.objects.get(pk=ada.id)).get("/activity").content.decode()
-        assert "You narrowed what SmartMail may do. Removed: Read your email." in page
+        words = words_of(sign_in(User.objects.get(pk=ada.id)))
+        assert "You narrowed what SmartMail may do. Removed: Read your email." in words

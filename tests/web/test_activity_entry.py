@@ -74,6 +74,20 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
     assert f'href="/connections/{granted.id}"' in page
 
 
+def test_an_address_that_the_service_sent_is_a_fact(as_ada, say):
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"ip": "192.0.2.7"}})
+    words = words_of(as_ada, f"/activity/{entry_id}")
+    assert "IP address, as the service says 192.0.2.7" in words
+    assert "What the service said" not in words
+
+
+def test_only_what_follows_texts_is_everything_else(as_ada, say):
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"subject": "Re: x"}})
+    page = as_ada.get(f"/activity/{entry_id}").content.decode()
+    assert "<h3>Everything else" not in page
+    assert "Re: x" in page
+
+
 def test_a_shortened_context_shows_its_beginning(as_ada, say):
     context = {"truncated": True, "size": 9000, "sha256": "00", "beginning": '{"text":"Dear'}
     entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
@@ -186,7 +200,7 @@ def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, den
     narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
     metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
     words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
-    assert "A limit that you set denied this." in words
+    assert "Your limit on how much it spends denied this." in words
     assert "Your own limit for this connection" in words
     assert "50.00" in words
     assert "You can only tighten the limits" in words

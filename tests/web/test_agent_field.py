@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from policies.models import Policy
+from tests.web.ledger import words_of
 from tests.web.test_developer_policies import BLOCKLIST, form_of
 from tests.world import make_agent
 from web.forms.agent_field import MAX_SUGGESTIONS
@@ -114,6 +115,6 @@ def test_users_filter_by_agents_that_they_decided_about(as_ada, granted, develop
     text = text_of(as_ada.get("/activity", {"agent": "SmartMail"}))
     assert f'<option value="SmartMail ({granted.agent_id})">' in text
     assert "Ledgerbot" not in text
-    assert "You allowed SmartMail" in text
+    assert "You allowed SmartMail" in words_of(as_ada, agent="SmartMail")
     assert "You created your account" not in text
     assert UNKNOWN in text_of(as_ada.get("/activity", {"agent": "Ledgerbot"}))

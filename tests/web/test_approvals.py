@@ -12,6 +12,7 @@ from consent.models import Approval, Consent
 from core import clock
 from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
+from tests.web.ledger import words_of
 from tests.world import allow, make_agent
 
 
@@ -66,9 +67,9 @@ class TestThePage:
         now = clock.now()
         for days in (0, 2, 29, 31):
             asks(now=now - timedelta(days=days), status="denied", decided_at=now)
-        html = text(as_ada.get(page(asks())))
-        assert "Asked you 2 times in the last hour, 4 times in the last 30 days." in html
-        assert "You allowed SmartMail" in html
+        words = words_of(as_ada, page(asks()))
+        assert "Asked you 2 times in the last hour, 4 times in the last 30 days." in words
+        assert "You allowed SmartMail" in words
 
     @pytest.mark.parametrize("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
     def test_says_if_the_service_gave_no_details(self, as_ada: Client, asks: Asks, context: dict[str, str]) -> None:
@@ -321,7 +322,7 @@ def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> No
     as_ada.post(f"{page(first)}/revoke")
     as_ada.post(page(second), {"decision": "deny"})
     as_ada.post("/account/notifications", {"grant_mails": "on", "device_mails": "on"})
-    html = text(as_ada.get("/activity"))
+    words = words_of(as_ada)
     said = ["You approved a request of SmartMail: Send email as you.", "You revoked your approval for SmartMail"]
     said += ["You denied a request of SmartMail", "You changed which emails you get."]
-    assert [each for each in said if each not in html] == []
+    assert [each for each in said if each not in words] == []

@@ -18,6 +18,7 @@ from core import clock
 from core.actor import SYSTEM
 from developers.models import Organization
 from developers.services import suspend_organization
+from tests.web.ledger import say_about, words_of
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
@@ -239,3 +240,9 @@ def test_the_consent_page_does_not_promise_to_ask_before_each_action(as_ada, ask
     page = as_ada.get(f"/consent/{ask().id}").content.decode()
     assert "An agent can act for you only with your consent." in page
     assert "asks before" not in page
+
+
+def test_the_last_entries_that_say_the_same_share_a_line(as_ada, ada, agent, granted):
+    for _ in range(4):
+        say_about(agent, ada)(outcome=Outcome.ALLOWED, scopes=["email:send"], consent_id=granted.id)
+    assert "Send email as you 4 times, last at" in words_of(as_ada, f"/connections/{granted.id}")

@@ -14,6 +14,7 @@ from resources.services import update_resource_server
 from tests import world
 from tests.log import log_entries, log_entry
 from tests.oauth.client import make_client
+from tests.web.ledger import words_of
 from tests.world import make_resource_server
 
 BADGE = "Verified developer"
@@ -198,8 +199,7 @@ class TestShownScopes:
         assert "See your books" in page
         assert f"In the words of <bdi>{escape('Acme Robotics')}</bdi>" in page
         assert "Sell your house" not in page
-        activity = as_ada.get("/activity").content.decode()
-        assert "You allowed SmartMail: Read your email and See your books." in activity
+        assert "You allowed SmartMail: Read your email and See your books." in words_of(as_ada)
 
     def test_a_later_request_keeps_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)

@@ -12,15 +12,16 @@ from core.text import escape_invisible
 from decisions.contexts import is_shortened
 from resources.catalogue import Scope, describe_scopes
 from web.ledger.items import Item
+from web.ledger.touched import text_of
 
 TEXTS = ("text", "diff")
 # They have a place of their own on the page.
-SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount"})
+SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service sent about a call: `texts` as they were, and `others` as JSON. Both may be empty.
+    """What the service sent about a call: `texts` as they were, `ip`, and `others` as JSON. Each may be empty.
 
     `size` is that of a content of which the log has only the beginning, in bytes, else 0.
     """
@@ -29,6 +30,7 @@ class Content:
     texts: list[tuple[str, str]]
     others: str
     size: int
+    ip: str = ""
 
 
 def describe_content(item: Item) -> Content:
@@ -38,7 +40,8 @@ def describe_content(item: Item) -> Content:
         return Content(scopes, [(_("Beginning"), visible(context["beginning"]))], "", context["size"])
     titles = {"text": _("Text"), "diff": _("Changes")}
     texts = [(titles[name], visible(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
-    return Content(scopes, texts, _rest(context), 0)
+    ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""
+    return Content(scopes, texts, _rest(context), 0, ip)
 
 
 def visible(text: str) -> str:

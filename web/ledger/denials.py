@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -84,7 +85,7 @@ LINKS = {
 class Denial:
     """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help."""
 
-    because: str
+    because: SafeString
     missing: str
     rule: RuleInWords | None
     advice: str

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
@@ -15,7 +16,7 @@ from audit.selectors import describe_for_user
 from developers.models import Organization
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names, names_by_id
-from web.sentences import reason, sentence
+from web.sentences import reason_html, sentence, sentence_html
 
 # What only the user may do, and what gives another person or an agent access if it was not the user.
 DISPUTABLE = frozenset(
@@ -48,6 +49,8 @@ DISPUTABLE = frozenset(
         Event.AGENTS_RESUMED,
     }
 )
+# What tells apart the rules that denied requests.
+RULE = ("limitedBy", "ruleType", "ruleIndex")
 OTHERS = frozenset({"administrator", "system"})
 ASKED = "approval_required"
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
@@ -105,8 +108,9 @@ class Item:
         return get_text_list(titles, _("and")) or _("no specific scopes")
 
     @cached_property
-    def reason(self) -> str:
-        return reason(dict(self.content))
+    def reason(self) -> SafeString:
+        """Why the request was denied, as HTML."""
+        return reason_html(dict(self.content))
 
     @cached_property
     def sentence(self) -> str:
@@ -115,7 +119,19 @@ class Item:
     @property
     def headline(self) -> str:
         """The sentence without the reason of a denial."""
-        return self.sentence if self.is_asked else sentence({**self.content, "reason": None}).rstrip()
+        return sentence(self._without_reason).rstrip()
+
+    @property
+    def headline_html(self) -> SafeString:
+        return sentence_html(self._without_reason)
+
+    @property
+    def sentence_html(self) -> SafeString:
+        return sentence_html(dict(self.content))
+
+    @property
+    def _without_reason(self) -> dict[str, Any]:
+        return {**self.content, "reason": self.content["reason"] if self.is_asked else None}
 
     @cached_property
     def group(self) -> tuple[object, ...] | None:
@@ -128,8 +144,9 @@ class Item:
             return (self.event,)
         if not self.is_call or self.touched.amount:
             return None
-        words = (self.what, self.touched.recipient, content["policyId"], tuple(content["scopes"]), content["action"])
-        return (self.outcome, content["reason"], *words)
+        words = (self.what, self.touched.recipient, tuple(content["scopes"]), content["action"])
+        rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
+        return (self.outcome, content["reason"], *words, *rule)
 
     @property
     def is_disputable(self) -> bool:

@@ -30,6 +30,7 @@ from web.access import signed_in, user_actor, user_page
 from web.approving.asked import Asked, describe
 from web.connections import LIVE, Connection, describe_connections
 from web.consent_screen.targets import granted_targets
+from web.ledger.days import Line, lay_out
 from web.ledger.items import Item
 from web.ledger.touched import read_touched
 from web.limit_editor.fields import LimitFields
@@ -157,17 +158,18 @@ def _show(
     return render(request, "web/connection.html", context, status=error.status if error else 200)
 
 
-def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> list[Item]:
-    """Return the last entries about the agent in the user's log, in sentences that do not repeat its name."""
+def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> list[Line]:
+    """Return the last entries about the agent in the lines of the ledger, in sentences that do not repeat its name."""
     user = signed_in(request)
     rows = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).newest(RECENT, journal)
     described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
     titles = {scope.id: plain_text(scope.title) for scope in shown.granted}
     entries = add_names(described, known_titles=titles)
-    return [
+    items = [
         Item({**entry, "agentName": _("this agent")}, row.timestamp, read_touched(entry["personal"]), ())
         for entry, row in zip(entries, rows, strict=True)
     ]
+    return [line for day in lay_out(items)[0] for run in day.runs for line in run.lines]
 
 
 def _standing(consent: Consent, now: datetime) -> list[Asked]:
