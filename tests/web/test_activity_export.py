@@ -4,10 +4,12 @@ import csv
 import io
 import json
 import re
+from urllib.parse import urlencode
 
 import pytest
 import time_machine
 from django.conf import settings
+from django.test import Client
 
 from audit.events import Event, Outcome
 from audit.selectors import entries_for_user
@@ -38,14 +40,18 @@ def history(say, granted, world, developer, ada):
     return granted
 
 
+def download(client, path, **query):
+    return client.post(f"{path}?{urlencode(query)}")
+
+
 def table(client, **query):
-    response = client.get("/activity.csv", query)
+    response = download(client, "/activity.csv", **query)
     assert response.status_code == 200
     return list(csv.DictReader(io.StringIO(response.getvalue().decode())))
 
 
 def data(client, **query):
-    response = client.get("/activity.json", query)
+    response = download(client, "/activity.json", **query)
     assert response.status_code == 200
     return json.loads(response.getvalue())["items"]
 
@@ -137,7 +143,7 @@ def test_a_download_is_logged_and_not_in_itself(as_ada, ada, granted):
 
 
 def test_a_download_is_a_file_that_no_cache_keeps(as_ada):
-    response = as_ada.get("/activity.csv")
+    response = download(as_ada, "/activity.csv")
     assert response["Content-Disposition"].startswith('attachment; filename="agentgate-activity-')
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert "no-store" in response["Cache-Control"]
@@ -146,7 +152,7 @@ def test_a_download_is_a_file_that_no_cache_keeps(as_ada):
 def test_downloads_are_throttled(as_ada, monkeypatch):
     monkeypatch.setattr(settings, "THROTTLE_EXPORT", "1/hour")
     table(as_ada)
-    response = as_ada.get("/activity.json")
+    response = download(as_ada, "/activity.json")
     assert response.status_code == 429
     assert int(response["Retry-After"]) > 0
 
@@ -156,7 +162,7 @@ def test_a_download_has_a_limit(as_ada, say, monkeypatch):
     for _ in range(3):
         say(outcome=Outcome.ALLOWED, scopes=["email:send"])
     assert len(table(as_ada, kind="actions")) == 3
-    response = as_ada.get("/activity.csv")
+    response = download(as_ada, "/activity.csv")
     assert response.status_code == 400
     assert "at most 3 entries" in response.content.decode()
 
@@ -164,7 +170,7 @@ def test_a_download_has_a_limit(as_ada, say, monkeypatch):
 def test_a_place_is_free_again_after_a_download_and_after_a_refusal(as_ada, say, monkeypatch):
     monkeypatch.setattr("web.ledger.exports.MAX_ENTRIES", 0)
     for _ in range(3):
-        assert as_ada.get("/activity.csv").status_code == 400
+        assert download(as_ada, "/activity.csv").status_code == 400
     monkeypatch.undo()
     for _ in range(3):
         table(as_ada)
@@ -172,5 +178,28 @@ def test_a_place_is_free_again_after_a_download_and_after_a_refusal(as_ada, say,
 
 @pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
 def test_only_the_user_downloads_their_history(client, as_bob, history, path):
-    assert client.get(path)["Location"] == f"/accounts/login/?next={path}"
-    assert "SmartMail" not in as_bob.get(path).getvalue().decode()
+    assert client.post(path)["Location"] == f"/accounts/login/?next={path}"
+    assert "SmartMail" not in download(as_bob, path).getvalue().decode()
+
+
+@pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
+def test_a_link_downloads_nothing_and_costs_nothing(as_ada, ada, monkeypatch, path):
+    monkeypatch.setattr(settings, "THROTTLE_EXPORT", "1/hour")
+    for _ in range(2):
+        assert as_ada.get(path)["Location"] == "/activity"
+    assert Event.AUDIT_EXPORTED not in [entry.event for entry in entries_for_user(ada.id)]
+    assert download(as_ada, path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
+def test_a_form_of_another_site_downloads_nothing(ada, path):
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(ada)
+    assert client.post(path).status_code == 403
+    assert Event.AUDIT_EXPORTED not in [entry.event for entry in entries_for_user(ada.id)]
+
+
+def test_the_forms_keep_the_filters_in_their_address(as_ada):
+    page = as_ada.get("/activity", {"outcome": "denied"}).content.decode()
+    assert 'method="post" action="/activity.csv?outcome=denied"' in page
+    assert 'method="post" action="/activity.json?outcome=denied"' in page

@@ -6,7 +6,6 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, StreamingHttpResponse
-from django.views.decorators.http import require_safe
 
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -14,17 +13,17 @@ from audit.services import record
 from core import clock
 from core.sending import Pieces, Place
 from limits.throttle import Subject, Throttle
-from web.access import signed_in, user_actor, user_page
+from web.access import posted_from, signed_in, user_actor, user_page
 from web.ledger.exports import FORMATS, require_bounded
 from web.ledger.search import Wanted
 from web.local import local_zone
 from web.views.activity import activity_form
 
 
-@require_safe
+@posted_from("web:activity")
 @user_page  # type: ignore[arg-type]  # it streams, as no other page does
 def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
-    """Send what the filters show, up to now. The download itself is logged, and so not in it."""
+    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
     user, now = signed_in(request), clock.now()
     wanted = _until(activity_form(request).wanted(), now)
     content_type, write = FORMATS[format_name]
