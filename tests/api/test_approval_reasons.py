@@ -184,7 +184,7 @@ def test_while_everything_is_stopped_a_request_can_be_read_and_denied(developer:
     refused = ada.post(f"/approvals/{asked['approvalId']}/approve", {"for": "once"})
     assert (refused.status_code, refused.json()["code"]) == (503, "everything_stopped")
     page = browser.post(f"/approvals/{asked['approvalId']}", {"decision": "once"})
-    assert (page.status_code, "All agents are stopped" in page.content.decode()) == (503, True)
+    assert (page.status_code, "An administrator has stopped all agents" in page.content.decode()) == (503, True)
     assert browser.post(f"/approvals/{asked['approvalId']}", {"decision": "deny"}).status_code == 303
     assert expect(200, ada.get(f"/approvals/{asked['approvalId']}"))["status"] == "denied"
 

@@ -140,11 +140,11 @@ def test_a_usual_pattern_matches_a_long_text() -> None:
 @pytest.mark.parametrize("operator", ["equals", "starts_with", "ends_with", "not_equals"])
 def test_long_texts_take_little_time(operator: str) -> None:
     rule = rule_of(*[condition(operator, value="a" * 200)] * 20)
-    start = time.perf_counter()
+    start = time.thread_time()
     for target in (BIG, "\u00e9" * 8000, "\ufdfa" * 5000, "\uff0e" * 5000, [BIG[:80]] * 200):
         is_allowed(rule, {"target": target})
 
-    assert time.perf_counter() - start < 0.5
+    assert time.thread_time() - start < 0.5
 
 
 @given(st.text("ab*?", max_size=12), st.text("ab", max_size=12))
