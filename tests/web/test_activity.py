@@ -217,8 +217,14 @@ def test_a_later_decision_shows_what_changed(as_ada, ada, ask, world, granted):
 
 
 def test_approving_the_same_scopes_again_is_described_as_such(as_ada, ada, ask, world, granted):
-    world.allow(ask(), ada)
+    with time_machine.travel(granted.decided_at, tick=False):  # so that the access ends as before
+        world.allow(ask(), ada)
     assert "You allowed SmartMail to keep the same access: Read your email and Send email as you." in words_of(as_ada)
+
+
+def test_a_later_end_is_a_change(as_ada, ada, ask, world, granted):
+    world.allow(ask(), ada)
+    assert "You changed what SmartMail may do. The access ends later than before." in words_of(as_ada)
 
 
 def test_shows_nothing_about_other_users(as_bob, granted):
