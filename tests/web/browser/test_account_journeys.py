@@ -17,7 +17,7 @@ def test_ending_another_browsers_session_signs_it_out(open_tab, javascript):
         each.page.get_by_role("heading", name="Sessions", exact=True).wait_for()
     tab.page.get_by_role("button", name="End Chrome on Linux").focus()
     tab.page.keyboard.press("Enter")
-    tab.page.get_by_text("The session has ended").wait_for()
+    tab.page.locator("main").get_by_text("The session has ended").wait_for()
     assert tab.page.get_by_role("button", name="End all other sessions").count() == 0
     other.goto("/connections")
     other.page.get_by_role("button", name="Sign in", exact=True).wait_for()

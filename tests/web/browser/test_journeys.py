@@ -47,7 +47,7 @@ def test_consent_by_mouse_from_sign_in_to_the_agent(open_tab, world, ada, reques
     tab.page.get_by_role("heading", name="SmartMail, an AI agent by Acme Robotics, asks to act for you").wait_for()
     assert tab.page.get_by_role("checkbox", name="Read your email").is_checked()
     assert not tab.page.get_by_role("checkbox", name="Send email as you").is_checked()
-    tab.page.get_by_text("Send email as you").click()
+    tab.page.locator(".scope__title", has_text="Send email as you").click()
     tab.page.get_by_role("button", name="Allow", exact=True).click()
     answer = answer_at(tab, callback)
     assert answer["code"]
@@ -64,7 +64,7 @@ def test_a_later_request_removes_what_is_unticked_and_keeps_the_rest(open_tab, w
     tab.sign_in(ada.email, world.PASSWORD)
     allowed = tab.page.get_by_role("group", name="Already allowed").get_by_role("checkbox")
     assert [allowed.nth(number).is_checked() for number in range(allowed.count())] == [True, True]
-    tab.page.get_by_text("Send email as you").click()
+    tab.page.locator(".scope__title", has_text="Send email as you").click()
     tab.page.get_by_role("button", name="Allow", exact=True).click()
     assert answer_at(tab, callback)["code"]
     consent.refresh_from_db()

@@ -68,7 +68,7 @@ def test_the_pages_for_codes_have_no_problem(open_tab, mails, settings):
     tab.page.get_by_role("button", name="Create account").click()
     tab.page.get_by_text("No connections").wait_for()
     tab.goto("/accounts/email/")
-    tab.page.get_by_label("Email").fill("second@example.com")
+    tab.page.get_by_role("textbox", name="Email").fill("second@example.com")
     tab.page.get_by_role("button", name="Send a code").click()
     found += check(tab, "/accounts/email/confirm/", "codes")
     tab.page.get_by_label("Code").fill(code_in(mails[-1]))

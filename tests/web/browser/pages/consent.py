@@ -11,9 +11,11 @@ from consent.details import AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.terms import GivenTerms
+from core import clock
 from core.actor import SYSTEM
 from developers.models import Developer
 from developers.services import verify_organization
+from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.oauth.client import make_client
 from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page
@@ -37,6 +39,8 @@ def make() -> Content:
         "stock": stock(),
         "suspended": suspended(developer),
         "withdrawn": withdrawn(developer),
+        "expired": expired(verified),
+        "foreign": ask(verified, user_id=developer.user.id),
     }
     ids = {name: consent.id for name, consent in consents.items()}
     return Content(ada.email, {**ids, "elsewhere": elsewhere(developer)})
@@ -93,9 +97,31 @@ def withdrawn(developer: Developer) -> Consent:
     return consent
 
 
+def expired(agent: Agent) -> Consent:
+    """Return a request that was not decided in time."""
+    consent = ask(agent)
+    Consent.objects.filter(pk=consent.pk).update(expires_at=clock.now())
+    return consent
+
+
 def elsewhere(developer: Developer) -> str:
     """Return the id of a request that another browser started."""
     return make_client(developer).authorize(Client())["Location"].rpartition("/")[2]
+
+
+def make_long() -> Content:
+    """Make requests for all scopes of the catalogue, and for 200 of an organization's own."""
+    ada = make_user("ada@example.com", "Ada")
+    developer = make_developer("books@example.com", "Books and Company")
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    own = [ScopeDefinition(f"books:s{number}", "high", f"Read shelf {number}", "See", "sell") for number in range(200)]
+    for number in (0, 100):  # a service has at most 100
+        make_resource_server(developer, f"https://books{number}.example", *own[number : number + 100])
+    scopes = {"catalogue": list(catalogue()), "shelves": [scope.id for scope in own]}
+    asked = {
+        name: ask(make_agent(developer, name=name, allowed_scopes=ids), scopes=ids) for name, ids in scopes.items()
+    }
+    return Content(ada.email, {name: consent.id for name, consent in asked.items()})
 
 
 small = partial(Page, limit=CONSENT_LIMIT, counts_scripts=False)
@@ -109,6 +135,7 @@ GROUPS = [
     Group(
         "consent-errors",
         make,
-        [f"/consent/{{{name}}}" for name in ("decided", "suspended", "withdrawn", "elsewhere")],
+        [f"/consent/{{{name}}}" for name in ("decided", "suspended", "withdrawn", "elsewhere", "expired", "foreign")],
     ),
+    Group("consent-long", make_long, ["/consent/{catalogue}", Page("/consent/{shelves}", limit=400_000)]),
 ]
