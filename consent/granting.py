@@ -157,9 +157,12 @@ def _is_same(consent: Consent, choice: Choice) -> bool:
 
 
 def _has_end_of(choice: Choice, consent: Consent) -> bool:
-    if choice.lifetime is None:
-        return Consent.objects.filter(replaced_by=consent, expires_at=consent.expires_at).exists()
-    return consent.decided_at is not None and consent.expires_at - consent.decided_at == choice.lifetime
+    """Return whether the consent ends as chosen. Without a choice, a first consent has the usual lifetime."""
+    lifetime = consent.expires_at - consent.decided_at if consent.decided_at else None
+    replaced = Consent.objects.filter(replaced_by=consent) if choice.lifetime is None else Consent.objects.none()
+    if replaced.filter(expires_at=consent.expires_at).exists():
+        return True
+    return lifetime == (choice.lifetime or settings.CONSENT_LIFETIME)
 
 
 def _grant(

@@ -117,11 +117,10 @@ def _unsaid_mode(screen: Screen, scope: str) -> str | None:
 
 def _lifetime(sent: str | None, screen: Screen) -> timedelta | None:
     """Return how long the connection lasts. None: until the end that it has now."""
-    if screen.live and sent == AS_NOW:
+    if screen.live and sent in (None, AS_NOW):
         return None
     if sent is None:
-        # After a double click, the request itself is the live consent.
-        return None if screen.live and screen.live.pk != screen.asked.pk else settings.CONSENT_LIFETIME
+        return settings.CONSENT_LIFETIME
     for lifetime in LIFETIMES:
         if sent == _seconds(lifetime):
             return lifetime
