@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.oauth.client import OAuthClient, query_of
+from tests.web.markup import text_of
 from tests.world import sign_in
 
 
@@ -18,7 +19,7 @@ class Screen:
         self.url = client.authorize(self.browser, scope=" ".join(scopes), **request)["Location"]
 
     def html(self) -> str:
-        return unescape(self.browser.get(self.url).content.decode())
+        return text_of(self.browser, self.url)
 
     def send(self, *scopes: str, **fields: Any) -> Any:
         return self.browser.post(self.url, {"decision": "allow", "scopes": scopes, **fields})

@@ -1,12 +1,26 @@
 """What tests look for in the markup of a page."""
 
 import re
+from html import unescape
 
 from django.http import HttpResponse
+from django.test import Client
 
 from web.consent_screen.form import Choice
 
 INLINE = re.compile(rb"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
+
+
+def text_of(client: Client, path: str, **query: str) -> str:
+    """Return the page with its markup, unescaped. It must answer with 200."""
+    response = client.get(path, query)
+    assert response.status_code == 200
+    return unescape(response.content.decode())
+
+
+def main_of(page: str) -> str:
+    """Return the main part of a page."""
+    return page[page.index("<main") : page.index("</main>")]
 
 
 def inline_code(content: bytes) -> list[bytes]:

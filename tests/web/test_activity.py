@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from html import unescape
 
 import pytest
 import time_machine
@@ -17,6 +16,7 @@ from core import clock
 from core.actor import Actor
 from tests.audit.segments import shrink_segments
 from tests.web.ledger import say_about, shown_entries, words_of
+from tests.web.markup import text_of
 from tests.world import make_agent
 from web.ledger.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS
 from web.sentences import SENTENCES, sentence
@@ -26,12 +26,6 @@ from web.sentences import SENTENCES, sentence
 def say(agent, ada):
     """Write an entry about Ada and the agent."""
     return say_about(agent, ada)
-
-
-def text_of(client, path="/activity", **query) -> str:
-    response = client.get(path, query)
-    assert response.status_code == 200
-    return unescape(response.content.decode())
 
 
 def test_shows_what_was_allowed_and_what_it_touched(as_ada, say):
@@ -66,7 +60,7 @@ def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
     entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
     words = words_of(as_ada)
     assert "Send email as you Denied You had not allowed this. Why, and what you can do" in words
-    assert f'href="/activity/{entry_id}"' in text_of(as_ada)
+    assert f'href="/activity/{entry_id}"' in text_of(as_ada, "/activity")
 
 
 def test_a_request_that_waits_for_the_user_is_no_denial(as_ada, say):
@@ -122,7 +116,7 @@ def test_days_and_runs_have_headings(as_ada, say, developer, ada):
         now.shift(timedelta(days=1))
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
         say(outcome=Outcome.ALLOWED, scopes=["email:send"])
-        page = text_of(as_ada)
+        page = text_of(as_ada, "/activity")
     headings = [" ".join(re.sub("<[^>]+>", " ", one).split()) for one in re.findall("<h[23].*?</h[23]>", page, re.S)]
     assert headings[:6] == ["Today", "S SmartMail", "Yesterday", "L Ledgerbot", "Tuesday, March 10", "S SmartMail"]
 
@@ -185,7 +179,7 @@ def test_the_amount_of_a_denied_payment_does_not_look_paid(as_ada, say):
 def test_denials_of_one_line_lead_to_the_newest(as_ada, say):
     fields = {"outcome": Outcome.DENIED, "reason": "insufficient_scope", "scopes": ["email:send"]}
     ids = [say(**fields) for _ in range(3)]
-    page = text_of(as_ada)
+    page = text_of(as_ada, "/activity")
     assert f'href="/activity/{ids[-1]}">Why, and what you can do</a>' in page
     assert page.count("Why, and what you can do") == 1
 
@@ -228,7 +222,7 @@ def test_a_later_end_is_a_change(as_ada, ada, ask, world, granted):
 
 
 def test_shows_nothing_about_other_users(as_bob, granted):
-    assert "SmartMail" not in text_of(as_bob)
+    assert "SmartMail" not in text_of(as_bob, "/activity")
 
 
 def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, developer, ada):
@@ -288,7 +282,7 @@ def test_a_search_reads_a_part_of_the_log_and_can_go_on(as_ada, say, monkeypatch
     say(outcome=Outcome.ALLOWED, scopes=["email:send"])
     for _ in range(3):
         say(outcome=Outcome.ALLOWED, scopes=["calendar:read"])
-    page = text_of(as_ada, q="email:send")
+    page = text_of(as_ada, "/activity", q="email:send")
     assert "Nothing found so far" in page
     assert "Searched back to:" in page
     further = re.search(r'href="([^"]+)" rel="next">Search further back', page)
@@ -296,7 +290,7 @@ def test_a_search_reads_a_part_of_the_log_and_can_go_on(as_ada, say, monkeypatch
 
 
 def test_active_filters_can_be_removed_one_by_one(as_ada, granted):
-    page = text_of(as_ada, agent=granted.agent_id, outcome="denied", kind="actions", q="mail")
+    page = text_of(as_ada, "/activity", agent=granted.agent_id, outcome="denied", kind="actions", q="mail")
     assert f'href="/activity?q=mail&agent={granted.agent_id}&kind=actions"' in page
     assert 'href="/activity?q=mail&outcome=denied&kind=actions"' in page
     assert "Outcome: Denied" in words_of(as_ada, outcome="denied")
@@ -306,8 +300,8 @@ def test_active_filters_can_be_removed_one_by_one(as_ada, granted):
 def test_dates_are_whole_days(as_ada, say):
     with time_machine.travel("2026-03-10T23:59:59Z", tick=False):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
-    assert "Read your email" in text_of(as_ada, since="2026-03-10", until="2026-03-10")
-    assert "Read your email" not in text_of(as_ada, since="2026-03-11", until="2026-03-12")
+    assert "Read your email" in text_of(as_ada, "/activity", since="2026-03-10", until="2026-03-10")
+    assert "Read your email" not in text_of(as_ada, "/activity", since="2026-03-11", until="2026-03-12")
 
 
 @pytest.mark.parametrize(
@@ -324,7 +318,7 @@ def test_dates_are_whole_days(as_ada, say):
     ],
 )
 def test_invalid_filters_are_ignored(as_ada, granted, query):
-    text_of(as_ada, **query)
+    text_of(as_ada, "/activity", **query)
 
 
 def test_pages_have_so_many_lines_and_lose_no_entry(as_ada, say, monkeypatch):
@@ -345,7 +339,7 @@ def test_the_link_to_the_next_page_keeps_the_filters(as_ada, say, monkeypatch):
     monkeypatch.setattr("web.ledger.search.READ", 2)
     for _ in range(3):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
-    assert "?outcome=allowed&cursor=log_" in text_of(as_ada, outcome="allowed")
+    assert "?outcome=allowed&cursor=log_" in text_of(as_ada, "/activity", outcome="allowed")
 
 
 def test_the_number_of_queries_does_not_grow_with_the_entries(
@@ -358,9 +352,9 @@ def test_the_number_of_queries_does_not_grow_with_the_entries(
     sequence()
     assert Segment.objects.exists()
     with django_assert_max_num_queries(12):
-        text_of(as_ada)
+        text_of(as_ada, "/activity")
     with django_assert_max_num_queries(12):
-        text_of(as_ada, agent=granted.agent_id, kind="actions", outcome="allowed")
+        text_of(as_ada, "/activity", agent=granted.agent_id, kind="actions", outcome="allowed")
 
 
 def test_every_shown_event_has_a_sentence(as_ada, granted):

@@ -2,12 +2,12 @@
 
 import json
 import re
-from html import unescape
 
 import pytest
 
 from api.documentation import known_errors
 from tests.live.server import ROOT
+from tests.web.markup import text_of
 from web.documentation.example import curl
 from web.documentation.reference import callers, operations
 
@@ -24,7 +24,7 @@ def database(db):
 
 @pytest.mark.parametrize(("method", "path", "source"), OPERATIONS, ids=[each[2]["operationId"] for each in OPERATIONS])
 def test_an_operation_has_a_page_with_all_of_it(client, method, path, source):
-    text = unescape(client.get(f"/docs/api-reference/{source['operationId']}").content.decode())
+    text = text_of(client, f"/docs/api-reference/{source['operationId']}")
     assert f"<b>{method.upper()}</b> {path}" in text
     assert source["summary"] in text
     for parameter in source.get("parameters", ()):

@@ -11,6 +11,7 @@ from django.test import Client
 from consent.details import AuthorizationDetail
 from core import clock
 from tests.approvals import make_approval
+from tests.web.markup import text_of
 from tests.world import ANONYMOUS, Grant, allow, ask, make_grant, sign_in
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
@@ -144,7 +145,7 @@ def test_a_pause_holds_until_it_is_lifted(browser, grant):
 
 def test_after_a_revocation_all_that_the_page_names_has_ended(browser, grant):
     waiting = make_approval(grant.consent)
-    page = unescape(browser.get(f"/connections/{grant.consent.id}/revoke").content.decode())
+    page = text_of(browser, f"/connections/{grant.consent.id}/revoke")
     assert "The next request of this agent is denied." in page
     browser.post(f"/connections/{grant.consent.id}/revoke")
     assert not verify(grant.access_token, READ)[0]

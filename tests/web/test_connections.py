@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from html import unescape
 
 import pytest
 import time_machine
@@ -19,6 +18,7 @@ from core.actor import SYSTEM
 from developers.models import Organization
 from developers.services import suspend_organization
 from tests.web.ledger import say_about, words_of
+from tests.web.markup import main_of, text_of
 
 
 @pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
@@ -54,7 +54,7 @@ def test_an_agent_allowed_twice_is_listed_once(as_ada, ada, ask, world, granted)
     for path in ("/connections", "/connections?show=ended"):
         shown = [one.consent.id for one in as_ada.get(path).context["connections"]]
         assert shown == ([latest.id] if path == "/connections" else [])
-    text = unescape(as_ada.get(f"/connections/{latest.id}").content.decode())
+    text = text_of(as_ada, f"/connections/{latest.id}")
     assert "Read your email" in text
     assert latest.decided_at.strftime("%Y-%m-%dT%H:%M:%S") in text
 
@@ -83,7 +83,7 @@ def test_an_expired_connection_is_listed_as_ended(world, ada, granted):
 
 def test_a_connection_shows_what_the_agent_may_do_now(as_ada, granted, agent):
     update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": ["email:read"]})
-    text = unescape(as_ada.get(f"/connections/{granted.id}").content.decode())
+    text = text_of(as_ada, f"/connections/{granted.id}")
     assert text.index("What this agent may do for you") < text.index("Read your email")
     assert text.index("Removed by the developer") < text.index("Send email as you")
 
@@ -212,8 +212,7 @@ def impostor(ada, developer, world):
 
 def without_names(page: str) -> str:
     """Return the main part of the page without the marked names, which their owners chose."""
-    main = page[page.index("<main") : page.index("</main>")]
-    return re.sub(r'<bdi class="named">.*?</bdi>|<span class="visually-hidden">.*?</span>', "", main)
+    return re.sub(r'<bdi class="named">.*?</bdi>|<span class="visually-hidden">.*?</span>', "", main_of(page))
 
 
 @pytest.mark.parametrize("is_verified", [True, False])

@@ -16,7 +16,7 @@ from core.actor import SYSTEM
 from developers.services import verify_organization
 from tests import world
 from tests.threads import race
-from tests.web.markup import inline_code
+from tests.web.markup import inline_code, text_of
 from tests.world import allow, make_agent, make_developer
 
 RIGHT_TO_LEFT_OVERRIDE = "\u202e"
@@ -27,9 +27,7 @@ def url(consent) -> str:
 
 
 def page(client: Client, consent) -> str:
-    response = client.get(url(consent))
-    assert response.status_code == 200
-    return unescape(response.content.decode())
+    return text_of(client, url(consent))
 
 
 def test_requires_sign_in_and_returns(client, ask):

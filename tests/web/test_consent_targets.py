@@ -11,6 +11,7 @@ from consent.granting import approve_consent
 from consent.models import Consent
 from consent.targets import Pick
 from tests import world
+from tests.web.markup import text_of
 
 READ, SEND, FREEBUSY = "email:read", "email:send", "calendar:freebusy"
 
@@ -34,9 +35,7 @@ def url(consent):
 
 
 def page(browser, consent):
-    response = browser.get(url(consent))
-    assert response.status_code == 200
-    return unescape(response.content.decode())
+    return text_of(browser, url(consent))
 
 
 def ticked(text):
@@ -151,7 +150,7 @@ def test_identifiers_are_escaped_and_isolated(as_ada, request_for):
 
 def test_the_connection_shows_its_targets(as_ada, ada, request_for):
     consent = pick(request_for(detail("work", "home")), ada, "home")
-    text = unescape(as_ada.get(f"/connections/{consent.id}").content.decode())
+    text = text_of(as_ada, f"/connections/{consent.id}")
     assert "Where this agent may act" in text
     assert '<bdi class="named">home</bdi>' in text
     assert "work" not in re.search(r'aria-labelledby="targets">.*?</section>', text, re.DOTALL)[0]

@@ -2,7 +2,6 @@
 
 import re
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from consent.models import Consent
 from core import clock
 from resources.custom_scopes import ScopeDefinition
 from tests.constants import PASSWORD
+from tests.web.markup import text_of
 from tests.world import allow, make_agent, make_resource_server, sign_in
 from tests.world import ask as request_consent
 
@@ -35,9 +35,7 @@ def agent(developer: Any) -> Any:
 
 
 def page(client: Client, consent: Consent) -> str:
-    answer = client.get(f"/consent/{consent.id}")
-    assert answer.status_code == 200
-    return unescape(answer.content.decode())
+    return text_of(client, f"/consent/{consent.id}")
 
 
 def state_shown(client: Client, consent: Consent) -> str:

@@ -1,7 +1,5 @@
 """The page of the organization's audit log and its filters."""
 
-from html import unescape
-
 import pytest
 from django.db import transaction
 
@@ -9,6 +7,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import record
 from core.actor import Actor
+from tests.web.markup import text_of
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def rows(client, **query):
 
 
 def test_shows_decisions_with_their_reasons(as_developer, denied, ada):
-    text = unescape(as_developer.get("/developer/audit").content.decode())
+    text = text_of(as_developer, "/developer/audit")
     for fact in (denied, "token.verify", "insufficient_scope", "email:send", "198.51.100.9", ada.id, "SmartMail"):
         assert fact in text
 

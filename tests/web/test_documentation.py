@@ -8,6 +8,7 @@ import pytest
 from django.contrib.staticfiles import finders
 
 from tests.live.server import ROOT
+from tests.web.markup import main_of
 from web.documentation.markdown import render
 from web.documentation.pages import REFERENCE, Page, library
 from web.documentation.reference import operations
@@ -21,10 +22,6 @@ MAX_WEIGHT = 150_000
 @pytest.fixture(autouse=True)
 def database(db):
     """The layout of every page reads the session."""
-
-
-def main_of(page: str) -> str:
-    return page.partition("<main")[2].partition("</main>")[0]
 
 
 def test_every_file_is_a_page():

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html import unescape
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.constants import CALLBACK
 from tests.oauth.client import OAuthClient, make_client
 from tests.web.consent_screen import Screen
+from tests.web.markup import text_of
 from tests.world import sign_in
 from web.landing import samples
 
@@ -43,7 +43,7 @@ def assert_shown(shown: Any, real: Any) -> None:
 
 
 def test_the_page_shows_the_samples(client):
-    text = unescape(client.get("/").content.decode())
+    text = text_of(client, "/")
     for sample in (samples.VERIFY, samples.VERIFIED, samples.EXCHANGE, samples.EXCHANGED):
         assert f">{sample}</pre>" in text
 

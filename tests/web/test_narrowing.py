@@ -12,6 +12,7 @@ from consent.models import Consent
 from core import clock
 from resources.catalogue import catalogue
 from tests.log import log_entries
+from tests.web.markup import main_of, text_of
 
 RATE = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
 TERMS = {"modes": {"email:send": "ask"}, "limits": {"email:read": [RATE]}, "guards": {"data_flow": "ask"}}
@@ -32,9 +33,7 @@ def placed(ada: Any, ask: Any, world: Any) -> Consent:
 
 
 def page(client: Client, consent: Consent) -> str:
-    answer = client.get(f"/connections/{consent.id}")
-    assert answer.status_code == 200
-    return unescape(answer.content.decode())
+    return text_of(client, f"/connections/{consent.id}")
 
 
 def send(client: Client, consent: Consent, change: str, **fields: Any) -> Any:
@@ -228,9 +227,7 @@ def test_only_the_user_may(as_bob: Client, bounded: Consent, client: Client) -> 
 
 def test_an_ended_connection_offers_nothing(as_ada: Client, bounded: Consent) -> None:
     Consent.objects.filter(pk=bounded.pk).update(status="revoked")
-    html = page(as_ada, bounded)
-    main = html[html.index("<main") : html.index("</main>")]
-    assert "<form" not in main
+    assert "<form" not in main_of(page(as_ada, bounded))
     assert change(as_ada, bounded, READ, mode="ask").status_code == 409
 
 

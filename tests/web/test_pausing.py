@@ -9,14 +9,9 @@ from django.utils.html import strip_tags
 
 from accounts.models import User
 from consent.models import Consent
+from tests.web.markup import text_of
 
 PATHS = ("/connections/agents/pause", "/connections/agents/resume")
-
-
-def text_of(client: Client, path: str) -> str:
-    response = client.get(path)
-    assert response.status_code == 200
-    return unescape(response.content.decode())
 
 
 def press(client: Client, page: str, label: str) -> str:

@@ -1,11 +1,10 @@
 """The catalogue of scopes at /scopes."""
 
-from html import unescape
-
 import pytest
 
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES
+from tests.web.markup import text_of
 
 
 @pytest.fixture(autouse=True)
@@ -13,12 +12,8 @@ def database(db):
     """The layout of every page reads the session."""
 
 
-def page(client, path: str) -> str:
-    return unescape(client.get(path).content.decode())
-
-
 def test_the_catalogue_is_grouped_by_service_and_counts_risks(client):
-    text = page(client, "/scopes")
+    text = text_of(client, "/scopes")
     for category, name in CATEGORY_NAMES.items():
         assert f'<h2 id="category-{category}"><span translate="no">{name}</span></h2>' in text
         assert f'href="#category-{category}"' in text
@@ -28,7 +23,7 @@ def test_the_catalogue_is_grouped_by_service_and_counts_risks(client):
 
 @pytest.mark.parametrize("scope", catalogue().values(), ids=lambda scope: scope.id)
 def test_each_scope_has_a_page(client, scope):
-    text = page(client, f"/scopes/{scope.id}")
+    text = text_of(client, f"/scopes/{scope.id}")
     assert scope.title in text
     assert scope.description in text
     assert scope.cannot[1:] in text
@@ -44,7 +39,7 @@ def test_an_unknown_scope_is_not_found(client, scope_id):
 
 
 def shown(client, query: str) -> list[str]:
-    text = page(client, f"/scopes?{query}")
+    text = text_of(client, f"/scopes?{query}")
     return [scope_id for scope_id in catalogue() if f'id="{scope_id}"' in text]
 
 
@@ -57,19 +52,15 @@ def test_words_and_risk_narrow_the_list(client):
 
 
 def test_an_invalid_risk_is_an_error_and_not_applied(client):
-    text = page(client, "/scopes?risk=huge")
+    text = text_of(client, "/scopes?risk=huge")
     assert "Select a valid choice" in text
     assert shown(client, "risk=huge") == list(catalogue())
 
 
 def test_a_search_without_results_offers_all_scopes(client):
-    text = page(client, "/scopes?q=%3Cscript%3E")
-    assert "No scope matches" in text
-    assert "<script>" not in main_of(text)
-
-
-def main_of(text: str) -> str:
-    return text.partition("</form>")[2].partition("</main>")[0]
+    page = client.get("/scopes?q=%3Cscript%3E").content.decode()
+    assert "No scope matches" in page
+    assert "<script>" not in page
 
 
 @pytest.mark.parametrize("query", ["q=" + "a" * 5000, "q=%00", "q=%ED%A0%80", "q=.*&risk=%00"])
