@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
 
 from tests.programs import find_chromium
 
@@ -51,6 +51,11 @@ class Tab:
         """Return the complaints so far and forget them."""
         complaints, self.complaints = self.complaints, []
         return complaints
+
+    def shows(self, element: Locator) -> bool:
+        """Return whether the whole element is visible without scrolling."""
+        box, height = element.bounding_box(), self.page.viewport_size["height"]
+        return bool(box and box["y"] >= 0 and box["y"] + box["height"] <= height)
 
     def focused(self) -> str:
         """Return the id, name or text of the focused element."""

@@ -32,7 +32,7 @@ def filling(length: int) -> str:
 
 
 def speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Django translate all texts into the language of the tests, also in its other threads."""
+    """Let Django translate all texts into the language of the tests, in all threads."""
 
     def plural(function: Callable[..., str]) -> Callable[..., str]:
         return lambda *texts: accent(function(*texts))

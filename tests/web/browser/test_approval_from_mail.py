@@ -34,12 +34,6 @@ def link_in(mail: Any) -> str:
     return re.findall(r"http://localhost:8000(/approvals/\S+)", mail.body)[0]
 
 
-def is_on_screen(tab: Any, selector: str) -> bool:
-    """Return whether the whole element is visible without scrolling."""
-    box = tab.page.locator(selector).bounding_box()
-    return bool(box and box["y"] >= 0 and box["y"] + box["height"] <= PHONE["height"])
-
-
 @pytest.mark.parametrize("javascript", [False, True])
 @pytest.mark.parametrize("decision", ["once", "deny"])
 def test_a_decision_takes_few_steps(
@@ -59,7 +53,7 @@ def test_a_decision_takes_few_steps(
     assert asked.code in mail.body
     assert tab.page.locator(".asked__code").inner_text() == asked.code
     shown = ["h1", ".asked__who", ".asked__code", "[value=once]", "[value=deny]"]
-    assert [each for each in shown if not is_on_screen(tab, each)] == []
+    assert [each for each in shown if not tab.shows(tab.page.locator(each))] == []
     tab.page.locator(f"[value={decision}]").click()  # 3
     tab.page.locator(".pill").first.wait_for()
 

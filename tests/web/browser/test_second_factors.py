@@ -23,13 +23,13 @@ def tab(open_tab: Any) -> Any:
     return tab
 
 
-def add_authenticator(tab: Any) -> None:
+def add_authenticator(tab: Any, *, knows_the_finger: bool = True) -> None:
     device = tab.page.context.new_cdp_session(tab.page)
     device.send("WebAuthn.enable", {"enableUI": False})
     options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
     device.send(
         "WebAuthn.addVirtualAuthenticator",
-        {"options": {**options, "isUserVerified": True, "automaticPresenceSimulation": True}},
+        {"options": {**options, "isUserVerified": knows_the_finger, "automaticPresenceSimulation": True}},
     )
 
 
@@ -86,10 +86,7 @@ def test_a_passkey_is_the_second_step_and_a_cancelled_one_says_so(open_tab, tab,
     other.sign_in(ada.email, world.PASSWORD)
     other.page.get_by_role("heading", name="One more step").wait_for()
     assert list(problems_of(other, as_page("/accounts/second-step/"), "second-step-passkey")) == []
-    device = other.page.context.new_cdp_session(other.page)
-    device.send("WebAuthn.enable", {"enableUI": False})
-    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
-    device.send("WebAuthn.addVirtualAuthenticator", {"options": {**options, "isUserVerified": False}})
+    add_authenticator(other, knows_the_finger=False)
     other.page.get_by_role("button", name="Use a passkey").click()
     other.page.get_by_text("No passkey was used.").wait_for()
 

@@ -1,4 +1,4 @@
-"""Texts that a page shows although nobody translated them, and texts that are too long for their box."""
+"""Texts that a page shows without a translation, and texts that are too long for their box."""
 
 from collections.abc import Iterator
 from typing import Any
