@@ -1,6 +1,6 @@
 """Times, numbers and amounts of money as the user reads them (`web.local`)."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -46,7 +46,12 @@ def day(value: datetime) -> SafeString:
 
 def day_in_words(value: datetime) -> str:
     """Return the date in the user's zone, where no markup is possible."""
-    return dates.format_date(value.astimezone(local_zone()), "long", local_locale())
+    return dates.format_date(date_of(value), "long", local_locale())
+
+
+def date_of(value: datetime) -> date:
+    """Return the date in the user's zone, by which lists are grouped."""
+    return value.astimezone(local_zone()).date()
 
 
 def clock_time(value: datetime) -> SafeString:

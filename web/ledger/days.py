@@ -1,7 +1,7 @@
 """The ledger's layout: days, in a day the runs of agents, in a run the lines. Newest first."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -10,11 +10,12 @@ from babel import dates
 from django.utils.translation import pgettext
 
 from core import clock
+from web.formats import date_of
 from web.ledger.items import Item
-from web.local import local_locale, local_zone
+from web.local import local_locale
 
 MAX_LINES = 50
-# An agent that did nothing for so long begins a new run.
+# An agent's run ends when the agent does nothing for longer than this.
 BREAK = timedelta(minutes=15)
 # The weekday in a pattern of Unicode CLDR, outside of quoted text.
 WEEKDAY = re.compile(r"E+(?=(?:[^']*'[^']*')*[^']*$)")
@@ -82,7 +83,7 @@ class Day:
     @property
     def title(self) -> str:
         """Return "Today", "Yesterday", or the weekday and the date, with the year if it is another one."""
-        today = clock.now().astimezone(local_zone()).date()
+        today = date_of(clock.now())
         if self.date == today:
             return pgettext("day", "Today")
         if self.date == today - timedelta(days=1):
@@ -102,8 +103,8 @@ def _in_words(day: date, *, has_year: bool) -> str:
 def lay_out(items: Sequence[Item]) -> tuple[list[Day], int]:
     """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are."""
     sheet, number = _Sheet(MAX_LINES), 0
-    for when, item in _dated(items):
-        if not sheet.write(when, item):
+    for item in items:
+        if not sheet.write(date_of(item.at), item):
             break
         number += 1
     return [Day(when, list(runs)) for when, runs in groupby(sheet.runs, key=lambda run: run.day)], number
@@ -144,8 +145,3 @@ class _Sheet:
         run = self._latest[item.agent_id] = Run(when, item.agent_id, item.content["agentName"])
         self.runs.append(run)
         return run
-
-
-def _dated(items: Iterable[Item]) -> Iterator[tuple[date, Item]]:
-    zone = local_zone()
-    return ((item.at.astimezone(zone).date(), item) for item in items)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
 
@@ -29,8 +29,8 @@ from web.approving.asked import Asked, describe, outline
 from web.approving.batches import batches_of
 from web.approving.problems import INACTIVE, problem_of
 from web.approving.rules import accepted_rule, offered_rules, rule_about
+from web.formats import date_of
 from web.ledger.items import read_items
-from web.local import local_zone
 from web.paging import paginate
 
 # PostgreSQL raises an error if a query contains a NUL.
@@ -115,11 +115,7 @@ def page_of(request: HttpRequest, found: Approval) -> str:
 
 def _by_day(past: Iterable[Asked]) -> list[dict[str, Any]]:
     """Return the requests in groups, one per day in the user's zone."""
-
-    def day_of(asked: Asked) -> date:
-        return asked.approval.created_at.astimezone(local_zone()).date()
-
-    groups = (list(group) for _day, group in groupby(past, key=day_of))
+    groups = (list(group) for _day, group in groupby(past, key=lambda asked: date_of(asked.approval.created_at)))
     return [{"day": items[0].approval.created_at, "items": items} for items in groups]
 
 
