@@ -128,9 +128,7 @@ def _connection(consent: Consent) -> dict[str, Any]:
         "reason": consent.reason,
         "scopes": [{"id": scope.id, "title": scope.title} for scope in agreed_scopes(consent)],
         "terms": consent.terms,
-        "createdAt": rfc3339(consent.created_at),
-        "decidedAt": _time(consent.decided_at),
-        "expiresAt": rfc3339(consent.expires_at),
+        **_times(consent),
     }
 
 
@@ -143,9 +141,15 @@ def _approval(approval: Approval) -> dict[str, Any]:
         "action": approval.action,
         "resource": approval.resource,
         "context": approval.context,
-        "createdAt": rfc3339(approval.created_at),
-        "decidedAt": _time(approval.decided_at),
-        "expiresAt": rfc3339(approval.expires_at),
+        **_times(approval),
+    }
+
+
+def _times(asked: Consent | Approval) -> dict[str, str | None]:
+    return {
+        "createdAt": rfc3339(asked.created_at),
+        "decidedAt": _time(asked.decided_at),
+        "expiresAt": rfc3339(asked.expires_at),
     }
 
 
