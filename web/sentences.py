@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.events import Event, Outcome
+from decisions.requests import Reason
 
 SENTENCES = {
     Event.USER_REGISTERED: gettext_lazy("You created your account."),
@@ -114,26 +115,21 @@ CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connectio
 VERIFY_ALLOWED = gettext_lazy("%(agent)s was allowed: %(scopes)s.")
 VERIFY_ASKED = gettext_lazy("%(agent)s asked for your approval: %(scopes)s.")
 VERIFY_DENIED = gettext_lazy("%(agent)s was denied: %(scopes)s. %(reason)s")
-REASONS = {
-    "invalid_token": gettext_lazy("This server did not issue its token."),
-    "token_expired": gettext_lazy("Its token had expired."),
-    "token_revoked": gettext_lazy("Its token had been revoked."),
-    "service_suspended": gettext_lazy("The service is suspended."),
-    "organization_suspended": gettext_lazy("Its developer is suspended."),
-    "agent_suspended": gettext_lazy("The agent is suspended."),
-    "user_inactive": gettext_lazy("Your account was deactivated."),
-    "consent_revoked": gettext_lazy("Its access had been revoked."),
-    "consent_expired": gettext_lazy("Its access had expired."),
-    "consent_paused": gettext_lazy("You had paused its access."),
-    "wrong_audience": gettext_lazy("Its token was meant for another service."),
-    "insufficient_scope": gettext_lazy("You had not allowed this."),
-    "approval_required": gettext_lazy("It must ask you first."),
+REASONS: dict[str, Any] = {
+    Reason.INVALID_TOKEN: gettext_lazy("This server did not issue its token."),
+    Reason.TOKEN_EXPIRED: gettext_lazy("Its token had expired."),
+    Reason.TOKEN_REVOKED: gettext_lazy("Its token had been revoked."),
+    Reason.SERVICE_SUSPENDED: gettext_lazy("The service is suspended."),
+    Reason.ORGANIZATION_SUSPENDED: gettext_lazy("Its developer is suspended."),
+    Reason.AGENT_SUSPENDED: gettext_lazy("The agent is suspended."),
+    Reason.USER_INACTIVE: gettext_lazy("Your account was deactivated."),
+    Reason.CONSENT_REVOKED: gettext_lazy("Its access had been revoked."),
+    Reason.CONSENT_EXPIRED: gettext_lazy("Its access had expired."),
+    Reason.CONSENT_PAUSED: gettext_lazy("You had paused its access."),
+    Reason.WRONG_AUDIENCE: gettext_lazy("Its token was meant for another service."),
+    Reason.INSUFFICIENT_SCOPE: gettext_lazy("You had not allowed this."),
+    Reason.APPROVAL_REQUIRED: gettext_lazy("It must ask you first."),
 }
-
-
-# How to put names into a template.
-type Fill = Callable[[Any, Mapping[str, str]], str]
-
 
 OWN_LIMIT = gettext_lazy("A limit that you set denied this.")
 OWN_LIMITS = {
@@ -143,6 +139,9 @@ OWN_LIMITS = {
     "context_match": gettext_lazy("Your limit on recipients or targets denied this."),
     "data_flow": gettext_lazy("Your protection against data leaks denied this."),
 }
+
+# How to put names into a template.
+type Fill = Callable[[Any, Mapping[str, str]], str]
 
 
 def sentence(entry: dict[str, Any]) -> str:
@@ -201,18 +200,13 @@ def _listed(titles: list[str]) -> str:
     return get_text_list(titles, _("and"))
 
 
-def reason(entry: dict[str, Any]) -> str:
-    """Return why the request was denied, with the name of the policy or the kind of limit if one denied it."""
-    return _why(entry, _fill)
-
-
 def reason_html(entry: dict[str, Any]) -> SafeString:
-    """Return the reason with the names of others set apart."""
+    """Return why the request was denied, with the name of the policy or the kind of limit if one denied it."""
     return mark_safe(_why(entry, _fill_html))  # noqa: S308 -- all parts are escaped
 
 
 def _why(entry: dict[str, Any], fill: Fill) -> str:
-    if entry["reason"] != "policy_denied":
+    if entry["reason"] != Reason.POLICY_DENIED:
         return fill(REASONS.get(entry["reason"], ""), {})
     if entry["metadata"].get("limitedBy") == "user":
         return fill(OWN_LIMITS.get(entry["metadata"].get("ruleType"), OWN_LIMIT), {})
@@ -230,7 +224,7 @@ def _template(entry: dict[str, Any]) -> Any:
     if event == Event.TOKEN_VERIFY:
         if entry["outcome"] != Outcome.DENIED:
             return VERIFY_ALLOWED
-        return VERIFY_ASKED if entry["reason"] == "approval_required" else VERIFY_DENIED
+        return VERIFY_ASKED if entry["reason"] == Reason.APPROVAL_REQUIRED else VERIFY_DENIED
     if event == Event.AUDIT_EXPORTED and entry["consentId"]:
         return CONNECTION_EXPORTED
     if event in RULES and entry["metadata"].get("for") == RULE:

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.urls import reverse
-from django.utils.safestring import SafeString
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -85,7 +84,6 @@ LINKS = {
 class Denial:
     """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help."""
 
-    because: SafeString
     missing: str
     rule: RuleInWords | None
     advice: str
@@ -103,7 +101,6 @@ def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
     url = _url(item, page)
     free_at = rule.free_at if rule and reason == Reason.POLICY_DENIED else None
     return Denial(
-        because=item.reason,
         missing=_missing(item),
         rule=rule,
         advice=advice,

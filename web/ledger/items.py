@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
+from decisions.requests import Reason
 from developers.models import Organization
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names, names_by_id
@@ -52,7 +53,6 @@ DISPUTABLE = frozenset(
 # What tells apart the rules that denied requests.
 RULE = ("limitedBy", "ruleType", "ruleIndex")
 OTHERS = frozenset({"administrator", "system"})
-ASKED = "approval_required"
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 # What agents do all the time, and what changes nothing.
 ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
@@ -87,7 +87,7 @@ class Item:
 
     @property
     def is_asked(self) -> bool:
-        return self.is_denied and self.content["reason"] == ASKED
+        return self.is_denied and self.content["reason"] == Reason.APPROVAL_REQUIRED
 
     @property
     def is_denied(self) -> bool:

@@ -8,6 +8,7 @@ from audit.selectors import entry_for_user
 from consent.disputes import find_report
 from consent.pausing import paused_all_since
 from consent.selectors import agents_of_user
+from decisions.requests import Reason
 from web.access import signed_in, user_page
 from web.forms.activity import KIND_LABELS, ActivityForm
 from web.ledger.content import describe_content
@@ -46,7 +47,7 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)
     found = entry_for_user(user.id, entry_id)
     (item,) = read_items([found], user.id)
-    is_all_paused = item.is_denied and paused_all_since(user) is not None
+    is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
     context = {
         "item": item,
         "content": describe_content(item),
