@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from web.documentation.openapi import document
+from web.documentation.openapi import reference_in, schemas
 from web.documentation.reference import Operation
 
 HEADERS = {
@@ -58,8 +58,8 @@ def _body(content: Mapping[str, Any]) -> Any:
 
 def _value(schema: Mapping[str, Any]) -> Any:
     """Return a value for the schema. An object has its required fields."""
-    if "$ref" in schema:
-        schema = document()["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    if name := reference_in(schema):
+        schema = schemas()[name]
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
@@ -72,5 +72,5 @@ def _value(schema: Mapping[str, Any]) -> Any:
         return _value(options[0])
     properties = schema.get("properties", {})
     if properties:
-        return {name: _value(properties[name]) for name in schema.get("required", ())}
+        return {each: _value(properties[each]) for each in schema.get("required", ())}
     return VALUES.get(schema.get("type", ""), "...")

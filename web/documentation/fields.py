@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 
 from web.documentation.markdown import render_text
-from web.documentation.openapi import document
+from web.documentation.openapi import reference_in, schemas
 
 # The names of the schemas that contain a schema.
 type Above = tuple[str, ...]
@@ -42,7 +42,7 @@ def field_of(name: str, holder: Mapping[str, Any], *, is_required: bool = False)
     schema = {**holder["schema"]}
     if holder.get("description"):
         schema["description"] = holder["description"]
-    return _Reader(document()["components"]["schemas"]).field(name, schema, is_required=is_required)
+    return _Reader(schemas()).field(name, schema, is_required=is_required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,7 @@ class _Reader:
     def resolve(self, schema: Mapping[str, Any], above: Above) -> tuple[Mapping[str, Any], Above, bool]:
         """Return the schema that a reference means, the schemas above it, and whether it is one of them."""
         is_known = False
-        while "$ref" in schema:
-            name = schema["$ref"].rpartition("/")[2]
+        while name := reference_in(schema):
             is_known = name in above
             above = (*above, name)
             schema = {**self.schemas[name], **{key: value for key, value in schema.items() if key != "$ref"}}
@@ -110,7 +109,7 @@ class _Reader:
     def title(self, schema: Mapping[str, Any]) -> str:
         """Return the value of the field `type`, or the name of the schema."""
         kind = schema.get("properties", {}).get("type", {}).get("enum", ())
-        return str(next(iter(kind), schema.get("$ref", "").rpartition("/")[2]))
+        return str(next(iter(kind), reference_in(schema)))
 
     def unwrapped(self, schema: Mapping[str, Any], above: Above) -> Iterator[Field]:
         """Yield the fields inside a schema that has no name of its own."""

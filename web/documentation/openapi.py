@@ -13,6 +13,17 @@ def document() -> Mapping[str, Any]:
     return _document(version_of(REFERENCE))
 
 
+def schemas() -> Mapping[str, Any]:
+    """Return the schemas that others refer to, by name."""
+    found: Mapping[str, Any] = document()["components"]["schemas"]
+    return found
+
+
+def reference_in(schema: Mapping[str, Any]) -> str:
+    """Return the name of the schema that this one refers to, or an empty string."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
 @lru_cache(maxsize=1)
 def _document(version: int) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads(REFERENCE.read_text())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from itertools import groupby
 from typing import Any
@@ -42,9 +43,9 @@ class ErrorCode:
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
-    """An operation with its part of the document."""
+    """An operation with its part of the document. Its fields are in words, so it belongs to one language."""
 
     id: str
     method: str
@@ -60,7 +61,7 @@ class Operation:
     def description(self) -> str:
         return render_text(self.source.get("description", ""))
 
-    @property
+    @cached_property
     def parameters(self) -> list[Parameter]:
         return [
             Parameter(each["in"], field_of(each["name"], each, is_required=each.get("required", False)))
@@ -73,7 +74,7 @@ class Operation:
         content = self.source.get("requestBody", {}).get("content", {})
         return next(iter(content.values()), None)
 
-    @property
+    @cached_property
     def body_field(self) -> Field | None:
         return field_of("", self.body) if self.body else None
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import template
 
-from web.documentation import reference
 from web.documentation.pages import REFERENCE, library
 
 register = template.Library()
@@ -26,6 +25,3 @@ def docs_menu(context: template.Context) -> dict[str, Any]:
 def tag_title(tag: str) -> str:
     """Return a tag of the API as a heading: "Resource servers"."""
     return tag.replace("-", " ").capitalize()
-
-
-register.filter("callers", reference.callers)
