@@ -13,7 +13,7 @@ from web.paging import paginate_log
 
 # A page reads more entries than it has lines, because entries that say the same share a line.
 READ = 200
-# The log has no index of texts, so a search reads so many entries at once, and the user decides whether to go on.
+# The log has no index of texts, so a search reads this many entries at once, and the user decides whether to go on.
 SEARCHED = 500
 
 
@@ -36,10 +36,6 @@ class Sheet:
     cursor: str
     next_cursor: str
     searched_to: datetime | None
-
-    @property
-    def items(self) -> list[Item]:
-        return [item for day in self.days for run in day.runs for line in run.lines for item in line.items]
 
 
 def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agent_names: Mapping[str, str]) -> Sheet:

@@ -30,35 +30,24 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
     (item,) = read_items([entry], user.id)
     if not item.is_disputable:
         raise NotFound("This entry cannot be reported.")
-    consent = _live_consent(request, entry)
+    consent = current_consent(user, entry.consent_id) if entry.consent_id else None
+    is_live = consent is not None and consent.status_at(clock.now()) == Consent.Status.APPROVED
     initial = {"stop": Stop.ALL_AGENTS} if item.event == Event.AGENTS_RESUMED else None
-    form = DisputeForm(
-        request.POST or None, has_connection=consent is not None, is_agents=item.is_call, initial=initial
-    )
+    form = DisputeForm(request.POST or None, has_connection=is_live, is_agents=item.is_call, initial=initial)
     if request.method == "POST" and form.is_valid():
-        _report(request, entry, form)
+        _report(request, entry, consent, form)
         return SeeOther(reverse("web:dispute", args=[entry_id]))
-    context = {"item": item, "form": form, "consent": consent, "report": find_report(user.id, entry)}
+    context = {"item": item, "form": form, "report": find_report(user.id, entry)}
     return render(request, "web/dispute.html", context, status=422 if form.is_bound else 200)
 
 
-def _report(request: HttpRequest, entry: AuditEntry, form: DisputeForm) -> None:
+def _report(request: HttpRequest, entry: AuditEntry, consent: Consent | None, form: DisputeForm) -> None:
     dispute_activity(
         actor=user_actor(request),
         user=signed_in(request),
         entry=entry,
-        consent=_consent(request, entry),
+        consent=consent,
         stop=form.chosen_stop,
         kept_key=request.session.session_key if form.cleaned_data["sessions"] else None,
     )
     messages.success(request, _("Reported. What you chose takes effect at once."))
-
-
-def _consent(request: HttpRequest, entry: AuditEntry) -> Consent | None:
-    """Return the connection of the entry, also if it has ended."""
-    return current_consent(signed_in(request), entry.consent_id) if entry.consent_id else None
-
-
-def _live_consent(request: HttpRequest, entry: AuditEntry) -> Consent | None:
-    consent = _consent(request, entry)
-    return consent if consent and consent.status_at(clock.now()) == Consent.Status.APPROVED else None
