@@ -35,10 +35,10 @@ def dispute_activity(
 ) -> str:
     """Report that the entry was not the user, and stop what they chose. Return the id of the report.
 
-    An entry has one report. Reporting it again returns that one, and stops what the user chose then, too.
+    An entry has one report. A second call returns the first report, and also stops what the user chose.
     `consent` is the connection of the entry, or None without one. `kept_key` is the session that stays when all others
     end, or None to end none. The report is in the log of the agent's organization, too, without anything personal.
-    A connection that has ended meanwhile needs no stop. Raises `NotAuthenticated` if the account has changed, and
+    A connection that has ended in the meantime needs no stop. Raises `NotAuthenticated` if the account has changed, and
     `OthersPause` if the actor is not the user.
     """
     held = hold_account(user)

@@ -11,7 +11,7 @@ AGENT = [
     (Stop.AGENT, _("Pause this agent. It can do nothing for you until you resume it.")),
     (Stop.CONNECTION, _("Revoke its access. It must ask you again for everything.")),
 ]
-ALL_AGENTS = (Stop.ALL_AGENTS, _("Pause all agents, also those that you allow later."))
+ALL_AGENTS = (Stop.ALL_AGENTS, _("Pause all agents, including those that you allow later."))
 NOTHING = (Stop.NOTHING, _("Stop no agent."))
 
 

@@ -1,4 +1,4 @@
-"""Everything that the log has of an entry for the user, for the page of the entry."""
+"""What the log tells the user about an entry, for the page of the entry."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from web.ledger.items import Item
 from web.ledger.touched import text_of
 
 TEXTS = ("text", "diff")
-# They have a place of their own on the page.
+# The page shows these in places of their own.
 SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 

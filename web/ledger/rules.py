@@ -1,6 +1,6 @@
 """The rule that denied a request, in words, as far as it can still be told.
 
-The log names the rule, but not its text. A policy that was changed since is quoted no more: its sentence of today may
+The log names the rule, but not its text. A policy that has changed since is not quoted: the rule that it has today may
 not be the one that denied.
 """
 
@@ -90,6 +90,6 @@ def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: date
 
 
 def _free_at(at: datetime, rules: list[Rule]) -> datetime | None:
-    """Return when what counted at the decision counts no more, if the rules count."""
+    """Return when what counted at the decision no longer counts, or None if the rules do not count."""
     windows = [window for rule in rules if (window := getattr(rule, "window_seconds", None))]
     return at + timedelta(seconds=max(windows)) if windows else None
