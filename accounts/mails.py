@@ -27,14 +27,13 @@ def send_mail(
     to: str,
     actor: Actor,
     zone: str = "",
-    at: datetime | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> None:
-    """Send an email after the transaction commits. A failure is logged and has no other effect.
+    """Send an email about something that happens now, after the transaction commits.
 
-    The arguments are those of `compose_mail`.
+    A failure is logged and has no other effect. The arguments are those of `compose_mail`.
     """
-    message = compose_mail(name, to=to, actor=actor, zone=zone, at=at, context=context)
+    message = compose_mail(name, to=to, actor=actor, zone=zone, at=clock.now(), context=context)
     transaction.on_commit(partial(_deliver, message), robust=True)
 
 
@@ -43,16 +42,16 @@ def compose_mail(
     *,
     to: str,
     actor: Actor,
-    zone: str = "",
-    at: datetime | None = None,
+    zone: str,
+    at: datetime,
     context: Mapping[str, Any] | None = None,
 ) -> EmailMessage:
     """Return an email.
 
-    `at` is when it happened, now by default, and `zone` the time zone in which the user reads it: templates show
-    `when`. Links start with `API_URL`, because the sender of a request controls its Host header.
+    `at` is when it happened, and `zone` the time zone in which the user reads it, UTC if empty: templates show `when`.
+    Links start with `API_URL`, because the sender of a request controls its Host header.
     """
-    when = in_words(at or clock.now(), zone)
+    when = in_words(at, zone)
     facts = {"site_url": settings.API_URL, "site_host": settings.HOSTNAME, "when": when, "ip": actor.ip, "to": to}
     values = {**facts, **(context or {})}
     subject = " ".join(render_to_string(f"account/email/{name}_subject.txt", values).split())

@@ -15,12 +15,21 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from accounts.authenticators import PASSKEY, RECOVERY_CODES, TOTP, codes_left, kinds_of, own_passkey, passkeys_of
+from accounts.authenticators import (
+    PASSKEY,
+    RECOVERY_CODES,
+    TOTP,
+    codes_left,
+    has_second_factor,
+    kinds_of,
+    own_passkey,
+    passkeys_of,
+)
 from accounts.errors import PasskeyRefused, SecondFactorRequired, WrongSecondFactor
 from accounts.mails import send_mail
 from accounts.models import User
 from accounts.passkeys import Assertion
-from accounts.services import hold_account
+from accounts.services import hold_account, lock_user
 from accounts.throttles import SecondStepThrottle
 from accounts.totp import matching_step
 from audit.entries.drafts import Draft
@@ -105,8 +114,8 @@ def remove_totp(*, actor: Actor, user: User) -> None:
 def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
     """Return new recovery codes. Earlier ones stop working. Raises `NotFound` without a second factor."""
     held = hold_account(user)
-    if not kinds_of(held) & {PASSKEY, TOTP}:
-        raise NotFound("There is no second factor that recovery codes could replace.")
+    if not has_second_factor(held):
+        raise NotFound("No second factor is set up.")
     Authenticator.objects.filter(user=held, type=RECOVERY_CODES).delete()
     _changed(Event.USER_RECOVERY_CODES_CREATED, actor, held, _("Your account has new recovery codes"))
     return _make_codes(held)
@@ -118,13 +127,14 @@ def remove_second_factors(*, actor: Actor, user: User, reason: str) -> bool:
 
     The password is still needed, so an administrator cannot sign in as the user.
     """
-    held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
-    if not Authenticator.objects.filter(user=held).delete()[0]:
+    held = lock_user(user.pk)
+    if held is None or not Authenticator.objects.filter(user=held).delete()[0]:
         return False
     draft = Draft(event=Event.USER_SECOND_FACTORS_REMOVED, actor=actor, user_id=held.id, metadata={"reason": reason})
     record(draft)
     change = _("An administrator removed the second factors of your account")
-    send_mail("security_changed", to=held.email, actor=actor._replace(ip=None), context={"change": change})
+    facts, actor = {"change": change}, actor._replace(ip=None)
+    send_mail("security_changed", to=held.email, zone=held.time_zone, actor=actor, context=facts)
     return True
 
 
@@ -235,7 +245,7 @@ def _make_codes(held: User) -> list[str]:
 
 
 def _end_codes_without_factor(held: User) -> None:
-    if not kinds_of(held) & {PASSKEY, TOTP}:
+    if not has_second_factor(held):
         Authenticator.objects.filter(user=held).delete()
 
 

@@ -158,9 +158,9 @@ def hold_account(user: User) -> User:
     return held
 
 
-def lock_user(user_id: str | None) -> None:
-    """Lock the user's row, whatever its state, until the transaction ends. Lock nothing if `user_id` is None."""
-    User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
+def lock_user(user_id: str | None) -> User | None:
+    """Lock the user's row, whatever its state, until the transaction ends. Return None if there is no such user."""
+    return User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:

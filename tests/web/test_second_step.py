@@ -288,7 +288,7 @@ def test_secrets_of_another_key_refuse_codes(browser: Client, ada: User, setting
     secret, codes = set_up(browser)
     settings.JWT_SECRET = "another-secret-of-this-server-000000"
     now.shift(30)
-    for code in (current(secret), codes[0]):
+    for code in (code_now(secret), codes[0]):
         assert enter_password(ada.email).post(STEP, {"code": code}).status_code == 422
 
 
@@ -297,7 +297,7 @@ def test_a_deactivated_user_does_not_finish_the_second_step(browser: Client, ada
     now.shift(30)
     client = enter_password(ada.email)
     User.objects.filter(pk=ada.pk).update(is_active=False)
-    assert client.post(STEP, {"code": current(secret)})["Location"] == "/accounts/login/"
+    assert client.post(STEP, {"code": code_now(secret)})["Location"] == "/accounts/login/"
 
 
 class TestAdministrators:
