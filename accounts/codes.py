@@ -5,8 +5,7 @@ owner's code. Guesses are limited by IP address instead.
 """
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from django.conf import settings
@@ -39,16 +38,7 @@ def code_digest(code: str, *context: str) -> str:
     return keyed_digest("address-code", canonical_json([*context, typed]))
 
 
-@contextmanager
-def code_attempt(actor: Actor) -> Iterator[None]:
+def code_attempt(actor: Actor) -> AbstractContextManager[None]:
     """Count an `InvalidCode` raised inside by IP address. Raises `Throttled`. Use it outside any transaction."""
-    throttle, subjects = Throttle("address-code", settings.THROTTLE_SIGN_IN), address_subjects(actor.ip or "")
-    throttle.hit(*subjects)
-    try:
-        yield
-    except InvalidCode:
-        raise
-    except Exception:
-        throttle.forgive(*subjects)
-        raise
-    throttle.forgive(*subjects)
+    throttle = Throttle("address-code", settings.THROTTLE_SIGN_IN)
+    return throttle.guess(*address_subjects(actor.ip or ""), wrong=InvalidCode)

@@ -19,7 +19,6 @@ from accounts.authenticators import (
     PASSKEY,
     RECOVERY_CODES,
     TOTP,
-    codes_left,
     has_second_factor,
     kinds_of,
     own_passkey,
@@ -30,7 +29,7 @@ from accounts.mails import send_mail
 from accounts.models import User
 from accounts.passkeys import Assertion
 from accounts.services import hold_account, lock_user
-from accounts.throttles import SecondStepThrottle
+from accounts.throttles import second_step_attempt
 from accounts.totp import matching_step
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
@@ -159,18 +158,12 @@ def check_code(*, actor: Actor, user: User, code: str) -> str:
     `user` is the user as read when the password was checked. Raises `WrongSecondFactor`, `Throttled`, and
     `NotAuthenticated` if the account has changed since. Use it outside any transaction.
     """
-    throttle = SecondStepThrottle(user=user, actor=actor)
-    throttle.attempt()
     try:
-        kind = _use_code(actor, user, code)
-    except Exception:
-        throttle.forgive()
-        raise
-    if kind is None:
+        with second_step_attempt(user=user, actor=actor):
+            return _use_code(actor, user, code)
+    except WrongSecondFactor:
         _record_failure(actor, user)
-        raise WrongSecondFactor
-    throttle.forgive()
-    return kind
+        raise
 
 
 def require_second_factor(*, actor: Actor, user: User, code: str) -> None:
@@ -196,16 +189,16 @@ def require_second_factor(*, actor: Actor, user: User, code: str) -> None:
 
 
 @transaction.atomic
-def _use_code(actor: Actor, user: User, code: str) -> str | None:
+def _use_code(actor: Actor, user: User, code: str) -> str:
     held = hold_account(user)
     rows = {row.type: row for row in Authenticator.objects.filter(user=held).exclude(type=PASSKEY)}
     if TOTP in rows and _use_step(rows[TOTP], code):
         return str(TOTP)
-    if RECOVERY_CODES in rows and _use_recovery_code(rows[RECOVERY_CODES], code):
-        left = codes_left(Authenticator.objects.get(pk=rows[RECOVERY_CODES].pk))
-        _changed(Event.USER_RECOVERY_CODE_USED, actor, held, _("A recovery code was used for your account"), left=left)
-        return str(RECOVERY_CODES)
-    return None
+    left = _use_recovery_code(rows[RECOVERY_CODES], code) if RECOVERY_CODES in rows else None
+    if left is None:
+        raise WrongSecondFactor
+    _changed(Event.USER_RECOVERY_CODE_USED, actor, held, _("A recovery code was used for your account"), left=left)
+    return str(RECOVERY_CODES)
 
 
 def _use_step(app: Authenticator, code: str) -> bool:
@@ -221,14 +214,17 @@ def _use_step(app: Authenticator, code: str) -> bool:
     return True
 
 
-def _use_recovery_code(codes: Authenticator, code: str) -> bool:
+def _use_recovery_code(row: Authenticator, code: str) -> int | None:
+    """Use the recovery code and return how many are left, or None if it is wrong."""
+    codes = RecoveryCodes(row)
     try:
-        is_right = bool(RecoveryCodes(codes).validate_code(code))
+        if not codes.validate_code(code):
+            return None
+        left = len(codes.get_unused_codes())
     except SealBroken:
-        return False
-    if is_right:
-        Authenticator.objects.filter(pk=codes.pk).update(last_used_at=clock.now())
-    return is_right
+        return None
+    Authenticator.objects.filter(pk=row.pk).update(last_used_at=clock.now())
+    return left
 
 
 def _first_codes(actor: Actor, held: User) -> list[str]:

@@ -1,12 +1,11 @@
 """Limits on sign-ins and registrations, by IP address and by account."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef
 
-from accounts.errors import PasskeyRefused
+from accounts.errors import PasskeyRefused, WrongSecondFactor
 from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
@@ -56,42 +55,23 @@ class SignInThrottle:
         self.failures.succeed(*self.failing, counted=self.succeeding, by=self.successes)
 
 
-class SecondStepThrottle:
-    """Limits wrong codes of second factors by account. Concurrent ones count exactly, like those of `SignInThrottle`.
+def second_step_attempt(*, user: User, actor: Actor) -> AbstractContextManager[None]:
+    """Count a `WrongSecondFactor` raised inside by account. Raises `Throttled`. Use it outside any transaction.
 
     An attacker who has the password could guess a code of six digits, so the limit of an account does not grow with the
     number of addresses. Where the user has signed in before, they have a limit of their own.
     """
-
-    def __init__(self, *, user: User, actor: Actor) -> None:
-        self.throttle = Throttle("second-step", settings.THROTTLE_SECOND_STEP)
-        account = keyed_digest("throttle-account", user.id.encode())
-        is_known = KnownAddress.objects.filter(user=user, digest=_address_digest(actor)).exists()
-        place = f":{address_group(actor.ip or '')}" if is_known else ""
-        self.subject = Subject(f"account:{account}{place}")
-
-    def attempt(self) -> None:
-        """Count a failure, which `forgive` takes back. Raises `Throttled`."""
-        self.throttle.hit(self.subject)
-
-    def forgive(self) -> None:
-        """Take back the failure that `attempt` counted, because the code was right or was not checked."""
-        self.throttle.forgive(self.subject)
+    account = keyed_digest("throttle-account", user.id.encode())
+    is_known = KnownAddress.objects.filter(user=user, digest=_address_digest(actor)).exists()
+    place = f":{address_group(actor.ip or '')}" if is_known else ""
+    throttle = Throttle("second-step", settings.THROTTLE_SECOND_STEP)
+    return throttle.guess(Subject(f"account:{account}{place}"), wrong=WrongSecondFactor)
 
 
-@contextmanager
-def passkey_attempt(actor: Actor) -> Iterator[None]:
-    """Count a refused passkey by IP address. Raises `Throttled`. Use it outside any transaction."""
-    throttle, subjects = Throttle("passkey", settings.THROTTLE_SIGN_IN), address_subjects(actor.ip or "")
-    throttle.hit(*subjects)
-    try:
-        yield
-    except PasskeyRefused:
-        raise
-    except Exception:
-        throttle.forgive(*subjects)
-        raise
-    throttle.forgive(*subjects)
+def passkey_attempt(actor: Actor) -> AbstractContextManager[None]:
+    """Count a `PasskeyRefused` raised inside by IP address. Raises `Throttled`. Use it outside any transaction."""
+    throttle = Throttle("passkey", settings.THROTTLE_SIGN_IN)
+    return throttle.guess(*address_subjects(actor.ip or ""), wrong=PasskeyRefused)
 
 
 def throttle_challenges(actor: Actor) -> None:

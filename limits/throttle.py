@@ -3,12 +3,13 @@
 A throttle uses a short transaction of its own, which stays committed if the caller fails afterwards. Call it outside
 any other transaction. Inside one it raises `RuntimeError`, because a rollback would forget the attempt.
 
-For secrets that can be guessed, call `hit` before the attempt and `forgive` after a success, so that concurrent
-attempts count exactly. For others, call `hit` only after a failure, so that a success costs nothing.
+For secrets that can be guessed, use `guess`, or call `hit` before the attempt and `forgive` after a success, so that
+concurrent attempts count exactly. For others, call `hit` only after a failure, so that a success costs nothing.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_network
 from itertools import chain
@@ -121,6 +122,19 @@ class Throttle:
     def forgive(self, *subjects: Subject) -> None:
         """Remove one attempt for each subject, because it succeeded."""
         _settle(forgiven=self._requests(subjects), counted=())
+
+    @contextmanager
+    def guess(self, *subjects: Subject, wrong: type[Exception]) -> Iterator[None]:
+        """Count an attempt for each subject if the block raises `wrong`. Raises `Throttled` before the block."""
+        self.hit(*subjects)
+        try:
+            yield
+        except wrong:
+            raise
+        except Exception:  # the secret was not checked, whatever went wrong
+            self.forgive(*subjects)
+            raise
+        self.forgive(*subjects)
 
     def succeed(self, *subjects: Subject, counted: Sequence[Subject], by: "Throttle") -> None:
         """Remove one attempt for each subject, and count one with the throttle `by`, even beyond its limit."""

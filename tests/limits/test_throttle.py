@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -163,6 +164,23 @@ def test_forgiving_a_success_makes_room() -> None:
         THROTTLE.forgive(SUBJECT)
 
     assert not is_throttled(SUBJECT)
+
+
+@pytest.mark.parametrize(("raised", "counts"), [(None, False), (KeyError, False), (ValueError, True)])
+def test_a_guess_counts_if_it_was_wrong(raised: type[Exception] | None, counts: bool) -> None:
+    for _ in range(2):
+        with pytest.raises(raised) if raised else nullcontext(), THROTTLE.guess(SUBJECT, OTHER, wrong=ValueError):
+            if raised:
+                raise raised
+    assert (is_throttled(SUBJECT), is_throttled(OTHER)) == (counts, counts)
+
+
+def test_a_guess_beyond_the_rate_is_not_made() -> None:
+    THROTTLE.count(SUBJECT)
+    THROTTLE.count(SUBJECT)
+    with pytest.raises(Throttled), THROTTLE.guess(SUBJECT, wrong=ValueError):
+        pytest.fail("guessed")
+    assert is_throttled(SUBJECT)
 
 
 def test_a_success_is_moved_to_another_throttle_in_one_transaction(django_assert_num_queries: object) -> None:
