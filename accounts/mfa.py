@@ -1,6 +1,5 @@
 """allauth's hooks for second factors: encryption at rest, and the step of a sign-in that asks for the factor."""
 
-from base64 import b64decode, b64encode
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
@@ -15,18 +14,18 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from accounts.models import User
-from core.crypto import open_sealed, seal
+from core.crypto import open_sealed_text, seal_text
 
 PURPOSE = "accounts.second_factor"
 
 
 class MFAAdapter(DefaultMFAAdapter):
     def encrypt(self, text: str) -> str:
-        return b64encode(seal(PURPOSE, text.encode())).decode()
+        return seal_text(PURPOSE, text)
 
     def decrypt(self, encrypted_text: str) -> str:
         """Raises `SealBroken` if it was encrypted with another `JWT_SECRET`."""
-        return open_sealed(PURPOSE, b64decode(encrypted_text)).decode()
+        return open_sealed_text(PURPOSE, encrypted_text)
 
 
 class SecondStep(AuthenticateStage):

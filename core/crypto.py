@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+from base64 import b64decode, b64encode
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
@@ -31,6 +32,16 @@ def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
         return _cipher(purpose).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
     except (InvalidTag, ValueError) as error:
         raise SealBroken(purpose) from error
+
+
+def seal_text(purpose: str, text: str) -> str:
+    """Return what `seal` returns for `text`, in Base64, for sessions and other JSON."""
+    return b64encode(seal(purpose, text.encode())).decode()
+
+
+def open_sealed_text(purpose: str, sealed: str) -> str:
+    """Return the text of what `seal_text` returned. Raises `SealBroken`."""
+    return open_sealed(purpose, b64decode(sealed)).decode()
 
 
 def keyed_digest(purpose: str, data: bytes) -> str:

@@ -5,11 +5,10 @@ Between the two requests it is stored in the session, encrypted, so a copy of th
 
 import json
 import time
-from base64 import b64decode, b64encode
 
 from django.http import HttpRequest
 
-from core.crypto import SealBroken, open_sealed, seal
+from core.crypto import SealBroken, open_sealed_text, seal_text
 
 SESSION_KEY = "shown_once"
 PURPOSE = "web.shown_once"
@@ -19,7 +18,7 @@ LIFETIME_SECONDS = 300
 def put(request: HttpRequest, subject: str, secret: str) -> None:
     """Keep `secret` for the next page about `subject`, for at most five minutes."""
     content = json.dumps([subject, secret, time.time() + LIFETIME_SECONDS])
-    request.session[SESSION_KEY] = b64encode(seal(PURPOSE, content.encode())).decode()
+    request.session[SESSION_KEY] = seal_text(PURPOSE, content)
 
 
 def take(request: HttpRequest, subject: str) -> str | None:
@@ -31,7 +30,7 @@ def take(request: HttpRequest, subject: str) -> str | None:
     if sealed is None or request.method == "HEAD":
         return None
     try:
-        kept_for, secret, until = json.loads(open_sealed(PURPOSE, b64decode(sealed)))
+        kept_for, secret, until = json.loads(open_sealed_text(PURPOSE, sealed))
     except (SealBroken, ValueError):
         kept_for, secret, until = None, None, 0
     if kept_for == subject or time.time() > until:

@@ -4,7 +4,6 @@ Every change needs a recent sign-in, asked for before the form. No POST is repea
 """
 
 import json
-from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
 from django.contrib import messages
@@ -27,7 +26,7 @@ from accounts.second_factors import (
     replace_recovery_codes,
 )
 from accounts.totp import setup_url
-from core.crypto import SealBroken, open_sealed, seal
+from core.crypto import SealBroken, open_sealed_text, seal_text
 from core.errors import Conflict, Invalid
 from core.http import SeeOther
 from web import once
@@ -165,8 +164,8 @@ def _confirm(request: HttpRequest, template: str, context: Mapping[str, object])
 def _kept_secret(request: HttpRequest) -> str:
     """Return the secret that this session is setting up, or a new one. The session has it encrypted."""
     try:
-        return open_sealed(_PURPOSE, b64decode(request.session[_SECRET])).decode()
+        return open_sealed_text(_PURPOSE, request.session[_SECRET])
     except (KeyError, SealBroken):
         secret = new_secret()
-        request.session[_SECRET] = b64encode(seal(_PURPOSE, secret.encode())).decode()
+        request.session[_SECRET] = seal_text(_PURPOSE, secret)
         return secret
