@@ -64,13 +64,18 @@ def page(view: View) -> View:
     return wrapped
 
 
+def with_next(name: str, wanted: str | None) -> str:
+    """Return the URL of the page `name`, from which the user goes on to `wanted` if that is not empty."""
+    return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
+
+
 def _ask_for_password(request: HttpRequest) -> HttpResponse:
     """Redirect to the page that asks for the password and then leads back with GET.
 
     Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
     the browser, and the user would enter the password without seeing what it does.
     """
-    return SeeOther(f"{reverse('account_reauthenticate')}?{urlencode({'next': request.get_full_path()})}")
+    return SeeOther(with_next("account_reauthenticate", request.get_full_path()))
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:

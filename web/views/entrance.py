@@ -9,7 +9,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
@@ -22,7 +21,7 @@ from accounts.services import add_user, new_user
 from accounts.throttles import throttle_registration
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
-from web.access import page
+from web.access import page, with_next
 from web.forms.entrance import CodeForm, SignUpForm, show_error
 from web.waiting import waiting_agent
 
@@ -68,7 +67,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "email": waiting["email"],
-        "again_url": _with_next("account_signup", waiting["next"]),
+        "again_url": with_next("account_signup", waiting["next"]),
         "waiting": waiting_agent(request, waiting["next"]),
     }
     return render(request, "account/signup_code.html", context, status=422 if form.is_bound else 200)
@@ -114,15 +113,10 @@ def _sign_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
 
 def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
     wanted = _next(request)
-    login_url = _with_next("account_login", wanted)
+    login_url = with_next("account_login", wanted)
     return {"form": form, "next": wanted, "login_url": login_url, "waiting": waiting_agent(request, wanted)}
 
 
 def _next(request: HttpRequest) -> str:
     """Return where to redirect afterwards, if that is on this site."""
     return get_next_redirect_url(request) or ""
-
-
-def _with_next(name: str, wanted: str) -> str:
-    query = f"?{urlencode({'next': wanted})}" if wanted else ""
-    return f"{reverse(name)}{query}"

@@ -10,8 +10,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
@@ -25,7 +23,7 @@ from accounts.second_factors import use_passkey
 from accounts.throttles import passkey_attempt, throttle_challenges
 from core.errors import DomainError, NotAuthenticated
 from core.http import SeeOther, visitor
-from web.access import page, posted_from, signed_in
+from web.access import page, posted_from, signed_in, with_next
 from web.forms.security import CredentialForm
 
 
@@ -111,5 +109,4 @@ def _begin(request: HttpRequest, purpose: str) -> dict[str, Any]:
 
 def _try_again(request: HttpRequest, name: str) -> HttpResponse:
     messages.error(request, _("The passkey was not accepted. Try again, or use your password."))
-    wanted = get_next_redirect_url(request)
-    return SeeOther(f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name))
+    return SeeOther(with_next(name, get_next_redirect_url(request)))

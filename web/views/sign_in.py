@@ -8,12 +8,11 @@ from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.authenticators import passkeys_of
-from web.access import page
+from web.access import page, with_next
 from web.waiting import waiting_agent
 
 _WANTED = "wanted_after_reset"
@@ -22,7 +21,7 @@ _WANTED = "wanted_after_reset"
 class LoginView(views.LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         wanted = get_next_redirect_url(self.request)
-        reset_url = _with_next("account_reset_password", wanted)
+        reset_url = with_next("account_reset_password", wanted)
         more = {"waiting": waiting_agent(self.request, wanted), "reset_url": reset_url, "wanted": wanted}
         return {**super().get_context_data(**kwargs), **more}
 
@@ -54,12 +53,8 @@ def password_chosen(request: HttpRequest) -> HttpResponse:
     """Say that the password was changed, and lead on to the consent page if its agent still waits."""
     wanted = request.session.pop(_WANTED, None)
     waiting = waiting_agent(request, wanted)
-    context = {"login_url": _with_next("account_login", wanted if waiting else None), "waiting": waiting}
+    context = {"login_url": with_next("account_login", wanted if waiting else None), "waiting": waiting}
     return render(request, "account/password_reset_from_key_done.html", context)
-
-
-def _with_next(name: str, wanted: str | None) -> str:
-    return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
 
 
 log_in = page(LoginView.as_view())
