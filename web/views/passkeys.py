@@ -1,4 +1,4 @@
-"""Passkeys on the way in: challenges for `static/js/passkey.js`, sign-in, and a new sign-in of a session."""
+"""Sign in and reauthenticate with a passkey, and make the challenges for `static/js/passkey.js`."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from accounts import passkeys
+from accounts.authenticators import PASSKEY
 from accounts.errors import PasskeyRefused, WrongSecondFactor
 from accounts.mfa import SecondStep, pending_step
 from accounts.models import User
@@ -69,12 +70,13 @@ def reauthenticate(request: HttpRequest) -> HttpResponse:
     return SeeOther(get_next_redirect_url(request) or settings.LOGIN_REDIRECT_URL)
 
 
-def use_for_second_step(request: HttpRequest, step: SecondStep) -> None:
-    """Take a passkey of the user who has entered the password. Raises `WrongSecondFactor`."""
+def use_for_second_step(request: HttpRequest, step: SecondStep) -> str:
+    """Take a passkey of the user who has entered the password, and return its type. Raises `WrongSecondFactor`."""
     try:
         _use(request, passkeys.SECOND_STEP, step.login.user)
     except PasskeyRefused as error:
         raise WrongSecondFactor(_("The passkey was not accepted. Try again.")) from error
+    return str(PASSKEY)
 
 
 def _use(request: HttpRequest, purpose: str, user: User | None = None) -> User:

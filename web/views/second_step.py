@@ -27,14 +27,13 @@ def second_step(request: HttpRequest) -> HttpResponse:
     step = pending_step(request)
     if step is None:
         return redirect("account_login")
-    form = CodeForm(request.POST if request.method == "POST" and "credential" not in request.POST else None)
-    if request.method != "POST" or not (form.is_valid() or "credential" in request.POST):
+    form = CodeForm(request.POST if request.method == "POST" else None)
+    if "credential" not in request.POST and not form.is_valid():
         return _show(request, step, form)
     try:
         kind = _check(request, step, form)
     except (WrongSecondFactor, Throttled) as error:
-        form = form if form.is_bound else CodeForm({})
-        form.errors.clear()
+        form.errors.clear()  # a passkey comes without a code
         show_error(form, error)
         return _show(request, step, form)
     except NotAuthenticated:
@@ -45,18 +44,17 @@ def second_step(request: HttpRequest) -> HttpResponse:
 
 
 def _check(request: HttpRequest, step: SecondStep, form: CodeForm) -> str:
-    if not form.is_bound:
-        use_for_second_step(request, step)
-        return str(PASSKEY)
+    if "credential" in request.POST:
+        return use_for_second_step(request, step)
     return check_code(actor=visitor(request), user=step.login.user, code=form.cleaned_data["code"])
 
 
 def _show(request: HttpRequest, step: SecondStep, form: CodeForm) -> HttpResponse:
-    kinds, is_refused = kinds_of(step.login.user), request.method == "POST"
+    kinds = kinds_of(step.login.user)
     context = {
         "form": form,
         "has_app": TOTP in kinds,
         "has_passkey": PASSKEY in kinds,
         "waiting": waiting_agent(request, step.login.redirect_url),
     }
-    return render(request, "mfa/authenticate.html", context, status=422 if is_refused else 200)
+    return render(request, "mfa/authenticate.html", context, status=422 if form.is_bound else 200)
