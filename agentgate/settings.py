@@ -24,6 +24,7 @@ from agentgate.environment import (
     read_verify_queue,
     read_witnesses,
 )
+from agentgate.mailers import mailer
 from agentgate.schedule import SCHEDULE
 from agentgate.storages import archive_storage
 from core.uris import LOOPBACK_NAMES
@@ -268,25 +269,7 @@ MFA_ADAPTER = "accounts.mfa.MFAAdapter"
 MFA_SUPPORTED_TYPES = ["webauthn", "totp", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_PASSKEY_SIGNUP_ENABLED = False
-MAILERS = {
-    "default": {
-        "BACKEND": ENVIRONMENT.text("EMAIL_BACKEND", "accounts.console_mail.EmailBackend"),
-        "OPTIONS": {},
-    }
-}
-if ENVIRONMENT.text("EMAIL_HOST"):
-    MAILERS["default"] = {
-        "BACKEND": "django.core.mail.backends.smtp.EmailBackend",
-        "OPTIONS": {
-            "host": ENVIRONMENT.text("EMAIL_HOST"),
-            "port": ENVIRONMENT.number("EMAIL_PORT", 587),
-            "username": ENVIRONMENT.text("EMAIL_HOST_USER"),
-            "password": ENVIRONMENT.text("EMAIL_HOST_PASSWORD"),
-            "use_tls": ENVIRONMENT.flag("EMAIL_USE_TLS", default=True),
-            # In seconds, for each step. A worker must not wait for a server that does not answer.
-            "timeout": 10,
-        },
-    }
+MAILERS = {"default": mailer(ENVIRONMENT)}
 DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL", f"AgentGate <no-reply@{HOSTNAME}>")
 
 # django-oauth-toolkit: its models, swapped for ours (ADR 9), and its fetcher for client metadata (ADR 10)
