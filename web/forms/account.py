@@ -17,7 +17,11 @@ class ZoneField(forms.CharField):
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"})
         super().__init__(**{"max_length": 64, "widget": widget, "required": False, **options})
-        self.suggestions = zone_names()
+
+    @property
+    def suggestions(self) -> tuple[str, ...]:
+        """The zones to choose from. Reading their names takes a while, so the first page does it, not the start-up."""
+        return zone_names()
 
     def to_python(self, value: Any) -> str:
         text = str(super().to_python(value))
