@@ -12,11 +12,10 @@ from accounts.errors import PasskeyRefused, WrongSecondFactor
 from accounts.models import User
 from accounts.passkeys import Assertion
 from accounts.second_factors import add_passkey, add_totp, check_code, new_secret, remove_passkey, use_passkey
-from accounts.totp import STEP_SECONDS, code_at
-from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict, NotFound, Throttled
 from tests.threads import race
+from tests.totp import code_now
 from tests.world import ANONYMOUS, as_user, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,9 +30,9 @@ def ada() -> User:
 
 def codes_of(ada: User) -> tuple[str, list[str]]:
     """Set up an app. Return a code that was not used yet, and the recovery codes."""
-    secret, step = new_secret(), int(clock.now().timestamp()) // STEP_SECONDS
-    recovery = add_totp(actor=as_user(ada), user=ada, secret=secret, code=code_at(secret, step - 1))
-    return code_at(secret, step + 1), recovery
+    secret = new_secret()
+    recovery = add_totp(actor=as_user(ada), user=ada, secret=secret, code=code_now(secret, -1))
+    return code_now(secret, 1), recovery
 
 
 def outcomes_of(acts: list[Any]) -> list[Any]:

@@ -10,12 +10,11 @@ from allauth.mfa.models import Authenticator
 from accounts.erasure import erase_user
 from accounts.models import SessionToken, User
 from accounts.second_factors import add_passkey, add_totp, new_secret
-from accounts.totp import STEP_SECONDS, code_at
-from core import clock
 from core.actor import SYSTEM
 from developers.models import Developer
 from tests.api.conftest import PASSWORD, Api, expect, problem
 from tests.log import log_entries
+from tests.totp import code_now
 from tests.world import as_user, make_developer
 
 EMAIL = "dev@example.com"
@@ -40,13 +39,9 @@ def user(now: Any) -> User:
 def codes(user: User, now: Any) -> tuple[str, list[str]]:
     """Set up an authenticator app. Return its next code and the recovery codes."""
     secret = new_secret()
-    recovery = add_totp(actor=as_user(user), user=user, secret=secret, code=code_of(secret))
+    recovery = add_totp(actor=as_user(user), user=user, secret=secret, code=code_now(secret))
     now.shift(30)
-    return code_of(secret), recovery
-
-
-def code_of(secret: str) -> str:
-    return code_at(secret, int(clock.now().timestamp()) // STEP_SECONDS)
+    return code_now(secret), recovery
 
 
 def log_in(path: str, code: str | None = None, password: str = PASSWORD, **headers: str) -> Any:

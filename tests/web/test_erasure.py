@@ -95,3 +95,19 @@ def test_a_sole_developer_is_warned(world: Any, developer: Developer) -> None:
 
 def test_the_last_page_is_not_shown_to_a_signed_in_user(ada: User) -> None:
     assert sign_in(ada).get("/account/erased")["Location"] == "/account"
+
+
+def test_after_the_erasure_verify_denies_at_once(world: Any) -> None:
+    grant = world.make_grant()
+    client = Client()
+    client.post("/accounts/login/", {"login": grant.user.email, "password": world.PASSWORD})
+    body = {"token": grant.access_token, "requiredScopes": ["email:read"]}
+
+    def verify() -> dict[str, Any]:
+        answer: dict[str, Any] = Client().post("/api/v1/tokens/verify", body, "application/json").json()
+        return answer
+
+    assert verify()["allowed"]
+    assert "SmartMail" in client.get("/account/erase").content.decode()
+    assert client.post("/account/erase", {"email": grant.user.email}).status_code == 303
+    assert verify()["reason"] == "token_revoked"

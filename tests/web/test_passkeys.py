@@ -41,7 +41,7 @@ def passkey(browser: Client) -> Passkey:
 
 
 def refused(client: Client, answer: Any) -> bool:
-    """Return whether the sign-in leads back to the sign-in page, which says so, and nobody is signed in."""
+    """Return whether the sign-in leads back to the sign-in page, which says so, and does not sign in."""
     assert (answer.status_code, answer["Location"]) == (303, "/accounts/login/")
     page = client.get("/accounts/login/").content.decode()
     return REFUSED in page and client.get(SECURITY).status_code == 302
@@ -158,7 +158,7 @@ def test_a_passkey_that_did_not_check_the_person_is_refused(passkey: Passkey, br
 @pytest.mark.parametrize(
     "handle", ["", "!", "dXNyXzAwMDA", "AAAA", "dXNyXzAA", "x" * 5000, None], ids=lambda value: str(value)[:8]
 )
-def test_a_passkey_of_nobody_is_refused(passkey: Passkey, handle: Any) -> None:
+def test_a_passkey_that_names_no_user_is_refused(passkey: Passkey, handle: Any) -> None:
     client = Client()
     credential = passkey.sign(begin(client, "sign-in"), userHandle=handle)
     assert refused(client, client.post(LOGIN, {"credential": credential}))
@@ -237,7 +237,7 @@ def test_a_removed_passkey_does_not_sign_in_and_ends_the_recovery_codes(
     assert enter_password(ada.email).get(SECURITY).status_code == 200
 
 
-def test_nobody_removes_the_passkey_of_another_user(passkey: Passkey, ada: User) -> None:
+def test_a_user_cannot_remove_the_passkey_of_another(passkey: Passkey, ada: User) -> None:
     row = Authenticator.objects.get(type="webauthn")
     bob = enter_password(make_user("bob@example.com").email)
     for number in (row.pk, 999_999, "x", 10**30):
@@ -303,7 +303,7 @@ def test_a_post_is_not_repeated_after_a_passkey(browser: Client, passkey: Passke
         assert not AddressCode.objects.exists()
 
 
-def test_the_passkey_of_another_user_is_no_recent_sign_in(browser: Client, passkey: Passkey) -> None:
+def test_the_passkey_of_another_user_does_not_reauthenticate(browser: Client, passkey: Passkey) -> None:
     others = add_passkey(enter_password(make_user("bob@example.com").email))
     with time_machine.travel(clock.now() + timedelta(minutes=6), tick=True):
         others.user_handle = passkey.user_handle
@@ -313,7 +313,7 @@ def test_the_passkey_of_another_user_is_no_recent_sign_in(browser: Client, passk
         assert browser.get(NEW).status_code == 303
 
 
-def test_a_code_of_an_app_alone_is_no_recent_sign_in(browser: Client) -> None:
+def test_a_code_of_an_app_alone_does_not_reauthenticate(browser: Client) -> None:
     assert browser.get("/accounts/mfa/reauthenticate/").status_code == 404
     assert "code" not in browser.get("/accounts/reauthenticate/").content.decode().partition("<main")[2]
 

@@ -12,12 +12,11 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.passwords import reset_password
-from accounts.totp import STEP_SECONDS, code_at
 from audit.readers.reading import read_entry
-from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.passkeys import add_passkey, begin, enter_password
+from tests.totp import code_now
 from tests.world import ANONYMOUS, make_user, sign_in
 
 SECURITY, SETUP, STEP = "/account/security", "/account/security/app/new", "/accounts/second-step/"
@@ -46,14 +45,10 @@ def secret_on(page: Any) -> str:
     return re.search(r'<code translate="no">([A-Z2-7 ]+)</code>', page.content.decode())[1].replace(" ", "")
 
 
-def current(secret: str, steps: int = 0) -> str:
-    return code_at(secret, int(clock.now().timestamp()) // STEP_SECONDS + steps)
-
-
 def set_up(browser: Client) -> tuple[str, list[str]]:
     """Set up an app. Return its secret, and the recovery codes."""
     secret = secret_on(browser.get(SETUP))
-    answer = browser.post(SETUP, {"code": current(secret)})
+    answer = browser.post(SETUP, {"code": code_now(secret)})
     assert answer["Location"] == "/account/security/codes", answer.content.decode()
     page = browser.get(answer["Location"]).content.decode()
     return secret, re.findall(r"<li>([0-9]{8})</li>", page)
@@ -101,7 +96,7 @@ def test_the_password_is_followed_by_the_code(browser: Client, ada: User, now: A
     assert client.post("/accounts/login/", form)["Location"] == STEP
     assert not is_in(client)
     assert client.session.get_expiry_age() <= 900
-    answer = client.post(STEP, {"code": f"{current(secret)[:3]} {current(secret)[3:]}"})
+    answer = client.post(STEP, {"code": f"{code_now(secret)[:3]} {code_now(secret)[3:]}"})
     assert (answer.status_code, answer["Location"]) == (302, "/activity")
     assert is_in(client)
     assert client.session.get_expiry_age() > 86_400
@@ -111,12 +106,12 @@ def test_the_password_is_followed_by_the_code(browser: Client, ada: User, now: A
 
 def test_a_code_works_once(browser: Client, ada: User, now: Any) -> None:
     secret, _ = set_up(browser)
-    assert enter_password(ada.email).post(STEP, {"code": current(secret)}).status_code == 422, "used to set it up"
+    assert enter_password(ada.email).post(STEP, {"code": code_now(secret)}).status_code == 422, "used to set it up"
     now.shift(30)
-    assert enter_password(ada.email).post(STEP, {"code": current(secret)}).status_code == 302
+    assert enter_password(ada.email).post(STEP, {"code": code_now(secret)}).status_code == 302
     replayed = enter_password(ada.email)
-    assert replayed.post(STEP, {"code": current(secret)}).status_code == 422
-    assert replayed.post(STEP, {"code": current(secret, -1)}).status_code == 422, "an earlier one"
+    assert replayed.post(STEP, {"code": code_now(secret)}).status_code == 422
+    assert replayed.post(STEP, {"code": code_now(secret, -1)}).status_code == 422, "an earlier one"
     assert not is_in(replayed)
 
 
@@ -124,7 +119,7 @@ def test_a_code_works_once(browser: Client, ada: User, now: Any) -> None:
 def test_clocks_may_differ_by_one_step(browser: Client, ada: User, now: Any, steps: int, status: int) -> None:
     secret, _ = set_up(browser)
     now.shift(300)
-    assert enter_password(ada.email).post(STEP, {"code": current(secret, steps)}).status_code == status
+    assert enter_password(ada.email).post(STEP, {"code": code_now(secret, steps)}).status_code == status
 
 
 def test_a_recovery_code_works_once_and_is_logged_and_mailed(browser: Client, ada: User, mails: list[Any]) -> None:
@@ -156,11 +151,11 @@ def test_the_codes_of_another_user_do_not_work(browser: Client, ada: User, now: 
     secret, codes = set_up(enter_password(bob.email))
     now.shift(30)
     client = enter_password(ada.email)
-    assert client.post(STEP, {"code": current(secret)}).status_code == 422
+    assert client.post(STEP, {"code": code_now(secret)}).status_code == 422
     assert client.post(STEP, {"code": codes[0]}).status_code == 422
 
 
-def test_the_passkey_of_another_user_is_no_second_step(browser: Client, ada: User) -> None:
+def test_the_passkey_of_another_user_is_refused_as_the_second_step(browser: Client, ada: User) -> None:
     own = add_passkey(browser)
     others = add_passkey(enter_password(make_user("bob@example.com").email))
     client = enter_password(ada.email)
@@ -171,7 +166,7 @@ def test_the_passkey_of_another_user_is_no_second_step(browser: Client, ada: Use
     assert client.post(STEP, {"credential": own.sign(begin(client, "second-step"))}).status_code == 302
 
 
-def test_a_passkey_is_a_second_step_too(browser: Client, ada: User) -> None:
+def test_a_passkey_is_accepted_as_the_second_step(browser: Client, ada: User) -> None:
     passkey = add_passkey(browser)
     client = enter_password(ada.email, next="/activity")
     page = client.get(STEP).content.decode()
@@ -194,9 +189,9 @@ def test_wrong_codes_are_throttled_by_account_and_logged(browser: Client, ada: U
     assert log_entries(event="user.second_factor_failed", user_id=ada.id).count() == 3
     stranger = Client(REMOTE_ADDR="198.51.100.9")
     enter_password(ada.email, stranger)
-    assert "Too many attempts" in stranger.post(STEP, {"code": current(secret)}).content.decode()
+    assert "Too many attempts" in stranger.post(STEP, {"code": code_now(secret)}).content.decode()
     owner = enter_password(ada.email)
-    assert owner.post(STEP, {"code": current(secret)}).status_code == 302, "where she has signed in before"
+    assert owner.post(STEP, {"code": code_now(secret)}).status_code == 302, "where she has signed in before"
 
 
 def test_right_codes_do_not_count(browser: Client, ada: User, settings: Any, now: Any) -> None:
@@ -204,7 +199,7 @@ def test_right_codes_do_not_count(browser: Client, ada: User, settings: Any, now
     settings.THROTTLE_SECOND_STEP = "1/hour"
     for _ in range(3):
         now.shift(30)
-        assert enter_password(ada.email).post(STEP, {"code": current(secret)}).status_code == 302
+        assert enter_password(ada.email).post(STEP, {"code": code_now(secret)}).status_code == 302
 
 
 def test_a_new_password_ends_a_second_step_that_waits(browser: Client, ada: User, now: Any) -> None:
@@ -213,7 +208,7 @@ def test_a_new_password_ends_a_second_step_that_waits(browser: Client, ada: User
     client = enter_password(ada.email)
     ada.refresh_from_db()
     reset_password(actor=ANONYMOUS, user=ada, password="a-new-passphrase-77")
-    answer = client.post(STEP, {"code": current(secret)})
+    answer = client.post(STEP, {"code": code_now(secret)})
     assert answer["Location"] == "/accounts/login/"
     assert not is_in(client)
 
@@ -222,10 +217,10 @@ def test_the_second_step_ends_after_15_minutes(browser: Client, ada: User, now: 
     secret, _ = set_up(browser)
     client = enter_password(ada.email)
     now.shift(timedelta(minutes=16))
-    assert client.post(STEP, {"code": current(secret)})["Location"] == "/accounts/login/"
+    assert client.post(STEP, {"code": code_now(secret)})["Location"] == "/accounts/login/"
 
 
-def test_without_a_password_there_is_no_second_step(browser: Client) -> None:
+def test_the_second_step_needs_the_password_first(browser: Client) -> None:
     set_up(browser)
     assert Client().get(STEP)["Location"] == "/accounts/login/"
     assert Client().post(STEP, {"code": "123456"})["Location"] == "/accounts/login/"
@@ -307,11 +302,13 @@ class TestAdministrators:
         self, browser: Client, ada: User, mails: list[Any]
     ) -> None:
         set_up(browser)
+        User.objects.filter(pk=ada.pk).update(time_zone="Europe/Berlin")
         remove(ada, "Lost her phone; identified in person.")
         assert not Authenticator.objects.exists()
         assert log_entries(event="user.second_factors_removed", user_id=ada.id).count() == 1
         assert "An administrator removed the second factors" in mails[-1].subject
         assert "IP address" not in mails[-1].body
+        assert "4 March 2026, 13:00 (Europe/Berlin)" in mails[-1].body
         assert is_in(enter_password(ada.email))
         assert "An administrator removed your passkeys" in browser.get("/activity").content.decode()
 

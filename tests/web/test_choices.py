@@ -1,0 +1,126 @@
+"""What users choose on the pages of their account: their name, their time zone, and which emails they get."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+
+from accounts.models import Notice, User
+from accounts.tasks import mail_notices
+from core import clock
+from tests.log import log_entries
+from tests.mails import REMEDIES
+from tests.passkeys import enter_password
+
+MAILS_PAGE = "/account/notifications"
+SIGN_IN_AGAIN = "/accounts/reauthenticate/?next=%2Faccount%2Fnotifications"
+LATER = timedelta(minutes=6)
+
+
+@pytest.fixture
+def as_ada(ada: User) -> Client:
+    """Return a browser in which Ada has just entered her password."""
+    return enter_password(ada.email)
+
+
+def save(client: Client, **values: str) -> Any:
+    return client.post("/account", {"name": "Ada", **values})
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        (" new york ", "America/New_York"),
+        ("", ""),
+        ("UTC", "UTC"),
+    ],
+)
+def test_a_time_zone_is_found_by_its_name_or_city(as_ada: Client, ada: User, typed: str, stored: str) -> None:
+    User.objects.filter(pk=ada.pk).update(time_zone="Asia/Tokyo")
+    assert save(as_ada, time_zone=typed).status_code == 303
+    ada.refresh_from_db()
+    assert ada.time_zone == stored
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("Berln", "Did you mean Europe/Berlin?"), ("#", "Choose one from the list")]
+)
+def test_an_unknown_time_zone_is_an_error(as_ada: Client, ada: User, typed: str, hint: str) -> None:
+    answer = save(as_ada, time_zone=typed)
+    assert answer.status_code == 422
+    assert hint in answer.content.decode()
+    assert not log_entries(event="user.profile_changed", user_id=ada.id)
+
+
+def test_pages_show_times_in_the_zone(as_ada: Client, ada: User) -> None:
+    save(as_ada, time_zone="Asia/Tokyo")
+    with time_machine.travel("2026-07-01T10:00:00Z", tick=False):
+        as_ada.force_login(ada)
+        assert "7:00" in as_ada.get("/account").content.decode()
+
+
+def test_a_change_of_the_profile_is_logged_once(as_ada: Client, ada: User) -> None:
+    save(as_ada, name="Countess \u202eof Lovelace")
+    save(as_ada, name="Countess of Lovelace")
+    ada.refresh_from_db()
+    assert ada.name == "Countess of Lovelace"
+    (entry,) = log_entries(event="user.profile_changed", user_id=ada.id)
+    assert entry.content["metadata"] == {"fields": ["name"]}
+    assert "You changed your name or your time zone." in as_ada.get("/activity").content.decode()
+
+
+def test_the_choices_of_emails_are_stored_and_logged(as_ada: Client, ada: User) -> None:
+    answer = as_ada.post(MAILS_PAGE, {"grant_mails": "on"})
+    assert (answer.status_code, answer["Location"]) == (303, MAILS_PAGE)
+    ada.refresh_from_db()
+    assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (False, True, False)
+    (entry,) = log_entries(event="user.mails_changed", user_id=ada.id)
+    assert entry.content["metadata"] == {"approvalMails": False, "deviceMails": False}
+    text = as_ada.get(MAILS_PAGE).content.decode()
+    assert text.count(" checked") == 1
+
+
+@pytest.mark.parametrize("left_on", [{}, {"grant_mails": "on"}, {"device_mails": "on"}])
+def test_mails_that_warn_are_switched_off_only_after_a_recent_sign_in(
+    as_ada: Client, ada: User, left_on: dict[str, str]
+) -> None:
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        answer = as_ada.post(MAILS_PAGE, left_on)
+    assert answer["Location"].startswith(SIGN_IN_AGAIN)
+    ada.refresh_from_db()
+    assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (True, True, True)
+    assert not log_entries(event="user.mails_changed", user_id=ada.id)
+    assert not Notice.objects.exists()
+
+
+def test_other_choices_of_emails_need_no_recent_sign_in(as_ada: Client, ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(grant_mails=False)
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        answer = as_ada.post(MAILS_PAGE, {"grant_mails": "on", "device_mails": "on"})
+    assert answer["Location"] == MAILS_PAGE
+    ada.refresh_from_db()
+    assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (False, True, True)
+    assert not Notice.objects.exists()
+
+
+def test_the_end_of_warnings_is_mailed(as_ada: Client, mailoutbox: list[Any]) -> None:
+    for _ in range(2):
+        as_ada.post(MAILS_PAGE, {"approval_mails": "on"})
+    assert mail_notices() == 2
+    assert sorted(mail.subject for mail in mailoutbox) == [
+        "[AgentGate] Emails about new access of agents were switched off",
+        "[AgentGate] Emails about sign-ins with a new browser or program were switched off",
+    ]
+    assert all("from the IP address 127.0.0.1" in mail.body for mail in mailoutbox)
+    assert all(f"http://localhost:8000{path}\n" in mail.body for mail in mailoutbox for path in REMEDIES)
+
+
+def test_choices_made_with_an_old_password_are_refused(as_ada: Client, ada: User) -> None:
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    assert as_ada.post(MAILS_PAGE, {}).status_code == 302
+    ada.refresh_from_db()
+    assert ada.grant_mails
