@@ -19,15 +19,15 @@ from core.sweeps import BATCH, delete_batch
 from core.user_agents import program_of
 from limits.throttle import address_group
 
-# The device on which an account was created is no news to its owner.
+# The first device of an account younger than this is not reported: the owner has just signed up with it.
 NEW_ACCOUNT = timedelta(hours=1)
 
 
 def remember_device(*, actor: Actor, user: User, secret: str = "", is_new: bool = False, now: datetime) -> list[Draft]:
-    """Record that the user signs in with this device. Return what the caller must log of it.
+    """Record that the user signs in with this device. Return what the caller must log.
 
-    `secret` is from a browser's cookie, and empty for a program. `is_new` saves looking for a secret that was made for
-    this sign-in. Call it in the transaction of the sign-in, which has locked the account.
+    `secret` is from a browser's cookie, and empty for a program. `is_new` says that it was made for this sign-in, so it
+    is not looked up. Call it in the transaction of the sign-in, which has locked the account.
     """
     digest = secrets.digest(secret) if secret else _program_digest(actor)
     devices = KnownDevice.objects.filter(user=user)

@@ -36,7 +36,7 @@ class EmailUnverified(Forbidden):
 
 
 class ReauthenticationRequired(Forbidden):
-    """The user must enter their password, because the last time was too long ago (`accounts.recent`)."""
+    """The user must enter their password or use a passkey: the last time was too long ago (`accounts.recent`)."""
 
     code = "reauthentication_required"
     title = gettext_noop("Enter your password again first")
@@ -74,7 +74,7 @@ class WrongSecondFactor(NotAuthenticated):
 
 
 class PasskeyRefused(NotAuthenticated):
-    """The passkey is unknown, belongs to another account, or did not sign this challenge. The error says none of it."""
+    """The passkey is unknown, is another account's, or did not sign this challenge. The error does not say which."""
 
     code = "passkey_refused"
     title = gettext_noop("The passkey was not accepted")

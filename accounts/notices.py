@@ -45,7 +45,7 @@ def _send(notice: Notice) -> int:
         return 0
     try:
         _mail(notice)
-    except Exception:  # of the mail server, the network, or a template
+    except Exception:  # one mail that fails, for whatever reason, must not hold back the others
         if clock.now() - notice.created_at < MAX_AGE:
             logger.warning("The email %s could not be sent. It is tried again.", notice.name, exc_info=True)
             return 1

@@ -86,7 +86,7 @@ def complete_authentication(session: SessionBase, purpose: str, answer: Any, use
     rows = [(row, credential_of(row)) for row in passkeys_of(owner)]
     try:
         used = _server().authenticate_complete(state, [credential for _, credential in rows], answer)
-    except Exception as error:  # as above
+    except Exception as error:  # for the same reason
         raise PasskeyRefused from error
     row = next(row for row, credential in rows if credential.credential_id == used.credential_id)
     return Assertion(row, owner, state["challenge"])

@@ -1,7 +1,7 @@
 """Recent sign-ins: some actions need a password or a passkey used a moment ago.
 
-A session may be left open, and an agent may drive the browser of the user. So only a password or a
-passkey counts. Activity never does, and neither does a code of an authenticator app alone.
+A session may be left open, and an agent may drive the browser of the user. So only a password or a passkey counts.
+Activity never does, and neither does a code of an authenticator app alone.
 """
 
 from datetime import UTC, datetime

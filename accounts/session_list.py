@@ -8,7 +8,7 @@ from accounts.selectors import browser_session_id, sessions_for_user
 from core import clock
 from core.user_agents import COMPUTER, PHONE, PROGRAM, device_in_words, kind_of_device
 
-# The most of each kind that are read. Users with more can end all of them at once.
+# How many sessions of each kind are read at most. Users with more can end all of them at once.
 MAX_READ = 500
 PICTURES = {COMPUTER: "laptop", PHONE: "phone", PROGRAM: "code"}
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -16,7 +16,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session as its user recognizes it. What is unknown is empty or None: a browser's key is never part of it."""
+    """A session as its user recognizes it, without a browser's key. Unknown values are empty or None."""
 
     id: str
     is_browser: bool

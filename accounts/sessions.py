@@ -60,7 +60,7 @@ class SessionStore(DatabaseStore):
             logger.warning("The use of a session could not be recorded.", exc_info=True)
 
     def _use(self, now: datetime) -> dict[str, Any]:
-        """Return where, with what and when the session is used, or what was stored before if nobody uses it now."""
+        """Return the address, user agent and time of this use. Outside of a request, return the stored ones."""
         if self.find_visitor is not None:
             visitor = self.find_visitor()
             return {"ip": visitor.ip or "", "user_agent": visitor.user_agent, "seen_at": now}

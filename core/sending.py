@@ -35,7 +35,7 @@ class Place:
 
 
 class Pieces:
-    """The pieces of a response that has a place until the server closes it, also if it sends none of them."""
+    """The pieces of a response that has a place until the server closes it, even if it sends none of them."""
 
     def __init__(self, place: Place, pieces: Iterator[bytes]) -> None:
         self._place = place

@@ -24,7 +24,7 @@ def zone_names() -> tuple[str, ...]:
 
 
 def match_zone(text: str) -> str | None:
-    """Return the zone that a user means, by its name or its city in any case, or None if it is not exactly one."""
+    """Return the zone that a user means, by its name or its city in any case, or None unless exactly one matches."""
     wanted = "_".join(text.split()).casefold()
     exact = [name for name in _all_names() if name.casefold() == wanted]
     cities = [name for name in zone_names() if name.rpartition("/")[2].casefold() == wanted]

@@ -78,7 +78,7 @@ def _account(user: User) -> dict[str, Any]:
 
 
 def _second_factors(user: User) -> dict[str, Any]:
-    """Describe the ways to sign in besides the password, without what they prove themselves with."""
+    """Describe the ways to sign in besides the password, without their keys and secrets."""
     factors = second_factors_of(user)
     return {
         "passkeys": [{"name": one.data["name"], **_use(one)} for one in factors.passkeys],

@@ -118,7 +118,7 @@ def test_a_forged_cookie_is_replaced(ada: User) -> None:
     assert len(sign_in(client).cookies[settings.DEVICE_COOKIE_NAME].value) == 43
 
 
-def test_the_device_on_which_the_account_was_created_is_no_news(mailoutbox: list[Any]) -> None:
+def test_the_first_device_of_a_new_account_is_not_reported(mailoutbox: list[Any]) -> None:
     user = make_user("ada@example.com")
     client = sign_in(browser())
     assert (mail_notices(), count_of_entries(user)) == (0, 0)
