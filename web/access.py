@@ -109,27 +109,29 @@ def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
     return decorate
 
 
-def suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
+def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Return the page that says why the organization cannot use the portal."""
     context = {"organization": developer.organization}
     return render(request, "web/developer/suspended.html", context, status=403)
 
 
-def developer_page(view: View) -> View:
-    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it.
+def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponse:
+    """Return a page of the portal. Members of a suspended organization see only the page that says so."""
+    require_verified_address(developer.user)
+    request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
+    if not developer.organization.may_act:
+        return _suspended(request, developer)
+    return view(request, developer, *args, **kwargs)
 
-    Members of a suspended organization see only the page that says so.
-    """
+
+def developer_page(view: View) -> View:
+    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         developer = developer_for_user(signed_in(request))
         if developer is None:
             return redirect("web:developer")
-        require_verified_address(developer.user)
-        request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
-        if not developer.organization.may_act:
-            return suspended(request, developer)
-        return view(request, developer, *args, **kwargs)
+        return enter_portal(request, developer, view, *args, **kwargs)
 
     return user_page(wrapped)

@@ -5,7 +5,7 @@ root.classList.add("js");
 
 // The next pages show times in the zone of this browser, unless the user chose one.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-if (zone && !document.cookie.includes(`timezone=${zone}`)) {
+if (zone && !document.cookie.split("; ").includes(`timezone=${zone}`)) {
   document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`;
 }
 
@@ -21,6 +21,9 @@ const fail = () => {
   announcer.textContent = announcer.dataset.failed;
 };
 
+// What is shown. An anchor on the page changes only the fragment.
+let shown = location.pathname + location.search;
+
 // A form or a link with `data-live` changes <main> in place. Whatever cannot be shown that way is a usual navigation.
 const show = async (url, options, origin) => {
   const answer = await fetch(url, { ...options, headers: { Accept: "text/html" } });
@@ -35,12 +38,12 @@ const show = async (url, options, origin) => {
   const { id, name, value } = origin ?? {};
   document.querySelector("main").replaceWith(document.adoptNode(main));
   document.title = page.title;
-  if (target.href !== location.href) history.pushState({ live: true }, "", target);
+  if (target.href !== location.href) history.pushState(null, "", target);
+  shown = location.pathname + location.search;
   const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
   const next = main.querySelector("[autofocus]") || same || main;
   next.focus({ preventScroll: next === same });
   announce(main.querySelector(".notice, .errors, [data-announce]")?.textContent.trim() ?? page.title);
-  document.dispatchEvent(new CustomEvent("gate:swap"));
 };
 
 document.addEventListener("submit", (event) => {
@@ -73,7 +76,9 @@ document.addEventListener("change", (event) => {
   if (event.target.matches(AUTO)) event.target.form.requestSubmit();
 });
 
-window.addEventListener("popstate", () => location.reload());
+window.addEventListener("popstate", () => {
+  if (shown !== location.pathname + location.search) location.reload();
+});
 
 // <button data-copy="id of the text" data-done="Copied">
 document.addEventListener("click", async (event) => {

@@ -1,7 +1,8 @@
-"""The form of the consent screen: what it offers and preselects. `reading` beside it reads what they chose."""
+"""The form of the consent screen: what it offers and preselects. `reading` beside it reads what the user chose."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.http import QueryDict
@@ -22,17 +23,18 @@ type Limits = Sequence[Mapping[str, Any]]
 # More scopes than these are collapsed, service by service.
 MAX_OPEN = 8
 SENSITIVE_RISKS = ("high", "critical")
+# These can be ticked in advance.
+TICKED_RISKS = ("low", "standard")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
 
-    Links to the list lead to the checkbox that `is_first`. `is_known`: the agent may use the scope now.
+    `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`.
 
-    `mode` is the preselected one, or None if the page offers no choice. `limits` are the
-    fields for them, or None. `only`
-    are the targets to which the scope is bounded and stays bounded.
+    `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None.
+    `only` has the targets to which the scope is bounded and stays bounded.
     """
 
     scope: Scope
@@ -54,7 +56,7 @@ class Choice:
         return warnings(self.scope) if is_sensitive(self.scope) else []
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Screen:
     """A request beside the live connection. `new` and `known` are the scopes that it shows, `words` their texts.
 
@@ -74,11 +76,12 @@ class Screen:
     def of(cls, user: User, asked: Consent) -> "Screen":
         live = live_consent(user, asked)
         reworded = reworded_scopes(asked, live)
-        known = [one for one in live.live_scopes() if one not in reworded] if live else []
+        held = live.live_scopes() if live else []
+        known = [one for one in held if one not in reworded]
         words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
         new = [one for one in asked.askable_scopes() if one not in known]
         terms = Terms.read(live.terms) if live else Terms()
-        withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in live.live_scopes()] if live else []
+        withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in held] if live else []
         return cls(asked, live, reworded, [one for one in known if one in words], new, words, withdrawn, terms)
 
     @property
@@ -87,7 +90,7 @@ class Screen:
         return len(self.new) + len(self.known) > MAX_OPEN
 
     def choices(self, ids: Iterable[str], ticked: Collection[str], given: "Given") -> list[Choice]:
-        """Return the choices of these scopes, as the user left them in what they had given."""
+        """Return the choices of these scopes, as the user left them."""
         return [self._choice(scope_id, ticked, given) for scope_id in ids]
 
     def mode_of(self, scope_id: str) -> str | None:
@@ -99,12 +102,6 @@ class Screen:
             return ASK if is_sensitive(scope) else None
         mode = self.terms.modes.get(scope_id, ALLOW)
         return mode if mode == ASK or is_sensitive(scope) else None
-
-    @property
-    def first(self) -> str | None:
-        """Return the scope that the screen shows first: required ones, then optional ones, then the known ones."""
-        shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
-        return next(iter(shown), None)
 
     def guard(self, kept: Decision | None) -> dict[str, Any] | None:
         """Return the guard against data flows, or None if the scopes cannot cause one."""
@@ -124,15 +121,26 @@ class Screen:
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
             is_reworded=scope_id in self.reworded,
             is_known=scope_id in self.known,
-            is_first=scope_id == self.first,
+            is_first=scope_id == self._first,
             mode=self._mode(scope_id, given),
             limits=self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given),
-            only=kept_targets(self.asked, self.live).get(scope_id, ()),
+            only=self._only.get(scope_id, ()),
         )
 
-    @property
-    def _sensitive(self) -> int:
-        return sum(map(is_sensitive, (self.words[one] for one in (*self.new, *self.known))))
+    @cached_property
+    def _first(self) -> str | None:
+        """Return the scope that the screen shows first: required ones, then optional ones, then the known ones."""
+        shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
+        return next(iter(shown), None)
+
+    @cached_property
+    def _only(self) -> Mapping[str, Sequence[str]]:
+        return kept_targets(self.asked, self.live)
+
+    @cached_property
+    def _offers_limits(self) -> bool:
+        """Whether the page offers limits for sensitive scopes. For more, they would be most of the page."""
+        return sum(is_sensitive(self.words[one]) for one in (*self.new, *self.known)) <= MAX_OPEN
 
     def _mode(self, scope_id: str, given: "Given") -> str | None:
         mode = self.mode_of(scope_id)
@@ -142,10 +150,9 @@ class Screen:
         return given.decision.terms.modes.get(scope_id, mode) if given.decision else mode
 
     def _editor(self, scope_id: str, limits: Limits, given: "Given") -> LimitFields | None:
-        """Return the fields for limits, or None where the page offers none: they would be most of a long page."""
+        """Return the fields for limits, or None where the page offers none."""
         scope = self.words[scope_id]
-        is_offered = is_sensitive(scope) and self._sensitive <= MAX_OPEN
-        if not (limits or is_offered):
+        if not limits and not (self._offers_limits and is_sensitive(scope)):
             return None
         return limit_fields(scope, limits, posted=given.form, errors=given.errors)
 

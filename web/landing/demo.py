@@ -18,7 +18,7 @@ from consent.models import Consent
 from consent.terms import ASK, MODES, Terms, always_asking, settle_terms
 from core.errors import FieldError, Invalid
 from resources.catalogue import catalogue
-from web.consent_screen.form import MODE, SENSITIVE_RISKS, Choice, Given, Screen
+from web.consent_screen.form import MODE, TICKED_RISKS, Choice, Given, Screen
 from web.consent_screen.reading import read_decision, with_limits
 from web.consent_screen.sections import Section, Summary, sections, summarize
 from web.landing.attempts import ATTEMPTS, OUTCOMES, PAY, READ, SEND, Row, rows_of
@@ -106,7 +106,7 @@ def _screen() -> Screen:
 
 
 def _ticked() -> list[str]:
-    return [scope for scope in SCOPES if catalogue()[scope].risk_level not in SENSITIVE_RISKS]
+    return [scope for scope in SCOPES if catalogue()[scope].risk_level in TICKED_RISKS]
 
 
 def _form(query: QueryDict) -> QueryDict:

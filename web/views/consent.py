@@ -33,7 +33,7 @@ from developers.errors import OrganizationSuspended
 from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
 from web.access import View, signed_in, user_actor, user_page
-from web.consent_screen.form import Given, Screen
+from web.consent_screen.form import TICKED_RISKS, Given, Screen
 from web.consent_screen.reading import (
     forget_decision,
     is_about_limits,
@@ -48,7 +48,6 @@ from web.consent_screen.targets import target_choices
 from web.display import csp_source
 from web.forms.policies import sentences
 
-TICKED_RISKS = ("low", "standard")
 MAX_POLICIES = 50
 PAGES: dict[type[DomainError], str] = {
     NotFound: "web/consent/absent.html",
@@ -125,14 +124,14 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
             return LeaveTo(_decide_once(request, asked, scopes))
         except ConnectionChanged as error:
             _require_open(asked)
-            return _show(request, asked, problem="changed", status=error.status)
+            return _show(request, _screen(request, asked), Given(), problem="changed", status=error.status)
         except Invalid as error:
             if not (isinstance(error, NothingPicked) or is_about_limits(error)):
                 raise
             _require_open(asked)
             return _show_again(request, asked, scopes, error)
     _require_open(asked)
-    return _show_again(request, asked, (), None) if request.method == "POST" else _show(request, asked)
+    return _show_again(request, asked, (), None) if request.method == "POST" else _show_first(request, asked)
 
 
 def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) -> str:
@@ -141,8 +140,7 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
     A double click is one decision: both clicks get the same URL.
     """
     user = signed_in(request)
-    screen = Screen.of(user, asked)
-    choice = with_limits(read_decision(request.POST, screen, scopes), request.POST, screen) if scopes else None
+    choice = _read(request, _screen(request, asked), scopes) if scopes else None
     try:
         return _decide(request, asked, choice)
     except DomainError:
@@ -151,6 +149,10 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
         if url is None:
             raise
         return url
+
+
+def _read(request: HttpRequest, screen: Screen, scopes: Sequence[str]) -> Decision:
+    return with_limits(read_decision(request.POST, screen, scopes), request.POST, screen)
 
 
 def _decide(request: HttpRequest, asked: Consent, choice: Decision | None) -> str:
@@ -176,22 +178,28 @@ def _require_open(asked: Consent) -> None:
         raise ConsentAlreadyDecided
 
 
+def _screen(request: HttpRequest, asked: Consent) -> Screen:
+    return Screen.of(signed_in(request), asked)
+
+
+def _show_first(request: HttpRequest, asked: Consent) -> HttpResponse:
+    """Return the page as it opens, or with what the user had chosen before they entered their password."""
+    screen = _screen(request, asked)
+    kept = kept_decision(request, screen)
+    return _show(request, screen, Given(kept), problem="kept" if kept else "")
+
+
 def _show_again(request: HttpRequest, asked: Consent, scopes: Sequence[str], error: Invalid | None) -> HttpResponse:
     """Return the page with what the user had chosen, and what is wrong: without an error, that nothing is ticked."""
-    choice = read_decision(request.POST, Screen.of(signed_in(request), asked), scopes)
-    given = Given(choice, request.POST, error.errors if error else ())
+    screen = _screen(request, asked)
+    given = Given(read_decision(request.POST, screen, scopes), request.POST, error.errors if error else ())
     problem = "nothing" if error is None else "unpicked" if isinstance(error, NothingPicked) else "limits"
-    return _show(request, asked, problem=problem, given=given, status=422)
+    return _show(request, screen, given, problem=problem, status=422)
 
 
-def _show(
-    request: HttpRequest, asked: Consent, *, problem: str = "", given: Given | None = None, status: int = 200
-) -> HttpResponse:
+def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, status: int = 200) -> HttpResponse:
     """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked."""
-    screen = Screen.of(signed_in(request), asked)
-    kept = None if problem else kept_decision(request, screen)
-    given = given or Given(kept)
-    chosen = given.decision
+    asked, chosen = screen.asked, given.decision
     required = screen.choices([one for one in screen.new if one not in asked.optional_scopes], _ticked(screen), given)
     optional = screen.choices([one for one in screen.new if one in asked.optional_scopes], (), given)
     known = screen.choices(screen.known, screen.known, given)
@@ -210,7 +218,7 @@ def _show(
         "rules": _developers_rules(asked.agent),
         "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
-        "problem": "kept" if kept else problem,
+        "problem": problem,
         "errors": given.errors,
         "destination": destination(asked.redirect_uri),
         "is_loopback": is_loopback(asked.redirect_uri),

@@ -99,3 +99,15 @@ def test_what_is_unticked_on_a_second_request_is_said_to_go(open_request, world,
     assert not gone.is_visible()
     tab.page.get_by_role("checkbox", name="Read your email").uncheck()
     assert gone.is_visible()
+
+
+def test_a_link_within_the_page_keeps_what_the_user_has_typed(open_request):
+    tab, _ = open_request(scopes=["email:send"], javascript=True)
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    tab.page.get_by_role("heading", name="Nothing is ticked").wait_for()
+    tab.page.get_by_text("Set a limit").click()
+    tab.page.get_by_label("Recipients").fill("acme.com")
+    tab.page.get_by_role("link", name="Go to the list").click()
+    tab.page.wait_for_url("**#scopes")
+    tab.page.wait_for_timeout(300)  # a reload would have begun
+    assert tab.page.get_by_label("Recipients").input_value() == "acme.com"

@@ -6,7 +6,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from accounts.selectors import require_verified_address
 from agents.selectors import agents_for_organization
 from audit.selectors import entries_for_organization
 from core.http import SeeOther
@@ -15,7 +14,7 @@ from developers.selectors import developer_for_user
 from developers.services import become_developer
 from policies.selectors import policies_for_organization
 from web import once
-from web.access import signed_in, suspended, user_actor, user_page
+from web.access import enter_portal, signed_in, user_actor, user_page
 from web.developer_log import log_rows
 from web.forms.agents import DeveloperForm
 
@@ -26,10 +25,7 @@ RECENT = 8
 @user_page
 def overview(request: HttpRequest) -> HttpResponse:
     developer = developer_for_user(signed_in(request))
-    if developer is None:
-        return _join(request)
-    require_verified_address(developer.user)
-    return _show(request, developer) if developer.organization.may_act else suspended(request, developer)
+    return _join(request) if developer is None else enter_portal(request, developer, _show)
 
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
