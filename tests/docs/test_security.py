@@ -1,4 +1,4 @@
-"""docs/security.md names a test for each attack, and every named test exists."""
+"""The pages about threats name a test for each attack, and every named test exists."""
 
 import ast
 import re
@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = [
     line
-    for line in (ROOT / "docs/security.md").read_text().splitlines()
+    for page in ("security.md", "security-users.md")
+    for line in (ROOT / "docs" / page).read_text().splitlines()
     if line.startswith("| ") and not line.startswith("| threat |")
 ]
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::([\w:]+)`", "\n".join(ROWS))))

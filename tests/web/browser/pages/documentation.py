@@ -11,6 +11,7 @@ DOCUMENTATION = [
     "/docs/policies",
     "/docs/performance",
     "/docs/security",
+    "/docs/security-users",
     "/docs/adr",
     "/docs/adr/0012",
     "/docs/nowhere",
