@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
+from web.ids import IdConverter
 from web.views import (
     account,
     activity,
@@ -25,12 +26,6 @@ from web.views.developer import agents, audit, keys, overview, policies
 from web.views.rules import accept as accept_rule
 
 app_name = "web"
-
-
-class IdConverter(StringConverter):
-    """Match only strings that can be ids. PostgreSQL raises an error if a query contains a NUL."""
-
-    regex = "[A-Za-z0-9_-]{1,100}"
 
 
 class ScopeConverter(StringConverter):

@@ -18,6 +18,7 @@ from policies.rules.rate_limit import MAX_REQUESTS
 from policies.rules.values import read_text
 from web.limit_editor.amounts import how_to_write, read_amount
 from web.limit_editor.words import recipient_limit, rule_in_words
+from web.numbers import read_whole
 
 type Limit = dict[str, Any]
 
@@ -81,7 +82,7 @@ def _read_number(posted: QueryDict, scope_id: str) -> Limit | None:
     text = _sent(posted, "number", scope_id)
     if not text:
         return None
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    number = read_whole(text) or 0
     if not 1 <= number <= MAX_REQUESTS:
         raise _wrong("number", scope_id, _("Enter a whole number from 1 to 1000000, or leave it empty."))
     config = {"maxRequests": number, "windowSeconds": _seconds(posted, "window", scope_id), "scope": COUNTED}
@@ -155,8 +156,7 @@ def _sent(posted: QueryDict, kind: str, scope_id: str) -> str:
 
 
 def _seconds(posted: QueryDict, kind: str, scope_id: str) -> int:
-    text = _sent(posted, kind, scope_id)
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return read_whole(_sent(posted, kind, scope_id)) or 0
 
 
 def _checked(limit: Limit, kind: str, scope_id: str) -> Limit:

@@ -1,6 +1,5 @@
 """What waits for the user's approval, and the page on which the user decides it."""
 
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import groupby
@@ -30,11 +29,11 @@ from web.approving.batches import batches_of
 from web.approving.problems import INACTIVE, problem_of
 from web.approving.rules import accepted_rule, offered_rules, rule_about
 from web.formats import date_of
+from web.ids import ID
 from web.ledger.items import read_items
+from web.numbers import read_whole
 from web.paging import paginate
 
-# PostgreSQL raises an error if a query contains a NUL.
-ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 # Verify asks for at most 100 per agent and hour.
 MAX_WAITING = 200
 RECENT = 5
@@ -134,13 +133,8 @@ def _decide(request: HttpRequest, found: Approval) -> None:
         user=user,
         signed_in_at=time_of_sign_in(request),
         for_target=for_target,
-        expires_in_seconds=_seconds(request) if for_target else None,
+        expires_in_seconds=read_whole(request.POST.get("seconds", "")) if for_target else None,
     )
-
-
-def _seconds(request: HttpRequest) -> int | None:
-    sent = request.POST.get("seconds", "")
-    return int(sent) if sent.isascii() and sent.isdigit() and len(sent) < 10 else None
 
 
 def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
