@@ -17,7 +17,6 @@ from resources.models import CRITICAL, ResourceServer
 
 Status = Approval.Status
 UNKNOWN = "No such approval."
-MAX_STANDING = 50
 LIVE = (Status.PENDING, Status.APPROVED)
 
 
@@ -56,10 +55,9 @@ def count_waiting(user: User, *, limit: int) -> int:
     return waiting_for_user(user, clock.now()).order_by()[:limit].count()
 
 
-def standing_approvals(consent: Consent, now: datetime) -> list[Approval]:
-    """Return what the user approved for a time or as a rule for a connection, and what is still in force."""
-    found = consent.approvals.filter(in_force(now), is_standing=True, status=Status.APPROVED).order_by("-id")
-    return list(found[:MAX_STANDING])
+def standing_among(rows: QuerySet[Approval], now: datetime) -> QuerySet[Approval]:
+    """Return those that were given for a time or as a rule and are still in force, newest first."""
+    return with_status(rows, Status.APPROVED, now).filter(is_standing=True).order_by("-id")
 
 
 def approval_for_user(user: User, approval_id: str) -> Approval:

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.models import User
-from consent.approval_selectors import approvals_for_user, in_force, needs_recent_sign_in
+from consent.approval_selectors import approvals_for_user, needs_recent_sign_in, standing_among
 from consent.lessons import Answer, Lesson, Question, learn
 from consent.models import Approval, names_target
 from consent.selectors import live_consents_for_user
@@ -41,9 +41,8 @@ FIELDS = (
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `times` are those of all questions, also of some from which nothing can be learned. `is_cut` tells that there were
-    more. Then `refusals` are all the older ones that were refused, or None if even those
-    are too many.
+    `times` are those of all questions, including those from which nothing can be learned. `is_cut` tells that there
+    were more. Then `refusals` are all the older ones that were refused, or None if even those are too many.
     """
 
     questions: Sequence[tuple[str, Question]]
@@ -109,8 +108,10 @@ def offers(user: User, history: History, standing: Iterable[Approval], now: date
 def lesson_about(approval: Approval, history: History) -> Lesson | None:
     """Return what can be learned about the target of a request or of a rule, or None."""
     asked = _question_of(approval)
-    lessons = history.lessons(approval.agent_id, approval.consent_id) if asked else []
-    return next((lesson for lesson in lessons if asked and lesson.example.target == asked.target), None)
+    if asked is None:
+        return None
+    lessons = history.lessons(approval.agent_id, approval.consent_id)
+    return next((lesson for lesson in lessons if lesson.example.target == asked.target), None)
 
 
 def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) -> list[Lesson]:
@@ -130,9 +131,7 @@ def follows(standing: Approval, lesson: Lesson) -> bool:
 
 def standing_for_user(user: User, now: datetime) -> list[Approval]:
     """Return what the user has approved for a time or as a rule, and what is still in force, newest first."""
-    rows = Approval.objects.select_related("consent__agent__organization", "agent")
-    found = rows.filter(in_force(now), user=user, is_standing=True, status=Status.APPROVED)
-    return list(found.order_by("-id")[:MAX_QUESTIONS])
+    return list(standing_among(approvals_for_user(user), now)[:MAX_QUESTIONS])
 
 
 def _question_of(approval: Approval) -> Question | None:

@@ -38,16 +38,26 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as the page shows it. `facts` has its main fields, `others` the rest of its context.
-
-    `diff` are the changed and unchanged lines of its diff, if it has one that can be read.
-    """
+class Outline:
+    """A request as lists show it."""
 
     approval: Approval
     status: str
     sentence: SafeString
     scopes: list[Scope]
+
+    @property
+    def risk(self) -> str | None:
+        return highest_risk(scope.risk_level for scope in self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Outline):
+    """A request as its page shows it. `facts` has its main fields, `others` the rest of its context.
+
+    `diff` has the changed and unchanged lines of its diff, if it has one that can be read.
+    """
+
     facts: list[Fact]
     texts: list[Fact]
     diff: list[Block]
@@ -57,13 +67,13 @@ class Asked:
     is_critical: bool
 
     @property
-    def risk(self) -> str | None:
-        return highest_risk(scope.risk_level for scope in self.scopes)
-
-    @property
     def has_no_content(self) -> bool:
         """Whether the service sent nothing about the request, such as a proxy, which sees no content."""
         return not self.approval.context.keys() - NO_CONTENT
+
+
+def outline(approval: Approval, now: datetime) -> Outline:
+    return Outline(approval, approval.status_at(now), _sentence(approval), scopes_of(approval))
 
 
 def describe(approval: Approval, now: datetime) -> Asked:
@@ -86,23 +96,6 @@ def describe(approval: Approval, now: datetime) -> Asked:
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
         reasons=list(_reasons(approval)),
         is_critical=needs_recent_sign_in(approval),
-    )
-
-
-def outline(approval: Approval, now: datetime) -> Asked:
-    """Return a request for a list: only its status, its sentence and its permissions."""
-    return Asked(
-        approval=approval,
-        status=approval.status_at(now),
-        sentence=_sentence(approval),
-        scopes=scopes_of(approval),
-        facts=[],
-        texts=[],
-        diff=[],
-        others=[],
-        durations=[],
-        reasons=[],
-        is_critical=approval.is_critical,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from agents.models import Agent
-from web.approving.asked import Asked
+from web.approving.asked import Outline
 
 # The page lists so many one by one.
 MAX_LISTED = 20
@@ -14,10 +14,10 @@ MAX_LISTED = 20
 class Target:
     """The requests of a batch that have the same target, newest first."""
 
-    items: list[Asked]
+    items: list[Outline]
 
     @property
-    def newest(self) -> Asked:
+    def newest(self) -> Outline:
         return self.items[0]
 
 
@@ -26,7 +26,7 @@ class Batch:
     """The requests of one agent that were held back, newest first. `targets` are those with most requests first."""
 
     agent: Agent
-    items: list[Asked]
+    items: list[Outline]
     targets: list[Target]
 
     @property
@@ -35,18 +35,18 @@ class Batch:
         return max(0, len(self.items) - MAX_LISTED)
 
 
-def batches_of(held: Iterable[Asked]) -> list[Batch]:
+def batches_of(held: Iterable[Outline]) -> list[Batch]:
     by_agent = _grouped(held, lambda asked: str(asked.approval.agent_id))
     return [Batch(items[0].approval.agent, items, _targets(items)) for items in by_agent]
 
 
-def _targets(items: Iterable[Asked]) -> list[Target]:
+def _targets(items: Iterable[Outline]) -> list[Target]:
     by_target = _grouped(items, lambda asked: str(asked.approval.target_digest))
     return [Target(group) for group in sorted(by_target, key=len, reverse=True)]
 
 
-def _grouped(items: Iterable[Asked], key: Callable[[Asked], str]) -> list[list[Asked]]:
-    groups: dict[str, list[Asked]] = {}
+def _grouped(items: Iterable[Outline], key: Callable[[Outline], str]) -> list[list[Outline]]:
+    groups: dict[str, list[Outline]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
     return list(groups.values())

@@ -24,7 +24,7 @@ from core import clock
 from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from web.access import posted_from, signed_in, user_actor, user_page
-from web.approving.asked import Asked, describe, outline
+from web.approving.asked import Outline, describe, outline
 from web.approving.batches import batches_of
 from web.approving.problems import INACTIVE, problem_of
 from web.approving.rules import accepted_rule, offered_rules, rule_about
@@ -112,7 +112,7 @@ def page_of(request: HttpRequest, found: Approval) -> str:
     return reverse("web:approval", args=[back if owned else found.id])
 
 
-def _by_day(past: Iterable[Asked]) -> list[dict[str, Any]]:
+def _by_day(past: Iterable[Outline]) -> list[dict[str, Any]]:
     """Return the requests in groups, one per day in the user's zone."""
     groups = (list(group) for _day, group in groupby(past, key=lambda asked: date_of(asked.approval.created_at)))
     return [{"day": items[0].approval.created_at, "items": items} for items in groups]

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from audit.readers.waiting import SharedJournal
 from audit.selectors import Filters, describe_for_user, entries_for_user
-from consent.approval_selectors import standing_approvals
+from consent.approval_selectors import standing_among
 from consent.errors import NothingPicked, WouldWiden
 from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
@@ -27,7 +27,7 @@ from core.http import SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
-from web.approving.asked import Asked, describe
+from web.approving.asked import Outline, outline
 from web.connections import LIVE, Connection, describe_connections
 from web.consent_screen.targets import granted_targets
 from web.ledger.days import Line, lay_out
@@ -44,6 +44,7 @@ PAGE_SIZE = 20
 # So many entries of its log are on the page of a connection.
 RECENT = 10
 MAX_QUERY = 100
+MAX_STANDING = 50
 # With fewer agents, the list needs no search.
 FEW = 6
 # With more permissions, their groups are closed at first, and only one can be changed at a time.
@@ -172,9 +173,9 @@ def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> 
     return [line for day in lay_out(items)[0] for run in day.runs for line in run.lines]
 
 
-def _standing(consent: Consent, now: datetime) -> list[Asked]:
-    """Return what the user approved for a time, as it was asked."""
-    return [describe(approval, now) for approval in standing_approvals(consent, now)]
+def _standing(consent: Consent, now: datetime) -> list[Outline]:
+    """Return what the user approved for a time or as a rule, as it was asked."""
+    return [outline(approval, now) for approval in standing_among(consent.approvals.all(), now)[:MAX_STANDING]]
 
 
 def _with_editors(request: HttpRequest, shown: Connection, error: DomainError | None) -> list[Any]:
