@@ -117,6 +117,13 @@ def test_a_wider_limit_is_refused_beside_its_field(as_ada: Client, bounded: Cons
     assert terms_of(bounded) == TERMS
 
 
+def test_only_the_refused_form_is_open(as_ada: Client, bounded: Consent) -> None:
+    """The address still names the permission that was changed before."""
+    sent = {"scope": SEND, "change": "scope", f"limit-number-{SEND}": "0"}
+    html = as_ada.post(f"/connections/{bounded.id}?change={READ}", sent).content.decode()
+    assert re.findall(r'id="change">.*?name="scope" value="([^"]+)"', html, re.DOTALL) == [SEND]
+
+
 def test_a_form_without_changes_changes_nothing(as_ada: Client, bounded: Consent) -> None:
     assert change(as_ada, bounded, READ, mode="allow", limit_number="10", limit_window="3600").status_code == 303
     assert "Nothing changed" in page(as_ada, bounded)

@@ -42,17 +42,13 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class LimitFields:
-    """The editor of one scope. `others` are limits in force that have no fields, in words.
-
-    `is_kept` is whether it has what the user sent.
-    """
+    """The editor of one scope. `others` are limits in force that have no fields, in words."""
 
     scope: Scope
     sentences: list[Sentence]
     others: list[str]
     in_force: list[str]
     has_error: bool
-    is_kept: bool
 
     @property
     def has_recipients(self) -> bool:
@@ -75,7 +71,8 @@ def limit_fields(
     errors: Iterable[FieldError] = (),
 ) -> LimitFields:
     """Return the editor for the limits of a scope, filled with those in force, or with what the user has sent."""
-    rules = [rule for rule in map(find_rule, current) if rule]
+    found = [find_rule(limit) for limit in current]
+    rules = [rule for rule in found if rule]
     wrong = {error.field: error.message for error in errors}
     shown = {kind: next(filter(is_shown, rules), None) for kind, is_shown in _kinds_of(scope, rules).items()}
     sentences = [_sentence(scope, kind, rule, posted, wrong) for kind, rule in shown.items()]
@@ -83,10 +80,9 @@ def limit_fields(
     return LimitFields(
         scope,
         sentences,
-        others=[rule_in_words(rule) for rule in map(find_rule, current) if rule not in in_fields],
-        in_force=[rule_in_words(rule) for rule in map(find_rule, current)],
+        others=[rule_in_words(rule) for rule in found if rule not in in_fields],
+        in_force=[rule_in_words(rule) for rule in found],
         has_error=any(sentence.error for sentence in sentences),
-        is_kept=posted is not None,
     )
 
 

@@ -1,5 +1,6 @@
 """The user's connections: the list, one connection with the forms that narrow it, and revoking it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -43,8 +44,8 @@ NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
 PAGE_SIZE = 20
 # So many entries of its log are on the page of a connection.
 RECENT = 10
-MAX_QUERY = 100
 MAX_STANDING = 50
+MAX_QUERY = 100
 # With fewer agents, the list needs no search.
 FEW = 6
 # With more permissions, their groups are closed at first, and only one can be changed at a time.
@@ -144,16 +145,18 @@ def _show(
     journal = SharedJournal()
     (shown,) = describe_connections([consent], replaced, journal)  # reads the journal, so it comes first
     now, targets = clock.now(), granted_targets(consent, shown.granted)
+    chosen = request.POST.get("scope") if error else request.GET.get("change")
+    kept = {"posted": request.POST, "errors": error.errors} if error else {}
     context = {
         "connection": shown,
-        "groups": _with_editors(request, shown, error),
+        "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
         "recent": _recent(request, shown, journal),
         "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
-        "chosen": request.GET.get("change"),
+        "chosen": chosen,
         "all_paused_at": signed_in(request).agents_paused_at,
     }
     return render(request, "web/connection.html", context, status=error.status if error else 200)
@@ -178,15 +181,13 @@ def _standing(consent: Consent, now: datetime) -> list[Outline]:
     return [outline(approval, now) for approval in standing_among(consent.approvals.all(), now)[:MAX_STANDING]]
 
 
-def _with_editors(request: HttpRequest, shown: Connection, error: DomainError | None) -> list[Any]:
+def _with_editors(shown: Connection, chosen: str | None, kept: Mapping[str, Any]) -> list[Any]:
     """Return each group with its scopes, the fields for the limits of each scope, and whether the group is open.
 
-    Only live connections have fields, and of a long one only the scope that the query names. Those of a refused form
-    have what was sent.
+    Only live connections have fields, and of a long one only the chosen scope. `kept` is what a refused form sent for
+    it, with the errors.
     """
-    chosen = request.POST.get("scope") if error else request.GET.get("change")
     is_short = len(shown.scopes) <= MAX_OPEN
-    kept = {"posted": request.POST, "errors": error.errors} if error else {}
 
     def fields(scope: Scope) -> LimitFields | None:
         if not shown.is_live or not (is_short or scope.id == chosen):
