@@ -170,12 +170,13 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         replaced=live,
         expired=expired,
         terms=counted.terms,
-        expires_at=_end_of(choice, live, now),
+        expires_at=end_of(choice, live, now),
         carry=counted.carry,
     )
 
 
-def _end_of(choice: Choice, live: Consent | None, now: datetime) -> datetime:
+def end_of(choice: Choice, live: Consent | None, now: datetime) -> datetime:
+    """Return when the connection ends if it is granted now. `live` is the consent that is replaced, if any."""
     if choice.lifetime is not None:
         return now + choice.lifetime
     return live.expires_at if live else now + settings.CONSENT_LIFETIME

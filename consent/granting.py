@@ -19,7 +19,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
 from consent.codes import issue_code, move_codes, repeat_code
-from consent.connections import ALL_REQUESTED, Change, Choice, plan_change, replace_consent
+from consent.connections import ALL_REQUESTED, Change, Choice, end_of, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
 from consent.news import announce_grant
@@ -149,20 +149,17 @@ def repeat_decision(*, consent: Consent, user: User, choice: Choice | None) -> s
 
 def _is_same(consent: Consent, choice: Choice) -> bool:
     """Return whether an approved consent is what the choice of a whole connection has led to."""
-    if set(choice.scopes or ()) != set(consent.granted_scopes) or not _has_end_of(choice, consent):
+    if set(choice.scopes or ()) != set(consent.granted_scopes) or consent.expires_at != _end_chosen(consent, choice):
         return False
     terms = Terms.read(consent.terms)
     picked = pick_targets(consent.authorization_details, choice.targets, consent.granted_scopes)
     return has_led_to(choice.terms, terms) and all(terms.targets.get(scope) == picked[scope] for scope in picked)
 
 
-def _has_end_of(choice: Choice, consent: Consent) -> bool:
-    """Return whether the consent ends as chosen. Without a choice, a first consent has the usual lifetime."""
-    lifetime = consent.expires_at - consent.decided_at if consent.decided_at else None
-    replaced = Consent.objects.filter(replaced_by=consent) if choice.lifetime is None else Consent.objects.none()
-    if replaced.filter(expires_at=consent.expires_at).exists():
-        return True
-    return lifetime == (choice.lifetime or settings.CONSENT_LIFETIME)
+def _end_chosen(consent: Consent, choice: Choice) -> datetime | None:
+    """Return the end that the choice leads to. The latest of the consents that `consent` replaced was live then."""
+    replaced = Consent.objects.filter(replaced_by=consent).order_by("-replaced_at").first()
+    return end_of(choice, replaced, consent.decided_at) if consent.decided_at else None
 
 
 def _grant(

@@ -175,6 +175,13 @@ class TestEnd:
         assert second.expires_at == first.expires_at
         assert "keep the same access" in as_ada.get("/activity").content.decode()
 
+    def test_keeping_the_end_is_another_decision_than_choosing_one(self, as_ada: Client, agent: Any) -> None:
+        assert send(as_ada, request_consent(agent), "email:read", lifetime="3600").status_code == 303
+        later = request_consent(agent)
+        fields = {"connection": state_shown(as_ada, later), "lifetime": "2592000"}
+        assert send(as_ada, later, "email:read", **fields).status_code == 303
+        assert send(as_ada, later, "email:read", **{**fields, "lifetime": "as-now"}).status_code == 409
+
     def test_a_later_end_is_named_in_the_history(self, as_ada: Client, agent: Any) -> None:
         assert send(as_ada, request_consent(agent), "email:read", lifetime="3600").status_code == 303
         later = request_consent(agent)
