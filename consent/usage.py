@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
-
 from audit.readers.uses import Uses, find_uses
 from audit.readers.waiting import SharedJournal
 from consent.models import Consent
@@ -53,11 +51,10 @@ class _Chains:
 
     def __init__(self, consents: Sequence[Consent], replaced: Sequence[Consent] | None = None) -> None:
         self.ids = {consent.id for consent in consents}
-        if replaced is not None:
-            self.rows = [*consents, *sorted(replaced, key=_last_decided_first)]
-            return
-        rows = Consent.objects.filter(Q(id__in=self.ids) | Q(replaced_by__in=self.ids)).order_by("-decided_at", "-id")
-        self.rows = list(rows.only("granted_scopes", "decided_at", "replaced_by_id"))
+        if replaced is None:
+            found = Consent.objects.filter(replaced_by__in=self.ids).exclude(pk__in=self.ids)
+            replaced = list(found.only("granted_scopes", "decided_at", "replaced_by_id"))
+        self.rows = sorted([*consents, *replaced], key=_last_decided_first)
 
     def earlier(self, consent: Consent) -> list[Consent]:
         """Return the consents that this one replaced, latest first."""

@@ -45,11 +45,6 @@ class Content:
         key = counter_key("ask", self.token.agent_id, self.token.user_id)
         return CounterRequest(key, MAX_ASKED, WINDOW_SECONDS)
 
-    @property
-    def rule_key(self) -> str:
-        """The key of the counter of what rules allow. All rules about a target share it, also one accepted anew."""
-        return rule_key(self.target_digest)
-
     @cached_property
     def digest(self) -> str:
         return _digest(self._frame | {"context": self.context})
@@ -131,7 +126,7 @@ class BatchApprovals:
         """Use up an approval that covers one request. A standing one stays, and what a rule allows is counted."""
         if approval.is_standing:
             if approval.times_per_day is not None:
-                self._counters[rule_key(approval.target_digest)].take(1, self._now)
+                self._counter_of(approval).take(1, self._now)
             return
         self._once[approval.digest].remove(approval)
         self._used.append(approval.approval_id)
@@ -141,7 +136,10 @@ class BatchApprovals:
         if content.units > standing.units:
             return False
         most = standing.times_per_day
-        return most is None or self._counters[content.rule_key].room(most, self._now) > 0
+        return most is None or self._counter_of(standing).room(most, self._now) > 0
+
+    def _counter_of(self, rule: ApprovalFacts) -> LoadedCounter:
+        return self._counters[_rule_key(rule.target_digest)]
 
     def ask(self, content: Content, asked: Asked, counter: LoadedCounter) -> str | None:
         """Store that the user is asked, and return the id. None if the agent has asked far too often."""
@@ -210,11 +208,14 @@ def read_approvals(contents: Iterable[Content]) -> Step:
 
 def rule_windows(contents: Iterable[Content]) -> dict[str, int]:
     """Return the counters of rules about these contents, by key, with their window in seconds."""
-    return {content.rule_key: RULE_WINDOW_SECONDS for content in contents}
+    return {_rule_key(content.target_digest): RULE_WINDOW_SECONDS for content in contents}
 
 
-def rule_key(target_digest: str) -> str:
-    """Return the key of the counter of the rules about a target, which includes the connection."""
+def _rule_key(target_digest: str) -> str:
+    """Return the key of the counter that all rules about a target share. The digest includes the connection.
+
+    A rule that is accepted again after it was undone continues to count there.
+    """
     return counter_key("rule", target_digest)
 
 

@@ -130,13 +130,13 @@ class Settling:
         if approval is not None:
             judgement.decision.approval_id = approval.approval_id
         else:
-            self._ask(judgement, content, asking, is_critical=once_only)
+            self._ask(judgement, content, rule_type, is_critical=once_only)
         return False
 
-    def _ask(self, judgement: Judgement, content: Content, asking: Flow | None, *, is_critical: bool) -> None:
+    def _ask(self, judgement: Judgement, content: Content, rule_type: str, *, is_critical: bool) -> None:
         asked = Asked(
             judgement.asked_scopes,
-            asking.rule.type if asking else "",
+            rule_type,
             is_critical=is_critical,
             organization_id=judgement.organization_id,
             service_organization_id=judgement.service_organization_id,

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import groupby
 from typing import Any
 
 from audit.readers.uses import ScopeUse
@@ -95,7 +94,8 @@ class Connection:
 
     @property
     def withdrawn(self) -> list[Scope]:
-        return [scope for scope in self.granted if scope not in self.scopes]
+        live = self.consent.live_scopes()
+        return [scope for scope in self.granted if scope.id not in live]
 
     @property
     def risk(self) -> str | None:
@@ -152,10 +152,10 @@ class Connection:
     @property
     def groups(self) -> list[Group]:
         """Return the scopes by service, in the order of the grant."""
-        order = list(dict.fromkeys(bounded.scope.category for bounded in self.bounded))
-        ranked = sorted(self.bounded, key=lambda bounded: order.index(bounded.scope.category))
-        found = groupby(ranked, key=lambda bounded: bounded.scope.category)
-        return [Group(category, list(scopes)) for category, scopes in found]
+        found: dict[str, list[BoundedScope]] = {}
+        for bounded in self.bounded:
+            found.setdefault(bounded.scope.category, []).append(bounded)
+        return [Group(category, scopes) for category, scopes in found.items()]
 
     @property
     def unused(self) -> list[Scope]:

@@ -16,10 +16,10 @@ from core.errors import Invalid
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.connections import Connection
+from web.consent_screen.form import MODE
 from web.consent_screen.targets import read_kept_picks
 from web.limit_editor.fields import read_limits
 
-MODE = "mode-"
 LIFETIMES: Mapping[str, tuple[timedelta, Promise]] = {
     "hour": (timedelta(hours=1), gettext_lazy("in 1 hour")),
     "day": (timedelta(days=1), gettext_lazy("in 1 day")),

@@ -297,7 +297,6 @@ class TestOffers:
             answer(grant, value, approves=False)
         for number in range(5):
             answer(grant, "1", text=str(number))
-        Approval.objects.filter(is_held=True)
         monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 5)
         assert len(offered(grant)) == 1
         answer(grant, "103", approves=False)

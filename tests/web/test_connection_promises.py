@@ -11,6 +11,7 @@ from django.test import Client
 from consent.details import AuthorizationDetail
 from core import clock
 from tests.approvals import make_approval
+from tests.web import consent_screen
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, Grant, allow, ask, make_grant, sign_in
 from tokens.issuing import IssuedTokens
@@ -39,9 +40,7 @@ def send(browser: Client, grant: Grant, **fields: Any) -> str:
 
 
 def verify(token: str, scope: str, **more: Any) -> tuple[bool, str | None, str | None]:
-    body = {"token": token, "requiredScopes": [scope], **more}
-    decision = Client().post("/api/v1/tokens/verify", body, content_type="application/json").json()
-    return decision["allowed"], decision.get("reason"), (decision.get("policy") or {}).get("ruleType")
+    return consent_screen.ruled(consent_screen.verify(token, scope, **more))
 
 
 def test_a_number_of_times_counts_what_came_before(browser, grant):
