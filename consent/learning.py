@@ -32,8 +32,8 @@ def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amoun
     """Make a rule of what the user's answers to questions such as `example` teach, and return it.
 
     Verify then allows what has the same target as the example and at most the amount `ceiling`, `per_day` times within
-    24 hours. Both must be what still follows. Accepting it twice changes nothing. Requests that wait stay for the user
-    to decide. Raises `NotFound`, `NotAuthenticated`, `LessonChanged`, and the errors of `require_active`.
+    24 hours. Both must be what still follows. Accepting it twice changes nothing. The user still decides the requests
+    that wait. Raises `NotFound`, `NotAuthenticated`, `LessonChanged`, and the errors of `require_active`.
     """
     with transaction.atomic():
         user = hold_account(user)

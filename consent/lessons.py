@@ -4,7 +4,7 @@ Pure. A lesson is about one target: the same permission, action, resource, verb,
 ceiling is the highest amount that the user approved, below the lowest that they refused, and its number per day is the
 most of these questions within any 24 hours. So no question that they refused passes, and less evidence of approval
 never gives a wider rule. Questions about critical scopes, and those of a rule that asks, such as a guard against data
-flows, are no evidence: nothing is learned that would answer them.
+flows, do not count as evidence, and no lesson answers them.
 """
 
 from collections.abc import Iterable, Sequence

@@ -15,7 +15,7 @@ MAX_LISTED = 20
 
 
 def announce_grant(*, actor: Actor, consent: Consent, user: User, change: Change, at: datetime) -> None:
-    """Let the user be mailed what an approval newly allows, if they want that. A mere renewal allows nothing new."""
+    """Mail the user what an approval newly allows, if they want such mails. A mere renewal allows nothing new."""
     wider = change.wider if user.grant_mails else []
     if not wider:
         return

@@ -157,7 +157,7 @@ def _number_of(details: Sequence[Mapping[str, Any]], pick: Pick, index: int) -> 
         if detail["type"] == pick.type and (pick.actions is None or set(pick.actions) == set(detail["actions"]))
     ]
     if not found:
-        raise Invalid.field(f"targets.{index}", gettext_noop("There is no such detail."))
+        raise Invalid.field(f"targets.{index}", gettext_noop("No detail has this type and these actions."))
     if len(found) > 1:
         raise Invalid.field(f"targets.{index}.actions", f"Several details are of type {pick.type}. Say which.")
     return found[0]

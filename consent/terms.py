@@ -166,7 +166,7 @@ def is_widened(earlier: Terms, later: Terms, scope: str) -> bool:
 
 
 def guard_rank(mode: str | None) -> int:
-    """Return a number that is higher the tighter the mode of a guard is. None means that there is no guard."""
+    """Return the place of a guard's mode, from loose to tight. No guard, which is None, counts as `allow`."""
     return GUARD_MODES.index(mode or ALLOW)
 
 

@@ -72,7 +72,7 @@ def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, ou
 
 
 def _policy_of(judgement: Judgement) -> PolicyDenial | None:
-    """Return the policy that decided. The user's own limits are no policy."""
+    """Return the policy that decided. The user's own limits are not a policy."""
     policy = judgement.decision.policy
     return None if policy is None or is_users_own(policy, judgement.decision) else policy
 

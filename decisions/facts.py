@@ -170,7 +170,7 @@ class ApprovalFacts(NamedTuple):
 
     @property
     def times_per_day(self) -> int | None:
-        """How many requests a rule allows within 24 hours. None if it is no rule: then they are not counted."""
+        """How many requests a rule allows within 24 hours. None for other approvals, which are not counted."""
         return None if self.evidence is None else times_per_day(json.loads(self.evidence))
 
 

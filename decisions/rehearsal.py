@@ -41,7 +41,10 @@ class Rehearsed:
 
 
 def rehearse(rehearsed: Rehearsed | None, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Decision]:
-    """Decide calls one after the other: each a required scope with its context. None: the agent has no token."""
+    """Decide calls one after the other. Each is a required scope with its context.
+
+    Without `rehearsed`, the agent has no token.
+    """
     now = clock.now()
     found = _found(rehearsed, now)
     counters: dict[str, LoadedCounter] = {}
@@ -75,7 +78,7 @@ def _claims(token: TokenFacts | None) -> Claims | None:
 
 
 def _found(rehearsed: Rehearsed | None, now: datetime) -> Found:
-    """Return what the store would find. There is no policy of an organization."""
+    """Return what the store would find. No organization has policies."""
     token = _token(rehearsed, now) if rehearsed else None
     return Found(
         token,

@@ -112,7 +112,7 @@ class Connection:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the user pauses this agent. The pause of all agents is another one."""
+        """Whether the user has paused this agent. Pausing all agents is separate."""
         return self.is_live and self.consent.paused_at is not None
 
     @property
@@ -133,7 +133,7 @@ class Connection:
 
     @property
     def last_acts(self) -> list[Scope]:
-        """What the agent last used. It has no texts if it is not granted any more."""
+        """What the agent last used, without scopes that are no longer granted."""
         used = [scope for scope, use in self.usage.uses.scopes.items() if use.last_at == self.last_used]
         return [scope for scope in self.granted if scope.id in used]
 

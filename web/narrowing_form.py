@@ -59,7 +59,7 @@ def _read_scope(posted: QueryDict, connection: Connection) -> Change:
     )
     if not (terms.modes or terms.limits):
         return Change(Narrowing(), _("Nothing changed: %(scope)s.") % {"scope": plain_text(scope.title)})
-    message = _("Saved. It holds from the next request on: %(scope)s.") % {"scope": plain_text(scope.title)}
+    message = _("Saved. It applies from the next request: %(scope)s.") % {"scope": plain_text(scope.title)}
     return Change(Narrowing(terms=terms), message)
 
 
@@ -73,7 +73,7 @@ def _read_unused(posted: QueryDict, connection: Connection) -> Change:
     listed = posted.getlist("scope")
     found = [scope for scope in connection.unused if scope.id in listed]
     if not found and not any(scope.id in listed for scope in connection.granted):
-        return Change(Narrowing(), _("These permissions are removed already."))
+        return Change(Narrowing(), _("These permissions have already been removed."))
     if not found:
         return Change(Narrowing(), _("The agent has used these permissions since, so none was removed."))
     return _removal(found)
@@ -98,7 +98,7 @@ def _read_guard(posted: QueryDict, connection: Connection) -> Change:
     if mode == connection.guard:
         return Change(Narrowing(), _("Nothing changed."))
     terms = GivenTerms(guards={DATA_FLOW: mode})
-    return Change(Narrowing(terms=terms), _("Saved. Your data is protected from the next request on."))
+    return Change(Narrowing(terms=terms), _("Saved. It applies from the next request."))
 
 
 READERS: Mapping[str, Callable[[QueryDict, Connection], Change]] = {
@@ -117,7 +117,7 @@ def _granted(posted: QueryDict, connection: Connection) -> Scope:
     for scope in connection.granted:
         if scope.id == wanted:
             return scope
-    raise Invalid(_("This permission is not allowed any more, so there is nothing to change."))
+    raise Invalid(_("This permission is no longer allowed, so there is nothing to change."))
 
 
 def _differs(mode: str, scope: Scope, connection: Connection) -> bool:

@@ -100,7 +100,7 @@ class Cedar(Rule):
 
         try:
             return is_authorized_batch(requests, self._policies, [])
-        except BaseException as error:  # a panic in Rust is no Exception
+        except BaseException as error:  # a panic in Rust is not an Exception
             if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
                 raise
             return ()

@@ -107,9 +107,7 @@ OPTIONAL = Field(json_schema_extra=_drop_default)
 
 
 class Condition(BaseModel):
-    """One condition on the call. `value` is for every operator except `in`, `not_in` and `matches_any`, which have
-    `values`.
-    """
+    """One condition on the call. `in`, `not_in` and `matches_any` have `values`, all other operators `value`."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 

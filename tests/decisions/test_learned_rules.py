@@ -183,13 +183,13 @@ class TestNumberPerDay:
         forget()
         assert allowed(decide(*(pay(grant, "1", text=f"m{n}") for n in range(3)))) == [True, True, False]
 
-    def test_undoing_and_accepting_anew_starts_no_new_count(self, decide: Decide, grant: Grant) -> None:
+    def test_accepting_again_after_undoing_starts_no_new_count(self, decide: Decide, grant: Grant) -> None:
         example = taught(grant)
         rule = accept(grant, example)
         assert allowed(decide(*(pay(grant, "1", text=f"n{n}") for n in range(5)))) == [True] * 5
         undo(grant, rule)
         accept(grant, example)
-        assert allowed(decide(pay(grant, "1", text="anew"))) == [False]
+        assert allowed(decide(pay(grant, "1", text="again"))) == [False]
 
     def test_a_wider_rule_shares_the_count(self, decide: Decide, grant: Grant) -> None:
         accept(grant, taught(grant))

@@ -128,7 +128,7 @@ def test_what_was_used_meanwhile_is_not_removed(as_ada: Client, granted: Consent
 def test_a_second_click_removes_nothing_more(as_ada: Client, granted: Consent) -> None:
     as_ada.post(f"/connections/{granted.id}", {"change": "remove", "scope": "email:read"})
     as_ada.post(f"/connections/{granted.id}", {"change": "unused", "scope": ["email:read"], "next": "/connections"})
-    assert "These permissions are removed already." in as_ada.get("/connections").content.decode()
+    assert "These permissions have already been removed." in as_ada.get("/connections").content.decode()
 
 
 def test_an_agent_that_uses_nothing_is_not_offered_a_removal(world: Any, ada: User, granted: Consent) -> None:

@@ -76,7 +76,7 @@ def test_scopes_that_cannot_leak_need_no_guard(as_ada: Client, ada: Any, ask: An
 
 def test_switches_a_scope_to_ask(as_ada: Client, bounded: Consent) -> None:
     assert change(as_ada, bounded, READ, mode="ask").status_code == 303
-    assert "Saved. It holds from the next request on: Read your email." in page(as_ada, bounded)
+    assert "Saved. It applies from the next request: Read your email." in page(as_ada, bounded)
     assert terms_of(bounded)["modes"] == {READ: "ask", SEND: "ask"}
     assert log_entries(event="consent.narrowed").count() == 1
 

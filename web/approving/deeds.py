@@ -25,14 +25,14 @@ def say(approval: Approval) -> SafeString:
 
 
 def say_up_to(approval: Approval, ceiling: Amount | None) -> SafeString:
-    """Return what a rule allows whose example or row this is: with any amount up to the ceiling, or with none."""
+    """Return what a rule allows, up to the ceiling if it has one. `approval` is its example or its row."""
     if ceiling is None:
         return say(approval)
     return _fill(deed_of(approval), {"amount": up_to(ceiling)})
 
 
 def say_rule(approval: Approval, ceiling: Amount | None, per_day: int) -> SafeString:
-    """Return what a rule allows whose example or row this is, and how often."""
+    """Return what a rule allows, and how often. `approval` is its example or its row."""
     parts = {"deed": say_up_to(approval, ceiling), "often": at_most(per_day)}
     return mark_safe(escape(_("%(deed)s, %(often)s")) % parts)  # noqa: S308 -- all parts are escaped
 

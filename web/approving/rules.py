@@ -21,7 +21,7 @@ MAX_REPLAYED = 50
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A question of the past beside what the rule would have done."""
+    """A past question, and what the rule would have done."""
 
     id: str
     at: datetime

@@ -1,4 +1,4 @@
-"""Accepting a rule that follows from the user's answers. Undoing it is to revoke the approval."""
+"""Accepting a rule that follows from the user's answers. The user undoes one by revoking its approval."""
 
 import re
 

@@ -172,7 +172,7 @@ def test_a_permission_is_tightened_on_the_page_of_its_connection(open_tab, world
     form.get_by_label("Number of times").fill("20")
     form.get_by_label("Ask me every time").check()
     form.get_by_role("button", name="Save").click()
-    page.get_by_text("Saved. It holds from the next request on").first.wait_for()
+    page.get_by_text("Saved. It applies from the next request").first.wait_for()
     page.get_by_text("At most 20 times per day").wait_for()
     assert not javascript or tab.focused() == "save-email:send"
     granted.refresh_from_db()
