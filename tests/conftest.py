@@ -1,8 +1,9 @@
 """Fixtures of all tests: servers, the database and mails, and the isolation of tests from each other."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -26,12 +27,21 @@ HERE = Path(__file__).parent
 # `tests/web/test_every_page.py` opens each page once, also on PostgreSQL.
 ABOUT_PAGES = ("web/test_", "admin/test_edits", "admin/test_owners", "admin/test_superusers")
 ON_BOTH_STORES = Path("web/test_every_page.py")
-BROWSER = HERE / "web" / "browser"
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
-LONGEST_GROUPS = ("postgresql", "sdk", "sqlite", "web/browser")
+LONGEST_GROUPS = (
+    "postgresql",
+    "sdk/test_audit_package",
+    "web/browser/test_pages.py documentation",
+    "sdk",
+    "sqlite",
+    "web/browser",
+)
+# The fixtures that start a server for all tests of their folder.
+SHARED_SERVERS = {"sdk": "sdk_server", "live/oauth": "server"}
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist's own hook reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
     for item in items:
@@ -64,6 +74,13 @@ def _has(item: pytest.Item, *markers: str) -> bool:
     return any(item.get_closest_marker(name) for name in markers)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Stop if pytest-xdist ignores the groups: then each process would start the servers of all tests."""
+    if node.config.getoption("dist") == "loadgroup" and not all("@" in test for test in ids):
+        pytest.exit("pytest-xdist ignores the groups of the tests", returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking through all modules and tests over and over."""
     gc.collect()
@@ -71,22 +88,29 @@ def pytest_collection_finish() -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else a file or folder.
+    """Return what `--dist loadgroup` keeps in one process: the tests that share a server, or else those of a file.
 
     Each group of pages is one by itself, because the folder with a browser would take longest of all.
     """
-    if item.path.is_relative_to(BROWSER):
-        pages = item.callspec.params.get("group", "") if hasattr(item, "callspec") else ""
-        return f"{item.path.relative_to(HERE)} {pages}".strip()
-    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec") or "live_store" not in item.fixturenames:
-        return str(item.path.parent.relative_to(HERE))
-    store = item.callspec.params["live_store"]
-    return str(store) if "shared_server" in item.fixturenames else f"{item.path.relative_to(HERE)} {store}"
+    place = item.path.relative_to(HERE)
+    fixtures, parameters = getattr(item, "fixturenames", ()), _parameters(item)
+    if place.is_relative_to("web/browser"):
+        return f"{place} {parameters.get('group', '')}".strip()
+    if "shared_server" in fixtures:
+        return str(parameters["live_store"])
+    if SHARED_SERVERS.get(str(place.parent)) in fixtures:
+        return str(place.parent)
+    return f"{place} {parameters.get('live_store', '')}".strip()
+
+
+def _parameters(item: pytest.Item) -> Mapping[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 def _turn(item: pytest.Item) -> int:
-    group = "web/browser" if item.path.is_relative_to(BROWSER) else _group(item)
-    return LONGEST_GROUPS.index(group) if group in LONGEST_GROUPS else len(LONGEST_GROUPS)
+    """Return the place of the item's group in the order in which groups begin."""
+    group = _group(item)
+    return next((turn for turn, name in enumerate(LONGEST_GROUPS) if group.startswith(name)), len(LONGEST_GROUPS))
 
 
 @pytest.fixture(scope="session")
