@@ -12,7 +12,7 @@ from tests.constants import PASSWORD
 from tests.mails import code_in
 from tests.web.browser.checks import problems_of, show
 from tests.web.browser.pages import GROUPS
-from tests.web.browser.pages.group import Content, Group, Page, as_page
+from tests.web.browser.pages.group import Page, as_page
 from tests.web.browser.pages.public import PUBLIC
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -30,12 +30,6 @@ def file_name(group: str, page: Page) -> str:
     return re.sub(r"[^\w=-]+", "_", f"{group} {page}").strip("_")
 
 
-def prepare(group: Group, settings) -> Content:
-    """Make the group's content, and set its URLs."""
-    settings.ROOT_URLCONF = group.urls or settings.ROOT_URLCONF
-    return group.make()
-
-
 def sign_in(tab, email: str) -> None:
     """Sign in, if there is an address."""
     if email:
@@ -46,7 +40,7 @@ def sign_in(tab, email: str) -> None:
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_no_page_of_a_group_has_a_problem(open_tab, group, settings):
-    content, tab = prepare(group, settings), open_tab(javascript=True, reduced_motion="reduce")
+    content, tab = group.prepare(settings), open_tab(javascript=True, reduced_motion="reduce")
     sign_in(tab, content.email)
     found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids)]
     assert not found, "\n".join(found)

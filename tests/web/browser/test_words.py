@@ -6,7 +6,7 @@ from tests.web.browser import pseudo
 from tests.web.browser.checks import show, sideways
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import as_page
-from tests.web.browser.test_pages import prepare, sign_in
+from tests.web.browser.test_pages import sign_in
 from tests.web.browser.words import word_problems
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatch, settings):
-    content, tab = prepare(group, settings), open_tab(javascript=True, width=320)
+    content, tab = group.prepare(settings), open_tab(javascript=True, width=320)
     sign_in(tab, content.email)
     pseudo.speak(monkeypatch)
     tab.words = pseudo.accent

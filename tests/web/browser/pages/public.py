@@ -23,4 +23,4 @@ PUBLIC = [
     "/nowhere",
 ]
 
-GROUPS = [Group("public", nothing, PUBLIC)]
+GROUPS = [Group("public", nothing, PUBLIC), Group("style guide", nothing, ["/styleguide"], debug=True)]
