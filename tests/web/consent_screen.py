@@ -24,10 +24,13 @@ class Screen:
     def send(self, *scopes: str, **fields: Any) -> Any:
         return self.browser.post(self.url, {"decision": "allow", "scopes": scopes, **fields})
 
-    def token(self, *scopes: str, **fields: Any) -> str:
+    def tokens(self, *scopes: str, **fields: Any) -> dict[str, Any]:
         answer = self.send(*scopes, **fields)
         assert answer.status_code == 303, unescape(answer.content.decode())
-        return str(self.client.redeem(query_of(answer)["code"]).json()["access_token"])
+        return dict(self.client.redeem(query_of(answer)["code"]).json())
+
+    def token(self, *scopes: str, **fields: Any) -> str:
+        return str(self.tokens(*scopes, **fields)["access_token"])
 
 
 def verify(token: str, scope: str, **more: Any) -> dict[str, Any]:

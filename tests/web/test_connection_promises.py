@@ -8,12 +8,17 @@ import pytest
 import time_machine
 from django.test import Client
 
+from consent.connections import Choice
 from consent.details import AuthorizationDetail
+from consent.granting import approve_consent
+from consent.models import Approval
+from consent.terms import GivenTerms
 from core import clock
 from tests.approvals import make_approval
 from tests.web import consent_screen
 from tests.web.markup import text_of
-from tests.world import ANONYMOUS, Grant, allow, ask, make_grant, sign_in
+from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_grant, sign_in
+from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
 
@@ -37,6 +42,10 @@ def send(browser: Client, grant: Grant, **fields: Any) -> str:
     answer = browser.post(f"/connections/{grant.consent.id}", fields, follow=True)
     assert answer.status_code == 200, unescape(answer.content.decode())
     return unescape(answer.content.decode())
+
+
+def refresh(grant: Grant) -> Any:
+    return refresh_tokens(actor=ANONYMOUS, agent=grant.agent, refresh_token=grant.refresh_token)
 
 
 def verify(token: str, scope: str, **more: Any) -> tuple[bool, str | None, str | None]:
@@ -120,10 +129,15 @@ def test_an_unticked_target_is_denied(grant, browser):
 
 
 def test_an_earlier_end_holds(browser, grant):
-    send(browser, grant, change="lifetime", lifetime="hour")
-    assert verify(grant.access_token, READ) == ALLOWED
-    with time_machine.travel(clock.now() + timedelta(hours=1, seconds=1)):
-        assert not verify(grant.access_token, READ)[0]
+    now = clock.now()
+    with time_machine.travel(now, tick=False):
+        send(browser, grant, change="lifetime", lifetime="hour")
+    # An access token lasts for less than an hour, so only one that was refreshed lives until the end.
+    with time_machine.travel(now + timedelta(minutes=59), tick=False):
+        token = refresh(grant).access_token
+        assert verify(token, READ) == ALLOWED
+    with time_machine.travel(now + timedelta(hours=1), tick=False):
+        assert verify(token, READ) == (False, "consent_expired", None)
 
 
 def test_after_private_and_foreign_data_nothing_leaves(browser, grant):
@@ -143,15 +157,53 @@ def test_a_pause_holds_until_it_is_lifted(browser, grant):
 
 
 def test_after_a_revocation_all_that_the_page_names_has_ended(browser, grant):
-    waiting = make_approval(grant.consent)
+    send(browser, grant, change="scope", scope=SEND, mode_email__send="ask")
+    asked = {"waiting": mail_to("ann"), "standing": mail_to("bob"), "rule": mail_to("shop")}
+    approvals = {name: question(grant.access_token, context) for name, context in asked.items() if name != "rule"}
+    browser.post(f"/approvals/{approvals['standing'].id}", {"decision": "target", "seconds": "86400"})
+    approvals["rule"] = learn_from(browser, grant, asked["rule"])
+    reasons = {name: verify(grant.access_token, SEND, context=context)[1] for name, context in asked.items()}
+    assert reasons == {"waiting": "approval_required", "standing": None, "rule": None}
+
     page = text_of(browser, f"/connections/{grant.consent.id}/revoke")
     assert "The next request of this agent is denied." in page
     browser.post(f"/connections/{grant.consent.id}/revoke")
-    assert not verify(grant.access_token, READ)[0]
-    renewed = refresh_tokens(actor=ANONYMOUS, agent=grant.agent, refresh_token=grant.refresh_token)
-    assert not isinstance(renewed, IssuedTokens)
-    waiting.refresh_from_db()
-    assert waiting.status_at(clock.now()) == "expired"
+    assert verify(grant.access_token, READ)[1] == "consent_revoked"
+    assert not isinstance(refresh(grant), IssuedTokens)
+    ended = Approval.objects.in_bulk([each.id for each in approvals.values()])
+    assert [each.status_at(clock.now()) for each in ended.values()] == ["expired"] * 3
+    token = connect_again(grant)
+    for context in asked.values():
+        assert verify(token, SEND, context=context)[1] == "approval_required", "nothing outlives the connection"
+
+
+def mail_to(name: str) -> dict[str, str]:
+    return {"verb": "send", "recipient": f"{name}@example.com", "text": "Hello"}
+
+
+def question(token: str, context: dict[str, str]) -> Approval:
+    """Let the agent ask, and return what waits for the user."""
+    decision = consent_screen.verify(token, SEND, context=context)
+    return Approval.objects.get(pk=decision["approvalId"])
+
+
+def learn_from(browser: Client, grant: Grant, context: dict[str, str]) -> Approval:
+    """Approve often enough that a rule follows, and accept it on the page."""
+    for number in range(5):
+        asked = question(grant.access_token, {**context, "text": str(number)})
+        browser.post(f"/approvals/{asked.id}", {"decision": "once"})
+    browser.post("/approvals/rules", {"example": asked.id, "per_day": "5"})
+    return Approval.objects.get(evidence__isnull=False)
+
+
+def connect_again(grant: Grant) -> str:
+    """Let the user allow the agent again, asking every time, and return the access token."""
+    choice = Choice(terms=GivenTerms(modes={SEND: "ask"}))
+    consent, actor = ask(grant.agent, scopes=[READ, SEND]), as_user(grant.user)
+    approved = approve_consent(actor=actor, consent=consent, user=grant.user, choice=choice, signed_in_at=clock.now())
+    issued = exchange_code(actor=ANONYMOUS, agent=grant.agent, code=approved.code)
+    assert isinstance(issued, IssuedTokens)
+    return issued.access_token
 
 
 def test_what_is_approved_for_a_time_is_listed_and_taken_back(browser, grant):

@@ -46,12 +46,15 @@ def test_ask_every_time_is_kept(client_of, ada):
 
 
 def test_the_end_is_kept(client_of, ada):
-    token = Screen(client_of, ada, READ).token(READ, lifetime="3600")
-    now = clock.now()
-    with time_machine.travel(now + timedelta(minutes=14), tick=False):
-        assert verify(token, READ)["allowed"]
-    with time_machine.travel(now + timedelta(minutes=61), tick=False):
-        assert not verify(token, READ)["allowed"]
+    end = clock.now() + timedelta(hours=1)
+    with time_machine.travel(end - timedelta(hours=1), tick=False):
+        tokens = Screen(client_of, ada, READ).tokens(READ, lifetime="3600")
+    # An access token lasts for less than an hour, so only one that was refreshed lives until the end.
+    with time_machine.travel(end - timedelta(minutes=1), tick=False):
+        token = client_of.refresh(tokens["refresh_token"]).json()["access_token"]
+        assert ruled(verify(token, READ)) == (True, None, None)
+    with time_machine.travel(end, tick=False):
+        assert ruled(verify(token, READ)) == (False, "consent_expired", None)
 
 
 def test_what_is_not_ticked_is_denied_and_so_is_what_it_cannot(client_of, ada):
