@@ -200,14 +200,6 @@ def test_denying_redirects_to_the_agent_with_access_denied(as_ada, ask):
     assert consent.status == "denied"
 
 
-def test_redirects_to_a_private_use_scheme(as_ada, ask, developer):
-    app = make_agent(developer, redirect_uris=["com.example.app:/done"])
-    consent = world.ask(app, redirect_uri="com.example.app:/done", state="s" * 3000)
-    assert "form-action 'self' com.example.app:;" in as_ada.get(url(consent))["Content-Security-Policy"]
-    response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
-    assert response["Location"].startswith("com.example.app:/done?code=")
-
-
 def test_allowing_nothing_shows_the_page_again_with_a_focused_summary(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "allow"})

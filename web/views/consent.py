@@ -121,7 +121,7 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
     scopes = request.POST.getlist("scopes") if decision == "allow" else []
     if decision == "deny" or scopes:
         try:
-            return LeaveTo(_decide_once(request, asked, scopes))
+            return _leave(request, asked, _decide_once(request, asked, scopes), is_allowed=bool(scopes))
         except ConnectionChanged as error:
             _require_open(asked)
             return _show(request, _screen(request, asked), Given(), problem="changed", status=error.status)
@@ -149,6 +149,17 @@ def _decide_once(request: HttpRequest, asked: Consent, scopes: Sequence[str]) ->
         if url is None:
             raise
         return url
+
+
+def _leave(request: HttpRequest, asked: Consent, url: str, *, is_allowed: bool) -> HttpResponse:
+    """Redirect the user to the agent, or show the page that links to its app.
+
+    A browser that opens an app keeps the page that it shows, so a redirect would leave the undecided form there.
+    """
+    if not is_private_use(asked.redirect_uri):
+        return LeaveTo(url)
+    context = {"consent": asked, "agent": asked.agent, "is_allowed": is_allowed, "url": url}
+    return render(request, "web/consent/done.html", context)
 
 
 def _read(request: HttpRequest, screen: Screen, scopes: Sequence[str]) -> Decision:
@@ -252,6 +263,6 @@ def _developers_rules(agent: Agent) -> list[str]:
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:
-    """Return a decorator that adds the redirect URI to `form-action`, which Chromium also applies to redirects."""
-    form_action = [CSP.SELF, csp_source(redirect_uri)]
+    """Return a decorator that adds a web redirect URI to `form-action`, which Chromium also applies to redirects."""
+    form_action = [CSP.SELF, *([] if is_private_use(redirect_uri) else [csp_source(redirect_uri)])]
     return csp_override({**settings.SECURE_CSP, "form-action": form_action})

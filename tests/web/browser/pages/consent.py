@@ -18,11 +18,12 @@ from developers.services import verify_organization
 from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.oauth.client import make_client
-from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page
+from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page, press
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 SCOPES = ["email:read", "email:send", "books:read"]
+ERRORS = ("decided", "suspended", "withdrawn", "elsewhere", "expired", "foreign")
 
 
 def make() -> Content:
@@ -40,6 +41,8 @@ def make() -> Content:
         "suspended": suspended(developer),
         "withdrawn": withdrawn(developer),
         "expired": expired(verified),
+        "app": app(developer),
+        "refused": app(developer),
         "foreign": ask(verified, user_id=developer.user.id),
     }
     ids = {name: consent.id for name, consent in consents.items()}
@@ -79,6 +82,12 @@ def stock() -> Consent:
     client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
     agent = Agent.objects.get(client_id=client_id)
     return ask(agent, redirect_uri="http://localhost:4444/callback", code_challenge="x" * 43)
+
+
+def app(developer: Developer) -> Consent:
+    """Return a request of an app on the user's device."""
+    agent = make_agent(developer, name=WIDE, redirect_uris=["com.example.app:/cb"])
+    return ask(agent, redirect_uri="com.example.app:/cb")
 
 
 def suspended(developer: Developer) -> Consent:
@@ -133,9 +142,13 @@ GROUPS = [
         [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")],
     ),
     Group(
-        "consent-errors",
+        "consent-ends",
         make,
-        [f"/consent/{{{name}}}" for name in ("decided", "suspended", "withdrawn", "elsewhere", "expired", "foreign")],
+        [
+            *(f"/consent/{{{name}}}" for name in ERRORS),
+            Page("/consent/{app}", press("Allow"), "allowed"),
+            Page("/consent/{refused}", press("Don\N{RIGHT SINGLE QUOTATION MARK}t allow"), "not allowed"),
+        ],
     ),
     Group("consent-long", make_long, ["/consent/{catalogue}", Page("/consent/{shelves}", limit=400_000)]),
 ]
