@@ -44,7 +44,7 @@ class AccountAdapter(DefaultAccountAdapter):
         try:
             return check_password(actor=visitor(request), email=email, password=password)
         except Throttled as error:
-            raise ValidationError(error.detail) from error
+            raise ValidationError(error.translated) from error
         except BadCredentials:
             return None
 

@@ -40,7 +40,7 @@ class EmailField(forms.EmailField):
         try:
             return normalize_email(super().to_python(value) or "")
         except Invalid as error:
-            raise ValidationError(error.detail) from error
+            raise ValidationError(error.translated) from error
 
 
 class CodeField(forms.CharField):
@@ -154,4 +154,4 @@ def _throttle() -> None:
     try:
         throttle_registration(visitor(context.request))
     except Throttled as error:
-        raise ValidationError(error.detail) from error
+        raise ValidationError(error.translated) from error

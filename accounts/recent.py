@@ -11,9 +11,11 @@ from allauth.account.signals import authentication_step_completed, user_logged_i
 from django.conf import settings
 from django.dispatch import receiver
 from django.http import HttpRequest
+from django.utils.translation import gettext_noop
 
 from accounts.errors import ReauthenticationRequired
 from core import clock
+from core.wording import Filled
 
 _KEY = "signed_in_at"
 
@@ -44,7 +46,9 @@ def require_recent_sign_in(signed_in_at: datetime | None) -> None:
     """
     if not is_recent(signed_in_at):
         minutes = settings.RECENT_SIGN_IN.total_seconds() // 60
-        raise ReauthenticationRequired(f"This needs a sign-in within the last {minutes:.0f} minutes.")
+        raise ReauthenticationRequired(
+            Filled(gettext_noop("This needs a sign-in within the last %(minutes)d minutes."), minutes=minutes)
+        )
 
 
 @receiver(user_logged_in)

@@ -39,6 +39,7 @@ from core.actor import Actor
 from core.crypto import SealBroken
 from core.errors import Conflict, Invalid, NotFound
 from core.text import plain_text
+from core.wording import Filled
 
 MAX_PASSKEYS, MAX_NAME = 10, 60
 SECRET_BYTES = 20
@@ -57,10 +58,12 @@ def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, An
     """
     held, name = hold_account(user), plain_text(name)
     if not 0 < len(name) <= MAX_NAME:
-        raise Invalid.field("name", f"Must have 1 to {MAX_NAME} characters.")
+        raise Invalid.field("name", Filled(gettext_noop("Must have 1 to %(most)d characters."), most=MAX_NAME))
     own = list(passkeys_of(held))
     if len(own) >= MAX_PASSKEYS:
-        raise Conflict(f"An account can have at most {MAX_PASSKEYS} passkeys. Remove one first.")
+        raise Conflict(
+            Filled(gettext_noop("An account can have at most %(most)d passkeys. Remove one first."), most=MAX_PASSKEYS)
+        )
     if any(row.data["credential"]["rawId"] == credential["rawId"] for row in own):
         raise Conflict(gettext_noop("This passkey is already one of yours."))
     Authenticator.objects.create(

@@ -25,6 +25,7 @@ from core.actor import Actor
 from core.errors import FieldError, Invalid, NotAuthenticated, Unavailable
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch
+from core.wording import Filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ def new_user(*, email: str, password: str, name: str = "") -> User:
 
 def add_user(*, actor: Actor, user: User, is_verified: bool = False) -> User:
     """Save a new user; `is_verified` is about the address. Raises `EmailTaken`."""
-    taken = EmailTaken(f"{user.email} already has an account. Sign in instead.")
+    taken = EmailTaken(Filled(gettext_noop("%(email)s already has an account. Sign in instead."), email=user.email))
     if address_is_taken(user.email):
         raise taken
     try:

@@ -25,6 +25,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound
 from core.sweeps import BATCH, delete_batch
+from core.wording import Filled
 
 MAX_ADDRESSES = 5
 IN_USE = gettext_noop("Another account has this address.")
@@ -42,7 +43,12 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     if own.filter(email=email).exists():
         raise Invalid.field("email", gettext_noop("This address is already confirmed."))
     if email != user.email and own.count() >= MAX_ADDRESSES:
-        raise Invalid.field("email", f"An account can have at most {MAX_ADDRESSES} addresses. Remove one first.")
+        raise Invalid.field(
+            "email",
+            Filled(
+                gettext_noop("An account can have at most %(most)d addresses. Remove one first."), most=MAX_ADDRESSES
+            ),
+        )
     AddressCode.objects.create(
         user=user, email=email, digest=codes.code_digest(code, user.id, email), expires_at=now + codes.LIFETIME
     )

@@ -8,7 +8,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import SplitResult, urlsplit
 
+from django.utils.translation import gettext_noop
+
 from core.uris import LOOPBACK_HOSTS, LOOPBACK_NAMES
+from core.wording import Filled
 
 WEB_SCHEMES = frozenset({"http", "https"})
 MAX_REDIRECT_URI_LENGTH = 500
@@ -25,16 +28,19 @@ LOOPBACK_PORT = re.compile(rf"^(http://(?:{'|'.join(map(re.escape, LOOPBACK_NAME
 def problem_with(uri: str) -> str | None:
     """Return why `uri` cannot be registered, or None if it can."""
     if not PRINTABLE.fullmatch(uri) or len(uri) > MAX_REDIRECT_URI_LENGTH or "\\" in uri:
-        return f"Must be printable ASCII without spaces, at most {MAX_REDIRECT_URI_LENGTH} characters."
+        return Filled(
+            gettext_noop("Must be printable ASCII without spaces, at most %(most)d characters."),
+            most=MAX_REDIRECT_URI_LENGTH,
+        )
     parts = _split(uri)
     if parts is None:
-        return "Must be an absolute URI with a valid host and port."
+        return gettext_noop("Must be an absolute URI with a valid host and port.")
     if "#" in uri:
-        return "Must not have a fragment."
+        return gettext_noop("Must not have a fragment.")
     if "*" in uri:
-        return "Must not have a wildcard."
+        return gettext_noop("Must not have a wildcard.")
     if "@" in parts.netloc:
-        return "Must not have a user name or password."
+        return gettext_noop("Must not have a user name or password.")
     return _problem_with_scheme(parts)
 
 
@@ -58,15 +64,17 @@ def is_private_use(uri: str) -> bool:
     return parts is not None and parts.scheme not in WEB_SCHEMES
 
 
-def destination(uri: str) -> str:
+def destination(uri: str) -> Filled:
     """Return the destination of `uri` for display. A host is shown only if the browser opens that host.
 
     A private-use scheme can look like a host (`accounts.google.com:`), so the text says that it belongs to an app.
     """
     parts = urlsplit(uri)
     if is_private_use(uri):
-        return f"an app on this device ({parts.scheme}:)"
-    return "this computer" if is_loopback(uri) else parts.netloc.lower()
+        return Filled(gettext_noop("an app on this device (%(scheme)s:)"), scheme=parts.scheme)
+    if is_loopback(uri):
+        return Filled(gettext_noop("this computer"))
+    return Filled("%(host)s", host=parts.netloc.lower())
 
 
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:
@@ -81,13 +89,13 @@ def without_loopback_port(uri: str) -> str:
 
 def _problem_with_scheme(parts: SplitResult) -> str | None:
     if parts.scheme in WEB_SCHEMES and not HOST.fullmatch(parts.hostname or ""):
-        return "Must have a host name of letters, digits, dots and hyphens, or an IP address."
+        return gettext_noop("Must have a host name of letters, digits, dots and hyphens, or an IP address.")
     if parts.scheme == "https":
         return None
     if parts.scheme == "http":
-        return None if parts.hostname in LOOPBACK_HOSTS else "Must use https, except on loopback hosts."
+        return None if parts.hostname in LOOPBACK_HOSTS else gettext_noop("Must use https, except on loopback hosts.")
     if parts.scheme in UNREGISTRABLE_SCHEMES or not PRIVATE_USE_SCHEME.fullmatch(parts.scheme):
-        return "Must use https, http on a loopback host, or a private-use scheme such as com.example.app."
+        return gettext_noop("Must use https, http on a loopback host, or a private-use scheme such as com.example.app.")
     return None
 
 

@@ -21,6 +21,7 @@ from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.wording import Filled
 from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
@@ -191,7 +192,9 @@ def draft_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[s
 
 def _check_redirect_uris(uris: Sequence[str]) -> None:
     if not 1 <= len(uris) <= MAX_REDIRECT_URIS:
-        raise Invalid.field("redirectUris", f"Must have 1 to {MAX_REDIRECT_URIS} redirect URIs.")
+        raise Invalid.field(
+            "redirectUris", Filled(gettext_noop("Must have 1 to %(most)d redirect URIs."), most=MAX_REDIRECT_URIS)
+        )
     problems = [(index, problem_with(uri)) for index, uri in enumerate(uris)]
     errors = tuple(FieldError(f"redirectUris.{index}", problem) for index, problem in problems if problem)
     if errors:

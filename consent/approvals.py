@@ -35,12 +35,14 @@ from consent.errors import (
 from consent.models import Approval, Consent
 from consent.pausing import pause_held_agent
 from consent.records import draft_approval, draft_expiry
+from consent.statuses import in_words
 from core import clock
 from core.actor import Actor
 from core.clock import rfc3339
 from core.errors import Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
+from core.wording import Filled
 
 Status = Approval.Status
 ENDED = (Status.DENIED, Status.EXPIRED, Status.USED)
@@ -56,7 +58,7 @@ def require_active(approval: Approval, user: User, now: datetime) -> None:
     consent = approval.consent
     status = consent.status_at(now)
     if status != Consent.Status.APPROVED:
-        raise ConnectionInactive(f"The connection is {status}.")
+        raise ConnectionInactive(Filled(gettext_noop("The connection is %(status)s."), status=in_words(status)))
     if consent.paused_at or user.agents_paused_at:
         raise ConnectionInactive(gettext_noop("The agent is paused. Resume it first."))
     require_may_act(consent.agent)
@@ -177,13 +179,15 @@ def _require_pending(approval: Approval, now: datetime) -> None:
     if status == Status.EXPIRED and approval.decided_at is None:
         raise ApprovalExpired(gettext_noop("It was not decided in time, so the request was denied."))
     if status != Status.PENDING:
-        raise ApprovalAlreadyDecided(f"It is already {_outcome_of(approval, status)}.")
+        raise ApprovalAlreadyDecided(_already(status))
 
 
-def _outcome_of(approval: Approval, status: str) -> str:
+def _already(status: str) -> str:
     if status == Status.USED:
-        return "approved and used"
-    return "approved, and that has ended" if status == Status.EXPIRED else status
+        return gettext_noop("It is already approved and used.")
+    if status == Status.EXPIRED:
+        return gettext_noop("It is already approved, and that has ended.")
+    return Filled(gettext_noop("It is already %(status)s."), status=in_words(status))
 
 
 def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *, for_target: bool) -> datetime:
@@ -203,7 +207,9 @@ def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *
         raise Invalid.field("expiresInSeconds", gettext_noop('Required with "for": "target".'))
     left = int((end - now).total_seconds())
     if not 0 < expires_in_seconds <= left:
-        raise Invalid.field("expiresInSeconds", f"Must be 1 to {left}: the connection ends then.")
+        raise Invalid.field(
+            "expiresInSeconds", Filled(gettext_noop("Must be 1 to %(left)d: the connection ends then."), left=left)
+        )
     return now + timedelta(seconds=expires_in_seconds)
 
 

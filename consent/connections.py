@@ -30,6 +30,7 @@ from consent.selectors import (
 from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
+from core.wording import Filled
 from resources.catalogue import catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
 
@@ -245,6 +246,8 @@ def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, u
     names = ", ".join(unavailable)
     withdrawn = [*consent.requested_scopes, *(live.granted_scopes if live else ())]
     if any(scope not in withdrawn for scope in unavailable):
-        raise InvalidScope(f"Neither requested nor already allowed: {names}.")
+        raise InvalidScope(Filled(gettext_noop("Neither requested nor already allowed: %(scopes)s."), scopes=names))
     refusal = InvalidScope if choice.shown_state is None else ConnectionChanged
-    raise refusal(f"The developer has removed these scopes from the agent: {names}.")
+    raise refusal(
+        Filled(gettext_noop("The developer has removed these scopes from the agent: %(scopes)s."), scopes=names)
+    )

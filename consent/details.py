@@ -11,12 +11,14 @@ from typing import Annotated, Any, Literal
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from consent.errors import InvalidAuthorizationDetails
 from core.errors import FieldError
 from core.text import echo, plain_text
 from core.validation import invalid_fields, invalid_value
+from core.wording import Filled
 
 MAX_DETAILS, MAX_IDENTIFIERS, MAX_IDENTIFIER, MAX_ACTIONS, MAX_ACTION = 20, 50, 200, 100, 100
 MAX_UNKNOWN = 20
@@ -34,7 +36,7 @@ TYPES: dict[str, str | Promise] = {
 def _require_visible(text: str) -> str:
     """Refuse what the screen would show differently: the user must see exactly what is compared."""
     if text != plain_text(text):
-        raise invalid_value("Must be one line of visible characters, without spaces around it.")
+        raise invalid_value(gettext_noop("Must be one line of visible characters, without spaces around it."))
     return text
 
 
@@ -59,7 +61,7 @@ class AuthorizationDetail(BaseModel):
     def _refuse_unknown(cls, data: Any) -> Any:
         unknown = data.keys() - set(FIELDS) if isinstance(data, dict) else ()
         if unknown:
-            message = f"Unknown field. A detail has {', '.join(FIELDS)}."
+            message = Filled(gettext_noop("Unknown field. A detail has %(fields)s."), fields=", ".join(FIELDS))
             raise invalid_fields(cls, ((name, message) for name in sorted(unknown)[:MAX_UNKNOWN]))
         return data
 
@@ -88,9 +90,9 @@ def _wrong_actions(details: Sequence[dict[str, Any]], requested: Sequence[str]) 
     for index, detail in enumerate(details):
         for action in detail["actions"]:
             if action not in requested:
-                message = f"'{echo(action)}' is not one of the requested scopes."
-                yield FieldError(f"authorizationDetails.{index}.actions", message)
+                text = gettext_noop("'%(action)s' is not one of the requested scopes.")
+                yield FieldError(f"authorizationDetails.{index}.actions", Filled(text, action=echo(action)))
             elif action in bounded:
-                message = f"Another detail bounds {action} already. Give each detail its own actions."
-                yield FieldError(f"authorizationDetails.{index}.actions", message)
+                text = gettext_noop("Another detail bounds %(action)s already. Give each detail its own actions.")
+                yield FieldError(f"authorizationDetails.{index}.actions", Filled(text, action=action))
             bounded.add(action)

@@ -26,12 +26,14 @@ from consent.news import announce_grant
 from consent.records import draft_consent, personal_terms, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced
+from consent.statuses import in_words
 from consent.targets import pick_targets
 from consent.terms import Terms, has_led_to
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import NotFound
 from core.locks import after_decisions, revocation
+from core.wording import Filled
 from developers.services import hold_organizations
 from resources.audiences import require_same_owners, require_services
 
@@ -209,7 +211,9 @@ def _decide(consent: Consent, *, user: User, status: str, now: datetime, changes
     _check_decider(consent, user)
     if consent.decided_at is None:
         raise ConsentExpired(gettext_noop("Start again at the agent."))
-    raise ConsentAlreadyDecided(f"The request is already {consent.status}.")
+    raise ConsentAlreadyDecided(
+        Filled(gettext_noop("The request is already %(status)s."), status=in_words(consent.status))
+    )
 
 
 def _check_decider(consent: Consent, user: User) -> None:

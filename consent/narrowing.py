@@ -18,6 +18,7 @@ from consent.models import Consent
 from consent.records import personal_terms, record_consent
 from consent.selectors import agreed_scopes, latest_of
 from consent.signals import consent_narrowed
+from consent.statuses import in_words
 from consent.targets import Pick, narrow_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, settle_terms
 from consent.tightening import require_tighter
@@ -25,6 +26,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.locks import after_decisions, revocation
+from core.wording import Filled
 from resources.catalogue import snapshot
 
 
@@ -66,7 +68,10 @@ def narrow_consent(*, actor: Actor, user: User, consent: Consent, narrowing: Nar
         consent = _lock_latest(consent)
         now = clock.now()
         if consent.status_at(now) != Consent.Status.APPROVED:
-            raise ConsentAlreadyDecided(f"The consent is {consent.status_at(now)}, so it cannot be changed.")
+            status = in_words(consent.status_at(now))
+            raise ConsentAlreadyDecided(
+                Filled(gettext_noop("The consent is %(status)s, so it cannot be changed."), status=status)
+            )
         before = State(consent.granted_scopes, Terms.read(consent.terms), consent.expires_at)
         after = _narrowed(before, narrowing, now)
         if after != before:
@@ -88,7 +93,8 @@ def _narrowed(before: State, narrowing: Narrowing, now: datetime) -> State:
     require_tighter(before.terms.of(scopes), terms, narrowing.terms)
     expires_at = before.expires_at if narrowing.lifetime is None else now + narrowing.lifetime
     if expires_at > before.expires_at:
-        raise WouldWiden.field("expiresInSeconds", f"Must not be after {clock.rfc3339(before.expires_at)}.")
+        end = clock.rfc3339(before.expires_at)
+        raise WouldWiden.field("expiresInSeconds", Filled(gettext_noop("Must not be after %(end)s."), end=end))
     return State(scopes, terms, expires_at)
 
 

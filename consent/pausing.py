@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.services import hold_account, lock_user
@@ -18,10 +19,12 @@ from audit.services import append
 from consent.errors import NotConnected, OthersPause
 from consent.models import Consent
 from consent.selectors import latest_of
+from consent.statuses import in_words
 from core import clock
 from core.actor import Actor
 from core.locks import revocation
 from core.text import plain_text
+from core.wording import Filled
 
 
 def pause_agent(*, actor: Actor, consent: Consent, reason: str = "") -> Consent:
@@ -107,7 +110,7 @@ def _connected(consent: Consent, now: datetime) -> Consent:
     """Return the consent of the connection. Raises `NotConnected`."""
     consent = latest_of(consent)
     if consent.status_at(now) != Consent.Status.APPROVED:
-        raise NotConnected(f"The consent is {consent.status_at(now)}.")
+        raise NotConnected(Filled(gettext_noop("The consent is %(status)s."), status=in_words(consent.status_at(now))))
     return consent
 
 

@@ -26,13 +26,14 @@ from consent.errors import ConsentAlreadyDecided, InvalidAuthorizationDetails, O
 from consent.models import Consent
 from consent.records import details_for_log, draft_consent, record_consent
 from consent.selectors import latest_of, scopes_within_reach
-from consent.statuses import ConsentStatus
+from consent.statuses import ConsentStatus, in_words
 from consent.targets import TOO_LONG, are_too_long, pick_targets
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
+from core.wording import Filled
 from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
@@ -137,7 +138,9 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
             )
     consent.refresh_from_db()
     if consent.status != Consent.Status.REVOKED:
-        raise ConsentAlreadyDecided(f"The consent is {consent.status}, so it cannot be revoked.")
+        raise ConsentAlreadyDecided(
+            Filled(gettext_noop("The consent is %(status)s, so it cannot be revoked."), status=in_words(consent.status))
+        )
     return consent
 
 
@@ -211,7 +214,9 @@ def _check_scopes(agent: Agent, request: ConsentRequest, audiences: Sequence[Aud
     allowed = scopes_within_reach(agent, [audience.server for audience in audiences if audience.server])
     beyond = [scope for scope in wanted if scope not in allowed]
     if beyond:
-        where = "offered by this resource" if agent.is_stock else "among the agent's allowedScopes"
-        raise InvalidScope(f"Not {where}: {', '.join(beyond)}.")
+        text = gettext_noop("Not among the agent's allowedScopes: %(scopes)s.")
+        if agent.is_stock:
+            text = gettext_noop("Not offered by this resource: %(scopes)s.")
+        raise InvalidScope(Filled(text, scopes=", ".join(beyond)))
     if are_claims_too_long(wanted, [audience.identifier for audience in audiences]):
         raise InvalidScope(CLAIMS_TOO_LONG, errors=(FieldError("requestedScopes", CLAIMS_TOO_LONG),))

@@ -5,11 +5,25 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import TextChoices
+from django.utils.translation import gettext_noop
+
+from core.wording import Filled
 
 # What a standing approval fixes of a request's context, besides the currency and the maximum of the amount.
 TARGET = ("verb", "recipient", "target")
 # A rule that follows from answers allows a number of requests in any window of so many seconds.
 RULE_WINDOW_SECONDS = 86_400
+
+
+# The statuses within messages.
+IN_WORDS = {
+    "pending": gettext_noop("pending"),
+    "approved": gettext_noop("approved"),
+    "denied": gettext_noop("denied"),
+    "expired": gettext_noop("expired"),
+    "revoked": gettext_noop("revoked"),
+    "replaced": gettext_noop("replaced"),
+}
 
 
 class ConsentStatus(TextChoices):
@@ -31,6 +45,11 @@ class ApprovalStatus(TextChoices):
     DENIED = "denied"
     EXPIRED = "expired"
     USED = "used"
+
+
+def in_words(status: str) -> Filled:
+    """Return the status as a value of a message."""
+    return Filled(IN_WORDS[status])
 
 
 def times_per_day(evidence: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from consent.details import AuthorizationDetail, complete_details
 from consent.errors import InvalidAuthorizationDetails, NothingPicked, WouldWiden
 from core.errors import DomainError, Invalid
 from core.text import echo
+from core.wording import Filled
 
 type Targets = dict[str, list[dict[str, Any]]]
 type Details = list[dict[str, Any]]
@@ -24,7 +25,11 @@ FIELD = "target"
 MAX_CLAIM = 4 * 1024
 # Each scope has its own list, and verify reads them all.
 MAX_STORED = 8 * 1024
-TOO_LONG = f"Together, the targets may have at most {MAX_CLAIM} bytes, and {MAX_STORED} with a copy for each scope."
+TOO_LONG = Filled(
+    gettext_noop("Together, the targets may have at most %(most)d bytes, and %(stored)d with a copy for each scope."),
+    most=MAX_CLAIM,
+    stored=MAX_STORED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +102,7 @@ def are_too_long(targets: Mapping[str, Any]) -> bool:
 def require_short(targets: Mapping[str, Any]) -> None:
     """Raise `Invalid` if the targets are too long."""
     if are_too_long(targets):
-        raise Invalid.field("targets", f"{TOO_LONG} Pick fewer.")
+        raise Invalid.field("targets", Filled(gettext_noop("%(problem)s Pick fewer."), problem=TOO_LONG))
 
 
 def _identifiers(targets: Sequence[Mapping[str, Any]]) -> set[tuple[str, str]]:
@@ -122,7 +127,8 @@ def _bound(picked: Sequence[tuple[Mapping[str, Any], list[str]]], granted: Colle
                 targets[scope] = [{"type": detail["type"], "field": FIELD, "identifiers": identifiers}]
     empty = [scope for scope, (target,) in targets.items() if not target["identifiers"]]
     if empty:
-        raise NothingPicked.field("targets", f"Pick at least one target for {', '.join(empty)}, or leave it out.")
+        text = gettext_noop("Pick at least one target for %(scopes)s, or leave it out.")
+        raise NothingPicked.field("targets", Filled(text, scopes=", ".join(empty)))
     return targets
 
 
@@ -142,11 +148,12 @@ def _match(
 
 
 def _not_requested(field: str, identifier: str) -> DomainError:
-    return Invalid.field(field, f"'{identifier}' was not requested.")
+    return Invalid.field(field, Filled(gettext_noop("'%(identifier)s' was not requested."), identifier=identifier))
 
 
 def _not_granted(field: str, identifier: str) -> DomainError:
-    return WouldWiden.field(field, f"'{identifier}' is not granted. Only a new consent can add it.")
+    text = gettext_noop("'%(identifier)s' is not granted. Only a new consent can add it.")
+    return WouldWiden.field(field, Filled(text, identifier=identifier))
 
 
 def _number_of(details: Sequence[Mapping[str, Any]], pick: Pick, index: int) -> int:
@@ -159,5 +166,6 @@ def _number_of(details: Sequence[Mapping[str, Any]], pick: Pick, index: int) -> 
     if not found:
         raise Invalid.field(f"targets.{index}", gettext_noop("No detail has this type and these actions."))
     if len(found) > 1:
-        raise Invalid.field(f"targets.{index}.actions", f"Several details are of type {pick.type}. Say which.")
+        text = gettext_noop("Several details are of type %(type)s. Say which.")
+        raise Invalid.field(f"targets.{index}.actions", Filled(text, type=pick.type))
     return found[0]

@@ -19,6 +19,7 @@ from core.canonical import canonical_json
 from core.errors import FieldError, Invalid
 from core.text import echo
 from core.validation import dotted
+from core.wording import Filled
 from policies.rules import RULES, InvalidRules
 from policies.rules.parsing import MAX_ERRORS, parse_rule
 from resources.catalogue import Scope, catalogue
@@ -33,10 +34,10 @@ MAX_LIMITS = 5
 # Verify reads the terms with each request.
 MAX_BYTES = 16_384
 NOT_LIMITS = {
-    "action_allowlist": "A limit bounds one scope. To allow less, remove scopes.",
-    "action_blocklist": "A limit bounds one scope. To allow less, remove scopes.",
-    "cedar": "Policies in Cedar belong to organizations. Use the other rule types.",
-    "data_flow": 'This guard covers the whole connection. Send it as guards: {"data_flow": "ask"}.',
+    "action_allowlist": gettext_noop("A limit bounds one scope. To allow less, remove scopes."),
+    "action_blocklist": gettext_noop("A limit bounds one scope. To allow less, remove scopes."),
+    "cedar": gettext_noop("Policies in Cedar belong to organizations. Use the other rule types."),
+    "data_flow": gettext_noop('This guard covers the whole connection. Send it as guards: {"data_flow": "ask"}.'),
 }
 
 type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -141,7 +142,8 @@ def settle_terms(
     ).of(granted)
     require_short(terms.targets)
     if len(canonical_json(terms.stored())) > MAX_BYTES:
-        raise Invalid.field("limits", f"All terms of a connection must fit in {MAX_BYTES} bytes. Use fewer limits.")
+        text = gettext_noop("All terms of a connection must fit in %(most)d bytes. Use fewer limits.")
+        raise Invalid.field("limits", Filled(text, most=MAX_BYTES))
     return terms
 
 
@@ -186,7 +188,7 @@ def _mode_problems(given: GivenTerms, granted: Collection[str], critical: Collec
         if scope not in granted:
             yield FieldError(dotted("modes", scope), gettext_noop("This scope is not granted."))
         elif mode not in MODES:
-            yield FieldError(dotted("modes", scope), f"Must be one of {', '.join(MODES)}.")
+            yield FieldError(dotted("modes", scope), _one_of(MODES))
         elif mode == ALLOW and scope in critical:
             yield FieldError(dotted("modes", scope), gettext_noop("Critical scopes always ask."))
 
@@ -194,9 +196,16 @@ def _mode_problems(given: GivenTerms, granted: Collection[str], critical: Collec
 def _guard_problems(given: GivenTerms) -> Iterator[FieldError]:
     for guard, mode in given.guards.items():
         if guard != DATA_FLOW:
-            yield FieldError(dotted("guards", guard), f"Unknown guard. The only guard is {DATA_FLOW}.")
+            yield FieldError(
+                dotted("guards", guard),
+                Filled(gettext_noop("Unknown guard. The only guard is %(guard)s."), guard=DATA_FLOW),
+            )
         elif mode not in GUARD_MODES:
-            yield FieldError(dotted("guards", guard), f"Must be one of {', '.join(GUARD_MODES)}.")
+            yield FieldError(dotted("guards", guard), _one_of(GUARD_MODES))
+
+
+def _one_of(choices: Iterable[str]) -> Filled:
+    return Filled(gettext_noop("Must be one of %(choices)s."), choices=", ".join(choices))
 
 
 def _limit_problems(limits: Mapping[str, Any], granted: Collection[str]) -> Iterator[FieldError]:
@@ -207,7 +216,7 @@ def _limit_problems(limits: Mapping[str, Any], granted: Collection[str]) -> Iter
         elif not isinstance(rules, list):
             yield FieldError(path, gettext_noop("Must be a list of rules."))
         elif len(rules) > MAX_LIMITS:
-            yield FieldError(path, f"At most {MAX_LIMITS} limits for each scope.")
+            yield FieldError(path, Filled(gettext_noop("At most %(most)d limits for each scope."), most=MAX_LIMITS))
         else:
             for index, rule in enumerate(rules):
                 yield from _problems_of_limit(rule, f"{path}.{index}")
@@ -216,8 +225,9 @@ def _limit_problems(limits: Mapping[str, Any], granted: Collection[str]) -> Iter
 def _problems_of_limit(raw: Any, path: str) -> Iterator[FieldError]:
     name = raw.get("type") if isinstance(raw, dict) else None
     if isinstance(name, str) and name not in limit_types():
-        hint = NOT_LIMITS.get(name) or f"Must be one of {', '.join(limit_types())}."
-        yield FieldError(f"{path}.type", f'"{echo(name)}" cannot be a limit. {hint}')
+        hint = Filled(NOT_LIMITS[name]) if name in NOT_LIMITS else _one_of(limit_types())
+        text = gettext_noop('"%(type)s" cannot be a limit. %(hint)s')
+        yield FieldError(f"{path}.type", Filled(text, type=echo(name), hint=hint))
         return
     try:
         rule = parse_rule(raw, path)

@@ -201,7 +201,7 @@ def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
     try:
         return act(actor, row, reason)
     except DomainError as error:
-        return f"{row}: {error.detail}"
+        return f"{row}: {error.translated}"
 
 
 def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:

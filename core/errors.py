@@ -3,9 +3,15 @@
 The surfaces turn them into RFC 9457 problem details or into pages. Domain code knows neither.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from gettext import NullTranslations
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop, ngettext
+
+from core.wording import translated
+
+ENGLISH = NullTranslations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +20,11 @@ class FieldError:
 
     field: str
     message: str
+
+    @property
+    def translated(self) -> str:
+        """The message in the user's language."""
+        return translated(self.message)
 
 
 class DomainError(Exception):
@@ -32,6 +43,11 @@ class DomainError(Exception):
         self.detail = detail or self.title
         self.errors = errors
         super().__init__(self.detail)
+
+    @property
+    def translated(self) -> str:
+        """The detail in the user's language."""
+        return translated(self.detail)
 
 
 class Invalid(DomainError):
@@ -92,10 +108,15 @@ class Throttled(DomainError):
     status = 429
     title = gettext_noop("Too many attempts")
     remedy = "Wait for the number of seconds in Retry-After."
+    _text = gettext_noop("Too many attempts. Try again in %(wait)s.")
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many attempts. Try again in {_in_words(retry_after)}.")
+        super().__init__(self._text % {"wait": _in_words(retry_after, ENGLISH.ngettext)})
         self.retry_after = retry_after
+
+    @property
+    def translated(self) -> str:
+        return gettext(self._text) % {"wait": _in_words(self.retry_after or 0, ngettext)}
 
 
 class Unavailable(DomainError):
@@ -108,12 +129,14 @@ class Unavailable(DomainError):
     retry_after = 1
 
 
-def _in_words(seconds: int) -> str:
+def _in_words(seconds: int, ngettext: Callable[[str, str, int], str]) -> str:
     """Return a rounded duration for display. A window can last up to one slot longer than the limit says."""
-    if seconds < 50:
-        return f"{seconds} second{'' if seconds == 1 else 's'}"
     minutes = round(seconds / 60)
-    if minutes < 60:
-        return "about a minute" if minutes == 1 else f"about {minutes} minutes"
-    hours = round(minutes / 60)
-    return "about an hour" if hours == 1 else f"about {hours} hours"
+    if seconds < 50:
+        count, words = seconds, ngettext("%(count)d second", "%(count)d seconds", seconds)
+    elif minutes < 60:
+        count, words = minutes, ngettext("about a minute", "about %(count)d minutes", minutes)
+    else:
+        count = round(minutes / 60)
+        words = ngettext("about an hour", "about %(count)d hours", count)
+    return words % {"count": count}

@@ -19,6 +19,7 @@ from core.canonical import canonical_json
 from core.errors import Conflict, DomainError, Invalid
 from core.models import IdempotencyRecord
 from core.sweeps import BATCH, delete_batch
+from core.wording import Filled
 
 MAX_KEY_LENGTH = 255
 PURPOSE = "idempotency"
@@ -95,7 +96,9 @@ def is_answered(request: RepeatableRequest) -> bool:
 def require_valid_key(key: str) -> None:
     """Raise `Invalid` for a key that cannot be used."""
     if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable():
-        raise Invalid.field("Idempotency-Key", f"Must be 1 to {MAX_KEY_LENGTH} printable characters.")
+        raise Invalid.field(
+            "Idempotency-Key", Filled(gettext_noop("Must be 1 to %(most)d printable characters."), most=MAX_KEY_LENGTH)
+        )
 
 
 def delete_expired_records(*, limit: int = BATCH) -> int:

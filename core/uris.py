@@ -9,6 +9,9 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import quote
 
 import idna
+from django.utils.translation import gettext_noop
+
+from core.wording import Filled
 
 URI = re.compile(r"([A-Za-z]+)://([^/?#]*)([^?#]*)(?:\?([^#]*))?")
 AUTHORITY = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::([0-9]*))?")
@@ -40,7 +43,7 @@ def canonical_uri(text: str) -> str:
     _check_letters(text)
     match = URI.fullmatch(text)
     if match is None or match[1].lower() not in DEFAULT_PORTS:
-        raise UnusableUri("Must be an absolute https or http URI without a fragment.")
+        raise UnusableUri(gettext_noop("Must be an absolute https or http URI without a fragment."))
     scheme = match[1].lower()
     path = _without_dot_segments(_escaped(match[3], IN_PATH))
     query = _escaped(match[4] or "", IN_QUERY)
@@ -57,18 +60,18 @@ def find_canonical_uri(text: str) -> str | None:
 
 def _check_letters(text: str) -> None:
     if len(text) > MAX_LENGTH:
-        raise UnusableUri(f"Must be at most {MAX_LENGTH} characters long.")
+        raise UnusableUri(Filled(gettext_noop("Must be at most %(most)d characters long."), most=MAX_LENGTH))
     # Some parsers drop white space or read a backslash as a slash, and so see a different address.
     if any(letter <= " " or letter in "\\\x7f" or "\ud800" <= letter <= "\udfff" for letter in text):
-        raise UnusableUri("Must not contain spaces, control characters or backslashes.")
+        raise UnusableUri(gettext_noop("Must not contain spaces, control characters or backslashes."))
 
 
 def _authority(scheme: str, text: str) -> str:
     if "@" in text:
-        raise UnusableUri("Must not contain a user name or a password.")
+        raise UnusableUri(gettext_noop("Must not contain a user name or a password."))
     match = AUTHORITY.fullmatch(text)
     if match is None:
-        raise UnusableUri("Must have a valid host and port.")
+        raise UnusableUri(gettext_noop("Must have a valid host and port."))
     host = _address(match[1][1:-1]) if match[1].startswith("[") else _host(match[1])
     return host + _port(scheme, match[2] or "")
 
@@ -78,7 +81,7 @@ def _port(scheme: str, digits: str) -> str:
         return ""
     port = int(digits) if len(digits) <= 10 else 0
     if not 1 <= port <= 65535:
-        raise UnusableUri("Must have a port from 1 to 65535, or none.")
+        raise UnusableUri(gettext_noop("Must have a port from 1 to 65535, or none."))
     return "" if port == DEFAULT_PORTS[scheme] else f":{port}"
 
 
@@ -86,9 +89,9 @@ def _address(text: str) -> str:
     try:
         address = IPv6Address(text)
     except ValueError:
-        raise UnusableUri("Must have a valid IPv6 address between brackets.") from None
+        raise UnusableUri(gettext_noop("Must have a valid IPv6 address between brackets.")) from None
     if address.scope_id is not None:
-        raise UnusableUri("Must have an IPv6 address without a zone.")
+        raise UnusableUri(gettext_noop("Must have an IPv6 address without a zone."))
     # It is the same host as the IPv4 address, and its text depends on the Python version.
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
@@ -99,7 +102,7 @@ def _host(text: str) -> str:
     host = _mapped(text).lower().removesuffix(".")
     labels = host.split(".")
     if len(host) > MAX_HOST_LENGTH or not all(LABEL.fullmatch(label) for label in labels):
-        raise UnusableUri("Must have a valid host name.")
+        raise UnusableUri(gettext_noop("Must have a valid host name."))
     if NUMBER.fullmatch(labels[-1]):
         return _dotted(host)
     return host
@@ -110,11 +113,11 @@ def _mapped(text: str) -> str:
     if text.isascii() and "xn--" not in text.lower():
         return text
     if len(text) > MAX_HOST_LENGTH:
-        raise UnusableUri("Must have a valid host name.")
+        raise UnusableUri(gettext_noop("Must have a valid host name."))
     try:
         return idna.encode(text, uts46=True).decode("ascii")
     except (idna.IDNAError, UnicodeError):
-        raise UnusableUri("Must have a valid international host name (IDNA).") from None
+        raise UnusableUri(gettext_noop("Must have a valid international host name (IDNA).")) from None
 
 
 def _dotted(host: str) -> str:
@@ -122,7 +125,7 @@ def _dotted(host: str) -> str:
     try:
         return str(IPv4Address(host))
     except ValueError:
-        raise UnusableUri("Must have an IPv4 address in four decimal parts.") from None
+        raise UnusableUri(gettext_noop("Must have an IPv4 address in four decimal parts.")) from None
 
 
 def _escaped(text: str, allowed: frozenset[str]) -> str:
@@ -139,7 +142,7 @@ def _escaped(text: str, allowed: frozenset[str]) -> str:
 
 def _escape(letter: str) -> str:
     if letter == "%":
-        raise UnusableUri("Must have two hexadecimal digits after each percent sign.")
+        raise UnusableUri(gettext_noop("Must have two hexadecimal digits after each percent sign."))
     return quote(letter, safe="")
 
 

@@ -1,7 +1,8 @@
 """Validate untrusted data with pydantic models. Errors name each invalid field as on the wire, and the remedy."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ValidationError
@@ -9,28 +10,33 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
 
 from core.errors import FieldError, Invalid
 from core.text import echo
+from core.wording import Filled
 
+# The type of our own errors.
+CUSTOM = "wrong"
+
+# What pages and programs get for each of pydantic's types of errors. The values are those of its `ctx`.
 MESSAGES = {
-    "missing": "This field is required.",
-    "bool_type": "Must be true or false.",
-    "dict_type": "Must be an object.",
-    "enum": "Must be one of {expected}.",
-    "greater_than_equal": "Must be {ge} or more.",
-    "int_from_float": "Must be a whole number.",
-    "int_parsing": "Must be a whole number.",
-    "int_parsing_size": "Must be a whole number of at most 18 digits.",
-    "int_type": "Must be a whole number.",
-    "less_than_equal": "Must be {le} or less.",
-    "list_type": "Must be a list.",
-    "literal_error": "Must be one of {expected}.",
-    "model_type": "Must be an object.",
-    "string_too_long": "Must be at most {max_length} characters.",
-    "string_too_short": "Must be at least {min_length} characters.",
-    "string_type": "Must be a string.",
-    "string_unicode": "Must be valid Unicode text.",
-    "too_long": "Must have at most {max_length} items.",
-    "too_short": "Must have at least {min_length} items.",
-    "tuple_type": "Must be a list.",
+    "missing": gettext_noop("This field is required."),
+    "bool_type": gettext_noop("Must be true or false."),
+    "dict_type": gettext_noop("Must be an object."),
+    "enum": gettext_noop("Must be one of %(expected)s."),
+    "greater_than_equal": gettext_noop("Must be %(ge)s or more."),
+    "int_from_float": gettext_noop("Must be a whole number."),
+    "int_parsing": gettext_noop("Must be a whole number."),
+    "int_parsing_size": gettext_noop("Must be a whole number of at most 18 digits."),
+    "int_type": gettext_noop("Must be a whole number."),
+    "less_than_equal": gettext_noop("Must be %(le)s or less."),
+    "list_type": gettext_noop("Must be a list."),
+    "literal_error": gettext_noop("Must be one of %(expected)s."),
+    "model_type": gettext_noop("Must be an object."),
+    "string_too_long": gettext_noop("Must be at most %(max_length)s characters."),
+    "string_too_short": gettext_noop("Must be at least %(min_length)s characters."),
+    "string_type": gettext_noop("Must be a string."),
+    "string_unicode": gettext_noop("Must be valid Unicode text."),
+    "too_long": gettext_noop("Must have at most %(max_length)s items."),
+    "too_short": gettext_noop("Must have at least %(min_length)s items."),
+    "tuple_type": gettext_noop("Must be a list."),
 }
 
 
@@ -57,18 +63,28 @@ def explain(detail: ErrorDetails) -> str:
     kind, facts = detail["type"], detail.get("ctx", {})
     if isinstance(detail["input"], str):
         if kind in ("list_type", "tuple_type"):
-            return f"Must be a list, such as [{json.dumps(echo(detail['input']))}]."
+            text = gettext_noop("Must be a list, such as [%(example)s].")
+            return Filled(text, example=json.dumps(echo(detail["input"])))
         # Pydantic's name for a length error after one of our own validators has run.
         kind = {"too_long": "string_too_long", "too_short": "string_too_short"}.get(kind, kind)
     if kind in ("string_too_short", "too_short") and facts["min_length"] == 1:
-        return "Must not be empty."
-    template = MESSAGES.get(kind)
-    return template.format(**facts) if template else detail["msg"]
+        return gettext_noop("Must not be empty.")
+    if kind == CUSTOM:
+        message: str = facts["message"]
+        return message
+    return Filled(MESSAGES[kind], **_values(facts)) if kind in MESSAGES else detail["msg"]
+
+
+def _values(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a message. Pydantic joins the last two of the expected values with "or"."""
+    others, _or, last = facts.get("expected", "").rpartition(" or ")
+    listed = Filled(gettext_noop("%(others)s or %(last)s"), others=others, last=last) if others else last
+    return {**facts, "expected": listed}
 
 
 def invalid_value(message: str) -> PydanticCustomError:
     """Return an error for a field validator to raise."""
-    return PydanticCustomError("wrong", "{message}", {"message": message})
+    return PydanticCustomError(CUSTOM, "{message}", {"message": message})
 
 
 def invalid_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:

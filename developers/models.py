@@ -3,11 +3,13 @@
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Upper
+from django.utils.translation import gettext_noop
 
 from core.fields import RandomVersionField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
+from core.wording import Filled
 
 
 class Organization(models.Model):
@@ -36,9 +38,13 @@ class Organization(models.Model):
 
     def suspension_notice(self) -> str:
         """Return when and why an administrator suspended the organization, for its own developers."""
-        when = f" on {self.suspended_at:%Y-%m-%d at %H:%M} UTC" if self.suspended_at else ""
-        reason = f" Reason: {self.suspension_reason}" if self.suspension_reason else ""
-        return f"An administrator suspended your organization{when}.{reason}"
+        text = gettext_noop("An administrator suspended your organization.")
+        if self.suspended_at and self.suspension_reason:
+            text = gettext_noop("An administrator suspended your organization on %(when)s. Reason: %(reason)s")
+        elif self.suspended_at:
+            text = gettext_noop("An administrator suspended your organization on %(when)s.")
+        when = f"{self.suspended_at:%Y-%m-%d at %H:%M} UTC" if self.suspended_at else ""
+        return Filled(text, when=when, reason=self.suspension_reason)
 
 
 class Developer(models.Model):

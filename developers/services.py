@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_noop
 
 from accounts.addresses import normalize_email
 from accounts.authenticators import has_second_factor
@@ -20,6 +21,7 @@ from core import clock
 from core.actor import Actor
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
+from core.wording import Filled
 from developers.errors import OrganizationSuspended
 from developers.models import Developer, Organization
 
@@ -56,9 +58,16 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
     try:
         user = check_password(actor=actor, email=email, password=password)
     except BadCredentials as error:
-        raise EmailTaken(f"{email} already has an account. Sign in instead.") from error
+        raise EmailTaken(
+            Filled(gettext_noop("%(email)s already has an account. Sign in instead."), email=email)
+        ) from error
     if has_second_factor(user):
-        raise EmailTaken(f"{email} already has an account. Sign in on the website to become a developer.")
+        raise EmailTaken(
+            Filled(
+                gettext_noop("%(email)s already has an account. Sign in on the website to become a developer."),
+                email=email,
+            )
+        )
     return user
 
 
@@ -92,7 +101,9 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
                 developer=developer,
             )
     except IntegrityError as error:
-        raise EmailTaken(f"{user.email} is already a developer. Sign in instead.") from error
+        raise EmailTaken(
+            Filled(gettext_noop("%(email)s is already a developer. Sign in instead."), email=user.email)
+        ) from error
     return RegisteredDeveloper(developer, api_key)
 
 

@@ -6,8 +6,11 @@ An unknown action is an error, because a misspelled one would match nothing.
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
 
+from django.utils.translation import gettext_noop
+
 from core.errors import FieldError
 from core.text import echo, nearest
+from core.wording import Filled
 from policies.rules import InvalidRules, Rule
 from policies.rules.cedar import Cedar
 from policies.rules.patterns import Matcher
@@ -20,7 +23,9 @@ def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> Non
     if not any(_actions(rule) for rule in rules):
         return
     own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
-    error = InvalidRules.first("A rule names an action that does not exist.", _errors(rules, {*catalogue(), *own}))
+    error = InvalidRules.first(
+        gettext_noop("A rule names an action that does not exist."), _errors(rules, {*catalogue(), *own})
+    )
     if error:
         raise error
 
@@ -46,11 +51,18 @@ def _is_known(action: str, listed: Sequence[str]) -> bool:
 
 
 def _explain(action: str, known: Collection[str]) -> str:
-    wrong = f'"{echo(action)}" is neither in the catalogue nor one of your organization\'s scopes.'
     # Scopes are lowercase.
     choice = nearest(action.lower(), _beginnings(known) if action.endswith("*") else known)
-    hint = f'Did you mean "{choice}"?' if choice else "GET /api/v1/scopes lists the catalogue."
-    return f"{wrong} {hint}"
+    text = gettext_noop(
+        '"%(action)s" is neither in the catalogue nor one of your organization\'s scopes. '
+        "GET /api/v1/scopes lists the catalogue."
+    )
+    if choice:
+        text = gettext_noop(
+            '"%(action)s" is neither in the catalogue nor one of your organization\'s scopes. '
+            'Did you mean "%(choice)s"?'
+        )
+    return Filled(text, action=echo(action), choice=choice)
 
 
 def _beginnings(known: Collection[str]) -> set[str]:

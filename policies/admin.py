@@ -74,7 +74,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only in 
             self._show(error)
 
     def _show(self, error: InvalidRules) -> None:
-        self.add_error("rules", [f"{invalid.field}: {invalid.message}" for invalid in error.errors])
+        self.add_error("rules", [f"{invalid.field}: {invalid.translated}" for invalid in error.errors])
 
 
 @admin.register(Policy)

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from core.errors import FieldError
+from core.wording import Filled
 from policies.models import Policy
 from policies.rules import RULES, InvalidRules
 
@@ -24,8 +27,12 @@ def require_room(*, organization_id: str, rules: Any, field: str, policy_id: str
     used = _count(others.values_list("rules", flat=True).iterator())
     for name, number in added.items():
         if used[name] + number > BOUNDED[name]:
-            message = f"The enabled policies of an organization have at most {BOUNDED[name]} rules of the type {name}."
-            raise InvalidRules(errors=(FieldError(field, f"{message} {used[name]} are in other policies."),))
+            text = gettext_noop(
+                "The enabled policies of an organization have at most %(most)d rules of the type %(type)s. "
+                "%(used)d are in other policies."
+            )
+            message = Filled(text, most=BOUNDED[name], type=name, used=used[name])
+            raise InvalidRules(errors=(FieldError(field, message),))
 
 
 def _count(stored: Iterable[Any]) -> Counter[str]:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_noop
 
 from core.errors import FieldError
 from core.uris import find_canonical_uri
+from core.wording import Filled
 from developers.models import Organization
 from resources.errors import InvalidTarget, ServiceSuspended
 from resources.models import ResourceServer
@@ -77,6 +78,7 @@ def require_same_owners(owners: Mapping[str, str]) -> None:
     for identifier, organization_id in owners.items():
         audience = audience_for_identifier(identifier)
         if audience is None or owners_of([audience]).get(identifier) != organization_id:
-            raise InvalidTarget(
-                f"{identifier} no longer belongs to the same service. No access was granted. Start again at the agent."
+            text = gettext_noop(
+                "%(identifier)s no longer belongs to the same service. No access was granted. Start again at the agent."
             )
+            raise InvalidTarget(Filled(text, identifier=identifier))

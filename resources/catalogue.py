@@ -13,8 +13,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from core.errors import FieldError
 from core.text import echo, nearest, plain_text
+from core.wording import Filled
 from resources.errors import InvalidScope
 from resources.models import CRITICAL, RISK_LEVELS, CustomScope
 
@@ -180,8 +183,10 @@ def require_known(ids: Sequence[str], *, field: str) -> None:
 def _suggest(scope_id: str) -> str:
     """Return an error message with a suggestion. It never reveals the scopes that organizations define."""
     choice = nearest(scope_id.lower(), catalogue())
-    hint = f"Did you mean '{choice}'?" if choice else "GET /api/v1/scopes lists the catalogue."
-    return f"The scope '{echo(scope_id)}' does not exist. {hint}"
+    text = gettext_noop("The scope '%(scope)s' does not exist. GET /api/v1/scopes lists the catalogue.")
+    if choice:
+        text = gettext_noop("The scope '%(scope)s' does not exist. Did you mean '%(choice)s'?")
+    return Filled(text, scope=echo(scope_id), choice=choice)
 
 
 def _problem_with_row(row: Mapping[Any, Any], earlier: Mapping[str, Scope]) -> str | None:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_noop
 
 from core.errors import FieldError, Invalid
 from core.text import echo, nearest
+from core.wording import Filled
 from developers.models import Organization
 from resources.catalogue import LABELS, MAX_UNKNOWN, SCOPE_ID, catalogue, reserved_prefixes
 from resources.errors import ScopePrefixTaken
@@ -41,7 +42,7 @@ class ScopeDefinition:
 def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
     """Save the definitions among `scopes`. Return all ids, in order. Raises `Invalid`, `ScopePrefixTaken`."""
     if not 1 <= len(scopes) <= MAX_SCOPES:
-        raise Invalid.field("scopes", f"Must have 1 to {MAX_SCOPES} scopes.")
+        raise Invalid.field("scopes", Filled(gettext_noop("Must have 1 to %(most)d scopes."), most=MAX_SCOPES))
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
     problems = ((index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes))
     errors = (FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
@@ -49,7 +50,8 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
         raise Invalid(gettext_noop("A scope is not valid."), errors=first_errors)
     definitions = [scope for scope in scopes if isinstance(scope, ScopeDefinition)]
     if len(own | {scope.id for scope in definitions}) > MAX_OWN_SCOPES:
-        raise Invalid.field("scopes", f"An organization can define at most {MAX_OWN_SCOPES} scopes. Use existing ones.")
+        text = gettext_noop("An organization can define at most %(most)d scopes. Use existing ones.")
+        raise Invalid.field("scopes", Filled(text, most=MAX_OWN_SCOPES))
     _define(organization, definitions)
     return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
 
@@ -58,18 +60,25 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> s
     if isinstance(scope, str):
         return None if scope in catalogue() or scope in own else _explain_unknown(scope, own)
     if not SCOPE_ID.fullmatch(scope.id):
-        return "The id must be prefix:name in lower case, such as tickets:read."
+        return gettext_noop("The id must be prefix:name in lower case, such as tickets:read.")
     if scope.prefix in reserved_prefixes():
-        return f"The prefix {scope.prefix} is reserved for the catalogue."
+        return Filled(gettext_noop("The prefix %(prefix)s is reserved for the catalogue."), prefix=scope.prefix)
     if not LABELS.issuperset(scope.labels):
-        return f"The labels must be among {', '.join(sorted(LABELS))}."
+        return Filled(gettext_noop("The labels must be among %(labels)s."), labels=", ".join(sorted(LABELS)))
     return None
 
 
 def _explain_unknown(scope: str, own: Collection[str]) -> str:
     choice = nearest(scope.lower(), {*catalogue(), *own})
-    hint = f"Did you mean {choice}?" if choice else "GET /api/v1/scopes lists the catalogue."
-    return f"{echo(scope)} is neither in the catalogue nor one of your organization's scopes. {hint}"
+    text = gettext_noop(
+        "%(scope)s is neither in the catalogue nor one of your organization's scopes. "
+        "GET /api/v1/scopes lists the catalogue."
+    )
+    if choice:
+        text = gettext_noop(
+            "%(scope)s is neither in the catalogue nor one of your organization's scopes. Did you mean %(choice)s?"
+        )
+    return Filled(text, scope=echo(scope), choice=choice)
 
 
 def _define(organization: Organization, scopes: Sequence[ScopeDefinition]) -> None:
@@ -96,4 +105,5 @@ def _claim(organization: Organization, prefixes: Sequence[str]) -> None:
     others = ScopePrefix.objects.filter(prefix__in=prefixes).exclude(organization=organization)
     taken = others.order_by("prefix").first()
     if taken is not None:
-        raise ScopePrefixTaken(f"Another organization uses the prefix {taken.prefix}. Choose another prefix.")
+        text = gettext_noop("Another organization uses the prefix %(prefix)s. Choose another prefix.")
+        raise ScopePrefixTaken(Filled(text, prefix=taken.prefix))

@@ -17,6 +17,7 @@ from core.errors import Invalid
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
+from core.wording import Filled
 from developers.acting import hold_developer
 from developers.models import Organization
 from resources.custom_scopes import ScopeDefinition, save_scopes
@@ -107,9 +108,10 @@ def canonical_identifier(identifier: str) -> str:
     try:
         canonical = canonical_uri(identifier)
     except UnusableUri as error:
-        raise Invalid.field("identifier", str(error)) from error
+        raise Invalid.field("identifier", error.args[0]) from error
     if len(canonical) > MAX_IDENTIFIER_LENGTH:
-        raise Invalid.field("identifier", f"Must be at most {MAX_IDENTIFIER_LENGTH} characters after escaping.")
+        text = gettext_noop("Must be at most %(most)d characters after escaping.")
+        raise Invalid.field("identifier", Filled(text, most=MAX_IDENTIFIER_LENGTH))
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
         raise Invalid.field("identifier", gettext_noop("Must not be an address of this AgentGate server."))
     return canonical
@@ -122,7 +124,8 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
                 organization=organization, name=name, identifier=identifier, scopes=scope_ids
             )
     except IntegrityError as error:
-        raise IdentifierTaken(f"{identifier} is already registered. Choose another identifier.") from error
+        text = gettext_noop("%(identifier)s is already registered. Choose another identifier.")
+        raise IdentifierTaken(Filled(text, identifier=identifier)) from error
 
 
 def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:

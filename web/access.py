@@ -54,7 +54,7 @@ def page(view: View) -> View:
         except NotFound as error:
             raise Http404 from error
         except EmailUnverified as error:
-            messages.warning(request, f"{_(error.title)}. {_(error.detail)}")
+            messages.warning(request, f"{_(error.title)}. {error.translated}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except ReauthenticationRequired:
             return _ask_for_password(request)

@@ -1,11 +1,12 @@
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns
 
 
-@register("action_allowlist", title="Allowed actions")
+@register("action_allowlist", title=gettext_noop("Allowed actions"))
 class ActionAllowlist(Rule):
     """Allow only listed actions: every required scope, and the action if given, must be listed."""
 

@@ -1,11 +1,12 @@
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns
 
 
-@register("action_blocklist", title="Blocked actions")
+@register("action_blocklist", title=gettext_noop("Blocked actions"))
 class ActionBlocklist(Rule):
     """Deny a request if its action or any of its required scopes is listed."""
 

@@ -1,8 +1,8 @@
 """What a rule is, and the registry of rule types.
 
 To add a type, copy a module of this package: a class with its configuration as fields, a `check`, a
-`sentence`, and `@register("its_name", title="Its title")`. Nothing else needs to change: the portal's form, the
-OpenAPI document and docs/policies.md are generated from the fields, with their `title` and `description`.
+`sentence`, and `@register("its_name", title=gettext_noop("Its title"))`. Nothing else needs to change: the portal's
+form, the OpenAPI document and docs/policies.md are generated from the fields, with their `title` and `description`.
 """
 
 from abc import ABC, abstractmethod
@@ -13,6 +13,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
 
+from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -77,8 +78,10 @@ class Rule(BaseModel, ABC):
         Patterns,
         Field(
             min_length=1,
-            title="Only for",
-            description="The scopes or actions that the rule concerns, such as email:send or payments:*. Default: all.",
+            title=gettext_noop("Only for"),
+            description=gettext_noop(
+                "The scopes or actions that the rule concerns, such as email:send or payments:*. Default: all."
+            ),
         ),
     ] = ()
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
@@ -20,7 +21,7 @@ TOO_SLOW = Denial("The Cedar policies take too long for this request: it has too
 WORDS = 120
 
 
-@register("cedar", title="Cedar policy")
+@register("cedar", title=gettext_noop("Cedar policy"))
 class Cedar(Rule):
     """Allow only what a policy in Cedar permits for each required scope, and for the action if given.
 
@@ -36,8 +37,8 @@ class Cedar(Rule):
         Field(
             min_length=1,
             max_length=8192,
-            title="Policy",
-            description="Statements in Cedar, such as permit (principal, action, resource);",
+            title=gettext_noop("Policy"),
+            description=gettext_noop("Statements in Cedar, such as permit (principal, action, resource);"),
             json_schema_extra={"x-unit": "text"},
         ),
         AfterValidator(require_policy),

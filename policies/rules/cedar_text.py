@@ -8,8 +8,11 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from django.utils.translation import gettext_noop
+
 from core.text import echo, nearest
 from core.validation import invalid_value
+from core.wording import Filled
 
 MAX_BYTES = 8 * 1024
 # Measured: with half a MiB of stack, such texts are parsed, evaluated and freed (docs/adr/0034).
@@ -23,6 +26,7 @@ ENTITIES = frozenset({"Agent", "Action", "Resource"})
 VARIABLES = frozenset({"principal", "action", "resource"})
 # The attributes of Cedar's `context` (`policies.rules.cedar_call`).
 ATTRIBUTES = frozenset({"action", "scopes", "resource", "userId", "organizationId", "ip", "now", "request"})
+SLOTS = Filled(gettext_noop("?principal and ?resource are not supported"))
 
 
 class Token(NamedTuple):
@@ -57,12 +61,12 @@ def require_policy(text: str) -> str:
     """Return the text, with each line break as one character. Raises an error that names the line."""
     text = text.replace("\r\n", "\n").strip()
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise invalid_value(f"Must be at most {MAX_BYTES} bytes.")
+        raise invalid_value(Filled(gettext_noop("Must be at most %(most)d bytes."), most=MAX_BYTES))
     if not all(character.isprintable() or character in "\n\t" for character in text):
-        raise invalid_value("Must not contain control or invisible characters.")
+        raise invalid_value(gettext_noop("Must not contain control or invisible characters."))
     statements = list(_statements(text))
     if not statements:
-        raise invalid_value("Must have at least one permit or forbid.")
+        raise invalid_value(gettext_noop("Must have at least one permit or forbid."))
     for statement in statements:
         _require_bounds(text, statement)
     if _problem(text):
@@ -100,20 +104,26 @@ def _statements(text: str) -> Iterator[Statement]:
 
 def _require_bounds(text: str, statement: Statement) -> None:
     if len(statement) > MAX_TOKENS:
-        raise _at(text, statement[0].start, f"a statement must have at most {MAX_TOKENS} words and signs.")
+        message = gettext_noop("a statement must have at most %(most)d words and signs.")
+        raise _at(text, statement[0].start, Filled(message, most=MAX_TOKENS))
     depth = 0
     for token in statement:
         depth += (token.word in OPENING) - (token.word in CLOSING)
         if depth > MAX_DEPTH:
-            raise _at(text, token.start, f"brackets must be nested at most {MAX_DEPTH} levels deep.")
+            message = gettext_noop("brackets must be nested at most %(most)d levels deep.")
+            raise _at(text, token.start, Filled(message, most=MAX_DEPTH))
 
 
 def _locate(text: str, statements: Sequence[Statement]) -> Exception:
     """Return the error of a text that Cedar refuses, with the line of the first statement that it refuses."""
     for statement in statements:
         if problem := _problem(text[statement[0].start : statement[-1].end]):
-            return _at(text, _place(text, statement, problem), f"{problem}.")
-    return invalid_value(f"{_problem(text)}.")
+            return _at(text, _place(text, statement, problem), _sentence(problem))
+    return invalid_value(_sentence(_problem(text) or ""))
+
+
+def _sentence(problem: str) -> str:
+    return Filled("%(problem)s.", problem=problem)
 
 
 def _place(text: str, statement: Statement, problem: str) -> int:
@@ -146,7 +156,7 @@ def _problem(text: str) -> str | None:
     except ValueError as error:
         return echo(" ".join(str(error).split()).rstrip("."))
     # A template decides nothing until it is linked, so a forbid with ?principal would forbid nothing.
-    return "?principal and ?resource are not supported" if policies.templates() else None
+    return SLOTS if policies.templates() else None
 
 
 def _require_names(text: str, statements: Sequence[Statement]) -> None:
@@ -158,17 +168,18 @@ def _require_names(text: str, statements: Sequence[Statement]) -> None:
     for statement in statements:
         for kind, entity in _entities(statement):
             if kind not in ENTITIES:
-                message = f"unknown entity type {echo(kind)}. It must be one of Action, Agent, Resource."
-                raise _at(text, entity.start, message)
+                message = gettext_noop("unknown entity type %(type)s. It must be one of Action, Agent, Resource.")
+                raise _at(text, entity.start, Filled(message, type=echo(kind)))
         for variable, attribute in _attributes(statement):
             if variable != "context":
-                message = f"{variable} has no attributes. Use context, such as context.resource."
-                raise _at(text, attribute.start, message)
+                message = gettext_noop("%(variable)s has no attributes. Use context, such as context.resource.")
+                raise _at(text, attribute.start, Filled(message, variable=variable))
             if attribute.string not in ATTRIBUTES:
                 raise _at(text, attribute.start, _unknown_attribute(attribute.string))
         pattern += sum(map(len, _patterns(statement)))
     if pattern > MAX_PATTERN:
-        raise invalid_value(f"The patterns of like must have at most {MAX_PATTERN} characters together.")
+        message = gettext_noop("The patterns of like must have at most %(most)d characters together.")
+        raise invalid_value(Filled(message, most=MAX_PATTERN))
 
 
 def _patterns(statement: Statement) -> Iterator[str]:
@@ -204,9 +215,12 @@ def _attributes(statement: Statement) -> Iterator[tuple[str, Token]]:
 
 def _unknown_attribute(name: str) -> str:
     near = nearest(name, ATTRIBUTES)
-    hint = f" Did you mean context.{near}?" if near else ""
-    return f"unknown attribute context.{echo(name)}.{hint} context has {', '.join(sorted(ATTRIBUTES))}."
+    text = gettext_noop("unknown attribute context.%(name)s. context has %(names)s.")
+    if near:
+        text = gettext_noop("unknown attribute context.%(name)s. Did you mean context.%(near)s? context has %(names)s.")
+    return Filled(text, name=echo(name), near=near, names=", ".join(sorted(ATTRIBUTES)))
 
 
 def _at(text: str, place: int, message: str) -> Exception:
-    return invalid_value(f"Line {text.count(chr(10), 0, place) + 1}: {message}")
+    line = text.count("\n", 0, place) + 1
+    return invalid_value(Filled(gettext_noop("Line %(number)d: %(message)s"), number=line, message=message))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from core.validation import invalid_fields, invalid_value
+from core.wording import Filled
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
 from policies.rules.globs import compile_glob
 from policies.rules.values import MAX_EXACT, MISSING, NOTHING, folded, is_unambiguous, leaves, read_number, read_text
@@ -53,9 +55,11 @@ NEGATIVE = frozenset({"not_equals", "not_in"})
 
 def _require_path(path: str) -> str:
     if not PATH.fullmatch(path):
-        raise invalid_value("Must be resource, or names separated by dots, such as recipient or amount.value.")
+        raise invalid_value(
+            gettext_noop("Must be resource, or names separated by dots, such as recipient or amount.value.")
+        )
     if path.partition(".")[0] == "context":
-        raise invalid_value('Leave out "context.": write amount.value instead of context.amount.value.')
+        raise invalid_value(gettext_noop('Leave out "context.": write amount.value instead of context.amount.value.'))
     return path
 
 
@@ -66,26 +70,31 @@ def _require_scalar(value: Any) -> Any:
         return _require_exact(value)
     if type(value) is not str:
         raise invalid_value(
-            'Must be a string, a whole number, or true or false. Write a fraction as a string, such as "12.50".'
+            gettext_noop(
+                'Must be a string, a whole number, or true or false. Write a fraction as a string, such as "12.50".'
+            )
         )
     if not value:
-        raise invalid_value("Must not be empty.")
+        raise invalid_value(gettext_noop("Must not be empty."))
     if len(value) > MAX_CHARACTERS:
-        raise invalid_value(f"Must be at most {MAX_CHARACTERS} characters.")
+        raise invalid_value(Filled(gettext_noop("Must be at most %(most)d characters."), most=MAX_CHARACTERS))
     if read_text(value) is None:
-        raise invalid_value("Must not start or end with spaces, or contain control or invisible characters.")
+        raise invalid_value(
+            gettext_noop("Must not start or end with spaces, or contain control or invisible characters.")
+        )
     return value
 
 
 def _require_exact(number: int) -> int:
     if abs(number) > MAX_EXACT:
-        raise invalid_value(f"Must be from -{MAX_EXACT} to {MAX_EXACT}. Write a longer number as a string.")
+        text = gettext_noop("Must be from -%(most)d to %(most)d. Write a longer number as a string.")
+        raise invalid_value(Filled(text, most=MAX_EXACT))
     return number
 
 
 def require_list(value: Any) -> Any:
     if not isinstance(value, list | tuple):
-        raise invalid_value('Must be a list, such as ["a", "b"].')
+        raise invalid_value(gettext_noop('Must be a list, such as ["a", "b"].'))
     return tuple(value)
 
 
@@ -243,26 +252,30 @@ def _operand_errors(condition: Condition) -> Iterator[tuple[str, str]]:
     operator, given = condition.operator, condition.model_fields_set
     wanted, other = ("values", "value") if operator in LISTS else ("value", "values")
     if other in given:
-        yield other, f"{operator} takes {wanted}, not {other}."
+        text = gettext_noop("%(operator)s takes %(wanted)s, not %(other)s.")
+        yield other, Filled(text, operator=operator, wanted=wanted, other=other)
     elif wanted not in given:
         if operator != "exists":
-            yield wanted, f"This field is required for {operator}."
+            yield wanted, Filled(gettext_noop("This field is required for %(operator)s."), operator=operator)
     elif operator in LISTS:
         if len({type(value) for value in condition.values}) > 1:
-            yield "values", "Must all be strings, all whole numbers, or all true or false."
+            yield "values", gettext_noop("Must all be strings, all whole numbers, or all true or false.")
         elif operator == "matches_any" and type(condition.values[0]) is not str:
-            yield "values", "Must be strings for matches_any."
+            yield "values", gettext_noop("Must be strings for matches_any.")
     elif message := _wrong_value(operator, condition.value):
         yield "value", message
 
 
 def _wrong_value(operator: str, value: Any) -> str | None:
     if operator == "exists" and type(value) is not bool:
-        return "Must be true or false."
+        return gettext_noop("Must be true or false.")
     if operator in PATTERNS and type(value) is not str:
-        return f"Must be a string for {operator}."
+        return Filled(gettext_noop("Must be a string for %(operator)s."), operator=operator)
     if operator in BOUNDS and read_number(value) is None:
-        return f'Must be a whole number, or a decimal number as a string, such as "50.00", for {operator}.'
+        text = gettext_noop(
+            'Must be a whole number, or a decimal number as a string, such as "50.00", for %(operator)s.'
+        )
+        return Filled(text, operator=operator)
     return None
 
 

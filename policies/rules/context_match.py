@@ -2,6 +2,7 @@ from typing import Annotated
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import BeforeValidator, Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
@@ -10,7 +11,7 @@ from policies.rules.conditions import Budget, Condition, require_list
 MAX_CONDITIONS = 20
 
 
-@register("context_match", title="Conditions on the request")
+@register("context_match", title=gettext_noop("Conditions on the request"))
 class ContextMatch(Rule):
     """Allow only requests whose `context` and `resource` meet all conditions. A missing field denies."""
 
@@ -19,8 +20,8 @@ class ContextMatch(Rule):
         Field(
             min_length=1,
             max_length=MAX_CONDITIONS,
-            title="Conditions",
-            description='For example {"field": "amount.value", "operator": "at_most", "value": "50.00"}.',
+            title=gettext_noop("Conditions"),
+            description=gettext_noop('For example {"field": "amount.value", "operator": "at_most", "value": "50.00"}.'),
         ),
         BeforeValidator(require_list),
     ]

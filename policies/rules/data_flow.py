@@ -3,6 +3,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import Field
 
 from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, FlowRequest
@@ -14,10 +15,10 @@ MAX_TASK = 200
 # The connection's key is flow|actions|agent|user, that of a task has one more part, and that of calls without one ends
 # in a star.
 PREFIX, SEPARATORS, UNTASKED = "flow|", 3, "*"
-THEN = {"ask": "the user is asked", "deny": "the request is denied"}
+THEN = {"ask": gettext_noop("the user is asked"), "deny": gettext_noop("the request is denied")}
 
 
-@register("data_flow", title="Data flow guard")
+@register("data_flow", title=gettext_noop("Data flow guard"))
 class DataFlow(Rule):
     """Stop a task that has read private data and content that others wrote from sending data out.
 
@@ -25,10 +26,10 @@ class DataFlow(Rule):
     belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`.
     """
 
-    window_seconds: Annotated[Seconds, Field(ge=1, le=KEPT_SECONDS, title="Period")]
+    window_seconds: Annotated[Seconds, Field(ge=1, le=KEPT_SECONDS, title=gettext_noop("Period"))]
     then: Annotated[
         Literal["ask", "deny"],
-        Field(title="Then", json_schema_extra={"x-enumDescriptions": THEN}),
+        Field(title=gettext_noop("Then"), json_schema_extra={"x-enumDescriptions": THEN}),
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:

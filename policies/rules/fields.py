@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, TypeVar
 
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+
+from core.validation import invalid_value
 
 MAX_ENTRIES = 200
 MAX_CHARACTERS = 200
@@ -11,7 +13,7 @@ MAX_CHARACTERS = 200
 
 def _require_plain(text: str) -> str:
     if text != text.strip() or not text.isprintable():
-        raise PydanticCustomError("plain_text", "Must not start or end with spaces, or contain control characters.")
+        raise invalid_value(gettext_noop("Must not start or end with spaces, or contain control characters."))
     return text
 
 

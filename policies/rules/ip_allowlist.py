@@ -4,10 +4,13 @@ from typing import Annotated
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.net import Network, parse_address
+from core.validation import invalid_value
+from core.wording import Filled
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed, Text
 
@@ -39,21 +42,23 @@ def _explain(text: str) -> PydanticCustomError:
     try:
         nearest = str(ip_network(text, strict=False))
     except ValueError:
-        return PydanticCustomError("cidr", "Must be a range such as 203.0.113.0/24 or 2001:db8::/32.")
-    return PydanticCustomError(
-        "cidr_host_bits",
-        "Has bits set beyond the prefix length. Use {nearest}, or the address without a prefix length.",
-        {"nearest": nearest},
+        return invalid_value(gettext_noop("Must be a range such as 203.0.113.0/24 or 2001:db8::/32."))
+    text = gettext_noop(
+        "Has bits set beyond the prefix length. Use %(nearest)s, or the address without a prefix length."
     )
+    return invalid_value(Filled(text, nearest=nearest))
 
 
-@register("ip_allowlist", title="Allowed IP addresses")
+@register("ip_allowlist", title=gettext_noop("Allowed IP addresses"))
 class IpAllowlist(Rule):
     """Allow only requests from listed IP addresses. A request without an address is denied."""
 
     cidrs: Annotated[
         Listed[Annotated[Text, AfterValidator(_require_network)]],
-        Field(title="IP address ranges", description="For example 203.0.113.0/24 or 2001:db8::/32."),
+        Field(
+            title=gettext_noop("IP address ranges"),
+            description=gettext_noop("For example 203.0.113.0/24 or 2001:db8::/32."),
+        ),
     ]
 
     @cached_property

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Annotated, Literal
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import Field
 
 from policies.rules.base import Rule
@@ -12,15 +13,15 @@ from policies.rules.ledger import CONNECTION_SCOPE, LimitKind
 
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
 SCOPES = {
-    "per_user": "per user",
-    "per_agent": "per agent, across all users",
-    "global": "across all agents and users",
+    "per_user": gettext_noop("per user"),
+    "per_agent": gettext_noop("per agent, across all users"),
+    "global": gettext_noop("across all agents and users"),
 }
 
-Period = Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title="Period")]
+Period = Annotated[Seconds, Field(ge=1, le=MAX_WINDOW_SECONDS, title=gettext_noop("Period"))]
 Scope = Annotated[
     Literal["per_user", "per_agent", "global"],
-    Field(title="Counted", json_schema_extra={"x-enumDescriptions": SCOPES}),
+    Field(title=gettext_noop("Counted"), json_schema_extra={"x-enumDescriptions": SCOPES}),
 ]
 
 

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from core.errors import FieldError, Invalid
 from core.text import echo
 from core.validation import MESSAGES, dotted, explain
+from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
@@ -28,7 +29,8 @@ class InvalidRules(Invalid):
         """Return an error with at most the first `MAX_ERRORS`, without computing more, or None if there are none."""
         listed = tuple(islice(errors, MAX_ERRORS))
         if len(listed) == MAX_ERRORS:
-            detail = f"{detail} Only the first {MAX_ERRORS} errors are listed.".strip()
+            most = Filled(gettext_noop("Only the first %(most)d errors are listed."), most=MAX_ERRORS)
+            detail = Filled("%(detail)s %(most)s", detail=Filled(detail), most=most) if detail else most
         return cls(detail, errors=listed) if listed else None
 
 
@@ -37,7 +39,8 @@ def parse_rules(raw: Any) -> tuple[Rule, ...]:
     if not isinstance(raw, list):
         raise InvalidRules(errors=(FieldError("rules", gettext_noop("Must be a list of rules.")),))
     if len(raw) > MAX_RULES:
-        raise InvalidRules(errors=(FieldError("rules", f"At most {MAX_RULES} rules."),))
+        message = Filled(gettext_noop("At most %(most)d rules."), most=MAX_RULES)
+        raise InvalidRules(errors=(FieldError("rules", message),))
     rules: list[Rule] = []
     error = InvalidRules.first("", _parse_into(rules, raw))
     if error:
@@ -56,7 +59,8 @@ def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
         rules.append(rule)
         most, number = rule.most_per_policy, sum(each.type == rule.type for each in rules)
         if most is not None and number > most:
-            yield FieldError(f"rules.{index}.type", f"A policy must have at most {most} rules of the type {rule.type}.")
+            text = gettext_noop("A policy must have at most %(most)d rules of the type %(type)s.")
+            yield FieldError(f"rules.{index}.type", Filled(text, most=most, type=rule.type))
 
 
 def parse_rule(raw: Any, path: str = "rule") -> Rule:
@@ -100,8 +104,12 @@ def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
 def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
     name = raw.get("type")
     if "type" in raw and not (isinstance(name, str) and name in RULES):
-        wrong = f'Unknown rule type "{echo(name)}".' if isinstance(name, str) else "Must be a string."
-        yield FieldError(f"{path}.type", f"{wrong} Must be one of {', '.join(sorted(RULES))}.")
+        known = ", ".join(sorted(RULES))
+        message = Filled(gettext_noop("Must be a string. Must be one of %(types)s."), types=known)
+        if isinstance(name, str):
+            text = gettext_noop('Unknown rule type "%(type)s". Must be one of %(types)s.')
+            message = Filled(text, type=echo(name), types=known)
+        yield FieldError(f"{path}.type", message)
 
 
 def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldError:
@@ -110,5 +118,6 @@ def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldErr
         if len(detail["loc"]) > 1:
             return FieldError(field, gettext_noop("Unknown field. Remove it, or correct its name."))
         known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
-        return FieldError(field, f"Unknown field. The fields of {rule_type.type} are {known}.")
+        text = gettext_noop("Unknown field. The fields of %(type)s are %(fields)s.")
+        return FieldError(field, Filled(text, type=rule_type.type, fields=known))
     return FieldError(field, explain(detail))

@@ -4,24 +4,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
 
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
+from core.validation import invalid_value
 from policies.rules.fields import Listed, Text
 
 
 def _require_final_star(pattern: str) -> str:
     # A star elsewhere would be literal and match nothing, so a blocklist with it would block nothing.
     if "*" in pattern[:-1]:
-        raise PydanticCustomError("star_inside", "Use * only at the end, as in payments:*.")
+        raise invalid_value(gettext_noop("Use * only at the end, as in payments:*."))
     return pattern
 
 
 Patterns = Annotated[
     Listed[Annotated[Text, AfterValidator(_require_final_star)]],
     Field(
-        title="Actions",
-        description="Scopes such as email:send, or patterns such as payments:*.",
+        title=gettext_noop("Actions"),
+        description=gettext_noop("Scopes such as email:send, or patterns such as payments:*."),
     ),
 ]
 

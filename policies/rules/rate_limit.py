@@ -2,7 +2,7 @@ from functools import cached_property
 from typing import Annotated
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_noop, ngettext
 from pydantic import Field
 
 from limits.sliding_window import CounterRequest
@@ -14,11 +14,11 @@ from policies.rules.words import in_words
 MAX_REQUESTS = 1_000_000
 
 
-@register("rate_limit", title="Rate limit")
+@register("rate_limit", title=gettext_noop("Rate limit"))
 class RateLimit(CountingRule):
     """Allow at most `maxRequests` requests in any window of `windowSeconds`. Denied requests do not count."""
 
-    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title="Maximum requests")]
+    max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title=gettext_noop("Maximum requests"))]
     window_seconds: Period
     scope: Scope
 

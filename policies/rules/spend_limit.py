@@ -2,6 +2,7 @@ from functools import cached_property
 from typing import Annotated
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 
 from core.currencies import CURRENCIES
@@ -20,17 +21,19 @@ TOO_MUCH = Denial("The amount is above the limit.")
 
 def _require_amount(text: str) -> str:
     if not (VALUE.fullmatch(text) and units_of(text)):
-        raise invalid_value("Must be a decimal number above 0 as text, such as 100.00, with at most 8 decimals.")
+        raise invalid_value(
+            gettext_noop("Must be a decimal number above 0 as text, such as 100.00, with at most 8 decimals.")
+        )
     return text
 
 
 def _require_currency(text: str) -> str:
     if text not in CURRENCIES:
-        raise invalid_value("Must be a currency code of ISO 4217, such as EUR.")
+        raise invalid_value(gettext_noop("Must be a currency code of ISO 4217, such as EUR."))
     return text
 
 
-@register("spend_limit", title="Spending limit")
+@register("spend_limit", title=gettext_noop("Spending limit"))
 class SpendLimit(CountingRule):
     """Allow requests whose amounts add up to at most `maxAmount` in any window of `windowSeconds`.
 
@@ -41,12 +44,14 @@ class SpendLimit(CountingRule):
     max_amount: Annotated[
         str,
         AfterValidator(_require_amount),
-        Field(title="Maximum amount", description="A decimal number as text, such as 100.00."),
+        Field(
+            title=gettext_noop("Maximum amount"), description=gettext_noop("A decimal number as text, such as 100.00.")
+        ),
     ]
     currency: Annotated[
         str,
         AfterValidator(_require_currency),
-        Field(title="Currency", description="A code of ISO 4217, such as EUR."),
+        Field(title=gettext_noop("Currency"), description=gettext_noop("A code of ISO 4217, such as EUR.")),
     ]
     window_seconds: Period
     scope: Scope

@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.utils.dates import WEEKDAYS
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
+from core.validation import invalid_value
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed
 
@@ -24,13 +25,13 @@ def _time_zones() -> frozenset[str]:
 
 def _require_time_zone(name: str) -> str:
     if name not in _time_zones():
-        raise PydanticCustomError("time_zone", "Must be an IANA time zone such as Europe/Berlin or UTC.")
+        raise invalid_value(gettext_noop("Must be an IANA time zone such as Europe/Berlin or UTC."))
     return name
 
 
 def _require_clock(text: str) -> str:
     if not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text):
-        raise PydanticCustomError("clock", "Must be a time as HH:MM, from 00:00 to 23:59.")
+        raise invalid_value(gettext_noop("Must be a time as HH:MM, from 00:00 to 23:59."))
     return text
 
 
@@ -38,7 +39,7 @@ Clock = Annotated[str, AfterValidator(_require_clock), Field(json_schema_extra={
 Day = Annotated[int, Field(ge=0, le=SUNDAY)]
 
 
-@register("time_window", title="Time window")
+@register("time_window", title=gettext_noop("Time window"))
 class TimeWindow(Rule):
     """Allow requests only on these days between these times, in local time of the time zone.
 
@@ -49,21 +50,25 @@ class TimeWindow(Rule):
         Listed[Day],
         Field(
             min_length=1,
-            title="Days",
-            description="1 is Monday and 7 is Sunday. 0 also means Sunday.",
+            title=gettext_noop("Days"),
+            description=gettext_noop("1 is Monday and 7 is Sunday. 0 also means Sunday."),
             json_schema_extra={"x-unit": "weekdays", "minItems": 1},
         ),
     ]
-    start_time_utc: Annotated[Clock, Field(title="From")]
+    start_time_utc: Annotated[Clock, Field(title=gettext_noop("From"))]
     end_time_utc: Annotated[
-        Clock, Field(title="Until", description="If it is before the start, the window ends the next day.")
+        Clock,
+        Field(
+            title=gettext_noop("Until"),
+            description=gettext_noop("If it is before the start, the window ends the next day."),
+        ),
     ]
     timezone: Annotated[
         str,
         AfterValidator(_require_time_zone),
         Field(
-            title="Time zone",
-            description="For example UTC or Europe/Berlin.",
+            title=gettext_noop("Time zone"),
+            description=gettext_noop("For example UTC or Europe/Berlin."),
             json_schema_extra={"x-unit": "time zone"},
         ),
     ] = "UTC"
@@ -72,7 +77,7 @@ class TimeWindow(Rule):
     @classmethod
     def require_length(cls, end: str, info: ValidationInfo) -> str:
         if end == info.data.get("start_time_utc"):
-            raise PydanticCustomError("empty_window", "Must differ from the start time.")
+            raise invalid_value(gettext_noop("Must differ from the start time."))
         return end
 
     def check(self, ctx: RuleContext) -> Denial | None:

@@ -1,6 +1,7 @@
 """The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
 import json
+import re
 from html import unescape
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from policies.rules import RULES
 from policies.rules.parsing import parse_rule
 from policies.services import create_policy
 from tests.policies.test_cases import ONE_OF_EACH
+from tests.web.browser import pseudo
 from tests.world import ANONYMOUS, make_agent
 from web.forms.rules import form_class
 
@@ -216,6 +218,24 @@ def test_errors_name_their_field(as_developer, sent, message):
     text = text_of(response)
     assert text.index('id="errors"') < text.index(message)
     assert not Policy.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {**TIME_WINDOW, "timezone": "Mars/Base"},
+        {**ADDRESSES, "cidrs": "203.0.113.9/24"},
+        {**BLOCKLIST, "actions": "nonsense:do"},
+        {**CONDITIONS, "conditions": '[{"field": "a", "operator": "nonsense"}]'},
+        {"type": "cedar", "policy": "permit (principal, action, resource) when {context.x};"},
+    ],
+)
+def test_errors_are_in_the_users_language(as_developer, sent, monkeypatch):
+    pseudo.speak(monkeypatch)
+    text = text_of(as_developer.post("/developer/policies/new", form_of(sent)))
+    errors = text[text.index('id="errors"') :].partition("</ul>")[0]
+    assert not re.search(r"\b(Must|Has|Use|is neither|unknown|Line)\b", errors)
+    assert errors.count("⟦") > 3
 
 
 def test_a_policy_can_be_for_one_of_the_organizations_agents(as_developer, agent, rival):

@@ -44,9 +44,9 @@ class AgentForm(forms.Form):
             name = FIELD_NAMES.get(one.field.partition(".")[0])
             position = one.field.partition(".")[2]
             line = _("Line %d: ") % (int(position) + 1) if position.isdecimal() else ""
-            self.add_error(name, f"{line}{_(one.message)}")
+            self.add_error(name, f"{line}{one.translated}")
         if not error.errors:
-            self.add_error(None, _(error.detail))
+            self.add_error(None, error.translated)
 
 
 class RotateForm(forms.Form):

@@ -35,6 +35,6 @@ def show_error(form: forms.Form, error: DomainError, **fields: str) -> None:
     """
     for each in error.errors:
         name = fields.get(each.field, each.field)
-        form.add_error(name if name in form.fields else None, _(each.message))
+        form.add_error(name if name in form.fields else None, each.translated)
     if not error.errors:
-        form.add_error(None, _(error.detail))
+        form.add_error(None, error.translated)

@@ -7,7 +7,6 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django.http import QueryDict
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
@@ -116,9 +115,9 @@ class PolicyEditor:
         if head == "rules" and rest and rest[0].isdecimal() and int(rest[0]) < len(self.rules):
             form, names = self.rules[int(rest[0])], rest[2:]
             name = names[0] if names and names[0] in form.fields else None
-            form.add_error(name, _at_line(names, gettext(error.message)))
+            form.add_error(name, _at_line(names, error.translated))
             return
-        self.fields.add_error(FIELD_NAMES.get(head), gettext(error.message))
+        self.fields.add_error(FIELD_NAMES.get(head), error.translated)
 
 
 def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:

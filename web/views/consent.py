@@ -29,6 +29,7 @@ from core import clock
 from core.browser import browser_digest
 from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
+from core.wording import translated
 from developers.errors import OrganizationSuspended
 from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
@@ -231,7 +232,7 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "connection_state": connection_state(screen.live),
         "problem": problem,
         "errors": given.errors,
-        "destination": destination(asked.redirect_uri),
+        "destination": translated(destination(asked.redirect_uri)),
         "is_loopback": is_loopback(asked.redirect_uri),
         "is_app": is_private_use(asked.redirect_uri),
     }

@@ -36,7 +36,7 @@ def options(request: HttpRequest) -> HttpResponse:
         throttle_challenges(visitor(request))
         return JsonResponse(_begin(request, request.POST.get("purpose", "")))
     except DomainError as error:
-        return JsonResponse({"detail": _(error.detail)}, status=error.status)
+        return JsonResponse({"detail": error.translated}, status=error.status)
 
 
 @posted_from("account_login")

@@ -1,8 +1,6 @@
 """The account of a user, and what a user sees who has nothing yet."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from allauth.account.models import EmailAddress
 
@@ -10,7 +8,7 @@ from accounts.models import BrowserSession
 from accounts.services import open_session
 from core import clock
 from core.actor import Actor
-from tests.web.browser.pages.group import Content, Group, Page, press
+from tests.web.browser.pages.group import Content, Group, Page, with_error
 from tests.web.browser.pages.samples import LONG
 from tests.world import allow, ask, make_agent, make_developer, make_user
 
@@ -47,16 +45,6 @@ def make_full() -> Content:
     )
     BrowserSession.objects.create(session_key="old", user_id=ada.id, expire_date=now + timedelta(days=11))
     return Content(ada.email)
-
-
-def with_error(field: str, text: str, button: str) -> Callable[[Any], object]:
-    """Return an `act` that fills a field with what the server refuses."""
-
-    def act(tab: Any) -> None:
-        tab.page.locator(field).fill(text)
-        press(button)(tab)
-
-    return act
 
 
 GROUPS = [

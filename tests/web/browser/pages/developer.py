@@ -5,9 +5,11 @@ from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import suspend_organization
 from policies.services import create_policy
-from tests.web.browser.pages.group import Content, Group
+from tests.web.browser.pages.group import Content, Group, Page, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
+
+TOO_LONG = with_error("[name=rules-0-windowSeconds_count]", "999", "Save policy")
 
 
 def make() -> Content:
@@ -39,6 +41,7 @@ GROUPS = [
             "/developer/",
             "/developer/agents",
             "/developer/agents/new",
+            Page("/developer/agents/{agent}/edit", with_error("#id_redirect_uris", "ftp://x", "Save"), "error"),
             "/developer/agents/{agent}",
             "/developer/agents/{agent}/edit",
             "/developer/agents/{agent}/rotate",
@@ -54,6 +57,7 @@ GROUPS = [
             "/developer/policies/new",
             "/developer/policies/{policy}",
             "/developer/policies/{policy}/edit",
+            Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
             "/developer/policies/{policy}/delete",
             "/developer/audit",
             "/developer/audit?event=x",

@@ -76,3 +76,13 @@ def press(name: str) -> Callable[[Any], object]:
             tab.page.get_by_role("button", name=tab.words(name), exact=True).first.click()
 
     return act
+
+
+def with_error(field: str, text: str, button: str) -> Callable[[Any], object]:
+    """Return an `act` that fills a field with what the server refuses."""
+
+    def act(tab: Any) -> None:
+        tab.page.locator(field).fill(text)
+        press(button)(tab)
+
+    return act
