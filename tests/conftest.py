@@ -1,7 +1,7 @@
 """Fixtures of all tests: servers, the database and mails, and the isolation of tests from each other."""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from audit.signing import log_keys
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
+from tests.dealing import deal, parameters
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
 from tests.world import make_developer
@@ -42,7 +43,7 @@ SHARED_SERVERS = {"sdk": "sdk_server", "live/oauth": "server"}
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist's own hook reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
     for item in items:
         place = item.path.relative_to(HERE)
@@ -55,6 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+    deal(items, config.getoption("--store"))
     items.sort(key=_turn)
 
 
@@ -93,18 +95,14 @@ def _group(item: pytest.Item) -> str:
     Each group of pages is one by itself, because the folder with a browser would take longest of all.
     """
     place = item.path.relative_to(HERE)
-    fixtures, parameters = getattr(item, "fixturenames", ()), _parameters(item)
+    fixtures, chosen = getattr(item, "fixturenames", ()), parameters(item)
     if place.is_relative_to("web/browser"):
-        return f"{place} {parameters.get('group', '')}".strip()
+        return f"{place} {chosen.get('group', '')}".strip()
     if "shared_server" in fixtures:
-        return str(parameters["live_store"])
+        return str(chosen["live_store"])
     if SHARED_SERVERS.get(str(place.parent)) in fixtures:
         return str(place.parent)
-    return f"{place} {parameters.get('live_store', '')}".strip()
-
-
-def _parameters(item: pytest.Item) -> Mapping[str, object]:
-    return item.callspec.params if hasattr(item, "callspec") else {}
+    return f"{place} {chosen.get('live_store', '')}".strip()
 
 
 def _turn(item: pytest.Item) -> int:

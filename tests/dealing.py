@@ -1,0 +1,51 @@
+"""Deals the cases of tests out to the two databases, so that `./dev test` need not run each case on both.
+
+A test without parameters runs on both databases. The cases of a parametrized test take turns: the first runs on
+SQLite, the second on PostgreSQL, and so on. A case that is left to the other database is marked `elsewhere`;
+`./dev soak` runs all of them. Tests that write at the same time run all cases on both, and so do those in `IN_FULL`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+STORES = ("sqlite", "postgresql")
+CHOSEN = "live_store"
+# They are about what differs between the databases: triggers, locks, indexes.
+IN_FULL = ("audit/", "limits/", "semantics/", "admin/test_evidence", "admin/test_search", "web/test_every_page")
+IN_FULL += ("live/test_revocation", "live/test_reservations")
+
+
+def deal(items: Iterable[pytest.Item], store: str) -> None:
+    """Mark the cases that run on the other database. `store` is that of the tests which do not choose theirs."""
+    tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
+    for item in items:
+        if _is_dealt(item):
+            tests[item.nodeid.partition("[")[0]][str(parameters(item).get(CHOSEN, store))].append(item)
+    for by_store in tests.values():
+        for name, cases in by_store.items():
+            runs_on_both = len(by_store) == len(STORES) or CHOSEN not in parameters(cases[0])
+            if runs_on_both and len(cases) > 1:
+                _leave(cases, STORES.index(name))
+
+
+def parameters(item: pytest.Item) -> Mapping[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
+
+
+def _is_dealt(item: pytest.Item) -> bool:
+    if str(item.path.relative_to(HERE)).startswith(IN_FULL) or item.get_closest_marker("one_store"):
+        return False
+    database = item.get_closest_marker("django_db")
+    if database and database.kwargs.get("transaction"):
+        return False
+    return CHOSEN in parameters(item) or item.get_closest_marker("database") is not None
+
+
+def _leave(cases: list[pytest.Item], turn: int) -> None:
+    for number, case in enumerate(cases):
+        if number % len(STORES) != turn:
+            case.add_marker(pytest.mark.elsewhere)
