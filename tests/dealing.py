@@ -1,8 +1,10 @@
 """Deals the cases of tests out to the two databases, so that `./dev test` need not run each case on both.
 
 A test without parameters runs on both databases. The cases of a parametrized test take turns: the first runs on
-SQLite, the second on PostgreSQL, and so on. A case that is left to the other database is marked `elsewhere`;
-`./dev soak` runs all of them. Tests that write at the same time run all cases on both, and so do those in `IN_FULL`.
+SQLite, the second on PostgreSQL, and so on. Tests that write at the same time run all cases on both, and so do those in
+`IN_FULL`. Those in `ON_POSTGRESQL` start a server, about which the database matters little.
+
+A case that is left to the other database is marked `elsewhere`; `./dev soak` runs all of them.
 """
 
 from collections import defaultdict
@@ -17,13 +19,23 @@ CHOSEN = "live_store"
 # They are about what differs between the databases: triggers, locks, indexes.
 IN_FULL = ("audit/", "limits/", "semantics/", "admin/test_evidence", "admin/test_search", "web/test_every_page")
 IN_FULL += ("live/test_revocation", "live/test_reservations")
+ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
+ON_POSTGRESQL += (
+    "verify_throttle",
+    "forgeries.py::test_a_",
+    "forgeries.py::test_more_",
+    "forgeries.py::test_evidence_",
+)
+LEFT_TO_POSTGRESQL = tuple(f"tests/live/test_{name}" for name in ON_POSTGRESQL)
 
 
 def deal(items: Iterable[pytest.Item], store: str) -> None:
     """Mark the cases that run on the other database. `store` is that of the tests which do not choose theirs."""
     tests: dict[str, dict[str, list[pytest.Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
-        if _is_dealt(item):
+        if parameters(item).get(CHOSEN) == "sqlite" and item.nodeid.startswith(LEFT_TO_POSTGRESQL):
+            item.add_marker(pytest.mark.elsewhere)
+        elif _is_dealt(item):
             tests[item.nodeid.partition("[")[0]][str(parameters(item).get(CHOSEN, store))].append(item)
     for by_store in tests.values():
         for name, cases in by_store.items():

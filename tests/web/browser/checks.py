@@ -1,7 +1,8 @@
 """What must hold on each page. Each function returns a sentence for each problem of the page that is open in a tab."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from tests.web.browser.pages.group import Page
 
 WIDTHS = (320, 1280)
+View = tuple[int, str, str]
 SCRIPT_LIMIT = 30_000
 SCREENSHOTS = Path(os.environ.get("SCREENSHOTS", "var/screenshots"))
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -21,8 +23,13 @@ AXE_OPTIONS = {
     "preload": False,
     "rules": {"target-size": {"enabled": True}},
 }
-# No rule of axe depends on both.
-VIEWS = (("rtl", "dark"), ("ltr", "light"))
+DIRECTIONS = ("rtl", "ltr")
+SCHEMES = ("dark", "light")
+EVERY_VIEW = frozenset(product(WIDTHS, DIRECTIONS, SCHEMES))
+# axe takes longer than all other checks. In these two views, it sees each width, direction and colour scheme.
+TWO_VIEWS = frozenset({(320, "rtl", "dark"), (1280, "ltr", "light")})
+# Screenshots show each width in each colour scheme, and the dark ones of a phone from right to left.
+PICTURES = frozenset({(320, "rtl", "dark"), (320, "ltr", "light"), (1280, "ltr", "dark"), (1280, "ltr", "light")})
 SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")].filter(e => {
     const box = e.getBoundingClientRect(), line = getComputedStyle(e).display === "inline";
     return box.width && !line && !e.matches(".skip, [tabindex='-1']") && Math.min(box.width, box.height) < 24;
@@ -45,21 +52,34 @@ def show(tab: Any, page: Page, ids: Mapping[str, str]) -> None:
         page.act(tab)
 
 
-def problems_of(tab: Any, page: Page, name: str) -> Iterator[str]:
-    """Check the open page in all widths, directions and colour schemes, and store its screenshots under `name`."""
+def problems_of(tab: Any, page: Page, name: str, views: Collection[View] = TWO_VIEWS) -> Iterator[str]:
+    """Check the open page in all widths, directions and colour schemes, and store its screenshots under `name`.
+
+    axe checks it in `views` only.
+    """
     yield from too_heavy(tab, page)
     tab.page.evaluate(AXE_SCRIPT)
     for width in WIDTHS:
         tab.page.set_viewport_size({"width": width, "height": 800})
-        for direction, scheme in VIEWS:
-            tab.page.emulate_media(color_scheme=scheme)
+        for direction in DIRECTIONS:
             turn(tab, direction)
-            found = (*sideways(tab, width), *small_targets(tab), *violations(tab))
-            yield from (f"{width} px {direction} {scheme}: {problem}" for problem in found)
-            turn(tab, "ltr")
-            take_screenshot(tab, f"{name}-{width}-{scheme}")
+            yield from (
+                f"{width} px {direction}: {problem}" for problem in (*sideways(tab, width), *small_targets(tab))
+            )
+            for scheme in SCHEMES:
+                yield from look(tab, (width, direction, scheme), name, views)
     yield from wide_at_twice_the_size(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
+
+
+def look(tab: Any, view: View, name: str, views: Collection[View]) -> Iterator[str]:
+    """Run axe and take a screenshot in one view, as far as they are wanted there."""
+    width, direction, scheme = view
+    tab.page.emulate_media(color_scheme=scheme)
+    if view in views:
+        yield from (f"{width} px {direction} {scheme}: {problem}" for problem in violations(tab))
+    if view in PICTURES:
+        take_screenshot(tab, f"{name}-{width}-{scheme}")
 
 
 def turn(tab: Any, direction: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.browser.checks import problems_of, show
+from tests.web.browser.checks import EVERY_VIEW, TWO_VIEWS, problems_of, show
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import Page, as_page
 from tests.web.browser.pages.public import PUBLIC
@@ -18,11 +18,11 @@ from tests.web.browser.pages.public import PUBLIC
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def check(tab, page: Page | str, group: str, ids=None) -> list[str]:
-    """Open the page and return a sentence for each of its problems."""
+def check(tab, page: Page | str, group: str, ids=None, views=TWO_VIEWS) -> list[str]:
+    """Open the page and return a sentence for each of its problems. axe checks it in `views`."""
     page = as_page(page)
     show(tab, page, ids or {})
-    return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page))]
+    return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page), views)]
 
 
 def file_name(group: str, page: Page) -> str:
@@ -40,9 +40,19 @@ def sign_in(tab, email: str) -> None:
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_no_page_of_a_group_has_a_problem(open_tab, group, settings):
+    check_all(open_tab, group, settings, TWO_VIEWS)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("group", GROUPS, ids=str)
+def test_no_page_of_a_group_has_a_problem_in_any_view(open_tab, group, settings):
+    check_all(open_tab, group, settings, EVERY_VIEW)
+
+
+def check_all(open_tab, group, settings, views) -> None:
     content, tab = group.prepare(settings), open_tab(javascript=True, reduced_motion="reduce")
     sign_in(tab, content.email)
-    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids)]
+    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids, views)]
     assert not found, "\n".join(found)
 
 
