@@ -121,3 +121,46 @@ def test_a_limit_is_removed_by_emptying_it_in_a_new_consent(client_of, ada):
 def test_limits_are_offered_unless_they_would_be_most_of_the_page(developer, ada, number, is_offered):
     client = make_client(developer, allowed_scopes=list(catalogue())[:number])
     assert ("limit-number" in Screen(client, ada, *client.agent.allowed_scopes).html()) == is_offered
+
+
+class TestManyScopes:
+    """Too many sensitive scopes for all their limits on one page: a button opens those of one scope."""
+
+    @pytest.fixture
+    def screen(self, developer: Any, ada: Any) -> Screen:
+        client = make_client(developer, allowed_scopes=list(catalogue()))
+        return Screen(client, ada, *client.agent.allowed_scopes)
+
+    def opened(self, screen: Screen, **fields: Any) -> str:
+        answer = screen.browser.post(screen.url, {"limits": SEND, "scopes": [READ], "lifetime": "86400", **fields})
+        assert answer.status_code == 200
+        return unescape(answer.content.decode())
+
+    def test_each_sensitive_scope_has_a_button(self, screen: Screen) -> None:
+        html = screen.html()
+        assert f'name="limits" value="{SEND}" formaction="#limits-{SEND}"' in html
+        assert f'name="limits" value="{READ}"' not in html
+
+    def test_the_button_opens_the_limits_and_keeps_what_was_chosen(self, screen: Screen) -> None:
+        html = self.opened(screen)
+        assert f'id="limits-{SEND}" open' in html
+        assert html.count('name="limit-number-') == 1
+        assert f'name="limits" value="{SEND}"' not in html
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == [READ]
+        assert '<option value="86400" selected>' in html
+        group = html.rindex('<details class="group', 0, html.index(f'id="limits-{SEND}"'))
+        assert html[group:].partition(">")[0].endswith(" open")
+
+    def test_opening_another_keeps_what_was_typed(self, screen: Screen) -> None:
+        html = self.opened(screen, **{f"limit-only-{PAY}": "acme.com", f"limit-number-{PAY}": "3"})
+        assert f'name="limit-number-{SEND}"' in html
+        assert re.search(rf'name="limit-number-{PAY}"[^>]* value="3"', html)
+
+    def test_a_limit_that_was_opened_is_kept_by_verify(self, screen: Screen) -> None:
+        self.opened(screen)
+        token = screen.token(SEND, **{f"limit-only-{SEND}": "acme.com", f"mode-{SEND}": "allow"})
+        assert not verify(token, SEND, context={"recipient": "bob@evil.com"})["allowed"]
+
+    def test_the_button_decides_nothing(self, screen: Screen) -> None:
+        self.opened(screen, scopes=[SEND])
+        assert 'name="decision"' in screen.html()

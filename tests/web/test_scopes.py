@@ -5,6 +5,7 @@ import pytest
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES
 from tests.web.markup import text_of
+from web.consent_screen.form import is_sensitive
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,7 @@ def test_each_scope_has_a_page(client, scope):
     assert ("cannot be undone" in text) is not scope.is_reversible
     assert ("You approve every use." in text) is scope.always_asks
     assert ("Can send data out." in text) is ("outbound" in scope.labels)
+    assert ("You can set limits when you allow it" in text) is is_sensitive(scope)
 
 
 @pytest.mark.parametrize("scope_id", ["email", "email:nothing", "x" * 200, "Email:read", "email:read%00"])

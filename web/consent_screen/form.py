@@ -17,6 +17,7 @@ from resources.catalogue import LABELS, Scope, read_snapshot
 from web.consent_screen.targets import kept_targets
 from web.display import warnings
 from web.limit_editor.fields import LimitFields, limit_fields
+from web.limit_editor.reading import field_name
 
 MODE = "mode-"
 type Limits = Sequence[Mapping[str, Any]]
@@ -33,7 +34,8 @@ class Choice:
 
     `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`.
 
-    `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None.
+    `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None:
+    with `can_open`, a button shows them. `is_opened` if the user has pressed it.
     `only` has the targets to which the scope is bounded and stays bounded.
     """
 
@@ -44,6 +46,8 @@ class Choice:
     is_first: bool = False
     mode: str | None = None
     limits: LimitFields | None = None
+    can_open: bool = False
+    is_opened: bool = False
     only: Sequence[str] = ()
 
     @property
@@ -116,6 +120,7 @@ class Screen:
     def _choice(self, scope_id: str, ticked: Collection[str], given: "Given") -> Choice:
         kept = given.decision
         limits = self.terms.limits.get(scope_id, ())
+        editor = self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given)
         return Choice(
             self.words[scope_id],
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
@@ -123,7 +128,9 @@ class Screen:
             is_known=scope_id in self.known,
             is_first=scope_id == self._first,
             mode=self._mode(scope_id, given),
-            limits=self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given),
+            limits=editor,
+            can_open=editor is None and is_sensitive(self.words[scope_id]),
+            is_opened=scope_id == given.opened,
             only=self._only.get(scope_id, ()),
         )
 
@@ -139,7 +146,7 @@ class Screen:
 
     @cached_property
     def _offers_limits(self) -> bool:
-        """Whether the page offers limits for sensitive scopes. For more, they would be most of the page."""
+        """Whether the page has the limits of all sensitive scopes. Of more, they would be most of the page."""
         return sum(is_sensitive(self.words[one]) for one in (*self.new, *self.known)) <= MAX_OPEN
 
     def _mode(self, scope_id: str, given: "Given") -> str | None:
@@ -150,20 +157,28 @@ class Screen:
         return given.decision.terms.modes.get(scope_id, mode) if given.decision else mode
 
     def _editor(self, scope_id: str, limits: Limits, given: "Given") -> LimitFields | None:
-        """Return the fields for limits, or None where the page offers none."""
+        """Return the fields for limits, or None where the page has none."""
         scope = self.words[scope_id]
-        if not limits and not (self._offers_limits and is_sensitive(scope)):
+        if not limits and not (is_sensitive(scope) and (self._offers_limits or given.has_opened(scope_id))):
             return None
         return limit_fields(scope, limits, posted=given.form, errors=given.errors)
 
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the user had chosen on a page that is shown again: a decision, or a form with errors. Neither at first."""
+    """What the user had chosen on a page that is shown again: a decision, or a form with errors. Neither at first.
+
+    `opened` is the scope whose fields for limits the user asks for.
+    """
 
     decision: Decision | None = None
     form: QueryDict | None = None
     errors: Sequence[FieldError] = ()
+    opened: str = ""
+
+    def has_opened(self, scope_id: str) -> bool:
+        """Return whether the user asks for the fields for limits of the scope, or has sent them."""
+        return scope_id == self.opened or (self.form is not None and field_name("number", scope_id) in self.form)
 
 
 def is_sensitive(scope: Scope) -> bool:

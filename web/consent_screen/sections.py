@@ -91,7 +91,7 @@ def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Gr
     """Yield the groups of a section, on a screen with this number of scopes.
 
     Critical scopes are not hidden, unless the list is so long that the screen names them above it. Neither is what the
-    user had ticked: of a long list, nothing new is ticked in advance.
+    user had ticked, or whose limits they want to set: of a long list, nothing new is ticked in advance.
     """
     members: dict[tuple[str, str], list[Choice]] = {}
     for choice in choices:
@@ -101,7 +101,7 @@ def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Gr
         is_chosen = section != KNOWN and any(choice.ticked for choice in found)
         is_open = is_chosen or (is_critical and number <= MAX_USUAL)
         name = plain_text(organization) or category_name(category)
-        yield Group(name, not organization, found, number > MAX_OPEN, is_open)
+        yield Group(name, not organization, found, number > MAX_OPEN, is_open or any(one.is_opened for one in found))
 
 
 def _category_of(choice: Choice) -> str:

@@ -132,6 +132,8 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
             _require_open(asked)
             return _show_again(request, asked, scopes, error)
     _require_open(asked)
+    if "limits" in request.POST:
+        return _show_limits(request, asked, request.POST["limits"])
     return _show_again(request, asked, (), None) if request.method == "POST" else _show_first(request, asked)
 
 
@@ -207,6 +209,13 @@ def _show_again(request: HttpRequest, asked: Consent, scopes: Sequence[str], err
     given = Given(read_decision(request.POST, screen, scopes), request.POST, error.errors if error else ())
     problem = "nothing" if error is None else "unpicked" if isinstance(error, NothingPicked) else "limits"
     return _show(request, screen, given, problem=problem, status=422)
+
+
+def _show_limits(request: HttpRequest, asked: Consent, scope: str) -> HttpResponse:
+    """Return the page with what the user has chosen so far, and the fields for the limits of the scope."""
+    screen = _screen(request, asked)
+    chosen = read_decision(request.POST, screen, request.POST.getlist("scopes"))
+    return _show(request, screen, Given(chosen, request.POST, opened=scope), problem="")
 
 
 def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, status: int = 200) -> HttpResponse:
