@@ -15,6 +15,7 @@ from consent.usage import Usage, usage_of
 from core import clock
 from resources.catalogue import LABELS, Scope
 from resources.categories import category_name
+from web.consent_screen.targets import identifiers_of
 from web.display import highest_risk, risk_level
 from web.limit_editor.fields import LimitFields, limit_fields
 from web.limit_editor.words import limits_in_words
@@ -22,18 +23,37 @@ from web.limit_editor.words import limits_in_words
 LIVE = Consent.Status.APPROVED
 # So many powers are named on a card, and all others are counted.
 MAX_POWERS = 4
+# So many targets of a power are named, and all others are counted.
+MAX_TARGETS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BoundedScope:
-    """A granted scope with its terms. `use` is None if it was never used, `limits` are in words."""
+    """A granted scope with its terms. `use` is None if it was never used, `limits` are in words.
+
+    `targets` are the identifiers to which the scope is bounded, if it is.
+    """
 
     scope: Scope
     use: ScopeUse | None
     asks: bool
     always_asks: bool
     limits: list[str]
+    targets: list[str]
     is_unused: bool
+
+    @property
+    def named_targets(self) -> list[str]:
+        return self.targets[:MAX_TARGETS]
+
+    @property
+    def further_targets(self) -> int:
+        return max(0, len(self.targets) - MAX_TARGETS)
+
+    @property
+    def further_limits(self) -> int:
+        """How many limits a line with the first one does not name."""
+        return max(0, len(self.limits) - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +210,7 @@ class Connection:
             asks=self.terms.modes.get(scope.id) == ASK,
             always_asks=scope.id in self.terms.critical or bool(always_asking([scope])),
             limits=limits_in_words(self.terms.limits.get(scope.id, ())),
+            targets=identifiers_of(self.consent, scope.id),
             is_unused=scope.id in self.usage.suggested_removals,
         )
 

@@ -13,6 +13,7 @@ from accounts.models import User
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
+from consent.details import AuthorizationDetail
 from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
@@ -55,6 +56,25 @@ def test_a_card_says_what_the_agent_may_do(as_ada: Client, ada: User, ask: Any, 
     assert "Without asking Read your email See when you are busy" in card
     assert "If you approve Take payments from you ( At most €50.00 per day ) Send email as you" in card
     assert "Critical risk" in card
+
+
+def test_a_card_says_what_bounds_a_permission(as_ada: Client, ada: User, ask: Any, world: Any) -> None:
+    places = ["home", "work", "club", "choir"]
+    calendars = AuthorizationDetail(type="calendar", identifiers=places, actions=["calendar:freebusy"])
+    consent = world.allow(ask(scopes=SCOPES, authorization_details=[calendars]), ada)
+    recipients = {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", "acme.com"]}
+    rules = [
+        {"type": "rate_limit", "config": {"maxRequests": 20, "windowSeconds": 86_400, "scope": "per_user"}},
+        {"type": "context_match", "config": {"conditions": [recipients]}},
+        SPEND,
+    ]
+    limits = {"email:send": rules, "calendar:freebusy": rules[:1], "email:read": rules[:2]}
+    Consent.objects.filter(pk=consent.pk).update(terms={**consent.terms, "limits": limits})
+    (card,) = cards(as_ada)
+    day = "At most 20 times per day"
+    assert f"Send email as you ( {day} ; 2 more limits)" in card
+    assert f"See when you are busy (only for: home , work , 2 more; {day} )" in card
+    assert f"Read your email ( {day} ; 1 more limit)" in card
 
 
 def test_a_card_counts_what_it_does_not_name(as_ada: Client, ada: User, developer: Developer, world: Any) -> None:

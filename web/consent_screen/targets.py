@@ -66,7 +66,7 @@ def kept_targets(asked: Consent, live: Consent | None) -> dict[str, list[str]]:
     if live is None:
         return {}
     chosen = {scope for detail in asked.authorization_details for scope in detail["actions"]}
-    return {scope: _identifiers(live, scope) for scope in live.targets if scope not in chosen}
+    return {scope: identifiers_of(live, scope) for scope in live.targets if scope not in chosen}
 
 
 def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[TargetChoice]:
@@ -93,6 +93,11 @@ def read_kept_picks(posted: QueryDict, consent: Consent) -> list[Pick]:
     ]
 
 
+def identifiers_of(consent: Consent, scope: str) -> list[str]:
+    """Return the identifiers to which a granted scope is bounded. Empty if it is not."""
+    return [one for target in consent.targets.get(scope, ()) for one in target["identifiers"]]
+
+
 def _name(number: int) -> str:
     return f"target-{number}"
 
@@ -100,11 +105,7 @@ def _name(number: int) -> str:
 def _ticked(detail: Mapping[str, Any], live: Consent | None) -> Collection[str]:
     if len(detail["identifiers"]) == 1:
         return list(detail["identifiers"])
-    return {one for scope in detail["actions"] if live for one in _identifiers(live, scope)}
-
-
-def _identifiers(live: Consent, scope: str) -> list[str]:
-    return [one for target in live.targets.get(scope, ()) for one in target["identifiers"]]
+    return {one for scope in detail["actions"] if live for one in identifiers_of(live, scope)}
 
 
 def _titles(scopes: Iterable[Scope]) -> str:
