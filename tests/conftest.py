@@ -21,6 +21,7 @@ from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
 from tests.dealing import deal, parameters
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
+from tests.migrated import copy_migrated
 from tests.world import make_developer
 from tokens import keys
 
@@ -119,9 +120,20 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
     """Use a file for SQLite's test database, because threads that share one in memory also share its locks."""
-    database = settings.DATABASES["default"]
-    if database["ENGINE"].endswith("sqlite3"):
-        database.setdefault("TEST", {})["NAME"] = str(servers.folder / "tests.db")
+    if _on_sqlite():
+        path = servers.folder / "tests.db"
+        copy_migrated(path)
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """Whether the test database exists, so that it is not made again."""
+    return _on_sqlite()
+
+
+def _on_sqlite() -> bool:
+    return str(settings.DATABASES["default"]["ENGINE"]).endswith("sqlite3")
 
 
 @pytest.fixture(scope="session", autouse=True)

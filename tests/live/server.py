@@ -15,6 +15,7 @@ import httpx
 import psutil
 import psycopg
 
+from tests.migrated import copy_migrated
 from tests.servers import Postgres, Valkey, die_with_parent, free_port
 from tests.waiting import wait_until
 
@@ -72,28 +73,23 @@ def full(environment: dict[str, str]) -> dict[str, str]:
 
 
 class Databases:
-    """Creates migrated databases. It migrates once per store and copies the result."""
+    """Creates migrated databases. On PostgreSQL, it migrates once and copies the result."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._templates: dict[str, Database] = {}
+        self._template: Database | None = None
         self._made = 0
 
     def sqlite(self, folder: Path | None = None) -> Database:
-        if "sqlite" not in self._templates:
-            template_path = str(self._folder / "template.db")
-            self._templates["sqlite"] = self._migrated({**ON_SQLITE, "DATABASE_PATH": template_path})
         self._made += 1
         path = (folder or self._folder) / f"live-{self._made}.db"
-        # Unlike a copy of the file, VACUUM INTO includes the write-ahead log.
-        with closing(sqlite3.connect(self._templates["sqlite"].environment["DATABASE_PATH"])) as template:
-            template.execute("VACUUM INTO ?", (str(path),))
+        copy_migrated(path)
         return Database({**ON_SQLITE, "DATABASE_PATH": str(path)})
 
     def postgresql(self, postgres: Postgres, valkey: Valkey) -> Database:
-        if "postgresql" not in self._templates:
-            self._templates["postgresql"] = self._migrated({"DATABASE_URL": postgres.create_database()})
-        template = self._templates["postgresql"].environment["DATABASE_URL"]
+        if self._template is None:
+            self._template = self._migrated({"DATABASE_URL": postgres.create_database()})
+        template = self._template.environment["DATABASE_URL"]
         return Database({"DATABASE_URL": postgres.create_database(template), "REDIS_URL": valkey.url})
 
     def on(self, postgres: Postgres) -> Database:
