@@ -44,12 +44,20 @@ RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performa
 
 
 def show(tab: Any, page: Page, ids: Mapping[str, str]) -> None:
-    """Open the page and bring it into its state."""
+    """Open the page, check its status, and bring it into its state."""
     answer = tab.goto(page.path.format(**ids))
-    if answer.status >= 500 and not page.path.startswith("/errors/"):
-        raise AssertionError(f"{page}: status {answer.status}")
+    if (status := first_status(answer)) != page.status:
+        raise AssertionError(f"{page}: status {status}, not {page.status}")
     if page.act:
         page.act(tab)
+
+
+def first_status(answer: Any) -> int:
+    """Return the status of what was requested, which may have redirected to the answer."""
+    request = answer.request
+    while request.redirected_from:
+        request = request.redirected_from
+    return int(request.response().status)
 
 
 def problems_of(tab: Any, page: Page, name: str, views: Collection[View] = TWO_VIEWS) -> Iterator[str]:

@@ -75,7 +75,7 @@ GROUPS = [
             "/approvals",
             "/activity",
             "/developer/",
-            "/consent/cns_0000",
+            Page("/consent/cns_0000", status=404),
             "/account/sessions",
         ],
     ),

@@ -98,7 +98,7 @@ GROUPS = [
             "/approvals",
             *(f"/approvals/{{{name}}}" for name in ("asked", "shop", "diff", "long", "silent", "critical", "paused")),
             *(f"/approvals/{{{name}}}" for name in ("stopped", "standing", "denied", "lapsed", "rule", "known")),
-            "/approvals/{others}",
+            Page("/approvals/{others}", status=404),
             Page("/approvals/{asked}", act=decide_twice, state="decided twice"),
         ],
     ),

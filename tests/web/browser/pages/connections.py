@@ -76,7 +76,7 @@ GROUPS = [
             "/connections/{paused}",
             "/connections/{whole}",
             "/connections/{ended}",
-            "/connections/{other}",
+            Page("/connections/{other}", status=404),
         ],
     ),
     Group("many-connections", make_many, ["/connections", "/connections?q=agent+1", "/connections?q=nobody"]),

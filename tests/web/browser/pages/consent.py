@@ -23,7 +23,7 @@ from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 SCOPES = ["email:read", "email:send", "books:read"]
-ERRORS = ("decided", "suspended", "withdrawn", "elsewhere", "expired", "foreign")
+REFUSED = {"decided": 409, "suspended": 403, "withdrawn": 400, "elsewhere": 403, "expired": 410, "foreign": 404}
 
 
 def make() -> Content:
@@ -145,7 +145,7 @@ GROUPS = [
         "consent-ends",
         make,
         [
-            *(f"/consent/{{{name}}}" for name in ERRORS),
+            *(Page(f"/consent/{{{name}}}", status=status) for name, status in REFUSED.items()),
             Page("/consent/{app}", press("Allow"), "allowed"),
             Page("/consent/{refused}", press("Don\N{RIGHT SINGLE QUOTATION MARK}t allow"), "not allowed"),
         ],

@@ -69,5 +69,5 @@ GROUPS = [
         make_empty,
         ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit"],
     ),
-    Group("developer-suspended", make_suspended, ["/developer/"]),
+    Group("developer-suspended", make_suspended, [Page("/developer/", status=403)]),
 ]

@@ -1,6 +1,6 @@
 """The documentation, the API reference and the catalogue of scopes."""
 
-from tests.web.browser.pages.group import Group, nothing
+from tests.web.browser.pages.group import Group, Page, nothing
 
 DOCUMENTATION = [
     "/docs",
@@ -14,7 +14,7 @@ DOCUMENTATION = [
     "/docs/security-users",
     "/docs/adr",
     "/docs/adr/0012",
-    "/docs/nowhere",
+    Page("/docs/nowhere", status=404),
 ]
 REFERENCE = [
     "/docs/api-reference",

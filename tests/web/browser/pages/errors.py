@@ -4,16 +4,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
 
-from tests.web.browser.pages.group import Group, nothing
+from tests.web.browser.pages.group import Group, Page, nothing
 
 CODES = (400, 403, 404, 429, 500)
 TEMPLATES = {code: f"{code}.html" for code in CODES} | {4030: "403_csrf.html"}
 
 
 def error(request: HttpRequest, code: int) -> HttpResponse:
-    return render(request, TEMPLATES[code], status=int(str(code)[:3]))
+    return render(request, TEMPLATES[code], status=status_of(code))
+
+
+def status_of(code: int) -> int:
+    return int(str(code)[:3])
 
 
 urlpatterns = [path("errors/<int:code>", error), path("", include("agentgate.urls"))]
 
-GROUPS = [Group("errors", nothing, [f"/errors/{code}" for code in TEMPLATES], urls=__name__)]
+PAGES = [Page(f"/errors/{code}", status=status_of(code)) for code in TEMPLATES]
+GROUPS = [Group("errors", nothing, PAGES, urls=__name__)]

@@ -12,10 +12,10 @@ CONSENT_LIMIT = 80_000
 class Page:
     """A page to check.
 
-    `path` may contain `{name}`, an id from the group's content. `act` gets the open tab and brings the page into
-    another state, for example by sending a form with an error; `state` then names that state. It finds a translated
-    text by `tab.words(text)`. `limit` is in bytes, with all resources; without `counts_scripts` it is that of a browser
-    that runs no scripts.
+    `path` may contain `{name}`, an id from the group's content. A GET of it answers with `status`, which is that of a
+    redirect if it redirects. `act` gets the open tab and brings the page into another state, for example by sending a
+    form with an error; `state` then names that state. It finds a translated text by `tab.words(text)`. `limit` is in
+    bytes, with all resources; without `counts_scripts` it is that of a browser that runs no scripts.
     """
 
     path: str
@@ -23,6 +23,7 @@ class Page:
     state: str = ""
     limit: int = PAGE_LIMIT
     counts_scripts: bool = True
+    status: int = 200
 
     def __str__(self) -> str:
         return f"{self.path} ({self.state})" if self.state else self.path

@@ -1,6 +1,6 @@
 """Pages that anyone can open."""
 
-from tests.web.browser.pages.group import Group, nothing
+from tests.web.browser.pages.group import Group, Page, nothing
 
 DEMO = "scopes=email:read&scopes=email:send&scopes=payments:charge&guard_offered=yes"
 
@@ -9,8 +9,8 @@ PUBLIC = [
     f"/?decision=allow&{DEMO}&mode-email:send=allow",
     f"/?decision=off&{DEMO}",
     "/?decision=deny",
-    "/?decision=allow&guard_offered=yes",
-    f"/?decision=allow&{DEMO}&limit-amount-payments:charge=lots&limit-period-payments:charge=86400",
+    Page("/?decision=allow&guard_offered=yes", status=422),
+    Page(f"/?decision=allow&{DEMO}&limit-amount-payments:charge=lots&limit-period-payments:charge=86400", status=422),
     "/scopes",
     "/accounts/login/",
     "/accounts/signup/",
@@ -20,7 +20,7 @@ PUBLIC = [
     "/accounts/password/reset/key/usr_0-x/",
     "/accounts/inactive/",
     "/account/erased",
-    "/nowhere",
+    Page("/nowhere", status=404),
 ]
 
 GROUPS = [Group("public", nothing, PUBLIC), Group("style guide", nothing, ["/styleguide"], debug=True)]
