@@ -276,7 +276,7 @@ class TestTheList:
     def test_nothing_of_others(self, as_bob: Client, asked: Approval) -> None:
         html = text(as_bob.get("/approvals"))
         assert asked.id not in html
-        assert "Nothing waits for you" in html
+        assert "Nothing is waiting for you" in html
         as_bob.post("/approvals/held/deny", {"agent": asked.agent_id})
         assert status_of(asked) == "pending"
 

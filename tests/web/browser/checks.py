@@ -87,7 +87,7 @@ def look(tab: Any, view: View, name: str, views: Collection[View]) -> Iterator[s
     if view in views:
         yield from (f"{width} px {direction} {scheme}: {problem}" for problem in violations(tab))
     if view in PICTURES:
-        take_screenshot(tab, f"{name}-{width}-{scheme}")
+        take_screenshot(tab, f"{name}-{width}-{direction}-{scheme}")
 
 
 def turn(tab: Any, direction: str) -> None:
