@@ -144,3 +144,16 @@ def test_the_developers_rules_are_read_out_without_shadow_disabled_and_other_age
     html = shown(agent, scopes=["email:read"])
     assert "2 rules of the developer apply too" in html
     assert re.findall(r"At most (\d+) requests", html) == ["20", "21"]
+    assert "which are not listed here" not in html
+
+
+def test_more_rules_than_the_screen_lists_are_not_kept_silent(agent, organization, monkeypatch):
+    monkeypatch.setattr("web.views.consent.MAX_POLICIES", 2)
+    for number in (20, 21, 22):
+        rule = {"type": "rate_limit", "config": {"maxRequests": number, "windowSeconds": 3600, "scope": "per_user"}}
+        actor = as_developer(ANONYMOUS, organization)
+        create_policy(actor=actor, organization=organization.organization, name="Slowly", rules=[rule])
+    html = shown(agent, scopes=["email:read"])
+    assert "At least 2 rules of the developer apply too" in html
+    assert re.findall(r"At most (\d+) requests", html) == ["20", "21"]
+    assert "And more, which are not listed here" in html

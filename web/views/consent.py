@@ -236,7 +236,7 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
-        "rules": _developers_rules(asked.agent),
+        **_developers_rules(asked.agent),
         "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
         "problem": problem,
@@ -264,12 +264,16 @@ def _is_verified(agent: Agent) -> bool:
     return agent.organization is not None and agent.organization.is_verified
 
 
-def _developers_rules(agent: Agent) -> list[str]:
-    """Return the rules of the agent's organization in words. They may change, so they are not part of the consent."""
+def _developers_rules(agent: Agent) -> dict[str, Any]:
+    """Return the rules of the agent's organization in words, and whether there are more policies than the page reads.
+
+    They may change, so they are not part of the consent.
+    """
     if agent.organization_id is None:
-        return []
-    found = policies_in_force(agent.organization_id, agent.id)[:MAX_POLICIES]
-    return list(dict.fromkeys(sentence for policy in found for sentence in sentences(policy.rules)))
+        return {}
+    found = policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1]
+    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules))
+    return {"rules": list(said), "has_more_rules": len(found) > MAX_POLICIES}
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:
