@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
@@ -53,6 +53,12 @@ def waiting_for_user(user: User, now: datetime) -> QuerySet[Approval]:
 def count_waiting(user: User, *, limit: int) -> int:
     """Return how many requests the user can decide now, at most `limit`. One index finds them."""
     return waiting_for_user(user, clock.now()).order_by()[:limit].count()
+
+
+def count_held(user: User, now: datetime) -> dict[str, int]:
+    """Return how many of the requests that the user can decide were held back, by the agent's id."""
+    held = waiting_for_user(user, now).filter(is_held=True).order_by()
+    return dict(held.values_list("agent_id").annotate(number=Count("pk")))
 
 
 def standing_among(rows: QuerySet[Approval], now: datetime) -> QuerySet[Approval]:

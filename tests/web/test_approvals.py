@@ -261,6 +261,26 @@ class TestTheList:
         assert "eve@example.com" in rows[1]
         assert ">1<" in rows[1]
 
+    def test_a_batch_says_what_its_table_leaves_out(self, as_ada: Client, asks: Asks) -> None:
+        for number in range(12):
+            asks(is_held=True, target_digest=f"target {number}")
+        html = text(as_ada.get("/approvals"))
+        assert "12 more requests of" in html
+        assert "2 more requests are not in this table. The buttons deny them, too." in html
+
+    def test_a_batch_has_the_true_number_even_if_not_all_is_read(
+        self, as_ada: Client, asks: Asks, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("web.views.approvals.MAX_WAITING", 3)
+        for _ in range(5):
+            asks(is_held=True, target_digest="bob")
+        html = text(as_ada.get("/approvals"))
+        assert "5 more requests of" in html
+        assert "2 more requests are not in this table." in html
+        assert "5 requests denied." in text(
+            as_ada.post("/approvals/held/deny", {"agent": Approval.objects.first().agent_id}, follow=True)
+        )
+
     def test_denying_a_batch_can_pause_the_agent(self, as_ada: Client, asks: Asks, granted: Consent) -> None:
         held = [asks(is_held=True) for _ in range(2)]
         answer = as_ada.post("/approvals/held/deny", {"agent": granted.agent_id, "then": "pause"}, follow=True)

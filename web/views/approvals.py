@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
 from audit.selectors import Filters, entries_for_user
-from consent.approval_selectors import approval_for_user, approvals_for_user, in_force, with_status
+from consent.approval_selectors import approval_for_user, approvals_for_user, count_held, in_force, with_status
 from consent.approvals import approve_approval, deny_approval, deny_held, require_active, revoke_approval
 from consent.errors import ApprovalAlreadyDecided, ApprovalExpired
 from consent.lesson_selectors import read_history, standing_for_user
@@ -49,10 +49,11 @@ def approvals(request: HttpRequest) -> HttpResponse:
     context = {"page": page, "days": _by_day([outline(approval, now) for approval in page.items])}
     if not page.cursor:
         waiting = [outline(one, now) for one in with_status(mine, Approval.Status.PENDING, now)[:MAX_WAITING]]
+        numbers = count_held(user, now) if len(waiting) == MAX_WAITING else {}
         standing = standing_for_user(user, now)
         context |= {
             "waiting": [asked for asked in waiting if not asked.approval.is_held],
-            "batches": batches_of(asked for asked in waiting if asked.approval.is_held),
+            "batches": batches_of((asked for asked in waiting if asked.approval.is_held), numbers),
             "offers": offered_rules(user, read_history(user, now), standing, now),
             "rules": [accepted_rule(rule) for rule in standing if rule.is_rule],
             "timed": [outline(approval, now) for approval in standing if not approval.is_rule],
