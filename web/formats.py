@@ -19,7 +19,7 @@ SOON = timedelta(seconds=45)
 
 def moment(value: datetime | None) -> SafeString | str:
     """Return `<time>` to the minute in the user's zone, with UTC on hover. "never" for None."""
-    return _("never") if value is None else _time(value, exactly(value), _in_utc(value))
+    return _("never") if value is None else _time(value, exactly(value, "short"), _in_utc(value))
 
 
 def ago(value: datetime | None) -> SafeString | str:
@@ -29,14 +29,7 @@ def ago(value: datetime | None) -> SafeString | str:
     """
     if value is None:
         return _("never")
-    exact = exactly(value)
-    return format_html(
-        '<time datetime="{}" title="{}">{}<span class="visually-hidden"> ({})</span></time>',
-        value.isoformat(timespec="seconds"),
-        exact,
-        relative(value),
-        exact,
-    )
+    return _time_and_exact(value, relative(value))
 
 
 def day(value: datetime) -> SafeString:
@@ -55,17 +48,20 @@ def date_of(value: datetime) -> date:
 
 
 def clock_time(value: datetime) -> SafeString:
-    """Return `<time>` with only the time of day in the user's zone, for lists that are grouped by day."""
+    """Return `<time>` with only the time of day in the user's zone, for lists that are grouped by day.
+
+    The exact time appears on hover, and screen readers read it too.
+    """
     text = dates.format_time(value, "short", tzinfo=local_zone(), locale=local_locale())
-    return _time(value, text, exactly(value))
+    return _time_and_exact(value, text)
 
 
-def exactly(value: datetime) -> str:
-    """Return the date, the time and the zone."""
+def exactly(value: datetime, style: str = "medium") -> str:
+    """Return the date, the time and the zone. The style "medium" has seconds, "short" has none."""
     local, locale = value.astimezone(local_zone()), local_locale()
     text = _("%(day)s, %(time)s %(zone)s") % {
         "day": dates.format_date(local, "medium", locale),
-        "time": dates.format_time(local, "short", tzinfo=local_zone(), locale=locale),
+        "time": dates.format_time(local, style, tzinfo=local_zone(), locale=locale),
         "zone": _zone_name(local),
     }
     return str(text)
@@ -91,6 +87,12 @@ def money(amount: Any) -> str:
 def number(value: int | Decimal) -> str:
     """Return the number in the user's locale."""
     return numbers.format_decimal(value, locale=local_locale(), decimal_quantization=False)
+
+
+def _time_and_exact(value: datetime, text: str) -> SafeString:
+    """Return `<time>` with the text, and the exact time on hover and for screen readers."""
+    exact = exactly(value)
+    return _time(value, format_html('{}<span class="visually-hidden"> ({})</span>', text, exact), exact)
 
 
 def _time(value: datetime, text: str, title: str) -> SafeString:
