@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -44,9 +45,9 @@ METADATA_CACHE = "public, max-age=300"
 JWKS_CACHE = f"public, max-age={int(PUBLISH_AHEAD.total_seconds()) // 2}"
 MAX_REGISTRATION_BODY = 64 * 1024
 REFUSAL_TITLES = {
-    UnknownClient: "Unknown agent",
-    InvalidRedirectUri: "Redirect address not registered",
-    Throttled: "Too many requests",
+    UnknownClient: gettext_noop("Unknown agent"),
+    InvalidRedirectUri: gettext_noop("Redirect address not registered"),
+    Throttled: gettext_noop("Too many requests"),
 }
 
 
