@@ -24,26 +24,62 @@ const fail = () => {
 // What is shown. An anchor on the page changes only the fragment.
 let shown = location.pathname + location.search;
 
-// A form or a link with `data-live` changes <main> in place. Whatever cannot be shown that way is a usual navigation.
-const show = async (url, options, origin) => {
-  const answer = await fetch(url, { ...options, headers: { Accept: "text/html" } });
-  const target = new URL(answer.url);
-  const isPage = answer.headers.get("Content-Type")?.startsWith("text/html");
-  const page = isPage && new DOMParser().parseFromString(await answer.text(), "text/html");
-  const main = page && page.querySelector("main#main");
-  if (!main || target.pathname !== location.pathname) {
-    location.assign(answer.url);
-    return;
-  }
-  const { id, name, value } = origin ?? {};
-  document.querySelector("main").replaceWith(document.adoptNode(main));
-  document.title = page.title;
+const SHEETS = "link[rel=stylesheet]";
+
+const isIn = (head, { href, src }) => [...head.querySelectorAll("link, script")].some((one) => (one.href ?? one.src) === (href ?? src));
+
+const loadSheet = (sheet) => new Promise((done) => {
+  const copy = sheet.cloneNode();
+  copy.onload = copy.onerror = done;
+  document.head.append(copy);
+});
+
+// A script that was parsed with its page does not run, but a copy does.
+const runScript = ({ src }) => document.head.append(Object.assign(document.createElement("script"), { type: "module", src }));
+
+// Replace all but the announcer: screen readers hear only one that was there before.
+const showFrame = (page) => {
+  document.body.className = page.body.className;
+  page.getElementById("announcer").remove();
+  for (const part of [...document.body.children]) if (part !== announcer) part.remove();
+  announcer.before(...page.body.childNodes);
+  for (const sheet of document.querySelectorAll(SHEETS)) if (!isIn(page.head, sheet)) sheet.remove();
+};
+
+// Show a page that was fetched, as the page at `target`. The server's error pages have no frame, so the present one stays.
+const showPage = async (page, target, main) => {
+  const hasFrame = page.getElementById("announcer") && target.pathname !== location.pathname;
+  const missing = (selector) => [...page.head.querySelectorAll(selector)].filter((one) => !isIn(document.head, one));
+  await Promise.all(missing(SHEETS).map(loadSheet));
   if (target.href !== location.href) history.pushState(null, "", target);
   shown = location.pathname + location.search;
+  document.title = page.title;
+  if (hasFrame) showFrame(page);
+  else document.querySelector("main").replaceWith(main);
+  missing("script[src]").forEach(runScript);
+};
+
+// Move the focus to what the page asks for, to the element that was used, or to the heading of an error.
+const focusIn = (main, { id, name, value }, heading) => {
   const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
-  const next = main.querySelector("[autofocus]") || same || main;
+  if (heading) heading.tabIndex = -1;
+  const next = main.querySelector("[autofocus]") || same || heading || main;
   next.focus({ preventScroll: next === same });
-  announce(main.querySelector(".notice, .errors, [data-announce]")?.textContent.trim() ?? page.title);
+};
+
+// A form or a link with `data-live` shows its answer in place, also an error. No page is requested again: a second GET
+// would lose the messages of the first, and a GET after a refused POST would hide the refusal.
+const show = async (url, options, origin) => {
+  const answer = await fetch(url, { ...options, headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const main = page.querySelector("main#main");
+  if (!main) throw new Error(`No page: ${answer.status}`);
+  const target = new URL(answer.url);
+  const used = target.pathname === location.pathname ? origin : null;
+  const heading = answer.ok ? null : main.querySelector("h1");
+  await showPage(page, target, main);
+  focusIn(main, used ?? {}, heading);
+  announce((main.querySelector(".notice, .errors, [data-announce]") ?? heading)?.textContent.trim() ?? page.title);
 };
 
 document.addEventListener("submit", (event) => {

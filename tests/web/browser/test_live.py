@@ -1,0 +1,93 @@
+"""Forms that change the page in place: a refusal is shown and announced, and no message is lost."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from accounts.models import User
+from consent.services import revoke_consent
+from tests.constants import PASSWORD
+from tests.world import as_user
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def open_page(open_tab: Any, ada: User) -> Callable[[str], Any]:
+    """Return a function that opens a page as Ada, with JavaScript, and marks the document as the same."""
+
+    def open_one(path: str) -> Any:
+        tab = open_tab(javascript=True)
+        tab.goto(f"/accounts/login/?next={path}")
+        tab.sign_in(ada.email, PASSWORD)
+        tab.page.wait_for_url(f"**{path}")
+        tab.page.evaluate("window.isSamePage = true")
+        return tab
+
+    return open_one
+
+
+def requests_during(tab: Any, label: str, heading: str) -> list[tuple[str, str]]:
+    """Press a button, wait for the heading, and return the method and the path of each request for a page."""
+    sent: list[tuple[str, str]] = []
+    kinds = ("document", "fetch")
+    tab.page.on(
+        "request",
+        lambda one: one.resource_type in kinds and sent.append((one.method, urlsplit(one.url).path)),
+    )
+    tab.page.get_by_role("button", name=label).first.click()
+    tab.page.get_by_role("heading", name=heading).wait_for()
+    tab.page.wait_for_function("document.getElementById('announcer').textContent")
+    return sent
+
+
+def heard(tab: Any) -> str:
+    return str(tab.page.locator("#announcer").inner_text())
+
+
+def test_a_form_without_its_csrf_token_is_refused_aloud(open_page, ada, granted):
+    tab = open_page("/connections")
+    tab.page.context.clear_cookies(name="csrftoken")
+    sent = requests_during(tab, "Pause all agents", "Not allowed")
+    assert sent == [("POST", "/connections/agents/pause")]
+    assert (tab.focused(), heard(tab)) == ("Not allowed", "Not allowed")
+    assert tab.page.evaluate("window.isSamePage")
+    assert tab.page.get_by_role("link", name="Connections", exact=True).count() == 1
+    tab.page.go_back()
+    tab.page.get_by_role("button", name="Pause all agents").click()
+    tab.page.get_by_role("button", name="Resume all agents").wait_for()
+    ada.refresh_from_db()
+    assert ada.agents_paused_at is not None
+
+
+def test_a_conflict_is_shown_in_place(open_page, ada, granted):
+    tab = open_page(f"/connections/{granted.id}")
+    revoke_consent(actor=as_user(ada), consent=granted)
+    sent = requests_during(tab, "Pause", "The connection has ended")
+    assert sent == [("POST", f"/connections/{granted.id}/pause")]
+    assert (tab.focused(), heard(tab)) == ("The connection has ended", "The connection has ended")
+
+
+def test_an_answer_that_is_no_page_says_so(open_page, granted):
+    tab = open_page("/connections")
+    tab.page.route("**/connections/agents/pause", lambda route: route.fulfill(status=502, body="Bad gateway"))
+    tab.page.get_by_role("button", name="Pause all agents").click()
+    tab.page.locator("#announcer.toast").wait_for()
+    assert "did not answer" in heard(tab)
+    assert urlsplit(tab.page.url).path == "/connections"
+
+
+def test_the_form_of_an_ended_session_leads_to_the_whole_sign_in_page(open_page, ada, granted):
+    tab = open_page("/connections")
+    session = tab.page.context.cookies()
+    tab.page.context.clear_cookies(name=next(one["name"] for one in session if "session" in one["name"]))
+    sent = requests_during(tab, "Pause all agents", "Sign in")
+    # The third is that of the passkeys, whose script runs.
+    assert sent[:2] == [("POST", "/connections/agents/pause"), ("GET", "/accounts/login/")]
+    assert tab.page.locator("link[href*=connections]").count() == 0
+    assert tab.page.locator("link[href*=security]").count() == tab.page.locator("script[src*=passkey]").count() == 1
+    assert tab.page.get_by_role("link", name="Connections", exact=True).count() == 0
+    tab.sign_in(ada.email, PASSWORD)
+    tab.page.get_by_role("button", name="Pause all agents").wait_for()
