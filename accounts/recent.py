@@ -26,11 +26,6 @@ def time_of_sign_in(request: HttpRequest) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def signed_in_recently(request: HttpRequest) -> bool:
-    """Return whether the user of this browser session entered their password within `RECENT_SIGN_IN`."""
-    return is_recent(time_of_sign_in(request))
-
-
 def is_recent(signed_in_at: datetime | None) -> bool:
     """Return whether this sign-in was within `RECENT_SIGN_IN`. None, or a time in the future, is not."""
     if signed_in_at is None:

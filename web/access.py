@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
+from allauth.account.utils import get_next_redirect_url
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,6 +26,7 @@ from developers.models import Developer
 from developers.selectors import developer_for_user
 
 View = Callable[..., HttpResponse]
+_UNDONE = "undone_post"
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -57,7 +59,7 @@ def page(view: View) -> View:
             messages.warning(request, f"{_(error.title)}. {error.translated}")
             return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
         except ReauthenticationRequired:
-            return _ask_for_password(request)
+            return ask_for_password(request, is_undone=request.method == "POST")
         except DomainError as error:
             return refused(request, error)
 
@@ -69,13 +71,25 @@ def with_next(name: str, wanted: str | None) -> str:
     return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
 
 
-def _ask_for_password(request: HttpRequest) -> HttpResponse:
+def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
     """Redirect to the page that asks for the password and then leads back with GET.
+
+    If `is_undone`, `say_undone` then says that nothing was changed.
 
     Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
     the browser, and the user would enter the password without seeing what it does.
     """
-    return SeeOther(with_next("account_reauthenticate", request.get_full_path()))
+    path = request.get_full_path()
+    request.session[_UNDONE] = path if is_undone else ""
+    return SeeOther(with_next("account_reauthenticate", path))
+
+
+def say_undone(request: HttpRequest) -> None:
+    """After the password, say that what it was needed for is not done, if that was a POST to the page that follows."""
+    undone = request.session.pop(_UNDONE, "")
+    if undone and undone == get_next_redirect_url(request):
+        text = _("You confirmed that it is you. Nothing has been changed yet, so make your choice again.")
+        messages.warning(request, text)
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:

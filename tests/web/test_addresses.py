@@ -67,13 +67,15 @@ def test_every_change_needs_a_recent_password(two: Client, ada: Any, mails: list
         assert (rows(), mails) == (before, [])
 
 
-def test_the_change_is_made_after_the_password_is_entered(two: Client, ada: Any, mails: list[Any]) -> None:
+def test_the_change_is_made_with_a_click_after_the_password_is_entered(two: Client, ada: Any, mails: list[Any]) -> None:
     with time_machine.travel(timezone.now() + timedelta(minutes=6)):
         form = two.post(PAGE, {"email": SECOND, "action_remove": ""})["Location"]
         wrong = two.post(form, {"password": "wrong"})
         assert "This is not your password." in wrong.content.decode()
         assert len(rows()) == 2
         two.post(form, {"password": PASSWORD})
+        assert len(rows()) == 2
+        two.post(PAGE, {"email": SECOND, "action_remove": ""})
         assert rows() == [(ada.email, True, False)]
 
 

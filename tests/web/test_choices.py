@@ -10,10 +10,12 @@ from django.test import Client
 from accounts.models import Notice, User
 from accounts.tasks import mail_notices
 from core import clock
+from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.mails import REMEDIES
 from tests.passkeys import enter_password
 
+UNDONE = "Nothing has been changed yet"
 MAILS_PAGE = "/account/notifications"
 SIGN_IN_AGAIN = "/accounts/reauthenticate/?next=%2Faccount%2Fnotifications"
 LATER = timedelta(minutes=6)
@@ -95,6 +97,34 @@ def test_mails_that_warn_are_switched_off_only_after_a_recent_sign_in(
     assert (ada.approval_mails, ada.grant_mails, ada.device_mails) == (True, True, True)
     assert not log_entries(event="user.mails_changed", user_id=ada.id)
     assert not Notice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        (MAILS_PAGE, {}),
+        ("/account/data/export", {}),
+        ("/account/erase", {"email": "ada@example.com"}),
+        ("/accounts/email/", {"email": "third@example.com", "action_add": ""}),
+    ],
+)
+def test_after_the_password_a_page_says_that_nothing_was_changed(
+    as_ada: Client, ada: User, path: str, form: dict[str, str]
+) -> None:
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        question = as_ada.post(path, form)["Location"]
+        assert UNDONE not in as_ada.get(question).content.decode()
+        assert UNDONE not in as_ada.post(question, {"password": "wrong"}).content.decode()
+        shown = as_ada.post(question, {"password": PASSWORD}, follow=True).content.decode()
+        assert shown.count(UNDONE) == 1
+        assert UNDONE not in as_ada.get(path, follow=True).content.decode()
+
+
+def test_after_the_password_for_a_page_there_is_nothing_to_say(as_ada: Client, ada: User) -> None:
+    with time_machine.travel(clock.now() + LATER, tick=False):
+        as_ada.post("/account/erase", {"email": ada.email})
+        question = as_ada.get("/account/erase")["Location"]
+        assert UNDONE not in as_ada.post(question, {"password": PASSWORD}, follow=True).content.decode()
 
 
 def test_other_choices_of_emails_need_no_recent_sign_in(as_ada: Client, ada: User) -> None:

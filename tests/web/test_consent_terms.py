@@ -274,6 +274,7 @@ class TestPassword:
         assert consent.status == "pending", "entering the password decides nothing"
         html = page(as_ada, consent)
         assert "Nothing has been decided yet." in html
+        assert "Nothing has been changed yet" not in html
         assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == ["email:send", "payments:charge"]
         assert checked(html) == {"email:send": "allow"}
         assert '<option value="86400" selected>' in html

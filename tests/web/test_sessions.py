@@ -1,7 +1,7 @@
 """The page of sessions: what it shows of each, and that ending one takes effect at once."""
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -186,11 +186,11 @@ def test_a_decision_reads_and_writes_no_session(firefox: Client) -> None:
 def test_a_session_that_ends_during_a_request_does_not_come_back(
     firefox: Client, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end_first(request: Any) -> bool:
+    def end_first(request: Any) -> datetime:
         BrowserSession.objects.all().delete()
-        return True
+        return clock.now()
 
-    monkeypatch.setattr("web.views.addresses.signed_in_recently", end_first)
+    monkeypatch.setattr("web.views.addresses.time_of_sign_in", end_first)
     answer = firefox.post("/accounts/email/", {"email": "new@example.com", "action_add": "1"})
     assert answer.status_code == 400
     assert not BrowserSession.objects.filter(user_id=ada.id).exists()

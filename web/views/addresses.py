@@ -3,7 +3,6 @@
 from typing import Any
 
 from allauth.account.utils import get_next_redirect_url
-from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -12,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.codes import code_attempt
-from accounts.recent import signed_in_recently
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from accounts.selectors import addresses_of
 from accounts.throttles import throttle_registration
 from accounts.verification import confirm_address, make_address_primary, remove_address, send_address_code
@@ -31,8 +30,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
     form = AddressForm(request.POST or None)
     if request.method != "POST":
         return _show(request, AddressForm())
-    if not signed_in_recently(request):
-        raise ReauthenticationRequired
+    require_recent_sign_in(time_of_sign_in(request))
     if form.is_valid():
         try:
             return _change(request, form.cleaned_data["email"])

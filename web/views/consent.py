@@ -33,7 +33,7 @@ from core.wording import translated
 from developers.errors import OrganizationSuspended
 from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
-from web.access import View, signed_in, user_actor, user_page
+from web.access import View, ask_for_password, signed_in, user_actor, user_page
 from web.consent_screen.form import TICKED_RISKS, Given, Screen
 from web.consent_screen.reading import (
     forget_decision,
@@ -76,8 +76,10 @@ def consent_page(view: View) -> View:
                 raise NotFound("No such consent.")
             require_decider(asked, signed_in(request))
             return view(request, asked)
-        except (EmailUnverified, ReauthenticationRequired):
+        except EmailUnverified:
             raise  # `page` redirects to another page, which then leads back
+        except ReauthenticationRequired:
+            return ask_for_password(request, is_undone=False)  # the screen keeps the choices, and says so
         except DomainError as error:
             return _cannot_decide(request, error, consent_id)
 

@@ -1,6 +1,5 @@
 """Users erase their own account and data."""
 
-from allauth.core.exceptions import ReauthenticationRequired
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -10,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.erasure import erase_user
 from accounts.models import User
-from accounts.recent import signed_in_recently
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from consent.selectors import live_consents_for_user
 from core import clock
 from core.http import SeeOther
@@ -26,8 +25,7 @@ MAX_NAMED = 20
 def erase(request: HttpRequest) -> HttpResponse:
     """Explain the erasure, and erase the account once its address is typed. Requires a recent sign-in."""
     user = signed_in(request)
-    if not signed_in_recently(request):
-        raise ReauthenticationRequired
+    require_recent_sign_in(time_of_sign_in(request))
     form = ErasureForm(request.POST or None, expected=user.email)
     if request.method == "POST" and form.is_valid():
         erase_user(actor=user_actor(request), user=user)

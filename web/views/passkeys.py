@@ -3,7 +3,6 @@
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_login, record_authentication
-from allauth.account.internal.flows.reauthentication import STATE_SESSION_KEY
 from allauth.account.models import Login
 from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
@@ -24,7 +23,7 @@ from accounts.second_factors import use_passkey
 from accounts.throttles import passkey_attempt, throttle_challenges
 from core.errors import DomainError, NotAuthenticated
 from core.http import SeeOther, visitor
-from web.access import page, posted_from, signed_in, with_next
+from web.access import page, posted_from, say_undone, signed_in, with_next
 from web.forms.security import CredentialForm
 
 
@@ -66,7 +65,7 @@ def reauthenticate(request: HttpRequest) -> HttpResponse:
     except (PasskeyRefused, NotAuthenticated):
         return _try_again(request, "account_reauthenticate")
     record_authentication(request, user, "mfa", type="webauthn", reauthenticated=True)
-    request.session.pop(STATE_SESSION_KEY, None)  # a POST that allauth would repeat
+    say_undone(request)
     return SeeOther(get_next_redirect_url(request) or settings.LOGIN_REDIRECT_URL)
 
 

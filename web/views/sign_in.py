@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.authenticators import passkeys_of
-from web.access import page, with_next
+from web.access import page, say_undone, with_next
 from web.waiting import waiting_agent
 
 _WANTED = "wanted_after_reset"
@@ -27,6 +27,11 @@ class LoginView(views.LoginView):
 
 
 class ReauthenticateView(views.ReauthenticateView):
+    def form_valid(self, form: Form) -> HttpResponse:
+        say_undone(self.request)
+        response: HttpResponse = super().form_valid(form)
+        return response
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         has_passkey = passkeys_of(self.request.user).exists()
         more = {"has_passkey": has_passkey, "wanted": get_next_redirect_url(self.request)}
