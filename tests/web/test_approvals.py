@@ -9,11 +9,12 @@ from django.test import Client
 
 from accounts.models import User
 from consent.models import Approval, Consent
+from consent.pausing import pause_all_agents
 from core import clock
 from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
 from tests.web.ledger import words_of
-from tests.world import allow, make_agent
+from tests.world import allow, as_user, make_agent
 
 
 @pytest.fixture
@@ -193,6 +194,18 @@ class TestDeciding:
         as_ada.post(page(asked), {"decision": "deny"})
         assert status_of(asked) == "denied"
 
+    def test_are_only_denied_while_all_agents_are_paused(self, as_ada: Client, asks: Asks, ada: User) -> None:
+        asked = asks()
+        pause_all_agents(actor=as_user(ada), user=ada)
+        html = text(as_ada.get(page(asked)))
+        assert "Resume all agents" in html
+        assert "The connection is paused" not in html
+        assert "Approve once" not in html
+        refusal = text(as_ada.post(page(asked), {"decision": "once"}), 409)
+        assert "You have paused all agents. You can deny the request, or resume all agents first." in refusal
+        as_ada.post(page(asked), {"decision": "deny"})
+        assert status_of(asked) == "denied"
+
 
 class TestCriticalRequests:
     @pytest.fixture
@@ -221,6 +234,7 @@ class TestCriticalRequests:
         answer = browser.post(answer["Location"], {"password": PASSWORD})
         assert answer["Location"] == page(asked)
         assert status_of(asked) == "pending"
+        assert "Nothing has been changed yet" in text(browser.get(page(asked)))
         browser.post(page(asked), {"decision": "once"})
         assert status_of(asked) == "approved"
 

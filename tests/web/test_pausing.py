@@ -9,6 +9,7 @@ from django.utils.html import strip_tags
 
 from accounts.models import User
 from consent.models import Consent
+from tests.approvals import make_approval
 from tests.web.markup import text_of
 
 PATHS = ("/connections/agents/pause", "/connections/agents/resume")
@@ -90,6 +91,22 @@ def test_an_unusable_way_back_leads_to_the_connection(as_ada, granted, act):
     answer = as_ada.post(f"/connections/{granted.id}/{act}", {"next": "http://["})
     assert answer.status_code == 303
     assert answer["Location"] == f"/connections/{granted.id}"
+
+
+@pytest.mark.parametrize("name", ["/connections/{}", "/approvals/{}", "/approvals", "/connections"])
+def test_all_agents_are_resumed_from_the_page_with_the_banner(as_ada, granted, name):
+    path = name.format(granted.id if "connections" in name else make_approval(granted).id)
+    as_ada.post("/connections/agents/pause")
+
+    assert "You paused all agents on" in text_of(as_ada, path)
+    assert f'name="next" value="{path}"' in text_of(as_ada, path)
+    assert as_ada.post("/connections/agents/resume", {"next": path})["Location"] == path
+    assert "You paused all agents on" not in text_of(as_ada, path)
+
+
+def test_a_way_back_to_another_site_is_not_taken(as_ada, granted):
+    answer = as_ada.post("/connections/agents/resume", {"next": "https://evil.example/"})
+    assert answer["Location"] == "/connections"
 
 
 @pytest.mark.parametrize("act", ["pause", "resume"])

@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.models import User
 from accounts.recent import time_of_sign_in
 from audit.selectors import Filters, entries_for_user
 from consent.approval_selectors import approval_for_user, approvals_for_user, count_held, in_force, with_status
 from consent.approvals import approve_approval, deny_approval, deny_held, require_active, revoke_approval
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired
+from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
 from consent.lesson_selectors import read_history, standing_for_user
 from consent.models import Approval
 from core import clock
@@ -46,7 +47,11 @@ def approvals(request: HttpRequest) -> HttpResponse:
     mine = approvals_for_user(user)
     requests = mine.filter(evidence__isnull=True)
     page = paginate(request, requests.exclude(in_force(now), status=Approval.Status.PENDING))
-    context = {"page": page, "days": _by_day([outline(approval, now) for approval in page.items])}
+    context = {
+        "page": page,
+        "days": _by_day([outline(approval, now) for approval in page.items]),
+        "all_paused_at": user.agents_paused_at,
+    }
     if not page.cursor:
         waiting = [outline(one, now) for one in with_status(mine, Approval.Status.PENDING, now)[:MAX_WAITING]]
         numbers = count_held(user, now) if len(waiting) == MAX_WAITING else {}
@@ -150,10 +155,21 @@ def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
     return None
 
 
+def _waits_for_all(found: Approval, user: User, error: DomainError | None) -> bool:
+    """Return whether the request can be approved as soon as the user resumes all agents."""
+    is_by_itself = found.consent.paused_at is not None
+    return isinstance(error, ConnectionInactive) and user.agents_paused_at is not None and not is_by_itself
+
+
 def _show(request: HttpRequest, found: Approval, error: DomainError | None, *, status: int = 200) -> HttpResponse:
+    user = signed_in(request)
+    waits_for_all = _waits_for_all(found, user, error)
     context = {
         "asked": describe(found, clock.now()),
-        "problem": problem_of(error),
+        # Before a decision, the banner is enough.
+        "problem": None if waits_for_all and status == 200 else problem_of(error),
+        "waits_for_all": waits_for_all,
+        "all_paused_at": user.agents_paused_at,
         "can_approve": not isinstance(error, INACTIVE),
         **_beside(request, found),
     }

@@ -1,5 +1,6 @@
-"""Pausing and resuming an agent, or all agents. The buttons are on the pages of connections."""
+"""Pausing and resuming an agent, or all agents. The buttons are on the pages of connections and approvals."""
 
+from allauth.account.utils import get_next_redirect_url
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -45,4 +46,4 @@ def pause_all(request: HttpRequest) -> HttpResponse:
 def resume_all(request: HttpRequest) -> HttpResponse:
     resume_all_agents(actor=user_actor(request), user=signed_in(request))
     messages.success(request, _("Resumed. Agents that you paused one by one are still paused."))
-    return SeeOther(reverse("web:connections"))
+    return SeeOther(get_next_redirect_url(request) or reverse("web:connections"))

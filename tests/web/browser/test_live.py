@@ -1,28 +1,35 @@
 """Forms that change the page in place: a refusal is shown and announced, and no message is lost."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 
 from accounts.models import User
+from consent.models import Consent
+from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
+from tests.approvals import make_approval
 from tests.constants import PASSWORD
 from tests.world import as_user
+
+type OpenPage = Callable[[str], Any]
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture
-def open_page(open_tab: Any, ada: User) -> Callable[[str], Any]:
+def open_page(open_tab: Any, ada: User) -> OpenPage:
     """Return a function that opens a page as Ada, with JavaScript, and marks the document as the same."""
 
     def open_one(path: str) -> Any:
         tab = open_tab(javascript=True)
         tab.goto(f"/accounts/login/?next={path}")
         tab.sign_in(ada.email, PASSWORD)
-        tab.page.wait_for_url(f"**{path}")
+        tab.page.wait_for_url(lambda url: urlsplit(url).path == path)
         tab.page.evaluate("window.isSamePage = true")
         return tab
 
@@ -33,10 +40,12 @@ def requests_during(tab: Any, label: str, heading: str) -> list[tuple[str, str]]
     """Press a button, wait for the heading, and return the method and the path of each request for a page."""
     sent: list[tuple[str, str]] = []
     kinds = ("document", "fetch")
-    tab.page.on(
-        "request",
-        lambda one: one.resource_type in kinds and sent.append((one.method, urlsplit(one.url).path)),
-    )
+
+    def note(request: Any) -> None:
+        if request.resource_type in kinds:
+            sent.append((request.method, urlsplit(request.url).path))
+
+    tab.page.on("request", note)
     tab.page.get_by_role("button", name=label).first.click()
     tab.page.get_by_role("heading", name=heading).wait_for()
     tab.page.wait_for_function("document.getElementById('announcer').textContent")
@@ -47,7 +56,7 @@ def heard(tab: Any) -> str:
     return str(tab.page.locator("#announcer").inner_text())
 
 
-def test_a_form_without_its_csrf_token_is_refused_aloud(open_page, ada, granted):
+def test_a_form_without_its_csrf_token_is_refused_aloud(open_page: OpenPage, ada: User, granted: Consent) -> None:
     tab = open_page("/connections")
     tab.page.context.clear_cookies(name="csrftoken")
     sent = requests_during(tab, "Pause all agents", "Not allowed")
@@ -62,7 +71,7 @@ def test_a_form_without_its_csrf_token_is_refused_aloud(open_page, ada, granted)
     assert ada.agents_paused_at is not None
 
 
-def test_a_conflict_is_shown_in_place(open_page, ada, granted):
+def test_a_conflict_is_shown_in_place(open_page: OpenPage, ada: User, granted: Consent) -> None:
     tab = open_page(f"/connections/{granted.id}")
     revoke_consent(actor=as_user(ada), consent=granted)
     sent = requests_during(tab, "Pause", "The connection has ended")
@@ -70,7 +79,7 @@ def test_a_conflict_is_shown_in_place(open_page, ada, granted):
     assert (tab.focused(), heard(tab)) == ("The connection has ended", "The connection has ended")
 
 
-def test_an_answer_that_is_no_page_says_so(open_page, granted):
+def test_an_answer_that_is_no_page_says_so(open_page: OpenPage, granted: Consent) -> None:
     tab = open_page("/connections")
     tab.page.route("**/connections/agents/pause", lambda route: route.fulfill(status=502, body="Bad gateway"))
     tab.page.get_by_role("button", name="Pause all agents").click()
@@ -79,7 +88,9 @@ def test_an_answer_that_is_no_page_says_so(open_page, granted):
     assert urlsplit(tab.page.url).path == "/connections"
 
 
-def test_the_form_of_an_ended_session_leads_to_the_whole_sign_in_page(open_page, ada, granted):
+def test_the_form_of_an_ended_session_leads_to_the_whole_sign_in_page(
+    open_page: OpenPage, ada: User, granted: Consent
+) -> None:
     tab = open_page("/connections")
     session = tab.page.context.cookies()
     tab.page.context.clear_cookies(name=next(one["name"] for one in session if "session" in one["name"]))
@@ -91,3 +102,33 @@ def test_the_form_of_an_ended_session_leads_to_the_whole_sign_in_page(open_page,
     assert tab.page.get_by_role("link", name="Connections", exact=True).count() == 0
     tab.sign_in(ada.email, PASSWORD)
     tab.page.get_by_role("button", name="Pause all agents").wait_for()
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["connection", "approval"])
+def test_all_agents_are_resumed_where_the_banner_is(
+    open_page: OpenPage, ada: User, granted: Consent, asks: bool
+) -> None:
+    pause_all_agents(actor=as_user(ada), user=ada)
+    path = f"/approvals/{make_approval(granted).id}" if asks else f"/connections/{granted.id}"
+    tab = open_page(path)
+    tab.page.get_by_role("button", name="Resume all agents").click()
+    tab.page.locator("main").get_by_text("Resumed. Agents that you paused one by one").wait_for()
+    assert "Resumed." in heard(tab)
+    assert urlsplit(tab.page.url).path == path
+    assert tab.page.get_by_role("button", name="Approve once").count() == int(asks)
+
+
+def test_a_choice_before_the_password_is_said_to_be_undone(open_page: OpenPage, ada: User) -> None:
+    tab = open_page("/account/notifications")
+    box = tab.page.get_by_label("A sign-in with a new browser or program")
+    box.uncheck()
+    with time_machine.travel(time.time() + 360, tick=True):
+        tab.page.get_by_role("button", name="Save").click()
+        tab.page.get_by_label("Password").fill(PASSWORD)
+        tab.page.get_by_role("button", name="Continue").click()
+        tab.page.get_by_text("Nothing has been changed yet").wait_for()
+        box.uncheck()
+        tab.page.get_by_role("button", name="Save").click()
+        tab.page.locator("main").get_by_text("Your choices are saved.").wait_for()
+    ada.refresh_from_db()
+    assert not ada.device_mails

@@ -6,7 +6,7 @@ from typing import Any
 from agents.services import stop_agent
 from consent.learning import accept_lesson
 from consent.models import Approval, Consent
-from consent.pausing import pause_agent
+from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
 from core.money import Amount
@@ -80,6 +80,15 @@ def make() -> Content:
     return Content(ada.email, ids)
 
 
+def make_paused() -> Content:
+    """Make a user who paused all agents while one waits for an approval."""
+    ada = make_user("ada@example.com", "Ada")
+    granted = allow(ask(make_agent(make_developer("dev@example.com", "Acme Robotics"), name="SmartMail")), ada)
+    asked = make_approval(granted)
+    pause_all_agents(actor=as_user(ada), user=ada)
+    return Content(ada.email, {"asked": asked.id})
+
+
 def decide_twice(tab: Any) -> None:
     """Deny the request in another tab, and then approve it in this one."""
     other = tab.page.context.new_page()
@@ -102,4 +111,5 @@ GROUPS = [
             Page("/approvals/{asked}", act=decide_twice, state="decided twice"),
         ],
     ),
+    Group("approvals-paused", make_paused, ["/approvals", "/approvals/{asked}"]),
 ]
