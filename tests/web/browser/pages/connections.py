@@ -63,6 +63,11 @@ def widen(tab: Any) -> None:
     page.locator("#errors").wait_for()
 
 
+def pause_all(tab: Any) -> None:
+    tab.page.locator("form[action$='/agents/pause'] button").click()
+    tab.page.locator("form[action$='/agents/resume']").first.wait_for()
+
+
 GROUPS = [
     Group(
         "connections",
@@ -77,6 +82,7 @@ GROUPS = [
             "/connections/{whole}",
             "/connections/{ended}",
             Page("/connections/{other}", status=404),
+            Page("/connections", pause_all, "all paused"),
         ],
     ),
     Group("many-connections", make_many, ["/connections", "/connections?q=agent+1", "/connections?q=nobody"]),

@@ -1,6 +1,7 @@
 """The consent page in each of its variants, and its errors."""
 
 from functools import partial
+from typing import Any
 
 from django.test import Client
 
@@ -133,13 +134,45 @@ def make_long() -> Content:
     return Content(ada.email, {name: consent.id for name, consent in asked.items()})
 
 
+def allow_on_page(tab: Any) -> None:
+    with tab.page.expect_navigation():
+        tab.page.locator(".bar [value=allow]").click()
+    tab.page.locator("#errors").wait_for()
+
+
+def wrong_limit(tab: Any) -> None:
+    tab.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    tab.page.locator("[name=scopes][value='email:send']").check()
+    tab.page.locator("[name='limit-number-email:send']").fill("many")
+    allow_on_page(tab)
+
+
+def pick_nothing(tab: Any) -> None:
+    tab.page.locator("[name=scopes][value='email:send']").check()
+    tab.page.evaluate("document.querySelectorAll('.target input').forEach(each => { each.checked = false })")
+    allow_on_page(tab)
+
+
+def change_meanwhile(tab: Any) -> None:
+    """Let the user narrow the connection elsewhere while the page is open."""
+    earlier = Consent.objects.get(agent__name="again", status=Consent.Status.APPROVED)
+    narrowing = Narrowing(remove_scopes=("calendar:freebusy",))
+    narrow_consent(actor=as_user(earlier.user), user=earlier.user, consent=earlier, narrowing=narrowing)
+    allow_on_page(tab)
+
+
 small = partial(Page, limit=CONSENT_LIMIT, counts_scripts=False)
 
 GROUPS = [
     Group(
         "consent",
         make,
-        [small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")],
+        [
+            *(small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")),
+            small("/consent/{pending}", wrong_limit, "a wrong limit"),
+            small("/consent/{again}", pick_nothing, "no target"),
+            small("/consent/{again}", change_meanwhile, "changed meanwhile"),
+        ],
     ),
     Group(
         "consent-ends",

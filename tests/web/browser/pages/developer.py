@@ -5,7 +5,7 @@ from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import suspend_organization
 from policies.services import create_policy
-from tests.web.browser.pages.group import Content, Group, Page, with_error
+from tests.web.browser.pages.group import Content, Group, Page, press, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
 
@@ -45,6 +45,7 @@ GROUPS = [
             "/developer/agents/{agent}",
             "/developer/agents/{agent}/edit",
             "/developer/agents/{agent}/rotate",
+            Page("/developer/agents/{agent}/rotate", press("Rotate secret"), "a new secret"),
             "/developer/agents/{agent}/suspend",
             "/developer/agents/{stopped}",
         ],

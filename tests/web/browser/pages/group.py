@@ -81,9 +81,15 @@ def press(name: str) -> Callable[[Any], object]:
 
 def with_error(field: str, text: str, button: str) -> Callable[[Any], object]:
     """Return an `act` that fills a field with what the server refuses."""
+    return send({field: text}, button)
+
+
+def send(fields: Mapping[str, str], button: str) -> Callable[[Any], object]:
+    """Return an `act` that fills fields, by their selectors, and presses a button."""
 
     def act(tab: Any) -> None:
-        tab.page.locator(field).fill(text)
+        for selector, text in fields.items():
+            tab.page.locator(selector).fill(text)
         press(button)(tab)
 
     return act

@@ -1,6 +1,6 @@
 """Pages that anyone can open."""
 
-from tests.web.browser.pages.group import Group, Page, nothing
+from tests.web.browser.pages.group import Group, Page, nothing, send
 
 DEMO = "scopes=email:read&scopes=email:send&scopes=payments:charge&guard_offered=yes"
 
@@ -12,7 +12,11 @@ PUBLIC = [
     Page("/?decision=allow&guard_offered=yes", status=422),
     Page(f"/?decision=allow&{DEMO}&limit-amount-payments:charge=lots&limit-period-payments:charge=86400", status=422),
     "/scopes",
+    Page("/oauth/authorize?client_id=nobody&response_type=code", status=400),
     "/accounts/login/",
+    Page(
+        "/accounts/login/", send({"#id_login": "ada@example.com", "#id_password": "wrong"}, "Sign in"), "wrong password"
+    ),
     "/accounts/signup/",
     "/accounts/password/reset/",
     "/accounts/password/reset/done/",

@@ -7,15 +7,18 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import encrypt
 
 from accounts.models import User
+from accounts.reset_tokens import ResetTokens
 from accounts.second_factors import add_passkey
 from core import clock
 from core.actor import SYSTEM
 from developers.services import verify_organization
-from tests.web.browser.pages.group import Content, Group, Page, press
+from tests.constants import PASSWORD
+from tests.web.browser.pages.group import Content, Group, Page, press, send
 from tests.web.browser.pages.samples import LONG
 from tests.world import as_user, ask, make_agent, make_developer, make_user
 
 SECURITY = "/account/security"
+BY_APP = {"#id_login": "acme@example.com", "#id_password": PASSWORD}
 
 
 def make() -> Content:
@@ -55,7 +58,9 @@ def make_waiting() -> Content:
     unverified = ask(make_agent(developer, name=LONG))
     other = make_developer("acme@example.com", "Acme Robotics")
     verify_organization(actor=SYSTEM, organization=other.organization, is_verified=True, reason="papers seen")
-    return Content(ids={"long": unverified.id, "verified": ask(make_agent(other)).id})
+    Authenticator.objects.create(user=other.user, type="totp", data={"secret": encrypt("A" * 32)})
+    key = f"{other.user.id}-{ResetTokens().make_token(other.user)}"
+    return Content(ids={"long": unverified.id, "verified": ask(make_agent(other)).id, "key": key})
 
 
 GROUPS = [
@@ -81,6 +86,8 @@ GROUPS = [
             "/accounts/login/?next=/consent/{verified}",
             "/accounts/login/?next=/consent/{long}",
             "/accounts/signup/?next=/consent/{long}",
+            Page("/accounts/password/reset/key/{key}/", status=302),
+            Page("/accounts/login/?next=/consent/{long}", send(BY_APP, "Sign in"), "second step"),
         ],
     ),
 ]
