@@ -48,6 +48,7 @@ urlpatterns = [
     path("docs/<id:name>", documentation.page, name="docs-page"),
     path("security", documentation.security, name="security-policy"),
     path("styleguide", styleguide.styleguide, name="styleguide"),
+    path("styleguide/<id:name>", styleguide.layout, name="styleguide-layout"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("dashboard", connections.dashboard, name="dashboard"),
     path("connections", connections.connections, name="connections"),

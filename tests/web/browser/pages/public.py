@@ -27,4 +27,7 @@ PUBLIC = [
     Page("/nowhere", status=404),
 ]
 
-GROUPS = [Group("public", nothing, PUBLIC), Group("style guide", nothing, ["/styleguide"], debug=True)]
+# It has the styles of many pages and all components several times.
+STYLE_GUIDE: list[Page | str] = [Page("/styleguide", limit=300_000), "/styleguide/outcome", "/styleguide/confirm"]
+
+GROUPS = [Group("public", nothing, PUBLIC), Group("style guide", nothing, STYLE_GUIDE, debug=True)]
