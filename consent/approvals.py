@@ -33,6 +33,7 @@ from consent.errors import (
     NotConnected,
 )
 from consent.models import Approval, Consent
+from consent.news import announce_standing
 from consent.pausing import pause_held_agent
 from consent.records import draft_approval, draft_expiry
 from consent.statuses import in_words
@@ -94,6 +95,8 @@ def approve_approval(
         ends = _end_of(approval, now, expires_in_seconds, for_target=for_target)
         changes = {"status": Status.APPROVED, "is_standing": for_target, "expires_at": ends}
         _decide(approval, now, changes)
+        if for_target:
+            announce_standing(actor=actor, approval=approval, user=user, at=now)
         metadata = {"for": "target" if for_target else "once", "expiresAt": rfc3339(ends)}
         fields = {"outcome": Outcome.ALLOWED, "metadata": metadata}
         append([draft_approval(Event.APPROVAL_APPROVED, actor=actor, approval=approval, **fields)], at=now)

@@ -20,6 +20,7 @@ from consent.errors import LessonChanged
 from consent.lesson_selectors import follows, read_history, standing_for_user
 from consent.lessons import Lesson
 from consent.models import Approval
+from consent.news import announce_standing
 from consent.records import draft_approval
 from consent.statuses import TARGET
 from core import clock, secrets
@@ -47,6 +48,7 @@ def accept_lesson(*, actor: Actor, example: Approval, user: User, ceiling: Amoun
             if standing.is_rule and follows(standing, lesson):
                 return standing
         rule = _make_rule(lesson, example, now)
+        announce_standing(actor=actor, approval=rule, user=user, at=now)
         append([_draft(rule, actor)], at=now)
     return rule
 

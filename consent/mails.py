@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 
 from accounts.mails import mailed, send_mail
 from accounts.models import User
@@ -69,10 +70,15 @@ def _tell_batch(user_id: str, agent_id: str, untold: QuerySet[Approval], now: da
     return told
 
 
-def mailed_deed(approval: Approval) -> str:
-    """Return what the request would do as a mail may say it, or "" if a part of it may not be repeated in one."""
+def mailed_deed(approval: Approval, *, is_ceiling: bool = False) -> str:
+    """Return what the request would do as a mail may say it, or "" if a part of it may not be repeated in one.
+
+    With `is_ceiling`, the amount is the highest that a standing approval allows.
+    """
     deed = deed_of(approval)
     shown = {name: _mailed_part(name, part) for name, part in deed.parts.items()}
+    if is_ceiling and shown.get("amount"):
+        shown["amount"] = _("up to %(amount)s") % {"amount": shown["amount"]}
     return deed.template % shown if all(shown.values()) else ""
 
 
