@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 from agents.models import Agent
 from audit.events import Event
 from core.text import plain_text
+from developers.models import Organization
 from policies.models import Policy
 from resources.catalogue import describe_scopes
 
@@ -16,10 +17,14 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
 
 
-def names_by_id(rows: QuerySet[Any], ids: Iterable[str | None]) -> dict[str, str]:
-    """Return the names of the rows with these ids, safe to display."""
-    found = rows.filter(pk__in={one for one in ids if one}).order_by().values_list("pk", "name")
-    return {pk: plain_text(name) for pk, name in found}
+def names_by_id(*wanted: tuple[QuerySet[Any], Iterable[str | None]]) -> dict[str, str]:
+    """Return the names of the rows with these ids, safe to display. All kinds of rows are read by one query."""
+    found = [
+        rows.filter(pk__in=known).order_by().values_list("pk", "name")
+        for rows, ids in wanted
+        if (known := {one for one in ids if one})
+    ]
+    return {pk: plain_text(name) for pk, name in found[0].union(*found[1:], all=True)} if found else {}
 
 
 def scope_titles(ids: Iterable[str]) -> dict[str, str]:
@@ -33,20 +38,29 @@ def add_names(
     organization_id: str | None = None,
     agent_names: Mapping[str, str] = NOTHING,
     known_titles: Mapping[str, str] = NOTHING,
+    with_services: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the entries with `agentName`, `policyName` and scope titles. An id replaces an unknown name.
+    """Return the entries with `agentName`, `policyName`, `serviceNames` and scope titles.
+
+    An id replaces an unknown name, but unknown services have none, and without `with_services` all are unknown.
 
     If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
     that are not among `agent_names` are looked up, and only scopes that are not among `known_titles`, which are safe to
     display. A policy has the name that it had when it denied.
     """
     unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
-    agents = {**agent_names, **names_by_id(_agents_known_to(organization_id), unknown)}
     unnamed = (entry["policyId"] for entry in entries if "policyName" not in entry["metadata"])
-    policies = names_by_id(Policy.objects.all(), unnamed)
+    services = (one for entry in entries for one in entry["serviceOrganizationIds"]) if with_services else ()
+    # Ids of different kinds differ.
+    found = names_by_id(
+        (_agents_known_to(organization_id), unknown),
+        (Policy.objects.all(), unnamed),
+        (Organization.objects.all(), services),
+    )
+    names = {**agent_names, **found}
     untitled = {scope for entry in entries for scope in _scopes_in(entry)}.difference(known_titles)
     titles = {**known_titles, **scope_titles(untitled)}
-    return [_with_names(entry, agents, policies, titles) for entry in entries]
+    return [_with_names(entry, names, titles) for entry in entries]
 
 
 def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
@@ -55,17 +69,16 @@ def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
     return Agent.objects.filter(Q(organization_id=organization_id) | Q(organization=None))
 
 
-def _with_names(
-    entry: dict[str, Any], agents: Mapping[str, str], policies: Mapping[str, str], titles: Mapping[str, str]
-) -> dict[str, Any]:
+def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping[str, str]) -> dict[str, Any]:
     # An approval uses the titles that the screen showed, and a removed scope the title that the user had agreed to,
     # even if the scopes have been renamed since.
     titles = {**titles, **_words(entry, "shownScopes")}
     ended = {**titles, **_words(entry, "endedScopes")}
     return {
         **entry,
-        "agentName": _name_of(entry["agentId"], agents),
-        "policyName": plain_text(entry["metadata"].get("policyName")) or _name_of(entry["policyId"], policies),
+        "agentName": _name_of(entry["agentId"], names),
+        "policyName": plain_text(entry["metadata"].get("policyName")) or _name_of(entry["policyId"], names),
+        "serviceNames": [names[one] for one in entry["serviceOrganizationIds"] if one in names],
         "scopeTitles": _titled(entry["scopes"], titles),
         "addedTitles": _titled(_changed(entry, "added"), titles),
         "rewordedTitles": _titled(_changed(entry, "reworded"), titles),

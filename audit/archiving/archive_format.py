@@ -76,14 +76,14 @@ def entries_file(first: int) -> str:
 def spans(first: int, last: int) -> Iterator[Span]:
     """Yield the stretches of the objects: a segment of the log each, as far as it is in the month."""
     while first <= last:
-        end = min(last, first - first % postings.SEGMENT + postings.SEGMENT - 1)
+        end = min(last, segment_of(first) + postings.SEGMENT - 1)
         yield Span(first, end)
         first = end + 1
 
 
-def first_of(index: int, month_first: int) -> int:
-    """Return the first index of the object that has this one."""
-    return max(month_first, index - index % postings.SEGMENT)
+def segment_of(index: int) -> int:
+    """Return the first index of the segment that has this one."""
+    return index - index % postings.SEGMENT
 
 
 def covering_tiles(first: int, last: int, size: int) -> list[TilePlace]:

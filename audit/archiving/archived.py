@@ -5,10 +5,12 @@ A few decoded objects stay in memory. An object whose digest is not the recorded
 
 import logging
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from django.core.files.storage import storages
+from django.db.models import QuerySet
 
 from audit.archiving import archive_format
 from audit.archiving.archive_check import read
@@ -21,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 # Each takes a few megabytes.
 MAX_OBJECTS = 16
-IDS_PER_QUERY = 500
+# A page of the log reads up to 501 entries.
+IDS_PER_QUERY = 900
 READABLE = (Archive.State.VERIFIED, Archive.State.PRUNED)
 
 
@@ -55,24 +58,21 @@ def archived_entries(indexes: Collection[int]) -> list[Entry]:
     """
     if not indexes:
         return []
-    archives = _readable_months()
-    firsts = {index: first for index in indexes if (first := _first_of(index, archives)) is not None}
-    objects = _objects_at(set(firsts.values()))
-    found = []
-    for index, first in firsts.items():
-        stored = objects.get(first)
-        if stored and index <= stored.last:
-            found.append(_decode(stored, index - first))
+    objects = _objects_about(indexes)
+    firsts, found = [one.first for one in objects], []
+    for index in dict.fromkeys(indexes):
+        place = bisect_right(firsts, index) - 1
+        if place >= 0 and index <= objects[place].last:
+            found.append(_decode(objects[place], index - firsts[place]))
     return found
 
 
 def archived_entry(entry_id: str) -> Entry | None:
     """Return the archived entry with this id, or None. Raises `ArchiveUnavailable`."""
     wanted = pack_id(entry_id)
-    months = [archive.month for archive in _readable_months()]
-    if wanted == NO_ID or not months:
+    if wanted == NO_ID:
         return None
-    for stored in ArchivedObject.objects.filter(month__in=months, lowest__lte=wanted, highest__gte=wanted):
+    for stored in _readable_objects().filter(lowest__lte=wanted, highest__gte=wanted).order_by("first"):
         for offset, line in enumerate(_lines_of(stored)):
             if entry_id.encode() in line and (entry := _decode(stored, offset)).id == entry_id:
                 return entry
@@ -111,26 +111,26 @@ class _Cache:
 _cache = _Cache()
 
 
-def _readable_months() -> list[Archive]:
-    return list(Archive.objects.filter(state__in=READABLE).order_by("month"))
+def _readable_months() -> QuerySet[Archive]:
+    return Archive.objects.filter(state__in=READABLE).order_by()
 
 
-def _first_of(index: int, archives: Iterable[Archive]) -> int | None:
-    """Return the first index of the object that has this one, or None if it is not archived."""
-    for archive in archives:
-        if archive.first <= index <= archive.last:
-            return archive_format.first_of(index, archive.first)
-    return None
+def _readable_objects() -> QuerySet[ArchivedObject]:
+    return ArchivedObject.objects.filter(month__in=_readable_months().values("month")).order_by()
 
 
-def _objects_at(firsts: Collection[int]) -> dict[int, ArchivedObject]:
-    ordered = sorted(firsts)
+def _objects_about(indexes: Iterable[int]) -> list[ArchivedObject]:
+    """Return the objects that have these indexes, and perhaps others, in ascending order.
+
+    An object begins where a segment of the log does, or at the first entry of its month.
+    """
+    firsts = sorted({archive_format.segment_of(index) for index in indexes})
     found: dict[int, ArchivedObject] = {}
-    for start in range(0, len(ordered), IDS_PER_QUERY):
-        found |= {
-            one.first: one for one in ArchivedObject.objects.filter(pk__in=ordered[start : start + IDS_PER_QUERY])
-        }
-    return found
+    for start in range(0, len(firsts), IDS_PER_QUERY):
+        at_segments = _readable_objects().filter(first__in=firsts[start : start + IDS_PER_QUERY])
+        of_months = _readable_objects().filter(first__in=_readable_months().values("first"))
+        found |= {one.first: one for one in at_segments.union(of_months)}
+    return [found[first] for first in sorted(found)]
 
 
 def _decode(stored: ArchivedObject, offset: int) -> Entry:

@@ -2,23 +2,24 @@
 
 from array import array
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
-from itertools import batched, groupby
+from itertools import batched, chain, groupby
 from operator import and_, itemgetter, or_
-from typing import NamedTuple
+from typing import Any, Self
 
 from django.db import connection
 from zstandard import ZstdDecompressor
 
 from audit.archiving.archived import entries_at
-from audit.models import Entry, Segment
+from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import SEGMENT, microseconds, to_mask
 
-# So many segments are searched by the first query, and by each further one.
-FIRST_WINDOW, LARGEST_WINDOW = 32, 4096
+# So many segments are read by the first query, at least, and by each further one.
+FIRST_READ, LARGEST_READ = 32, 4096
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
@@ -70,7 +71,8 @@ def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Itera
         return
     if end > indexed:
         yield from _in_tail(indexed, end, criteria, batch)
-    yield from _in_segments(min(indexed, end), criteria)
+    # Most searches have an entry in each segment that has their terms. Then one query is enough for the batch.
+    yield from _in_segments(min(indexed, end), criteria, max(FIRST_READ, batch))
 
 
 def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
@@ -81,103 +83,117 @@ def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[i
         end = found[-1] if len(found) == batch else first
 
 
-def _in_segments(end: int, criteria: Criteria) -> Iterator[int]:
-    for number, mask in _masks(-(-end // SEGMENT), criteria):
+def _in_segments(end: int, criteria: Criteria, first_read: int) -> Iterator[int]:
+    for number, mask in _masks(-(-end // SEGMENT), criteria, first_read=first_read):
         first = number * SEGMENT
         yield from (first + offset for offset in _descending(mask & _lowest(end - first)))
 
 
-def _masks(high: int, criteria: Criteria, low: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield the segments from `low` to below `high`, newest first, with a mask of the entries that match."""
-    terms, alternatives = criteria.terms(), criteria.alternatives()
-    if criteria.since is None and criteria.until is None:
-        for first, above in _windows(low, high):
-            yield from _intersections(first, above, terms, alternatives)
-        return
-    for spans in _spans(high, criteria, low):
-        for first, above in _windows(min(spans), max(spans) + 1):
-            for number, mask in _intersections(first, above, terms, alternatives):
-                if mask and number in spans:
-                    yield number, mask if spans[number].is_within(criteria) else mask & _mask_of_times(number, criteria)
+def _masks(high: int, criteria: Criteria, low: int = 0, first_read: int = FIRST_READ) -> Iterator[tuple[int, int]]:
+    """Yield the segments from `low` to below `high`, newest first, with a mask of the entries that match.
 
-
-def _windows(low: int, high: int) -> Iterator[tuple[int, int]]:
-    """Divide [low, high) into ranges, from its end: a short one, which is often enough, then long ones."""
-    window = FIRST_WINDOW
-    while high > low:
-        start = max(low, high - window)
-        yield start, high
-        high, window = start, LARGEST_WINDOW
-
-
-class Span(NamedTuple):
-    """The earliest and the latest timestamp of a segment."""
-
-    earliest: datetime
-    latest: datetime
-
-    def is_within(self, criteria: Criteria) -> bool:
-        is_late_enough = criteria.since is None or self.earliest >= criteria.since
-        return is_late_enough and (criteria.until is None or self.latest < criteria.until)
-
-
-def _spans(high: int, criteria: Criteria, low: int = 0) -> Iterator[dict[int, Span]]:
-    """Yield the segments from `low` to below `high` that overlap the times, newest first, many at once."""
-    for above in range(high, low, -LARGEST_WINDOW):
-        rows = Segment.objects.filter(number__gte=max(low, above - LARGEST_WINDOW), number__lt=above)
-        rows = rows.filter(latest__gte=criteria.since) if criteria.since else rows
-        rows = rows.filter(earliest__lt=criteria.until) if criteria.until else rows
-        found = rows.order_by("-number").values_list("number", "earliest", "latest")
-        if spans := {number: Span(earliest, latest) for number, earliest, latest in found}:
-            yield spans
-
-
-def _intersections(
-    low: int, high: int, terms: Sequence[int], alternatives: Sequence[int] = ()
-) -> Iterator[tuple[int, int]]:
-    """Yield the segments in [low, high) that have all terms, newest first, with a mask of the entries that have them.
-
-    If there are alternatives, an entry also needs one of them. Without terms, these are all segments. The first term
-    should be the rarest: SQLite looks for the others only where it is.
+    `first_read` is how many segments the first query reads.
     """
-    if not terms and not alternatives:
+    search = _Search.of(criteria)
+    if search is None:
         yield from ((number, ALL) for number in range(high - 1, low - 1, -1))
         return
-    query, values = _query(low, high, terms, alternatives)
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        for number, rows in groupby(cursor.fetchall(), key=itemgetter(0)):
-            # A segment has a row for each of the alternatives that occur in it.
-            yield number, reduce(or_, (reduce(and_, map(to_mask, entries)) for _, *entries in rows))
+    number = first_read
+    while high > low:
+        rows, high = search.read(low, high, number)
+        for segment, postings in groupby(rows, key=itemgetter(0)):
+            if mask := search.mask_of([row[1:] for row in postings]):
+                yield segment, mask
+        number = LARGEST_READ
 
 
-def _query(low: int, high: int, terms: Sequence[int], alternatives: Sequence[int]) -> tuple[str, list[int]]:
-    """Return the statement that reads the postings of all terms, and of the alternatives, with its values."""
-    groups = [[one] for one in terms] + ([alternatives] if alternatives else [])
-    aliases = [f"p{place}" for place in range(len(groups))]
-    columns = ", ".join(f"{alias}.entries" for alias in aliases)
-    tables = ", ".join(f"audit_posting {alias}" for alias in aliases)
-    same = [
-        f"{alias}.term {_one_of(group)} AND {alias}.segment >= %s AND {alias}.segment < %s"
-        for alias, group in zip(aliases, groups, strict=True)
-    ]
-    same += [f"{alias}.segment = p0.segment" for alias in aliases[1:]]
-    query = f"SELECT p0.segment, {columns} FROM {tables} WHERE {' AND '.join(same)} ORDER BY p0.segment DESC"  # noqa: S608
-    return query, [value for group in groups for value in (*group, low, high)]
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """A search in the postings. An entry that matches has all terms and, if there are alternatives, one of these.
+
+    The first term should be the rarest: SQLite looks for the others only where it is.
+    """
+
+    groups: Sequence[Sequence[int]]
+    alternatives: int
+    since: datetime | None
+    until: datetime | None
+
+    @classmethod
+    def of(cls, criteria: Criteria) -> Self | None:
+        """Return the search, or None if the postings and the times of segments cannot tell what matches."""
+        alternatives = criteria.alternatives()
+        groups = [[one] for one in criteria.terms()] + ([alternatives] if alternatives else [])
+        is_timed = criteria.since is not None or criteria.until is not None
+        return cls(groups, len(alternatives), criteria.since, criteria.until) if groups or is_timed else None
+
+    def read(self, low: int, high: int, number: int) -> tuple[list[tuple[Any, ...]], int]:
+        """Return the rows of the newest segments in [low, high), `number` or more, and where to go on below.
+
+        A segment has a row for each of the alternatives that occur in it, and all are returned.
+        """
+        limit = number * max(1, self.alternatives) + 1
+        query, values = self._query(low, high)
+        with connection.cursor() as cursor:
+            cursor.execute(f"{query} LIMIT %s", [*values, limit])
+            rows = cursor.fetchall()
+        if len(rows) < limit:
+            return rows, low
+        last = rows[-1][0]
+        return [row for row in rows if row[0] > last], last + 1
+
+    def mask_of(self, rows: Sequence[Sequence[Any]]) -> int:
+        """Return a mask of the entries of a segment that match."""
+        mask = reduce(or_, (reduce(and_, map(to_mask, entries), ALL) for *entries, _ in rows))
+        packed = rows[0][-1]
+        return mask & self._mask_of_times(packed) if mask and packed is not None else mask
+
+    def _query(self, low: int, high: int) -> tuple[str, list[Any]]:
+        """Return the statement for the postings of all terms, and the timestamps of segments at an end of the times."""
+        tables = [(f"audit_posting p{place}", f"p{place}.segment") for place in range(len(self.groups))]
+        tables += [("audit_segment s", "s.number")] if self.is_timed else []
+        first = tables[0][1]
+        conditions = [f"{number} >= %s AND {number} < %s" for _, number in tables]
+        conditions += [f"{number} = {first}" for _, number in tables[1:]]
+        conditions += [f"p{place}.term {_one_of(group)}" for place, group in enumerate(self.groups)]
+        values = [*[low, high] * len(tables), *chain.from_iterable(self.groups)]
+        within, times, bounds = self._times()
+        columns = ", ".join([first, *[f"p{place}.entries" for place in range(len(self.groups))], times])
+        # SQLite reads tables in the order of a CROSS JOIN, so it finds the newest segments first and needs not sort.
+        joined = " CROSS JOIN ".join(table for table, _ in tables)
+        where = " AND ".join([*conditions, *within])
+        query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {first} DESC"  # noqa: S608
+        return query, [*bounds, *values, *bounds]
+
+    @property
+    def is_timed(self) -> bool:
+        return self.since is not None or self.until is not None
+
+    def _times(self) -> tuple[list[str], str, list[Any]]:
+        """Return the conditions on a segment's times, the column with its timestamps, and the values of each.
+
+        The column is NULL if all entries of the segment are within the times.
+        """
+        bounds = {"s.latest >= %s": self.since, "s.earliest < %s": self.until}
+        within = [condition for condition, bound in bounds.items() if bound is not None]
+        if not within:
+            return [], "NULL", []
+        beyond = {"s.earliest < %s": self.since, "s.latest >= %s": self.until}
+        cut = " OR ".join(condition for condition, bound in beyond.items() if bound is not None)
+        values = [connection.ops.adapt_datetimefield_value(one) for one in (self.since, self.until) if one is not None]
+        return within, f"CASE WHEN {cut} THEN s.timestamps END", values
+
+    def _mask_of_times(self, packed: bytes) -> int:
+        """Return a mask of the entries whose timestamps match."""
+        times = array("q", ZstdDecompressor().decompress(bytes(packed)))
+        since = microseconds(self.since) if self.since else MIN
+        until = microseconds(self.until) if self.until else MAX
+        bits = "".join(["1" if since <= one < until else "0" for one in reversed(times)])
+        return int(bits, 2)
 
 
 def _one_of(group: Sequence[int]) -> str:
     return "= %s" if len(group) == 1 else f"IN ({', '.join(['%s'] * len(group))})"
-
-
-def _mask_of_times(number: int, criteria: Criteria) -> int:
-    """Return a mask of the entries of a segment whose timestamps match."""
-    packed = Segment.objects.values_list("timestamps", flat=True).get(pk=number)
-    times = array("q", ZstdDecompressor().decompress(bytes(packed)))
-    since = microseconds(criteria.since) if criteria.since else MIN
-    until = microseconds(criteria.until) if criteria.until else MAX
-    bits = "".join(["1" if since <= one < until else "0" for one in reversed(times)])
-    return int(bits, 2)
 
 
 def _lowest(number: int) -> int:

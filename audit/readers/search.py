@@ -7,6 +7,7 @@ is in both is taken from the log.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from audit.archiving.archived import archived_entry
 from audit.entries.drafts import Prepared
@@ -65,18 +66,18 @@ def find_entry(criteria: Criteria, entry_id: str) -> Entry | Prepared | None:
 
 def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared]:
     """Return up to so many entries after the cursor."""
-    index = _index_in_log(criteria, cursor)
-    if index is not None:
-        return [*_take(criteria, index, number)]
+    place = _place_in_log(criteria, cursor)
+    if place is not None:
+        return [*_take(criteria, place.end, number, place.indexed)]
     waiting = waiting_entries()
     if cursor and not any(_is_one(one, criteria, cursor) for one in waiting):  # leaves those after the cursor
-        index = _index_in_log(criteria, cursor)  # moved since
-        if index is None:
+        place = _place_in_log(criteria, cursor)  # moved since
+        if place is None:
             raise UnknownCursor(cursor)
-        return [*_take(criteria, index, number)]
+        return [*_take(criteria, place.end, number, place.indexed)]
     found, end, indexed = _take_waiting(criteria, waiting, number)
-    index = _index_in_log(criteria, cursor) if cursor else None
-    start = end if index is None else min(index, end)
+    place = _place_in_log(criteria, cursor)
+    start = end if place is None else min(place.end, end)
     return [*found, *_take(criteria, start, number - len(found), indexed)]
 
 
@@ -95,19 +96,36 @@ def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) 
             return found, end, indexed
 
 
-def _take(criteria: Criteria, end: int, number: int, indexed: int | None = None) -> list[Entry]:
+def _take(criteria: Criteria, end: int, number: int, indexed: int | None) -> list[Entry]:
     return list(islice(entries_below(end, criteria, number, indexed), number)) if number else []
 
 
 def _entry_in_log(criteria: Criteria, entry_id: str) -> Entry | None:
     entry: Entry | None = Entry.objects.filter(pk=entry_id).first() or archived_entry(entry_id)
+    return entry if entry and _is_that(entry, criteria, entry_id) else None
+
+
+def _is_that(entry: Entry, criteria: Criteria, entry_id: str) -> bool:
     # The column has only the digits of an id.
-    return entry if entry and entry.id == entry_id and criteria.is_tenant_of(entry) else None
+    return entry.id == entry_id and criteria.is_tenant_of(entry)
 
 
-def _index_in_log(criteria: Criteria, cursor: str) -> int | None:
-    entry = _entry_in_log(criteria, cursor) if cursor else None
-    return entry.leaf_index if entry else None
+class _Place(NamedTuple):
+    """The index of an entry, and how many entries had postings at some time before, if that is known."""
+
+    end: int
+    indexed: int | None
+
+
+def _place_in_log(criteria: Criteria, cursor: str) -> _Place | None:
+    if not cursor:
+        return None
+    stored = Entry.objects.filter(pk=cursor).first()
+    entry = stored or archived_entry(cursor)
+    if entry is None or not _is_that(entry, criteria, cursor):
+        return None
+    # A month is archived only once all its entries have postings, and so have all before them.
+    return _Place(entry.leaf_index, None if stored else entry.leaf_index)
 
 
 def _is_one(entry: Prepared, criteria: Criteria, entry_id: str) -> bool:

@@ -43,8 +43,8 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make segments and windows so small that a few entries fill many, and postings of both formats occur."""
     shrink_segments(monkeypatch, SIZE)
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
-    monkeypatch.setattr(finding, "FIRST_WINDOW", 1)
-    monkeypatch.setattr(finding, "LARGEST_WINDOW", 4)
+    monkeypatch.setattr(finding, "FIRST_READ", 1)
+    monkeypatch.setattr(finding, "LARGEST_READ", 4)
 
 
 def write_many(number: int, seed: int = 1) -> list[Prepared]:

@@ -51,8 +51,8 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make segments, windows and batches so small that a few entries fill many."""
     shrink_segments(monkeypatch, SIZE)
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
-    monkeypatch.setattr(finding, "FIRST_WINDOW", 1)
-    monkeypatch.setattr(finding, "LARGEST_WINDOW", 4)
+    monkeypatch.setattr(finding, "FIRST_READ", 1)
+    monkeypatch.setattr(finding, "LARGEST_READ", 4)
     monkeypatch.setattr(snapshot, "BATCH", 2)
     monkeypatch.setattr(snapshot, "IDS_PER_QUERY", 3)
 
@@ -245,7 +245,7 @@ def test_entries_that_are_moved_meanwhile_are_counted_once(monkeypatch: pytest.M
 @pytest.mark.parametrize("name", LEVELS)
 def test_the_cost_does_not_grow_with_the_decisions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many queries after many decisions as after few, within one window of segments."""
-    monkeypatch.setattr(finding, "FIRST_WINDOW", 1000)
+    monkeypatch.setattr(finding, "FIRST_READ", 1000)
     level = LEVELS[name]
     costs = []
     for number in (20, 400):

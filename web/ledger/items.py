@@ -14,9 +14,8 @@ from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from decisions.requests import Reason
-from developers.models import Organization
 from web.ledger.touched import Touched, read_touched
-from web.names import NOTHING, add_names, names_by_id
+from web.names import NOTHING, add_names
 from web.sentences import reason_html, sentence, sentence_html
 
 # What only the user may do, and what gives another person or an agent access if it was not the user.
@@ -170,15 +169,8 @@ def read_items(
     entries: Sequence[AuditEntry], user_id: str, *, agent_names: Mapping[str, str] = NOTHING, with_services: bool = True
 ) -> list[Item]:
     """Return entries about the user, in the same order. `agent_names` saves looking up these agents."""
-    described = add_names(describe_for_user(entries, user_id), agent_names=agent_names)
-    ids = {one for content in described for one in content["serviceOrganizationIds"]} if with_services else set()
-    services = names_by_id(Organization.objects.all(), ids)
+    described = add_names(describe_for_user(entries, user_id), agent_names=agent_names, with_services=with_services)
     return [
-        Item(
-            content,
-            entry.timestamp,
-            read_touched(content["personal"]),
-            [services[one] for one in content["serviceOrganizationIds"] if one in services],
-        )
+        Item(content, entry.timestamp, read_touched(content["personal"]), content["serviceNames"])
         for content, entry in zip(described, entries, strict=True)
     ]
