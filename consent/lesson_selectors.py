@@ -1,8 +1,9 @@
 """What a user was asked in the last 30 days, and what can be learned from it (`consent.lessons`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -37,7 +38,7 @@ FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
@@ -56,10 +57,15 @@ class History:
 
     def lessons(self, agent_id: str, consent_id: str) -> list[Lesson]:
         """Return what can be learned for the agent's connection."""
-        if self.refusals is None:
-            return []
-        own = [question for agent, question in (*self.questions, *self.refusals) if agent == agent_id]
-        return learn(own, consent_id)
+        return learn(self._questions_by_agent.get(agent_id, ()), consent_id)
+
+    @cached_property
+    def _questions_by_agent(self) -> Mapping[str, list[Question]]:
+        """The questions of each agent. Empty if not all its refusals are known, so that nothing can be learned."""
+        found: dict[str, list[Question]] = {}
+        for agent, question in (*self.questions, *self.refusals) if self.refusals is not None else ():
+            found.setdefault(agent, []).append(question)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

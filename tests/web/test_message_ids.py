@@ -27,8 +27,9 @@ APPS = ("accounts", "agents", "api", "audit", "consent", "core", "decisions", "d
 APPS += ("policies", "resources", "tokens", "web")
 # The apps whose refusals reach pages.
 SPEAKING = ("accounts", "agents", "consent", "core", "developers", "policies", "resources")
-# Texts in English only: for administrators, for operators, and statements of SQL.
+# Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.
 UNTRANSLATED = {"core.administration", "core.listening", "core.locks", "core.sqlite", "developers.stop_lines"}
+UNTRANSLATED |= {f"web.styleguide.{area}" for area in ("approvals", "connections")}
 UNTRANSLATED |= {"policies.triggers", "web.views.styleguide"}
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.
 INTERNAL = {"__str__", "TypeError", "ValueError", "check", "problem", "_problem_of", "read_catalogue"}
