@@ -160,7 +160,7 @@ def hold_account(user: User) -> User:
 
 
 def lock_user(user_id: str | None) -> User | None:
-    """Lock the user's row, whatever its state, until the transaction ends. Return None if there is no such user."""
+    """Lock the user's row in any state until the transaction ends. Return None for an unknown id."""
     return User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
 
 

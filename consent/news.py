@@ -14,7 +14,7 @@ from core.zones import in_words
 from resources.catalogue import read_snapshot
 
 MAX_LISTED = 20
-# An approval for a time that is no longer than this is not mailed: the user has just decided it, and it soon ends.
+# Approvals for at most this time are not mailed: the user has just given them, and they end soon.
 SHORT = timedelta(days=1)
 
 

@@ -21,12 +21,13 @@ WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loads
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
-IN_PROCESS = "not live and not browser and not soak and not elsewhere"
+LEFT_TO_SOAK = "soak or elsewhere"
+IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS],
     "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not one_store", "--store=postgresql"],
     # These start their own servers on both databases. Tests that share a server run in one process.
-    "servers and browsers": [*SERVER_FOLDERS, "-m", "(live or browser) and not soak and not elsewhere", *WITH_SERVERS],
+    "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }
 
 

@@ -1,4 +1,4 @@
-"""Find codes and links in mails."""
+"""Codes and links in mails."""
 
 import re
 from typing import Any
@@ -20,3 +20,8 @@ def link_in(mail: Any) -> str:
     found = re.search(r"https?://[^/\s]+(/\S+)", mail.body)
     assert found, mail.body
     return found[1]
+
+
+def leads_to(mail: Any, *paths: str) -> bool:
+    """Return whether the mail has a link to each of these paths, at the end of a line."""
+    return all(f"http://localhost:8000{path}\n" in mail.body for path in paths)

@@ -21,7 +21,7 @@ from consent.terms import GivenTerms
 from core import clock
 from core.actor import Actor
 from core.errors import DomainError
-from tests.mails import REMEDIES
+from tests.mails import REMEDIES, leads_to
 from tests.threads import race
 from tests.world import as_user, ask
 
@@ -47,8 +47,7 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     assert "\n- Read your email\n" in mail.body
     assert "From: the IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
-    for path in (*REMEDIES, "/account/notifications"):
-        assert f"http://localhost:8000{path}\n" in mail.body
+    assert leads_to(mail, *REMEDIES, "/account/notifications")
 
 
 def test_a_widened_connection_is_mailed_with_what_is_new(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:
