@@ -1,9 +1,10 @@
 """Reads of approvals. Each caller reads only its own: the user, the agent, or the organization of a resource server."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
@@ -55,10 +56,21 @@ def count_waiting(user: User, *, limit: int) -> int:
     return waiting_for_user(user, clock.now()).order_by()[:limit].count()
 
 
-def count_held(user: User, now: datetime) -> dict[str, int]:
-    """Return how many of the requests that the user can decide were held back, by the agent's id."""
-    held = waiting_for_user(user, now).filter(is_held=True).order_by()
-    return dict(held.values_list("agent_id").annotate(number=Count("pk")))
+@dataclass(frozen=True, slots=True)
+class WaitingTarget:
+    """How many requests of an agent with the same target wait. `newest` is the id of the newest one."""
+
+    agent_id: str
+    is_held: bool
+    number: int
+    newest: str
+
+
+def waiting_targets(user: User, now: datetime) -> list[WaitingTarget]:
+    """Return the targets of all requests that the user can decide, those with most requests first."""
+    rows = waiting_for_user(user, now).values("agent_id", "is_held", "target_digest")
+    counted = rows.annotate(number=Count("pk"), newest=Max("pk")).order_by("-number", "-newest")
+    return [WaitingTarget(row["agent_id"], row["is_held"], row["number"], row["newest"]) for row in counted]
 
 
 def standing_among(rows: QuerySet[Approval], now: datetime) -> QuerySet[Approval]:

@@ -36,6 +36,7 @@ FIELDS = (
     "resource",
     "context",
 )
+STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expires_at")
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,22 @@ def follows(standing: Approval, lesson: Lesson) -> bool:
 
 
 def standing_for_user(user: User, now: datetime) -> list[Approval]:
-    """Return what the user has approved for a time or as a rule, and what is still in force, newest first."""
-    return list(standing_among(approvals_for_user(user), now)[:MAX_QUESTIONS])
+    """Return what the user has approved for a time or as a rule, and what is still in force, newest first.
+
+    They have what rules are compared by. Other fields would be read one by one: `details_of` has them.
+    """
+    return list(
+        standing_among(Approval.objects.filter(user=user), now)
+        .select_related("consent")
+        .only(*STANDING)[:MAX_QUESTIONS]
+    )
+
+
+def details_of(user: User, standing: Iterable[Approval]) -> list[Approval]:
+    """Return these approvals of the user with all their fields, their consents and agents, in this order."""
+    ids = [approval.pk for approval in standing]
+    found = approvals_for_user(user).in_bulk(ids)
+    return [found[each] for each in ids if each in found]
 
 
 def _question_of(approval: Approval) -> Question | None:

@@ -31,6 +31,10 @@ def page(approval: Approval) -> str:
     return f"/approvals/{approval.id}"
 
 
+def undo(approval: Approval) -> str:
+    return f'action="/approvals/{approval.id}/revoke"'
+
+
 def status_of(approval: Approval) -> str:
     return str(Approval.objects.get(pk=approval.pk).status)
 
@@ -280,20 +284,61 @@ class TestTheList:
             asks(is_held=True, target_digest=f"target {number}")
         html = text(as_ada.get("/approvals"))
         assert "12 more requests of" in html
-        assert "2 more requests are not in this table. The buttons deny them, too." in html
+        assert "7 more requests are not in this table. The buttons deny them, too." in html
 
-    def test_a_batch_has_the_true_number_even_if_not_all_is_read(
-        self, as_ada: Client, asks: Asks, monkeypatch: pytest.MonkeyPatch
+    def test_only_the_largest_batches_are_shown_and_the_others_counted(
+        self, as_ada: Client, developer: Any, world: Any, ada: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("web.views.approvals.MAX_WAITING", 3)
-        for _ in range(5):
-            asks(is_held=True, target_digest="bob")
+        monkeypatch.setattr("web.approving.batches.MAX_BATCHES", 1)
+        few, many = (allow(world.ask(make_agent(developer, name=name)), ada) for name in ("Few", "Many"))
+        for consent in (few, many, many):
+            make_approval(consent, is_held=True)
         html = text(as_ada.get("/approvals"))
-        assert "5 more requests of" in html
-        assert "2 more requests are not in this table." in html
-        assert "5 requests denied." in text(
-            as_ada.post("/approvals/held/deny", {"agent": Approval.objects.first().agent_id}, follow=True)
+        assert "2 more requests of" in html
+        assert "1 more request of" not in html
+        assert "Requests of 1 more agent were held back." in html
+
+    def test_a_batch_can_be_reviewed_one_by_one(
+        self, as_ada: Client, asks: Asks, developer: Any, world: Any, ada: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("web.views.approvals.PAGE_SIZE", 2)
+        held = [asks(is_held=True) for _ in range(3)]
+        other = make_approval(allow(world.ask(make_agent(developer, name="Other")), ada), is_held=True)
+        path = f"?show=waiting&amp;agent={held[0].agent_id}"
+        assert path in text(as_ada.get("/approvals"))
+        html = text(as_ada.get(f"/approvals{path.replace('&amp;', '&')}"))
+        (older,) = re.findall(r'href="(\?[^"]*cursor=[^"]+)"', html)
+        rest = text(as_ada.get(f"/approvals{older.replace('&amp;', '&')}"))
+        assert [each.id in html for each in (*held, other)] == [False, True, True, False]
+        assert [each.id in rest for each in (*held, other)] == [True, False, False, False]
+
+    def test_all_that_waits_is_reachable(
+        self, as_ada: Client, asks: Asks, as_bob: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("web.views.approvals.SHORT", 2)
+        waiting = [*(asks() for _ in range(3)), asks(is_held=True)]
+        html = text(as_ada.get("/approvals"))
+        assert 'Waiting for you <span class="count">3</span>' in html
+        assert "?show=waiting" in html
+        html = text(as_ada.get("/approvals?show=waiting"))
+        assert [each.id in html for each in waiting] == [True] * 4
+        assert "Nothing is waiting for you" in text(as_bob.get(f"/approvals?show=waiting&agent={waiting[0].agent_id}"))
+
+    def test_all_that_is_allowed_without_asking_is_reachable(
+        self, as_ada: Client, asks: Asks, as_bob: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("web.views.approvals.SHORT", 1)
+        standing = [asks(status="approved", is_standing=True) for _ in range(2)]
+        standing.append(
+            asks(status="approved", is_standing=True, evidence={"per_day": 2, "answered": 3, "questions": 4})
         )
+        html = text(as_ada.get("/approvals"))
+        assert [undo(each) in html for each in standing] == [False, True, True]
+        assert "?show=standing" in html
+        html = text(as_ada.get("/approvals?show=standing"))
+        assert [undo(each) in html for each in standing] == [True] * 3
+        assert "It would have answered 3 of 4 questions as you did." in html
+        assert "Nothing is allowed without asking" in text(as_bob.get("/approvals?show=standing"))
 
     def test_denying_a_batch_can_pause_the_agent(self, as_ada: Client, asks: Asks, granted: Consent) -> None:
         held = [asks(is_held=True) for _ in range(2)]
@@ -315,7 +360,7 @@ class TestTheList:
         assert status_of(asked) == "pending"
 
     def test_has_pages(self, as_ada: Client, asks: Asks) -> None:
-        for _ in range(51):
+        for _ in range(26):
             asks(status="denied", decided_at=clock.now())
         waiting = asks()
         html = text(as_ada.get("/approvals"))

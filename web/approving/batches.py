@@ -1,78 +1,74 @@
-"""Requests that were held back because their agent asks too often: one batch per agent, grouped by target."""
+"""Requests that were held back because their agent asks too often: one batch per agent, summed up by target."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from accounts.models import User
 from agents.models import Agent
-from web.approving.asked import Outline
+from consent.approval_selectors import WaitingTarget, approvals_for_user
+from consent.models import Approval
+from web.approving.asked import Outline, outline
 
-# The page lists so many one by one, and so many targets.
-MAX_LISTED = 20
-MAX_TARGETS = 10
+# The page shows so many batches, and so many targets of each.
+MAX_BATCHES = 5
+MAX_TARGETS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The requests of a batch that have the same target, newest first."""
+    """So many requests with the same target, of which this is the newest."""
 
-    items: list[Outline]
-
-    @property
-    def newest(self) -> Outline:
-        return self.items[0]
+    number: int
+    newest: Outline
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The requests of one agent that were held back, newest first. `targets` are those with most requests first.
-
-    `number` is how many there are, which can be more than were read.
-    """
+    """The held requests of one agent. `number` is how many there are, `targets` are those with most requests."""
 
     agent: Agent
-    items: list[Outline]
-    targets: list[Target]
     number: int
-
-    @property
-    def listed(self) -> list[Outline]:
-        """The requests that the page lists one by one."""
-        return self.items[:MAX_LISTED]
-
-    @property
-    def left_out(self) -> int:
-        """How many requests the page does not list one by one yet."""
-        return self.number - len(self.listed)
-
-    @property
-    def summed_up(self) -> list[Target]:
-        """The targets that the page names."""
-        return self.targets[:MAX_TARGETS]
+    targets: list[Target]
 
     @property
     def not_summed_up(self) -> int:
-        """How many requests are not among those for the targets that the page names."""
-        return self.number - sum(len(target.items) for target in self.summed_up)
+        """How many requests have none of these targets."""
+        return self.number - sum(target.number for target in self.targets)
 
 
-def batches_of(held: Iterable[Outline], numbers: Mapping[str, int]) -> list[Batch]:
-    """Return a batch per agent. `numbers` has how many requests there are, by agent, if not all were read."""
-    by_agent = _grouped(held, lambda asked: str(asked.approval.agent_id))
-    return [_batch(items, numbers) for items in by_agent]
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """The batches with most requests, and how many more there are."""
+
+    shown: list[Batch]
+    left_out: int
 
 
-def _batch(items: list[Outline], numbers: Mapping[str, int]) -> Batch:
-    agent = items[0].approval.agent
-    return Batch(agent, items, _targets(items), max(len(items), numbers.get(agent.id, 0)))
+def batches_of(user: User, targets: Iterable[WaitingTarget], now: datetime) -> Batches:
+    """Return the batches of these targets of the user, of which those that were not held back are ignored."""
+    by_agent = _by_agent(target for target in targets if target.is_held)
+    largest = sorted(by_agent.values(), key=_number, reverse=True)[:MAX_BATCHES]
+    newest = approvals_for_user(user).in_bulk([each.newest for held in largest for each in held[:MAX_TARGETS]])
+    batches = [_batch(held, newest, now) for held in largest]
+    return Batches([batch for batch in batches if batch], len(by_agent) - len(largest))
 
 
-def _targets(items: Iterable[Outline]) -> list[Target]:
-    by_target = _grouped(items, lambda asked: str(asked.approval.target_digest))
-    return [Target(group) for group in sorted(by_target, key=len, reverse=True)]
+def _by_agent(held: Iterable[WaitingTarget]) -> dict[str, list[WaitingTarget]]:
+    found: dict[str, list[WaitingTarget]] = {}
+    for each in held:
+        found.setdefault(each.agent_id, []).append(each)
+    return found
 
 
-def _grouped(items: Iterable[Outline], key: Callable[[Outline], str]) -> list[list[Outline]]:
-    groups: dict[str, list[Outline]] = {}
-    for item in items:
-        groups.setdefault(key(item), []).append(item)
-    return list(groups.values())
+def _number(held: Iterable[WaitingTarget]) -> int:
+    return sum(each.number for each in held)
+
+
+def _batch(held: list[WaitingTarget], newest: Mapping[str, Approval], now: datetime) -> Batch | None:
+    """Return the batch of one agent, or None if it was deleted since the first query."""
+    found = [(each.number, newest[each.newest]) for each in held[:MAX_TARGETS] if each.newest in newest]
+    if not found:
+        return None
+    targets = [Target(number, outline(approval, now)) for number, approval in found]
+    return Batch(found[0][1].agent, _number(held), targets)

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from consent.deeds import ceiling_of
-from consent.lesson_selectors import History, follows, lesson_about, offers
+from consent.lesson_selectors import History, details_of, follows, lesson_about, offers
 from consent.lessons import Answer, Lesson, Question
 from consent.models import Approval
 from core.money import Amount
@@ -80,7 +80,8 @@ def rule_about(approval: Approval, history: History, standing: Iterable[Approval
     for rule in standing:
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
         if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
-            return accepted_rule(rule, lesson)
+            (accepted,) = details_of(approval.user, [rule]) or [rule]
+            return accepted_rule(accepted, lesson)
     return _offer(lesson, approval) if lesson else None
 
 

@@ -15,7 +15,7 @@ from core.money import read_amount
 from web.access import posted_from, signed_in, user_actor, user_page
 from web.approving.problems import INACTIVE, why_inactive
 from web.ids import ID
-from web.views.approvals import page_of
+from web.views.approval import page_of
 
 NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 

@@ -105,6 +105,8 @@ GROUPS = [
         make,
         [
             "/approvals",
+            "/approvals?show=waiting",
+            "/approvals?show=standing",
             *(f"/approvals/{{{name}}}" for name in ("asked", "shop", "diff", "long", "silent", "critical", "paused")),
             *(f"/approvals/{{{name}}}" for name in ("stopped", "standing", "denied", "lapsed", "rule", "known")),
             Page("/approvals/{others}", status=404),
