@@ -1,10 +1,15 @@
-"""The Celery application. Its configuration is the `CELERY_*` settings."""
+"""The Celery application. Its configuration is the `CELERY_*` settings, and its log that of the server."""
 
+import logging.config
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
+from celery.signals import setup_logging, task_postrun, task_prerun
+from django.conf import settings
+
+from agentgate.logs import NO_REQUEST, current_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
 
@@ -19,3 +24,20 @@ def create_queue_folders(sender: Celery, **kwargs: Any) -> None:
     for name, folder in sender.conf.broker_transport_options.items():
         if "folder" in name:
             Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+@setup_logging.connect
+def use_our_logging(**kwargs: Any) -> None:
+    """Log as the server does. With a receiver of this signal, Celery configures no logging itself."""
+    logging.config.dictConfig(settings.LOGGING)
+    logging.captureWarnings(capture=True)
+
+
+@task_prerun.connect
+def show_task_in_log(task_id: str, **kwargs: Any) -> None:
+    current_id.set(task_id)
+
+
+@task_postrun.connect
+def show_no_task_in_log(**kwargs: Any) -> None:
+    current_id.set(NO_REQUEST)

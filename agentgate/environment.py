@@ -19,6 +19,7 @@ from core.uris import LOOPBACK_HOSTS, find_canonical_uri
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
+LOG_FORMATS = ("text", "json")
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 MIN_SECRET_LENGTH = 32
 # The largest batch of the API.
@@ -100,6 +101,12 @@ def read_metrics_token(environment: Environment) -> str:
     """Return `METRICS_TOKEN`, or an empty string. A short or guessable one ends the process."""
     token = environment.text("METRICS_TOKEN")
     return _strong("METRICS_TOKEN", token) if token else ""
+
+
+def read_log_format(environment: Environment) -> str:
+    """Return `LOG_FORMAT`, `text` or `json`."""
+    name = environment.text("LOG_FORMAT", "text")
+    return name if name in LOG_FORMATS else stop(f"LOG_FORMAT must be one of {', '.join(LOG_FORMATS)}")
 
 
 def read_witnesses(environment: Environment) -> list[str]:

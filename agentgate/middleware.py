@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from contextvars import ContextVar
 from functools import partial
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from agentgate.logs import current_id
 from core.http import visitor
 from core.ids import choose_request_id
 from core.net import client_address, is_trusted, parse_address, without_zone
@@ -25,8 +25,6 @@ FORWARDED_HEADERS = (
 OTHER_PROXY_HEADERS = ("HTTP_VIA", "HTTP_X_REAL_IP")
 
 DECISION_PATHS = ("/api/v1/tokens/verify", "/api/v1/forward-auth", "/api/v1/health", "/oauth/introspect")
-
-_request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class TrustedProxyMiddleware:
@@ -62,11 +60,11 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request.request_id = choose_request_id(request.headers.get("X-Request-Id", ""))  # type: ignore[attr-defined]
-        token = _request_id.set(request.request_id)  # type: ignore[attr-defined]
+        token = current_id.set(request.request_id)  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)
         finally:
-            _request_id.reset(token)
+            current_id.reset(token)
         response["X-Request-Id"] = request.request_id  # type: ignore[attr-defined]
         return response
 
@@ -105,9 +103,13 @@ class SessionUseMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Add the request's id to every log record, including those that Django writes after the request."""
+    """Add the request's id to every log record, including those that Django writes after the request.
+
+    The event loop has many requests in hand, so the front passes the id in `extra`.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        request = getattr(record, "request", None)
-        record.request_id = getattr(request, "request_id", _request_id.get())
+        if not hasattr(record, "request_id"):
+            request = getattr(record, "request", None)
+            record.request_id = getattr(request, "request_id", current_id.get())
         return True

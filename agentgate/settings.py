@@ -18,6 +18,7 @@ from agentgate.environment import (
     read_archive_after,
     read_issuer,
     read_jwt_secret,
+    read_log_format,
     read_metrics_token,
     read_retention,
     read_secret_key,
@@ -134,6 +135,7 @@ MIDDLEWARE = [
     "agentgate.metrics.MetricsMiddleware",
     "agentgate.middleware.TrustedProxyMiddleware",
     "agentgate.middleware.RequestIdMiddleware",
+    "agentgate.request_log.RequestLogMiddleware",
     "agentgate.middleware.DecisionCookiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -364,20 +366,26 @@ STORAGES = {
     "archive": archive_storage(ENVIRONMENT),
 }
 
+LOG_FORMAT = read_log_format(ENVIRONMENT)
+# In text, which people read while they develop, a line per request would be in their way.
+LOG_REQUESTS = ENVIRONMENT.flag("LOG_REQUESTS", default=LOG_FORMAT == "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"request_id": {"()": "agentgate.middleware.RequestIdFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "text": {"()": "agentgate.logs.TextFormatter"},
+        "json": {"()": "agentgate.logs.JsonFormatter"},
     },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request_id"]},
         "nowhere": {"class": "logging.NullHandler"},
     },
     # An unknown Host header is answered with 400. Logging a traceback for each would let anyone fill the disk.
     "loggers": {
         "django.security.DisallowedHost": {"handlers": ["nowhere"], "propagate": False},
+        # It logs the path of each request that is refused, and the line of the request says the same without the path.
+        "django.request": {"level": "ERROR" if LOG_REQUESTS else "WARNING"},
         "fido2": {"level": "WARNING"},  # it logs the id of each passkey
         "httpx": {"level": "WARNING"},  # it logs each request, and each witness gets one per second
     },

@@ -19,8 +19,8 @@ def work(arguments: list[str]) -> None:
     from agentgate.starting import check_start  # imports models, so Django must be set up
 
     check_start()
-    options = ["--beat", "--loglevel", "INFO", *(() if settings.REDIS_URL else WITHOUT_REDIS), *arguments]
-    os.execv(sys.executable, [sys.executable, "-m", "celery", "--app", "agentgate", "worker", *options])  # noqa: S606
+    options = ["--beat", *(() if settings.REDIS_URL else WITHOUT_REDIS), *arguments]
+    os.execv(sys.executable, [sys.executable, "-m", "celery", "--quiet", "--app", "agentgate", "worker", *options])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ IN_FULL = ("audit/", "limits/", "semantics/", "admin/test_evidence", "admin/test
 IN_FULL += ("live/test_revocation", "live/test_reservations")
 ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
 ON_POSTGRESQL += (
+    "logs",
     "verify_throttle",
     "forgeries.py::test_a_",
     "forgeries.py::test_more_",

@@ -228,7 +228,7 @@ class Connection(asyncio.Protocol):
         try:
             self._front.answer(exchange)
         except Exception:
-            logger.exception("%s %s failed", head.method, head.path)
+            logger.exception("%s %s failed", head.method, head.path, extra={"request_id": exchange.request_id})
             exchange.fail()
 
     def _enter(self, phase: Phase, seconds: float) -> None:

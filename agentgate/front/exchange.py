@@ -27,13 +27,21 @@ logger = logging.getLogger(__name__)
 class Exchange:
     """Call it with a complete reply, or await `stream`: one of the two, once, in the event loop's thread."""
 
-    __slots__ = ("_connection", "_head", "_is_answered", "request")
+    __slots__ = ("_connection", "_head", "_is_answered", "_request_id", "request")
 
     def __init__(self, request: Request, head: Head, connection: "Connection") -> None:
         self.request = request
         self._head = head
         self._connection = connection
         self._is_answered = False
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """The id of the request: the caller's own, or one that is chosen when it is first needed."""
+        if not self._request_id:
+            self._request_id = choose_request_id(self.request.headers.get("x-request-id", ""))
+        return self._request_id
 
     @property
     def is_gone(self) -> bool:
@@ -67,7 +75,8 @@ class Exchange:
         try:
             await self._send_pieces(declared_length(reply.headers), pieces, is_chunked=framing == CHUNKED)
         except Exception:
-            logger.exception("%s %s: the response broke off", self.request.method, self.request.path)
+            extra = {"request_id": self.request_id}
+            logger.exception("%s %s: the response broke off", self.request.method, self.request.path, extra=extra)
             self._connection.abort()
         else:
             if not self.is_gone:
@@ -83,7 +92,9 @@ class Exchange:
         self._connection.finish(data, keeps_alive=keeps_alive)
 
     def _send_error(self, error: ValueError) -> None:
-        logger.error("%s %s: a response header is invalid: %s", self.request.method, self.request.path, error)
+        request = self.request
+        extra = {"request_id": self.request_id}
+        logger.error("%s %s: a response header is invalid: %s", request.method, request.path, error, extra=extra)
         self._send(self._internal_error())
 
     def _frame(self, reply: Reply) -> tuple[str, bool]:
@@ -117,5 +128,4 @@ class Exchange:
         return self._head.keeps_alive and not self._connection.is_stopping
 
     def _internal_error(self) -> Reply:
-        request_id = choose_request_id(self.request.headers.get("x-request-id", ""))
-        return problem_reply(InternalError(InternalError.remedy), request_id)
+        return problem_reply(InternalError(InternalError.remedy), self.request_id)

@@ -155,7 +155,7 @@ class HotPaths:
         try:
             questions = [make_question(each, known_key) for each in asked.inquiry.requests]
         except Exception as error:
-            logger.exception("%s: a token could not be checked", asked.path)
+            logger.exception("%s: a token could not be checked", asked.path, extra={"request_id": asked.request_id})
             self._fail(asked, error)
         else:
             self._ask(asked, questions)
@@ -198,7 +198,7 @@ class HotPaths:
         try:
             reply = asked.inquiry.show(merge(questions, iter(decided)))
         except Exception as error:
-            logger.exception("%s: a decision could not be shown", asked.path)
+            logger.exception("%s: a decision could not be shown", asked.path, extra={"request_id": asked.request_id})
             self._fail(asked, error)
             return
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))

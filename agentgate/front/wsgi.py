@@ -80,7 +80,8 @@ class Bridge:
         try:
             return self._run(exchange, may_park)
         except Exception:
-            logger.exception("%s %s failed", exchange.request.method, exchange.request.path)
+            request, extra = exchange.request, {"request_id": exchange.request_id}
+            logger.exception("%s %s failed", request.method, request.path, extra=extra)
             return exchange.fail
 
     def _run(self, exchange: Exchange, may_park: bool) -> Announcement:
