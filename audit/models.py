@@ -12,7 +12,9 @@ import orjson
 from django.db import models
 from django.db.models.functions import Now
 
+from audit.entries.facets import Facets, facets_of
 from audit.entries.packing import unpack
+from audit.entries.records import decode_opening
 from audit.fields import CompactIdField
 from audit.signing.notes import verifier_key
 from core.fields import ExactCharField
@@ -93,6 +95,11 @@ class Entry(InsertOnly):
     def scopes(self) -> list[str]:
         scopes: list[str] = self.content["scopes"]
         return scopes
+
+    @cached_property
+    def facets(self) -> Facets:
+        """Return what readers filter by, besides the columns. Raises `ValueError` if the columns were damaged."""
+        return facets_of(self.content, decode_opening(self.opening)[0].withheld)
 
     @property
     def organization_ids(self) -> list[str]:

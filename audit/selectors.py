@@ -15,13 +15,19 @@ from core.errors import NotFound
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """Filters of a listing. None matches everything. `since` is inclusive, `until` exclusive."""
+    """Filters of a listing, as `Criteria` has them. None matches everything."""
 
     agent_id: str | None = None
     user_id: str | None = None
+    consent_id: str | None = None
     event: str | None = None
     events: Collection[str] | None = None
     outcome: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    rule: str | None = None
+    policy_id: str | None = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 

@@ -99,7 +99,13 @@ def insert_segment(segment: OpenSegment) -> None:
     with connection.cursor() as cursor:
         statement = "INSERT INTO audit_segment (number, earliest, latest, timestamps) VALUES (%s, %s, %s, %s)"
         cursor.execute(statement, [segment.number, earliest, latest, packed])
-    _insert("audit_posting", POSTING, [(term, segment.number, entries) for term, entries in segment.postings()])
+    insert_postings(segment)
+
+
+def insert_postings(segment: OpenSegment) -> None:
+    """Write the postings of a segment that it does not have yet."""
+    rows = [(term, segment.number, entries) for term, entries in segment.postings()]
+    _insert("audit_posting", POSTING, rows, " ON CONFLICT (term, segment) DO NOTHING")
 
 
 def save_heads(heads: Mapping[str, Head]) -> None:

@@ -10,6 +10,7 @@ import orjson
 
 from audit.entries import parts
 from audit.entries.drafts import Prepared
+from audit.entries.facets import Facets, facets_of
 from audit.entries.packing import pack, unpack
 from audit.entries.subjects import subject_of
 from audit.sequencing.streams import Numbers
@@ -41,6 +42,7 @@ class Record(NamedTuple):
     scopes: list[str]
     amount: Mapping[str, Any] | None
     subject: str
+    facets: Facets
 
 
 class Opening(NamedTuple):
@@ -82,6 +84,7 @@ def finish(prepared: Prepared) -> Record:
         content["scopes"],
         personal.get("amount"),
         subject_of(content, organization_ids),
+        facets_of(content, withheld),
     )
 
 

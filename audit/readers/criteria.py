@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from audit.entries.facets import is_own, mark_of, owned
 from audit.sequencing import postings
 from audit.sequencing.postings import Indexed, term
 
@@ -13,7 +14,10 @@ from audit.sequencing.postings import Indexed, term
 class Criteria:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
-    An entry matches `events` if its event is one of them.
+    An entry matches `events` if its event is one of them, `actor` if that is the kind or the id of its actor or the
+    resource server that is concerned, `action` if that is its action or one of its scopes, and `rule` if that is its
+    reason or the type of its rule. A policy is found in the log of its own organization only. Raises `ValueError` for a
+    request id that the caller chose (`audit.entries.facets.is_own`): there is no index of these.
     """
 
     organization_id: str | None = None
@@ -23,8 +27,17 @@ class Criteria:
     event: str | None = None
     events: Collection[str] | None = None
     outcome: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    rule: str | None = None
+    policy_id: str | None = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.request_id is not None and not is_own(self.request_id):
+            raise ValueError("This request id cannot be searched for.")
 
     def matches(self, entry: Indexed) -> bool:
         return (
@@ -37,7 +50,32 @@ class Criteria:
             and self.outcome in (None, entry.outcome)
             and (self.since is None or self.since <= entry.timestamp)
             and (self.until is None or entry.timestamp < self.until)
+            and (not self.has_facets or self._has_facets(entry))
         )
+
+    def _has_facets(self, entry: Indexed) -> bool:
+        facets = entry.facets
+        return (
+            (self.actor is None or self.actor in facets.actors)
+            and (self.action is None or self.action in facets.actions)
+            and (self.rule is None or self.rule in facets.rules)
+            and self._policy in (None, facets.policy)
+            and self.request_id in (None, facets.request_id)
+        )
+
+    @property
+    def has_facets(self) -> bool:
+        """Return whether the columns of `Entry` cannot tell what matches."""
+        return any((self.actor, self.action, self.rule, self.policy_id, self.request_id))
+
+    @property
+    def mark(self) -> int | None:
+        """The mark of the request id, or None if any will do."""
+        return None if self.request_id is None else mark_of(self.request_id)
+
+    @property
+    def _policy(self) -> str | None:
+        return None if self.policy_id is None else owned(self.organization_id, self.policy_id)
 
     def is_tenant_of(self, entry: Indexed) -> bool:
         """Return whether the entry is in the log that is searched: an organization's, a user's or the whole log."""
@@ -51,6 +89,10 @@ class Criteria:
             postings.CONSENT: self.consent_id,
             postings.USER: self.user_id,
             postings.AGENT: self.agent_id,
+            postings.POLICY: self._policy,
+            postings.RULE: self.rule,
+            postings.ACTION: self.action,
+            postings.ACTOR: self.actor,
             postings.ORGANIZATION: self.organization_id,
             postings.EVENT: self.event,
             postings.OUTCOME: self.outcome,
@@ -62,7 +104,7 @@ class Criteria:
         return [term(postings.EVENT, event) for event in self.events or ()]
 
     def columns(self) -> dict[str, Any]:
-        """Return the conditions on the columns of `Entry`. They can match a little more than `matches`."""
+        """Return the conditions on the columns of `Entry`. They can match more than `matches`, which has facets too."""
         wanted: dict[str, Any] = {
             "organizations__contains": None if self.organization_id is None else f"{self.organization_id} ",
             "user_id": self.user_id,

@@ -1,10 +1,10 @@
 """Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns."""
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from itertools import batched, chain, groupby
 from operator import and_, itemgetter, or_
 from typing import Any, Self
@@ -16,7 +16,7 @@ from audit.archiving.archived import entries_at
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.sequencing.log import complete_segments
-from audit.sequencing.postings import SEGMENT, microseconds, to_mask
+from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, to_mask
 
 # So many segments are read by the first query, at least, and by each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
@@ -27,6 +27,19 @@ SIZES = """
 """
 # Microseconds since 1970 that are not in this range do not fit into an entry.
 MIN, MAX = -(1 << 63), 1 << 63
+# What decides whether an entry matches.
+MATCHED = (
+    "leaf_index",
+    "timestamp",
+    "event",
+    "outcome",
+    "user_id",
+    "agent_id",
+    "consent_id",
+    "organizations",
+    "record",
+    "opening",
+)
 
 
 def sizes() -> tuple[int, int]:
@@ -55,8 +68,7 @@ def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None =
     The criteria must have a term.
     """
     indexed = complete_segments() * SEGMENT if indexed is None else indexed
-    rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=max(low, indexed), leaf_index__lt=high)
-    found = rows.count() if high > max(low, indexed) else 0
+    found = _count_tail(max(low, indexed), high, criteria)
     end = min(indexed, high)
     for number, mask in _masks(-(-end // SEGMENT), criteria, low // SEGMENT) if end > low else ():
         first = number * SEGMENT
@@ -66,7 +78,7 @@ def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None =
 
 def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:
     """Yield the indexes of all entries that match, and perhaps of some others, in descending order."""
-    if not criteria.columns():
+    if not criteria.columns() and not criteria.has_facets:
         yield from range(end - 1, -1, -1)
         return
     if end > indexed:
@@ -75,8 +87,30 @@ def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Itera
     yield from _in_segments(min(indexed, end), criteria, max(FIRST_READ, batch))
 
 
+def _tail(first: int, end: int, criteria: Criteria) -> Any:
+    """Return the entries from `first` to below `end` that match by their columns."""
+    return Entry.objects.filter(**criteria.columns(), leaf_index__gte=first, leaf_index__lt=end)
+
+
+def _count_tail(first: int, end: int, criteria: Criteria) -> int:
+    if end <= first:
+        return 0
+    rows = _tail(first, end, criteria)
+    return sum(1 for _ in _with_facets(rows, criteria)) if criteria.has_facets else rows.count()
+
+
+def _with_facets(rows: Any, criteria: Criteria) -> Iterator[int]:
+    """Yield the indexes of the rows that match, after reading all of them: fewer than a segment has."""
+    for entry in rows.only(*MATCHED):
+        if criteria.matches(entry):
+            yield entry.leaf_index
+
+
 def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
-    rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=first).order_by("-leaf_index")
+    rows = _tail(first, end, criteria).order_by("-leaf_index")
+    if criteria.has_facets:
+        yield from _with_facets(rows, criteria)
+        return
     while end > first:
         found = list(rows.filter(leaf_index__lt=end).values_list("leaf_index", flat=True)[:batch])
         yield from found
@@ -115,6 +149,7 @@ class _Search:
     """
 
     groups: Sequence[Sequence[int]]
+    decoders: Sequence[Callable[[bytes], int]]
     alternatives: int
     since: datetime | None
     until: datetime | None
@@ -124,8 +159,14 @@ class _Search:
         """Return the search, or None if the postings and the times of segments cannot tell what matches."""
         alternatives = criteria.alternatives()
         groups = [[one] for one in criteria.terms()] + ([alternatives] if alternatives else [])
+        decoders: list[Callable[[bytes], int]] = [to_mask] * len(groups)
+        if criteria.mark is not None:
+            groups.append([MARKS])
+            decoders.append(partial(mask_of_mark, mark=criteria.mark))
         is_timed = criteria.since is not None or criteria.until is not None
-        return cls(groups, len(alternatives), criteria.since, criteria.until) if groups or is_timed else None
+        if not groups and not is_timed:
+            return None
+        return cls(groups, decoders, len(alternatives), criteria.since, criteria.until)
 
     def read(self, low: int, high: int, number: int) -> tuple[list[tuple[Any, ...]], int]:
         """Return the rows of the newest segments in [low, high), `number` or more, and where to go on below.
@@ -144,7 +185,7 @@ class _Search:
 
     def mask_of(self, rows: Sequence[Sequence[Any]]) -> int:
         """Return a mask of the entries of a segment that match."""
-        mask = reduce(or_, (reduce(and_, map(to_mask, entries), ALL) for *entries, _ in rows))
+        mask = reduce(or_, (reduce(and_, map(_decode, self.decoders, entries), ALL) for *entries, _ in rows))
         packed = rows[0][-1]
         return mask & self._mask_of_times(packed) if mask and packed is not None else mask
 
@@ -190,6 +231,10 @@ class _Search:
         until = microseconds(self.until) if self.until else MAX
         bits = "".join(["1" if since <= one < until else "0" for one in reversed(times)])
         return int(bits, 2)
+
+
+def _decode(decoder: Callable[[bytes], int], entries: bytes) -> int:
+    return decoder(entries)
 
 
 def _one_of(group: Sequence[int]) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from audit.entries.drafts import Prepared
+from audit.entries.facets import facets_of
 from audit.entries.journal import DamagedRowError, decode
 from audit.models import Entry, Journal
 from audit.sequencing.postings import Listed
@@ -63,4 +64,5 @@ def listed_waiting(entry: Prepared) -> Listed:
         content["consentId"],
         content["event"],
         content["outcome"],
+        facets_of(content, entry.withheld),
     )

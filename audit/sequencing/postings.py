@@ -4,6 +4,9 @@ A term is 64 bits of a digest of its kind and value, such as an organization, a 
 share a term would only make a reader look at entries that do not match, so readers check what they find.
 A segment is `SEGMENT` entries. Its postings are written at once when it is complete, because writing them entry by
 entry would change a page of the database for each term. The entries after the last segment are found by their columns.
+
+Almost every entry has a request id of its own, and a posting for each would take more room than the entries. So a
+segment has one row with the marks of all of them (`audit.entries.facets`), 32 bits each, under the term `MARKS`.
 """
 
 import hashlib
@@ -14,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from audit.entries.facets import Facets, mark_of
+
 SEGMENT = 4096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,12 +27,17 @@ BITMAP_BYTES = SEGMENT // 8
 MAX_LISTED = BITMAP_BYTES // 2 - 1
 
 ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
+ACTOR, ACTION, RULE, POLICY = "actor", "action", "rule", "policy"
+MARK_BYTES = 4
 
 
 @lru_cache(maxsize=20_000)
 def term(kind: str, value: str) -> int:
     """Return the term of a value, as a signed 64-bit number."""
     return int.from_bytes(hashlib.sha256(f"{kind}:{value}".encode()).digest()[:8], "big", signed=True)
+
+
+MARKS = term("marks", "request")
 
 
 class Indexed(Protocol):
@@ -54,6 +64,9 @@ class Indexed(Protocol):
     @property
     def outcome(self) -> str: ...
 
+    @property
+    def facets(self) -> Facets: ...
+
 
 class Listed(NamedTuple):
     """The same of an entry in the journal."""
@@ -65,10 +78,12 @@ class Listed(NamedTuple):
     consent_id: str | None
     event: str
     outcome: str
+    facets: Facets
 
 
 def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
     """Return the kind and the value of each term of an entry."""
+    facets = entry.facets
     return [
         *[(ORGANIZATION, one) for one in entry.organization_ids],
         (USER, entry.user_id),
@@ -76,6 +91,10 @@ def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
         (CONSENT, entry.consent_id),
         (EVENT, entry.event),
         (OUTCOME, entry.outcome),
+        *[(ACTOR, one) for one in facets.actors],
+        *[(ACTION, one) for one in facets.actions],
+        *[(RULE, one) for one in facets.rules],
+        (POLICY, facets.policy),
     ]
 
 
@@ -86,6 +105,7 @@ class OpenSegment:
         self.number = number
         self._offsets: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
         self._microseconds = array("q")
+        self._marks: list[int] = []
 
     def __len__(self) -> int:
         return len(self._microseconds)
@@ -96,6 +116,7 @@ class OpenSegment:
         for one in values_of(entry):
             offsets[one].append(offset)
         self._microseconds.append(microseconds(entry.timestamp))
+        self._marks.append(mark_of(entry.facets.request_id))
         return offset + 1 == SEGMENT
 
     def postings(self) -> list[tuple[int, bytes]]:
@@ -105,7 +126,10 @@ class OpenSegment:
             if value:
                 one = term(kind, value)
                 by_term[one] = sorted({*by_term[one], *found}) if one in by_term else found
-        return [(one, encode(by_term[one])) for one in sorted(by_term)]
+        encoded = {one: encode(found) for one, found in by_term.items()}
+        if any(self._marks):
+            encoded[MARKS] = encode_marks(self._marks)
+        return sorted(encoded.items())
 
     @property
     def timestamps(self) -> array[int]:
@@ -121,6 +145,20 @@ def encode(offsets: Sequence[int]) -> bytes:
     for offset in offsets:
         mask[offset >> 3] |= 1 << (offset & 7)
     return bytes(mask)
+
+
+def encode_marks(marks: Sequence[int]) -> bytes:
+    """Return the marks of all entries of a segment as bytes."""
+    return b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+
+
+def mask_of_mark(marks: bytes | memoryview, mark: int) -> int:
+    """Return which entries have the mark, as the bits of a number, given the encoded marks of all."""
+    marks, wanted, mask, place = bytes(marks), mark.to_bytes(MARK_BYTES, "big"), 0, -1
+    while (place := marks.find(wanted, place + 1)) >= 0:
+        if place % MARK_BYTES == 0:
+            mask |= 1 << (place // MARK_BYTES)
+    return mask
 
 
 def to_mask(entries: bytes | memoryview) -> int:

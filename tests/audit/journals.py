@@ -17,7 +17,7 @@ ACTOR = Actor("service", "res_1", ip="203.0.113.7", user_agent="tests/1.0", requ
 
 def decision(**fields: object) -> Draft:
     values = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.ALLOWED, "organization_id": "org_1", "user_id": "usr_1"}
-    return Draft(actor=ACTOR, **{**values, "agent_id": "agt_1", "consent_id": "cns_1", **fields})
+    return Draft(**{"actor": ACTOR, **values, "agent_id": "agt_1", "consent_id": "cns_1", **fields})
 
 
 def write_row(number: int = 1, at: datetime | None = None, **fields: object) -> list[Prepared]:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -11,15 +12,18 @@ import pytest
 from audit.entries.drafts import Prepared
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
-from audit.models import Entry, Journal, Segment
+from audit.models import Entry, Journal, Posting, Segment
 from audit.readers import finding, search
 from audit.readers.criteria import Criteria
 from audit.readers.search import Listing, UnknownCursor, find_entry
+from audit.readers.snapshot import take_snapshot
 from audit.readers.waiting import SharedJournal, listed_waiting
 from audit.sequencing import postings, sequencer
-from audit.sequencing.postings import term
+from audit.sequencing.postings import MARKS, term
+from audit.sequencing.reposting import repost
 from audit.sequencing.sequencer import sequence
-from tests.audit.journals import decision, ids_of, write_body, write_drafts, write_row
+from core.actor import Actor
+from tests.audit.journals import ACTOR, decision, ids_of, write_body, write_drafts, write_row
 from tests.audit.segments import shrink_segments
 
 SIZE = 8
@@ -31,7 +35,21 @@ KINDS = {
     "consent_id": ["cns_1", "cns_2", None],
     "event": [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED],
     "outcome": [Outcome.ALLOWED, Outcome.DENIED],
+    "action": ["email:send", "email:read", "crm:rare", None],
 }
+REQUESTS = [f"req_{number:032x}" for number in (1, 2, 1 + (1 << 40))]  # the first and the last share a mark
+# Drafts with a value for each facet, and the criteria that find them.
+FACETS: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({}, {"actor": "service"}),
+    ({"actor": Actor("developer", "dev_1")}, {"actor": "dev_1"}),
+    ({"metadata": {"resourceServerId": "res_2"}}, {"actor": "res_2"}),
+    ({"scopes": ["crm:read", "crm:write"]}, {"action": "crm:write"}),
+    ({"reason": "policy_denied", "metadata": {"ruleType": "rate_limit"}}, {"rule": "rate_limit"}),
+    ({"reason": "consent_expired"}, {"rule": "consent_expired"}),
+    ({"policy_id": "pol_1", "policy_organization_id": "org_1"}, {"organization_id": "org_1", "policy_id": "pol_1"}),
+    ({"policy_id": "pol_1", "policy_organization_id": "org_2"}, {"organization_id": "org_2", "policy_id": "pol_1"}),
+    *[({"actor": Actor("service", "res_1", request_id=one)}, {"request_id": one}) for one in REQUESTS],
+]
 EVENTS = [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED, Event.USER_SIGNED_IN]
 WEIGHTS = {4: [50, 30, 1, 19], 3: [60, 30, 10], 2: [80, 20]}
 
@@ -60,6 +78,7 @@ def write_many(number: int, seed: int = 1) -> list[Prepared]:
 
 def _random_decision(chance: random.Random) -> Any:
     fields = {name: chance.choices(values, WEIGHTS[len(values)])[0] for name, values in KINDS.items()}
+    fields |= chance.choice(FACETS)[0]
     return decision(**fields, service_organization_ids=chance.sample(["org_2", "org_11"], chance.randint(0, 2)))
 
 
@@ -85,6 +104,8 @@ def random_criteria(number: int) -> Iterator[Criteria]:
         fields: dict[str, Any] = {name: chance.choice([one for one in KINDS[name] if one]) for name in names}
         if chance.random() < 0.3:
             fields["events"] = chance.choice([EVENTS, EVENTS[:1], EVENTS[1:], [Event.USER_SIGNED_IN]])
+        if chance.random() < 0.4:
+            fields |= chance.choice(FACETS)[1]
         since, until = sorted(START + timedelta(seconds=chance.randint(-50, 200)) for _ in range(2))
         yield Criteria(**fields, **{"since": since} if chance.random() < 0.3 else {})
         yield Criteria(**fields, until=until, **{"since": since} if chance.random() < 0.6 else {})
@@ -97,12 +118,56 @@ def test_all_filters_find_what_a_scan_finds(waiting: int) -> None:
     entries += write_many(waiting, seed=3) if waiting else []
     assert Segment.objects.count() == Entry.objects.count() // SIZE > 15
     lengths = set()
-    for criteria in random_criteria(60):
+    for criteria in random_criteria(90):
         expected = naive(entries, criteria)
         lengths.add(len(expected))
         assert found(criteria) == found(criteria, limit=7) == expected
     assert {0, 1} < lengths
     assert max(lengths) > 50
+
+
+@pytest.mark.parametrize(("fields", "wanted"), FACETS)
+def test_a_facet_is_found_in_segments_after_them_and_in_the_journal(fields: Any, wanted: Any) -> None:
+    criteria = Criteria(**{"organization_id": "org_1", **wanted})
+    own = {"organization_id": criteria.organization_id, "action": "email:send", "service_organization_ids": ["org_3"]}
+    entries = [
+        one for _ in range(3) for one in write_drafts([decision(**own, **fields), *[decision(reason="x")] * SIZE])
+    ]
+    sequence()
+    entries += write_drafts([decision(**own, **fields)])
+    expected = naive(entries, criteria)
+    assert len(expected) >= 4
+    assert found(criteria) == found(criteria, limit=2) == expected
+    assert take_snapshot().count(criteria) == len(expected)
+    for foreign in ("org_3", "org_9") if "policy_id" in wanted else ():
+        assert not found(replace(criteria, organization_id=foreign))
+
+
+def test_an_older_log_gets_the_postings_that_it_lacks() -> None:
+    for fields, _ in FACETS:
+        write_drafts([decision(**fields, action=None), *[decision(reason="x")] * SIZE])
+    sequence()
+    before = list(Posting.objects.order_by("term", "segment").values_list("term", "segment", "entries"))
+    kinds = [("actor", "service"), ("actor", "res_1"), ("rule", "x"), ("policy", "org_1/pol_1")]
+    Posting.objects.filter(term__in=[MARKS, *[term(*one) for one in kinds]]).delete()
+    assert len(found(Criteria(rule="x"))) < SIZE
+    assert repost() == Segment.objects.count() > 5
+    assert list(Posting.objects.order_by("term", "segment").values_list("term", "segment", "entries")) == before
+
+
+def test_requests_that_share_a_mark_are_told_apart() -> None:
+    entries = [write_row(1)[0] for _ in range(3 * SIZE)]
+    entries += write_drafts([decision(actor=Actor("service", request_id=one)) for one in REQUESTS])
+    sequence()
+    assert [found(Criteria(request_id=one)) for one in REQUESTS] == [[one] for one in ids_of(entries[-3:])]
+    assert found(Criteria(request_id="req_" + "0" * 32)) == []
+
+
+def test_a_request_id_that_the_caller_chose_cannot_be_searched_for() -> None:
+    (entry,) = write_row(1)
+    assert entry.personal["requestId"] == ACTOR.request_id
+    with pytest.raises(ValueError, match="cannot be searched"):
+        Criteria(request_id=ACTOR.request_id)
 
 
 @pytest.mark.parametrize("boundary", [START + timedelta(seconds=number) for number in (0, 1, 40, 100)])
