@@ -56,13 +56,26 @@ def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefiniti
     return list(dict.fromkeys(scope if isinstance(scope, str) else scope.id for scope in scopes))
 
 
+def is_own_scope(organization: Organization, scope_id: str) -> bool:
+    """Return whether the organization has defined a scope with this id."""
+    return CustomScope.objects.filter(organization=organization, id=scope_id).exists()
+
+
+def problem_with_id(scope_id: str) -> str | None:
+    """Return why no organization can define a scope with this id, or None if one can."""
+    if not SCOPE_ID.fullmatch(scope_id):
+        return gettext_noop("The id must be prefix:name in lower case, such as tickets:read.")
+    prefix = scope_id.partition(":")[0]
+    if prefix in reserved_prefixes():
+        return Filled(gettext_noop("The prefix %(prefix)s is reserved for the catalogue."), prefix=prefix)
+    return None
+
+
 def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> str | None:
     if isinstance(scope, str):
         return None if scope in catalogue() or scope in own else _explain_unknown(scope, own)
-    if not SCOPE_ID.fullmatch(scope.id):
-        return gettext_noop("The id must be prefix:name in lower case, such as tickets:read.")
-    if scope.prefix in reserved_prefixes():
-        return Filled(gettext_noop("The prefix %(prefix)s is reserved for the catalogue."), prefix=scope.prefix)
+    if problem := problem_with_id(scope.id):
+        return problem
     if not LABELS.issuperset(scope.labels):
         return Filled(gettext_noop("The labels must be among %(labels)s."), labels=", ".join(sorted(LABELS)))
     return None

@@ -2,8 +2,10 @@
 
 from django.db.models import QuerySet
 
+from core import clock
 from core.errors import NotFound
-from resources.models import ResourceServer
+from core.rotation import live
+from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 
 
 def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:
@@ -17,3 +19,19 @@ def resource_server_for_organization(organization_id: str, server_id: str) -> Re
     if server is None:
         raise NotFound("No such resource server.")
     return server
+
+
+def live_server_secrets(server: ResourceServer) -> QuerySet[ResourceServerSecret]:
+    """Return the secrets that still work, newest first."""
+    return server.secrets.filter(live(clock.now()))
+
+
+def own_scopes(organization_id: str) -> QuerySet[CustomScope]:
+    """Return the scopes that the organization defined, by id."""
+    return CustomScope.objects.filter(organization_id=organization_id).order_by("id")
+
+
+def own_prefixes(organization_id: str) -> list[str]:
+    """Return the prefixes that the organization owns, in order."""
+    rows = ScopePrefix.objects.filter(organization_id=organization_id).order_by("prefix")
+    return list(rows.values_list("prefix", flat=True))

@@ -13,14 +13,14 @@ from audit.events import Event
 from audit.services import record
 from core import clock
 from core.actor import Actor
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.models import Organization
-from resources.custom_scopes import ScopeDefinition, save_scopes
+from resources.custom_scopes import ScopeDefinition, is_own_scope, save_scopes
 from resources.errors import IdentifierTaken
 from resources.models import ResourceServer
 
@@ -73,7 +73,7 @@ def update_resource_server(
     """
     with transaction.atomic():
         hold_developer(actor)
-        server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
+        server = _hold(server)
         if name is not None:
             server.name = name
         if scopes is not None:
@@ -84,10 +84,42 @@ def update_resource_server(
     return server
 
 
+def define_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition) -> ResourceServer:
+    """Define a new scope of the organization, add it to the resource server and return that.
+
+    Raises `Invalid`, also for a scope that the organization already has, and `ScopePrefixTaken`.
+    """
+    with transaction.atomic():
+        hold_developer(actor)
+        server = _hold(server)
+        if is_own_scope(server.organization, scope.id):
+            raise Invalid.field("scopes", gettext_noop("Your organization already has this scope. Choose another ID."))
+        server.scopes = save_scopes(server.organization, [*server.scopes, scope])
+        server.save()
+        _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata=_changed_scope(scope))
+    return server
+
+
+def change_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition) -> None:
+    """Change the texts, the risk level and the effects of a scope of the organization, wherever it is offered.
+
+    Users who allowed it have agreed to its earlier texts. They see the new ones when the agent asks again. Raises
+    `Invalid`, and `NotFound` unless the scope is the organization's own and the resource server offers it.
+    """
+    with transaction.atomic():
+        hold_developer(actor)
+        server = _hold(server)
+        if scope.id not in server.scopes or not is_own_scope(server.organization, scope.id):
+            raise NotFound("No such scope.")
+        save_scopes(server.organization, [scope])
+        _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata=_changed_scope(scope))
+
+
 def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
     """Delete the resource server, so that its audience is invalid. Keep its scopes for users who granted them."""
     with revocation():
         hold_developer(actor)
+        server = _hold(server)
         _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})
         ResourceServer.objects.filter(pk=server.pk).delete()
 
@@ -96,7 +128,7 @@ def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overl
     """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800."""
     with revocation():
         hold_developer(actor)
-        server = ResourceServer.objects.select_for_update(of=("self",)).get(pk=server.pk)
+        server = _hold(server)
         new = rotate_secret(server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds)
         metadata = {"overlapSeconds": overlap_seconds}
         _record(Event.RESOURCE_SERVER_SECRET_ROTATED, actor=actor, server=server, metadata=metadata)
@@ -115,6 +147,19 @@ def canonical_identifier(identifier: str) -> str:
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
         raise Invalid.field("identifier", gettext_noop("Must not be an address of this AgentGate server."))
     return canonical
+
+
+def _hold(server: ResourceServer) -> ResourceServer:
+    """Lock the resource server until the transaction ends. Raises `NotFound` if it has been deleted."""
+    rows = ResourceServer.objects.select_related("organization").select_for_update(of=("self",))
+    held = rows.filter(pk=server.pk).first()
+    if held is None:
+        raise NotFound("No such resource server.")
+    return held
+
+
+def _changed_scope(scope: ScopeDefinition) -> dict[str, Any]:
+    return {"changed": ["scopes"], "scope": scope.id}
 
 
 def _create(organization: Organization, name: str, identifier: str, scope_ids: list[str]) -> ResourceServer:

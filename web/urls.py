@@ -23,7 +23,7 @@ from web.views import (
     sessions,
     styleguide,
 )
-from web.views.developer import agents, audit, keys, overview, policies
+from web.views.developer import agents, audit, keys, overview, own_scopes, policies, resource_servers
 from web.views.rules import accept as accept_rule
 
 app_name = "web"
@@ -99,6 +99,16 @@ urlpatterns = [
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),
     path("developer/policies/<id:policy_id>/edit", policies.edit, name="policy-edit"),
     path("developer/policies/<id:policy_id>/delete", policies.delete, name="policy-delete"),
+    path("developer/resource-servers", resource_servers.resource_servers, name="resource-servers"),
+    path("developer/resource-servers/new", resource_servers.create, name="resource-server-new"),
+    path("developer/resource-servers/<id:server_id>", resource_servers.detail, name="resource-server"),
+    path("developer/resource-servers/<id:server_id>/edit", resource_servers.edit, name="resource-server-edit"),
+    path("developer/resource-servers/<id:server_id>/rotate", resource_servers.rotate, name="resource-server-rotate"),
+    path("developer/resource-servers/<id:server_id>/delete", resource_servers.delete, name="resource-server-delete"),
+    path("developer/resource-servers/<id:server_id>/scopes/new", own_scopes.create, name="own-scope-new"),
+    path(
+        "developer/resource-servers/<id:server_id>/scopes/<scope:scope_id>/edit", own_scopes.edit, name="own-scope-edit"
+    ),
     path("developer/audit", audit.audit, name="audit"),
     path("developer/api-keys", keys.api_keys, name="api-keys"),
 ]

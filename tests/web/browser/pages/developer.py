@@ -5,10 +5,12 @@ from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import suspend_organization
 from policies.services import create_policy
-from tests.web.browser.pages.group import Content, Group, Page, press, with_error
+from resources.custom_scopes import ScopeDefinition
+from tests.web.browser.pages.group import Content, Group, Page, press, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
-from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
+WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
 TOO_LONG = with_error("[name=rules-0-windowSeconds_count]", "999", "Save policy")
 
 
@@ -21,6 +23,17 @@ def make() -> Content:
     stopped = make_agent(developer, name="Stopped")
     stop_agent(actor=SYSTEM, agent=stopped, reason=WIDE)
     return Content(developer.user.email, {"agent": agent.id, "policy": policy.id, "stopped": stopped.id})
+
+
+def make_servers() -> Content:
+    developer = make_developer("services@example.com", "Acme Robotics")
+    read = ScopeDefinition("tickets:read", "low", "Read your tickets", "See your tickets", "change them", ["private"])
+    long = ScopeDefinition(f"tickets:{'w' * 50}", "critical", WIDE[:80], WIDE, WIDE)
+    make_resource_server(developer, f"https://tickets.example/{WIDE}", read, long, "email:read")
+    server = make_resource_server(
+        developer, "https://api.tickets.example", read, "email:read", "payments:charge"
+    ).server
+    return Content(developer.user.email, {"server": server.id})
 
 
 def make_empty() -> Content:
@@ -66,9 +79,26 @@ GROUPS = [
         ],
     ),
     Group(
+        "developer-resource-servers",
+        make_servers,
+        [
+            "/developer/resource-servers",
+            "/developer/resource-servers?q=nothing",
+            "/developer/resource-servers/new",
+            Page("/developer/resource-servers/new", WRONG_SERVER, "errors"),
+            "/developer/resource-servers/{server}",
+            "/developer/resource-servers/{server}?code=metadata",
+            "/developer/resource-servers/{server}/edit",
+            Page("/developer/resource-servers/{server}/rotate", press("Rotate secret"), "a new secret"),
+            "/developer/resource-servers/{server}/delete",
+            "/developer/resource-servers/{server}/scopes/new",
+            "/developer/resource-servers/{server}/scopes/tickets:read/edit",
+        ],
+    ),
+    Group(
         "developer-first-run",
         make_empty,
-        ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit"],
+        ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit", "/developer/resource-servers"],
     ),
     Group("developer-suspended", make_suspended, [Page("/developer/", status=403)]),
 ]

@@ -1,0 +1,227 @@
+"""Forms for resource servers and for the scopes that an organization defines."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.forms.boundfield import BoundWidget
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from core.errors import DomainError, Invalid
+from core.text import plain_text
+from core.wording import translated
+from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue
+from resources.categories import category_name
+from resources.custom_scopes import ScopeDefinition, problem_with_id
+from resources.errors import IdentifierTaken
+from resources.models import RISK_LEVELS, CustomScope, ResourceServer
+from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
+from web.display import LABEL_WORDS, RISK_WORDS
+from web.forms.fields import PlainField
+
+MAX_NAME, MAX_TITLE, MAX_TEXT = 200, 80, 200
+SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
+NO_SCOPE = _("Choose at least one scope, or define one of your own.")
+CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
+# The fields of a definition, and those without which there is none.
+TEXTS = ("scope_id", "title", "description", "cannot")
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeGroup:
+    """The checkboxes of one service of the catalogue."""
+
+    name: str
+    choices: Sequence[BoundWidget]
+
+    @property
+    def chosen(self) -> int:
+        return sum(bool(choice.data["selected"]) for choice in self.choices)
+
+
+class ServerForm(forms.Form):
+    """The name of a resource server, and which scopes it offers: the organization's own, and those of the catalogue."""
+
+    name = PlainField(
+        label=_("Name"), max_length=MAX_NAME, help_text=_("How your organization calls it, such as “Tickets API”.")
+    )
+    own = forms.MultipleChoiceField(
+        label=_("Scopes that your organization has defined"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+    shared = forms.MultipleChoiceField(
+        label=_("Scopes from the catalogue"), required=False, widget=forms.CheckboxSelectMultiple
+    )
+
+    def __init__(self, *args: Any, own: Sequence[CustomScope], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["own"].choices = [_choice(scope) for scope in own]  # type: ignore[attr-defined]
+        self.fields["shared"].choices = [_choice(scope) for scope in catalogue().values()]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors and not self.scopes:
+            self.add_error("shared", NO_SCOPE)
+        return self.cleaned_data
+
+    @property
+    def scopes(self) -> list[str | ScopeDefinition]:
+        """Return what the resource server offers."""
+        return [*self.cleaned_data.get("own", ()), *self.cleaned_data.get("shared", ())]
+
+    @property
+    def groups(self) -> list[ScopeGroup]:
+        """Return the checkboxes of the catalogue's scopes by service, in the order of the catalogue."""
+        found: dict[str, list[BoundWidget]] = {}
+        for choice in self["shared"]:
+            found.setdefault(catalogue()[str(choice.data["value"])].category, []).append(choice)
+        return [ScopeGroup(str(category_name(category)), choices) for category, choices in found.items()]
+
+    def show(self, error: DomainError) -> None:
+        """Add each of the error's messages to its field."""
+        show_in(self, error, {"name": "name", "scopes": "shared"})
+
+
+class ScopeForm(forms.Form):
+    """A scope that the organization defines, with its texts on the consent screen."""
+
+    scope_id = forms.CharField(
+        label=_("Scope ID"),
+        max_length=MAX_SCOPE_ID,
+        help_text=_("In lower case with a prefix, such as tickets:read. It is in tokens and cannot be changed later."),
+        widget=forms.TextInput(attrs=CODE_INPUT),
+    )
+    title = PlainField(
+        label=_("Title"), max_length=MAX_TITLE, help_text=_("What the agent may do, such as “Read your tickets”.")
+    )
+    description = PlainField(
+        label=_("It can"),
+        max_length=MAX_TEXT,
+        help_text=_("One sentence without a full stop, such as “See your tickets and what was said”."),
+    )
+    cannot = PlainField(
+        label=_("It cannot"),
+        max_length=MAX_TEXT,
+        help_text=_("Continues “Cannot …”, such as “change or close them”. Promise only what your service enforces."),
+    )
+    risk_level = forms.ChoiceField(
+        label=_("Risk"),
+        choices=[(risk, RISK_WORDS[risk]) for risk in RISK_LEVELS],
+        initial="standard",
+        widget=forms.RadioSelect,
+        help_text=_("Of a critical scope, the user approves each use."),
+    )
+    labels = forms.MultipleChoiceField(
+        label=_("What it does with data"),
+        choices=[(label, words) for label, words in LABEL_WORDS.items() if label in LABELS],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Guards against data flows go by these."),
+    )
+    is_reversible = forms.BooleanField(label=_("What it does can be undone"), required=False)
+
+    def clean_scope_id(self) -> str:
+        scope_id: str = self.cleaned_data["scope_id"]
+        problem = problem_with_id(scope_id) if scope_id else None
+        if problem:
+            raise forms.ValidationError(translated(problem))
+        return scope_id
+
+    def definition(self) -> ScopeDefinition:
+        """Return the scope that the valid form describes."""
+        data = self.cleaned_data
+        return ScopeDefinition(
+            data["scope_id"],
+            data["risk_level"],
+            data["title"],
+            data["description"],
+            data["cannot"],
+            labels=data["labels"],
+            is_reversible=data["is_reversible"],
+        )
+
+    def show(self, error: DomainError) -> None:
+        """Add each of the error's messages to its field."""
+        show_in(self, error, {"scopes": "scope_id", "": "scope_id"})
+
+
+class NewServerForm(ServerForm, ScopeForm):
+    """A new resource server, and the first scope that it defines, if any."""
+
+    identifier = forms.CharField(
+        label=_("Identifier"),
+        max_length=MAX_IDENTIFIER_LENGTH,
+        help_text=_("The URL at which clients reach the service. It is the audience of tokens and cannot be changed."),
+        widget=forms.TextInput(attrs={**CODE_INPUT, "inputmode": "url", "placeholder": "https://api.example.com"}),
+    )
+    field_order = ["name", "identifier", *ScopeForm.base_fields, "own", "shared"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ScopeForm.base_fields:
+            self.fields[name].required = False
+
+    def clean_identifier(self) -> str:
+        try:
+            return canonical_identifier(self.cleaned_data["identifier"])
+        except Invalid as error:
+            raise forms.ValidationError(error.translated) from error
+
+    def clean(self) -> dict[str, Any]:
+        if self.defines_scope:
+            for name in TEXTS:
+                if not self.cleaned_data.get(name) and name not in self.errors:
+                    self.add_error(name, _("Required to define a scope. Clear the other fields if you need none."))
+            if not self.cleaned_data.get("risk_level"):
+                self.cleaned_data["risk_level"] = self.fields["risk_level"].initial
+        return super().clean()
+
+    @property
+    def defines_scope(self) -> bool:
+        """Return whether any text of the scope is filled in."""
+        return any(self.data.get(name, "").strip() for name in TEXTS)
+
+    @property
+    def scopes(self) -> list[str | ScopeDefinition]:
+        is_complete = self.defines_scope and not self.errors.keys() & set(TEXTS)
+        return [*([self.definition()] if is_complete else []), *super().scopes]
+
+    @property
+    def scope_fields(self) -> Iterator[Any]:
+        """Yield the fields of the scope."""
+        return (self[name] for name in ScopeForm.base_fields)
+
+    def show(self, error: DomainError) -> None:
+        scopes = "scope_id" if self.defines_scope else "shared"
+        whole = "identifier" if isinstance(error, IdentifierTaken) else scopes
+        show_in(self, error, {"name": "name", "identifier": "identifier", "scopes": scopes, "": whole})
+
+
+class DeleteServerForm(forms.Form):
+    """The name of a resource server, typed to confirm that it is to be deleted."""
+
+    name = PlainField(label=_("Type the name of the resource server to confirm"), max_length=MAX_NAME)
+
+    def __init__(self, *args: Any, server: ResourceServer, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = plain_text(server.name)
+        # A browser that fills the field in would make the confirmation worthless.
+        self.fields["name"].widget.attrs["autocomplete"] = "off"
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name != self.expected:
+            raise forms.ValidationError(_("This is not its name. Nothing was deleted."))
+        return name
+
+
+def show_in(form: forms.Form, error: DomainError, places: dict[str, str]) -> None:
+    """Add each of the error's messages to the field that `places` has for it, or else to the whole form."""
+    for one in error.errors:
+        form.add_error(places.get(one.field.partition(".")[0]), one.translated)
+    if not error.errors:
+        form.add_error(places.get(""), error.translated)
+
+
+def _choice(scope: Scope | CustomScope) -> tuple[str, str]:
+    return scope.id, format_html(SCOPE_CHOICE, plain_text(scope.title), scope.id)

@@ -1,0 +1,182 @@
+"""The resource servers of the developer's organization: the services that accept tokens of its users."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from core.errors import DomainError
+from core.http import SeeOther
+from core.text import plain_text
+from developers.models import Developer
+from resources.catalogue import Scope, catalogue, describe_scopes
+from resources.models import ResourceServer
+from resources.selectors import (
+    live_server_secrets,
+    own_prefixes,
+    own_scopes,
+    resource_server_for_organization,
+    resource_servers_for_organization,
+)
+from resources.services import (
+    delete_resource_server,
+    register_resource_server,
+    rotate_resource_server_secret,
+    update_resource_server,
+)
+from web import once
+from web.access import developer_actor, developer_page
+from web.forms.agents import RotateForm
+from web.forms.resource_servers import DeleteServerForm, NewServerForm, ServerForm
+from web.paging import paginate
+from web.snippets import KINDS, snippet
+
+MAX_SEARCH = 100
+# With fewer resource servers, the list needs no search.
+FEW = 6
+
+
+@require_safe
+@developer_page
+def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """List the resource servers whose name or identifier contains `?q=`."""
+    query = plain_text(request.GET.get("q", ""))[:MAX_SEARCH]
+    rows = resource_servers_for_organization(developer.organization_id)
+    page = paginate(request, _search(rows, query))
+    context = {
+        "page": page,
+        "servers": [(server, _count_own(server)) for server in page.items],
+        "query": query,
+        "is_searchable": bool(query or page.cursor) or len(page.items) >= FEW,
+    }
+    return render(request, "web/developer/resource_servers.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Register a resource server, and the first scope that it defines."""
+    own = list(own_scopes(developer.organization_id))
+    form = NewServerForm(request.POST if request.method == "POST" else None, own=own)
+    if form.is_valid():
+        try:
+            new = register_resource_server(
+                actor=developer_actor(request, developer),
+                organization=developer.organization,
+                name=form.cleaned_data["name"],
+                identifier=form.cleaned_data["identifier"],
+                scopes=form.scopes,
+            )
+        except DomainError as error:
+            form.show(error)
+        else:
+            once.put(request, new.server.id, new.secret)
+            return SeeOther(url_of(new.server))
+    prefixes = own_prefixes(developer.organization_id)
+    return _edit_page(request, form, {"title": _("New resource server"), "prefixes": prefixes})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Show a resource server, its scopes and secrets, and the code that `?code=` asks for."""
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    kind = request.GET.get("code", "")
+    own, shared = _split(server)
+    context = {
+        "server": server,
+        "own": own,
+        "shared": shared,
+        "secrets": live_server_secrets(server),
+        "secret": once.take(request, server.id),
+        "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
+        "kinds": KINDS.items(),
+    }
+    return render(request, "web/developer/resource_server.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    form = ServerForm(
+        request.POST if request.method == "POST" else None,
+        own=list(own_scopes(developer.organization_id)),
+        initial={"name": server.name, "own": server.scopes, "shared": server.scopes},
+    )
+    if form.is_valid():
+        changes = {"name": form.cleaned_data["name"], "scopes": form.scopes}
+        try:
+            update_resource_server(actor=developer_actor(request, developer), server=server, **changes)
+        except DomainError as error:
+            form.show(error)
+        else:
+            messages.success(request, _("Saved."))
+            return SeeOther(url_of(server))
+    return _edit_page(request, form, {"title": _("Edit resource server"), "server": server})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    form = RotateForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        actor = developer_actor(request, developer)
+        new = rotate_resource_server_secret(actor=actor, server=server, **form.cleaned_data)
+        once.put(request, server.id, new.value)
+        return SeeOther(url_of(server))
+    context = {"form": form, "server": server}
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/resource_server_rotate.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Say what stops working, and delete the resource server once its name is typed."""
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    form = DeleteServerForm(request.POST if request.method == "POST" else None, server=server)
+    if form.is_valid():
+        delete_resource_server(actor=developer_actor(request, developer), server=server)
+        messages.success(request, _("Resource server deleted. Tokens for it are refused from now on."))
+        return SeeOther(reverse("web:resource-servers"))
+    context = {
+        "form": form,
+        "server": server,
+        "own": _split(server)[0],
+        "title": _("Delete this resource server?"),
+        "confirm_label": _("Delete resource server"),
+        "back_url": url_of(server),
+    }
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/resource_server_delete.html", context, status=status)
+
+
+def url_of(server: ResourceServer) -> str:
+    return reverse("web:resource-server", args=[server.id])
+
+
+def _search(rows: QuerySet[ResourceServer], query: str) -> QuerySet[ResourceServer]:
+    return rows.filter(Q(name__icontains=query) | Q(identifier__icontains=query)) if query else rows
+
+
+def _count_own(server: ResourceServer) -> int:
+    """Return how many of its scopes the organization defined."""
+    return sum(scope not in catalogue() for scope in server.scopes)
+
+
+def _split(server: ResourceServer) -> tuple[list[Scope], list[Scope]]:
+    """Return the organization's own scopes of the resource server, and those of the catalogue."""
+    scopes = describe_scopes(server.scopes)
+    return [one for one in scopes if one.defined_by], [one for one in scopes if not one.defined_by]
+
+
+def _edit_page(request: HttpRequest, form: ServerForm, context: dict[str, Any]) -> HttpResponse:
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/resource_server_edit.html", {"form": form, **context}, status=status)
