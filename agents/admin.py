@@ -112,8 +112,8 @@ def _model_of(relation: str) -> Any:
 @admin.register(ClientSecret)
 class ClientSecretAdmin(ReadOnlyAdmin):
     owners = ["agent__organization__developers__user"]
-    list_display = ["__str__", "agent", "created_at", "expires_at"]
+    list_display = ["__str__", "name", "agent", "created_at", "last_used_at", "expires_at"]
     list_select_related = ["agent"]
     list_filter = [("expires_at", admin.EmptyFieldListFilter), CreatedFilter]
     searches = {"sec": "id", "agt": "agent", "agc": "agent__client_id", URL: "agent__client_id"}
-    fields = ["id", "agent", "last_four", "created_at", "expires_at"]
+    fields = ["id", "agent", "name", "last_four", "created_at", "last_used_at", "expires_at"]

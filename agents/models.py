@@ -116,12 +116,16 @@ class Agent(AbstractApplication):
 
 
 class ClientSecret(RotatableSecret):
-    """An agent's client secret, `ags_...`, as a digest. During the overlap of a rotation, several are valid."""
+    """An agent's client secret, `ags_...`, as a digest. Several can be valid, one for each place that uses it."""
 
     kind = "ags"
 
     id = PrefixedIdField(prefix="sec")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
+    # The developer's name for the place that uses it. The first secret of an agent has none.
+    name = PlainTextField(max_length=100, blank=True)
+    # Accurate to `agents.secret_use.USE_PRECISION`.
+    last_used_at = models.DateTimeField(null=True, blank=True)
 
 
 class EmergencyStop(models.Model):

@@ -23,6 +23,19 @@ def agent_for_organization(organization_id: str, reference: str) -> Agent:
     return agent
 
 
+def search_agents(organization_id: str, *, text: str = "", state: str = "") -> QuerySet[Agent]:
+    """Return the organization's agents whose name contains the text or whose id or client id begins with it.
+
+    `state` is "active", "suspended" or "stopped" (by an administrator, whatever the developer's own status), or "".
+    """
+    found = agents_for_organization(organization_id)
+    if text:
+        found = found.filter(Q(name__icontains=text) | Q(client_id__startswith=text) | Q(id__startswith=text))
+    if state == "stopped":
+        return found.exclude(stopped_at=None)
+    return found.filter(status=state, stopped_at=None) if state else found
+
+
 def agent_for_client_id(client_id: str) -> Agent | None:
     """Return the agent with this client id. None if there is none."""
     return Agent.objects.select_related("organization").filter(client_id=client_id).first()
@@ -31,6 +44,14 @@ def agent_for_client_id(client_id: str) -> Agent | None:
 def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:
     """Return the agent's live secrets, newest first."""
     return agent.secrets.filter(live(clock.now()))
+
+
+def live_secret(agent: Agent, secret_id: str) -> ClientSecret:
+    """Return the agent's live secret with this id. Raises `NotFound`."""
+    found: ClientSecret | None = live_secrets(agent).filter(pk=secret_id).first()
+    if found is None:
+        raise NotFound("No such client secret.")
+    return found
 
 
 def document_host(agent: Agent) -> str:

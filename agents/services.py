@@ -1,4 +1,4 @@
-"""Register, update, stop and authenticate agents, and rotate their secrets."""
+"""Register, update, stop and authenticate agents. Their further secrets are in `client_secrets`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
+from agents.secret_use import note_use
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -20,7 +21,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
-from core.rotation import NewSecret, add_secret, find_live_secret, rotate_secret
+from core.rotation import add_secret, find_live_secret
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended
@@ -88,8 +89,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
     with revocation():
-        hold_developer(actor)
-        agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+        agent = lock_own_agent(actor, agent)
         before = agent.status
         for field, value in changes.items():
             setattr(agent, field, _stored(field, value))
@@ -137,6 +137,12 @@ def lock_agent(agent_id: str) -> Agent:
     return agent
 
 
+def lock_own_agent(actor: Actor, agent: Agent) -> Agent:
+    """Lock the acting developer and their agent until the transaction ends, and return the agent's current state."""
+    hold_developer(actor)
+    return Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+
+
 def require_may_act(agent: Agent) -> None:
     """Raise `EverythingStopped`, `OrganizationSuspended` or `AgentSuspended` if the agent may not act."""
     require_running()
@@ -145,17 +151,6 @@ def require_may_act(agent: Agent) -> None:
         raise OrganizationSuspended(stopper.value)
     if stopper is not None:
         raise AgentSuspended(stopper.value)
-
-
-def rotate_client_secret(*, actor: Actor, agent: Agent, overlap_seconds: int = 0) -> NewSecret:
-    """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800."""
-    with revocation():
-        hold_developer(actor)
-        agent = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
-        new = rotate_secret(agent.secrets, prefix="ags", now=clock.now(), overlap_seconds=overlap_seconds)
-        metadata = {"overlapSeconds": overlap_seconds}
-        record_agent(Event.AGENT_SECRET_ROTATED, actor=actor, agent=agent, metadata=metadata)
-    return new
 
 
 def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> Agent:
@@ -167,6 +162,7 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
         secrets = ClientSecret.objects.select_related("agent__organization").filter(agent__client_id=client_id)
         found: ClientSecret | None = find_live_secret(secrets, client_secret, clock.now())
         if found is not None:
+            note_use(found)
             return found.agent
         raise InvalidClient(gettext_noop("Check the client ID and the client secret."))
 

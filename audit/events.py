@@ -51,7 +51,9 @@ class Event(StrEnum):
     AGENT_STOP_LIFTED = "agent.stop_lifted"
     AGENT_PAUSED = "agent.paused"
     AGENT_RESUMED = "agent.resumed"
+    AGENT_SECRET_CREATED = "agent.secret_created"
     AGENT_SECRET_ROTATED = "agent.secret_rotated"
+    AGENT_SECRET_REVOKED = "agent.secret_revoked"
     AGENT_EXPIRED = "agent.expired"
 
     AGENTS_PAUSED = "agents.paused"

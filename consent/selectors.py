@@ -1,9 +1,9 @@
 """Reads of consents."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
@@ -23,6 +23,12 @@ def consents_for_user(user: User) -> QuerySet[Consent]:
 def live_consents_for_user(user: User, now: datetime) -> QuerySet[Consent]:
     """Return the user's connections: what they approved and what is still in force."""
     return Consent.objects.filter(user=user, status=Consent.Status.APPROVED, expires_at__gt=now)
+
+
+def count_connections(agent_ids: Collection[str], now: datetime) -> dict[str, int]:
+    """Return the number of users who allow each agent something now. Agents without users are omitted."""
+    live = Consent.objects.filter(agent__in=agent_ids, status=Consent.Status.APPROVED, expires_at__gt=now)
+    return dict(live.order_by().values_list("agent").annotate(number=Count("pk")))
 
 
 def agents_of_user(user: User) -> QuerySet[Agent]:

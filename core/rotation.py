@@ -56,14 +56,20 @@ def add_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str, An
 
 
 def rotate_secret(
-    rows: Any, *, prefix: str, now: datetime, overlap_seconds: int, fields: Mapping[str, Any] | None = None
+    rows: Any,
+    *,
+    prefix: str,
+    now: datetime,
+    overlap_seconds: int,
+    fields: Mapping[str, Any] | None = None,
+    replaced: Q | None = None,
 ) -> NewSecret:
-    """Insert a new secret and expire the others after the overlap. Lock the owner first.
+    """Insert a new secret and expire the others, or those that are `replaced`, after the overlap. Lock the owner first.
 
     Secrets that expire sooner are not extended.
     """
     end = now + timedelta(seconds=overlap_seconds)
-    rows.filter(live(end)).update(expires_at=end)
+    rows.filter(live(end), replaced or Q()).update(expires_at=end)
     return NewSecret(add_secret(rows, prefix=prefix, now=now, fields=fields), end)
 
 

@@ -23,7 +23,17 @@ from web.views import (
     sessions,
     styleguide,
 )
-from web.views.developer import agents, audit, keys, overview, own_scopes, policies, resource_servers
+from web.views.developer import (
+    agent_stops,
+    agents,
+    audit,
+    credentials,
+    keys,
+    overview,
+    own_scopes,
+    policies,
+    resource_servers,
+)
 from web.views.rules import accept as accept_rule
 
 app_name = "web"
@@ -91,9 +101,11 @@ urlpatterns = [
     path("developer/agents/new", agents.create, name="agent-new"),
     path("developer/agents/<id:agent_id>", agents.detail, name="agent"),
     path("developer/agents/<id:agent_id>/edit", agents.edit, name="agent-edit"),
-    path("developer/agents/<id:agent_id>/rotate", agents.rotate, name="agent-rotate"),
-    path("developer/agents/<id:agent_id>/suspend", agents.suspend, name="agent-suspend"),
-    path("developer/agents/<id:agent_id>/reactivate", agents.reactivate, name="agent-reactivate"),
+    path("developer/agents/<id:agent_id>/credentials", credentials.credentials, name="agent-credentials"),
+    path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/rotate", credentials.rotate, name="secret-rotate"),
+    path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/revoke", credentials.revoke, name="secret-revoke"),
+    path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
+    path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
     path("developer/policies", policies.policies, name="policies"),
     path("developer/policies/new", policies.create, name="policy-new"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),

@@ -1,7 +1,8 @@
 """The organization's agents."""
 
+from agents.client_secrets import rotate_client_secret
 from agents.selectors import agent_for_organization, agents_for_organization
-from agents.services import register_agent, rotate_client_secret, update_agent
+from agents.services import register_agent, update_agent
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.agents import (

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 
 from agents import services
+from agents.client_secrets import rotate_client_secret
 from agents.errors import AgentSuspended, InvalidClient
 from agents.models import Agent, ClientSecret
 from agents.services import (
@@ -17,7 +18,6 @@ from agents.services import (
     lift_agent_stop,
     register_agent,
     require_may_act,
-    rotate_client_secret,
     stop_agent,
     update_agent,
 )

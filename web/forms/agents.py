@@ -15,12 +15,37 @@ OVERLAPS = (
     (86_400, _("After 24 hours")),
     (604_800, _("After 7 days")),
 )
+STATES = (
+    ("", _("Any")),
+    ("active", _("Active")),
+    ("suspended", _("Suspended")),
+    ("stopped", _("Stopped by an administrator")),
+)
 FIELD_NAMES = {
     "name": "name",
     "description": "description",
     "redirectUris": "redirect_uris",
     "allowedScopes": "allowed_scopes",
 }
+
+
+class AgentFilterForm(forms.Form):
+    """The search of the list. It is in the URL, so a view can be bookmarked and shared."""
+
+    q = PlainField(
+        label=_("Name or client ID"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
+    status = forms.ChoiceField(
+        label=_("Status"), choices=STATES, required=False, widget=forms.Select(attrs={"data-auto": True})
+    )
+
+    def wanted(self) -> dict[str, str]:
+        """Return the arguments of `search_agents`. An invalid field is not applied, and the page shows its error."""
+        self.is_valid()
+        return {"text": self.cleaned_data.get("q", ""), "state": self.cleaned_data.get("status", "")}
 
 
 class AgentForm(forms.Form):
@@ -47,6 +72,19 @@ class AgentForm(forms.Form):
             self.add_error(name, f"{line}{one.translated}")
         if not error.errors:
             self.add_error(None, error.translated)
+
+
+class SecretForm(forms.Form):
+    name = PlainField(
+        label=_("Name"),
+        max_length=100,
+        help_text=_("Where it is used, such as “production” or “laptop”."),
+    )
+
+    def show(self, error: DomainError) -> None:
+        """Add each of the error's messages to the field."""
+        for one in error.errors:
+            self.add_error("name", one.translated)
 
 
 class RotateForm(forms.Form):

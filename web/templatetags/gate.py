@@ -69,6 +69,14 @@ def rail_link(
 
 
 @register.simple_tag(takes_context=True)
+def tab_link(context: template.Context, name: str, subject: str, label: str) -> SafeString:
+    """Return a link to one of the pages about a subject, by its id, marked as current if it is the page."""
+    url = reverse(name, args=[subject])
+    current = SafeString(' aria-current="page"') if context["request"].path == url else ""
+    return format_html('<a href="{}"{}>{}</a>', url, current, label)
+
+
+@register.simple_tag(takes_context=True)
 def waiting_approvals(context: template.Context) -> str:
     """Return how many requests wait for the user, or an empty string. The developer's portal does not count them."""
     if context["request"].path.startswith("/developer"):

@@ -11,18 +11,18 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.models import Agent
-from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
-from agents.services import register_agent, rotate_client_secret, update_agent
+from agents.selectors import agent_for_organization, live_secrets, search_agents
+from agents.services import register_agent, update_agent
+from consent.selectors import count_connections
 from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
 from core.text import plain_text
-from developers.hits import hits_of_agent
 from developers.models import Developer
 from resources.catalogue import catalogue, describe_scopes
 from web import once
-from web.access import developer_actor, developer_page, posted_from
-from web.forms.agents import AgentForm, ReasonForm, RotateForm
+from web.access import developer_actor, developer_page
+from web.forms.agents import AgentFilterForm, AgentForm
 from web.paging import paginate
 
 SCOPE_CHOICE = "<bdi>{}</bdi> <code>{}</code>"
@@ -31,8 +31,13 @@ SCOPE_CHOICE = "<bdi>{}</bdi> <code>{}</code>"
 @require_safe
 @developer_page
 def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
-    page = paginate(request, agents_for_organization(developer.organization_id))
-    return render(request, "web/developer/agents.html", {"page": page})
+    """List the agents that `?q=` and `?status=` find."""
+    form = AgentFilterForm(request.GET)
+    page = paginate(request, search_agents(developer.organization_id, **form.wanted()))
+    users = count_connections([agent.id for agent in page.items], clock.now())
+    rows = [{"agent": agent, "users": users.get(agent.id, 0)} for agent in page.items]
+    context = {"form": form, "page": page, "rows": rows, "is_filtered": any(form.wanted().values())}
+    return render(request, "web/developer/agents.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -61,7 +66,8 @@ def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     context = {
         "agent": agent,
         "scopes": describe_scopes(agent.allowed_scopes),
-        "secrets": live_secrets(agent),
+        "users": count_connections([agent.id], clock.now()).get(agent.id, 0),
+        "secret_count": live_secrets(agent).count(),
         "secret": once.take(request, agent.id),
     }
     return render(request, "web/developer/agent.html", context)
@@ -90,57 +96,6 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
             messages.success(request, _("Saved."))
             return SeeOther(_url(agent))
     return _edit_page(request, form, {"title": _("Edit agent"), "agent": agent})
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
-def rotate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
-    agent = agent_for_organization(developer.organization_id, agent_id)
-    form = RotateForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        new = rotate_client_secret(actor=developer_actor(request, developer), agent=agent, **form.cleaned_data)
-        once.put(request, agent.id, new.value)
-        return SeeOther(_url(agent))
-    status = 422 if form.is_bound else 200
-    return render(request, "web/developer/rotate.html", {"form": form, "agent": agent}, status=status)
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
-def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
-    agent, form = agent_for_organization(developer.organization_id, agent_id), ReasonForm()
-    if request.method == "POST":
-        form = ReasonForm(request.POST)
-        if form.is_valid():
-            _set_status(request, developer, agent, Agent.Status.SUSPENDED, form.cleaned_data["reason"])
-            messages.success(request, _("Suspended. All requests from this agent are now denied."))
-            return SeeOther(_url(agent))
-    context = {
-        "agent": agent,
-        "form": form,
-        "hits": hits_of_agent(agent.id, clock.now()),
-        "title": _("Suspend this agent?"),
-        "confirm_label": _("Suspend agent"),
-        "back_url": _url(agent),
-    }
-    return render(request, "web/developer/suspend.html", context, status=422 if form.is_bound else 200)
-
-
-@developer_page
-@posted_from("web:agent", "agent_id")
-def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
-    agent = agent_for_organization(developer.organization_id, agent_id)
-    _set_status(request, developer, agent, Agent.Status.ACTIVE)
-    if agent.is_stopped:
-        messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
-    else:
-        messages.success(request, _("Reactivated. Everything that users allowed and did not revoke works again."))
-    return SeeOther(_url(agent))
-
-
-def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> None:
-    actor = developer_actor(request, developer)
-    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
 
 
 def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The developer portal."""
 
+from agents.client_secrets import create_client_secret
 from agents.services import stop_agent
 from core.actor import SYSTEM
 from developers.acting import as_developer
@@ -22,7 +23,9 @@ def make() -> Content:
     policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
     stopped = make_agent(developer, name="Stopped")
     stop_agent(actor=SYSTEM, agent=stopped, reason=WIDE)
-    return Content(developer.user.email, {"agent": agent.id, "policy": policy.id, "stopped": stopped.id})
+    create_client_secret(actor=actor, agent=agent, name=WIDE[:100])
+    ids = {"agent": agent.id, "policy": policy.id, "stopped": stopped.id, "secret": agent.secrets.last().pk}
+    return Content(developer.user.email, ids)
 
 
 def make_servers() -> Content:
@@ -57,8 +60,10 @@ GROUPS = [
             Page("/developer/agents/{agent}/edit", with_error("#id_redirect_uris", "ftp://x", "Save"), "error"),
             "/developer/agents/{agent}",
             "/developer/agents/{agent}/edit",
-            "/developer/agents/{agent}/rotate",
-            Page("/developer/agents/{agent}/rotate", press("Rotate secret"), "a new secret"),
+            "/developer/agents?q=nothing",
+            "/developer/agents/{agent}/credentials",
+            Page("/developer/agents/{agent}/credentials/{secret}/rotate", press("Rotate secret"), "a new secret"),
+            "/developer/agents/{agent}/credentials/{secret}/revoke",
             "/developer/agents/{agent}/suspend",
             "/developer/agents/{stopped}",
         ],

@@ -1,0 +1,76 @@
+"""The client secrets of an agent: create named ones, rotate and revoke them."""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_noop
+
+from agents.models import Agent, ClientSecret
+from agents.selectors import live_secret, live_secrets
+from agents.services import lock_own_agent, record_agent
+from audit.events import Event
+from core import clock
+from core.actor import Actor
+from core.errors import Invalid
+from core.locks import revocation
+from core.rotation import NewSecret, add_secret, rotate_secret
+from core.wording import Filled
+
+# Those that still work after a rotation count, too.
+MAX_SECRETS = 10
+
+
+def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> str:
+    """Create another secret beside those that exist. Return its value, which cannot be read again.
+
+    Raises `Invalid` if a live secret has the same name, or if the agent has `MAX_SECRETS` live ones.
+    """
+    with transaction.atomic():
+        agent = lock_own_agent(actor, agent)
+        found = list(live_secrets(agent))
+        if len(found) >= MAX_SECRETS:
+            text = gettext_noop("An agent can have at most %(most)d client secrets. Revoke one first.")
+            raise Invalid.field("name", Filled(text, most=MAX_SECRETS))
+        if name in {secret.name for secret in found if secret.expires_at is None}:
+            raise Invalid.field("name", gettext_noop("Another client secret of this agent has this name."))
+        value = add_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"name": name})
+        record_agent(Event.AGENT_SECRET_CREATED, actor=actor, agent=agent, metadata={"name": name})
+    return value
+
+
+def rotate_client_secret(
+    *, actor: Actor, agent: Agent, overlap_seconds: int = 0, secret_id: str | None = None
+) -> NewSecret:
+    """Replace the secret with this id by a new one with the same name, or all secrets by a single new one.
+
+    What is replaced works for another `overlap_seconds`, 0 to 604800. Raises `NotFound` if no live secret has the id.
+    """
+    with revocation():
+        agent = lock_own_agent(actor, agent)
+        old = live_secret(agent, secret_id) if secret_id else live_secrets(agent).first()
+        new = rotate_secret(
+            agent.secrets,
+            prefix="ags",
+            now=clock.now(),
+            overlap_seconds=overlap_seconds,
+            fields={"name": old.name if old else ""},
+            replaced=Q(pk=secret_id) if secret_id else None,
+        )
+        named: dict[str, Any] = {"secretId": secret_id, "name": old.name if old else ""} if secret_id else {}
+        metadata = {"overlapSeconds": overlap_seconds, **named}
+        record_agent(Event.AGENT_SECRET_ROTATED, actor=actor, agent=agent, metadata=metadata)
+    return new
+
+
+def revoke_client_secret(*, actor: Actor, agent: Agent, secret_id: str) -> None:
+    """End the secret now. The agent's tokens and its other secrets keep working.
+
+    Raises `NotFound` if no live secret has the id.
+    """
+    with revocation():
+        agent = lock_own_agent(actor, agent)
+        secret = live_secret(agent, secret_id)
+        ClientSecret.objects.filter(pk=secret.pk).update(expires_at=clock.now())
+        metadata = {"secretId": secret.id, "name": secret.name}
+        record_agent(Event.AGENT_SECRET_REVOKED, actor=actor, agent=agent, metadata=metadata)

@@ -1,0 +1,60 @@
+"""Suspend and reactivate an agent."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from agents.models import Agent
+from agents.selectors import agent_for_organization
+from agents.services import update_agent
+from core import clock
+from core.http import SeeOther
+from developers.hits import hits_of_agent
+from developers.models import Developer
+from web.access import developer_actor, developer_page, posted_from
+from web.forms.agents import ReasonForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent, form = agent_for_organization(developer.organization_id, agent_id), ReasonForm()
+    if request.method == "POST":
+        form = ReasonForm(request.POST)
+        if form.is_valid():
+            _set_status(request, developer, agent, Agent.Status.SUSPENDED, form.cleaned_data["reason"])
+            messages.success(request, _("Suspended. All requests from this agent are now denied."))
+            return SeeOther(_url(agent))
+    context = {
+        "agent": agent,
+        "form": form,
+        "hits": hits_of_agent(agent.id, clock.now()),
+        "title": _("Suspend this agent?"),
+        "confirm_label": _("Suspend agent"),
+        "back_url": _url(agent),
+    }
+    return render(request, "web/developer/suspend.html", context, status=422 if form.is_bound else 200)
+
+
+@developer_page
+@posted_from("web:agent", "agent_id")
+def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    _set_status(request, developer, agent, Agent.Status.ACTIVE)
+    if agent.is_stopped:
+        messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
+    else:
+        messages.success(request, _("Reactivated. Everything that users allowed and did not revoke works again."))
+    return SeeOther(_url(agent))
+
+
+def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> None:
+    actor = developer_actor(request, developer)
+    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
+
+
+def _url(agent: Agent) -> str:
+    return reverse("web:agent", args=[agent.id])

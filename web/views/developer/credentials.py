@@ -1,0 +1,83 @@
+"""The client secrets of an agent."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
+from agents.models import Agent
+from agents.selectors import agent_for_organization, live_secret, live_secrets
+from core.errors import Invalid
+from core.http import SeeOther
+from developers.models import Developer
+from web import once
+from web.access import developer_actor, developer_page
+from web.forms.agents import RotateForm, SecretForm
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    """List the secrets and show a new one once. POST creates another secret."""
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form = SecretForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        try:
+            value = create_client_secret(
+                actor=developer_actor(request, developer), agent=agent, name=form.cleaned_data["name"]
+            )
+        except Invalid as error:
+            form.show(error)
+        else:
+            return _show_once(request, agent, value)
+    context = {
+        "agent": agent,
+        "form": form,
+        "secrets": live_secrets(agent),
+        "secret": once.take(request, agent.id),
+    }
+    return render(request, "web/developer/credentials.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form = RotateForm(request.POST if request.method == "POST" else None)
+    if form.is_valid():
+        actor = developer_actor(request, developer)
+        new = rotate_client_secret(actor=actor, agent=agent, secret_id=secret_id, **form.cleaned_data)
+        return _show_once(request, agent, new.value)
+    context = {"form": form, "agent": agent, "old": live_secret(agent, secret_id)}
+    return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def revoke(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    if request.method == "POST":
+        revoke_client_secret(actor=developer_actor(request, developer), agent=agent, secret_id=secret_id)
+        messages.success(request, _("Revoked. The secret no longer works."))
+        return SeeOther(_url(agent))
+    context = {
+        "agent": agent,
+        "old": live_secret(agent, secret_id),
+        "is_last": live_secrets(agent).count() == 1,
+        "title": _("Revoke this client secret?"),
+        "confirm_label": _("Revoke secret"),
+        "back_url": _url(agent),
+    }
+    return render(request, "web/developer/secret_revoke.html", context)
+
+
+def _show_once(request: HttpRequest, agent: Agent, value: str) -> HttpResponse:
+    once.put(request, agent.id, value)
+    return SeeOther(_url(agent))
+
+
+def _url(agent: Agent) -> str:
+    return reverse("web:agent-credentials", args=[agent.id])
