@@ -45,6 +45,8 @@ SCHEDULE: dict[str, Any] = {
     "sweep-registrations": _entry("accounts.tasks.sweep_registrations", SELDOM),
     "sweep-browser-sessions": _entry("accounts.tasks.sweep_browser_sessions", SELDOM),
     "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
+    "count-log": _entry("insights.tasks.count_log", OFTEN),
+    "sweep-rollups": _entry("insights.tasks.sweep_rollups", HOUR),
     "destroy-old-keys": _daily("audit.tasks.destroy_old_keys", hour=2),
     "archive-month": _daily("audit.tasks.archive_month", hour=3),
 }

@@ -104,6 +104,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "core",
     "audit",
+    "insights",
     "limits",
     "accounts",
     "developers",

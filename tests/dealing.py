@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 STORES = ("sqlite", "postgresql")
 CHOSEN = "live_store"
 # They are about what differs between the databases: triggers, locks, indexes.
-IN_FULL = ("audit/", "limits/", "semantics/", "admin/test_evidence", "admin/test_search", "web/test_every_page")
-IN_FULL += ("live/test_revocation", "live/test_reservations")
+IN_FULL = ("audit/", "insights/", "limits/", "semantics/", "admin/test_evidence", "admin/test_search")
+IN_FULL += ("live/test_revocation", "live/test_reservations", "web/test_every_page")
 ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
 ON_POSTGRESQL += (
     "logs",

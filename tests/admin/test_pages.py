@@ -31,13 +31,14 @@ from audit.models import (
 )
 from consent.models import Approval
 from core.models import IdempotencyRecord
+from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
 from tests.admin.world import World, staff
 from tests.constants import PASSWORD
 from tests.world import sign_in
 
 MAX_QUERIES = 12
-OURS = ("core", "audit", "accounts", "developers", "resources", "agents", "policies", "consent", "tokens")
+OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "agents", "policies", "consent", "tokens")
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
@@ -48,9 +49,11 @@ INTERNAL = (
     Checkpoint,
     Cosignature,
     Counter,
+    Edition,
     IdempotencyRecord,
     Journal,
     KnownDevice,
+    Latency,
     LogKey,
     Notice,
     PendingRegistration,
@@ -58,6 +61,7 @@ INTERNAL = (
     Posting,
     Progress,
     Reservation,
+    RollUp,
     Segment,
     Stream,
     Tile,

@@ -27,6 +27,8 @@ from decisions.services import decide
 from developers.acting import as_developer
 from developers.models import Developer
 from developers.services import register_developer
+from insights.models import Latency
+from insights.services import count_log
 from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
@@ -127,6 +129,8 @@ def _fill_the_log() -> None:
     Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
     Posting.objects.create(term=1, segment=-1, entries=b"")
     record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
+    count_log()
+    Latency.objects.create(start=clock.now(), bound=1000, number=1)
 
 
 def staff(*permissions: str) -> User:

@@ -23,8 +23,8 @@ from tests.policies.test_cases import ONE_OF_EACH
 
 # Django's makemessages lets xgettext look for these, and for `_`.
 MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
-APPS = ("accounts", "agents", "api", "audit", "consent", "core", "decisions", "developers", "limits", "oauth")
-APPS += ("policies", "resources", "tokens", "web")
+APPS = ("accounts", "agents", "api", "audit", "consent", "core", "decisions", "developers", "insights", "limits")
+APPS += ("oauth", "policies", "resources", "tokens", "web")
 # The apps whose refusals reach pages.
 SPEAKING = ("accounts", "agents", "consent", "core", "developers", "policies", "resources")
 # Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.

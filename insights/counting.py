@@ -1,0 +1,158 @@
+"""What an entry of the log adds to the roll-ups. It depends on the entry alone, so counting again gives the same.
+
+Values have their parts in a fixed order, separated by spaces; a part that is missing is `NONE`. Only the last part can
+have spaces itself.
+
+| kind | value |
+|---|---|
+| decision | the outcome |
+| agent | the agent, the outcome |
+| scope | the outcome, the required scope |
+| rule | the reason, the policy or `USER`, the type of the rule: of a denial |
+| denial | the agent, and the parts of `rule` |
+| consent | a `Step` of a request for consent, with which scopes were asked for and left out |
+| asked, left_out | the scope |
+
+Agents are values, too, so that the chart of all agents reads as few rows as the others.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from audit.entries.drafts import POLICY
+from audit.events import Event, Outcome
+from audit.readers.in_order import InOrder
+from insights.models import Kind, Unit
+
+EVENTS = frozenset(
+    {
+        Event.TOKEN_VERIFY,
+        Event.CONSENT_REQUESTED,
+        Event.CONSENT_APPROVED,
+        Event.CONSENT_DENIED,
+        Event.CONSENT_EXPIRED,
+    }
+)
+ALL_AGENTS = ""
+NONE = "-"
+USER = "user"
+# A caller chooses which scopes a decision requires, so their number bounds what it can make the roll-ups store.
+MAX_SCOPES = 20
+MAX_LENGTH = 300
+
+
+class Step(StrEnum):
+    """What became of a request for consent. `PARTLY` is allowed without some of the scopes."""
+
+    ASKED = "asked"
+    ALLOWED = "allowed"
+    PARTLY = "partly"
+    DENIED = "denied"
+    ABANDONED = "abandoned"
+
+
+class Key(NamedTuple):
+    """What a row of the roll-ups counts, in the order of its primary key."""
+
+    organization_id: str
+    agent_id: str
+    kind: str
+    unit: str
+    start: datetime
+    value: str
+
+
+class Counted(NamedTuple):
+    """Something to count once, for the agent of the entry and for all agents, or only for all."""
+
+    kind: Kind
+    value: str
+    is_of_agent: bool = True
+
+
+def keys_of(entry: InOrder) -> Iterator[Key]:
+    """Yield the rows that count the entry, one more each. Raises `ValueError` or `KeyError` if it was damaged."""
+    hour = entry.at.replace(minute=0, second=0, microsecond=0)
+    starts = ((Unit.HOUR, hour), (Unit.DAY, hour.replace(hour=0)))
+    for organization_id, counted in _counted(entry):
+        agents = {ALL_AGENTS, entry.agent_id or ALL_AGENTS} if counted.is_of_agent else {ALL_AGENTS}
+        value = counted.value.replace("\0", "")[:MAX_LENGTH]
+        for agent_id in agents:
+            for unit, start in starts:
+                yield Key(organization_id, agent_id, counted.kind.value, unit.value, start, value)
+
+
+def rule_parts(value: str) -> tuple[str, str, str]:
+    """Return the reason, the policy and the type of the rule in a value of the kind `rule`."""
+    reason, policy_id, rule_type = value.split(" ", 2)
+    return reason, policy_id, rule_type
+
+
+def _counted(entry: InOrder) -> Iterator[tuple[str, Counted]]:
+    record = entry.record()
+    if entry.event == Event.TOKEN_VERIFY:
+        for organization_id in entry.organization_ids:
+            for counted in _of_decision(entry, record, organization_id):
+                yield organization_id, counted
+    elif owner := _owner(entry, record):
+        for counted in _of_consent(entry, record):
+            yield owner, counted
+
+
+def _owner(entry: InOrder, record: Mapping[str, Any]) -> str | None:
+    """Return the organization of the agent: only it sees what users answer to its requests.
+
+    A stock client has none, so the organization of the service that it asked for sees them. Of several, none does: the
+    request is in the log of one of them, and the grant in the logs of all.
+    """
+    own: str | None = record["organizationId"]
+    return own or (entry.organization_ids[0] if len(entry.organization_ids) == 1 else None)
+
+
+def _of_decision(entry: InOrder, record: Mapping[str, Any], organization_id: str) -> Iterator[Counted]:
+    outcome, agent_id = entry.outcome, entry.agent_id or NONE
+    yield Counted(Kind.DECISION, outcome)
+    yield Counted(Kind.AGENT, f"{agent_id} {outcome}", is_of_agent=False)
+    for scope in dict.fromkeys(record["scopes"][:MAX_SCOPES]):
+        yield Counted(Kind.SCOPE, f"{outcome} {scope}")
+    if outcome == Outcome.DENIED:
+        rule = " ".join([record["reason"] or NONE, *_rule_of(entry, record["metadata"], organization_id)])
+        yield Counted(Kind.RULE, rule)
+        yield Counted(Kind.DENIAL, f"{agent_id} {rule}", is_of_agent=False)
+
+
+def _rule_of(entry: InOrder, metadata: Mapping[str, Any], organization_id: str) -> tuple[str, str]:
+    """Return the policy and the type of the rule that denied. Of others' policies, only the type is shown."""
+    rule_type = metadata.get("ruleType") or NONE
+    if metadata.get("limitedBy") == "user":
+        return USER, rule_type
+    policy = entry.withheld().get(POLICY, {})
+    is_own = policy.get("policyOrganizationId") in (None, organization_id)
+    return (policy.get("policyId") or NONE) if is_own else NONE, rule_type
+
+
+def _of_consent(entry: InOrder, record: Mapping[str, Any]) -> Iterator[Counted]:
+    step = _step_of(entry, record)
+    if step is None:
+        return
+    yield Counted(Kind.CONSENT, step.value)
+    if step is Step.ASKED:
+        yield from (Counted(Kind.ASKED, scope) for scope in _distinct(record["scopes"]))
+    elif step is Step.PARTLY:
+        yield from (Counted(Kind.LEFT_OUT, scope) for scope in _distinct(record["metadata"]["notGranted"]))
+
+
+def _step_of(entry: InOrder, record: Mapping[str, Any]) -> Step | None:
+    """Return the step that the entry records, or None if it is the end of a grant and not of a request."""
+    if entry.event == Event.CONSENT_APPROVED:
+        return Step.PARTLY if record["metadata"].get("notGranted") else Step.ALLOWED
+    if entry.event == Event.CONSENT_EXPIRED:
+        # Nobody has decided about a request that expires.
+        return None if record["userId"] else Step.ABANDONED
+    return Step.ASKED if entry.event == Event.CONSENT_REQUESTED else Step.DENIED
+
+
+def _distinct(scopes: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(scopes))

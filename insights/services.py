@@ -1,0 +1,161 @@
+"""Writes of the roll-ups: counting the log, exactly once, and again from the beginning.
+
+An edition counts a stretch of the log and notes how far it has come in one transaction, on condition that it is still
+where the stretch begins. So a crash at any point counts nothing twice and leaves nothing out, and of two processes that
+count the same stretch, one does it in vain. Decisions do not wait for any of this: the stretch is read and counted
+before the transaction, which changes only the tables of this app.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
+
+from audit.readers.in_order import InOrder, Stretch
+from audit.selectors import entries_in_order
+from core import clock
+from core.locks import writing
+from core.sweeps import BATCH
+from insights.counting import EVENTS, Key, keys_of
+from insights.models import Edition, RollUp, Unit
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = {"edition": "int", **dict.fromkeys(Key._fields, "text"), "start": "timestamptz", "number": "bigint"}
+# The longest period and the one before it need the hours of their first and last days only.
+HOURS_LIFETIME = timedelta(days=200)
+
+
+def count_log(*, limit: int = BATCH) -> int:
+    """Count up to `limit` more entries of the log in the edition in use. Return how many.
+
+    Raises `MissingEntry`, `ArchiveUnavailable` and `Busy`.
+    """
+    return _advance(_used_edition(), limit)
+
+
+def rebuild(report: Callable[[int], object] = lambda counted: None) -> int:
+    """Count the whole log again, and use that edition from then on. Return the number of its entries.
+
+    Readers see the edition before until then. `report` gets the number of entries after each step. If this is
+    interrupted, the next call goes on where it has stopped. Raises the errors of `count_log`.
+    """
+    _used_edition()
+    edition = _unfinished_edition()
+    is_used = False
+    while not is_used:
+        while _advance(edition, BATCH):
+            report(edition.counted)
+        is_used = _use(edition)
+    while delete_former_editions() == BATCH:
+        pass
+    return edition.counted
+
+
+def delete_old_hours(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` rows of hours that no page shows any more, and return how many. Those of days remain."""
+    old = RollUp.objects.filter(unit=Unit.HOUR, start__lt=clock.now() - HOURS_LIFETIME)
+    return _delete(old.order_by("start"), limit)
+
+
+def delete_former_editions(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` rows of editions that are no longer used, and return how many."""
+    former = RollUp.objects.filter(edition__lt=_used_edition().pk)
+    return _delete(former.order_by("edition"), limit)
+
+
+def _delete(rows: QuerySet[RollUp], limit: int) -> int:
+    """Delete the first `limit` rows and return how many. `core.sweeps` cannot lock rows by several columns."""
+    with writing(), transaction.atomic():
+        return RollUp.objects.filter(pk__in=rows.values("pk")[:limit]).delete()[0]
+
+
+def _used_edition() -> Edition:
+    """Return the edition in use. The first one begins with the first use."""
+    found = Edition.objects.filter(is_used=True).first()
+    return found or Edition.objects.get_or_create(id=1, defaults={"is_used": True})[0]
+
+
+def _unfinished_edition() -> Edition:
+    """Return the edition that is being made. Begin one if there is none."""
+    newest = Edition.objects.aggregate(newest=Max("id"))["newest"]
+    found = Edition.objects.filter(is_used=False).order_by("-id").first()
+    return found or Edition.objects.get_or_create(id=newest + 1)[0]
+
+
+def _advance(edition: Edition, limit: int) -> int:
+    """Count up to `limit` more entries in the edition. Return how many, 0 also if another process has done so."""
+    edition.counted = Edition.objects.filter(pk=edition.pk).values_list("counted", flat=True).first() or 0
+    stretch = entries_in_order(edition.counted, limit, EVENTS)
+    number = stretch.end - edition.counted
+    if number and _save(edition, stretch, _count(stretch.entries)):
+        edition.counted = stretch.end
+        return number
+    return 0
+
+
+def _count(entries: Iterable[InOrder]) -> Counter[Key]:
+    counts: Counter[Key] = Counter()
+    for entry in entries:
+        try:
+            keys = list(keys_of(entry))
+        except (ValueError, LookupError, TypeError, AttributeError):
+            # It was damaged. `./dev manage audit_verify` says how, and the other entries count.
+            logger.critical("The entry with index %s cannot be read, so it is not counted.", entry.leaf_index)
+            continue
+        counts.update(keys)
+    return counts
+
+
+def _save(edition: Edition, stretch: Stretch, counts: Mapping[Key, int]) -> bool:
+    """Add the counts of a stretch, unless another process has added them. Return whether they were added."""
+    expected = Edition.objects.filter(pk=edition.pk, counted=edition.counted)
+    with writing(), transaction.atomic():
+        # This row is locked first, so processes with the same stretch take turns here.
+        if not expected.update(counted=stretch.end, last_at=stretch.last_at):
+            return False
+        _add(edition.pk, counts)
+    return True
+
+
+def _add(edition: int, counts: Mapping[Key, int]) -> None:
+    """Add the numbers to the rows of the edition, in the order of their keys."""
+    if not counts:
+        return
+    rows = [(edition, *_stored(key), counts[key]) for key in sorted(counts)]
+    names = ", ".join(COLUMNS)
+    key = ", ".join(name for name in COLUMNS if name != "number")
+    change = f"ON CONFLICT ({key}) DO UPDATE SET number = insights_rollup.number + excluded.number"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{kind}[]" for kind in COLUMNS.values())
+            statement = f"INSERT INTO insights_rollup ({names}) SELECT * FROM unnest({arrays}) {change}"  # noqa: S608
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        else:
+            places = ", ".join(["%s"] * len(COLUMNS))
+            statement = f"INSERT INTO insights_rollup ({names}) VALUES ({places}) {change}"  # noqa: S608
+            cursor.executemany(statement, rows)
+
+
+def _stored(key: Key) -> tuple[Any, ...]:
+    *rest, start, value = key
+    return *rest, connection.ops.adapt_datetimefield_value(start), value
+
+
+def _use(edition: Edition) -> bool:
+    """Use the edition if it has counted all that the one in use has. Return whether it is used."""
+    with writing(), transaction.atomic():
+        # `count_log` locks only one of them, so this cannot deadlock with it.
+        editions = {one.pk: one for one in Edition.objects.select_for_update().order_by("pk")}
+        new = editions.get(edition.pk)
+        if new is None:  # another process has used it, and a later one since
+            return True
+        if any(one.is_used and one.counted > new.counted for one in editions.values()):
+            return False
+        Edition.objects.exclude(pk=new.pk).delete()
+        Edition.objects.filter(pk=new.pk).update(is_used=True)
+    return True

@@ -1,0 +1,268 @@
+"""Roll-ups equal counts of the raw log: after a crash anywhere, after a rebuild, and with several workers at once."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from audit.archiving import archived
+from audit.archiving.archive import archive_month
+from audit.database.triggers import pruning
+from audit.entries import personal_keys
+from audit.models import Entry
+from audit.proof.members import MissingEntry
+from audit.sequencing import sequencer
+from core.sweeps import BATCH
+from insights import services, tasks
+from insights.counting import MAX_SCOPES
+from insights.models import Edition, RollUp
+from insights.services import count_log, delete_former_editions, delete_old_hours, rebuild
+from tests.audit.journals import write_row
+from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
+from tests.insights.logs import counted, counts_of_raw_log, log_entries
+from tests.threads import race
+
+pytestmark = pytest.mark.django_db
+ROOT = Path(__file__).parents[2]
+LIMIT = 16
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def count_all(limit: int = LIMIT) -> None:
+    while count_log(limit=limit):
+        pass
+
+
+def test_everything_is_counted_by_hour_and_day() -> None:
+    log_entries(400)
+    count_all()
+    raw = counts_of_raw_log()
+    assert len(raw) > 500
+    assert counted() == raw
+
+
+def test_counting_goes_on_where_it_has_stopped() -> None:
+    log_entries(60)
+    count_all()
+    log_entries(60, seed=2)
+    assert count_log() == 60
+    assert count_log() == 0
+    assert counted() == counts_of_raw_log()
+
+
+def test_an_entry_that_waits_in_the_journal_is_counted_once_it_is_in_the_log() -> None:
+    write_row(3)
+    assert count_log() == 0
+    sequencer.sequence()
+    assert count_log() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("act", [count_all, rebuild])
+def test_a_crash_at_any_statement_counts_nothing_twice_and_leaves_nothing_out(
+    act: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "BATCH", LIMIT)
+    log_entries(40)
+    if act is rebuild:
+        count_all()
+    points = 0
+    while _crashes_at(points, act):
+        points += 1
+    assert points >= 9
+    assert counted() == counts_of_raw_log()
+
+
+def _crashes_at(point: int, act: Callable[[], Any]) -> bool:
+    """Run the act, and end it before the statement with this number. Return whether it had as many."""
+    passed = 0
+
+    def execute(run: Any, *arguments: Any) -> Any:
+        nonlocal passed
+        if passed == point:
+            raise Crash
+        passed += 1
+        return run(*arguments)
+
+    try:
+        with connection.execute_wrapper(execute):
+            act()
+    except Crash:
+        return True
+    return False
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("what", ["count", "rebuild"])
+def test_a_killed_process_counts_nothing_twice_and_leaves_nothing_out(
+    what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(services, "BATCH", LIMIT)
+    log_entries(80)
+    if what == "rebuild":
+        count_all()
+
+    command = [sys.executable, "-m", "tests.insights.killed", what, str(LIMIT)]
+    killed = subprocess.run(command, cwd=ROOT, env=_environment(), timeout=60, capture_output=True, text=True)
+
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert Edition.objects.order_by("pk").last().counted == LIMIT  # type: ignore[union-attr]
+    if what == "rebuild":
+        assert counted() == counts_of_raw_log()  # the former edition is still in use
+        assert rebuild() == 80
+        assert Edition.objects.get().pk == 2
+    count_all()
+    assert counted() == counts_of_raw_log()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a process that uses the database of this test."""
+    used = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return {**os.environ, "DATABASE_PATH": str(used["NAME"])}
+    host, port = used["HOST"] or "", used["PORT"] or ""
+    url = f"postgresql://{used['USER']}:{used['PASSWORD']}@{host.replace('/', '%2F')}:{port}/{used['NAME']}"
+    return {**os.environ, "DATABASE_URL": url}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_at_once_count_each_entry_once() -> None:
+    log_entries(200)
+    count_log(limit=1)  # the edition exists
+    race([count_all] * 4)
+    assert counted() == counts_of_raw_log()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_first_counts_at_once_begin_one_edition() -> None:
+    log_entries(40)
+    race([count_all] * 3)
+    assert Edition.objects.get().counted == 40
+    assert counted() == counts_of_raw_log()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_counts_while_two_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "BATCH", LIMIT)
+    log_entries(200)
+    count_log(limit=LIMIT)
+    race([count_all, rebuild, rebuild])
+    count_all()
+    delete_former_editions()
+    assert counted() == counts_of_raw_log()
+    assert set(RollUp.objects.values_list("edition", flat=True)) == {Edition.objects.get().pk}
+
+
+def test_a_rebuild_replaces_wrong_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    log_entries(100)
+    count_all()
+    RollUp.objects.filter(kind="decision").update(number=7)
+    RollUp.objects.filter(kind="scope").delete()
+
+    call_command("rebuild_rollups")
+
+    assert capsys.readouterr().out == "Counted 100 entries.\n"
+    assert counted() == counts_of_raw_log()
+    assert RollUp.objects.count() == len(counted())
+
+
+def test_a_rebuild_reads_archived_months(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_small_segments(monkeypatch)
+    sequencer.forget()
+    archived.forget()
+    with archive_in(tmp_path / "archive") as folder:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        raw = counts_of_raw_log()
+        archive_month(JANUARY)
+        archived.forget()
+        assert Entry.objects.count() == 300
+
+        assert rebuild() == 600
+
+        assert counted() == raw
+        archived.forget()
+        for file in folder.rglob("entries*"):
+            file.unlink()
+        with pytest.raises(CommandError, match="goes on where it has stopped"):
+            call_command("rebuild_rollups")
+        assert counted() == raw
+
+
+def test_the_counts_of_an_erased_person_stay() -> None:
+    log_entries(100)
+    raw = counts_of_raw_log()
+    assert personal_keys.destroy_keys(["usr_0", "usr_1", "usr_2"]) > 0
+    rebuild()
+    assert counted() == raw
+
+
+def test_a_missing_entry_is_not_passed_over() -> None:
+    write_row(5)
+    sequencer.sequence()
+    if connection.vendor == "postgresql":
+        pytest.skip("the trigger refuses it")
+    with pruning(), connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER IF EXISTS audit_entry_no_delete")
+        cursor.execute("DELETE FROM audit_entry WHERE leaf_index = 2")
+    with pytest.raises(MissingEntry):
+        count_log()
+    with pytest.raises(CommandError, match="index 2 is missing"):
+        call_command("rebuild_rollups")
+
+
+def test_a_damaged_entry_is_reported_and_the_others_count(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_row(3)
+    sequencer.sequence()
+    keys = services.keys_of
+
+    def keys_or_damage(entry: Any) -> Iterator[Any]:
+        return keys(entry._replace(packed=b"\x00{") if entry.leaf_index == 1 else entry)
+
+    monkeypatch.setattr(services, "keys_of", keys_or_damage)
+    with caplog.at_level(logging.CRITICAL):
+        assert count_log() == 3
+    assert "index 1 cannot be read" in caplog.text
+    assert {row[2:4] for row in counted() if row[2] == "decision"} == {("decision", "hour"), ("decision", "day")}
+    assert {number for row, number in counted().items() if row[2] == "decision"} == {2}
+
+
+def test_what_a_caller_sends_cannot_fill_the_roll_ups() -> None:
+    write_row(1, scopes=[f"made:up{place}" for place in range(100)])
+    sequencer.sequence()
+    count_log()
+    assert len({row[5] for row in counted() if row[2] == "scope"}) == MAX_SCOPES
+
+
+def test_a_value_that_a_database_cannot_store_is_counted() -> None:
+    write_row(1, scopes=["zero\0byte", "long" * 100])
+    sequencer.sequence()
+    assert count_log() == 1
+    assert {row[5][:16] for row in counted() if row[2] == "scope"} == {"allowed zerobyte", "allowed longlong"}
+
+
+def test_old_hours_are_deleted_and_days_stay() -> None:
+    log_entries(40)  # in March
+    count_all()
+    before = counted()
+    while delete_old_hours() == BATCH:
+        pass
+    assert counted() == {row: number for row, number in before.items() if row[3] == "day"}
+
+
+def test_the_worker_counts_and_sweeps() -> None:
+    log_entries(100)
+    assert tasks.count_log() == 100
+    assert tasks.sweep_rollups() > 0

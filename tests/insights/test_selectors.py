@@ -1,0 +1,113 @@
+"""Reads of the roll-ups give what the raw log has in the same time, of one tenant only."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audit.sequencing.sequencer import sequence
+from insights.models import Kind
+from insights.selectors import Window, decisions_per_hour, find_coverage, floor_day, floor_hour, series, totals
+from insights.services import count_log
+from tests.audit.journals import write_row
+from tests.insights.logs import NOW, all_entries, log_entries
+
+pytestmark = pytest.mark.django_db
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+END = floor_hour(NOW) + HOUR
+
+
+@pytest.fixture(autouse=True)
+def _log(db: None) -> None:
+    log_entries(600)
+    count_log()
+
+
+def decided(since: datetime, until: datetime, organization: str, agent: str | None = None) -> dict[str, int]:
+    """Return the decisions in the raw log by outcome."""
+    found: Counter[str] = Counter()
+    for entry in all_entries():
+        is_wanted = organization in entry.organization_ids and agent in (None, entry.agent_id)
+        if entry.event == "token.verify" and since <= entry.timestamp < until and is_wanted:
+            found[entry.content["outcome"]] += 1
+    return dict(found)
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [
+        (END - DAY, END),
+        (END - 3 * DAY, END),
+        (floor_day(END) - 2 * DAY, END),
+        (END - 5 * HOUR, END - 2 * HOUR),
+        (floor_day(END) - 2 * DAY, floor_day(END)),
+        (floor_day(END), END),
+        (END - 30 * HOUR, floor_day(END)),
+        (END, END + DAY),
+    ],
+)
+@pytest.mark.parametrize("agent", [None, "agt_1"])
+def test_totals_add_hours_and_days_up(
+    since: datetime, until: datetime, agent: str | None, django_assert_num_queries: Any
+) -> None:
+    window = Window(since, until)
+    with django_assert_num_queries(1):
+        found = totals("org_1", [Kind.DECISION, Kind.SCOPE], window, agent_id=agent)
+    assert found[Kind.DECISION] == decided(since, until, "org_1", agent)
+    assert bool(found[Kind.SCOPE]) == bool(found[Kind.DECISION])
+
+
+@pytest.mark.parametrize("step", [HOUR, 6 * HOUR, DAY, 3 * DAY])
+def test_a_series_has_a_number_for_each_step(step: timedelta, django_assert_num_queries: Any) -> None:
+    window = Window(floor_day(END) - 2 * DAY, floor_day(END) + DAY, step)
+    with django_assert_num_queries(1):
+        found = series("org_2", Kind.DECISION, window)
+    assert set(found) == {"allowed", "denied"}
+    for place, start in enumerate(window.starts()):
+        expected = decided(start, start + step, "org_2")
+        assert {outcome: numbers[place] for outcome, numbers in found.items() if numbers[place]} == expected
+
+
+def test_the_window_before_is_as_long() -> None:
+    window = Window(END - DAY, END)
+    before = window.before(DAY)
+    assert (before.since, before.until, len(before.starts())) == (END - 2 * DAY, END - DAY, 24)
+    assert totals("org_1", [Kind.DECISION], before)[Kind.DECISION] == decided(before.since, before.until, "org_1")
+
+
+def test_the_hours_of_many_agents_are_one_query(django_assert_num_queries: Any) -> None:
+    agents = [f"agt_{number}" for number in range(50)]
+    with django_assert_num_queries(1):
+        found = decisions_per_hour("org_1", agents, NOW)
+    assert set(found) == set(agents)
+    assert found["agt_40"] == [0] * 24
+    for place, number in enumerate(found["agt_1"]):
+        start = END - (24 - place) * HOUR
+        assert number == sum(decided(start, start + HOUR, "org_1", "agt_1").values())
+    assert sum(found["agt_1"]) > 10
+
+
+def test_another_tenant_sees_nothing() -> None:
+    window = Window(END - 3 * DAY, END)
+    assert totals("org_9", list(Kind), window) == {kind: {} for kind in Kind}
+    assert series("org_9", Kind.DECISION, window) == {}
+    assert sum(decisions_per_hour("org_9", ["agt_1"], NOW)["agt_1"]) == 0
+
+
+def test_a_service_sees_the_decisions_it_asked_for_but_not_others_policies_or_consents() -> None:
+    found = totals("org_2", [Kind.RULE, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT], Window(END - 4 * DAY, END))
+    assert found[Kind.RULE]["policy_denied - time_window"] > 0  # of org_1
+    assert found[Kind.RULE]["policy_denied pol_0 time_window"] > 0
+    assert found[Kind.CONSENT] == found[Kind.ASKED] == found[Kind.LEFT_OUT] == {}
+
+
+def test_coverage_says_what_is_not_counted_yet() -> None:
+    assert find_coverage().missing == 0
+    last = find_coverage().last_at
+    write_row(3, at=NOW + HOUR)
+    sequence()
+    assert find_coverage().missing == 3
+    assert find_coverage().last_at == last
+    count_log()
+    assert (find_coverage().missing, find_coverage().last_at) == (0, NOW + HOUR)
