@@ -22,6 +22,7 @@ class ContextMatch(Rule):
             max_length=MAX_CONDITIONS,
             title=gettext_noop("Conditions"),
             description=gettext_noop('For example {"field": "amount.value", "operator": "at_most", "value": "50.00"}.'),
+            json_schema_extra={"x-unit": "conditions"},
         ),
         BeforeValidator(require_list),
     ]

@@ -1,6 +1,5 @@
 """The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
-import json
 import re
 from html import unescape
 from typing import Annotated
@@ -18,6 +17,7 @@ from policies.services import create_policy
 from tests.policies.test_cases import ONE_OF_EACH
 from tests.web.browser import pseudo
 from tests.world import ANONYMOUS, make_agent
+from web.forms.conditions import ConditionsWidget, read_condition, show_condition
 from web.forms.rules import form_class
 
 RATE_LIMIT = {
@@ -39,11 +39,22 @@ BLOCKLIST = {"type": "action_blocklist", "actions": "email:send"}
 ADDRESSES = {"type": "ip_allowlist", "cidrs": "203.0.113.0/24\n2001:db8::/32"}
 CONDITIONS = {
     "type": "context_match",
-    "conditions": """[
-      {"field": "recipient", "operator": "ends_with", "value": "@acme.com"},
-      {"field": "target", "operator": "in", "values": ["a", "\u00fc"]}
-    ]""",
+    "conditions-0-field": "recipient",
+    "conditions-0-operator": "ends_with",
+    "conditions-0-value": "@acme.com",
+    "conditions-1-field": "",
+    "conditions-1-operator": "equals",
+    "conditions-1-value": "",
+    "conditions-2-field": "target",
+    "conditions-2-operator": "in",
+    "conditions-2-value": "a\r\n \u00fc \r\n",
 }
+
+
+def condition(field, operator, value):
+    row = {"conditions-0-field": field, "conditions-0-operator": operator, "conditions-0-value": value}
+    return {"type": "context_match", **row}
+
 
 CASES = [
     (
@@ -66,7 +77,12 @@ CASES = [
     (ADDRESSES, {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}, "Only from 203.0.113.0/24 or 2001:db8::/32"),
     (
         CONDITIONS,
-        {"conditions": json.loads(CONDITIONS["conditions"])},
+        {
+            "conditions": [
+                {"field": "recipient", "operator": "ends_with", "value": "@acme.com"},
+                {"field": "target", "operator": "in", "values": ["a", "\u00fc"]},
+            ]
+        },
         "Only if recipient ends with @acme.com and target is a or \u00fc",
     ),
 ]
@@ -77,6 +93,9 @@ def shown_in(form):
     sent = MultiValueDict()
     for bound in form:
         widget, value = bound.field.widget, bound.value()
+        if isinstance(widget, ConditionsWidget):
+            sent.update(rows_of(bound.html_name, value))
+            continue
         parts = widget.decompress(value) if isinstance(widget, MultiWidget) else [value]
         names = widget.widgets_names if isinstance(widget, MultiWidget) else [""]
         for name, part in zip(names, parts, strict=True):
@@ -84,9 +103,18 @@ def shown_in(form):
     return sent
 
 
+def rows_of(name, conditions):
+    """Return what a browser submits for the rows of these conditions."""
+    return {
+        f"{name}-{number}-{part}": text
+        for number, condition in enumerate(conditions)
+        for part, text in zip(("field", "operator", "value"), show_condition(condition), strict=True)
+    }
+
+
 def form_of(*rules, **fields):
     """Return the data that a browser submits for these rules."""
-    sent = {"name": "Mine", "description": "", "agent": "", "enabled": "on", **fields}
+    sent = {"name": "Mine", "description": "", "agent": "", "status": "enforced", **fields}
     for index, rule in enumerate(rules):
         sent |= {f"rules-{index}-{name}": value for name, value in rule.items()}
     return sent
@@ -132,8 +160,7 @@ def test_the_edit_form_shows_the_saved_values_of_each_rule_type(as_developer, de
 def shown_values(form):
     """Return what the edit form shows of each field that the rule has."""
     shown = {name: field.prepare_value(form.get_initial_for_field(field, name)) for name, field in form.fields.items()}
-    texts = {name: json.loads(value) for name, value in shown.items() if name == "conditions"}
-    return {name: value for name, value in (shown | texts).items() if value not in (None, "", ())}
+    return {name: value for name, value in shown.items() if value not in (None, "", ())}
 
 
 @pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
@@ -142,6 +169,39 @@ def test_submitting_an_unchanged_form_changes_nothing(rule):
     sent = form_class(rule.type)(shown_in(shown), prefix="rules-0")
     assert sent.is_valid(), sent.errors
     assert parse_rule(sent.raw()) == rule
+
+
+@pytest.mark.parametrize("value", ["a", "5", 5, -5, "true", True, False, '"quoted"', "007", "50.00", "5\u00fc"])
+@pytest.mark.parametrize(("operator", "name"), [("equals", "value"), ("in", "values")])
+def test_a_condition_keeps_the_kind_of_its_value(operator, name, value):
+    condition = {"field": "a.b", "operator": operator, name: [value, "x"] if name == "values" else value}
+    assert read_condition(*show_condition(condition)) == condition
+
+
+def test_a_condition_without_a_value_has_none():
+    assert read_condition("a", "exists", " ") == {"field": "a", "operator": "exists"}
+
+
+def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
+    sent = form_of(
+        RATE_LIMIT, {**BLOCKLIST, "actions": "email:red"}, {**ADDRESSES, "cidrs": "203.0.113.9/24"}, {"type": "cedar"}
+    )
+    response = as_developer.post("/developer/policies/new", {**sent, "add": "", "name": ""})
+    assert response.status_code == 200
+    limit, blocked, addresses, cedar = response.context["editor"].rules
+    assert (limit.wording, limit.problem) == ("At most 20 requests in any 2 hours, per user", "")
+    assert blocked.wording == "Never email:red"
+    assert blocked.problem.startswith('Line 1: "email:red" is neither')
+    assert '"email:read"' in blocked.problem
+    assert (addresses.wording, addresses.problem[:8]) == ("", "Line 1: ")
+    assert (cedar.wording, cedar.problem) == ("", "")
+    assert "once it is complete" in text_of(response)
+
+
+def test_an_added_rule_gets_the_focus(as_developer):
+    text = text_of(as_developer.post("/developer/policies/new", form_of(BLOCKLIST, add="rate_limit")))
+    assert text.index("Blocked actions") < text.index(" autofocus>") < text.index("Rate limit</legend>")
+    assert text.count(" autofocus>") == 1
 
 
 def test_a_sunday_stored_as_0_is_ticked(as_developer, developer):
@@ -202,14 +262,12 @@ def test_unknown_rules_are_neither_added_nor_removed(as_developer, sent):
         ({**TIME_WINDOW, "timezone": "Mars/Base"}, "Time zone: "),
         ({**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"}, "IP address ranges, one per line: Line 2: "),
         ({**BLOCKLIST, "actions": "a*b"}, "Actions, one per line: Line 1: "),
-        ({**CONDITIONS, "conditions": "[{"}, "Conditions, as JSON: Enter a valid JSON."),
-        ({**CONDITIONS, "conditions": ""}, "Conditions, as JSON: "),
-        ({**CONDITIONS, "conditions": "{}"}, "Conditions, as JSON: Must be a list"),
-        ({**CONDITIONS, "conditions": "[NaN]"}, "Conditions, as JSON: Line 1: Must be an object."),
-        (
-            {**CONDITIONS, "conditions": '[{"field": "a", "operator": "at_most", "value": "x"}]'},
-            "Conditions, as JSON: Item 1, value: Must be a whole number",
-        ),
+        (condition("", "equals", "x"), "Conditions: Item 1, field: "),
+        (condition("a", "equals", ""), "Conditions: Item 1, value: This field is required"),
+        (condition("a", "in", "1\r\nb"), "Conditions: Item 1, values: Must all be strings"),
+        (condition("a", "at_most", "x"), "Conditions: Item 1, value: Must be a whole number"),
+        (condition("a", "made_up", "x"), "Conditions: Item 1, operator: "),
+        ({"type": "context_match"}, "Conditions: "),
     ],
 )
 def test_errors_name_their_field(as_developer, sent, message):
@@ -226,7 +284,7 @@ def test_errors_name_their_field(as_developer, sent, message):
         {**TIME_WINDOW, "timezone": "Mars/Base"},
         {**ADDRESSES, "cidrs": "203.0.113.9/24"},
         {**BLOCKLIST, "actions": "nonsense:do"},
-        {**CONDITIONS, "conditions": '[{"field": "a", "operator": "nonsense"}]'},
+        condition("a", "nonsense", "x"),
         {"type": "cedar", "policy": "permit (principal, action, resource) when {context.x};"},
     ],
 )
@@ -248,8 +306,7 @@ def test_a_policy_can_be_for_one_of_the_organizations_agents(as_developer, agent
 
 
 def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
-    sent = form_of(ADDRESSES, name="Renamed")
-    del sent["enabled"]
+    sent = form_of(ADDRESSES, name="Renamed", status="off")
     response = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
     assert response.status_code == 303
     policy.refresh_from_db()
@@ -257,10 +314,44 @@ def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
 
 
 def test_a_policy_can_only_record(as_developer, policy):
-    as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, is_shadow="on"))
+    as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, status="shadow"))
     policy.refresh_from_db()
     assert policy.mode == "shadow"
     assert "Only records" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
+
+
+def names_on(response):
+    return [policy.name for policy, _sentences, _more in response.context["policies"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("", ["Trial", "Hours", "No mail"]),
+        ("q=MAIL", ["Trial", "No mail"]),
+        ("q=payments:charge", ["Trial"]),
+        ("q=pol_none", []),
+        ("status=enforced", ["No mail"]),
+        ("status=shadow", ["Trial"]),
+        ("status=off", ["Hours"]),
+        ("status=made-up", ["Trial", "Hours", "No mail"]),
+        ("agent=Mailbot", ["Trial", "Hours", "No mail"]),
+        ("agent=Other", ["Hours", "No mail"]),
+        ("q=%00", ["Trial", "Hours", "No mail"]),
+    ],
+)
+def test_the_list_is_filtered_by_the_url(as_developer, developer, policy, query, names):
+    mailbot = make_agent(developer, name="Mailbot")
+    make_agent(developer, name="Other")
+    make_policy(developer, name="Hours", description="", enabled=False, rules=[])
+    rules = [{"type": "action_blocklist", "config": {"actions": ["payments:charge"]}}]
+    make_policy(developer, name="Trial", description="About mail", mode="shadow", agent=mailbot, rules=rules)
+    assert names_on(as_developer.get(f"/developer/policies?{query}")) == names
+
+
+def test_the_list_finds_a_policy_by_its_id(as_developer, developer, policy):
+    make_policy(developer, name="Other")
+    assert names_on(as_developer.get(f"/developer/policies?q={policy.id}")) == ["No mail"]
 
 
 def test_deleting_needs_a_confirmation(as_developer, policy):

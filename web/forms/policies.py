@@ -1,7 +1,7 @@
 """The policy editor: the policy's fields and any number of rules, added and removed without JavaScript."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import forms
@@ -11,13 +11,23 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core.errors import DomainError, FieldError
-from policies.rules import RULES, find_rule
+from policies.actions import require_known_actions
+from policies.models import Policy
+from policies.rules import RULES, InvalidRules, Rule, find_rule
+from policies.rules.parsing import parse_rule
 from web.forms.agent_field import AgentField
 from web.forms.fields import PlainField
 from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
-FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent"}
+FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent", "enabled": "status"}
+
+ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
+STATUSES = [
+    (ENFORCED, _("Enabled: requests that break a rule are denied.")),
+    (SHADOW, _("Only records: nothing is denied, and you see which requests would have been.")),
+    (OFF, _("Disabled: the rules are not checked.")),
+]
 
 
 class PolicyForm(forms.Form):
@@ -30,20 +40,32 @@ class PolicyForm(forms.Form):
         placeholder=_("All agents"),
         help_text=_("The name or the ID of an agent. Leave it empty for all agents."),
     )
-    enabled = forms.BooleanField(label=_("Enabled"), required=False, initial=True)
-    is_shadow = forms.BooleanField(
-        label=_("Only record"),
-        help_text=_("The policy denies nothing. The log shows which requests it would have denied."),
-        required=False,
-    )
+    status = forms.ChoiceField(label=_("Status"), choices=STATUSES, initial=ENFORCED, widget=forms.RadioSelect)
 
     def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
 
+def status_of(policy: Policy) -> str:
+    """Return the choice that stands for the policy's mode, and whether it is enabled."""
+    if not policy.enabled:
+        return OFF
+    return SHADOW if policy.mode == Policy.Mode.SHADOW else ENFORCED
+
+
+def changes_to(status: str, policy: Policy | None = None) -> dict[str, Any]:
+    """Return the fields of a policy with this status. One that is disabled keeps its mode."""
+    if status == OFF:
+        return {"enabled": False, "mode": policy.mode if policy else Policy.Mode.ENFORCE}
+    return {"enabled": True, "mode": Policy.Mode.SHADOW if status == SHADOW else Policy.Mode.ENFORCE}
+
+
 class PolicyEditor:
-    """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule."""
+    """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule.
+
+    `describe` puts submitted rules into words. Stored ones have their words already.
+    """
 
     def __init__(self, *, fields: PolicyForm, rules: list[RuleForm]) -> None:
         self.fields, self.rules = fields, rules
@@ -58,7 +80,7 @@ class PolicyEditor:
     ) -> "PolicyEditor":
         """Return an editor with the stored policy."""
         rules = [
-            form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}")
+            _stored(form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}"), rule)
             for index, rule in enumerate(raw_rules)
             if rule.get("type") in RULES
         ]
@@ -80,9 +102,8 @@ class PolicyEditor:
         if added in RULES:
             after = max((index for index, _name in sent), default=-1) + 1
             rules.append(form_class(added)(prefix=f"rules-{after}"))
-        editor = cls(fields=_draft(PolicyForm(agents=agents), data), rules=rules)
-        editor._describe_rules(form_class(form.rule_type)(data, prefix=form.prefix) for form in rules)
-        return editor
+            rules[-1].is_new = True
+        return cls(fields=_draft(PolicyForm(agents=agents), data), rules=rules)
 
     @property
     def forms(self) -> list[forms.Form]:
@@ -104,11 +125,20 @@ class PolicyEditor:
         for one in error.errors or (FieldError("", error.detail),):
             self._show_one(one)
 
-    def _describe_rules(self, bound_forms: Iterable[RuleForm]) -> None:
-        """Describe each complete rule in words. `bound_forms` are the same forms with their data."""
-        for form, bound in zip(self.rules, bound_forms, strict=True):
+    def describe(self, data: QueryDict, organization_id: str) -> None:
+        """Put each submitted rule into words, or say what is wrong with it. What is missing is no error yet."""
+        parsed: dict[int, Rule] = {}
+        for place, form in enumerate(self.rules):
+            bound = form if form.is_bound else form_class(form.rule_type)(data, prefix=form.prefix)
             if bound.is_valid():
-                form.wording = rule_sentence(bound.raw())
+                form.wording, form.problem, rule = _describe(bound.raw())
+                parsed |= {place: rule} if rule else {}
+        try:
+            require_known_actions(list(parsed.values()), organization_id=organization_id)
+        except InvalidRules as error:
+            for one in reversed(error.errors):  # so that the first of a rule stays
+                path = one.field.split(".")
+                self.rules[list(parsed)[int(path[1])]].problem = _at_line(path[3:], one.translated)
 
     def _show_one(self, error: FieldError) -> None:
         head, *rest = error.field.split(".")
@@ -124,6 +154,16 @@ def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return each rule in words. An unreadable rule denies everything, and its sentence says so."""
     unreadable = _("This rule is invalid, so it denies everything")
     return [rule_sentence(rule) or str(unreadable) for rule in raw_rules]
+
+
+def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
+    """Return a rule in words, what is wrong with it, and the rule if it can be read."""
+    try:
+        rule = parse_rule(raw)
+    except InvalidRules as error:
+        first = error.errors[0]
+        return "", _at_line(first.field.split(".")[2:], first.translated), None
+    return rule.sentence(), "", rule
 
 
 def rule_sentence(raw: Mapping[str, Any]) -> str:
@@ -142,6 +182,11 @@ def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
     form.initial = {
         name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
     }
+    return form
+
+
+def _stored(form: RuleForm, rule: Mapping[str, Any]) -> RuleForm:
+    form.wording = rule_sentence(rule)
     return form
 
 

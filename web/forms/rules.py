@@ -9,6 +9,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
+from web.forms.conditions import HELP, ConditionsField
 from web.forms.fields import DaysField, DurationField, LinesField, ObjectsField
 
 CODE = {"rows": 12, "spellcheck": "false", "autocapitalize": "off"}
@@ -21,6 +22,9 @@ class RuleForm(forms.Form):
     required: ClassVar[frozenset[str]]
     """The names of the fields that a rule must have. An empty list in another field is left out."""
     wording = ""
+    problem = ""
+    is_new = False
+    """Whether the rule was added just now, so that its first field gets the focus."""
 
     @property
     def number(self) -> str:
@@ -57,7 +61,7 @@ def form_class(rule_type: str) -> type[RuleForm]:
     required = frozenset(schema.get("required", ()))
     fields: dict[str, Any] = {
         name: _make_field({"title": name, **_resolve(part, schema)}, is_required=name in required)
-        for name, part in schema["properties"].items()
+        for name, part in sorted(schema["properties"].items(), key=lambda item: item[0] == "actions")
     }
     return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type, "required": required})
 
@@ -79,6 +83,8 @@ def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
     match schema.get("x-unit"):
         case "seconds":
             return DurationField(required=is_required, **words)
+        case "conditions":
+            return ConditionsField(required=is_required, **{**words, "help_text": HELP})
         case "weekdays":
             return DaysField(required=False, **{**words, "help_text": ""})
         case "clock":

@@ -7,6 +7,7 @@ from agents.models import Agent, ClientSecret
 from core import clock
 from policies.models import Policy
 from web.forms.filters import AuditFilterForm
+from web.forms.rules import RuleForm, form_class
 from web.styleguide.parties import make_agent
 
 
@@ -23,6 +24,18 @@ def samples() -> dict[str, Any]:
             make_agent("Stopped", None, stopped_at=now),
         ],
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
+        "rules": _rules(),
         "filters": AuditFilterForm({}, agents=nothing),
         "wrong_filters": AuditFilterForm({"outcome": "maybe"}, agents=nothing),
     }
+
+
+def _rules() -> list[RuleForm]:
+    """Return rules of the policy editor: one without its words yet, one complete, one with an unknown action."""
+    conditions = [{"field": "amount.value", "operator": "at_most", "value": "50.00"}]
+    empty = form_class("context_match")(prefix="rules-0")
+    complete = form_class("context_match")(initial={"conditions": conditions}, prefix="rules-1")
+    complete.wording = "Only if amount.value is at most 50.00"
+    wrong = form_class("action_blocklist")(initial={"actions": ["email:sent"]}, prefix="rules-2")
+    wrong.wording, wrong.problem = "Never email:sent", 'Line 1: "email:sent" is unknown. Did you mean "email:send"?'
+    return [empty, complete, wrong]

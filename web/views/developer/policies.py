@@ -17,18 +17,26 @@ from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
 from web.access import developer_actor, developer_page
-from web.forms.policies import PolicyEditor, sentences
+from web.forms.conditions import KNOWN_FIELDS
+from web.forms.policies import PolicyEditor, changes_to, sentences, status_of
+from web.forms.policy_filters import PolicyFilterForm
 from web.forms.rules import rule_titles, time_zones
 from web.paging import paginate
+
+LISTED_RULES = 2
 
 
 @require_safe
 @developer_page
 def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
-    rows = policies_for_organization(developer.organization_id).select_related("agent")
+    form = PolicyFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
+    rows = form.apply(policies_for_organization(developer.organization_id).select_related("agent"))
     page = paginate(request, rows)
-    listed = [(policy, sentences(policy.rules)) for policy in page.items]
-    return render(request, "web/developer/policies.html", {"page": page, "policies": listed})
+    listed = [
+        (policy, sentences(policy.rules[:LISTED_RULES]), max(len(policy.rules) - LISTED_RULES, 0))
+        for policy in page.items
+    ]
+    return render(request, "web/developer/policies.html", {"form": form, "page": page, "policies": listed})
 
 
 @require_safe
@@ -64,7 +72,7 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     editor = _editor(request, developer, policy)
     if _is_save(request) and editor.is_valid():
         try:
-            update_policy(actor=developer_actor(request, developer), policy=policy, changes=_values(editor))
+            update_policy(actor=developer_actor(request, developer), policy=policy, changes=_values(editor, policy))
         except DomainError as error:
             editor.show(error)
         else:
@@ -99,28 +107,35 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
     agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
         make = PolicyEditor.from_submitted if _is_save(request) else PolicyEditor.from_draft
-        return make(agents, request.POST)
+        editor = make(agents, request.POST)
+        editor.describe(request.POST, developer.organization_id)
+        return editor
     if policy is None:
         return PolicyEditor.blank(agents)
     initial = {
         "name": policy.name,
         "description": policy.description,
         "agent": policy.agent,
-        "enabled": policy.enabled,
-        "is_shadow": policy.mode == Policy.Mode.SHADOW,
+        "status": status_of(policy),
     }
     return PolicyEditor.from_stored(agents, initial, policy.rules)
 
 
-def _values(editor: PolicyEditor) -> dict[str, Any]:
+def _values(editor: PolicyEditor, policy: Policy | None = None) -> dict[str, Any]:
     fields = dict(editor.fields.cleaned_data)
-    mode = Policy.Mode.SHADOW if fields.pop("is_shadow") else Policy.Mode.ENFORCE
-    return {**fields, "mode": mode, "rules": editor.raw_rules()}
+    status = changes_to(fields.pop("status"), policy)
+    return {**fields, **status, "rules": editor.raw_rules()}
 
 
 def _edit_page(request: HttpRequest, editor: PolicyEditor, context: dict[str, Any]) -> HttpResponse:
     status = 422 if editor.has_errors() else 200
-    context = {**context, "editor": editor, "rule_titles": rule_titles(), "time_zones": time_zones()}
+    context = {
+        **context,
+        "editor": editor,
+        "rule_titles": rule_titles(),
+        "time_zones": time_zones(),
+        "context_fields": KNOWN_FIELDS,
+    }
     return render(request, "web/developer/policy_edit.html", context, status=status)
 
 

@@ -9,6 +9,7 @@ from tests.web.browser.pages import (
     developer,
     documentation,
     errors,
+    policies,
     public,
     security,
 )
@@ -23,5 +24,6 @@ GROUPS = [
     *account.GROUPS,
     *security.GROUPS,
     *developer.GROUPS,
+    *policies.GROUPS,
     *errors.GROUPS,
 ]

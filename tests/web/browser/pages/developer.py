@@ -5,26 +5,23 @@ from agents.services import stop_agent
 from core.actor import SYSTEM
 from developers.acting import as_developer
 from developers.services import suspend_organization
-from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.web.browser.pages.group import Content, Group, Page, press, send, with_error
-from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.web.browser.pages.samples import LONG, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
-TOO_LONG = with_error("[name=rules-0-windowSeconds_count]", "999", "Save policy")
 
 
 def make() -> Content:
     developer = make_developer("dev@example.com", "Acme Robotics")
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     allow(ask(agent), make_user("ada@example.com", "Ada"))
-    actor = as_developer(ANONYMOUS, developer)
-    policy = create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
     stopped = make_agent(developer, name="Stopped")
     stop_agent(actor=SYSTEM, agent=stopped, reason=WIDE)
+    actor = as_developer(ANONYMOUS, developer)
     create_client_secret(actor=actor, agent=agent, name=WIDE[:100])
-    ids = {"agent": agent.id, "policy": policy.id, "stopped": stopped.id, "secret": agent.secrets.last().pk}
+    ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk}
     return Content(developer.user.email, ids)
 
 
@@ -69,15 +66,9 @@ GROUPS = [
         ],
     ),
     Group(
-        "developer-policies",
+        "developer-settings",
         make,
         [
-            "/developer/policies",
-            "/developer/policies/new",
-            "/developer/policies/{policy}",
-            "/developer/policies/{policy}/edit",
-            Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
-            "/developer/policies/{policy}/delete",
             "/developer/audit",
             "/developer/audit?event=x",
             "/developer/api-keys",

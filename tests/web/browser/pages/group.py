@@ -79,6 +79,18 @@ def press(name: str) -> Callable[[Any], object]:
     return act
 
 
+def press_live(name: str, fields: Mapping[str, str] | None = None) -> Callable[[Any], object]:
+    """Return an `act` that fills fields, presses a button of a form with `data-live`, and waits for the answer."""
+
+    def act(tab: Any) -> None:
+        for selector, text in (fields or {}).items():
+            tab.page.locator(selector).fill(text)
+        tab.page.get_by_role("button", name=tab.words(name), exact=True).first.click()
+        tab.page.locator("#announcer:not(:empty)").wait_for(state="attached")
+
+    return act
+
+
 def with_error(field: str, text: str, button: str) -> Callable[[Any], object]:
     """Return an `act` that fills a field with what the server refuses."""
     return send({field: text}, button)

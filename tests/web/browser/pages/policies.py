@@ -1,0 +1,44 @@
+"""The pages of policies in the developer portal."""
+
+from typing import Any
+
+from developers.acting import as_developer
+from policies.services import create_policy
+from tests.web.browser.pages.group import Content, Group, Page, press_live
+from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.world import ANONYMOUS, make_agent, make_developer
+
+TOO_LONG = press_live("Save policy", {"[name=rules-0-windowSeconds_count]": "999"})
+UNKNOWN = press_live("Preview rules", {"[name=rules-2-actions]": "emial:send"})
+CONDITIONS = [
+    {"field": "recipients.address", "operator": "matches_any", "values": ["*@acme.example", WIDE]},
+    {"field": "amount.value", "operator": "at_most", "value": "50.00"},
+]
+MORE_RULES: list[dict[str, Any]] = [*RULES, {"type": "context_match", "config": {"conditions": CONDITIONS}}]
+
+
+def make() -> Content:
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    actor, organization = as_developer(ANONYMOUS, developer), developer.organization
+    agent = make_agent(developer, name=LONG)
+    policy = create_policy(actor=actor, organization=organization, name=LONG, agent=agent, rules=MORE_RULES)
+    create_policy(actor=actor, organization=organization, name="Office hours", rules=[RULES[1]], mode="shadow")
+    create_policy(actor=actor, organization=organization, name="Nothing yet", rules=[], enabled=False)
+    return Content(developer.user.email, {"policy": policy.id})
+
+
+GROUPS = [
+    Group(
+        "developer-policies",
+        make,
+        [
+            "/developer/policies",
+            "/developer/policies?q=none",
+            Page("/developer/policies/new", press_live("Save policy"), "error"),
+            "/developer/policies/{policy}",
+            Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
+            Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
+            "/developer/policies/{policy}/delete",
+        ],
+    ),
+]

@@ -1,0 +1,29 @@
+"""The policy editor with a script: the words of a rule follow what the developer types, and the focus stays."""
+
+import pytest
+
+from tests.constants import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_the_words_of_a_rule_follow_what_is_typed(open_tab, developer):
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/policies/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    page = tab.page
+    page.get_by_role("button", name="Blocked actions").click()
+    page.locator("fieldset.rule:focus").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.type("email:red")
+    words = page.locator("#rules-0-words")
+    words.get_by_text("Never email:red.").wait_for()
+    assert 'Did you mean "email:read"?' in words.inner_text()
+
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.type("a")
+    words.get_by_text("Never email:read.").wait_for()
+    assert "Did you mean" not in words.inner_text()
+    assert tab.focused() == "id_rules-0-actions"
+    page.keyboard.press("Shift+ArrowRight")
+    assert page.evaluate("getSelection().toString()") == "d"
