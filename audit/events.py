@@ -86,6 +86,9 @@ class Event(StrEnum):
     TOKEN_VERIFY = "token.verify"
     TOKEN_INTROSPECTED = "token.introspected"
 
+    SANDBOX_CONSENT = "sandbox.consent"
+    SANDBOX_VERIFY = "sandbox.verify"
+
     RESERVATION_COMMITTED = "reservation.committed"
     RESERVATION_VOIDED = "reservation.voided"
     RESERVATION_LAPSED = "reservation.lapsed"
@@ -93,6 +96,10 @@ class Event(StrEnum):
     SIGNING_KEY_CREATED = "signing_key.created"
 
     AUDIT_EXPORTED = "audit.exported"
+
+
+# What a developer tries out with their own agent. It touches nothing live and belongs to no person's history.
+SANDBOX = frozenset({Event.SANDBOX_CONSENT, Event.SANDBOX_VERIFY})
 
 
 class Outcome(StrEnum):

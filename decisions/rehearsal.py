@@ -1,13 +1,14 @@
 """Rehearsal of a connection: what verify would answer if a user granted this.
 
-The same code decides as for a real request, on facts in memory. Nothing is read, written or logged.
+The same code decides as for a real request, on facts in memory. Nothing is read, written or logged. The counters of
+limits and the memory of guards begin empty and are forgotten afterwards.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 
@@ -17,7 +18,7 @@ from core import clock
 from core.actor import SYSTEM
 from core.canonical import canonical_json
 from decisions.approvals import BatchApprovals
-from decisions.facts import TokenFacts
+from decisions.facts import ScopeFacts, TokenFacts
 from decisions.judgement import Found, judge
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
@@ -26,9 +27,31 @@ from decisions.terms import NO_TERMS, Terms, compile_terms
 from limits.counting import windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
+from policies.books import PolicyBook
 from tokens.access_tokens import Claims
 
 AGENT, CLIENT, USER, CONSENT, TOKEN = "agt_rehearsal", "agc_rehearsal", "usr_rehearsal", "cns_rehearsal", "rehearsal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RehearsedAgent:
+    """The agent of a rehearsal. `book` has the policies of its organization, `scopes` the facts of scopes of its own.
+
+    `allowed_scopes` None means all that is granted.
+    """
+
+    id: str = AGENT
+    client_id: str = CLIENT
+    organization_id: str | None = None
+    allowed_scopes: Sequence[str] | None = None
+    status: str = AgentStatus.ACTIVE
+    is_stopped: bool = False
+    is_everything_stopped: bool = False
+    book: PolicyBook | None = None
+    scopes: Sequence[ScopeFacts] = ()
+
+
+FICTIONAL = RehearsedAgent()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +61,20 @@ class Rehearsed:
     scopes: Sequence[str]
     terms: Mapping[str, Any] = field(default_factory=dict)
     is_revoked: bool = False
+    agent: RehearsedAgent = FICTIONAL
 
 
-def rehearse(rehearsed: Rehearsed | None, calls: Iterable[tuple[str, Mapping[str, Any]]]) -> list[Decision]:
-    """Decide calls one after the other. Each is a required scope with its context.
+class Call(NamedTuple):
+    """A request of the agent. `at` is the moment of it, by default now."""
+
+    scope: str
+    context: Mapping[str, Any]
+    action: str | None = None
+    at: datetime | None = None
+
+
+def rehearse(rehearsed: Rehearsed | None, calls: Iterable[Call]) -> list[Decision]:
+    """Decide calls one after the other: each counts in the limits of those that follow.
 
     Without `rehearsed`, the agent has no token.
     """
@@ -49,16 +82,17 @@ def rehearse(rehearsed: Rehearsed | None, calls: Iterable[tuple[str, Mapping[str
     found = _found(rehearsed, now)
     counters: dict[str, LoadedCounter] = {}
     flows: dict[str, LoadedFlow] = {}
-    settling = Settling(counters, flows, BatchApprovals((), now), now)
+    approvals = BatchApprovals((), now)
     decisions = []
-    for scope, context in calls:
-        request = VerifyRequest(TOKEN, [scope], SYSTEM, context=context)
-        judgement = judge(Question(request, _claims(found.token), None), found, now)
+    for call in calls:
+        at = call.at or now
+        request = VerifyRequest(TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action)
+        judgement = judge(Question(request, _claims(found.token), None), found, at)
         for key, window in windows_by_key(judgement.counter_requests()).items():
             counters.setdefault(key, LoadedCounter(key, window))
         for key in judgement.flow_keys():
             flows.setdefault(key, LoadedFlow(key))
-        settling.settle(judgement, found)
+        Settling(counters, flows, approvals, at).settle(judgement, found)
         decisions.append(judgement.decision)
     return decisions
 
@@ -78,26 +112,28 @@ def _claims(token: TokenFacts | None) -> Claims | None:
 
 
 def _found(rehearsed: Rehearsed | None, now: datetime) -> Found:
-    """Return what the store would find. No organization has policies."""
-    token = _token(rehearsed, now) if rehearsed else None
+    """Return what the store would find. No service asks, so only the policies of the agent's organization apply."""
     return Found(
-        token,
+        _token(rehearsed, now) if rehearsed else None,
         agent=None,
         caller=None,
         service=None,
-        agent_book=None,
+        agent_book=rehearsed.agent.book if rehearsed else None,
         service_book=None,
         terms=_terms(rehearsed) if rehearsed else NO_TERMS,
+        scopes=rehearsed.agent.scopes if rehearsed else (),
     )
 
 
 def _terms(rehearsed: Rehearsed) -> Terms:
     """Compile the terms. They are not remembered: rehearsals must not push those of connections out of memory."""
-    return compile_terms(canonical_json(rehearsed.terms).decode(), AGENT, USER, CONSENT)
+    return compile_terms(canonical_json(rehearsed.terms).decode(), rehearsed.agent.id, USER, CONSENT)
 
 
 def _token(rehearsed: Rehearsed, now: datetime) -> TokenFacts:
+    agent = rehearsed.agent
     scopes = json.dumps(list(rehearsed.scopes))
+    allowed = scopes if agent.allowed_scopes is None else json.dumps(list(agent.allowed_scopes))
     return TokenFacts(
         token_id=TOKEN,
         expires_at=now + settings.ACCESS_TOKEN_LIFETIME,
@@ -113,14 +149,14 @@ def _token(rehearsed: Rehearsed, now: datetime) -> TokenFacts:
         consented_scopes=scopes,
         terms=None,
         is_paused=False,
-        agent_id=AGENT,
-        client_id=CLIENT,
-        agent_status=AgentStatus.ACTIVE,
-        is_agent_stopped=False,
+        agent_id=agent.id,
+        client_id=agent.client_id,
+        agent_status=agent.status,
+        is_agent_stopped=agent.is_stopped,
         is_stock=False,
-        allowed_scopes=scopes,
-        organization_id=None,
+        allowed_scopes=allowed,
+        organization_id=agent.organization_id,
         is_organization_suspended=None,
         policy_version=None,
-        is_everything_stopped=False,
+        is_everything_stopped=agent.is_everything_stopped,
     )

@@ -33,6 +33,7 @@ from web.views.developer import (
     own_scopes,
     policies,
     resource_servers,
+    sandbox,
 )
 from web.views.rules import accept as accept_rule
 
@@ -106,6 +107,8 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/revoke", credentials.revoke, name="secret-revoke"),
     path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
     path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
+    path("developer/agents/<id:agent_id>/try", sandbox.consent, name="agent-try"),
+    path("developer/agents/<id:agent_id>/try/<id:trial_id>", sandbox.trial, name="agent-trial"),
     path("developer/policies", policies.policies, name="policies"),
     path("developer/policies/new", policies.create, name="policy-new"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),

@@ -8,6 +8,7 @@ from typing import Any
 from django.http import QueryDict
 
 from accounts.models import User
+from agents.models import Agent
 from consent.connections import Choice as Decision
 from consent.models import Consent
 from consent.selectors import agreed_scopes, carried_scopes, live_consent, reworded_scopes
@@ -184,3 +185,19 @@ class Given:
 def is_sensitive(scope: Scope) -> bool:
     """Return whether asking is preselected: its risk is high, or its effect cannot be undone."""
     return scope.risk_level in SENSITIVE_RISKS or not scope.is_reversible
+
+
+def is_verified(agent: Agent) -> bool:
+    """Return whether an administrator has verified the agent's organization."""
+    return agent.organization is not None and agent.organization.is_verified
+
+
+def ticked_at_first(screen: Screen) -> list[str]:
+    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels.
+
+    None of a long list: the user would allow what they have not seen.
+    """
+    if screen.is_long or not is_verified(screen.asked.agent):
+        return []
+    found = [screen.words[one] for one in screen.new if one not in screen.reworded]
+    return [scope.id for scope in found if scope.risk_level in TICKED_RISKS and not scope.defined_by]

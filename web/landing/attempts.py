@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from consent.terms import Terms, always_asking
-from decisions.rehearsal import Rehearsed, rehearse
+from decisions.rehearsal import Call, Rehearsed, rehearse
 from decisions.requests import Decision, Reason
 from resources.catalogue import catalogue
 from web.formats import money
@@ -60,7 +60,7 @@ class Row:
 def rows_of(granted: Sequence[str], terms: Terms, *, is_revoked: bool) -> list[Row]:
     """Return the attempts with what verify answers. Without a granted scope, the agent has no token."""
     rehearsed = Rehearsed(scopes=granted, terms=terms.stored(), is_revoked=is_revoked) if granted else None
-    answers = rehearse(rehearsed, [(attempt.scope, attempt.context) for attempt in ATTEMPTS])
+    answers = rehearse(rehearsed, [Call(attempt.scope, attempt.context) for attempt in ATTEMPTS])
     return [_row(attempt, answer, terms) for attempt, answer in zip(ATTEMPTS, answers, strict=True)]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from agents.models import Agent, ClientSecret
 from core import clock
+from decisions.sandbox import ALLOWED, ASKED, DENIED
 from policies.models import Policy
 from web.forms.filters import AuditFilterForm
 from web.forms.rules import RuleForm, form_class
@@ -25,6 +26,7 @@ def samples() -> dict[str, Any]:
         ],
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
         "rules": _rules(),
+        "answers": (ALLOWED, ASKED, DENIED),
         "filters": AuditFilterForm({}, agents=nothing),
         "wrong_filters": AuditFilterForm({"outcome": "maybe"}, agents=nothing),
     }

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_http_methods
 from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.recent import time_of_sign_in
 from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
-from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from agents.selectors import document_host
 from consent.connections import Choice as Decision
@@ -31,10 +30,9 @@ from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
 from core.wording import translated
 from developers.errors import OrganizationSuspended
-from policies.selectors import policies_in_force
 from resources.errors import ServiceSuspended
 from web.access import View, ask_for_password, signed_in, user_actor, user_page
-from web.consent_screen.form import TICKED_RISKS, Given, Screen
+from web.consent_screen.form import Given, Screen, is_verified, ticked_at_first
 from web.consent_screen.reading import (
     forget_decision,
     is_about_limits,
@@ -44,12 +42,11 @@ from web.consent_screen.reading import (
     read_decision,
     with_limits,
 )
+from web.consent_screen.rules import developers_rules
 from web.consent_screen.sections import sections, summarize
 from web.consent_screen.targets import target_choices
 from web.display import csp_source
-from web.forms.policies import sentences
 
-MAX_POLICIES = 50
 PAGES: dict[type[DomainError], str] = {
     NotFound: "web/consent/absent.html",
     OtherBrowser: "web/consent/elsewhere.html",
@@ -223,7 +220,9 @@ def _show_limits(request: HttpRequest, asked: Consent, scope: str) -> HttpRespon
 def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, status: int = 200) -> HttpResponse:
     """Render the screen with new and already allowed scopes, because "Allow" grants exactly what is ticked."""
     asked, chosen = screen.asked, given.decision
-    required = screen.choices([one for one in screen.new if one not in asked.optional_scopes], _ticked(screen), given)
+    required = screen.choices(
+        [one for one in screen.new if one not in asked.optional_scopes], ticked_at_first(screen), given
+    )
     optional = screen.choices([one for one in screen.new if one in asked.optional_scopes], (), given)
     known = screen.choices(screen.known, screen.known, given)
     context = {
@@ -231,14 +230,14 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "agent": asked.agent,
         "organization": asked.agent.organization,
         "document_host": document_host(asked.agent),
-        "is_developer_verified": _is_verified(asked.agent),
+        "is_developer_verified": is_verified(asked.agent),
         "sections": sections(required, optional, known),
         "summary": summarize([*required, *optional], known),
         "is_again": bool(known),
         "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
-        **_developers_rules(asked.agent),
+        **developers_rules(asked.agent),
         "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
         "problem": problem,
@@ -248,34 +247,6 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "is_app": is_private_use(asked.redirect_uri),
     }
     return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent/screen.html", context, status=status)
-
-
-def _ticked(screen: Screen) -> list[str]:
-    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels.
-
-    None of a long list: the user would allow what they have not seen.
-    """
-    if screen.is_long or not _is_verified(screen.asked.agent):
-        return []
-    found = [screen.words[one] for one in screen.new if one not in screen.reworded]
-    return [scope.id for scope in found if scope.risk_level in TICKED_RISKS and not scope.defined_by]
-
-
-def _is_verified(agent: Agent) -> bool:
-    """Return whether an administrator has verified the agent's organization."""
-    return agent.organization is not None and agent.organization.is_verified
-
-
-def _developers_rules(agent: Agent) -> dict[str, Any]:
-    """Return the rules of the agent's organization in words, and whether there are more policies than the page reads.
-
-    They may change, so they are not part of the consent.
-    """
-    if agent.organization_id is None:
-        return {}
-    found = policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1]
-    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules))
-    return {"rules": list(said), "has_more_rules": len(found) > MAX_POLICIES}
 
 
 def _allow_leaving_to(redirect_uri: str) -> Any:

@@ -1,8 +1,13 @@
 """The developer portal."""
 
+from functools import partial
+from typing import Any
+
 from agents.client_secrets import create_client_secret
 from agents.services import stop_agent
+from consent.terms import GivenTerms
 from core.actor import SYSTEM
+from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.services import suspend_organization
 from resources.custom_scopes import ScopeDefinition
@@ -44,6 +49,34 @@ def make_suspended() -> Content:
     developer = make_developer("closed@example.com", LONG)
     suspend_organization(actor=SYSTEM, organization=developer.organization, reason=WIDE)
     return Content(developer.user.email)
+
+
+def make_trials() -> Content:
+    """Trials in the sandbox: one with an answer of each kind, one without a question, and one that was denied."""
+    developer = make_developer("tries@example.com", "Acme Robotics")
+    agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
+    actor = as_developer(ANONYMOUS, developer)
+    create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
+    start = partial(record_trial, actor=actor, agent=agent, requested=agent.allowed_scopes)
+    given = GivenTerms(modes={"email:send": "ask"}, guards={"data_flow": "ask"})
+    trial = start(granted=agent.allowed_scopes[:3], given=given)
+    for scope in ("email:read", "email:send", "profile:read", "payments:charge"):
+        found = trial_for_organization(developer.organization_id, agent, trial)
+        ask_in_trial(actor=actor, trial=found, scope=scope, action="mail.do", context={"recipient": "ada@example.com"})
+    ids = {"trial": trial, "fresh": start(granted=["email:read"]), "denied": start(granted=[])}
+    bare = make_agent(developer, allowed_scopes=[])
+    return Content(developer.user.email, {"agent": agent.id, "bare": bare.id, **ids})
+
+
+def allow_nothing(tab: Any) -> None:
+    tab.page.get_by_role("button", name=tab.words("Allow"), exact=True).click()
+    tab.page.locator("#errors").wait_for()
+
+
+def ask_badly(tab: Any) -> None:
+    tab.page.locator("#id_context").fill("[1]")
+    tab.page.get_by_role("button", name=tab.words("Ask"), exact=True).click()
+    tab.page.locator("#errors").wait_for()
 
 
 GROUPS = [
@@ -95,6 +128,18 @@ GROUPS = [
         "developer-first-run",
         make_empty,
         ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit", "/developer/resource-servers"],
+    ),
+    Group(
+        "developer-sandbox",
+        make_trials,
+        [
+            "/developer/agents/{agent}/try",
+            Page("/developer/agents/{agent}/try?ask=email:read", allow_nothing, "nothing ticked"),
+            "/developer/agents/{agent}/try/{trial}",
+            Page("/developer/agents/{agent}/try/{fresh}", ask_badly, "error"),
+            "/developer/agents/{agent}/try/{denied}",
+            "/developer/agents/{bare}/try",
+        ],
     ),
     Group("developer-suspended", make_suspended, [Page("/developer/", status=403)]),
 ]

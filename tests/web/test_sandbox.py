@@ -1,0 +1,111 @@
+"""The pages of the sandbox."""
+
+import pytest
+
+from audit.events import Event
+from developers.acting import as_developer as acting_for
+from policies.services import create_policy
+from tests.log import log_entries
+from tests.web.markup import text_of
+from tests.world import ANONYMOUS, make_agent
+
+READ, SEND = "email:read", "email:send"
+
+
+@pytest.fixture
+def url(agent):
+    return f"/developer/agents/{agent.id}/try"
+
+
+@pytest.fixture
+def start(as_developer, url):
+    def start(*scopes, **fields):
+        return as_developer.post(url, {"decision": "allow", "scopes": scopes, **fields})
+
+    return start
+
+
+def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_developer, start, developer, agent):
+    actor = acting_for(ANONYMOUS, developer)
+    rules = [{"type": "action_blocklist", "config": {"actions": [SEND]}}]
+    policy = create_policy(actor=actor, organization=developer.organization, name="Quiet", rules=rules)
+    trial = start(READ, SEND)["Location"]
+    answer = as_developer.post(trial, {"scope": SEND, "action": "", "context": '{"recipient": "ada@example.com"}'})
+    assert answer.status_code == 303
+    text = text_of(as_developer, trial)
+    assert "One of your policies denied it." in text
+    assert f'href="/developer/policies/{policy.id}"' in text
+    assert "ada@example.com" in text  # the question can be changed and asked again
+
+
+def test_the_screen_asks_for_what_the_address_says(as_developer, url):
+    assert text_of(as_developer, url).count('name="scopes"') == 5
+    chosen = text_of(as_developer, f"{url}?ask={READ}&ask={SEND}&ask=drive:read")
+    assert chosen.count('name="scopes"') == 2
+    answer = as_developer.post(f"{url}?ask={READ}", {"decision": "allow", "scopes": [SEND]})
+    assert answer.status_code == 400  # it was not asked for
+    assert not log_entries(event=Event.SANDBOX_CONSENT).exists()
+
+
+def test_to_deny_is_a_trial_too(as_developer, url):
+    trial = as_developer.post(url, {"decision": "deny"})["Location"]
+    assert "access_denied" in text_of(as_developer, trial)
+    assert 'name="scope"' not in text_of(as_developer, trial)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"decision": "allow"}, "Nothing is ticked"),
+        ({"decision": "allow", "scopes": [SEND], "limit-number-email:send": "-3"}, "A limit cannot be used as it is"),
+    ],
+)
+def test_a_decision_that_cannot_be_taken_is_shown_again_with_what_was_typed(as_developer, url, form, said):
+    answer = as_developer.post(url, form)
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert not log_entries(event=Event.SANDBOX_CONSENT).exists()
+
+
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ("[1]", "Must be a JSON object"),
+        ('{"a": ', "Must be JSON. Line 1, column"),
+        ('{"ip": "here"}', "must be an IPv4 or IPv6 address"),
+        ('{"a": "\\u0000"}', "Must not contain NUL characters."),
+        ('{"a": ' * 900 + "1" + "}" * 900, "deep nesting"),
+        ('{"a": 1152921504606846976}', "huge numbers"),
+    ],
+    ids=["list", "syntax", "address", "NUL", "deep", "huge"],
+)
+def test_a_context_that_is_refused_is_kept(as_developer, start, context, said):
+    answer = as_developer.post(start(READ)["Location"], {"scope": READ, "context": context})
+    assert answer.status_code == 422
+    assert said in answer.content.decode()
+    assert not log_entries(event=Event.SANDBOX_VERIFY).exists()
+
+
+def test_others_see_no_trial(as_rival, as_developer, start, url, world, developer):
+    trial = start(READ)["Location"]
+    other = make_agent(developer)
+    for client, address in (
+        (as_rival, url),
+        (as_rival, trial),
+        (as_developer, trial.replace(url.split("/")[3], other.id)),
+        (as_developer, f"{url}/log_nothing"),
+    ):
+        assert client.get(address).status_code == 404
+        assert client.post(address, {"decision": "deny", "scope": READ}).status_code == 404
+
+
+def test_an_agent_without_scopes_leads_to_its_scopes(as_developer, developer):
+    agent = make_agent(developer, allowed_scopes=[])
+    assert "This agent has no scopes" in text_of(as_developer, f"/developer/agents/{agent.id}/try")
+
+
+def test_a_suspended_agent_is_denied_in_a_trial_too(as_developer, start, agent):
+    trial = start(READ)["Location"]
+    as_developer.post(f"/developer/agents/{agent.id}/suspend", {"reason": ""})
+    as_developer.post(trial, {"scope": READ})
+    assert "The agent is suspended or stopped." in text_of(as_developer, trial)

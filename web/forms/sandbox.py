@@ -1,0 +1,68 @@
+"""The form with which a developer asks verify in a trial."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from core.errors import DomainError, Invalid
+from core.text import plain_text
+from decisions.sandbox import Asked, parse_context
+from resources.catalogue import Scope
+from web.forms.fields import IdSelect, PlainField
+
+MAX_ACTION = 200
+EXAMPLE = '{"recipient": "ada@example.com"}'
+
+
+class QuestionForm(forms.Form):
+    """A request that the agent makes. `context` is the JSON that a service sends."""
+
+    scope = forms.ChoiceField(label=_("Required scope"), widget=IdSelect)
+    action = PlainField(
+        label=_("Action"),
+        max_length=MAX_ACTION,
+        required=False,
+        help_text=_("What the service calls it. Rules can name it."),
+        widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
+    )
+    context = forms.CharField(
+        label=_("Context"),
+        required=False,
+        strip=True,
+        help_text=_("A JSON object with what the request is about: recipient, target, amount, ip and so on."),
+        widget=forms.Textarea(attrs={"rows": 4, "dir": "ltr", "spellcheck": "false", "placeholder": EXAMPLE}),
+    )
+
+    def __init__(self, *args: Any, scopes: Sequence[Scope], granted: Collection[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = [(_("Granted"), True), (_("Not granted"), False)]
+        listed = [(words, [_choice(one) for one in scopes if (one.id in granted) == has]) for words, has in groups]
+        self.fields["scope"].choices = [(words, choices) for words, choices in listed if choices]  # type: ignore[attr-defined]
+
+    def clean_context(self) -> dict[str, Any]:
+        try:
+            return parse_context(self.cleaned_data["context"])
+        except Invalid as error:
+            raise forms.ValidationError(error.translated) from error
+
+    def show(self, error: DomainError) -> None:
+        """Add the error's messages to the fields that they name."""
+        for one in error.errors:
+            self.add_error(one.field if one.field in self.fields else None, one.translated)
+        if not error.errors:
+            self.add_error(None, error.translated)
+
+    @staticmethod
+    def initial_of(asked: Asked | None) -> dict[str, Any]:
+        """Return the fields of a question that was asked before, so that it can be changed and asked again."""
+        if asked is None:
+            return {}
+        context = json.dumps(asked.context, ensure_ascii=False, indent=2) if asked.context else ""
+        return {"scope": asked.scope, "action": asked.action or "", "context": context}
+
+
+def _choice(scope: Scope) -> tuple[str, str]:
+    return scope.id, f"{plain_text(scope.title)} ({scope.id})"

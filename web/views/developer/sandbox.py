@@ -1,0 +1,92 @@
+"""The sandbox: a developer decides about a request of their own agent, and asks verify what would then be allowed."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from agents.models import Agent
+from agents.selectors import agent_for_organization
+from consent.terms import NOTHING_SAID, Terms
+from core.errors import Invalid
+from core.http import SeeOther
+from decisions.sandbox import MAX_QUESTIONS, Trial, ask_in_trial, record_trial, trial_for_organization
+from developers.models import Developer
+from resources.catalogue import describe_scopes
+from web.access import developer_actor, developer_page
+from web.forms.sandbox import QuestionForm
+from web.sandbox.answers import explain
+from web.sandbox.screen import Answered, Request, grants, show_screen
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def consent(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    """Show the consent screen for the scopes in the address. POST decides, which only writes to the log."""
+    agent = _agent(developer, agent_id)
+    asked = Request.of(agent, request.GET)
+    if not asked.asked:
+        return render(request, "web/developer/sandbox/no_scopes.html", {"agent": agent})
+    screen = asked.screen
+    answered = Answered.read(request.POST, screen) if request.method == "POST" else Answered()
+    if answered.is_denied or answered.decision:
+        trial_id = record_trial(
+            actor=developer_actor(request, developer),
+            agent=agent,
+            requested=asked.asked,
+            granted=answered.granted,
+            given=answered.decision.terms if answered.decision else NOTHING_SAID,
+        )
+        return SeeOther(reverse("web:agent-trial", args=[agent.id, trial_id]))
+    context = {"asked": asked, **show_screen(screen, answered)}
+    return render(request, "web/developer/sandbox/consent.html", context, status=422 if answered.problem else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def trial(request: HttpRequest, developer: Developer, agent_id: str, trial_id: str) -> HttpResponse:
+    """Show a trial with its questions. POST asks another one."""
+    agent = _agent(developer, agent_id)
+    found = trial_for_organization(developer.organization_id, agent, trial_id)
+    form = _form(request, found)
+    if form.is_valid():
+        try:
+            ask_in_trial(actor=developer_actor(request, developer), trial=found, **form.cleaned_data)
+        except Invalid as error:
+            form.show(error)
+        else:
+            return SeeOther(f"{reverse('web:agent-trial', args=[agent.id, found.id])}#answer")
+    status = 422 if form.is_bound else 200
+    return render(request, "web/developer/sandbox/trial.html", _context(found, form), status=status)
+
+
+def _agent(developer: Developer, agent_id: str) -> Agent:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    agent.organization = developer.organization  # saves a query
+    return agent
+
+
+def _form(request: HttpRequest, trial: Trial) -> QuestionForm:
+    newest = trial.questions[-1] if trial.questions else None
+    return QuestionForm(
+        request.POST if request.method == "POST" else None,
+        scopes=describe_scopes(trial.agent.allowed_scopes),
+        granted=trial.scopes,
+        initial=QuestionForm.initial_of(newest),
+    )
+
+
+def _context(trial: Trial, form: QuestionForm) -> dict[str, Any]:
+    answers = [explain(asked) for asked in reversed(trial.questions)]
+    return {
+        "trial": trial,
+        "agent": trial.agent,
+        "form": form,
+        "grants": grants(trial.scopes, Terms.read(trial.terms)),
+        "newest": answers[0] if answers else None,
+        "earlier": answers[1:],
+        "is_full": len(trial.questions) >= MAX_QUESTIONS,
+        "most": MAX_QUESTIONS,
+    }
