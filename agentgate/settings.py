@@ -58,6 +58,9 @@ AUDIT_WITNESSES = read_witnesses(ENVIRONMENT)
 AUDIT_ARCHIVE_AFTER_MONTHS = read_archive_after(ENVIRONMENT)
 # For how many months the personal data of entries without a person is kept.
 AUDIT_PERSONAL_RETENTION_MONTHS = read_retention(ENVIRONMENT)
+# Where `./dev manage doctor` looks for backups, and how old the newest may be.
+BACKUP_DIR = ENVIRONMENT.path("BACKUP_DIR", "") if ENVIRONMENT.text("BACKUP_DIR") else None
+BACKUP_MAX_AGE_HOURS = ENVIRONMENT.number("BACKUP_MAX_AGE_HOURS", 26)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)

@@ -141,7 +141,7 @@ def rotate_keys(*, actor: Actor, reason: str = "") -> SigningKey:
     now = clock.now()
     with transaction.atomic():
         lock_signing_keys()
-        if _newest(now) is None:
+        if find_signing_key(now) is None:
             return _create_key(actor=actor, now=now, activates_at=now, reason=reason)
         row = _create_key(actor=actor, now=now, activates_at=now + PUBLISH_AHEAD, reason=reason)
         retires_at = row.activates_at + settings.ACCESS_TOKEN_LIFETIME + CLOCK_SKEW
@@ -155,6 +155,20 @@ def published_jwks(now: datetime) -> dict[str, list[dict[str, Any]]]:
     current_key()
     rows = SigningKey.objects.exclude(retires_at__lte=now)
     return {"keys": [row.public_jwk for row in rows if row.public_jwk is not None]}
+
+
+def find_signing_key(now: datetime) -> SigningKey | None:
+    """Return the row of the key that signs now, or None. Unlike `current_key`, this creates none."""
+    return _active(_read_rows(now), now)
+
+
+def opens(row: SigningKey) -> bool:
+    """Return whether this `JWT_SECRET` opens the private key."""
+    try:
+        _open_private(row)
+    except (crypto.SealBroken, ValueError):
+        return False
+    return True
 
 
 def opens_no_stored_key(now: datetime) -> bool:
@@ -189,16 +203,12 @@ def _active(rows: Sequence[SigningKey], now: datetime) -> SigningKey | None:
     return next((row for row in rows if row.activates_at <= now < (row.retires_at or LATEST)), None)
 
 
-def _newest(now: datetime) -> SigningKey | None:
-    return _active(_read_rows(now), now)
-
-
 def _create_first_key() -> SigningKey:
     with transaction.atomic():
         lock_signing_keys()
         # Read the clock with the lock held: another process may have created a key while we waited.
         now = clock.now()
-        return _newest(now) or _create_key(actor=SYSTEM, now=now, activates_at=now)
+        return find_signing_key(now) or _create_key(actor=SYSTEM, now=now, activates_at=now)
 
 
 def _create_key(*, actor: Actor, now: datetime, activates_at: datetime, reason: str = "") -> SigningKey:

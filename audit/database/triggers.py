@@ -61,6 +61,17 @@ PROTECT_JOURNAL = """
 POSTGRESQL = (REFUSE, GUARD_JOURNAL, PROTECT, PROTECT_ALL, PROTECT_JOURNAL)
 FUNCTIONS = ("audit_refuse_change()", "audit_guard_journal()", "audit_protect(regclass)")
 
+UNPROTECTED = """
+    SELECT relation::text FROM (
+        SELECT name::regclass AS relation FROM unnest(ARRAY['audit_entry', 'audit_tile', 'audit_checkpoint']) name
+        UNION ALL SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'audit_entry'::regclass
+        UNION ALL SELECT 'audit_journal'::regclass
+    ) relations
+    WHERE NOT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = relation AND tgenabled IN ('O', 'A')
+        AND tgname IN ('audit_insert_only', 'audit_journal_insert_only')
+    ) ORDER BY 1
+"""
 IS_VERIFIED = """
     SELECT 1 FROM audit_archive
     WHERE month = OLD.month AND state = 'verified' AND OLD.leaf_index BETWEEN first AND last
@@ -92,6 +103,17 @@ def remove_statements(vendor: str) -> Sequence[str]:
     if vendor == "postgresql":
         return [f"DROP FUNCTION IF EXISTS {name} CASCADE" for name in FUNCTIONS]
     return [f"DROP TRIGGER IF EXISTS {name}" for name in _sqlite()]
+
+
+def missing_triggers() -> list[str]:
+    """Return the tables of PostgreSQL whose trigger is missing or disabled, or the triggers that SQLite lacks."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute(UNPROTECTED)
+            return [row[0] for row in cursor.fetchall()]
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        found = {row[0] for row in cursor.fetchall()}
+    return sorted(_sqlite().keys() - found)
 
 
 @contextmanager

@@ -55,6 +55,15 @@ def stored_keys() -> list[LogKey]:
     return list(LogKey.objects.order_by("created_at"))
 
 
+def opens(row: LogKey) -> bool:
+    """Return whether this `JWT_SECRET` opens the private key."""
+    try:
+        crypto.open_sealed(PURPOSE, row.private_sealed)
+    except crypto.SealBroken:
+        return False
+    return True
+
+
 def open_with_any(note: str, keys: Sequence[LogKey]) -> tuple[LogKey, Statement]:
     """Return which of the log's keys signed a checkpoint, and what it says. Raises `NoteBroken`."""
     broken = NoteBroken("The log has no key.")

@@ -1,5 +1,6 @@
 """The PostgreSQL roles that `audit_roles` prints: the product works with them, and none of them can change the log."""
 
+import json
 import os
 import subprocess
 import sys
@@ -248,6 +249,15 @@ class TestProduct:
 
         assert warns(ROLES.owner)
         assert not warns(ROLES.application)
+
+    def test_the_doctor_reads_all_as_the_application(self, cluster: Cluster) -> None:
+        command = [sys.executable, "manage.py", "doctor", "--json"]
+        environment = settings_of({"DATABASE_URL": cluster.url(ROLES.application)})
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        found = {each["check"]: each["status"] for each in json.loads(done.stdout)["checks"]}
+
+        assert "could not be checked" not in done.stdout
+        assert (found["roles"], found["triggers"]) == ("ok", "ok")
 
     def test_the_archiver_archives_and_the_application_reads(
         self, server: LiveServer, cluster: Cluster, tmp_path: Path
