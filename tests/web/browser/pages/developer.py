@@ -10,9 +10,10 @@ from core.actor import SYSTEM
 from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.services import suspend_organization
+from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.web.browser.pages.group import Content, Group, Page, press, send, with_error
-from tests.web.browser.pages.samples import LONG, WIDE
+from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
