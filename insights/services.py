@@ -21,7 +21,7 @@ from core import clock
 from core.locks import writing
 from core.sweeps import BATCH
 from insights.counting import EVENTS, Key, keys_of
-from insights.models import Edition, RollUp, Unit
+from insights.models import Edition, Latency, RollUp, Unit
 
 logger = logging.getLogger(__name__)
 
@@ -62,16 +62,22 @@ def delete_old_hours(*, limit: int = BATCH) -> int:
     return _delete(old.order_by("start"), limit)
 
 
+def delete_old_latency(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` rows of how long decisions took in hours that no page shows, and return how many."""
+    return _delete(Latency.objects.filter(start__lt=clock.now() - HOURS_LIFETIME).order_by("start"), limit)
+
+
 def delete_former_editions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` rows of editions that are no longer used, and return how many."""
     former = RollUp.objects.filter(edition__lt=_used_edition().pk)
     return _delete(former.order_by("edition"), limit)
 
 
-def _delete(rows: QuerySet[RollUp], limit: int) -> int:
+def _delete(rows: QuerySet[Any], limit: int) -> int:
     """Delete the first `limit` rows and return how many. `core.sweeps` cannot lock rows by several columns."""
     with writing(), transaction.atomic():
-        return RollUp.objects.filter(pk__in=rows.values("pk")[:limit]).delete()[0]
+        deleted, _ = rows.model._default_manager.filter(pk__in=rows.values("pk")[:limit]).delete()
+    return int(deleted)
 
 
 def _used_edition() -> Edition:

@@ -20,14 +20,15 @@ from audit.entries import personal_keys
 from audit.models import Entry
 from audit.proof.members import MissingEntry
 from audit.sequencing import sequencer
+from core import clock
 from core.sweeps import BATCH
 from insights import services, tasks
 from insights.counting import MAX_SCOPES
-from insights.models import Edition, RollUp
+from insights.models import Edition, Latency, RollUp
 from insights.services import count_log, delete_former_editions, delete_old_hours, rebuild
 from tests.audit.journals import write_row
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
-from tests.insights.logs import counted, counts_of_raw_log, log_entries
+from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db
@@ -265,4 +266,8 @@ def test_old_hours_are_deleted_and_days_stay() -> None:
 def test_the_worker_counts_and_sweeps() -> None:
     log_entries(100)
     assert tasks.count_log() == 100
-    assert tasks.sweep_rollups() > 0
+    hours = RollUp.objects.filter(unit="hour").count()
+    Latency.objects.create(start=NOW, bound=1000, number=1)
+    Latency.objects.create(start=clock.now(), bound=1000, number=1)
+    assert tasks.sweep_rollups() == hours + 1
+    assert Latency.objects.count() == 1
