@@ -89,6 +89,11 @@ def number(value: int | Decimal) -> str:
     return numbers.format_decimal(value, locale=local_locale(), decimal_quantization=False)
 
 
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 as a percentage in the user's locale, with at most one decimal."""
+    return numbers.format_percent(share, "#,##0.#%", locale=local_locale())
+
+
 def _time_and_exact(value: datetime, text: str) -> SafeString:
     """Return `<time>` with the text, and the exact time on hover and for screen readers."""
     exact = exactly(value)

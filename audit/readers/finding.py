@@ -20,6 +20,8 @@ from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds
 
 # So many segments are read by the first query, at least, and by each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
+# So many entries without postings are read at once to compare their facets.
+FACETS_READ = 512
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
@@ -108,9 +110,10 @@ def _with_facets(rows: Any, criteria: Criteria) -> Iterator[int]:
 
 def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
     rows = _tail(first, end, criteria).order_by("-leaf_index")
-    if criteria.has_facets:
-        yield from _with_facets(rows, criteria)
-        return
+    while criteria.has_facets and end > first:
+        read = list(rows.filter(leaf_index__lt=end).only(*MATCHED)[:FACETS_READ])
+        yield from (entry.leaf_index for entry in read if criteria.matches(entry))
+        end = read[-1].leaf_index if len(read) == FACETS_READ else first
     while end > first:
         found = list(rows.filter(leaf_index__lt=end).values_list("leaf_index", flat=True)[:batch])
         yield from found

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from core.errors import DomainError
+from core.actor import SYSTEM
+from core.errors import DomainError, NotFound
 from core.secrets import digest
 from decisions.requests import Credential, VerifyRequest
 from decisions.services import decide
@@ -21,6 +22,8 @@ from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 from resources.services import (
     RegisteredResourceServer,
+    change_scope,
+    define_scope,
     delete_resource_server,
     register_resource_server,
     rotate_resource_server_secret,
@@ -226,3 +229,50 @@ def test_two_organizations_that_claim_prefixes_in_opposite_orders_do_not_deadloc
             partial(register, rival, f"https://b{number}.example", *reversed(scopes)),
         ]
         assert sum(isinstance(outcome, ScopePrefixTaken) for outcome in race(claims)) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scopes_that_are_defined_at_once_are_all_offered(
+    registered: RegisteredResourceServer, developer: Developer
+) -> None:
+    actor, server = as_developer(ANONYMOUS, developer), registered.server
+    names = [f"tickets:{number}" for number in ("a", "b", "c", "d")]
+    race([partial(define_scope, actor=actor, server=server, scope=own(name)) for name in names])
+    server.refresh_from_db()
+    assert set(server.scopes) == {"email:read", "tickets:read", *names}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_definitions_of_a_scope_at_once_one_counts(
+    registered: RegisteredResourceServer, developer: Developer
+) -> None:
+    actor, server = as_developer(ANONYMOUS, developer), registered.server
+    titles = ["One", "Two", "Three", "Four"]
+    outcomes = race(
+        [partial(define_scope, actor=actor, server=server, scope=own("tickets:new", title)) for title in titles]
+    )
+    (winner,) = [title for title, outcome in zip(titles, outcomes, strict=True) if isinstance(outcome, ResourceServer)]
+    assert CustomScope.objects.get(id="tickets:new").title == winner
+
+
+def test_a_deleted_resource_server_cannot_be_changed(
+    registered: RegisteredResourceServer, developer: Developer
+) -> None:
+    server = ResourceServer.objects.get(pk=registered.server.pk)
+    delete_resource_server(actor=as_developer(ANONYMOUS, developer), server=server)
+    server.pk = registered.server.id
+    with pytest.raises(NotFound):
+        rotate(server)
+    with pytest.raises(NotFound):
+        define_scope(actor=SYSTEM, server=server, scope=own("tickets:new"))
+
+
+def test_a_scope_that_the_resource_server_does_not_offer_cannot_be_changed(
+    developer: Developer, rival: Developer
+) -> None:
+    server = register(developer, TICKETS, own("tickets:read"), "email:read").server
+    register(rival, "https://rival.example", own("rival:read"))
+    for scope_id in ("tickets:close", "email:read", "rival:read"):
+        with pytest.raises(NotFound):
+            change_scope(actor=as_developer(ANONYMOUS, developer), server=server, scope=own(scope_id, "Changed"))
+    assert not CustomScope.objects.filter(title="Changed").exists()

@@ -6,9 +6,12 @@ import pytest
 from django.test import Client
 
 from core.secrets import digest
+from decisions.requests import VerifyRequest
+from decisions.services import decide
 from resources.models import CustomScope, ResourceServer
 from tests.log import log_entries
 from tests.web.test_developer_agents import shown_secret
+from web.snippets import KINDS, snippet
 
 OWN = {
     "scope_id": "tickets:read",
@@ -206,3 +209,26 @@ def test_changes_need_a_csrf_token(developer, server, page):
 
 def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada):
     assert as_ada.get(PATH)["Location"] == "/developer/"
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "unknown"])
+def test_the_page_has_the_code_of_each_kind(as_developer, server, kind):
+    ResourceServer.objects.update(name="</pre><script>alert(1)</script>")
+    server.refresh_from_db()
+    page = as_developer.get(f"{url(server)}?code={kind}").content.decode()
+    shown = page.split('<pre class="code" id="snippet"')[1].split(">", 1)[1].split("</pre>")[0]
+    assert unescape(shown) == snippet(server, kind if kind in KINDS else "django").text
+    assert "<script>alert" not in page
+
+
+def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):
+    assert "It has not asked AgentGate yet." in text_of(as_developer.get(url(server)))
+    credential = world.make_caller(server)
+    grant = world.make_grant(developer="other@example.com")
+    request = VerifyRequest(grant.access_token, ["email:read"], world.ANONYMOUS, credential)
+    decide([request, request, request])
+    page = text_of(as_developer.get(url(server)))
+    assert "Last asked" in page
+    assert "0 allowed" in page
+    assert "3 denied (100%)" in page
+    assert f"?server={server.id}" in page

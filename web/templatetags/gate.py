@@ -35,6 +35,7 @@ register.filter("day", formats.day)
 register.filter("clock_time", formats.clock_time)
 register.filter("money", formats.money)
 register.filter("number", formats.number)
+register.filter("percent", formats.percent)
 register.simple_tag(icon, name="icon")
 register.filter("label_words", display.label_words)
 

@@ -1,6 +1,7 @@
 """The resource servers of the developer's organization: the services that accept tokens of its users."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
@@ -10,6 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from audit.readers.services import health_of_service
+from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
 from core.text import plain_text
@@ -88,8 +91,12 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     server = resource_server_for_organization(developer.organization_id, server_id)
     kind = request.GET.get("code", "")
     own, shared = _split(server)
+    health = health_of_service(server.organization_id, server.id, clock.now())
+    recent = urlencode({"server": server.id, "from": health.since.isoformat(timespec="seconds")})
     context = {
         "server": server,
+        "health": health,
+        "log_url": f"{reverse('web:audit')}?{recent}",
         "own": own,
         "shared": shared,
         "secrets": live_server_secrets(server),

@@ -1,0 +1,43 @@
+"""How a service uses AgentGate: when it last asked about a token, and what was decided in the last day."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from audit.events import Event, Outcome
+from audit.readers.criteria import Criteria
+from audit.readers.snapshot import Snapshot, take_snapshot
+
+DAY = timedelta(days=1)
+QUESTIONS = (Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What was decided for a service since `since`, a day ago. `last_at` is None if it never asked.
+
+    Requests with a wrong secret are not among them: they leave no entry.
+    """
+
+    last_at: datetime | None
+    since: datetime
+    allowed: int = 0
+    denied: int = 0
+
+    @property
+    def denied_share(self) -> float:
+        """Return the share that was denied, from 0 to 1. 0 if nothing was asked."""
+        asked = self.allowed + self.denied
+        return self.denied / asked if asked else 0.0
+
+
+def health_of_service(organization_id: str, server_id: str, now: datetime, log: Snapshot | None = None) -> Health:
+    """Return how the organization's resource server used AgentGate, from the index of the log."""
+    log, since = log or take_snapshot(), now - DAY
+    questions = Criteria(organization_id=organization_id, actor=server_id, events=QUESTIONS)
+    last = next(log.newest_first(questions), None)
+    if last is None or last.timestamp < since:
+        return Health(last.timestamp if last else None, since)
+    recent = replace(questions, since=since)
+    # By outcome, so that each entry without postings is read only once.
+    allowed, denied = (log.count(replace(recent, outcome=outcome)) for outcome in (Outcome.ALLOWED, Outcome.DENIED))
+    return Health(last.timestamp, since, allowed, denied)

@@ -1,0 +1,138 @@
+"""The code on the page of a resource server, run as it stands there against a running server."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from resources.models import ResourceServer
+from tests.live.gate import Gate, Person, expect
+from tests.live.oauth.door import Door, decide, query_of
+from tests.live.server import ROOT, LiveServer
+from web.snippets import KINDS, metadata_url, snippet
+
+IDENTIFIER = "https://tickets.example/it's?a=1"
+NAME = "Tickets </pre> \U0001f600"
+SCOPE = "snippets:read"
+WRONG = "garbage"
+
+
+@pytest.fixture(scope="module")
+def registered(server: LiveServer) -> tuple[ResourceServer, str, str]:
+    """A resource server as the page has it, its secret, and a token for it."""
+    gate = Gate(server.url)
+    developer, person = gate.developer(), gate.person()
+    scope = {"id": SCOPE, "riskLevel": "low", "title": "Read", "description": "See", "cannot": "change"}
+    body = {"name": NAME, "identifier": IDENTIFIER, "scopes": ["email:read", scope]}
+    answer = expect(201, gate.post("/resource-servers", body, **developer.headers))
+    row = ResourceServer(id=answer["id"], name=NAME, identifier=answer["identifier"], scopes=["email:read", SCOPE])
+    return row, answer["secret"], _token(gate, Door(gate, gate.agent(developer, (SCOPE,))), person, row.identifier)
+
+
+def _token(gate: Gate, door: Door, person: Person, resource: str) -> str:
+    url = door.authorization_url(scope=SCOPE, resource=resource)
+    return str(expect(200, door.redeem(query_of(decide(gate, person, url))["code"]))["access_token"])
+
+
+@pytest.fixture
+def code(registered: Any, server: LiveServer, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """Return the code of each kind, for the running server, and set the variable that it reads."""
+    settings.API_URL = server.url
+    monkeypatch.setenv("AGENTGATE_RESOURCE_SERVER_SECRET", registered[1])
+    monkeypatch.syspath_prepend(ROOT / "sdk" / "python" / "src")
+    return lambda kind: snippet(registered[0], kind).text
+
+
+def run(text: str, name: str) -> dict[str, Any]:
+    module = ModuleType(name)
+    sys.modules[name] = module  # FastAPI looks up annotations in it
+    exec(compile(text, name, "exec"), module.__dict__)
+    return module.__dict__
+
+
+def _with_settings(text: str, settings: Any) -> Callable[..., Any]:
+    """Run the settings and then the views of a snippet, and return its view."""
+    from agentgate_oauth.integrations.django import _settings_guard
+
+    first, _, second = text.partition("# views.py\n")
+    settings.REST_FRAMEWORK = {}  # of the service, not of AgentGate
+    settings.AGENTGATE = run(first, "snippet_settings")["AGENTGATE"]
+    _settings_guard.cache_clear()
+    found = run(second, "snippet_views")
+    return found.get("protected") or found["Protected"].as_view()
+
+
+def django_answer(view: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
+    answer: HttpResponse = view(RequestFactory().get("/", headers=headers))
+    rendered: Any = answer.render() if hasattr(answer, "render") else answer
+    return answer.status_code, json.loads(rendered.content), answer.headers.get("WWW-Authenticate", "")
+
+
+def fastapi_answer(app: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
+    from starlette.testclient import TestClient
+
+    answer = TestClient(app).get("/protected", headers=headers)
+    return answer.status_code, answer.json(), answer.headers.get("WWW-Authenticate", "")
+
+
+def flask_answer(app: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
+    answer = app.test_client().get("/protected", headers=headers)
+    return answer.status_code, answer.get_json(), answer.headers.get("WWW-Authenticate", "")
+
+
+@pytest.mark.parametrize("kind", ["django", "drf", "fastapi", "flask"])
+def test_the_code_of_a_framework_lets_only_good_tokens_through(
+    registered: Any, code: Callable[[str], str], settings: Any, kind: str
+) -> None:
+    pytest.importorskip({"drf": "rest_framework"}.get(kind, kind))
+    text, ask = code(kind), {"fastapi": fastapi_answer, "flask": flask_answer}.get(kind, django_answer)
+    app = run(text, f"snippet_{kind}")["app"] if kind in ("fastapi", "flask") else _with_settings(text, settings)
+    status, _, challenge = ask(app, {})
+    assert (status, SCOPE in challenge, metadata_url(registered[0]) in challenge) == (401, True, True)
+    assert ask(app, {"Authorization": f"Bearer {WRONG}"})[0] == 401
+    status, answer, _ = ask(app, {"Authorization": f"Bearer {registered[2]}"})
+    assert (status, answer["user"][:4]) == (200, "usr_")
+
+
+def test_the_code_of_fastmcp_lets_only_good_tokens_through(registered: Any, code: Callable[[str], str]) -> None:
+    pytest.importorskip("fastmcp")
+    from starlette.testclient import TestClient
+
+    app = run(code("fastmcp"), "snippet_fastmcp")["mcp"].http_app(stateless_http=True, json_response=True)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "protected", "arguments": {}}}
+    headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.post("/mcp", json=call, headers=headers).status_code == 401
+        wrong = client.post("/mcp", json=call, headers={**headers, "Authorization": f"Bearer {WRONG}"})
+        assert wrong.status_code == 401
+        answer = client.post("/mcp", json=call, headers={**headers, "Authorization": f"Bearer {registered[2]}"})
+    assert answer.json()["result"]["content"][0]["text"].startswith("Called for usr_"), answer.text
+
+
+@pytest.mark.parametrize(("kind", "field"), [("verify", "allowed"), ("introspect", "active")])
+def test_the_commands_answer(
+    registered: Any, code: Callable[[str], str], monkeypatch: pytest.MonkeyPatch, kind: str, field: str
+) -> None:
+    for token, expected in ((registered[2], True), (WRONG, False)):
+        monkeypatch.setenv("TOKEN", token)
+        ran = subprocess.run(["sh", "-c", code(kind)], capture_output=True, text=True, check=True, timeout=60)
+        assert json.loads(ran.stdout)[field] is expected, ran.stdout
+
+
+def test_the_metadata_names_the_service_and_the_server(
+    registered: Any, code: Callable[[str], str], server: LiveServer
+) -> None:
+    document = json.loads(code("metadata"))
+    assert document["resource"] == registered[0].identifier
+    assert document["authorization_servers"] == [f"{server.url}/oauth"]
+    assert metadata_url(registered[0]) == "https://tickets.example/.well-known/oauth-protected-resource/it's?a=1"
+
+
+def test_every_kind_is_run() -> None:
+    assert {"django", "drf", "fastapi", "flask", "fastmcp", "verify", "introspect", "metadata"} == set(KINDS)
