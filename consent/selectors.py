@@ -31,6 +31,19 @@ def count_connections(agent_ids: Collection[str], now: datetime) -> dict[str, in
     return dict(live.order_by().values_list("agent").annotate(number=Count("pk")))
 
 
+def grants_of_agent(agent: Agent, now: datetime, *, state: str = "", user_id: str = "") -> QuerySet[Consent]:
+    """Return what users granted the agent, newest first: the live consents, and those that ended unreplaced.
+
+    `state` is "live" or "ended", or "" for both.
+    """
+    is_live = Q(status=Consent.Status.APPROVED, expires_at__gt=now)
+    is_ended = Q(status__in=[Consent.Status.REVOKED, Consent.Status.EXPIRED], decided_at__isnull=False)
+    is_ended |= Q(status=Consent.Status.APPROVED, expires_at__lte=now)
+    wanted = {"live": is_live, "ended": is_ended}.get(state, is_live | is_ended)
+    of_user = Q(user=user_id) if user_id else Q(user__isnull=False)
+    return Consent.objects.filter(wanted, of_user, agent=agent).order_by("-id")
+
+
 def agents_of_user(user: User) -> QuerySet[Agent]:
     """Return the agents for which the user has decided a request, newest first."""
     return Agent.objects.filter(Exists(Consent.objects.filter(agent=OuterRef("pk"), user=user))).order_by("-id")

@@ -25,6 +25,7 @@ from web.views import (
 )
 from web.views.developer import (
     agent_stops,
+    agent_users,
     agents,
     audit,
     credentials,
@@ -105,6 +106,7 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/credentials", credentials.credentials, name="agent-credentials"),
     path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/rotate", credentials.rotate, name="secret-rotate"),
     path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/revoke", credentials.revoke, name="secret-revoke"),
+    path("developer/agents/<id:agent_id>/users", agent_users.users, name="agent-users"),
     path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
     path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
     path("developer/agents/<id:agent_id>/try", sandbox.consent, name="agent-try"),
