@@ -69,6 +69,7 @@ class AgentAdmin(ReadOnlyAdmin):
         "status",
         "stopped_at",
         "stop_reason",
+        "deleted_at",
         "redirect_uris",
         "allowed_scopes",
         "client_type",
@@ -82,7 +83,7 @@ class AgentAdmin(ReadOnlyAdmin):
     fields = ["name", "description", *readonly_fields]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may_act_on(request, obj)
+        return self.may_act_on(request, obj) and (obj is None or obj.deleted_at is None)
 
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
         changes = {name: form.cleaned_data[name] for name in form.changed_data}

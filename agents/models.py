@@ -47,6 +47,8 @@ class Agent(AbstractApplication):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = PlainTextField(max_length=300, blank=True)
+    # A deleted agent is suspended for good, and only its name is needed: in the histories of its users, and in the log.
+    deleted_at = models.DateTimeField(null=True, blank=True)
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
 
     # The keys of a client that signs assertions (RFC 7523), registered or last fetched from `jwks_uri`.

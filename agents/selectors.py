@@ -11,7 +11,12 @@ from core.rotation import live
 
 
 def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
-    """Return the organization's agents, newest first."""
+    """Return the organization's agents, newest first, without those that are deleted."""
+    return all_agents_of_organization(organization_id).filter(deleted_at=None)
+
+
+def all_agents_of_organization(organization_id: str) -> QuerySet[Agent]:
+    """Return the organization's agents, newest first, with those that are deleted, whose entries the log still has."""
     return Agent.objects.filter(organization_id=organization_id).order_by("-id")
 
 
@@ -38,7 +43,7 @@ def search_agents(organization_id: str, *, text: str = "", state: str = "") -> Q
 
 def agent_for_client_id(client_id: str) -> Agent | None:
     """Return the agent with this client id. None if there is none."""
-    return Agent.objects.select_related("organization").filter(client_id=client_id).first()
+    return Agent.objects.select_related("organization").filter(client_id=client_id, deleted_at=None).first()
 
 
 def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:

@@ -126,21 +126,27 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
 def lock_agent(agent_id: str) -> Agent:
     """Lock the agent until the transaction ends and return its current state, so that it cannot change meanwhile.
 
-    Raises `NotFound` if the sweep of unused registrations has deleted it.
+    Raises `NotFound` if its developer or the sweep of unused registrations has deleted it.
 
     Danger: without `no_key` this can deadlock with a concurrent code exchange, whose rows refer to the agent.
     """
     locked = Agent.objects.select_for_update(of=("self",), no_key=True).select_related("organization")
-    agent: Agent | None = locked.filter(pk=agent_id).first()
+    agent: Agent | None = locked.filter(pk=agent_id, deleted_at=None).first()
     if agent is None:
         raise NotFound("No such agent.")
     return agent
 
 
 def lock_own_agent(actor: Actor, agent: Agent) -> Agent:
-    """Lock the acting developer and their agent until the transaction ends, and return the agent's current state."""
+    """Lock the acting developer and their agent until the transaction ends, and return the agent's current state.
+
+    Raises `NotFound` if it is deleted.
+    """
     hold_developer(actor)
-    return Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+    found: Agent | None = Agent.objects.select_for_update(of=("self",)).filter(pk=agent.pk, deleted_at=None).first()
+    if found is None:
+        raise NotFound("No such agent.")
+    return found
 
 
 def require_may_act(agent: Agent) -> None:

@@ -55,6 +55,7 @@ class Event(StrEnum):
     AGENT_SECRET_ROTATED = "agent.secret_rotated"
     AGENT_SECRET_REVOKED = "agent.secret_revoked"
     AGENT_EXPIRED = "agent.expired"
+    AGENT_DELETED = "agent.deleted"
 
     AGENTS_PAUSED = "agents.paused"
     AGENTS_RESUMED = "agents.resumed"

@@ -105,6 +105,13 @@ def delete_policy(*, actor: Actor, policy: Policy) -> None:
         policy.delete()
 
 
+def delete_policies_of_agent(*, actor: Actor, agent: Agent) -> None:
+    """Delete the policies for this agent alone, in a revocation in progress that holds the organization."""
+    for policy in Policy.objects.select_for_update(of=("self",)).filter(agent=agent).order_by("pk"):
+        _record(Event.POLICY_DELETED, actor=actor, policy=policy)
+        policy.delete()
+
+
 def _lock(actor: Actor, policy: Policy) -> Policy:
     """Lock the policy until the transaction ends and return its current state. Raises `NotFound` if it is deleted.
 

@@ -78,6 +78,7 @@ BY_OTHERS = {
     (Event.API_KEY_ROTATED, "administrator"): gettext_lazy("An administrator rotated your API key."),
     (Event.API_KEY_REVOKED, "administrator"): gettext_lazy("An administrator revoked one of your API keys."),
     (Event.CONSENT_REVOKED, "administrator"): gettext_lazy("An administrator revoked the access of %(agent)s."),
+    (Event.CONSENT_REVOKED, "developer"): gettext_lazy("The developer deleted %(agent)s, so its access ended."),
     (Event.CONSENT_REVOKED, "system"): gettext_lazy("The access of %(agent)s was revoked."),
     (Event.TOKEN_REVOKED, "administrator"): gettext_lazy("An administrator revoked a token of %(agent)s."),
     (Event.TOKEN_REVOKED, "developer"): gettext_lazy("The developer of %(agent)s revoked one of its tokens."),

@@ -111,6 +111,7 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
     path("developer/agents/<id:agent_id>/try", sandbox.consent, name="agent-try"),
     path("developer/agents/<id:agent_id>/try/<id:trial_id>", sandbox.trial, name="agent-trial"),
+    path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
     path("developer/policies", policies.policies, name="policies"),
     path("developer/policies/new", policies.create, name="policy-new"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),

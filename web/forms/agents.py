@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
+from core.text import plain_text
 from web.forms.fields import LinesField, PlainField
 
 OVERLAPS = (
@@ -109,3 +111,23 @@ class ReasonForm(forms.Form):
     """Why the developer suspends an agent, for the log."""
 
     reason = PlainField(label=_("Reason"), help_text=_("For your organization's log."), max_length=300, required=False)
+
+
+class DeleteForm(forms.Form):
+    """The agent's name, which the developer types to delete it."""
+
+    name = PlainField(
+        label=_("Name of the agent"),
+        max_length=255,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
+    )
+
+    def __init__(self, *args: Any, agent_name: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.agent_name = plain_text(agent_name)
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name != self.agent_name:
+            raise ValidationError(_("This is not the agent’s name. Type it exactly as shown above."))  # noqa: RUF001
+        return name

@@ -1,4 +1,4 @@
-"""Suspend and reactivate an agent."""
+"""Suspend, reactivate and delete an agent."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from agents.deletion import delete_agent
 from agents.models import Agent
 from agents.selectors import agent_for_organization
 from agents.services import update_agent
@@ -15,7 +16,7 @@ from core.http import SeeOther
 from developers.hits import hits_of_agent
 from developers.models import Developer
 from web.access import developer_actor, developer_page, posted_from
-from web.forms.agents import ReasonForm
+from web.forms.agents import DeleteForm, ReasonForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -49,6 +50,29 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     else:
         messages.success(request, _("Reactivated. Everything that users allowed and did not revoke works again."))
     return SeeOther(_url(agent))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    """Delete the agent once the developer has typed its name."""
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form = DeleteForm(request.POST if request.method == "POST" else None, agent_name=agent.name)
+    if form.is_valid():
+        delete_agent(actor=developer_actor(request, developer), agent=agent)
+        messages.success(request, _("Deleted. All requests from this agent are denied for good."))
+        return SeeOther(reverse("web:agents"))
+    context = {
+        "agent": agent,
+        "form": form,
+        "hits": hits_of_agent(agent.id, clock.now()),
+        "policies": agent.policies.count(),
+        "users_url": reverse("web:agent-users", args=[agent.id]),
+        "title": _("Delete this agent?"),
+        "confirm_label": _("Delete agent"),
+        "back_url": _url(agent),
+    }
+    return render(request, "web/developer/agent_delete.html", context, status=422 if form.is_bound else 200)
 
 
 def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> None:

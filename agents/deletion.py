@@ -1,0 +1,31 @@
+"""Delete an agent: end all that it can do, and keep what others need to understand what it did."""
+
+from agents.models import Agent
+from agents.selectors import live_secrets
+from agents.services import lock_agent, record_agent
+from agents.signals import agent_deleted
+from audit.events import Event
+from core import clock
+from core.actor import Actor
+from core.locks import revocation
+from developers.acting import hold_developer
+
+REASON = "agent_deleted"
+
+
+def delete_agent(*, actor: Actor, agent: Agent) -> None:
+    """Delete the agent for good. Every verify request that starts after this returns is denied.
+
+    Its secrets, its users' connections, their undecided requests and the policies only for it end. The row stays with
+    its name, because entries of the log and the histories of users name it. Raises `NotFound` if it is deleted already.
+    """
+    with revocation():
+        hold_developer(actor)
+        agent, now = lock_agent(agent.pk), clock.now()
+        if agent.status == Agent.Status.ACTIVE:
+            # Whoever proves from the log that nothing was allowed after the end looks for a suspension.
+            record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": REASON})
+        Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, deleted_at=now, updated=now)
+        live_secrets(agent).update(expires_at=now)
+        agent_deleted.send(sender=Agent, agent=agent, actor=actor, now=now)
+        record_agent(Event.AGENT_DELETED, actor=actor, agent=agent, metadata={"name": agent.name})
