@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from agentgate.metrics_folder import VARIABLE
+from agentgate.state_metrics import STATE
 from core.metrics import report_http
 from core.net import parse_address
 from core.uris import LOOPBACK_NAMES
@@ -88,6 +89,10 @@ def _is_local(request: HttpRequest) -> bool:
 
 
 def _collect() -> bytes:
+    return _collect_reports() + generate_latest(STATE)
+
+
+def _collect_reports() -> bytes:
     folder = os.environ.get(VARIABLE)
     if not folder:
         return generate_latest(REGISTRY)  # one process, such as Django's development server

@@ -42,6 +42,12 @@ queue_length = Gauge("agentgate_queue_length", "Questions that wait for a decisi
 refused_questions = Counter("agentgate_refused_questions", "Questions refused with 503, by cause.", ["cause"])
 store_errors = Counter("agentgate_store_errors", "Errors of the decisions' database, by kind.", ["kind"])
 
+# An alert about a rate does not see the first value of a series, so these begin at 0.
+for _cause in ("full", "deadline"):
+    refused_questions.labels(_cause)
+for _kind in ("connection", "timeout", "statement"):
+    store_errors.labels(_kind)
+
 sequenced_entries = Counter("agentgate_sequenced_entries", "Entries moved from the journal into the log.")
 sequencer_lag = Gauge(
     "agentgate_sequencer_lag_seconds", "Age of the oldest entry of the last run.", multiprocess_mode="livemostrecent"
@@ -62,6 +68,7 @@ http_seconds = Histogram(
     buckets=HTTP_BUCKETS,
 )
 front_refusals = Counter("agentgate_front_refusals", "Requests refused before Django saw them.", ["status"])
+processes = Gauge("agentgate_processes", "Server processes.", multiprocess_mode="livesum")
 connections = Gauge("agentgate_connections", "Open connections of clients.", multiprocess_mode="livesum")
 pool_waiting = Gauge("agentgate_pool_waiting", "Requests that wait for a thread.", multiprocess_mode="livesum")
 parked = Gauge("agentgate_parked", "Requests that wait for an approval, without a thread.", multiprocess_mode="livesum")

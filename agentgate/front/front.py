@@ -9,7 +9,7 @@ from agentgate.front import bounds
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
-from core.metrics import connections, parked, pool_waiting, queue_length
+from core.metrics import connections, parked, pool_waiting, processes, queue_length
 
 if TYPE_CHECKING:
     from agentgate.front.connection import Connection
@@ -47,6 +47,7 @@ class Front:
                 logger.exception("A connection could not be ended")
                 connection.abort()
         self._limit_unsent()
+        processes.set(1)
         connections.set(len(self.connections))
         pool_waiting.set(self._pool.waiting)
         parked.set(self.parking.number)

@@ -16,6 +16,8 @@ from agentgate import metrics_folder
 from agentgate.metrics import MetricsMiddleware, _forget_dead_processes, route_of
 from tests.samples import sample
 
+pytestmark = pytest.mark.django_db
+
 TOKEN = "f00d5e6d8b0a2c9f7135aa0b7c1d9e42"
 LOCAL, CALLER = "127.0.0.1", "203.0.113.7"
 

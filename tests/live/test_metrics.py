@@ -1,11 +1,16 @@
 """The metrics of several server processes add up, also over the death of one."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 
+from tests.live.gate import Gate, registration
 from tests.live.metrics import TOKEN, Scraped
 from tests.live.server import LiveServer
+from tests.promql import parse
+from tests.waiting import wait_until
+from tests.watching import OF_PROMETHEUS, expressions
 
 
 def test_processes_add_up_and_a_dead_one_still_counts(start_server: Callable[..., LiveServer]) -> None:
@@ -24,3 +29,24 @@ def read_scopes(server: LiveServer, times: int) -> None:
     """Send each request on a connection of its own, so that all processes get some."""
     for _ in range(times):
         assert httpx.get(f"{server.url}/api/v1/scopes", timeout=20).status_code == 200
+
+
+def test_the_dashboard_and_the_alerts_name_what_a_server_publishes(
+    start_server: Callable[..., LiveServer], tmp_path: Path
+) -> None:
+    (tmp_path / "agentgate.dump").write_text("data")
+    server = start_server(processes=1, METRICS_TOKEN=TOKEN, BACKUP_DIR=str(tmp_path), THROTTLE_REGISTRATION="1/hour")
+    gate = Gate(server.url)
+    developer = gate.developer()
+    assert gate.post("/users/register", registration("Ada", "ada@example.com")).status_code == 429
+    gate.verify("not-one-of-ours")
+    gate.get("/agents", **developer.headers)
+    httpx.get(f"{server.url}/oauth/jwks", timeout=20)
+    httpx.get(f"{server.url}/api/v1/scopes", headers={"X-Long": "x" * 70_000}, timeout=20)
+    named = set().union(*(parse(text).metrics for text in expressions())) - OF_PROMETHEUS
+
+    wait_until(lambda: named <= names(server), lambda: str(named - names(server)), 10)
+
+
+def names(server: LiveServer) -> set[str]:
+    return {sample.name for sample in Scraped(server).samples}
