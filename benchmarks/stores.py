@@ -60,7 +60,7 @@ class Store:
         self.name = name
         self.folder = folder
         self._made = 0
-        self._postgres = Postgres(durable=True) if name == "postgresql" else None
+        self._postgres = Postgres(durable=True, empty=True) if name == "postgresql" else None
         self._valkey = Valkey() if name == "postgresql" else None
         if self._postgres:
             _age(self._postgres.url)

@@ -119,11 +119,17 @@ def servers(pytestconfig: pytest.Config) -> Servers:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None, servers: Servers) -> None:
-    """Use a file for SQLite's test database, because threads that share one in memory also share its locks."""
+    """Begin with a copy of a migrated database.
+
+    SQLite's is a file, because threads that share a database in memory also share its locks.
+    """
+    test = settings.DATABASES["default"].setdefault("TEST", {})
     if _on_sqlite():
         path = servers.folder / "tests.db"
         copy_migrated(path)
-        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = str(path)
+        test["NAME"] = str(path)
+    elif servers.postgres.template:
+        test["TEMPLATE"] = servers.postgres.template
 
 
 @pytest.fixture(scope="session")

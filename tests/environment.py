@@ -11,11 +11,14 @@ from collections.abc import Generator
 from functools import cached_property
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.servers import Postgres, Valkey
 
 STORES = ("sqlite", "postgresql")
+# A folder in memory, and how many bytes must be free: the tests need about 2 GB.
+MEMORY, ROOM = Path("/dev/shm"), 6_000_000_000
 AMBIENT: tuple[str, ...] = ("DATABASE_URL", "DATABASE_PATH", "REDIS_URL", "API_URL", "ALLOWED_HOSTS", "DEBUG")
 AMBIENT += ("JWT_ISSUER", "JWT_ALGORITHM", "TRUSTED_PROXIES", "VERIFY_REQUIRES_CREDENTIAL", "REQUIRE_VERIFIED_EMAIL")
 AMBIENT += ("METRICS_TOKEN", "PROMETHEUS_MULTIPROC_DIR", "AUDIT_ANCHOR_DIR", "AUDIT_WITNESSES")
@@ -69,9 +72,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def use_memory() -> None:
+    """Keep temporary files in memory if there is room, because SQLite waits for the disk at each commit.
+
+    No test needs a disk: what a killed process has written stays in memory, too.
+    """
+    if "TMPDIR" in os.environ or not MEMORY.is_dir():
+        return
+    if min(shutil.disk_usage(MEMORY).free, psutil.virtual_memory().available) > ROOM:
+        os.environ["TMPDIR"] = str(MEMORY)
+        tempfile.tempdir = None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Set the environment, and remove the caller's own configuration from it."""
+    use_memory()
     servers = early_config.stash[SERVERS] = Servers()
     early_config.add_cleanup(servers.stop)
     for name in list(os.environ):
@@ -85,6 +101,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if early_config.known_args_namespace.store == "postgresql":
         os.environ["DATABASE_URL"] = servers.postgres.create_database()
         os.environ["REDIS_URL"] = servers.valkey.url
+        if servers.postgres.template:
+            os.environ["TEST_DATABASE_TEMPLATE"] = servers.postgres.template
         os.environ["TEST_DATABASE_URL"] = servers.postgres.url  # pytest-xdist's workers share it
     yield
 

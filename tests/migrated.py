@@ -1,41 +1,66 @@
-"""An empty migrated SQLite database, made once for each state of the code: migrating takes seconds."""
+"""Empty migrated databases, made once for each state of the code: migrating takes seconds.
+
+There is a file for SQLite, and for PostgreSQL the data folder of a cluster whose database `MIGRATED` is the template of
+others.
+"""
 
 import fcntl
 import hashlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "var" / "migrated"
+MIGRATED = "migrated"
 WITHOUT_MIGRATIONS = {"tests", "sdk", "docs", "benchmarks", "tools", "demo", "var"}
 
 
 def copy_migrated(path: Path) -> None:
-    """Write an empty migrated database to `path`, which must not exist."""
+    """Write an empty migrated SQLite database to `path`, which must not exist."""
     with _locked():
-        template = CACHE / f"{_digest()}.db"
-        if not template.exists():
-            _make(template)
+        template = _cached("db", _make_file)
         # Unlike a copy of the file, this includes the write-ahead log.
         with closing(sqlite3.connect(template)) as database:
             database.execute("VACUUM INTO ?", (str(path),))
 
 
-def _make(template: Path) -> None:
-    for earlier in CACHE.glob("*.db*"):
-        earlier.unlink()
-    unfinished = template.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DATABASE_PATH": str(unfinished)}
+def copy_cluster(path: Path, make: Callable[[Path], None]) -> None:
+    """Copy the data folder of a PostgreSQL cluster with the database `MIGRATED` to `path`, which must not exist.
+
+    `make` writes such a folder.
+    """
+    with _locked():
+        template = _cached("postgresql", make)
+        shutil.copytree(template, path)
+    path.chmod(0o700)
+
+
+def migrate(environment: dict[str, str]) -> None:
     command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    unfinished.rename(template)
+    subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
+
+
+def _make_file(path: Path) -> None:
+    migrate({"DATABASE_URL": "", "REDIS_URL": "", "DATABASE_PATH": str(path)})
+
+
+def _cached(kind: str, make: Callable[[Path], None]) -> Path:
+    """Return what `make` has written for this state of the code, and remove what it had written for others."""
+    template = CACHE / f"{_digest()}.{kind}"
+    if not template.exists():
+        for earlier in CACHE.glob(f"*.{kind}*"):
+            shutil.rmtree(earlier) if earlier.is_dir() else earlier.unlink()
+        unfinished = template.with_suffix(f".{kind}-unfinished")
+        make(unfinished)
+        unfinished.rename(template)
+    return template
 
 
 @contextmanager

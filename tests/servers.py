@@ -25,6 +25,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psutil
 import psycopg
 
+from tests.migrated import MIGRATED, copy_cluster, migrate
+
 START_SECONDS = 30
 # The options of a cluster that does not outlive the run. A commit still survives the death of its processes.
 FLEETING = {
@@ -54,11 +56,14 @@ class Postgres:
     """A temporary PostgreSQL cluster. `create_database` returns the URL of a new database.
 
     With `durable=True`, a commit survives a power failure, as in production. With `own=True`, it is never another
-    server, so that tests may stop it. `folder` is the parent of its folder.
+    server, so that tests may stop it. `folder` is the parent of its folder. `template` is the name of its migrated
+    database. With `empty=True`, it has none.
     """
 
-    def __init__(self, *, durable: bool = False, own: bool = False, folder: Path | None = None) -> None:
-        self._durable, self._own = durable, own
+    def __init__(
+        self, *, durable: bool = False, own: bool = False, folder: Path | None = None, empty: bool = False
+    ) -> None:
+        self._durable, self._own, self._empty = durable, own, empty
         self._parent = folder
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,6 +71,7 @@ class Postgres:
         self._port = free_port()
         given = "" if own else os.environ.get("TEST_DATABASE_URL", "")
         self.url = given or self._create()
+        self.template = os.environ.get("TEST_DATABASE_TEMPLATE", "") if given else "" if empty else MIGRATED
 
     @property
     def pid(self) -> int | None:
@@ -84,6 +90,14 @@ class Postgres:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"{copy}'.encode())
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    def create_migrated(self) -> str:
+        """Create a database with all tables and return its URL."""
+        if self.template:
+            return self.create_database(f"/{self.template}")
+        url = self.create_database()
+        migrate({"DATABASE_URL": url, "REDIS_URL": ""})
+        return url
 
     def drop_database(self, url: str) -> None:
         """Drop the database at `url`, even if it has open connections."""
@@ -121,13 +135,11 @@ class Postgres:
         self._folder = Path(tempfile.mkdtemp(prefix="agentgate-postgres-", dir=self._parent))
         self._programs = installed_programs(self._folder)
         self._identity = unprivileged(self._folder)
-        subprocess.run(
-            [self._programs / "initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=self._folder,
-            **self._identity,
-        )
+        if self._empty:
+            self._initialize()
+        else:
+            copy_cluster(self.data, _make_cluster)
+            self._own_files()
         self.start()
         return self._address
 
@@ -146,7 +158,7 @@ class Postgres:
         arguments = [argument for name, value in options.items() for argument in ("-c", f"{name}={value}")]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, *arguments],
+                [self._programs / "postgres", "-D", self.data, *arguments],
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -155,8 +167,24 @@ class Postgres:
             )
         wait_until(lambda: psycopg.connect(self._address, connect_timeout=2).close(), self._folder / "log")
 
+    def _initialize(self) -> None:
+        subprocess.run(
+            [self._programs / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self._folder,
+            **self._identity,
+        )
+
+    def _own_files(self) -> None:
+        """Give the files of the cluster to the account that runs it."""
+        if self._identity:
+            for path in (self.data, *self.data.rglob("*")):
+                os.chown(path, self._identity["user"], self._identity["group"])
+
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
+        """The data folder of the cluster that this object started."""
         assert self._folder
         return self._folder / "data"
 
@@ -169,7 +197,7 @@ class Valkey:
     """A temporary Valkey, or the database with this number at `TEST_REDIS_URL`."""
 
     def __init__(self, database: int = 0) -> None:
-        self._database = database
+        self.database = database
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="agentgate-valkey-"))
         self._given = os.environ.get("TEST_REDIS_URL", "")
@@ -179,8 +207,8 @@ class Valkey:
 
     @property
     def url(self) -> str:
-        if self._given and self._database:
-            return urlunsplit(urlsplit(self._given)._replace(path=f"/{self._database}"))
+        if self._given and self.database:
+            return urlunsplit(urlsplit(self._given)._replace(path=f"/{self.database}"))
         return self._given or f"redis://127.0.0.1:{self.port}/0"
 
     @property
@@ -212,6 +240,18 @@ class Valkey:
     def stop(self) -> None:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _make_cluster(path: Path) -> None:
+    """Write the data folder of a cluster with a migrated database."""
+    cluster = Postgres(own=True, empty=True)
+    url = urlunsplit(urlsplit(cluster.url)._replace(path=f"/{MIGRATED}"))
+    with psycopg.connect(cluster.url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{MIGRATED}"'.encode())
+    migrate({"DATABASE_URL": url, "REDIS_URL": ""})
+    cluster.halt()
+    shutil.copytree(cluster.data, path)
+    cluster.stop()
 
 
 def database_name(url: str) -> str:

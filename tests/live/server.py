@@ -73,11 +73,10 @@ def full(environment: dict[str, str]) -> dict[str, str]:
 
 
 class Databases:
-    """Creates migrated databases. On PostgreSQL, it migrates once and copies the result."""
+    """Creates migrated databases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._template: Database | None = None
         self._made = 0
 
     def sqlite(self, folder: Path | None = None) -> Database:
@@ -87,18 +86,11 @@ class Databases:
         return Database({**ON_SQLITE, "DATABASE_PATH": str(path)})
 
     def postgresql(self, postgres: Postgres, valkey: Valkey) -> Database:
-        if self._template is None:
-            self._template = self._migrated({"DATABASE_URL": postgres.create_database()})
-        template = self._template.environment["DATABASE_URL"]
-        return Database({"DATABASE_URL": postgres.create_database(template), "REDIS_URL": valkey.url})
+        return Database({"DATABASE_URL": postgres.create_migrated(), "REDIS_URL": valkey.url})
 
     def on(self, postgres: Postgres) -> Database:
         """Return a new database on a server that is not shared, without Redis."""
-        return self._migrated({"DATABASE_URL": postgres.create_database(), "REDIS_URL": ""})
-
-    def _migrated(self, environment: dict[str, str]) -> Database:
-        manage(environment, "migrate", "--verbosity", "0")
-        return Database(environment)
+        return Database({"DATABASE_URL": postgres.create_migrated(), "REDIS_URL": ""})
 
 
 class LiveServer:
