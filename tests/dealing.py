@@ -1,8 +1,8 @@
-"""Deals the cases of tests out to the two databases, so that `./dev test` need not run each case on both.
+"""Deals tests out to the two databases, so that `./dev test` need not run each of them on both.
 
-A test without parameters runs on both databases. The cases of a parametrized test take turns: the first runs on
-SQLite, the second on PostgreSQL, and so on. Tests that write at the same time run all cases on both, and so do those in
-`IN_FULL`. Those in `ON_POSTGRESQL` start a server, about which the database matters little.
+The tests of a file take turns, and so do the cases of a parametrized test: the first runs on SQLite, the second on
+PostgreSQL, and so on. Tests that write at the same time run on both, and so do those in `IN_FULL`, which are about what
+differs. Those in `ON_POSTGRESQL` start a server, about which the database matters little.
 
 A case that is left to the other database is marked `elsewhere`; `./dev soak` runs all of them.
 """
@@ -16,9 +16,9 @@ import pytest
 HERE = Path(__file__).parent
 STORES = ("sqlite", "postgresql")
 CHOSEN = "live_store"
-# They are about what differs between the databases: triggers, locks, indexes.
+# They are about triggers, locks, indexes and numbers of statements.
 IN_FULL = ("audit/", "insights/", "limits/", "semantics/", "admin/test_evidence", "admin/test_search")
-IN_FULL += ("live/test_revocation", "live/test_reservations", "web/test_every_page")
+IN_FULL += ("api/test_statements", "live/test_revocation", "live/test_reservations", "web/test_every_page")
 ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
 ON_POSTGRESQL += (
     "logs",
@@ -37,12 +37,18 @@ def deal(items: Iterable[pytest.Item], store: str) -> None:
         if parameters(item).get(CHOSEN) == "sqlite" and item.nodeid.startswith(LEFT_TO_POSTGRESQL):
             item.add_marker(pytest.mark.elsewhere)
         elif _is_dealt(item):
-            tests[item.nodeid.partition("[")[0]][str(parameters(item).get(CHOSEN, store))].append(item)
+            tests[_turns_of(item)][str(parameters(item).get(CHOSEN, store))].append(item)
     for by_store in tests.values():
         for name, cases in by_store.items():
             runs_on_both = len(by_store) == len(STORES) or CHOSEN not in parameters(cases[0])
-            if runs_on_both and len(cases) > 1:
+            if runs_on_both and (len(cases) > 1 or CHOSEN not in parameters(cases[0])):
                 _leave(cases, STORES.index(name))
+
+
+def _turns_of(item: pytest.Item) -> str:
+    """Return what is the same for the items that take turns: the test, or the file of tests without parameters."""
+    name, bracket, _ = item.nodeid.partition("[")
+    return name if bracket else item.nodeid.partition("::")[0]
 
 
 def parameters(item: pytest.Item) -> Mapping[str, object]:

@@ -130,4 +130,5 @@ def too_heavy(tab: Any, page: Page) -> Iterator[str]:
 
 def take_screenshot(tab: Any, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    tab.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+    # Encoding a PNG takes longer than everything else.
+    tab.page.screenshot(path=SCREENSHOTS / f"{name}.jpeg", type="jpeg", quality=80, full_page=True)
