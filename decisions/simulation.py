@@ -72,9 +72,18 @@ class Simulated:
     rules: Sequence[Mapping[str, Any]]
     stored: Policy | None = None
 
+    @classmethod
+    def of(cls, policy: Policy) -> "Simulated":
+        """Return a stored policy as it is."""
+        return cls(policy.name, policy.agent_id, policy.rules, policy)
+
     @property
     def id(self) -> str:
         return self.stored.id if self.stored else "draft"
+
+    def compiled_with_history(self) -> CompiledPolicy:
+        """Return the policy with the counters that it has now, if it is stored."""
+        return self.compiled(self.stored.limit_history if self.stored else None)
 
     def compiled(self, limit_history: Mapping[str, Any] | None = None) -> CompiledPolicy:
         return compile_policy(self.id, self.name, list(self.rules), limit_history)
@@ -102,23 +111,25 @@ def require_valid(rules: Any, *, organization_id: str) -> None:
 
 
 def simulate_request(simulated: Simulated, context: RuleContext, *, organization_id: str) -> Simulation:
-    """Decide one request by a policy of this organization. The counters are those of the stored policy, or empty.
+    """Decide one request by a policy of this organization. The counters are those of the stored policy, or empty."""
+    return simulate_together([simulated], context, organization_id=organization_id)
+
+
+def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, organization_id: str) -> Simulation:
+    """Decide one request by policies of this organization. The counters are empty if one of them is not stored.
 
     Of scopes, only the labels of the catalogue's and of the organization's own matter. Those of others have none, as if
     they did not exist.
     """
-    if simulated.agent_id not in (None, context.agent_id):
-        return Simulation(Outcome.NOT_CONCERNED, ())
-    stored = simulated.stored
-    policy = simulated.compiled(stored.limit_history if stored else None)
+    concerned = [policy for policy in policies if policy.agent_id in (None, context.agent_id)]
     is_own = context.organization_id == organization_id
     context = context._replace(
         labels=_Labels(organization_id)(context.asked),
         policies_of=None if is_own else organization_id,
         budget=Budget(),
     )
-    traced = trace([policy], context)
-    settling = _settling(traced, context.now, is_stored=stored is not None)
+    traced = trace([policy.compiled_with_history() for policy in concerned], context)
+    settling = _settling(traced, context.now, is_stored=all(policy.stored for policy in concerned))
     settled = [settle_traced(each, settling) for each in traced]
     if context.user_id is None:  # There is no user to ask.
         settled = [each._replace(outcome=_without_user(each.outcome)) for each in settled]

@@ -37,3 +37,23 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return str(self.name)
+
+
+class PolicyVersion(models.Model):
+    """A policy as it was after a change. `policies.versions` writes and reads `content`."""
+
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    content = models.JSONField()
+    # The actor. The database may have policies that are older than their history: nobody is known to have made these.
+    actor_kind = models.CharField(max_length=20, blank=True)
+    actor_id = models.CharField(max_length=64, blank=True)
+    restored_from = models.PositiveIntegerField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["policy", "number"], name="one_version_per_number")]
+
+    def __str__(self) -> str:
+        return f"{self.policy_id} {self.number}"

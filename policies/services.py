@@ -24,6 +24,7 @@ from policies.models import Policy
 from policies.quotas import require_room
 from policies.rules import parse_rules
 from policies.rules.ledger import Ledger
+from policies.versions import changes_to, keep_unkept, keep_version, version_of
 
 EDITABLE = frozenset({"name", "description", "agent", "enabled", "mode", "rules"})
 
@@ -60,14 +61,26 @@ def create_policy(
             rules=rules,
         )
         _record(Event.POLICY_CREATED, actor=actor, policy=policy)
+        keep_version(policy, actor)
     return policy
 
 
-def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -> Policy:
+def restore_version(*, actor: Actor, policy: Policy, number: int) -> Policy:
+    """Bring back the content of an earlier version, as a change like any other. Return the updated policy.
+
+    Raises `NotFound`, `InvalidRules` if the rules are no longer valid, and `Invalid` if the agent has been deleted.
+    """
+    version = version_of(policy, number)
+    return update_policy(actor=actor, policy=policy, changes=changes_to(version), restored_from=number)
+
+
+def update_policy(
+    *, actor: Actor, policy: Policy, changes: Mapping[str, Any], restored_from: int | None = None
+) -> Policy:
     """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
     A changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
-    remembers.
+    remembers. `restored_from` is the number of the version that has the changes.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -81,6 +94,7 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
         plan = _plan(policy, changes.get("rules", policy.rules))
         # The rows are those of the agents that the policy has concerned so far.
         earlier, before = copy(policy), guarded_actions(policy.rules)
+        keep_unkept(policy)
         for field, value in changes.items():
             setattr(policy, field, value)
         if policy.enabled and changes.keys() & {"rules", "enabled"}:
@@ -88,7 +102,10 @@ def update_policy(*, actor: Actor, policy: Policy, changes: Mapping[str, Any]) -
         policy.limit_history = plan.ledger.stored()
         policy.version += 1
         policy.save()
-        _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata={"changed": sorted(changes)})
+        origin = {} if restored_from is None else {"restoredVersion": restored_from}
+        metadata = {"changed": sorted(changes), **origin}
+        _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata=metadata)
+        keep_version(policy, actor, restored_from=restored_from)
         after = guarded_actions(policy.rules)
         if plan.sources or must_carry_flows(before, after):
             hold_decisions()

@@ -33,6 +33,8 @@ from web.views.developer import (
     overview,
     own_scopes,
     policies,
+    policy_history,
+    policy_simulator,
     resource_servers,
     sandbox,
 )
@@ -114,8 +116,14 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
     path("developer/policies", policies.policies, name="policies"),
     path("developer/policies/new", policies.create, name="policy-new"),
+    path("developer/policies/simulator", policy_simulator.simulate, name="simulator"),
+    path("developer/policies/<id:policy_id>/simulate", policy_simulator.simulate, name="policy-simulate"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),
     path("developer/policies/<id:policy_id>/edit", policies.edit, name="policy-edit"),
+    path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),
+    path(
+        "developer/policies/<id:policy_id>/history/<id:number>/restore", policy_history.restore, name="policy-restore"
+    ),
     path("developer/policies/<id:policy_id>/delete", policies.delete, name="policy-delete"),
     path("developer/resource-servers", resource_servers.resource_servers, name="resource-servers"),
     path("developer/resource-servers/new", resource_servers.create, name="resource-server-new"),

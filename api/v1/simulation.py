@@ -63,7 +63,7 @@ class Simulate(PolicyEndpoint):
             return self._draft(draft, stored)
         if stored is None:
             raise NotFound("No such policy.")
-        return Simulated(stored.name, stored.agent_id, stored.rules, stored)
+        return Simulated.of(stored)
 
     def _draft(self, draft: DraftBody, stored: Policy | None) -> Simulated:
         organization_id = self.developer.organization_id

@@ -33,6 +33,7 @@ from consent.models import Approval
 from core.models import IdempotencyRecord
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
+from policies.models import PolicyVersion
 from tests.admin.world import World, staff
 from tests.constants import PASSWORD
 from tests.world import sign_in
@@ -58,6 +59,7 @@ INTERNAL = (
     Notice,
     PendingRegistration,
     PersonalKey,
+    PolicyVersion,
     Posting,
     Progress,
     Reservation,

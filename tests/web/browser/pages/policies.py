@@ -3,7 +3,7 @@
 from typing import Any
 
 from developers.acting import as_developer
-from policies.services import create_policy
+from policies.services import create_policy, restore_version, update_policy
 from tests.web.browser.pages.group import Content, Group, Page, press_live
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, make_agent, make_developer
@@ -24,7 +24,13 @@ def make() -> Content:
     policy = create_policy(actor=actor, organization=organization, name=LONG, agent=agent, rules=MORE_RULES)
     create_policy(actor=actor, organization=organization, name="Office hours", rules=[RULES[1]], mode="shadow")
     create_policy(actor=actor, organization=organization, name="Nothing yet", rules=[], enabled=False)
+    update_policy(actor=actor, policy=policy, changes={"name": WIDE, "rules": RULES, "mode": "shadow"})
+    restore_version(actor=actor, policy=policy, number=1)
     return Content(developer.user.email, {"policy": policy.id})
+
+
+def open_first(tab: Any) -> None:
+    tab.page.locator("main summary").first.click()
 
 
 GROUPS = [
@@ -38,6 +44,10 @@ GROUPS = [
             "/developer/policies/{policy}",
             Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
+            "/developer/policies/{policy}/simulate",
+            f"/developer/policies/simulator?agent={LONG}&scopes=payments:charge&at=2026-11-28T23:00",
+            Page("/developer/policies/simulator?scopes=x", status=422),
+            Page("/developer/policies/{policy}/history", open_first, "with JSON"),
             "/developer/policies/{policy}/delete",
         ],
     ),

@@ -1,0 +1,69 @@
+"""The history of a policy: its content after each change, who made the change, and restoring an earlier version."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_noop
+
+from agents.models import Agent
+from core import clock
+from core.actor import Actor
+from core.errors import Invalid, NotFound
+from policies.models import Policy, PolicyVersion
+
+
+def keep_version(policy: Policy, actor: Actor, *, restored_from: int | None = None) -> None:
+    """Keep the policy as it is now. Call it in the transaction of the change."""
+    PolicyVersion.objects.create(
+        policy=policy,
+        number=policy.version,
+        content=content_of(policy),
+        actor_kind=actor.kind,
+        actor_id=actor.id or "",
+        restored_from=restored_from,
+        created_at=clock.now(),
+    )
+
+
+def keep_unkept(policy: Policy) -> None:
+    """Keep the policy before a change, if it is older than its history. The actor is not known."""
+    if not versions_of(policy).filter(number=policy.version).exists():
+        PolicyVersion.objects.create(
+            policy=policy, number=policy.version, content=content_of(policy), created_at=policy.updated_at
+        )
+
+
+def content_of(policy: Policy) -> dict[str, Any]:
+    """Return what a version keeps of a policy, with the names that the API uses."""
+    return {
+        "name": policy.name,
+        "description": policy.description,
+        "agentId": policy.agent_id,
+        "enabled": policy.enabled,
+        "mode": policy.mode,
+        "rules": policy.rules,
+    }
+
+
+def versions_of(policy: Policy) -> QuerySet[PolicyVersion]:
+    """Return the versions of the policy, newest first. Some changes from before the history was kept are missing."""
+    return PolicyVersion.objects.filter(policy=policy).order_by("-number")
+
+
+def version_of(policy: Policy, number: int) -> PolicyVersion:
+    """Return a version of the policy. Raises `NotFound`."""
+    found = versions_of(policy).filter(number=number).first()
+    if found is None:
+        raise NotFound("No such version.")
+    return found
+
+
+def changes_to(version: PolicyVersion) -> Mapping[str, Any]:
+    """Return the changes that bring the policy back to this version. Raises `Invalid` if its agent is deleted."""
+    fields = dict(version.content)
+    agent_id = fields.pop("agentId")
+    agent = Agent.objects.filter(pk=agent_id).first() if agent_id else None
+    if agent_id and agent is None:
+        raise Invalid.field("agentId", gettext_noop("The agent of this version has been deleted. Edit the policy."))
+    return {**fields, "agent": agent}

@@ -1,0 +1,120 @@
+"""The history of a policy on its page: who changed what, what differs, and restoring a version."""
+
+from html import unescape
+
+import pytest
+
+from agents.models import Agent
+from developers.acting import as_developer as acting_as
+from policies.models import Policy, PolicyVersion
+from policies.services import create_policy, update_policy
+from tests.log import log_entries, log_entry
+from tests.world import ANONYMOUS, make_agent
+
+NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+NO_PAYMENTS = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
+
+
+@pytest.fixture
+def actor(developer):
+    return acting_as(ANONYMOUS, developer)
+
+
+@pytest.fixture
+def policy(developer, actor):
+    return create_policy(actor=actor, organization=developer.organization, name="Mine", rules=NO_MAIL)
+
+
+def text_of(response):
+    return " ".join(unescape(response.content.decode()).split())
+
+
+def change(policy, actor, **changes):
+    return update_policy(actor=actor, policy=policy, changes=changes)
+
+
+def history(client, policy, query=""):
+    return client.get(f"/developer/policies/{policy.id}/history{query}")
+
+
+def restore(client, policy, number):
+    return client.post(f"/developer/policies/{policy.id}/history/{number}/restore")
+
+
+def test_each_change_has_its_actor_and_what_differs(as_developer, developer, actor, policy):
+    change(policy, actor, rules=NO_PAYMENTS, mode="shadow")
+    newest, first = history(as_developer, policy).context["changes"]
+    assert (newest.number, newest.actor, newest.is_current) == (2, developer.user.email, True)
+    assert [block.text for block in newest.words] == [
+        "- Status: Enabled\n- Never email:send",
+        "+ Status: Only records\n+ Never payments:*",
+    ]
+    assert any('+           "payments:*"' in block.text for block in newest.diff)
+    assert (first.number, first.is_first, first.is_current, first.words) == (1, True, False, ())
+
+
+def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, developer):
+    agent = make_agent(developer)
+    policy = change(policy, actor, name="Other", agent=agent, rules=NO_PAYMENTS, enabled=False)
+    answer = restore(as_developer, policy, 1)
+    assert (answer.status_code, answer["Location"]) == (303, f"/developer/policies/{policy.id}/history")
+    policy.refresh_from_db()
+    assert (policy.name, policy.agent, policy.rules, policy.enabled, policy.version) == ("Mine", None, NO_MAIL, True, 3)
+    newest = history(as_developer, policy).context["changes"][0]
+    assert (newest.number, newest.restored_from) == (3, 1)
+    assert "Restored version 1" in text_of(history(as_developer, policy))
+    metadata = [log_entry(one.id).content["metadata"] for one in log_entries(event="policy.updated")]
+    assert [one.get("restoredVersion") for one in metadata if one["version"] == 3] == [1]
+
+
+def test_a_version_whose_agent_is_deleted_is_not_restored(as_developer, actor, policy, developer):
+    agent = make_agent(developer)
+    policy = change(change(policy, actor, agent=agent), actor, agent=None)
+    Agent.objects.filter(pk=agent.pk).delete()
+    answer = restore(as_developer, policy, 2)
+    assert answer.status_code == 400
+    assert "has been deleted" in text_of(answer)
+    policy.refresh_from_db()
+    assert policy.version == 3
+
+
+def test_a_version_with_a_scope_that_is_gone_is_not_restored(as_developer, actor, policy):
+    PolicyVersion.objects.filter(policy=policy).update(
+        content={**PolicyVersion.objects.get(policy=policy).content, "rules": [{"type": "gone", "config": {}}]}
+    )
+    assert restore(as_developer, policy, 1).status_code == 400
+    policy.refresh_from_db()
+    assert policy.version == 1
+
+
+@pytest.mark.parametrize("number", ["2", "0", "x", "9" * 30, "-1"])
+def test_only_versions_that_exist_are_restored(as_developer, policy, number):
+    assert restore(as_developer, policy, number).status_code == 404
+
+
+def test_the_history_is_paged(as_developer, actor, policy):
+    for number in range(25):
+        change(policy, actor, name=f"Name {number}")
+    page = history(as_developer, policy)
+    assert [one.number for one in page.context["changes"]] == list(range(26, 6, -1))
+    assert page.context["changes"][-1].words
+    rest = history(as_developer, policy, "?before=7")
+    assert [one.number for one in rest.context["changes"]] == list(range(6, 0, -1))
+    assert history(as_developer, policy, f"?before={'9' * 30}").status_code == 200
+
+
+def test_a_policy_that_is_older_than_its_history_keeps_what_it_was(as_developer, actor, developer):
+    old = Policy.objects.create(organization=developer.organization, name="Old", rules=NO_MAIL, version=7)
+    assert "No changes have been kept yet" in text_of(history(as_developer, old))
+    change(old, actor, rules=NO_PAYMENTS)
+    newest, before = history(as_developer, old).context["changes"]
+    assert (newest.number, before.number, before.actor, before.is_first) == (8, 7, "Unknown", True)
+    restore(as_developer, old, 7)
+    old.refresh_from_db()
+    assert (old.rules, old.version) == (NO_MAIL, 9)
+
+
+def test_history_and_restore_of_another_organization_are_absent(as_rival, policy):
+    assert history(as_rival, policy).status_code == 404
+    assert restore(as_rival, policy, 1).status_code == 404
+    assert PolicyVersion.objects.count() == 1

@@ -1,0 +1,53 @@
+"""What policies say of a request, in the words of the simulator's page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from core.text import plain_text
+from decisions.simulation import Simulated, Simulation
+from policies.engine import Outcome, Traced
+from web.forms.policies import sentences
+
+OUTCOMES: Mapping[Outcome, Any] = {
+    Outcome.PASSED: _("Allows"),
+    Outcome.DENIED: _("Denies"),
+    Outcome.ASKED: _("Asks the user"),
+    Outcome.NOT_CONCERNED: _("Not concerned"),
+}
+PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKED: "pill--note"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says. `detail` is in English, as in the log."""
+
+    policy_id: str
+    policy_name: str
+    sentence: str
+    outcome: Any
+    pill: str
+    detail: str
+    retry_after_seconds: int | None
+
+
+def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated]) -> list[Verdict]:
+    """Return what each rule says: first the rules that deny or ask, in the order of the trace."""
+    rules = {policy.id: sentences(policy.rules) for policy in policies}
+    order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
+    traced = sorted(simulation.rules, key=lambda each: order.index(each.outcome))
+    return [_describe(each, rules[each.policy.id]) for each in traced]
+
+
+def _describe(traced: Traced, rules: Sequence[str]) -> Verdict:
+    return Verdict(
+        policy_id=traced.policy.id,
+        policy_name=plain_text(traced.policy.name),
+        sentence=rules[traced.rule.index],
+        outcome=OUTCOMES[traced.outcome],
+        pill=PILLS.get(traced.outcome, ""),
+        detail=plain_text(traced.detail),
+        retry_after_seconds=traced.retry_after_seconds,
+    )

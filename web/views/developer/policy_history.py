@@ -1,0 +1,45 @@
+"""The history of a policy, and restoring one of its versions."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from core.http import SeeOther
+from developers.models import Developer
+from policies.selectors import policy_for_organization
+from policies.services import restore_version
+from policies.versions import versions_of
+from web.access import developer_actor, developer_page, posted_from
+from web.policies.history import describe_history
+
+PAGE_SIZE = 20
+
+
+@require_safe
+@developer_page
+def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    before = request.GET.get("before", "")
+    rows = versions_of(policy)
+    if before.isascii() and before.isdecimal() and len(before) < 10:
+        rows = rows.filter(number__lt=int(before))
+    versions = list(rows[: PAGE_SIZE + 1])
+    changes = describe_history(policy, versions, PAGE_SIZE)
+    older = changes[-1].number if len(versions) > PAGE_SIZE else None
+    context = {"policy": policy, "changes": changes, "older": older, "is_newest": not before}
+    return render(request, "web/developer/policy_history.html", context)
+
+
+@posted_from("web:policy-history", "policy_id")
+@developer_page
+def restore(request: HttpRequest, developer: Developer, policy_id: str, number: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    wanted = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
+    restore_version(actor=developer_actor(request, developer), policy=policy, number=wanted)
+    messages.success(
+        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": wanted}
+    )
+    return SeeOther(reverse("web:policy-history", args=[policy.id]))
