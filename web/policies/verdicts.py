@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from core.text import plain_text
 from decisions.simulation import Simulated, Simulation
 from policies.engine import Outcome, Traced
+from policies.rules.words import in_words
 from web.forms.policies import sentences
 
 OUTCOMES: Mapping[Outcome, Any] = {
@@ -22,7 +23,7 @@ PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKE
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says. `detail` is in English, as in the log."""
+    """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass."""
 
     policy_id: str
     policy_name: str
@@ -30,7 +31,7 @@ class Verdict:
     outcome: Any
     pill: str
     detail: str
-    retry_after_seconds: int | None
+    wait: str
 
 
 def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated]) -> list[Verdict]:
@@ -49,5 +50,5 @@ def _describe(traced: Traced, rules: Sequence[str]) -> Verdict:
         outcome=OUTCOMES[traced.outcome],
         pill=PILLS.get(traced.outcome, ""),
         detail=plain_text(traced.detail),
-        retry_after_seconds=traced.retry_after_seconds,
+        wait=in_words(traced.retry_after_seconds) if traced.retry_after_seconds else "",
     )
