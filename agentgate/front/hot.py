@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, connections
 
+from agentgate.front.failures import failures
 from agentgate.front.headers import caller_of, common_headers, require_usual
 from agentgate.front.latency import LatencySaver
 from agentgate.front.log_lag import LogLag
@@ -208,6 +209,7 @@ class HotPaths:
 
     def _fail(self, asked: Asked, error: BaseException) -> None:
         reply = asked.endpoint.fail(error, asked.request_id)
+        failures.report(asked.path, reply.status, asked.request_id)
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
