@@ -1,14 +1,16 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from audit.entries.drafts import Prepared
 from audit.readers.criteria import Criteria
 from audit.readers.decided import Decided, Resolved, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.in_order import Stretch, entries_from
+from audit.readers.occurred import find_events
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
 from core.errors import NotFound
@@ -36,6 +38,20 @@ class Filters:
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> Listing:
     """Return the entries that concern the organization, newest first."""
     return Listing(Criteria(organization_id=organization_id, **asdict(filters or Filters())))
+
+
+def occurred_in_organization(
+    organization_id: str,
+    events: Collection[str],
+    *,
+    agent_id: str | None = None,
+    journal: Iterable[Prepared] | None = None,
+) -> set[str]:
+    """Return those of the events that the organization's log has, of one agent or of all.
+
+    `journal` is a `SharedJournal` from which another read of the same page has begun.
+    """
+    return find_events(Criteria(organization_id=organization_id, agent_id=agent_id), events, journal)
 
 
 def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:

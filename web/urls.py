@@ -111,6 +111,7 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/users", agent_users.users, name="agent-users"),
     path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
     path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
+    path("developer/agents/<id:agent_id>/quickstart", overview.quickstart, name="agent-quickstart"),
     path("developer/agents/<id:agent_id>/try", sandbox.consent, name="agent-try"),
     path("developer/agents/<id:agent_id>/try/<id:trial_id>", sandbox.trial, name="agent-trial"),
     path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),

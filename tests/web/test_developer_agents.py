@@ -179,14 +179,6 @@ def test_rotating_the_api_key_shows_the_new_one_once(as_developer, developer):
     assert "secret__value" not in as_developer.get("/developer/api-keys").content.decode()
 
 
-def test_the_overview_shows_the_newest_log_entries(as_developer, agent):
-    page = as_developer.get("/developer/")
-    text = page.content.decode()
-    assert "Acme Robotics" in text
-    assert "agent.created" in text
-    assert (page.context["agent_count"], page.context["policy_count"]) == (1, 0)
-
-
 def test_an_administrators_stop_is_shown_and_the_portal_cannot_lift_it(as_developer, agent):
     from agents.services import stop_agent
     from core.actor import SYSTEM

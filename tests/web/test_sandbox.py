@@ -33,7 +33,7 @@ def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_develope
     answer = as_developer.post(trial, {"scope": SEND, "action": "", "context": '{"recipient": "ada@example.com"}'})
     assert answer.status_code == 303
     text = text_of(as_developer, trial)
-    assert "One of your policies denied it." in text
+    assert "A policy denied it." in text
     assert f'href="/developer/policies/{policy.id}"' in text
     assert "ada@example.com" in text  # the question can be changed and asked again
 

@@ -1,24 +1,33 @@
-"""The portal's overview, and the form to become a developer."""
+"""The portal's overview: at first the steps of the first run, then the state of things. And the form to join."""
 
-from django.db.models import Count, Subquery
+from collections.abc import Collection
+from typing import Any
+
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from agents.selectors import agents_for_organization
-from audit.selectors import entries_for_organization
+from agents.models import Agent
+from agents.selectors import agent_for_organization, search_agents
+from audit.events import Event, Outcome
+from audit.readers.waiting import SharedJournal
+from audit.selectors import Filters, entries_for_organization, occurred_in_organization
 from core.http import SeeOther
-from developers.models import Developer, Organization
+from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import become_developer
-from policies.selectors import policies_for_organization
 from web import once
-from web.access import enter_portal, signed_in, user_actor, user_page
-from web.developer_log import log_rows
+from web.access import developer_page, enter_portal, signed_in, user_actor, user_page
 from web.forms.agents import DeveloperForm
+from web.portal.denials import denials_of
+from web.portal.figures import attention, decided_in_a_day, expiring_secrets, figures_of
+from web.quickstart.samples import LANGUAGES, sample
+from web.quickstart.steps import EVENTS, LAST, stages
 
-RECENT = 8
+DENIED = Filters(event=Event.TOKEN_VERIFY, outcome=Outcome.DENIED)
+DENIALS = 8
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -29,24 +38,51 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
-    organization = developer.organization
-    recent, _ = entries_for_organization(organization.id).page("", RECENT)
-    agent_count, policy_count = _count(organization)
+    """Show the first run until the log has a call of verify, and then the state of things."""
+    organization_id, journal = developer.organization_id, SharedJournal()
+    denied = entries_for_organization(organization_id, DENIED).newest(DENIALS, journal)
+    if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=journal)):
+        agent = search_agents(organization_id, state=Agent.Status.ACTIVE).first()
+        return render(request, "web/developer/quickstart/first_run.html", _steps(request, developer, agent, occurred))
+    figures = figures_of(organization_id)
     context = {
-        "organization": organization,
-        "agent_count": agent_count,
-        "policy_count": policy_count,
-        "entries": log_rows(recent, organization.id),
+        "organization": developer.organization,
+        "figures": figures,
+        "decided": decided_in_a_day(organization_id),
+        "attention": list(attention(figures)),
+        "secrets": expiring_secrets(organization_id),
+        "denials": denials_of(denied, organization_id),
     }
     return render(request, "web/developer/overview.html", context)
 
 
-def _count(organization: Organization) -> tuple[int, int]:
-    """Return how many agents and policies the organization has, by one query."""
-    rows = agents_for_organization(organization.id), policies_for_organization(organization.id)
-    numbers = (each.order_by().values("organization_id").annotate(number=Count("pk")).values("number") for each in rows)
-    agents, policies = Organization.objects.filter(pk=organization.pk).values_list(*map(Subquery, numbers))[0]
-    return agents or 0, policies or 0
+@require_safe
+@developer_page
+def quickstart(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    """Show the steps of the first run for one agent."""
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    agent.organization = developer.organization  # saves a query
+    occurred = occurred_in_organization(developer.organization_id, EVENTS, agent_id=agent.id)
+    context = {**_steps(request, developer, agent, occurred), "of_agent": True}
+    return render(request, "web/developer/quickstart/page.html", context)
+
+
+def _steps(
+    request: HttpRequest, developer: Developer, agent: Agent | None, occurred: Collection[str]
+) -> dict[str, Any]:
+    """Return the context of the steps. Their program is for the agent, if there is one."""
+    language = request.GET.get("language", "")
+    language = language if language in LANGUAGES else next(iter(LANGUAGES))
+    listed = stages(occurred)
+    return {
+        "organization": developer.organization,
+        "agent": agent,
+        "stages": listed,
+        "done": sum(stage.is_done for stage in listed),
+        "languages": LANGUAGES.items(),
+        "sample": sample(agent, language) if agent else None,
+        "needs_credential": settings.VERIFY_REQUIRES_CREDENTIAL,
+    }
 
 
 def _join(request: HttpRequest) -> HttpResponse:

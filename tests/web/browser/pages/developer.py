@@ -3,18 +3,20 @@
 from functools import partial
 from typing import Any
 
-from agents.client_secrets import create_client_secret
+from agents.client_secrets import create_client_secret, rotate_client_secret
 from agents.services import stop_agent
 from consent.terms import GivenTerms
 from core.actor import SYSTEM
+from decisions.requests import VerifyRequest
 from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
+from decisions.services import decide
 from developers.acting import as_developer
 from developers.services import suspend_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.web.browser.pages.group import Content, Group, Page, press, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
-from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
 
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
 
@@ -50,6 +52,22 @@ def make_suspended() -> Content:
     developer = make_developer("closed@example.com", LONG)
     suspend_organization(actor=SYSTEM, organization=developer.organization, reason=WIDE)
     return Content(developer.user.email)
+
+
+def make_busy() -> Content:
+    """An organization after its first run, with something that needs attention and denials of several kinds."""
+    grant = make_grant(developer="busy@example.com", scopes=["email:read", "email:send"])
+    organization, agent = grant.agent.organization, grant.agent
+    developer = organization.developers.get()
+    actor = as_developer(ANONYMOUS, developer)
+    blocked = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+    create_policy(actor=actor, organization=organization, name=LONG, rules=blocked)
+    create_policy(actor=actor, organization=organization, name="Shadow", rules=RULES, mode="shadow")
+    rotate_client_secret(actor=actor, agent=agent, overlap_seconds=3600)
+    stop_agent(actor=SYSTEM, agent=make_agent(developer, name="Stopped"), reason=WIDE)
+    for scope in ("email:read", "email:send", "payments:charge"):
+        decide([VerifyRequest(grant.access_token, [scope], ANONYMOUS, action="mail.do")])
+    return Content(developer.user.email, {"agent": agent.id})
 
 
 def make_trials() -> Content:
@@ -132,6 +150,15 @@ GROUPS = [
         "developer-first-run",
         make_empty,
         ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit", "/developer/resource-servers"],
+    ),
+    Group(
+        "developer-overview",
+        make_busy,
+        [
+            "/developer/",
+            "/developer/agents/{agent}/quickstart",
+            "/developer/agents/{agent}/quickstart?language=python",
+        ],
     ),
     Group(
         "developer-sandbox",

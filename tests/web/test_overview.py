@@ -1,0 +1,129 @@
+"""The overview of the developer portal: the first run, and the state of things after it."""
+
+import re
+
+import pytest
+
+from agents.services import stop_agent
+from core.actor import SYSTEM
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from developers.acting import as_developer as acting_for
+from insights.services import count_log
+from policies.services import create_policy
+from tests.log import log_entries
+from tests.oauth.client import make_client
+from tests.web.markup import text_of
+from tests.world import ANONYMOUS, make_agent, make_grant, sign_in
+
+DONE = re.compile(r"(\d) of 4 done")
+QUIET = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+
+
+def done(client, path="/developer/"):
+    return DONE.findall(text_of(client, path))
+
+
+@pytest.fixture
+def grant(db):
+    return make_grant(scopes=["email:read", "email:send"])
+
+
+@pytest.fixture
+def owner(grant):
+    return grant.agent.organization.developers.get()
+
+
+@pytest.fixture
+def portal(owner):
+    return sign_in(owner.user)
+
+
+def ask(grant, *scopes):
+    for scope in scopes:
+        decide([VerifyRequest(grant.access_token, [scope], ANONYMOUS)])
+
+
+def test_each_step_is_done_once_the_log_shows_it(as_developer, developer, ada):
+    assert done(as_developer) == ["0"]
+    client = make_client(developer, allowed_scopes=["email:read"])
+    assert done(as_developer) == ["1"]
+    quickstart = f"/developer/agents/{client.agent.id}/quickstart"
+    as_developer.post(quickstart.replace("quickstart", "try"), {"decision": "deny"})
+    assert (done(as_developer), done(as_developer, quickstart)) == (["2"], ["2"])
+    make_agent(developer, name="Other")
+    assert done(as_developer) == ["2"]
+
+
+def test_the_first_run_ends_with_the_first_call_of_verify(portal, grant):
+    assert done(portal) == ["3"]
+    ask(grant, "email:read")
+    assert done(portal) == []
+    assert "Recent denials" in text_of(portal, "/developer/")
+    assert done(portal, f"/developer/agents/{grant.agent.id}/quickstart") == ["4"]
+    fresh = make_agent(grant.agent.organization.developers.get(), name="Fresh")
+    assert done(portal, f"/developer/agents/{fresh.id}/quickstart") == ["1"]
+
+
+def test_a_trial_is_no_call_of_verify(portal, grant):
+    try_it = f"/developer/agents/{grant.agent.id}/try"
+    trial = portal.post(try_it, {"decision": "allow", "scopes": ["email:read"]})["Location"]
+    portal.post(trial, {"scope": "email:read"})
+    assert log_entries(event="sandbox.verify").count() == 1
+    assert done(portal) == ["3"]
+
+
+def test_denials_are_explained(portal, owner, grant):
+    actor = acting_for(ANONYMOUS, owner)
+    create_policy(actor=actor, organization=owner.organization, name="Quiet hours", rules=QUIET)
+    ask(grant, "email:send", "payments:charge")
+    text = text_of(portal, "/developer/")
+    assert "A policy denied it." in text
+    assert "Quiet hours" in text
+    assert "The user did not allow this permission." in text
+
+
+def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
+    ask(grant, "email:read")
+    assert "Nothing." in text_of(portal, "/developer/")
+    actor = acting_for(ANONYMOUS, owner)
+    create_policy(actor=actor, organization=owner.organization, name="Quiet", rules=QUIET, mode="shadow")
+    stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Stopped"), reason="Spam")
+    text = text_of(portal, "/developer/")
+    assert '<a href="/developer/agents?status=stopped">An administrator stopped 1 agent.</a>' in text
+    assert "1 policy only records, and denies nothing yet." in text
+    assert "Stopped" in text_of(portal, "/developer/agents?status=stopped")
+
+
+def test_the_figures_are_those_of_the_organization(portal, grant, rival):
+    ask(grant, "email:read", "email:read", "payments:charge")
+    make_agent(rival)
+    log_entries()
+    count_log()
+    shown = re.findall(r'class="figure"><a[^>]*>([^<]*)</a>', text_of(portal, "/developer/"))
+    assert shown == ["1", "0", "2", "1"]
+
+
+def test_the_quickstart_of_a_foreign_agent_is_absent(as_rival, grant):
+    assert as_rival.get(f"/developer/agents/{grant.agent.id}/quickstart").status_code == 404
+
+
+def test_the_program_has_the_real_ids_and_no_secret(portal, grant):
+    text = text_of(portal, f"/developer/agents/{grant.agent.id}/quickstart?language=python")
+    assert f'client_id="{grant.agent.client_id}"' in text
+    assert 'os.environ["AGENTGATE_CLIENT_SECRET"]' in text
+    assert 'aria-current="page" data-live>Python</a>' in text
+    assert "AgentGateVerifier" not in text
+
+
+def test_the_program_authenticates_the_service_where_verify_requires_it(portal, grant, settings):
+    settings.VERIFY_REQUIRES_CREDENTIAL = True
+    path = f"/developer/agents/{grant.agent.id}/quickstart"
+    assert "AGENTGATE_RESOURCE_SERVER_SECRET" in text_of(portal, path)
+    assert "AgentGateVerifier" in text_of(portal, f"{path}?language=python")
+
+
+def test_what_an_agent_lacks_is_said_in_place_of_the_program(portal, owner):
+    agent = make_agent(owner, allowed_scopes=[])
+    text = text_of(portal, f"/developer/agents/{agent.id}/quickstart")
+    assert "The agent needs a scope and a redirect URI first." in text

@@ -1,0 +1,109 @@
+"""The figures of the portal's overview, and what needs the developer's attention."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, QuerySet, Subquery
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import ngettext
+
+from agents.models import Agent, ClientSecret
+from agents.selectors import agents_for_organization
+from audit.events import Outcome
+from core import clock
+from developers.models import Organization
+from insights.models import Kind
+from insights.selectors import HOUR, Window, floor_hour, totals
+from policies.models import Policy
+from policies.selectors import policies_for_organization
+
+SOON = timedelta(days=7)
+MAX_SECRETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many rows an organization has of each kind. `recording` are policies that deny nothing yet."""
+
+    agents: int
+    suspended: int
+    stopped: int
+    policies: int
+    recording: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decisions of the last 24 hours, as far as the log is counted. `since` and `until` are whole hours."""
+
+    allowed: int
+    denied: int
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something that needs attention, with the rows behind it."""
+
+    words: str | Promise
+    url: str
+
+
+def figures_of(organization_id: str) -> Figures:
+    """Count all rows by one query."""
+    agents, policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
+    rows = (
+        agents,
+        agents.filter(status=Agent.Status.SUSPENDED, stopped_at=None),
+        agents.filter(stopped_at__isnull=False),
+        policies,
+        policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
+    )
+    found = Organization.objects.filter(pk=organization_id).values_list(*map(_count, rows))[0]
+    return Figures(*(number or 0 for number in found))
+
+
+def decided_in_a_day(organization_id: str) -> Decided:
+    """Return the decisions of the hour now and the 23 before."""
+    until = floor_hour(clock.now()) + HOUR
+    window = Window(until - 24 * HOUR, until)
+    found = totals(organization_id, [Kind.DECISION], window)[Kind.DECISION]
+    return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), window)
+
+
+def expiring_secrets(organization_id: str) -> list[ClientSecret]:
+    """Return client secrets that stop working soon, the first ones first, with their agents."""
+    now = clock.now()
+    rows = ClientSecret.objects.filter(agent__organization_id=organization_id, expires_at__gt=now)
+    return list(rows.filter(expires_at__lt=now + SOON).select_related("agent").order_by("expires_at")[:MAX_SECRETS])
+
+
+def attention(figures: Figures) -> Iterator[Attention]:
+    """Yield what needs attention, most urgent first."""
+    agents = reverse("web:agents")
+    if number := figures.stopped:
+        words = ngettext(
+            "An administrator stopped %(number)d agent.", "An administrator stopped %(number)d agents.", number
+        )
+        yield Attention(words % {"number": number}, f"{agents}?status=stopped")
+    if number := figures.suspended:
+        words = ngettext(
+            "%(number)d agent is suspended: all its requests are denied.",
+            "%(number)d agents are suspended: all their requests are denied.",
+            number,
+        )
+        yield Attention(words % {"number": number}, f"{agents}?status=suspended")
+    if number := figures.recording:
+        words = ngettext(
+            "%(number)d policy only records, and denies nothing yet.",
+            "%(number)d policies only record, and deny nothing yet.",
+            number,
+        )
+        yield Attention(words % {"number": number}, reverse("web:policies"))
+
+
+def _count(rows: QuerySet[Any]) -> Subquery:
+    return Subquery(rows.order_by().values("organization_id").annotate(number=Count("pk")).values("number"))

@@ -1,0 +1,60 @@
+"""Programs that run an agent's first consent, exchange and verify, with its real ids.
+
+The secret is not in them. They read it from the environment variable `AGENTGATE_CLIENT_SECRET`. The templates are in
+`templates/web/snippets/`.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from agents.models import Agent
+from agents.redirects import is_private_use
+from resources.catalogue import describe_scopes
+from resources.models import RISK_LEVELS
+
+# The names of programs are the same in every language.
+LANGUAGES: Mapping[str, str] = {"curl": "curl", "python": "Python"}
+QUOTES: Mapping[str, Callable[[str], str]] = {"curl": shlex.quote, "python": json.dumps}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A program in one of `LANGUAGES`. `is_app` says that the browser cannot show the address that it asks for."""
+
+    language: str
+    text: str
+    is_app: bool
+
+
+def sample(agent: Agent, language: str) -> Sample | None:
+    """Return the program, or None for an agent without scopes or redirect URIs. Raises `KeyError` for others."""
+    scope, redirect_uri = _scope_of(agent), _redirect_uri_of(agent)
+    if not scope or not redirect_uri:
+        return None
+    values = {
+        "base_url": settings.API_URL,
+        "client_id": agent.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+    }
+    quote = QUOTES[language]
+    context = {name: quote(value) for name, value in values.items()}
+    needs_credential = settings.VERIFY_REQUIRES_CREDENTIAL
+    text = render_to_string(f"web/snippets/first_{language}.txt", {**context, "needs_credential": needs_credential})
+    return Sample(language, text.strip(), is_private_use(redirect_uri))
+
+
+def _scope_of(agent: Agent) -> str:
+    """Return the scope with the lowest risk, which is least likely to need an approval."""
+    found = sorted(describe_scopes(agent.allowed_scopes), key=lambda scope: RISK_LEVELS.index(scope.risk_level))
+    return found[0].id if found else ""
+
+
+def _redirect_uri_of(agent: Agent) -> str:
+    """Return a redirect URI that the browser shows in its address bar, or else any."""
+    return min(agent.redirect_uri_list, key=is_private_use, default="")
