@@ -33,7 +33,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 # They take POST only, need what only a write makes, or read a whole history. `writes.py` visits the page of a pending
 # consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
-NO_PAGES |= {"passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
+NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")
