@@ -29,7 +29,7 @@ USER_ID = r"usr_[0-9a-f]{32}"
 class ScopesField(LinesField):
     """Scopes, one per line or separated by spaces or commas."""
 
-    def to_python(self, value: Any) -> list[str]:
+    def to_python(self, value: Any) -> Any:
         scopes = list(dict.fromkeys(str(value or "").replace(",", " ").split()))
         wrong = next((scope for scope in scopes if not SCOPE_ID.fullmatch(scope)), None)
         if wrong is not None:
@@ -57,8 +57,8 @@ class ContextField(forms.CharField):
 
     widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"})
 
-    def to_python(self, value: Any) -> dict[str, Any]:
-        text = super().to_python(value)
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value) or ""
         if len(text) > MAX_CONTEXT:
             raise ValidationError(_("Must be at most %(most)d characters."), params={"most": MAX_CONTEXT})
         try:

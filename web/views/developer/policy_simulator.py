@@ -1,6 +1,7 @@
 """The simulator: what one policy, or all policies in force, say of a request. It writes and counts nothing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -36,7 +37,12 @@ def simulate(request: HttpRequest, developer: Developer, policy_id: str = "") ->
     policies = [Simulated.of(one) for one in _policies(organization_id, asked, policy)]
     simulation = simulate_together(policies, asked, organization_id=organization_id)
     verdicts = describe_verdicts(simulation, policies)
-    context = {"policy": policy, "form": form, "outcome": simulation.outcome.value, "verdicts": verdicts}
+    context: dict[str, Any] = {
+        "policy": policy,
+        "form": form,
+        "outcome": simulation.outcome.value,
+        "verdicts": verdicts,
+    }
     return _page(request, context)
 
 
@@ -44,6 +50,6 @@ def _policies(organization_id: str, asked: RuleContext, policy: Policy | None) -
     return [policy] if policy else list(policies_in_force(organization_id, asked.agent_id))
 
 
-def _page(request: HttpRequest, context: dict[str, object], status: int = 200) -> HttpResponse:
+def _page(request: HttpRequest, context: dict[str, Any], status: int = 200) -> HttpResponse:
     name = "policy_simulate" if context["policy"] else "policy_simulator"
     return render(request, f"web/developer/{name}.html", context, status=status)
