@@ -74,6 +74,19 @@ def test_counts_the_users_of_each_agent(
     assert [row["users"] for row in rows] == [0, 0, 2]
 
 
+def test_shows_the_decisions_of_the_last_day_as_bars_and_in_words(
+    as_developer: Client, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, idle = agents["Mail Sorter"].id, [0] * 24
+    numbers = {agent.id: idle for agent in agents.values()} | {busy: [*idle[:22], 1, 2400]}
+    monkeypatch.setattr("web.views.developer.agents.decisions_per_hour", lambda *_: numbers)
+    page = as_developer.get("/developer/agents").content.decode()
+    assert "2,401 decisions in the last 24 hours, at most 2,400 in one hour" in page
+    assert 'd="M90 23v-2M94 23v-21"' in page
+    assert f"?event=token.verify&amp;agent={busy}" in page
+    assert page.count("0 decisions in the last 24 hours") == 2
+
+
 def test_the_pages_keep_the_filters(
     as_developer: Client, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ from decisions.sandbox import ALLOWED, ASKED, DENIED
 from policies.models import Policy
 from web.forms.filters import AuditFilterForm
 from web.forms.rules import RuleForm, form_class
+from web.sparkline import Sparkline
 from web.styleguide.parties import make_agent
 
 
@@ -24,6 +25,7 @@ def samples() -> dict[str, Any]:
             make_agent("Suspended", None, status=Agent.Status.SUSPENDED),
             make_agent("Stopped", None, stopped_at=now),
         ],
+        "sparks": [Sparkline([0] * 24), Sparkline([0, 1, 0, 5, 40, 90, 120, 3] * 3)],
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
         "rules": _rules(),
         "answers": (ALLOWED, ASKED, DENIED),

@@ -1,5 +1,6 @@
 """The agents of the developer's organization."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -19,11 +20,13 @@ from core.errors import DomainError
 from core.http import SeeOther
 from core.text import plain_text
 from developers.models import Developer
+from insights.selectors import decisions_per_hour
 from resources.catalogue import catalogue, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import AgentFilterForm, AgentForm
 from web.paging import paginate
+from web.sparkline import Sparkline
 
 SCOPE_CHOICE = "<bdi>{}</bdi> <code>{}</code>"
 
@@ -34,8 +37,7 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
     form = AgentFilterForm(request.GET)
     page = paginate(request, search_agents(developer.organization_id, **form.wanted()))
-    users = count_connections([agent.id for agent in page.items], clock.now())
-    rows = [{"agent": agent, "users": users.get(agent.id, 0)} for agent in page.items]
+    rows = _rows(developer.organization_id, page.items)
     context = {"form": form, "page": page, "rows": rows, "is_filtered": any(form.wanted().values())}
     return render(request, "web/developer/agents.html", context)
 
@@ -66,7 +68,7 @@ def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     context = {
         "agent": agent,
         "scopes": describe_scopes(agent.allowed_scopes),
-        "users": count_connections([agent.id], clock.now()).get(agent.id, 0),
+        **_rows(developer.organization_id, [agent])[0],
         "secret_count": live_secrets(agent).count(),
         "secret": once.take(request, agent.id),
     }
@@ -96,6 +98,15 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
             messages.success(request, _("Saved."))
             return SeeOther(_url(agent))
     return _edit_page(request, form, {"title": _("Edit agent"), "agent": agent})
+
+
+def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
+    """Return each agent with the number of its users and its decisions per hour."""
+    ids, now = [agent.id for agent in agents], clock.now()
+    users, decisions = count_connections(ids, now), decisions_per_hour(organization_id, ids, now)
+    return [
+        {"agent": agent, "users": users.get(agent.id, 0), "spark": Sparkline(decisions[agent.id])} for agent in agents
+    ]
 
 
 def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -> HttpResponse:
