@@ -107,7 +107,7 @@ def test_errors_are_shown_first_and_nothing_is_created(as_developer, field, valu
 
 def test_edits_are_saved(as_developer, agent):
     url = f"/developer/agents/{agent.id}/edit"
-    assert 'value="email:read" id="id_allowed_scopes_0" checked' in _tidy(as_developer.get(url))
+    assert 'name="allowed_scopes" value="email:read" checked' in _tidy(as_developer.get(url))
     response = as_developer.post(url, {**NEW_AGENT, "allowed_scopes": ["email:read"]})
     assert (response.status_code, response["Location"]) == (303, f"/developer/agents/{agent.id}")
     agent.refresh_from_db()

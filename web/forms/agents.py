@@ -1,15 +1,19 @@
 """Forms for agents, for rotating credentials, and for becoming a developer."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.http import QueryDict
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
 from core.text import plain_text
+from resources.catalogue import Scope
 from web.forms.fields import LinesField, PlainField
+from web.scope_picker import Service, services
 
 OVERLAPS = (
     (0, _("Immediately")),
@@ -23,6 +27,8 @@ STATES = (
     ("suspended", _("Suspended")),
     ("stopped", _("Stopped by an administrator")),
 )
+# The search among the scopes, which is not a field of the agent.
+SEARCH = "find"
 FIELD_NAMES = {
     "name": "name",
     "description": "description",
@@ -53,7 +59,11 @@ class AgentFilterForm(forms.Form):
 class AgentForm(forms.Form):
     name = PlainField(label=_("Name"), max_length=100, help_text=_("Shown on the consent screen."))
     description = PlainField(
-        label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
+        label=_("Description"),
+        max_length=500,
+        required=False,
+        help_text=_("What it does for its users, in your words. The consent screen quotes it."),
+        widget=forms.Textarea(attrs={"rows": 2}),
     )
     redirect_uris = LinesField(
         label=_("Redirect URIs, one per line"),
@@ -61,9 +71,33 @@ class AgentForm(forms.Form):
     )
     allowed_scopes = forms.MultipleChoiceField(label=_("Allowed scopes"), widget=forms.CheckboxSelectMultiple)
 
-    def __init__(self, *args: Any, scopes: Iterable[tuple[str, str]], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, scopes: Sequence[Scope], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["allowed_scopes"].choices = list(scopes)  # type: ignore[attr-defined]
+        self.scopes = scopes
+        self.fields["allowed_scopes"].choices = [(one.id, one.title) for one in scopes]  # type: ignore[attr-defined]
+
+    @classmethod
+    def from_draft(cls, data: QueryDict, *, scopes: Sequence[Scope]) -> Self:
+        """Return a form with what is filled in so far, without errors for what is still missing or wrong."""
+        known = {scope.id for scope in scopes}
+        chosen = [one for one in data.getlist("allowed_scopes") if one in known]
+        return cls(initial={**data.dict(), "allowed_scopes": chosen}, scopes=scopes)
+
+    @property
+    def draft(self) -> dict[str, Any]:
+        """The values that the page shows, valid or not."""
+        return {name: self[name].value() for name in self.fields}
+
+    @property
+    def finds_some(self) -> bool:
+        """Whether the search finds a scope."""
+        return any(service.is_found for service in self.services)
+
+    @cached_property
+    def services(self) -> list[Service]:
+        """The scopes by service, as the page shows them."""
+        searched = self.data.get(SEARCH) or self.initial.get(SEARCH) or ""
+        return services(self.scopes, self["allowed_scopes"].value() or (), str(searched))
 
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""

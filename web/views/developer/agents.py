@@ -7,7 +7,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -18,17 +17,16 @@ from consent.selectors import count_connections
 from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
-from core.text import plain_text
 from developers.models import Developer
 from insights.selectors import decisions_per_hour
-from resources.catalogue import catalogue, describe_scopes
+from resources.catalogue import Scope, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page
-from web.forms.agents import AgentFilterForm, AgentForm
+from web.agent_preview import preview
+from web.forms.agents import SEARCH, AgentFilterForm, AgentForm
 from web.paging import paginate
+from web.scope_picker import offered_scopes
 from web.sparkline import Sparkline
-
-SCOPE_CHOICE = "<bdi>{}</bdi> <code>{}</code>"
 
 
 @require_safe
@@ -45,7 +43,8 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
-    form = AgentForm(request.POST if request.method == "POST" else None, scopes=_scope_choices())
+    """Register an agent, or with the button "preview" show what users would see."""
+    form = _form(request, offered_scopes(developer.organization_id), initial={})
     if form.is_valid():
         try:
             new = register_agent(
@@ -58,7 +57,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
         else:
             once.put(request, new.agent.id, new.client_secret)
             return SeeOther(_url(new.agent))
-    return _edit_page(request, form, {"title": _("New agent")})
+    return _edit_page(request, developer, form, "web/developer/agent_new.html", {})
 
 
 @require_safe
@@ -79,16 +78,13 @@ def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
 @developer_page
 def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
-    form = AgentForm(
-        request.POST if request.method == "POST" else None,
-        scopes=_scope_choices(agent),
-        initial={
-            "name": agent.name,
-            "description": agent.description,
-            "redirect_uris": agent.redirect_uri_list,
-            "allowed_scopes": agent.allowed_scopes,
-        },
-    )
+    initial = {
+        "name": agent.name,
+        "description": agent.description,
+        "redirect_uris": agent.redirect_uri_list,
+        "allowed_scopes": agent.allowed_scopes,
+    }
+    form = _form(request, offered_scopes(developer.organization_id, agent.allowed_scopes), initial=initial)
     if form.is_valid():
         try:
             update_agent(actor=developer_actor(request, developer), agent=agent, changes=form.cleaned_data)
@@ -97,7 +93,7 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
         else:
             messages.success(request, _("Saved."))
             return SeeOther(_url(agent))
-    return _edit_page(request, form, {"title": _("Edit agent"), "agent": agent})
+    return _edit_page(request, developer, form, "web/developer/agent_edit.html", {"agent": agent})
 
 
 def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
@@ -109,15 +105,24 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
     ]
 
 
-def _edit_page(request: HttpRequest, form: AgentForm, context: dict[str, Any]) -> HttpResponse:
-    status = 422 if form.is_bound else 200
-    return render(request, "web/developer/agent_edit.html", {"form": form, **context}, status=status)
+def _form(request: HttpRequest, scopes: Sequence[Scope], *, initial: dict[str, Any]) -> AgentForm:
+    if request.method != "POST":
+        return AgentForm(initial=initial, scopes=scopes)
+    is_preview = "preview" in request.POST
+    return AgentForm.from_draft(request.POST, scopes=scopes) if is_preview else AgentForm(request.POST, scopes=scopes)
 
 
-def _scope_choices(agent: Agent | None = None) -> list[tuple[str, str]]:
-    """Return the scopes of the catalogue and the agent's other scopes."""
-    ids = [*catalogue(), *(agent.allowed_scopes if agent else [])]
-    return [(scope.id, format_html(SCOPE_CHOICE, plain_text(scope.title), scope.id)) for scope in describe_scopes(ids)]
+def _edit_page(
+    request: HttpRequest, developer: Developer, form: AgentForm, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    screen = preview(developer.organization, form.draft)
+    search = request.POST.get(SEARCH, "")
+    return render(
+        request,
+        template,
+        {"form": form, "screen": screen, "search": search, **context},
+        status=422 if form.is_bound else 200,
+    )
 
 
 def _url(agent: Agent) -> str:

@@ -14,11 +14,20 @@ from developers.acting import as_developer
 from developers.services import suspend_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
-from tests.web.browser.pages.group import Content, Group, Page, press, send, with_error
+from tests.web.browser.pages.group import Content, Group, Page, press, press_live, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
 
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
+
+
+def preview_all(tab: Any) -> None:
+    """Tick every scope and fill in a long name. The preview follows."""
+    tab.page.locator("[name=name]").fill(LONG)
+    tab.page.locator("[name=description]").fill(WIDE)
+    tab.page.evaluate("document.querySelectorAll('[name=allowed_scopes]').forEach(one => { one.checked = true })")
+    tab.page.locator("[name=redirect_uris]").fill("http://localhost/callback")
+    tab.page.locator("#preview .consent__title", has_text=LONG[:20]).wait_for()
 
 
 def make() -> Content:
@@ -105,8 +114,8 @@ GROUPS = [
         [
             "/developer/",
             "/developer/agents",
-            "/developer/agents/new",
-            Page("/developer/agents/{agent}/edit", with_error("#id_redirect_uris", "ftp://x", "Save"), "error"),
+            Page("/developer/agents/new", preview_all, "everything ticked, a preview"),
+            Page("/developer/agents/{agent}/edit", press_live("Save", {"#id_redirect_uris": "ftp://x"}), "error"),
             "/developer/agents/{agent}",
             "/developer/agents/{agent}/edit",
             "/developer/agents?q=nothing",

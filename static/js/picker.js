@@ -1,0 +1,30 @@
+// The search among checkboxes that are grouped in <details>: <input data-find="id of the list">. What it does not find
+// is hidden but stays ticked. Each group counts what is ticked in it.
+
+const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
+
+const find = (list, wanted) => {
+  for (const group of list.querySelectorAll("details")) {
+    const name = group.querySelector("summary").textContent;
+    const boxes = [...group.querySelectorAll("label")];
+    for (const box of boxes) {
+      const text = `${name} ${box.textContent}`.toLowerCase();
+      box.hidden = !wanted.every((word) => text.includes(word));
+    }
+    group.hidden = boxes.every((box) => box.hidden);
+    group.open = !group.hidden && (wanted.length > 0 || boxes.some((box) => box.querySelector(":checked")));
+  }
+  list.querySelector("[data-none]").hidden = Boolean(list.querySelector("details:not([hidden])"));
+};
+
+const count = (group) => {
+  const boxes = [...group.querySelectorAll("[type=checkbox]")];
+  const numbers = { ticked: boxes.filter((box) => box.checked).length, all: boxes.length };
+  const tally = group.querySelector("[data-count]");
+  tally.textContent = tally.dataset.count.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);
+};
+
+document.addEventListener("input", ({ target }) => {
+  if (target.dataset.find) find(document.getElementById(target.dataset.find), words(target.value));
+  else if (target.closest(".picker details")) count(target.closest("details"));
+});

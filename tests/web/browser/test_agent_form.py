@@ -1,0 +1,28 @@
+"""The form of an agent with a script: the preview and the search follow what the developer types."""
+
+import pytest
+
+from tests.constants import PASSWORD
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/agents/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    page, preview = tab.page, tab.page.locator("#preview")
+
+    page.get_by_label("Name", exact=True).fill("Ledgerbot")
+    preview.get_by_text("Ledgerbot").first.wait_for()
+    assert tab.focused() == "id_name"
+
+    page.get_by_label("Search the scopes").fill("charge")
+    assert page.locator("#picker label:visible").count() == 1
+    page.locator("#picker label:visible input").check()
+    preview.get_by_text("1 permission, 1 critical").wait_for()
+    assert page.locator("#picker summary:visible").inner_text().splitlines()[1] == "1 of 2"
+    page.get_by_label("Search the scopes").fill("nothing at all")
+    page.get_by_text("No scope matches.").wait_for()
+    page.get_by_label("Search the scopes").fill("")
+    assert page.locator("#picker input:checked:visible").count() == 1

@@ -1,0 +1,54 @@
+"""The consent screen of an agent that is still being described, made of the parts of the real one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from agents.models import Agent
+from agents.redirects import problem_with
+from core.text import plain_text
+from developers.models import Organization
+from web.consent_screen.form import Choice
+from web.consent_screen.sections import Group, Section
+from web.sandbox.screen import UNTOUCHED, Answered, Request, show_screen
+
+MAX_NAME, MAX_DESCRIPTION = 100, 500
+
+
+def preview(organization: Organization, draft: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the context of the consent screen. `draft` has the fields of the form, complete and valid or not."""
+    name = plain_text(draft.get("name"))[:MAX_NAME]
+    uris = [uri for uri in _lines(draft.get("redirect_uris")) if problem_with(uri) is None]
+    agent = Agent(
+        organization=organization,
+        name=name or _("Your agent"),
+        description=plain_text(draft.get("description"))[:MAX_DESCRIPTION],
+        redirect_uris=" ".join(uris),
+        allowed_scopes=list(draft.get("allowed_scopes") or ()),
+    )
+    shown = show_screen(Request.of(agent, QueryDict()).screen, Answered(given=UNTOUCHED))
+    return {
+        **shown,
+        "sections": [_section(section) for section in shown["sections"]],
+        "destination": shown["destination"] or _("the redirect URI"),
+    }
+
+
+def _lines(value: Any) -> Sequence[str]:
+    return str(value).splitlines() if isinstance(value, str) else list(value or ())
+
+
+def _section(section: Section) -> Section:
+    return replace(section, groups=[_group(group) for group in section.groups])
+
+
+def _group(group: Group) -> Group:
+    return replace(group, choices=[_choice(choice) for choice in group.choices])
+
+
+def _choice(choice: Choice) -> Choice:
+    """Leave out the limits and their buttons: they are many, and a preview has none to set."""
+    return replace(choice, limits=None, can_open=False, is_first=False)
