@@ -1,18 +1,24 @@
 from typing import Any
 
 from allauth.mfa.models import Authenticator
+from django import forms
 from django.contrib import admin
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
+from accounts.access import change_access
 from accounts.authenticators import RECOVERY_CODES
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.second_factors import remove_second_factors
 from accounts.services import deactivate_user, reactivate_user
 from core.actor import Actor
+from core.admin_actions import reasoned_action
+from core.admin_edits import EditForm
 from core.admin_lists import EMAIL, CreatedFilter
-from core.administration import ReadOnlyAdmin, counted, is_superuser, reasoned_action
+from core.admin_words import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS
+from core.administration import ReadOnlyAdmin, counted, is_superuser
 
 
 def _impact(users: QuerySet[Any]) -> list[str]:
@@ -20,13 +26,18 @@ def _impact(users: QuerySet[Any]) -> list[str]:
     agents = users.filter(consents__status="approved").values("consents__agent").distinct().count()
     sessions = SessionToken.objects.filter(user__in=ids).count()
     return [
-        counted(users.count(), "user", "users"),
-        counted(agents, "connected agent", "connected agents"),
-        counted(sessions, "API session", "API sessions"),
+        counted(users.count(), USERS),
+        counted(agents, CONNECTED_AGENTS),
+        counted(sessions, SESSIONS),
     ]
 
 
-@reasoned_action("Deactivate selected users", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Deactivate user"),
+    many=gettext_lazy("Deactivate selected users"),
+    impact=_impact,
+    applies=lambda user: user.is_active,
+)
 def deactivate(actor: Actor, user: User, reason: str) -> bool:
     """Skip the administrator's own account, so that they cannot lock themselves out by mistake."""
     if not user.is_active or user.id == actor.id:
@@ -35,7 +46,12 @@ def deactivate(actor: Actor, user: User, reason: str) -> bool:
     return True
 
 
-@reasoned_action("Reactivate selected users", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Reactivate user"),
+    many=gettext_lazy("Reactivate selected users"),
+    impact=_impact,
+    applies=lambda user: not user.is_active and user.erased_at is None,
+)
 def reactivate(actor: Actor, user: User, reason: str) -> bool:
     if user.is_active or user.erased_at is not None:
         return False
@@ -45,47 +61,82 @@ def reactivate(actor: Actor, user: User, reason: str) -> bool:
 
 def _factors(users: QuerySet[Any]) -> list[str]:
     rows = Authenticator.objects.filter(user__in=users.values("pk")).exclude(type=RECOVERY_CODES)
-    return [counted(users.count(), "user", "users"), counted(rows.count(), "passkey or app", "passkeys and apps")]
+    return [counted(users.count(), USERS), counted(rows.count(), FACTORS)]
 
 
-@reasoned_action("Remove second factors of selected users", impact=_factors)
+@reasoned_action(
+    gettext_lazy("Remove second factors"),
+    many=gettext_lazy("Remove second factors of selected users"),
+    impact=_factors,
+    permission="superuser",
+    applies=lambda user: user.erased_at is None,
+)
 def remove_factors(actor: Actor, user: User, reason: str) -> bool:
     """Skip the administrator's own account: its owner removes them under Account > Security, after a new sign-in."""
     return user.id != actor.id and remove_second_factors(actor=actor, user=user, reason=reason)
+
+
+class AccessForm(EditForm):
+    """What a user may do in the admin site."""
+
+    is_staff = forms.BooleanField(
+        label=gettext_lazy("Administrator"),
+        required=False,
+        help_text=gettext_lazy("May sign in to the administration, and do there what the roles permit."),
+    )
+    groups = forms.ModelMultipleChoiceField(
+        label=gettext_lazy("Roles"),
+        queryset=Group.objects.order_by("name"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    is_superuser = forms.BooleanField(
+        label=gettext_lazy("Superuser"),
+        required=False,
+        help_text=gettext_lazy("May do everything: change roles, stop all agents, and act on other superusers."),
+    )
+
+    def read(self, row: User) -> dict[str, Any]:
+        return {"is_staff": row.is_staff, "groups": list(row.groups.all()), "is_superuser": row.is_superuser}
+
+    def write(self, actor: Actor, reason: str) -> User:
+        given = self.cleaned_data
+        return change_access(
+            actor=actor,
+            user=self.row,
+            is_staff=given["is_staff"],
+            is_superuser=given["is_superuser"],
+            roles=list(given["groups"]),
+            reason=reason,
+        )
 
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
-    list_display = ["email", "name", "is_active", "is_staff", "created_at", "last_login"]
+    list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     searches = {"usr": "id", EMAIL: "email"}
-    readonly_fields = ["id", "email", "is_active", "created_at", "last_login", "erased_at"]
-    filter_horizontal = ["groups", "user_permissions"]
     fieldsets = [
-        (None, {"fields": ["id", "email", "name", "is_active", "created_at", "last_login", "erased_at"]}),
-        ("Admin access", {"fields": ["is_staff", "is_superuser", "groups", "user_permissions"]}),
+        (None, {"fields": ["email", "name", "is_active", "id", "created_at", "last_login", "erased_at"]}),
+        (
+            gettext_lazy("Administration"),
+            {"fields": ["is_staff", "is_superuser"]},
+        ),
     ]
     actions = [deactivate, reactivate, remove_factors]
+    edit_form = AccessForm
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_edit_permission(self, request: HttpRequest) -> bool:
         """Only superusers grant access, because other administrators could promote themselves."""
-        return is_superuser(request) and (obj is None or obj.erased_at is None)
+        return is_superuser(request)
+
+    def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
+        return super().may_edit(request, row) and (row is None or row.erased_at is None)
 
     def _belongs_to_superuser(self, row: User) -> bool:
         return row.is_superuser
-
-    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """Save only what the form changed, so that a password changed meanwhile is kept."""
-        columns = {field.name for field in User._meta.concrete_fields}
-        obj.save(update_fields=[name for name in form.changed_data if name in columns])
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Load each permission with its content type, which its label shows."""
-        if db_field.name == "user_permissions":
-            kwargs["queryset"] = Permission.objects.select_related("content_type")
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
 
 @admin.register(SessionToken)

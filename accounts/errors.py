@@ -43,6 +43,14 @@ class ReauthenticationRequired(Forbidden):
     remedy = "Sign in again with the password, and repeat the request with the new session within 5 minutes."
 
 
+class OwnAccess(Conflict):
+    """Administrators cannot change their own rights: one mistake would lock them out, and a second person looks on."""
+
+    code = "own_access"
+    title = gettext_noop("Administrators cannot change their own rights")
+    remedy = "Ask another superuser."
+
+
 class AdministratorAccount(Conflict):
     """The account has rights in the admin site."""
 

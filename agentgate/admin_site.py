@@ -6,26 +6,31 @@ from typing import Any, cast
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib.admin import AdminSite
-from django.core.exceptions import BadRequest
+from django.core.exceptions import BadRequest, PermissionDenied
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.translation import gettext_lazy
 
+from accounts.errors import ReauthenticationRequired
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from agentgate.emergency_page import emergency_page
 from agents.emergency import emergency_stop
 from core.errors import Unavailable
-from web.access import refused
+from web.access import ask_for_password, refused
 
 
 class AgentGateAdminSite(AdminSite):
-    site_header = "AgentGate administration"
-    site_title = "AgentGate"
-    index_title = "Site administration"
+    site_header = site_title = gettext_lazy("Administration")
+    index_title = gettext_lazy("Overview")
+    enable_nav_sidebar = False
 
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
         """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if the log cannot be read completely.
 
-        Django's admin pages do not handle these errors.
+        Django's admin pages do not handle these errors. If an administrator must enter the password first, redirect to
+        that page, which then leads back.
         """
 
         @wraps(view)
@@ -36,16 +41,60 @@ class AgentGateAdminSite(AdminSite):
                 return view(request, *args, **kwargs)
             except Unavailable as error:
                 return refused(request, error)
+            except ReauthenticationRequired:
+                return ask_for_password(request, is_undone=request.method == "POST")
 
         return cast("View", super().admin_view(wrapped, cacheable))
 
+    def require_recent_sign_in(self, request: HttpRequest) -> None:
+        """Raise `ReauthenticationRequired` unless the administrator has signed in a moment ago."""
+        require_recent_sign_in(time_of_sign_in(request))
+
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add the stop of everything, which each page announces."""
-        return {**super().each_context(request), "emergency_stop": emergency_stop()}
+        """Add the areas of the navigation, and the stop of everything, which each page announces."""
+        from agentgate.desk.areas import areas_for  # imports models
+
+        context = super().each_context(request)
+        return {**context, "areas": areas_for(request), "emergency_stop": emergency_stop()}
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Return nothing: the areas replace the list of apps."""
+        return []
 
     def get_urls(self) -> list[Any]:
-        page = path("emergency-stop/", self.admin_view(self.emergency_stop_page), name="emergency_stop")
-        return [page, *super().get_urls()]
+        own = [
+            path("emergency-stop/", self.admin_view(self.emergency_stop_page), name="emergency_stop"),
+            path("denials/", self.admin_view(self.denials_page), name="denials"),
+            path("search/", self.admin_view(self.search_page), name="search"),
+        ]
+        return [*own, *(url for url in super().get_urls() if getattr(url, "name", "") != "app_list")]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        from agentgate.desk.overview import overview  # imports models
+
+        return super().index(request, {**overview(request), **(extra_context or {})})
+
+    def denials_page(self, request: HttpRequest) -> HttpResponse:
+        from agentgate.desk.areas import may_read  # these import models
+        from agentgate.desk.overview import denials
+        from audit.models import Entry
+
+        if not may_read(request, Entry):
+            raise PermissionDenied
+        return TemplateResponse(request, "admin/denials.html", {**self.each_context(request), **denials(request)})
+
+    def join(self, request: HttpRequest, row: Any) -> Any:
+        """Return what the page of this row shows besides the row itself, or None."""
+        from agentgate.desk.objects import join  # imports models
+
+        return join(request, row)
+
+    def search_page(self, request: HttpRequest) -> HttpResponse:
+        from agentgate.desk.search import search  # imports models
+
+        text = request.GET.get("q", "")
+        context = {**self.each_context(request), "query": text, "results": search(request, text)}
+        return TemplateResponse(request, "admin/search.html", context)
 
     def emergency_stop_page(self, request: HttpRequest) -> HttpResponse:
         return emergency_page(request, self.each_context(request))

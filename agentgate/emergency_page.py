@@ -5,19 +5,27 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from agents.emergency import emergency_stop, lift_emergency_stop, stop_everything
 from audit.proof.stops import EVERYTHING
 from audit.readers.snapshot import take_snapshot
 from core import clock
-from core.administration import ReasonForm, administrator, is_superuser
+from core.admin_actions import ReasonForm, administrator
+from core.administration import is_superuser
 from core.http import SeeOther
 from developers.hits import hits_of_everything
 from developers.stop_lines import lines_of_hits, lines_of_proof
 
 ACTS = {
-    "stop": (stop_everything, "All agents are stopped.", "All agents were already stopped."),
-    "lift": (lift_emergency_stop, "The stop is lifted.", "The stop was already lifted."),
+    "stop": (
+        stop_everything,
+        gettext_lazy("All agents are stopped."),
+        gettext_lazy("All agents were already stopped."),
+    ),
+    "lift": (lift_emergency_stop, gettext_lazy("The stop is lifted."), gettext_lazy("The stop was already lifted.")),
 }
 
 
@@ -25,6 +33,7 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
     """Show what the stop hits and its proof, or stop everything or lift the stop, with a reason."""
     if not is_superuser(request):
         raise PermissionDenied
+    require_recent_sign_in(time_of_sign_in(request))
     act = ACTS.get(request.POST.get("act", ""))
     form = ReasonForm(request.POST if act else None)
     if act and form.is_valid():
@@ -38,7 +47,7 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
 def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) -> HttpResponse:
     stop, log = emergency_stop(), take_snapshot()
     context |= {
-        "title": "Lift the stop of everything" if stop else "Stop everything",
+        "title": _("Lift the stop of everything") if stop else _("Stop everything"),
         "stop": stop,
         "form": form,
         "impact": lines_of_hits(hits_of_everything(clock.now(), log)),

@@ -2,26 +2,22 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from audit.proof.stops import agent_level
 from core.actor import Actor
-from core.admin_lists import TEXT, URL, CreatedFilter
-from core.administration import (
-    ReadOnlyAdmin,
-    administrator,
-    counted,
-    link_to_rows,
-    reasoned_action,
-    show_lines,
-)
+from core.admin_actions import reasoned_action
+from core.admin_edits import EditForm
+from core.admin_lists import TEXT, URL, CreatedFilter, whether
+from core.admin_words import AGENTS, CONNECTED_USERS
+from core.administration import ReadOnlyAdmin, counted
 from developers.hits import hits_of_agent
 from developers.stop_lines import lines_of_proof, lines_of_rows
 
@@ -29,32 +25,56 @@ from developers.stop_lines import lines_of_proof, lines_of_rows
 def _impact(rows: QuerySet[Any]) -> list[str]:
     users = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
     return [
-        counted(rows.count(), "agent", "agents"),
-        counted(users.distinct().count(), "connected user", "connected users"),
+        counted(rows.count(), AGENTS),
+        counted(users.distinct().count(), CONNECTED_USERS),
         *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_agent),
     ]
 
 
-@reasoned_action("Stop selected agents", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Stop agent"),
+    many=gettext_lazy("Stop selected agents"),
+    impact=_impact,
+    applies=lambda agent: not agent.is_stopped and agent.deleted_at is None,
+)
 def stop(actor: Actor, agent: Agent, reason: str) -> bool:
     return stop_agent(actor=actor, agent=agent, reason=reason)
 
 
-@reasoned_action("Lift the stop of selected agents", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Lift the stop of the agent"),
+    many=gettext_lazy("Lift the stop of selected agents"),
+    impact=_impact,
+    applies=lambda agent: agent.is_stopped,
+)
 def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:
     """Lift only the administrator's stop. A suspension by the developer remains."""
     return lift_agent_stop(actor=actor, agent=agent, reason=reason)
 
 
-class AgentAdmin(ReadOnlyAdmin):
-    """Administrators can correct the name and description. Only the developer decides what the agent may do."""
+class AgentForm(EditForm):
+    """The texts of an agent. Only the developer decides what the agent may do."""
 
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=255)
+    description = forms.CharField(
+        label=gettext_lazy("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def read(self, row: Agent) -> dict[str, Any]:
+        return {"name": row.name, "description": row.description}
+
+    def write(self, actor: Actor, reason: str) -> Agent:
+        changes = self.changed()
+        return update_agent(actor=actor, agent=self.row, changes=changes, reason=reason) if changes else self.row
+
+
+class AgentAdmin(ReadOnlyAdmin):
     owners = ["organization__developers__user"]
-    list_display = ["name", "id", "organization", "status", "stopped_at", "created"]
+    list_display = ["name", "organization", "status", "created"]
     list_select_related = ["organization"]
     list_filter = [
         "status",
-        ("stopped_at", admin.EmptyFieldListFilter),
+        ("stopped_at", whether(gettext_lazy("Stopped"), gettext_lazy("Not stopped"))),
         "client_type",
         "require_pkce",
         "registration_source",
@@ -62,52 +82,31 @@ class AgentAdmin(ReadOnlyAdmin):
     ]
     searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization", TEXT: "name__iexact"}
     actions = [stop, lift_stop]
-    readonly_fields = [
-        "id",
-        "client_id",
-        "organization",
+    edit_form = AgentForm
+    shows_proof = True
+    fields = [
+        "description",
         "status",
         "stopped_at",
         "stop_reason",
         "deleted_at",
-        "redirect_uris",
-        "allowed_scopes",
+        "organization",
+        "id",
+        "client_id",
         "client_type",
-        "require_pkce",
         "registration_source",
+        "redirect_uris",
+        "require_pkce",
+        "allowed_scopes",
         "created",
         "updated",
-        "proof",
-        "related_objects",
     ]
-    fields = ["name", "description", *readonly_fields]
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may_act_on(request, obj) and (obj is None or obj.deleted_at is None)
+    def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
+        return super().may_edit(request, row) and (row is None or row.deleted_at is None)
 
-    def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
-        changes = {name: form.cleaned_data[name] for name in form.changed_data}
-        if changes:
-            update_agent(actor=administrator(request), agent=obj, changes=changes)
-
-    @admin.display(description="proof of the stop")
-    def proof(self, agent: Agent) -> SafeString:
-        """Show what the log says about the stop that is in force, if any."""
-        is_stopped = agent.is_stopped or agent.status != Agent.Status.ACTIVE
-        return show_lines(lines_of_proof(agent_level(agent.id)) if is_stopped else [])
-
-    @admin.display(description="related objects")
-    def related_objects(self, agent: Agent) -> SafeString:
-        relations = {"consents": "agent", "policies": "agent", "families": "application", "secrets": "agent"}
-        links = [
-            (link_to_rows(_model_of(name), name, **{f"{field}__id__exact": agent.id}),)
-            for name, field in relations.items()
-        ]
-        return format_html_join(" · ", "{}", links)
-
-
-def _model_of(relation: str) -> Any:
-    return Agent._meta.get_field(relation).related_model
+    def proof_of(self, row: Agent) -> list[str]:
+        return lines_of_proof(agent_level(row.id))
 
 
 @admin.register(ClientSecret)
@@ -115,6 +114,6 @@ class ClientSecretAdmin(ReadOnlyAdmin):
     owners = ["agent__organization__developers__user"]
     list_display = ["__str__", "name", "agent", "created_at", "last_used_at", "expires_at"]
     list_select_related = ["agent"]
-    list_filter = [("expires_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_filter = [("expires_at", whether(gettext_lazy("Ends"), gettext_lazy("Without an end"))), CreatedFilter]
     searches = {"sec": "id", "agt": "agent", "agc": "agent__client_id", URL: "agent__client_id"}
     fields = ["id", "agent", "name", "last_four", "created_at", "last_used_at", "expires_at"]

@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.admin_lists import ID, LogChangeList, entry_of, row_of
 from audit.events import Event, Outcome
@@ -26,12 +28,12 @@ class EvidenceAdmin(ReadOnlyAdmin):
         return False
 
 
-def _from_record(name: str, *, description: str) -> Any:
+def _from_record(name: str, *, description: Any) -> Any:
     """Return a column that shows one member of the entry's content."""
 
     @admin.display(description=description)
     def column(row: Entry) -> str:
-        return str(entry_of(row).content.get(name) or "-")
+        return str(entry_of(row).content.get(name) or "")
 
     return column
 
@@ -57,10 +59,10 @@ class EntryAdmin(EvidenceAdmin):
     ]
     fieldsets = [
         (None, {"fields": ["id", "timestamp", "event", "outcome", "reason", "actor"]}),
-        ("Request", {"fields": ["action", "scopes", "policy", "metadata"]}),
-        ("Subjects", {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
-        ("Origin", {"fields": ["request_id", "personal"]}),
-        ("Evidence", {"fields": ["place"]}),
+        (gettext_lazy("Request"), {"fields": ["action", "scopes", "policy", "metadata"]}),
+        (gettext_lazy("Subjects"), {"fields": ["organizations", "agent_id", "user_id", "consent_id"]}),
+        (gettext_lazy("Origin"), {"fields": ["request_id", "personal"]}),
+        (gettext_lazy("Evidence"), {"fields": ["place"]}),
     ]
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
@@ -71,30 +73,30 @@ class EntryAdmin(EvidenceAdmin):
         found = find_entry(Criteria(), object_id)
         return row_of(read_entry(found)) if found else None
 
-    reason = staticmethod(_from_record("reason", description="reason"))
-    action = staticmethod(_from_record("action", description="action"))
-    policy = staticmethod(_from_record("policyId", description="policy"))
-    request_id = staticmethod(_from_record("requestId", description="request ID"))
+    reason = staticmethod(_from_record("reason", description=gettext_lazy("Reason")))
+    action = staticmethod(_from_record("action", description=gettext_lazy("Action")))
+    policy = staticmethod(_from_record("policyId", description=gettext_lazy("Policy")))
+    request_id = staticmethod(_from_record("requestId", description=gettext_lazy("Request ID")))
 
-    @admin.display(description="actor")
+    @admin.display(description=gettext_lazy("Actor"))
     def actor(self, row: Entry) -> str:
         actor = entry_of(row).content["actor"]
         return f"{actor['kind']} {actor['id'] or ''}".strip()
 
-    @admin.display(description="scopes")
+    @admin.display(description=gettext_lazy("Scopes"))
     def scopes(self, row: Entry) -> str:
         return " ".join(entry_of(row).content["scopes"])
 
-    @admin.display(description="details")
+    @admin.display(description=gettext_lazy("Details"))
     def metadata(self, row: Entry) -> SafeString:
         return pretty(entry_of(row).content["metadata"])
 
-    @admin.display(description="personal data")
+    @admin.display(description=gettext_lazy("Personal data"))
     def personal(self, row: Entry) -> SafeString | str:
         entry = entry_of(row)
-        return "erased" if entry.is_erased else pretty(entry.personal)
+        return _("erased") if entry.is_erased else pretty(entry.personal)
 
-    @admin.display(description="index in the log")
+    @admin.display(description=gettext_lazy("Index in the log"))
     def place(self, row: Entry) -> str:
         index = entry_of(row).index
-        return "waiting in the journal" if index is None else str(index)
+        return _("waiting in the journal") if index is None else str(index)

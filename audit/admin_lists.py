@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
@@ -17,6 +16,7 @@ from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from core import clock
 from core.admin_lists import find_lookup
+from core.administration import warn_of_search
 
 CURSOR = "cursor"
 # The parameters of the filters, and the criteria that they set.
@@ -65,7 +65,7 @@ class LogChangeList(ChangeList):
         model_admin: Any = self.model_admin
         found = find_lookup(model_admin.searches, text)
         if found is None:
-            messages.warning(request, f"Nothing was searched. Enter: {model_admin.search_help_text}")
+            warn_of_search(request, model_admin.search_help_text)
         return found
 
     def _page(self) -> tuple[list[AuditEntry], str]:

@@ -29,6 +29,7 @@ class Event(StrEnum):
     USER_DATA_EXPORTED = "user.data_exported"
     USER_DEACTIVATED = "user.deactivated"
     USER_REACTIVATED = "user.reactivated"
+    USER_ACCESS_CHANGED = "user.access_changed"
     USER_ERASED = "user.erased"
     USER_ACTIVITY_DISPUTED = "user.activity_disputed"
 
@@ -93,6 +94,10 @@ class Event(StrEnum):
     RESERVATION_COMMITTED = "reservation.committed"
     RESERVATION_VOIDED = "reservation.voided"
     RESERVATION_LAPSED = "reservation.lapsed"
+
+    STAFF_ROLE_CREATED = "staff_role.created"
+    STAFF_ROLE_UPDATED = "staff_role.updated"
+    STAFF_ROLE_DELETED = "staff_role.deleted"
 
     SIGNING_KEY_CREATED = "signing_key.created"
 

@@ -2,13 +2,19 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core.actor import Actor
-from core.admin_lists import EMAIL, CreatedFilter
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, reasoned_action
+from core.admin_actions import reasoned_action
+from core.admin_lists import EMAIL, CreatedFilter, whether
+from core.admin_words import AGENTS, CONSENTS, USERS
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, show_lines
+from core.text import plain_text
 
 # django-oauth-toolkit's models name the agent an application.
 OWNERS = ["user", "application__organization__developers__user"]
@@ -18,13 +24,18 @@ SEARCHES = {"usr": "user", EMAIL: "user__email", "agt": "application", "agc": "a
 def _impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(status=Consent.Status.APPROVED)
     return [
-        counted(live.count(), "live consent", "live consents"),
-        counted(live.values("user").distinct().count(), "user", "users"),
-        counted(live.values("agent").distinct().count(), "agent", "agents"),
+        counted(live.count(), CONSENTS),
+        counted(live.values("user").distinct().count(), USERS),
+        counted(live.values("agent").distinct().count(), AGENTS),
     ]
 
 
-@reasoned_action("Revoke selected consents", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Revoke consent"),
+    many=gettext_lazy("Revoke selected consents"),
+    impact=_impact,
+    applies=lambda consent: consent.status == Consent.Status.APPROVED,
+)
 def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
     if consent.status != Consent.Status.APPROVED:
         return False
@@ -35,7 +46,7 @@ def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
 @admin.register(Consent)
 class ConsentAdmin(ReadOnlyAdmin):
     owners = ["user", "organization__developers__user"]
-    list_display = ["id", "agent", "user", "status", "created_at", "decided_at", "expires_at"]
+    list_display = ["id", "agent", "user", "status", "decided_at", "expires_at"]
     list_select_related = ["agent", "user"]
     list_filter = ["status", CreatedFilter]
     searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
@@ -45,7 +56,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
-            "Request",
+            gettext_lazy("Request"),
             {
                 "fields": [
                     "shown",
@@ -60,7 +71,7 @@ class ConsentAdmin(ReadOnlyAdmin):
             },
         ),
         (
-            "Decision",
+            gettext_lazy("Decision"),
             {
                 "fields": [
                     "granted_scopes",
@@ -76,18 +87,20 @@ class ConsentAdmin(ReadOnlyAdmin):
         ),
     ]
 
-    @admin.display(description="scopes as shown")
-    def shown(self, consent: Consent) -> SafeString:
-        return pretty(consent.shown_scopes)
+    @admin.display(description=gettext_lazy("Scopes as shown"))
+    def shown(self, consent: Consent) -> SafeString | str:
+        """Return the titles that the user saw, each with the scope."""
+        scopes = [(plain_text(scope.get("title")), scope.get("id")) for scope in consent.shown_scopes]
+        return show_lines([format_html("<bdi>{}</bdi> <code>{}</code>", *scope) for scope in scopes])
 
-    @admin.display(description="terms")
-    def bounds(self, consent: Consent) -> SafeString:
-        return pretty(consent.terms)
+    @admin.display(description=gettext_lazy("Terms"))
+    def bounds(self, consent: Consent) -> SafeString | str:
+        return pretty(consent.terms) if consent.terms else ""
 
-    @admin.display(description="tokens")
+    @admin.display(description=gettext_lazy("Tokens"))
     def families(self, consent: Consent) -> SafeString:
         model: Any = Consent._meta.get_field("families").related_model
-        return link_to_rows(model, "token families", consent__id__exact=consent.id)
+        return link_to_rows(model, _("Token families"), consent__id__exact=consent.id)
 
 
 class TokenAdmin(ReadOnlyAdmin):
@@ -99,7 +112,7 @@ class AuthorizationCodeAdmin(TokenAdmin):
     """Registered by django-oauth-toolkit, through `GRANT_ADMIN_CLASS`."""
 
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_filter = [("consumed_at", whether(gettext_lazy("Used"), gettext_lazy("Unused"))), CreatedFilter]
     searches = {"cod": "id", "cns": "consent", **SEARCHES}
     fields = [
         "id",
@@ -116,6 +129,6 @@ class AuthorizationCodeAdmin(TokenAdmin):
     ]
     readonly_fields = ["family"]
 
-    @admin.display(description="family")
+    @admin.display(description=gettext_lazy("Token family"))
     def family(self, code: AuthorizationCode) -> str:
-        return str(getattr(code, "family", None) or "-")
+        return str(getattr(code, "family", None) or "")

@@ -4,7 +4,7 @@ Django's own search compares `UPPER(column)` with a part of the text in every ro
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from datetime import timedelta
 from functools import cached_property
@@ -15,6 +15,8 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from core import clock
 from core.ids import lowest_id
@@ -56,18 +58,19 @@ def find_lookup(searches: Mapping[str, str], text: str) -> dict[str, str] | None
 
     `searches` has a lookup for each prefix of an id ("agt"), `EMAIL`, `URL` and `TEXT`, which is any other text.
     """
-    kind = _kind_of(text)
+    kind = kind_of(text)
     if kind in searches:
         return {searches[kind]: text.lower() if kind == EMAIL else text}
     return {searches[TEXT]: text} if TEXT in searches else None
 
 
-def describe_searches(searches: Mapping[str, str], text: str = "name") -> str:
+def describe_searches(searches: Mapping[str, str], text: Any) -> str:
     """Return what can be searched for, in words. `text` is what `TEXT` stands for."""
-    words = {EMAIL: "email address", URL: "URL", TEXT: text}
+    words = {EMAIL: _("email address"), URL: _("URL"), TEXT: str(text)}
     ids = ", ".join(f"{kind}_…" for kind in searches if kind not in words)
     others = [words[kind] for kind in searches if kind in words]
-    return f"A whole {' or '.join([*([f'ID ({ids})'] if ids else []), *others])}."
+    known = [*([_("ID (%(ids)s)") % {"ids": ids}] if ids else []), *others]
+    return _("A whole %(kinds)s.") % {"kinds": _(" or ").join(known)}
 
 
 def one_of(values: Iterable[str]) -> type[admin.FieldListFilter]:
@@ -83,14 +86,26 @@ def one_of(values: Iterable[str]) -> type[admin.FieldListFilter]:
     return OneOf
 
 
+def whether(is_set: Any, is_empty: Any) -> type[admin.FieldListFilter]:
+    """Return a filter by whether the column has a value, with these words for both."""
+
+    class Whether(admin.EmptyFieldListFilter):
+        def choices(self, changelist: Any) -> Iterator[Any]:
+            words = {"1": is_empty, "0": is_set}
+            for lookup, choice in zip((None, "1", "0"), super().choices(changelist), strict=True):
+                yield {**choice, "display": words.get(lookup or "", choice["display"])}
+
+    return Whether
+
+
 class CreatedFilter(admin.SimpleListFilter):
     """The rows of the last days. Ids begin with the time, so the primary key's index finds them."""
 
-    title = "age"
+    title = gettext_lazy("Age")
     parameter_name = "days"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("1", "Last 24 hours"), ("7", "Last 7 days"), ("30", "Last 30 days")]
+        return [("1", _("Last 24 hours")), ("7", _("Last 7 days")), ("30", _("Last 30 days"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
         days = self.value()
@@ -102,7 +117,7 @@ class CreatedFilter(admin.SimpleListFilter):
         return queryset.filter(pk__gte=lowest_id(prefix.prefix, clock.now() - timedelta(days=int(days))))
 
 
-def _kind_of(text: str) -> str:
+def kind_of(text: str) -> str:
     if URL in text:
         return URL
     if EMAIL in text:

@@ -1,41 +1,36 @@
-"""Base classes for the admin pages. Every change goes through a service, with a reason and the administrator."""
+"""The base class of the admin pages: rows to find and to read. Changes are actions and forms with a reason."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.contrib import messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from core.actor import Actor
+from core.admin_actions import Rows, administrator
+from core.admin_edits import EditForm
 from core.admin_lists import BoundedPaginator, describe_searches, find_lookup
-from core.errors import DomainError
 from core.guarded_admin import GuardedAdmin
-from core.http import visitor
-from core.text import escape_invisible, plain_text
-
-MAX_REASON_LENGTH = 300
-# Each row is changed in a transaction of its own, a thousand in about ten seconds.
-MAX_ROWS = 1000
-
-type Rows = QuerySet[Any]
-type Act = Callable[[Actor, Any, str], bool]
-type Impact = Callable[[Rows], Iterable[str]]
+from core.http import SeeOther
+from core.text import escape_invisible
 
 
 class ReadOnlyAdmin(GuardedAdmin):
-    """Rows to search and read. Even superusers cannot add, change or delete rows directly.
+    """Rows to search and read. Even superusers cannot add, change or delete rows with Django's forms.
 
-    Changes are actions, available with Django's change permission for the model. Only superusers may act on rows
-    that belong to superusers. `owners` are the lookups from a row to the users that it belongs to.
+    Changes are actions, and the form `edit_form`, if there is one. Both are available with Django's change permission
+    for the model. Only superusers may act on rows that belong to superusers. `owners` are the lookups from a row to the
+    users that it belongs to.
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
     can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
@@ -44,7 +39,10 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     owners: Sequence[str] = ()
     searches: Mapping[str, str] = {}
-    searched_text = "name"
+    searched_text: Any = gettext_lazy("name")
+    edit_form: type[EditForm] | None = None
+    shows_proof = False
+    can_create = False
     paginator = BoundedPaginator
     sortable_by = ()
     list_per_page = 50
@@ -64,7 +62,7 @@ class ReadOnlyAdmin(GuardedAdmin):
             return queryset, False
         lookup = find_lookup(self.searches, text)
         if lookup is None:
-            messages.warning(request, f"Nothing was searched. Enter: {self.search_help_text}")
+            warn_of_search(request, self.search_help_text)
             return queryset.none(), False
         return queryset.filter(**lookup), False
 
@@ -80,76 +78,144 @@ class ReadOnlyAdmin(GuardedAdmin):
     def has_act_permission(self, request: HttpRequest) -> bool:
         return super().has_change_permission(request)
 
+    def has_superuser_permission(self, request: HttpRequest) -> bool:
+        return is_superuser(request)
+
+    def has_edit_permission(self, request: HttpRequest) -> bool:
+        return self.has_act_permission(request)
+
     def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
         """Return why the administrator may not act on this row, or None if `has_act_permission` is enough."""
         if is_superuser(request) or not self._belongs_to_superuser(row):
             return None
-        return f"{row}: only a superuser may act on a superuser or on what belongs to a superuser."
+        text = _("%(row)s: only a superuser may act on a superuser or on what belongs to a superuser.")
+        return text % {"row": row}
 
-    def may_act_on(self, request: HttpRequest, row: Any = None) -> bool:
-        """Return whether the administrator may act on this row, or on any row if none is given."""
-        return self.has_act_permission(request) and (row is None or self.problem_with_acting_on(request, row) is None)
+    def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
+        """Return whether the administrator may use the form for this row, or for a new one if none is given."""
+        if self.edit_form is None or not self.has_edit_permission(request):
+            return False
+        return self.can_create if row is None else self.problem_with_acting_on(request, row) is None
+
+    def require_recent_sign_in(self, request: HttpRequest) -> None:
+        """Raise an error that leads to the password page, unless the administrator has signed in a moment ago."""
+        self.admin_site.require_recent_sign_in(request)  # type: ignore[attr-defined]  # a method of our own site
+
+    def offered_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, Any]]:
+        """Return the name and the title of each action that the page of this row offers."""
+        actions = [found.func for found in self._actions(request).values()]
+        wanted = [(action.name, action.title) for action in actions if action.applies(row)]
+        return wanted if wanted and self.problem_with_acting_on(request, row) is None else []
+
+    def get_queryset(self, request: HttpRequest) -> Rows:
+        """Read what the columns name with the rows, on their own pages, too."""
+        related = self.list_select_related
+        rows = super().get_queryset(request)
+        return rows.select_related(*related) if isinstance(related, list | tuple) and related else rows
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> TemplateResponse:
+        """Show the row, its actions, and what the site joins to it."""
+        shown = {
+            **context,
+            "opts": self.opts,
+            "model_admin": self,
+            "actions": self.offered_actions(request, obj),
+            "may_edit": self.may_edit(request, obj),
+            "joined": self.admin_site.join(request, obj),  # type: ignore[attr-defined]  # a method of our own site
+        }
+        return TemplateResponse(request, "admin/change_form.html", shown)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        own = {"model_admin": self, "may_create": self.may_edit(request)}
+        return super().changelist_view(request, {**own, **(extra_context or {})})
+
+    def get_urls(self) -> list[Any]:
+        view, name = self.admin_site.admin_view, f"{self.opts.app_label}_{self.opts.model_name}"
+        own = [
+            path("<path:object_id>/act/<slug:action>/", view(self.act_view), name=f"{name}_act"),
+            path("<path:object_id>/edit/", view(self.edit_view), name=f"{name}_edit"),
+        ]
+        if self.shows_proof:
+            own.append(path("<path:object_id>/proof/", view(self.proof_view), name=f"{name}_proof"))
+        if self.can_create:
+            own.append(path("new/", view(self.edit_view), name=f"{name}_new"))
+        return [*own, *(url for url in super().get_urls() if not str(url.name).endswith("_history"))]
+
+    def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
+        """Do one action to one row: show what it affects, or do it and return to the row."""
+        row = self._find(request, object_id)
+        found = self._actions(request).get(action)
+        if found is None or (problem := self.problem_with_acting_on(request, row)):
+            raise PermissionDenied(problem if found else None)
+        request.acted_on = row  # type: ignore[attr-defined]
+        answer = found.func(self, request, self.get_queryset(request).filter(pk=row.pk))
+        return answer or SeeOther(self.url_of(row))
+
+    def edit_view(self, request: HttpRequest, object_id: str = "") -> HttpResponse:
+        """Show the form of a row, or of a new one, or save it."""
+        row = self._find(request, object_id) if object_id else None
+        if not self.may_edit(request, row) or self.edit_form is None:
+            raise PermissionDenied
+        self.require_recent_sign_in(request)
+        form = self.edit_form(request.POST if request.method == "POST" else None, row, request.user)
+        if form.is_valid() and (saved := form.save(administrator(request))) is not None:
+            messages.success(request, _("Saved."))
+            return SeeOther(self.url_of(saved))
+        context = {**self.admin_site.each_context(request), "model_admin": self, "row": row, "form": form}
+        context |= {"opts": self.opts}
+        return TemplateResponse(request, "admin/edit.html", context, status=422 if form.errors else 200)
+
+    def proof_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what the log says about the newest stop of a row."""
+        row = self._find(request, object_id)
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "model_admin": self, "row": row}
+        return TemplateResponse(request, "admin/proof.html", context | {"lines": self.proof_of(row)})
+
+    def proof_of(self, row: Any) -> list[str]:
+        """Return what the log says about the newest stop of a row. Needed with `shows_proof`."""
+        raise NotImplementedError
+
+    def url_of(self, row: Any, page: str = "change", *more: str) -> str:
+        """Return the URL of a page of this row."""
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
+        return reverse(name, args=[url_id(row.pk), *more])
+
+    def _actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return Django's `Action` of each name, which the stubs take for a tuple."""
+        return self.get_actions(request)
+
+    def _find(self, request: HttpRequest, object_id: str) -> Any:
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        return row
 
     def _belongs_to_superuser(self, row: Any) -> bool:
         rows = self.model._default_manager.filter(pk=row.pk)
         return any(rows.filter(**{f"{owner}__is_superuser": True}).exists() for owner in self.owners)
 
 
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=MAX_REASON_LENGTH,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
-        help_text="The reason is stored permanently in the audit log, so do not include personal data.",
-    )
-
-    def clean_reason(self) -> str:
-        """Refuse a reason without visible characters."""
-        reason: str = self.cleaned_data["reason"]
-        if not plain_text(reason):
-            raise forms.ValidationError(self.fields["reason"].error_messages["required"], code="required")
-        return reason
+def url_id(pk: Any) -> str:
+    """Return a primary key as it stands in URLs of the admin site: quoted only if Django would misread it."""
+    text = str(pk)
+    return text if unquote(text) == text else quote(text)
 
 
 def is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
 
-def administrator(request: HttpRequest) -> Actor:
-    """Return the signed-in administrator as the actor."""
-    return visitor(request).acting_as("administrator", str(request.user.pk))
+def warn_of_search(request: HttpRequest, help_text: str) -> None:
+    messages.warning(request, _("Nothing was searched. Enter: %(what)s") % {"what": help_text})
 
 
-def reasoned_action(description: str, *, impact: Impact) -> Callable[[Act], Any]:
-    """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
-
-    The action first shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects.
-    Each row has its own transaction, because a lock over many rows would block all decisions.
-    """
-
-    def decorate(act: Act) -> Any:
-        def action(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Rows) -> TemplateResponse | None:
-            if rows[: MAX_ROWS + 1].count() > MAX_ROWS:
-                messages.error(request, f"Select at most {MAX_ROWS:,} rows at a time.")
-                return None
-            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
-            if not form.is_valid():
-                return _ask(
-                    model_admin, request, rows, form=form, title=description, action=act.__name__, impact=impact
-                )
-            actor, reason = administrator(request), form.cleaned_data["reason"]
-            problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
-            _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
-            return None
-
-        action.__name__ = act.__name__
-        return admin.action(description=description, permissions=["act"])(action)
-
-    return decorate
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """Return "1 agent" or "3 agents"."""
-    return f"{number} {one if number == 1 else many}"
+def counted(number: int, words: Any) -> str:
+    """Return "1 agent" or "3 agents". `words` is an `ngettext_lazy` of "%(number)d agent"."""
+    return str(words % {"number": number})
 
 
 def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
@@ -158,56 +224,14 @@ def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
     return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
 
 
-def show_lines(lines: Sequence[str]) -> SafeString:
-    """Return the lines as a list, or a dash without any."""
-    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((line,) for line in lines or ["-"])))
+def show_lines(lines: Sequence[Any]) -> SafeString | str:
+    """Return the lines as a list. Empty without any."""
+    if not lines:
+        return ""
+    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((line,) for line in lines)))
 
 
 def pretty(value: Any) -> SafeString:
     """Return indented JSON. Invisible characters are escaped rather than removed, so that evidence stays complete."""
     lines = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
-    return format_html("<pre>{}</pre>", "\n".join(map(escape_invisible, lines)))
-
-
-def _ask(
-    model_admin: ReadOnlyAdmin,
-    request: HttpRequest,
-    rows: Rows,
-    *,
-    form: ReasonForm,
-    title: str,
-    action: str,
-    impact: Impact,
-) -> TemplateResponse:
-    chosen = request.POST.getlist(ACTION_CHECKBOX_NAME)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": title,
-        "opts": model_admin.model._meta,
-        "form": form,
-        "impact": list(impact(rows)),
-        "rows": rows[:20],
-        "total": rows.count(),
-        "chosen": chosen,
-        "action": action,
-        "select_across": request.POST.get("select_across", "0"),
-        "checkbox_name": ACTION_CHECKBOX_NAME,
-    }
-    return TemplateResponse(request, "admin/reasoned_action.html", context, status=422 if form.errors else 200)
-
-
-def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
-    """Return whether the row changed, or an error message."""
-    try:
-        return act(actor, row, reason)
-    except DomainError as error:
-        return f"{row}: {error.translated}"
-
-
-def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
-    done = outcomes.count(True)
-    unchanged = outcomes.count(False)
-    messages.success(request, f"Done: {done}." + (f" Unchanged: {unchanged}." if unchanged else ""))
-    for outcome in outcomes:
-        if isinstance(outcome, str):
-            messages.error(request, outcome)
+    return format_html('<pre class="code">{}</pre>', "\n".join(map(escape_invisible, lines)))

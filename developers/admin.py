@@ -2,14 +2,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from audit.proof.stops import organization_level
 from core.actor import Actor
-from core.admin_lists import EMAIL, TEXT, CreatedFilter
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, reasoned_action, show_lines
+from core.admin_actions import reasoned_action
+from core.admin_lists import EMAIL, TEXT, CreatedFilter, whether
+from core.admin_words import AGENTS, CONNECTED_USERS, ORGANIZATIONS
+from core.administration import ReadOnlyAdmin, counted
 from developers.hits import hits_of_organization
 from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
@@ -21,29 +22,49 @@ COLLEAGUES = "organization__developers__user"
 def _impact(rows: QuerySet[Any]) -> list[str]:
     users = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
     return [
-        counted(rows.count(), "organization", "organizations"),
-        counted(rows.exclude(agents=None).values("agents").count(), "agent", "agents"),
-        counted(users.distinct().count(), "connected user", "connected users"),
+        counted(rows.count(), ORGANIZATIONS),
+        counted(rows.exclude(agents=None).values("agents").count(), AGENTS),
+        counted(users.distinct().count(), CONNECTED_USERS),
         *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_organization),
     ]
 
 
-@reasoned_action("Suspend selected organizations", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Suspend organization"),
+    many=gettext_lazy("Suspend selected organizations"),
+    impact=_impact,
+    applies=lambda organization: organization.may_act,
+)
 def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
     return suspend_organization(actor=actor, organization=organization, reason=reason)
 
 
-@reasoned_action("Reactivate selected organizations", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Reactivate organization"),
+    many=gettext_lazy("Reactivate selected organizations"),
+    impact=_impact,
+    applies=lambda organization: not organization.may_act,
+)
 def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
     return reactivate_organization(actor=actor, organization=organization, reason=reason)
 
 
-@reasoned_action("Mark selected organizations as verified", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Mark as verified"),
+    many=gettext_lazy("Mark selected organizations as verified"),
+    impact=_impact,
+    applies=lambda organization: not organization.is_verified,
+)
 def verify(actor: Actor, organization: Organization, reason: str) -> bool:
     return _set_verified(actor, organization, reason, is_verified=True)
 
 
-@reasoned_action("Mark selected organizations as not verified", impact=_impact)
+@reasoned_action(
+    gettext_lazy("Mark as not verified"),
+    many=gettext_lazy("Mark selected organizations as not verified"),
+    impact=_impact,
+    applies=lambda organization: organization.is_verified,
+)
 def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
     return _set_verified(actor, organization, reason, is_verified=False)
 
@@ -58,29 +79,20 @@ def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_v
 @admin.register(Organization)
 class OrganizationAdmin(ReadOnlyAdmin):
     owners = ["developers__user"]
-    list_display = ["name", "id", "is_verified", "suspended_at", "created_at"]
-    list_filter = ["is_verified", ("suspended_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_display = ["name", "is_verified", "suspended_at", "created_at"]
+    list_filter = [
+        "is_verified",
+        ("suspended_at", whether(gettext_lazy("Suspended"), gettext_lazy("Not suspended"))),
+        CreatedFilter,
+    ]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {TEXT: "name__iexact"}
-    fields = ["id", "name", "is_verified", "suspended_at", "suspension_reason", "proof", "created_at"]
-    fields += ["related_objects"]
-    readonly_fields = ["proof", "related_objects"]
+    fields = ["is_verified", "suspended_at", "suspension_reason", "id", "created_at"]
     actions = [suspend, reactivate, verify, unverify]
+    shows_proof = True
 
-    @admin.display(description="proof of the suspension")
-    def proof(self, organization: Organization) -> SafeString:
-        """Show what the log says about the suspension that is in force, if any."""
-        return show_lines([] if organization.may_act else lines_of_proof(organization_level(organization.id)))
-
-    @admin.display(description="related objects")
-    def related_objects(self, organization: Organization) -> SafeString:
-        relations = ("developers", "agents", "policies", "resource_servers", "consents")
-        models = [(name, Organization._meta.get_field(name).related_model) for name in relations]
-        links = [
-            (link_to_rows(model, name.replace("_", " "), organization__id__exact=organization.id),)  # type: ignore[arg-type]
-            for name, model in models
-        ]
-        return format_html_join(" · ", "{}", links)
+    def proof_of(self, row: Organization) -> list[str]:
+        return lines_of_proof(organization_level(row.id))
 
 
 @admin.register(Developer)
@@ -96,7 +108,7 @@ class DeveloperAdmin(ReadOnlyAdmin):
 class SecretAdmin(ReadOnlyAdmin):
     """Secrets. Only their last four characters are shown."""
 
-    list_filter = [("expires_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_filter = [("expires_at", whether(gettext_lazy("Ends"), gettext_lazy("Without an end"))), CreatedFilter]
 
 
 @admin.register(ApiKey)

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext_lazy
+
 from audit.proof.stops import Level, StopProof, prove_stop
 from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
@@ -11,23 +14,27 @@ from developers.hits import Hits, total
 
 # What a row hits takes a few queries of the log.
 MAX_COUNTED = 20
+CONNECTIONS = ngettext_lazy("%(number)d live connection", "%(number)d live connections", "number")
+FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
+REQUESTS = ngettext_lazy("%(number)d request", "%(number)d requests", "number")
 
 
 def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Hits]) -> list[str]:
     """Return what a stop of these rows hits, together. Many rows are not counted."""
     if len(ids) > MAX_COUNTED:
-        return [f"Select at most {MAX_COUNTED} to see what they were allowed in the last 24 hours."]
+        text = _("Select at most %(most)d to see what they were allowed in the last 24 hours.")
+        return [text % {"most": MAX_COUNTED}]
     now, log = clock.now(), take_snapshot()
     return lines_of_hits(total([count(one, now, log) for one in ids]))
 
 
 def lines_of_hits(hits: Hits) -> list[str]:
-    requests = counted(hits.allowed_last_day, "request", "requests")
-    last = f"{hits.last_allowed_at:%Y-%m-%d %H:%M:%S} UTC" if hits.last_allowed_at else "never"
+    last = f"{hits.last_allowed_at:%Y-%m-%d %H:%M:%S} UTC" if hits.last_allowed_at else _("never")
+    allowed = {"requests": counted(hits.allowed_last_day, REQUESTS), "last": last}
     return [
-        counted(hits.connections, "live connection", "live connections"),
-        counted(hits.live_tokens, "live token family", "live token families"),
-        f"{requests} allowed in the last 24 hours, the last: {last}",
+        counted(hits.connections, CONNECTIONS),
+        counted(hits.live_tokens, FAMILIES),
+        _("%(requests)s allowed in the last 24 hours, the last: %(last)s") % allowed,
     ]
 
 
@@ -39,12 +46,14 @@ def lines_of_proof(level: Level, log: Snapshot | None = None) -> list[str]:
 
 def _describe(proof: StopProof) -> list[str]:
     last = proof.last_allowed
-    before = f"{last.id}, {_moment(last.timestamp)}, {_place(last.index)}" if last else "none"
-    until = _moment(proof.lifted_at) if proof.lifted_at else "now"
+    before = f"{last.id}, {_moment(last.timestamp)}, {_place(last.index)}" if last else _("none")
+    until = _moment(proof.lifted_at) if proof.lifted_at else _("now")
+    entry = f"{proof.entry_id}, {_place(proof.index)}"
+    after = {"until": until, "number": proof.allowed_after}
     return [
-        f"In force since {_moment(proof.stopped_at)}: {proof.entry_id}, {_place(proof.index)}",
-        f"Last allowed decision before it: {before}",
-        f"Allowed decisions after it, until {until}: {proof.allowed_after}",
+        _("In force since %(time)s: %(entry)s") % {"time": _moment(proof.stopped_at), "entry": entry},
+        _("Last allowed decision before it: %(entry)s") % {"entry": before},
+        _("Allowed decisions after it, until %(until)s: %(number)d") % after,
     ]
 
 
@@ -53,4 +62,6 @@ def _moment(moment: datetime) -> str:
 
 
 def _place(index: int | None) -> str:
-    return "waiting in the journal" if index is None else f"index {index} in the log"
+    if index is None:
+        return _("waiting in the journal")
+    return _("index %(number)d in the log") % {"number": index}

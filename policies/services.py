@@ -75,12 +75,17 @@ def restore_version(*, actor: Actor, policy: Policy, number: int) -> Policy:
 
 
 def update_policy(
-    *, actor: Actor, policy: Policy, changes: Mapping[str, Any], restored_from: int | None = None
+    *,
+    actor: Actor,
+    policy: Policy,
+    changes: Mapping[str, Any],
+    restored_from: int | None = None,
+    reason: str = "",
 ) -> Policy:
     """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
     A changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
-    remembers. `restored_from` is the number of the version that has the changes.
+    remembers. `restored_from` is the number of the version that has the changes, and `reason` an administrator's.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -103,7 +108,8 @@ def update_policy(
         policy.version += 1
         policy.save()
         origin = {} if restored_from is None else {"restoredVersion": restored_from}
-        metadata = {"changed": sorted(changes), **origin}
+        stated = {"reason": reason} if reason else {}
+        metadata = {"changed": sorted(changes), **origin, **stated}
         _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata=metadata)
         keep_version(policy, actor, restored_from=restored_from)
         after = guarded_actions(policy.rules)

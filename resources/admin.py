@@ -1,4 +1,5 @@
 from django.contrib import admin
+from django.utils.translation import gettext_lazy
 
 from core.admin_lists import TEXT, URL, CreatedFilter
 from core.administration import ReadOnlyAdmin
@@ -32,7 +33,7 @@ class CustomScopeAdmin(ReadOnlyAdmin):
     list_select_related = ["organization"]
     list_filter = ["risk_level"]
     searches = {TEXT: "id", "org": "organization"}
-    searched_text = "scope (tickets:read)"
+    searched_text = gettext_lazy("scope (tickets:read)")
     fields = ["id", "organization", "risk_level", "title", "description", "cannot", "labels", "is_reversible"]
 
 
@@ -42,5 +43,5 @@ class ScopePrefixAdmin(ReadOnlyAdmin):
     list_display = ["prefix", "organization"]
     list_select_related = ["organization"]
     searches = {TEXT: "prefix", "org": "organization"}
-    searched_text = "prefix"
+    searched_text = gettext_lazy("prefix")
     fields = ["prefix", "organization"]

@@ -10,7 +10,8 @@ from django.db import connection, transaction
 from audit.database.triggers import install_statements, remove_statements
 
 # What `migrate` writes.
-KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site"}
+KEPT = {"django_migrations", "django_content_type", "auth_permission", "django_site", "auth_group"}
+KEPT |= {"auth_group_permissions"}
 
 
 def flush() -> None:

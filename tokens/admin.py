@@ -8,11 +8,15 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from consent.admin import OWNERS, SEARCHES, TokenAdmin
 from core.actor import Actor
-from core.admin_lists import TEXT, CreatedFilter
-from core.administration import ReadOnlyAdmin, counted, pretty, reasoned_action
+from core.admin_actions import reasoned_action
+from core.admin_lists import TEXT, CreatedFilter, whether
+from core.admin_words import AGENTS, FAMILIES, USERS
+from core.administration import ReadOnlyAdmin, counted, pretty
 from tokens.keys import rotate_keys
 from tokens.models import SigningKey, TokenFamily
 from tokens.services import revoke_family
@@ -27,7 +31,7 @@ class AccessTokenAdmin(TokenAdmin):
 
 class RefreshTokenAdmin(TokenAdmin):
     list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_filter = [("consumed_at", whether(gettext_lazy("Used"), gettext_lazy("Unused"))), CreatedFilter]
     searches = {"rft": "id", "fam": "family", **SEARCHES}
     fields = ["id", "application", "user", "family", "created", "expires", "consumed_at"]
 
@@ -35,13 +39,18 @@ class RefreshTokenAdmin(TokenAdmin):
 def _family_impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(revoked_at=None)
     return [
-        counted(live.count(), "live token family", "live token families"),
-        counted(live.exclude(user=None).values("user").distinct().count(), "user", "users"),
-        counted(live.values("application").distinct().count(), "agent", "agents"),
+        counted(live.count(), FAMILIES),
+        counted(live.exclude(user=None).values("user").distinct().count(), USERS),
+        counted(live.values("application").distinct().count(), AGENTS),
     ]
 
 
-@reasoned_action("Revoke selected token families", impact=_family_impact)
+@reasoned_action(
+    gettext_lazy("Revoke token family"),
+    many=gettext_lazy("Revoke selected token families"),
+    impact=_family_impact,
+    applies=lambda family: family.revoked_at is None,
+)
 def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
     return revoke_family(actor=actor, family=family, reason=reason)
 
@@ -51,17 +60,22 @@ class TokenFamilyAdmin(ReadOnlyAdmin):
     owners = OWNERS
     list_display = ["id", "application", "user", "created_at", "revoked_at", "expires_at"]
     list_select_related = ["application", "user"]
-    list_filter = [("revoked_at", admin.EmptyFieldListFilter), CreatedFilter]
+    list_filter = [("revoked_at", whether(gettext_lazy("Revoked"), gettext_lazy("Not revoked"))), CreatedFilter]
     searches = {"fam": "id", "cns": "consent", **SEARCHES}
     fields = ["id", "application", "user", "consent", "scope", "resource", "created_at", "revoked_at", "expires_at"]
     actions = [revoke]
 
 
 def _key_impact(rows: QuerySet[Any]) -> list[str]:
-    return ["A new key is published now and signs from ten minutes on.", "Existing tokens keep working."]
+    return [_("A new key is published now and signs from ten minutes on."), _("Existing tokens keep working.")]
 
 
-@reasoned_action("Rotate signing keys", impact=_key_impact)
+@reasoned_action(
+    gettext_lazy("Rotate signing keys"),
+    many=gettext_lazy("Rotate signing keys"),
+    impact=_key_impact,
+    applies=lambda key: key.retires_at is None,
+)
 def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:
     """Rotate only once, even if several keys are selected, because all current keys retire together."""
     if not SigningKey.objects.filter(pk=key.pk, retires_at=None).exists():
@@ -74,11 +88,11 @@ def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:
 class SigningKeyAdmin(ReadOnlyAdmin):
     list_display = ["kid", "algorithm", "created_at", "activates_at", "retires_at"]
     searches = {TEXT: "kid"}
-    searched_text = "key ID"
+    searched_text = gettext_lazy("key ID")
     fields = ["kid", "algorithm", "public_key", "created_at", "activates_at", "retires_at"]
     readonly_fields = ["public_key"]
     actions = [rotate]
 
-    @admin.display(description="public key")
+    @admin.display(description=gettext_lazy("Public key"))
     def public_key(self, key: SigningKey) -> SafeString | str:
-        return pretty(key.public_jwk) if key.public_jwk else "none (symmetric key)"
+        return pretty(key.public_jwk) if key.public_jwk else _("none (symmetric key)")

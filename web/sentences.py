@@ -42,6 +42,7 @@ SENTENCES = {
     Event.USER_DATA_EXPORTED: gettext_lazy("You downloaded your data."),
     Event.USER_DEACTIVATED: gettext_lazy("An administrator deactivated your account."),
     Event.USER_REACTIVATED: gettext_lazy("An administrator reactivated your account."),
+    Event.USER_ACCESS_CHANGED: gettext_lazy("An administrator changed your rights to administer this server."),
     Event.USER_ERASED: gettext_lazy("Your account was erased."),
     Event.USER_ACTIVITY_DISPUTED: gettext_lazy("You reported that an entry of your activity was not you."),
     Event.DEVELOPER_REGISTERED: gettext_lazy("You became a developer."),

@@ -8,8 +8,7 @@ import pytest
 from django.db import transaction
 from django.test import Client, override_settings
 
-from tests.admin.world import World, make_world
-from tests.world import sign_in
+from tests.admin.world import World, make_world, sign_in
 
 # Fast, because every test signs in.
 HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

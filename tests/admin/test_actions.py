@@ -19,9 +19,8 @@ from decisions.services import decide
 from developers.models import Organization
 from developers.services import suspend_organization
 from tests.admin.test_pages import list_url
-from tests.admin.world import World, staff
+from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
-from tests.world import sign_in
 from tokens.models import SigningKey, TokenFamily
 
 REASON = "It sent mail to everybody."

@@ -11,11 +11,11 @@ from agents.models import EmergencyStop
 from audit.readers.reading import read_entry
 from core.actor import SYSTEM
 from core.administration import counted
+from developers.stop_lines import REQUESTS
 from tests.admin.test_actions import ask, confirm, newest_entry, verify
 from tests.admin.test_pages import list_url
-from tests.admin.world import World, staff
+from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
-from tests.world import sign_in
 
 PAGE = "/admin/emergency-stop/"
 REASON = "A leak of <tokens>."
@@ -26,7 +26,7 @@ def post(site: Client, act: str, reason: str = REASON) -> Any:
 
 
 def assert_shows_hits(html: str) -> None:
-    requests = counted(log_entries(event="token.verify", outcome="allowed").count(), "request", "requests")
+    requests = counted(log_entries(event="token.verify", outcome="allowed").count(), REQUESTS)
     for line in ("1 live connection", "1 live token family", f"{requests} allowed in the last 24 hours, the last: 20"):
         assert f"<li>{line}" in html
 
@@ -71,8 +71,8 @@ def test_each_page_of_the_site_works_and_announces_the_stop(site: Client, world:
         answer = site.get(path)
         assert answer.status_code == 200, path
         html = answer.content.decode()
-        assert 'role="alert">All agents are stopped since 20' in html
-        assert "Reason: A leak of &lt;tokens&gt;." in html
+        assert "<p>All agents are stopped since 20" in html
+        assert "Reason: <bdi>A leak of &lt;tokens&gt;." in html
     assert "All agents are stopped since" in sign_in(staff()).get("/admin/").content.decode()
 
 
@@ -132,8 +132,8 @@ def test_other_stops_show_what_they_hit_and_their_proof(row: str, action: str, s
     html = ask(site, target, action).content.decode()
     assert_shows_hits(html)
 
-    form = f"{list_url(type(target))}{target.pk}/change/"
-    assert "Last allowed decision" not in site.get(form).content.decode()
+    form = f"{list_url(type(target))}{target.pk}/proof/"
+    assert "Never stopped" in site.get(form).content.decode()
     confirm(site, target, action)
 
     html = site.get(form).content.decode()

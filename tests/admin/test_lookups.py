@@ -12,8 +12,7 @@ from django.urls import reverse
 from accounts.models import User
 from agents.models import Agent
 from tests.admin.test_pages import SECRET_FIELDS, list_url, name_of
-from tests.admin.world import World, staff
-from tests.world import sign_in
+from tests.admin.world import World, sign_in, staff
 
 REGISTERED = list(admin.site._registry)
 HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}
@@ -118,7 +117,7 @@ def test_the_links_between_lists_work(site: Client, world: World) -> None:
     html = site.get(reverse("admin:agents_agent_change", args=[world.agent.pk])).content.decode()
     links = [part.split('"')[0].replace("&amp;", "&") for part in html.split('href="')[1:] if "__id__exact" in part]
 
-    assert len(links) >= 4
+    assert len(links) >= 2
     for link in links:
         assert site.get(link).status_code == 200
 

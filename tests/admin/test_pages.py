@@ -34,9 +34,8 @@ from core.models import IdempotencyRecord
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
 from policies.models import PolicyVersion
-from tests.admin.world import World, staff
+from tests.admin.world import World, sign_in, staff
 from tests.constants import PASSWORD
-from tests.world import sign_in
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "agents", "policies", "consent", "tokens")

@@ -19,8 +19,9 @@ from agents.models import Agent, ClientSecret
 from audit.events import Event
 from audit.models import Entry
 from consent.models import AuthorizationCode, Consent
-from core import admin_lists, administration, clock
+from core import admin_actions, admin_lists, clock
 from core.ids import lowest_id, new_id, new_unguessable_id
+from core.models import TaskRun
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
@@ -68,6 +69,7 @@ FINDS = [
     (TokenFamily, "its own key", "consent", "user", "email", "agent", "client"),
     (SigningKey, "its own key"),
     (Entry, "its own key", "organization", "user", "agent", "consent"),
+    (TaskRun, "its own key"),
 ]
 CASES = [(model, text) for model, *texts in FINDS for text in texts]
 
@@ -134,12 +136,12 @@ def test_spaces_around_a_search_are_ignored_and_an_empty_one_lists_all(site: Cli
 def test_no_list_counts_more_than_the_maximum(site: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     make_agents(world, 119)
     url = list_url(Agent)
-    assert " 120 agents" in text_of(site.get(url))
+    assert "Rows: 120 · Page 1 of 3" in text_of(site.get(url))
     monkeypatch.setattr(admin_lists, "MAX_COUNT", 100)
     with CaptureQueriesContext(connection) as queries:
         answer = site.get(url, {"p": "2"})
     (count,) = [one["sql"] for one in queries.captured_queries if "COUNT(" in one["sql"]]
-    assert " 100+ agents" in text_of(answer)
+    assert "Rows: 100+ · Page 2 of 2" in text_of(answer)
     assert [len(found(site.get(url, {"p": page}))) for page in ("1", "2")] == [50, 50]
     assert site.get(url, {"p": "3"}).status_code == 400
     assert "LIMIT 101" in count
@@ -206,7 +208,7 @@ def test_the_lowest_id_of_a_moment_lies_between_earlier_and_later_ones(make: Any
 
 def test_an_action_takes_a_limited_number_of_rows(site: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     make_agents(world, 60)
-    monkeypatch.setattr(administration, "MAX_ROWS", 60)
+    monkeypatch.setattr(admin_actions, "MAX_ROWS", 60)
     sent = {"action": "stop", "_selected_action": world.agent.pk, "select_across": "1", "index": "0"}
     sent |= {"confirmed": "yes", "reason": "All of them."}
     answer = site.post(list_url(Agent), sent, follow=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from django.contrib.auth.models import Permission
+from django.test import Client
 
 from accounts.models import BrowserSession, Notice, PendingRegistration, User
 from accounts.registration import start_registration
@@ -21,6 +22,7 @@ from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from core.idempotency import Answer, RepeatableRequest, answer_once
+from core.models import TaskRun
 from core.secrets import digest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -108,6 +110,7 @@ def _fill_the_rest(world: World) -> None:
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
+    TaskRun.objects.create(name="agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01)
     Notice.objects.create(user=world.ada, name="new_device", facts={}, created_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
@@ -131,6 +134,16 @@ def _fill_the_log() -> None:
     record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
     count_log()
     Latency.objects.create(start=clock.now(), bound=1000, number=1)
+
+
+def sign_in(user: User) -> Client:
+    """Return the browser of an administrator who has just entered the password."""
+    client = Client()
+    client.force_login(user)
+    session = client.session
+    session["signed_in_at"] = clock.now().timestamp()  # accounts.recent
+    session.save()
+    return client
 
 
 def staff(*permissions: str) -> User:

@@ -79,8 +79,8 @@ def tab_link(context: template.Context, name: str, subject: str, label: str) -> 
 
 @register.simple_tag(takes_context=True)
 def waiting_approvals(context: template.Context) -> str:
-    """Return how many requests wait for the user, or an empty string. The developer's portal does not count them."""
-    if context["request"].path.startswith("/developer"):
+    """Return how many requests wait for the user, or an empty string. Only the user's own pages count them."""
+    if context["request"].path.startswith(("/developer", "/admin")):
         return ""
     waiting = count_waiting(context["user"], limit=MAX_COUNTED)
     return f"{MAX_COUNTED - 1}+" if waiting >= MAX_COUNTED else f"{waiting or ''}"

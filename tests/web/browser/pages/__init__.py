@@ -3,6 +3,7 @@
 from tests.web.browser.pages import (
     account,
     activity,
+    administration,
     approvals,
     connections,
     consent,
@@ -25,5 +26,6 @@ GROUPS = [
     *security.GROUPS,
     *developer.GROUPS,
     *policies.GROUPS,
+    *administration.GROUPS,
     *errors.GROUPS,
 ]

@@ -1,0 +1,83 @@
+"""Who may use the admin site: administrators, their roles, and what each role permits. All changes are logged."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.utils.translation import gettext_noop
+
+from accounts.errors import OwnAccess
+from accounts.models import User
+from accounts.services import lock_user
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
+from core.actor import Actor
+from core.errors import Invalid, NotFound
+from core.text import plain_text
+
+
+@transaction.atomic
+def change_access(
+    *, actor: Actor, user: User, is_staff: bool, is_superuser: bool, roles: Collection[Group], reason: str
+) -> User:
+    """Set whether a user is an administrator, and with which roles. Return the updated user.
+
+    Raises `Invalid` for rights without `is_staff`, `OwnAccess` for the administrator's own account, and `NotFound` for
+    an erased one.
+    """
+    if (is_superuser or roles) and not is_staff:
+        raise Invalid.field("is_staff", gettext_noop("Roles and superuser rights are for administrators only."))
+    held = lock_user(user.pk)
+    if held is None or held.erased_at is not None:
+        raise NotFound("No such user.")
+    if held.id == actor.id:
+        raise OwnAccess
+    before = _access_of(held)
+    held.is_staff, held.is_superuser = is_staff, is_superuser
+    held.save(update_fields=["is_staff", "is_superuser"])
+    held.groups.set(roles)
+    after = _access_of(held)
+    if before != after:
+        metadata = {"before": before, "after": after, "reason": reason}
+        record(Draft(Event.USER_ACCESS_CHANGED, actor, user_id=held.id, metadata=metadata))
+    return held
+
+
+@transaction.atomic
+def save_role(*, actor: Actor, role: Group | None, name: str, permissions: Iterable[Permission], reason: str) -> Group:
+    """Create a role, or change one. Return it. Raises `Invalid` for a name that another role has."""
+    held = Group.objects.select_for_update().get(pk=role.pk) if role else Group()
+    if not name or Group.objects.filter(name=name).exclude(pk=held.pk).exists():
+        raise Invalid.field("name", gettext_noop("Another role has this name."))
+    event, before = (Event.STAFF_ROLE_UPDATED, _permits(held)) if role else (Event.STAFF_ROLE_CREATED, [])
+    held.name = plain_text(name)
+    held.save()
+    held.permissions.set(permissions)
+    after = _permits(held)
+    changes = {"added": sorted({*after} - {*before}), "removed": sorted({*before} - {*after})}
+    record(Draft(event, actor, metadata={"role": held.name, **changes, "reason": reason}))
+    return held
+
+
+@transaction.atomic
+def delete_role(*, actor: Actor, role: Group, reason: str) -> bool:
+    """Delete a role, which its administrators lose. Return False if it was already deleted."""
+    held = Group.objects.select_for_update().filter(pk=role.pk).first()
+    if held is None:
+        return False
+    metadata = {"role": held.name, "removed": _permits(held), "reason": reason}
+    record(Draft(Event.STAFF_ROLE_DELETED, actor, metadata=metadata))
+    held.delete()
+    return True
+
+
+def _access_of(user: User) -> dict[str, Any]:
+    roles = sorted(user.groups.values_list("name", flat=True))
+    return {"administrator": user.is_staff, "superuser": user.is_superuser, "roles": roles}
+
+
+def _permits(role: Group) -> list[str]:
+    names = role.permissions.values_list("content_type__app_label", "codename")
+    return sorted(f"{app}.{codename}" for app, codename in names)

@@ -1,0 +1,66 @@
+"""Whether agents are denied more often than usual, from the log."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any, NamedTuple
+
+from agents.models import Agent
+from audit.events import Event, Outcome
+from audit.readers.criteria import Criteria
+from audit.readers.finding import entries_below
+from audit.readers.snapshot import Snapshot
+from core import clock
+from core.text import plain_text
+
+HOUR, HOURS_BEFORE = timedelta(hours=1), 24
+# The newest so many denials are looked at, to name the agents.
+SAMPLE = 500
+NAMED = 5
+# An hour stands out if it has so many denials, and so many times those of a usual hour.
+FEWEST, FACTOR = 20, 3
+DENIED: dict[str, Any] = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.DENIED}
+
+
+class Denied(NamedTuple):
+    """An agent, and how many of the denials in the sample are its own."""
+
+    agent_id: str
+    name: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Denials:
+    """The denials of the last hour, and in a usual hour of the day before."""
+
+    last_hour: int
+    usual: float
+
+    @property
+    def is_spike(self) -> bool:
+        return self.last_hour >= FEWEST and self.last_hour >= FACTOR * self.usual
+
+
+def count_denials(log: Snapshot) -> Denials:
+    """Return how often verify denied in the last hour, and before."""
+    now = clock.now()
+    day = Criteria(**DENIED, since=now - (HOURS_BEFORE + 1) * HOUR, until=now - HOUR)
+    return Denials(log.count(Criteria(**DENIED, since=now - HOUR)), log.count(day) / HOURS_BEFORE)
+
+
+def most_denied(log: Snapshot) -> tuple[list[Denied], int]:
+    """Return the agents that verify denied most in the last hour, and how many denials were looked at."""
+    criteria = Criteria(**DENIED, since=clock.now() - HOUR)
+    waiting = [entry.agent_id for _id, entry in log.waiting if criteria.matches(entry)]
+    logged = islice(entries_below(log.size, criteria, SAMPLE, log.indexed), SAMPLE)
+    sample = [*waiting, *(entry.agent_id for entry in logged)][:SAMPLE]
+    return _most_denied(sample), len(sample)
+
+
+def _most_denied(sample: Sequence[str | None]) -> list[Denied]:
+    counts = Counter(one for one in sample if one).most_common(NAMED)
+    names = dict(Agent.objects.filter(pk__in=[pk for pk, _ in counts]).values_list("pk", "name")) if counts else {}
+    return [Denied(pk, plain_text(names.get(pk, pk)), number) for pk, number in counts]

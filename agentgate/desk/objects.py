@@ -1,0 +1,162 @@
+"""What the pages of an organization, an agent and a person join to the row: what belongs to it, and its recent log."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Group
+from django.db.models import Model, Q
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext_lazy
+
+from accounts.models import SessionToken, User
+from agentgate.desk.areas import may_read
+from agentgate.desk.joined import AGENT_STATUS, Joined, Section, read_joined
+from agentgate.desk.log_lines import Line, recent_lines
+from agents.models import Agent
+from audit.models import Entry
+from audit.readers.criteria import Criteria
+from consent.models import Approval, Consent
+from developers.models import Developer, Organization
+from policies.models import Policy
+from resources.models import ResourceServer
+from tokens.models import TokenFamily
+
+PERSON = gettext_lazy("Person")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedTo:
+    """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log."""
+
+    sections: list[Section] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    log_url: str = ""
+
+
+def join(request: HttpRequest, row: Model) -> JoinedTo | None:
+    """Return what belongs to the row, as far as the administrator may read it, or None for other models."""
+    found = JOINS.get(type(row))
+    if found is None:
+        return None
+    wanted, criteria = found
+    readable = [one for one in wanted(row) if may_read(request, _gate(one))]
+    sections = read_joined(readable)
+    if not may_read(request, Entry):
+        return JoinedTo(sections)
+    log_url = f"{reverse('admin:audit_entry_changelist')}?q={row.pk}"
+    return JoinedTo(sections, recent_lines(criteria(row)), log_url)
+
+
+def _gate(one: Joined) -> Any:
+    """Return the model that an administrator must be allowed to read. Approvals have no list, and follow consents."""
+    return Consent if one.model is Approval else one.model
+
+
+def _of_organization(row: Organization) -> Iterator[Joined]:
+    of_it, filters = Q(organization=row.pk), {"organization__id__exact": row.pk}
+    yield Joined(model=Developer, heading=gettext_lazy("Members"), where=of_it, filters=filters, title="user__email")
+    yield Joined(
+        model=Agent,
+        heading=gettext_lazy("Agents"),
+        where=of_it,
+        filters=filters,
+        title="name",
+        status=AGENT_STATUS,
+        at="created",
+    )
+    yield Joined(
+        model=Consent,
+        heading=gettext_lazy("Consents"),
+        where=of_it,
+        filters=filters,
+        title="agent__name",
+        other="user__email",
+        other_label=PERSON,
+        status="status",
+    )
+    yield Joined(model=Policy, heading=gettext_lazy("Policies"), where=of_it, filters=filters, title="name")
+    yield Joined(
+        model=ResourceServer,
+        heading=gettext_lazy("Resource servers"),
+        where=of_it,
+        filters=filters,
+        title="name",
+        other="identifier",
+        other_label=gettext_lazy("Identifier"),
+    )
+    yield _approvals(Q(organization_id=row.pk))
+
+
+def _of_agent(row: Agent) -> Iterator[Joined]:
+    of_it, filters = Q(agent=row.pk), {"agent__id__exact": row.pk}
+    yield Joined(
+        model=Consent,
+        heading=gettext_lazy("Consents"),
+        where=of_it,
+        filters=filters,
+        title="user__email",
+        status="status",
+    )
+    yield _families(Q(application=row.pk), {"application__id__exact": row.pk}, title="user__email")
+    yield Joined(
+        model=Policy, heading=gettext_lazy("Policies for this agent"), where=of_it, filters=filters, title="name"
+    )
+    yield _approvals(of_it, title="user__email")
+
+
+def _of_person(row: User) -> Iterator[Joined]:
+    of_it, filters = Q(user=row.pk), {"user__id__exact": row.pk}
+    yield Joined(
+        model=Consent,
+        heading=gettext_lazy("Consents"),
+        where=of_it,
+        filters=filters,
+        title="agent__name",
+        status="status",
+    )
+    yield _families(of_it, filters, title="application__name")
+    yield _approvals(of_it)
+    yield Joined(
+        model=Developer,
+        heading=gettext_lazy("Member of"),
+        where=of_it,
+        filters=filters,
+        title="organization__name",
+    )
+    yield Joined(
+        model=SessionToken,
+        heading=gettext_lazy("API sessions"),
+        where=of_it,
+        filters=filters,
+        title="user_agent",
+        at="created_at",
+    )
+    yield Joined(
+        model=EmailAddress,
+        heading=gettext_lazy("Email addresses"),
+        where=of_it,
+        filters=filters,
+        title="email",
+        at="",
+    )
+    yield Joined(model=Group, heading=gettext_lazy("Roles"), where=Q(user=row.pk), title="name", at="")
+
+
+def _families(where: Q, filters: dict[str, str], title: str) -> Joined:
+    return Joined(model=TokenFamily, heading=gettext_lazy("Token families"), where=where, filters=filters, title=title)
+
+
+def _approvals(where: Q, title: str = "agent__name") -> Joined:
+    """Join approvals without their contents, which are the user's."""
+    heading = gettext_lazy("Approvals")
+    return Joined(model=Approval, heading=heading, where=where, title=title, status="status", has_page=False)
+
+
+JOINS: dict[Any, tuple[Callable[[Any], Iterator[Joined]], Callable[[Any], Criteria]]] = {
+    Organization: (_of_organization, lambda row: Criteria(organization_id=row.pk)),
+    Agent: (_of_agent, lambda row: Criteria(agent_id=row.pk)),
+    User: (_of_person, lambda row: Criteria(user_id=row.pk)),
+}

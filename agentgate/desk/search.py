@@ -1,0 +1,116 @@
+"""The search over people, agents, organizations, consents, tokens and log entries, by ids, addresses and names."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+from accounts.models import SessionToken, User
+from agentgate.desk.areas import may_read, noun_of
+from agentgate.desk.log_lines import Line, log_lines
+from agents.models import Agent
+from audit.models import Entry
+from audit.readers.criteria import Criteria
+from audit.readers.finding import entries_below, sizes
+from audit.readers.reading import read_entries, read_entry
+from audit.readers.search import find_entry
+from audit.readers.waiting import listed_waiting, waiting_entries
+from consent.models import AuthorizationCode, Consent
+from core import clock
+from core.admin_lists import TEXT, find_lookup, kind_of
+from developers.models import ApiKey, Developer, Organization
+from policies.models import Policy
+from resources.models import ResourceServer
+from tokens.models import AccessToken, RefreshToken, SigningKey, TokenFamily
+
+SHOWN = 5
+MAX_LENGTH = 200
+# In the order of the results.
+MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, AccessToken, RefreshToken)
+MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
+# An id leads to its row first, and then to what belongs to it. More models would need more queries.
+MOST_QUERIES = 5
+# Our own request ids begin with the time, in milliseconds. Their entries were written within so many seconds.
+REQUEST_ID = re.compile(r"req_([0-9a-f]{12})[0-9a-f]{20}")
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
+REQUEST_LASTS, SAMPLE = timedelta(seconds=10), 2000
+# Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
+SECRET = re.compile(r"(?:(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of a model. `all_url` is the list with the same search."""
+
+    noun: Any
+    page: Any
+    rows: list[Any]
+    all_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """`is_secret` says that the text looks like a secret, which is not searched for."""
+
+    found: list[Found] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    is_secret: bool = False
+
+
+def search(request: HttpRequest, text: str) -> Results:
+    """Return what the administrator may read and the text names. It is never compared with a secret."""
+    text = text.strip()[:MAX_LENGTH]
+    if SECRET.fullmatch(text):
+        return Results(is_secret=True)
+    if not text:
+        return Results()
+    return Results(list(_rows(request, text)), _lines(request, text))
+
+
+def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
+    kind, left = kind_of(text), MOST_QUERIES
+    # A model whose own id it is comes first.
+    for model in sorted(MODELS, key=lambda model: kind == TEXT or _prefix(model) != kind):
+        page: Any = admin.site._registry[model]
+        lookup = find_lookup(page.searches, text) if may_read(request, model) else None
+        if lookup is None or not left:
+            continue
+        left -= 1
+        rows = list(page.get_queryset(request).filter(**lookup)[:SHOWN])
+        if rows:
+            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+            yield Found(noun_of(model), page, rows, f"{reverse(name)}?{urlencode({'q': text})}")
+
+
+def _lines(request: HttpRequest, text: str) -> list[Line]:
+    if not may_read(request, Entry):
+        return []
+    if kind_of(text) == "log":
+        found = find_entry(Criteria(), text)
+        return log_lines([read_entry(found)]) if found else []
+    return log_lines(read_entries(_of_request(text))[:SHOWN])
+
+
+def _of_request(text: str) -> list[Any]:
+    """Return the entries of a request, by our own id of it. Ids that a caller chose are not indexed."""
+    own = REQUEST_ID.fullmatch(text)
+    if own is None:
+        return []
+    since = datetime.fromtimestamp(int(own[1], 16) / 1000, UTC)
+    if not BEGAN < since <= clock.now() + REQUEST_LASTS:
+        return []
+    window = Criteria(since=since - timedelta(seconds=1), until=since + REQUEST_LASTS)
+    waiting: Any = (one for one in waiting_entries() if window.matches(listed_waiting(one)))
+    logged = islice(entries_below(sizes()[0], window, SAMPLE), SAMPLE)
+    return [one for one in (*waiting, *logged) if one.content["requestId"] == text]
+
+
+def _prefix(model: Any) -> str:
+    return str(getattr(model._meta.pk, "prefix", ""))

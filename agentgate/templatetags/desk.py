@@ -1,0 +1,154 @@
+"""Tags for the templates of the admin site."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django import template
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import PAGE_VAR
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from agentgate.desk.areas import noun_of
+from agentgate.desk.cells import NOTHING, cell, named, pill, url_of
+from agentgate.desk.labels import LABELS, label_of
+from agentgate.desk.log_lines import log_lines
+from audit.admin_lists import entry_of
+from core.administration import url_id
+from core.text import plain_text
+
+register = template.Library()
+register.filter(url_id)
+
+ACTORS = {
+    "user": gettext_lazy("Person"),
+    "developer": gettext_lazy("Developer"),
+    "agent": gettext_lazy("Agent"),
+    "service": gettext_lazy("Service"),
+    "administrator": gettext_lazy("Administrator"),
+    "system": gettext_lazy("This server"),
+    "anonymous": gettext_lazy("Anonymous"),
+}
+STATUSES = {
+    "active": gettext_lazy("Active"),
+    "suspended": gettext_lazy("Suspended"),
+    "stopped": gettext_lazy("Stopped by an administrator"),
+    "deleted": gettext_lazy("Deleted"),
+    "pending": gettext_lazy("Waiting"),
+    "approved": gettext_lazy("Allowed"),
+    "used": gettext_lazy("Used"),
+    "denied": gettext_lazy("Refused"),
+    "expired": gettext_lazy("Expired"),
+    "revoked": gettext_lazy("Revoked"),
+    "replaced": gettext_lazy("Replaced"),
+}
+GOOD, NOTE = {"approved", "active"}, {"pending"}
+BAD = {"suspended", "stopped"}
+
+
+@register.filter
+def plural_noun(opts: Any) -> str:
+    return str(noun_of(opts.model).plural)
+
+
+@register.filter
+def singular_noun(opts: Any) -> str:
+    return str(noun_of(opts.model).singular)
+
+
+@register.filter
+def row_title(row: Any) -> SafeString:
+    """Return what the page of a row is titled with."""
+    text = getattr(row, "name", "") or getattr(row, "email", "") or getattr(row, "event", "")
+    return named(text) if text else format_html("<code>{}</code>", plain_text(row))
+
+
+@register.simple_tag
+def list_rows(request: HttpRequest, page: Any, rows: Any, columns: Any = None) -> list[dict[str, Any]]:
+    """Return the rows of a list. The first cell is the row's heading, and links to its page."""
+    names = [name for name in columns or page.list_display if name != "action_checkbox"]
+    return [{"pk": row.pk, "url": url_of(row), "cells": _cells(request, page, row, names)} for row in rows]
+
+
+@register.simple_tag
+def list_labels(page: Any, columns: Any = None) -> list[str]:
+    return [label_of(page, name) for name in columns or page.list_display if name != "action_checkbox"]
+
+
+@register.simple_tag
+def facts(request: HttpRequest, page: Any, adminform: Any) -> list[dict[str, Any]]:
+    """Return the groups of fields of a row, each with the values that are not empty."""
+    return [
+        {"name": fieldset.name, "facts": list(_facts(request, page, adminform.form.instance, fieldset.fields))}
+        for fieldset in adminform
+    ]
+
+
+@register.filter
+def label(name: str) -> str:
+    return str(LABELS[name])
+
+
+@register.filter
+def filter_title(spec: Any) -> str:
+    """Return the title of a filter of a list."""
+    field = getattr(spec, "field", None)
+    return str(LABELS[field.name] if field is not None else spec.title)
+
+
+@register.simple_tag
+def filter_choices(spec: Any, changelist: Any) -> dict[str, Any]:
+    """Return the choices of a filter, and the selected one."""
+    choices = [{**choice, "display": _(str(choice["display"]))} for choice in spec.choices(changelist)]
+    return {"choices": choices, "selected": next((one for one in choices if one["selected"]), choices[0])}
+
+
+@register.simple_tag
+def pages_of(changelist: Any) -> dict[str, Any]:
+    """Return the links to the pages beside the current one."""
+    number, last = changelist.page_num, changelist.paginator.num_pages
+    return {
+        "number": number,
+        "last": last,
+        "newer": changelist.get_query_string({PAGE_VAR: number - 1}) if number > 1 else "",
+        "older": changelist.get_query_string({PAGE_VAR: number + 1}) if number < last else "",
+    }
+
+
+@register.filter
+def status_pill(status: str) -> SafeString:
+    """Return a status of a joined row."""
+    if not status:
+        return NOTHING
+    kind = "good" if status in GOOD else "note" if status in NOTE else "bad" if status in BAD else ""
+    return pill(str(STATUSES.get(status, status)), kind)
+
+
+@register.filter
+def actor_kind(kind: str) -> str:
+    return str(ACTORS.get(kind, kind))
+
+
+@register.simple_tag
+def shown_entries(rows: Any) -> list[Any]:
+    """Return the lines of the entries that a page of the log has found."""
+    return log_lines([entry_of(row) for row in rows])
+
+
+@register.simple_tag
+def checkbox_name() -> str:
+    return ACTION_CHECKBOX_NAME
+
+
+def _cells(request: HttpRequest, page: Any, row: Any, names: list[str]) -> list[dict[str, Any]]:
+    return [{"label": label_of(page, name), "value": cell(request, page, row, name)} for name in names]
+
+
+def _facts(request: HttpRequest, page: Any, row: Any, names: Any) -> Iterator[dict[str, Any]]:
+    for name in names:
+        value = cell(request, page, row, name)
+        if value is not NOTHING:
+            yield {"label": label_of(page, name), "value": value}

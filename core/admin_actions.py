@@ -1,0 +1,131 @@
+"""Actions on rows in the admin site. Each shows what it affects, asks for a reason, and works through a service."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.actor import Actor
+from core.errors import DomainError
+from core.http import visitor
+from core.text import plain_text
+
+if TYPE_CHECKING:
+    from core.administration import ReadOnlyAdmin
+
+MAX_REASON_LENGTH = 300
+# Each row is changed in a transaction of its own, a thousand in about ten seconds.
+MAX_ROWS = 1000
+
+type Rows = QuerySet[Any]
+type Act = Callable[[Actor, Any, str], bool]
+type Impact = Callable[[Rows], Iterable[str]]
+type Applies = Callable[[Any], bool]
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=MAX_REASON_LENGTH,
+        widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
+        help_text=gettext_lazy("The reason is stored permanently in the audit log, so do not include personal data."),
+    )
+
+    def clean_reason(self) -> str:
+        """Refuse a reason without visible characters."""
+        reason: str = self.cleaned_data["reason"]
+        if not plain_text(reason):
+            raise forms.ValidationError(self.fields["reason"].error_messages["required"], code="required")
+        return reason
+
+
+def administrator(request: HttpRequest) -> Actor:
+    """Return the signed-in administrator as the actor."""
+    return visitor(request).acting_as("administrator", str(request.user.pk))
+
+
+def _always(row: Any) -> bool:
+    return True
+
+
+def reasoned_action(
+    title: Any, *, many: Any, impact: Impact, permission: str = "act", applies: Applies = _always
+) -> Callable[[Act], Any]:
+    """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
+
+    `title` names the action on one row, and `many` on those selected in a list. It needs a recent sign-in, and first
+    shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects. The page of a row
+    offers it if `applies(row)`. Each row has its own transaction, because a lock over many rows would block all
+    decisions.
+    """
+
+    def decorate(act: Act) -> Any:
+        def action(model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows) -> TemplateResponse | None:
+            model_admin.require_recent_sign_in(request)
+            if rows[: MAX_ROWS + 1].count() > MAX_ROWS:
+                text = _("Select at most %(most)s rows at a time.") % {"most": f"{MAX_ROWS:,}"}
+                messages.error(request, text)
+                return None
+            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+            if not form.is_valid():
+                return _ask(model_admin, request, rows, form, action)
+            actor, reason = administrator(request), form.cleaned_data["reason"]
+            problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
+            _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
+            return None
+
+        action.__name__ = act.__name__
+        shown = {"name": act.__name__, "title": title, "many": many, "impact": impact, "applies": applies}
+        for name, value in shown.items():
+            setattr(action, name, value)
+        return admin.action(description=many, permissions=[permission])(action)
+
+    return decorate
+
+
+def _ask(
+    model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, form: ReasonForm, action: Any
+) -> TemplateResponse:
+    one = getattr(request, "acted_on", None)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": action.title if one else action.many,
+        "opts": model_admin.model._meta,
+        "model_admin": model_admin,
+        "form": form,
+        "impact": list(action.impact(rows)),
+        "rows": rows[:20],
+        "total": rows.count(),
+        "one": one,
+        "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
+        "action": action.__name__,
+        "select_across": request.POST.get("select_across", "0"),
+        "checkbox_name": ACTION_CHECKBOX_NAME,
+    }
+    return TemplateResponse(request, "admin/reasoned_action.html", context, status=422 if form.errors else 200)
+
+
+def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
+    """Return whether the row changed, or an error message."""
+    try:
+        return act(actor, row, reason)
+    except DomainError as error:
+        return f"{row}: {error.translated}"
+
+
+def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
+    done, unchanged = outcomes.count(True), outcomes.count(False)
+    lines = [_("Done: %(number)d.") % {"number": done}]
+    if unchanged:
+        lines.append(_("Unchanged: %(number)d.") % {"number": unchanged})
+    messages.success(request, " ".join(lines))
+    for outcome in outcomes:
+        if isinstance(outcome, str):
+            messages.error(request, outcome)

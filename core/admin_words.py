@@ -1,0 +1,15 @@
+"""Numbers of rows in words, for what an action in the admin site affects (`core.administration.counted`)."""
+
+from django.utils.translation import ngettext_lazy
+
+AGENTS = ngettext_lazy("%(number)d agent", "%(number)d agents", "number")
+CONNECTED_AGENTS = ngettext_lazy("%(number)d connected agent", "%(number)d connected agents", "number")
+USERS = ngettext_lazy("%(number)d user", "%(number)d users", "number")
+CONNECTED_USERS = ngettext_lazy("%(number)d connected user", "%(number)d connected users", "number")
+ORGANIZATIONS = ngettext_lazy("%(number)d organization", "%(number)d organizations", "number")
+SESSIONS = ngettext_lazy("%(number)d API session", "%(number)d API sessions", "number")
+FACTORS = ngettext_lazy("%(number)d passkey or app", "%(number)d passkeys and apps", "number")
+CONSENTS = ngettext_lazy("%(number)d live consent", "%(number)d live consents", "number")
+FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
+POLICIES = ngettext_lazy("%(number)d policy", "%(number)d policies", "number")
+MEMBERS = ngettext_lazy("%(number)d administrator", "%(number)d administrators", "number")
