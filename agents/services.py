@@ -80,7 +80,8 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     """Change the given fields of `EDITABLE` and return the updated agent. Raises `InvalidScope`, `Invalid`.
 
     Narrower scopes and a suspension apply to every verify request that starts after this returns. `status` belongs to
-    the developer and does not affect an administrator's stop. The log has the `reason` of a new status.
+    the developer and does not affect an administrator's stop. The log has the `reason` of a new status, and an
+    administrator's of any change.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -95,7 +96,8 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
             setattr(agent, field, _stored(field, value))
         agent.save(update_fields=[*changes, "updated"])
         event = _update_event(before, agent.status)
-        stated = {"reason": reason} if reason and event is not Event.AGENT_UPDATED else {}
+        is_stated = reason and (event is not Event.AGENT_UPDATED or actor.kind == "administrator")
+        stated = {"reason": reason} if is_stated else {}
         record_agent(event, actor=actor, agent=agent, metadata={"changed": sorted(changes), **stated})
     return agent
 

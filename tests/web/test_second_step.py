@@ -13,11 +13,12 @@ from django.test import Client
 from accounts.models import User
 from accounts.passwords import reset_password
 from audit.readers.reading import read_entry
+from tests.admin.world import sign_in
 from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.passkeys import add_passkey, begin, enter_password
 from tests.totp import code_now
-from tests.world import ANONYMOUS, make_user, sign_in
+from tests.world import ANONYMOUS, make_user
 
 SECURITY, SETUP, STEP = "/account/security", "/account/security/app/new", "/accounts/second-step/"
 NOON = datetime(2026, 3, 4, 12, 0, 5, tzinfo=UTC)
