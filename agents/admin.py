@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
-from audit.proof.stops import agent_level
+from audit.events import Event
+from audit.proof.stops import Level, agent_level
 from core.actor import Actor
 from core.admin_actions import reasoned_action
 from core.admin_edits import EditForm
@@ -106,7 +107,9 @@ class AgentAdmin(ReadOnlyAdmin):
         return super().may_edit(request, row) and (row is None or row.deleted_at is None)
 
     def proof_of(self, row: Agent) -> list[str]:
-        return lines_of_proof(agent_level(row.id))
+        """Return what the log says about the newest stop by an administrator."""
+        scope, lifts = agent_level(row.id)
+        return lines_of_proof(Level(scope, {Event.AGENT_STOPPED: lifts[Event.AGENT_STOPPED]}))
 
 
 @admin.register(ClientSecret)

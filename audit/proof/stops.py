@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import NamedTuple
 
 from audit.events import Event, Outcome
@@ -85,10 +84,10 @@ def recent_use(level: Level, now: datetime, log: Snapshot | None = None) -> Use:
     return Use(log.count(replace(uses, since=now - DAY)), last.timestamp if last else None)
 
 
-def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
+def prove_stop(level: Level, log: Snapshot | None = None, *, needs_checkpoint: bool = True) -> StopProof | None:
     """Return what the log says about a stop at this level: the newest in force or, if none is, the newest.
 
-    Return None if there was none.
+    Return None if there was none. Without `needs_checkpoint`, `checkpoint` is None.
     """
     log = log or take_snapshot()
     stops = [found for event in level.lifts if (found := _find_stop(log, level, event))]
@@ -106,7 +105,7 @@ def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
         last_allowed=next(log.newest_first(uses, below=stop.place), None),
         allowed_after=log.count(uses, stop.place + 1, lift.place if lift else None),
         lifted_at=lift.timestamp if lift else None,
-        checkpoint=None if stop.index is None else checkpoints.note_covering(stop.index),
+        checkpoint=checkpoints.note_covering(stop.index) if needs_checkpoint and stop.index is not None else None,
     )
 
 
@@ -115,16 +114,13 @@ def _uses(level: Level) -> Criteria:
 
 
 def _find_stop(log: Snapshot, level: Level, event: Event) -> tuple[Located, Located | None] | None:
-    """Return the newest stop with this event, and the entry that lifted it, if any."""
-    stop = next(log.newest_first(replace(level.scope, event=event)), None)
-    if stop is None:
-        return None
-    ends = [end for lift in level.lifts[event] for end in _since(log, replace(level.scope, event=lift), stop)]
-    return stop, min(ends, key=lambda end: end.place, default=None)
-
-
-def _since(log: Snapshot, criteria: Criteria, stop: Located) -> Sequence[Located]:
-    return list(takewhile(lambda found: found.place > stop.place, log.newest_first(criteria)))
+    """Return the newest stop with this event, and the entry that lifted it, if any: the first one behind it."""
+    lift = None
+    for found in log.newest_first(replace(level.scope, events=(event, *level.lifts[event]))):
+        if found.event == event:
+            return found, lift
+        lift = found
+    return None
 
 
 def _read(entry_id: str) -> tuple[str, str | None]:

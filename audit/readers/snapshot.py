@@ -23,6 +23,7 @@ class Located:
     id: str
     timestamp: datetime
     index: int | None
+    event: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Snapshot:
         """Yield the entries that match, with a place below `below`, newest first."""
         below = self.end if below is None else below
         for place, entry_id, entry in self._waiting(criteria, 0, below):
-            yield Located(place, entry_id, entry.timestamp, None)
+            yield Located(place, entry_id, entry.timestamp, None, entry.event)
         for found in entries_below(min(below, self.size), criteria, BATCH, self.indexed):
-            yield Located(found.leaf_index, found.id, found.timestamp, found.leaf_index)
+            yield Located(found.leaf_index, found.id, found.timestamp, found.leaf_index, found.event)
 
     def count(self, criteria: Criteria, low: int = 0, high: int | None = None) -> int:
         """Return how many entries match, with a place from `low` to `high`, exclusive. It reads none of the log's."""

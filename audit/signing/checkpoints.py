@@ -49,7 +49,8 @@ def published() -> Checkpoint | None:
 
 def covering(leaf_index: int) -> Checkpoint | None:
     """Return the published checkpoint or, if that is older than the entry, the newest. None if it is, too."""
-    for checkpoint in (published(), latest()):
+    for read in (published, latest):
+        checkpoint = read()
         if checkpoint and checkpoint.size > leaf_index:
             return checkpoint
     return None
