@@ -28,7 +28,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     return [
         counted(rows.count(), AGENTS),
         counted(users.distinct().count(), CONNECTED_USERS),
-        *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_agent),
+        *lines_of_rows([row.pk for row in rows], hits_of_agent),
     ]
 
 

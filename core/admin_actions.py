@@ -69,7 +69,7 @@ def reasoned_action(
     def decorate(act: Act) -> Any:
         def action(model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows) -> TemplateResponse | None:
             model_admin.require_recent_sign_in(request)
-            if rows[: MAX_ROWS + 1].count() > MAX_ROWS:
+            if _is_more(rows):
                 text = _("Select at most %(most)s rows at a time.") % {"most": f"{MAX_ROWS:,}"}
                 messages.error(request, text)
                 return None
@@ -90,10 +90,16 @@ def reasoned_action(
     return decorate
 
 
+def _is_more(rows: Rows) -> bool:
+    """Return whether there are more rows than one action takes. Rows that have been read are not counted again."""
+    is_read = rows._result_cache is not None
+    return (len(rows) if is_read else rows[: MAX_ROWS + 1].count()) > MAX_ROWS
+
+
 def _ask(
     model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, form: ReasonForm, action: Any
 ) -> TemplateResponse:
-    one = getattr(request, "acted_on", None)
+    one, total = getattr(request, "acted_on", None), len(rows)  # reads the rows once, for all that follows
     context = {
         **model_admin.admin_site.each_context(request),
         "title": action.title if one else action.many,
@@ -102,7 +108,7 @@ def _ask(
         "form": form,
         "impact": list(action.impact(rows)),
         "rows": rows[:20],
-        "total": rows.count(),
+        "total": total,
         "one": one,
         "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "action": action.__name__,

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -145,17 +145,16 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
         """Do one action to one row: show what it affects, or do it and return to the row."""
-        row = self._find(request, object_id)
-        found = self._actions(request).get(action)
+        rows = self._find(request, object_id)
+        row, found = rows[0], self._actions(request).get(action)
         if found is None or (problem := self.problem_with_acting_on(request, row)):
             raise PermissionDenied(problem if found else None)
         request.acted_on = row  # type: ignore[attr-defined]
-        answer = found.func(self, request, self.get_queryset(request).filter(pk=row.pk))
-        return answer or SeeOther(self.url_of(row))
+        return found.func(self, request, rows) or SeeOther(self.url_of(row))
 
     def edit_view(self, request: HttpRequest, object_id: str = "") -> HttpResponse:
         """Show the form of a row, or of a new one, or save it."""
-        row = self._find(request, object_id) if object_id else None
+        row = self._find(request, object_id)[0] if object_id else None
         if not self.may_edit(request, row) or self.edit_form is None:
             raise PermissionDenied
         self.require_recent_sign_in(request)
@@ -169,7 +168,7 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def proof_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show what the log says about the newest stop of a row."""
-        row = self._find(request, object_id)
+        row = self._find(request, object_id)[0]
         context = {**self.admin_site.each_context(request), "opts": self.opts, "model_admin": self, "row": row}
         return TemplateResponse(request, "admin/proof.html", context | {"lines": self.proof_of(row)})
 
@@ -186,13 +185,17 @@ class ReadOnlyAdmin(GuardedAdmin):
         """Return Django's `Action` of each name, which the stubs take for a tuple."""
         return self.get_actions(request)
 
-    def _find(self, request: HttpRequest, object_id: str) -> Any:
-        row = self.get_object(request, unquote(object_id))
-        if row is None:
+    def _find(self, request: HttpRequest, object_id: str) -> Rows:
+        """Return the row with this id, as rows that have been read. Raises `Http404` and `PermissionDenied`."""
+        try:
+            rows = self.get_queryset(request).filter(pk=self.opts.pk.to_python(unquote(object_id)))
+        except ValidationError as error:
+            raise Http404 from error
+        if not rows:
             raise Http404
-        if not self.has_view_permission(request, row):
+        if not self.has_view_permission(request, rows[0]):
             raise PermissionDenied
-        return row
+        return rows
 
     def _belongs_to_superuser(self, row: Any) -> bool:
         rows = self.model._default_manager.filter(pk=row.pk)

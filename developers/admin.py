@@ -25,7 +25,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
         counted(rows.count(), ORGANIZATIONS),
         counted(rows.exclude(agents=None).values("agents").count(), AGENTS),
         counted(users.distinct().count(), CONNECTED_USERS),
-        *lines_of_rows(list(rows.values_list("pk", flat=True)), hits_of_organization),
+        *lines_of_rows([row.pk for row in rows], hits_of_organization),
     ]
 
 
